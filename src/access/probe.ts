@@ -19,6 +19,8 @@ export interface WatchedService {
 	readonly name: string;
 	/** A host at which it is reached. */
 	readonly host: string;
+	/** Of those that it has by a wildcard: another Service that declares it takes it away. */
+	readonly wild: boolean;
 	readonly judgedBy: "envoy" | "sidecar";
 }
 
@@ -117,6 +119,7 @@ export function watchedListeners({ gateways, services }: PlanTable): readonly Wa
 			({ name, hosts, callout }): WatchedService => ({
 				name,
 				host: hostAmong(declared, hosts[0] ?? ""),
+				wild: hosts[0]?.startsWith("*.") === true,
 				judgedBy: callout?.verdict ? "sidecar" : "envoy",
 			}),
 		);

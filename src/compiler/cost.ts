@@ -3,7 +3,8 @@
  * a plain route, Envoy and sidecar together. Measured by `npm run bench -- explain-cost` on 2026-11-24 (Envoy 1.40.0, 2
  * cores); on another machine the ratio holds, not the number.
  */
-import type { AccessTable, PolicyTable } from "./plan.js";
+import { triedValues } from "../access/triedValues.js";
+import type { AccessTable } from "./plan.js";
 
 export interface Cost {
 	/** null = Envoy cannot do it. */
@@ -37,7 +38,7 @@ export const CLAIM_UNIT_US = 15;
  * @param issuers of the Gateway with the most of them
  */
 export function accessCost(access: AccessTable, canBeNative: boolean, issuers: number): Cost {
-	const values = triedValues(access, issuers);
+	const { values } = triedValues(access, issuers);
 	const nativeUs = Math.round(ACCESS.native + VALUE_US * values);
 	return { nativeUs: canBeNative ? nativeUs : null, calloutUs: ACCESS.callout, values };
 }
@@ -45,31 +46,6 @@ export function accessCost(access: AccessTable, canBeNative: boolean, issuers: n
 /** Of assigning. */
 export function experimentCost(canBeNative: boolean): Cost {
 	return { nativeUs: canBeNative ? EXPERIMENT.native : null, calloutUs: EXPERIMENT.callout, values: null };
-}
-
-/** On the way to the Variant with the most; where policies are shadows all are tried once more. */
-function triedValues({ policies }: AccessTable, issuers: number): number {
-	const times = policies.some(({ shadow }) => shadow) ? 2 : 1;
-	let ofAll = 0;
-	const own = new Map<string, number>();
-	for (const policy of policies) {
-		const values = namedValues(policy, issuers) * (policy.shadow ? 1 : times);
-		if (policy.variants.length === 0) ofAll += values;
-		for (const variant of policy.variants) own.set(variant, (own.get(variant) ?? 0) + values);
-	}
-	return [...own.values()].reduce((most, values) => Math.max(most, values), 0) + ofAll;
-}
-
-/**
- * A rule that names nothing is still one to be tried. What any issuer may say is written once for each of them (policyRule.ts);
- * a user is one issuer's.
- */
-function namedValues({ principals, methods, pathPrefixes, more }: PolicyTable, issuers: number): number {
-	const { users = [], groups = [], tenants = [], purposes = [], claims = [], pathTemplates = [] } = more ?? {};
-	const count = (lists: readonly (readonly string[])[]) => lists.reduce((sum, { length }) => sum + length, 0);
-	const [anyUser, user] = [users.filter((one) => one === "*"), users.filter((one) => one !== "*")];
-	const said = count([anyUser, groups, tenants, purposes, ...claims.map(({ values }) => values)]);
-	return Math.max(1, count([principals, methods, pathPrefixes, pathTemplates, user]) + said * Math.max(1, issuers));
 }
 
 /** In words, for a person. Nothing moves to the sidecar by itself: without its answer requests are refused. */

@@ -113,8 +113,10 @@ export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
 	/** What each probe was answered. */
 	readonly results: readonly ProbeResult[];
-	/** Services that were changed meanwhile: what answered says nothing of them, and what stood of them stands. */
+	/** Services that were changed meanwhile: what answered says nothing of them. */
 	readonly skipped: readonly { readonly gateway: string; readonly service: string }[];
+	/** Alarms of earlier rounds that stand, of what was not probed in this one. They are among `alarms`. */
+	readonly kept: readonly ProbeAlarm[];
 	/** Whether Envoy's counters could be read, now and in the round before. */
 	readonly counted: boolean;
 }
@@ -125,6 +127,9 @@ export class Prober {
 	#standing: readonly UnjudgedAlarm[] = [];
 	/** Alarms of probes that stand, by what was probed. */
 	#raised: ReadonlyMap<string, ProbeAlarm> = new Map();
+	#rounds = 0;
+	/** In which round each Service was probed last, by Gateway and name. */
+	readonly #askedAt = new Map<string, number>();
 	/** At that reading, by Gateway. */
 	#owed: ReadonlyMap<string, Owed> = new Map();
 
@@ -144,7 +149,7 @@ export class Prober {
 		const asked = await Promise.all(ways.map(({ way, listener }) => this.#ask(way, listener)));
 		const results = asked.flatMap((one) => one.results);
 		const skipped = asked.flatMap((one) => one.skipped);
-		const alarms = this.#alarmsOf(
+		const { alarms, kept } = this.#alarmsOf(
 			ways.map(({ listener }) => listener),
 			results,
 		);
@@ -174,11 +179,15 @@ export class Prober {
 			],
 			results,
 			skipped,
+			kept,
 			counted,
 		};
 	}
 
-	/** One after the other: a probe of many Services must not be a flood. */
+	/**
+	 * One after the other: a probe of many Services must not be a flood. First who was answered for the longest time ago: a silent
+	 * Service, or changes without end, hide the same ones in no two rounds.
+	 */
 	async #ask(
 		way: ProbeTarget,
 		{ gateway, services }: WatchedListener,
@@ -187,7 +196,15 @@ export class Prober {
 		const results: ProbeResult[] = [];
 		const skipped = new Set<string>();
 		let silent = 0;
-		for (const service of services) {
+		// In the order of the plan, whichever was first.
+		const told = () => {
+			const place = new Map(services.map(({ name }, at) => [name, at]));
+			const inOrder = results.toSorted((one, other) => (place.get(one.service) ?? 0) - (place.get(other.service) ?? 0));
+			return { results: inOrder, skipped: skippedAt(gateway, skipped) };
+		};
+		this.#rounds++;
+		const lastAt = ({ name }: WatchedService): number => this.#askedAt.get(`${gateway} ${name}`) ?? 0;
+		for (const service of services.toSorted((one, other) => lastAt(one) - lastAt(other))) {
 			for (const guard of GUARDS) {
 				const before = closed().has(service.name);
 				const result = isCertain(gateway, service.name) ? await probe(way, gateway, service, guard) : null;
@@ -197,20 +214,24 @@ export class Prober {
 					continue;
 				}
 				// It may be closed, or open again, while the probe is under way.
+				this.#askedAt.set(`${gateway} ${service.name}`, this.#rounds);
 				results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
 				silent = result.status === null ? silent + 1 : 0;
 				// The listener answers nobody: that is told now, and not after a time for each Service.
-				if (silent === SILENT_MAX) return { results, skipped: skippedAt(gateway, skipped) };
+				if (silent === SILENT_MAX) return told();
 			}
 		}
-		return { results, skipped: skippedAt(gateway, skipped) };
+		return told();
 	}
 
 	/**
 	 * With those of earlier rounds that stand: of what was to be probed in this one, and was not.
 	 * @param reached listeners that there is a way to
 	 */
-	#alarmsOf(reached: readonly WatchedListener[], results: readonly ProbeResult[]): readonly ProbeAlarm[] {
+	#alarmsOf(
+		reached: readonly WatchedListener[],
+		results: readonly ProbeResult[],
+	): { readonly alarms: readonly ProbeAlarm[]; readonly kept: readonly ProbeAlarm[] } {
 		const probed = new Set(results.map(keyOf));
 		const there = new Set(
 			reached.flatMap(({ gateway, services }) =>
@@ -223,7 +244,7 @@ export class Prober {
 			return alarm === null ? [] : [[keyOf(result), alarm] as const];
 		});
 		this.#raised = new Map([...kept, ...raised]);
-		return [...this.#raised.values()];
+		return { alarms: [...this.#raised.values()], kept: kept.map(([, alarm]) => alarm) };
 	}
 }
 

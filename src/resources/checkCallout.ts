@@ -93,7 +93,7 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 }
 
 /** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */
-function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
+export function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
 	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
 	const own = experimentsOf(set.experiments, service);
 	const eligibility =

@@ -4,74 +4,105 @@
  */
 import { ANYONE } from "../access/principal.js";
 import { policiesOf } from "../access/selection.js";
+import { accessTable } from "../access/table.js";
+import { triedValues } from "../access/triedValues.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX } from "../limits.js";
+import { sidecarDecides } from "./checkCallout.js";
 import { findNamed } from "./lookup.js";
 import { once } from "./once.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
-import type { AccessPolicy, Gateway, ResourceSet, Service } from "./resource.js";
+import type { AccessPolicy, ResourceSet, Service } from "./resource.js";
 
 /**
  * Told of a policy of the change, where there is one, and only where a request can cost more than before it: what stands since
- * before the bound, or comes to be beyond it by another issuer, holds up nobody.
+ * before the bound, or comes to be beyond it by another issuer, holds up nobody. Denials may be twice as many: they are urgent.
  * @param selected the policies that select the Service, in declared order
  */
 export function ruleProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
-	const { tried, most } = triedBy(service, selected, check.set.gateways);
-	if (tried <= most || tried <= triedBefore(check, service)) return;
-	const given = selected.findLast((one) => !check.isStored(one));
-	const title = resourceTitle(service);
-	if (given === undefined) {
-		// A change of the Service, or a grant, makes stored policies its own.
-		check.report(service, ["spec"], `${wordsOf(service, tried, most)} ${title}`, hintOf(service));
-		return;
-	}
-	check.report(given, ["spec"], `with it ${wordsOf(service, tried, most)} ${title}`, hintOf(service));
+	const { set } = check;
+	if (isSmall(set, selected)) return;
+	const tried = triedBy(set, service, selected);
+	const given = selected.filter((one) => !check.isStored(one));
+	const urgent = given.length > 0 && given.every(({ spec }) => spec.action === "deny");
+	const most = mostOf(tried) * (urgent ? 2 : 1);
+	if (tried.count <= most || tried.count <= countBefore(check, service)) return;
+	const words = `${wordsOf(tried)} ${resourceTitle(service)}`;
+	const last = given.at(-1);
+	// A change of the Service, or a grant, makes stored policies its own.
+	if (last === undefined) check.report(service, ["spec"], words, hintOf(tried));
+	else check.report(last, ["spec"], `with it ${words}`, hintOf(tried));
 }
 
-const wordsOf = (service: Service, tried: number, most: number): string =>
-	bySidecar(service)
-		? `the sidecar can try ${tried} rules and patterns, more than ${most}, for one request to`
-		: `Envoy tries up to ${tried} values of rules, more than ${most}, for each request to`;
+/** Far below any bound, however it is counted: nearly all are, and there are many Services. */
+function isSmall({ gateways }: ResourceSet, policies: readonly AccessPolicy[]): boolean {
+	const issuers = Math.max(1, ...gateways.map(({ spec }) => spec.tokens.length));
+	const named = policies.reduce((sum, { spec }) => sum + stepsNamed(spec) + spec.principals.length, 0);
+	// Nothing counts more than a path that is asked about twice.
+	return named * issuers * 2 * PATH_VALUES < Math.min(RULE_VALUES_MAX, RULE_STEPS_MAX);
+}
 
-const hintOf = (service: Service): string =>
-	bySidecar(service)
+const wordsOf = ({ bySidecar, count }: Tried): string =>
+	bySidecar
+		? `the sidecar can try ${count} rules and segments of paths, more than ${RULE_STEPS_MAX}, for one request to`
+		: `Envoy tries up to ${count} values of rules (a path counts ${PATH_VALUES}), more than ${RULE_VALUES_MAX}, for each request to`;
+
+const hintOf = ({ bySidecar }: Tried): string =>
+	bySidecar
 		? "name exact principals, groups or claims instead of many users and paths, or divide the Service"
 		: "name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service";
 
-const bySidecar = ({ spec }: Service): boolean => spec.callout.access === "sidecar";
+const mostOf = ({ bySidecar }: Tried): number => (bySidecar ? RULE_STEPS_MAX : RULE_VALUES_MAX);
+
+/** What a prefix or a template of paths counts in Envoy: each looks through a path of up to PATH_CHARS_MAX. */
+const PATH_VALUES = 10;
 
 interface Tried {
-	readonly tried: number;
-	readonly most: number;
+	readonly bySidecar: boolean;
+	readonly count: number;
 }
 
-function triedBy(service: Service, policies: readonly AccessPolicy[], gateways: readonly Gateway[]): Tried {
-	// With shadow policies the enforced ones are asked once more, to tell what would change.
-	const times = policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
-	if (bySidecar(service)) return { tried: times * stepsOf(policies), most: RULE_STEPS_MAX };
-	const issuers = Math.max(1, ...gateways.map(({ spec }) => spec.tokens.length));
-	const values = policies.reduce((sum, { spec }) => sum + valuesOf(spec, issuers), 0);
-	return { tried: times * values, most: RULE_VALUES_MAX };
+function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPolicy[]): Tried {
+	if (sidecarDecides({ set }, service) !== null) {
+		// With shadow policies the enforced ones are asked once more, to tell what would change.
+		const times = policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
+		return { bySidecar: true, count: times * stepsOf(policies) };
+	}
+	const issuers = Math.max(1, ...set.gateways.map(({ spec }) => spec.tokens.length));
+	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
+	const { values, paths } = triedValues(access, issuers);
+	return { bySidecar: false, count: values + (PATH_VALUES - 1) * paths };
 }
 
-function triedBefore({ before, set: { gateways } }: Check, service: Service): number {
+/** By the Gateways of now: another issuer is not this change's. 0 = it was tried otherwise, or not there. */
+function countBefore({ before, set }: Check, service: Service): number {
 	const former = before === null ? undefined : findNamed(before.services, service.metadata);
-	if (before === null || former === undefined || bySidecar(former) !== bySidecar(service)) return 0;
+	if (before === null || former === undefined) return 0;
+	const then = { ...before, gateways: set.gateways };
 	const policies = policiesOf(former, before.accessPolicies, before.referenceGrants);
-	return triedBy(former, policies, gateways).tried;
+	const tried = triedBy(then, former, policies);
+	const now = sidecarDecides({ set }, service) !== null;
+	return tried.bySidecar === now ? tried.count : 0;
 }
 
-/** What a policy names; of users once for each issuer, as a rule of Envoy's has them. One that names nothing is tried too. */
-function valuesOf(
-	{ principals, methods, pathPrefixes, pathTemplates, users, groups, tenants, purposes, claims }: AccessPolicy["spec"],
-	issuers: number,
-): number {
-	const plain = [principals, methods, pathPrefixes, pathTemplates];
-	const ofUsers = [users, groups, tenants, purposes, ...claims.map(({ values }) => values)];
-	const count = (lists: readonly (readonly unknown[])[]) => lists.reduce((sum, { length }) => sum + length, 0);
-	return Math.max(1, count(plain) + issuers * count(ofUsers));
+/** At least as many as there are names, segments of paths and rules. */
+function stepsNamed({
+	methods,
+	pathPrefixes,
+	pathTemplates,
+	users,
+	groups,
+	tenants,
+	purposes,
+	claims,
+}: AccessPolicy["spec"]) {
+	const lists = [methods, pathPrefixes, users, groups, tenants, purposes, ...claims.map(({ values }) => values)];
+	return lists.reduce((sum, { length }) => sum + length, 1 + claims.length + segmentsIn(pathTemplates));
 }
+
+/** A tree of templates has a branch for each at most. */
+const segmentsIn = (templates: readonly string[]): number =>
+	templates.reduce((sum, template) => sum + template.split("/").length - 1, 0);
 
 /** A caller is one principal: what others are named in, it cannot reach. */
 function stepsOf(policies: readonly AccessPolicy[]): number {
@@ -79,9 +110,9 @@ function stepsOf(policies: readonly AccessPolicy[]): number {
 	let most = 0;
 	const named = new Map<string, number>();
 	for (const { spec } of policies) {
-		const { principals, pathPrefixes, pathTemplates, users } = spec;
+		const { principals, pathPrefixes, pathTemplates, users, claims } = spec;
 		const patterns = principals.filter((id) => id.endsWith("/*")).length;
-		const steps = 1 + patterns + pathPrefixes.length + pathTemplates.length + users.length;
+		const steps = 1 + patterns + pathPrefixes.length + segmentsIn(pathTemplates) + users.length + claims.length;
 		const exact = principals.length > 0 && patterns === 0 && !principals.includes("*") && !principals.includes(ANYONE);
 		if (!exact) common += steps;
 		else {
@@ -102,12 +133,13 @@ export interface DearRules {
 }
 
 /** Services whose rules stand beyond the bound. Looked for once for each set. */
-export const dearRules = once(
-	({ services, accessPolicies, referenceGrants, gateways }: ResourceSet): readonly DearRules[] =>
-		services.flatMap((resource) => {
-			const { tried, most } = triedBy(resource, policiesOf(resource, accessPolicies, referenceGrants), gateways);
-			if (tried <= most) return [];
-			const words = `${wordsOf(resource, tried, most)} it: ${hintOf(resource)}; until then no change is taken that adds to it`;
-			return [{ resource, words }];
-		}),
+export const dearRules = once((set: ResourceSet): readonly DearRules[] =>
+	set.services.flatMap((resource) => {
+		const policies = policiesOf(resource, set.accessPolicies, set.referenceGrants);
+		if (isSmall(set, policies)) return [];
+		const tried = triedBy(set, resource, policies);
+		if (tried.count <= mostOf(tried)) return [];
+		const words = `${wordsOf(tried)} it: ${hintOf(tried)}; until then no change is taken that adds to it`;
+		return [{ resource, words }];
+	}),
 );

@@ -84,8 +84,10 @@ export class TokenVerifier {
 	#issuers = new Map<string, Issuer>();
 	#byGateway = new Map<string, ReadonlySet<Issuer>>();
 	#all: ReadonlySet<Issuer> = new Set();
-	/** By hash and Gateway: a token that many show at once is verified once. */
+	/** By hash, Gateway and declarations: a token that many show at once is verified once. */
 	readonly #verifying = new Map<string, Promise<HeldToken | Refused>>();
+	/** How often others were declared: who asks after that is told of no issuer of before. */
+	#declared = 0;
 
 	constructor(options: VerifierOptions = {}) {
 		this.#options = {
@@ -112,6 +114,7 @@ export class TokenVerifier {
 			return issuer;
 		};
 		this.#byGateway = new Map(gateways.map(({ name, issuers: list }) => [name, new Set(list.map(made))]));
+		this.#declared++;
 		this.#issuers = issuers;
 		this.#all = new Set(issuers.values());
 		// The first token shall not wait for the keys.
@@ -180,7 +183,7 @@ export class TokenVerifier {
 		if (read === null) return invalid("it is no signed token");
 		const judged = this.#believable(read, shown, issuers);
 		if (!Array.isArray(judged)) return judged as Refused;
-		const key = `${hash} ${question.gateway ?? ""}`;
+		const key = `${hash} ${this.#declared} ${question.gateway ?? ""}`;
 		const running = this.#verifying.get(key);
 		const told = kept(question);
 		const verified = running ?? this.#verified(shown.token, hash, read, judged as readonly Issuer[], told.payer);

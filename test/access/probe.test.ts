@@ -77,8 +77,8 @@ t.test("served and not judged, by who judges", async (t) => {
 	const listener: WatchedListener = {
 		gateway: "prod/edge",
 		services: [
-			{ name: "prod/a", host: "a.test", judgedBy: "envoy" },
-			{ name: "prod/b", host: "b.test", judgedBy: "sidecar" },
+			{ name: "prod/a", host: "a.test", judgedBy: "envoy", wild: false },
+			{ name: "prod/b", host: "b.test", judgedBy: "sidecar", wild: false },
 		],
 	};
 	const served = (name: string): string => `vhost.prod/${name}.route.prod/edge.upstream_rq_total`;
@@ -105,7 +105,7 @@ t.test("served and not judged, by who judges", async (t) => {
 });
 
 t.test("what was sent on without a request that came is a retry of one that was judged before", async (t) => {
-	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;
+	const guarded = { name: "a", host: "a.test", judgedBy: "envoy", wild: false } as const;
 	const alarms = (underWay: number, total: number, retried: number, routed: number) =>
 		unjudgedAlarms(
 			{ gateway: "edge", services: [guarded] },
@@ -129,7 +129,10 @@ t.test("what was sent on without a request that came is a retry of one that was 
 
 /** What a prober tells at each of these readings. */
 function told(judgedBy: "envoy" | "sidecar", readings: readonly (readonly [string, number][])[]): readonly number[] {
-	const listener: WatchedListener = { gateway: "edge", services: [{ name: "a", host: "a.test", judgedBy }] };
+	const listener: WatchedListener = {
+		gateway: "edge",
+		services: [{ name: "a", host: "a.test", judgedBy, wild: false }],
+	};
 	const names: Readonly<Record<string, string>> = {
 		active: "http.gateway.edge.downstream_rq_active",
 		routed: "http.gateway.edge.rq_total",
@@ -219,7 +222,7 @@ for (const judge of ["envoy", "sidecar"] as const) {
 }
 
 t.test("what was served unjudged stands until requests are served and judged again", async (t) => {
-	const guarded = { name: "a", host: "a.test", judgedBy: "envoy" } as const;
+	const guarded = { name: "a", host: "a.test", judgedBy: "envoy", wild: false } as const;
 	const listener: WatchedListener = { gateway: "edge", services: [guarded] };
 	const counters = (served: number, judged: number) =>
 		new Map([

@@ -21,13 +21,16 @@ import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { operatorCommand } from "./operatorCommand.js";
 
+/** A Service's name by its host's. */
+const named = (host: string): string => host.replace("*", "any").replaceAll(".", "-");
+
 /** Protected Services and an open one behind one Gateway without TLS. */
 function planOf(port: number, tls = "", guarded: readonly string[] = ["guarded"]): Declared {
 	const service = (name: string, access: string) => `---
 apiVersion: weir.dev/v1alpha1
 kind: Service
-metadata: {name: ${name}}
-spec: {hosts: [${name}.test], defaultVariant: v1, ${access}variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]}
+metadata: {name: ${named(name)}}
+spec: {hosts: ["${name}.test"], defaultVariant: v1, ${access}variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]}
 `;
 	const text = `apiVersion: weir.dev/v1alpha1
 kind: Gateway
@@ -37,7 +40,7 @@ ${guarded.map((name) => service(name, "")).join("")}${service("open", "access: o
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
 metadata: {name: someone}
-spec: {action: allow, services: [${guarded.join(", ")}], principals: ["spiffe://weir.test/a"]}
+spec: {action: allow, services: [${guarded.map(named).join(", ")}], principals: ["spiffe://weir.test/a"]}
 `;
 	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
 	if (resources === null) throw new Error(JSON.stringify(problems));
@@ -523,6 +526,10 @@ t.test("what is changed or taken away while it is probed raises no alarm, and en
 	let count = 0;
 	change = () => watch.serve(planOf(port, "", ["old"]), { hosts: new Map([["old", String(count++)]]) });
 	t.same(await ofOld(), [0, alarms], "what stood stands");
+	t.match(await watch.round(), {
+		standing: Array(2).fill({ alarm: "probe-passed", gateway: "edge", service: "old" }),
+		unprobed: [{ gateway: "edge", services: ["old"], why: /changed while it was to be probed: ask again/ }],
+	});
 	await new Promise((resolve) => setTimeout(resolve, 350));
 	t.same(await ofOld(), [0, [...alarms, "not probed: Gateway edge: some of its Services are not probed (weir probe)"]]);
 	change = () => {};
@@ -540,6 +547,45 @@ t.test("a listener that answers nobody is asked twice in a round, whatever it ho
 	watch.serve(planOf((silent.address() as AddressInfo).port, "", names));
 	const alarms = (await watch.round())?.answers.map(({ alarm }) => alarm);
 	t.same(alarms, Array(2).fill("probe-unanswered"), "one that hangs is told within seconds");
+});
+
+t.test("who was not asked in a round is asked first in the next", async (t) => {
+	const edge = createServer(({ headers: { host }, socket }, response) => {
+		if (host === "a.test") socket.destroy();
+		else response.end("ok");
+	});
+	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => edge.close());
+	const watch = await watching(t);
+	watch.serve(planOf((edge.address() as AddressInfo).port, "", ["a", "b"]));
+	const told = async () => {
+		const { answers = [], standing = [] } = (await watch.round()) ?? {};
+		return [answers, standing].map((all) => [...new Set(all.map(({ service, alarm }) => `${service} ${alarm}`))]);
+	};
+	t.same(await told(), [["a probe-unanswered"], []]);
+	t.same(await told(), [["a probe-unanswered", "b probe-passed"], []], "a silent one hides nobody");
+});
+
+t.test("a host that a wildcard has is certain only while no other Service comes", async (t) => {
+	let come = (): void => {};
+	const edge = createServer((_, response) => {
+		come();
+		response.end("of another Service");
+	});
+	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => edge.close());
+	const { port } = edge.address() as AddressInfo;
+	const [wild, both] = [planOf(port, "", ["*.wild"]), planOf(port, "", ["*.wild", "weir-probe.wild"])];
+	const watch = await watching(t);
+	watch.serve(wild);
+	come = () => watch.serve(wild, { coming: hostsOf(both) });
+	t.same((await watch.round())?.answers, []);
+	come = () => watch.serve(both);
+	watch.serve(wild);
+	t.same((await watch.round())?.answers, []);
+	come = () => {};
+	watch.serve(wild);
+	t.match((await watch.round())?.answers, [{ alarm: "probe-passed" }, { alarm: "probe-passed" }]);
 });
 
 t.test("what the process before this one published is what an Envoy out of reach has, if anything", async (t) => {

@@ -91,7 +91,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			["guarded", "forbidden"],
 			["shut", "configuration-refused"],
 		] as const) {
-			const service = { name, host: `${name}.test`, judgedBy: "envoy" } as const;
+			const service = { name, host: `${name}.test`, judgedBy: "envoy", wild: false } as const;
 			for (const guard of GUARDS) {
 				const answer = await probe(target, "edge", service, guard);
 				if (guard === "rules") t.match(answer.body, reason);

@@ -278,7 +278,7 @@ t.test("a listener that is away, and an admin that is none, are told and no cras
 	await once(server, "listening");
 	t.teardown(() => server.close());
 	const listeners = [
-		{ gateway: "edge", services: [{ name: "guarded", host: "guarded.test", judgedBy: "envoy" }] },
+		{ gateway: "edge", services: [{ name: "guarded", host: "guarded.test", judgedBy: "envoy", wild: false }] },
 	] as const;
 	const { port } = server.address() as { port: number };
 	const own = new Prober({
@@ -308,7 +308,7 @@ t.test("an upstream that says what Envoy says of a closed Service is believed wh
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");
 	t.teardown(() => server.close());
-	const service = (name: string) => ({ name, host: `${name}.test`, judgedBy: "envoy" }) as const;
+	const service = (name: string) => ({ name, host: `${name}.test`, judgedBy: "envoy", wild: false }) as const;
 	const listeners = [{ gateway: "edge", services: [service("guarded"), service("other")] }];
 	const { port } = server.address() as { port: number };
 	const own = new Prober({

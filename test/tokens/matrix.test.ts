@@ -11,6 +11,7 @@ import {
 	CLAIMS,
 	ISSUER,
 	issuerOf,
+	jwksBytes,
 	keyPair,
 	NOW,
 	proofOf,
@@ -327,4 +328,19 @@ t.test("a token holds until the second in which Envoy lets it go", async (t) => 
 		scene.nowSeconds = NOW + 161;
 		t.match(await scene.said(token), /expired/);
 	}
+});
+
+t.test("who asks after a declaration has changed is told by that, though keys are still awaited", async (t) => {
+	let give: (keys: Uint8Array) => void = () => {};
+	const keys = new Promise<Uint8Array>((resolve) => {
+		give = resolve;
+	});
+	const one = new Scene(() => keys, [issuerOf({ groupsClaim: "groups" })]);
+	const token = await signed({ ...CLAIMS, groups: ["admins"], roles: [] }, pair);
+	const before = one.ask(token);
+	one.verifier.use([{ name: "gw", issuers: [issuerOf({ groupsClaim: "roles" })] }]);
+	const after = one.ask(token);
+	give(jwksBytes([jwk]));
+	t.match(await before, { token: { groups: ["admins"] } });
+	t.match(await after, { token: { groups: [] } });
 });

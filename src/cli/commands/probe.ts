@@ -7,7 +7,7 @@ import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
 
-/** Exit code 1 on any alarm, and where nothing could be probed: it proves nothing then. */
+/** Exit code 1 on any alarm, and where nothing could be probed, or some of what is there: it proves nothing then. */
 export async function probe(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
 	const { status, json } = await clientOf(options).raw("POST", "/v1/probe", {
 		contentType: "application/json",
@@ -20,9 +20,11 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	const report = json as ProbeReport | null;
 	if (report === null)
 		throw new WeirError("unavailable", "no Envoy is connected, or it is starting, so that nothing was probed");
-	const { answers, unjudged, refused, dropped, unprobed } = report;
-	const isAlarm = unjudged.length + refused.length + dropped.length > 0 || answers.some(({ alarm }) => alarm !== null);
-	if (isAlarm || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
+	const { answers, unjudged, refused, dropped, standing, unprobed } = report;
+	const told = unjudged.length + refused.length + dropped.length + standing.length;
+	const isAlarm = told > 0 || answers.some(({ alarm }) => alarm !== null);
+	const someMissing = unprobed.some(({ services }) => services !== undefined);
+	if (isAlarm || someMissing || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
 		return;
@@ -43,9 +45,13 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	for (const { alarm, gateway, dropped: count } of dropped) {
 		print(`ALARM  Gateway ${gateway}  ${count} dropped  ${alarm}: ${ALARM_WORDS[alarm]}`);
 	}
+	for (const { alarm, gateway, service } of standing) {
+		print(`ALARM  Gateway ${gateway}  Service ${service}  not probed now, before  ${alarm}: ${ALARM_WORDS[alarm]}`);
+	}
 	for (const { gateway, why, services } of unprobed) {
 		const what = services === undefined ? "" : `, ${services.join(", ")}`;
 		print(`not probed: Gateway ${gateway}${what}: ${why}`);
 	}
-	if (answers.length + unprobed.length === 0) print("no Service is protected, so that there is nothing to probe");
+	if (answers.length + standing.length + unprobed.length === 0)
+		print("no Service is protected, so that there is nothing to probe");
 }

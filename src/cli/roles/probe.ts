@@ -15,7 +15,7 @@ import type { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { type Bound, isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
-import { Prober, type ProbeTarget } from "../../probe/prober.js";
+import { type ProbeRound, Prober, type ProbeTarget } from "../../probe/prober.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Served } from "../../xds/served.js";
@@ -54,9 +54,13 @@ export interface ProbeReport {
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
 	readonly refused: readonly RefusedConnections[];
 	readonly dropped: readonly DroppedEntries[];
+	/** Alarms of Services that were not probed now, from when they were. */
+	readonly standing: readonly StandingAlarm[];
 	/** Gateways that were left out; with `services`: those alone. */
 	readonly unprobed: readonly Unprobed[];
 }
+
+type StandingAlarm = Pick<Extract<ProbeAlarm, { service: string }>, "alarm" | "gateway" | "service">;
 
 interface Unprobed {
 	readonly gateway: string;
@@ -130,7 +134,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			if (performance.now() < assumedAtMs) return null;
 			plans.assume();
 		}
-		const { alarms, results, skipped } = await prober.round();
+		const { alarms, kept, results, skipped } = await prober.round();
 		plans.noteSkipped(skipped);
 		const unprobed = tellUnprobed();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
@@ -152,7 +156,10 @@ export function watchForBypass(options: WatchOptions): Watch {
 			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
 			refused: alarms.filter((one) => one.alarm === "connections-refused"),
 			dropped: alarms.filter((one) => one.alarm === "entries-dropped"),
-			unprobed,
+			standing: kept.flatMap((one) =>
+				"service" in one ? [{ alarm: one.alarm, gateway: one.gateway, service: one.service }] : [],
+			),
+			unprobed: [...unprobed, ...changedMeanwhile(skipped, unprobed)],
 		};
 	};
 	/** Who asks while a round is under way is told of that one: askers queue no rounds. */
@@ -228,6 +235,16 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 const NO_ENVOY_YET_MS = 500;
 
+/** What was left out of this round alone, but for what is told already. */
+function changedMeanwhile(skipped: ProbeRound["skipped"], told: readonly Unprobed[]): readonly Unprobed[] {
+	const names = new Map<string, string[]>();
+	for (const { gateway, service } of skipped) {
+		if (told.some((one) => one.gateway === gateway && one.services?.includes(service) !== false)) continue;
+		names.set(gateway, [...(names.get(gateway) ?? []), service]);
+	}
+	return [...names].map(([gateway, services]) => ({ gateway, why: CHANGED, services }));
+}
+
 /** Another text where other things are there to be probed. */
 const stateOf = (served: Served | null): string =>
 	JSON.stringify(
@@ -239,4 +256,5 @@ const ELSEWHERE = "no Envoy of this machine has its listener";
 const REFUSED = "its listener is refused (weir proxy-status)";
 const LATE = "this machine's Envoy has not taken what is declared (weir proxy-status)";
 const MISSING = "this machine's Envoy has not taken it, or it changes again and again (weir proxy-status)";
+const CHANGED = "it changed while it was to be probed: ask again";
 const SOME_MISSING = "some of its Services are not probed (weir probe)";

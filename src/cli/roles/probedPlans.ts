@@ -5,7 +5,7 @@
 import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/probe.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
-import type { GatewayServed, Served } from "../../xds/served.js";
+import type { GatewayServed, Hosts, Served } from "../../xds/served.js";
 
 /** What Envoys are to serve. */
 export interface Declared {
@@ -124,8 +124,10 @@ export class ProbedPlans {
 		if (had === null || served === null) return true;
 		const now = served.get(gateway);
 		if (now === undefined || now.moving || now.listener !== had.listener) return false;
-		const host = had.hosts.get(service);
-		return now.hosts.get(service) === host && (now.coming === null || now.coming.get(service) === host);
+		const wild = this.#probed?.get(gateway)?.services.get(service)?.wild === true;
+		const isAsItWas = (hosts: Hosts): boolean =>
+			wild ? isEqual(hosts, had.hosts) : hosts.get(service) === had.hosts.get(service);
+		return isAsItWas(now.hosts) && (now.coming === null || isAsItWas(now.coming));
 	}
 
 	/** Takes which Services were left out of a round because they were uncertain. */
@@ -187,6 +189,9 @@ export class ProbedPlans {
 		}
 	}
 }
+
+const isEqual = (one: Hosts, other: Hosts): boolean =>
+	one === other || (one.size === other.size && [...one].every(([name, hash]) => other.get(name) === hash));
 
 const keyOf = (gateway: string, service: string): string => `${gateway} ${service}`;
 
