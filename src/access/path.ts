@@ -1,5 +1,7 @@
 /** Paths as access rules see them: prefixes of whole segments, templates, and paths that servers read differently. */
 
+import { PATH_CHARS_MAX } from "../limits.js";
+
 const SLASH = 0x2f;
 
 /** Whether the path lies under the prefix, by whole segments (Gateway API PathPrefix). */
@@ -67,8 +69,9 @@ const NOT_CANONICAL = new RegExp(`^(?!/)|//|/\\.\\.?(?:/|$)|\\\\|${ESCAPED_UNRES
 /** Whatever is ambiguous or not canonical holds one of these; most paths hold none, and end here. */
 const SUSPICIOUS = /[;%\\]|\/[/.]|^[^/]|^$/;
 
-/** Whether servers could read the path in different ways. */
+/** Whether servers could read the path in different ways, or it is longer than rules are asked about. */
 export function isAmbiguous(path: string): boolean {
+	if (path.length > PATH_CHARS_MAX) return true;
 	if (!SUSPICIOUS.test(path)) return false;
 	if (NOT_CANONICAL.test(path)) return true;
 	const lower = path.toLowerCase();

@@ -6,7 +6,7 @@
  */
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
-import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
+import { PATH_CHARS_MAX, SPIFFE_ID_BYTES_MAX } from "../limits.js";
 import { ambiguousPaths, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
 import { ruleOf } from "./denial.js";
@@ -88,6 +88,8 @@ export function gatePerRoute(
 ) {
 	const judged = {
 		...notCanonicalRules(judgesPaths(access)),
+		// Of shadow policies too, which Envoy tries as well.
+		...(access.policies.some(judgesPath) ? { [PATH_TOO_LONG]: tooLongPath() } : {}),
 		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity(), [IDENTITY_TOO_LONG]: tooLongIdentity() } : {}),
 	};
 	const policies = { [LOOP]: loopRule(mark), ...(isOpen(access) ? {} : judged) };
@@ -152,6 +154,9 @@ function allowPrefix({ denied, allowed }: Told): string | null {
 	return allowed ? SHADOW_ALLOW_ALONE : denied ? SHADOW_DENY_ALONE : null;
 }
 
+/** Told as what is not canonical is. */
+const PATH_TOO_LONG = "(not canonical, path length)";
+
 /** By its name before those on tokens, of which Envoy tells the first that matches: in force, the gate refuses it first. */
 const AMBIGUOUS = "(ambiguous path)";
 
@@ -198,4 +203,10 @@ const tooLongIdentity = (): object => ({
 		call("size", field(ident("connection"), "uri_san_peer_certificate")),
 		integer(SPIFFE_ID_BYTES_MAX),
 	),
+});
+
+const tooLongPath = (): object => ({
+	permissions: [{ any: true }],
+	principals: [{ any: true }],
+	condition: call("_>_", call("size", field(ident("request"), "url_path")), integer(PATH_CHARS_MAX)),
 });

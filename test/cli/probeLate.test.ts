@@ -29,7 +29,10 @@ t.test("what is declared and deleted while another Envoy says nothing is probed,
 		{ kind: "Service", name: "old" },
 	] as const;
 	await client.deleteAll(old, { dryRun: false });
-	t.equal(await probed(({ answers, unprobed }) => answers.length < 6 && unprobed.length === 0), "edge guarded forbidden\nedge later forbidden");
+	t.equal(
+		await probed(({ answers, unprobed }) => answers.length < 6 && unprobed.length === 0),
+		"edge guarded forbidden\nedge later forbidden",
+	);
 	t.same(await alarmsOf(client), []);
 	const { proxies } = await client.proxies();
 	t.equal(proxies.find(({ node }) => node === "another")?.types.clusters?.state, "STALE", "which lags still");

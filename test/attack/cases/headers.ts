@@ -93,6 +93,11 @@ export const HEADER_ATTACKS: readonly Attack[] = [
 	...["_method=DELETE", "a=1&%5fm%65thod=DELETE", "+.method=DELETE", "_method%00=DELETE"].map((query) =>
 		forbidden("T-method-override", `in a query: ${query}`, get("wide.test", `/?${query}`, [], "POST")),
 	),
+	forbidden("T-long-path", "a path that no rule is asked about", get("guarded.test", `/v2/${"a/".repeat(1_024)}`)),
+	forbidden("T-long-path", "of one segment", get("guarded.test", `/v2/${"a".repeat(50_000)}`)),
+	disarmed("T-long-path", "not its query", get("guarded.test", `/v2/?${"a".repeat(4_000)}`), ([request]) =>
+		request === undefined ? "lost" : null,
+	),
 	forbidden("T-method-override", "an empty one too", get("wide.test", "/", ["X-HTTP-Method-Override:"], "POST")),
 	forbidden(
 		"GHSA-qc2q-p7wx-3px3",
