@@ -81,12 +81,12 @@ export const CONDITION_NEEDLE_CHARS_MAX = 250;
 export const CONDITION_STEPS_MAX = 100_000;
 
 /**
- * What Envoy may try of a Service's rules for one request, one value after the other (some 100 ns each): 2 ms, for which others
- * wait on the same thread, whatever one namespace declares.
+ * What Envoy may try of a Service's rules for one request, one value after the other (some 100 ns each, a path up to ten times as
+ * much, which is counted so; more in a very long one): about 2 ms, for which others wait on the same thread.
  */
 export const RULE_VALUES_MAX = 20_000;
 
-/** Rules and patterns that the sidecar may try for one request, which it finds most of otherwise (50 to 100 ns each): 2 ms. */
+/** Rules and segments of paths that the sidecar may look at for one request; most it finds otherwise (50 to 100 ns each): 2 ms. */
 export const RULE_STEPS_MAX = 20_000;
 
 /** One read of a file that a resource names: a disk answers in milliseconds, a mount whose server is gone never. */
