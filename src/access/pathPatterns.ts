@@ -50,9 +50,14 @@ export class PathPatterns {
 		if (prefixes.length === 0 && templates.length === 0) return true;
 		for (const prefix of prefixes) if (underTrimmed(path, prefix)) return true;
 		if (templates.length > TRIED_AT_ONCE || path.length > LOOKED_THROUGH_CHARS)
-			return path.startsWith("/") && leads((this.#root ??= treeOf(templates)), piecesOf(path), 1);
+			return path.startsWith("/") && leads(this.#tree(), piecesOf(path), 1);
 		for (const template of templates) if (fitsSegments(path, template)) return true;
 		return false;
+	}
+
+	#tree(): Branch {
+		this.#root ??= treeOf(this.templates);
+		return this.#root;
 	}
 }
 
@@ -60,10 +65,15 @@ function treeOf(templates: PathPatterns["templates"]): Branch {
 	const root = branch();
 	for (const segments of templates) {
 		let at = root;
-		for (const segment of segments) at = segment === null ? (at.any ??= branch()) : literalOf(at, segment);
+		for (const segment of segments) at = segment === null ? anyOf(at) : literalOf(at, segment);
 		at.ends = true;
 	}
 	return root;
+}
+
+function anyOf(from: Branch): Branch {
+	from.any ??= branch();
+	return from.any;
 }
 
 function literalOf(from: Branch, segment: string): Branch {
