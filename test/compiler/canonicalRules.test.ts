@@ -10,6 +10,7 @@ import {
 	GOOD_PATH,
 	GOOD_SCHEME,
 	OVERRIDE_HEADERS,
+	OVERRIDE_QUERY,
 	REFUSED_METHODS,
 } from "../../src/access/canonical.js";
 import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/policy.js";
@@ -31,6 +32,7 @@ const AMBIGUOUS = AMBIGUOUS_PATH_PARTS.filter((part) => part.includes("%"));
 const always = [
 	not(":path", GOOD_PATH),
 	path({ safe_regex: { regex: BAD_PATH } }),
+	header(":path", { string_match: { safe_regex: { regex: OVERRIDE_QUERY } } }),
 	not(":method", GOOD_METHOD),
 	...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
 	not(":authority", GOOD_HOST),
