@@ -5,6 +5,8 @@ import { readFile } from "node:fs/promises";
 import t from "tap";
 import { fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 
+t.setTimeout(120_000);
+
 const RESOURCES = `apiVersion: weir.dev/v1alpha1
 kind: Gateway
 metadata: {name: edge}
