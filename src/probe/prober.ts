@@ -145,10 +145,15 @@ export class Prober {
 			const way = target(listener.gateway);
 			return way === null ? [] : [{ way, listener }];
 		});
+		this.#rounds++;
 		// A hanging Gateway keeps none but its own Services waiting.
 		const asked = await Promise.all(ways.map(({ way, listener }) => this.#ask(way, listener)));
 		const results = asked.flatMap((one) => one.results);
 		const skipped = asked.flatMap((one) => one.skipped);
+		const there = new Set(
+			watched.flatMap(({ gateway, services }) => services.map(({ name }) => placeOf(gateway, name))),
+		);
+		for (const place of this.#askedAt.keys()) if (!there.has(place)) this.#askedAt.delete(place);
 		const { alarms, kept } = this.#alarmsOf(
 			ways.map(({ listener }) => listener),
 			results,
@@ -202,8 +207,7 @@ export class Prober {
 			const inOrder = results.toSorted((one, other) => (place.get(one.service) ?? 0) - (place.get(other.service) ?? 0));
 			return { results: inOrder, skipped: skippedAt(gateway, skipped) };
 		};
-		this.#rounds++;
-		const lastAt = ({ name }: WatchedService): number => this.#askedAt.get(`${gateway} ${name}`) ?? 0;
+		const lastAt = ({ name }: WatchedService): number => this.#askedAt.get(placeOf(gateway, name)) ?? 0;
 		for (const service of services.toSorted((one, other) => lastAt(one) - lastAt(other))) {
 			for (const guard of GUARDS) {
 				const before = closed().has(service.name);
@@ -214,7 +218,7 @@ export class Prober {
 					continue;
 				}
 				// It may be closed, or open again, while the probe is under way.
-				this.#askedAt.set(`${gateway} ${service.name}`, this.#rounds);
+				this.#askedAt.set(placeOf(gateway, service.name), this.#rounds);
 				results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
 				silent = result.status === null ? silent + 1 : 0;
 				// The listener answers nobody: that is told now, and not after a time for each Service.
@@ -251,8 +255,10 @@ export class Prober {
 /** Probes in a row that nobody answers, after which a listener is asked no more in that round. */
 const SILENT_MAX = 2;
 
+const placeOf = (gateway: string, service: string): string => `${gateway} ${service}`;
+
 const keyOf = ({ gateway, service, guard }: Pick<ProbeResult, "gateway" | "service" | "guard">): string =>
-	`${gateway} ${service} ${guard}`;
+	`${placeOf(gateway, service)} ${guard}`;
 
 const skippedAt = (gateway: string, services: ReadonlySet<string>): ProbeRound["skipped"] =>
 	[...services].map((service) => ({ gateway, service }));

@@ -26,7 +26,7 @@ export function ruleProblems(check: Check, service: Service, selected: readonly 
 	const given = selected.filter((one) => !check.isStored(one));
 	const urgent = given.length > 0 && given.every(({ spec }) => spec.action === "deny");
 	const most = mostOf(tried) * (urgent ? 2 : 1);
-	if (tried.count <= most || tried.count <= countBefore(check, service)) return;
+	if (tried.count <= most || tried.count <= countBefore(check, service, tried)) return;
 	const words = `${wordsOf(tried)} ${resourceTitle(service)}`;
 	const last = given.at(-1);
 	// A change of the Service, or a grant, makes stored policies its own.
@@ -75,14 +75,13 @@ function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPo
 }
 
 /** By the Gateways of now: another issuer is not this change's. 0 = it was tried otherwise, or not there. */
-function countBefore({ before, set }: Check, service: Service): number {
+function countBefore({ before, set }: Check, service: Service, { bySidecar }: Tried): number {
 	const former = before === null ? undefined : findNamed(before.services, service.metadata);
 	if (before === null || former === undefined) return 0;
 	const then = { ...before, gateways: set.gateways };
 	const policies = policiesOf(former, before.accessPolicies, before.referenceGrants);
 	const tried = triedBy(then, former, policies);
-	const now = sidecarDecides({ set }, service) !== null;
-	return tried.bySidecar === now ? tried.count : 0;
+	return tried.bySidecar === bySidecar ? tried.count : 0;
 }
 
 /** At least as many as there are names, segments of paths and rules. */

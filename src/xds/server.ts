@@ -296,12 +296,14 @@ export class XdsServer {
 		for (const listener of this.#onAcknowledged) listener(revision, this.#nowMs(), closed);
 	}
 
-	#leave({ memory, asksForTables, served, peer }: Connection): void {
+	#leave(connection: Connection): void {
+		const { memory, asksForTables, peer } = connection;
 		if (memory === null) return;
 		const { node } = memory;
 		this.#keep(node, memory.memory);
 		const own = peer.kind === "owner";
-		if (!asksForTables && (own || this.#left.get(node)?.own !== true)) setYoungest(this.#left, node, { served, own });
+		if (asksForTables || (!own && this.#left.get(node)?.own === true)) return;
+		setYoungest(this.#left, node, { served: connection.served, own });
 	}
 
 	#keep(node: string, memory: Memory): void {

@@ -1,6 +1,6 @@
 /** The alarm of a bypass, from a Gateway that lets the probe pass to the line of `weir status`; and its end. */
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer, type RequestListener } from "node:http";
+import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -53,6 +53,14 @@ const hostsOf = ({ table }: Declared): Hosts => new Map(table.services.map(({ na
 
 /** Of which plan its routes are. */
 const routesOf = (plan: Declared) => ({ plan: plan.version, hosts: hostsOf(plan) });
+
+/** A listener that answers so. */
+async function listening(t: Test, answer: RequestListener): Promise<Server> {
+	const server = createServer(answer);
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => server.close());
+	return server;
+}
 
 /** What an Envoy has that has taken all of a plan, but for what is said. */
 const taken = (plan: Declared, more: Partial<GatewayServed> = {}): Served => {
@@ -371,9 +379,7 @@ t.test(
 );
 
 t.test("what this machine's Envoy has is probed, whatever is published and wherever it was to go", async (t) => {
-	const moved = createServer((_, response) => response.writeHead(403).end("access denied: forbidden\n"));
-	await new Promise<void>((resolve) => moved.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => moved.close());
+	const moved = await listening(t, (_, response) => response.writeHead(403).end("access denied: forbidden\n"));
 	const watch = await watching(t);
 	const statuses = async () => (await watch.round())?.answers.map(({ status }) => status);
 	// Nobody listens at port 9.
@@ -403,9 +409,7 @@ t.test("what this machine's Envoy has is probed, whatever is published and where
 });
 
 t.test("where Envoy says that it listens it is probed", async (t) => {
-	const edge = createServer((_, response) => response.writeHead(403).end("access denied: forbidden\n"));
-	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => edge.close());
+	const edge = await listening(t, (_, response) => response.writeHead(403).end("access denied: forbidden\n"));
 	const pages = edgeAlone();
 	const at = { address: "0.0.0.0", port_value: (edge.address() as AddressInfo).port };
 	const listeners = { listener_statuses: [{ name: "edge", local_address: { socket_address: at } }] };
@@ -424,12 +428,10 @@ t.test("where Envoy says that it listens it is probed", async (t) => {
 
 t.test("Services that the Envoy does not take are named, and those that it has still are probed", async (t) => {
 	const asked: string[] = [];
-	const edge = createServer((request, response) => {
+	const edge = await listening(t, (request, response) => {
 		asked.push(request.headers.host ?? "");
 		response.writeHead(403).end("access denied: forbidden\n");
 	});
-	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => edge.close());
 	const { port } = edge.address() as AddressInfo;
 	const hosts = async (): Promise<readonly string[]> => {
 		asked.length = 0;
@@ -486,13 +488,11 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 
 t.test("what is changed or taken away while it is probed raises no alarm, and ends none", async (t) => {
 	let change = (): void => {};
-	const edge = createServer(({ headers: { host } }, response) => {
+	const edge = await listening(t, ({ headers: { host } }, response) => {
 		if (host !== "old.test") return void response.writeHead(403).end("access denied: forbidden\n");
 		change();
 		response.writeHead(404).end();
 	});
-	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => edge.close());
 	const { port } = edge.address() as AddressInfo;
 	const [before, now] = [planOf(port, "", ["guarded", "old"]), planOf(port)];
 	const changes: Readonly<Record<string, Partial<GatewayServed> | null>> = {
@@ -550,12 +550,10 @@ t.test("a listener that answers nobody is asked twice in a round, whatever it ho
 });
 
 t.test("who was not asked in a round is asked first in the next", async (t) => {
-	const edge = createServer(({ headers: { host }, socket }, response) => {
+	const edge = await listening(t, ({ headers: { host }, socket }, response) => {
 		if (host === "a.test") socket.destroy();
 		else response.end("ok");
 	});
-	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => edge.close());
 	const watch = await watching(t);
 	watch.serve(planOf((edge.address() as AddressInfo).port, "", ["a", "b"]));
 	const told = async () => {
@@ -568,12 +566,10 @@ t.test("who was not asked in a round is asked first in the next", async (t) => {
 
 t.test("a host that a wildcard has is certain only while no other Service comes", async (t) => {
 	let come = (): void => {};
-	const edge = createServer((_, response) => {
+	const edge = await listening(t, (_, response) => {
 		come();
 		response.end("of another Service");
 	});
-	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => edge.close());
 	const { port } = edge.address() as AddressInfo;
 	const [wild, both] = [planOf(port, "", ["*.wild"]), planOf(port, "", ["*.wild", "weir-probe.wild"])];
 	const watch = await watching(t);
@@ -590,12 +586,10 @@ t.test("a host that a wildcard has is certain only while no other Service comes"
 
 t.test("what the process before this one published is what an Envoy out of reach has, if anything", async (t) => {
 	const asked: string[] = [];
-	const edge = createServer((request, response) => {
+	const edge = await listening(t, (request, response) => {
 		asked.push(request.headers.host ?? "");
 		response.writeHead(403).end("access denied: forbidden\n");
 	});
-	await new Promise<void>((resolve) => edge.listen(0, "127.0.0.1", resolve));
-	t.teardown(() => edge.close());
 	const { port } = edge.address() as AddressInfo;
 	const watch = await watching(t, { intervalMs: 100 });
 	const former = planOf(port, "", ["guarded", "old"]).table;
