@@ -4,6 +4,7 @@ import { claimPath, claimTexts } from "../../src/access/claim.js";
 import { encodedPath, isAmbiguous, matchesTemplate, templateSegments } from "../../src/access/path.js";
 import { hashOf, prefixHashes } from "../../src/access/prefixHash.js";
 import { matchesPrincipal } from "../../src/access/principal.js";
+import { PATH_CHARS_MAX } from "../../src/limits.js";
 import { isSegment } from "../../src/resources/host.js";
 
 t.test("principals: exact, below a prefix by whole segments, or any that is proved", async (t) => {
@@ -99,6 +100,8 @@ t.test("most paths are not ambiguous, and are told so at once", async (t) => {
 		t.equal(isAmbiguous(path), true, path);
 	}
 	t.equal(isAmbiguous("/a%20b"), false, "an escape that all read alike");
+	const long = `/${"a".repeat(PATH_CHARS_MAX - 1)}`;
+	t.same([isAmbiguous(long), isAmbiguous(`${long}a`)], [false, true], "no rule is asked about a longer one");
 	for (let code = 0x21; code < 0x7f; code++) {
 		const segment = `a${String.fromCharCode(code)}b`;
 		if (isSegment(segment)) t.equal(isAmbiguous(`/${segment}`), false, "what policies may name some request has");

@@ -374,7 +374,9 @@ t.test(
 		admin.end();
 		t.equal(await watch.round(), null);
 		connected = true;
-		t.match(await watch.round(), { answers: [], unprobed: [{ gateway: "edge" }] });
+		const elsewhere = await watch.round();
+		t.match(elsewhere?.unprobed, [{ gateway: "edge" }]);
+		t.same(elsewhere?.answers, []);
 	},
 );
 
@@ -404,7 +406,9 @@ t.test("what this machine's Envoy has is probed, whatever is published and where
 	] as const) {
 		const fresh = await watching(t);
 		fresh.serve(planOf(9), { current: false, ...more });
-		t.match(await fresh.round(), { answers: [], unprobed: [{ gateway: "edge", why }] }, "where it is nobody knows");
+		const report = await fresh.round();
+		t.match(report?.unprobed, [{ gateway: "edge", why }], "where it is nobody knows");
+		t.same(report?.answers, []);
 	}
 });
 

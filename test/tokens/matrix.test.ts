@@ -2,6 +2,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { CompactSign, calculateJwkThumbprint, exportSPKI, SignJWT } from "jose";
 import t from "tap";
+import type { TokenAnswer } from "../../src/access/token.js";
 import { TOKEN_SKEW_SECONDS } from "../../src/limits.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { type HeldToken, TokenCache } from "../../src/tokens/tokenCache.js";
@@ -341,6 +342,6 @@ t.test("who asks after a declaration has changed is told by that, though keys ar
 	one.verifier.use([{ name: "gw", issuers: [issuerOf({ groupsClaim: "roles" })] }]);
 	const after = one.ask(token);
 	give(jwksBytes([jwk]));
-	t.match(await before, { token: { groups: ["admins"] } });
-	t.match(await after, { token: { groups: [] } });
+	const groupsOf = (answer: TokenAnswer) => (answer !== null && "token" in answer ? answer.token.groups : null);
+	t.same([groupsOf(await before), groupsOf(await after)], [["admins"], []]);
 });
