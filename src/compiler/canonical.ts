@@ -20,7 +20,13 @@ import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../access/policy.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import { GATEWAY_HARDENING } from "../limits.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "./headers.js";
+import {
+	ARM_HEADER,
+	FORWARDED_CERT_HEADER,
+	VARIANT_HEADER,
+	WEIR_HEADER_PREFIX,
+	WEIR_HEADER_SPELLINGS,
+} from "./headers.js";
 
 /** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
 const NOT_CANONICAL = "(not canonical)";
@@ -37,17 +43,18 @@ export const probeRule = (): object => ({
 /** Likewise, of a rule that needs another form. */
 const TWO_PROOFS = "(not canonical, DPoP)";
 
-/**
- * Prefixes that a client of a protected Gateway may not send: Envoy's own words to itself (CVE-2023-27487,
- * CVE-2024-45806), by any spelling.
- */
-const ENVOY_HEADER_PREFIXES = ["x-envoy-", "x_envoy_", "x-envoy_", "x_envoy-"];
+/** What a client of a protected Gateway may not send: Envoy's own words to itself (CVE-2023-27487, CVE-2024-45806). */
+const ENVOY_HEADER_PREFIX = "x-envoy-";
+const ENVOY_HEADER_SPELLINGS = [ENVOY_HEADER_PREFIX, "x_envoy_", "x-envoy_", "x_envoy-"];
 
-/** Mutations before routing: what only the mesh may say is taken from clients. */
+/**
+ * Mutations before routing: what only the mesh may say is taken from clients. Envoy's codecs have made the names lower
+ * case, and a protected Gateway refuses names with an underscore in any place (hardenedHeaders), so that it has two
+ * prefixes to look for, not eight: each is tried on each header.
+ */
 export function strippedHeaders(protects: boolean): readonly object[] {
-	return [...WEIR_HEADER_SPELLINGS, ...(protects ? ENVOY_HEADER_PREFIXES : [])].map((prefix) => ({
-		remove_on_match: { key_matcher: { prefix, ignore_case: true } },
-	}));
+	const prefixes = protects ? [WEIR_HEADER_PREFIX, ENVOY_HEADER_PREFIX] : WEIR_HEADER_SPELLINGS;
+	return prefixes.map((prefix) => ({ remove_on_match: { key_matcher: { prefix } } }));
 }
 
 /** Mutations after those: what a trusted proxy may have said of its client is kept apart before Envoy overwrites it. */
@@ -72,9 +79,9 @@ const FORWARDING = [
  */
 export function strippedTrailers(units: readonly string[]): readonly object[] {
 	const names = [...FORWARDING, "host", "cookie", "authorization", "dpop", ...OVERRIDE_HEADERS, ...units];
+	const prefixes = [...WEIR_HEADER_SPELLINGS, ...ENVOY_HEADER_SPELLINGS, "x-forwarded-"];
 	return [
-		...strippedHeaders(true),
-		{ remove_on_match: { key_matcher: { prefix: "x-forwarded-", ignore_case: true } } },
+		...prefixes.map((prefix) => ({ remove_on_match: { key_matcher: { prefix, ignore_case: true } } })),
 		...[...new Set(names)].map((exact) => ({ remove_on_match: { key_matcher: { exact, ignore_case: true } } })),
 	];
 }

@@ -123,9 +123,9 @@ for (const form of Object.keys(FORMS)) {
 			"nothing is told where nobody collects it",
 		);
 	});
-	t.test(`${form}: what only the mesh may say is taken away, in every spelling`, async (t) => {
+	t.test(`${form}: what only the mesh may say is taken away, of trailers in every spelling`, async (t) => {
+		t.same(takenAway(text, "early_header_mutation_extensions"), ["x-envoy-", "x-weir-"]);
 		const prefixes = [...spellings("weir"), ...spellings("envoy")];
-		t.same(takenAway(text, "early_header_mutation_extensions"), prefixes.sort());
 		const ofTrailers = [...prefixes, "x-forwarded-", ...IN_TRAILERS];
 		t.same(takenAway(text, "request_trailers_mutations"), ofTrailers.sort());
 	});
