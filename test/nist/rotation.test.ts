@@ -32,7 +32,7 @@ spec: {action: allow, services: [model], principals: ["${APP}"]}
 				(error: Error) => error.message,
 			);
 			answers.set(answer, (answers.get(answer) ?? 0) + 1);
-			await pause(20);
+			await pause(100);
 		}
 	};
 	const loads = [load(), load()];
