@@ -5,8 +5,9 @@
  * signed, and where data may be processed. No request that can be constructed shows all of it, so a change of it is a difference
  * of its own.
  */
+
+import { oneSpelling } from "../resources/address.js";
 import { serverKey } from "../resources/checkShared.js";
-import { oneSpelling } from "../resources/host.js";
 import { namedIn } from "../resources/reference.js";
 import { regionsOf } from "../resources/regions.js";
 import {
@@ -20,7 +21,7 @@ import {
 	type Service,
 	type TokenIssuer,
 } from "../resources/resource.js";
-import { durationText } from "../resources/scalar.js";
+import { durationText } from "../resources/units.js";
 import { accessTable, isOpen, judgesVariants } from "./table.js";
 
 /** Each change in words. */

@@ -2,7 +2,6 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { WeirError } from "../error.js";
-import { loadResources } from "../resources/parse.js";
 import { formatProblem, type Problem, type ResourceSet } from "../resources/resource.js";
 
 export interface ResourceFile {
@@ -28,6 +27,8 @@ export async function readResourceFiles(names: readonly string[]): Promise<reado
 
 /** The resources, where nothing is wrong with them; else prints every problem and throws. */
 export async function validResources(names: readonly string[]): Promise<ResourceSet> {
+	// With every schema: who hands the files on as they are (weir apply) reads none.
+	const { loadResources } = await import("../resources/parse.js");
 	const { resources, problems } = loadResources(await readResourceFiles(names));
 	if (problems.length > 0) {
 		printProblems(problems);

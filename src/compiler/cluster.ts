@@ -3,7 +3,7 @@
  * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
 import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
-import { oneSpelling } from "../resources/host.js";
+import { oneSpelling } from "../resources/address.js";
 import type { Endpoint, Service, Variant } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";

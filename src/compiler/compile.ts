@@ -8,7 +8,7 @@ import { proxiedGateway } from "../access/verdictReason.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
 import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
-import { USUAL_UNIT_HEADER } from "../resources/host.js";
+import { USUAL_UNIT_HEADER } from "../resources/experimentWords.js";
 import { experimentsOf, findNamed } from "../resources/lookup.js";
 import {
 	demandsClientCertificates,

@@ -3,7 +3,7 @@
  * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
  * endpoints and a preference fails over to the others: security reference 9.)
  */
-import { oneSpelling } from "../resources/host.js";
+import { oneSpelling } from "../resources/address.js";
 import { regionsOf } from "../resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 import { clusterName } from "./plan.js";

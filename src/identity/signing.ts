@@ -5,23 +5,28 @@
 // @peculiar/x509 resolves its algorithms with tsyringe, which wants this polyfill loaded before it.
 import "reflect-metadata";
 import { randomBytes, webcrypto } from "node:crypto";
-import {
+import type { JsonGeneralName } from "@peculiar/x509";
+
+// Not by `import`, for which Node reads its hundred files once more, to find out their names: 0.1 s of each start.
+import x509 = require("@peculiar/x509");
+
+import { WeirError } from "../error.js";
+import { IDENTITY_BACKDATE_MS } from "../limits.js";
+import { spiffeFault } from "../resources/spiffe.js";
+
+const {
 	AuthorityKeyIdentifierExtension,
 	BasicConstraintsExtension,
 	cryptoProvider,
 	ExtendedKeyUsage,
 	ExtendedKeyUsageExtension,
-	type JsonGeneralName,
 	KeyUsageFlags,
 	KeyUsagesExtension,
 	SubjectAlternativeNameExtension,
 	SubjectKeyIdentifierExtension,
 	X509Certificate,
 	X509CertificateGenerator,
-} from "@peculiar/x509";
-import { WeirError } from "../error.js";
-import { IDENTITY_BACKDATE_MS } from "../limits.js";
-import { spiffeFault } from "../resources/spiffe.js";
+} = x509;
 
 /** Both in PEM; the private key is PKCS #8. */
 export interface IssuedCertificate {

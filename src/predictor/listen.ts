@@ -6,7 +6,7 @@ import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
 import { WeirError } from "../error.js";
 import { PREDICTOR_BACKLOG } from "../limits.js";
-import { isLoopback } from "../resources/host.js";
+import { isLoopback } from "../resources/address.js";
 
 export type ListenAddress =
 	| { readonly kind: "socket"; readonly path: string }

@@ -8,7 +8,8 @@ import { PATH_TEMPLATE_CHARS_MAX } from "../limits.js";
 import { isSegment } from "./host.js";
 import type { Schedule } from "./resource.js";
 import { refuse, text } from "./scalar.js";
-import { noTrustDomain, SPIFFE_HINT, spiffeFault } from "./spiffe.js";
+import { spiffeFault } from "./spiffe.js";
+import { noTrustDomain, SPIFFE_HINT } from "./spiffeField.js";
 import { fields, list, oneOf, refuseRepeats, say, uniqueList } from "./strict.js";
 import { prefixPattern, templatePattern, unless, userPattern, wordPattern } from "./wildcard.js";
 

@@ -2,7 +2,7 @@
 import { accessTable, judgesUsers } from "../access/policy.js";
 import { armRegions, sharePoints } from "../assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../limits.js";
-import { USUAL_UNIT_HEADER } from "./host.js";
+import { USUAL_UNIT_HEADER } from "./experimentWords.js";
 import { findNamed, serviceOf } from "./lookup.js";
 import { once } from "./once.js";
 import { type Path, resourceTitle } from "./position.js";

@@ -2,8 +2,9 @@
  * What one namespace alone may declare: a second Service on another namespace's servers would be a second door to them,
  * with rules of its own (`access: open`) where the first has a guard.
  */
+
+import { isLoopback, oneSpelling } from "./address.js";
 import { formerOwners } from "./claim.js";
-import { isLoopback, oneSpelling } from "./host.js";
 import { resourceTitle } from "./position.js";
 import type { Check } from "./report.js";
 import type { Service } from "./resource.js";

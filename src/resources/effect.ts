@@ -4,8 +4,9 @@
  */
 import { z } from "zod";
 import type { Effect } from "./resource.js";
-import { DURATION_HINT, parseDuration, refuse } from "./scalar.js";
+import { refuse } from "./scalar.js";
 import { fields } from "./strict.js";
+import { DURATION_HINT, parseDuration } from "./units.js";
 
 const SHARE = /^([0-9]{1,6})(?:\.([0-9]{1,4}))?(pp|%)$/;
 

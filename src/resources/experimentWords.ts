@@ -170,3 +170,9 @@ export interface Metric {
 		readonly senders: readonly string[];
 	};
 }
+
+/**
+ * Logged before any Experiment asks for it: a new header in the access log is a new listener configuration, and
+ * connections opened before it would be served, but logged without their unit, until they are drained.
+ */
+export const USUAL_UNIT_HEADER = "x-user-id";

@@ -1,9 +1,10 @@
 /** Files as YAML, and each document as the resource that it declares. Pure. */
 import { schemaProblems } from "./faults.js";
-import { isKind, KINDS, SCHEMAS } from "./kinds.js";
+import { isKind, KINDS } from "./kinds.js";
 import { once } from "./once.js";
 import { type Named, shortened } from "./position.js";
 import { API_VERSION, type Kind, type Problem, type Resource } from "./resource.js";
+import { SCHEMAS } from "./schemas.js";
 import { orList } from "./strict.js";
 import { knownNames } from "./suggest.js";
 import { readYaml, type YamlDocument, type YamlFile } from "./yaml.js";

@@ -5,7 +5,7 @@ import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway, GatewayTls } from "./resource.js";
 import { duration, text } from "./scalar.js";
-import { spiffeId } from "./spiffe.js";
+import { spiffeId } from "./spiffeField.js";
 import { fields, flag, list, say, whole } from "./strict.js";
 import { tokens } from "./tokenIssuer.js";
 

@@ -1,38 +1,9 @@
 /** Addresses, host names, header names and paths: what Envoy compares byte for byte, so they are strict here. */
 import { z } from "zod";
+import { isIp } from "./address.js";
 import { refuse } from "./scalar.js";
 
 const IP_HINT = "write an IPv4 or IPv6 address such as 127.0.0.1, 0.0.0.0 or ::1";
-
-export function isIp(address: string): boolean {
-	return z.ipv4().safeParse(address).success || z.ipv6().safeParse(address).success;
-}
-
-/**
- * Whether an address is this machine's own. Control's parts listen on nothing else (or a UNIX socket) until their
- * peers are authenticated; the Gateway is not one of them.
- */
-export function isLoopback(address: string): boolean {
-	return isIp(address) && (address.startsWith("127.") || /^(0{0,4}:){2,7}0{0,3}1$/.test(address));
-}
-
-/** An IP address in one spelling: lower case, without zeros, an IPv4 one also where it is written as IPv6. A name as it is. */
-export function oneSpelling(address: string): string {
-	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
-	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.
-	const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain);
-	return mapped === null ? plain : dotted(Number.parseInt(`${mapped[1]}`, 16), Number.parseInt(`${mapped[2]}`, 16));
-}
-
-const dotted = (high: number, low: number): string => [high >> 8, high & 255, low >> 8, low & 255].join(".");
-
-/** A host as a URL writes it (RFC 3986 section 3.2.2), an IPv6 address without its brackets. */
-export const bareHost = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
-
-/** Likewise by name, or as a URL writes an IPv6 address: what DNS cannot lead elsewhere. */
-export function isLoopbackHost(host: string): boolean {
-	return host.toLowerCase() === "localhost" || isLoopback(bareHost(host));
-}
 
 export const ipAddress = z
 	.string({ error: IP_HINT })
@@ -43,13 +14,6 @@ export const ipAddress = z
 const DNS_NAME = /^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 
 const ENDPOINT_HINT = "write an IP address or a DNS name, without scheme, port or path";
-
-/** An absolute URL with one of these schemes (`https:`), without credentials, which logs would show, and fragment. */
-export function isUrl(value: string, schemes: readonly string[]): boolean {
-	if (!/^[!-~]{1,2048}$/.test(value) || !URL.canParse(value)) return false;
-	const url = new URL(value);
-	return schemes.includes(url.protocol) && url.username === "" && url.password === "" && !value.includes("#");
-}
 
 /** Address of an endpoint: an IP address, or a DNS name (lower-cased). */
 export const endpointAddress = z
@@ -85,12 +49,6 @@ const NOT_A_UNIT = new Set([
 	..."x-request-id traceparent tracestate baggage".split(" "),
 ]);
 const NOT_A_UNIT_PREFIX = /^x[-_](weir|envoy|forwarded)[-_]/;
-
-/**
- * Logged before any Experiment asks for it: a new header in the access log is a new listener configuration, and
- * connections opened before it would be served, but logged without their unit, until they are drained.
- */
-export const USUAL_UNIT_HEADER = "x-user-id";
 
 const HEADER_HINT = "write the name of a request header that carries a user or tenant id, such as x-user-id";
 

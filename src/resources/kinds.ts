@@ -1,15 +1,5 @@
-/** The kinds and their schemas, in one list. */
-import type { z } from "zod";
-import { accessPolicySchema } from "./accessPolicy.js";
-import { dataClassSchema } from "./dataClass.js";
-import { experimentSchema } from "./experiment.js";
-import { gatewaySchema } from "./gateway.js";
-import { layerSchema } from "./layer.js";
-import { metricSchema } from "./metric.js";
-import { approvalPolicySchema, roleBindingSchema } from "./operators.js";
-import { referenceGrantSchema } from "./referenceGrant.js";
+/** The kinds in one list, apart from their schemas: who only names resources reads none. */
 import type { Kind, Resource, ResourceSet } from "./resource.js";
-import { serviceSchema } from "./service.js";
 
 export const KINDS = [
 	"Gateway",
@@ -23,19 +13,6 @@ export const KINDS = [
 	"RoleBinding",
 	"ApprovalPolicy",
 ] as const satisfies Kind[];
-
-export const SCHEMAS: Readonly<Record<Kind, z.ZodType<Resource>>> = {
-	Gateway: gatewaySchema,
-	Service: serviceSchema,
-	Layer: layerSchema,
-	Experiment: experimentSchema,
-	Metric: metricSchema,
-	AccessPolicy: accessPolicySchema,
-	DataClass: dataClassSchema,
-	ReferenceGrant: referenceGrantSchema,
-	RoleBinding: roleBindingSchema,
-	ApprovalPolicy: approvalPolicySchema,
-};
 
 export function isKind(value: unknown): value is Kind {
 	return KINDS.some((kind) => kind === value);

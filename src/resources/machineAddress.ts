@@ -3,7 +3,7 @@
  * declare a Service or a gate must not reach by Envoy or by control what their machines alone may. Refused as endpoints and
  * as gates where they are declared, and by the webhook once more where a name has led there.
  */
-import { isIp } from "./host.js";
+import { isIp } from "./address.js";
 
 const LINK_LOCAL = "a link-local address";
 const METADATA = "an address of a cloud's metadata";

@@ -4,7 +4,7 @@ import { OUTCOME_VALUE_MAX, PPM } from "../limits.js";
 import { resource } from "./metadata.js";
 import type { Cap, Metric } from "./resource.js";
 import { duration, name, percentage, refuse } from "./scalar.js";
-import { spiffeId } from "./spiffe.js";
+import { spiffeId } from "./spiffeField.js";
 import { fields, list, oneOf, say, uniqueList } from "./strict.js";
 
 const QUANTILE_HINT = "write a number above 0 and below 1, such as 0.99";

@@ -5,7 +5,8 @@ import { user } from "./accessConditions.js";
 import { resource } from "./metadata.js";
 import type { ApprovalPolicy, RoleBinding } from "./resource.js";
 import { duration, name } from "./scalar.js";
-import { isWorkloadId, noTrustDomain } from "./spiffe.js";
+import { isWorkloadId } from "./spiffe.js";
+import { noTrustDomain } from "./spiffeField.js";
 import { fields, oneOf, uniqueList, whole } from "./strict.js";
 
 const SUBJECT_HINT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";

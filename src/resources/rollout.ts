@@ -1,11 +1,12 @@
 /** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
 import { z } from "zod";
 import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../limits.js";
-import { bareHost, isLoopbackHost, isUrl } from "./host.js";
+import { bareHost, isLoopbackHost, isUrl } from "./address.js";
 import { machineAddress } from "./machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "./resource.js";
-import { duration, durationText, percentage, refuse } from "./scalar.js";
+import { duration, percentage, refuse } from "./scalar.js";
 import { fields, list, oneOf, say, whole } from "./strict.js";
+import { durationText } from "./units.js";
 
 const ALPHA_HINT = "write a number from 0.000001 to 0.5, such as 0.05";
 const STEPS_HINT = "write a list of percentages that rise from above 0%, such as [2%, 10%, 50%, 100%]";

@@ -1,7 +1,8 @@
 /** JSON Schema (2020-12) of all kinds, for editors: `# yaml-language-server: $schema=…`, printed by `weir schema`. */
 import { z } from "zod";
-import { KINDS, SCHEMAS } from "./kinds.js";
+import { KINDS } from "./kinds.js";
 import { API_VERSION } from "./resource.js";
+import { SCHEMAS } from "./schemas.js";
 
 /**
  * One schema for a document of any kind. if/then per kind instead of oneOf, so that an editor reports the fault in

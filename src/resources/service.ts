@@ -7,7 +7,8 @@ import { machineAddress } from "./machineAddress.js";
 import { resource } from "./metadata.js";
 import type { HealthCheck, Service } from "./resource.js";
 import { anyText, duration, name, reference, refuse, text } from "./scalar.js";
-import { isOwnPart, spiffeId } from "./spiffe.js";
+import { isOwnPart } from "./spiffe.js";
+import { spiffeId } from "./spiffeField.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
 
 /**

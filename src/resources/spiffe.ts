@@ -1,13 +1,8 @@
 /**
  * SPIFFE ids, strictly (SPIFFE-ID specification, section 2): compared literally and never as a pattern, so any
- * spelling that another parser could read differently is refused.
+ * spelling that another parser could read differently is refused. As a field of a declaration: spiffeField.ts.
  */
-import { z } from "zod";
 import { SPIFFE_ID_BYTES_MAX, SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../limits.js";
-import { refuse } from "./scalar.js";
-import { say } from "./strict.js";
-
-export const SPIFFE_HINT = "write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web";
 
 /** What is wrong with a SPIFFE id, as the end of a sentence ("… has an empty path segment"), or null. */
 export function spiffeFault(id: string): string | null {
@@ -34,7 +29,8 @@ export function spiffeFault(id: string): string | null {
 	return null;
 }
 
-const NOBODY = "is a trust domain, and nobody's id";
+/** The end of a sentence likewise. */
+export const NOBODY = "is a trust domain, and nobody's id";
 
 /** Likewise of a workload's SPIFFE id, which has a path; a trust domain alone is nobody (X509-SVID section 2). */
 export const workloadFault = (id: string): string | null =>
@@ -71,25 +67,3 @@ export function isOwnPart(id: string): boolean {
 	const [, , , root, part] = id.split("/");
 	return root === "weir" && part !== "predictor";
 }
-
-/** But for a trust domain alone, for editors too; what else is no SPIFFE id spiffeFault tells. */
-const NO_DOMAIN = new RegExp(`^(?!spiffe://(?!\\.{1,2}$)[a-z0-9._-]{1,${SPIFFE_TRUST_DOMAIN_BYTES_MAX}}$)`);
-
-const pathOf = (domain: string): string => `write ${domain}/PATH, a workload's id`;
-
-/**
- * A text that is no trust domain alone: where a caller is meant that would match nobody, and a deny would let all of it in.
- * @param instead what to write for one
- */
-export const noTrustDomain = (hint: string, instead: (domain: string) => string = pathOf) =>
-	z
-		.string({ error: hint })
-		.regex(NO_DOMAIN, { error: ({ input }) => say(NOBODY, instead(String(input))), abort: true });
-
-/** An exact SPIFFE id of a workload. */
-export const spiffeId = noTrustDomain(SPIFFE_HINT)
-	.transform((value, context): string => {
-		const fault = spiffeFault(value);
-		return fault === null ? value : refuse(context, SPIFFE_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
-	})
-	.meta({ description: "A workload's exact SPIFFE id, such as spiffe://example.org/ns/team-a/sa/web." });

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { ISSUERS_MAX } from "../limits.js";
 import { claimName } from "./accessConditions.js";
-import { bareHost, isUrl } from "./host.js";
+import { bareHost, isUrl } from "./address.js";
 import { machineAddress } from "./machineAddress.js";
 import type { KeySource, TokenIssuer } from "./resource.js";
 import { duration, text } from "./scalar.js";

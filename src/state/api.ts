@@ -17,7 +17,7 @@ import {
 	READING_MS_PER_HOUR_MAX,
 	SOCKET_PATH_BYTES_MAX,
 } from "../limits.js";
-import { isLoopbackHost } from "../resources/host.js";
+import { isLoopbackHost } from "../resources/address.js";
 import type { EvidenceSource, Unheld, Webhook } from "../rollout/ports.js";
 import { requireOwnFolder } from "../socket.js";
 import { Acts } from "./acts.js";

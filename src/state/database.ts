@@ -8,7 +8,11 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from "node:fs";
 import { join } from "node:path";
-import { type Database, open, type RootDatabase } from "lmdb";
+import type { Database, RootDatabase } from "lmdb";
+
+// Not by `import`: see events/store.ts.
+import lmdb = require("lmdb");
+
 import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import type { Kind, Resource } from "../resources/resource.js";
@@ -241,7 +245,7 @@ function openRoot(directory: string): RootDatabase {
 		permissionsMode: 0o600,
 	};
 	try {
-		return open(options);
+		return lmdb.open(options);
 	} catch (error) {
 		throw new WeirError(
 			"unavailable",

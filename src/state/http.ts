@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { HTTP_STATUS, WeirError } from "../error.js";
 import { API_BODY_BYTES_MAX } from "../limits.js";
-import { isLoopbackHost } from "../resources/host.js";
+import { isLoopbackHost } from "../resources/address.js";
 import { afterUnreadBody } from "../unreadBody.js";
 import type { ActCall } from "./actRecord.js";
 import { type Intake, readBytes, TryAgain } from "./bodies.js";

@@ -3,8 +3,9 @@
  * what listens on the loopback there for its own machine alone, with a path of his choice: that is for the platform's admins.
  * Pure.
  */
+
+import { bareHost } from "../resources/address.js";
 import { isThisMachine } from "../resources/checkShared.js";
-import { bareHost } from "../resources/host.js";
 import { qualifiedName, type Resource } from "../resources/resource.js";
 import { gateHost } from "../rollout/gate.js";
 import { has } from "./gatesWeakened.js";

@@ -16,8 +16,8 @@ import { context, propagation, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
-import { WeirError } from "../error.js";
 import { SPAN_EXPORT_QUEUE_MAX } from "../limits.js";
+import { tracesEndpoint } from "./tracesEndpoint.js";
 import { tracesSocket } from "./tracesSocket.js";
 
 export interface TracingOptions {
@@ -82,26 +82,4 @@ export function startTracing({ environment, serviceName, alsoTo = [] }: TracingO
 			propagation.disable();
 		},
 	};
-}
-
-/**
- * Where the standard variables send spans; null = nowhere.
- * Source: OpenTelemetry specification, "OpenTelemetry Protocol Exporter": the general endpoint gets /v1/traces
- * appended, the one for traces is taken as it is.
- */
-export function tracesEndpoint(environment: TracingOptions["environment"]): string | null {
-	const exporter = environment.OTEL_TRACES_EXPORTER?.trim() || "otlp";
-	if (exporter === "none") return null;
-	if (exporter !== "otlp") {
-		throw new WeirError("invalid-argument", `OTEL_TRACES_EXPORTER is '${exporter}'`, "use otlp or none");
-	}
-	const own = environment.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT?.trim();
-	const general = environment.OTEL_EXPORTER_OTLP_ENDPOINT?.trim();
-	if (!own && !general) return null;
-	const protocol =
-		environment.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL?.trim() || environment.OTEL_EXPORTER_OTLP_PROTOCOL?.trim();
-	if (protocol && protocol !== "http/protobuf") {
-		throw new WeirError("invalid-argument", `OTEL_EXPORTER_OTLP_PROTOCOL is '${protocol}'`, "use http/protobuf");
-	}
-	return own || `${general?.replace(/\/+$/, "")}/v1/traces`;
 }

@@ -1,16 +1,20 @@
 /** A certificate authority that signs what no SPIFFE authority may: any names, or none. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
-import {
+import type { JsonGeneralName } from "@peculiar/x509";
+
+import x509 = require("@peculiar/x509");
+
+import type { IssuedCertificate } from "../identity/developmentCa.js";
+
+const {
 	BasicConstraintsExtension,
 	cryptoProvider,
-	type JsonGeneralName,
 	KeyUsageFlags,
 	KeyUsagesExtension,
 	SubjectAlternativeNameExtension,
 	X509CertificateGenerator,
-} from "@peculiar/x509";
-import type { IssuedCertificate } from "../identity/developmentCa.js";
+} = x509;
 
 const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 

@@ -134,7 +134,7 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 		while (running) {
 			const answer = await ask("open.test", null, agent);
 			answers.set(answer, (answers.get(answer) ?? 0) + 1);
-			await pause(5);
+			await pause(100);
 		}
 	});
 	await write(setOf(first, second));

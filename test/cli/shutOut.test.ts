@@ -7,6 +7,9 @@ import { until } from "../identity/mesh.js";
 import { startScene } from "../nist/scene.js";
 import { askApi, fileOf, weir } from "./command.js";
 
+// Alone this file has tap's default of 30 s.
+t.setTimeout(180_000);
+
 const A = "apiVersion: weir.dev/v1alpha1";
 const all = (variants: string) =>
 	`${A}\nkind: AccessPolicy\nmetadata: {name: all-may-v1}\nspec: {services: [model], principals: ["spiffe://weir.local/*"], variants: ${variants}}\n`;

@@ -44,10 +44,10 @@ t.test("the extremes of all fields are many, and of every kind", async (t) => {
 });
 
 t.test("what control publishes of them fits proto/: tests that give Envoy a file do not ask that", async (t) => {
-	// Each Gateway has the routes of all Services, with rules for each of its issuers.
-	const ofOne = cases.filter(({ ofGateway, isFull }) => ofGateway && isFull);
-	const others = cases.filter((one) => !ofOne.includes(one));
-	const packs = [[...ofOne, ...(limit === undefined ? [] : [limit])]];
+	// Each Gateway has the routes of all Services, with rules for each of its issuers: one Service is enough for them.
+	const ofGateways = cases.filter(({ ofGateway }) => ofGateway);
+	const others = cases.filter(({ ofGateway }) => !ofGateway);
+	const packs = [[...ofGateways, ...(limit === undefined ? [] : [limit])]];
 	for (let at = 0; at < others.length; at += 250) packs.push(others.slice(at, at + 250));
 	for (const pack of packs) {
 		const { listeners, routes } = planOf(pack).envoy;

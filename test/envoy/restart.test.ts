@@ -1,6 +1,7 @@
 /** What the README says of a restart with a new bootstrap: behind a balancer, one Envoy after the other, no request fails. */
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
@@ -39,6 +40,7 @@ t.test("drained by its admin, an Envoy ends without a failed request", async (t)
 		while (running) {
 			const answer = await get();
 			seen.set(answer, (seen.get(answer) ?? 0) + 1);
+			await pause(5);
 		}
 	});
 	const connections = () => old.stat("http.gateway.edge.downstream_cx_active");

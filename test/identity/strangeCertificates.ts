@@ -1,14 +1,13 @@
 /** Certificates that no honest CA makes, signed by a root whose key the test has. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
-import {
-	BasicConstraintsExtension,
-	type JsonGeneralName,
-	SubjectAlternativeNameExtension,
-	X509Certificate,
-	X509CertificateGenerator,
-} from "@peculiar/x509";
+import type { JsonGeneralName } from "@peculiar/x509";
+
+import x509 = require("@peculiar/x509");
+
 import type { IssuedCertificate, SigningRoot } from "../../src/identity/signing.js";
+
+const { BasicConstraintsExtension, SubjectAlternativeNameExtension, X509Certificate, X509CertificateGenerator } = x509;
 
 const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 

@@ -1,7 +1,7 @@
-/** The sidecar's server under grpc-go: the fast tier's look at memory over more calls. */
+/** The sidecar's server under grpc-go: test/components/grpcGo's look at memory over more calls. */
 import t from "tap";
-import { goClient } from "../sidecar/grpc/goClient.js";
-import { checkMemory } from "../sidecar/grpc/goMemory.js";
+import { goClient } from "../components/goClient.js";
+import { checkMemory } from "../components/goMemory.js";
 
 t.setTimeout(600_000);
 const program = await goClient();

@@ -1,4 +1,4 @@
-/** Every text that costs its reader much more than its length; test/resources asks a third of them. */
+/** Every text that costs its reader much more than its length; test/resources asks some of them. */
 import t from "tap";
 import { readLegitimate, readTooMuch, readWithin } from "../resources/readBombs.js";
 

@@ -28,6 +28,8 @@ export interface MutationOptions {
 	readonly root: string;
 	readonly extent: MutationExtent;
 	readonly tls: Awaited<ReturnType<typeof mutualTls>>;
+	/** Of which files; mutatedFiles by default. */
+	readonly files?: readonly string[];
 	/** Which mutants are tried; all by default. */
 	readonly choose?: (mutants: readonly Mutant[]) => readonly Mutant[];
 	/** Asked about what the parity suite leaves alive; nobody by default. */
@@ -83,7 +85,8 @@ export async function runMutation(options: MutationOptions): Promise<readonly Ve
 		const failing = await failingOwners(workspace, owners);
 		if (failing.length > 0) throw new Error(`without any mutant these fail: ${failing.join(", ")}`);
 		const mutants: Mutant[] = [];
-		for (const file of await mutatedFiles(root)) mutants.push(...mutantsOf(file, await workspace.read(file)));
+		for (const file of options.files ?? (await mutatedFiles(root)))
+			mutants.push(...mutantsOf(file, await workspace.read(file)));
 		const queue = [...choose(mutants)].reverse();
 		const total = queue.length;
 		const verdicts: Verdict[] = [];

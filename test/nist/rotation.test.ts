@@ -1,5 +1,6 @@
 /** Identities of the whole stack are renewed under traffic, several times over, and no request fails. */
 import { EventEmitter, once } from "node:events";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { APP, startScene } from "./scene.js";
 
@@ -31,6 +32,7 @@ spec: {action: allow, services: [model], principals: ["${APP}"]}
 				(error: Error) => error.message,
 			);
 			answers.set(answer, (answers.get(answer) ?? 0) + 1);
+			await pause(100);
 		}
 	};
 	const loads = [load(), load()];

@@ -1,5 +1,6 @@
 /** The proof that a request came through the mesh: mTLS with one of the client ids, or nothing is answered. */
 import { Agent } from "node:https";
+import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { clientRule, isClient, isSidecar } from "../../src/predictor/clients.js";
 import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
@@ -139,6 +140,7 @@ t.test("rotation of the own certificate and of the bundle under load: no request
 				...(kept && agent !== undefined ? { agent } : {}),
 			});
 			statuses.set(status, (statuses.get(status) ?? 0) + 1);
+			await pause(5);
 		}
 	};
 	const loads = [load(true, 0), load(true, 1), load(false, 0), load(false, 1)];

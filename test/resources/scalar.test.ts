@@ -1,8 +1,9 @@
 import t from "tap";
-import { isLoopback, isLoopbackHost } from "../../src/resources/host.js";
-import { name, parseDuration, parsePercentage, reference } from "../../src/resources/scalar.js";
+import { isIp, isLoopback, isLoopbackHost } from "../../src/resources/address.js";
+import { name, reference } from "../../src/resources/scalar.js";
 import { isWorkloadId, onlyWorkloadId, spiffeFault, WORKLOAD_ID } from "../../src/resources/spiffe.js";
 import { nearestName } from "../../src/resources/suggest.js";
+import { parseDuration, parsePercentage } from "../../src/resources/units.js";
 
 t.test("no resource has the name of what every object of JavaScript has", async (t) => {
 	for (const [text, isName] of [
@@ -207,6 +208,16 @@ t.test("loopback hosts, as Host headers, URLs and options write them", async (t)
 		"0.0.0.0",
 	])
 		t.notOk(isLoopbackHost(host), host);
+});
+
+t.test("an IP address is one in the forms that all readers read alike", async (t) => {
+	for (const address of ["0.0.0.0", "255.1.10.99", "::", "2001:DB8::1", "1:2:3:4:5:6:7:8", "::ffff:10.0.0.1"])
+		t.ok(isIp(address), address);
+	for (const address of [
+		...["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", "0x7f.0.0.1", "2130706433"],
+		...["1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::", "g::", "[::1]", "fe80::1%eth0", "::1/64"],
+	])
+		t.notOk(isIp(address), address);
 });
 
 t.test("loopback addresses", async (t) => {

@@ -6,6 +6,9 @@ import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
 import { runTestFile } from "./testFile.js";
 
+/** Comes to no timer and no signal handler any more, as an endless loop does, but takes no CPU. */
+const STUCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
+
 /** A test file of its own, outside of what npm test finds. */
 const written = (t: Test, text: string): string => {
 	const modules = JSON.stringify(import.meta.resolve("tap"));
@@ -46,7 +49,7 @@ t.test("what does not end", async (t) => {
 	const hangs = await run(t, "t.test('x', () => new Promise(() => setInterval(() => {}, 1_000)));", 4);
 	t.equal(hangs.fault === null, false, "tap's timeout");
 	t.match(hangs.output, /timeout/);
-	t.equal((await run(t, "for (;;);", 1)).fault, "did not end in time");
+	t.equal((await run(t, STUCK, 1)).fault, "did not end in time");
 	const started = performance.now();
 	const leaves = await run(
 		t,
@@ -84,10 +87,10 @@ t.test("what a file has started ends with it", async (t) => {
 	const passed = await run(t, `${LEAVES}\nt.pass();`);
 	t.equal(passed.fault, null);
 	t.ok(await ends(leftIn(passed.output)), "after a pass");
-	const killed = await run(t, `${LEAVES}\nprocess.kill(process.pid, "SIGKILL");\nfor (;;);`);
+	const killed = await run(t, `${LEAVES}\nprocess.kill(process.pid, "SIGKILL");\n${STUCK}`);
 	t.equal(killed.fault, "ended by SIGKILL");
 	t.ok(await ends(leftIn(killed.output)), "after it was killed");
-	const hung = await run(t, `${LEAVES}\nsetTimeout(() => { for (;;); }, 100);`, 2);
+	const hung = await run(t, `${LEAVES}\nsetTimeout(() => { ${STUCK} }, 100);`, 2);
 	t.equal(hung.fault, "did not end in time");
 	t.ok(await ends(leftIn(hung.output)), "after it was given up");
 });

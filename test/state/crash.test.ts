@@ -98,7 +98,7 @@ t.test("after kill -9 all that was acknowledged is there, and nothing is half ap
 		];
 		// The moment varies: after a number of acknowledgements, and then somewhere inside the next one.
 		while (acknowledged.decisions + acknowledged.pairs.size < before + 8 + 4 * round) {
-			await new Promise((resolve) => setImmediate(resolve));
+			await new Promise((resolve) => setTimeout(resolve, 2));
 		}
 		await new Promise((resolve) => setTimeout(resolve, 20 * Math.random()));
 		killed = true;

@@ -84,7 +84,7 @@ t.test(
 					told.acts += 1;
 				}),
 			];
-			while (told.done.size < target) await new Promise((resolve) => setImmediate(resolve));
+			while (told.done.size < target) await new Promise((resolve) => setTimeout(resolve, 2));
 			await new Promise((resolve) => setTimeout(resolve, 30 * Math.random()));
 			killed = true;
 			const ended = once(child, "exit");

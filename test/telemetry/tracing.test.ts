@@ -7,7 +7,8 @@ import { isSpanContextValid, trace } from "@opentelemetry/api";
 import t, { type Test } from "tap";
 import { otlpHttpHandler } from "../../src/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";
-import { startTracing, tracesEndpoint } from "../../src/telemetry/tracing.js";
+import { tracesEndpoint } from "../../src/telemetry/tracesEndpoint.js";
+import { startTracing } from "../../src/telemetry/tracing.js";
 
 async function collector(t: Test): Promise<{ store: SpanStore; url: string }> {
 	const store = new SpanStore();

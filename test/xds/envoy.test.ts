@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -91,6 +92,7 @@ function traffic(mesh: Mesh, host: string): { stop(): Promise<ReadonlyMap<string
 		while (running) {
 			const answer = await get(mesh, host);
 			answers.set(answer, (answers.get(answer) ?? 0) + 1);
+			await pause(5);
 		}
 	};
 	const runs = [run(), run(), run()];

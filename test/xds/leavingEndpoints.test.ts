@@ -6,6 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -68,7 +69,10 @@ for (const healthCheck of [null, HEALTH])
 		const answers = new Set<string>();
 		let running = true;
 		const traffic = [1, 2, 3].map(async () => {
-			while (running) answers.add(await get());
+			while (running) {
+				answers.add(await get());
+				await pause(5);
+			}
 		});
 		/** Until Envoy has no endpoint but these. */
 		const has = async (ports: readonly number[]): Promise<void> => {
@@ -77,6 +81,7 @@ for (const healthCheck of [null, HEALTH])
 				const lines = (await envoy.admin("/clusters")).split("\n").filter((line) => line.startsWith("model/v1::127."));
 				const known = [...new Set(lines.map((line) => line.split("::")[1] ?? ""))].sort();
 				if (known.join() === wanted.join()) return;
+				await pause(20);
 			}
 		};
 		const served = async (): Promise<readonly string[]> => {

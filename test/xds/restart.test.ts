@@ -1,6 +1,7 @@
 /** xds starts anew, and what is applied meanwhile fails no request: with a real Envoy. */
 import { Agent, request } from "node:http";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -76,7 +77,10 @@ t.test("endpoints that are all replaced, and a Variant that is removed", async (
 		});
 	let running = true;
 	const traffic = SERVICES.map(async (name) => {
-		while (running) await get(name);
+		while (running) {
+			await get(name);
+			await pause(5);
+		}
 	});
 	for (const name of SERVICES) await get(name);
 	await one.close();

@@ -7,7 +7,7 @@ import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
 import type { Plan, RuleExecution } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import type { ResourceSet } from "../../resources/resource.js";
-import { parsePercentage } from "../../resources/scalar.js";
+import { parsePercentage } from "../../resources/units.js";
 import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";

@@ -4,7 +4,7 @@ import { WeirError } from "../../error.js";
 import { forwardedBy } from "../../identity/forwarded.js";
 import { httpPeerSpiffeId } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
-import { bareHost } from "../../resources/host.js";
+import { bareHost } from "../../resources/address.js";
 import { spiffeFault } from "../../resources/spiffe.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";

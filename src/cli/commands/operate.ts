@@ -8,7 +8,6 @@ import { knownNames } from "../../resources/suggest.js";
 import { closuresOf } from "../../rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
 import type { Unheld } from "../../rollout/ports.js";
-import { recomputedWords } from "../../rollout/recompute.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
@@ -192,6 +191,8 @@ export async function decisions(
 			if (outcome.summary !== undefined && outcome.summary !== outcome.reason) print(`      ${outcome.reason}`);
 		}
 		if (!options.recompute) continue;
+		// With all that decides, and the statistics: no other command needs them.
+		const { recomputedWords } = await import("../../rollout/recompute.js");
 		const { words, holds } = recomputedWords(decision);
 		print(`      ${words}`);
 		if (!holds) process.exitCode = 1;

@@ -7,7 +7,7 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
-import { bareHost } from "../../resources/host.js";
+import { bareHost } from "../../resources/address.js";
 import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";

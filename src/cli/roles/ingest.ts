@@ -7,14 +7,14 @@ import { startIngest } from "../../events/ingest.js";
 import { trustDomainOf } from "../../identity/svid.js";
 import { PPM } from "../../limits.js";
 import { watchDroppedEntries } from "../../probe/droppedEntries.js";
-import { parsePercentage } from "../../resources/scalar.js";
+import { parsePercentage } from "../../resources/units.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
 import { StateClient } from "../../state/client.js";
 import { traceForwarder } from "../../telemetry/forward.js";
 import { otlpHttpHandler, startOtlpReceiver } from "../../telemetry/otlpReceiver.js";
 import { SpanStore } from "../../telemetry/spanStore.js";
 import { renderTrace } from "../../telemetry/tracePath.js";
-import { tracesEndpoint } from "../../telemetry/tracing.js";
+import { tracesEndpoint } from "../../telemetry/tracesEndpoint.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 
 export async function startIngestRole(context: RoleContext): Promise<RunningRole> {

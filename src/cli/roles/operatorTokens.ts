@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { isLoopback } from "../../resources/host.js";
+import { isLoopback } from "../../resources/address.js";
 import type { KeySource, TokenIssuer } from "../../resources/resource.js";
 import type { OperatorToken, TcpDoor } from "../../state/caller.js";
 import type { Log } from "../../telemetry/log.js";

@@ -3,7 +3,7 @@
  * what stands in the way. Both meshes begin here.
  */
 import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/policy.js";
-import { isLoopbackHost } from "../../resources/host.js";
+import { isLoopbackHost } from "../../resources/address.js";
 import {
 	type Experiment,
 	type Gateway,

@@ -1,5 +1,5 @@
 /** Endpoints of a Variant as a Kubernetes mesh tells them apart: Services of the cluster, DNS names, IP addresses. */
-import { isIp } from "../../resources/host.js";
+import { isIp } from "../../resources/address.js";
 import type { Endpoint } from "../../resources/resource.js";
 
 export interface ClusterService {

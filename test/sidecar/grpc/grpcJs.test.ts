@@ -1,3 +1,4 @@
+/** A client that we did not write; grpc-go, over more calls and with a look at memory, is test/components/grpcGo. */
 import * as grpc from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { ASK, ECHO, STREAM, startEcho, until } from "./rig.js";
@@ -76,4 +77,42 @@ t.test("bidirectional calls of grpc-js", async (t) => {
 	cancelled.write(Buffer.from("a"));
 	await until(() => streams.ended === 2 && server.streams() === 0);
 	t.equal(streams.messages, 3);
+});
+
+t.test("streams of grpc-js that half-close, and streams that are given up, many at once", async (t) => {
+	const { socketPath, server, streams } = await startEcho(t);
+	const calling = client(t, socketPath);
+	const once = (isGivenUp: boolean): Promise<number> =>
+		new Promise((resolve) => {
+			const call = calling.makeBidiStreamRequest(STREAM, identity, identity);
+			call.on("error", () => {});
+			call.on("data", () => (isGivenUp ? call.cancel() : undefined));
+			call.on("status", ({ code }: grpc.StatusObject) => resolve(code));
+			call.write(Buffer.from("a"));
+			if (!isGivenUp) call.end();
+		});
+	const codes = await Promise.all(Array.from({ length: 400 }, (_, index) => once(index % 4 === 0)));
+	t.equal(codes.filter((code) => code === grpc.status.OK).length, 300);
+	t.equal(codes.filter((code) => code === grpc.status.CANCELLED).length, 100);
+	await until(() => server.streams() === 0);
+	t.same({ ...streams }, { opened: 400, messages: 400, ended: 400 });
+});
+
+t.test("large metadata, and a deadline that passes while a stream is open, of grpc-js", async (t) => {
+	const { socketPath, server } = await startEcho(t);
+	const calling = client(t, socketPath);
+	const metadata = new grpc.Metadata();
+	metadata.set("x-large", "m".repeat(8_000));
+	const code = await new Promise((resolve) => {
+		calling.makeUnaryRequest(ECHO, identity, identity, Buffer.from("a"), metadata, (error) =>
+			resolve(error?.code ?? 0),
+		);
+	});
+	t.equal(code, 0);
+	const open = calling.makeBidiStreamRequest(STREAM, identity, identity, { deadline: Date.now() + 50 });
+	open.on("error", () => {});
+	const ended = new Promise<grpc.StatusObject>((resolve) => open.on("status", resolve));
+	open.resume();
+	t.match(await ended, { code: grpc.status.DEADLINE_EXCEEDED });
+	await until(() => server.streams() === 0);
 });

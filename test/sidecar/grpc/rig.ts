@@ -183,5 +183,8 @@ export function call(
 
 /** Waits until a condition that other events bring about holds. */
 export async function until(condition: () => boolean): Promise<void> {
-	while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+	// At once where a few turns do; what takes longer must not cost a core.
+	for (let turns = 0; !condition(); turns++) {
+		await new Promise((resolve) => (turns < 50 ? setImmediate(resolve) : setTimeout(resolve, 1)));
+	}
 }

@@ -4,9 +4,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { BARE } from "../bareProcess.js";
+import { BARE } from "../sidecar/bareProcess.js";
+import { STREAM } from "../sidecar/grpc/rig.js";
 import { type GoResult, runGoClient } from "./goClient.js";
-import { STREAM } from "./rig.js";
 
 /** At most, in MiB. Node 24 itself takes some 30 more than Node 20. */
 const RESIDENT_MAX = Number.parseInt(process.versions.node, 10) >= 24 ? 130 : 100;
@@ -26,7 +26,7 @@ export interface Memory {
 export async function startServerProcess(t: Test): Promise<ServerProcess> {
 	const folder = mkdtempSync(join(tmpdir(), "weir-grpc-"));
 	const socket = join(folder, "s.sock");
-	const child = fork(join(import.meta.dirname, "serverProcess.js"), [socket], BARE);
+	const child = fork(join(import.meta.dirname, "../sidecar/grpc/serverProcess.js"), [socket], BARE);
 	const next = () =>
 		new Promise<Record<string, unknown>>((resolve) => {
 			child.on("message", (message) => {

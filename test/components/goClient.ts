@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 
-const SOURCE = resolve(import.meta.dirname, "../../../../test/fixtures/go/grpcclient");
+const SOURCE = resolve(import.meta.dirname, "../../../test/fixtures/go/grpcclient");
 const FILES = ["main.go", "go.mod", "go.sum"];
 
 /** What the client prints. */
