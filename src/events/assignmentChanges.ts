@@ -1,5 +1,6 @@
 /**
- * Units whose arm is another than it last was: after a ramp, a takeover, an abort. Known is what this process has
+ * Units whose arm is another than it last was: after a ramp, a takeover, the close of an arm. The end of an Experiment shows in
+ * no request, and is told of for all its units at once (experimentEnds.ts). Known is what this process has
  * seen and, from the process before it, what the newest requests in the store tell: of ARMS_KNOWN_MAX units at most, of all
  * Experiments together. The first sight of a unit is no change; nor is that of one that was forgotten for room meanwhile, for
  * which the log lacks a record where its arm has changed. A look into the store would tell, by a scan of all requests.

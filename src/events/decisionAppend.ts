@@ -69,6 +69,8 @@ export function putDecision(to: DuckDBAppender, id: number, receivedMs: number, 
 	else to.appendDouble(record.latencyMs);
 	to.appendBigInt(BigInt(record.count));
 	putText(to, record.via);
+	if (record.decision === null) to.appendNull();
+	else to.appendBigInt(BigInt(record.decision));
 }
 
 /** Into `shadows`. */

@@ -68,7 +68,7 @@ export class DecisionLog {
 		return this.#changes.experiments;
 	}
 
-	/** These have ended, or are no more: nobody's assignment changes in them. */
+	/** These have ended, or are no more: nobody's assignment changes in them any more. */
 	forget(experiments: readonly string[]): void {
 		this.#changes.forget(experiments);
 	}
@@ -107,6 +107,13 @@ export class DecisionLog {
 				plan: assigned.plan,
 			},
 		});
+	}
+
+	/** Takes the end of an Experiment, a record for each arm, however full the queue is. Resolves when they are committed. */
+	async ended(records: readonly DecisionRecord[]): Promise<void> {
+		const receivedMs = this.options.clock();
+		this.#queue.push(...records.map((record) => ({ record, receivedMs })));
+		await this.flush();
 	}
 
 	/** Takes what ingest itself refused. */

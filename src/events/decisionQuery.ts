@@ -219,6 +219,7 @@ function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDe
 		reason: String(row.reason),
 		policy: text(row.policy),
 		by: String(row.decided_by) as DecisionRecord["by"],
+		decision: number(row.decision),
 		plan: text(row.plan),
 		status: number(row.status),
 		latencyMs: number(row.latency_ms),

@@ -1,6 +1,6 @@
 /**
  * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose
- * assignment changed, outcomes or a stream that were not taken. It names workloads by SPIFFE id, units by their keyed pseudonym; it
+ * assignment changed, an arm whose Experiment ended for all its units, outcomes or a stream that were not taken. It names workloads by SPIFFE id, units by their keyed pseudonym; it
  * never holds a header, a query, a payload or a token in compact form (JWS, JWE), nor the user of a token. It does hold the
  * path, in which a Service may have put whom it is about: segments with an @ or such a token, and parameters of segments, are
  * masked (access/shownPath.ts); other ids in paths (numbers, names, opaque tokens, which cannot be told from those) are kept
@@ -10,6 +10,7 @@ import { CUT, shownPath } from "../access/shownPath.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
+import { END_REASONS } from "../rollout/experimentEnd.js";
 import { type AccessLogEntry, requestHeader } from "./accessLogEntry.js";
 import { type Denial, denialOf } from "./denial.js";
 import { endingOf } from "./ending.js";
@@ -28,7 +29,7 @@ export type DecisionKind = (typeof DECISION_KINDS)[number];
 
 /**
  * All that a record's reason can be: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
- * of outcomes and streams that were not taken, and that an assignment changed.
+ * of outcomes and streams that were not taken, and that an assignment changed, by itself or with the end of its Experiment.
  */
 export const DECISION_REASONS: readonly string[] = [
 	...["open", "allowed", "forbidden", "no-policy-allows", "not-canonical", "no-single-identity", "unknown-service"],
@@ -42,7 +43,7 @@ export const DECISION_REASONS: readonly string[] = [
 		"stale-table",
 	],
 	...["no-signer", "malformed", "overloaded", "upgrade-refused", "configuration-refused"],
-	...["client-left", "timed-out", "cut-short", "assignment-changed"],
+	...["client-left", "timed-out", "cut-short", "assignment-changed", ...END_REASONS],
 	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway"],
 ];
 
@@ -77,13 +78,15 @@ export interface DecisionRecord {
 	readonly reason: string;
 	/** AccessPolicy that decided. */
 	readonly policy: string | null;
-	readonly by: "envoy" | "sidecar" | "ingest";
+	readonly by: "envoy" | "sidecar" | "ingest" | "control";
+	/** Sequence of the decision about the Experiment that ended it for all: who and why. null = the record is of no end. */
+	readonly decision: number | null;
 	/** Version of the plan by which it was decided. */
 	readonly plan: string | null;
 	/** HTTP status; null = none was sent. */
 	readonly status: number | null;
 	readonly latencyMs: number | null;
-	/** How many alike it stands for: rows of a batch, entries of a stream. */
+	/** How many alike it stands for: rows of a batch, entries of a stream, people of an arm whose Experiment ended. */
 	readonly count: number;
 }
 
@@ -107,6 +110,7 @@ export const NOTHING_ELSE: DecisionRecord = {
 	reason: "",
 	policy: null,
 	by: "ingest",
+	decision: null,
 	plan: null,
 	status: null,
 	latencyMs: null,

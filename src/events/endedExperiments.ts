@@ -3,7 +3,7 @@
 interface KnowsUnits {
 	/** Of which it knows units. */
 	readonly experiments: readonly string[];
-	forget(experiments: readonly string[]): void;
+	forget(experiments: readonly string[]): void | Promise<void>;
 }
 
 /**
@@ -20,5 +20,7 @@ export async function forgetEnded(
 	const names = await underWay().catch(() => null);
 	if (names === null) return;
 	const stay = new Set(names);
-	for (const [place, one] of all.entries()) one.forget((known[place] ?? []).filter((name) => !stay.has(name)));
+	for (const [place, one] of all.entries()) {
+		await one.forget((known[place] ?? []).filter((name) => !stay.has(name)));
+	}
 }

@@ -14,6 +14,7 @@ import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisionQue
 import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
 import { forgetEnded } from "./endedExperiments.js";
 import { gatherEvidence } from "./evidence.js";
+import { type EndOf, ExperimentEnds } from "./experimentEnds.js";
 import { Intake, type IntakeOptions } from "./intake.js";
 import { countLate } from "./late.js";
 import { Looks } from "./looks.js";
@@ -51,6 +52,8 @@ export interface IngestOptions {
 	readonly newestPlan: () => Promise<PlanTable | null>;
 	/** Qualified names of the Experiments that have not ended. */
 	readonly experiments: () => Promise<readonly string[]>;
+	/** How one of the others ended, for the decision log; absent: nobody is asked, and it says nothing. */
+	readonly endOf?: EndOf;
 	/** What control knows of metrics. */
 	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
 	/** Epoch milliseconds. */
@@ -115,6 +118,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		assigned,
 		...(options.exposureSettlesMs === undefined ? {} : { exposureSettlesMs: options.exposureSettlesMs }),
 	});
+	const { endOf = async () => null } = options;
+	const ends = new ExperimentEnds({ store, decisions, endOf, heard: () => intake.flush(), clock, log });
 	const recent = new RecentRequests();
 	const unknownKeys = new UnknownKeys();
 	const unheldTokens = new UnheldTokens();
@@ -146,6 +151,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	};
 	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
 		const question = parseDecisionQuery(query, namespaces);
+		// Who asks right after an end is told of it.
+		if (question.view === "decisions") await forgetEnded([ends], options.experiments);
 		await decisions.flush();
 		return question.view === "shadow"
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
@@ -192,7 +199,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	let countedMs = clock();
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
-		await forgetEnded([intake, decisions], options.experiments);
+		await forgetEnded([intake, ends], options.experiments);
 		meter.gauge(GAUGES.known.name, GAUGES.known.help, decisions.knownUnits, { known: "arm" });
 		meter.gauge(GAUGES.known.name, GAUGES.known.help, intake.knownUnits, { known: "exposure" });
 		const nowMs = clock();

@@ -73,6 +73,9 @@ UPDATE shadows SET policy = NULL, reason = CASE WHEN policy LIKE '(invalid token
 	WHEN policy LIKE '(not canonical%' THEN 'not-canonical' END WHERE policy LIKE '(%';
 `;
 
+/** From version 13: records of an Experiment's end name the decision. */
+const AFTER_14 = "ALTER TABLE decisions ADD COLUMN IF NOT EXISTS decision BIGINT";
+
 /**
  * @param make makes the present tables, where they are not there. Stores of versions 1, 3 and 12 lack tables only.
  * @returns outcomes taken away
@@ -92,6 +95,7 @@ export async function migrate(
 	if (version < 8) await connection.run(AFTER_8);
 	if (version < 9) await connection.run(AFTER_9);
 	if (version < 12) await connection.run(AFTER_12);
+	if (version < 14) await connection.run(AFTER_14);
 	if (version >= 11) return 0;
 	await connection.run(AFTER_11);
 	return (await connection.run(TOO_LARGE)).rowsChanged;

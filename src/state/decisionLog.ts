@@ -94,6 +94,17 @@ export class DecisionLog {
 		return found;
 	}
 
+	/** All of the experiment, read as they are taken. */
+	*newestFirst(experiment: string): Iterable<Decision> {
+		for (const { value } of this.#database.decisions.getRange({
+			start: [experiment, Number.MAX_SAFE_INTEGER],
+			end: [experiment, 0],
+			reverse: true,
+		})) {
+			yield value.decision;
+		}
+	}
+
 	/** Whether what led to `revision` or an earlier one is not acknowledged yet. */
 	waits(revision: number): boolean {
 		return [...this.#database.pending.getKeys()].some(([madeAt]) => madeAt <= revision);

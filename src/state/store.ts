@@ -16,6 +16,7 @@ import type { OwnDoor } from "../resources/ownDoor.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { closedServices } from "../rollout/closedServices.js";
 import type { Decision } from "../rollout/decision.js";
+import type { ExperimentEnd } from "../rollout/experimentEnd.js";
 import { toldOf } from "../rollout/gate.js";
 import type { Outbox, ProxyStatus, RefusingNode, State, StateStore, Untold, UntoldMessage } from "../rollout/ports.js";
 import { isOver } from "../rollout/status.js";
@@ -24,6 +25,7 @@ import { AuditLog } from "./auditLog.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { planDelete, type Target } from "./deletion.js";
+import { experimentEnd } from "./experimentEnd.js";
 import { FormerRules } from "./formerRules.js";
 import { lastDecisionIn } from "./lastDecision.js";
 import { openedProblems } from "./opened.js";
@@ -245,6 +247,11 @@ export class Store implements StateStore, Outbox {
 	/** The newest decision in brief, as the reader may see it; null for none. */
 	lastDecision(experiment: string, mayRead: MayRead): LastDecision | null {
 		return lastDecisionIn(this.#log, experiment, mayRead);
+	}
+
+	/** @param service of its requests, where it is gone and the asker knows; see experimentEnd.ts */
+	experimentEnd(name: string, service: string | null): ExperimentEnd | null {
+		return name.length > STATE_KEY_CHARS_MAX ? null : experimentEnd(this.#state, this.#log, name, service);
 	}
 
 	async keepPlan(version: string, table: PlanTable): Promise<void> {

@@ -181,6 +181,13 @@ t.test("the stack under weir up", async (t) => {
 			"first",
 		);
 		t.same([replay.status, replay.body.accepted], [200, expected.size]);
+		const requests = await weir(["audit", "requests", "--kind", "assignment-changed", "--api", up.ready.api]);
+		const ends = ["control", "challenger"].map((arm) => {
+			const people = [...expected.values()].filter((of) => of === arm).length;
+			return `trial: ${arm} → no arm  aborted by decision \\d+, all get v1  by control  model  ${people} people$`;
+		});
+		for (const line of ends) t.match(requests.stdout.toString(), new RegExp(line, "m"), "the end is told after all");
+		t.equal(requests.stdout.toString().trim().split("\n").length, ends.length);
 		const { arm, variant } = await ask(up, "person-1");
 		t.same([arm, variant], [null, "v1"], "an aborted experiment assigns nobody");
 	});

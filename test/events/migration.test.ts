@@ -104,6 +104,7 @@ t.test("the decision log of a store of schema 4 is kept, and goes on", async (t)
 	await (await openEventStore(directory)).close();
 	await rewrite(directory, async (run) => {
 		await run("ALTER TABLE decisions DROP COLUMN via");
+		await run("ALTER TABLE decisions DROP COLUMN decision");
 		await run(`INSERT INTO decisions BY NAME SELECT 1 AS id, 'denied' AS kind, 5 AS at_ms, 5 AS received_ms,
 			'spiffe://a.test/web' AS principal, 'forbidden' AS reason, 'envoy' AS decided_by, 1 AS count`);
 		await run(ONE_TABLE);
@@ -113,16 +114,20 @@ t.test("the decision log of a store of schema 4 is kept, and goes on", async (t)
 	for (const round of [1, 2]) {
 		const store = await openEventStore(directory);
 		await store.decisions.transaction((transaction) =>
-			transaction.append("decisions", [{ ...NOTHING_ELSE, via: "spiffe://a.test/proxy" }], (to, record) =>
+			transaction.append("decisions", [{ ...NOTHING_ELSE, via: "spiffe://a.test/proxy", decision: 7 }], (to, record) =>
 				putDecision(to, 1 + round, 6, record),
 			),
 		);
 		const rows = await store.decisions.transaction((transaction) =>
-			transaction.rows("SELECT id, via FROM decisions ORDER BY id"),
+			transaction.rows("SELECT id, via, decision FROM decisions ORDER BY id"),
 		);
 		t.same(
 			rows.map(({ via }) => via),
 			[null, ...Array<string>(round).fill("spiffe://a.test/proxy")],
+		);
+		t.same(
+			rows.map(({ decision }) => decision),
+			[null, ...Array<bigint>(round).fill(7n)],
 		);
 		await store.close();
 	}

@@ -199,19 +199,22 @@ export async function askRequests(client: ApiClient, query: Readonly<Record<stri
 function requestLine(record: ShownDecision): string {
 	const { kind, atMs, service, method, path, principal, reason, policy, by, arm, formerArm, status, count } = record;
 	const changed = kind === "assignment-changed";
+	const ended = changed && record.decision !== null;
+	const rows = ended ? [`${count} ${count === 1 ? "person" : "people"}`] : count === 1 ? [] : [`${count} rows`];
 	const parts = [
 		new Date(atMs).toISOString(),
 		kind.toUpperCase(),
 		changed ? `${record.experiment}: ${formerArm ?? "no arm"} → ${arm ?? "no arm"}` : reason,
+		...(ended ? [`${reason} by decision ${record.decision}, all get ${record.variant ?? "nothing any more"}`] : []),
 		...(policy === null ? [] : [`policy ${policy}`]),
 		`by ${by}`,
 		...(service === null ? [] : [service]),
 		...(method === null && path === null ? [] : [`${method ?? "?"} ${path ?? ""}`]),
-		principal ?? "no principal",
+		...(ended ? [] : [principal ?? "no principal"]),
 		...(record.via === null ? [] : [`via ${record.via}`]),
 		...(record.unit === null ? [] : [`unit ${record.unit}`]),
 		...(status === null ? [] : [String(status)]),
-		...(count === 1 ? [] : [`${count} rows`]),
+		...rows,
 		...(record.plan === null ? [] : [`plan ${record.plan}`]),
 		...(record.requestId === null ? [] : [`request ${record.requestId}`]),
 		...(record.traceId === null ? [] : [`trace ${record.traceId}`]),

@@ -31,6 +31,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		plans: (version) => state.plan(version),
 		newestPlan: () => state.newestPlan(),
 		experiments: () => state.experimentsUnderWay(),
+		endOf: (experiment, service) => state.experimentEnd(experiment, service),
 		metrics: () => state.metricNames(),
 		allowedDecisionsPpm,
 		traceOf: (requestId) => store.find(requestId)[0]?.traceId ?? null,

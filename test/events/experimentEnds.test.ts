@@ -1,0 +1,243 @@
+/** The end of an Experiment in the decision log: one record for all people of an arm, whatever ended it, and once. */
+import t, { type Test } from "tap";
+import type { PlanTable } from "../../src/compiler/plan.js";
+import { DecisionLog } from "../../src/events/decisionLog.js";
+import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import type { IngestOptions } from "../../src/events/ingest.js";
+import { PlanReader } from "../../src/events/planReader.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/readNamespaces.js";
+import { openEventStore } from "../../src/events/store.js";
+import { DECISIONS_KEPT_MS } from "../../src/limits.js";
+import type { ExperimentEnd } from "../../src/rollout/experimentEnd.js";
+import type { ExperimentStatus } from "../../src/rollout/status.js";
+import { Store } from "../../src/state/store.js";
+import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../state/employment.js";
+import { type Entry, EXPERIMENT, PLANS, planWith, type Rig, seriesKey, startRig, TestMeter, unitsOf } from "./rig.js";
+
+const TAKEOVER = { arm: "boosted", variant: "v2", ppm: 1_000_000 };
+const ALL_PLANS: Readonly<Record<string, PlanTable>> = {
+	...PLANS,
+	takeover: planWith({ ...EXPERIMENT, takeover: TAKEOVER, exposing: false }),
+};
+const [control, boosted] = [unitsOf("control", 5), unitsOf("boosted", 3)];
+const outside = unitsOf(null, 2);
+
+t.setTimeout(60_000);
+
+/** An ingest that asks a control, and the control: its Experiment `models` on `shop` is Running. */
+async function scene(test: Test, over: Partial<IngestOptions> = {}) {
+	const state = new Store(temporaryDirectory(test));
+	test.teardown(() => state.close());
+	const text = [SERVICE, METRIC, experiment("models")].join("---\n").replaceAll("employment", "shop");
+	state.apply(file(text), { by: "ada", dryRun: false, nowMs: 1_000 });
+	const rig = await startRig({
+		plans: async (version) => ALL_PLANS[version] ?? null,
+		experiments: async () => state.experimentsUnderWay,
+		endOf: async (name, service) => state.experimentEnd(name, service),
+		...over,
+	});
+	test.teardown(() => rig.close());
+	/** As a rollout or a person decides it. */
+	const decide = (change: Partial<ExperimentStatus>, defaultVariant: string | null = null) => {
+		const status = state.current.status.experiments.models;
+		if (status === undefined) throw new Error("no status");
+		const { revision } = state.current;
+		return state.decide({
+			...{ experiment: "models", expectedRevision: revision, by: "weir", atMs: 900_000, input: null },
+			outcome: outcome({ ...status, ...change }, { defaultVariant }),
+		});
+	};
+	return { rig, state, decide };
+}
+
+const end = (unit: string, startMs = 2_000, plan = "p1"): Entry => ({
+	...{ kind: "end", unit, requestId: `${unit}-${startMs}`, startMs, plan },
+});
+
+async function asked(rig: Rig, query = "kind=assignment-changed") {
+	const { status, json } = await rig.call("GET", `/v1/requests?${query}`, "");
+	if (status !== 200) throw new Error(JSON.stringify(json));
+	return (json as DecisionsAnswer).decisions;
+}
+
+const told = async (rig: Rig): Promise<readonly (readonly unknown[])[]> =>
+	(await asked(rig))
+		.map(({ reason, formerArm, arm, variant, count }) => [reason, formerArm, arm, variant, count] as const)
+		.toReversed();
+
+t.test("an abort is one record for each arm, whole, and known to who asks at once", async (t) => {
+	const { rig, decide } = await scene(t);
+	// Two Gateways, and who comes through both is one person.
+	await rig.send(
+		[...control, ...outside, ...boosted].map((unit) => end(unit)),
+		{ node: "edge", log: "weir|edge" },
+	);
+	await rig.send(
+		boosted.slice(0, 2).map((unit) => end(unit, 3_000)),
+		{ node: "inner", log: "weir|inner" },
+	);
+	t.same(await told(rig), [], "it runs");
+	const { decision } = await decide({ phase: "Aborted", allocationPpm: 0 });
+	const ends = await asked(rig);
+	t.same(
+		ends.map(({ formerArm, count }) => [formerArm, count]).sort(),
+		[
+			["boosted", 3],
+			["control", 5],
+		],
+		"who had no arm got the default Variant before, too",
+	);
+	const { id: _, formerArm: __, count: ___, ...rest } = ends[0] ?? { id: 0, formerArm: "", count: 0 };
+	t.same(rest, {
+		...{ kind: "assignment-changed", reason: "aborted", by: "control", decision: decision.sequence },
+		...{ atMs: 900_000, receivedMs: rig.nowMs, experiment: "models", arm: null, variant: "v1", service: "shop" },
+		...{ requestId: null, traceId: null, gateway: null, method: null, path: null, principal: null, via: null },
+		...{ unit: null, verdict: null, policy: null, plan: null, status: null, latencyMs: null },
+	});
+	t.equal((await asked(rig, "reason=aborted")).length, 2);
+	t.equal((await asked(rig, "reason=promoted")).length, 0);
+	const stored = seriesKey("weir_ingest_decision_records_total", { kind: "assignment-changed", result: "stored" });
+	t.equal(rig.meter.counts.get(stored), 2);
+	const known = seriesKey("weir_ingest_known_units", { known: "arm" });
+	await rig.ingest.maintain();
+	t.equal(rig.meter.gauges.get(known), 0);
+
+	const seenBy = async (...namespaces: string[]) => {
+		const headers = { [NAMESPACES_HEADER]: namespacesWord(namespaces) };
+		const { json } = await rig.call("GET", "/v1/requests", "", headers);
+		return (json as DecisionsAnswer).decisions.length;
+	};
+	t.same([await seenBy("default"), await seenBy("team")], [2, 0], "it is of its Service's namespace");
+});
+
+t.test(
+	"an end is told once: asked again, kept up, started again, and after requests that were under way",
+	async (t) => {
+		const { rig, decide, state } = await scene(t);
+		await rig.send([...control, ...boosted].map((unit) => end(unit)));
+		await decide({ phase: "RolledBack", allocationPpm: 0 });
+		// At the same time.
+		await Promise.all([rig.ingest.maintain(), asked(rig), asked(rig), rig.ingest.maintain()]);
+		const expected = [
+			["rolled-back", "boosted", null, "v1", 3],
+			["rolled-back", "control", null, "v1", 5],
+		];
+		t.same(await told(rig), expected);
+		await rig.send([end(boosted[0] ?? "", 2_500)]);
+		await rig.ingest.maintain();
+		t.same(await told(rig), expected, "it was long under way");
+		// It learns of the units anew from the store.
+		await rig.restart();
+		await rig.ingest.maintain();
+		t.same(await told(rig), expected);
+		const [of] = state.current.resources.experiments;
+		t.equal(of?.metadata.name, "models");
+		const gone = state.delete([{ kind: "Experiment", name: "models" }], { by: "ada", dryRun: false, nowMs: 950_000 });
+		t.equal(gone.outcome, "applied");
+		await rig.restart();
+		await rig.ingest.maintain();
+		t.same(await told(rig), expected, "to delete what has ended changes nobody's arm");
+	},
+);
+
+t.test("an end while ingest was down is told when it is back", async (t) => {
+	const { rig, decide } = await scene(t);
+	await rig.send(boosted.map((unit) => end(unit)));
+	await rig.ingest.close();
+	await decide({ phase: "Aborted", allocationPpm: 0 });
+	await rig.reopen();
+	await rig.ingest.maintain();
+	t.same(await told(rig), [["aborted", "boosted", null, "v1", 3]]);
+});
+
+t.test(
+	"a promotion: the winner's Variant for all; who came in the takeover counts by the arm that it gave",
+	async (t) => {
+		const { rig, decide } = await scene(t);
+		await rig.send([...control, ...boosted].map((unit) => end(unit)));
+		await rig.send(control.slice(0, 2).map((unit) => end(unit, 3_000, "takeover")));
+		const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
+		await decide({ phase: "Promoted", allocationPpm: 0, promotion }, "v2");
+		const changed = ["assignment-changed", "control", "boosted", "v2", 1];
+		t.same(await told(rig), [
+			changed,
+			changed,
+			["promoted", "boosted", null, "v2", 5],
+			["promoted", "control", null, "v2", 3],
+		]);
+	},
+);
+
+t.test(
+	"of one that is deleted since the requests tell the Service; where that went, too, nobody gets a Variant",
+	async (t) => {
+		for (const service of [false, true]) {
+			const { rig, state, decide } = await scene(t);
+			await rig.send(boosted.map((unit) => end(unit)));
+			await decide({ phase: "Aborted", allocationPpm: 0 });
+			const gone = (["Experiment", "Service"] as const).slice(0, service ? 2 : 1);
+			const targets = gone.map((kind) => ({ kind, name: kind === "Service" ? "shop" : "models" }));
+			t.equal(state.delete(targets, { by: "ada", dryRun: false, nowMs: 950_000 }).outcome, "applied");
+			const variant = service ? null : "v1";
+			t.match(await asked(rig), [
+				{ reason: "aborted", service: "shop", variant, count: 3, atMs: 900_000, decision: 2 },
+			]);
+		}
+	},
+);
+
+t.test(
+	"while control does not say how it ended nothing is forgotten; what it does not know leaves no record",
+	async (t) => {
+		let answer: () => Promise<ExperimentEnd | null> = async () => {
+			throw new Error("control is dead");
+		};
+		const { rig, state } = await scene(t, { experiments: async () => [], endOf: async () => answer() });
+		const known = seriesKey("weir_ingest_known_units", { known: "arm" });
+		await rig.send(boosted.map((unit) => end(unit)));
+		await rig.ingest.maintain();
+		t.equal(rig.meter.gauges.get(known), 3);
+		t.match(rig.lines.at(-1), /^error the end of an Experiment could not be recorded .*control is dead/);
+		answer = async () => state.experimentEnd("another", null);
+		await rig.ingest.maintain();
+		t.equal(rig.meter.gauges.get(known), 0);
+		t.same(await told(rig), []);
+
+		// The record of an end may have gone by its age, and the requests not yet.
+		const old = { reason: "aborted", atMs: rig.nowMs - DECISIONS_KEPT_MS - 1, decision: 2 } as const;
+		answer = async () => ({ ...old, service: "shop", variant: "v1" });
+		await rig.send(boosted.map((unit) => end(unit, 3_000)));
+		t.same(await told(rig), []);
+		answer = async () => ({ ...old, atMs: old.atMs + 1, service: "shop", variant: "v1" });
+		await rig.send(boosted.map((unit) => end(unit, 4_000)));
+		t.same(await told(rig), [["aborted", "boosted", null, "v1", 3]]);
+	},
+);
+
+t.test("an end has room where the queue is full of other records", async (t) => {
+	const store = await openEventStore(t.testdir());
+	t.teardown(() => store.close());
+	const quiet = (): void => undefined;
+	const log = { info: quiet, warn: quiet, error: quiet };
+	const plans = new PlanReader(async () => null);
+	const options = { store, plans, clock: () => 5, meter: new TestMeter(), log, allowedPpm: 0 };
+	const decisionLog = new DecisionLog(options, 1);
+	for (const reason of ["no-identity", "other-node"]) decisionLog.refused({ ...NOTHING_ELSE, reason });
+	await decisionLog.ended(
+		["a", "b"].map((formerArm) => ({ ...NOTHING_ELSE, reason: "aborted", formerArm, decision: 7 })),
+	);
+	const rows = await store.questions.transaction((transaction) =>
+		transaction.rows("SELECT reason, former_arm FROM decisions ORDER BY id"),
+	);
+	const expected = [
+		["no-identity", null],
+		["aborted", "a"],
+		["aborted", "b"],
+	];
+	t.same(
+		rows.map(({ reason, former_arm }) => [reason, former_arm]),
+		expected,
+	);
+	await decisionLog.close();
+});
