@@ -14,6 +14,7 @@ import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisionQue
 import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
 import { forgetEnded } from "./endedExperiments.js";
 import { gatherEvidence } from "./evidence.js";
+import { FailedHandshakes } from "./failedHandshakes.js";
 import { Intake, type IntakeOptions } from "./intake.js";
 import { countLate } from "./late.js";
 import { Looks } from "./looks.js";
@@ -136,6 +137,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				count: rows,
 			}),
 	});
+	const failedAt = (door: "access-log" | "outcomes") =>
+		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.refused(one)), clock, meter });
+	const failedHandshakes = { accessLog: failedAt("access-log"), outcomes: failedAt("outcomes") };
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
@@ -159,6 +163,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		unknownKeys: () => unknownKeys.counts(),
 		unheldTokens: () => unheldTokens.at(clock()),
 		metricsJson: options.metricsJson,
+		handshakeFailed: (fault) => failedHandshakes.outcomes.add(fault),
 		log,
 	};
 	const sink: EntrySink = {
@@ -185,6 +190,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				reason: fault,
 			});
 		},
+		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
 	const logs: { close(): Promise<void> }[] = [];
 	const others: { close(): Promise<void> }[] = [];
@@ -214,6 +220,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
 		await maintaining;
 		await outcomes.close();
+		for (const failed of Object.values(failedHandshakes)) failed.close();
 		await decisions
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
