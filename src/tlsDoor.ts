@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { type HandshakeFault, handshakeFault } from "./handshake.js";
 import {
 	CONNECTION_QUIET_MS,
 	CONNECTIONS_LOOK_MS,
@@ -23,6 +24,8 @@ export interface DoorBounds {
 	readonly connections: number;
 	/** Told of each connection that was ended for that. */
 	readonly onCrowded?: (crowd: Crowd) => void;
+	/** Told of each handshake that failed for what the peer said; it comes from anybody, as often as they like. Must not throw. */
+	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 	/** `certificate` (by default): a verified client certificate is the proof. `request`: without one, `prove` says so. */
 	readonly provedBy?: "certificate" | "request";
 	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
@@ -116,6 +119,10 @@ class Connections implements DoorConnections {
 		// Before TLS has the connection, and before anything that speaks on it.
 		server.prependListener("connection", (raw: Socket) => this.#opened(raw));
 		server.prependListener("secureConnection", (socket: TLSSocket) => this.#secured(socket));
+		server.on("tlsClientError", (error, socket) => {
+			const fault = handshakeFault(error, socket);
+			if (fault !== null) bounds.onHandshakeFault?.(fault);
+		});
 		// HTTP/2 takes such a listener for a wish to have its requests in the form of HTTP/1.
 		this.#seesRequests = server instanceof HttpsServer;
 		if (this.#seesRequests) {
@@ -300,7 +307,10 @@ export async function openHttp2Door(
 		port,
 		tls,
 		...bounds
-	}: { host: string; port: number; tls: MutualTls } & Pick<DoorBounds, "connections" | "onCrowded">,
+	}: { host: string; port: number; tls: MutualTls } & Pick<
+		DoorBounds,
+		"connections" | "onCrowded" | "onHandshakeFault"
+	>,
 	take: (socket: TLSSocket) => void,
 ): Promise<{ readonly port: number; close(): void }> {
 	const server = createServer({ ...tls.options, ALPNProtocols: ["h2"] });

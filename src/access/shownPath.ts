@@ -1,9 +1,9 @@
 /**
  * A request's path as Weir keeps it, shows it and sends it on: in the decision log, shadow counts, `weir why` and spans. The
- * one place that says what of it is nobody's business: people (an @), tokens of compact form, and parameters of segments,
- * which are cut as a query is. Other ids (numbers, names, opaque tokens) cannot be told from words, and stay.
+ * one place that says what of it is nobody's business: people (an @), tokens of compact form, also with a / for each dot,
+ * and parameters of segments, which are cut as a query is. Other ids (numbers, names, opaque tokens) cannot be told from words, and stay.
  */
-import { holdsToken } from "./tokenForm.js";
+import { holdsToken, holdsTokenPart, LIKE_SIGNATURE } from "./tokenForm.js";
 
 const MASK = "(masked)";
 /** What a text that was too long ends with. */
@@ -26,8 +26,8 @@ export function shownPath(path: string): string {
 	return cutAt(QUERY, path, (head) => {
 		const segments = head.split("/");
 		const query = segments.findIndex(hidesQuery);
-		if (query < 0) return segments.map(shownSegment).join("/");
-		return [...segments.slice(0, query).map(shownSegment), MASK].join("/");
+		if (query < 0) return shownSegments(segments).join("/");
+		return [...shownSegments(segments.slice(0, query)), MASK].join("/");
 	});
 }
 
@@ -38,8 +38,17 @@ function hidesQuery(segment: string): boolean {
 	return plain === null || /[?#]/.test(plain);
 }
 
-const shownSegment = (segment: string): string =>
-	cutAt(PARAMETERS, segment, (head) => (mayBeShown(head) ? head : MASK));
+/** Behind a part of a token, what is as long as a signature is one. */
+function shownSegments(segments: readonly string[]): readonly string[] {
+	let behind = false;
+	return segments.map((segment) => {
+		const shown = cutAt(PARAMETERS, segment, (head) =>
+			mayBeShown(head) && !(behind && LIKE_SIGNATURE.test(head)) ? head : MASK,
+		);
+		behind ||= holdsTokenPart(unescaped(segment) ?? "");
+		return shown;
+	});
+}
 
 /** What comes before the delimiter as it is shown, and the rest masked. */
 function cutAt(delimiter: RegExp, text: string, shown: (head: string) => string): string {
@@ -51,9 +60,9 @@ function cutAt(delimiter: RegExp, text: string, shown: (head: string) => string)
 
 function mayBeShown(text: string): boolean {
 	// Most segments are words.
-	if (!/[@%.]/.test(text)) return true;
+	if (!/[@%.]/.test(text)) return !holdsTokenPart(text);
 	const plain = unescaped(text);
-	return plain !== null && !/[@;?#]/.test(plain) && !holdsToken(plain);
+	return plain !== null && !/[@;?#]/.test(plain) && !holdsToken(plain) && !holdsTokenPart(plain);
 }
 
 /** Whatever a server may read there, however often it unescapes; bytes beyond ASCII as they are. null = it has no end. */

@@ -36,6 +36,8 @@ const HEADER_CHARS_SEEN = 64;
 const HEADER_CHARS_MIN = 7;
 /** Of the shortest signature that any algorithm makes, HS256's 32 bytes. */
 const SIGNATURE_CHARS_MIN = 43;
+/** As long as one: what stands behind a part of a token is taken for another part of it. */
+export const LIKE_SIGNATURE = new RegExp(`${PART}{${SIGNATURE_CHARS_MIN},}`);
 
 /**
  * Whether a text holds a token of compact form somewhere, JWS or JWE (RFC 7515 and 7516, section 3.1), also one that is cut
@@ -52,6 +54,9 @@ export function holdsToken(text: string): boolean {
 		return header !== "" && payload !== "" && (signature?.length ?? 0) >= SIGNATURE_CHARS_MIN;
 	});
 }
+
+/** Whether a JSON object begins in base64url somewhere in the text: the header or the claims of a token, by themselves. */
+export const holdsTokenPart = (text: string): boolean => text.split(/[^A-Za-z0-9_-]+/).some(holdsHeader);
 
 /** Words hold the letters by which JSON begins, such as framework: what they stand for is looked at. */
 function holdsHeader(part: string): boolean {

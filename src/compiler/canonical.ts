@@ -72,13 +72,28 @@ const FORWARDING = [
 ];
 
 /**
+ * Fields by which a message is framed, kept, controlled, or read, and proofs of who asks: never a trailer's (RFC 9110 6.5.1;
+ * by name in RFC 7230 4.1.2), and a server that merges them would read the request in another way than it was judged.
+ * Digests of the content are what trailers are for (RFC 9530), and stay.
+ */
+const NEVER_TRAILERS = [
+	...["transfer-encoding", "content-length", "trailer", "te"],
+	...["connection", "proxy-connection", "keep-alive", "upgrade"],
+	...["proxy-authorization", "set-cookie"],
+	...["content-type", "content-encoding", "content-range", "content-location"],
+	...["cache-control", "pragma", "expect", "max-forwards", "range"],
+	...["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"],
+];
+
+/**
  * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into
  * the headers (RFC 9110 6.5.1). What the mesh alone may say, where the request came from and went to, identities, credentials,
- * units and overrides go; the rest stays.
+ * units, overrides, and what no trailer may be go; the rest stays.
  * @param units headers that a unit or a segment is read from
  */
 export function strippedTrailers(units: readonly string[]): readonly object[] {
-	const names = [...FORWARDING, "host", "cookie", "authorization", "dpop", ...OVERRIDE_HEADERS, ...units];
+	const credentials = ["cookie", "authorization", "dpop"];
+	const names = [...FORWARDING, "host", ...NEVER_TRAILERS, ...credentials, ...OVERRIDE_HEADERS, ...units];
 	const prefixes = [...WEIR_HEADER_SPELLINGS, ...ENVOY_HEADER_SPELLINGS, "x-forwarded-"];
 	return [
 		...prefixes.map((prefix) => ({ remove_on_match: { key_matcher: { prefix, ignore_case: true } } })),

@@ -14,6 +14,7 @@ import {
 } from "@grpc/grpc-js";
 import { type AdmitPeers, admitting } from "../admitPeers.js";
 import { WeirError } from "../error.js";
+import type { HandshakeFault } from "../handshake.js";
 import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
 	ACCESS_LOG_STREAMS_MAX,
@@ -60,6 +61,8 @@ export interface EntrySink {
 	impossible(entry: AccessLogEntry): void;
 	/** A stream that may not speak was refused; none of its entries was taken. */
 	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
+	/** A TLS handshake at the TCP door failed: nobody was there to have a stream. */
+	handshakeFailed(fault: HandshakeFault): void;
 }
 
 /** Another door than the UNIX socket: mTLS, and who called. */
@@ -119,7 +122,13 @@ export async function serveAccessLogTcp(
 					: sink.refused("not-an-envoy", { kind: "spiffe", id }, null),
 		);
 		const door = await openHttp2Door(
-			{ host: address, port, tls: admitted, connections: XDS_CONNECTIONS_MAX },
+			{
+				host: address,
+				port,
+				tls: admitted,
+				connections: XDS_CONNECTIONS_MAX,
+				onHandshakeFault: (fault) => sink.handshakeFailed(fault),
+			},
 			injectConnection,
 		);
 		return {

@@ -8,6 +8,7 @@
  */
 import { CUT, shownPath } from "../access/shownPath.js";
 import { parseRouteName } from "../compiler/plan.js";
+import { HANDSHAKE_FAULTS } from "../handshake.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
 import { spiffeFault } from "../resources/spiffe.js";
 import { END_REASONS } from "../rollout/experimentEnd.js";
@@ -29,7 +30,8 @@ export type DecisionKind = (typeof DECISION_KINDS)[number];
 
 /**
  * All that a record's reason can be: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
- * of outcomes and streams that were not taken, and that an assignment changed, by itself or with the end of its Experiment.
+ * of outcomes and streams that were not taken or of peers that proved nothing, and that an assignment changed, by itself
+ * or with the end of its Experiment.
  */
 export const DECISION_REASONS: readonly string[] = [
 	...["open", "allowed", "forbidden", "no-policy-allows", "not-canonical", "no-single-identity", "unknown-service"],
@@ -45,6 +47,7 @@ export const DECISION_REASONS: readonly string[] = [
 	...["no-signer", "malformed", "overloaded", "upgrade-refused", "configuration-refused"],
 	...["client-left", "timed-out", "cut-short", "assignment-changed", ...END_REASONS],
 	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway"],
+	...HANDSHAKE_FAULTS,
 ];
 
 export interface DecisionRecord {

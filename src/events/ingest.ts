@@ -15,6 +15,7 @@ import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
 import { forgetEnded } from "./endedExperiments.js";
 import { gatherEvidence } from "./evidence.js";
 import { type EndOf, ExperimentEnds } from "./experimentEnds.js";
+import { FailedHandshakes } from "./failedHandshakes.js";
 import { Intake, type IntakeOptions } from "./intake.js";
 import { countLate } from "./late.js";
 import { Looks } from "./looks.js";
@@ -141,6 +142,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				count: rows,
 			}),
 	});
+	const failedAt = (door: "access-log" | "outcomes") =>
+		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.refused(one)), clock, meter });
+	const failedHandshakes = { accessLog: failedAt("access-log"), outcomes: failedAt("outcomes") };
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
@@ -166,6 +170,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		unknownKeys: () => unknownKeys.counts(),
 		unheldTokens: () => unheldTokens.at(clock()),
 		metricsJson: options.metricsJson,
+		handshakeFailed: (fault) => failedHandshakes.outcomes.add(fault),
 		log,
 	};
 	const sink: EntrySink = {
@@ -192,6 +197,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				reason: fault,
 			});
 		},
+		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
 	const logs: { close(): Promise<void> }[] = [];
 	const others: { close(): Promise<void> }[] = [];
@@ -221,6 +227,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
 		await maintaining;
 		await outcomes.close();
+		for (const failed of Object.values(failedHandshakes)) failed.close();
 		await decisions
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));

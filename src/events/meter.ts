@@ -2,6 +2,8 @@
  * The port through which ingest counts what it does. The telemetry room implements it (Prometheus); values and
  * labels never hold a unit, a request id or a payload.
  */
+import { HANDSHAKES_REFUSED } from "../handshake.js";
+
 export type Labels = Readonly<Record<string, string>>;
 
 export interface Meter {
@@ -64,6 +66,7 @@ export const COUNTERS = {
 		name: "weir_ingest_refused_streams_total",
 		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: somebody forges evidence.",
 	},
+	handshakes: HANDSHAKES_REFUSED,
 	senders: {
 		name: "weir_ingest_refused_outcomes_total",
 		help: "Outcome rows refused because their sender may not post the metric, by reason. Above 0 is an alarm.",

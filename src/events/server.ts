@@ -7,6 +7,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { WeirError } from "../error.js";
+import type { HandshakeFault } from "../handshake.js";
 import {
 	API_CONNECTIONS_MAX,
 	EVENTS_DRAIN_MS,
@@ -42,6 +43,8 @@ export interface Doors {
 	readonly unheldTokens: () => Readonly<Record<string, readonly Unheld[]>>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
+	/** Told of each TLS handshake at the TCP door that failed. */
+	readonly handshakeFailed: (fault: HandshakeFault) => void;
 	readonly log: Log;
 }
 
@@ -90,7 +93,11 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
 	const server = createTlsServer({ ...tls });
-	const connections = boundConnections(server, { connections: API_CONNECTIONS_MAX, unaskedMs: UNASKED_CONNECTION_MS });
+	const connections = boundConnections(server, {
+		connections: API_CONNECTIONS_MAX,
+		unaskedMs: UNASKED_CONNECTION_MS,
+		onHandshakeFault: doors.handshakeFailed,
+	});
 	// A connection outlives the certificate that it was opened with; who sends by it then is nobody.
 	const routes = publicRoutes(doors, (request) =>
 		senderOfId(connections.leftMs(request.socket) > 0 ? peer(request) : null),

@@ -35,3 +35,9 @@ export const PEER_RENEWAL_SHARE = 0.25;
  * not in use when it was to be ended in order is not used after the certificate's end.
  */
 export const PROVED_UPSTREAM_IDLE_MS = PEER_RENEWAL_MS - 10_000;
+
+/**
+ * Failed handshakes are recorded once in this time for each door and reason, with their number: anybody who reaches a port can
+ * fail as often as they like, and a scan must not push out other records.
+ */
+export const HANDSHAKE_FAULTS_TOLD_MS = 60_000;

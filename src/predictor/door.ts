@@ -6,6 +6,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
+import type { HandshakeFault } from "../handshake.js";
 import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_IDLE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../limits.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections } from "../tlsDoor.js";
@@ -59,7 +60,7 @@ function asRequests(server: Server): void {
 }
 
 /** Why a connection was refused. */
-type Reason = "no-certificate" | "untrusted-certificate" | "no-svid" | "not-a-client" | "certificate-ended" | "tls";
+type Reason = HandshakeFault | "no-svid" | "not-a-client";
 
 function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients }: Guard): Door {
 	const refused = refusals(meter, log, nowMs);
@@ -84,7 +85,11 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 		take,
 	);
 	asRequests(server);
-	const connections = boundConnections(server, { connections: PREDICTOR_CONNECTIONS_MAX, nowMs });
+	const connections = boundConnections(server, {
+		connections: PREDICTOR_CONNECTIONS_MAX,
+		nowMs,
+		onHandshakeFault: (fault) => refused(fault),
+	});
 	// Before HTTP's own listener: a refused peer's bytes are not parsed.
 	server.prependListener("secureConnection", (socket: TLSSocket) => {
 		const certificate = socket.getPeerX509Certificate();
@@ -97,11 +102,7 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 			socket.destroy();
 		}
 	});
-	server.on("tlsClientError", (error: NodeJS.ErrnoException, socket: TLSSocket) => {
-		if (error.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") refused("no-certificate");
-		else refused(socket.authorizationError ? "untrusted-certificate" : "tls");
-		socket.destroy();
-	});
+	server.on("tlsClientError", (_, socket) => socket.destroy());
 	const stop = identity.onRotated(() => server.setSecureContext(secureContext(identity)));
 	return { server, close: stop };
 }

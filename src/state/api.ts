@@ -9,6 +9,7 @@ import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import { WeirError } from "../error.js";
+import type { HandshakeFault } from "../handshake.js";
 import {
 	ACTS_AT_ONCE_MAX,
 	ACTS_PER_HOUR_MAX,
@@ -72,6 +73,8 @@ export interface ApiOptions {
 	readonly now?: () => number;
 	/** Told of every connection of the TCP door that was ended to make room for another's. */
 	readonly onCrowded?: () => void;
+	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it. Must not throw. */
+	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 	/** Told of every failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;
 }
@@ -137,6 +140,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		bodies: options.bodies ?? new Bodies(),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
 		onCrowded: options.onCrowded ?? (() => {}),
+		onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		onError: options.onError ?? (() => {}),
 	};
 	const owner: Caller = {

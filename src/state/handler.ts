@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
 import { WeirError } from "../error.js";
+import type { HandshakeFault } from "../handshake.js";
 import { whileOpen } from "../turns.js";
 import { type Bodies, UNCOUNTED } from "./bodies.js";
 import type { Caller } from "./caller.js";
@@ -17,6 +18,8 @@ export interface House {
 	readonly bodies: Bodies;
 	readonly mounts: readonly (readonly [string, Mount])[];
 	readonly onCrowded: () => void;
+	/** Of the TCP door; must not throw. */
+	readonly onHandshakeFault: (fault: HandshakeFault) => void;
 	readonly onError: (error: unknown) => void;
 }
 

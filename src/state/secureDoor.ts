@@ -2,10 +2,11 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
-import type { TLSSocket } from "node:tls";
 import { shownPath } from "../access/shownPath.js";
+import { Digest } from "../digest.js";
 import { WeirError } from "../error.js";
-import { API_CONNECTIONS_MAX, UNASKED_CONNECTION_MS } from "../limits.js";
+import { type HandshakeFault, toldFault } from "../handshake.js";
+import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_TOLD_MS, UNASKED_CONNECTION_MS } from "../limits.js";
 import { PROVED_EACH_TIME } from "../tls.js";
 import { boundConnections, type Crowd, type DoorConnections } from "../tlsDoor.js";
 import { record } from "./actRecord.js";
@@ -22,10 +23,16 @@ export function secureServer(house: House, tcp: TcpDoor): Server {
 		requestCert: true,
 		rejectUnauthorized: tokens === undefined,
 	});
+	const handshakes = failedHandshakes(house);
+	made.once("close", () => handshakes.close());
 	const connections = boundConnections(made, {
 		unaskedMs: UNASKED_CONNECTION_MS,
 		connections: API_CONNECTIONS_MAX,
 		provedBy: "request",
+		onHandshakeFault: (fault) => {
+			house.onHandshakeFault(fault);
+			handshakes.add(fault);
+		},
 		onCrowded: (crowd) => {
 			try {
 				house.onCrowded();
@@ -40,7 +47,6 @@ export function secureServer(house: House, tcp: TcpDoor): Server {
 		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
 		handle(request, response);
 	});
-	made.on("tlsClientError", onHandshakeFailure(house));
 	return withBounds(made, null);
 }
 
@@ -86,16 +92,12 @@ function recordCrowd({ door }: House, { id, held, most }: Crowd): void {
 
 const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP door"] };
 
-/** A handshake that failed for want of a good certificate is an attempt too; one that was merely cut is none. */
-function onHandshakeFailure(house: House): (error: NodeJS.ErrnoException, socket: TLSSocket) => void {
-	return (error, { authorizationError }) => {
-		// Node cuts a connection whose certificate does not hold, and calls that a reset.
-		const code = authorizationError == null ? error.code : String(authorizationError);
-		if (code === undefined || code === "ECONNRESET") return;
+/** A handshake that failed for want of a good certificate is an attempt too. One record a minute stands for all of a reason. */
+const failedHandshakes = (house: House): Digest<HandshakeFault> =>
+	new Digest((fault, times) => {
 		try {
-			recordStranger(house, randomUUID(), CONNECTING.verb, String(CONNECTING.objects[0]), code.slice(0, 100));
+			recordStranger(house, randomUUID(), CONNECTING.verb, String(CONNECTING.objects[0]), toldFault(fault, times));
 		} catch (error) {
 			house.onError(error);
 		}
-	};
-}
+	}, HANDSHAKE_FAULTS_TOLD_MS);

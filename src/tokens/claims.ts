@@ -43,7 +43,8 @@ function timeFault({ maxLifetimeMs }: TokenIssuer, { exp, nbf, iat }: Members, n
 	if (typeof exp !== "number") return "exp is missing";
 	if (typeof iat !== "number") return "iat is missing";
 	if (nowSeconds > exp + TOKEN_SKEW_SECONDS) return "it has expired";
-	if (typeof nbf === "number" && nbf > nowSeconds + TOKEN_SKEW_SECONDS) return "nbf is in the future";
+	// jwt_authn cuts it to whole seconds; of exp that says the same, and iat is judged by rules of ours.
+	if (typeof nbf === "number" && Math.floor(nbf) > nowSeconds + TOKEN_SKEW_SECONDS) return "nbf is in the future";
 	if (iat > nowSeconds + TOKEN_SKEW_SECONDS) return "iat is in the future";
 	if (exp - iat > maxLifetimeMs / 1_000) return "it lives too long";
 	return null;

@@ -6,6 +6,7 @@ import { rm } from "node:fs/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type AdmitPeers, admitting } from "../admitPeers.js";
 import { WeirError } from "../error.js";
+import type { HandshakeFault } from "../handshake.js";
 import { XDS_CONNECTION_AGE_MS, XDS_CONNECTIONS_MAX, XDS_REQUEST_BYTES_MAX } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
@@ -41,6 +42,8 @@ export interface XdsDoorsOptions {
 	readonly onLoads: (call: LoadCall, peer: Peer | Stranger) => void;
 	/** Told of each connection that is refused. */
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
+	/** Told of each TLS handshake that failed. */
+	readonly onHandshakeFault: (fault: HandshakeFault) => void;
 }
 
 export class XdsDoors {
@@ -65,7 +68,7 @@ export class XdsDoors {
 			return address;
 		}
 		const { host, port } = address;
-		const { secure, connectionIdleMs, onRefused } = this.options;
+		const { secure, connectionIdleMs, onRefused, onHandshakeFault } = this.options;
 		if (secure === null) {
 			throw new WeirError("invalid-argument", `xds has no identity for ${host}`, "give it one, or use a UNIX socket");
 		}
@@ -83,7 +86,7 @@ export class XdsDoors {
 				(id) => onRefused(id === null ? "no-svid" : "not-a-client", id),
 			);
 			const onCrowded = ({ id }: { readonly id: string | null }): void => onRefused("too-many", id);
-			const bounds = { connections: XDS_CONNECTIONS_MAX, onCrowded };
+			const bounds = { connections: XDS_CONNECTIONS_MAX, onCrowded, onHandshakeFault };
 			const door = await openHttp2Door({ host, port, tls, ...bounds }, injectConnection);
 			this.#doors.push(door);
 			this.#servers.push(server);

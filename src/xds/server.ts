@@ -4,6 +4,7 @@
  */
 import { status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
+import type { HandshakeFault } from "../handshake.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
 	XDS_CONNECTION_IDLE_MS,
@@ -44,6 +45,8 @@ export interface XdsServerOptions {
 	readonly loads?: Pick<LoadReportsOptions, "intervalMs" | "onReport">;
 	/** Told of every stream, and every connection, that was refused for who its client is or has too much. `id`: proved by mTLS; null = none was. */
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
+	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it, as often as they like. */
+	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 }
 
 /** @param closed qualified names of Services that some Envoy has refused and is not given */
@@ -91,6 +94,7 @@ export class XdsServer {
 			onStream: (call, peer) => this.#connect(call, peer),
 			onLoads: (call, peer) => this.#takeLoads(call, peer),
 			onRefused: this.#onRefused,
+			onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		});
 	}
 

@@ -56,6 +56,12 @@ const IN_TRAILERS = [
 		"x-host",
 	],
 	...["host", "cookie", "authorization", "dpop"],
+	// Never a trailer's.
+	...["transfer-encoding", "content-length", "trailer", "te"],
+	...["connection", "proxy-connection", "keep-alive", "upgrade", "proxy-authorization", "set-cookie"],
+	...["content-type", "content-encoding", "content-range", "content-location"],
+	...["cache-control", "pragma", "expect", "max-forwards", "range"],
+	...["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"],
 	// The Service's own header of units.
 	"x-user-id",
 	...OVERRIDE_HEADERS,

@@ -81,7 +81,13 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 			peer: (call) => grpcPeerSpiffeId(call, control),
 			trust: { trustDomain: TRUST_DOMAIN, gatewaysOf: () => null },
 		},
-		{ offer: () => void taken++, broken: () => {}, impossible: () => {}, refused: (fault) => refused.push(fault) },
+		{
+			offer: () => void taken++,
+			broken: () => {},
+			impossible: () => {},
+			refused: (fault) => refused.push(fault),
+			handshakeFailed: (fault) => refused.push(fault),
+		},
 		Date.now,
 		log,
 	);

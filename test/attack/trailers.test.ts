@@ -35,7 +35,38 @@ const FORGED: Readonly<Record<string, string>> = {
 	"x-envoy-original-path": "/admin",
 	...Object.fromEntries(OVERRIDE_HEADERS.map((name) => [name, "DELETE"])),
 };
-const OWN = { "x-sum": "7", "grpc-status": "0" };
+/** That HTTP/2 takes as trailers, and no trailer may be (RFC 9110 6.5.1). */
+const CONTROLS: Readonly<Record<string, string>> = {
+	"content-type": "text/html",
+	"content-encoding": "gzip",
+	"content-range": "bytes 0-1/2",
+	"content-location": "/admin",
+	"cache-control": "no-cache",
+	pragma: "no-cache",
+	expect: "100-continue",
+	"max-forwards": "1",
+	range: "bytes=0-1",
+	"if-match": "*",
+	"if-none-match": "*",
+	"if-modified-since": "Sat, 28 Nov 2026 00:00:00 GMT",
+	"if-unmodified-since": "Sat, 28 Nov 2026 00:00:00 GMT",
+	"if-range": "x",
+	"proxy-authorization": "Basic x",
+	"set-cookie": "sid=stolen",
+	trailer: "x",
+};
+/** That HTTP/2 forbids there, or Envoy takes for the message's own. */
+const FRAMING: Readonly<Record<string, string>> = {
+	host: "admin.test",
+	"transfer-encoding": "chunked",
+	"content-length": "1",
+	connection: "keep-alive",
+	"proxy-connection": "keep-alive",
+	"keep-alive": "timeout=5",
+	upgrade: "websocket",
+	te: "trailers",
+};
+const OWN = { "x-sum": "7", "grpc-status": "0", "content-digest": "sha-256=:aa==:" };
 /** In every spelling that a server may take for ours. */
 const WEIRS: Readonly<Record<string, string>> = {
 	"x-weir-decision": "forged",
@@ -47,7 +78,7 @@ const WEIRS: Readonly<Record<string, string>> = {
 };
 
 const FORMS = {
-	"a protected Gateway": { guarded: true, forged: FORGED, own: OWN },
+	"a protected Gateway": { guarded: true, forged: { ...FORGED, ...CONTROLS }, own: OWN },
 	"an open Gateway": { guarded: false, forged: WEIRS, own: { ...OWN, "x-real-ip": "10.0.0.1", cookie: "a=b" } },
 };
 
@@ -78,7 +109,7 @@ for (const version of ["1.40.0", "1.36.2"]) {
 			const envoy = await startEnvoy(t, bootstrapOf(plan), { version });
 			const trailers = { ...forged, ...own };
 			// HTTP/2 forbids it there.
-			const overHttp1 = guarded ? { ...trailers, host: "admin.test" } : trailers;
+			const overHttp1 = guarded ? { ...trailers, ...FRAMING } : trailers;
 			const one = await (await tls.client(envoy.port(), "alice"))();
 			const lines = Object.entries(overHttp1).map(([name, value]) => `${name.toUpperCase()}: ${value}\r\n`);
 			const { statuses } = await exchange(

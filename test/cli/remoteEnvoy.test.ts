@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { get } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
 import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
@@ -134,6 +135,28 @@ spec:
 		records.filter(({ result }) => result === "refused"),
 		[{ subject: "spiffe://weir.local/weir/envoy/rogue", how: "mtls", verb: "connect", why: "no-gateway" }],
 	);
+
+	for (const port of [xds.port, accessLogPort])
+		for (let times = 0; times < 3; times++) {
+			const nobody = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+			nobody.on("error", () => {});
+			await new Promise((resolve) => nobody.resume().once("close", resolve));
+		}
+	for (const door of ["xds", "access-log"]) {
+		const counted = new RegExp(
+			`^weir_handshakes_refused_total\\{[^}]*door="${door}",reason="no-certificate"\\} 3$`,
+			"m",
+		);
+		while (!counted.test((await askApi(api, "/metrics")).text)) await pause(100);
+	}
+	const audited = async () =>
+		JSON.parse((await askApi(api, "/v1/audit?chain=refused&after=0&limit=100")).text).records.filter(
+			({ why }: { why: string }) => why.startsWith("no-certificate"),
+		);
+	while ((await audited()).length === 0) await pause(100);
+	t.match(await audited(), [{ subject: null, verb: "connect", objects: ["xds"], why: "no-certificate" }], "once");
+	const streams = JSON.parse((await askApi(api, "/v1/requests?reason=no-certificate")).text).decisions;
+	t.match(streams, [{ kind: "stream-refused", verdict: "deny", principal: null, count: 1 }], "once");
 
 	const impostor = spawn(process.execPath, [MAIN, ...envoyArgs("other", "edge")], { stdio: "ignore" });
 	const impostorEnded = once(impostor, "exit");

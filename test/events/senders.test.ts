@@ -147,6 +147,16 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 	await t.rejects(post(null), "no certificate");
 	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	await t.rejects(post(await other.issue({ spiffeId: TRAINER })), "another CA's");
+	const { decisions } = (await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer;
+	for (const reason of ["no-certificate", "untrusted-certificate"]) {
+		const labels = { door: "outcomes", reason };
+		t.ok((rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", labels)) ?? 0) > 0, reason);
+		t.match(
+			decisions.filter((one) => one.reason === reason),
+			[{ verdict: "deny", principal: null, count: 1 }],
+			reason,
+		);
+	}
 	await t.rejects(
 		startRig({
 			outcomesListen: {

@@ -126,8 +126,21 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 	t.same(await exposed(), before, "forged streams move no statistics");
 	const counts = (reason: string) => rig.meter.counts.get(seriesKey("weir_ingest_refused_streams_total", { reason }));
 	t.same(["other-gateway", "other-node", "not-an-envoy"].map(counts), [1, 4, 2]);
+	const handshakes = (reason: string) =>
+		rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", { door: "access-log", reason })) ?? 0;
+	const seen = ["no-certificate", "untrusted-certificate"].map(handshakes);
+	t.ok(
+		seen.every((count) => count > 0),
+		"who proves nothing is counted apart",
+	);
 	const { decisions } = (await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer;
-	t.equal(decisions.length, 7);
+	t.equal(decisions.length, 9);
+	for (const reason of ["no-certificate", "untrusted-certificate"])
+		t.match(
+			decisions.filter((one) => one.reason === reason),
+			[{ kind: "stream-refused", verdict: "deny", principal: null, gateway: null, count: 1 }],
+			"one record a minute stands for all",
+		);
 	t.ok(
 		decisions.some(
 			({ reason, principal, gateway }) =>

@@ -1,5 +1,7 @@
 /** The proof that a request came through the mesh: mTLS with one of the client ids, or nothing is answered. */
+import { once } from "node:events";
 import { Agent } from "node:https";
+import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { clientRule, isClient, isSidecar } from "../../src/predictor/clients.js";
@@ -93,7 +95,7 @@ t.test("only the Envoy's id gets an answer, health checks included", async (t) =
 			tlsOf(await ca.issue({ spiffeId: "spiffe://weir.test/weir/envoys/edge" })),
 			"not-a-client",
 		],
-		["an expired certificate", tlsOf(expired), "untrusted-certificate"],
+		["an expired certificate", tlsOf(expired), "certificate-ended"],
 		[
 			"another trust domain",
 			tlsOf(await stranger.issue({ spiffeId: "spiffe://other.test/weir/envoy/edge" })),
@@ -107,8 +109,14 @@ t.test("only the Envoy's id gets an answer, health checks included", async (t) =
 			await t.rejects(call(url, { ...asked, tls }), `${what}: ${asked.path}`);
 		t.equal(refused(reason) - before, 3, `${what} is counted`);
 	}
+	const plain = refused("tls");
 	await t.rejects(call(url.replace("https", "http"), infer), "plain HTTP");
+	t.equal(refused("tls") - plain, 1, "is counted");
+	const cut = connect({ host: "127.0.0.1", port: Number(new URL(url).port) });
+	cut.once("connect", () => cut.end());
+	await once(cut.resume(), "close");
 	t.equal((await call(url, { ...infer, tls: envoy })).status, 200, "and the next one is served");
+	t.equal(refused("tls") - plain, 1, "a balancer's health check is nobody");
 });
 
 t.test("a certificate of two ids, or of none, is nobody's", async (t) => {

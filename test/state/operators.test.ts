@@ -23,7 +23,8 @@ const inNamespace = (namespace: string, text: string): string =>
 		.replaceAll("address: 127.0.0.1, port: 900", `address: ${namespace}.internal, port: 900`);
 
 t.test("nobody gets in without a certificate that the door knows", async (t) => {
-	const { api, ca, store } = await mutualApi(t);
+	const faults: string[] = [];
+	const { api, ca, store } = await mutualApi(t, { onHandshakeFault: (fault) => void faults.push(fault) });
 	t.match(api.url, /^https:/);
 	await t.rejects((await operatorClient(ca, api.url, null)).get(), { code: "unavailable" }, "no certificate");
 	const stranger = await newCa();
@@ -33,12 +34,23 @@ t.test("nobody gets in without a certificate that the door knows", async (t) => 
 	t.match(
 		strangers,
 		[
-			{ subject: null, verb: "connect", result: "refused", why: /PEER_DID_NOT_RETURN_A_CERTIFICATE/ },
-			{ subject: null, verb: "connect", result: "refused" },
+			{ subject: null, verb: "connect", result: "refused", why: "no-certificate" },
+			{ subject: null, verb: "connect", result: "refused", why: "untrusted-certificate" },
 		],
 		"who never got through TLS is recorded too",
 	);
 	t.equal(strangers.length, 2);
+	for (let times = 0; times < 5; times++)
+		await t.rejects((await operatorClient(ca, api.url, null)).get(), { code: "unavailable" });
+	t.same(
+		faults,
+		["no-certificate", "untrusted-certificate", ...Array<string>(5).fill("no-certificate")],
+		"each counts",
+	);
+	const connects = () => store.audit.page(0, 10, "refused").records.filter(({ verb }) => verb === "connect");
+	t.equal(connects().length, 2, "one record a minute for each reason");
+	await api.close();
+	t.match(connects()[2], { subject: null, why: "no-certificate, 5 times" }, "with how many it stands for");
 });
 
 t.test("deny by default: a known operator without a binding does nothing, and every attempt is recorded", async (t) => {

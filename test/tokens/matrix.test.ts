@@ -152,6 +152,9 @@ t.test("within the skew", async (t) => {
 	const fine = [
 		{ ...CLAIMS, iat: NOW - 100, exp: NOW - 59 },
 		{ ...CLAIMS, nbf: NOW + 59 },
+		// Envoy reads whole seconds of it.
+		{ ...CLAIMS, nbf: NOW + 60.999 },
+		{ ...CLAIMS, iat: NOW - 100, exp: NOW - 60 },
 		{ ...CLAIMS, iat: NOW + 59, exp: NOW + 3_600 },
 		{ ...CLAIMS, exp: NOW + 3_600 },
 		{ ...CLAIMS, aud: ["https://other.test", AUDIENCE] },

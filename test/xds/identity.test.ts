@@ -152,7 +152,8 @@ t.test("an Envoy that nobody has given a Gateway is refused, also where nothing 
 });
 
 t.test("without a certificate of this trust domain there is no stream at all", async (t) => {
-	const { ca, make, connectWith } = await start(t);
+	const faults = new Set<string>();
+	const { ca, make, connectWith } = await start(t, { onHandshakeFault: (fault) => void faults.add(fault) });
 	const trusted = Buffer.from(ca.certificate);
 	const name = { checkServerIdentity: () => undefined };
 	const other = await make("other.test");
@@ -162,22 +163,27 @@ t.test("without a certificate of this trust domain there is no stream at all", a
 		nowMs: Date.now() - 3_600_000,
 		lifetimeMs: 60_000,
 	});
-	const strangers: readonly [string, ChannelCredentials][] = [
-		["plain text", credentials.createInsecure()],
-		["no certificate", credentials.createSsl(trusted, null, null, name)],
+	const strangers: readonly [string, ChannelCredentials, string][] = [
+		["plain text", credentials.createInsecure(), "tls"],
+		["no certificate", credentials.createSsl(trusted, null, null, name), "no-certificate"],
 		[
 			"another trust domain",
 			credentials.createSsl(trusted, Buffer.from(foreign.privateKey), Buffer.from(foreign.certificate), name),
+			"untrusted-certificate",
 		],
 		[
 			"an expired one",
 			credentials.createSsl(trusted, Buffer.from(expired.privateKey), Buffer.from(expired.certificate), name),
+			"certificate-ended",
 		],
 	];
-	for (const [what, channel] of strangers) {
+	for (const [what, channel, fault] of strangers) {
+		faults.clear();
 		const client = connectWith(channel);
 		client.ask("listeners", [], undefined, { node: "edge" });
 		t.match(await client.ended, { code: 14 }, what);
+		client.close();
+		t.same([...faults], [fault], what);
 	}
 });
 

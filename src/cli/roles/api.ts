@@ -6,6 +6,7 @@ import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
 import { UNHELD_PATH } from "../../events/server.js";
+import { HANDSHAKES_REFUSED } from "../../handshake.js";
 import { EVIDENCE_TIMEOUT_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import type { Unheld } from "../../rollout/ports.js";
@@ -80,6 +81,8 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				"weir_api_connections_crowded_out_total",
 				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",
 			),
+		onHandshakeFault: (reason) =>
+			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
 	doors = ownDoors(context, api.url);

@@ -1,9 +1,11 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
+import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
+import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
-import { KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
+import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
@@ -45,6 +47,11 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		tell("a refused stream", state.refusedStream(refused));
 		log.warn("an xDS stream was refused", { reason: refused.reason, id: refused.id ?? "" });
 	});
+	const handshakes = new Digest<HandshakeFault>((fault, times) => {
+		const reason = toldFault(fault, times);
+		tell("a refused handshake", state.refusedStream({ id: null, reason, atMs: Date.now() }));
+		log.warn("a TLS handshake at xDS was refused", { reason });
+	}, HANDSHAKE_FAULTS_TOLD_MS);
 	const onTrouble = (why: string): void =>
 		log.warn("what was sent to Envoys cannot be written or read on disk", { why });
 	const shelf = await ViewShelf.open(at.sentViewsDirectory, { bounds: SENT_VIEWS_BOUNDS, onTrouble }).catch(
@@ -66,6 +73,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 				"xDS streams and connections refused for who their client is, or for having too much.",
 				{ reason },
 			);
+		},
+		onHandshakeFault: (reason) => {
+			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "xds", reason });
+			handshakes.add(reason);
 		},
 	});
 	const watch = watchForBypass({
@@ -159,6 +170,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			watch.close();
 			metrics.close();
 			await server.close();
+			handshakes.close();
 			await shelf?.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},

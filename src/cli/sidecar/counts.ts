@@ -2,6 +2,7 @@
  * What one process of the sidecar has counted since its start, as rows that another process can add up, and what the
  * sum becomes in the metrics.
  */
+import { HANDSHAKES_REFUSED, type HandshakeFault } from "../../handshake.js";
 import { AnswerCounters } from "../../sidecar/counters.js";
 import type { GrpcCounters } from "../../sidecar/grpc/ports.js";
 import type { GrpcCode } from "../../sidecar/grpc/service.js";
@@ -15,6 +16,7 @@ const HELP = {
 	weir_sidecar_shed_total: "Calls refused early because the sidecar was late.",
 	weir_sidecar_faults_total: "Calls that failed by a fault of the sidecar's own.",
 	weir_sidecar_broken_connections_total: "Connections that ended with a protocol error.",
+	[HANDSHAKES_REFUSED.name]: HANDSHAKES_REFUSED.help,
 } as const;
 
 export interface CountRow {
@@ -27,6 +29,7 @@ export class ProcessCounts implements GrpcCounters {
 	readonly answers = new AnswerCounters();
 	readonly #calls = new Map<string, Map<GrpcCode, number>>();
 	readonly #shed = new Map<string, number>();
+	readonly #handshakes = new Map<HandshakeFault, number>();
 	#faults = 0;
 	#broken = 0;
 
@@ -52,6 +55,10 @@ export class ProcessCounts implements GrpcCounters {
 		this.#broken++;
 	}
 
+	failedHandshake(fault: HandshakeFault): void {
+		this.#handshakes.set(fault, (this.#handshakes.get(fault) ?? 0) + 1);
+	}
+
 	rows(): readonly CountRow[] {
 		return [
 			...this.answers.answers().map(({ count, ...labels }) => row("weir_sidecar_answers_total", count, labels)),
@@ -61,6 +68,9 @@ export class ProcessCounts implements GrpcCounters {
 				[...codes].map(([code, count]) => row("weir_sidecar_calls_total", count, { method, code: String(code) })),
 			),
 			...[...this.#shed].map(([method, count]) => row("weir_sidecar_shed_total", count, { method })),
+			...[...this.#handshakes].map(([reason, count]) =>
+				row(HANDSHAKES_REFUSED.name, count, { door: "sidecar", reason }),
+			),
 			row("weir_sidecar_faults_total", this.#faults, {}),
 			row("weir_sidecar_broken_connections_total", this.#broken, {}),
 		];

@@ -1,4 +1,5 @@
 /** What the gRPC server tells the process around it. Paths are those of the served methods, or "unknown". */
+import type { HandshakeFault } from "../../handshake.js";
 import type { GrpcCode } from "./service.js";
 
 export interface GrpcCounters {
@@ -10,6 +11,14 @@ export interface GrpcCounters {
 	threw(path: string, error: unknown): void;
 	/** A connection ended with an error: no HTTP/2, a protocol error, a flood. */
 	brokeConnection(error: Error): void;
+	/** A TLS handshake failed for what the peer said. */
+	failedHandshake(fault: HandshakeFault): void;
 }
 
-export const NO_COUNTERS: GrpcCounters = { ended() {}, shed() {}, threw() {}, brokeConnection() {} };
+export const NO_COUNTERS: GrpcCounters = {
+	ended() {},
+	shed() {},
+	threw() {},
+	brokeConnection() {},
+	failedHandshake() {},
+};

@@ -155,7 +155,10 @@ class Server implements GrpcServer {
 		} else {
 			this.#isForwarded = tls.isForwarded;
 			const secure = createSecureServer({ ...OPTIONS, ...tls.options, allowHTTP1: false });
-			boundConnections(secure, { connections: CALLOUT_CONNECTIONS_MAX });
+			boundConnections(secure, {
+				connections: CALLOUT_CONNECTIONS_MAX,
+				onHandshakeFault: (fault) => this.#counters.failedHandshake(fault),
+			});
 			this.#unguard = tls.guard(secure);
 			this.#http = secure;
 			secure.on("tlsClientError", (error) => this.#counters.brokeConnection(error));

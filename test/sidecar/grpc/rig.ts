@@ -30,6 +30,10 @@ export class RememberingCounters implements GrpcCounters {
 	brokeConnection(error: Error): void {
 		this.broken.push(error);
 	}
+	readonly handshakes: string[] = [];
+	failedHandshake(fault: string): void {
+		this.handshakes.push(fault);
+	}
 	codes(): number[] {
 		return this.ends.map(([, code]) => code);
 	}
