@@ -88,6 +88,20 @@ t.test("what counts more, and what does not", async (t) => {
 	t.same(problemsOf(gateway(), service(), denied), []);
 });
 
+t.test(
+	"with more values than Envoy compares with a token's list the Service may want nothing that the sidecar cannot do",
+	async (t) => {
+		const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
+		const wants = [", callout: {onFailure: default-variant}", ", rateLimits: {tenant: {requests: 1, per: 1s}}"];
+		for (const more of wants) {
+			t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
+			t.match(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX + 1))), [
+				/the sidecar decides access: the Service's policies name 201 groups/,
+			]);
+		}
+	},
+);
+
 t.test("a denial is urgent, and may be more", async (t) => {
 	const { owner } = await mutualApi(t);
 	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), { dryRun: false });
