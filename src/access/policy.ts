@@ -10,7 +10,7 @@ import { RuleIndex } from "./ruleIndex.js";
 import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 import type { AccessRequest, Verdict } from "./verdict.js";
 
-export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "./path.js";
+export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, LONG_PATH, underPrefix } from "./path.js";
 export {
 	accessTable,
 	isOfAnyIssuer,
@@ -31,7 +31,8 @@ const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: nu
 
 /**
  * Makes the enforced rules answerable: the function gives the verdict on one request. Of several policies that match,
- * the first of the table is named. An ambiguous path is refused (with no policy to name) where any policy judges paths.
+ * the first of the table is named. An ambiguous path, or one that is too long, is refused (with no policy to name) where any
+ * of them judges paths.
  * Equal verdicts of one table are the same object.
  * @param service qualified name, as conditions read it
  * @throws ConditionError or RangeError for a condition or time zone that validation would have refused

@@ -5,6 +5,7 @@
 import type { AccessTable } from "../compiler/plan.js";
 import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../resources/resource.js";
 import type { Eligibility } from "./eligibility.js";
+import { tooManyListed } from "./listedValues.js";
 import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./table.js";
 
 export interface VerdictInput {
@@ -42,7 +43,7 @@ export function verdictReason(input: VerdictInput): string | null {
 	return judging === undefined ? null : `AccessPolicy ${judging.name} judges Variants, and the sidecar chooses them`;
 }
 
-/** What Envoy's own rules cannot judge of an enforced policy; null = they can judge all. */
+/** What Envoy's own rules cannot judge of enforced policies, or not soon; null = they can judge all. */
 export function beyondEnvoy({
 	access,
 	issuers,
@@ -53,7 +54,9 @@ export function beyondEnvoy({
 		const obstacle = nativeObstacle(policy);
 		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
 	}
-	return judgesUsers(access) ? unproved(issuers) : null;
+	// Where no Gateway believes an issuer, no list is ever compared.
+	if (!judgesUsers(access) || issuers.length === 0) return null;
+	return unproved(issuers) ?? tooManyListed(enforced(access));
 }
 
 /** Why Envoy cannot judge who calls through any Gateway. */

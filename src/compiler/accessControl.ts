@@ -6,8 +6,8 @@
  */
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
-import { PATH_CHARS_MAX, SPIFFE_ID_BYTES_MAX } from "../limits.js";
-import { ambiguousPaths, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
+import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
+import { ambiguousPaths, longPaths, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
 import { ruleOf } from "./denial.js";
 import { isOpen } from "./execution.js";
@@ -88,8 +88,6 @@ export function gatePerRoute(
 ) {
 	const judged = {
 		...notCanonicalRules(judgesPaths(access)),
-		// Of shadow policies too, which Envoy tries as well.
-		...(access.policies.some(judgesPath) ? { [PATH_TOO_LONG]: tooLongPath() } : {}),
 		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity(), [IDENTITY_TOO_LONG]: tooLongIdentity() } : {}),
 	};
 	const policies = { [LOOP]: loopRule(mark), ...(isOpen(access) ? {} : judged) };
@@ -127,15 +125,16 @@ export function accessPerRoute(
 	const denials = { ...(users ? tokens : {}), ...(open ? {} : { [PROBE_RULE]: probeRule(), ...rules("deny", false) }) };
 	// A token that only shadow policies look at is refused by nobody: that it would be is told.
 	const shadowTokens = users ? {} : tokens;
-	const shadowDenials = shadows ? { ...shadowTokens, ...ambiguity(access.policies), ...rules("deny", true) } : {};
+	const shadowDenials = shadows ? { ...shadowTokens, ...ambiguity(access), ...rules("deny", true) } : {};
 	const deny = {
 		...(Object.keys(denials).length === 0 ? {} : { rules: { action: "DENY", policies: denials } }),
 		...(Object.keys(shadowDenials).length === 0 ? {} : shadow(SHADOW_DENY, "DENY", shadowDenials)),
 	};
 	const prefix = allowPrefix(told);
+	const shadowAllows = { ...notTried(access), ...rules("allow", true) };
 	const allow = {
 		...(open ? {} : { rules: { action: "ALLOW", policies: rules("allow", false) } }),
-		...(shadows && prefix !== null ? shadow(prefix, "ALLOW", rules("allow", true)) : {}),
+		...(shadows && prefix !== null ? shadow(prefix, "ALLOW", shadowAllows) : {}),
 	};
 	return {
 		...(Object.keys(deny).length > 0
@@ -154,15 +153,22 @@ function allowPrefix({ denied, allowed }: Told): string | null {
 	return allowed ? SHADOW_ALLOW_ALONE : denied ? SHADOW_DENY_ALONE : null;
 }
 
-/** Told as what is not canonical is. */
-const PATH_TOO_LONG = "(not canonical, path length)";
-
-/** By its name before those on tokens, of which Envoy tells the first that matches: in force, the gate refuses it first. */
+/**
+ * By its name before all others, of which Envoy tries and tells the first that matches: in force, the gate refuses it first.
+ * So no shadow rule looks through a long path, which the gate lets through where no enforced one does.
+ */
 const AMBIGUOUS = "(ambiguous path)";
 
 /** Were the shadow policies in force, ambiguous paths would be refused where one of them looks at paths. */
-const ambiguity = (policies: readonly PolicyTable[]): Readonly<Record<string, object>> =>
-	policies.some(judgesPath) ? { [AMBIGUOUS]: ambiguousPaths() } : {};
+const ambiguity = (access: AccessTable): Readonly<Record<string, object>> =>
+	isFirstOnPaths(access) ? { [AMBIGUOUS]: ambiguousPaths() } : {};
+
+/** Among the shadow allows: whatever these say then, the shadow denial has said that it would be refused (events/shadow.ts). */
+const notTried = (access: AccessTable): Readonly<Record<string, object>> =>
+	isFirstOnPaths(access) ? { [AMBIGUOUS]: longPaths() } : {};
+
+/** Shadow policies alone look at paths; where an enforced one does, the gate has refused what is ambiguous. */
+const isFirstOnPaths = (access: AccessTable): boolean => !judgesPaths(access) && access.policies.some(judgesPath);
 
 const perRoute = (rbac: object): object => ({ "@type": RBAC_PER_ROUTE, rbac });
 
@@ -194,7 +200,7 @@ const noSingleIdentity = (): object => ({
 	],
 });
 
-/** Length is not for a regular expression: RE2 counts to 1,000 at most. */
+/** By CEL: the header has more than the id. */
 const tooLongIdentity = (): object => ({
 	permissions: [{ any: true }],
 	principals: [{ any: true }],
@@ -203,10 +209,4 @@ const tooLongIdentity = (): object => ({
 		call("size", field(ident("connection"), "uri_san_peer_certificate")),
 		integer(SPIFFE_ID_BYTES_MAX),
 	),
-});
-
-const tooLongPath = (): object => ({
-	permissions: [{ any: true }],
-	principals: [{ any: true }],
-	condition: call("_>_", call("size", field(ident("request"), "url_path")), integer(PATH_CHARS_MAX)),
 });

@@ -1,6 +1,8 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
 import { REFUSED_METHODS } from "../access/canonical.js";
 import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
+import { judgesPath } from "../access/table.js";
+import { PATH_CHARS_MAX } from "../limits.js";
 import {
 	demandsClientCertificates,
 	type Gateway,
@@ -12,7 +14,7 @@ import {
 import { accessCost, CLAIM_UNIT_US, experimentCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
-import type { ExperimentTable, PolicyTable, RuleExecution, ServiceTable } from "./plan.js";
+import type { AccessTable, ExperimentTable, PolicyTable, RuleExecution, ServiceTable } from "./plan.js";
 import { shadowGapOf, untriedText } from "./shadow.js";
 
 export function explainRules(
@@ -69,7 +71,8 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 		gap === null
 			? ""
 			: `; not reported: ${[...gap.untried.map(untriedText), ...gap.hidden].join(", ")}${gap.open ? "" : "; set callout.access: sidecar to have it tried"}`;
-	const dryRun = shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}`;
+	const dryRun =
+		shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}${longPathText(access)}`;
 	if (isOpen(access)) {
 		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
 		return execution.whyVerdict === null
@@ -107,6 +110,12 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 		cost,
 	};
 }
+
+/** Said of a dry run whose policies alone look at paths: in force they would have such refused. */
+const longPathText = (access: AccessTable): string =>
+	!judgesPaths(access) && access.policies.some(judgesPath)
+		? `; a path of more than ${PATH_CHARS_MAX} characters, or an ambiguous one, is told as not canonical and tried on none`
+		: "";
 
 /** Said of a policy that no request can meet: such methods are refused before any rule is asked. */
 const neverText = ({ methods }: PolicyTable): string =>
@@ -146,7 +155,9 @@ function issuerRule({ table, execution }: CompiledService, among: string | null)
 /** What is refused before any rule is asked (canonical.ts). */
 function canonicalRule({ table }: CompiledService): readonly RuleExecution[] {
 	if (isOpen(table.access)) return [];
-	const paths = judgesPaths(table.access) ? ", and so is one whose path servers could read in different ways" : "";
+	const paths = judgesPaths(table.access)
+		? `, and so is one whose path servers could read in different ways, or has more than ${PATH_CHARS_MAX} characters`
+		: "";
 	const because = `a request that is not in one canonical form is refused before any policy (not-canonical)${paths}; so is a certificate that names more or fewer than one identity`;
 	return [{ rule: `Service ${table.name}: canonical form`, execution: "native", because, cost: null }];
 }

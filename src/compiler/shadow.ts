@@ -2,6 +2,7 @@
  * Shadow policies as Envoy tries them. A dry run must change nothing of what is served, so those that Envoy cannot try
  * bring no callout: natively they are left out, with all results that they could turn, and the Plan says so.
  */
+import { namesListed, tooManyListed } from "../access/listedValues.js";
 import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
 import { behindProxies, unproved } from "../access/verdictReason.js";
 import type { TokenIssuer } from "../resources/resource.js";
@@ -52,9 +53,11 @@ export interface ShadowGap {
 }
 
 export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
+	// The enforced ones are within the bound, or the sidecar decides.
+	const dear = reach.issuers.length === 0 ? null : tooManyListed(access.policies);
 	const reasons = new Map(
 		access.policies.flatMap((policy): readonly (readonly [PolicyTable, string])[] => {
-			const why = policy.shadow ? obstacle(policy, reach) : null;
+			const why = policy.shadow ? (obstacle(policy, reach) ?? (namesListed(policy) ? dear : null)) : null;
 			return why === null ? [] : [[policy, why]];
 		}),
 	);

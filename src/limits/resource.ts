@@ -82,7 +82,8 @@ export const CONDITION_STEPS_MAX = 100_000;
 
 /**
  * What Envoy may try of a Service's rules for one request, one value after the other (some 100 ns each, a path up to ten times as
- * much, which is counted so; more in a very long one): about 2 ms, for which others wait on the same thread.
+ * much, which is counted so): about 2 ms, for which others wait on the same thread. What is compared with a token's list takes
+ * longer, and is bounded by LISTED_VALUES_MAX.
  */
 export const RULE_VALUES_MAX = 20_000;
 

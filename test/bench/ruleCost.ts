@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Mode } from "../../src/compiler/execution.js";
 import type { Plan } from "../../src/compiler/plan.js";
+import { LISTED_VALUES_MAX } from "../../src/limits.js";
 import type { AccessPolicy, GatewayTls } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
@@ -35,18 +36,22 @@ interface Class {
 	readonly rules: readonly AccessPolicy[];
 }
 
-const each = (values: number, rule: (index: number) => AccessPolicy): Class => ({
+const each = (values: number, rule: (index: number) => AccessPolicy, count = RULES): Class => ({
 	values,
-	rules: Array.from({ length: RULES }, (_, index) => rule(index)),
+	rules: Array.from({ length: count }, (_, index) => rule(index)),
 });
 const caller = (index: number): string => spiffe(`caller-${index}`);
-const group = each(5, (index) =>
-	accessPolicy(`a-${index}`, "allow", ["bench"], {
-		principals: [spiffe(CLIENT)],
-		groups: [`group-${index}`],
-		methods: ["GET", "POST"],
-		pathPrefixes: ["/v2/models"],
-	}),
+/** As many as are native beside the one that allows. */
+const group = each(
+	5,
+	(index) =>
+		accessPolicy(`a-${index}`, "allow", ["bench"], {
+			principals: [spiffe(CLIENT)],
+			groups: [`group-${index}`],
+			methods: ["GET", "POST"],
+			pathPrefixes: ["/v2/models"],
+		}),
+	LISTED_VALUES_MAX - 1,
 );
 const CLASSES: Readonly<Record<string, Class>> = {
 	caller: each(1, (index) => accessPolicy(`a-${index}`, "allow", ["bench"], { principals: [caller(index)] })),

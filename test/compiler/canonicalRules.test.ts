@@ -13,8 +13,8 @@ import {
 	OVERRIDE_QUERY,
 	REFUSED_METHODS,
 } from "../../src/access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/policy.js";
-import { ambiguousPaths, notCanonicalRules } from "../../src/compiler/canonical.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, LONG_PATH } from "../../src/access/policy.js";
+import { ambiguousPaths, longPaths, notCanonicalRules } from "../../src/compiler/canonical.js";
 
 const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });
 const present = (name: string) => header(name, { present_match: true });
@@ -45,6 +45,7 @@ const always = [
 const rulesOf = (judgesPaths: boolean) =>
 	notCanonicalRules(judgesPaths) as Readonly<Record<string, { readonly permissions: readonly object[] }>>;
 const utf8 = { safe_regex: { regex: BAD_UTF8_PATH } };
+const tooLong = path({ safe_regex: { regex: LONG_PATH } });
 const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
 
 for (const judgesPaths of [false, true]) {
@@ -56,6 +57,8 @@ for (const judgesPaths of [false, true]) {
 			always,
 		);
 		const ambiguous = judgesPaths ? AMBIGUOUS.map((contains) => ({ contains, ignore_case: true })) : [];
+		const long = rulesOf(judgesPaths)["(not canonical, path length)"];
+		t.same(long, judgesPaths ? { permissions: [tooLong], principals: [{ any: true }] } : undefined);
 		t.same(escapes, [escaped(utf8, ...(judgesPaths ? [unreserved] : []), ...ambiguous)]);
 	});
 }
@@ -63,7 +66,9 @@ for (const judgesPaths of [false, true]) {
 t.test("a dry run of policies that look at paths refuses what is ambiguous alone", async (t) => {
 	const plain = AMBIGUOUS_PATH_PARTS.filter((part) => !part.includes("%")).map((contains) => path({ contains }));
 	const escapes = AMBIGUOUS.map((contains) => ({ contains, ignore_case: true }));
-	t.same(ambiguousPaths(), { permissions: [...plain, escaped(unreserved, ...escapes)], principals: [{ any: true }] });
+	const permissions = [tooLong, ...plain, escaped(unreserved, ...escapes)];
+	t.same(ambiguousPaths(), { permissions, principals: [{ any: true }] });
+	t.same(longPaths(), { permissions: [tooLong], principals: [{ any: true }] });
 });
 
 t.test("two proofs are one header of several values, which only CEL sees as a list", async (t) => {

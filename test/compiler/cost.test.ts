@@ -98,6 +98,22 @@ t.test("what any issuer may say counts for each of them, at the Gateway with the
 	t.equal(tried([allow({ principals: ["anyone"] })], [0]), 1);
 });
 
+t.test("what is compared with a token's list costs more for a long one", async (t) => {
+	const groups = ["a", "b"];
+	const lists = { groups, tenants: ["t"], claims: [{ claim: "c", values: ["x"] }] };
+	t.match(
+		costOf([allow({ principals: callers(3), ...lists })], "native", [1]),
+		/up to 7 values of its rules, 4 of them with each item of a token's list: up to 80 µs more for the longest\)/,
+	);
+	const shadow = allow({ mode: "shadow", groups: ["c"] }, "later");
+	t.match(
+		costOf([allow({ groups }), shadow], "native", [1]),
+		/up to 5 values of its rules, 5 of them /,
+		"all once more",
+	);
+	t.notMatch(costOf([allow({ principals: callers(3) })], "native", [1]), /list/);
+});
+
 t.test("of Variants the one with the most counts, and beside shadow policies all are tried twice", async (t) => {
 	const ofVariant = (name: string, count: number) => allow({ principals: callers(count), variants: [name] }, name);
 	t.equal(tried([allow({ principals: callers(1) }), ofVariant("v1", 3), ofVariant("v2", 5)]), 6);

@@ -5,7 +5,8 @@ import { accessPerRoute } from "../../src/compiler/accessControl.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { type ExecutionInput, executionOf, type Mode } from "../../src/compiler/execution.js";
 import type { AccessTable, MoreConditions } from "../../src/compiler/plan.js";
-import type { Callout, UnitSource } from "../../src/resources/resource.js";
+import { LISTED_VALUES_MAX } from "../../src/limits.js";
+import type { AccessPolicy, Callout, UnitSource } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,
@@ -294,6 +295,65 @@ t.test("a limit of tenants that the sidecar's verdict makes void is a problem of
 		{ message: "Service s has rateLimits.tenant, which holds only where Envoy decides access: the mode is callout" },
 	]);
 });
+
+t.test(
+	"more values than Envoy compares with a token's list are the sidecar's; in a dry run they are not tried",
+	async (t) => {
+		const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
+		const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
+		const judged = (...specs: readonly Partial<AccessPolicy["spec"]>[]) => {
+			const policies = specs.map((spec, at) => accessPolicy(`p${at}`, "allow", ["s"], spec));
+			const table = accessTable(service("s", variants, { access: null }), policies);
+			return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
+		};
+		const users = { users: ["https://id.test#ann"] };
+		t.equal(judged({ groups: texts(LISTED_VALUES_MAX) }).whyVerdict, null);
+		const many = texts(LISTED_VALUES_MAX);
+		for (const spec of [
+			{ groups: [...many, "x"] },
+			{ groups: many, tenants: ["x"] },
+			{ groups: many, purposes: ["x"] },
+			{ groups: many, claims: [{ claim: "scope", values: ["x"] }] },
+		]) {
+			const { whyVerdict, callout, beyondEnvoy } = judged(spec);
+			t.equal(
+				whyVerdict,
+				`the Service's policies name ${LISTED_VALUES_MAX + 1} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`,
+			);
+			t.match(callout, { verdict: true, onFailure: "deny" });
+			t.equal(beyondEnvoy, true);
+		}
+		t.not(judged({ groups: many }, { groups: ["x"] }).whyVerdict, null, "of all policies together");
+		t.equal(judged({ users: many.map((one) => `https://id.test#${one}`) }, { groups: many }).whyVerdict, null);
+		const unheard = {
+			access: accessTable(service("s", variants, { access: null }), [
+				accessPolicy("p", "allow", ["s"], { groups: [...many, "x"] }),
+			]),
+		};
+		const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
+		t.equal(none.whyVerdict, null, "where no issuer is believed there is no list");
+		const dry = accessTable(service("s", variants), [
+			accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
+		]);
+		const untriedBy = (believed: typeof issuers) =>
+			executionOf({ access: dry, callout: CALLOUT, experiments: [], mode: "auto", issuers: believed }).dryRun.untried
+				.length;
+		t.same([untriedBy(issuers), untriedBy([])], [1, 0]);
+
+		const tried = judged({ groups: many }, { groups: ["x"], mode: "shadow" }, { ...users, mode: "shadow" });
+		t.equal(tried.whyVerdict, null, "a dry run changes nothing of what is served");
+		t.same(
+			tried.dryRun.untried.map(({ name }) => name),
+			["p1"],
+			"one about users alone is tried",
+		);
+		t.match(tried.dryRun, {
+			untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
+			told: { denied: false, allowed: false },
+		});
+		t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
+	},
+);
 
 t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
 	const both = { ...access.policies, open: true };

@@ -104,3 +104,22 @@ t.test("and one of methods that nobody may use, never to hold", async (t) => {
 		"; allowed by any, gets, never (never holds: TRACE and CONNECT are refused of everybody)",
 	);
 });
+
+t.test("how long a path may be is said where it matters", async (t) => {
+	const said = (...accessPolicies: readonly AccessPolicy[]) => [
+		saidOf("Service s: canonical form", { accessPolicies }) ?? "",
+		saidOf("Service s: access", { accessPolicies }) ?? "",
+	];
+	const caller = { principals: ["*"] };
+	const shadow = allow({ ...caller, mode: "shadow", pathPrefixes: ["/a"] }, "later");
+	const [form = "", rules = ""] = said(allow({ ...caller, pathPrefixes: ["/a"] }), shadow);
+	t.match(form, /, and so is one whose path servers could read in different ways, or has more than 2048 characters;/);
+	t.notMatch(rules, /2048/, "the dry run never sees one");
+	const [without = "", tried = ""] = said(allow(caller), shadow);
+	t.notMatch(without, /2048/);
+	t.match(
+		tried,
+		/shadow \(decides nothing\): later; a path of more than 2048 characters, or an ambiguous one, is told as not canonical and tried on none$/,
+	);
+	for (const text of said(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
+});

@@ -1,6 +1,6 @@
 /** What one request can be tried against is bounded for each Service: told where it is written, and nobody is held up later. */
 import t from "tap";
-import { RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../src/limits.js";
+import { LISTED_VALUES_MAX, RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../src/limits.js";
 import { loadResources } from "../../src/resources/parse.js";
 import { file } from "../state/employment.js";
 import { mutualApi } from "../state/mutualApi.js";
@@ -12,7 +12,8 @@ const texts = (count: number, of: (at: number) => string): string =>
 	`[${Array.from({ length: count }, (_, at) => JSON.stringify(of(at))).join(", ")}]`;
 const callers = (count: number): string => `principals: ${texts(count, (at) => `spiffe://weir.test/c${at}`)}`;
 const templates = (count: number): string => `pathTemplates: ${texts(count, (at) => `/{a}/p${at}`)}`;
-const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
+/** A word counts for five: alone, first, last, in between, or an item of a list. */
+const scopes = (count: number): string => `claims: [{claim: scope, values: ${texts(count, (at) => `s${at}`)}}]`;
 
 const gateway = (issuers = 0): string => {
 	const tokens = Array.from(
@@ -38,11 +39,16 @@ t.test("what Envoy walks for each request", async (t) => {
 	t.same(problemsOf(gateway(), service(), policy("a", callers(RULE_VALUES_MAX)), policy("b", callers(1))), [
 		`22: with it Envoy tries up to ${RULE_VALUES_MAX + 1} values of rules (a path counts 10), more than ${RULE_VALUES_MAX}, for each request to Service s; name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service`,
 	]);
-	const many = policy("p", groups(RULE_VALUES_MAX / 2));
-	t.same(problemsOf(gateway(2), service(), many), []);
-	t.match(problemsOf(gateway(3), service(), many), [/^\d+: with it Envoy tries up to 30000 values/], "for each issuer");
+	const issuers = RULE_VALUES_MAX / (5 * LISTED_VALUES_MAX);
+	const many = policy("p", scopes(LISTED_VALUES_MAX));
+	t.same(problemsOf(gateway(issuers), service(), many), []);
 	t.match(
-		problemsOf(gateway(2), service(), many, policy("q", "mode: shadow\n  principals: [anyone]")),
+		problemsOf(gateway(issuers + 1), service(), many),
+		[/^\d+: with it Envoy tries up to 21000 values/],
+		"each's",
+	);
+	t.match(
+		problemsOf(gateway(issuers), service(), many, policy("q", "mode: shadow\n  principals: [anyone]")),
 		[/^\d+: with it Envoy tries up to 40001 values/],
 		"shadows are tried on the way",
 	);
@@ -71,8 +77,6 @@ t.test("what counts more, and what does not", async (t) => {
 	t.match(problemsOf(gateway(), service(), policy("p", `principals: [anyone]\n  ${templates(RULE_VALUES_MAX / 10)}`)), [
 		/Envoy tries up to 20001 values/,
 	]);
-	const scopes = `claims: [{claim: scope, values: ${texts(RULE_VALUES_MAX / 5 + 1, (at) => `s${at}`)}}]`;
-	t.match(problemsOf(gateway(1), service(), policy("p", scopes)), [/Envoy tries up to 20005 values/]);
 	const users = `users: ${texts(RULE_VALUES_MAX / 2, (at) => `https://i0.test#u${at}`)}`;
 	t.same(problemsOf(gateway(3), service(), policy("p", users)), [], "a user is one issuer's");
 	const perVariant = ["v1", "v2"].map((one) => policy(one, `variants: [${one}]\n  ${callers(RULE_VALUES_MAX)}`));
@@ -83,6 +87,20 @@ t.test("what counts more, and what does not", async (t) => {
 	const denied = policy("d", `action: deny\n  ${callers(RULE_VALUES_MAX)}`);
 	t.same(problemsOf(gateway(), service(), denied), []);
 });
+
+t.test(
+	"with more values than Envoy compares with a token's list the Service may want nothing that the sidecar cannot do",
+	async (t) => {
+		const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
+		const wants = [", callout: {onFailure: default-variant}", ", rateLimits: {tenant: {requests: 1, per: 1s}}"];
+		for (const more of wants) {
+			t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
+			t.match(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX + 1))), [
+				/the sidecar decides access: the Service's policies name 201 groups/,
+			]);
+		}
+	},
+);
 
 t.test("a denial is urgent, and may be more", async (t) => {
 	const { owner } = await mutualApi(t);
@@ -97,18 +115,19 @@ t.test("what comes to be dear by another issuer stands, is told, and may only ge
 	const { owner } = await mutualApi(t);
 	const wet = { dryRun: false };
 	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), wet);
-	const asks = policy("p", groups(RULE_VALUES_MAX));
-	t.match(await apply(gateway(1), service(), asks), { outcome: "applied" });
+	const issuers = RULE_VALUES_MAX / (5 * LISTED_VALUES_MAX);
+	const asks = policy("p", scopes(LISTED_VALUES_MAX));
+	t.match(await apply(gateway(issuers), service(), asks), { outcome: "applied" });
 	t.same((await owner.status()).conditions, []);
-	t.match(await apply(gateway(2)), { outcome: "applied" });
+	t.match(await apply(gateway(issuers + 1)), { outcome: "applied" });
 	t.match((await owner.status()).conditions, [
 		{
 			resource: "Service s",
-			words: /^Envoy tries up to 40000 values of rules .* until then no change is taken that adds/,
+			words: /^Envoy tries up to 21000 values of rules .* until then no change is taken that adds/,
 		},
 	]);
 	t.match(await apply(policy("q", callers(1))), { outcome: "refused", problems: [{ message: /with it Envoy tries/ }] });
-	t.match(await apply(policy("p", groups(RULE_VALUES_MAX - 1))), { outcome: "applied" });
+	t.match(await apply(policy("p", scopes(LISTED_VALUES_MAX - 1))), { outcome: "applied" });
 	t.match(await apply(service(BY_SIDECAR)), { outcome: "applied" });
 	t.same((await owner.status()).conditions, []);
 });
