@@ -43,8 +43,8 @@ export const PLAN_CACHE_MAX = 200;
 export const UNIT_CACHE_MAX = 100_000;
 
 /**
- * Units whose last arm is known, of all Experiments together, and as many again whose exposure is known to be stored: 100 MB
- * and 50 MB when full, by 34 and 17 bytes a unit. More are more days of a large site, whose people come again or do not.
+ * Units whose last arm is known, of all Experiments together, and as many again whose exposure is known to be stored: 96 MB
+ * and 60 MB when full, by 32 and 20 bytes a unit. More are more days of a large site, whose people come again or do not.
  */
 export const ARMS_KNOWN_MAX = 3_000_000;
 

@@ -7,10 +7,17 @@ import { openEventStore } from "../../src/events/store.js";
 const unitAt = (index: number): bigint => (BigInt(index + 1) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835n) % 2n ** 128n;
 
 /** How many of so many units have a change that a request of each under the plan shows. */
-function told(changes: AssignmentChanges, units: number, plan: string, arm: string | null, experiment = "e"): number {
+function told(
+	changes: AssignmentChanges,
+	units: number,
+	plan: string,
+	arm: string | null,
+	experiment = "e",
+	first = 0,
+): number {
 	const startUs = Number(plan.slice(1)) * 1e15;
 	let count = 0;
-	for (let index = 0; index < units; index++) {
+	for (let index = first; index < units; index++) {
 		if (changes.see({ experiment, unit: unitAt(index), arm, plan, startUs: startUs + index }) !== null) count++;
 	}
 	return count;
@@ -58,10 +65,10 @@ t.test("of all Experiments together so many are known, and each one that is forg
 	told(changes, 3_000, "p1", null, "other");
 	t.equal(forgotten.length, 1_000);
 	t.equal(changes.size, 5_000);
-	const changed = told(changes, 3_000, "p2", "boosted", "one");
-	// Who is learnt anew may drive out one that comes next.
-	t.ok(changed >= 1_000 && changed < 3_000, String(changed));
-	t.ok(forgotten.length > 1_000);
+	t.equal(told(changes, 3_000, "p2", "boosted", "one", 1_000), 2_000, "those who came last are known");
+	t.equal(told(changes, 1_000, "p2", "boosted", "one"), 0, "who was not seen for longest was forgotten");
+	t.equal(forgotten.filter((experiment) => experiment === "other").length, 1_000, "and makes others forgotten");
+	t.equal(told(changes, 3_000, "p3", null, "one"), 3_000, "not those who were seen since");
 	t.end();
 });
 

@@ -1,4 +1,4 @@
-/** The compact table of units' arms, against a Map: growing, forgetting for room, and forgetting whole Experiments. */
+/** Units' arms, against Maps: growing, forgetting for room, and forgetting whole Experiments. */
 import t from "tap";
 import { UnitArms } from "../../src/events/unitArms.js";
 
@@ -92,5 +92,144 @@ t.test("at its bound each new one takes the place of one, and who is looked up s
 	arms.forget(["regulars", "passers-by"]);
 	t.same([arms.size, arms.experiments], [0, []]);
 	t.equal(arms.find("regulars", regulars[0] ?? 0n), -1);
+	t.end();
+});
+
+/** What UnitArms promises, in objects: places in a ring, those of Experiments that are gone first, then the hand's. */
+class Model {
+	readonly places: { key: string; arm: string | null; seen: boolean }[] = [];
+	readonly index = new Map<string, number>();
+	readonly forgotten: string[] = [];
+	hand = 0;
+	nextGone = 0;
+
+	constructor(private readonly max: number) {}
+
+	find(key: string): string | null | undefined {
+		const place = this.places[this.index.get(key) ?? -1];
+		if (place !== undefined) place.seen = true;
+		return place?.arm;
+	}
+
+	add(key: string, arm: string | null): void {
+		const anyGone = this.places.length > this.index.size;
+		const at = anyGone ? this.gone() : this.index.size < this.max ? this.places.length : this.victim();
+		this.places[at] = { key, arm, seen: anyGone };
+		this.index.set(key, at);
+	}
+
+	forget(experiment: string): void {
+		for (const key of this.index.keys()) if (key.startsWith(`${experiment}|`)) this.index.delete(key);
+	}
+
+	private gone(): number {
+		for (let at = this.nextGone; ; at = (at + 1) % this.places.length) {
+			if (this.index.get(this.places[at]?.key ?? "") === at) continue;
+			this.nextGone = (at + 1) % this.places.length;
+			return at;
+		}
+	}
+
+	private victim(): number {
+		for (; ; this.hand = (this.hand + 1) % this.max) {
+			const place = this.places[this.hand];
+			if (place === undefined) throw new Error("the hand is out of the ring");
+			if (place.seen) {
+				place.seen = false;
+				continue;
+			}
+			this.index.delete(place.key);
+			this.forgotten.push(place.key.split("|")[0] ?? "");
+			const at = this.hand;
+			this.hand = (at + 1) % this.max;
+			return at;
+		}
+	}
+}
+
+t.test("forgets whom the model forgets, one by one and by Experiments, while it grows and when it is full", (t) => {
+	const max = 3_000;
+	const forgotten: string[] = [];
+	const arms = new UnitArms(max, 1, (experiment) => forgotten.push(experiment));
+	const model = new Model(max);
+	const next = random(17n);
+	const names = ["a", "b", "c"];
+	let wrong = 0;
+	for (let step = 0; step < 60_000; step++) {
+		const experiment = names[next() % 3] ?? "";
+		const unit = BigInt(next() % 3_000);
+		const key = `${experiment}|${unit}`;
+		const at = arms.find(experiment, unit);
+		const known = model.find(key);
+		if ((at === -1 ? undefined : arms.arm(at)) !== known) wrong++;
+		if (at !== -1 && arms.own(at, 0) !== Number(unit)) wrong++;
+		if (at === -1) {
+			const arm = [null, "control", "boosted"][next() % 3] ?? null;
+			const added = arms.add(experiment, unit, arm);
+			if (arms.own(added, 0) !== 0) wrong++;
+			arms.setOwn(added, 0, Number(unit));
+			model.add(key, arm);
+		}
+		if (step % 7_000 !== 6_999) continue;
+		arms.forget([experiment]);
+		model.forget(experiment);
+		t.equal(arms.size, model.index.size, `${arms.size} are left at step ${step}`);
+	}
+	t.equal(wrong, 0);
+	t.ok(forgotten.length > 10_000, String(forgotten.length));
+	t.equal(forgotten.length, model.forgotten.length);
+	t.equal(
+		forgotten.findIndex((experiment, index) => experiment !== model.forgotten[index]),
+		-1,
+	);
+	t.equal(arms.size, model.index.size);
+	t.end();
+});
+
+t.test("however many come beyond the bound, a look-up passes a few units", (t) => {
+	const max = 20_000;
+	const arms = new UnitArms(max);
+	const next = random(19n);
+	for (let round = 0; round < 16; round++) {
+		for (let count = 0; count < max / 4; count++) arms.add("e", (BigInt(next()) << 31n) | BigInt(next()), null);
+		const { longestChain } = arms;
+		t.ok(longestChain >= 1 && longestChain <= 12, `${longestChain} after ${(round + 1) * (max / 4)}`);
+	}
+	t.equal(arms.size, max);
+	t.end();
+});
+
+t.test("who came first leaves first, and nobody before as many others came as are known", (t) => {
+	const max = 2_000;
+	const arms = new UnitArms(max);
+	const next = random(23n);
+	const units = Array.from({ length: 4 * max }, () => (BigInt(next()) << 31n) | BigInt(next()));
+	for (const unit of units) arms.add("e", unit, null);
+	t.equal(
+		units.findIndex((unit) => arms.find("e", unit) !== -1),
+		3 * max,
+	);
+	t.equal(units.filter((unit) => arms.find("e", unit) !== -1).length, max);
+	t.end();
+});
+
+t.test("a newcomer in the place of one that is gone stays until the hand came by twice", (t) => {
+	const arms = new UnitArms(4);
+	for (const unit of [1n, 2n]) arms.add("stays", unit, "a");
+	for (const unit of [3n, 4n]) arms.add("goes", unit, "a");
+	arms.add("stays", 5n, "a");
+	arms.forget(["goes"]);
+	t.same([arms.size, arms.experiments], [2, ["stays"]]);
+	for (const unit of [6n, 7n]) arms.add("new", unit, "b");
+	// The hand is at 2, then come both newcomers.
+	for (const unit of [8n, 9n]) arms.add("more", unit, "c");
+	t.same(
+		[6n, 7n].map((unit) => arms.find("new", unit) !== -1),
+		[true, true],
+	);
+	t.same(
+		[2n, 5n].map((unit) => arms.find("stays", unit)),
+		[-1, -1],
+	);
 	t.end();
 });
