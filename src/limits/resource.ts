@@ -87,7 +87,11 @@ export const CONDITION_STEPS_MAX = 100_000;
  */
 export const RULE_VALUES_MAX = 20_000;
 
-/** Rules and segments of paths that the sidecar may look at for one request; most it finds otherwise (50 to 100 ns each): 2 ms. */
+/**
+ * Rules, segments of paths and texts (two count one) that the sidecar may look at for one request; most it finds otherwise. 50 to
+ * 150 ns each: 1 to 3 ms. What a token says is split once for a request, and looked for in sets: with 600 scopes and 400 groups
+ * (6 KB, measured on 2026-11-28, 2 cores) that is 45 µs at the first rule that asks, and no more at the others.
+ */
 export const RULE_STEPS_MAX = 20_000;
 
 /** One read of a file that a resource names: a disk answers in milliseconds, a mount whose server is gone never. */
@@ -108,5 +112,5 @@ export const POLICY_TESTS_MAX = 10_000;
 /** Shortest time of a rate limit: Envoy fills a bucket no more often, and refuses whatever holds a shorter one. */
 export const RATE_MS_MIN = 50;
 
-/** Longest path template: far above any API's paths, and a bound for RE2_PROGRAM_MAX. */
+/** Longest path template or prefix: far above any API's paths, and a bound for RE2_PROGRAM_MAX. */
 export const PATH_TEMPLATE_CHARS_MAX = 1_024;

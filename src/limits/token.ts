@@ -3,6 +3,9 @@
 /** An end user's token, as it is shown (RFC 7519 names no bound): identity providers' real ones are below 4 KiB. */
 export const TOKEN_BYTES_MAX = 8 * 1024;
 
+/** Different texts that a token of TOKEN_BYTES_MAX has room for: 6 KB of JSON, scopes of two characters and a space. */
+export const TOKEN_TEXTS_MAX = 2_048;
+
 /**
  * Issuers of one Gateway. Envoy's jwt_authn reads a token anew for each until one is its own: some 15 µs of CPU each, so 1.5 ms
  * for each request with a token of the last or of none (1.36.2 to 1.40.0, 2 cores). Each Service that judges users has 2 KB

@@ -81,6 +81,10 @@ const PREFIX_HINT =
 /** @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/path.ts) */
 function refusePath(context: z.core.$RefinementCtx, isGood: (value: string) => boolean, hint: string): never {
 	const value = String(context.value);
+	if (value.length > PATH_TEMPLATE_CHARS_MAX) {
+		const most = `write at most ${PATH_TEMPLATE_CHARS_MAX}`;
+		return refuse(context, most, `has ${value.length} characters`);
+	}
 	const plain = value.replace(/;[^/]*/g, "");
 	if (plain === value || !isGood(plain)) return refuse(context, hint);
 	const what = `is ${JSON.stringify(value.slice(0, 80))}, and a request with a ; in its path is refused before any rule (not-canonical)`;
@@ -96,7 +100,7 @@ export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, con
 });
 
 const isPrefix = (value: string): boolean =>
-	value.startsWith("/") && value.length <= 1_024 && value.split("/").slice(1).every(isSegment);
+	value.startsWith("/") && value.length <= PATH_TEMPLATE_CHARS_MAX && value.split("/").slice(1).every(isSegment);
 
 const TEMPLATE_HINT =
 	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";

@@ -6,7 +6,7 @@ import { ANYONE } from "../access/principal.js";
 import { policiesOf } from "../access/selection.js";
 import { accessTable } from "../access/table.js";
 import { triedValues } from "../access/triedValues.js";
-import { RULE_STEPS_MAX, RULE_VALUES_MAX } from "../limits.js";
+import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../limits.js";
 import { sidecarDecides } from "./checkCallout.js";
 import { findNamed } from "./lookup.js";
 import { once } from "./once.js";
@@ -38,13 +38,13 @@ export function ruleProblems(check: Check, service: Service, selected: readonly 
 function isSmall({ gateways }: ResourceSet, policies: readonly AccessPolicy[]): boolean {
 	const issuers = Math.max(1, ...gateways.map(({ spec }) => spec.tokens.length));
 	const named = policies.reduce((sum, { spec }) => sum + stepsNamed(spec) + spec.principals.length, 0);
-	// Nothing counts more than a path that is asked about twice.
+	// Nothing counts more than a path that is asked about twice: a prefix of 1,024 characters is five steps of the sidecar's.
 	return named * issuers * 2 * PATH_VALUES < Math.min(RULE_VALUES_MAX, RULE_STEPS_MAX);
 }
 
 const wordsOf = ({ bySidecar, count }: Tried): string =>
 	bySidecar
-		? `the sidecar can try ${count} rules and segments of paths, more than ${RULE_STEPS_MAX}, for one request to`
+		? `the sidecar can try ${count} rules, values and segments of paths, more than ${RULE_STEPS_MAX}, for one request to`
 		: `Envoy tries up to ${count} values of rules (a path counts ${PATH_VALUES}), more than ${RULE_VALUES_MAX}, for each request to`;
 
 const hintOf = ({ bySidecar }: Tried): string =>
@@ -103,16 +103,38 @@ function stepsNamed({
 const segmentsIn = (templates: readonly string[]): number =>
 	templates.reduce((sum, template) => sum + template.split("/").length - 1, 0);
 
-/** A caller is one principal: what others are named in, it cannot reach. */
+/** The sidecar finds a path's prefix among any number in as many comparisons (access/pathPatterns.ts), each as dear as its length. */
+const PREFIXES_COMPARED = 18;
+const PREFIX_CHARS_A_STEP = 256;
+
+/** A rule's texts are looked for among a token's, or those among a rule's, whichever are fewer (access/tokenTexts.ts). */
+const TEXTS_A_STEP = 2;
+
+function stepsIn(spec: AccessPolicy["spec"]): number {
+	const { principals, pathPrefixes, pathTemplates, users, groups, tenants, purposes, claims } = spec;
+	const longest = pathPrefixes.reduce((most, { length }) => Math.max(most, length), 0);
+	const prefixes = Math.min(pathPrefixes.length, PREFIXES_COMPARED) * (1 + Math.floor(longest / PREFIX_CHARS_A_STEP));
+	const texts = [groups, tenants, purposes, ...claims.map(({ values }) => values)];
+	const ofTexts = texts.map(({ length }) => Math.floor(Math.min(length, TOKEN_TEXTS_MAX) / TEXTS_A_STEP));
+	const paths = prefixes + segmentsIn(pathTemplates);
+	return ofTexts.reduce((sum, one) => sum + one, 1 + patternsIn(principals) + paths + users.length + claims.length);
+}
+
+const patternsIn = (principals: readonly string[]): number => principals.filter((id) => id.endsWith("/*")).length;
+
+/** A caller is one principal: what others are named in, it does not meet (access/ruleTree.ts). */
 function stepsOf(policies: readonly AccessPolicy[]): number {
 	let common = 0;
 	let most = 0;
 	const named = new Map<string, number>();
 	for (const { spec } of policies) {
-		const { principals, pathPrefixes, pathTemplates, users, claims } = spec;
-		const patterns = principals.filter((id) => id.endsWith("/*")).length;
-		const steps = 1 + patterns + pathPrefixes.length + segmentsIn(pathTemplates) + users.length + claims.length;
-		const exact = principals.length > 0 && patterns === 0 && !principals.includes("*") && !principals.includes(ANYONE);
+		const { principals } = spec;
+		const steps = stepsIn(spec);
+		const exact =
+			principals.length > 0 &&
+			patternsIn(principals) === 0 &&
+			!principals.includes("*") &&
+			!principals.includes(ANYONE);
 		if (!exact) common += steps;
 		else {
 			for (const id of new Set(principals)) {

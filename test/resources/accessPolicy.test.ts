@@ -100,6 +100,17 @@ const rows: readonly Row[] = [
 			`${at(114)} spec.claims[1].claim repeats a, item 0 of the list; give each claim once: all of the list must hold, one of the values is enough`,
 		],
 	],
+	[
+		"paths that are too long",
+		policy(
+			`pathPrefixes: ['/${"a".repeat(1_023)}', '/${"a".repeat(1_024)}'], pathTemplates: ['/{b}/${"a".repeat(1_020)}', '/;${"a".repeat(1_030)}']`,
+		),
+		[
+			`${at(1115)} spec.pathPrefixes[1] has 1025 characters; write at most 1024`,
+			`${at(2161)} spec.pathTemplates[0] has 1025 characters; write at most 1024`,
+			`${at(3190)} spec.pathTemplates[1] has 1032 characters; write at most 1024`,
+		],
+	],
 	["template without a slash", policy("pathTemplates: [a]"), [`${at(88)} spec.pathTemplates[0] is "a"; ${TEMPLATE}`]],
 	[
 		"template with a star",

@@ -59,7 +59,7 @@ t.test("what the sidecar cannot tell apart by who asks", async (t) => {
 	const [own, one] = [`${callers(1)}\n  `, "principals: [anyone]\n  "];
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", `${one}${templates(RULE_STEPS_MAX / 2 - 1)}`)), []);
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", `${one}${templates(RULE_STEPS_MAX / 2)}`)), [
-		`15: with it the sidecar can try ${RULE_STEPS_MAX + 1} rules and segments of paths, more than ${RULE_STEPS_MAX}, for one request to Service s; name exact principals, groups or claims instead of many users and paths, or divide the Service`,
+		`15: with it the sidecar can try ${RULE_STEPS_MAX + 1} rules, values and segments of paths, more than ${RULE_STEPS_MAX}, for one request to Service s; name exact principals, groups or claims instead of many users and paths, or divide the Service`,
 	]);
 	const half = policy("a", `principals: ["spiffe://weir.test/other"]\n  ${templates(RULE_STEPS_MAX / 2 - 1)}`);
 	t.same(
@@ -70,6 +70,36 @@ t.test("what the sidecar cannot tell apart by who asks", async (t) => {
 		problemsOf(gateway(), service(BY_SIDECAR), half, policy("b", `${one}${templates(RULE_STEPS_MAX / 4)}`)),
 		[/the sidecar can try 30000 rules/],
 		"whoever is named may also be anyone",
+	);
+});
+
+t.test("what the sidecar asks twice, and what it does not compare one by one", async (t) => {
+	const [any, by] = ["principals: [anyone]\n  ", service(BY_SIDECAR)];
+	const half = policy("p", `${any}${templates(RULE_STEPS_MAX / 4)}`);
+	const shadow = (name: string) => policy(name, "mode: shadow\n  principals: [anyone]");
+	t.same(problemsOf(gateway(), by, half), []);
+	t.match(
+		problemsOf(gateway(), by, half, shadow("q")),
+		[/the sidecar can try 20004 rules, values and segments/],
+		"with a shadow policy all are asked once more",
+	);
+	const prefixes = (count: number, chars: number) =>
+		`pathPrefixes: ${texts(count, (at) => `/${"v".repeat(chars - 6)}${10_000 + at}`)}`;
+	t.same(problemsOf(gateway(), by, policy("p", `${any}${prefixes(2 * RULE_STEPS_MAX, 8)}`)), []);
+	const full = (steps: number) => policy("f", `${any}${templates((RULE_STEPS_MAX - steps) / 2)}`);
+	t.same(problemsOf(gateway(), by, full(20), policy("p", `${any}${prefixes(100, 100)}`)), []);
+	t.match(
+		problemsOf(gateway(), by, full(20), policy("p", `${any}${prefixes(100, 1_024)}`)),
+		[/the sidecar can try 20072 rules/],
+		"by their length",
+	);
+	const many = (count: number) => policy("g", `${any}${groups(count)}\n  tenants: [t]`);
+	t.same(problemsOf(gateway(1), by, full(12), many(20)), []);
+	t.match(problemsOf(gateway(1), by, full(12), many(22)), [/the sidecar can try 20001 rules/], "two texts are one");
+	t.match(
+		problemsOf(gateway(1), by, full(12), many(30_000)),
+		[/the sidecar can try 21014 rules/],
+		"so far as a token has room for texts",
 	);
 });
 

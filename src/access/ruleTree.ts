@@ -1,0 +1,246 @@
+/**
+ * Rules filed by what they say, rarest first: a caller, a group, a path … What is made is linear in what is declared,
+ * whatever that is: a rule lies in no more places than it names things, in a tree of LEVELS_MAX.
+ */
+import { claimPath } from "./claim.js";
+import { hashOf } from "./prefixHash.js";
+import type { Rule } from "./rule.js";
+
+/** So few rules are sooner asked than looked up. */
+const ASKED_AT_ONCE = 4;
+
+/** Parts of a path or SPIFFE id, split at slashes, that a key may have: what is deeper is filed under its first ones. */
+export const PARTS_MAX = 16;
+
+/** Filed by so many things at most, one below the other. */
+const LEVELS_MAX = 5;
+
+/** Of a rule's claims: real ones have one or two. */
+const CLAIMS_FILED = 8;
+
+/** Places that a rule of few names may have: three callers and five groups are told apart, a rule a file. */
+const PLACES_MIN = 16;
+
+/** Text, or the hash of a prefix. */
+export type Key = string | number;
+export type Files = ReadonlyMap<Key, RuleNode>;
+
+export interface RuleNode {
+	/** Asked of every request that comes here. In order. */
+	readonly rules: readonly Rule[];
+	/** What else is here, filed; null = nothing. */
+	readonly below: Below | null;
+}
+
+export interface Below {
+	/** Under exact ids and under prefixes. */
+	readonly principal: Files | null;
+	/** Bit n: there are prefixes of n + 1 parts; others need not be looked up. */
+	readonly principalDepths: number;
+	readonly user: Files | null;
+	readonly tenant: Files | null;
+	readonly group: Files | null;
+	readonly purpose: Files | null;
+	readonly path: Files | null;
+	readonly pathDepths: number;
+	/** By what templates say at a place. */
+	readonly segments: readonly { readonly at: number; readonly files: Files }[];
+	/** By the texts of each claim. */
+	readonly claims: readonly { readonly claim: string; readonly path: readonly string[]; readonly files: Files }[];
+}
+
+/** A claim, or the place of a segment that templates name. */
+type Dimension = "principal" | "user" | "tenant" | "group" | "purpose" | "path" | `claim ${string}` | number;
+const CLAIM = "claim ";
+
+/** What a rule says in a dimension: it matches no request that has none of the keys. */
+interface Facet {
+	readonly dimension: Dimension;
+	readonly keys: readonly Key[];
+}
+
+/** A rule on its way down. */
+interface Entry {
+	readonly rule: Rule;
+	/** What it can be filed by without having more places than it may. */
+	readonly facets: readonly Facet[];
+	/** What it must be filed by first. */
+	readonly first: Facet | null;
+	/** How many it has there, and may have. */
+	readonly places: number;
+	readonly placesMax: number;
+}
+
+type Counts = ReadonlyMap<Dimension, ReadonlyMap<Key, number>>;
+
+/** @param rules in order */
+export const ruleTree = (rules: readonly Rule[]): RuleNode => nodeOf(rules.map(entryOf), LEVELS_MAX);
+
+/** By exact callers first where there are no others, however rare they are: nobody else's requests may meet it (RULE_STEPS_MAX). */
+function entryOf(rule: Rule): Entry {
+	const facets = facetsOf(rule);
+	const first =
+		rule.principalPrefixes.length > 0 ? undefined : facets.find(({ dimension }) => dimension === "principal");
+	const named = facets.reduce((sum, { keys }) => sum + keys.length, 0);
+	return { rule, facets, first: first ?? null, places: 1, placesMax: Math.max(PLACES_MIN, named) };
+}
+
+/** Where two are as rare, the first. */
+function facetsOf(rule: Rule): readonly Facet[] {
+	const { principals, anyPrincipal, users, tenants, groups, purposes, claims } = rule;
+	const facets: Facet[] = [];
+	const add = (dimension: Dimension, keys: Iterable<Key>) => facets.push({ dimension, keys: [...new Set(keys)] });
+	if (principals !== null && !anyPrincipal) add("principal", [...principals, ...principalHeads(rule).map(prefixKey)]);
+	if (users?.every(({ subject }) => subject !== null))
+		add(
+			"user",
+			users.map(({ subject }) => subject ?? ""),
+		);
+	if (tenants !== null) add("tenant", tenants);
+	if (groups !== null) add("group", groups);
+	for (const { claim, values } of claims.slice(0, CLAIMS_FILED)) add(`${CLAIM}${claim}`, values);
+	const heads = pathHeads(rule);
+	if (heads.length > 0 && !heads.includes("")) add("path", heads.map(prefixKey));
+	if (purposes !== null) add("purpose", purposes);
+	const { templates } = rule.paths;
+	const deep =
+		rule.paths.prefixes.length > 0 ? 0 : templates.reduce((least, { length }) => Math.min(least, length), PARTS_MAX);
+	for (let at = 0; at < deep; at++) {
+		const segments = segmentsAt(templates, at);
+		if (segments !== null) add(at, segments);
+	}
+	return facets;
+}
+
+const prefixKey = (prefix: string): number => {
+	const parts = prefix.split("/");
+	return hashOf(parts.length <= PARTS_MAX ? prefix : parts.slice(0, PARTS_MAX).join("/"));
+};
+
+export const principalHeads = (rule: Rule): readonly string[] =>
+	rule.principalPrefixes.map((prefix) => prefix.slice(0, -1));
+
+export const pathHeads = ({ paths }: Rule): readonly string[] => [
+	...paths.prefixes,
+	...paths.templates.map(literalHead),
+];
+
+/** Segments of a template before its first variable. */
+function literalHead(segments: readonly (string | null)[]): string {
+	const end = segments.indexOf(null);
+	return (end === -1 ? segments : segments.slice(0, end)).map((segment) => `/${segment}`).join("");
+}
+
+/** null = not all templates say a segment there, or there are none. */
+function segmentsAt(templates: Rule["paths"]["templates"], at: number): readonly string[] | null {
+	const found: string[] = [];
+	for (const segments of templates) {
+		const segment = segments[at] ?? null;
+		if (segment === null) return null;
+		found.push(segment);
+	}
+	return found.length === 0 ? null : found;
+}
+
+const depthsOf = (heads: readonly string[]): number =>
+	heads.reduce((bits, head) => bits | (1 << (Math.min(head.split("/").length, PARTS_MAX) - 1)), 0);
+
+/** How many rules have each key, in each dimension. */
+function countKeys(entries: readonly Entry[]): Counts {
+	const counts = new Map<Dimension, Map<Key, number>>();
+	for (const entry of entries) {
+		for (const { dimension, keys } of entry.facets) {
+			const of = counts.get(dimension) ?? new Map<Key, number>();
+			counts.set(dimension, of);
+			for (const key of keys) of.set(key, (of.get(key) ?? 0) + 1);
+		}
+	}
+	return counts;
+}
+
+/** Rules in the fullest of its files. */
+function fullest({ dimension, keys }: Facet, counts: Counts): number {
+	const of = counts.get(dimension);
+	return keys.reduce<number>((most, key) => Math.max(most, of?.get(key) ?? 0), 0);
+}
+
+/** The dimension in which the fullest of the rule's files is smallest; null where none helps. */
+function rarest(entry: Entry, all: number, counts: Counts): Facet | null {
+	if (entry.first !== null) return entry.first;
+	let best: Facet | null = null;
+	let least = all;
+	for (const facet of entry.facets) {
+		const size = fullest(facet, counts);
+		if (size >= least) continue;
+		least = size;
+		best = facet;
+	}
+	return best;
+}
+
+function under({ rule, facets, places, placesMax }: Entry, by: Facet): Entry {
+	const taken = places * Math.max(1, by.keys.length);
+	const left = facets.filter((facet) => facet !== by && taken * facet.keys.length <= placesMax);
+	return { rule, facets: left, first: null, places: taken, placesMax };
+}
+
+function nodeOf(entries: readonly Entry[], levels: number): RuleNode {
+	if (entries.length <= ASKED_AT_ONCE || levels === 0) return { rules: entries.map(({ rule }) => rule), below: null };
+	const counts = countKeys(entries);
+	const rules: Rule[] = [];
+	const filed = new Map<Dimension, { readonly rules: Rule[]; readonly files: Map<Key, Entry[]> }>();
+	for (const entry of entries) {
+		const facet = rarest(entry, entries.length, counts);
+		if (facet === null) {
+			rules.push(entry.rule);
+			continue;
+		}
+		const { dimension, keys } = facet;
+		const of = filed.get(dimension) ?? { rules: [], files: new Map<Key, Entry[]>() };
+		filed.set(dimension, of);
+		of.rules.push(entry.rule);
+		const left = under(entry, facet);
+		for (const key of keys) {
+			const file = of.files.get(key);
+			if (file === undefined) of.files.set(key, [left]);
+			else file.push(left);
+		}
+	}
+	return { rules, below: filed.size === 0 ? null : belowOf(filed, levels - 1) };
+}
+
+function belowOf(
+	filed: ReadonlyMap<Dimension, { readonly rules: readonly Rule[]; readonly files: Map<Key, Entry[]> }>,
+	levels: number,
+): Below {
+	const nodes = new Map(
+		[...filed].map(([dimension, { files }]) => [
+			dimension,
+			new Map([...files].map(([key, file]) => [key, nodeOf(file, levels)])),
+		]),
+	);
+	const of = (dimension: Dimension): Files | null => nodes.get(dimension) ?? null;
+	const heads = (dimension: Dimension, headsOf: (rule: Rule) => readonly string[]): number =>
+		depthsOf(filed.get(dimension)?.rules.flatMap(headsOf) ?? []);
+	const segments: { at: number; files: Files }[] = [];
+	const claims: { claim: string; path: readonly string[]; files: Files }[] = [];
+	for (const [dimension, files] of nodes) {
+		if (typeof dimension === "number") segments.push({ at: dimension, files });
+		else if (dimension.startsWith(CLAIM)) {
+			const claim = dimension.slice(CLAIM.length);
+			claims.push({ claim, path: claimPath(claim), files });
+		}
+	}
+	return {
+		principal: of("principal"),
+		principalDepths: heads("principal", principalHeads),
+		user: of("user"),
+		tenant: of("tenant"),
+		group: of("group"),
+		purpose: of("purpose"),
+		path: of("path"),
+		pathDepths: heads("path", pathHeads),
+		segments,
+		claims,
+	};
+}
