@@ -12,6 +12,7 @@ const texts = (count: number, of: (at: number) => string): string =>
 	`[${Array.from({ length: count }, (_, at) => JSON.stringify(of(at))).join(", ")}]`;
 const callers = (count: number): string => `principals: ${texts(count, (at) => `spiffe://weir.test/c${at}`)}`;
 const templates = (count: number): string => `pathTemplates: ${texts(count, (at) => `/{a}/p${at}`)}`;
+const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
 /** A word counts for five: alone, first, last, in between, or an item of a list. */
 const scopes = (count: number): string => `claims: [{claim: scope, values: ${texts(count, (at) => `s${at}`)}}]`;
 
@@ -121,7 +122,6 @@ t.test("what counts more, and what does not", async (t) => {
 t.test(
 	"with more values than Envoy compares with a token's list the Service may want nothing that the sidecar cannot do",
 	async (t) => {
-		const groups = (count: number): string => `groups: ${texts(count, (at) => `g${at}`)}`;
 		const wants = [", callout: {onFailure: default-variant}", ", rateLimits: {tenant: {requests: 1, per: 1s}}"];
 		for (const more of wants) {
 			t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
