@@ -7,7 +7,7 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
 	"probe-misjudged": "the filter that must refuse the built-in probe did not, another one did",
 	"probe-unanswered": "no verdict can be had, or nobody listens",
-	"served-unjudged": "requests of protected Services were served and none was judged",
+	"served-unjudged": "more requests of protected Services were served than were judged",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",
 };

@@ -114,6 +114,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		},
 		adminSocket,
 		isCertain: (gateway, service) => plans.isCertain(served(), gateway, service),
+		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
 	const round = async (): Promise<ProbeReport | null> => {

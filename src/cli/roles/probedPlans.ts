@@ -2,7 +2,7 @@
  * What is protected at this machine's Envoy: by the plans whose routes it has, not by what is published. It may be late,
  * refuse a part, or be out of reach; what it serves meanwhile is probed as it was declared then.
  */
-import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/probe.js";
+import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/watched.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import type { GatewayServed, Hosts, Served } from "../../xds/served.js";
@@ -128,6 +128,13 @@ export class ProbedPlans {
 		const isAsItWas = (hosts: Hosts): boolean =>
 			wild ? isEqual(hosts, had.hosts) : hosts.get(service) === had.hosts.get(service);
 		return isAsItWas(now.hosts) && (now.coming === null || isAsItWas(now.coming));
+	}
+
+	/** Whether it is known that the Envoy has this Gateway's Services as they are watched, and is being told of no other. */
+	isSettled(served: Served | null, gateway: string): boolean {
+		const probed = this.#probed?.get(gateway);
+		if (probed?.had == null || probed.had.coming !== null || probed.had.moving) return false;
+		return [...probed.services.keys()].every((name) => this.isCertain(served, gateway, name));
 	}
 
 	/** Takes which Services were left out of a round because they were uncertain. */

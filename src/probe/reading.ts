@@ -1,0 +1,38 @@
+/** One reading of the counters that alarms go by, in an order that takes no request that is under way for an unjudged one. */
+import type { Counters } from "../access/counters.js";
+import { COUNTERS_FILTER } from "../access/probe.js";
+import { VERDICTS_FILTER } from "../access/unjudged.js";
+import { readCounters, readUptime } from "./envoyCounters.js";
+
+export interface Reading {
+	/** What moves before a request is sent on as it was first, and all else. */
+	readonly first: Counters;
+	/** As it was last, and all else. */
+	readonly last: Counters;
+	/** When that Envoy started, by performance.now(); null = it does not say. */
+	readonly startedMs: number | null;
+}
+
+/**
+ * Envoy is asked while requests pass: verdicts are read before tries, where what follows is compared with them, and again
+ * after tries, where they are compared with what came before.
+ * @param adminSocket UNIX socket of Envoy's admin
+ * @throws WeirError `unavailable` where it cannot be read
+ * @returns null where Envoy was started anew meanwhile
+ */
+export async function readReading(adminSocket: string): Promise<Reading | null> {
+	const uptimeMs = await readUptime(adminSocket);
+	const startedMs = uptimeMs === null ? null : performance.now() - uptimeMs;
+	const first = await readCounters(adminSocket, VERDICTS_FILTER, "used");
+	const tries = await readCounters(adminSocket, COUNTERS_FILTER);
+	const last = await readCounters(adminSocket, VERDICTS_FILTER, "used");
+	for (const [name, value] of first) if ((last.get(name) ?? 0) < value) return null;
+	return { first: new Map([...first, ...tries]), last: new Map([...last, ...tries]), startedMs };
+}
+
+/** Envoy tells whole seconds, and either clock may be asked late. */
+const START_SLACK_MS = 3_000;
+
+/** Whether another process than that of the reading before was read. Rather too often: more is compared with more then. */
+export const isAnother = ({ startedMs: before }: Reading, { startedMs: now }: Reading): boolean =>
+	before !== null && now !== null && Math.abs(now - before) > START_SLACK_MS;
