@@ -5,6 +5,7 @@
  * were judged (unjudged.ts). The second is the only sign that weir.allow is gone: no request is refused there for certain.
  */
 import { type Counters, movedBy } from "./counters.js";
+import type { ForeignListener } from "./foreignListeners.js";
 import { TRIES, type UnjudgedAlarm } from "./unjudged.js";
 
 /**
@@ -62,6 +63,7 @@ export type ProbeAlarm =
 			readonly why: string | null;
 	  }
 	| UnjudgedAlarm
+	| ForeignListener
 	| RefusedConnections
 	| DroppedEntries;
 

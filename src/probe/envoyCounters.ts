@@ -1,6 +1,7 @@
 /** Reads Envoy's counters, which listeners it has and who it is, over its admin socket. */
 import { request } from "node:http";
 import type { Counters } from "../access/counters.js";
+import type { Bound } from "../access/foreignListeners.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 
@@ -29,12 +30,6 @@ export async function readCounters(
 		if (typeof name === "string" && typeof value === "number") counters.set(name, value);
 	}
 	return counters;
-}
-
-/** Where a listener listens. */
-export interface Bound {
-	readonly address: string;
-	readonly port: number;
 }
 
 interface ListenerStatus {

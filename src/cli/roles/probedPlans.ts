@@ -113,6 +113,12 @@ export class ProbedPlans {
 		});
 	}
 
+	/** Of what is declared, of what the process before published last, and of what the Envoy had at the look. */
+	get gateways(): ReadonlySet<string> {
+		const declared = (this.#declared?.gateways ?? []).map(({ metadata }) => qualifiedName(metadata));
+		return new Set([...declared, ...(this.#former?.keys() ?? []), ...(this.#probed?.keys() ?? [])]);
+	}
+
 	/** @returns undefined = it has no such listener of a plan that is known; null = how it was declared is not known */
 	gateway(name: string): Gateway | null | undefined {
 		return this.#probed?.get(name)?.gateway;
