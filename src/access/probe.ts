@@ -6,6 +6,7 @@
  */
 import { type Counters, movedBy } from "./counters.js";
 import type { ForeignListener } from "./foreignListeners.js";
+import type { PastAlarm } from "./servedPast.js";
 import { TRIES, type UnjudgedAlarm } from "./unjudged.js";
 
 /**
@@ -63,6 +64,7 @@ export type ProbeAlarm =
 			readonly why: string | null;
 	  }
 	| UnjudgedAlarm
+	| PastAlarm
 	| ForeignListener
 	| RefusedConnections
 	| DroppedEntries;

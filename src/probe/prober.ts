@@ -19,6 +19,7 @@ import type { WatchedListener, WatchedService } from "../access/watched.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { JudgedCounts } from "./judgedCounts.js";
+import { PastCounts } from "./pastCounts.js";
 import { type Reading, readReading } from "./reading.js";
 
 export type ProbeTls = Pick<
@@ -122,6 +123,7 @@ export class Prober {
 	readonly #options: ProberOptions;
 	#before: Reading | null = null;
 	readonly #judged: JudgedCounts;
+	readonly #past: PastCounts;
 	/** Alarms of probes that stand, by what was probed. */
 	#raised: ReadonlyMap<string, ProbeAlarm> = new Map();
 	#rounds = 0;
@@ -130,7 +132,9 @@ export class Prober {
 
 	constructor(options: ProberOptions) {
 		this.#options = options;
-		this.#judged = new JudgedCounts(options.isSettled ?? (() => true));
+		const isSettled = options.isSettled ?? (() => true);
+		this.#judged = new JudgedCounts(isSettled);
+		this.#past = new PastCounts(isSettled);
 	}
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
@@ -159,10 +163,12 @@ export class Prober {
 		this.#before = after;
 		const counted = before !== null && after !== null;
 		const unjudged = this.#judged.alarms(watched, before, after);
+		const past = this.#past.alarms(watched, before, after);
 		return {
 			alarms: [
 				...alarms,
 				...unjudged,
+				...past,
 				...(counted
 					? [...refusedConnections(before.last, after.last), ...droppedEntries(before.last, after.last)]
 					: []),

@@ -192,7 +192,13 @@ t.test(
 		await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
 		t.teardown(() => gateway.close());
 		let live = false;
-		const watch = await watching(t, { isLive: () => live });
+		let others: readonly object[] = [];
+		const pages = edgeAlone(() => live);
+		const admin = await startAdmin(t, (request, response) => {
+			if (request.url?.startsWith("/listeners") !== true) return pages(request, response);
+			response.end(JSON.stringify({ listener_statuses: [{ name: "edge" }, ...others] }));
+		});
+		const watch = await watching(t, { adminSocket: admin.socket });
 		const { port } = gateway.address() as AddressInfo;
 		const serve = (tls = ""): void => watch.serve(planOf(port, tls));
 		serve();
@@ -223,6 +229,12 @@ t.test(
 		t.match(await local("probe"), {
 			code: 1,
 			out: /^not probed: Gateway edge: it demands a client certificate of its own CA$/m,
+		});
+		others = [{ name: "mi\nne", local_address: { socket_address: { address: "10.0.0.1", port_value: 81 } } }];
+		body = "access denied: forbidden\n";
+		t.match(await local("probe"), {
+			code: 1,
+			out: /^ALARM {2}listener mi\\u000ane {2}10\.0\.0\.1:81 {2}foreign-listener: no Gateway's, and judged by nothing of Weir's$/m,
 		});
 		const eve = await as("eve");
 		t.match(await eve("probe"), { code: 1, stderr: /read in all namespaces/ });
@@ -477,6 +489,25 @@ t.test("a listener that is no Gateway's is named, once, until it is gone", async
 	watch.have(had);
 	t.same(await alarms(), [[], 0, 3], "and that it answers to lose while it is asked");
 	t.match(await alarms(), [[["leaving", null]], 1, 4], "it has it all the same");
+});
+
+t.test("what an Envoy had that was not asked before is known from the next round on", async (t) => {
+	const plan = planOf(9);
+	const now = taken(plan);
+	const edge = now.get("edge");
+	let has: Served = new Map(edge === undefined ? [] : [...now, ["leaving", edge]]);
+	const pages = edgeAlone();
+	const admin = await startAdmin(t, (request, response) => {
+		if (request.url?.startsWith("/listeners") !== true) return pages(request, response);
+		response.end(JSON.stringify({ listener_statuses: [{ name: "edge" }, { name: "leaving" }] }));
+		// It answers that it has lost it.
+		has = now;
+	});
+	const served = (node: string): Served | null => (node === "here" ? has : null);
+	const watch = await watching(t, { adminSocket: admin.socket, served });
+	watch.published(plan);
+	t.same((await watch.round())?.foreign, []);
+	t.match((await watch.round())?.foreign, [{ listener: "leaving" }]);
 });
 
 t.test("where Envoy says that it listens it is probed", async (t) => {

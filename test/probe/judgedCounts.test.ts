@@ -24,6 +24,7 @@ const counters = (values: Readonly<Record<string, number>>): Counters =>
 const quiet = (values: Readonly<Record<string, number>>, startedMs: number | null = 0): Reading => ({
 	first: counters(values),
 	last: counters(values),
+	passed: { first: new Map(), last: new Map() },
 	startedMs,
 });
 
@@ -52,6 +53,16 @@ t.test("who was judged by the judge before is none, nor who is under way in the 
 	] as const;
 	t.same(told(moves), [0, 0, 0, 0]);
 	t.same(told([...moves, ["sidecar", quiet({ reloads: 2, native: 10, ...asked(6), tried: 18 })]]), [0, 0, 0, 0, 2]);
+	t.same(
+		told([
+			["envoy", quiet({ reloads: 1 })],
+			["sidecar", quiet({ reloads: 2, native: 3, tried: 3 })],
+			["sidecar", quiet({ reloads: 2, native: 5, tried: 5 })],
+			["sidecar", quiet({ reloads: 2, native: 7, tried: 7 })],
+		]),
+		[0, 0, 0, 2],
+		"a worker that takes routes a moment later",
+	);
 	const unsaid = moves.map(([judge, { first, last, ...rest }]) => {
 		const without = (all: Counters) => new Map([...all].filter(([name]) => name !== NAMES.reloads));
 		return [judge, { ...rest, first: without(first), last: without(last) }] as const;
@@ -84,6 +95,7 @@ t.test("what passes while counters are read is none", async (t) => {
 	const busy = (before: number, tried: number, after: number): Reading => ({
 		first: counters({ native: before, tried }),
 		last: counters({ native: after, tried }),
+		passed: { first: new Map(), last: new Map() },
 		startedMs: 0,
 	});
 	t.same(told([0, 1, 2].map((at) => ["envoy", busy(10 * at, 10 * at + 5, 10 * at + 9)])), [0, 0, 0]);

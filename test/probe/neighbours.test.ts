@@ -77,3 +77,69 @@ t.test("native: not one of many requests is taken for unjudged while counters ar
 	await Promise.all(clients);
 	t.ok(asked > 100, String(asked));
 });
+
+const CONNECTION_MANAGER =
+	"type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+const ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+
+/** A listener by somebody's hand, to a Service's cluster without a filter. */
+const handWritten = (cluster: string): object => ({
+	name: "mine",
+	address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
+	filter_chains: [
+		{
+			filters: [
+				{
+					name: "http",
+					typed_config: {
+						"@type": CONNECTION_MANAGER,
+						stat_prefix: "mine",
+						route_config: {
+							virtual_hosts: [{ name: "x", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] }],
+						},
+						http_filters: [{ name: "envoy.filters.http.router", typed_config: { "@type": ROUTER } }],
+					},
+				},
+			],
+		},
+	],
+});
+
+t.test("native: who comes by a listener of nobody's, while the Gateway is in use", async (t) => {
+	const scene = await attackScene(t, "native", undefined, (bootstrap) =>
+		JSON.parse(JSON.stringify(bootstrap), (key, value) =>
+			key === "listeners" ? [...value, handWritten("guarded/v1")] : value,
+		),
+	);
+	const own = await prober(scene);
+	await own.round();
+	t.same(await traffic(scene), [200, 200, 200]);
+	t.same((await own.round()).alarms, [], "nobody has come by it");
+	t.equal((await fetch(`http://127.0.0.1:${scene.envoy.port("mine")}/v2`)).status, 200);
+	t.same(await traffic(scene), [200, 200, 200]);
+	const alarm = { alarm: "served-past-gateways", gateway: "", service: "guarded", served: 1 };
+	t.same((await own.round()).alarms, [alarm]);
+	t.same((await own.round()).alarms, [alarm], "in silence it stands");
+	t.same(await traffic(scene), [200, 200, 200]);
+	t.same((await own.round()).alarms, [], "and ends with use of the Gateway alone");
+});
+
+t.test("native: a route of the Gateway's that is not Weir's", async (t) => {
+	const bypassed = ({ routes, ...host }: VirtualHost) => ({
+		...host,
+		routes: [
+			{
+				match: { prefix: "/v2/secret" },
+				route: { cluster: "guarded/v1" },
+				typed_per_filter_config: SWITCHES.native?.[1],
+			},
+			...routes,
+		],
+	});
+	const scene = await attackScene(t, "native", undefined, withHost("guarded", bypassed));
+	const own = await prober(scene);
+	await own.round();
+	t.same((await exchange(await scene.as("alice"), get("guarded.test", "/v2/secret"))).statuses, [200]);
+	t.same(await traffic(scene), [200, 200, 200]);
+	t.match((await own.round()).alarms, [{ alarm: "served-past-gateways", service: "guarded", served: 1 }]);
+});

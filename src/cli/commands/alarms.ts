@@ -8,6 +8,8 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-misjudged": "the filter that must refuse the built-in probe did not, another one did",
 	"probe-unanswered": "no verdict can be had, or nobody listens",
 	"served-unjudged": "more requests of protected Services were served than were judged",
+	"served-past-gateways":
+		"requests reached protected Services by no Gateway's listener, or by no route of Weir's (weir probe)",
 	"foreign-listener":
 		"this machine's Envoy has listeners that are no Gateway's: nothing of Weir's judges what comes by them (weir probe)",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",

@@ -21,8 +21,8 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	const report = json as ProbeReport | null;
 	if (report === null)
 		throw new WeirError("unavailable", "no Envoy is connected, or it is starting, so that nothing was probed");
-	const { answers, unjudged, foreign, refused, dropped, standing, unprobed } = report;
-	const told = unjudged.length + foreign.length + refused.length + dropped.length + standing.length;
+	const { answers, unjudged, past, foreign, refused, dropped, standing, unprobed } = report;
+	const told = unjudged.length + past.length + foreign.length + refused.length + dropped.length + standing.length;
 	const isAlarm = told > 0 || answers.some(({ alarm }) => alarm !== null);
 	const someMissing = unprobed.some(({ services }) => services !== undefined);
 	if (isAlarm || someMissing || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
@@ -39,6 +39,9 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	}
 	for (const { alarm, gateway, services, served } of unjudged) {
 		print(`ALARM  Gateway ${gateway}  ${services.join(", ")}: ${served} served  ${alarm}: ${ALARM_WORDS[alarm]}`);
+	}
+	for (const { alarm, service, served } of past) {
+		print(`ALARM  Service ${service}: ${served} served  ${alarm}: by no Gateway's listener, or by no route of Weir's`);
 	}
 	for (const one of foreign) {
 		print(

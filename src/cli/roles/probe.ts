@@ -12,6 +12,7 @@ import {
 	probeAlarm,
 	type RefusedConnections,
 } from "../../access/probe.js";
+import type { PastAlarm } from "../../access/servedPast.js";
 import type { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
@@ -55,6 +56,8 @@ export interface ProbeReport {
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
 	readonly refused: readonly RefusedConnections[];
 	readonly dropped: readonly DroppedEntries[];
+	/** Protected Services that were served by no Gateway. */
+	readonly past: readonly PastAlarm[];
 	/** Listeners of this machine's Envoy that are no Gateway's. */
 	readonly foreign: readonly ForeignListener[];
 	/** Alarms of Services that were not probed now, from when they were. */
@@ -174,6 +177,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
 			refused: alarms.filter((one) => one.alarm === "connections-refused"),
 			dropped: alarms.filter((one) => one.alarm === "entries-dropped"),
+			past: alarms.filter((one) => one.alarm === "served-past-gateways"),
 			foreign,
 			standing: kept.flatMap((one) =>
 				"service" in one ? [{ alarm: one.alarm, gateway: one.gateway, service: one.service }] : [],

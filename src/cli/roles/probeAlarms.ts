@@ -38,6 +38,7 @@ export function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | num
 	if (kind === "served-unjudged") {
 		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
 	}
+	if (kind === "served-past-gateways") return { alarm: kind, service: alarm.service, served: alarm.served };
 	if (kind === "foreign-listener") return { alarm: kind, listener: alarm.listener, address: addressOf(alarm) };
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
