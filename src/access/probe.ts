@@ -1,28 +1,13 @@
 /**
  * Whether anything gets past the verdict (the lesson of envoyproxy/ai-gateway#2560: a filter that is not in the chain
- * leaves no trace of its own). Two signs, both pure functions here: a built-in probe, which nobody may allow, was not
- * refused by the filter that must, in that one's own words; and a listener served requests of a protected Service while
- * nothing gave verdicts. The second is the only sign that weir.allow is gone: no request is refused there for certain.
+ * leaves no trace of its own). Two signs, both pure functions: here, a built-in probe, which nobody may allow, was not
+ * refused by the filter that must, in that one's own words; and a listener served more requests of protected Services than
+ * were judged (unjudged.ts). The second is the only sign that weir.allow is gone: no request is refused there for certain.
  */
-import type { PlanTable } from "../compiler/plan.js";
-import { isOpen } from "./policy.js";
-
-/** What is to be watched: protected Services by Gateway, as the Plan declares them. */
-export interface WatchedListener {
-	/** Qualified name of the Gateway. */
-	readonly gateway: string;
-	readonly services: readonly WatchedService[];
-}
-
-export interface WatchedService {
-	/** Qualified name. */
-	readonly name: string;
-	/** A host at which it is reached. */
-	readonly host: string;
-	/** Of those that it has by a wildcard: another Service that declares it takes it away. */
-	readonly wild: boolean;
-	readonly judgedBy: "envoy" | "sidecar";
-}
+import { type Counters, movedBy } from "./counters.js";
+import type { ForeignListener } from "./foreignListeners.js";
+import type { PastAlarm } from "./servedPast.js";
+import { TRIES, type UnjudgedAlarm } from "./unjudged.js";
 
 /**
  * By what a probe is to be refused: weir.gate, which comes first, or the rules behind it (weir.deny, or the sidecar).
@@ -53,9 +38,6 @@ export interface ProbeResult {
 	readonly mayBeClosed: boolean;
 }
 
-/** Envoy's counters, and gauges, by full name, as its admin shows them (`/stats`). */
-export type Counters = ReadonlyMap<string, number>;
-
 export type ProbeAlarm =
 	| {
 			/** The probe was answered by something else than a verdict. */
@@ -82,6 +64,8 @@ export type ProbeAlarm =
 			readonly why: string | null;
 	  }
 	| UnjudgedAlarm
+	| PastAlarm
+	| ForeignListener
 	| RefusedConnections
 	| DroppedEntries;
 
@@ -99,39 +83,6 @@ export interface DroppedEntries {
 	readonly gateway: string;
 	/** Since the reading before. */
 	readonly dropped: number;
-}
-
-/** Requests of protected Services were served, and none was judged. */
-export interface UnjudgedAlarm {
-	readonly alarm: "served-unjudged";
-	readonly gateway: string;
-	/** Protected Services that were served, by qualified name. */
-	readonly services: readonly string[];
-	readonly judgedBy: "envoy" | "sidecar";
-	readonly served: number;
-}
-
-export function watchedListeners({ gateways, services }: PlanTable): readonly WatchedListener[] {
-	const declared = new Set(services.flatMap(({ hosts }) => hosts));
-	const watched = services
-		.filter(({ access }) => !isOpen(access))
-		.map(
-			({ name, hosts, callout }): WatchedService => ({
-				name,
-				host: hostAmong(declared, hosts[0] ?? ""),
-				wild: hosts[0]?.startsWith("*.") === true,
-				judgedBy: callout?.verdict ? "sidecar" : "envoy",
-			}),
-		);
-	return watched.length === 0 ? [] : gateways.map((gateway) => ({ gateway: gateway.name, services: watched }));
-}
-
-/** The host itself; of a wildcard one that it has, as no other Service has declared it. */
-function hostAmong(declared: ReadonlySet<string>, host: string): string {
-	if (!host.startsWith("*.")) return host;
-	let label = "weir-probe";
-	for (let count = 2; declared.has(host.replace("*", label)); count++) label = `weir-probe-${count}`;
-	return host.replace("*", label);
 }
 
 /** Answers in our own words, native or from the sidecar. Anything else may be the upstream's, whatever its status. */
@@ -179,93 +130,6 @@ export function probeAlarm(result: ProbeResult): ProbeAlarm | null {
 	return { alarm: "probe-passed", gateway, service, status };
 }
 
-/**
- * Alarms of one listener over the time between two readings of its counters. A counter that fell was reset with its
- * Envoy: it counts from 0. Requests that are under way at either reading can be counted on one side only, so that a
- * single unjudged one beside judged ones is not seen; the probe sees that. Nor are tries of requests that were judged
- * before the first reading unjudged ones: no request came since, or they are retries and tries that were owed.
- * @param standing alarms of earlier readings. Silence proves nothing: one of this listener stands until requests were
- *   served and judged again, or nothing is left there for that judge to judge
- * @param owed what triesOwed() said at the first reading
- */
-export function unjudgedAlarms(
-	listener: WatchedListener,
-	before: Counters,
-	after: Counters,
-	standing: readonly UnjudgedAlarm[] = [],
-	owed: Owed = triesOwed(listener, null, before),
-): readonly UnjudgedAlarm[] {
-	const { gateway } = listener;
-	const routed = routedCounter(gateway);
-	const came = !after.has(routed) || movedBy(routed, before, after) > 0;
-	const anyUnderWay = underWay(gateway, before) > 0;
-	return JUDGES.flatMap((judgedBy): readonly UnjudgedAlarm[] => {
-		const { judged, tries } = movedOf(listener, judgedBy, before, after);
-		if (tries.length === 0) return [];
-		const served = tries
-			// Where none was under way, retries are of requests that came since. A retry that finds no connection is no try.
-			.map(({ name, count, retried }) => ({ name, fresh: anyUnderWay ? Math.max(0, count - retried) : count }))
-			.filter(({ fresh }) => came && fresh > 0);
-		if (served.length > 0 && judged > 0) return [];
-		const fresh = served.reduce((sum, one) => sum + one.fresh, 0);
-		if (fresh <= owed[judgedBy]) return standing.filter((one) => one.gateway === gateway && one.judgedBy === judgedBy);
-		return [{ alarm: "served-unjudged", gateway, services: served.map(({ name }) => name), judgedBy, served: fresh }];
-	});
-}
-
-/** By judge: how many tries, at most, requests that were judged may still be sent on in. */
-export type Owed = Readonly<Record<WatchedService["judgedBy"], number>>;
-
-/**
- * Of one listener at a reading. Requests wait for their connection, in the back-off before a retry or in a callout, and
- * only those under way do. A try is owed by a verdict or a retry, and paid once: streams that stay open hide nothing for
- * long, for without verdicts each unjudged request uses up one.
- * @param earlier what the reading before said, and its counters; null = there was none
- */
-export function triesOwed(
-	listener: WatchedListener,
-	earlier: { readonly owed: Owed; readonly counters: Counters } | null,
-	now: Counters,
-): Owed {
-	const most = underWay(listener.gateway, now);
-	const of = (judgedBy: WatchedService["judgedBy"]): number => {
-		const { judged, tries } = movedOf(listener, judgedBy, earlier?.counters ?? new Map(), now);
-		// Tries since Envoy's start may be of a time when that Service was open.
-		if (earlier === null) return Math.min(most, judged);
-		const paid = tries.reduce((sum, { count, retried }) => sum + count - retried, 0);
-		return Math.min(most, Math.max(0, earlier.owed[judgedBy] + judged - paid));
-	};
-	return { envoy: of("envoy"), sidecar: of("sidecar") };
-}
-
-const JUDGES = ["envoy", "sidecar"] as const;
-
-/** Verdicts of that judge between two readings, and how its Services were tried. */
-function movedOf(
-	{ gateway, services }: WatchedListener,
-	judge: "envoy" | "sidecar",
-	before: Counters,
-	after: Counters,
-) {
-	const moved = (name: string): number => movedBy(name, before, after);
-	return {
-		judged: verdictCounters(gateway, judge).reduce((sum, name) => sum + moved(name), 0),
-		tries: services
-			.filter(({ judgedBy }) => judgedBy === judge)
-			.map(({ name }) => ({
-				name,
-				count: moved(servedCounter(name, gateway)),
-				retried: moved(retriedCounter(name, gateway)),
-			})),
-	};
-}
-
-/** How far a counter has moved between two readings. */
-export function movedBy(name: string, before: Counters, after: Counters): number {
-	const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
-	return to >= from ? to - from : to;
-}
-
 /** Of one listener's bound and of the whole Envoy's (compiler/listener.ts, bootstrap.ts), as each listener counts them. */
 const REFUSED = [
 	/^listener\.gateway\.(.+)\.downstream_global_cx_overflow$/,
@@ -299,28 +163,5 @@ export function droppedEntries(before: Counters, after: Counters): readonly Drop
 	return [...gateways].map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
 }
 
-/** Requests of that Gateway that have not ended. */
-const underWay = (gateway: string, at: Counters): number => at.get(`http.gateway.${gateway}.downstream_rq_active`) ?? 0;
-
-/** Requests that came to the router of that Gateway, each once, of whichever Service. */
-const routedCounter = (gateway: string): string => `http.gateway.${gateway}.rq_total`;
-
-/** Retries of the Service's requests, sent on or not. */
-const retriedCounter = (service: string, gateway: string): string =>
-	`vhost.${service}.route.${gateway}.upstream_rq_retry`;
-
-/** Tries of the Service's requests that the router has sent on through that Gateway (Route.stat_prefix, routeAction.ts). */
-const servedCounter = (service: string, gateway: string): string =>
-	`vhost.${service}.route.${gateway}.upstream_rq_total`;
-
-/** Counters that each request moves which a verdict lets pass: of the last native filter, or of the callouts. */
-function verdictCounters(gateway: string, judgedBy: "envoy" | "sidecar"): readonly string[] {
-	const prefix = `http.gateway.${gateway}`;
-	return judgedBy === "envoy"
-		? [`${prefix}.rbac.weir_allow_.allowed`]
-		: [`${prefix}.ext_authz.weir_verdict.ok`, `${prefix}.ext_proc.weir_process.streams_started`];
-}
-
-/** All counters that these functions read, as a regular expression for Envoy's `/stats?filter=`. */
-export const COUNTERS_FILTER =
-	"^(access_logs\\.grpc_access_log\\.logs_dropped|listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|vhost\\..+\\.route\\..+\\.upstream_rq_(total|retry)|http\\.gateway\\..+\\.(downstream_rq_active|rq_total|rbac\\.weir_allow_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started))$";
+/** What these functions read, and tries, as a regular expression for Envoy's `/stats?filter=`. */
+export const COUNTERS_FILTER = `^(access_logs\\.grpc_access_log\\.logs_dropped|listener\\.gateway\\..+\\.downstream_global_cx_overflow|connection_limit\\.gateway\\..+\\.limited_connections|${TRIES})$`;

@@ -1,16 +1,23 @@
 /** Reads Envoy's counters, which listeners it has and who it is, over its admin socket. */
 import { request } from "node:http";
-import { COUNTERS_FILTER, type Counters } from "../access/probe.js";
+import type { Counters } from "../access/counters.js";
+import type { Bound } from "../access/foreignListeners.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 
 /**
  * @param adminSocket UNIX socket of Envoy's admin
  * @param filter which ones: a regular expression
+ * @param which used: without those that never moved, which costs Envoy less
  * @throws WeirError `unavailable` where it cannot be read
  */
-export async function readCounters(adminSocket: string, filter = COUNTERS_FILTER): Promise<Counters> {
-	const page = await adminPage(adminSocket, `/stats?format=json&filter=${encodeURIComponent(filter)}`);
+export async function readCounters(
+	adminSocket: string,
+	filter: string,
+	which: "all" | "used" = "all",
+): Promise<Counters> {
+	const used = which === "used" ? "&usedonly" : "";
+	const page = await adminPage(adminSocket, `/stats?format=json${used}&filter=${encodeURIComponent(filter)}`);
 	let stats: unknown;
 	try {
 		stats = (JSON.parse(page) as { stats?: unknown }).stats;
@@ -23,12 +30,6 @@ export async function readCounters(adminSocket: string, filter = COUNTERS_FILTER
 		if (typeof name === "string" && typeof value === "number") counters.set(name, value);
 	}
 	return counters;
-}
-
-/** Where a listener listens. */
-export interface Bound {
-	readonly address: string;
-	readonly port: number;
 }
 
 interface ListenerStatus {
@@ -69,6 +70,22 @@ export async function readNode(adminSocket: string): Promise<string> {
 	try {
 		const { node } = JSON.parse(page) as { node?: { id?: unknown } };
 		return typeof node?.id === "string" ? node.id : "";
+	} catch {
+		throw unreadable();
+	}
+}
+
+/**
+ * For how long this process of Envoy runs, in milliseconds of whole seconds; null = it does not say.
+ * @param adminSocket UNIX socket of Envoy's admin
+ * @throws WeirError `unavailable` where it cannot be read
+ */
+export async function readUptime(adminSocket: string): Promise<number | null> {
+	const page = await adminPage(adminSocket, "/server_info");
+	try {
+		const { uptime_current_epoch: uptime } = JSON.parse(page) as { uptime_current_epoch?: unknown };
+		// A protobuf Duration.
+		return typeof uptime === "string" && /^\d+s$/.test(uptime) ? Number(uptime.slice(0, -1)) * 1000 : null;
 	} catch {
 		throw unreadable();
 	}

@@ -6,25 +6,21 @@ import { type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { type RequestOptions, request as tlsRequest } from "node:https";
 import { PROBE_PATH } from "../access/canonical.js";
 import {
-	type Counters,
 	droppedEntries,
 	GUARDS,
 	type Guard,
-	type Owed,
 	type ProbeAlarm,
 	type ProbeResult,
 	probeAlarm,
 	probeHeaders,
 	refusedConnections,
-	triesOwed,
-	type UnjudgedAlarm,
-	unjudgedAlarms,
-	type WatchedListener,
-	type WatchedService,
 } from "../access/probe.js";
+import type { WatchedListener, WatchedService } from "../access/watched.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
-import { readCounters } from "./envoyCounters.js";
+import { JudgedCounts } from "./judgedCounts.js";
+import { PastCounts } from "./pastCounts.js";
+import { type Reading, readReading } from "./reading.js";
 
 export type ProbeTls = Pick<
 	RequestOptions,
@@ -106,6 +102,8 @@ export interface ProberOptions {
 	readonly closed?: () => ReadonlySet<string>;
 	/** Whether Envoy is known to have that Service so, and is not being told otherwise; left out = it is. */
 	readonly isCertain?: (gateway: string, service: string) => boolean;
+	/** Whether that is known of all Services of the Gateway; left out = it is. */
+	readonly isSettled?: (gateway: string) => boolean;
 }
 
 /** What one round has found out. */
@@ -123,18 +121,20 @@ export interface ProbeRound {
 
 export class Prober {
 	readonly #options: ProberOptions;
-	#before: Counters | null = null;
-	#standing: readonly UnjudgedAlarm[] = [];
+	#before: Reading | null = null;
+	readonly #judged: JudgedCounts;
+	readonly #past: PastCounts;
 	/** Alarms of probes that stand, by what was probed. */
 	#raised: ReadonlyMap<string, ProbeAlarm> = new Map();
 	#rounds = 0;
 	/** In which round each Service was probed last, by Gateway and name. */
 	readonly #askedAt = new Map<string, number>();
-	/** At that reading, by Gateway. */
-	#owed: ReadonlyMap<string, Owed> = new Map();
 
 	constructor(options: ProberOptions) {
 		this.#options = options;
+		const isSettled = options.isSettled ?? (() => true);
+		this.#judged = new JudgedCounts(isSettled);
+		this.#past = new PastCounts(isSettled);
 	}
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
@@ -159,28 +159,19 @@ export class Prober {
 			results,
 		);
 		const before = this.#before;
-		const after = adminSocket === null ? null : await readCounters(adminSocket).catch(() => null);
+		const after = adminSocket === null ? null : await readReading(adminSocket).catch(() => null);
 		this.#before = after;
 		const counted = before !== null && after !== null;
-		const owed = this.#owed;
-		this.#standing = watched.flatMap((listener) =>
-			counted
-				? unjudgedAlarms(listener, before, after, this.#standing, owed.get(listener.gateway))
-				: this.#standing.filter(({ gateway }) => gateway === listener.gateway),
-		);
-		this.#owed = new Map(
-			watched.flatMap((listener): readonly [string, Owed][] => {
-				if (after === null) return [];
-				const was = owed.get(listener.gateway);
-				const earlier = before === null || was === undefined ? null : { owed: was, counters: before };
-				return [[listener.gateway, triesOwed(listener, earlier, after)]];
-			}),
-		);
+		const unjudged = this.#judged.alarms(watched, before, after);
+		const past = this.#past.alarms(watched, before, after);
 		return {
 			alarms: [
 				...alarms,
-				...this.#standing,
-				...(counted ? [...refusedConnections(before, after), ...droppedEntries(before, after)] : []),
+				...unjudged,
+				...past,
+				...(counted
+					? [...refusedConnections(before.last, after.last), ...droppedEntries(before.last, after.last)]
+					: []),
 			],
 			results,
 			skipped,

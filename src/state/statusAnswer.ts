@@ -6,6 +6,7 @@ import type { Unheld } from "../rollout/ports.js";
 import { refusalsOf } from "../rollout/refusal.js";
 import { liveDefault } from "../rollout/status.js";
 import { actCall, type Call } from "./http.js";
+import { ALL_NAMESPACES } from "./permissions.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { standing } from "./standingFaults.js";
 import { visibleState } from "./visible.js";
@@ -35,7 +36,7 @@ function answerOf(
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
 		...standing(store.current.resources, store.faults.now, mayRead),
-		alarms: alarms?.filter(({ gateway }) => mayRead(namespaceOf(gateway))) ?? null,
+		alarms: alarms?.filter(({ gateway }) => mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

@@ -30,7 +30,7 @@ export interface LastDecision {
 
 /** What the built-in probe says of a Gateway now, or is amiss with the keys of its issuers. */
 export interface GatewayAlarm {
-	/** Qualified name. */
+	/** Qualified name; empty = it is of none, and for who may read in all namespaces. */
 	readonly gateway: string;
 	/** Such as `probe-passed`, NO_KEYS or KEYS_NOTE; null = it is not probed, and `why` says why. */
 	readonly alarm: string | null;

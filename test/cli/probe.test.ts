@@ -6,7 +6,7 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { alarmLines } from "../../src/cli/commands/alarms.js";
+import { ALARM_WORDS, alarmLines } from "../../src/cli/commands/alarms.js";
 import { type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
 import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import type { Declared } from "../../src/cli/roles/probedPlans.js";
@@ -97,6 +97,9 @@ async function watching(
 		serve: (plan: Declared, but: Partial<GatewayServed> = {}): void => {
 			has.served = taken(plan, but);
 			watch.published(plan);
+		},
+		have: (served: Served): void => {
+			has.served = served;
 		},
 		/** The Envoy has no Gateway any more. */
 		lose: (): void => {
@@ -189,7 +192,13 @@ t.test(
 		await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
 		t.teardown(() => gateway.close());
 		let live = false;
-		const watch = await watching(t, { isLive: () => live });
+		let others: readonly object[] = [];
+		const pages = edgeAlone(() => live);
+		const admin = await startAdmin(t, (request, response) => {
+			if (request.url?.startsWith("/listeners") !== true) return pages(request, response);
+			response.end(JSON.stringify({ listener_statuses: [{ name: "edge" }, ...others] }));
+		});
+		const watch = await watching(t, { adminSocket: admin.socket });
 		const { port } = gateway.address() as AddressInfo;
 		const serve = (tls = ""): void => watch.serve(planOf(port, tls));
 		serve();
@@ -220,6 +229,12 @@ t.test(
 		t.match(await local("probe"), {
 			code: 1,
 			out: /^not probed: Gateway edge: it demands a client certificate of its own CA$/m,
+		});
+		others = [{ name: "mi\nne", local_address: { socket_address: { address: "10.0.0.1", port_value: 81 } } }];
+		body = "access denied: forbidden\n";
+		t.match(await local("probe"), {
+			code: 1,
+			out: /^ALARM {2}listener mi\\u000ane {2}10\.0\.0\.1:81 {2}foreign-listener: no Gateway's, and judged by nothing of Weir's$/m,
 		});
 		const eve = await as("eve");
 		t.match(await eve("probe"), { code: 1, stderr: /read in all namespaces/ });
@@ -349,7 +364,7 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 	);
 	listeners = ["other"];
 	const elsewhere = ["not probed: Gateway edge: no Envoy of this machine has its listener"];
-	t.same(await round(), elsewhere);
+	t.same(await round(), [`ALARM foreign-listener: ${ALARM_WORDS["foreign-listener"]}`, ...elsewhere]);
 	admin.end();
 	t.same(await round(), elsewhere, "no Envoy at all is here");
 });
@@ -410,6 +425,89 @@ t.test("what this machine's Envoy has is probed, whatever is published and where
 		t.match(report?.unprobed, [{ gateway: "edge", why }], "where it is nobody knows");
 		t.same(report?.answers, []);
 	}
+});
+
+t.test("a listener that is no Gateway's is named, once, until it is gone", async (t) => {
+	const pages = edgeAlone();
+	const mine = { name: "mine", local_address: { socket_address: { address: "::1", port_value: 18091 } } };
+	const pipe = { name: "pipe", local_address: { pipe: { path: "/x.sock" } } };
+	let listeners: readonly object[] = [];
+	let asked = () => {};
+	const admin = await startAdmin(t, (request, response) => {
+		if (request.url?.startsWith("/listeners") !== true) return pages(request, response);
+		asked();
+		response.end(JSON.stringify({ listener_statuses: [{ name: "edge" }, ...listeners] }));
+	});
+	const lines: string[] = [];
+	const meter = createMeter({ role: "xds" });
+	const write = (line: string): void => void (line.includes("foreign-listener") && lines.push(line));
+	const watch = await watching(t, { meter, write, adminSocket: admin.socket });
+	const alarms = async () => {
+		const told = (await watch.round())?.foreign.map(({ listener, bound }) => [listener, bound?.port ?? null]);
+		const status = alarmLines(standingAlarms(await meter.json())).filter((line) => line.includes("foreign"));
+		return [told, status.length, lines.length];
+	};
+	// Nobody listens at port 9.
+	watch.serve(planOf(9));
+	t.same(await alarms(), [[], 0, 0]);
+	listeners = [mine];
+	t.same(await alarms(), [[["mine", 18091]], 1, 1]);
+	t.match(
+		lines[0],
+		/"level":"error".*"message":"requests may get past the verdict".*"listener":"mine","address":"\[::1\]:18091"/,
+	);
+	t.same(await alarms(), [[["mine", 18091]], 1, 1], "told once");
+	listeners = [mine, pipe];
+	t.same(await alarms(), [
+		[
+			["mine", 18091],
+			["pipe", null],
+		],
+		1,
+		2,
+	]);
+	listeners = [];
+	t.same(await alarms(), [[], 0, 2], "gone");
+	listeners = [mine];
+	t.same(await alarms(), [[["mine", 18091]], 1, 3], "back");
+	watch.serve(planOf(9, "", []));
+	t.same(await alarms(), [[], 0, 3], "nothing is protected that it could let pass to");
+	watch.serve(planOf(9));
+	listeners = [{ name: "leaving" }];
+	const edge = taken(planOf(9)).get("edge");
+	const had = new Map(
+		edge === undefined
+			? []
+			: [
+					["edge", edge],
+					["leaving", edge],
+				],
+	);
+	watch.have(had);
+	t.same(await alarms(), [[], 0, 3], "a Gateway that is declared no more, and that Envoy has still");
+	asked = () => watch.serve(planOf(9));
+	watch.have(had);
+	t.same(await alarms(), [[], 0, 3], "and that it answers to lose while it is asked");
+	t.match(await alarms(), [[["leaving", null]], 1, 4], "it has it all the same");
+});
+
+t.test("what an Envoy had that was not asked before is known from the next round on", async (t) => {
+	const plan = planOf(9);
+	const now = taken(plan);
+	const edge = now.get("edge");
+	let has: Served = new Map(edge === undefined ? [] : [...now, ["leaving", edge]]);
+	const pages = edgeAlone();
+	const admin = await startAdmin(t, (request, response) => {
+		if (request.url?.startsWith("/listeners") !== true) return pages(request, response);
+		response.end(JSON.stringify({ listener_statuses: [{ name: "edge" }, { name: "leaving" }] }));
+		// It answers that it has lost it.
+		has = now;
+	});
+	const served = (node: string): Served | null => (node === "here" ? has : null);
+	const watch = await watching(t, { adminSocket: admin.socket, served });
+	watch.published(plan);
+	t.same((await watch.round())?.foreign, []);
+	t.match((await watch.round())?.foreign, [{ listener: "leaving" }]);
 });
 
 t.test("where Envoy says that it listens it is probed", async (t) => {

@@ -12,6 +12,7 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 		{ gateway: "edge", alarm: "probe-passed", why: null },
 		{ gateway: "team/inner", alarm: "probe-unanswered", why: null },
 		{ gateway: "team/other", alarm: null, why: "its port is not known" },
+		{ gateway: "", alarm: "foreign-listener", why: null },
 	];
 	const mutual = await mutualApi(t, { alarms: async () => alarms });
 	const rules = [
@@ -32,7 +33,11 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	const [ann, tim, bob] = [await as("ann"), await as("tim"), await as("bob")];
 	t.same(await lines(ann), [edge]);
 	t.same(await lines(tim), [inner, left]);
-	for (const run of [bob, local]) t.same(await lines(run), [edge, inner, left]);
+	for (const run of [bob, local]) {
+		const [foreign, ...others] = (await lines(run)).toReversed();
+		t.match(foreign, /^ALARM foreign-listener: this machine's Envoy has listeners that are no Gateway's/);
+		t.same(others.toReversed(), [edge, inner, left]);
+	}
 	t.equal(records(), before, "no record");
 	alarms = null;
 	t.same(await lines(ann), ["ALARMS NOT KNOWN: control's xds does not answer"]);

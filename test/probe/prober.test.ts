@@ -3,14 +3,14 @@ import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import t, { type Test } from "tap";
-import { watchedListeners } from "../../src/access/probe.js";
-import { type ProbeRound, Prober, type ProbeTarget } from "../../src/probe/prober.js";
+import { type ProbeRound, Prober } from "../../src/probe/prober.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import type { MutualTls } from "../access/mutualTls.js";
-import { type AttackScene, attackedResources, attackScene, FORMS } from "../attack/scene.js";
+import { attackedResources, attackScene, FORMS } from "../attack/scene.js";
 import { exchange, get } from "../attack/wire.js";
 import type { TestScope } from "../envoy/harness.js";
 import { startUpstream } from "../fixtures/upstream.js";
+import { prober, traffic } from "./probed.js";
 
 const brief = ({ alarms, results, counted }: ProbeRound) => ({ alarms, probed: results.length, counted });
 
@@ -26,30 +26,6 @@ const without =
 			if (key === "http_filters") return (value as readonly HttpFilter[]).filter(({ name }) => !names.includes(name));
 			return names.includes(key) ? undefined : value;
 		});
-
-async function prober(scene: AttackScene): Promise<Prober> {
-	const identity = await scene.tls.ca.issue({ spiffeId: "spiffe://weir.test/weir/control" });
-	const target: ProbeTarget = {
-		address: "127.0.0.1",
-		port: scene.envoy.port(scene.plan.table.gateways[0]?.name),
-		tls: () => ({
-			ca: scene.tls.ca.certificate,
-			cert: identity.certificate,
-			key: identity.privateKey,
-			servername: "gateway.test",
-		}),
-	};
-	const listeners = watchedListeners(scene.plan.table);
-	return new Prober({ listeners: () => listeners, target: () => target, adminSocket: scene.adminSocket });
-}
-
-async function traffic(scene: AttackScene): Promise<readonly number[]> {
-	const statuses: number[] = [];
-	for (const host of ["guarded.test", "wide.test", "open.test"]) {
-		statuses.push(...(await exchange(await scene.as("alice"), get(host, "/v2"))).statuses);
-	}
-	return statuses;
-}
 
 for (const form of Object.keys(FORMS)) {
 	t.test(`${form}: verdicts are given, and there is no alarm`, async (t) => {
@@ -269,6 +245,8 @@ t.test("native: the filter that allows goes while requests are under way", async
 	await answered();
 	t.match((await own.round()).alarms, [alarm], "what is owed ends nothing");
 	t.same(await ask("guarded.test"), [200]);
+	t.match((await own.round()).alarms, [alarm], "nor does another Service");
+	t.same(await ask("wide.test"), [200]);
 	t.same((await own.round()).alarms, [], "what is judged does");
 });
 

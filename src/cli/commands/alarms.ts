@@ -7,7 +7,11 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
 	"probe-misjudged": "the filter that must refuse the built-in probe did not, another one did",
 	"probe-unanswered": "no verdict can be had, or nobody listens",
-	"served-unjudged": "requests of protected Services were served and none was judged",
+	"served-unjudged": "more requests of protected Services were served than were judged",
+	"served-past-gateways":
+		"requests reached protected Services by no Gateway's listener, or by no route of Weir's (weir probe)",
+	"foreign-listener":
+		"this machine's Envoy has listeners that are no Gateway's: nothing of Weir's judges what comes by them (weir probe)",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",
 };
@@ -30,6 +34,7 @@ export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 	return alarms.map(({ gateway, alarm, why }) => {
 		if (alarm === null) return `not probed: Gateway ${gateway}: ${why}`;
 		if (alarm === KEYS_NOTE) return `note: Gateway ${gateway}: ${why}`;
+		if (gateway === "") return `ALARM ${alarm}: ${ALARM_WORDS[alarm] ?? why ?? ""}`;
 		return `ALARM ${alarm} at Gateway ${gateway}: ${ALARM_WORDS[alarm] ?? why ?? ""}`;
 	});
 }

@@ -1,4 +1,5 @@
 /** `weir probe`: the built-in probe of a bypass, now, and what each listener answered it. */
+import { addressOf } from "../../access/foreignListeners.js";
 import { WeirError } from "../../error.js";
 import type { ProbeReport } from "../roles/probe.js";
 import { ALARM_WORDS } from "./alarms.js";
@@ -20,8 +21,8 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	const report = json as ProbeReport | null;
 	if (report === null)
 		throw new WeirError("unavailable", "no Envoy is connected, or it is starting, so that nothing was probed");
-	const { answers, unjudged, refused, dropped, standing, unprobed } = report;
-	const told = unjudged.length + refused.length + dropped.length + standing.length;
+	const { answers, unjudged, past, foreign, refused, dropped, standing, unprobed } = report;
+	const told = unjudged.length + past.length + foreign.length + refused.length + dropped.length + standing.length;
 	const isAlarm = told > 0 || answers.some(({ alarm }) => alarm !== null);
 	const someMissing = unprobed.some(({ services }) => services !== undefined);
 	if (isAlarm || someMissing || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
@@ -38,6 +39,14 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	}
 	for (const { alarm, gateway, services, served } of unjudged) {
 		print(`ALARM  Gateway ${gateway}  ${services.join(", ")}: ${served} served  ${alarm}: ${ALARM_WORDS[alarm]}`);
+	}
+	for (const { alarm, service, served } of past) {
+		print(`ALARM  Service ${service}: ${served} served  ${alarm}: by no Gateway's listener, or by no route of Weir's`);
+	}
+	for (const one of foreign) {
+		print(
+			`ALARM  listener ${one.listener}  ${addressOf(one)}  ${one.alarm}: no Gateway's, and judged by nothing of Weir's`,
+		);
 	}
 	for (const { alarm, gateway, refused: count } of refused) {
 		print(`ALARM  Gateway ${gateway}  ${count} refused  ${alarm}: ${ALARM_WORDS[alarm]}`);

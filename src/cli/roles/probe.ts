@@ -3,6 +3,7 @@
  * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
  * probed is named there too, with the reason.
  */
+import { addressOf, type Bound, type ForeignListener, foreignListeners } from "../../access/foreignListeners.js";
 import {
 	type DroppedEntries,
 	deniedReason,
@@ -11,10 +12,11 @@ import {
 	probeAlarm,
 	type RefusedConnections,
 } from "../../access/probe.js";
+import type { PastAlarm } from "../../access/servedPast.js";
 import type { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
-import { type Bound, isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
+import { isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import { type ProbeRound, Prober, type ProbeTarget } from "../../probe/prober.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
@@ -54,6 +56,10 @@ export interface ProbeReport {
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
 	readonly refused: readonly RefusedConnections[];
 	readonly dropped: readonly DroppedEntries[];
+	/** Protected Services that were served by no Gateway. */
+	readonly past: readonly PastAlarm[];
+	/** Listeners of this machine's Envoy that are no Gateway's. */
+	readonly foreign: readonly ForeignListener[];
 	/** Alarms of Services that were not probed now, from when they were. */
 	readonly standing: readonly StandingAlarm[];
 	/** Gateways that were left out; with `services`: those alone. */
@@ -97,6 +103,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 	let here: ReadonlyMap<string, Bound | null> | null = null;
 	/** Its node. */
 	let node = "";
+	/** Those that are no Gateway's, where something is protected. */
+	let foreign: readonly ForeignListener[] = [];
 	const served = (): Served | null => options.served(node);
 	const way = (name: string): ProbeTarget | string => {
 		const gateway = plans.gateway(name);
@@ -114,12 +122,15 @@ export function watchForBypass(options: WatchOptions): Watch {
 		},
 		adminSocket,
 		isCertain: (gateway, service) => plans.isCertain(served(), gateway, service),
+		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
 	const round = async (): Promise<ProbeReport | null> => {
 		if (!plans.isDeclared) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
 		const silent = (error: WeirError) => (isNobodyThere(error) ? new Map<string, null>() : here);
+		// A Gateway that leaves is there until Envoy answers, which may be while it is asked.
+		const leaving = [...plans.gateways, ...(served()?.keys() ?? [])];
 		// At once, for one that hangs lets each of them wait.
 		const [awaited, listeners, named] = await Promise.all([
 			isAwaited(),
@@ -128,19 +139,29 @@ export function watchForBypass(options: WatchOptions): Watch {
 		]);
 		if (awaited) return null;
 		here = listeners;
+		const isKnown = node === named;
 		node = named;
 		await plans.look(served());
 		if (!plans.isKnown && here?.size !== 0) {
 			if (performance.now() < assumedAtMs) return null;
 			plans.assume();
 		}
-		const { alarms, kept, results, skipped } = await prober.round();
+		const before = new Set(foreign.map(keyOf));
+		// What an Envoy had that has just come is known by its name, from the next round on.
+		if (here !== null && isKnown) {
+			const gateways = new Set([...leaving, ...plans.gateways, ...(served()?.keys() ?? [])]);
+			foreign = plans.listeners.length === 0 ? [] : foreignListeners(here, gateways);
+		}
+		const { alarms: found, kept, results, skipped } = await prober.round();
+		const alarms = [...found, ...foreign];
+		/** One that stands as it stood is told once. */
+		const fresh = [...found, ...foreign.filter((one) => !before.has(keyOf(one)))];
 		plans.noteSkipped(skipped);
 		const unprobed = tellUnprobed();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
 		meter.count("weir_probe_requests_total", "Probes sent.", {}, results.length);
-		for (const alarm of alarms) log.error(saidOf(alarm), factsOf(alarm));
-		for (const { alarm, gateway } of alarms) {
+		for (const alarm of fresh) log.error(saidOf(alarm), factsOf(alarm));
+		for (const { alarm, gateway } of fresh) {
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
 			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
 		}
@@ -156,6 +177,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
 			refused: alarms.filter((one) => one.alarm === "connections-refused"),
 			dropped: alarms.filter((one) => one.alarm === "entries-dropped"),
+			past: alarms.filter((one) => one.alarm === "served-past-gateways"),
+			foreign,
 			standing: kept.flatMap((one) =>
 				"service" in one ? [{ alarm: one.alarm, gateway: one.gateway, service: one.service }] : [],
 			),
@@ -234,6 +257,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 }
 
 const NO_ENVOY_YET_MS = 500;
+
+const keyOf = (one: ForeignListener): string => `${one.listener} ${addressOf(one)}`;
 
 /** What was left out of this round alone, but for what is told already. */
 function changedMeanwhile(skipped: ProbeRound["skipped"], told: readonly Unprobed[]): readonly Unprobed[] {

@@ -1,4 +1,5 @@
 /** Alarms of the built-in probe as the log and `weir status` tell them. */
+import { addressOf } from "../../access/foreignListeners.js";
 import type { ProbeAlarm } from "../../access/probe.js";
 import type { GatewayAlarm } from "../../state/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
@@ -37,6 +38,8 @@ export function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | num
 	if (kind === "served-unjudged") {
 		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
 	}
+	if (kind === "served-past-gateways") return { alarm: kind, service: alarm.service, served: alarm.served };
+	if (kind === "foreign-listener") return { alarm: kind, listener: alarm.listener, address: addressOf(alarm) };
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
 	const facts = { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };

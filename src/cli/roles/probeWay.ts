@@ -1,7 +1,7 @@
 /** How the built-in probe reaches a listener. */
+import type { Bound } from "../../access/foreignListeners.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
-import type { Bound } from "../../probe/envoyCounters.js";
 import type { ProbeTarget } from "../../probe/prober.js";
 import { type Gateway, tlsFiles } from "../../resources/resource.js";
 

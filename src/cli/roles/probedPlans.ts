@@ -2,7 +2,7 @@
  * What is protected at this machine's Envoy: by the plans whose routes it has, not by what is published. It may be late,
  * refuse a part, or be out of reach; what it serves meanwhile is probed as it was declared then.
  */
-import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/probe.js";
+import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/watched.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import type { GatewayServed, Hosts, Served } from "../../xds/served.js";
@@ -113,6 +113,12 @@ export class ProbedPlans {
 		});
 	}
 
+	/** Of what is declared, of what the process before published last, and of what the Envoy had at the look. */
+	get gateways(): ReadonlySet<string> {
+		const declared = (this.#declared?.gateways ?? []).map(({ metadata }) => qualifiedName(metadata));
+		return new Set([...declared, ...(this.#former?.keys() ?? []), ...(this.#probed?.keys() ?? [])]);
+	}
+
 	/** @returns undefined = it has no such listener of a plan that is known; null = how it was declared is not known */
 	gateway(name: string): Gateway | null | undefined {
 		return this.#probed?.get(name)?.gateway;
@@ -128,6 +134,13 @@ export class ProbedPlans {
 		const isAsItWas = (hosts: Hosts): boolean =>
 			wild ? isEqual(hosts, had.hosts) : hosts.get(service) === had.hosts.get(service);
 		return isAsItWas(now.hosts) && (now.coming === null || isAsItWas(now.coming));
+	}
+
+	/** Whether it is known that the Envoy has this Gateway's Services as they are watched, and is being told of no other. */
+	isSettled(served: Served | null, gateway: string): boolean {
+		const probed = this.#probed?.get(gateway);
+		if (probed?.had == null || probed.had.coming !== null || probed.had.moving) return false;
+		return [...probed.services.keys()].every((name) => this.isCertain(served, gateway, name));
 	}
 
 	/** Takes which Services were left out of a round because they were uncertain. */

@@ -1,0 +1,34 @@
+/** Listeners of this machine's Envoy that are no Gateway's: nothing of Weir's judges what comes by them. */
+
+/** Where a listener listens. */
+export interface Bound {
+	readonly address: string;
+	readonly port: number;
+}
+
+export interface ForeignListener {
+	readonly alarm: "foreign-listener";
+	/** Of none. */
+	readonly gateway: "";
+	/** As its Envoy names it: whatever somebody has written. */
+	readonly listener: string;
+	/** null = it does not say, or it is no IP address. */
+	readonly bound: Bound | null;
+}
+
+/**
+ * Weir's own bootstrap has no listener, and its admin's is none to Envoy.
+ * @param listeners what Envoy has, by name
+ * @param gateways qualified names of all that are declared, that this Envoy has of earlier plans, or that leave it
+ */
+export const foreignListeners = (
+	listeners: ReadonlyMap<string, Bound | null>,
+	gateways: ReadonlySet<string>,
+): readonly ForeignListener[] =>
+	[...listeners]
+		.filter(([name]) => !gateways.has(name))
+		.map(([listener, bound]) => ({ alarm: "foreign-listener", gateway: "", listener, bound }));
+
+/** Its address, for people; empty where none is known. */
+export const addressOf = ({ bound }: Pick<ForeignListener, "bound">): string =>
+	bound === null ? "" : `${bound.address.includes(":") ? `[${bound.address}]` : bound.address}:${bound.port}`;

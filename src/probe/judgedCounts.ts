@@ -1,0 +1,64 @@
+/** What is remembered of Envoy's counters from one reading to the next, to tell what was served and not judged. */
+import type { Counters } from "../access/counters.js";
+import {
+	NOTHING_OWED,
+	type Owed,
+	routesChanged,
+	type Span,
+	triesOwed,
+	type UnjudgedAlarm,
+	unjudgedAlarms,
+} from "../access/unjudged.js";
+import type { WatchedListener } from "../access/watched.js";
+import { isAnother, type Reading } from "./reading.js";
+
+const NONE: Counters = new Map();
+
+export class JudgedCounts {
+	/** Whether Envoy is known to have the Gateway's Services as they are watched, and is being told of no other. */
+	readonly #isSettled: (gateway: string) => boolean;
+	#standing: readonly UnjudgedAlarm[] = [];
+	/** At the last reading, by Gateway. */
+	#owed: ReadonlyMap<string, Owed> = new Map();
+	/** Gateways whose routes changed before the last reading: workers take them a moment later. */
+	#changed: ReadonlySet<string> = new Set();
+
+	constructor(isSettled: (gateway: string) => boolean) {
+		this.#isSettled = isSettled;
+	}
+
+	/**
+	 * @param before the reading before; null = there was none, or it could not be made, as with `after`
+	 * @returns alarms that stand now, those of earlier readings too
+	 */
+	alarms(watched: readonly WatchedListener[], before: Reading | null, after: Reading | null): readonly UnjudgedAlarm[] {
+		const [owed, changed, standing] = [this.#owed, this.#changed, this.#standing];
+		const now = new Map<string, Owed>();
+		const moving = new Set<string>();
+		this.#standing = watched.flatMap((listener) => {
+			const { gateway } = listener;
+			if (after === null) return standing.filter((one) => one.gateway === gateway);
+			const isMoving =
+				!this.#isSettled(gateway) || (before !== null && routesChanged(gateway, before.first, after.last));
+			if (isMoving) moving.add(gateway);
+			if (before === null) {
+				now.set(gateway, triesOwed(listener, null, after.last));
+				return standing.filter((one) => one.gateway === gateway);
+			}
+			const due = owed.get(gateway);
+			// Of a process that was started since, all that it counted is of this span.
+			const isNew = isAnother(before, after);
+			const span: Span = {
+				before: isNew ? NONE : before.first,
+				after: after.last,
+				owed: isNew ? NOTHING_OWED : (due ?? triesOwed(listener, null, before.last)),
+				changed: isNew || isMoving || due === undefined || changed.has(gateway),
+			};
+			now.set(gateway, triesOwed(listener, span, after.last));
+			return unjudgedAlarms(listener, span, standing);
+		});
+		this.#owed = now;
+		this.#changed = moving;
+		return this.#standing;
+	}
+}
