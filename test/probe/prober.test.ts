@@ -12,6 +12,9 @@ import type { TestScope } from "../envoy/harness.js";
 import { startUpstream } from "../fixtures/upstream.js";
 import { prober, traffic } from "./probed.js";
 
+// Alone this file has tap's default of 30 s, which a slow machine needs for Envoy's starts.
+t.setTimeout(240_000);
+
 const brief = ({ alarms, results, counted }: ProbeRound) => ({ alarms, probed: results.length, counted });
 
 interface HttpFilter {
