@@ -69,18 +69,6 @@ const NOT_CANONICAL = new RegExp(`^(?!/)|//|/\\.\\.?(?:/|$)|\\\\|${ESCAPED_UNRES
 /** Whatever is ambiguous or not canonical holds one of these; most paths hold none, and end here. */
 const SUSPICIOUS = /[;%\\]|\/[/.]|^[^/]|^$/;
 
-/**
- * A whole path of more than PATH_CHARS_MAX bytes, for RE2 alone, which counts to 1,000 at most. Any byte (`\C`): over HTTP/2
- * an open Service gets some that are no characters.
- */
-export const LONG_PATH = `${bytes(PATH_CHARS_MAX + 1)}\\C*`;
-
-/** Exactly so many. */
-function bytes(count: number): string {
-	const most = 1_000;
-	return `${`\\C{${most}}`.repeat(Math.floor(count / most))}\\C{${count % most}}`;
-}
-
 /** Whether servers could read the path in different ways, or it is longer than rules are asked about. */
 export function isAmbiguous(path: string): boolean {
 	if (path.length > PATH_CHARS_MAX) return true;

@@ -10,7 +10,7 @@ import { RuleIndex } from "./ruleIndex.js";
 import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 import type { AccessRequest, Verdict } from "./verdict.js";
 
-export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, LONG_PATH, underPrefix } from "./path.js";
+export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "./path.js";
 export {
 	accessTable,
 	isOfAnyIssuer,

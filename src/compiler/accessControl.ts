@@ -7,7 +7,7 @@
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
 import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
-import { ambiguousPaths, longPaths, notCanonicalRules, PROBE_RULE, probeRule } from "./canonical.js";
+import { ambiguousPaths, longPaths, notCanonicalRules, PROBE_RULE, probeRule, strangePaths } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
 import { ruleOf } from "./denial.js";
 import { isOpen } from "./execution.js";
@@ -154,18 +154,19 @@ function allowPrefix({ denied, allowed }: Told): string | null {
 }
 
 /**
- * By its name before all others, of which Envoy tries and tells the first that matches: in force, the gate refuses it first.
- * So no shadow rule looks through a long path, which the gate lets through where no enforced one does.
+ * By their names before all others, of which Envoy tries and tells the first that matches: in force, the gate refuses it
+ * first. So no shadow rule looks through a long path, which the gate lets through where no enforced one does.
  */
+const AMBIGUOUS_LENGTH = "(ambiguous path length)";
 const AMBIGUOUS = "(ambiguous path)";
 
 /** Were the shadow policies in force, ambiguous paths would be refused where one of them looks at paths. */
 const ambiguity = (access: AccessTable): Readonly<Record<string, object>> =>
-	isFirstOnPaths(access) ? { [AMBIGUOUS]: ambiguousPaths() } : {};
+	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: ambiguousPaths() } : {};
 
 /** Among the shadow allows: whatever these say then, the shadow denial has said that it would be refused (events/shadow.ts). */
 const notTried = (access: AccessTable): Readonly<Record<string, object>> =>
-	isFirstOnPaths(access) ? { [AMBIGUOUS]: longPaths() } : {};
+	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: strangePaths() } : {};
 
 /** Shadow policies alone look at paths; where an enforced one does, the gate has refused what is ambiguous. */
 const isFirstOnPaths = (access: AccessTable): boolean => !judgesPaths(access) && access.policies.some(judgesPath);

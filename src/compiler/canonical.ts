@@ -16,9 +16,10 @@ import {
 	PROBE_PATH,
 	REFUSED_METHODS,
 } from "../access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, LONG_PATH } from "../access/policy.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../access/policy.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
-import { GATEWAY_HARDENING } from "../limits.js";
+import { GATEWAY_HARDENING, PATH_CHARS_MAX } from "../limits.js";
+import { call, field, ident, integer } from "./celTree.js";
 import { protoDuration } from "./duration.js";
 import {
 	ARM_HEADER,
@@ -158,19 +159,31 @@ export function notCanonicalRules(judgesPaths: boolean): Readonly<Record<string,
 	};
 }
 
-/** The part of it that is refused only where a policy looks at paths. The length first: what follows looks through the path. */
+/**
+ * Of it, as a dry run: what is refused only where a policy looks at paths. And at open Services, which no gate judges, bytes
+ * that are no ASCII: of such a path longPaths() counts characters, or nothing where they are no UTF-8.
+ */
 export const ambiguousPaths = (): object => ({
-	permissions: [longPath(), ...ambiguousParts()],
+	permissions: [strangeBytes(), ...ambiguousParts()],
 	principals: [{ any: true }],
 });
 
-/** Of that, paths that no rule is tried on. */
-export const longPaths = (): object => ({ permissions: [longPath()], principals: [{ any: true }] });
+/** Of that, what no rule is to look through beside longPaths(). */
+export const strangePaths = (): object => ({ permissions: [strangeBytes()], principals: [{ any: true }] });
+
+/**
+ * Paths that no rule is tried on. By CEL: RE2 counts to 1,000 at most, and with several such counts its program is longer than
+ * the 100 that an Envoy takes by itself. One that was started by an older bootstrap, or another's, would refuse all routes.
+ */
+export const longPaths = (): object => ({
+	permissions: [{ any: true }],
+	principals: [{ any: true }],
+	condition: call("_>_", call("size", field(ident("request"), "url_path")), integer(PATH_CHARS_MAX)),
+});
 
 const pathWith = (matcher: object): object => ({ url_path: { path: matcher } });
 
-/** Not by CEL, of which each expression costs a request as much as some hundred values (measured on 1.40.0). */
-const longPath = (): object => pathWith({ safe_regex: { regex: LONG_PATH } });
+const strangeBytes = (): object => notMatching(":path", GOOD_PATH);
 
 /**
  * What is escaped is looked for only in a path with an escape: Envoy makes a lower-case copy of the path for each

@@ -106,7 +106,7 @@ for (const [form, version] of EXECUTIONS) {
 		const ends = lines.slice(-2 * LENGTHS.length, -LENGTHS.length).map(({ rbac }) => rbac);
 		t.same(
 			ends.map((rbac) => rbac.weir_allow_shadow_effective_policy_id),
-			["allows-any", "allows-any", "(ambiguous path)"],
+			["allows-any", "allows-any", "(ambiguous path length)"],
 		);
 	});
 }

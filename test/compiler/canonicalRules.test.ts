@@ -13,8 +13,8 @@ import {
 	OVERRIDE_QUERY,
 	REFUSED_METHODS,
 } from "../../src/access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, LONG_PATH } from "../../src/access/policy.js";
-import { ambiguousPaths, longPaths, notCanonicalRules } from "../../src/compiler/canonical.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/policy.js";
+import { ambiguousPaths, longPaths, notCanonicalRules, strangePaths } from "../../src/compiler/canonical.js";
 
 const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });
 const present = (name: string) => header(name, { present_match: true });
@@ -45,7 +45,13 @@ const always = [
 const rulesOf = (judgesPaths: boolean) =>
 	notCanonicalRules(judgesPaths) as Readonly<Record<string, { readonly permissions: readonly object[] }>>;
 const utf8 = { safe_regex: { regex: BAD_UTF8_PATH } };
-const tooLong = path({ safe_regex: { regex: LONG_PATH } });
+const anybody = [{ any: true }];
+const urlPath = { select_expr: { operand: { ident_expr: { name: "request" } }, field: "url_path" } };
+const size = { call_expr: { function: "size", args: [urlPath] } };
+const tooLong = {
+	...{ permissions: anybody, principals: anybody },
+	condition: { call_expr: { function: "_>_", args: [size, { const_expr: { int64_value: "2048" } }] } },
+};
 const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
 
 for (const judgesPaths of [false, true]) {
@@ -58,7 +64,7 @@ for (const judgesPaths of [false, true]) {
 		);
 		const ambiguous = judgesPaths ? AMBIGUOUS.map((contains) => ({ contains, ignore_case: true })) : [];
 		const long = rulesOf(judgesPaths)["(not canonical, path length)"];
-		t.same(long, judgesPaths ? { permissions: [tooLong], principals: [{ any: true }] } : undefined);
+		t.same(long, judgesPaths ? tooLong : undefined);
 		t.same(escapes, [escaped(utf8, ...(judgesPaths ? [unreserved] : []), ...ambiguous)]);
 	});
 }
@@ -66,9 +72,10 @@ for (const judgesPaths of [false, true]) {
 t.test("a dry run of policies that look at paths refuses what is ambiguous alone", async (t) => {
 	const plain = AMBIGUOUS_PATH_PARTS.filter((part) => !part.includes("%")).map((contains) => path({ contains }));
 	const escapes = AMBIGUOUS.map((contains) => ({ contains, ignore_case: true }));
-	const permissions = [tooLong, ...plain, escaped(unreserved, ...escapes)];
-	t.same(ambiguousPaths(), { permissions, principals: [{ any: true }] });
-	t.same(longPaths(), { permissions: [tooLong], principals: [{ any: true }] });
+	const strange = not(":path", GOOD_PATH);
+	t.same(ambiguousPaths(), { permissions: [strange, ...plain, escaped(unreserved, ...escapes)], principals: anybody });
+	t.same(strangePaths(), { permissions: [strange], principals: anybody });
+	t.same(longPaths(), tooLong);
 });
 
 t.test("two proofs are one header of several values, which only CEL sees as a list", async (t) => {
