@@ -84,15 +84,15 @@ function get({ envoy, agent }: Mesh, host: string): Promise<string> {
 	});
 }
 
-/** Requests to a host one after another until stopped; counts the answers. */
+/** Requests to a host one after another until stopped, and the last ones after that; counts the answers. */
 function traffic(mesh: Mesh, host: string): { stop(): Promise<ReadonlyMap<string, number>> } {
 	const answers = new Map<string, number>();
 	let running = true;
 	const run = async (): Promise<void> => {
-		while (running) {
+		for (let last = false; !last; await pause(5)) {
+			last = !running;
 			const answer = await get(mesh, host);
 			answers.set(answer, (answers.get(answer) ?? 0) + 1);
-			await pause(5);
 		}
 	};
 	const runs = [run(), run(), run()];
