@@ -1,19 +1,30 @@
 /**
  * Rules filed by what they say, rarest first: a caller, a group, a path … What is made is linear in what is declared,
- * whatever that is: a rule lies in no more places than it names things, in a tree of LEVELS_MAX.
+ * whatever that is: a rule lies in no more places than it names things, in a tree of few levels, and things that lead to
+ * the same rules lead to one node.
  */
 import { claimPath } from "./claim.js";
 import { hashOf } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
 
-/** So few rules are sooner asked than looked up. */
-const ASKED_AT_ONCE = 4;
+/** How far rules are divided. */
+interface Fineness {
+	/** So few rules are asked, not looked up. */
+	readonly atOnce: number;
+	/** Filed by so many things at most, one below the other. */
+	readonly levels: number;
+}
+
+const FINE: Fineness = { atOnce: 4, levels: 5 };
+
+/** To ask some dozens costs microseconds, and to file a megabyte of names again and again would stop a sidecar for seconds. */
+const COARSE: Fineness = { atOnce: 64, levels: 2 };
+
+/** Names in all rules, above which they are filed coarsely: 10,000 policies of ten names each. */
+const FINE_NAMES_MAX = 100_000;
 
 /** Parts of a path or SPIFFE id, split at slashes, that a key may have: what is deeper is filed under its first ones. */
 export const PARTS_MAX = 16;
-
-/** Filed by so many things at most, one below the other. */
-const LEVELS_MAX = 5;
 
 /** Of a rule's claims: real ones have one or two. */
 const CLAIMS_FILED = 8;
@@ -74,15 +85,20 @@ interface Entry {
 type Counts = ReadonlyMap<Dimension, ReadonlyMap<Key, number>>;
 
 /** @param rules in order */
-export const ruleTree = (rules: readonly Rule[]): RuleNode => nodeOf(rules.map(entryOf), LEVELS_MAX);
+export function ruleTree(rules: readonly Rule[]): RuleNode {
+	const entries = rules.map(entryOf);
+	const names = entries.reduce((sum, { facets }) => sum + namesIn(facets), 0);
+	return nodeOf(entries, names > FINE_NAMES_MAX ? COARSE : FINE);
+}
+
+const namesIn = (facets: readonly Facet[]): number => facets.reduce((sum, { keys }) => sum + keys.length, 0);
 
 /** By exact callers first where there are no others, however rare they are: nobody else's requests may meet it (RULE_STEPS_MAX). */
 function entryOf(rule: Rule): Entry {
 	const facets = facetsOf(rule);
 	const first =
 		rule.principalPrefixes.length > 0 ? undefined : facets.find(({ dimension }) => dimension === "principal");
-	const named = facets.reduce((sum, { keys }) => sum + keys.length, 0);
-	return { rule, facets, first: first ?? null, places: 1, placesMax: Math.max(PLACES_MIN, named) };
+	return { rule, facets, first: first ?? null, places: 1, placesMax: Math.max(PLACES_MIN, namesIn(facets)) };
 }
 
 /** Where two are as rare, the first. */
@@ -112,10 +128,16 @@ function facetsOf(rule: Rule): readonly Facet[] {
 	return facets;
 }
 
-const prefixKey = (prefix: string): number => {
-	const parts = prefix.split("/");
-	return hashOf(parts.length <= PARTS_MAX ? prefix : parts.slice(0, PARTS_MAX).join("/"));
-};
+const prefixKey = (prefix: string): number => hashOf(partsOf(prefix) <= PARTS_MAX ? prefix : firstParts(prefix));
+
+const firstParts = (prefix: string): string => prefix.split("/").slice(0, PARTS_MAX).join("/");
+
+/** Without a text for each: there may be a hundred thousand prefixes. */
+function partsOf(prefix: string): number {
+	let parts = 1;
+	for (let at = prefix.indexOf("/"); at !== -1; at = prefix.indexOf("/", at + 1)) parts++;
+	return parts;
+}
 
 export const principalHeads = (rule: Rule): readonly string[] =>
 	rule.principalPrefixes.map((prefix) => prefix.slice(0, -1));
@@ -143,7 +165,7 @@ function segmentsAt(templates: Rule["paths"]["templates"], at: number): readonly
 }
 
 const depthsOf = (heads: readonly string[]): number =>
-	heads.reduce((bits, head) => bits | (1 << (Math.min(head.split("/").length, PARTS_MAX) - 1)), 0);
+	heads.reduce((bits, head) => bits | (1 << (Math.min(partsOf(head), PARTS_MAX) - 1)), 0);
 
 /** How many rules have each key, in each dimension. */
 function countKeys(entries: readonly Entry[]): Counts {
@@ -184,41 +206,67 @@ function under({ rule, facets, places, placesMax }: Entry, by: Facet): Entry {
 	return { rule, facets: left, first: null, places: taken, placesMax };
 }
 
-function nodeOf(entries: readonly Entry[], levels: number): RuleNode {
-	if (entries.length <= ASKED_AT_ONCE || levels === 0) return { rules: entries.map(({ rule }) => rule), below: null };
+/** Entries in order, of which many may begin alike; null = none. */
+type Row = { readonly before: Row; readonly last: Entry } | null;
+
+/** Rules of one dimension: where each key leads, and which rules lie there. */
+class Filing {
+	readonly rules: Rule[] = [];
+	readonly #rows = new Map<Key, Row>();
+
+	add(entry: Entry, { keys }: Facet, left: Entry): void {
+		this.rules.push(entry.rule);
+		// Keys that led to the same entries lead to the same ones with this one.
+		const grown = new Map<Row, Row>();
+		for (const key of keys) {
+			const before = this.#rows.get(key) ?? null;
+			let row = grown.get(before);
+			if (row === undefined) {
+				row = { before, last: left };
+				grown.set(before, row);
+			}
+			this.#rows.set(key, row);
+		}
+	}
+
+	files(fineness: Fineness): Files {
+		const nodes = new Map<Row, RuleNode>();
+		const files = new Map<Key, RuleNode>();
+		for (const [key, row] of this.#rows) {
+			const node = nodes.get(row) ?? nodeOf(entriesOf(row), fineness);
+			nodes.set(row, node);
+			files.set(key, node);
+		}
+		return files;
+	}
+}
+
+function entriesOf(row: Row): readonly Entry[] {
+	const entries: Entry[] = [];
+	for (let at = row; at !== null; at = at.before) entries.push(at.last);
+	return entries.reverse();
+}
+
+function nodeOf(entries: readonly Entry[], { atOnce, levels }: Fineness): RuleNode {
+	if (entries.length <= atOnce || levels === 0) return { rules: entries.map(({ rule }) => rule), below: null };
 	const counts = countKeys(entries);
 	const rules: Rule[] = [];
-	const filed = new Map<Dimension, { readonly rules: Rule[]; readonly files: Map<Key, Entry[]> }>();
+	const filed = new Map<Dimension, Filing>();
 	for (const entry of entries) {
 		const facet = rarest(entry, entries.length, counts);
 		if (facet === null) {
 			rules.push(entry.rule);
 			continue;
 		}
-		const { dimension, keys } = facet;
-		const of = filed.get(dimension) ?? { rules: [], files: new Map<Key, Entry[]>() };
-		filed.set(dimension, of);
-		of.rules.push(entry.rule);
-		const left = under(entry, facet);
-		for (const key of keys) {
-			const file = of.files.get(key);
-			if (file === undefined) of.files.set(key, [left]);
-			else file.push(left);
-		}
+		const of = filed.get(facet.dimension) ?? new Filing();
+		filed.set(facet.dimension, of);
+		of.add(entry, facet, under(entry, facet));
 	}
-	return { rules, below: filed.size === 0 ? null : belowOf(filed, levels - 1) };
+	return { rules, below: filed.size === 0 ? null : belowOf(filed, { atOnce, levels: levels - 1 }) };
 }
 
-function belowOf(
-	filed: ReadonlyMap<Dimension, { readonly rules: readonly Rule[]; readonly files: Map<Key, Entry[]> }>,
-	levels: number,
-): Below {
-	const nodes = new Map(
-		[...filed].map(([dimension, { files }]) => [
-			dimension,
-			new Map([...files].map(([key, file]) => [key, nodeOf(file, levels)])),
-		]),
-	);
+function belowOf(filed: ReadonlyMap<Dimension, Filing>, fineness: Fineness): Below {
+	const nodes = new Map([...filed].map(([dimension, filing]) => [dimension, filing.files(fineness)]));
 	const of = (dimension: Dimension): Files | null => nodes.get(dimension) ?? null;
 	const heads = (dimension: Dimension, headsOf: (rule: Rule) => readonly string[]): number =>
 		depthsOf(filed.get(dimension)?.rules.flatMap(headsOf) ?? []);

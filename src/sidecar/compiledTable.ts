@@ -4,18 +4,11 @@
  * must not stop the loop, and most Services of an old one are never asked about again.
  */
 import { armVariants, judgedApart } from "../access/eligibility.js";
-import {
-	type AccessRequest,
-	compileAccess,
-	compileShadow,
-	isOpen,
-	judgesUsers,
-	judgesVariants,
-	readsUsers,
-} from "../access/policy.js";
+import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
+import { CompiledAccess, type ServiceAccess } from "./compiledAccess.js";
 import type { NativeAssignment, Ruling } from "./question.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
 import { CLOSED, invalidToken, type Verdict } from "./verdict.js";
@@ -41,7 +34,7 @@ export interface CompiledTable {
 	retire(): void;
 }
 
-export interface CompiledService {
+export interface CompiledService extends ServiceAccess {
 	readonly name: string;
 	/** null = the plan has no need of the sidecar; an Envoy that is not ours may ask it all the same. */
 	readonly callout: CalloutTable | null;
@@ -50,9 +43,6 @@ export interface CompiledService {
 	readonly closed: boolean;
 	/** Where the unit of a request is found; null without experiments. */
 	readonly unit: UnitTable | null;
-	readonly authorise: (request: AccessRequest) => Verdict;
-	/** The verdict with shadow policies in force; null = there are none. */
-	readonly shadow: ((request: AccessRequest) => Verdict) | null;
 	/** Rules look at the user, so a token that is shown must hold. */
 	readonly judgesUsers: boolean;
 	/** They or the shadow policies do, so that a token is looked at. */
@@ -145,6 +135,7 @@ class Entry {
 	constructor(
 		private readonly version: string,
 		source: ServiceTable | ClosedService,
+		private readonly rules: CompiledAccess,
 	) {
 		this.#source = source;
 	}
@@ -158,7 +149,10 @@ class Entry {
 		if (this.#compiled !== null) return this.#compiled;
 		const source = this.#source;
 		const table: ServiceTable | ClosedService = typeof source === "string" ? JSON.parse(source) : source;
-		this.#compiled = "why" in table ? closedService(this.version, table) : compileService(this.version, table);
+		this.#compiled =
+			"why" in table
+				? closedService(this.version, table)
+				: compileService(this.version, table, this.rules.of(table.name, table.access));
 		return this.#compiled;
 	}
 
@@ -181,14 +175,20 @@ function retire(entries: Iterator<Entry>): void {
 	setImmediate(retire, entries);
 }
 
-/** @param given as readTable() gives it: what it refuses is not looked for again */
-export function compileTable({ version, table, closed = [] }: VersionedTable): CompiledTable {
+/**
+ * @param given as readTable() gives it: what it refuses is not looked for again
+ * @param rules of the tables before it
+ */
+export function compileTable(
+	{ version, table, closed = [] }: VersionedTable,
+	rules: CompiledAccess = new CompiledAccess(),
+): CompiledTable {
 	const services = new Map<string, Entry>();
 	const exact = new Map<string, Entry>();
 	const suffixes = new Map<string, Entry>();
 	// A closed one has its hosts too: they must not fall to a wildcard of another.
 	for (const one of [...table.services, ...closed]) {
-		const service = new Entry(version, one);
+		const service = new Entry(version, one, rules);
 		services.set(one.name, service);
 		for (const host of one.hosts) {
 			const lower = host.toLowerCase();
@@ -196,6 +196,7 @@ export function compileTable({ version, table, closed = [] }: VersionedTable): C
 			if (!map.has(key)) map.set(key, service);
 		}
 	}
+	rules.keep(services);
 	const proxies = new Map(table.gateways.map(({ name, trustedProxies }) => [name, new Set(trustedProxies)]));
 	const regions = new Map(table.gateways.map(({ name, region }) => [name, region]));
 	const refusals = new Map(table.gateways.map(({ name, issuers }) => [name, invalidToken(issuers)]));
@@ -229,7 +230,7 @@ function hostName(host: string): string {
 	return bare.toLowerCase();
 }
 
-function compileService(version: string, table: ServiceTable): CompiledService {
+function compileService(version: string, table: ServiceTable, rules: ServiceAccess): CompiledService {
 	const { name, access, callout, defaultVariant, experiments } = table;
 	const byVariant = judgesVariants(access);
 	const rest = experiments.map((experiment) => armValue(experiment.name, null));
@@ -258,8 +259,7 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 		open: isOpen(access),
 		closed: false,
 		unit: experiments[0]?.unit ?? null,
-		authorise: compileAccess(access, name),
-		shadow: compileShadow(access, name),
+		...rules,
 		judgesUsers: judgesUsers(access),
 		readsUsers: readsUsers(access),
 		place(unit) {
@@ -285,12 +285,15 @@ function compileService(version: string, table: ServiceTable): CompiledService {
 
 /** Nobody is let in, by whichever plan's routes: nothing of it is known but where it is. */
 const closedService = (version: string, { name, hosts, defaultVariant }: ClosedService): CompiledService => ({
-	...compileService(version, {
-		...{ name, hosts, defaultVariant, timeoutMs: 0, callout: null, experiments: [] },
-		access: { open: false, policies: [] },
-	}),
+	...compileService(
+		version,
+		{
+			...{ name, hosts, defaultVariant, timeoutMs: 0, callout: null, experiments: [] },
+			access: { open: false, policies: [] },
+		},
+		{ authorise: () => CLOSED, shadow: null },
+	),
 	closed: true,
-	authorise: () => CLOSED,
 });
 
 type FindPlace = (unit: string) => Place | null;

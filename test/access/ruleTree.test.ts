@@ -107,6 +107,35 @@ t.test("rules that any of many things halves", async (t) => {
 	isLinear(t, halved, "ten places of two segments");
 });
 
+/** Each once, however many things lead to it. */
+function nodesOf(node: RuleNode, seen = new Set<RuleNode>()): ReadonlySet<RuleNode> {
+	if (seen.has(node)) return seen;
+	seen.add(node);
+	for (const files of node.below === null ? [] : filesIn(node.below)) {
+		for (const below of files.values()) nodesOf(below, seen);
+	}
+	return seen;
+}
+
+t.test("things that lead to the same rules lead to one node, and a multitude of names is filed coarsely", async (t) => {
+	const same = (rules: number, prefixes: number, said: Said = {}) =>
+		rulesOf(rules, () => ({ ...said, pathPrefixes: texts("/p", prefixes) }));
+	const few = rulesOf(200, (at) => ({ pathPrefixes: texts("/q", 1, at) }));
+	t.ok(nodesOf(ruleTree([...same(9, 3_000, { groups: ["g"] }), ...few])).size < 300, "nine rules of the same prefixes");
+	/** Each prefix has another half of the rules. */
+	const halves = (prefixes: number) =>
+		rulesOf(80, (rule) => ({
+			...{ groups: [`g${rule % 2}`], tenants: [`t${rule % 3}`], purposes: [`p${rule % 5}`] },
+			claims: [{ claim: "tier", values: [`v${rule % 7}`] }],
+			pathPrefixes: texts("/p", prefixes).filter((_, at) => ((at * 2_654_435_761) >>> (rule % 16)) & 1),
+		}));
+	const [small, large] = [halves(100), halves(3_000)];
+	t.ok(small.reduce((sum, rule) => sum + namesOf(rule), 0) < 10_000);
+	t.ok(large.reduce((sum, rule) => sum + namesOf(rule), 0) > 101_000);
+	t.ok(sizeOf(ruleTree(small)).levels > 2, "a few thousand names are told apart finely");
+	t.equal(sizeOf(ruleTree(large)).levels, 1, "where there is a multitude some dozens of rules are asked");
+});
+
 /** Counts what is asked. */
 function asked(rules: readonly Rule[]): { index: RuleIndex; tries: () => number } {
 	let tries = 0;

@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import t from "tap";
 import type { Verdict } from "../../src/access/policy.js";
+import { CompiledAccess } from "../../src/sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";
@@ -97,6 +98,24 @@ t.test("an old table gives up what was made of it, and answers as before", async
 	tables.put(old);
 	t.same(answersOf(tables.get(null), "s3"), before, "and when it is the newest again");
 	t.end();
+});
+
+t.test("rules that a new table has as the old one had them are not read again", async (t) => {
+	const rules = new CompiledAccess();
+	const authoriseOf = (given: ReturnType<typeof tableOf>) => compileTable(given, rules).service("s1")?.authorise;
+	const first = authoriseOf(tableOf("1"));
+	t.type(first, "function");
+	t.equal(authoriseOf(tableOf("2")), first, "another salt, the same rules");
+	const changed = tableOf("3");
+	const [service] = changed.table.services.filter(({ name }) => name === "s1");
+	const policy = service?.access.policies[0];
+	if (policy === undefined) throw new Error("no policy");
+	Object.assign(policy, { methods: ["GET"] });
+	const second = authoriseOf(changed);
+	t.not(second, first, "other rules");
+	t.equal(authoriseOf(changed), second);
+	compileTable(tableOf("4", 1), rules);
+	t.not(authoriseOf(changed), second, "a Service that was gone");
 });
 
 t.test("a held table does not collect the verdicts of newer ones", async (t) => {

@@ -1,6 +1,7 @@
 /** The part of the sidecar that answers: a gRPC server over tables, in the one process or in each worker. */
 
 import { CALLOUT_STALENESS_MS } from "../../limits.js";
+import { CompiledAccess } from "../../sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../sidecar/compiledTable.js";
 import { mintUnit } from "../../sidecar/cookie.js";
 import { Health } from "../../sidecar/grpc/health.js";
@@ -44,7 +45,11 @@ export async function startAnswering(
 	{ identity, peers }: Pick<DoorOptions, "identity" | "peers">,
 	log: AnsweringLog,
 ): Promise<Answering> {
-	const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+	const rules = new CompiledAccess();
+	const tables = new Tables<CompiledTable>({
+		compile: (given) => compileTable(given, rules),
+		retire: (table) => table.retire(),
+	});
 	const counts = new ProcessCounts((method, error) =>
 		log.error("a call failed by a fault of the sidecar", {
 			method,
