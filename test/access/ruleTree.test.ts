@@ -118,10 +118,10 @@ function nodesOf(node: RuleNode, seen = new Set<RuleNode>()): ReadonlySet<RuleNo
 }
 
 t.test("things that lead to the same rules lead to one node, and a multitude of names is filed coarsely", async (t) => {
-	const same = (rules: number, prefixes: number, said: Said = {}) =>
-		rulesOf(rules, () => ({ ...said, pathPrefixes: texts("/p", prefixes) }));
-	const few = rulesOf(200, (at) => ({ pathPrefixes: texts("/q", 1, at) }));
-	t.ok(nodesOf(ruleTree([...same(9, 3_000, { groups: ["g"] }), ...few])).size < 300, "nine rules of the same prefixes");
+	const group = { groups: ["g"] };
+	const same = rulesOf(9, () => ({ ...group, pathPrefixes: texts("/p", 3_000) }));
+	const few = rulesOf(200, (at) => ({ ...group, pathPrefixes: texts("/q", 1, at) }));
+	t.ok(nodesOf(ruleTree([...same, ...few])).size < 300, "nine rules of the same prefixes");
 	/** Each prefix has another half of the rules. */
 	const halves = (prefixes: number) =>
 		rulesOf(80, (rule) => ({
