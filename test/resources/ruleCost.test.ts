@@ -158,11 +158,23 @@ t.test(
 		for (const more of wants) {
 			t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
 			t.match(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX + 1))), [
-				/the sidecar decides access: the Service's policies name 201 groups/,
+				/the sidecar decides access: the Service's policies name 201 groups.*; (write onFailure: deny|.* or limit principals), or name fewer groups, tenants, purposes and values of claims in its policies$/,
+			]);
+			const denied = (count: number) => policy("d", `action: deny\n  ${groups(count)}`);
+			const allowed = policy("p", groups(LISTED_VALUES_MAX));
+			t.same(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX)), [], "denials are urgent");
+			t.match(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX + 1)), [
+				/the Service's policies name 401 groups.* is given 400 at most/,
 			]);
 		}
 	},
 );
+
+t.test("naming fewer is no advice where the sidecar decides for another reason too", async (t) => {
+	const many = policy("p", groups(LISTED_VALUES_MAX + 1));
+	const signed = service(", callout: {sign: true, onFailure: default-variant}");
+	t.match(problemsOf(gateway(1), signed, many), [/callout\.sign.*; write onFailure: deny$/]);
+});
 
 t.test("a denial is urgent, and may be more", async (t) => {
 	const { owner } = await mutualApi(t);
