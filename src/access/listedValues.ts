@@ -9,13 +9,22 @@ export const listedValues = (policies: readonly PolicyTable[]): number =>
 /** Whether the policy names any. */
 export const namesListed = (policy: PolicyTable): boolean => listedIn(policy) > 0;
 
-/** Why Envoy is not given these; null = it is. */
+/**
+ * Why Envoy is not given these; null = it is. Denials may bring it to twice as many: they are urgent, and do not wait until the
+ * Service wants nothing that the sidecar cannot do. Not beside shadow policies, by which all are asked twice.
+ */
 export function tooManyListed(policies: readonly PolicyTable[]): string | null {
-	const count = listedValues(policies);
-	return count <= LISTED_VALUES_MAX
-		? null
-		: `the Service's policies name ${count} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`;
+	const all = listedValues(policies);
+	if (policies.some(({ shadow }) => shadow)) return beyond(LISTED_VALUES_MAX, all, "policies");
+	const allows = listedValues(policies.filter(({ action }) => action === "allow"));
+	const byAllows = beyond(LISTED_VALUES_MAX, allows, allows === all ? "policies" : "allows");
+	return byAllows ?? beyond(2 * LISTED_VALUES_MAX, all, "policies");
 }
+
+const beyond = (most: number, count: number, whose: string): string | null =>
+	count <= most
+		? null
+		: `the Service's ${whose} name ${count} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${most} at most`;
 
 function listedIn({ more }: PolicyTable): number {
 	if (more === null) return 0;

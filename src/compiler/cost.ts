@@ -41,6 +41,7 @@ export const CLAIM_UNIT_US = 15;
 
 /**
  * Of deciding access by these rules.
+ * @param access as Envoy has them: without shadow policies that it does not try (DryRun.rules)
  * @param issuers of the Gateway with the most of them
  */
 export function accessCost(access: AccessTable, canBeNative: boolean, issuers: number): Cost {

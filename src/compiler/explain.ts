@@ -81,7 +81,7 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 					rule,
 					execution: "callout",
 					because: `${execution.whyVerdict}: ${open}`,
-					cost: accessCost(access, false, issuers),
+					cost: accessCost(execution.dryRun.rules, false, issuers),
 				};
 	}
 	const list = (action: string) => {
@@ -98,7 +98,7 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 			judgesVariants({ ...access, policies: access.policies.filter(({ shadow }) => !shadow) }) &&
 			execution.whyAssignment !== null
 		) && !execution.beyondEnvoy;
-	const cost = accessCost(access, canBeNative, issuers);
+	const cost = accessCost(execution.dryRun.rules, canBeNative, issuers);
 	if (execution.whyVerdict !== null)
 		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
 	const users = judgesUsers(access) ? " and the token that jwt_authn has verified" : "";

@@ -2,9 +2,10 @@
  * Shadow policies as Envoy tries them. A dry run must change nothing of what is served, so those that Envoy cannot try
  * bring no callout: natively they are left out, with all results that they could turn, and the Plan says so.
  */
-import { namesListed, tooManyListed } from "../access/listedValues.js";
+import { listedValues, namesListed, tooManyListed } from "../access/listedValues.js";
 import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
 import { behindProxies, unproved } from "../access/verdictReason.js";
+import { LISTED_VALUES_MAX } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
 
@@ -55,9 +56,11 @@ export interface ShadowGap {
 export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
 	// The enforced ones are within the bound, or the sidecar decides.
 	const dear = reach.issuers.length === 0 ? null : tooManyListed(access.policies);
+	// By denials they may be twice as many; any dry run would have them all asked again.
+	const full = listedValues(access.policies.filter(({ shadow }) => !shadow)) > LISTED_VALUES_MAX;
 	const reasons = new Map(
 		access.policies.flatMap((policy): readonly (readonly [PolicyTable, string])[] => {
-			const why = policy.shadow ? (obstacle(policy, reach) ?? (namesListed(policy) ? dear : null)) : null;
+			const why = policy.shadow ? (obstacle(policy, reach) ?? (full || namesListed(policy) ? dear : null)) : null;
 			return why === null ? [] : [[policy, why]];
 		}),
 	);

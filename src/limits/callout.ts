@@ -91,8 +91,8 @@ export const CALLOUT_STALENESS_MS = 10 * 60 * 1000;
 /**
  * Groups, tenants, purposes and values of claims that Envoy is given for one Service: it compares each with each item of a token's
  * list: 6 us a value for a token of 6.6 KB with 800 groups, 10 us for 1,400 letters, 20 us for the worst of TOKEN_BYTES_MAX, a scope of
- * numbers (1.40.0). So 1.2 to 4 ms, for which others wait on the same thread; with shadow policies twice that. Beyond it the
- * sidecar decides, which keeps sets.
+ * numbers (1.40.0). So 1.2 to 4 ms, for which others wait on the same thread; twice that with shadow policies, or with denials, which
+ * may bring it to twice as many (never with both). Beyond it the sidecar decides, which keeps sets.
  */
 export const LISTED_VALUES_MAX = 200;
 

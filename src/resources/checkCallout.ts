@@ -3,6 +3,7 @@
  * its answer is refused wherever it could carry one.
  */
 import { type Eligibility, judgedApart } from "../access/eligibility.js";
+import { tooManyListed } from "../access/listedValues.js";
 import { accessTable, judgesUsers } from "../access/table.js";
 import { proxiedGateway, verdictReason } from "../access/verdictReason.js";
 import { experimentsOf } from "./lookup.js";
@@ -39,11 +40,11 @@ export function calloutProblems(check: Check): void {
 		if (why === null) continue;
 		if (callout.onFailure === "default-variant") {
 			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer nobody may pass`;
-			report(service, ["spec", "callout", "onFailure"], message, "write onFailure: deny");
+			report(service, ["spec", "callout", "onFailure"], message, `write onFailure: deny${orFewer(set, service, why)}`);
 		}
 		if (callout.onStale === "assign") {
 			const message = `spec.callout.onStale is assign, but ${why}: by old rules nobody may pass`;
-			report(service, ["spec", "callout", "onStale"], message, "write onStale: deny");
+			report(service, ["spec", "callout", "onStale"], message, `write onStale: deny${orFewer(set, service, why)}`);
 		}
 	}
 }
@@ -84,12 +85,21 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 	const why = sidecarDecides(check, service);
 	if (why !== null) {
 		const message = `${given} ${why}, and Envoy, which holds the limits, verifies no token then`;
-		return { message, hint: "remove rateLimits.tenant, or limit principals" };
+		return { message, hint: `remove rateLimits.tenant, or limit principals${orFewer(set, service, why)}` };
 	}
 	if (judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
 		return null;
 	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
 	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
+}
+
+/** What else helps where it is for its lists that the sidecar decides: a policy of the change may be what made them too long. */
+function orFewer(set: Check["set"], service: Service, why: string): string {
+	const { policies } = accessTable(service, set.accessPolicies, set.referenceGrants);
+	const dear = tooManyListed(policies.filter(({ shadow }) => !shadow));
+	return dear !== null && why.endsWith(dear)
+		? ", or name fewer groups, tenants, purposes and values of claims in its policies"
+		: "";
 }
 
 /** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */

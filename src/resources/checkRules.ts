@@ -6,6 +6,8 @@ import { ANYONE } from "../access/principal.js";
 import { policiesOf } from "../access/selection.js";
 import { accessTable } from "../access/table.js";
 import { triedValues } from "../access/triedValues.js";
+import { proxiedGateway } from "../access/verdictReason.js";
+import { dryRunOf } from "../compiler/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../limits.js";
 import { sidecarDecides } from "./checkCallout.js";
 import { findNamed } from "./lookup.js";
@@ -69,8 +71,13 @@ function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPo
 		return { bySidecar: true, count: times * stepsOf(policies) };
 	}
 	const issuers = Math.max(1, ...set.gateways.map(({ spec }) => spec.tokens.length));
-	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
-	const { values, paths } = triedValues(access, issuers);
+	const { rules } = dryRunOf(accessTable(service, set.accessPolicies, set.referenceGrants), {
+		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
+		proxied: proxiedGateway(set.gateways),
+		// What it keeps from being tried is tried once the Experiment ends, which is nobody's change.
+		sidecarAssigns: false,
+	});
+	const { values, paths } = triedValues(rules, issuers);
 	return { bySidecar: false, count: values + (PATH_VALUES - 1) * paths };
 }
 

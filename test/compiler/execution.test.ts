@@ -355,6 +355,33 @@ t.test(
 	},
 );
 
+t.test("denials may bring the values to twice as many; beside these nothing is tried in a dry run", async (t) => {
+	const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
+	const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
+	const judged = (allows: number, denials: number, ...shadows: readonly Partial<AccessPolicy["spec"]>[]) => {
+		const policies = [
+			accessPolicy("a", "allow", ["s"], { groups: texts(allows) }),
+			accessPolicy("d", "deny", ["s"], { groups: texts(denials) }),
+			...shadows.map((spec, at) => accessPolicy(`p${at}`, "deny", ["s"], { ...spec, mode: "shadow" })),
+		];
+		const table = accessTable(service("s", variants, { access: null }), policies);
+		return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
+	};
+	const most = LISTED_VALUES_MAX;
+	t.equal(judged(most, most).whyVerdict, null);
+	t.equal(judged(1, 2 * most - 1).whyVerdict, null);
+	t.match(judged(most, most + 1).whyVerdict, /policies name 401 groups.* is given 400 at most$/);
+	t.match(judged(most + 1, 1).whyVerdict, /allows name 201 groups.* is given 200 at most$/);
+	const untried = (execution: ReturnType<typeof judged>) => execution.dryRun.untried.map(({ name }) => name);
+	const methods = { methods: ["GET"] };
+	const full = judged(most, 1, methods, { groups: ["x"] });
+	t.equal(full.whyVerdict, null, "a dry run moves nothing");
+	t.same(untried(full), ["p0", "p1"]);
+	t.match(full.dryRun.untried, [{ why: /policies name 202 groups.* is given 200 at most$/ }, {}]);
+	t.same(untried(judged(most - 1, 1, methods, { groups: ["x"] })), ["p1"], "with fewer those that name none are");
+	t.same(untried(judged(most - 2, 1, methods, { groups: ["x"] })), []);
+});
+
 t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
 	const both = { ...access.policies, open: true };
 	const input = {

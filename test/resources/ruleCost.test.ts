@@ -53,6 +53,38 @@ t.test("what Envoy walks for each request", async (t) => {
 		[/^\d+: with it Envoy tries up to 40001 values/],
 		"shadows are tried on the way",
 	);
+	t.same(
+		problemsOf(
+			gateway(1),
+			service(),
+			policy("q", `mode: shadow\n  ${groups(RULE_VALUES_MAX + 1)}`),
+			policy("p", callers(1)),
+		),
+		[],
+		"but those that Envoy is not given",
+	);
+	const v1 = policy("q", `mode: shadow\n  variants: [v1]\n  ${callers(RULE_VALUES_MAX)}`);
+	const experiment = `${HEAD} Experiment
+metadata: {name: e}
+spec:
+  service: s
+  unit: {cookie: {name: weir_id}}
+  layer: {name: l, slot: [0%, 100%]}
+  arms: [{name: a, variant: v1, weight: 1, baseline: true}, {name: b, variant: v2, weight: 1}]
+  guardrails: [{metric: error-rate, margin: {absolute: 1pp}}]
+  rollout: {steps: [50%, 100%], every: 10m, minUnits: 500, alpha: 0.05, maxDuration: 14d, onInconclusive: keep-default}
+---
+${HEAD} Metric
+metadata: {name: error-rate}
+spec: {type: rate, source: errors, direction: down, window: 10m}
+`;
+	const two = service().replace("variants: [", "variants: [{name: v2, endpoints: [{address: 127.0.0.1, port: 9}]}, ");
+	t.same(problemsOf(gateway(), two, experiment, policy("p", callers(1))), []);
+	t.match(
+		problemsOf(gateway(), two, experiment, v1, policy("p", callers(1))),
+		[/Envoy tries up to 20002 values/],
+		"one that waits for the end of an Experiment will be",
+	);
 });
 
 t.test("what the sidecar cannot tell apart by who asks", async (t) => {
@@ -126,11 +158,23 @@ t.test(
 		for (const more of wants) {
 			t.same(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX))), [], more);
 			t.match(problemsOf(gateway(1), service(more), policy("p", groups(LISTED_VALUES_MAX + 1))), [
-				/the sidecar decides access: the Service's policies name 201 groups/,
+				/the sidecar decides access: the Service's policies name 201 groups.*; (write onFailure: deny|.* or limit principals), or name fewer groups, tenants, purposes and values of claims in its policies$/,
+			]);
+			const denied = (count: number) => policy("d", `action: deny\n  ${groups(count)}`);
+			const allowed = policy("p", groups(LISTED_VALUES_MAX));
+			t.same(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX)), [], "denials are urgent");
+			t.match(problemsOf(gateway(1), service(more), allowed, denied(LISTED_VALUES_MAX + 1)), [
+				/the Service's policies name 401 groups.* is given 400 at most/,
 			]);
 		}
 	},
 );
+
+t.test("naming fewer is no advice where the sidecar decides for another reason too", async (t) => {
+	const many = policy("p", groups(LISTED_VALUES_MAX + 1));
+	const signed = service(", callout: {sign: true, onFailure: default-variant}");
+	t.match(problemsOf(gateway(1), signed, many), [/callout\.sign.*; write onFailure: deny$/]);
+});
 
 t.test("a denial is urgent, and may be more", async (t) => {
 	const { owner } = await mutualApi(t);
