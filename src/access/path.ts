@@ -28,7 +28,8 @@ export function matchesTemplate(path: string, template: string): boolean {
 	return fitsSegments(path, templateSegments(template));
 }
 
-function fitsSegments(path: string, segments: readonly (string | null)[]): boolean {
+/** @param segments as templateSegments() gives them */
+export function fitsSegments(path: string, segments: readonly (string | null)[]): boolean {
 	let at = 0;
 	for (const segment of segments) {
 		if (path.charCodeAt(at) !== SLASH) return false;

@@ -1,6 +1,6 @@
 /** Where a rule holds: prefixes and templates, any of which may fit. Many are not compared one by one. */
 import { PATH_TEMPLATE_CHARS_MAX } from "../limits.js";
-import { templateSegments, trimPrefix } from "./path.js";
+import { fitsSegments, templateSegments, trimPrefix } from "./path.js";
 
 const SLASH = 0x2f;
 
@@ -15,7 +15,7 @@ let last = { path: "", pieces: [""] as readonly string[] };
 let lastInOrder = { path: "", text: "" };
 
 /** What stands before, between and after its slashes, so far as a template can reach. */
-export function piecesOf(path: string): readonly string[] {
+function piecesOf(path: string): readonly string[] {
 	if (path !== last.path) last = { path, pieces: path.split("/", PIECES_MAX) };
 	return last.pieces;
 }
@@ -77,12 +77,11 @@ export class PathPatterns {
 	#isLike(path: string): boolean {
 		const { templates } = this;
 		if (templates.length === 0 || path.charCodeAt(0) !== SLASH) return false;
-		const pieces = piecesOf(path);
 		if (templates.length > TRIED_AT_ONCE) {
 			this.#root ??= treeOf(templates);
-			return leads(this.#root, pieces, 1);
+			return leads(this.#root, piecesOf(path), 1);
 		}
-		for (const template of templates) if (fitsPieces(pieces, template)) return true;
+		for (const template of templates) if (fitsSegments(path, template)) return true;
 		return false;
 	}
 }
@@ -122,16 +121,6 @@ function nearest(all: readonly Sorted[], text: string): string {
 		else high = middle;
 	}
 	return all[low]?.prefix ?? "";
-}
-
-function fitsPieces(pieces: readonly string[], template: readonly (string | null)[]): boolean {
-	if (pieces.length !== template.length + 1) return false;
-	for (let at = 0; at < template.length; at++) {
-		const segment = template[at];
-		const piece = pieces[at + 1];
-		if (segment === null ? piece === "" : piece !== segment) return false;
-	}
-	return true;
 }
 
 function treeOf(templates: PathPatterns["templates"]): Branch {

@@ -2,7 +2,6 @@
  * Finds the rules that could match a request without asking all of them: only files that fit the request are opened
  * (ruleTree.ts). Whatever is found is asked again in full, so that a file may hold too much and never too little.
  */
-import { piecesOf } from "./pathPatterns.js";
 import { prefixHashes } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
 import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, ruleTree } from "./ruleTree.js";
@@ -19,8 +18,11 @@ export class RuleIndex {
 	readonly #longestPrincipal: number;
 	readonly #paths = new Int32Array(PARTS_MAX);
 	readonly #principals = new Int32Array(PARTS_MAX);
+	/** One more than segments that templates are filed by: where the last of these ends. */
+	readonly #slashes = new Int32Array(PARTS_MAX + 1);
 	#pathCount = -1;
 	#principalCount = -1;
+	#slashCount = -1;
 	/** By a rule's order: the request that it was asked about last. Who is in many groups finds a rule in many files. */
 	readonly #askedOf: Int32Array;
 	#request = 0;
@@ -38,6 +40,7 @@ export class RuleIndex {
 	first(request: AccessRequest): Rule | null {
 		this.#pathCount = -1;
 		this.#principalCount = -1;
+		this.#slashCount = -1;
 		if (this.#request === REQUESTS_MAX) this.#askedOf.fill(0);
 		this.#request = (this.#request % REQUESTS_MAX) + 1;
 		return this.#first(this.#root, request, null);
@@ -75,11 +78,9 @@ export class RuleIndex {
 			best = this.#openHashes(below.path, below.pathDepths, this.#paths, this.#pathCount, request, best);
 		}
 		if (below.segments.length > 0) {
-			const pieces = piecesOf(request.path);
 			for (const { at, files } of below.segments) {
-				// Before the first slash is nothing.
-				const segment = pieces[at + 1];
-				if (segment !== undefined) best = this.#open(files, segment, request, best);
+				const segment = this.#segment(request.path, at);
+				if (segment !== null) best = this.#open(files, segment, request, best);
 			}
 		}
 		if (token === null) return best;
@@ -94,6 +95,20 @@ export class RuleIndex {
 			best = this.#openAll(files, texts.claim(claim, path), request, best);
 		}
 		return best;
+	}
+
+	/** What stands between two slashes, or behind the last one; null = there are not so many. Without a text for each. */
+	#segment(path: string, at: number): string | null {
+		const slashes = this.#slashes;
+		if (this.#slashCount < 0) {
+			this.#slashCount = 0;
+			for (let next = path.indexOf("/"); next !== -1; next = path.indexOf("/", next + 1)) {
+				slashes[this.#slashCount++] = next;
+				if (this.#slashCount === slashes.length) break;
+			}
+		}
+		if (at >= this.#slashCount) return null;
+		return path.slice((slashes[at] ?? 0) + 1, at + 1 < this.#slashCount ? slashes[at + 1] : path.length);
 	}
 
 	#open(files: Files, key: Key, request: AccessRequest, best: Rule | null): Rule | null {
