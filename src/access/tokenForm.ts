@@ -28,8 +28,9 @@ export const ED_ALGORITHM = "EdDSA";
 export const ALGORITHMS: readonly string[] = [...RSA_ALGORITHMS, ...Object.keys(ECDSA_SIGNATURE_BYTES), ED_ALGORITHM];
 
 /** How JSON objects begin in base64url, as far as three letters say it: `{"`, and `{` before white space. */
-const JSON_MAY_BEGIN = /(?=eyJ|eyA|ewo|ewk|ew0)/g;
-const JSON_BEGINS = /^\{\s*"[ -~]/;
+const JSON_MAY_BEGIN = /(?=ey[IJKLA]|ewo|ewk|ew0)/g;
+/** To the colon behind the first name, or a long one that is cut: GetSurveyJsonExport holds `{"` and some bytes. */
+const JSON_BEGINS = /^\{\s*"(?:(?:\\.|[^"\\])*"\s*:|[ -!#-~]{20,}$)/;
 /** What is looked at of one: white space before its first name may be long, but nobody's is. */
 const HEADER_CHARS_SEEN = 64;
 /** And four characters more: no header that names an algorithm is shorter. */
