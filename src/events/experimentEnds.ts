@@ -29,12 +29,26 @@ export interface ExperimentEndsOptions {
 
 export class ExperimentEnds {
 	#tail: Promise<void> = Promise.resolve();
+	/** Of the store when it was opened: the decision log recalls the newest requests alone. */
+	readonly #stored = new Set<string>();
 
 	constructor(private readonly options: ExperimentEndsOptions) {}
 
-	/** Experiments of which the decision log knows the arms of units. */
+	/** Reads which Experiments the store has people of. Once, before the doors open. */
+	async recall(): Promise<void> {
+		const rows = await this.options.store.questions.transaction((transaction) =>
+			transaction.rows(
+				`SELECT DISTINCT experiment FROM units UNION SELECT DISTINCT experiment FROM entries
+				WHERE experiment IS NOT NULL`,
+				{},
+			),
+		);
+		for (const { experiment } of rows) this.#stored.add(String(experiment));
+	}
+
+	/** Experiments whose end may be untold: the decision log knows arms of their units, or the store did at the start. */
 	get experiments(): readonly string[] {
-		return this.options.decisions.experiments;
+		return [...new Set([...this.options.decisions.experiments, ...this.#stored])];
 	}
 
 	/**
@@ -49,6 +63,7 @@ export class ExperimentEnds {
 				try {
 					await this.#tell(experiment);
 					decisions.forget([experiment]);
+					this.#stored.delete(experiment);
 				} catch (thrown) {
 					log.error("the end of an Experiment could not be recorded", { experiment, error: String(thrown) });
 				}

@@ -1,9 +1,11 @@
 /** The end of an Experiment in the decision log: one record for all people of an arm, whatever ended it, and once. */
+import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import { DecisionLog } from "../../src/events/decisionLog.js";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
-import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import { type DecisionRecord, NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import { ExperimentEnds } from "../../src/events/experimentEnds.js";
 import type { IngestOptions } from "../../src/events/ingest.js";
 import { PlanReader } from "../../src/events/planReader.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/readNamespaces.js";
@@ -241,3 +243,36 @@ t.test("an end has room where the queue is full of other records", async (t) => 
 	);
 	await decisionLog.close();
 });
+
+t.test(
+	"of an Experiment that the decision log does not recall, for its requests are old, the store knows",
+	async (t) => {
+		const { rig, state } = await scene(t);
+		await rig.send(boosted.map((unit) => end(unit)));
+		await rig.ingest.close();
+		const store = await openEventStore(join(rig.directory, "data"));
+		const quiet = (): void => undefined;
+		const written: number[] = [];
+		const decisions = {
+			experiments: [],
+			flush: async () => undefined,
+			forget: quiet,
+			ended: async (records: readonly DecisionRecord[]) => void written.push(...records.map(({ count }) => count ?? 0)),
+		} as unknown as DecisionLog;
+		const ended: ExperimentEnd = {
+			...{ reason: "aborted", atMs: 4_000, decision: 7, service: "shop", variant: "v1" },
+		};
+		const ends = new ExperimentEnds({
+			...{ store, decisions, endOf: async () => ended, heard: async () => undefined, clock: () => 5_000 },
+			log: { info: quiet, warn: quiet, error: quiet },
+		});
+		t.same(ends.experiments, []);
+		await ends.recall();
+		t.same(ends.experiments, [state.current.resources.experiments.map(({ metadata }) => metadata.name)[0]]);
+		await ends.forget(ends.experiments);
+		t.same(written, [3]);
+		t.same(ends.experiments, [], "told, and asked about no more");
+		await store.close();
+		await rig.reopen();
+	},
+);
