@@ -121,6 +121,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	});
 	const { endOf = async () => null } = options;
 	const ends = new ExperimentEnds({ store, decisions, endOf, heard: () => intake.flush(), clock, log });
+	await ends.recall();
 	const recent = new RecentRequests();
 	const unknownKeys = new UnknownKeys();
 	const unheldTokens = new UnheldTokens();
