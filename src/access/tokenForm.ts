@@ -29,8 +29,11 @@ export const ALGORITHMS: readonly string[] = [...RSA_ALGORITHMS, ...Object.keys(
 
 /** How JSON objects begin in base64url, as far as three letters say it: `{"`, and `{` before white space. */
 const JSON_MAY_BEGIN = /(?=ey[IJKLA]|ewo|ewk|ew0)/g;
-/** To the colon behind the first name, or a long one that is cut: GetSurveyJsonExport holds `{"` and some bytes. */
-const JSON_BEGINS = /^\{\s*"(?:(?:\\.|[^"\\])*"\s*:|[ -!#-~]{20,}$)/;
+/** Up to the colon behind its first name, or cut short behind that name or, in JSON_CUT, within it. */
+const JSON_BEGINS = /^\{[ \t\r\n]*"(?:[^"\\]|\\[ -~])*"[ \t\r\n]*(?::|$)/;
+const JSON_CUT = /^\{[ \t\r\n]*"(?:[ !#-[\]-~]|\\[ -~])*\\?$/;
+/** What fewer letters stand for is printable in words, too, such as Journal. */
+const CUT_BYTES_MIN = 8;
 /** What is looked at of one: white space before its first name may be long, but nobody's is. */
 const HEADER_CHARS_SEEN = 64;
 /** And four characters more: no header that names an algorithm is shorter. */
@@ -59,11 +62,11 @@ export function holdsToken(text: string): boolean {
 /** Whether a JSON object begins in base64url somewhere in the text: the header or the claims of a token, by themselves. */
 export const holdsTokenPart = (text: string): boolean => text.split(/[^A-Za-z0-9_-]+/).some(holdsHeader);
 
-/** Words hold the letters by which JSON begins, such as framework: what they stand for is looked at. */
+/** Words hold the letters by which JSON begins, such as framework and surveyJournal: what they stand for is looked at. */
 function holdsHeader(part: string): boolean {
 	return [...part.matchAll(JSON_MAY_BEGIN)].some(({ index }) => {
 		if (part.length - index < HEADER_CHARS_MIN) return false;
-		const seen = Buffer.from(part.slice(index, index + HEADER_CHARS_SEEN), "base64url");
-		return JSON_BEGINS.test(seen.toString("latin1"));
+		const seen = Buffer.from(part.slice(index, index + HEADER_CHARS_SEEN), "base64url").toString("latin1");
+		return JSON_BEGINS.test(seen) || (seen.length >= CUT_BYTES_MIN && JSON_CUT.test(seen));
 	});
 }

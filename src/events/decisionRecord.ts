@@ -75,6 +75,7 @@ export interface DecisionRecord {
 	readonly arm: string | null;
 	/** assignment-changed: the arm before; null = none. */
 	readonly formerArm: string | null;
+	/** At the end of an Experiment what all get: the promoted one, or the Service's default when the record was received. */
 	readonly variant: string | null;
 	readonly verdict: "allow" | "deny" | null;
 	/** A reason code of access verdicts, or why outcomes or a stream were refused. */

@@ -29,26 +29,27 @@ export interface ExperimentEndsOptions {
 
 export class ExperimentEnds {
 	#tail: Promise<void> = Promise.resolve();
-	/** Of the store when it was opened: the decision log recalls the newest requests alone. */
-	readonly #stored = new Set<string>();
+	/** Of which the store had units at the start, and which have not been told of since. */
+	readonly #recalled = new Set<string>();
 
 	constructor(private readonly options: ExperimentEndsOptions) {}
 
-	/** Reads which Experiments the store has people of. Once, before the doors open. */
+	/**
+	 * Learns from the store of which Experiments it has units, however many rows of others lie before them: the decision log recalls
+	 * the newest requests alone. Before the first call of `forget`.
+	 */
 	async recall(): Promise<void> {
 		const rows = await this.options.store.questions.transaction((transaction) =>
 			transaction.rows(
-				`SELECT DISTINCT experiment FROM units UNION SELECT DISTINCT experiment FROM entries
-				WHERE experiment IS NOT NULL`,
-				{},
+				"SELECT experiment FROM units UNION SELECT experiment FROM entries WHERE assigned IS NOT NULL AND experiment IS NOT NULL",
 			),
 		);
-		for (const { experiment } of rows) this.#stored.add(String(experiment));
+		for (const { experiment } of rows) this.#recalled.add(String(experiment));
 	}
 
-	/** Experiments whose end may be untold: the decision log knows arms of their units, or the store did at the start. */
+	/** Experiments of which the decision log knows the arms of units, or the store did at the start. */
 	get experiments(): readonly string[] {
-		return [...new Set([...this.options.decisions.experiments, ...this.#stored])];
+		return [...new Set([...this.#recalled, ...this.options.decisions.experiments])];
 	}
 
 	/**
@@ -63,7 +64,7 @@ export class ExperimentEnds {
 				try {
 					await this.#tell(experiment);
 					decisions.forget([experiment]);
-					this.#stored.delete(experiment);
+					this.#recalled.delete(experiment);
 				} catch (thrown) {
 					log.error("the end of an Experiment could not be recorded", { experiment, error: String(thrown) });
 				}
@@ -74,15 +75,19 @@ export class ExperimentEnds {
 
 	async #tell(experiment: string): Promise<void> {
 		const { store, decisions, endOf, heard, clock } = this.options;
+		// First what costs no scan: after a start all that ended long ago are asked for.
+		let end = await endOf(experiment, null);
+		// The log has told of it and lost the record by its age: requests may be kept for longer.
+		if (end === null || end.atMs < clock() - DECISIONS_KEPT_MS) return;
 		await heard();
 		// What waits may be this end, and is a change that the count is about.
 		await decisions.flush();
-		const [named] = await store.questions.transaction((transaction) =>
-			transaction.rows("SELECT service FROM entries WHERE experiment = $experiment LIMIT 1", { experiment }),
-		);
-		const end = await endOf(experiment, named === undefined ? null : String(named.service));
-		// The log has told of it and lost the record by its age: requests may be kept for longer.
-		if (end === null || end.atMs < clock() - DECISIONS_KEPT_MS) return;
+		if (end.service === null) {
+			const [named] = await store.questions.transaction((transaction) =>
+				transaction.rows("SELECT service FROM entries WHERE experiment = $experiment LIMIT 1", { experiment }),
+			);
+			if (named !== undefined) end = (await endOf(experiment, String(named.service))) ?? end;
+		}
 		const people = await this.#untold(experiment, end);
 		if (people.length > 0) await decisions.ended(people.map(([arm, count]) => recordOf(experiment, end, arm, count)));
 	}

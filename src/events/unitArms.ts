@@ -10,7 +10,8 @@
  *
  * Where it is full, one is forgotten for each new one: a hand goes round and takes the first that was not looked up since
  * it came by last, or since it came (the clock algorithm), so that units that come once do not drive out those that come again,
- * and of those that did not the first goes first.
+ * and of those that did not the first goes first. Who was looked up has one more round, whenever in the round that was: about
+ * those not seen for longest go, not exactly those.
  *
  * Units of an Experiment that is forgotten stay where they are, unknown, until others need their places: to take millions of
  * the others closer together would stop everything for most of a second.

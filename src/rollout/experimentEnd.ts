@@ -12,7 +12,10 @@ export interface ExperimentEnd {
 	readonly decision: number;
 	/** Qualified name; null = nobody knows it any more. */
 	readonly service: string | null;
-	/** That all of the Service's requests get when this is asked, which may be after the end; null = there is no such Service. */
+	/**
+	 * That all of the Service's requests get: the promoted one, or the default at the moment of telling, which may have been
+	 * another at `atMs`; null = there is no such Service.
+	 */
 	readonly variant: string | null;
 }
 

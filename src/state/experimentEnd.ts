@@ -1,4 +1,4 @@
-/** How an Experiment ended, and what its people get since, for ingest, whose decision log tells of it. */
+/** How an Experiment ended, and what its people get, for ingest, whose decision log tells of it. */
 import { serviceOf } from "../resources/lookup.js";
 import { qualifiedName } from "../resources/resource.js";
 import { type ExperimentEnd, endIn } from "../rollout/experimentEnd.js";
@@ -9,7 +9,8 @@ import type { DecisionLog } from "./decisionLog.js";
 /**
  * @param name qualified
  * @param service where the asker saw its requests: one that was deleted since names none
- * @returns null = it has not ended, or nothing was ever decided of it
+ * @returns null = it has not ended, or nothing was ever decided of it. But for a promotion its Variant is the Service's default of
+ *   now: what that was at the end is not kept
  */
 export function experimentEnd(
 	{ resources, status }: Pick<State, "resources" | "status">,

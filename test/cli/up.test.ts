@@ -184,7 +184,7 @@ t.test("the stack under weir up", async (t) => {
 		const requests = await weir(["audit", "requests", "--kind", "assignment-changed", "--api", up.ready.api]);
 		const ends = ["control", "challenger"].map((arm) => {
 			const people = [...expected.values()].filter((of) => of === arm).length;
-			return `trial: ${arm} → no arm  aborted by decision \\d+, all get v1  by control  model  ${people} people$`;
+			return `trial: ${arm} → no arm  aborted by decision \\d+, all get v1 as of \\S+Z  by control  model  ${people} people$`;
 		});
 		for (const line of ends) t.match(requests.stdout.toString(), new RegExp(line, "m"), "the end is told after all");
 		t.equal(requests.stdout.toString().trim().split("\n").length, ends.length);

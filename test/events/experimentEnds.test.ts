@@ -4,8 +4,8 @@ import t, { type Test } from "tap";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import { DecisionLog } from "../../src/events/decisionLog.js";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
-import { type DecisionRecord, NOTHING_ELSE } from "../../src/events/decisionRecord.js";
-import { ExperimentEnds } from "../../src/events/experimentEnds.js";
+import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import { type EndOf, ExperimentEnds } from "../../src/events/experimentEnds.js";
 import type { IngestOptions } from "../../src/events/ingest.js";
 import { PlanReader } from "../../src/events/planReader.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/readNamespaces.js";
@@ -24,6 +24,13 @@ const ALL_PLANS: Readonly<Record<string, PlanTable>> = {
 };
 const [control, boosted] = [unitsOf("control", 5), unitsOf("boosted", 3)];
 const outside = unitsOf(null, 2);
+
+/** What a store holds, by SQL. */
+const ENTRY =
+	"INSERT INTO entries (ended, request, start_us, received_ms, service, reference, experiment, unit, assigned) VALUES";
+const UNIT = "INSERT INTO units (experiment, unit, arm, plan, first_ms, received_ms, core, ordinal) VALUES";
+const CHANGE = `INSERT INTO decisions (id, kind, at_ms, received_ms, experiment, unit, arm, former_arm, reason, decided_by, count)
+	VALUES`;
 
 t.setTimeout(60_000);
 
@@ -153,6 +160,25 @@ t.test("an end while ingest was down is told when it is back", async (t) => {
 	t.same(await told(rig), [["aborted", "boosted", null, "v1", 3]]);
 });
 
+t.test("so is one that first exposures alone tell of, all requests being gone", async (t) => {
+	const { rig, decide } = await scene(t);
+	await rig.send(boosted.map((unit) => end(unit)));
+	await rig.ingest.maintain();
+	await rig.ingest.close();
+	await decide({ phase: "Aborted", allocationPpm: 0 });
+	const store = await openEventStore(join(rig.directory, "data"));
+	await store.entries.transaction(async (transaction) => {
+		await transaction.run(
+			`${UNIT.replace("VALUES", "")} SELECT experiment, unit, assigned, 'p1', 2000, 2000, true, 1 FROM entries`,
+		);
+		await transaction.run("DELETE FROM entries");
+	});
+	await store.close();
+	await rig.reopen();
+	await rig.ingest.maintain();
+	t.same(await told(rig), [["aborted", "boosted", null, "v1", 3]]);
+});
+
 t.test(
 	"a promotion: the winner's Variant for all; who came in the takeover counts by the arm that it gave",
 	async (t) => {
@@ -217,6 +243,88 @@ t.test(
 	},
 );
 
+/** Over a store of which it knows what rows say, and whose ends are given. */
+async function overStore(test: Test) {
+	const store = await openEventStore(test.testdir());
+	test.teardown(() => store.close());
+	const quiet = (): void => undefined;
+	const log = { info: quiet, warn: quiet, error: quiet };
+	const plans = new PlanReader(async () => null);
+	const options = { store, plans, clock: () => 5, meter: new TestMeter(), log, allowedPpm: 0 };
+	const decisions = new DecisionLog(options, 1);
+	const ends: Record<string, ExperimentEnd> = {};
+	const endOf: EndOf = async (experiment) => ends[experiment] ?? null;
+	const known = new ExperimentEnds({ store, decisions, endOf, heard: async () => undefined, clock: () => 5, log });
+	const rows = (sql: string) => store.questions.transaction((transaction) => transaction.rows(sql));
+	return {
+		...{ store, known },
+		run: (sql: string) => store.entries.transaction((transaction) => transaction.run(sql)),
+		abort: (experiment: string) => {
+			ends[experiment] = { reason: "aborted", atMs: 4, decision: 7, service: "shop", variant: "v1" };
+		},
+		told: async () =>
+			(await rows("SELECT reason, experiment, former_arm, count FROM decisions WHERE decision = 7 ORDER BY id")).map(
+				({ experiment, former_arm, count }) => [experiment, former_arm, Number(count)],
+			),
+	};
+}
+
+t.test("of which Experiments there are units the store tells, also behind what the decision log recalls", async (t) => {
+	const { known, run, abort, told } = await overStore(t);
+	await run(`${UNIT} ('exposed', 1, 'a', 'p', 1, 1, true, 0), ('on', 1, 'a', 'p', 1, 1, true, 1)`);
+	await run(
+		`${ENTRY} (true, 1, 1000, 1, 'shop', false, 'heard', 2, 'b'), (true, 2, 1000, 1, 'shop', true, NULL, NULL, NULL)`,
+	);
+	t.same(known.experiments, []);
+	await known.recall();
+	t.same([...known.experiments].sort(), ["exposed", "heard", "on"]);
+	for (const ended of ["exposed", "heard"]) abort(ended);
+	await known.forget(["exposed", "heard"]);
+	t.same(await told(), [
+		["exposed", "a", 1],
+		["heard", "b", 1],
+	]);
+	t.same(known.experiments, ["on"]);
+	await known.recall();
+	await known.forget(["exposed", "heard"]);
+	t.equal((await told()).length, 2, "they were told");
+	t.same(known.experiments, ["on"]);
+});
+
+t.test("a person's newest arm counts, of a request, a first exposure or a change, whichever are left", async (t) => {
+	const { known, run, abort, told } = await overStore(t);
+	await run(
+		`${UNIT} ('e', 1, 'a', 'p', 1, 1, true, 0), ('e', 2, 'a', 'p', 1, 1, true, 1), ('e', 3, 'a', 'p', 1, 1, true, 2)`,
+	);
+	await run(`${ENTRY} (true, 1, 2000, 2, 'shop', false, 'e', 2, 'b')`);
+	const change = "'assignment-changed'";
+	await run(`${CHANGE} (1, ${change}, 3, 3, 'e', 2, 'c', 'b', ${change}, 'envoy', 1),
+		(2, ${change}, 3, 3, 'e', 3, NULL, 'a', ${change}, 'envoy', 1), (3, ${change}, 3, 3, 'e', 4, 'c', 'a', ${change}, 'envoy', 1)`);
+	abort("e");
+	await known.forget(["e"]);
+	t.same(await told(), [
+		["e", "a", 1],
+		["e", "c", 2],
+	]);
+});
+
+t.test("an end that waits for the store is told once", async (t) => {
+	const { store, known, run, abort, told } = await overStore(t);
+	await run(`${UNIT} ('e', 1, 'a', 'p', 1, 1, true, 0)`);
+	await known.recall();
+	abort("e");
+	const { transaction } = store.decisions;
+	store.decisions.transaction = async () => {
+		throw new Error("full");
+	};
+	await known.forget(known.experiments);
+	t.same(known.experiments, ["e"], "it stays known");
+	store.decisions.transaction = transaction;
+	await known.forget(known.experiments);
+	t.same(await told(), [["e", "a", 1]]);
+	t.same(known.experiments, []);
+});
+
 t.test("an end has room where the queue is full of other records", async (t) => {
 	const store = await openEventStore(t.testdir());
 	t.teardown(() => store.close());
@@ -243,36 +351,3 @@ t.test("an end has room where the queue is full of other records", async (t) => 
 	);
 	await decisionLog.close();
 });
-
-t.test(
-	"of an Experiment that the decision log does not recall, for its requests are old, the store knows",
-	async (t) => {
-		const { rig, state } = await scene(t);
-		await rig.send(boosted.map((unit) => end(unit)));
-		await rig.ingest.close();
-		const store = await openEventStore(join(rig.directory, "data"));
-		const quiet = (): void => undefined;
-		const written: number[] = [];
-		const decisions = {
-			experiments: [],
-			flush: async () => undefined,
-			forget: quiet,
-			ended: async (records: readonly DecisionRecord[]) => void written.push(...records.map(({ count }) => count ?? 0)),
-		} as unknown as DecisionLog;
-		const ended: ExperimentEnd = {
-			...{ reason: "aborted", atMs: 4_000, decision: 7, service: "shop", variant: "v1" },
-		};
-		const ends = new ExperimentEnds({
-			...{ store, decisions, endOf: async () => ended, heard: async () => undefined, clock: () => 5_000 },
-			log: { info: quiet, warn: quiet, error: quiet },
-		});
-		t.same(ends.experiments, []);
-		await ends.recall();
-		t.same(ends.experiments, [state.current.resources.experiments.map(({ metadata }) => metadata.name)[0]]);
-		await ends.forget(ends.experiments);
-		t.same(written, [3]);
-		t.same(ends.experiments, [], "told, and asked about no more");
-		await store.close();
-		await rig.reopen();
-	},
-);

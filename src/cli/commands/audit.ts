@@ -196,6 +196,12 @@ export async function askRequests(client: ApiClient, query: Readonly<Record<stri
 	throw new WeirError(code, error?.message ?? `control answered ${status}`, error?.hint ?? "");
 }
 
+/** A promotion says what all get; after another end it is the Service's default, which is as it was when ingest asked. */
+function allGet({ reason, variant, receivedMs }: ShownDecision): string {
+	const what = `all get ${variant ?? "nothing any more"}`;
+	return reason === "promoted" ? what : `${what} as of ${new Date(receivedMs).toISOString()}`;
+}
+
 function requestLine(record: ShownDecision): string {
 	const { kind, atMs, service, method, path, principal, reason, policy, by, arm, formerArm, status, count } = record;
 	const changed = kind === "assignment-changed";
@@ -205,7 +211,7 @@ function requestLine(record: ShownDecision): string {
 		new Date(atMs).toISOString(),
 		kind.toUpperCase(),
 		changed ? `${record.experiment}: ${formerArm ?? "no arm"} → ${arm ?? "no arm"}` : reason,
-		...(ended ? [`${reason} by decision ${record.decision}, all get ${record.variant ?? "nothing any more"}`] : []),
+		...(ended ? [`${reason} by decision ${record.decision}, ${allGet(record)}`] : []),
 		...(policy === null ? [] : [`policy ${policy}`]),
 		`by ${by}`,
 		...(service === null ? [] : [service]),
