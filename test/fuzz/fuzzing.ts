@@ -12,10 +12,10 @@ import { XDS_TARGETS } from "./xdsTargets.js";
 
 const CORPUS = new URL("../../../test/fixtures/fuzz/corpus.json", import.meta.url);
 
-/** CPU time of one input, ms: many times what the dearest takes, and far below what a square of its length would. */
+/** CPU time of one input, ms: many times what the dearest takes, and far below what a square of its length would (minutes). */
 const CPU_MS = 50;
-/** What a busy machine, a first call and a collection of garbage may add. */
-const GENEROUS = 10;
+/** What a busy machine, or one of half the speed, a first call and a collection of garbage may add. */
+const GENEROUS = 30;
 /** What the machine does beside it takes long once; an input does so each time. */
 const TRIES = 3;
 
