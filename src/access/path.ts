@@ -5,15 +5,16 @@ import { PATH_CHARS_MAX } from "../limits.js";
 const SLASH = 0x2f;
 
 /** Whether the path lies under the prefix, by whole segments (Gateway API PathPrefix). */
-export function underPrefix(path: string, prefix: string): boolean {
-	return underTrimmed(path, trimPrefix(prefix));
-}
+export const underPrefix = (path: string, prefix: string): boolean => isUnder(path, trimPrefix(prefix));
 
-/** Without the slash at its end, as underTrimmed() takes it. */
+/** Without the slash at its end, as isUnder() takes it. */
 export const trimPrefix = (prefix: string): string => (prefix.endsWith("/") ? prefix.slice(0, -1) : prefix);
 
-export const underTrimmed = (path: string, trimmed: string): boolean =>
-	path.startsWith(trimmed) && (path.length === trimmed.length || path.charCodeAt(trimmed.length) === SLASH);
+/** By what V8 compares in blocks: its startsWith() takes 4 ns for each character, and prefixes may have a thousand alike. */
+export const isUnder = (path: string, trimmed: string): boolean =>
+	path.length === trimmed.length
+		? path === trimmed
+		: path.charCodeAt(trimmed.length) === SLASH && path.slice(0, trimmed.length) === trimmed;
 
 /** Segments of a template such as `/v2/models/{model}/infer`; null = exactly one segment that is not empty. */
 export function templateSegments(template: string): readonly (string | null)[] {

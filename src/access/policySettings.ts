@@ -5,7 +5,6 @@
  * signed, and where data may be processed. No request that can be constructed shows all of it, so a change of it is a difference
  * of its own.
  */
-
 import { oneSpelling } from "../resources/address.js";
 import { serverKey } from "../resources/checkShared.js";
 import { namedIn } from "../resources/reference.js";

@@ -2,7 +2,6 @@
  * Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. But a Service that
  * stands holds up no owners of a class in another namespace: what they narrow or delete leaves it without endpoints.
  */
-
 import { oneSpelling } from "./address.js";
 import { CLOSED } from "./checkReference.js";
 import { findNamed } from "./lookup.js";

@@ -2,7 +2,6 @@
  * What one namespace alone may declare: a second Service on another namespace's servers would be a second door to them,
  * with rules of its own (`access: open`) where the first has a guard.
  */
-
 import { isLoopback, oneSpelling } from "./address.js";
 import { formerOwners } from "./claim.js";
 import { resourceTitle } from "./position.js";

@@ -3,7 +3,6 @@
  * what listens on the loopback there for its own machine alone, with a path of his choice: that is for the platform's admins.
  * Pure.
  */
-
 import { bareHost } from "../resources/address.js";
 import { isThisMachine } from "../resources/checkShared.js";
 import { qualifiedName, type Resource } from "../resources/resource.js";

@@ -4,7 +4,6 @@
  * a Variant move nobody. What runs behind an address Weir cannot see, nor that an endpoint which comes back had been
  * another Variant's: the audit log shows who did that. Pure.
  */
-
 import { oneSpelling } from "../resources/address.js";
 import { serverKey } from "../resources/checkShared.js";
 import { experimentsOf } from "../resources/lookup.js";
