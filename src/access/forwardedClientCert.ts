@@ -44,9 +44,10 @@ export function parseForwardedClientCert(value: string): readonly ForwardedClien
 		if (equals === -1 || !isKey(key)) return null;
 		const read = readValue(value, equals + 1);
 		if (read === null) return null;
-		const values = pairs.get(key) ?? [];
-		if (values.length > 0 && !isSeveral(key)) return null;
-		pairs.set(key, [...values, read.text]);
+		const values = pairs.get(key);
+		if (values === undefined) pairs.set(key, [read.text]);
+		else if (isSeveral(key)) values.push(read.text);
+		else return null;
 		const separator = value[read.end];
 		at = read.end + 1;
 		if (separator === ";") continue;
