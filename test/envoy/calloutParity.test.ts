@@ -4,21 +4,10 @@
  * test/long/parity.
  */
 import t from "tap";
-import { startSidecar } from "../sidecar/rig.js";
-import { bootstrapOf, startEnvoy } from "./harness.js";
-import { paritySuite } from "./parity.js";
-import { checkParity } from "./paritySteps.js";
-import { startVariants } from "./variantServer.js";
+import { checkCalloutParity, PROTOCOLS } from "./calloutParity.js";
 
-for (const protocol of ["ext_authz", "ext_proc"] as const) {
-	t.test(`by ${protocol}, every unit goes where the oracle says`, async (t) => {
-		const variants = await startVariants(t, 5);
-		const suite = paritySuite(
-			variants.map(({ port }) => port),
-			{ mode: "callout", protocol },
-		);
-		const sidecar = await startSidecar(t, suite.plan);
-		const envoy = await startEnvoy(t, bootstrapOf(suite.plan, undefined, sidecar.socketPath));
-		await checkParity(t, envoy.port(), suite, variants, { random: 500, each: 150 });
-	});
+for (const protocol of PROTOCOLS) {
+	t.test(`by ${protocol}, every unit goes where the oracle says`, (t) =>
+		checkCalloutParity(t, protocol, { random: 500, each: 150 }),
+	);
 }

@@ -243,15 +243,20 @@ t.test(
 	},
 );
 
-/** Over a store of which it knows what rows say, and whose ends are given. */
-async function overStore(test: Test) {
+/** A store with a decision log whose queue takes one record. */
+async function openLog(test: Test) {
 	const store = await openEventStore(test.testdir());
 	test.teardown(() => store.close());
 	const quiet = (): void => undefined;
 	const log = { info: quiet, warn: quiet, error: quiet };
 	const plans = new PlanReader(async () => null);
 	const options = { store, plans, clock: () => 5, meter: new TestMeter(), log, allowedPpm: 0 };
-	const decisions = new DecisionLog(options, 1);
+	return { store, log, decisions: new DecisionLog(options, 1) };
+}
+
+/** Over a store of which it knows what rows say, and whose ends are given. */
+async function overStore(test: Test) {
+	const { store, log, decisions } = await openLog(test);
 	const ends: Record<string, ExperimentEnd> = {};
 	const endOf: EndOf = async (experiment) => ends[experiment] ?? null;
 	const known = new ExperimentEnds({ store, decisions, endOf, heard: async () => undefined, clock: () => 5, log });
@@ -326,13 +331,7 @@ t.test("an end that waits for the store is told once", async (t) => {
 });
 
 t.test("an end has room where the queue is full of other records", async (t) => {
-	const store = await openEventStore(t.testdir());
-	t.teardown(() => store.close());
-	const quiet = (): void => undefined;
-	const log = { info: quiet, warn: quiet, error: quiet };
-	const plans = new PlanReader(async () => null);
-	const options = { store, plans, clock: () => 5, meter: new TestMeter(), log, allowedPpm: 0 };
-	const decisionLog = new DecisionLog(options, 1);
+	const { store, decisions: decisionLog } = await openLog(t);
 	for (const reason of ["no-identity", "other-node"]) decisionLog.refused({ ...NOTHING_ELSE, reason });
 	await decisionLog.ended(
 		["a", "b"].map((formerArm) => ({ ...NOTHING_ELSE, reason: "aborted", formerArm, decision: 7 })),

@@ -1,11 +1,11 @@
 /** The parity suite on every tested Envoy, with more random units than the fast tier. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
+import { checkCalloutParity, PROTOCOLS } from "../envoy/calloutParity.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { paritySuite } from "../envoy/parity.js";
 import { checkParity } from "../envoy/paritySteps.js";
 import { startVariants } from "../envoy/variantServer.js";
-import { startSidecar } from "../sidecar/rig.js";
 
 const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
 
@@ -25,15 +25,8 @@ for (const version of tested) {
 	);
 }
 
-for (const protocol of ["ext_authz", "ext_proc"] as const) {
-	t.test(`by ${protocol}, every unit goes where the oracle says`, { timeout: 120_000 }, async (t) => {
-		const variants = await startVariants(t, 5);
-		const suite = paritySuite(
-			variants.map(({ port }) => port),
-			{ mode: "callout", protocol },
-		);
-		const sidecar = await startSidecar(t, suite.plan);
-		const envoy = await startEnvoy(t, bootstrapOf(suite.plan, undefined, sidecar.socketPath));
-		await checkParity(t, envoy.port(), suite, variants, { random: 3_000, each: 300 });
-	});
+for (const protocol of PROTOCOLS) {
+	t.test(`by ${protocol}, every unit goes where the oracle says`, { timeout: 120_000 }, (t) =>
+		checkCalloutParity(t, protocol, { random: 3_000, each: 300 }),
+	);
 }
