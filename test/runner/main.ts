@@ -1,6 +1,6 @@
 /**
  * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files, a process
- * each. Folders are those of dist/test; without any, the fast tier: all but long, components and bench. Prints the
+ * each. Folders are those of test; without any, the fast tier: all but long, components and bench. Prints the
  * whole output of a file that failed, with one job what tests say of their progress, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
  * or if there was nothing to run.
  */

@@ -1,13 +1,20 @@
 /** Each test file is of a tier: none is written that no command runs. */
-import { readdir } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { COMPILED, fastFiles, filesIn, SLOW } from "./tiers.js";
+import { COMPILED, fastFiles, filesIn, SLOW, SOURCES } from "./tiers.js";
 
-t.test("every compiled test file, whether or not it lies in a folder", async (t) => {
-	const written = (await readdir(COMPILED, { recursive: true })).filter((name) => name.endsWith(".test.js"));
+t.test("every test file, whether or not it lies in a folder, as it was compiled", async (t) => {
+	const written = (await readdir(SOURCES, { recursive: true })).filter((name) => name.endsWith(".test.ts"));
 	const run = [await fastFiles(), ...(await Promise.all(SLOW.map(filesIn)))].flat();
-	t.same([...run].sort(), written.map((name) => join(COMPILED, name)).sort());
+	t.same([...run].sort(), written.map((name) => join(COMPILED, name.replace(/ts$/, "js"))).sort());
 	t.ok(run.includes(join(COMPILED, "turns.test.js")), "of a file at the top of src");
 	t.notOk((await fastFiles()).some((file) => file.includes(`${join(COMPILED, "long")}/`)));
+});
+
+t.test("none whose source is gone", async (t) => {
+	const gone = join(COMPILED, "runner", "gone.test.js");
+	await writeFile(gone, "");
+	t.teardown(() => rm(gone));
+	t.notOk((await filesIn("runner")).includes(gone));
 });

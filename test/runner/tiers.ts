@@ -1,18 +1,20 @@
-/** Which compiled test files a run is about. */
+/** Which compiled test files a run is about: those whose source is there. Of others what was compiled may lie beside them. */
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 export const COMPILED = resolve(import.meta.dirname, "..");
+export const SOURCES = resolve(COMPILED, "../../test");
 
 /** Folders that `npm test` leaves out. */
 export const SLOW = ["long", "components", "bench"];
 
-/** @param place a folder of dist/test, or a file */
+/** @param place a folder of test, or a compiled file */
 export async function filesIn(place: string): Promise<readonly string[]> {
 	if (place.endsWith(".js")) return [resolve(place)];
-	const folder = resolve(COMPILED, place);
-	const names = await readdir(folder, { recursive: true });
-	return names.filter((name) => name.endsWith(".test.js")).map((name) => join(folder, name));
+	const names = await readdir(resolve(SOURCES, place), { recursive: true });
+	return names
+		.filter((name) => name.endsWith(".test.ts"))
+		.map((name) => join(COMPILED, place, name.replace(/ts$/, "js")));
 }
 
 /** Of all folders but the slow ones, and those that lie in none. */
