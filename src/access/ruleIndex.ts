@@ -8,7 +8,7 @@ import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, 
 import { type Texts, tokenTexts } from "./tokenTexts.js";
 import type { AccessRequest } from "./verdict.js";
 
-/** Requests after which their numbers begin anew: what an Int32Array holds. */
+/** What an Int32Array holds. */
 const REQUESTS_MAX = 2 ** 31 - 1;
 
 /** Class, because the hashes of the request that is asked about are kept in one place while its files are opened. */
@@ -27,8 +27,14 @@ export class RuleIndex {
 	readonly #askedOf: Int32Array;
 	#request = 0;
 
-	/** @param rules in order */
-	constructor(rules: readonly Rule[]) {
+	/**
+	 * @param rules in order
+	 * @param requestsMax after which their numbers begin anew
+	 */
+	constructor(
+		rules: readonly Rule[],
+		private readonly requestsMax = REQUESTS_MAX,
+	) {
 		const longest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0);
 		this.#longestPath = longest(rules.flatMap(pathHeads));
 		this.#longestPrincipal = longest(rules.flatMap(({ principalPrefixes }) => principalPrefixes));
@@ -41,8 +47,8 @@ export class RuleIndex {
 		this.#pathCount = -1;
 		this.#principalCount = -1;
 		this.#slashCount = -1;
-		if (this.#request === REQUESTS_MAX) this.#askedOf.fill(0);
-		this.#request = (this.#request % REQUESTS_MAX) + 1;
+		if (this.#request === this.requestsMax) this.#askedOf.fill(0);
+		this.#request = (this.#request % this.requestsMax) + 1;
 		return this.#first(this.#root, request, null);
 	}
 

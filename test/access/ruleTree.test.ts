@@ -335,3 +335,19 @@ function naive(rule: Said, { principal, method, path, token }: AccessRequest): b
 		claims.every(({ claim, values }) => token !== null && values.some((one) => words(claim).includes(one)))
 	);
 }
+
+t.test(
+	"when the numbers of requests begin anew, a rule that was asked under the same one is asked again",
+	async (t) => {
+		const callers = texts("spiffe://weir.test/c", 10);
+		const index = new RuleIndex(
+			rulesOf(callers.length, (at) => ({ principals: texts("spiffe://weir.test/c", 1, at) })),
+			callers.length,
+		);
+		for (let round = 0; round < 3; round++)
+			t.same(
+				callers.map((principal) => index.first(request({ principal }))?.order),
+				callers.map((_, at) => at),
+			);
+	},
+);
