@@ -4,7 +4,8 @@
  */
 import { prefixHashes } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
-import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, ruleTree } from "./ruleTree.js";
+import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, treeSteps } from "./ruleTree.js";
+import { finish, type Steps } from "./steps.js";
 import { type Texts, tokenTexts } from "./tokenTexts.js";
 import type { AccessRequest } from "./verdict.js";
 
@@ -34,12 +35,18 @@ export class RuleIndex {
 	constructor(
 		rules: readonly Rule[],
 		private readonly requestsMax = REQUESTS_MAX,
+		root = finish(treeSteps(rules)),
 	) {
 		const longest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0);
 		this.#longestPath = longest(rules.flatMap(pathHeads));
 		this.#longestPrincipal = longest(rules.flatMap(({ principalPrefixes }) => principalPrefixes));
 		this.#askedOf = new Int32Array((rules.at(-1)?.order ?? 0) + 1);
-		this.#root = ruleTree(rules);
+		this.#root = root;
+	}
+
+	/** Little by little. @param rules in order */
+	static *steps(rules: readonly Rule[]): Steps<RuleIndex> {
+		return new RuleIndex(rules, REQUESTS_MAX, yield* treeSteps(rules));
 	}
 
 	/** The first rule by its order that matches; null = none does. Each is asked once at most. */

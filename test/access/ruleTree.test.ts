@@ -3,7 +3,8 @@ import fc from "fast-check";
 import t, { type Test } from "tap";
 import { Rule } from "../../src/access/rule.js";
 import { RuleIndex } from "../../src/access/ruleIndex.js";
-import { type Below, type RuleNode, ruleTree } from "../../src/access/ruleTree.js";
+import { type Below, type RuleNode, treeSteps } from "../../src/access/ruleTree.js";
+import { finish } from "../../src/access/steps.js";
 import { NO_MORE } from "../../src/access/table.js";
 import type { VerifiedToken } from "../../src/access/token.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
@@ -33,6 +34,8 @@ const texts = (prefix: string, count: number, from = 0): string[] =>
 	Array.from({ length: count }, (_, at) => `${prefix}${from + at}`);
 const rulesOf = (count: number, said: (at: number) => Said): Rule[] =>
 	Array.from({ length: count }, (_, at) => ruleOf(said(at), at));
+
+const ruleTree = (rules: readonly Rule[]): RuleNode => finish(treeSteps(rules));
 
 const filesIn = (below: Below) =>
 	[
