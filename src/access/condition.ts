@@ -9,7 +9,13 @@
  * time (conditionConversions.ts).
  */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
-import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_NODES_MAX, CONDITION_STEPS_MAX } from "../limits.js";
+import {
+	CONDITION_CHARS_MAX,
+	CONDITION_DEPTH_MAX,
+	CONDITION_NODES_MAX,
+	CONDITION_STEPS_MAX,
+	RESOURCES_MAX,
+} from "../limits.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
 import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
@@ -281,8 +287,11 @@ function parse(text: string): Condition {
 	};
 }
 
-/** Tables hold the same few texts again and again; beyond so many they are read anew. */
-const PARSED_MAX = 4_096;
+/**
+ * Those that were asked for last, the newest last: as many as may be declared, 4 KB each mostly and 26 KB the dearest. With fewer
+ * kept, a table of more would find none of them again, and all namespaces' would be read anew with each change.
+ */
+const PARSED_MAX = RESOURCES_MAX;
 const parsed = new Map<string, Condition>();
 
 /**
@@ -291,11 +300,12 @@ const parsed = new Map<string, Condition>();
  * @throws ConditionError for what is no condition
  */
 export function compileCondition(text: string): Condition {
-	let condition = parsed.get(text);
-	if (condition === undefined) {
-		condition = parsedOrUntold(text);
-		if (parsed.size >= PARSED_MAX) parsed.clear();
-		parsed.set(text, condition);
+	const condition = parsed.get(text) ?? parsedOrUntold(text);
+	parsed.delete(text);
+	parsed.set(text, condition);
+	for (const oldest of parsed.keys()) {
+		if (parsed.size <= PARSED_MAX) break;
+		parsed.delete(oldest);
 	}
 	return condition;
 }

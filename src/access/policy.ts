@@ -7,6 +7,7 @@ import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } f
 import { isAmbiguous } from "./path.js";
 import { Rule } from "./rule.js";
 import { RuleIndex } from "./ruleIndex.js";
+import { finish, type Steps } from "./steps.js";
 import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
 import type { AccessRequest, Verdict } from "./verdict.js";
 
@@ -29,35 +30,44 @@ const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
 const AMBIGUOUS: Verdict = { allowed: false, reason: "not-canonical", policy: null };
 const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
 
+/** Gives the verdict on one request. Equal verdicts of one table are the same object. */
+export type Judge = (request: AccessRequest) => Verdict;
+
 /**
- * Makes the enforced rules answerable: the function gives the verdict on one request. Of several policies that match,
- * the first of the table is named. An ambiguous path, or one that is too long, is refused (with no policy to name) where any
- * of them judges paths.
- * Equal verdicts of one table are the same object.
+ * Makes the enforced rules answerable. Of several policies that match, the first of the table is named. An ambiguous path, or
+ * one that is too long, is refused (with no policy to name) where any of them judges paths.
  * @param service qualified name, as conditions read it
  * @throws ConditionError or RangeError for a condition or time zone that validation would have refused
  */
-export function compileAccess(table: AccessTable, service: string): (request: AccessRequest) => Verdict {
+export const compileAccess = (table: AccessTable, service: string): Judge => finish(accessSteps(table, service));
+
+/** The same, little by little. */
+export function* accessSteps(table: AccessTable, service: string): Steps<Judge> {
 	if (isOpen(table)) return () => OPEN;
-	return compileRules(
+	return yield* ruleSteps(
 		table.policies.filter(({ shadow }) => !shadow),
 		service,
 	);
 }
 
 /** The verdict as if shadow policies were enforced, to tell what they would change; null = there are none. */
-export function compileShadow(table: AccessTable, service: string): ((request: AccessRequest) => Verdict) | null {
-	return table.policies.some(({ shadow }) => shadow) ? compileRules(table.policies, service) : null;
+export const compileShadow = (table: AccessTable, service: string): Judge | null => finish(shadowSteps(table, service));
+
+/** The same, little by little. */
+export function* shadowSteps(table: AccessTable, service: string): Steps<Judge | null> {
+	return table.policies.some(({ shadow }) => shadow) ? yield* ruleSteps(table.policies, service) : null;
 }
 
-function compileRules(policies: readonly PolicyTable[], service: string): (request: AccessRequest) => Verdict {
+function* ruleSteps(policies: readonly PolicyTable[], service: string): Steps<Judge> {
 	const ambiguityMatters = policies.some(judgesPath);
-	// An allow that names nobody is for nobody.
-	const rules = policies
-		.filter((policy) => policy.action === "deny" || namesCaller(policy))
-		.map((policy, order) => new Rule(policy, order, service));
-	const denials = new RuleIndex(rules.filter(({ deny }) => deny));
-	const grants = new RuleIndex(rules.filter(({ deny }) => !deny));
+	const rules: Rule[] = [];
+	for (const policy of policies) {
+		// An allow that names nobody is for nobody.
+		if (policy.action === "deny" || namesCaller(policy)) rules.push(new Rule(policy, rules.length, service));
+		yield;
+	}
+	const denials = yield* RuleIndex.steps(rules.filter(({ deny }) => deny));
+	const grants = yield* RuleIndex.steps(rules.filter(({ deny }) => !deny));
 	return (request) => {
 		if (ambiguityMatters && isAmbiguous(request.path)) return AMBIGUOUS;
 		return (denials.first(request) ?? grants.first(request))?.verdict ?? NOBODY;

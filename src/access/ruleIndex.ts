@@ -4,11 +4,12 @@
  */
 import { prefixHashes } from "./prefixHash.js";
 import type { Rule } from "./rule.js";
-import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, ruleTree } from "./ruleTree.js";
+import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, treeSteps } from "./ruleTree.js";
+import { finish, type Steps } from "./steps.js";
 import { type Texts, tokenTexts } from "./tokenTexts.js";
 import type { AccessRequest } from "./verdict.js";
 
-/** Requests after which their numbers begin anew: what an Int32Array holds. */
+/** What an Int32Array holds. */
 const REQUESTS_MAX = 2 ** 31 - 1;
 
 /** Class, because the hashes of the request that is asked about are kept in one place while its files are opened. */
@@ -27,13 +28,25 @@ export class RuleIndex {
 	readonly #askedOf: Int32Array;
 	#request = 0;
 
-	/** @param rules in order */
-	constructor(rules: readonly Rule[]) {
+	/**
+	 * @param rules in order
+	 * @param requestsMax after which their numbers begin anew
+	 */
+	constructor(
+		rules: readonly Rule[],
+		private readonly requestsMax = REQUESTS_MAX,
+		root = finish(treeSteps(rules)),
+	) {
 		const longest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0);
 		this.#longestPath = longest(rules.flatMap(pathHeads));
 		this.#longestPrincipal = longest(rules.flatMap(({ principalPrefixes }) => principalPrefixes));
 		this.#askedOf = new Int32Array((rules.at(-1)?.order ?? 0) + 1);
-		this.#root = ruleTree(rules);
+		this.#root = root;
+	}
+
+	/** Little by little. @param rules in order */
+	static *steps(rules: readonly Rule[]): Steps<RuleIndex> {
+		return new RuleIndex(rules, REQUESTS_MAX, yield* treeSteps(rules));
 	}
 
 	/** The first rule by its order that matches; null = none does. Each is asked once at most. */
@@ -41,8 +54,8 @@ export class RuleIndex {
 		this.#pathCount = -1;
 		this.#principalCount = -1;
 		this.#slashCount = -1;
-		if (this.#request === REQUESTS_MAX) this.#askedOf.fill(0);
-		this.#request = (this.#request % REQUESTS_MAX) + 1;
+		if (this.#request === this.requestsMax) this.#askedOf.fill(0);
+		this.#request = (this.#request % this.requestsMax) + 1;
 		return this.#first(this.#root, request, null);
 	}
 

@@ -52,6 +52,12 @@ export const CALLOUT_TIMEOUT_MS = 200;
 /** Longest wait that a Service may ask for: Envoy has one time for all Services of a Gateway, so it delays every failed callout. */
 export const CALLOUT_TIMEOUT_MS_MAX = 10_000;
 
+/**
+ * How long a sidecar reads a new table's rules between calls, before it answers by them: what is denied now is let in no longer
+ * than so. A megabyte of rules takes 0.3 s; what is left then is read by the first request that needs it.
+ */
+export const TABLE_AHEAD_MS_MAX = 1_000;
+
 /** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
 export const CALLOUT_TABLES_KEPT = 8;
 

@@ -7,8 +7,9 @@ import { tooManyListed } from "../access/listedValues.js";
 import { accessTable, judgesUsers } from "../access/table.js";
 import { proxiedGateway, verdictReason } from "../access/verdictReason.js";
 import { experimentsOf } from "./lookup.js";
+import { once } from "./once.js";
 import type { Check } from "./report.js";
-import { demandsClientCertificates, qualifiedName, type Service } from "./resource.js";
+import { demandsClientCertificates, qualifiedName, type ResourceSet, type Service } from "./resource.js";
 
 export function calloutProblems(check: Check): void {
 	const { set, positions, report } = check;
@@ -85,13 +86,16 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 	const why = sidecarDecides(check, service);
 	if (why !== null) {
 		const message = `${given} ${why}, and Envoy, which holds the limits, verifies no token then`;
-		return { message, hint: `remove rateLimits.tenant, or limit principals${orFewer(set, service, why)}` };
+		return { message, hint: tenantHint(set, service, why) };
 	}
 	if (judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
 		return null;
 	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
 	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
 }
+
+const tenantHint = (set: ResourceSet, service: Service, why: string): string =>
+	`remove rateLimits.tenant, or limit principals${orFewer(set, service, why)}`;
 
 /** What else helps where it is for its lists that the sidecar decides: a policy of the change may be what made them too long. */
 function orFewer(set: Check["set"], service: Service, why: string): string {
@@ -102,8 +106,20 @@ function orFewer(set: Check["set"], service: Service, why: string): string {
 		: "";
 }
 
-/** Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. */
+/**
+ * Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. No promotion makes it so: where
+ * the default Variant and a winner are judged apart, the baseline and the winner are.
+ */
 export function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
+	const why = verdictOf({ set }, service);
+	return why === null ? null : `the sidecar decides access: ${why}`;
+}
+
+/** Whether it decides whatever Experiments do: they end, are promoted or aborted without a change of the declaration. */
+export const sidecarDecidesAlways = ({ set }: Pick<Check, "set">, service: Service): boolean =>
+	verdictOf({ set: { ...set, experiments: [] } }, service) !== null;
+
+function verdictOf({ set }: Pick<Check, "set">, service: Service): string | null {
 	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
 	const own = experimentsOf(set.experiments, service);
 	const eligibility =
@@ -114,7 +130,7 @@ export function sidecarDecides({ set }: Pick<Check, "set">, service: Service): s
 				return apart === null ? null : { ...apart, experiment: qualifiedName(metadata) };
 			})
 			.find((one) => one !== null) ?? null;
-	const why = verdictReason({
+	return verdictReason({
 		access,
 		callout: service.spec.callout,
 		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
@@ -122,5 +138,25 @@ export function sidecarDecides({ set }: Pick<Check, "set">, service: Service): s
 		eligibility,
 		sidecarAssigns: own.some(({ spec }) => spec.unit.from === "cookie"),
 	});
-	return why === null ? null : `the sidecar decides access: ${why}`;
 }
+
+export interface LapsedLimit {
+	readonly resource: Service;
+	/** What is so, and what to do. */
+	readonly words: string;
+}
+
+/**
+ * Services whose limit of tenants holds nobody: an earlier Weir took it, or a Gateway or a promotion has changed who decides.
+ * Looked for once for each set.
+ * @param live as it is served: with the default Variants of now, without Experiments that are over
+ */
+export const lapsedLimits = once((live: ResourceSet): readonly LapsedLimit[] =>
+	live.services.flatMap((resource): readonly LapsedLimit[] => {
+		if (resource.spec.rateLimits.tenant === null) return [];
+		const why = sidecarDecides({ set: live }, resource);
+		if (why === null) return [];
+		const words = `spec.rateLimits.tenant holds nobody: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
+		return [{ resource, words }];
+	}),
+);

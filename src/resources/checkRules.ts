@@ -9,7 +9,7 @@ import { triedValues } from "../access/triedValues.js";
 import { proxiedGateway } from "../access/verdictReason.js";
 import { dryRunOf } from "../compiler/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../limits.js";
-import { sidecarDecides } from "./checkCallout.js";
+import { sidecarDecides, sidecarDecidesAlways } from "./checkCallout.js";
 import { findNamed } from "./lookup.js";
 import { once } from "./once.js";
 import { resourceTitle } from "./position.js";
@@ -24,12 +24,13 @@ import type { AccessPolicy, ResourceSet, Service } from "./resource.js";
 export function ruleProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
 	const { set } = check;
 	if (isSmall(set, selected)) return;
-	const tried = triedBy(set, service, selected);
 	const given = selected.filter((one) => !check.isStored(one));
 	const urgent = given.length > 0 && given.every(({ spec }) => spec.action === "deny");
-	const most = mostOf(tried) * (urgent ? 2 : 1);
-	if (tried.count <= most || tried.count <= countBefore(check, service, tried)) return;
-	const words = `${wordsOf(tried)} ${resourceTitle(service)}`;
+	const tried = triedBy(set, service, selected).find(
+		(one) => one.count > mostOf(one) * (urgent ? 2 : 1) && one.count > countBefore(check, service, one),
+	);
+	if (tried === undefined) return;
+	const words = `${wordsOf(tried)} ${resourceTitle(service)}${whenOf(tried)}`;
 	const last = given.at(-1);
 	// A change of the Service, or a grant, makes stored policies its own.
 	if (last === undefined) check.report(service, ["spec"], words, hintOf(tried));
@@ -54,6 +55,9 @@ const hintOf = ({ bySidecar }: Tried): string =>
 		? "name exact principals, groups or claims instead of many users and paths, or divide the Service"
 		: "name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service";
 
+const whenOf = ({ later }: Tried): string =>
+	later ? " once none of its Experiments has the sidecar decide access any more" : "";
+
 const mostOf = ({ bySidecar }: Tried): number => (bySidecar ? RULE_STEPS_MAX : RULE_VALUES_MAX);
 
 /** What a prefix or a template of paths counts in Envoy: each looks through a path of up to PATH_CHARS_MAX. */
@@ -61,24 +65,34 @@ const PATH_VALUES = 10;
 
 interface Tried {
 	readonly bySidecar: boolean;
+	/** By Envoy, where an Experiment has the sidecar decide: it may end, which is nobody's change. */
+	readonly later: boolean;
 	readonly count: number;
 }
 
-function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPolicy[]): Tried {
-	if (sidecarDecides({ set }, service) !== null) {
-		// With shadow policies the enforced ones are asked once more, to tell what would change.
-		const times = policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
-		return { bySidecar: true, count: times * stepsOf(policies) };
-	}
+/** By whom its rules are tried, now or by what its Experiments may come to without a change. */
+function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPolicy[]): readonly Tried[] {
+	if (sidecarDecidesAlways({ set }, service)) return [triedBySidecar(policies)];
+	if (sidecarDecides({ set }, service) === null) return [triedByEnvoy(set, service, false)];
+	return [triedBySidecar(policies), triedByEnvoy(set, service, true)];
+}
+
+function triedBySidecar(policies: readonly AccessPolicy[]): Tried {
+	// With shadow policies the enforced ones are asked once more, to tell what would change.
+	const times = policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
+	return { bySidecar: true, later: false, count: times * stepsOf(policies) };
+}
+
+function triedByEnvoy(set: ResourceSet, service: Service, later: boolean): Tried {
 	const issuers = Math.max(1, ...set.gateways.map(({ spec }) => spec.tokens.length));
 	const { rules } = dryRunOf(accessTable(service, set.accessPolicies, set.referenceGrants), {
 		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
 		proxied: proxiedGateway(set.gateways),
-		// What it keeps from being tried is tried once the Experiment ends, which is nobody's change.
+		// What it keeps from being tried is tried once the Experiment ends.
 		sidecarAssigns: false,
 	});
 	const { values, paths } = triedValues(rules, issuers);
-	return { bySidecar: false, count: values + (PATH_VALUES - 1) * paths };
+	return { bySidecar: false, later, count: values + (PATH_VALUES - 1) * paths };
 }
 
 /** By the Gateways of now: another issuer is not this change's. 0 = it was tried otherwise, or not there. */
@@ -87,8 +101,7 @@ function countBefore({ before, set }: Check, service: Service, { bySidecar }: Tr
 	if (before === null || former === undefined) return 0;
 	const then = { ...before, gateways: set.gateways };
 	const policies = policiesOf(former, before.accessPolicies, before.referenceGrants);
-	const tried = triedBy(then, former, policies);
-	return tried.bySidecar === bySidecar ? tried.count : 0;
+	return triedBy(then, former, policies).find((one) => one.bySidecar === bySidecar)?.count ?? 0;
 }
 
 /** At least as many as there are names, segments of paths and rules. */
@@ -160,14 +173,27 @@ export interface DearRules {
 	readonly words: string;
 }
 
-/** Services whose rules stand beyond the bound. Looked for once for each set. */
-export const dearRules = once((set: ResourceSet): readonly DearRules[] =>
+/**
+ * Services whose rules stand beyond the bound, or will once their Experiments end.
+ * @param live as it is served: with the default Variants of now, without Experiments that are over
+ */
+export const dearRules = (set: ResourceSet, live: ResourceSet = set): readonly DearRules[] =>
+	beyondBound(set).flatMap(({ resource, all }) => {
+		const served = findNamed(live.services, resource.metadata) ?? resource;
+		const bySidecar = sidecarDecides({ set: live }, served) !== null;
+		const tried = all.find((one) => one.bySidecar === bySidecar) ?? all.find((one) => !one.bySidecar);
+		if (tried === undefined) return [];
+		const told = { ...tried, later: bySidecar && !tried.bySidecar };
+		const words = `${wordsOf(told)} it${whenOf(told)}: ${hintOf(told)}; until then no change is taken that adds to it`;
+		return [{ resource, words }];
+	});
+
+/** What of them is beyond it, by any course of their Experiments. Looked for once for each set. */
+const beyondBound = once((set: ResourceSet) =>
 	set.services.flatMap((resource) => {
 		const policies = policiesOf(resource, set.accessPolicies, set.referenceGrants);
 		if (isSmall(set, policies)) return [];
-		const tried = triedBy(set, resource, policies);
-		if (tried.count <= mostOf(tried)) return [];
-		const words = `${wordsOf(tried)} it: ${hintOf(tried)}; until then no change is taken that adds to it`;
-		return [{ resource, words }];
+		const all = triedBy(set, resource, policies).filter((one) => one.count > mostOf(one));
+		return all.length === 0 ? [] : [{ resource, all }];
 	}),
 );

@@ -152,7 +152,7 @@ class Entry {
 		this.#compiled =
 			"why" in table
 				? closedService(this.version, table)
-				: compileService(this.version, table, this.rules.of(table.name, table.access));
+				: compileService(this.version, table, () => this.rules.of(table.name, table.access));
 		return this.#compiled;
 	}
 
@@ -230,7 +230,8 @@ function hostName(host: string): string {
 	return bare.toLowerCase();
 }
 
-function compileService(version: string, table: ServiceTable, rules: ServiceAccess): CompiledService {
+/** @param rulesOf asked when the first request is judged: an old plan's rules judge nobody, and would push out the newest's */
+function compileService(version: string, table: ServiceTable, rulesOf: () => ServiceAccess): CompiledService {
 	const { name, access, callout, defaultVariant, experiments } = table;
 	const byVariant = judgesVariants(access);
 	const rest = experiments.map((experiment) => armValue(experiment.name, null));
@@ -253,13 +254,23 @@ function compileService(version: string, table: ServiceTable, rules: ServiceAcce
 		return compileExperiment(experiment, place(null, defaultVariant, {}), place);
 	});
 	const told = new Map<string, Place>();
+	let made: ServiceAccess | null = null;
+	const rules = (): ServiceAccess => {
+		made ??= rulesOf();
+		return made;
+	};
 	return {
 		name,
 		callout,
 		open: isOpen(access),
 		closed: false,
 		unit: experiments[0]?.unit ?? null,
-		...rules,
+		get authorise() {
+			return rules().authorise;
+		},
+		get shadow() {
+			return rules().shadow;
+		},
 		judgesUsers: judgesUsers(access),
 		readsUsers: readsUsers(access),
 		place(unit) {
@@ -291,7 +302,7 @@ const closedService = (version: string, { name, hosts, defaultVariant }: ClosedS
 			...{ name, hosts, defaultVariant, timeoutMs: 0, callout: null, experiments: [] },
 			access: { open: false, policies: [] },
 		},
-		{ authorise: () => CLOSED, shadow: null },
+		() => ({ authorise: () => CLOSED, shadow: null }),
 	),
 	closed: true,
 });

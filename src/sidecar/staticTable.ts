@@ -89,7 +89,7 @@ export async function followTableFile<Compiled>({
 	watching = true,
 }: StaticTableOptions<Compiled>): Promise<{ close(): void }> {
 	let seen = await signature(path);
-	tables.put(await readTableFile(path));
+	await tables.take(await readTableFile(path));
 	tables.confirm();
 	let looking = false;
 	let again = false;
@@ -112,7 +112,7 @@ export async function followTableFile<Compiled>({
 		try {
 			const given = await readTableFile(path);
 			if (closed || given.version === tables.newest?.version) return;
-			tables.put(given);
+			await tables.take(given);
 			log.info("the file's new table is served", { version: given.version });
 		} catch (error) {
 			const why = error instanceof WeirError ? error.message : "its table cannot be compiled";

@@ -82,44 +82,56 @@ export class TableFeed<Compiled> {
 	}
 
 	#take(stream: TableStream, offer: Offer): void {
-		const { tables, log } = this.#options;
 		let table: VersionedTable | null;
 		try {
 			table = offer.read();
-			if (table !== null) this.#adopt(table);
 		} catch (error) {
-			// What is not ours may quote the table.
-			const words = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
-				0,
-				TABLE_WORDS_CHARS_MAX,
-			);
-			this.#rejected++;
-			log.warn("control's table is rejected, the last good one stays", {
-				version: offer.version.slice(0, 64),
-				why: words,
-			});
-			// Control wants another table than the one that is served.
-			tables.lapse();
-			stream.reject(offer, words);
+			this.#refuse(stream, offer, error);
 			return;
 		}
-		stream.accept(offer, table?.closed);
+		if (table === null) stream.accept(offer);
+		else this.#adopt(stream, offer, table).catch((error: unknown) => this.#refuse(stream, offer, error));
 	}
 
-	#adopt(table: VersionedTable): void {
+	#refuse(stream: TableStream, offer: Offer, error: unknown): void {
+		const { tables, log } = this.#options;
+		// What is not ours may quote the table.
+		const words = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
+			0,
+			TABLE_WORDS_CHARS_MAX,
+		);
+		this.#rejected++;
+		log.warn("control's table is rejected, the last good one stays", {
+			version: offer.version.slice(0, 64),
+			why: words,
+		});
+		// Control wants another table than the one that is served.
+		tables.lapse();
+		stream.reject(offer, words);
+	}
+
+	async #adopt(stream: TableStream, offer: Offer, table: VersionedTable): Promise<void> {
 		const { tables, log } = this.#options;
 		const { version, closed = [] } = table;
 		const isNew = tables.newest?.version !== version;
-		if (isNew) tables.put(table);
-		tables.confirm();
-		if (isNew || this.#silent) log.info("control's table is served", { version });
-		if (isNew && closed[0] !== undefined) {
-			log.warn("Services of it cannot be executed: they deny everything", {
-				services: closed.length,
-				why: closed[0].why,
-			});
-		}
-		this.#silent = false;
+		const inForce = (): void => {
+			// While it was prepared the stream may have ended: then nobody confirms it.
+			const current = this.#stream === stream;
+			if (current) tables.confirm();
+			if (isNew || this.#silent) log.info("control's table is served", { version });
+			if (isNew && closed[0] !== undefined) {
+				log.warn("Services of it cannot be executed: they deny everything", {
+					services: closed.length,
+					why: closed[0].why,
+				});
+			}
+			if (!current) return;
+			this.#silent = false;
+			stream.accept(offer, closed);
+		};
+		// One that is not in force yet would come after it.
+		if (isNew || tables.taking) await tables.take(table, inForce);
+		else inForce();
 	}
 
 	#ended(reason: string, livedMs: number): void {

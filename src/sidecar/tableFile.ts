@@ -47,7 +47,7 @@ export class TableFile {
 		try {
 			const saved = await this.load();
 			if (saved === null) return false;
-			tables.put(saved.given);
+			await tables.take(saved.given);
 			const ageMs = this.#clock.wallMs() - saved.confirmedAtMs;
 			// From the future: nobody knows how old it is, so it is as old as can be.
 			tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));

@@ -44,6 +44,8 @@ export interface TablesOptions<Compiled> {
 	readonly compile: (table: VersionedTable) => Compiled;
 	/** Called when a table that is still held is neither the newest nor the one before: it may make itself small. */
 	readonly retire?: (compiled: Compiled) => void;
+	/** Does before a table comes into force what requests would wait for after it, between them. Left out = there is none. */
+	readonly prepare?: (table: VersionedTable) => Promise<void>;
 	readonly kept?: number;
 	readonly clock?: Clock;
 }
@@ -64,6 +66,12 @@ export class Tables<Compiled> implements Freshness {
 	readonly #hold: (table: VersionedTable) => Held<Compiled>;
 	readonly #kept: number;
 	readonly #clock: Clock;
+	readonly #prepare: ((table: VersionedTable) => Promise<void>) | null;
+	/** The last that was given to take(). */
+	#wanted: VersionedTable | null = null;
+	/** Ends when what was given before is in force. */
+	#turn: Promise<unknown> = Promise.resolve();
+	#waiting = 0;
 	/** By version, the newest last. */
 	readonly #held = new Map<string, Held<Compiled>>();
 	readonly #listeners = new Set<() => void>();
@@ -72,12 +80,13 @@ export class Tables<Compiled> implements Freshness {
 	#knownAge: KnownAge | null;
 
 	constructor(options: TablesOptions<Compiled>) {
-		const { compile, retire, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK } = options;
+		const { compile, retire, prepare = null, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK } = options;
 		this.#hold = (table) => {
 			const compiled = compile(table);
 			return { compiled, retire: () => retire?.(compiled) };
 		};
 		this.#kept = kept;
+		this.#prepare = prepare;
 		this.#clock = clock;
 		// Nothing has been confirmed yet, so nothing is fresh.
 		this.#knownAge = this.#from(Number.POSITIVE_INFINITY);
@@ -118,6 +127,40 @@ export class Tables<Compiled> implements Freshness {
 		// The one before the newest is still asked about: Envoys take a plan a moment later.
 		[...this.#held.values()].at(-3)?.retire();
 		this.#tell();
+	}
+
+	/** Some table that take() was given is not in force yet. */
+	get taking(): boolean {
+		return this.#waiting > 0;
+	}
+
+	/**
+	 * The same as put(), when it is prepared: until then the one before answers. One after the other, so that each comes into
+	 * force however many follow; of those that wait only the newest does. The first is put at once, and prepared beside.
+	 * @param inForce called in the step in which it comes into force; never, where a newer one was given before
+	 */
+	async take(given: VersionedTable, inForce: () => void = () => {}): Promise<void> {
+		this.#wanted = given;
+		const prepare = this.#prepare;
+		if (prepare === null || (this.#newest === null && this.#waiting === 0)) {
+			this.put(given);
+			inForce();
+			if (prepare !== null) this.#turn = prepare(given);
+			return;
+		}
+		const taken = this.#turn.then(async () => {
+			try {
+				if (this.#wanted !== given) return;
+				await prepare(given);
+				this.put(given);
+				inForce();
+			} finally {
+				this.#waiting--;
+			}
+		});
+		this.#waiting++;
+		this.#turn = taken.catch(() => {});
+		await taken;
 	}
 
 	/** Control says that the newest table is the one to serve, and goes on saying so until lapse() or setAge(). */

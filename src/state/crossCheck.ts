@@ -201,7 +201,8 @@ function promotionProblems(
 	});
 }
 
-function withDefault(service: Service, defaultVariant: string): Service {
+/** The Service as if that Variant were its declared default. */
+export function withDefault(service: Service, defaultVariant: string): Service {
 	return { ...service, spec: { ...service.spec, defaultVariant } };
 }
 

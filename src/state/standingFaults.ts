@@ -2,14 +2,17 @@
  * Stored texts that would be refused today: an earlier Weir took them, or with a grant, and they stand as they were
  * taken.
  */
+import { lapsedLimits } from "../resources/checkCallout.js";
 import { standingConditions } from "../resources/checkConditions.js";
 import { unplaced } from "../resources/checkDataClass.js";
 import { severed } from "../resources/checkReference.js";
 import { dearRules } from "../resources/checkRules.js";
+import { once } from "../resources/once.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
-import type { Resource, ResourceSet } from "../resources/resource.js";
-import { asFile } from "./crossCheck.js";
+import { qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
+import { liveDefault, type Status } from "../rollout/status.js";
+import { asFile, phasesOf, withDefault } from "./crossCheck.js";
 import type { StoredResource } from "./database.js";
 import type { MayRead } from "./visible.js";
 import type { StatusAnswer } from "./wire.js";
@@ -46,10 +49,10 @@ export class StandingFaults {
 
 /**
  * What stands and would be refused today, as `weir status` tells it to a caller.
- * @param resources all that are stored
+ * @param state all that is stored, and what was learned
  */
 export function standing(
-	resources: ResourceSet,
+	{ resources, status }: { readonly resources: ResourceSet; readonly status: Status },
 	faults: readonly StandingFault[],
 	mayRead: MayRead,
 ): Required<Pick<StatusAnswer, "conditions" | "faults">> {
@@ -57,7 +60,21 @@ export function standing(
 		all
 			.filter(({ resource }) => mayRead(resource.metadata.namespace))
 			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
-	const conditions = told([...standingConditions(resources), ...dearRules(resources)]);
+	const live = asServed(resources)(status);
+	const conditions = told([...standingConditions(resources), ...dearRules(resources, live)]);
 	const others = told(faults).filter((one) => !conditions.some(({ resource }) => resource === one.resource));
-	return { conditions, faults: [...others, ...told(severed(resources)), ...told(unplaced(resources))] };
+	const lasting = [...severed(resources), ...unplaced(resources), ...lapsedLimits(live)];
+	return { conditions, faults: [...others, ...told(lasting)] };
 }
+
+/** With the default Variants that are served, and without Experiments that are over. */
+const asServed = once((resources: ResourceSet) =>
+	once((status: Status): ResourceSet => {
+		const { ended } = phasesOf(status);
+		return {
+			...resources,
+			services: resources.services.map((one) => withDefault(one, liveDefault(one, status))),
+			experiments: resources.experiments.filter(({ metadata }) => !ended.has(qualifiedName(metadata))),
+		};
+	}),
+);

@@ -35,7 +35,7 @@ function answerOf(
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
-		...standing(store.current.resources, store.faults.now, mayRead),
+		...standing(store.current, store.faults.now, mayRead),
 		alarms: alarms?.filter(({ gateway }) => mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway))) ?? null,
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);

@@ -3,7 +3,7 @@ import t from "tap";
 import { compileCondition, conditionFault } from "../../src/access/condition.js";
 import type { VerifiedToken } from "../../src/access/token.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
-import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX } from "../../src/limits.js";
+import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX, RESOURCES_MAX } from "../../src/limits.js";
 import { CONDITIONS } from "./conditions.js";
 
 const token: VerifiedToken = {
@@ -269,3 +269,18 @@ t.test("a text that is compared with the path and that it never holds, and what 
 	t.equal(holds('request.path == "/who?"', { path: "/who%3F" }), true);
 	t.equal(holds('request.path == "/users/{id}"', { path: "/users/%7Bid%7D" }), true);
 });
+
+t.test(
+	"as many as may be declared are kept, and beyond them the one that was not asked for longest goes alone",
+	async (t) => {
+		const textOf = (at: number): string => `request.method == "M${at}"`;
+		const made = Array.from({ length: RESOURCES_MAX }, (_, at) => compileCondition(textOf(at)));
+		const again = made.filter((one, at) => compileCondition(textOf(at)) === one);
+		t.equal(again.length, RESOURCES_MAX);
+		compileCondition(textOf(0));
+		compileCondition(textOf(RESOURCES_MAX));
+		t.equal(compileCondition(textOf(0)), made[0], "asked for a moment ago");
+		t.equal(compileCondition(textOf(2)), made[2]);
+		t.not(compileCondition(textOf(1)), made[1]);
+	},
+);

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import t, { type Test } from "tap";
 import { Rule } from "../../src/access/rule.js";
 import { RuleIndex } from "../../src/access/ruleIndex.js";
-import { type Below, type RuleNode, ruleTree } from "../../src/access/ruleTree.js";
+import { type Below, type RuleNode, treeSteps } from "../../src/access/ruleTree.js";
+import { finish } from "../../src/access/steps.js";
 import { NO_MORE } from "../../src/access/table.js";
 import type { VerifiedToken } from "../../src/access/token.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
@@ -33,6 +34,8 @@ const texts = (prefix: string, count: number, from = 0): string[] =>
 	Array.from({ length: count }, (_, at) => `${prefix}${from + at}`);
 const rulesOf = (count: number, said: (at: number) => Said): Rule[] =>
 	Array.from({ length: count }, (_, at) => ruleOf(said(at), at));
+
+const ruleTree = (rules: readonly Rule[]): RuleNode => finish(treeSteps(rules));
 
 const filesIn = (below: Below) =>
 	[
@@ -335,3 +338,19 @@ function naive(rule: Said, { principal, method, path, token }: AccessRequest): b
 		claims.every(({ claim, values }) => token !== null && values.some((one) => words(claim).includes(one)))
 	);
 }
+
+t.test(
+	"when the numbers of requests begin anew, a rule that was asked under the same one is asked again",
+	async (t) => {
+		const callers = texts("spiffe://weir.test/c", 10);
+		const index = new RuleIndex(
+			rulesOf(callers.length, (at) => ({ principals: texts("spiffe://weir.test/c", 1, at) })),
+			callers.length,
+		);
+		for (let round = 0; round < 3; round++)
+			t.same(
+				callers.map((principal) => index.first(request({ principal }))?.order),
+				callers.map((_, at) => at),
+			);
+	},
+);

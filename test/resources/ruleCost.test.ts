@@ -87,6 +87,47 @@ spec: {type: rate, source: errors, direction: down, window: 10m}
 	);
 });
 
+t.test("what Envoy will walk once an Experiment has ended, which is nobody's change", async (t) => {
+	const { owner } = await mutualApi(t);
+	const experiment = (unit: string): string => `${HEAD} Experiment
+metadata: {name: e}
+spec:
+  service: s
+  unit: {${unit}}
+  layer: {name: l}
+  arms: [{name: a, variant: v1, weight: 1, baseline: true}, {name: b, variant: v2, weight: 1}]
+  rollout: {steps: [10%, 50%], every: 10m, minUnits: 100}
+`;
+	const two = (spec = "") =>
+		service(spec).replace("variants: [", "variants: [{name: v2, endpoints: [{address: 127.0.0.1, port: 9}]}, ");
+	const apart = policy("v", `action: deny\n  variants: [v2]\n  ${callers(1)}`);
+	const alike = policy("v", `action: deny\n  variants: [v1, v2]\n  ${callers(1)}`);
+	const many = policy("p", callers(RULE_VALUES_MAX + 1));
+	const LATER = new RegExp(
+		`with it Envoy tries up to ${RULE_VALUES_MAX + 2} values .* for each request to Service s once none of its Experiments has the sidecar decide access any more; .* or declare callout: {access: sidecar} in the Service$`,
+	);
+	const header = experiment("header: x-user-id");
+	const cookie = experiment("cookie: {name: weir_id}");
+	t.match(problemsOf(gateway(), two(), header, apart, many), [LATER], "eligibility");
+	t.match(problemsOf(gateway(), two(), cookie, alike, many), [LATER], "a cookie");
+	t.same(problemsOf(gateway(), two(BY_SIDECAR), cookie, apart, many), [], "the declaration has the sidecar decide");
+	t.match(
+		problemsOf(
+			gateway(),
+			two(),
+			header,
+			apart,
+			policy("p", `principals: [anyone]\n  ${templates(RULE_STEPS_MAX / 2)}`),
+		),
+		[/with it the sidecar can try/],
+		"and what the sidecar walks until then",
+	);
+	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), { dryRun: false });
+	t.match(await apply(gateway(), two(BY_SIDECAR), header, apart, many), { outcome: "applied" });
+	t.match(await apply(two()), { outcome: "refused", problems: [{ message: / once none of its Experiments / }] });
+	t.same((await owner.status()).conditions, []);
+});
+
 t.test("what the sidecar cannot tell apart by who asks", async (t) => {
 	t.same(problemsOf(gateway(), service(BY_SIDECAR), policy("p", callers(RULE_STEPS_MAX + 1))), []);
 	const [own, one] = [`${callers(1)}\n  `, "principals: [anyone]\n  "];

@@ -2,11 +2,13 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import t from "tap";
-import type { Verdict } from "../../src/access/policy.js";
+import type { AccessRequest, Verdict } from "../../src/access/policy.js";
+import { answer } from "../../src/sidecar/answer.js";
 import { CompiledAccess } from "../../src/sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";
+import { NOBODY_ASKED, question } from "./question.js";
 import { versioned } from "./sampleTable.js";
 
 const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
@@ -42,22 +44,23 @@ const lazyTables = () =>
 
 const ALLOWED: Verdict = { allowed: true, reason: "allowed", policy: "p" };
 
+const ASKED: AccessRequest = {
+	principal: "spiffe://a/b",
+	method: "GET",
+	path: "/",
+	variant: null,
+	token: null,
+	region: null,
+	nowMs: 0,
+};
+
 /** All that follows for some units, as plain values. */
 function answersOf(table: CompiledTable | null, name: string): unknown {
 	const service = table?.service(name);
 	return ["u1", "u2", "u3", "u4", null].map((unit) => {
 		const place = service?.place(unit);
 		const variant = place?.variant ?? null;
-		const request = {
-			principal: "spiffe://a/b",
-			method: "GET",
-			path: "/",
-			variant,
-			token: null,
-			region: null,
-			nowMs: 0,
-		};
-		return { verdict: service?.authorise(request), ruling: place?.ruling(ALLOWED, true, false) };
+		return { verdict: service?.authorise({ ...ASKED, variant }), ruling: place?.ruling(ALLOWED, true, false) };
 	});
 }
 
@@ -116,6 +119,49 @@ t.test("rules that a new table has as the old one had them are not read again", 
 	t.equal(authoriseOf(changed), second);
 	compileTable(tableOf("4", 1), rules);
 	t.not(authoriseOf(changed), second, "a Service that was gone");
+});
+
+t.test("a Service that is opened or closed has other rules, though its policies are the same", async (t) => {
+	const rules = new CompiledAccess();
+	const allowed = (open: boolean) => {
+		const service = serviceTable("s", { access: { open, policies: [] } });
+		return compileTable(versioned({ gateways: [], services: [service] }), rules)
+			.service("s")
+			?.authorise(ASKED).allowed;
+	};
+	t.same([allowed(true), allowed(false), allowed(true)], [true, false, true]);
+});
+
+t.test("an Envoy that stays at an old plan has none of its rules read, nor the newest's again", async (t) => {
+	const rules = new CompiledAccess();
+	const tables = new Tables<CompiledTable>({
+		compile: (given) => compileTable(given, rules),
+		retire: (table) => table.retire(),
+	});
+	tables.confirm();
+	const put = (salt: string, methods: readonly string[]): string => {
+		const given = tableOf(salt);
+		for (const { access } of given.table.services)
+			for (const policy of access.policies) Object.assign(policy, { methods });
+		tables.put(given);
+		return given.version;
+	};
+	const lagging = put("1", ["POST"]);
+	const ask = () =>
+		answer(
+			{ tables, freshness: tables, mint: () => "x", ...NOBODY_ASKED },
+			question({ plan: lagging, service: "s1", principal: "spiffe://a/b", headers: { "x-user-id": "u1" } }),
+		).ruling;
+	t.match(ask(), { plan: lagging, verdict: "deny" });
+	put("2", ["GET"]);
+	const seen = new Set<unknown>();
+	for (const salt of ["3", "4", "5"]) {
+		seen.add(tables.get(null)?.service("s1")?.authorise);
+		t.match(ask(), { plan: lagging });
+		put(salt, ["GET"]);
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+	t.equal(seen.size, 1);
 });
 
 t.test("a held table does not collect the verdicts of newer ones", async (t) => {

@@ -1,7 +1,7 @@
 /** `weir sidecar` as a process of its own, with the table of a Plan from a file. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,8 @@ import type { Plan } from "../../src/compiler/plan.js";
 export interface SidecarProcess {
 	readonly socketPath: string;
 	readonly child: ChildProcess;
+	/** Gives it the table of another Plan. */
+	change(plan: Pick<Plan, "version" | "table">): Promise<void>;
 	/** Sends the signal and resolves when the process is gone. */
 	end(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
 }
@@ -17,12 +19,16 @@ export interface SidecarProcess {
 /** Resolves when it is ready; it ends with the test. */
 export async function startSidecarProcess(
 	t: { teardown(run: () => Promise<void>): unknown },
-	{ version, table }: Pick<Plan, "version" | "table">,
+	plan: Pick<Plan, "version" | "table">,
 ): Promise<SidecarProcess> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
 	const socketPath = join(directory, "sidecar.sock");
 	const file = join(directory, "table.json");
-	await writeFile(file, JSON.stringify({ version, table }), { mode: 0o600 });
+	const change = async ({ version, table }: Pick<Plan, "version" | "table">): Promise<void> => {
+		await writeFile(`${file}.new`, JSON.stringify({ version, table }), { mode: 0o600 });
+		await rename(`${file}.new`, file);
+	};
+	await change(plan);
 	const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 	const child = fork(main, ["sidecar", "--table", file, "--socket", socketPath, "--metrics-socket", `${socketPath}.m`]);
 	const gone = once(child, "exit");
@@ -35,5 +41,5 @@ export async function startSidecarProcess(
 		await rm(directory, { recursive: true, force: true });
 	});
 	await once(child, "message");
-	return { socketPath, child, end };
+	return { socketPath, child, change, end };
 }

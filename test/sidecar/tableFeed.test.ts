@@ -6,6 +6,7 @@ import { TableFeed } from "../../src/sidecar/tableFeed.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {
 	acknowledged,
+	compile,
 	folderOf,
 	NODE,
 	plan,
@@ -185,4 +186,62 @@ t.test("after close it asks no more, and the table grows old", async (t) => {
 	await new Promise((resolve) => setTimeout(resolve, 60));
 	t.equal(server.proxies().length, 0);
 	t.equal(log.lines.length, 1, "an end that was wanted is no news");
+});
+
+t.test("a table is acknowledged and confirmed when it is in force, and not before", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const server = await startServer(t, socketPath);
+	const ready: (() => void)[] = [];
+	const asked: (() => void)[] = [];
+	const tables = new Tables<string>({
+		compile,
+		prepare: () =>
+			new Promise((resolve) => {
+				ready.push(resolve);
+				asked.shift()?.();
+			}),
+	});
+	const feed = new TableFeed({ socketPath, node: NODE, tables, log: new LogLines(), ...QUICK });
+	t.teardown(() => feed.close());
+	feed.start();
+	server.publish(plan(tableOf(1).table), 1);
+	await serves(tables, tableOf(1));
+	ready.shift()?.();
+	const begun = (): Promise<void> => new Promise((resolve) => asked.push(resolve));
+	const accepted = () => server.proxies()[0]?.types.tables?.acceptedVersion;
+	let preparing = begun();
+	const done = acknowledged(server, 2);
+	server.publish(plan(tableOf(2).table), 2);
+	await preparing;
+	await new Promise((resolve) => setTimeout(resolve, 30));
+	t.equal(accepted(), tableOf(1).version);
+	t.equal(tables.get(null), tableOf(1).version);
+	ready.shift()?.();
+	await done;
+	t.equal(accepted(), tableOf(2).version);
+	t.ok(tables.confirmed);
+
+	// Control is another one, and has gone back, before the third is in force.
+	preparing = begun();
+	server.publish(plan(tableOf(3).table), 3);
+	await preparing;
+	await server.close();
+	const other = await startServer(t, socketPath);
+	other.publish(plan(tableOf(2).table), 1);
+	await told(other, "STALE");
+	await new Promise((resolve) => setTimeout(resolve, 30));
+	ready.shift()?.();
+	await begun();
+	ready.shift()?.();
+	await serves(tables, tableOf(2));
+	t.equal(tables.get(null), tableOf(2).version);
+
+	preparing = begun();
+	other.publish(plan(tableOf(3).table), 4);
+	await preparing;
+	feed.close();
+	const served = until(tables, () => tables.get(null) === tableOf(3).version);
+	ready.shift()?.();
+	await served;
+	t.notOk(tables.confirmed, "nobody confirms what comes into force when the stream has ended");
 });

@@ -1,12 +1,13 @@
 /** The part of the sidecar that answers: a gRPC server over tables, in the one process or in each worker. */
 
-import { CALLOUT_STALENESS_MS } from "../../limits.js";
+import { CALLOUT_STALENESS_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
 import { CompiledAccess } from "../../sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../sidecar/compiledTable.js";
 import { mintUnit } from "../../sidecar/cookie.js";
 import { Health } from "../../sidecar/grpc/health.js";
 import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sidecar/grpc/server.js";
 import { sidecarMethods } from "../../sidecar/methods.js";
+import { inSlices } from "../../sidecar/slices.js";
 import { Tables, type VersionedTable } from "../../sidecar/tables.js";
 import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import { ProcessCounts } from "./counts.js";
@@ -48,6 +49,7 @@ export async function startAnswering(
 	const rules = new CompiledAccess();
 	const tables = new Tables<CompiledTable>({
 		compile: (given) => compileTable(given, rules),
+		prepare: ({ table }) => inSlices(rules.ahead(table.services), TABLE_AHEAD_MS_MAX),
 		retire: (table) => table.retire(),
 	});
 	const counts = new ProcessCounts((method, error) =>

@@ -22,7 +22,7 @@ const { tables, counts, close } = await startAnswering(
 	createLog({ role: "sidecar" }),
 );
 take = (message) => {
-	if (message.kind === "table") tables.put(message.given);
+	if (message.kind === "table") void tables.take(message.given);
 	else tables.setAge(message.ageMs);
 };
 for (const message of early) take(message);

@@ -1,0 +1,132 @@
+/** What a promotion, or the end of an Experiment, makes of a Service's rules is told before it: nobody applies anything then. */
+import t from "tap";
+import { RULE_VALUES_MAX } from "../../src/limits.js";
+import { lapsedLimits, sidecarDecides } from "../../src/resources/checkCallout.js";
+import { dearRules } from "../../src/resources/checkRules.js";
+import type { Status } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { standing } from "../../src/state/standingFaults.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	experiment,
+	experimentStatus,
+	gateway,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../fixtures/resources.js";
+
+const VARIANTS = ["v1", "v2", "v3"];
+
+const alike = experiment("alike", "shop", [
+	{ name: "a", variant: "v3", weight: 1, baseline: true },
+	{ name: "b", variant: "v3", weight: 1, baseline: false },
+]);
+const noX = accessPolicy("no-x", "deny", ["shop"], { principals: ["spiffe://weir.test/x"], variants: ["v1", "v3"] });
+const shopOf = (tenant: boolean) =>
+	service(
+		"shop",
+		VARIANTS.map((name) => variant(name, 9)),
+		{
+			access: null,
+			callout: CALLOUT,
+			rateLimits: { service: null, principal: null, tenant: tenant ? { requests: 10, perMs: 1_000 } : null },
+		},
+	);
+const told = (resources: ReturnType<typeof resourceSet>, status: Status) =>
+	standing({ resources, status }, [], () => true);
+
+t.test(
+	"a promotion makes nobody's verdict the sidecar's: rules that tell the winner from the default did so before",
+	async (t) => {
+		const subsets = Array.from({ length: 2 ** VARIANTS.length }, (_, bits) =>
+			VARIANTS.filter((_, at) => (bits & (1 << at)) !== 0),
+		);
+		const experimentOf = (name: string, variants: readonly string[]) =>
+			experiment(
+				name,
+				"shop",
+				variants.map((one, at) => ({ name: `a${at}`, variant: one, weight: 1, baseline: at === 0 })),
+			);
+		let moved = 0;
+		for (const action of ["allow", "deny"] as const) {
+			for (const named of subsets.filter(({ length }) => length > 0)) {
+				for (const challengers of subsets) {
+					for (const others of subsets) {
+						const shop = shopOf(true);
+						const set = resourceSet({
+							services: [shop],
+							experiments: [experimentOf("one", ["v1", ...challengers]), experimentOf("two", ["v1", ...others])],
+							accessPolicies: [
+								accessPolicy("all", "allow", ["shop"], { principals: ["*"] }),
+								accessPolicy("judging", action, ["shop"], { principals: ["spiffe://weir.test/x"], variants: named }),
+							],
+						});
+						if (sidecarDecides({ set }, shop) !== null) continue;
+						for (const winner of [...challengers, ...others]) {
+							moved++;
+							const after = { ...shop, spec: { ...shop.spec, defaultVariant: winner } };
+							if (sidecarDecides({ set: { ...set, services: [after] } }, after) !== null)
+								t.fail(`${action} ${named} with ${challengers} and ${others}: ${winner} wins`);
+						}
+					}
+				}
+			}
+		}
+		t.ok(moved > 100, `${moved} promotions`);
+	},
+);
+
+t.test("one that stands, and holds nobody by the default Variant of now, is told", async (t) => {
+	const resources = resourceSet({
+		gateways: [gateway({ tls: { from: "identity" }, tokens: [tokenIssuer("https://i.test", ["weir"], "/k.json")] })],
+		services: [shopOf(true)],
+		experiments: [alike],
+		accessPolicies: [accessPolicy("staff", "allow", ["shop"], { groups: ["staff"] }), noX],
+	});
+	t.same(told(resources, EMPTY_STATUS).faults, []);
+	const promoted = { ...EMPTY_STATUS, services: { shop: { defaultVariant: "v2" } } };
+	t.same(told(resources, promoted).faults, [
+		{
+			resource: "Service shop",
+			words:
+				"spec.rateLimits.tenant holds nobody: the sidecar decides access: AccessPolicy no-x judges the Variants of Experiment alike apart, and only who may use all takes part, and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals",
+		},
+	]);
+	const over = { ...promoted, experiments: { alike: experimentStatus(alike, { phase: "Aborted" }) } };
+	t.same(told(resources, over).faults, [], "and no more once nothing is judged apart");
+	t.same(lapsedLimits(resourceSet({ ...resources, services: [shopOf(false)] })), []);
+});
+
+t.test(
+	"rules that wait for the end of an Experiment are told as what they will be, and then as what they are",
+	async (t) => {
+		const many = Array.from({ length: RULE_VALUES_MAX + 1 }, (_, at) => `spiffe://weir.test/c${at}`);
+		const apart = experiment("apart", "shop", [
+			{ name: "a", variant: "v1", weight: 1, baseline: true },
+			{ name: "b", variant: "v2", weight: 1, baseline: false },
+		]);
+		const resources = resourceSet({
+			gateways: [gateway({ tls: { from: "identity" } })],
+			services: [shopOf(false)],
+			experiments: [apart],
+			accessPolicies: [accessPolicy("many", "allow", ["shop"], { principals: many }), noX],
+		});
+		const WAITS =
+			/ values of rules .* for each request to it once none of its Experiments has the sidecar decide access/;
+		t.match(told(resources, EMPTY_STATUS).conditions, [{ resource: "Service shop", words: WAITS }]);
+		const over = { ...EMPTY_STATUS, experiments: { apart: experimentStatus(apart, { phase: "Promoted" }) } };
+		t.match(told(resources, over).conditions, [
+			{ words: /^Envoy tries up to \d+ values .* for each request to it: name/ },
+		]);
+		const lasting = {
+			...resources,
+			services: [
+				{ ...shopOf(false), spec: { ...shopOf(false).spec, callout: { ...CALLOUT, access: "sidecar" as const } } },
+			],
+		};
+		t.same(dearRules(lasting), []);
+	},
+);

@@ -1,0 +1,124 @@
+/** Large rules are read before their table is in force, little by little, and what is left then by who asks first. */
+import t from "tap";
+import type { AccessRequest } from "../../src/access/policy.js";
+import { finish } from "../../src/access/steps.js";
+import type { ServiceTable } from "../../src/compiler/plan.js";
+import { CompiledAccess } from "../../src/sidecar/compiledAccess.js";
+import { inSlices } from "../../src/sidecar/slices.js";
+import { serviceTable } from "./calloutTable.js";
+
+const RULES = 500;
+
+/** @param method of the last rule, so that versions differ */
+const tableOf = (name: string, method: string, rules = RULES): ServiceTable =>
+	serviceTable(name, {
+		access: {
+			open: false,
+			policies: Array.from({ length: rules }, (_, at) => ({
+				name: `p${at}`,
+				action: "allow" as const,
+				principals: [`spiffe://t.test/c${at}`],
+				methods: [at === rules - 1 ? method : "GET"],
+				pathPrefixes: [],
+				variants: [],
+				shadow: false,
+				more: null,
+			})),
+		},
+	});
+
+const request = (method: string, at: number): AccessRequest => ({
+	principal: `spiffe://t.test/c${at}`,
+	method,
+	path: "/",
+	variant: "v1",
+	token: null,
+	region: null,
+	nowMs: 0,
+});
+
+/** Steps that it takes to the end. */
+function count(steps: Generator<unknown>): number {
+	let done = 0;
+	while (!steps.next().done) done++;
+	return done;
+}
+
+t.test("only what is large and has changed is read ahead", async (t) => {
+	const rules = new CompiledAccess();
+	const large = tableOf("large", "GET");
+	const small = tableOf("small", "GET", 5);
+	t.ok(count(rules.ahead([large, small])) > 2 * RULES, "little by little");
+	rules.keep(new Map([["large", 0]]));
+	t.ok(count(rules.ahead([tableOf("large", "GET"), small])) < 10, "nothing has changed");
+	t.ok(count(rules.ahead([tableOf("large", "PUT"), small])) > RULES);
+});
+
+t.test("until a table is in force the rules before it are asked, and then those that were read", async (t) => {
+	const rules = new CompiledAccess();
+	const [before, after] = [tableOf("large", "GET"), tableOf("large", "PUT")];
+	const old = rules.of("large", before.access);
+	finish(rules.ahead([after]));
+	t.equal(rules.of("large", before.access), old, "still its own");
+	t.ok(old.authorise(request("GET", RULES - 1)).allowed);
+	rules.keep(new Map([["large", 0]]));
+	const made = rules.of("large", after.access);
+	t.ok(made.authorise(request("PUT", RULES - 1)).allowed);
+	t.notOk(made.authorise(request("GET", RULES - 1)).allowed);
+	t.ok(count(rules.ahead([after])) < 10, "read once");
+});
+
+t.test("what is not read when its table comes is finished by the first request", async (t) => {
+	const rules = new CompiledAccess();
+	const table = tableOf("large", "PUT");
+	const steps = rules.ahead([table]);
+	for (let step = 0; step < RULES; step++) steps.next();
+	rules.keep(new Map([["large", 0]]));
+	t.ok(rules.of("large", table.access).authorise(request("PUT", RULES - 1)).allowed);
+	t.ok(count(rules.ahead([table])) < 10);
+	const gone = tableOf("gone", "GET");
+	const left = rules.ahead([gone]);
+	for (let step = 0; step < RULES; step++) left.next();
+	rules.keep(new Map([["large", 0]]));
+	t.equal(count(rules.ahead([gone])), count(new CompiledAccess().ahead([gone])), "and forgotten where its Service is");
+});
+
+t.test("rules that cannot be read keep no others from being read, and say so when they are asked", async (t) => {
+	const rules = new CompiledAccess();
+	const [bad, good] = [tableOf("bad", "GET"), tableOf("good", "GET")];
+	Object.assign(bad.access.policies[3] ?? {}, { principals: null });
+	finish(rules.ahead([bad, good]));
+	rules.keep(
+		new Map([
+			["bad", 0],
+			["good", 0],
+		]),
+	);
+	t.throws(() => rules.of("bad", bad.access));
+	t.ok(count(rules.ahead([good])) < 10);
+});
+
+t.test("slices leave turns of the loop to others, and end in time", async (t) => {
+	let steps = 0;
+	function* work(most: number): Generator<undefined, void, undefined> {
+		for (; steps < most; steps++) {
+			const untilMs = performance.now() + 1;
+			while (performance.now() < untilMs);
+			yield;
+		}
+	}
+	let turns = 0;
+	let running = true;
+	const turn = (): void => {
+		turns++;
+		if (running) setImmediate(turn);
+	};
+	turn();
+	await inSlices(work(60), 60_000);
+	t.equal(steps, 60);
+	t.ok(turns >= 10, `${turns} turns`);
+	const fromMs = performance.now();
+	await inSlices(work(1_000_000), 50);
+	t.ok(performance.now() - fromMs < 5_000);
+	running = false;
+});
