@@ -2,8 +2,9 @@
  * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
-import { canonicalFault, PROBE_PATH } from "../access/canonical.js";
+import { canonicalFault } from "../access/canonical.js";
 import { forwardedClient } from "../access/forwardedClientCert.js";
+import { judgedBy } from "../access/judgedBy.js";
 import type { AccessRequest } from "../access/policy.js";
 import type { SignDecision } from "../access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../access/token.js";
@@ -17,16 +18,7 @@ import type { Answer, Forwarded, Question, Reason, Ruling } from "./question.js"
 import { whileDryRunWaits } from "./shadowWait.js";
 import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
-import {
-	BY_ENVOY,
-	GONE,
-	INVALID_PROOF,
-	NOT_CANONICAL,
-	OPEN,
-	PROBED,
-	VERIFICATION_LIMITED,
-	type Verdict,
-} from "./verdict.js";
+import { BY_ENVOY, GONE, INVALID_PROOF, NOT_CANONICAL, OPEN, VERIFICATION_LIMITED, type Verdict } from "./verdict.js";
 
 /** What answers are made of. */
 export interface Knowledge {
@@ -119,13 +111,13 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		const inForce = judge.judgesUsers ? refused : null;
 		const peer = question.principal;
 		const eligible = (variant: string): boolean =>
-			verdictBy(judge.authorise, { ...request, variant }, peer, inForce).allowed;
+			judgedBy(judge.authorise, { ...request, variant }, peer, inForce).allowed;
 		if (judges && place.eligible !== null && (inForce !== null || !place.eligible.every(eligible))) {
 			place = service.outside;
 			request = { ...request, variant: place.variant };
 		}
-		verdict = judges ? verdictBy(judge.authorise, request, peer, inForce) : OPEN;
-		if (tried !== null) shadow = early ?? verdictBy(tried, request, peer, refused);
+		verdict = judges ? judgedBy(judge.authorise, request, peer, inForce) : OPEN;
+		if (tried !== null) shadow = early ?? judgedBy(tried, request, peer, refused);
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
@@ -163,30 +155,6 @@ function refusal(judge: CompiledService | null, question: Question, forwarded: F
 	// Such a proxy's own rights are not its clients'.
 	if (forwarded !== null && forwarded.principal === null) return NOT_CANONICAL;
 	return canonicalFault(question) === null ? null : NOT_CANONICAL;
-}
-
-/**
- * The verdict in force and that of the dry run, in one order: so what a dry run tells is what comes of it.
- * @param peer of the connection, where the request's principal is who it speaks for
- * @param invalid what the request's token is refused for; null = it holds, or there is none
- */
-function verdictBy(
-	rules: (request: AccessRequest) => Verdict,
-	request: AccessRequest,
-	peer: string | null,
-	invalid: Verdict | null,
-): Verdict {
-	if (invalid !== null) {
-		// An ambiguous path is refused before any token is looked at, as Envoy's gate does.
-		const verdict = rules(request);
-		return verdict.reason === "not-canonical" ? verdict : invalid;
-	}
-	if (request.path === PROBE_PATH) return PROBED;
-	const verdict = rules(request);
-	if (!verdict.allowed || request.principal === peer) return verdict;
-	// Forbid wins, also the one that names the proxy itself.
-	const own = rules({ ...request, principal: peer });
-	return own.reason === "forbidden" ? own : verdict;
 }
 
 function accessRequest(
