@@ -2,7 +2,8 @@
  * Access rules as Envoy RBAC, in three filters. weir.gate, before any token is looked at, refuses what no rule should
  * be asked about. weir.deny comes before weir.allow, so that forbid wins; the allow filter's base configuration allows
  * nobody, so a virtual host that was forgotten is closed, not open. Their shadow rules are all rules, enforced and
- * shadow: they decide nothing, and tell in the request's metadata what they would have decided.
+ * shadow, and at an open Service those of the gate: they decide nothing, and tell in the request's metadata what they would
+ * have decided.
  */
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
