@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { denialOf, ruleDenial } from "../../src/compiler/denial.js";
@@ -151,6 +152,8 @@ async function asked(t: TestScope, mode: Mode, protects: boolean, version?: stri
 			statuses.push(await statusOf(await (peer === "two" ? both : alice)(), bytes));
 		}
 	}
+	// A stream may be logged after its client has the answer, and an Envoy that ends does not wait for it.
+	while ((await envoy.stat("filesystem.write_buffered")) < statuses.length) await setTimeout(20);
 	await envoy.stop();
 	const logged = (await readFile(log, "utf8")).split("\n").filter((line) => line !== "");
 	return logged.map((line, at) => ({ status: statuses[at], ...JSON.parse(line) }));
