@@ -14,7 +14,8 @@ import {
 	type ResourceSet,
 	type TokenIssuer,
 } from "../resources/resource.js";
-import { canonicalFault, PROBE_PATH, type SentRequest } from "./canonical.js";
+import { canonicalFault, type SentRequest } from "./canonical.js";
+import { judgedBy } from "./judgedBy.js";
 import { accessTable, compileAccess, compileShadow, isOpen, judgesUsers, readsUsers, type Verdict } from "./policy.js";
 import { literalsOf } from "./policyBounds.js";
 import { isTimed, withTimes } from "./timedRules.js";
@@ -33,6 +34,8 @@ export interface PolicyRequest {
 	readonly region: string | null;
 	/** Whose certificate the caller has; at a Gateway that demands none nobody is asked for it. */
 	readonly principal: string | null;
+	/** Trusted proxy of the Gateway that brings it, and names the principal; null or left out = the caller's own connection. */
+	readonly via?: string | null;
 	/** Claims of a token that was verified (iss and sub among them); invalid = one that does not hold; null = none. */
 	readonly token: Readonly<Record<string, unknown>> | "invalid" | null;
 	readonly method: string;
@@ -65,7 +68,8 @@ export interface PolicyJudge {
 	undeclared(request: Pick<PolicyRequest, NameField>): readonly Undeclared[];
 	/**
 	 * Gateways that such a request can come through, of that name, in that region: with a principal those that demand client
-	 * certificates, without one those that demand none. [null] = none is declared, so that nothing of them is known.
+	 * certificates, without one those that demand none; through a proxy those that trust it. [null] = none is declared, so that
+	 * nothing of them is known.
 	 */
 	gatewaysOf(request: Entering): readonly (string | null)[];
 	/** Why there is none; null = there is one, or it names what nobody declares. */
@@ -73,11 +77,11 @@ export interface PolicyJudge {
 }
 
 /** Where a request comes in, and as whom. */
-type Entering = Pick<PolicyRequest, "gateway" | "region" | "principal">;
+type Entering = Pick<PolicyRequest, "gateway" | "region" | "principal" | "via">;
 
 export interface Barred {
 	/** What it says of itself that no Gateway fits. */
-	readonly field: "principal" | "region";
+	readonly field: "principal" | "region" | "via";
 	/** The one that was asked for; null = any of several. */
 	readonly gateway: string | null;
 	/** Others that the request can come through. */
@@ -95,8 +99,12 @@ export interface Undeclared {
 	readonly known: readonly string[];
 }
 
-/** What the built-in probe asks for is refused whatever the rules say (sidecar/verdict.ts). */
-const PROBED: JudgedRequest = { allowed: false, reason: "forbidden", policy: null, shadow: null };
+type Judged = Omit<JudgedRequest, "shadow">;
+
+const NOT_CANONICAL: Judged = { allowed: false, reason: "not-canonical", policy: null };
+const INVALID_TOKEN: Judged = { allowed: false, reason: "invalid-token", policy: null };
+/** Reasons for which a request is refused before any rule. */
+const EARLY: readonly Judged["reason"][] = ["not-canonical", "invalid-token"];
 
 type Ask = ReturnType<typeof compileAccess>;
 
@@ -139,34 +147,36 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		return name === null ? null : (byName.get(name) ?? null);
 	};
 	const [only] = gateways.length === 1 ? gateways : [];
-	const fits = (gateway: Gateway, { region, principal }: Entering): boolean =>
-		demandsClientCertificates(gateway) === (principal !== null) && isIn(gateway, region);
+	const fits = (gateway: Gateway, { region, principal, via = null }: Entering): boolean =>
+		demandsClientCertificates(gateway) === (principal !== null) &&
+		isIn(gateway, region) &&
+		(via === null || trusts(gateway, via));
 	const fitting = (request: Entering): readonly string[] =>
 		gateways.filter((one) => fits(one, request)).map(({ metadata }) => qualifiedName(metadata));
 	const placeOf = (name: string | null): Gateway | null =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
 	const judged = (request: PolicyRequest, service: CompiledService): JudgedRequest => {
-		if (!service.isOpen && canonicalFault(sent(request)) !== null)
-			return { allowed: false, reason: "not-canonical", policy: null, shadow: null };
+		const { enforced, shadow } = service;
 		const gateway = placeOf(request.gateway);
-		const read = service.readsUsers ? readToken(request.token, gateway) : null;
-		const refused = { allowed: false, reason: "invalid-token", policy: null } as const;
-		if (read === "invalid" && service.judgesUsers) return { ...refused, shadow: null };
-		const token = read === "invalid" ? null : read;
+		const { principal, peer } = callerOf(request, gateway);
+		const isNobodys = principal === null && peer !== null;
+		const early = isNobodys || canonicalFault(sent(request)) !== null ? NOT_CANONICAL : null;
+		const read = early === null && service.readsUsers ? readToken(request.token, gateway) : null;
+		const invalid = read === "invalid" ? INVALID_TOKEN : null;
 		const question = {
-			principal: gateway === null || demandsClientCertificates(gateway) ? request.principal : null,
+			principal,
 			method: request.method,
 			path: request.path.split(/[?#]/, 1)[0] ?? "",
 			variant: request.variant ?? service.defaultVariant,
-			token,
+			token: read === "invalid" ? null : read,
 			region: request.region ?? gateway?.spec.region ?? null,
 			nowMs: request.nowMs,
 		};
-		if (!service.isOpen && question.path === PROBE_PATH) return PROBED;
-		return {
-			...service.enforced(question),
-			shadow: read === "invalid" ? refused : (service.shadow?.(question) ?? null),
-		};
+		const by = (rules: Ask, refused: typeof invalid): Judged => early ?? judgedBy(rules, question, peer, refused);
+		const inForce = service.isOpen ? enforced(question) : by(enforced, service.judgesUsers ? invalid : null);
+		// What is refused before any rule is refused in the dry run too, which then says nothing of its own.
+		const isTold = shadow !== null && (service.isOpen || !EARLY.includes(inForce.reason));
+		return { ...inForce, shadow: isTold ? by(shadow, invalid) : null };
 	};
 	return {
 		serviceOf: (request) => find(request)?.name ?? null,
@@ -204,12 +214,14 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			return fitting(request).filter((name) => request.gateway === null || request.gateway === name);
 		},
 		barred(request) {
-			const { gateway: name, region, principal } = request;
+			const { gateway: name, region, principal, via = null } = request;
 			const asked = gateways.filter(({ metadata }) => name === null || qualifiedName(metadata) === name);
 			const isKnown = region === null || gateways.some((one) => isIn(one, region));
 			if (asked.length === 0 || !isKnown || asked.some((one) => fits(one, request))) return null;
 			const [gateway, ...more] = asked;
 			const one = gateway === undefined || more.length > 0 ? null : gateway;
+			if (via !== null && (one === null || !trusts(one, via)))
+				return { field: "via", gateway: one && qualifiedName(one.metadata), others: fitting(request) };
 			const isElsewhere = one !== null && demandsClientCertificates(one) === (principal !== null);
 			return {
 				field: isElsewhere ? "region" : "principal",
@@ -239,6 +251,28 @@ const isIn = ({ spec }: Gateway, region: string | null): boolean => region === n
 function sent({ method, path, host }: PolicyRequest): SentRequest {
 	return { method, path, host: host ?? "service.invalid", headerValues: () => [] };
 }
+
+const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxies.includes(proxy);
+
+interface Caller {
+	/** null with a peer: a trusted proxy that names nobody, whose own rights are not its clients'. */
+	readonly principal: string | null;
+	/** Of the connection. */
+	readonly peer: string | null;
+}
+
+/** Who asks there, as the sidecar finds it (sidecar/answer.ts). */
+function callerOf({ principal, via = null }: PolicyRequest, gateway: Gateway | null): Caller {
+	if (gateway === null) return { principal, peer: via ?? principal };
+	if (!demandsClientCertificates(gateway)) return { principal: null, peer: null };
+	const peer = via ?? principal;
+	if (peer === null || !trusts(gateway, peer)) return { principal: peer, peer };
+	// It can name nobody of another trust domain than its own (forwardedClientCert.ts).
+	const named = via !== null && principal !== null && domainOfId(principal) === domainOfId(via);
+	return { principal: named ? principal : null, peer };
+}
+
+const domainOfId = (id: string): string | undefined => id.split("/", 3)[2];
 
 /** Where Gateways stand; of a declaration without Gateways, which others complete, what its rules speak of. */
 function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | "accessPolicies">): readonly string[] {

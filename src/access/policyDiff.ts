@@ -19,6 +19,7 @@ import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyChe
 import { loosened, tightened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
 import { rememberedTurns, type Turns } from "./policyTimes.js";
+import { matchesPrincipal } from "./principal.js";
 import { isWholePath } from "./shownPath.js";
 
 export interface PolicyDifference {
@@ -127,7 +128,7 @@ function constructed(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
 	const bounds = boundsOf(policies, [...issuers.values()], nowMs, turnsOf);
-	const callers = callersOf(sets, bounds.principals, bounds.regions);
+	const callers = callersOf(sets, policies, bounds);
 	const variants = variantsOf(
 		found.map(({ service }) => service),
 		bounds.variants,
@@ -144,7 +145,8 @@ function constructed(
 	const requests = function* (): Generator<PolicyRequest> {
 		const base: PolicyRequest = { ...BASE, service: name, nowMs: bounds.timesMs[0] ?? nowMs };
 		for (const choice of choices(dimensions, max)) yield Object.assign({}, base, ...choice);
-		const once = new Map(callers.toReversed().map((caller) => [caller.principal, caller]));
+		const direct = callers.filter(({ via }) => via === undefined);
+		const once = new Map(direct.toReversed().map((caller) => [caller.principal, caller]));
 		for (const caller of once.values()) for (const never of NEVER_ALLOWED) yield { ...base, ...caller, ...never };
 	};
 	return { requests: requests(), isCut: bounds.cut || size > max };
@@ -171,19 +173,35 @@ function placesOf(gateways: readonly Gateway[], regions: readonly string[]): rea
 
 type Caller = Partial<PolicyRequest> & Pick<PolicyRequest, "principal">;
 
-/** Who comes where: with a principal only where a Gateway demands certificates, before or after, or none is declared. */
+/**
+ * Who comes where: with a principal only where a Gateway demands certificates, before or after, or none is declared; and through
+ * its trusted proxies, where a denial may be about one of them.
+ */
 function callersOf(
 	sets: readonly ResourceSet[],
-	principals: Bounds["principals"],
-	regions: readonly string[],
+	policies: readonly PolicyTable[],
+	{ principals, regions }: Pick<Bounds, "principals" | "regions">,
 ): readonly Caller[] {
 	const gateways = sets.flatMap((set) => set.gateways);
 	const demanding = gateways.filter(demandsClientCertificates).map(({ metadata }) => qualifiedName(metadata));
 	return placesOf(gateways, regions).flatMap((place) => {
 		const knows = place.gateway == null || demanding.includes(place.gateway);
-		return (knows ? principals : [null]).map((principal) => ({ ...place, principal }));
+		const direct = (knows ? principals : [null]).map((principal) => ({ ...place, principal }));
+		const proxies = gateways
+			.filter(({ metadata }) => qualifiedName(metadata) === place.gateway)
+			.flatMap(({ spec }) => spec.trustedProxies);
+		const brought = [...new Set(proxies)]
+			.filter((proxy) => policies.some((policy) => mayDeny(policy, proxy)))
+			.flatMap((via) => principals.flatMap((principal) => (principal === null ? [] : [{ ...place, principal, via }])));
+		return [...direct, ...brought];
 	});
 }
+
+/** A denial that names nobody meets the client as well, whoever brings it. */
+const mayDeny = ({ action, principals, more }: PolicyTable, proxy: string): boolean =>
+	action === "deny" &&
+	(principals.some((pattern) => matchesPrincipal(proxy, pattern)) ||
+		(principals.length === 0 && (more?.condition ?? null) !== null));
 
 /** Where rules look at Variants: each that the Service has; else the default one. */
 function variantsOf(services: readonly Service[], named: readonly string[]): readonly (string | null)[] {

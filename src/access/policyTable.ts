@@ -14,7 +14,7 @@ export interface PolicyTest {
 	readonly name: string;
 	readonly position: Position | null;
 	/** Where its request names them. */
-	readonly positions: Readonly<Record<NameField | "principal", Position | null>>;
+	readonly positions: Readonly<Record<NameField | "principal" | "via", Position | null>>;
 	/** nowMs null = the table does not say. */
 	readonly request: Omit<PolicyRequest, "nowMs"> & { readonly nowMs: number | null };
 	readonly expect: {
@@ -46,6 +46,7 @@ const REQUEST_FIELDS = [
 	"gateway",
 	"region",
 	"principal",
+	"via",
 	"token",
 	"method",
 	"path",
@@ -96,7 +97,7 @@ export function barredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge, 
 }
 
 function barredWords(
-	{ principal, region }: PolicyTest["request"],
+	{ principal, region, via }: PolicyTest["request"],
 	{ field, gateway, others }: Barred,
 ): Pick<Problem, "message" | "hint"> {
 	const where = JSON.stringify(region);
@@ -108,6 +109,14 @@ function barredWords(
 			hint: `remove region: from the request${orName("there")}`,
 		};
 	const there = region === null ? "" : ` in region ${where}`;
+	if (field === "via")
+		return {
+			message:
+				gateway === null
+					? `no Gateway${there} has the trusted proxy ${via}`
+					: `Gateway ${gateway} does not trust ${via}`,
+			hint: `remove via: from the request${orName("that has it")}`,
+		};
 	if (principal !== null) {
 		const none =
 			gateway === null
@@ -179,6 +188,7 @@ class Reader {
 			region: at("region"),
 			variant: at("variant"),
 			principal: at("principal"),
+			via: at("via"),
 		};
 	}
 
@@ -191,9 +201,13 @@ class Reader {
 		if ((service === null) === (host === null)) {
 			this.#fault(path, "a request has either service or host", "write service: NAME or host: shop.example.org");
 		}
-		const principal = text("principal");
-		const fault = principal === null ? null : workloadFault(principal);
-		if (fault !== null) this.#fault([...path, "principal"], `principal ${fault}`, "write spiffe://example.org/web");
+		const [principal, via] = [text("principal"), text("via")];
+		for (const [field, id] of Object.entries({ principal, via })) {
+			const fault = id === null ? null : workloadFault(id);
+			if (fault !== null) this.#fault([...path, field], `${field} ${fault}`, "write spiffe://example.org/web");
+		}
+		if (via !== null && fields.principal == null)
+			this.#fault([...path, "via"], "via names a proxy, and nothing its client", "add principal: to the request");
 		const method = text("method") ?? "GET";
 		if (!/^[A-Z][A-Z-]*$/.test(method))
 			this.#fault([...path, "method"], "method is no HTTP method", "write GET or POST");
@@ -227,6 +241,7 @@ class Reader {
 			gateway: text("gateway"),
 			region: text("region"),
 			principal,
+			via,
 			token: this.#token(fields.token, [...path, "token"]),
 			method,
 			path: target,

@@ -15,7 +15,7 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.description("check tables of requests against the verdicts expected of them; exit 1 where one differs")
 		.addHelpText(
 			"after",
-			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.\nWith a principal: a request comes through the Gateways that demand client certificates, without one through those that demand none, with a region: through those there. A case must hold at each of them, or at the one that gateway: names; where there is none it is refused.",
+			"\nA case's token is taken as verified and its possession as proved, whatever its exp, nbf, iat or aud says; claims that no execution takes are refused. token: invalid is one that does not hold.\nWith a principal: a request comes through the Gateways that demand client certificates, without one through those that demand none, with a region: through those there. A case must hold at each of them, or at the one that gateway: names; where there is none it is refused. With a via: a trusted proxy of the Gateway brings it, and names the principal.",
 		)
 		.addOption(files())
 		.addOption(

@@ -2,14 +2,23 @@
  * Access rules as Envoy RBAC, in three filters. weir.gate, before any token is looked at, refuses what no rule should
  * be asked about. weir.deny comes before weir.allow, so that forbid wins; the allow filter's base configuration allows
  * nobody, so a virtual host that was forgotten is closed, not open. Their shadow rules are all rules, enforced and
- * shadow: they decide nothing, and tell in the request's metadata what they would have decided.
+ * shadow, and at an open Service those of the gate: they decide nothing, and tell in the request's metadata what they would
+ * have decided.
  */
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
 import { judgesPath } from "../access/table.js";
 import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
-import { ambiguousPaths, longPaths, notCanonicalRules, PROBE_RULE, probeRule, strangePaths } from "./canonical.js";
+import {
+	ambiguousPaths,
+	longPaths,
+	notCanonicalRules,
+	PROBE_RULE,
+	probeRule,
+	strangePaths,
+	upgradeRule,
+} from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
-import { ruleOf } from "./denial.js";
+import { IN_FORCE_FIRST, ruleOf } from "./denial.js";
 import { isOpen } from "./execution.js";
 import { LOOP, loopRule } from "./loop.js";
 import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
@@ -86,13 +95,16 @@ export function gatePerRoute(
 	access: AccessTable,
 	{ identifies, mark }: Pick<AccessPlace, "identifies"> & { readonly mark: string },
 ) {
-	const judged = {
-		...notCanonicalRules(judgesPaths(access)),
-		...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity(), [IDENTITY_TOO_LONG]: tooLongIdentity() } : {}),
-	};
-	const policies = { [LOOP]: loopRule(mark), ...(isOpen(access) ? {} : judged) };
+	const judged = isOpen(access) ? {} : gateRules(judgesPaths(access), identifies);
+	const policies = { [LOOP]: loopRule(mark), ...judged };
 	return { [GATE_FILTER]: perRoute({ rules: { action: "DENY", policies }, rules_stat_prefix: GATE_STATS }) };
 }
+
+/** What no rule of a protected Service should be asked about, by name. */
+const gateRules = (onPaths: boolean, identifies: boolean): Readonly<Record<string, object>> => ({
+	...notCanonicalRules(onPaths),
+	...(identifies ? { [NO_SINGLE_IDENTITY]: noSingleIdentity(), [IDENTITY_TOO_LONG]: tooLongIdentity() } : {}),
+});
 
 /** typed_per_filter_config where the sidecar decides. */
 export const accessBySidecar = (): Record<string, object> => ({ [ALLOW_FILTER]: OFF });
@@ -125,7 +137,8 @@ export function accessPerRoute(
 	const denials = { ...(users ? tokens : {}), ...(open ? {} : { [PROBE_RULE]: probeRule(), ...rules("deny", false) }) };
 	// A token that only shadow policies look at is refused by nobody: that it would be is told.
 	const shadowTokens = users ? {} : tokens;
-	const shadowDenials = shadows ? { ...shadowTokens, ...ambiguity(access), ...rules("deny", true) } : {};
+	const first = open ? inForce(access, place) : ambiguity(access);
+	const shadowDenials = shadows ? { ...shadowTokens, ...first, ...rules("deny", true) } : {};
 	const deny = {
 		...(Object.keys(denials).length === 0 ? {} : { rules: { action: "DENY", policies: denials } }),
 		...(Object.keys(shadowDenials).length === 0 ? {} : shadow(SHADOW_DENY, "DENY", shadowDenials)),
@@ -163,6 +176,13 @@ const AMBIGUOUS = "(ambiguous path)";
 /** Were the shadow policies in force, ambiguous paths would be refused where one of them looks at paths. */
 const ambiguity = (access: AccessTable): Readonly<Record<string, object>> =>
 	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: ambiguousPaths() } : {};
+
+/** Were its shadow policies in force, an open Service would be a protected one: all that is refused of those, whoever asks. */
+function inForce(access: AccessTable, { identifies }: AccessPlace): Readonly<Record<string, object>> {
+	const early = { ...upgradeRule(), ...gateRules(isFirstOnPaths(access), identifies) };
+	const named = Object.entries(early).map(([name, rule]) => [IN_FORCE_FIRST + name, rule]);
+	return { ...Object.fromEntries(named), [PROBE_RULE]: probeRule() };
+}
 
 /** Among the shadow allows: whatever these say then, the shadow denial has said that it would be refused (events/shadow.ts). */
 const notTried = (access: AccessTable): Readonly<Record<string, object>> =>

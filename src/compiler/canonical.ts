@@ -135,6 +135,26 @@ export const hardenedHeaders = (): object => ({
 /** Of a route: what comes after an upgrade is judged by nobody (CVE-2025-64763, CVE-2026-73548). */
 export const noUpgrades = (): object => ({ upgrade_configs: [{ upgrade_type: "websocket", enabled: false }] });
 
+/** Name of the shadow rule that tells what noUpgrades() would refuse, before any filter. */
+const WEBSOCKET = "(WebSocket)";
+
+/** The one upgrade that an open Service takes (listener.ts), where Envoy sees one: with its token in Connection. */
+export const upgradeRule = (): Readonly<Record<string, object>> => ({
+	[WEBSOCKET]: {
+		permissions: [
+			{
+				and_rules: {
+					rules: [
+						header("upgrade", { string_match: { exact: "websocket", ignore_case: true } }),
+						matching("connection", "(?i)(?:.*,)?[ \\t]*upgrade[ \\t]*(?:,.*)?"),
+					],
+				},
+			},
+		],
+		principals: [{ any: true }],
+	},
+});
+
 const header = (name: string, matcher: object): object => ({ header: { name, ...matcher } });
 const matching = (name: string, regex: string): object => header(name, { string_match: { safe_regex: { regex } } });
 /** RE2 takes bytes that are no UTF-8 for no match, so what is good must match, not what is bad (CVE-2026-73552). */

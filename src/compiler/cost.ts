@@ -10,8 +10,8 @@ import type { AccessTable } from "./plan.js";
 export interface Cost {
 	/** null = Envoy cannot do it. */
 	readonly nativeUs: number | null;
-	/** One callout carries all rules of a Service: it is paid once. */
-	readonly calloutUs: number;
+	/** One callout carries all rules of a Service: it is paid once. null = the sidecar does not do it, as of an open Service. */
+	readonly calloutUs: number | null;
 	/** What rules name, and Envoy tries one by one; null = it tries nothing so. */
 	readonly values: number | null;
 	/** Of these, what it compares with each item of a token's list. */
@@ -69,6 +69,7 @@ export function costText({ nativeUs, calloutUs, values, listed }: Cost, executio
 		const instead = nativeUs === null ? "" : `; natively ${native}`;
 		return `about ${calloutUs} µs of CPU a request, shared by the Service's rules${instead}`;
 	}
+	if (calloutUs === null) return `about ${native.replace("µs", "µs of CPU a request")}`;
 	const dear = nativeUs !== null && nativeUs > calloutUs;
 	const advice = dear ? ", however many: declare callout: {access: sidecar} (503 where it does not answer)" : "";
 	return `about ${native.replace("µs", "µs of CPU a request")}; by the sidecar ${calloutUs} µs${advice}`;

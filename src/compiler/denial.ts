@@ -28,7 +28,14 @@ const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 	["(invalid_token", "invalid-token"],
 	["(unanswered", "unanswered"],
 	["(loop", "loop-detected"],
+	["(WebSocket", "upgrade-refused"],
 ];
+
+/**
+ * What names of rules begin with that would refuse a request before any other, were a Service's shadow policies in force: by name,
+ * so Envoy tries them before those about tokens.
+ */
+export const IN_FORCE_FIRST = "(gate) ";
 
 const MATCHED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;
 
@@ -49,7 +56,7 @@ export function denialOf(details: string): Denial | null {
 /** @param rule of RBAC that refused, as response details or the request's metadata name it; NO_RULE = none let it pass */
 export function ruleDenial(rule: string): Denial {
 	if (rule === NO_RULE) return of("no-policy-allows");
-	const name = rule.replaceAll(" ", "_");
+	const name = (rule.startsWith(IN_FORCE_FIRST) ? rule.slice(IN_FORCE_FIRST.length) : rule).replaceAll(" ", "_");
 	const known = BUILT_IN.find(([begin]) => name.startsWith(begin));
 	if (known !== undefined) return of(known[1]);
 	return { reason: "forbidden", policy: rule.startsWith("(") ? null : policyOf(rule) };

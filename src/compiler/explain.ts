@@ -74,9 +74,17 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 	const dryRun =
 		shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}${longPathText(access)}`;
 	if (isOpen(access)) {
-		const open = `OPEN: anyone may call it (access: open)${dryRun}`;
+		const { rules } = execution.dryRun;
+		const tried = rules.policies.length > 0;
+		const early = tried ? "; what is refused of every protected Service (not canonical, WebSocket) is told too" : "";
+		const open = `OPEN: anyone may call it (access: open)${dryRun}${early}`;
 		return execution.whyVerdict === null
-			? { rule, execution: "native", because: open, cost: null }
+			? {
+					rule,
+					execution: "native",
+					because: open,
+					cost: tried ? { ...accessCost(rules, true, issuers), calloutUs: null } : null,
+				}
 			: {
 					rule,
 					execution: "callout",

@@ -2,8 +2,9 @@
  * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
-import { canonicalFault, PROBE_PATH } from "../access/canonical.js";
+import { canonicalFault } from "../access/canonical.js";
 import { forwardedClient } from "../access/forwardedClientCert.js";
+import { judgedBy } from "../access/judgedBy.js";
 import type { AccessRequest } from "../access/policy.js";
 import type { SignDecision } from "../access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../access/token.js";
@@ -17,16 +18,7 @@ import type { Answer, Forwarded, Question, Reason, Ruling } from "./question.js"
 import { whileDryRunWaits } from "./shadowWait.js";
 import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
-import {
-	BY_ENVOY,
-	GONE,
-	INVALID_PROOF,
-	NOT_CANONICAL,
-	OPEN,
-	PROBED,
-	VERIFICATION_LIMITED,
-	type Verdict,
-} from "./verdict.js";
+import { BY_ENVOY, GONE, INVALID_PROOF, NOT_CANONICAL, OPEN, VERIFICATION_LIMITED, type Verdict } from "./verdict.js";
 
 /** What answers are made of. */
 export interface Knowledge {
@@ -76,28 +68,26 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	if (!closed && freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
 		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
 	}
-	let verdict = judges ? refusal(judge, question) : null;
 	const forwarded = forwardedBy(tables.get(null), question);
 	const principal = forwarded === null ? question.principal : forwarded.principal;
-	// Such a proxy's own rights are not its clients'.
-	if (verdict === null && judges && forwarded !== null && principal === null) verdict = NOT_CANONICAL;
+	const tried = ours ? (judge?.shadow ?? null) : null;
+	const early = judges || tried !== null ? refusal(judge, question, forwarded) : null;
+	let verdict = judges ? early : null;
 	let token: TokenAnswer = null;
-	let shadow: Verdict | null = null;
-	if (ours && verdict === null && judge?.readsUsers === true) {
+	// What the token is refused for, where rules or shadow policies look at users.
+	let refused: Verdict | null = null;
+	if (ours && early === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
 		const said = authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded));
 		if (said instanceof Promise) return judge.judgesUsers ? said : whileDryRunWaits(said);
 		token = said;
 		if (token !== null && "refused" in token) {
-			// Where only shadow policies look at users, a bad token is none: nothing else is served than without them.
-			const refused =
+			refused =
 				token.refused === "verification-limited"
 					? VERIFICATION_LIMITED
 					: token.proof
 						? INVALID_PROOF
 						: (tables.get(null) ?? table).invalidToken(question.gateway);
-			if (judge.judgesUsers) verdict = refused;
-			else shadow = refused;
 		}
 	}
 	let unit: string | null = null;
@@ -111,23 +101,23 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	} else {
 		place = service.placed(question.assigned);
 	}
+	let shadow: Verdict | null = null;
 	if (verdict !== null || judge === null) {
 		// Who is refused whatever the Variant takes no part where eligibility matters.
 		if (judges && place.eligible !== null) place = service.outside;
-	} else if (ours && (judges || judge.shadow !== null)) {
+	} else if (judges || tried !== null) {
 		let request = accessRequest(knowledge, question, principal, token, place.variant);
+		// Where only shadow policies look at users, a bad token is none: nothing else is served than without them.
+		const inForce = judge.judgesUsers ? refused : null;
+		const peer = question.principal;
 		const eligible = (variant: string): boolean =>
-			authorised(judge, { ...request, variant }, question.principal).allowed;
-		if (judges && place.eligible !== null && !place.eligible.every(eligible)) {
+			judgedBy(judge.authorise, { ...request, variant }, peer, inForce).allowed;
+		if (judges && place.eligible !== null && (inForce !== null || !place.eligible.every(eligible))) {
 			place = service.outside;
 			request = { ...request, variant: place.variant };
 		}
-		verdict = judges ? authorised(judge, request, question.principal) : OPEN;
-		if (judge.shadow !== null) {
-			const tried = judge.shadow(request);
-			// In force, an ambiguous path is refused before any token is looked at.
-			shadow = tried.reason === "not-canonical" ? tried : (shadow ?? tried);
-		}
+		verdict = judges ? judgedBy(judge.authorise, request, peer, inForce) : OPEN;
+		if (tried !== null) shadow = early ?? judgedBy(tried, request, peer, refused);
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;
@@ -159,20 +149,12 @@ function forwardedBy(newest: CompiledTable | null, question: Question): Forwarde
 	return { principal: client.spiffeId, certificateThumbprint: client.certificateThumbprint, via };
 }
 
-/** What is refused before any rule or token is looked at (access/canonical.ts). */
-function refusal(judge: CompiledService | null, question: Question): Verdict | null {
+/** What is refused before any rule or token is looked at (access/canonical.ts); null = nothing. */
+function refusal(judge: CompiledService | null, question: Question, forwarded: Forwarded | null): Verdict | null {
 	if (judge === null) return GONE;
+	// Such a proxy's own rights are not its clients'.
+	if (forwarded !== null && forwarded.principal === null) return NOT_CANONICAL;
 	return canonicalFault(question) === null ? null : NOT_CANONICAL;
-}
-
-/** @param peer of the connection, where the request's principal is who it speaks for */
-function authorised(judge: CompiledService, request: AccessRequest, peer: string | null): Verdict {
-	if (request.path === PROBE_PATH) return PROBED;
-	const verdict = judge.authorise(request);
-	if (!verdict.allowed || request.principal === peer) return verdict;
-	// Forbid wins, also the one that names the proxy itself.
-	const own = judge.authorise({ ...request, principal: peer });
-	return own.reason === "forbidden" ? own : verdict;
 }
 
 function accessRequest(

@@ -24,8 +24,6 @@ export const BY_ENVOY: Verdict = { allowed: true, reason: "allowed", policy: nul
 /** The newest plan has no such Service. */
 export const GONE: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
 export const NOT_CANONICAL: Verdict = { allowed: false, reason: "not-canonical", policy: null };
-/** The built-in probe, which no policy can allow (access/canonical.ts). */
-export const PROBED: Verdict = { allowed: false, reason: "forbidden", policy: null };
 /** The Service's own table cannot be executed. */
 export const CLOSED: Verdict = { allowed: false, reason: "configuration-refused", policy: null };
 export const VERIFICATION_LIMITED: Verdict = { allowed: false, reason: "verification-limited", policy: null };

@@ -155,3 +155,86 @@ t.test("conditions see the path percent-decoded, enforced and shadow", async (t)
 	t.match(judged("enforce", "/docs/%c3"), { allowed: false, policy: "no" }, "what is no UTF-8 is denied");
 	t.match(judged("enforce", "/docs/my%2520secret"), { allowed: false, reason: "not-canonical" });
 });
+
+const id = (name: string): string => `spiffe://weir.test/${name}`;
+
+t.test("a request that a trusted proxy brings is its client's, and no more than the proxy may", async (t) => {
+	const judge = policyJudge(
+		resourceSet({
+			gateways: [
+				gateway({ tls: { from: "identity" }, trustedProxies: [id("proxy"), id("banned")] }),
+				gateway({ tls: { from: "identity" } }, "direct"),
+				gateway({}, "bare"),
+			],
+			services: [guarded],
+			accessPolicies: [
+				accessPolicy("all", "allow", ["s"], { principals: ["*"] }),
+				accessPolicy("no-mallory", "deny", ["s"], { principals: [id("mallory")] }),
+				accessPolicy("ban", "deny", ["s"], { principals: [id("banned")] }),
+			],
+		}),
+	);
+	const asked = (principal: string | null, via: string | null, gateway = "edge") => {
+		const who = { principal, via, gateway };
+		const { reason, policy } = judge.judge({
+			...{ service: "s", host: null, region: null, token: null, method: "GET", path: "/", variant: null, nowMs: 0 },
+			...who,
+		});
+		return policy === null ? reason : `${reason} by ${policy}`;
+	};
+	for (const [principal, via, expected] of [
+		[id("alice"), null, "allowed by all"],
+		[id("alice"), id("proxy"), "allowed by all"],
+		[id("mallory"), id("proxy"), "forbidden by no-mallory"],
+		[id("alice"), id("banned"), "forbidden by ban"],
+		[id("proxy"), null, "not-canonical"],
+		[null, id("proxy"), "not-canonical"],
+		["spiffe://other.test/alice", id("proxy"), "not-canonical"],
+		[id("proxy"), id("proxy"), "allowed by all"],
+		[id("alice"), id("mallory"), "forbidden by no-mallory"],
+	] as const)
+		t.equal(asked(principal, via), expected, `${principal} via ${via}`);
+	t.equal(asked(id("proxy"), null, "direct"), "allowed by all", "where it is nobody's proxy");
+	const through = (via: string | null, gateway: string | null = null, region: string | null = null) =>
+		judge.gatewaysOf({ principal: id("alice"), via, gateway, region });
+	t.same(through(null), ["edge", "direct"]);
+	t.same(through(id("proxy")), ["edge"]);
+	t.same(through(id("proxy"), "direct"), []);
+	t.match(judge.barred({ principal: id("alice"), via: id("mallory"), gateway: null, region: null }), {
+		field: "via",
+		gateway: null,
+		others: [],
+	});
+});
+
+t.test("a dry run is judged in the order of verdicts in force", async (t) => {
+	const judged = (open: boolean, request: object, users = false) => {
+		const set = resourceSet({
+			gateways: [gateway({ tls: { from: "identity" }, tokens: [tokenIssuer(ISSUER, [], "k.json")] })],
+			services: [service("s", [variant("v1", 1)], { access: open ? "open" : null })],
+			accessPolicies: [
+				...(open ? [] : [accessPolicy("all", "allow", ["s"], { principals: ["*"] })]),
+				...(users ? [accessPolicy("no-eve", "deny", ["s"], { users: [`${ISSUER}#eve`], pathPrefixes: ["/e"] })] : []),
+				accessPolicy("tried", "allow", ["s"], { mode: "shadow", users: [`${ISSUER}#ann`], pathPrefixes: ["/a"] }),
+			],
+		});
+		const { reason, shadow } = policyJudge(set).judge({
+			...{ service: "s", host: null, gateway: null, region: null, principal: id("alice"), token: null },
+			...{ method: "GET", path: "/", variant: null, nowMs: 0 },
+			...request,
+		});
+		return `${reason}, ${shadow?.reason ?? "-"}`;
+	};
+	const bad = { token: "invalid" };
+	t.equal(judged(true, { path: "/b;c" }), "open, not-canonical");
+	t.equal(judged(true, { path: "/.well-known/weir-probe" }), "open, forbidden");
+	t.equal(judged(true, {}), "open, no-policy-allows");
+	t.equal(judged(true, { ...bad, path: "/b;c" }), "open, not-canonical");
+	t.equal(judged(true, { ...bad, path: "/a%2Cb" }), "open, not-canonical", "an ambiguous path before its token");
+	t.equal(judged(true, bad), "open, invalid-token");
+	t.equal(judged(false, { path: "/b;c" }), "not-canonical, -");
+	t.equal(judged(false, { ...bad, path: "/a%2Cb" }), "allowed, not-canonical");
+	t.equal(judged(false, { ...bad, path: "/a%2Cb" }, true), "not-canonical, -", "in force too");
+	t.equal(judged(false, bad, true), "invalid-token, -");
+	t.equal(judged(false, { path: "/.well-known/weir-probe" }), "forbidden, forbidden");
+});

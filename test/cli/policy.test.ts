@@ -297,6 +297,42 @@ t.test("a principal where no certificate is demanded cannot be", async (t) => {
 	t.equal(await asked(RESOURCES.slice(RESOURCES.indexOf("---\n") + 4), BAD), "0 1 passed, 0 failed\n", "no Gateways");
 });
 
+t.test("a request that a trusted proxy brings", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const asked = async (request: string, expect: string, trusted = "trustedProxies: [spiffe://a.test/proxy]") => {
+		const behind = `apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: behind}\nspec: {port: 8443, tls: {identity: mesh}, ${trusted}}\n---\n`;
+		const resources = await fileOf(directory, "resources.yaml", behind + RESOURCES);
+		const table = `tests:\n  - name: a\n    request: {service: plain, ${request}}\n    expect: ${expect}\n`;
+		const { code, stdout, stderr } = await weir([
+			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table)],
+		]);
+		return `${code} ${stderr.split("\n")[0]?.replace(/^.*t\.yaml/, "t.yaml") ?? ""}${stdout.toString().replace(/^.*t\.yaml/, "t.yaml")}`;
+	};
+	const WEB = "principal: spiffe://a.test/web";
+	const PASSED = "0 1 passed, 0 failed\n";
+	t.equal(await asked(`${WEB}, via: spiffe://a.test/proxy`, "{verdict: allow, policy: plain-web}"), PASSED);
+	t.equal(
+		await asked("principal: spiffe://a.test/proxy, gateway: behind", "{verdict: deny, reason: not-canonical}"),
+		PASSED,
+		"it names nobody",
+	);
+	t.equal(
+		await asked(`${WEB}, via: spiffe://a.test/other`, "deny"),
+		"1 t.yaml:3:68: no Gateway has the trusted proxy spiffe://a.test/other; remove via: from the request",
+	);
+	t.equal(
+		await asked(`${WEB}, gateway: edge, via: spiffe://a.test/proxy`, "deny"),
+		"1 t.yaml:3:83: Gateway edge does not trust spiffe://a.test/proxy; remove via: from the request, or name a Gateway that has it: behind",
+	);
+	t.equal(
+		await asked("via: spiffe://a.test/proxy", "deny"),
+		"1 t.yaml:3:36: via names a proxy, and nothing its client; add principal: to the request",
+	);
+	t.match(await asked(`${WEB}, via: proxy`, "deny"), /^1 t\.yaml:3:68: via does not begin with spiffe:\/\//);
+	t.match(await asked(`${WEB}, via: [a]`, "deny"), /^1 t\.yaml:3:68: via is no text/);
+	t.match(await asked(`${WEB}, proxy: spiffe://a.test/proxy`, "deny"), /^1 t\.yaml:3:63: unknown field proxy; .*via/);
+});
+
 const WEB_AT_EDGE = { principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 };
 
 t.test("diff names what is let in and kept out", async (t) => {

@@ -338,6 +338,30 @@ t.test("nobody's principal is known where no certificate is demanded, before or 
 	t.end();
 });
 
+t.test("a ban on a trusted proxy is met by who comes through it, made or logged", (t) => {
+	const PROXY = "spiffe://a/proxy";
+	const one = (banned: boolean): ResourceSet =>
+		resourceSet({
+			gateways: [gateway({ tls: MUTUAL, trustedProxies: [PROXY] })],
+			services: [service("shop", [variant("v1", 1)], { access: null })],
+			accessPolicies: [
+				accessPolicy("web", "allow", ["shop"], { principals: [WEB] }),
+				...(banned ? [accessPolicy("ban", "deny", ["shop"], { principals: [PROXY] })] : []),
+			],
+		});
+	const logged = {
+		...{ service: "shop", host: null, gateway: "edge", region: null, principal: WEB, via: PROXY, token: null },
+		...{ method: "GET", path: "/logged", variant: null, nowMs: NOW },
+	};
+	const { differences } = diffPolicies(one(false), one(true), [logged], NOW);
+	t.same(
+		new Set(differences.map(({ from, request: { principal, via } }) => `${from} ${principal} via ${via}`)),
+		new Set([`log ${WEB} via ${PROXY}`, `constructed ${WEB} via ${PROXY}`]),
+	);
+	t.ok(differences.every(({ after }) => after.reason === "forbidden" && after.policy === "ban"));
+	t.end();
+});
+
 t.test("the issuers that a Gateway believes, field by field", (t) => {
 	const believing = (...tokens: readonly TokenIssuer[]): ResourceSet =>
 		resourceSet({ gateways: [gateway({ tokens })] });

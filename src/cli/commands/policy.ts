@@ -182,10 +182,11 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 		if (count > 0) print(`logged requests left out: ${count}, for ${why}`);
 }
 
-function shown({ method, path, principal, token, variant, gateway, region, nowMs }: PolicyRequest): string {
+function shown({ method, path, principal, via = null, token, variant, gateway, region, nowMs }: PolicyRequest): string {
 	const parts = [
 		`${method} ${path}`,
 		principal === null ? "no principal" : principal,
+		...(via === null ? [] : [`via ${via}`]),
 		...(token === null ? [] : [`token ${JSON.stringify(token)}`]),
 		...(variant === null ? [] : [`Variant ${variant}`]),
 		...(gateway === null ? [] : [`Gateway ${gateway}`]),
@@ -224,11 +225,13 @@ function requestOf({
 	service,
 	gateway,
 	principal,
+	via = null,
 	method,
 	path,
 	variant,
 	atMs,
 }: ShownDecision): readonly PolicyRequest[] {
 	if (typeof service !== "string" || typeof method !== "string" || typeof path !== "string") return [];
-	return [{ service, host: null, gateway, region: null, principal, token: null, method, path, variant, nowMs: atMs }];
+	const who = { principal, via, token: null };
+	return [{ service, host: null, gateway, region: null, ...who, method, path, variant, nowMs: atMs }];
 }

@@ -89,7 +89,9 @@ const WHY: Readonly<Record<string, string>> = {
 	"no-policy-allows": "no policy would allow",
 	"invalid-token": "its token would be refused (invalid-token)",
 	"verification-limited": "its token would be refused (verification-limited)",
-	"not-canonical": "its path would be refused (not-canonical)",
+	"not-canonical": "it would be refused whatever the policies say (not-canonical)",
+	"no-single-identity": "its certificate would be refused (no-single-identity)",
+	"upgrade-refused": "a protected Service takes no WebSocket (upgrade-refused)",
 };
 
 function whyWords({ policy, reason }: ShadowAnswer["changes"][number]): string {

@@ -45,8 +45,9 @@ export function judge(request: SecureRequest): Judgement {
 	const token = shown.kind === "good" && issuer !== null ? { issuer, claims: shown.claims } : null;
 	const verdict = by(enforced, request, token);
 	const wouldLook = policies.some(({ spec }) => spec.pathPrefixes.length + spec.pathTemplates.length > 0);
+	// Were a shadow policy enforced, an open Service would be a protected one.
 	const would =
-		wouldLook && /;|%40/.test(path)
+		(open && /;/.test(path)) || (wouldLook && /;|%40/.test(path))
 			? { allowed: false, ...refused("not-canonical") }
 			: policies.some(aboutUsers) && invalid
 				? { allowed: false, ...refused("invalid-token") }

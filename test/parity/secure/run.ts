@@ -259,7 +259,7 @@ function byEnvoy(answer: RawResponse, line: Line | undefined, wanted: Judgement)
 /** @param rule of the shadow rules that would deny; empty = no rule would allow */
 function nativeWhy(rule = "?"): string {
 	if (rule === "") return "no-policy-allows -";
-	const builtIn = /^\((ambiguous path|invalid token)/.exec(rule)?.[1];
+	const builtIn = /^(?:\(gate\) )?\((ambiguous path|not canonical|invalid token)/.exec(rule)?.[1];
 	if (builtIn === undefined) return `forbidden ${rule}`;
 	return builtIn === "invalid token" ? "invalid-token -" : "not-canonical -";
 }
@@ -309,7 +309,8 @@ function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
 	const verdict = own.verdict(asked);
 	// Whether a token is refused in the dry run is the caller's business too.
 	const refusedInShadow = own.reads && request.shown.kind !== "none" && asked.token === null;
-	const tried = own.shadow?.(asked) ?? null;
+	const early = wanted.why === "not-canonical -" ? { allowed: false, reason: "not-canonical", policy: null } : null;
+	const tried = own.shadow === null ? null : (early ?? own.shadow(asked));
 	const invalid = refusedInShadow && tried?.reason !== "not-canonical";
 	const would = tried !== null && invalid ? { allowed: false, reason: "invalid-token", policy: null } : tried;
 	return {
