@@ -31,7 +31,11 @@ export const OWNERS: readonly Owner[] = [
 	{ file: /^compiler\/canonical\.js$/, changed: /protocol_options|upgrade|strip_any/, tests: ["attack/config"] },
 	{ file: /^compiler\/canonical\.js$/, changed: /\(probe\)/, tests: ["attack/config"] },
 	{ file: /^compiler\/canonical\.js$/, tests: REQUESTS },
-	{ file: /^compiler\/accessControl\.js$/, changed: /shadow|rbac/, tests: ["access/dryRun", "access/openDryRun", "events/shadow"] },
+	{
+		file: /^compiler\/accessControl\.js$/,
+		changed: /shadow|rbac/,
+		tests: ["access/dryRun", "access/openDryRun", "events/shadow"],
+	},
 	{ file: /^compiler\/accessControl\.js$/, changed: /\(loop\)/, tests: ["envoy/loop"] },
 	{ file: /^compiler\/accessControl\.js$/, changed: /weir\.deny/, tests: ["attack/config", "probe/prober"] },
 	{
