@@ -35,8 +35,8 @@ for (const [version, percent] of [
 		const receiver = await startOtlpReceiver({ address: `unix:${tracesSocket}`, store });
 		t.teardown(() => receiver.close());
 		const port = await startUpstream(t, ({ headers }, response) => {
-			response.setHeader("x-traceparent", headers["traceparent"] ?? "");
-			response.setHeader("x-tracestate", headers["tracestate"] ?? "");
+			response.setHeader("x-traceparent", headers.traceparent ?? "");
+			response.setHeader("x-tracestate", headers.tracestate ?? "");
 			response.end();
 		});
 		const collectors = { accessLogSocket: null, tracesSocket, traceSamplingPercent: percent };
