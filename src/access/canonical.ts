@@ -40,6 +40,15 @@ export const BAD_PATH = `[!-~]*(?:[;\\\\]|//|/\\.\\.?(?:/|$)|%(?:[01]${HEX}|2[Ff
  */
 export const BAD_UTF8_PATH = "[!-~]*%(?:[Ee]0%[89]|[Ee][Dd]%[AaBb]|[Ff]0%8|[Ff]4%[9AaBb])[!-~]*";
 
+const REST_OF_ESCAPE = "%[89ABab][!-~]";
+
+/**
+ * A whole path without its query whose escapes from %80 on are characters of UTF-8 by their length: a lead byte, and as many
+ * continuation bytes as it says. Which lead bytes and which seconds there are, and that escapes are hexadecimal, is said by the two
+ * patterns above; a byte that HTTP/2 brings raw is an escape by now, for Envoy's normalisation writes it so.
+ */
+export const GOOD_ESCAPES = `(?:[!-$&-~]|%(?:[0-7][!-~]|(?:[CDcd][!-~]|(?:[Ee][!-~]|[Ff][!-~]${REST_OF_ESCAPE})${REST_OF_ESCAPE})${REST_OF_ESCAPE}))*`;
+
 /** Rules name methods in capitals; a server that takes `delete` for DELETE would not. */
 export const GOOD_METHOD = "[A-Z][A-Z0-9-]*";
 
@@ -105,17 +114,29 @@ export const OVERRIDE_QUERY = `[!->@-~]*\\?(?:[!-~]*[&;])?(?:\\+|%20)*(?:[_.]|%5
 
 const whole = (pattern: string): RegExp => new RegExp(`^(?:${pattern})$`, "s");
 
-const [goodPath, badPath, badUtf8Path, goodMethod, goodHost, goodAuthorization, goodScheme, goodDpop, overrideQuery] = [
+const [
+	goodPath,
+	badPath,
+	badUtf8Path,
+	goodEscapes,
+	goodMethod,
+	goodHost,
+	goodAuthorization,
+	goodScheme,
+	goodDpop,
+	overrideQuery,
+] = [
 	GOOD_PATH,
 	BAD_PATH,
 	BAD_UTF8_PATH,
+	GOOD_ESCAPES,
 	GOOD_METHOD,
 	GOOD_HOST,
 	GOOD_AUTHORIZATION,
 	GOOD_SCHEME,
 	GOOD_DPOP,
 	OVERRIDE_QUERY,
-].map(whole) as [RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp];
+].map(whole) as [RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp, RegExp];
 
 /** Why the request is not canonical, in a few words without anything of it; null = it is. */
 export function canonicalFault(request: SentRequest): string | null {
@@ -123,7 +144,7 @@ export function canonicalFault(request: SentRequest): string | null {
 	if (!goodPath.test(path)) return "path";
 	const query = path.indexOf("?");
 	const plain = query < 0 ? path : path.slice(0, query);
-	if (badPath.test(plain) || badUtf8Path.test(plain)) return "path";
+	if (badPath.test(plain) || badUtf8Path.test(plain) || !goodEscapes.test(plain)) return "path";
 	if (query >= 0 && overrideQuery.test(path)) return "override parameter";
 	if (!goodMethod.test(method) || REFUSED_METHODS.includes(method)) return "method";
 	if (!goodHost.test(host)) return "host";

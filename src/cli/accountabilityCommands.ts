@@ -42,7 +42,10 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.option("--reason <code>", "such as no-policy-allows")
 		.option("--principal <id>", "SPIFFE id")
 		.option("--policy <name>")
-		.option("--kind <kind>", "denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused")
+		.option(
+			"--kind <kind>",
+			"denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused, records-missing",
+		)
 		.option("--since <time>", "such as 2026-01-31T12:00:00Z, or 2026-01-31")
 		.option("--limit <n>", "the newest n records", "100")
 		.option("--json", "one JSON object a line")

@@ -114,7 +114,7 @@ program
 			.default([]),
 	)
 	.option("--identity-socket <path>", "a SPIFFE agent that runs already (SPIRE), instead of an own authority")
-	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
+	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
 	.addOption(decisionLog())
 	.addHelpText("after", HEALTH_HELP)
 	.action(async (options) => (await import("./commands/up.js")).up(options));
@@ -147,7 +147,7 @@ program
 			.argParser(collect)
 			.default([]),
 	)
-	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace", "1")
+	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
 	.addOption(
 		new Option("--gateway-port <name=port>", "port of a Gateway that declares 0; repeatable")
 			.argParser(collect)

@@ -7,6 +7,7 @@ import {
 	BAD_UTF8_PATH,
 	GOOD_AUTHORIZATION,
 	GOOD_DPOP,
+	GOOD_ESCAPES,
 	GOOD_HOST,
 	GOOD_METHOD,
 	GOOD_PATH,
@@ -208,7 +209,7 @@ const strangeBytes = (): object => notMatching(":path", GOOD_PATH);
 /**
  * What is escaped is looked for only in a path with an escape: Envoy makes a lower-case copy of the path for each
  * matcher without regard to case (17,000 instructions of a request's 417,000, for paths that nearly never have one).
- * @param more matchers that can hold only where there is an escape too
+ * @param more permissions that can hold only where there is an escape too
  */
 const inEscapes = (parts: readonly string[], ...more: readonly object[]): object => ({
 	and_rules: {
@@ -216,7 +217,7 @@ const inEscapes = (parts: readonly string[], ...more: readonly object[]): object
 			pathWith({ contains: "%" }),
 			{
 				or_rules: {
-					rules: [...more, ...parts.map((contains) => ({ contains, ignore_case: true }))].map(pathWith),
+					rules: [...more, ...parts.map((contains) => pathWith({ contains, ignore_case: true }))],
 				},
 			},
 		],
@@ -227,7 +228,7 @@ const AMBIGUOUS_ESCAPES = AMBIGUOUS_PATH_PARTS.filter((part) => part.startsWith(
 const AMBIGUOUS_PLAIN = AMBIGUOUS_PATH_PARTS.filter((part) => !part.startsWith("%"));
 
 /** Only a connection from before any Service was protected brings them: its listener does not normalise. */
-const NOT_NORMALISED = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
+const NOT_NORMALISED = pathWith({ safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } });
 
 const ambiguousParts = (): readonly object[] => [
 	...AMBIGUOUS_PLAIN.map((contains) => pathWith({ contains })),
@@ -241,7 +242,8 @@ function faults(judgesPaths: boolean): readonly object[] {
 		pathWith({ safe_regex: { regex: BAD_PATH } }),
 		inEscapes(
 			judgesPaths ? AMBIGUOUS_ESCAPES : [],
-			{ safe_regex: { regex: BAD_UTF8_PATH } },
+			pathWith({ safe_regex: { regex: BAD_UTF8_PATH } }),
+			{ not_rule: pathWith({ safe_regex: { regex: GOOD_ESCAPES } }) },
 			...(judgesPaths ? [NOT_NORMALISED] : []),
 		),
 		matching(":path", OVERRIDE_QUERY),

@@ -14,7 +14,7 @@ export interface Collectors {
 	readonly accessLogSocket: string | null;
 	/** OTLP/gRPC traces; null = no tracing. */
 	readonly tracesSocket: string | null;
-	/** Share of requests that start a trace when the client sent no sampled trace context, in percent (0..100). */
+	/** Share of the requests without a trace context that are traced, in percent (0..100); with one, its client decides. */
 	readonly traceSamplingPercent: number;
 }
 

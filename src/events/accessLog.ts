@@ -4,7 +4,7 @@
  * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
  * is no Envoy's, else at its first message.
  */
-import type { Http2Server, Settings } from "node:http2";
+import type { Http2Server, Http2Session, Settings } from "node:http2";
 import {
 	status as grpcStatus,
 	Server,
@@ -24,6 +24,7 @@ import {
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
+import { BrokenStreams } from "./brokenStreams.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
 import type { Log } from "./meter.js";
 import {
@@ -61,6 +62,8 @@ export interface EntrySink {
 	impossible(entry: AccessLogEntry): void;
 	/** A stream that may not speak was refused; none of its entries was taken. */
 	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
+	/** An Envoy's connection broke and came again: entries that it wrote in between may be lost. */
+	broke(fromMs: number, untilMs: number, peer: StreamPeer, gateway: string | null): void;
 	/** A TLS handshake at the TCP door failed: nobody was there to have a stream. */
 	handshakeFailed(fault: HandshakeFault): void;
 }
@@ -169,6 +172,9 @@ function serverOf(
 		"grpc.max_concurrent_streams": ACCESS_LOG_STREAMS_MAX,
 	});
 	widen(server);
+	const brokenStreams = new BrokenStreams<readonly [StreamPeer, string | null]>((fromMs, untilMs, [peer, gateway]) =>
+		sink.broke(fromMs, untilMs, peer, gateway),
+	);
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
 			const peer = peerOf(stream);
@@ -177,6 +183,9 @@ function serverOf(
 			let judged = false;
 			let refused = false;
 			let told = false;
+			let heardMs = 0;
+			const session = sessionOf(stream);
+			const key = (): string => JSON.stringify([peer, claimed?.nodeId, claimed?.logName]);
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
 				sink.refused(fault, peer, gateway);
@@ -209,6 +218,8 @@ function serverOf(
 				try {
 					if (!judged) judge(message);
 					if (refused) return;
+					if (heardMs === 0) brokenStreams.heard(key(), [peer, gateway], receivedMs);
+					heardMs = receivedMs;
 					decodeMessage(message, (entry) => {
 						const fault = entryFault(entry, receivedMs);
 						if (fault === null) sink.offer(entry, receivedMs, gateway);
@@ -229,10 +240,19 @@ function serverOf(
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
+			stream.on("cancelled", () => {
+				if (heardMs === 0 || session?.destroyed !== true) return;
+				// The end of a UNIX connection is noticed at once; elsewhere nobody knows since when it was none.
+				brokenStreams.broke(key(), [peer, gateway], peer?.kind === "owner" ? clock() : heardMs);
+			});
 		},
 	});
 	return server;
 }
+
+/** The connection of a stream, as grpc-js has it and does not tell; a test holds that it is found. */
+const sessionOf = (stream: unknown): Http2Session | undefined =>
+	(stream as { readonly call?: { readonly stream?: { readonly session?: Http2Session } } }).call?.stream?.session;
 
 /**
  * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the

@@ -11,6 +11,7 @@ export interface Queued {
 
 /**
  * @param lastId of the newest record in the store; 0 = not known
+ * @param wholeMs until when the log is whole then; null = as before
  * @returns that of the newest one then
  */
 export async function writeDecisions(
@@ -19,6 +20,7 @@ export async function writeDecisions(
 	shadows: readonly ShadowCount[],
 	nowMs: number,
 	lastId: number,
+	wholeMs: number | null,
 ): Promise<number> {
 	let id = lastId;
 	if (id === 0) {
@@ -31,7 +33,20 @@ export async function writeDecisions(
 		putDecision(to, id, receivedMs, record);
 	});
 	await transaction.append("shadows", shadows, (to, shadow) => putShadow(to, nowMs, shadow));
+	if (wholeMs !== null)
+		await transaction.run(
+			"INSERT INTO meta VALUES ($key, $value) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+			{ key: WHOLE_KEY, value: String(wholeMs) },
+		);
 	return id;
+}
+
+const WHOLE_KEY = "decisions-whole-ms";
+
+/** Epoch milliseconds until when the decision log is whole; null = it was never written, or by an earlier Weir. */
+export async function readWholeMs(transaction: Transaction): Promise<number | null> {
+	const [row] = await transaction.rows("SELECT value FROM meta WHERE key = $key", { key: WHOLE_KEY });
+	return row === undefined ? null : Number(row.value);
 }
 
 function putText(to: DuckDBAppender, text: string | null): void {

@@ -4,13 +4,21 @@
  */
 import { isOpen } from "../access/policy.js";
 import { parseRouteName } from "../compiler/plan.js";
-import { ARMS_KNOWN_MAX, DECISION_COMMIT_MS, DECISION_QUEUE_MAX, PPM } from "../limits.js";
+import {
+	ARMS_KNOWN_MAX,
+	DECISION_COMMIT_MS,
+	DECISION_QUEUE_MAX,
+	DECISIONS_WHOLE_MS,
+	MISSING_MARGIN_MS,
+	PPM,
+} from "../limits.js";
 import { type AccessLogEntry, answeredByEnvoy, type Heard } from "./accessLogEntry.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
-import { type Queued, writeDecisions } from "./decisionAppend.js";
+import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
 import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
 import { readEntry } from "./entryReader.js";
-import { COUNTERS, type Log, type Meter } from "./meter.js";
+import { COUNTERS, GAUGES, type Log, type Meter } from "./meter.js";
+import { type MissingOf, type MissingReason, MissingRecords, missingRecord } from "./missingRecords.js";
 import { asksLikeProbe, isOwnProbe } from "./ownProbe.js";
 import type { PlanReader } from "./planReader.js";
 import { type ShadowChange, type ShadowCount, ShadowCounts, shadowIn } from "./shadow.js";
@@ -37,6 +45,10 @@ export class DecisionLog {
 	readonly #holding = new Set<Promise<void>>();
 	readonly #changes: AssignmentChanges;
 	readonly #shadows = new ShadowCounts();
+	readonly #missing = new MissingRecords();
+	/** Until when the log was whole when it was opened. */
+	#wholeMs: number | null = null;
+	#beats: NodeJS.Timeout | null = null;
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#dropping = false;
@@ -55,7 +67,39 @@ export class DecisionLog {
 
 	/** Learns from the store which arm units had last. Before the first entry. */
 	async recall(): Promise<void> {
-		await this.#changes.recall(this.options.store.decisions);
+		const { decisions } = this.options.store;
+		await this.#changes.recall(decisions);
+		this.#wholeMs = await decisions.transaction(readWholeMs);
+	}
+
+	/** From now on entries are heard: says what may be missing since the log was whole last, and when it is whole again. */
+	listening(): void {
+		const nowMs = this.options.clock();
+		if (this.#wholeMs !== null) this.gap("ingest-away", this.#wholeMs, nowMs + MISSING_MARGIN_MS);
+		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_WHOLE_MS).unref();
+		this.#schedule();
+	}
+
+	/** Takes a time in which entries may have been lost: nobody knows how many. */
+	gap(reason: "ingest-away" | "stream-broken", fromMs: number, untilMs: number, whose?: MissingOf): void {
+		const record = missingRecord(reason, { fromMs, untilMs, count: 0 }, whose);
+		this.options.log.warn("records of denied requests may be missing", {
+			reason,
+			from: new Date(fromMs).toISOString(),
+			until: new Date(untilMs).toISOString(),
+		});
+		const { missing } = COUNTERS;
+		this.options.meter.count(missing.name, missing.help, { reason }, (record.latencyMs ?? 0) / 1e3);
+		// However full the queue is, as the end of an Experiment.
+		this.#queue.push({ record, receivedMs: this.options.clock() });
+		this.#schedule();
+	}
+
+	/** Takes records that are lost, however many; `sinceMs`: when the first of them may have been. */
+	lost(reason: Exclude<MissingReason, "ingest-away" | "stream-broken">, count: number, sinceMs?: number): void {
+		const nowMs = this.options.clock();
+		this.#missing.add(reason, count, sinceMs ?? nowMs, nowMs);
+		this.#gaugeDropping();
 	}
 
 	/** Units whose arms it knows, each in every Experiment that it is in. */
@@ -135,7 +179,9 @@ export class DecisionLog {
 	}
 
 	async close(): Promise<void> {
+		if (this.#beats !== null) clearInterval(this.#beats);
 		await this.flush();
+		if (this.#beats !== null) await this.#beat(true);
 		this.#closed = true;
 		if (this.#timer !== null) clearTimeout(this.#timer);
 	}
@@ -233,6 +279,7 @@ export class DecisionLog {
 		if (!this.#dropping) this.options.log.error("decision records are dropped: the queue is full");
 		this.#dropping = true;
 		this.#count(kind, "dropped");
+		this.lost("queue-full", 1);
 	}
 
 	#push(queued: Queued): void {
@@ -277,12 +324,31 @@ export class DecisionLog {
 		}
 	}
 
+	/** Tells what is missing, and commits until when the log is whole, though nothing else came. */
+	async #beat(last = false): Promise<void> {
+		const receivedMs = this.options.clock();
+		this.#queue.push(...this.#missing.take(receivedMs, last).map((record) => ({ record, receivedMs })));
+		this.#gaugeDropping();
+		while (this.#committing !== null) await this.#committing.catch(() => undefined);
+		this.#committing = this.#commit().finally(() => {
+			this.#committing = null;
+		});
+		return this.#committing;
+	}
+
+	#gaugeDropping(): void {
+		const drops = (["queue-full", "unfit", "unreadable"] as const).some((reason) => this.#missing.has(reason));
+		this.options.meter.gauge(GAUGES.dropping.name, GAUGES.dropping.help, drops ? 1 : 0);
+	}
+
 	async #commit(): Promise<void> {
+		// What waits for its plan is in none of these; what was read of sockets only later is within the margin.
+		const wholeMs = this.#beats === null || this.#held > 0 ? null : this.options.clock() - MISSING_MARGIN_MS;
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
 		this.#addTraces(queued);
-		for (const [kind, rows] of byKind(await this.#write(queued, this.#shadows.take())))
+		for (const [kind, rows] of byKind(await this.#write(queued, this.#shadows.take(), wholeMs)))
 			this.#count(kind, "stored", rows);
 		this.#dropping = false;
 		// What came while this commit ran.
@@ -296,12 +362,16 @@ export class DecisionLog {
 	 * the next ones, as far as it fits.
 	 * @returns what it wrote
 	 */
-	async #write(records: readonly Queued[], shadows: readonly ShadowCount[]): Promise<readonly Queued[]> {
+	async #write(
+		records: readonly Queued[],
+		shadows: readonly ShadowCount[],
+		wholeMs: number | null,
+	): Promise<readonly Queued[]> {
 		const { store, clock, log } = this.options;
 		const nowMs = clock();
 		try {
 			this.#lastId = await store.decisions.transaction((transaction) =>
-				writeDecisions(transaction, records, shadows, nowMs, this.#lastId),
+				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
 			);
 			return records;
 		} catch (thrown) {
@@ -310,13 +380,21 @@ export class DecisionLog {
 				log.error("decision records that the store cannot hold are left out", { error: String(thrown) });
 				const kept = new Set(fit ?? records);
 				const unfit = byKind(records.filter((one) => !kept.has(one)));
-				for (const [kind, rows] of unfit) this.#count(kind, "unfit", rows);
-				return this.#write(fit ?? records, fitShadows ?? shadows);
+				for (const [kind, rows] of unfit) {
+					this.#count(kind, "unfit", rows);
+					this.lost("unfit", rows);
+				}
+				return this.#write(fit ?? records, fitShadows ?? shadows, wholeMs);
 			}
 			log.error("decision records could not be committed", { error: String(thrown) });
 			const room = Math.max(0, this.queueMax - this.#queue.length - this.#held);
-			this.#queue = [...records.slice(0, room), ...this.#queue];
-			for (const [kind, rows] of byKind(records.slice(room))) this.#count(kind, "dropped", rows);
+			// What says that records are missing has room always: it is made once in a minute at most, or at a restart.
+			const isKept = ({ record }: Queued, at: number): boolean => at < room || record.kind === "records-missing";
+			this.#queue = [...records.filter(isKept), ...this.#queue];
+			const dropped = records.filter((one, at) => !isKept(one, at));
+			for (const [kind, rows] of byKind(dropped)) this.#count(kind, "dropped", rows);
+			if (dropped.length > 0)
+				this.lost("queue-full", dropped.length, Math.min(...dropped.map(({ receivedMs }) => receivedMs)));
 			this.#shadows.giveBack(shadows);
 			this.#schedule();
 			throw thrown;

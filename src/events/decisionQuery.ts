@@ -117,7 +117,9 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 				continue;
 			}
 			const time = view === "shadow" ? "received_ms" : "at_ms";
-			where.push({ since: `${time} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
+			// Of a time that lasts it is the end that counts.
+			const lasts = view === "shadow" ? "" : " + CASE WHEN kind = 'records-missing' THEN latency_ms ELSE 0 END";
+			where.push({ since: `${time}${lasts} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
 			parameters[name] = BigInt(parsed);
 		} else if (name === "among") {
 			where.push("(policy IS NULL OR list_contains(string_split($among, ','), policy))");

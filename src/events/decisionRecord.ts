@@ -1,6 +1,7 @@
 /**
  * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose
- * assignment changed, an arm whose Experiment ended for all its units, outcomes or a stream that were not taken. It names workloads by SPIFFE id, units by their keyed pseudonym; it
+ * assignment changed, an arm whose Experiment ended for all its units, outcomes or a stream that were not taken, a time of which
+ * records are missing (missingRecords.ts). It names workloads by SPIFFE id, units by their keyed pseudonym; it
  * never holds a header, a query, a payload or a token in compact form (JWS, JWE), nor the user of a token. It does hold the
  * path, in which a Service may have put whom it is about: segments with an @ or such a token, and parameters of segments, are
  * masked (access/shownPath.ts); other ids in paths (numbers, names, opaque tokens, which cannot be told from those) are kept
@@ -25,8 +26,22 @@ export const DECISION_KINDS = [
 	"assignment-changed",
 	"outcome-refused",
 	"stream-refused",
+	"records-missing",
 ] as const;
 export type DecisionKind = (typeof DECISION_KINDS)[number];
+
+/**
+ * Why records are missing: ingest was away, an Envoy's stream broke, that Envoy dropped entries; the queue was full, the store cannot hold a
+ * record, an entry could not be read.
+ */
+export const MISSING_REASONS = [
+	"ingest-away",
+	"stream-broken",
+	"entries-dropped",
+	"queue-full",
+	"unfit",
+	"unreadable",
+] as const;
 
 /**
  * All that a record's reason can be: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
@@ -48,11 +63,12 @@ export const DECISION_REASONS: readonly string[] = [
 	...["client-left", "timed-out", "cut-short", "assignment-changed", ...END_REASONS],
 	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway"],
 	...HANDSHAKE_FAULTS,
+	...MISSING_REASONS,
 ];
 
 export interface DecisionRecord {
 	readonly kind: DecisionKind;
-	/** Epoch milliseconds: when the request began, or the refusal happened. */
+	/** Epoch milliseconds: when the request began, or the refusal happened; from when on records are missing. */
 	readonly atMs: number;
 	/** That Envoy made; null = it refused the request before it made one (requestId.ts), or the record is of none. */
 	readonly requestId: string | null;
@@ -89,8 +105,9 @@ export interface DecisionRecord {
 	readonly plan: string | null;
 	/** HTTP status; null = none was sent. */
 	readonly status: number | null;
+	/** Of a request; of a time of which records are missing how long it lasted, for what ended in it. */
 	readonly latencyMs: number | null;
-	/** How many alike it stands for: rows of a batch, entries of a stream, people of an arm whose Experiment ended. */
+	/** How many alike it stands for: rows of a batch, entries of a stream, people of an arm whose Experiment ended, records that are missing (0 = not known). */
 	readonly count: number;
 }
 

@@ -104,6 +104,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			record();
 		} catch (thrown) {
 			meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind: "unreadable", result: "dropped" });
+			decisions.lost("unreadable", 1);
 			log.error("a decision record could not be made", { error: String(thrown) });
 		}
 	};
@@ -198,6 +199,11 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				reason: fault,
 			});
 		},
+		broke: (fromMs, untilMs, peer, gateway) =>
+			decisions.gap("stream-broken", fromMs, untilMs, {
+				gateway: gateway === null ? null : shownText(gateway),
+				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
+			}),
 		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
 	const logs: { close(): Promise<void> }[] = [];
@@ -242,6 +248,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		if (accessLog !== null) logs.push(accessLog);
 		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
 		if (remote !== null) others.push(remote);
+		decisions.listening();
 		timer = setInterval(() => {
 			maintaining = maintaining
 				.then(maintain)
@@ -251,7 +258,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			outcomesPort: remote?.port ?? null,
 			accessLogPort: accessLog?.port ?? null,
 			evidence,
-			undelivered: (entries, sinceMs) => intake.undelivered(entries, sinceMs),
+			undelivered: (entries, sinceMs) => {
+				intake.undelivered(entries, sinceMs);
+				decisions.lost("entries-dropped", entries, sinceMs);
+			},
 			maintain,
 			close,
 		};

@@ -50,6 +50,10 @@ export const COUNTERS = {
 		name: "weir_ingest_decision_records_total",
 		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full), unfit (the store cannot hold them).",
 	},
+	missing: {
+		name: "weir_ingest_decision_gap_seconds_total",
+		help: "Seconds of which decision records may be missing, by reason: ingest-away, stream-broken. weir audit requests --kind records-missing tells them.",
+	},
 	forgotten: {
 		name: "weir_ingest_forgotten_units_total",
 		help: "Units whose last arm was forgotten for room, by experiment: where it changes before they are seen again, no record says so.",
@@ -87,6 +91,10 @@ export const GAUGES = {
 	known: {
 		name: "weir_ingest_known_units",
 		help: "Units in memory, of all Experiments together (3,000,000 at most), by what is known of them: arm, exposure.",
+	},
+	dropping: {
+		name: "weir_ingest_decisions_dropping",
+		help: "1 while decision records are dropped that were not for want of room in the log: the queue is full (a full disk), or they cannot be made or held.",
 	},
 	rows: { name: "weir_ingest_rows", help: "Rows in the event store, by table." },
 } as const;

@@ -157,6 +157,23 @@ export const DECISION_QUEUE_MAX = 20_000;
 /** Longest wait of a decision record for its commit. */
 export const DECISION_COMMIT_MS = 500;
 
+/** How often the store is told that the decision log is whole, where nothing else is committed: a restart is told to that. */
+export const DECISIONS_WHOLE_MS = 5_000;
+
+/**
+ * Added to both ends of a time of which records may be missing. Envoy writes entries every 200 ms, into a connection that is
+ * being made too, for which it waits a second; it keeps none that it wrote (seen on 1.36.2 and 1.40.0: the first one missing
+ * had ended 210 ms before ingest was killed, the last one before it listened again).
+ */
+export const MISSING_MARGIN_MS = 1_000;
+
+/** Losses this far apart are two times of which records are missing; while one lasts, it is told of this often. */
+export const MISSING_OVER_MS = 5_000;
+export const MISSING_TOLD_MS = 60_000;
+
+/** Streams that broke and did not come again, remembered: as many as there may be open. */
+export const BROKEN_STREAMS_MAX = 4_096;
+
 /**
  * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials, of all namespaces
  * together: beyond it those of whoever has the most go first.

@@ -43,7 +43,10 @@ import { HeaderMutationSchema } from "../gen/envoy/extensions/http/early_header_
 import { ConsistentHashingSchema } from "../gen/envoy/extensions/matching/input_matchers/consistent_hashing/v3/consistent_hashing_pb.js";
 import { CaresDnsResolverConfigSchema } from "../gen/envoy/extensions/network/dns_resolver/cares/v3/cares_dns_resolver_pb.js";
 import { DescriptorSchema } from "../gen/envoy/extensions/rate_limit_descriptors/expr/v3/expr_pb.js";
+import { UuidRequestIdConfigSchema } from "../gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { DownstreamConnectionsConfigSchema } from "../gen/envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections_pb.js";
+import { ParentBasedSamplerConfigSchema } from "../gen/envoy/extensions/tracers/opentelemetry/samplers/v3/parent_based_sampler_pb.js";
+import { TraceIdRatioBasedSamplerConfigSchema } from "../gen/envoy/extensions/tracers/opentelemetry/samplers/v3/trace_id_ratio_based_sampler_pb.js";
 import {
 	DownstreamTlsContextSchema,
 	UpstreamTlsContextSchema,
@@ -59,6 +62,9 @@ export const registry = createRegistry(
 	RouteConfigurationSchema,
 	RouteSchema,
 	OpenTelemetryConfigSchema,
+	ParentBasedSamplerConfigSchema,
+	TraceIdRatioBasedSamplerConfigSchema,
+	UuidRequestIdConfigSchema,
 	FileAccessLogSchema,
 	ExpressionFilterSchema,
 	HttpGrpcAccessLogConfigSchema,

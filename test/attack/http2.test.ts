@@ -240,6 +240,16 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	],
 	[
 		"T-h2-path",
+		"a raw byte in the path, that Envoy escapes as what no UTF-8 begins with",
+		block([
+			[":method", "GET"],
+			[":scheme", "https"],
+			[":authority", "wide.test"],
+			[":path", "/raw\x80"],
+		]),
+	],
+	[
+		"T-h2-path",
 		"a blank in the path",
 		block([
 			[":method", "GET"],

@@ -84,6 +84,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 		{
 			offer: () => void taken++,
 			broken: () => {},
+			broke: () => undefined,
 			impossible: () => {},
 			refused: (fault) => refused.push(fault),
 			handshakeFailed: (fault) => refused.push(fault),

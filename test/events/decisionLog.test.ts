@@ -478,18 +478,19 @@ t.test("records are durable, asked for page by page, and pruned", async (t) => {
 	await rig.send(Array.from({ length: 5 }, (_, index) => denied({ requestId: `r${index}`, startMs: START + index })));
 	await rig.restart();
 	await rig.send([denied({ requestId: "r5", startMs: START + 5 })]);
-	const first = (await rig.call("GET", "/v1/requests?limit=4", "")).json as DecisionsAnswer;
+	const first = (await rig.call("GET", "/v1/requests?kind=denied&limit=4", "")).json as DecisionsAnswer;
 	t.same(
 		first.decisions.map(({ requestId }) => requestId),
 		["r5", "r4", "r3", "r2"],
 	);
-	const second = (await rig.call("GET", `/v1/requests?limit=4&before=${first.next}`, "")).json as DecisionsAnswer;
+	const second = (await rig.call("GET", `/v1/requests?kind=denied&limit=4&before=${first.next}`, ""))
+		.json as DecisionsAnswer;
 	t.same(
 		second.decisions.map(({ requestId }) => requestId),
 		["r1", "r0"],
 	);
 	t.equal(second.next, null);
-	t.equal((await decisions(rig, `since=${START + 4}`)).length, 2);
+	t.equal((await decisions(rig, `kind=denied&since=${START + 4}`)).length, 2);
 	for (const bad of [
 		"kind=nothing",
 		"since=x",

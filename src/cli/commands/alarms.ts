@@ -13,6 +13,8 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"foreign-listener":
 		"this machine's Envoy has listeners that are no Gateway's: nothing of Weir's judges what comes by them (weir probe)",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
+	"decisions-dropped":
+		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",
 };
 

@@ -202,11 +202,21 @@ function allGet({ reason, variant, receivedMs }: ShownDecision): string {
 	return reason === "promoted" ? what : `${what} as of ${new Date(receivedMs).toISOString()}`;
 }
 
+const missingUntil = ({ atMs, latencyMs, gateway }: ShownDecision): string =>
+	`of what ended until ${new Date(atMs + (latencyMs ?? 0)).toISOString()}${gateway === null ? "" : ` at Gateway ${gateway}`}`;
+
 function requestLine(record: ShownDecision): string {
 	const { kind, atMs, service, method, path, principal, reason, policy, by, arm, formerArm, status, count } = record;
 	const changed = kind === "assignment-changed";
 	const ended = changed && record.decision !== null;
-	const rows = ended ? [`${count} ${count === 1 ? "person" : "people"}`] : count === 1 ? [] : [`${count} rows`];
+	const missing = kind === "records-missing";
+	const rows = missing
+		? [count === 0 ? "any number of records" : `${count} records`]
+		: ended
+			? [`${count} ${count === 1 ? "person" : "people"}`]
+			: count === 1
+				? []
+				: [`${count} rows`];
 	const parts = [
 		new Date(atMs).toISOString(),
 		kind.toUpperCase(),
@@ -216,7 +226,8 @@ function requestLine(record: ShownDecision): string {
 		`by ${by}`,
 		...(service === null ? [] : [service]),
 		...(method === null && path === null ? [] : [`${method ?? "?"} ${path ?? ""}`]),
-		...(ended ? [] : [principal ?? "no principal"]),
+		...(missing ? [missingUntil(record)] : []),
+		...(ended || (missing && principal === null) ? [] : [principal ?? "no principal"]),
 		...(record.via === null ? [] : [`via ${record.via}`]),
 		...(record.unit === null ? [] : [`unit ${record.unit}`]),
 		...(status === null ? [] : [String(status)]),

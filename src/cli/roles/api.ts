@@ -21,7 +21,7 @@ import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
 import { readIssuerTroubles } from "./issuerTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
-import { standingAlarms } from "./probeAlarms.js";
+import { droppedDecisions, standingAlarms } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {
@@ -42,11 +42,12 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		webhook: postWebhook,
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: async () => {
-			const [metrics, issuers] = await Promise.all([
+			const [metrics, issuers, ingested] = await Promise.all([
 				readMetrics(at.xdsMetricsSocket),
 				readIssuerTroubles(at.xdsMetricsSocket),
+				readMetrics(at.ingestSocket),
 			]);
-			return metrics === null ? null : [...standingAlarms(metrics), ...(issuers ?? [])];
+			return metrics === null ? null : [...standingAlarms(metrics), ...droppedDecisions(ingested), ...(issuers ?? [])];
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},

@@ -1,6 +1,7 @@
 /** Alarms of the built-in probe as the log and `weir status` tell them. */
 import { addressOf } from "../../access/foreignListeners.js";
 import type { ProbeAlarm } from "../../access/probe.js";
+import { GAUGES } from "../../events/meter.js";
 import type { GatewayAlarm } from "../../state/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
 
@@ -16,6 +17,15 @@ export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[
 			value === 1 ? [{ gateway, alarm, why }] : [],
 		);
 	});
+}
+
+/** Whether ingest drops decision records now, by its metrics; null = it does not answer, and so nobody knows. */
+export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayAlarm[] {
+	const gauges = (metrics?.metrics ?? []) as readonly GaugeJson[];
+	const drops = gauges.some(
+		({ name, values }) => name === GAUGES.dropping.name && values.some(({ value }) => value === 1),
+	);
+	return drops ? [{ gateway: "", alarm: "decisions-dropped", why: null }] : [];
 }
 
 /** As prom-client tells a gauge. */

@@ -52,6 +52,8 @@ export const PATH_ATTACKS: readonly Attack[] = [
 	forbidden("T-double-escape", "what a second decoding would make dots of", ...path("/v2/%252e%252e/admin")),
 	forbidden("T-double-escape", "what a second decoding would make a slash of", get("wide.test", "/a%252fb")),
 	forbidden("T-overlong", "an overlong dot", get("wide.test", "/%c0%ae%c0%ae/admin")),
+	forbidden("T-overlong", "a continuation byte alone", get("wide.test", "/a%80")),
+	forbidden("T-overlong", "a character without its end", get("wide.test", "/a%e2%82/admin")),
 	forbidden("T-control", "an escaped line end", get("wide.test", "/a%0d%0aSet-Cookie:x")),
 	refused("T-raw-bytes", "raw bytes in the path", get("wide.test", "/\xff\xfe"), [400, 403]),
 	refused("T-bad-escape", "an escape that is none", get("wide.test", "/a%zz"), [400, 403]),

@@ -1,0 +1,230 @@
+/** Times of which the decision log lacks records are told by a record, by a counter and by an alarm. */
+import { cp } from "node:fs/promises";
+import { connect as connectHttp2 } from "node:http2";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { droppedDecisions } from "../../src/cli/roles/probeAlarms.js";
+import { BrokenStreams } from "../../src/events/brokenStreams.js";
+import { readWholeMs } from "../../src/events/decisionAppend.js";
+import { DecisionLog } from "../../src/events/decisionLog.js";
+import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import { GAUGES } from "../../src/events/meter.js";
+import { MissingRecords } from "../../src/events/missingRecords.js";
+import { PlanReader } from "../../src/events/planReader.js";
+import { NAMESPACES_HEADER } from "../../src/events/readNamespaces.js";
+import { openEventStore } from "../../src/events/store.js";
+import { DECISIONS_KEPT_MS, DECISIONS_WHOLE_MS } from "../../src/limits.js";
+import { AccessLogStream } from "./accessLogStream.js";
+import { type Entry, encode, type Rig, seriesKey, startRig, TestMeter } from "./rig.js";
+
+t.setTimeout(120_000);
+
+const DENIED: Entry = {
+	kind: "end",
+	requestId: "11111111-1111-4111-8111-111111111111",
+	startMs: 900_000,
+	status: 403,
+	codeDetails: "rbac_access_denied_matched_policy[none]",
+};
+
+async function asked(rig: Rig, query = ""): Promise<readonly ShownDecision[]> {
+	const path = `/v1/requests?kind=records-missing${query}`;
+	return ((await rig.call("GET", path, "")).json as DecisionsAnswer).decisions;
+}
+
+const seconds = (rig: Rig, reason: string): number =>
+	rig.meter.counts.get(seriesKey("weir_ingest_decision_gap_seconds_total", { reason })) ?? 0;
+
+t.test("a restart says from when to when records may be missing; a first start has missed nothing", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	await rig.send([DENIED]);
+	rig.nowMs = 1_010_000;
+	t.same(await asked(rig), []);
+	await rig.ingest.close();
+	rig.nowMs = 1_070_000;
+	await rig.reopen();
+	t.match(await asked(rig), [
+		{ reason: "ingest-away", atMs: 1_009_000, latencyMs: 62_000, count: 0, by: "ingest", service: null, gateway: null },
+	]);
+	t.equal(seconds(rig, "ingest-away"), 62);
+	t.equal((await asked(rig, "&since=1040000")).length, 1, "it lasted until then");
+	t.equal((await asked(rig, "&since=1080000")).length, 0);
+	rig.ingest.undelivered(7, 1_065_000);
+	await rig.restart();
+	t.match(
+		await asked(rig, "&reason=entries-dropped"),
+		[{ atMs: 1_065_000, latencyMs: 5_000, count: 7 }],
+		"by its Envoy",
+	);
+	await t.test("told to who may read all, and kept as long as other records", async (t) => {
+		const of = async (namespaces: string) =>
+			((await rig.call("GET", "/v1/requests", "", { [NAMESPACES_HEADER]: namespaces })).json as DecisionsAnswer)
+				.decisions;
+		t.notOk((await of("default")).some(({ kind }) => kind === "records-missing"));
+		rig.nowMs += DECISIONS_KEPT_MS + 1;
+		await rig.ingest.maintain();
+		t.same(await asked(rig), []);
+	});
+});
+
+t.test("what is committed tells until when the log is whole, also while nobody asks for anything", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	rig.nowMs = 1_200_000;
+	await pause(DECISIONS_WHOLE_MS + 1_000);
+	rig.nowMs = 1_900_000;
+	/** As kill -9 leaves it: what is on disk by now. */
+	const copy = join(rig.directory, "copy");
+	await cp(join(rig.directory, "data"), copy, { recursive: true });
+	const killed = await openEventStore(copy);
+	t.equal(await killed.decisions.transaction(readWholeMs), 1_199_000);
+	await killed.close();
+});
+
+t.test("a connection that broke and came again", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	/** A door that can be shut: what goes through it ends with no word, as when ingest's machine cannot be reached. */
+	const sockets = new Set<{ destroy(): void }>();
+	const relay = createServer((client) => {
+		const to = connect(rig.accessLogSocket);
+		for (const one of [client, to]) {
+			sockets.add(one);
+			one.on("error", () => undefined);
+			one.on("close", () => {
+				client.destroy();
+				to.destroy();
+			});
+		}
+		client.pipe(to).pipe(client);
+	});
+	const path = join(rig.directory, "relay.sock");
+	await new Promise<void>((resolve) => relay.listen(path, resolve));
+	t.teardown(() => relay.close());
+	const message = encode([DENIED], { node: "edge", log: "weir|shop/edge" });
+	const records = async () => ((await rig.call("GET", "/v1/requests", "")).json as DecisionsAnswer).decisions.length;
+	const heard = async (count: number): Promise<void> => {
+		while ((await records()) < count) await pause(20);
+	};
+	await new AccessLogStream(path).write(message);
+	await heard(1);
+	rig.nowMs = 1_100_000;
+	for (const socket of sockets) socket.destroy();
+	await pause(200);
+	t.same(await asked(rig), [], "nothing is known before it is back");
+	rig.nowMs = 1_130_000;
+	await new AccessLogStream(path).write(message);
+	await heard(3);
+	t.match(await asked(rig), [
+		{ reason: "stream-broken", gateway: "shop/edge", atMs: 1_099_000, latencyMs: 32_000, count: 0 },
+	]);
+	t.equal(seconds(rig, "stream-broken"), 32);
+
+	await t.test("a stream that is reset on a connection that stays is a listener's that was replaced", async (t) => {
+		const session = connectHttp2("http://ingest", { createConnection: () => connect(rig.accessLogSocket) });
+		const framed = Buffer.concat([Buffer.alloc(5), encode([DENIED], { node: "edge", log: "weir|shop/other" })]);
+		framed.writeUInt32BE(framed.length - 5, 1);
+		const open = () => {
+			const stream = session.request({
+				":method": "POST",
+				":path": "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+				"content-type": "application/grpc",
+				te: "trailers",
+			});
+			stream.on("error", () => undefined).write(framed);
+			return stream;
+		};
+		const before = await records();
+		const first = open();
+		await heard(before + 1);
+		first.close(8);
+		await pause(100);
+		const second = open();
+		await heard(before + 2);
+		t.equal((await asked(rig)).length, 1, "no other than before");
+		second.close(8);
+		session.destroy();
+	});
+});
+
+t.test("one that its Envoy noticed before ingest did", (t) => {
+	const told: unknown[] = [];
+	const streams = new BrokenStreams<string>((...all) => told.push(all));
+	streams.heard("a", "A", 10_000);
+	streams.heard("a", "A", 50_000);
+	streams.broke("a", "A", 20_000);
+	t.same(told, [[19_000, 51_000, "A"]]);
+	streams.broke("a", "A", 60_000);
+	streams.broke("a", "A", 70_000);
+	streams.heard("b", "B", 80_000);
+	streams.heard("a", "A", 90_000);
+	t.same(told.slice(1), [[59_000, 91_000, "A"]]);
+	t.end();
+});
+
+t.test("losses that last are told once a minute, and when they are over", (t) => {
+	const missing = new MissingRecords();
+	for (let atMs = 0; atMs <= 59_000; atMs += 1_000) missing.add("queue-full", 2, atMs, atMs);
+	t.same(missing.take(59_500, false), []);
+	t.match(missing.take(60_000, false), [
+		{ kind: "records-missing", reason: "queue-full", atMs: 0, latencyMs: 59_000, count: 120 },
+	]);
+	t.same(missing.take(60_000, true), []);
+	missing.add("unfit", 1, 100_000, 100_000);
+	t.same(missing.take(104_999, false), []);
+	t.match(missing.take(105_000, false), [{ reason: "unfit", count: 1 }]);
+	t.end();
+});
+
+t.test("records that a full disk or a full queue dropped", async (t) => {
+	const rig = await startRig();
+	await rig.ingest.close();
+	const store = await openEventStore(join(rig.directory, "data"));
+	t.teardown(async () => {
+		await store.close();
+	});
+	const meter = new TestMeter();
+	let nowMs = 2_000_000;
+	let full = true;
+	const { decisions } = store;
+	const write = decisions.transaction.bind(decisions);
+	decisions.transaction = (work) => (full ? Promise.reject(new Error("no space left on device")) : write(work));
+	const plans = new PlanReader(async () => null);
+	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+	const own = new DecisionLog({ store, plans, clock: () => nowMs, meter, log, allowedPpm: 0 }, 3);
+	own.listening();
+	const dropping = () => [...meter.gauges].find(([key]) => key.startsWith(GAUGES.dropping.name))?.[1];
+	for (let index = 0; index < 8; index++) {
+		nowMs += 10;
+		own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+	}
+	await t.rejects(own.flush());
+	await pause(50);
+	t.equal(dropping(), 1, "weir status says so meanwhile");
+	nowMs += 10_000;
+	// It is to be told now, and there is no room.
+	await pause(DECISIONS_WHOLE_MS + 500);
+	full = false;
+	await own.close();
+	const rows = await store.questions.transaction((transaction) =>
+		transaction.rows("SELECT kind, reason, at_ms, latency_ms, count FROM decisions ORDER BY id"),
+	);
+	t.equal(rows.filter(({ kind }) => kind === "denied").length, 3);
+	t.match(
+		rows.filter(({ kind }) => kind === "records-missing").map((row) => ({ ...row, count: Number(row.count) })),
+		[{ reason: "queue-full", count: 5 }],
+	);
+	t.equal(dropping(), 0);
+});
+
+t.test("the alarm of weir status", (t) => {
+	const gauge = (value: number) => ({ metrics: [{ name: GAUGES.dropping.name, values: [{ value, labels: {} }] }] });
+	t.same(droppedDecisions(gauge(1) as never), [{ gateway: "", alarm: "decisions-dropped", why: null }]);
+	t.same(droppedDecisions(gauge(0) as never), []);
+	t.same(droppedDecisions(null), []);
+	t.end();
+});
