@@ -3,9 +3,9 @@ import type { Counters } from "../access/counters.js";
 import {
 	NOTHING_OWED,
 	type Owed,
+	owedAt,
 	routesChanged,
 	type Span,
-	triesOwed,
 	type UnjudgedAlarm,
 	unjudgedAlarms,
 } from "../access/unjudged.js";
@@ -42,7 +42,7 @@ export class JudgedCounts {
 				!this.#isSettled(gateway) || (before !== null && routesChanged(gateway, before.first, after.last));
 			if (isMoving) moving.add(gateway);
 			if (before === null) {
-				now.set(gateway, triesOwed(listener, null, after.last));
+				now.set(gateway, owedAt(listener, null, after.last));
 				return standing.filter((one) => one.gateway === gateway);
 			}
 			const due = owed.get(gateway);
@@ -51,10 +51,10 @@ export class JudgedCounts {
 			const span: Span = {
 				before: isNew ? NONE : before.first,
 				after: after.last,
-				owed: isNew ? NOTHING_OWED : (due ?? triesOwed(listener, null, before.last)),
+				owed: isNew ? NOTHING_OWED : (due ?? owedAt(listener, null, before.last)),
 				changed: isNew || isMoving || due === undefined || changed.has(gateway),
 			};
-			now.set(gateway, triesOwed(listener, span, after.last));
+			now.set(gateway, owedAt(listener, span, after.last));
 			return unjudgedAlarms(listener, span, standing);
 		});
 		this.#owed = now;
