@@ -28,16 +28,24 @@ export class JudgedCounts {
 	}
 
 	/**
-	 * @param before the reading before; null = there was none, or it could not be made, as with `after`
+	 * @param before the last reading that could be made before this one; null = there was none
+	 * @param after null = it could not be made: what is owed stays owed
 	 * @returns alarms that stand now, those of earlier readings too
 	 */
 	alarms(watched: readonly WatchedListener[], before: Reading | null, after: Reading | null): readonly UnjudgedAlarm[] {
 		const [owed, changed, standing] = [this.#owed, this.#changed, this.#standing];
+		if (after === null) {
+			const there = new Set(watched.map(({ gateway }) => gateway));
+			this.#standing = standing.filter(({ gateway }) => there.has(gateway));
+			// Routes that are under way now may be there at the next reading.
+			const moving = watched.filter(({ gateway }) => !this.#isSettled(gateway)).map(({ gateway }) => gateway);
+			this.#changed = new Set([...changed, ...moving]);
+			return this.#standing;
+		}
 		const now = new Map<string, Owed>();
 		const moving = new Set<string>();
 		this.#standing = watched.flatMap((listener) => {
 			const { gateway } = listener;
-			if (after === null) return standing.filter((one) => one.gateway === gateway);
 			const isMoving =
 				!this.#isSettled(gateway) || (before !== null && routesChanged(gateway, before.first, after.last));
 			if (isMoving) moving.add(gateway);

@@ -106,6 +106,13 @@ export interface ProberOptions {
 	readonly isSettled?: (gateway: string) => boolean;
 }
 
+/** Verdicts are not compared with what was served: nothing was found out about bypasses that only counters show. */
+export interface Uncounted {
+	readonly why: string;
+	/** How many rounds in a row. */
+	readonly rounds: number;
+}
+
 /** What one round has found out. */
 export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
@@ -115,13 +122,17 @@ export interface ProbeRound {
 	readonly skipped: readonly { readonly gateway: string; readonly service: string }[];
 	/** Alarms of earlier rounds that stand, of what was not probed in this one. They are among `alarms`. */
 	readonly kept: readonly ProbeAlarm[];
-	/** Whether Envoy's counters could be read, now and in the round before. */
+	/** Whether Envoy's counters could be read, and are compared with earlier ones. */
 	readonly counted: boolean;
+	/** Why they could not be read; null = they were, or there is no admin to read them from. */
+	readonly uncounted: Uncounted | null;
 }
 
 export class Prober {
 	readonly #options: ProberOptions;
+	/** The last one that could be made. */
 	#before: Reading | null = null;
+	#uncounted: Uncounted | null = null;
 	readonly #judged: JudgedCounts;
 	readonly #past: PastCounts;
 	/** Alarms of probes that stand, by what was probed. */
@@ -159,8 +170,8 @@ export class Prober {
 			results,
 		);
 		const before = this.#before;
-		const after = adminSocket === null ? null : await readReading(adminSocket).catch(() => null);
-		this.#before = after;
+		const after = adminSocket === null ? null : await this.#read(adminSocket);
+		if (after !== null) this.#before = after;
 		const counted = before !== null && after !== null;
 		const unjudged = this.#judged.alarms(watched, before, after);
 		const past = this.#past.alarms(watched, before, after);
@@ -177,7 +188,23 @@ export class Prober {
 			skipped,
 			kept,
 			counted,
+			uncounted: this.#uncounted,
 		};
+	}
+
+	async #read(adminSocket: string): Promise<Reading | null> {
+		const failed = (why: string): null => {
+			this.#uncounted = { why, rounds: (this.#uncounted?.rounds ?? 0) + 1 };
+			return null;
+		};
+		try {
+			const reading = await readReading(adminSocket);
+			if (reading === null) return failed("Envoy was started anew meanwhile");
+			this.#uncounted = null;
+			return reading;
+		} catch (error) {
+			return failed(WeirError.from(error).message);
+		}
 	}
 
 	/**

@@ -25,7 +25,7 @@ const quiet = (values: Readonly<Record<string, number>>, startedMs: number | nul
 	first: counters(values),
 	last: counters(values),
 	passed: { first: new Map(), last: new Map() },
-	startedMs,
+	process: { startedMs, epoch: 0 },
 });
 
 const judgedBy = (judge: "envoy" | "sidecar"): readonly WatchedListener[] => [
@@ -96,7 +96,7 @@ t.test("what passes while counters are read is none", async (t) => {
 		first: counters({ native: before, tried }),
 		last: counters({ native: after, tried }),
 		passed: { first: new Map(), last: new Map() },
-		startedMs: 0,
+		process: { startedMs: 0, epoch: 0 },
 	});
 	t.same(told([0, 1, 2].map((at) => ["envoy", busy(10 * at, 10 * at + 5, 10 * at + 9)])), [0, 0, 0]);
 	t.same(
@@ -157,18 +157,20 @@ t.test("verdicts are read before tries and after them; of two processes nothing 
 	const asked: string[] = [];
 	let fallsAt = Infinity;
 	const server = createServer(({ url = "" }, response) => {
-		if (url === "/server_info") return void response.end('{"uptime_current_epoch": "100s"}');
+		if (url === "/server_info")
+			return void response.end('{"uptime_current_epoch": "100s", "command_line_options": {"restart_epoch": 2}}');
 		const isVerdicts = url.includes("weir_");
 		asked.push(isVerdicts ? "verdicts" : "tries");
 		const value = asked.length >= fallsAt ? 1 : 10 + asked.length;
-		response.end(JSON.stringify({ stats: [{ name: isVerdicts ? NAMES.native : NAMES.tried, value }] }));
+		response.end(`${isVerdicts ? NAMES.native : NAMES.tried}: ${value}\n`);
 	}).listen(socket);
 	t.teardown(() => server.close());
 	const reading = await readReading(socket);
 	t.same(asked, ["verdicts", "tries", "verdicts"]);
 	t.same(reading?.first, counters({ native: 11, tried: 12 }));
 	t.same(reading?.last, counters({ native: 13, tried: 12 }));
-	t.ok(Math.abs((reading?.startedMs ?? 0) - (performance.now() - 100_000)) < 5_000);
+	t.ok(Math.abs((reading?.process.startedMs ?? 0) - (Date.now() - 100_000)) < 5_000);
+	t.equal(reading?.process.epoch, 2);
 	fallsAt = 6;
 	t.equal(await readReading(socket), null);
 });
