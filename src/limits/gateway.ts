@@ -74,6 +74,9 @@ export const PROBE_COUNTERS_BYTES_MAX = 64 * 1024 * 1024;
 /** Until their last byte: Envoy looks through all that it has, 2 s for 4,000 Services at four Gateways on a busy machine. */
 export const PROBE_COUNTERS_MS_MAX = 20_000;
 
+/** What is remembered of them, on disk: three times what the half of PROBE_COUNTERS_BYTES_MAX is. Read and written as a whole. */
+export const PROBE_MEMORY_BYTES_MAX = 96 * 1024 * 1024;
+
 /** Pause between two rounds of probes: a bypass is told within half a minute, at the price of two requests per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
 

@@ -14,17 +14,30 @@ import { isAnother, type Reading } from "./reading.js";
 
 const NONE: Counters = new Map();
 
+export interface JudgedMemory {
+	readonly standing: readonly UnjudgedAlarm[];
+	/** At the last reading, by Gateway. */
+	readonly owed: ReadonlyMap<string, Owed>;
+	/** Gateways whose routes changed before the last reading: workers take them a moment later. */
+	readonly changed: ReadonlySet<string>;
+}
+
 export class JudgedCounts {
 	/** Whether Envoy is known to have the Gateway's Services as they are watched, and is being told of no other. */
 	readonly #isSettled: (gateway: string) => boolean;
-	#standing: readonly UnjudgedAlarm[] = [];
-	/** At the last reading, by Gateway. */
-	#owed: ReadonlyMap<string, Owed> = new Map();
-	/** Gateways whose routes changed before the last reading: workers take them a moment later. */
-	#changed: ReadonlySet<string> = new Set();
+	#memory: JudgedMemory = { standing: [], owed: new Map(), changed: new Set() };
 
 	constructor(isSettled: (gateway: string) => boolean) {
 		this.#isSettled = isSettled;
+	}
+
+	get memory(): JudgedMemory {
+		return this.#memory;
+	}
+
+	/** Goes on where another one ended. */
+	recall(memory: JudgedMemory): void {
+		this.#memory = memory;
 	}
 
 	/**
@@ -33,18 +46,18 @@ export class JudgedCounts {
 	 * @returns alarms that stand now, those of earlier readings too
 	 */
 	alarms(watched: readonly WatchedListener[], before: Reading | null, after: Reading | null): readonly UnjudgedAlarm[] {
-		const [owed, changed, standing] = [this.#owed, this.#changed, this.#standing];
+		const { owed, changed, standing } = this.#memory;
 		if (after === null) {
 			const there = new Set(watched.map(({ gateway }) => gateway));
-			this.#standing = standing.filter(({ gateway }) => there.has(gateway));
 			// Routes that are under way now may be there at the next reading.
 			const moving = watched.filter(({ gateway }) => !this.#isSettled(gateway)).map(({ gateway }) => gateway);
-			this.#changed = new Set([...changed, ...moving]);
-			return this.#standing;
+			const left = standing.filter(({ gateway }) => there.has(gateway));
+			this.#memory = { standing: left, owed, changed: new Set([...changed, ...moving]) };
+			return left;
 		}
 		const now = new Map<string, Owed>();
 		const moving = new Set<string>();
-		this.#standing = watched.flatMap((listener) => {
+		const alarms = watched.flatMap((listener) => {
 			const { gateway } = listener;
 			const isMoving =
 				!this.#isSettled(gateway) || (before !== null && routesChanged(gateway, before.first, after.last));
@@ -65,8 +78,7 @@ export class JudgedCounts {
 			now.set(gateway, owedAt(listener, span, after.last));
 			return unjudgedAlarms(listener, span, standing);
 		});
-		this.#owed = now;
-		this.#changed = moving;
-		return this.#standing;
+		this.#memory = { standing: alarms, owed: now, changed: moving };
+		return alarms;
 	}
 }

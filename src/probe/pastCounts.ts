@@ -4,6 +4,14 @@ import { routesChanged } from "../access/unjudged.js";
 import type { WatchedListener } from "../access/watched.js";
 import { isAnother, type Reading } from "./reading.js";
 
+export interface PastMemory {
+	readonly standing: readonly PastAlarm[];
+	/** Tries that may be of requests which came by routes of before, by Service, at the last reading. */
+	readonly owed: ReadonlyMap<string, number>;
+	/** Whether routes changed before the last reading: workers take them a moment later. */
+	readonly changed: boolean;
+}
+
 export class PastCounts {
 	#standing: readonly PastAlarm[] = [];
 	/** Tries that may be of requests which came by routes of before, by Service, at the last reading. */
@@ -15,6 +23,15 @@ export class PastCounts {
 
 	constructor(isSettled: (gateway: string) => boolean) {
 		this.#isSettled = isSettled;
+	}
+
+	get memory(): PastMemory {
+		return { standing: this.#standing, owed: this.#owed, changed: this.#changed };
+	}
+
+	/** Goes on where another one ended. */
+	recall({ standing, owed, changed }: PastMemory): void {
+		[this.#standing, this.#owed, this.#changed] = [standing, owed, changed];
 	}
 
 	/**

@@ -19,6 +19,7 @@ import type { WatchedListener, WatchedService } from "../access/watched.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { JudgedCounts } from "./judgedCounts.js";
+import type { ProbeMemory } from "./memory.js";
 import { PastCounts } from "./pastCounts.js";
 import { type Reading, readReading } from "./reading.js";
 
@@ -146,6 +147,19 @@ export class Prober {
 		const isSettled = options.isSettled ?? (() => true);
 		this.#judged = new JudgedCounts(isSettled);
 		this.#past = new PastCounts(isSettled);
+	}
+
+	/** As of the last round. */
+	get memory(): ProbeMemory {
+		return { reading: this.#before, judged: this.#judged.memory, past: this.#past.memory, raised: this.#raised };
+	}
+
+	/** Goes on where another one ended, before the first round. */
+	recall({ reading, judged, past, raised }: ProbeMemory): void {
+		this.#before = reading;
+		this.#judged.recall(judged);
+		this.#past.recall(past);
+		this.#raised = raised;
 	}
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */

@@ -144,6 +144,57 @@ t.test("an Envoy that was started anew has counted anew", async (t) => {
 	);
 });
 
+t.test("of another process nothing is owed, and whoever judges it counts", async (t) => {
+	const before = quiet({ native: 9, tried: 5, active: 4 });
+	t.same(
+		told([
+			["envoy", quiet({})],
+			["envoy", before],
+			["envoy", quiet({ native: 9, tried: 9 })],
+		]),
+		[0, 0, 0],
+		"four of the same one are owed their tries",
+	);
+	t.same(
+		told([
+			["envoy", quiet({})],
+			["envoy", before],
+			["envoy", quiet({ native: 10, tried: 12, active: 4 }, 60_000)],
+		]),
+		[0, 0, 2],
+		"none of the new one",
+	);
+	// Its first routes had the sidecar judge.
+	const judged = { asked: 3, proved: 3, native: 4, tried: 7 };
+	t.same(
+		told([
+			["envoy", quiet({})],
+			["envoy", quiet(judged, 60_000)],
+		]),
+		[0, 0],
+	);
+	t.same(
+		told([
+			["envoy", quiet({})],
+			["envoy", quiet(judged)],
+		]),
+		[0, 3],
+		"routes of the same one have not changed",
+	);
+});
+
+t.test("a Gateway that was not watched at the reading before is compared with all its judges together", async (t) => {
+	const tried = { asked: 3, proved: 3, native: 4, tried: 7 };
+	const counts = new JudgedCounts(() => true);
+	t.same(counts.alarms([], null, quiet({})), []);
+	t.same(counts.alarms(judgedBy("envoy"), quiet({}), quiet(tried)), [], "who judged before nobody knows");
+	const more = { ...tried, asked: 5, proved: 5, tried: 9 };
+	t.match(counts.alarms(judgedBy("envoy"), quiet(tried), quiet(more)), [{ served: 2 }], "from then on it is known");
+	const others = new JudgedCounts(() => true);
+	others.alarms([], null, quiet({}));
+	t.match(others.alarms(judgedBy("envoy"), quiet({}), quiet({ ...tried, tried: 8 })), [{ served: 1 }]);
+});
+
 t.test("what stands, stands where nothing can be read", async (t) => {
 	const served = [
 		["envoy", quiet({})],

@@ -19,6 +19,7 @@ import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import { isNobodyThere } from "../../probe/envoyPage.js";
+import type { MemoryShelf } from "../../probe/memoryShelf.js";
 import { type ProbeRound, Prober, type ProbeTarget, type Uncounted } from "../../probe/prober.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
@@ -38,6 +39,8 @@ export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly connected: () => boolean;
 	/** What the Envoy of that node has of what was published, or had when it left; null = none such has come. */
 	readonly served: (node: string) => Served | null;
+	/** Where what is known outlives the process; left out = nowhere. */
+	readonly memory?: Pick<MemoryShelf, "recall" | "keep">;
 	/** Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	readonly intervalMs?: number;
@@ -131,7 +134,18 @@ export function watchForBypass(options: WatchOptions): Watch {
 		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
+	/** What stands from the process before this one stands now. */
+	const recall = async (): Promise<void> => {
+		const known = (await options.memory?.recall()) ?? null;
+		if (known === null) return;
+		prober.recall(known);
+		for (const { alarm, gateway } of [...known.judged.standing, ...known.past.standing, ...known.raised.values()])
+			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
+		tellStanding(new Set(raised.keys()));
+	};
+	const recalled = recall();
 	const round = async (): Promise<ProbeReport | null> => {
+		await recalled;
 		if (!plans.isDeclared) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
 		const silent = (error: WeirError) => (isNobodyThere(error) ? new Map<string, null>() : here);
@@ -159,6 +173,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			foreign = plans.listeners.length === 0 ? [] : foreignListeners(here, gateways);
 		}
 		const { alarms: found, kept, results, skipped, uncounted } = await prober.round();
+		options.memory?.keep(prober.memory);
 		const unread = tellUncounted(uncounted);
 		const alarms = [...found, ...foreign, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
 		/** One that stands as it stood is told once. */
@@ -176,9 +191,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
 			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
 		}
-		const standing = new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`));
-		for (const [key, labels] of raised)
-			meter.gauge(PROBE_ALARM, "1 while the last round raised that alarm.", standing.has(key) ? 1 : 0, labels);
+		tellStanding(new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`)));
 		return {
 			answers: results.map((result) => {
 				const { gateway, service, guard, status } = result;
@@ -234,6 +247,11 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Whether no Envoy can be asked yet. One of this machine says so itself, for it serves on where xDS does not reach it. */
 	async function isAwaited(): Promise<boolean> {
 		return isStarting(adminSocket).catch((error: WeirError) => isNobodyThere(error) && !connected());
+	}
+
+	function tellStanding(standing: ReadonlySet<string>): void {
+		for (const [key, labels] of raised)
+			meter.gauge(PROBE_ALARM, "1 while the last round raised that alarm.", standing.has(key) ? 1 : 0, labels);
 	}
 
 	/** Of Gateways that are here, or may be; of the others it is told that they are not probed. */
