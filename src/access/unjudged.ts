@@ -55,8 +55,9 @@ export function unjudgedAlarms(
 	standing: readonly UnjudgedAlarm[] = [],
 ): readonly UnjudgedAlarm[] {
 	const { gateway, services } = listener;
+	const moved = movedByJudge(listener, span.before, span.after);
 	return JUDGES.flatMap((judgedBy): readonly UnjudgedAlarm[] => {
-		const found = SIGNS.map((sign) => foundBy(sign, listener, judgedBy, span));
+		const found = SIGNS.map((sign) => foundBy(sign, listener, judgedBy, span, moved));
 		const own = new Set(services.filter((one) => one.judgedBy === judgedBy).map(({ name }) => name));
 		const named = (served: Found["served"]) => served.map(({ name }) => name).filter((name) => own.has(name));
 		const earlier = standing.find((one) => one.gateway === gateway && one.judgedBy === judgedBy);
@@ -87,19 +88,20 @@ interface Found {
 
 function foundBy(
 	sign: Sign,
-	listener: WatchedListener,
+	{ gateway }: WatchedListener,
 	judgedBy: Judge,
 	{ before, after, owed, changed }: Span,
+	all: MovedByJudge,
 ): Found {
-	const routed = routedCounter(listener.gateway);
+	const routed = routedCounter(gateway);
 	const came = !after.has(routed) || movedBy(routed, before, after) > 0;
 	const judges = changed ? JUDGES : [judgedBy];
-	const moved = judges.map((judge) => movedOf(listener, judge, before, after));
+	const moved = judges.map((judge) => all[judge]);
 	const judged = sum(moved.map((one) => one.judged));
 	const due = sum(judges.map((judge) => owed[sign][judge]));
 	// Where none was under way and nobody was judged, retries too are of requests that were not. Else one may be of any, and
 	// one that finds no connection is no try.
-	const mayBeTriedAgain = judged + underWay(listener.gateway, before) > 0;
+	const mayBeTriedAgain = judged + underWay(gateway, before) > 0;
 	const freshOf = ({ tries, retried, answered }: Moved): number => {
 		if (sign === "answered") return answered;
 		return mayBeTriedAgain ? Math.max(0, tries - retried) : tries;
@@ -120,10 +122,11 @@ function foundBy(
  */
 export function owedAt(listener: WatchedListener, span: Omit<Span, "after"> | null, now: Counters): Owed {
 	const most = underWay(listener.gateway, now);
+	// By routes of before, another one may yet judge what is under way.
+	const moved = span?.changed === true ? null : movedByJudge(listener, span?.before ?? new Map(), now);
 	const of = (sign: Sign, judge: Judge): number => {
-		// By routes of before, another one may yet judge what is under way.
-		if (span?.changed === true) return most;
-		const { judged, services } = movedOf(listener, judge, span?.before ?? new Map(), now);
+		if (moved === null) return most;
+		const { judged, services } = moved[judge];
 		// What was counted since Envoy's start may be of a time when that Service was open.
 		if (span === null) return Math.min(most, judged);
 		const paid = services.map(({ tries, retried, answered }) => (sign === "sent" ? tries - retried : answered));
@@ -152,6 +155,14 @@ interface Moved {
 	/** Requests that came to the router and were answered: by an upstream, or by Envoy where none could be had or none was in time. */
 	readonly answered: number;
 }
+
+type MovedByJudge = Readonly<Record<Judge, ReturnType<typeof movedOf>>>;
+
+/** Once for all that is asked of it: there may be thousands of Services. */
+const movedByJudge = (listener: WatchedListener, before: Counters, after: Counters): MovedByJudge => ({
+	envoy: movedOf(listener, "envoy", before, after),
+	sidecar: movedOf(listener, "sidecar", before, after),
+});
 
 /** Verdicts of that judge between two readings, and how its Services were served. */
 function movedOf({ gateway, services }: WatchedListener, judge: Judge, before: Counters, after: Counters) {

@@ -1,4 +1,5 @@
 /** What is remembered of Envoy's counters from one reading to the next, to tell what was served and not judged. */
+import { setImmediate as breath } from "node:timers/promises";
 import type { Counters } from "../access/counters.js";
 import {
 	NOTHING_OWED,
@@ -41,11 +42,16 @@ export class JudgedCounts {
 	}
 
 	/**
+	 * One call at a time.
 	 * @param before the last reading that could be made before this one; null = there was none
 	 * @param after null = it could not be made: what is owed stays owed
 	 * @returns alarms that stand now, those of earlier readings too
 	 */
-	alarms(watched: readonly WatchedListener[], before: Reading | null, after: Reading | null): readonly UnjudgedAlarm[] {
+	async alarms(
+		watched: readonly WatchedListener[],
+		before: Reading | null,
+		after: Reading | null,
+	): Promise<readonly UnjudgedAlarm[]> {
 		const { owed, changed, standing } = this.#memory;
 		if (after === null) {
 			const there = new Set(watched.map(({ gateway }) => gateway));
@@ -57,14 +63,18 @@ export class JudgedCounts {
 		}
 		const now = new Map<string, Owed>();
 		const moving = new Set<string>();
-		const alarms = watched.flatMap((listener) => {
+		const alarms: UnjudgedAlarm[] = [];
+		for (const listener of watched) {
 			const { gateway } = listener;
+			// Each may have thousands of Services: others have a turn in between.
+			await breath();
 			const isMoving =
 				!this.#isSettled(gateway) || (before !== null && routesChanged(gateway, before.first, after.last));
 			if (isMoving) moving.add(gateway);
 			if (before === null) {
 				now.set(gateway, owedAt(listener, null, after.last));
-				return standing.filter((one) => one.gateway === gateway);
+				alarms.push(...standing.filter((one) => one.gateway === gateway));
+				continue;
 			}
 			const due = owed.get(gateway);
 			// Of a process that was started since, all that it counted is of this span.
@@ -76,8 +86,8 @@ export class JudgedCounts {
 				changed: isNew || isMoving || due === undefined || changed.has(gateway),
 			};
 			now.set(gateway, owedAt(listener, span, after.last));
-			return unjudgedAlarms(listener, span, standing);
-		});
+			alarms.push(...unjudgedAlarms(listener, span, standing));
+		}
 		this.#memory = { standing: alarms, owed: now, changed: moving };
 		return alarms;
 	}

@@ -4,6 +4,7 @@
  */
 import { type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { type RequestOptions, request as tlsRequest } from "node:https";
+import { setImmediate as breath } from "node:timers/promises";
 import { PROBE_PATH } from "../access/canonical.js";
 import {
 	droppedEntries,
@@ -187,7 +188,8 @@ export class Prober {
 		const after = adminSocket === null ? null : await this.#read(adminSocket);
 		if (after !== null) this.#before = after;
 		const counted = before !== null && after !== null;
-		const unjudged = this.#judged.alarms(watched, before, after);
+		const unjudged = await this.#judged.alarms(watched, before, after);
+		await breath();
 		const past = this.#past.alarms(watched, before, after);
 		return {
 			alarms: [

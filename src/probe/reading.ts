@@ -1,4 +1,5 @@
 /** One reading of the counters that alarms go by, in an order that takes no request that is under way for an unjudged one. */
+import { setImmediate as breath } from "node:timers/promises";
 import type { Counters } from "../access/counters.js";
 import { COUNTERS_FILTER } from "../access/probe.js";
 import { CLUSTER_TRIES } from "../access/servedPast.js";
@@ -34,17 +35,16 @@ export async function readReading(adminSocket: string): Promise<Reading | null> 
 	const tries = await readCounters(adminSocket, COUNTERS_FILTER);
 	const all = await readCounters(adminSocket, LAST_FILTER);
 	for (const [name, value] of first) if ((all.get(name) ?? 0) < value) return null;
+	// There may be tens of thousands: others have a turn between the steps.
+	await breath();
 	const only = (counters: Counters, names: RegExp) => [...counters].filter(([name]) => names.test(name));
 	const clusters = only(all, OF_CLUSTER);
-	return {
-		first: new Map([...first, ...tries]),
-		last: new Map([...all, ...tries]),
-		passed: {
-			first: new Map([...clusters, ...only(tries, OF_ROUTE)]),
-			last: new Map([...clusters, ...only(all, OF_ROUTE)]),
-		},
-		process,
+	const passed = {
+		first: new Map([...clusters, ...only(tries, OF_ROUTE)]),
+		last: new Map([...clusters, ...only(all, OF_ROUTE)]),
 	};
+	await breath();
+	return { first: new Map([...first, ...tries]), last: new Map([...all, ...tries]), passed, process };
 }
 
 /** Envoy tells whole seconds, and either clock may be asked late. */

@@ -96,7 +96,7 @@ async function scene(t: Test, version: string) {
 	let before: Reading | null = null;
 	const alarms = async () => {
 		const after = await readReading(admin);
-		const told = counts.alarms(watchedListeners(plan.table), before, after);
+		const told = await counts.alarms(watchedListeners(plan.table), before, after);
 		before = after;
 		return told;
 	};
