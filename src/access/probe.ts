@@ -6,7 +6,7 @@
  */
 import { type Counters, movedBy } from "./counters.js";
 import type { ForeignListener } from "./foreignListeners.js";
-import type { PastAlarm } from "./servedPast.js";
+import { gatewaysAt, type PastAlarm } from "./servedPast.js";
 import { TRIES, type UnjudgedAlarm } from "./unjudged.js";
 
 /**
@@ -67,7 +67,16 @@ export type ProbeAlarm =
 	| PastAlarm
 	| ForeignListener
 	| RefusedConnections
-	| DroppedEntries;
+	| DroppedEntries
+	| UncountedVerdicts;
+
+/** Counters of a Gateway's Envoy cannot be read, so that nobody knows whether what is served there is judged. */
+export interface UncountedVerdicts {
+	readonly alarm: "verdicts-uncounted";
+	readonly gateway: string;
+	/** In few words. */
+	readonly why: string;
+}
 
 /** A Gateway closed connections of clients at once: it held as many as it may, or its Envoy did. */
 export interface RefusedConnections {
@@ -157,10 +166,7 @@ export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
 export function droppedEntries(before: Counters, after: Counters): readonly DroppedEntries[] {
 	const dropped = movedBy(DROPPED_COUNTER, before, after);
 	if (dropped === 0) return [];
-	const gateways = new Set(
-		[...after.keys()].flatMap((name) => REFUSED.flatMap((counter) => counter.exec(name)?.[1] ?? [])),
-	);
-	return [...gateways].map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
+	return gatewaysAt(after).map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
 }
 
 /** What these functions read, and tries, as a regular expression for Envoy's `/stats?filter=`. */

@@ -55,7 +55,7 @@ export function underWayAtAll(at: Counters): number {
 	return sum;
 }
 
-/** Gateways that the Envoy has, by its counters. */
+/** Gateways of the Envoy that were ever asked, by its counters. */
 export const gatewaysAt = (at: Counters): readonly string[] =>
 	[...at.keys()].flatMap((name) => ACTIVE.exec(name)?.[1] ?? []);
 

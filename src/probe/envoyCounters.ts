@@ -1,36 +1,32 @@
 /** Reads Envoy's counters, which listeners it has and who it is, over its admin socket. */
-import { request } from "node:http";
 import type { Counters } from "../access/counters.js";
 import type { Bound } from "../access/foreignListeners.js";
-import { WeirError } from "../error.js";
-import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
+import { PROBE_COUNTERS_BYTES_MAX, PROBE_COUNTERS_MS_MAX } from "../limits.js";
+import { readLines, readPage, unreadable } from "./envoyPage.js";
+
+const NOT_UNDERSTOOD = "it says what no Envoy does";
 
 /**
+ * Those that ever moved. All that there are would cost Envoy more, and be too many: several for each Service at each Gateway.
  * @param adminSocket UNIX socket of Envoy's admin
  * @param filter which ones: a regular expression
- * @param which used: without those that never moved, which costs Envoy less
- * @throws WeirError `unavailable` where it cannot be read
+ * @throws WeirError `unavailable` where it cannot be read, with the cause in few words
  */
-export async function readCounters(
-	adminSocket: string,
-	filter: string,
-	which: "all" | "used" = "all",
-): Promise<Counters> {
-	const used = which === "used" ? "&usedonly" : "";
-	const page = await adminPage(adminSocket, `/stats?format=json${used}&filter=${encodeURIComponent(filter)}`);
-	let stats: unknown;
-	try {
-		stats = (JSON.parse(page) as { stats?: unknown }).stats;
-	} catch {
-		stats = null;
-	}
-	if (!Array.isArray(stats)) throw unreadable();
+export async function readCounters(adminSocket: string, filter: string): Promise<Counters> {
 	const counters = new Map<string, number>();
-	for (const { name, value } of stats as readonly { name?: unknown; value?: unknown }[]) {
-		if (typeof name === "string" && typeof value === "number") counters.set(name, value);
-	}
+	const path = `/stats?usedonly&filter=${encodeURIComponent(filter)}`;
+	await readLines(adminSocket, path, COUNTERS_MOST, (line) => {
+		const [, name, value] = COUNTER.exec(line) ?? [];
+		if (name === undefined) throw unreadable(NOT_UNDERSTOOD);
+		counters.set(name, Number(value));
+	});
 	return counters;
 }
+
+const COUNTERS_MOST = { bytes: PROBE_COUNTERS_BYTES_MAX, ms: PROBE_COUNTERS_MS_MAX };
+
+/** As `/stats` writes it as text. */
+const COUNTER = /^(.+): ([0-9]+)$/;
 
 interface ListenerStatus {
 	readonly name?: unknown;
@@ -43,14 +39,14 @@ interface ListenerStatus {
  * @throws WeirError `unavailable` where it cannot be read
  */
 export async function readListeners(adminSocket: string): Promise<ReadonlyMap<string, Bound | null>> {
-	const page = await adminPage(adminSocket, "/listeners?format=json");
+	const page = await readPage(adminSocket, "/listeners?format=json");
 	let listeners: unknown;
 	try {
 		listeners = (JSON.parse(page) as { listener_statuses?: unknown }).listener_statuses ?? [];
 	} catch {
 		listeners = null;
 	}
-	if (!Array.isArray(listeners)) throw unreadable();
+	if (!Array.isArray(listeners)) throw unreadable(NOT_UNDERSTOOD);
 	return new Map(
 		(listeners as readonly ListenerStatus[]).flatMap(({ name, local_address: at }) => {
 			const { address, port_value: port } = at?.socket_address ?? {};
@@ -66,28 +62,44 @@ export async function readListeners(adminSocket: string): Promise<ReadonlyMap<st
  * @throws WeirError `unavailable` where it cannot be read
  */
 export async function readNode(adminSocket: string): Promise<string> {
-	const page = await adminPage(adminSocket, "/server_info");
+	const page = await readPage(adminSocket, "/server_info");
 	try {
 		const { node } = JSON.parse(page) as { node?: { id?: unknown } };
 		return typeof node?.id === "string" ? node.id : "";
 	} catch {
-		throw unreadable();
+		throw unreadable(NOT_UNDERSTOOD);
 	}
 }
 
+/** Which process of Envoy that is. */
+export interface EnvoyProcess {
+	/** When it started, in milliseconds since 1970 of whole seconds; null = it does not say. */
+	readonly startedMs: number | null;
+	/** How many it follows that were restarted while they served; null = it does not say. */
+	readonly epoch: number | null;
+}
+
 /**
- * For how long this process of Envoy runs, in milliseconds of whole seconds; null = it does not say.
+ * Its clock is this machine's, by which it tells how long it runs: where that is set, both are.
  * @param adminSocket UNIX socket of Envoy's admin
  * @throws WeirError `unavailable` where it cannot be read
  */
-export async function readUptime(adminSocket: string): Promise<number | null> {
-	const page = await adminPage(adminSocket, "/server_info");
+export async function readProcess(adminSocket: string): Promise<EnvoyProcess> {
+	const page = await readPage(adminSocket, "/server_info");
 	try {
-		const { uptime_current_epoch: uptime } = JSON.parse(page) as { uptime_current_epoch?: unknown };
-		// A protobuf Duration.
-		return typeof uptime === "string" && /^\d+s$/.test(uptime) ? Number(uptime.slice(0, -1)) * 1000 : null;
+		const { uptime_current_epoch: uptime, command_line_options: options } = JSON.parse(page) as {
+			uptime_current_epoch?: unknown;
+			command_line_options?: { restart_epoch?: unknown };
+		};
+		const epoch = options?.restart_epoch;
+		return {
+			// A protobuf Duration.
+			startedMs:
+				typeof uptime === "string" && /^\d+s$/.test(uptime) ? Date.now() - Number(uptime.slice(0, -1)) * 1000 : null,
+			epoch: typeof epoch === "number" ? epoch : null,
+		};
 	} catch {
-		throw unreadable();
+		throw unreadable(NOT_UNDERSTOOD);
 	}
 }
 
@@ -97,33 +109,4 @@ export async function readUptime(adminSocket: string): Promise<number | null> {
  * @throws WeirError `unavailable` where it cannot be read
  */
 export const isStarting = async (adminSocket: string): Promise<boolean> =>
-	(await adminPage(adminSocket, "/ready")).includes("INITIALIZING");
-
-function adminPage(socketPath: string, path: string): Promise<string> {
-	return new Promise((resolve, reject) => {
-		const call = request({ socketPath, path, agent: false, timeout: PROBE_TIMEOUT_MS }, (response) => {
-			let text = "";
-			response.setEncoding("utf8").on("data", (part: string) => {
-				text += part;
-				if (text.length > PROBE_ANSWER_BYTES_MAX) call.destroy(unreadable());
-			});
-			response.on("end", () => resolve(text));
-			response.on("error", reject);
-		});
-		call.on("timeout", () => call.destroy(unreadable()));
-		call.on("error", (error) => reject(error instanceof WeirError ? error : unreadable(error)));
-		call.end();
-	});
-}
-
-const unreadable = (cause?: Error): WeirError =>
-	new WeirError(
-		"unavailable",
-		"Envoy's admin cannot be read",
-		"look whether Envoy runs, and whose its admin socket is",
-		{ cause },
-	);
-
-/** Nobody listens there: no Envoy is here. One that hangs is. */
-export const isNobodyThere = ({ cause }: WeirError): boolean =>
-	["ENOENT", "ECONNREFUSED"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "");
+	(await readPage(adminSocket, "/ready")).includes("INITIALIZING");

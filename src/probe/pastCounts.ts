@@ -4,6 +4,14 @@ import { routesChanged } from "../access/unjudged.js";
 import type { WatchedListener } from "../access/watched.js";
 import { isAnother, type Reading } from "./reading.js";
 
+export interface PastMemory {
+	readonly standing: readonly PastAlarm[];
+	/** Tries that may be of requests which came by routes of before, by Service, at the last reading. */
+	readonly owed: ReadonlyMap<string, number>;
+	/** Whether routes changed before the last reading: workers take them a moment later. */
+	readonly changed: boolean;
+}
+
 export class PastCounts {
 	#standing: readonly PastAlarm[] = [];
 	/** Tries that may be of requests which came by routes of before, by Service, at the last reading. */
@@ -17,15 +25,25 @@ export class PastCounts {
 		this.#isSettled = isSettled;
 	}
 
+	get memory(): PastMemory {
+		return { standing: this.#standing, owed: this.#owed, changed: this.#changed };
+	}
+
+	/** Goes on where another one ended. */
+	recall({ standing, owed, changed }: PastMemory): void {
+		[this.#standing, this.#owed, this.#changed] = [standing, owed, changed];
+	}
+
 	/**
-	 * @param before the reading before; null = there was none, or it could not be made, as with `after`
+	 * @param before the last reading that could be made before this one; null = there was none
+	 * @param after null = it could not be made: what is owed stays owed
 	 * @returns alarms that stand now: each until its Service is served by its routes alone, or is protected no more
 	 */
 	alarms(watched: readonly WatchedListener[], before: Reading | null, after: Reading | null): readonly PastAlarm[] {
 		const there = new Set(watched.flatMap((one) => one.services.map(({ name }) => name)));
 		this.#standing = this.#standing.filter(({ service }) => there.has(service));
 		if (after === null) {
-			this.#owed = new Map();
+			this.#changed ||= watched.some(({ gateway }) => !this.#isSettled(gateway));
 			return this.#standing;
 		}
 		const gateways = gatewaysAt(after.last);
@@ -61,11 +79,16 @@ export class PastCounts {
 	}
 }
 
-/** Services that are protected at each of these Gateways: by one with older routes a Service may be open still. */
+/**
+ * Services that are protected at each of these Gateways: by one with older routes a Service may be open still.
+ * @param gateways that were ever asked: the others have sent nothing
+ */
 function everywhere(watched: readonly WatchedListener[], gateways: readonly string[]): ReadonlySet<string> {
 	const protectedAt = new Map(
 		watched.map(({ gateway, services }) => [gateway, new Set(services.map(({ name }) => name))]),
 	);
-	const [first, ...others] = gateways.map((gateway) => protectedAt.get(gateway) ?? new Set<string>());
+	const [first, ...others] = (gateways.length === 0 ? [...protectedAt.keys()] : gateways).map(
+		(gateway) => protectedAt.get(gateway) ?? new Set<string>(),
+	);
 	return new Set([...(first ?? [])].filter((name) => others.every((names) => names.has(name))));
 }

@@ -4,6 +4,7 @@
  */
 import { type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { type RequestOptions, request as tlsRequest } from "node:https";
+import { setImmediate as breath } from "node:timers/promises";
 import { PROBE_PATH } from "../access/canonical.js";
 import {
 	droppedEntries,
@@ -19,6 +20,7 @@ import type { WatchedListener, WatchedService } from "../access/watched.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { JudgedCounts } from "./judgedCounts.js";
+import type { ProbeMemory } from "./memory.js";
 import { PastCounts } from "./pastCounts.js";
 import { type Reading, readReading } from "./reading.js";
 
@@ -106,6 +108,13 @@ export interface ProberOptions {
 	readonly isSettled?: (gateway: string) => boolean;
 }
 
+/** Verdicts are not compared with what was served: nothing was found out about bypasses that only counters show. */
+export interface Uncounted {
+	readonly why: string;
+	/** How many rounds in a row. */
+	readonly rounds: number;
+}
+
 /** What one round has found out. */
 export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
@@ -115,13 +124,17 @@ export interface ProbeRound {
 	readonly skipped: readonly { readonly gateway: string; readonly service: string }[];
 	/** Alarms of earlier rounds that stand, of what was not probed in this one. They are among `alarms`. */
 	readonly kept: readonly ProbeAlarm[];
-	/** Whether Envoy's counters could be read, now and in the round before. */
+	/** Whether Envoy's counters could be read, and are compared with earlier ones. */
 	readonly counted: boolean;
+	/** Why they could not be read; null = they were, or there is no admin to read them from. */
+	readonly uncounted: Uncounted | null;
 }
 
 export class Prober {
 	readonly #options: ProberOptions;
+	/** The last one that could be made. */
 	#before: Reading | null = null;
+	#uncounted: Uncounted | null = null;
 	readonly #judged: JudgedCounts;
 	readonly #past: PastCounts;
 	/** Alarms of probes that stand, by what was probed. */
@@ -135,6 +148,19 @@ export class Prober {
 		const isSettled = options.isSettled ?? (() => true);
 		this.#judged = new JudgedCounts(isSettled);
 		this.#past = new PastCounts(isSettled);
+	}
+
+	/** As of the last round. */
+	get memory(): ProbeMemory {
+		return { reading: this.#before, judged: this.#judged.memory, past: this.#past.memory, raised: this.#raised };
+	}
+
+	/** Goes on where another one ended, before the first round. */
+	recall({ reading, judged, past, raised }: ProbeMemory): void {
+		this.#before = reading;
+		this.#judged.recall(judged);
+		this.#past.recall(past);
+		this.#raised = raised;
 	}
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
@@ -159,10 +185,11 @@ export class Prober {
 			results,
 		);
 		const before = this.#before;
-		const after = adminSocket === null ? null : await readReading(adminSocket).catch(() => null);
-		this.#before = after;
+		const after = adminSocket === null ? null : await this.#read(adminSocket);
+		if (after !== null) this.#before = after;
 		const counted = before !== null && after !== null;
-		const unjudged = this.#judged.alarms(watched, before, after);
+		const unjudged = await this.#judged.alarms(watched, before, after);
+		await breath();
 		const past = this.#past.alarms(watched, before, after);
 		return {
 			alarms: [
@@ -177,7 +204,23 @@ export class Prober {
 			skipped,
 			kept,
 			counted,
+			uncounted: this.#uncounted,
 		};
+	}
+
+	async #read(adminSocket: string): Promise<Reading | null> {
+		const failed = (why: string): null => {
+			this.#uncounted = { why, rounds: (this.#uncounted?.rounds ?? 0) + 1 };
+			return null;
+		};
+		try {
+			const reading = await readReading(adminSocket);
+			if (reading === null) return failed("Envoy was started anew meanwhile");
+			this.#uncounted = null;
+			return reading;
+		} catch (error) {
+			return failed(WeirError.from(error).message);
+		}
 	}
 
 	/**

@@ -1,9 +1,10 @@
 /** One reading of the counters that alarms go by, in an order that takes no request that is under way for an unjudged one. */
+import { setImmediate as breath } from "node:timers/promises";
 import type { Counters } from "../access/counters.js";
 import { COUNTERS_FILTER } from "../access/probe.js";
 import { CLUSTER_TRIES } from "../access/servedPast.js";
 import { TRIES, VERDICTS_FILTER } from "../access/unjudged.js";
-import { readCounters, readUptime } from "./envoyCounters.js";
+import { type EnvoyProcess, readCounters, readProcess } from "./envoyCounters.js";
 
 export interface Reading {
 	/** What moves before a request is sent on as it was first, and all else. */
@@ -12,8 +13,8 @@ export interface Reading {
 	readonly last: Counters;
 	/** Tries of clusters, with those of routes before they were read, and after. */
 	readonly passed: { readonly first: Counters; readonly last: Counters };
-	/** When that Envoy started, by performance.now(); null = it does not say. */
-	readonly startedMs: number | null;
+	/** Whose they are. */
+	readonly process: EnvoyProcess;
 }
 
 /** In one answer, in which Envoy writes clusters first and routes last. */
@@ -29,28 +30,32 @@ const OF_ROUTE = /^vhost\..+\.upstream_rq_total$/;
  * @returns null where Envoy was started anew meanwhile
  */
 export async function readReading(adminSocket: string): Promise<Reading | null> {
-	const uptimeMs = await readUptime(adminSocket);
-	const startedMs = uptimeMs === null ? null : performance.now() - uptimeMs;
-	const first = await readCounters(adminSocket, VERDICTS_FILTER, "used");
+	const process = await readProcess(adminSocket);
+	const first = await readCounters(adminSocket, VERDICTS_FILTER);
 	const tries = await readCounters(adminSocket, COUNTERS_FILTER);
-	const all = await readCounters(adminSocket, LAST_FILTER, "used");
+	const all = await readCounters(adminSocket, LAST_FILTER);
 	for (const [name, value] of first) if ((all.get(name) ?? 0) < value) return null;
+	// There may be tens of thousands: others have a turn between the steps.
+	await breath();
 	const only = (counters: Counters, names: RegExp) => [...counters].filter(([name]) => names.test(name));
 	const clusters = only(all, OF_CLUSTER);
-	return {
-		first: new Map([...first, ...tries]),
-		last: new Map([...all, ...tries]),
-		passed: {
-			first: new Map([...clusters, ...only(tries, OF_ROUTE)]),
-			last: new Map([...clusters, ...only(all, OF_ROUTE)]),
-		},
-		startedMs,
+	const passed = {
+		first: new Map([...clusters, ...only(tries, OF_ROUTE)]),
+		last: new Map([...clusters, ...only(all, OF_ROUTE)]),
 	};
+	await breath();
+	return { first: new Map([...first, ...tries]), last: new Map([...all, ...tries]), passed, process };
 }
 
 /** Envoy tells whole seconds, and either clock may be asked late. */
 const START_SLACK_MS = 3_000;
 
-/** Whether another process than that of the reading before was read. Rather too often: more is compared with more then. */
-export const isAnother = ({ startedMs: before }: Reading, { startedMs: now }: Reading): boolean =>
-	before !== null && now !== null && Math.abs(now - before) > START_SLACK_MS;
+/**
+ * Whether another process than that of the reading before was read, also one that took over from it (a hot restart): its
+ * counters began anew. Rather too often: more is compared with more then.
+ */
+export const isAnother = ({ process: before }: Reading, { process: now }: Reading): boolean =>
+	(before.startedMs !== null &&
+		now.startedMs !== null &&
+		Math.abs(now.startedMs - before.startedMs) > START_SLACK_MS) ||
+	(before.epoch !== null && now.epoch !== null && now.epoch !== before.epoch);

@@ -4,12 +4,15 @@ import type { Counters } from "../../src/access/counters.js";
 import {
 	NOTHING_OWED,
 	type Owed,
+	owedAt,
 	routesChanged,
-	triesOwed,
 	type UnjudgedAlarm,
 	unjudgedAlarms,
 } from "../../src/access/unjudged.js";
 import type { WatchedListener } from "../../src/access/watched.js";
+
+/** Of either sign. */
+const owing = (envoy: number, sidecar: number): Owed => ({ sent: { envoy, sidecar }, answered: { envoy, sidecar } });
 
 /** Alarms between two readings after which nothing is owed. */
 const between = (
@@ -61,8 +64,8 @@ t.test("more served than judged, by who judges", async (t) => {
 	t.same(alarms({ [served("a")]: 5, [retried("a")]: 2, [native]: 3 }), [], "retries are judged with their requests");
 	t.same(alarms({ [served("a")]: 5, [retried("a")]: 9, [served("c")]: 3, [native]: 3 }), [], "sent on or not");
 	t.same(alarms({ [served("a")]: 5, [retried("c")]: 2, [native]: 3 }), ["envoy prod/a 2"], "those of its own");
-	t.same(alarms({ [served("a")]: 5, [native]: 3 }, {}, { envoy: 2, sidecar: 0 }), [], "judged before");
-	t.same(alarms({ [served("a")]: 5, [native]: 3 }, {}, { envoy: 1, sidecar: 9 }), ["envoy prod/a 1"], "by the other");
+	t.same(alarms({ [served("a")]: 5, [native]: 3 }, {}, owing(2, 0)), [], "judged before");
+	t.same(alarms({ [served("a")]: 5, [native]: 3 }, {}, owing(1, 9)), ["envoy prod/a 1"], "by the other");
 	const moved = { [served("a")]: 5, [native]: 3, [authz]: 2, [proof]: 2 };
 	t.same(alarms(moved), ["envoy prod/a 2"]);
 	t.same(alarms(moved, {}, NOTHING_OWED, true), [], "its judge may have changed meanwhile");
@@ -88,7 +91,7 @@ t.test("what was sent on without a request that came is a retry of one that was 
 				["http.gateway.edge.rq_total", routed],
 			]),
 			[],
-			{ envoy: owed, sidecar: owed },
+			owing(owed, owed),
 		).length;
 	for (const owed of [0, 1]) {
 		t.equal(alarms(owed, 1, 1, 0), 0, "no request came");
@@ -130,7 +133,7 @@ function told(judgedBy: "envoy" | "sidecar", readings: readonly (readonly [strin
 		const counters: Counters = new Map(reading.map(([name, value]) => [names[name] ?? name, value]));
 		if (earlier !== null) standing = between(listener, earlier.counters, counters, standing, earlier.owed);
 		const span = earlier === null ? null : { before: earlier.counters, owed: earlier.owed, changed: false };
-		earlier = { owed: triesOwed(listener, span, counters), counters };
+		earlier = { owed: owedAt(listener, span, counters), counters };
 		return standing.length;
 	});
 }
@@ -240,7 +243,7 @@ t.test("of several Services it stands until each was served where all were judge
 	t.match(left, [{ services: ["a"], served: 3 }], "who is silent may still be served unjudged");
 	t.same(between(listener, counters(3, 2, 2), counters(4, 2, 3), left, NOTHING_OWED, true), left, "nor in a change");
 	t.same(
-		between(listener, counters(3, 2, 2), counters(4, 3, 3), left, { envoy: 1, sidecar: 0 }),
+		between(listener, counters(3, 2, 2), counters(4, 3, 3), left, owing(1, 0)),
 		left,
 		"what is owed may have hidden it",
 	);
@@ -249,10 +252,54 @@ t.test("of several Services it stands until each was served where all were judge
 	t.match(between(listener, counters(3, 2, 2), counters(3, 4, 2), left), [{ services: ["a", "b"], served: 2 }]);
 });
 
+t.test("who was answered was sent on, whatever its retries found", async (t) => {
+	const services = ["a", "b"].map((name) => ({ name, host: `${name}.test`, judgedBy: "envoy", wild: false }) as const);
+	const listener: WatchedListener = { gateway: "edge", services };
+	type Numbers = readonly [tries: number, retried: number, answered: number, interim?: number];
+	const at = (judged: number, a: Numbers, b: Numbers = [0, 0, 0], active = 0): Counters =>
+		new Map([
+			["http.gateway.edge.rbac.weir_allow_.allowed", judged],
+			["http.gateway.edge.downstream_rq_active", active],
+			...[a, b].flatMap(([tries, retried, answered, interim = 0], index) => {
+				const route = `vhost.${services[index]?.name}.route.edge.upstream_rq`;
+				return [
+					[`${route}_total`, tries],
+					[`${route}_retry`, retried],
+					[`${route}_completed`, answered + interim],
+					[`${route}_1xx`, interim],
+				] as const;
+			}),
+		]);
+	const none = at(0, [0, 0, 0]);
+	t.same(between(listener, none, at(9, [9, 9, 9])), [], "each met the dead endpoint first");
+	t.match(between(listener, none, at(9, [9, 9, 9], [4, 0, 4])), [{ services: ["a", "b"], served: 4 }]);
+	t.match(
+		between(listener, none, at(9, [0, 9, 9], [4, 0, 4])),
+		[{ served: 4 }],
+		"nor does who was sent to nobody hide",
+	);
+	t.match(between(listener, none, at(9, [9, 0, 9], [4, 0, 0])), [{ served: 4 }], "who left before the answer");
+	t.same(between(listener, none, at(9, [9, 0, 9, 5])), [], "interim answers are none");
+	t.match(between(listener, none, at(9, [9, 9, 9], [4, 0, 4, 5])), [{ served: 4 }], "and hide none");
+	// Judged and sent on before, answered now.
+	const waiting = at(3, [3, 0, 0], [0, 0, 0], 3);
+	const owed = owedAt(listener, { before: none, owed: NOTHING_OWED, changed: false }, waiting);
+	t.same(owed, { sent: { envoy: 0, sidecar: 0 }, answered: { envoy: 3, sidecar: 0 } });
+	t.same(between(listener, waiting, at(3, [3, 0, 3]), [], owed), []);
+	t.match(between(listener, waiting, at(3, [3, 2, 3], [2, 0, 2]), [], owed), [{ served: 2 }]);
+	const paid = owedAt(listener, { before: waiting, owed, changed: false }, at(3, [3, 0, 2], [0, 0, 0], 9));
+	t.equal(paid.answered.envoy, 1, "each is owed once");
+	// What stands is ended by no sign alone.
+	const raised = between(listener, none, at(0, [0, 0, 0], [2, 0, 2]));
+	t.match(raised, [{ services: ["b"] }]);
+	t.same(between(listener, none, at(2, [0, 0, 1], [2, 0, 2]), raised).length, 1, "answered more than judged");
+	t.same(between(listener, none, at(2, [0, 0, 0], [2, 0, 2]), raised), []);
+});
+
 t.test("who is under way when routes change may be judged by who judged before", async (t) => {
 	const listener: WatchedListener = { gateway: "edge", services: [] };
 	const now: Counters = new Map([["http.gateway.edge.downstream_rq_active", 7]]);
 	const span = { before: new Map(), owed: NOTHING_OWED };
-	t.same(triesOwed(listener, { ...span, changed: true }, now), { envoy: 7, sidecar: 7 });
-	t.same(triesOwed(listener, { ...span, changed: false }, now), NOTHING_OWED);
+	t.same(owedAt(listener, { ...span, changed: true }, now), owing(7, 7));
+	t.same(owedAt(listener, { ...span, changed: false }, now), NOTHING_OWED);
 });

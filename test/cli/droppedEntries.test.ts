@@ -13,7 +13,7 @@ t.test("entries that Envoy dropped are counted as undelivered", async (t) => {
 	const at = places(join(await temporaryDirectory(t), "data"));
 	let dropped = 5;
 	const admin = createServer((_, response) => {
-		response.end(JSON.stringify({ stats: [{ name: DROPPED_COUNTER, value: dropped }] }));
+		response.end(`${DROPPED_COUNTER}: ${dropped}\n`);
 		dropped = 8;
 	});
 	await new Promise<void>((resolve) => admin.listen(at.envoyAdminSocket, resolve));

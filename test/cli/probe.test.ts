@@ -19,6 +19,7 @@ import { createMeter } from "../../src/telemetry/meter.js";
 import type { GatewayServed, Hosts, Served } from "../../src/xds/served.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { mutualApi } from "../state/mutualApi.js";
+import { weir } from "./command.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 /** A Service's name by its host's. */
@@ -286,7 +287,7 @@ const edgeAlone =
 	({ url = "" }, response) => {
 		if (url === "/ready") response.end(isLive() ? "LIVE\n" : "INITIALIZING\n");
 		else if (url === "/server_info") response.end('{"node": {"id": "here"}}');
-		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : '{"stats": []}');
+		else response.end(url.startsWith("/listeners") ? '{"listener_statuses": [{"name": "edge"}]}' : "");
 	};
 
 /** An Envoy's admin, whose pages a test says. */
@@ -638,6 +639,84 @@ t.test("what is changed or taken away while it is probed raises no alarm, and en
 	t.same(await ofOld(), [2, alarms]);
 	watch.serve(planOf(port));
 	t.match(await ofOld(), [0, [/^ALARM probe-misjudged/]], "it is there no more");
+});
+
+t.test("counters that cannot be read twice are an alarm with its cause, until they can", async (t) => {
+	const pages = edgeAlone();
+	let said: string | number | null = null;
+	const admin = await startAdmin(t, (request, response) => {
+		if (said === null || request.url?.startsWith("/stats") !== true) return pages(request, response);
+		if (typeof said === "number") response.writeHead(said);
+		response.end(String(said));
+	});
+	const lines: string[] = [];
+	const meter = createMeter({ role: "xds" });
+	const write = (line: string): void => void (line.includes("verdicts-uncounted") && lines.push(line));
+	const watch = await watching(t, { meter, write, adminSocket: admin.socket });
+	// Nobody listens at port 9, as far as probes go.
+	watch.serve(planOf(9));
+	const round = async () => {
+		const uncounted = (await watch.round())?.uncounted.map(({ gateway, why, rounds }) => [gateway, why, rounds]);
+		return [uncounted, alarmLines(standingAlarms(await meter.json())).filter((line) => line.includes("uncounted"))];
+	};
+	const alarm = (why: string) =>
+		`ALARM verdicts-uncounted at Gateway edge: nobody knows whether what is served there is judged: ${why}`;
+	t.same(await round(), [[], []]);
+	for (const [answer, cause] of [
+		["stats\n", "it says what no Envoy does"],
+		[500, "it answers with an error"],
+	] as const) {
+		const why = `Envoy's admin cannot be read: ${cause}`;
+		said = answer;
+		t.same(await round(), [[["edge", why, 1]], []], "one may be slow");
+		t.same(await round(), [[["edge", why, 2]], [alarm(why)]]);
+		t.same(await round(), [[["edge", why, 3]], [alarm(why)]]);
+		t.match(lines.splice(0), [/"level":"error".*nobody knows whether what is served is judged.*"why":/], "told once");
+		said = null;
+		t.same(await round(), [[], []]);
+	}
+	said = "stats\n";
+	await round();
+	said = null;
+	await round();
+	said = "stats\n";
+	t.same((await round())[1], [], "twice, and not in a row");
+	watch.serve(planOf(9, "", []));
+	t.same(await round(), [[], []], "nothing is protected");
+	watch.serve(planOf(9));
+	admin.end();
+	t.same(await round(), [[], []], "no Envoy is here: its Gateways are told as not probed");
+});
+
+t.test("`weir probe` fails where verdicts are not counted, and not for one round", async (t) => {
+	const pages = edgeAlone();
+	let isReadable = true;
+	const admin = await startAdmin(t, (request, response) => {
+		if (isReadable || request.url?.startsWith("/stats") !== true) return pages(request, response);
+		response.end("stats\n");
+	});
+	const denying = await listening(t, ({ headers }, response) => {
+		const reason = headers["x-http-method-override"] === undefined ? "forbidden" : "not-canonical";
+		response.writeHead(403).end(`access denied: ${reason}\n`);
+	});
+	const watch = await watching(t, { adminSocket: admin.socket });
+	watch.serve(planOf((denying.address() as AddressInfo).port));
+	await watch.round();
+	isReadable = false;
+	const directory = await mkdtemp(join(tmpdir(), "weir-uncounted-"));
+	t.teardown(() => rm(directory, { recursive: true }));
+	const socket = join(directory, "api.sock");
+	const api = createServer((_request, response) => {
+		void watch.round().then((report) => response.end(JSON.stringify(report)));
+	}).listen(socket);
+	t.teardown(() => api.close());
+	const why = "Envoy's admin cannot be read: it says what no Envoy does";
+	const first = await weir(["probe", "--api", `unix:${socket}`]);
+	t.equal(first.code, 0);
+	t.match(String(first.stdout), `verdicts are not counted: Gateway edge: ${why}, in this round`);
+	const second = await weir(["probe", "--api", `unix:${socket}`]);
+	t.equal(second.code, 1);
+	t.match(String(second.stdout), `ALARM  verdicts are not counted: Gateway edge: ${why}  verdicts-uncounted`);
 });
 
 t.test("a listener that answers nobody is asked twice in a round, whatever it holds", async (t) => {

@@ -25,7 +25,7 @@ const quiet = (values: Readonly<Record<string, number>>, startedMs: number | nul
 	first: counters(values),
 	last: counters(values),
 	passed: { first: new Map(), last: new Map() },
-	startedMs,
+	process: { startedMs, epoch: 0 },
 });
 
 const judgedBy = (judge: "envoy" | "sidecar"): readonly WatchedListener[] => [
@@ -33,14 +33,16 @@ const judgedBy = (judge: "envoy" | "sidecar"): readonly WatchedListener[] => [
 ];
 
 /** How many requests each reading says were unjudged, with who judges then. */
-function told(steps: readonly (readonly ["envoy" | "sidecar", Reading | null])[], isSettled = () => true) {
+async function told(steps: readonly (readonly ["envoy" | "sidecar", Reading | null])[], isSettled = () => true) {
 	const counts = new JudgedCounts(isSettled);
 	let before: Reading | null = null;
-	return steps.map(([judge, after]) => {
-		const alarms = counts.alarms(judgedBy(judge), before, after);
+	const numbers: number[] = [];
+	for (const [judge, after] of steps) {
+		const alarms = await counts.alarms(judgedBy(judge), before, after);
 		before = after;
-		return alarms.reduce((sum, { served }) => sum + served, 0);
-	});
+		numbers.push(alarms.reduce((sum, { served }) => sum + served, 0));
+	}
+	return numbers;
 }
 
 t.test("who was judged by the judge before is none, nor who is under way in the change", async (t) => {
@@ -51,10 +53,13 @@ t.test("who was judged by the judge before is none, nor who is under way in the 
 		["sidecar", quiet({ reloads: 2, native: 10, ...asked(5), tried: 15, active: 0 })],
 		["sidecar", quiet({ reloads: 2, native: 10, ...asked(6), tried: 16 })],
 	] as const;
-	t.same(told(moves), [0, 0, 0, 0]);
-	t.same(told([...moves, ["sidecar", quiet({ reloads: 2, native: 10, ...asked(6), tried: 18 })]]), [0, 0, 0, 0, 2]);
+	t.same(await told(moves), [0, 0, 0, 0]);
 	t.same(
-		told([
+		await told([...moves, ["sidecar", quiet({ reloads: 2, native: 10, ...asked(6), tried: 18 })]]),
+		[0, 0, 0, 0, 2],
+	);
+	t.same(
+		await told([
 			["envoy", quiet({ reloads: 1 })],
 			["sidecar", quiet({ reloads: 2, native: 3, tried: 3 })],
 			["sidecar", quiet({ reloads: 2, native: 5, tried: 5 })],
@@ -67,14 +72,10 @@ t.test("who was judged by the judge before is none, nor who is under way in the 
 		const without = (all: Counters) => new Map([...all].filter(([name]) => name !== NAMES.reloads));
 		return [judge, { ...rest, first: without(first), last: without(last) }] as const;
 	});
-	t.strictNotSame(told(unsaid), [0, 0, 0, 0], "where Envoy does not say it");
+	t.strictNotSame(await told(unsaid), [0, 0, 0, 0], "where Envoy does not say it");
+	t.same(await told(unsaid, () => false), [0, 0, 0, 0], "it is known otherwise");
 	t.same(
-		told(unsaid, () => false),
-		[0, 0, 0, 0],
-		"it is known otherwise",
-	);
-	t.same(
-		told([
+		await told([
 			["envoy", quiet({ reloads: 1 })],
 			["envoy", quiet({ reloads: 3, native: 3, ...asked(2), tried: 5 })],
 		]),
@@ -82,7 +83,7 @@ t.test("who was judged by the judge before is none, nor who is under way in the 
 		"there and back",
 	);
 	t.same(
-		told([
+		await told([
 			["envoy", quiet({ reloads: 1 })],
 			["envoy", quiet({ reloads: 3, native: 3, ...asked(2), tried: 6 })],
 		]),
@@ -96,11 +97,11 @@ t.test("what passes while counters are read is none", async (t) => {
 		first: counters({ native: before, tried }),
 		last: counters({ native: after, tried }),
 		passed: { first: new Map(), last: new Map() },
-		startedMs: 0,
+		process: { startedMs: 0, epoch: 0 },
 	});
-	t.same(told([0, 1, 2].map((at) => ["envoy", busy(10 * at, 10 * at + 5, 10 * at + 9)])), [0, 0, 0]);
+	t.same(await told([0, 1, 2].map((at) => ["envoy", busy(10 * at, 10 * at + 5, 10 * at + 9)])), [0, 0, 0]);
 	t.same(
-		told([
+		await told([
 			["envoy", busy(0, 5, 9)],
 			["envoy", busy(10, 20, 19)],
 		]),
@@ -108,7 +109,7 @@ t.test("what passes while counters are read is none", async (t) => {
 		"what came then counts for either side",
 	);
 	t.same(
-		told([
+		await told([
 			["envoy", busy(0, 5, 9)],
 			["envoy", busy(10, 25, 19)],
 		]),
@@ -120,14 +121,14 @@ t.test("an Envoy that was started anew has counted anew", async (t) => {
 	const before = quiet({ native: 10, tried: 2 });
 	const now = { native: 12, tried: 12 };
 	t.same(
-		told([
+		await told([
 			["envoy", before],
 			["envoy", quiet(now, 60_000)],
 		]),
 		[0, 0],
 	);
 	t.same(
-		told([
+		await told([
 			["envoy", before],
 			["envoy", quiet(now, 900)],
 		]),
@@ -135,7 +136,7 @@ t.test("an Envoy that was started anew has counted anew", async (t) => {
 		"the same one",
 	);
 	t.same(
-		told([
+		await told([
 			["envoy", before],
 			["envoy", quiet({ ...now, tried: 13 }, 60_000)],
 		]),
@@ -144,12 +145,67 @@ t.test("an Envoy that was started anew has counted anew", async (t) => {
 	);
 });
 
+t.test("of another process nothing is owed, and whoever judges it counts", async (t) => {
+	const before = quiet({ native: 9, tried: 5, active: 4 });
+	t.same(
+		await told([
+			["envoy", quiet({})],
+			["envoy", before],
+			["envoy", quiet({ native: 9, tried: 9 })],
+		]),
+		[0, 0, 0],
+		"four of the same one are owed their tries",
+	);
+	t.same(
+		await told([
+			["envoy", quiet({})],
+			["envoy", before],
+			["envoy", quiet({ native: 10, tried: 12, active: 4 }, 60_000)],
+		]),
+		[0, 0, 2],
+		"none of the new one",
+	);
+	// Its first routes had the sidecar judge.
+	const judged = { asked: 3, proved: 3, native: 4, tried: 7 };
+	t.same(
+		await told([
+			["envoy", quiet({})],
+			["envoy", quiet(judged, 60_000)],
+		]),
+		[0, 0],
+	);
+	t.same(
+		await told([
+			["envoy", quiet({})],
+			["envoy", quiet(judged)],
+		]),
+		[0, 3],
+		"routes of the same one have not changed",
+	);
+});
+
+t.test("a Gateway that was not watched at the reading before is compared with all its judges together", async (t) => {
+	const tried = { asked: 3, proved: 3, native: 4, tried: 7 };
+	const counts = new JudgedCounts(() => true);
+	t.same(await counts.alarms([], null, quiet({})), []);
+	t.same(await counts.alarms(judgedBy("envoy"), quiet({}), quiet(tried)), [], "who judged before nobody knows");
+	const more = { ...tried, asked: 5, proved: 5, tried: 9 };
+	t.match(
+		await counts.alarms(judgedBy("envoy"), quiet(tried), quiet(more)),
+		[{ served: 2 }],
+		"from then on it is known",
+	);
+	const others = new JudgedCounts(() => true);
+	await others.alarms([], null, quiet({}));
+	t.match(await others.alarms(judgedBy("envoy"), quiet({}), quiet({ ...tried, tried: 8 })), [{ served: 1 }]);
+});
+
 t.test("what stands, stands where nothing can be read", async (t) => {
 	const served = [
 		["envoy", quiet({})],
 		["envoy", quiet({ tried: 3 })],
 	] as const;
-	t.same(told([...served, ["envoy", null], ["envoy", quiet({ tried: 3 })]]), [0, 3, 3, 3]);
+	t.same(await told([...served, ["envoy", null], ["envoy", quiet({ tried: 3 })]]), [0, 3, 3, 3]);
 });
 
 t.test("verdicts are read before tries and after them; of two processes nothing is read", async (t) => {
@@ -157,18 +213,20 @@ t.test("verdicts are read before tries and after them; of two processes nothing 
 	const asked: string[] = [];
 	let fallsAt = Infinity;
 	const server = createServer(({ url = "" }, response) => {
-		if (url === "/server_info") return void response.end('{"uptime_current_epoch": "100s"}');
+		if (url === "/server_info")
+			return void response.end('{"uptime_current_epoch": "100s", "command_line_options": {"restart_epoch": 2}}');
 		const isVerdicts = url.includes("weir_");
 		asked.push(isVerdicts ? "verdicts" : "tries");
 		const value = asked.length >= fallsAt ? 1 : 10 + asked.length;
-		response.end(JSON.stringify({ stats: [{ name: isVerdicts ? NAMES.native : NAMES.tried, value }] }));
+		response.end(`${isVerdicts ? NAMES.native : NAMES.tried}: ${value}\n`);
 	}).listen(socket);
 	t.teardown(() => server.close());
 	const reading = await readReading(socket);
 	t.same(asked, ["verdicts", "tries", "verdicts"]);
 	t.same(reading?.first, counters({ native: 11, tried: 12 }));
 	t.same(reading?.last, counters({ native: 13, tried: 12 }));
-	t.ok(Math.abs((reading?.startedMs ?? 0) - (performance.now() - 100_000)) < 5_000);
+	t.ok(Math.abs((reading?.process.startedMs ?? 0) - (Date.now() - 100_000)) < 5_000);
+	t.equal(reading?.process.epoch, 2);
 	fallsAt = 6;
 	t.equal(await readReading(socket), null);
 });

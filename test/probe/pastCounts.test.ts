@@ -35,7 +35,7 @@ function readingOf({ sent, routed, active = 0, reloads = 0, startedMs = 0, other
 		["cluster.a/v1.upstream_rq_total", sent],
 		["vhost.a.route.edge.upstream_rq_total", routed],
 	]);
-	return { first: all, last: all, passed: { first: tries, last: tries }, startedMs };
+	return { first: all, last: all, passed: { first: tries, last: tries }, process: { startedMs, epoch: 0 } };
 }
 
 /** How many tries each reading says were past the Gateways. */

@@ -12,6 +12,7 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 		"requests reached protected Services by no Gateway's listener, or by no route of Weir's (weir probe)",
 	"foreign-listener":
 		"this machine's Envoy has listeners that are no Gateway's: nothing of Weir's judges what comes by them (weir probe)",
+	"verdicts-uncounted": "nobody knows whether what is served there is judged",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
 	"decisions-dropped":
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
@@ -37,6 +38,7 @@ export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 		if (alarm === null) return `not probed: Gateway ${gateway}: ${why}`;
 		if (alarm === KEYS_NOTE) return `note: Gateway ${gateway}: ${why}`;
 		if (gateway === "") return `ALARM ${alarm}: ${ALARM_WORDS[alarm] ?? why ?? ""}`;
-		return `ALARM ${alarm} at Gateway ${gateway}: ${ALARM_WORDS[alarm] ?? why ?? ""}`;
+		const words = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null);
+		return `ALARM ${alarm} at Gateway ${gateway}: ${words.join(": ")}`;
 	});
 }

@@ -1,7 +1,7 @@
 /** `weir probe`: the built-in probe of a bypass, now, and what each listener answered it. */
 import { addressOf } from "../../access/foreignListeners.js";
 import { WeirError } from "../../error.js";
-import type { ProbeReport } from "../roles/probe.js";
+import { type ProbeReport, UNCOUNTED_ROUNDS } from "../roles/probe.js";
 import { ALARM_WORDS } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { oneLine } from "./oneLine.js";
@@ -21,8 +21,10 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	const report = json as ProbeReport | null;
 	if (report === null)
 		throw new WeirError("unavailable", "no Envoy is connected, or it is starting, so that nothing was probed");
-	const { answers, unjudged, past, foreign, refused, dropped, standing, unprobed } = report;
-	const told = unjudged.length + past.length + foreign.length + refused.length + dropped.length + standing.length;
+	const { answers, unjudged, past, foreign, refused, dropped, standing, unprobed, uncounted } = report;
+	const blind = uncounted.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS).length;
+	const told =
+		unjudged.length + past.length + foreign.length + refused.length + dropped.length + standing.length + blind;
 	const isAlarm = told > 0 || answers.some(({ alarm }) => alarm !== null);
 	const someMissing = unprobed.some(({ services }) => services !== undefined);
 	if (isAlarm || someMissing || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
@@ -56,6 +58,11 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	}
 	for (const { alarm, gateway, service } of standing) {
 		print(`ALARM  Gateway ${gateway}  Service ${service}  not probed now, before  ${alarm}: ${ALARM_WORDS[alarm]}`);
+	}
+	for (const { alarm, gateway, why, rounds } of uncounted) {
+		const isAlarm = rounds >= UNCOUNTED_ROUNDS;
+		const words = isAlarm ? `  ${alarm}: ${ALARM_WORDS[alarm]}` : ", in this round";
+		print(`${isAlarm ? "ALARM  " : ""}verdicts are not counted: Gateway ${gateway}: ${why}${words}`);
 	}
 	for (const { gateway, why, services } of unprobed) {
 		const what = services === undefined ? "" : `, ${services.join(", ")}`;

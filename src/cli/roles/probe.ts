@@ -11,17 +11,20 @@ import {
 	type ProbeAlarm,
 	probeAlarm,
 	type RefusedConnections,
+	type UncountedVerdicts,
 } from "../../access/probe.js";
 import type { PastAlarm } from "../../access/servedPast.js";
 import type { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
-import { isNobodyThere, isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
-import { type ProbeRound, Prober, type ProbeTarget } from "../../probe/prober.js";
+import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
+import { isNobodyThere } from "../../probe/envoyPage.js";
+import type { MemoryShelf } from "../../probe/memoryShelf.js";
+import { type ProbeRound, Prober, type ProbeTarget, type Uncounted } from "../../probe/prober.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Served } from "../../xds/served.js";
-import { factsOf, PROBE_ALARM, PROBE_LEFT_OUT, saidOf } from "./probeAlarms.js";
+import { factsOf, PROBE_ALARM, PROBE_LEFT_OUT, PROBE_UNCOUNTED, saidOf } from "./probeAlarms.js";
 import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPlans.js";
 import { wayTo } from "./probeWay.js";
 
@@ -36,6 +39,8 @@ export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly connected: () => boolean;
 	/** What the Envoy of that node has of what was published, or had when it left; null = none such has come. */
 	readonly served: (node: string) => Served | null;
+	/** Where what is known outlives the process; left out = nowhere. */
+	readonly memory?: Pick<MemoryShelf, "recall" | "keep">;
 	/** Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	readonly intervalMs?: number;
@@ -56,6 +61,8 @@ export interface ProbeReport {
 	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
 	readonly refused: readonly RefusedConnections[];
 	readonly dropped: readonly DroppedEntries[];
+	/** Gateways whose Envoy's counters could not be read, in how many rounds up to this one; an alarm from UNCOUNTED_ROUNDS on. */
+	readonly uncounted: readonly (UncountedVerdicts & { readonly rounds: number })[];
 	/** Protected Services that were served by no Gateway. */
 	readonly past: readonly PastAlarm[];
 	/** Listeners of this machine's Envoy that are no Gateway's. */
@@ -97,6 +104,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 	let assumedAtMs = Number.POSITIVE_INFINITY;
 	/** Alarms that were ever raised, by their labels: one that is over is set to 0. */
 	const raised = new Map<string, Readonly<Record<string, string>>>();
+	/** Gateways at which verdicts were ever not counted, by their labels; likewise. */
+	const blind = new Map<string, Readonly<Record<string, string>>>();
 	/** Gateways that were ever left out, by their labels; likewise. */
 	const leftOut = new Map<string, Readonly<Record<string, string>>>();
 	/** Listeners of this machine's Envoy; null = it has never said them. */
@@ -125,7 +134,18 @@ export function watchForBypass(options: WatchOptions): Watch {
 		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
+	/** What stands from the process before this one stands now. */
+	const recall = async (): Promise<void> => {
+		const known = (await options.memory?.recall()) ?? null;
+		if (known === null) return;
+		prober.recall(known);
+		for (const { alarm, gateway } of [...known.judged.standing, ...known.past.standing, ...known.raised.values()])
+			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
+		tellStanding(new Set(raised.keys()));
+	};
+	const recalled = recall();
 	const round = async (): Promise<ProbeReport | null> => {
+		await recalled;
 		if (!plans.isDeclared) return null;
 		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
 		const silent = (error: WeirError) => (isNobodyThere(error) ? new Map<string, null>() : here);
@@ -152,10 +172,16 @@ export function watchForBypass(options: WatchOptions): Watch {
 			const gateways = new Set([...leaving, ...plans.gateways, ...(served()?.keys() ?? [])]);
 			foreign = plans.listeners.length === 0 ? [] : foreignListeners(here, gateways);
 		}
-		const { alarms: found, kept, results, skipped } = await prober.round();
-		const alarms = [...found, ...foreign];
+		const { alarms: found, kept, results, skipped, uncounted } = await prober.round();
+		options.memory?.keep(prober.memory);
+		const unread = tellUncounted(uncounted);
+		const alarms = [...found, ...foreign, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
 		/** One that stands as it stood is told once. */
-		const fresh = [...found, ...foreign.filter((one) => !before.has(keyOf(one)))];
+		const fresh = [
+			...found,
+			...foreign.filter((one) => !before.has(keyOf(one))),
+			...unread.filter(({ rounds }) => rounds === UNCOUNTED_ROUNDS),
+		];
 		plans.noteSkipped(skipped);
 		const unprobed = tellUnprobed();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
@@ -165,9 +191,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
 			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
 		}
-		const standing = new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`));
-		for (const [key, labels] of raised)
-			meter.gauge(PROBE_ALARM, "1 while the last round raised that alarm.", standing.has(key) ? 1 : 0, labels);
+		tellStanding(new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`)));
 		return {
 			answers: results.map((result) => {
 				const { gateway, service, guard, status } = result;
@@ -178,6 +202,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			refused: alarms.filter((one) => one.alarm === "connections-refused"),
 			dropped: alarms.filter((one) => one.alarm === "entries-dropped"),
 			past: alarms.filter((one) => one.alarm === "served-past-gateways"),
+			uncounted: unread,
 			foreign,
 			standing: kept.flatMap((one) =>
 				"service" in one ? [{ alarm: one.alarm, gateway: one.gateway, service: one.service }] : [],
@@ -224,6 +249,35 @@ export function watchForBypass(options: WatchOptions): Watch {
 		return isStarting(adminSocket).catch((error: WeirError) => isNobodyThere(error) && !connected());
 	}
 
+	function tellStanding(standing: ReadonlySet<string>): void {
+		for (const [key, labels] of raised)
+			meter.gauge(PROBE_ALARM, "1 while the last round raised that alarm.", standing.has(key) ? 1 : 0, labels);
+	}
+
+	/** Of Gateways that are here, or may be; of the others it is told that they are not probed. */
+	function tellUncounted(found: Uncounted | null): ProbeReport["uncounted"] {
+		const unread =
+			found === null
+				? []
+				: plans.listeners.flatMap(({ gateway }) =>
+						here === null || here.has(gateway) ? [{ alarm: "verdicts-uncounted", gateway, ...found } as const] : [],
+					);
+		const standing = new Set<string>();
+		for (const { gateway, why, rounds } of unread) {
+			if (rounds < UNCOUNTED_ROUNDS) continue;
+			standing.add(`${gateway} ${why}`);
+			blind.set(`${gateway} ${why}`, { gateway, why });
+		}
+		for (const [key, labels] of blind)
+			meter.gauge(
+				PROBE_UNCOUNTED,
+				"1 while the counters of that Gateway's Envoy cannot be read.",
+				standing.has(key) ? 1 : 0,
+				labels,
+			);
+		return unread;
+	}
+
 	function tellUnprobed(): readonly Unprobed[] {
 		const left: Unprobed[] = [];
 		for (const { gateway } of plans.listeners) {
@@ -257,6 +311,9 @@ export function watchForBypass(options: WatchOptions): Watch {
 }
 
 const NO_ENVOY_YET_MS = 500;
+
+/** Rounds in a row in which counters could not be read, from which on that is an alarm: one may be slow. */
+export const UNCOUNTED_ROUNDS = 2;
 
 const keyOf = (one: ForeignListener): string => `${one.listener} ${addressOf(one)}`;
 

@@ -8,14 +8,18 @@ import type { MetricsJson } from "../../telemetry/meter.js";
 /** The gauges that `weir status` is told by. */
 export const PROBE_ALARM = "weir_probe_alarm";
 export const PROBE_LEFT_OUT = "weir_probe_left_out";
+export const PROBE_UNCOUNTED = "weir_probe_uncounted";
 
 /** What stands now, by the metrics of the process that watches. */
 export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[] {
 	return (metrics as readonly GaugeJson[]).flatMap(({ name, values }) => {
-		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT) return [];
-		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }) =>
-			value === 1 ? [{ gateway, alarm, why }] : [],
-		);
+		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT && name !== PROBE_UNCOUNTED) return [];
+		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }): readonly GatewayAlarm[] => {
+			if (value !== 1) return [];
+			if (name === PROBE_UNCOUNTED) return [{ gateway, alarm: UNCOUNTED, why }];
+			// That one is told with its cause.
+			return alarm === UNCOUNTED ? [] : [{ gateway, alarm, why }];
+		});
 	});
 }
 
@@ -28,6 +32,8 @@ export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayA
 	return drops ? [{ gateway: "", alarm: "decisions-dropped", why: null }] : [];
 }
 
+const UNCOUNTED: ProbeAlarm["alarm"] = "verdicts-uncounted";
+
 /** As prom-client tells a gauge. */
 interface GaugeJson {
 	readonly name: string;
@@ -38,6 +44,7 @@ interface GaugeJson {
 export function saidOf({ alarm }: ProbeAlarm): string {
 	if (alarm === "connections-refused") return "connections of clients are refused";
 	if (alarm === "entries-dropped") return "Envoy drops access-log entries";
+	if (alarm === "verdicts-uncounted") return "nobody knows whether what is served is judged";
 	// What nobody answers, or nobody but Envoy with 503, has got past nothing.
 	return alarm === "probe-unanswered" ? "the probe was given no verdict" : "requests may get past the verdict";
 }
@@ -52,6 +59,7 @@ export function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | num
 	if (kind === "foreign-listener") return { alarm: kind, listener: alarm.listener, address: addressOf(alarm) };
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
+	if (kind === "verdicts-uncounted") return { alarm: kind, gateway, why: alarm.why };
 	const facts = { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
 	return kind === "probe-unanswered" && alarm.why !== null ? { ...facts, why: alarm.why } : facts;
 }

@@ -6,6 +6,7 @@ import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
+import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
@@ -79,7 +80,11 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			handshakes.add(reason);
 		},
 	});
+	const memory = new MemoryShelf(at.probeMemoryFile, (why) =>
+		log.warn("what the built-in probe knows cannot be written or read on disk", { why }),
+	);
 	const watch = watchForBypass({
+		memory,
 		log,
 		meter,
 		identity,
@@ -171,7 +176,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			metrics.close();
 			await server.close();
 			handshakes.close();
-			await shelf?.close();
+			await Promise.all([shelf?.close(), memory.close()]);
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
 	};

@@ -1,0 +1,81 @@
+/**
+ * The memory of the built-in probe on disk: an xds that starts anew goes on with the alarms that stand and with the counters
+ * that the one before it read last. One file, replaced as a whole after each round and not before it: what a crash cuts off
+ * there is found again, for the older counters are compared then.
+ */
+import { lstat, readFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { WeirError } from "../error.js";
+import { PROBE_MEMORY_BYTES_MAX } from "../limits.js";
+import { replacePrivate } from "../privateFile.js";
+import { type ProbeMemory, readMemory, writeMemory } from "./memory.js";
+
+export class MemoryShelf {
+	/** Not written yet. */
+	#due: ProbeMemory | null = null;
+	#writing: Promise<void> | null = null;
+	#failing = false;
+
+	/**
+	 * @param file in a folder of our own
+	 * @param onTrouble told once, until it is well again
+	 */
+	constructor(
+		readonly file: string,
+		readonly onTrouble: (why: string) => void,
+	) {}
+
+	/** null = there is none, or it is torn or foreign, which is told: all begins anew. Never rejects. */
+	async recall(): Promise<ProbeMemory | null> {
+		try {
+			const found = await lstat(this.file).catch((error: NodeJS.ErrnoException) => {
+				if (error.code === "ENOENT") return null;
+				throw error;
+			});
+			if (found === null) return null;
+			if (!found.isFile() || found.uid !== process.getuid?.()) throw new TypeError("it is no file of ours");
+			if (found.size > PROBE_MEMORY_BYTES_MAX) throw new TypeError("it is too long");
+			return await readMemory(await readFile(this.file));
+		} catch (error) {
+			this.#trouble(error);
+			return null;
+		}
+	}
+
+	/** Takes the newest. */
+	keep(memory: ProbeMemory): void {
+		this.#due = memory;
+		this.#writing ??= this.#write();
+	}
+
+	/** When all is written, or the disk has had a second for it. */
+	async close(): Promise<void> {
+		const waited = new AbortController();
+		const late = sleep(CLOSING_MS, undefined, { signal: waited.signal }).catch(() => {});
+		await Promise.race([this.#writing, late]);
+		waited.abort();
+	}
+
+	async #write(): Promise<void> {
+		while (this.#due !== null) {
+			const memory = this.#due;
+			this.#due = null;
+			try {
+				const bytes = await writeMemory(memory);
+				if (bytes.length > PROBE_MEMORY_BYTES_MAX) throw new TypeError("it is too long");
+				await replacePrivate(this.file, bytes);
+				this.#failing = false;
+			} catch (error) {
+				this.#trouble(error);
+			}
+		}
+		this.#writing = null;
+	}
+
+	#trouble(error: unknown): void {
+		if (!this.#failing) this.onTrouble(error instanceof Error ? error.message : WeirError.from(error).message);
+		this.#failing = true;
+	}
+}
+
+const CLOSING_MS = 1_000;

@@ -1,0 +1,71 @@
+/** Pages of Envoy's admin that are long, slow, or none. */
+import { createServer, type RequestListener } from "node:http";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { readCounters } from "../../src/probe/envoyCounters.js";
+import { isNobodyThere, readLines } from "../../src/probe/envoyPage.js";
+import { temporaryDirectory } from "../cli/command.js";
+
+async function admin(t: Test, answer: RequestListener): Promise<string> {
+	const socket = join(await temporaryDirectory(t), "admin.sock");
+	const server = createServer(answer).listen(socket);
+	t.teardown(() => {
+		server.close();
+		server.closeAllConnections();
+	});
+	return socket;
+}
+
+t.test("only those that moved are asked for, and a long page is read as it comes", async (t) => {
+	const asked: string[] = [];
+	const lines = Array.from(
+		{ length: 60_000 },
+		(_, at) => `vhost.prod/service-${at}.route.prod/edge.upstream_rq_total: ${at}`,
+	);
+	const text = lines.join("\n");
+	t.ok(text.length > 3_000_000);
+	const socket = await admin(t, ({ url = "" }, response) => {
+		asked.push(url);
+		// Cut within lines.
+		for (let at = 0; at < text.length; at += 10_007) response.write(text.slice(at, at + 10_007));
+		response.end();
+	});
+	const counters = await readCounters(socket, "^a+$");
+	t.same(asked, ["/stats?usedonly&filter=%5Ea%2B%24"]);
+	t.equal(counters.size, 60_000);
+	t.equal(counters.get("vhost.prod/service-59999.route.prod/edge.upstream_rq_total"), 59_999);
+});
+
+t.test("each way in which a page cannot be read has its words", async (t) => {
+	const most = { bytes: 1024 * 1024, ms: 200 };
+	const why = async (answer: RequestListener) =>
+		readLines(await admin(t, answer), "/stats", most, () => {}).then(
+			() => null,
+			({ code, message }) => `${code}: ${message}`,
+		);
+	const unreadable = (cause: string) => `unavailable: Envoy's admin cannot be read: ${cause}`;
+	t.equal(await why((_, response) => response.end("a: 1\n")), null);
+	t.equal(await why((_, response) => response.end("a: 1\n".repeat(250_000))), unreadable("it says more than 1 MiB"));
+	t.equal(await why(() => {}), unreadable("it takes too long"));
+	t.equal(
+		await why((_, response) => {
+			const drips = setInterval(() => response.write("a: 1\n"), 20);
+			response.on("close", () => clearInterval(drips));
+		}),
+		unreadable("it takes too long"),
+		"drop by drop",
+	);
+	t.equal(await why((_, response) => response.writeHead(500).end("a: 1\n")), unreadable("it answers with an error"));
+	t.equal(
+		await why((_, response) => {
+			response.writeHead(200, { "content-length": 100 }).write("a: 1\n");
+			setTimeout(() => response.destroy(), 20);
+		}),
+		unreadable("it cannot be reached, or broke off"),
+	);
+	await t.rejects(readCounters(await admin(t, (_, response) => response.end('{"stats": []}')), "a"), {
+		message: "Envoy's admin cannot be read: it says what no Envoy does",
+	});
+	const nobody = await readCounters("/nowhere/admin.sock", "a").catch((error) => error);
+	t.ok(isNobodyThere(nobody));
+});

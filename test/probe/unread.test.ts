@@ -1,0 +1,46 @@
+/** What passes while counters cannot be read is compared when they can. */
+import t from "tap";
+import { ACTIVE, countedAdmin, JUDGED, ROUTED, SENT } from "./countedAdmin.js";
+
+t.test("a round that could not be made hides nothing", async (t) => {
+	const { said, prober } = await countedAdmin(t);
+	const own = prober();
+	const round = async () => {
+		const { alarms, counted, uncounted } = await own.round();
+		return [
+			alarms.map((one) => ("served" in one ? `${one.alarm} ${one.served}` : one.alarm)),
+			counted,
+			uncounted?.rounds,
+		];
+	};
+	said.counters = { [ACTIVE]: 2, [JUDGED]: 3, [ROUTED]: 1, [SENT]: 1 };
+	t.same(await round(), [[], false, undefined]);
+	said.counters = null;
+	t.same(await round(), [[], false, 1]);
+	t.same(await round(), [[], false, 2]);
+	said.counters = { [ACTIVE]: 0, [JUDGED]: 4, [ROUTED]: 9, [SENT]: 16 };
+	t.same(
+		await round(),
+		[["served-unjudged 5", "served-past-gateways 5"], true, undefined],
+		"but for the two that were under way",
+	);
+	said.counters = null;
+	t.same(await round(), [["served-unjudged 5", "served-past-gateways 5"], false, 1], "and what stands, stands");
+});
+
+t.test("routes that change while counters cannot be read are changed ones at the next reading", async (t) => {
+	const { said, prober } = await countedAdmin(t);
+	let isSettled = true;
+	const own = prober({ isSettled: () => isSettled });
+	const alarms = async () => (await own.round()).alarms.length;
+	said.counters = { [ACTIVE]: 0, "http.gateway.edge.ext_authz.weir_verdict.ok": 1 };
+	await own.round();
+	said.counters = null;
+	isSettled = false;
+	t.equal(await alarms(), 0);
+	isSettled = true;
+	// The sidecar judged before.
+	const asked = { "http.gateway.edge.ext_authz.weir_verdict.ok": 6, "http.gateway.edge.rbac.weir_proof_.allowed": 6 };
+	said.counters = { [ACTIVE]: 0, ...asked, [ROUTED]: 5, [SENT]: 9 };
+	t.equal(await alarms(), 0);
+});
