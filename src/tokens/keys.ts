@@ -40,7 +40,11 @@ export class Keys {
 	#fault: string | null = null;
 
 	constructor(private readonly options: KeysOptions) {
-		this.#life = new KeyLife(options, readKeySet, (set) => this.#take(set));
+		this.#life = new KeyLife(options, {
+			read: readKeySet,
+			isEmpty: ({ keys }) => keys.length === 0,
+			taken: (set) => this.#take(set),
+		});
 	}
 
 	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */

@@ -159,7 +159,9 @@ export class IssuerKeys {
 			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
 		};
 		const options = { load: load(source), times: times(source), monotonicMs, failed };
-		const own: Source = { life: new KeyLife(options, publishable, taken), fault: null, serves: false };
+		const isEmpty = ({ fault }: Read): boolean => fault !== null;
+		const life = new KeyLife(options, { read: publishable, isEmpty, taken });
+		const own: Source = { life, fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;
 	}
