@@ -3,6 +3,7 @@
  * be. The sidecar's keys and those that control publishes live by it alike.
  */
 import { KEYS_NONE_RETRY_MS, KEYS_RETRY_MS } from "../limits.js";
+import type { KeptKeys } from "./keyShelf.js";
 
 export interface KeysOptions {
 	/** The bytes of the set, size-bounded and in bounded time; rejects where they cannot be had. */
@@ -12,6 +13,8 @@ export interface KeysOptions {
 	readonly monotonicMs: () => number;
 	/** Told of each failed look, and once of a set by which no token holds, in words without anything of the answer. */
 	readonly failed?: (why: string) => void;
+	/** What was had by a process before this one; it serves until it is as old as the set of a process may be. */
+	readonly kept?: KeptKeys | undefined;
 }
 
 export interface KeyReading<Read> {
@@ -36,7 +39,12 @@ export class KeyLife<Read> {
 	constructor(
 		private readonly options: KeysOptions,
 		private readonly reading: KeyReading<Read>,
-	) {}
+	) {
+		const kept = options.kept?.recall() ?? null;
+		if (kept === null) return;
+		this.#held = reading.read(kept.bytes);
+		this.#hadMs = options.monotonicMs() - kept.ageMs;
+	}
 
 	/** null = there is none, or it is too old to be believed. Nothing is looked for. */
 	get held(): Read | null {
@@ -64,17 +72,29 @@ export class KeyLife<Read> {
 		return this.#looking;
 	}
 
+	/** The look that has not ended. */
+	get looking(): Promise<void> | null {
+		return this.#looking;
+	}
+
+	/** Nobody names the source any more. */
+	forget(): void {
+		this.options.kept?.forget();
+	}
+
 	#ageMs(): number {
 		return this.options.monotonicMs() - this.#hadMs;
 	}
 
 	async #load(): Promise<void> {
-		const { load, monotonicMs, failed } = this.options;
+		const { load, monotonicMs, failed, kept } = this.options;
 		const { read, isEmpty, taken } = this.reading;
 		let why = "it is no JWKS";
 		try {
-			const set = read(await load());
+			const bytes = await load();
+			const set = read(bytes);
 			if (set !== null) {
+				kept?.keep(bytes);
 				this.#held = set;
 				this.#hadMs = monotonicMs();
 				this.#found = !isEmpty(set);

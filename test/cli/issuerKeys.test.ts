@@ -214,7 +214,7 @@ t.test(
 			`keys of a token issuer cannot be used ${JSON.stringify({
 				...source,
 				why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
-				instead: "no token of that issuer holds",
+				instead: "Envoy verifies no token of that issuer",
 			})}`,
 			`keys of a token issuer are good again ${JSON.stringify(source)}`,
 		]);
