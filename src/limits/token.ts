@@ -62,6 +62,12 @@ export const KEYS_FILE_MS = { fresh: 5_000, stale: 60 * 60_000, cooldown: 1_000 
 /** First pause after a failed fetch; doubled up to the cooldown. */
 export const KEYS_RETRY_MS = 1_000;
 
+/** The longest such pause while there is no key at all: nobody's token holds meanwhile, and an issuer that is back is asked 12 times a minute. */
+export const KEYS_NONE_RETRY_MS = 5_000;
+
+/** How often the kept file of an unchanged set is told that it was had again: a restart takes it for at most this much older than it is. */
+export const KEYS_KEPT_REFRESH_MS = 60_000;
+
 /** One fetch of a JWKS, name resolution included. */
 export const KEYS_FETCH_MS = 5_000;
 

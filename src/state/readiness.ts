@@ -38,6 +38,8 @@ async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
 	const keyless = standing?.filter(({ alarm }) => alarm === NO_KEYS).length ?? 0;
 	return [
 		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
-		...(keyless === 0 ? [] : [`${keyless} of the issuers of tokens have no key by which a token holds (weir status)`]),
+		...(keyless === 0
+			? []
+			: [`${keyless} of the issuers of tokens have no key at xds for Envoy to verify by (weir status)`]),
 	];
 }

@@ -37,7 +37,7 @@ export interface GatewayAlarm {
 	readonly why: string | null;
 }
 
-/** Alarm of an issuer by whose keys no token holds. */
+/** Alarm of an issuer of which xds has no key, so that Envoy verifies no token of it. */
 export const NO_KEYS = "no-issuer-keys";
 /** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
 export const KEYS_NOTE = "issuer-keys-note";

@@ -2,7 +2,8 @@
  * What is read of a JSON Web Key Set, over its life: fetched when it is needed, kept while it may be, gone when it must
  * be. The sidecar's keys and those that control publishes live by it alike.
  */
-import { KEYS_RETRY_MS } from "../limits.js";
+import { KEYS_NONE_RETRY_MS, KEYS_RETRY_MS } from "../limits.js";
+import type { KeptKeys } from "./keyShelf.js";
 
 export interface KeysOptions {
 	/** The bytes of the set, size-bounded and in bounded time; rejects where they cannot be had. */
@@ -12,25 +13,38 @@ export interface KeysOptions {
 	readonly monotonicMs: () => number;
 	/** Told of each failed look, and once of a set by which no token holds, in words without anything of the answer. */
 	readonly failed?: (why: string) => void;
+	/** What was had by a process before this one; it serves until it is as old as the set of a process may be. */
+	readonly kept?: KeptKeys | undefined;
+}
+
+export interface KeyReading<Read> {
+	/** null = the bytes are no set. */
+	readonly read: (bytes: Uint8Array) => Read | null;
+	/** Whether there is no key in it by which a token holds. */
+	readonly isEmpty: (read: Read) => boolean;
+	/** Told of each set that was had. */
+	readonly taken?: (read: Read) => void;
 }
 
 export class KeyLife<Read> {
 	#held: Read | null = null;
+	/** Whether a look has found keys, and none since that there are none any more. */
+	#found = false;
 	/** When the set in use was had. */
 	#hadMs = Number.NEGATIVE_INFINITY;
 	#nextLookMs = Number.NEGATIVE_INFINITY;
 	#failures = 0;
 	#looking: Promise<void> | null = null;
 
-	/**
-	 * @param read null = the bytes are no set
-	 * @param taken told of each set that was had
-	 */
 	constructor(
 		private readonly options: KeysOptions,
-		private readonly read: (bytes: Uint8Array) => Read | null,
-		private readonly taken: (read: Read) => void = () => {},
-	) {}
+		private readonly reading: KeyReading<Read>,
+	) {
+		const kept = options.kept?.recall() ?? null;
+		if (kept === null) return;
+		this.#held = reading.read(kept.bytes);
+		this.#hadMs = options.monotonicMs() - kept.ageMs;
+	}
 
 	/** null = there is none, or it is too old to be believed. Nothing is looked for. */
 	get held(): Read | null {
@@ -38,11 +52,11 @@ export class KeyLife<Read> {
 	}
 
 	/**
-	 * Whether what was read may still be believed now. What is no longer fresh is looked for again, meanwhile it serves:
-	 * no request waits for that.
+	 * Whether what was read may still be believed now. What is no longer fresh, or holds no key, is looked for again,
+	 * meanwhile it serves: no request waits for that.
 	 */
 	serving(): boolean {
-		if (this.#ageMs() > this.options.times.fresh) void this.look();
+		if (!this.#found || this.#ageMs() > this.options.times.fresh) void this.look();
 		return this.held !== null;
 	}
 
@@ -58,27 +72,50 @@ export class KeyLife<Read> {
 		return this.#looking;
 	}
 
+	/** The look that has not ended. */
+	get looking(): Promise<void> | null {
+		return this.#looking;
+	}
+
+	/** Nobody names the source any more. */
+	forget(): void {
+		this.options.kept?.forget();
+	}
+
 	#ageMs(): number {
 		return this.options.monotonicMs() - this.#hadMs;
 	}
 
 	async #load(): Promise<void> {
-		const { load, times, monotonicMs, failed } = this.options;
+		const { load, monotonicMs, failed, kept } = this.options;
+		const { read, isEmpty, taken } = this.reading;
 		let why = "it is no JWKS";
 		try {
-			const read = this.read(await load());
-			if (read !== null) {
-				this.#held = read;
+			const bytes = await load();
+			const set = read(bytes);
+			if (set !== null) {
+				kept?.keep(bytes);
+				this.#held = set;
 				this.#hadMs = monotonicMs();
-				this.#failures = 0;
-				this.taken(read);
+				this.#found = !isEmpty(set);
+				if (this.#found) this.#failures = 0;
+				else this.#lookAgainSoon();
+				taken?.(set);
 				return;
 			}
 		} catch (error) {
 			why = error instanceof Error ? error.message : String(error);
 		}
-		this.#nextLookMs = monotonicMs() + Math.min(times.cooldown, KEYS_RETRY_MS * 2 ** this.#failures++);
+		this.#lookAgainSoon();
 		failed?.(why);
+	}
+
+	#lookAgainSoon(): void {
+		const { times, monotonicMs } = this.options;
+		const { held } = this;
+		const isNone = held === null || this.reading.isEmpty(held);
+		const longest = isNone ? Math.min(times.cooldown, KEYS_NONE_RETRY_MS) : times.cooldown;
+		this.#nextLookMs = monotonicMs() + Math.min(longest, KEYS_RETRY_MS * 2 ** this.#failures++);
 	}
 }
 

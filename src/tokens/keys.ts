@@ -40,12 +40,23 @@ export class Keys {
 	#fault: string | null = null;
 
 	constructor(private readonly options: KeysOptions) {
-		this.#life = new KeyLife(options, readKeySet, (set) => this.#take(set));
+		this.#life = new KeyLife(options, {
+			read: readKeySet,
+			isEmpty: ({ keys }) => keys.length === 0,
+			taken: (set) => this.#take(set),
+		});
+		const { held } = this.#life;
+		if (held !== null) this.#take(held);
 	}
 
 	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */
 	serving(): boolean {
 		return this.#life.serving();
+	}
+
+	/** Nobody names the source any more: nothing of it stays on disk. */
+	forget(): void {
+		this.#life.forget();
 	}
 
 	/** The keys that a token with this header may be signed by, as far as is known now. */

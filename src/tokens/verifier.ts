@@ -20,6 +20,7 @@ import { type CompactToken, readCompact, type ShownToken, shownToken } from "./c
 import { type ProofFault, proofFault, readProof } from "./dpop.js";
 import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
+import type { KeptKeys } from "./keyShelf.js";
 import { Keys, type VerificationKey } from "./keys.js";
 import { Replays } from "./replays.js";
 import { Shares } from "./shares.js";
@@ -39,6 +40,8 @@ export interface VerifierOptions {
 	/** How a key set is had; keyLoad() unless a test says otherwise. */
 	readonly load?: (source: KeySource) => () => Promise<Uint8Array>;
 	readonly times?: KeysOptions["times"];
+	/** The sets that a process before this one had; without it a start knows none. */
+	readonly kept?: (source: KeySource) => KeptKeys;
 	readonly admission?: Admission;
 	/** What remembers proofs; one that holds REPLAYS_MAX unless a test says otherwise. */
 	readonly proofs?: Replays;
@@ -115,6 +118,8 @@ export class TokenVerifier {
 		};
 		this.#byGateway = new Map(gateways.map(({ name, issuers: list }) => [name, new Set(list.map(made))]));
 		this.#declared++;
+		const named = new Set([...issuers.values()].map((issuer) => issuer.keys));
+		for (const issuer of this.#issuers.values()) if (!named.has(issuer.keys)) issuer.keys.forget();
 		this.#issuers = issuers;
 		this.#all = new Set(issuers.values());
 		// The first token shall not wait for the keys.
@@ -157,7 +162,7 @@ export class TokenVerifier {
 	}
 
 	#keysOf({ issuer, keys }: TokenIssuer): Keys {
-		const { load, monotonicMs, keysFailed, times } = this.#options;
+		const { load, monotonicMs, keysFailed, times, kept: keptOf } = this.#options;
 		let loading: () => Promise<Uint8Array>;
 		try {
 			loading = load(keys);
@@ -169,6 +174,7 @@ export class TokenVerifier {
 			times: times ?? (keys.from === "file" ? KEYS_FILE_MS : KEYS_URL_MS),
 			monotonicMs,
 			failed: (why) => keysFailed(issuer, why),
+			kept: keptOf?.(keys),
 		});
 	}
 

@@ -200,6 +200,12 @@ t.test(
 		t.equal(JSON.parse(await renewed(broken, broken))["https://id.test/keys"], NOBODYS_KEY_SET);
 		t.equal(changes, 3);
 		t.equal(leftOut.at(-1), 2);
+		answer = set(one);
+		const empty = asks;
+		nowMs += 5_001;
+		await texts();
+		t.equal(asks, empty + 1, "a set without a key is looked for again soon, though no token asks");
+		await new Promise((resolve) => setImmediate(resolve));
 		await renewed(one);
 		const source = { source: "https://id.test/keys" };
 		const why = "its n or e is no number in base64url";
@@ -208,7 +214,7 @@ t.test(
 			`keys of a token issuer cannot be used ${JSON.stringify({
 				...source,
 				why: `it holds no key that can be used (key 1: ${why}; and 1 more)`,
-				instead: "no token of that issuer holds",
+				instead: "Envoy verifies no token of that issuer",
 			})}`,
 			`keys of a token issuer are good again ${JSON.stringify(source)}`,
 		]);

@@ -33,13 +33,15 @@ t.test("what is said of an issuer, by what its keys are worth", async (t) => {
 		await keys.read(resources);
 		return keys.troubles().map(({ gateway, alarm, why }) => `${gateway} ${alarm}: ${why}`);
 	};
-	t.match(await said(null), [/^edge no-issuer-keys: no token of https:\/\/id.test holds: .*ENOENT/]);
+	t.match(await said(null), [
+		/^edge no-issuer-keys: xds has no key of https:\/\/id.test for Envoy to verify tokens by .the sidecar fetches its own.: .*ENOENT/,
+	]);
 	t.same(await said(set(EC)), []);
 	t.match(await said(set(EC, WRONG)), [/^edge issuer-keys-note: no token of https:\/\/id.test is verified by key 2: /]);
 	t.match(await said(set(EC, WRONG, { ...WRONG, kid: "b" })), [/; nor by 1 more$/]);
 	t.match(await said(null), [/^edge issuer-keys-note: keys of https:\/\/id.test serve on, newer ones cannot be had: /]);
 	t.match(await said(null, 3_600_001), [/^edge no-issuer-keys: /]);
-	t.match(await said(set(WRONG)), [/holds: it holds no key that can be used \(key 1: /]);
+	t.match(await said(set(WRONG)), [/: it holds no key that can be used \(key 1: /]);
 	t.notMatch(await said(set(WRONG)), new RegExp(EC.x ?? ""));
 	await keys.read(resourceSet({}));
 	t.same(keys.troubles(), []);
@@ -66,12 +68,12 @@ spec:
 	t.teardown(() => xds.close());
 	const alarms = async () => (await client.status()).alarms;
 	t.match(await alarms(), [
-		{ gateway: "mesh/edge", alarm: "no-issuer-keys", why: /^no token of https:\/\/id.test holds/ },
+		{ gateway: "mesh/edge", alarm: "no-issuer-keys", why: /^xds has no key of https:\/\/id.test for Envoy/ },
 	]);
 	const ready = await client.raw("GET", "/readyz");
 	t.match(ready, {
 		status: 200,
-		text: "ready\nnote: 1 of the issuers of tokens have no key by which a token holds (weir status)\n",
+		text: "ready\nnote: 1 of the issuers of tokens have no key at xds for Envoy to verify by (weir status)\n",
 	});
 	await writeFile(file, set(EC));
 	// Control looks every two seconds.

@@ -65,13 +65,35 @@ t.test("a failed look is repeated soon, then more slowly, never per request", as
 		[500, 2],
 		[1_600, 3],
 		[4_001, 4],
-		[8_001, 5],
-		[16_001, 6],
+		[5_001, 5],
+		[5_001, 6],
+		[4_000, 6],
 		[30_001, 7],
-		[20_000, 7],
 	] as const) {
 		one.monotonicMs += passedMs;
 		await ask();
+		t.equal(one.loads, loads, `after ${passedMs} ms more`);
+	}
+});
+
+t.test("while there are keys that serve the pauses grow to the cooldown", async (t) => {
+	const one = new Scene([k1]);
+	t.equal(await one.said(byFirst), "ok ann");
+	one.keys = fail;
+	one.monotonicMs = 600_000;
+	for (const [passedMs, loads] of [
+		[1, 2],
+		[1_001, 3],
+		[2_001, 4],
+		[4_001, 5],
+		[8_001, 6],
+		[16_001, 7],
+		[29_000, 7],
+		[2_000, 8],
+	] as const) {
+		one.monotonicMs += passedMs;
+		t.equal(await one.said(byFirst), "ok ann");
+		await new Promise((resolve) => setImmediate(resolve));
 		t.equal(one.loads, loads, `after ${passedMs} ms more`);
 	}
 });
@@ -106,6 +128,13 @@ t.test("an empty set is a fact: nobody's key is good", async (t) => {
 	await one.said(byFirst);
 	await new Promise((resolve) => setImmediate(resolve));
 	t.match(await one.said(byFirst), /^invalid/);
+	const { loads } = one;
+	one.monotonicMs += 900;
+	t.match(await one.said(byFirst), /^invalid/);
+	t.equal(one.loads, loads);
+	one.keys = () => jwksBytes([k1]);
+	one.monotonicMs += 101;
+	t.equal(await one.said(byFirst), "ok ann", "one that was empty by mistake is looked for again soon");
 });
 
 t.test("keys that are not understood are no reason to refuse the others", async (t) => {

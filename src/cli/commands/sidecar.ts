@@ -18,9 +18,8 @@ import { requireOwnFolder } from "../../socket.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
-import { startAnswering } from "../sidecar/answering.js";
+import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
 import { CountPublisher } from "../sidecar/counts.js";
-import type { DoorOptions } from "../sidecar/doors.js";
 import type { FromWorker, ToWorker } from "../sidecar/message.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
@@ -58,7 +57,10 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	// Whoever can write there can put a socket of their own in place, and give the verdicts.
 	if ("socketPath" in listen) requireOwnFolder(dirname(resolve(listen.socketPath)));
 	if (options.table !== undefined) guardFile(options.table);
-	const who: Who = { identity: options.identity ?? null, peers: options.peers ?? [] };
+	const who: AnsweringOptions = {
+		...{ identity: options.identity ?? null, peers: options.peers ?? [] },
+		keysDirectory: at?.issuerKeysDirectory ?? null,
+	};
 	if ("host" in listen && who.identity === null)
 		throw new WeirError(
 			"invalid-argument",
@@ -114,7 +116,6 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 }
 
 type AnyTables = Tables<unknown>;
-type Who = Pick<DoorOptions, "identity" | "peers">;
 
 interface Front {
 	readonly tables: AnyTables;
@@ -123,7 +124,12 @@ interface Front {
 	close(): Promise<void>;
 }
 
-async function inProcess(listen: GrpcAddress, who: Who, log: Log, publisher: CountPublisher): Promise<Front> {
+async function inProcess(
+	listen: GrpcAddress,
+	who: AnsweringOptions,
+	log: Log,
+	publisher: CountPublisher,
+): Promise<Front> {
 	const { tables, counts, server, close } = await startAnswering(listen, who, log);
 	return { tables, address: server.address, publish: () => publisher.publish("", counts.rows()), close };
 }
@@ -131,7 +137,7 @@ async function inProcess(listen: GrpcAddress, who: Who, log: Log, publisher: Cou
 /** The primary follows the table and hands it on; it answers nothing itself. */
 async function inWorkers(
 	listen: GrpcAddress,
-	who: Who,
+	who: AnsweringOptions,
 	count: number,
 	log: Log,
 	publisher: CountPublisher,

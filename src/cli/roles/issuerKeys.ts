@@ -4,7 +4,7 @@
  * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
-import { KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
+import { KEYS_FETCH_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/wire.js";
 import type { Log } from "../../telemetry/log.js";
@@ -12,6 +12,7 @@ import type { Meter } from "../../telemetry/meter.js";
 import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
 import { keyLoad } from "../../tokens/keyLoad.js";
 import { keySetFault, readKeySet } from "../../tokens/keySet.js";
+import type { KeptKeys } from "../../tokens/keyShelf.js";
 import { publishedKeySet } from "../../tokens/publishedKeys.js";
 
 export interface IssuerKeysOptions {
@@ -23,6 +24,8 @@ export interface IssuerKeysOptions {
 	readonly monotonicMs?: () => number;
 	readonly times?: (source: KeySource) => KeysOptions["times"];
 	readonly load?: typeof keyLoad;
+	/** The sets that a process before this one had; without it a start knows none. */
+	readonly kept?: (source: KeySource) => KeptKeys;
 	/** How long `read` waits for a source. */
 	readonly waitMs?: number;
 }
@@ -48,6 +51,20 @@ function publishable(bytes: Uint8Array): Read | null {
 }
 
 const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "file" ? KEYS_FILE_MS : KEYS_URL_MS);
+
+/** Who is without keys, as others look for their own. */
+const noKeyAtXds = (issuer: string): string =>
+	`xds has no key of ${issuer} for Envoy to verify tokens by (the sidecar fetches its own)`;
+const ENVOY_VERIFIES_NONE = "Envoy verifies no token of that issuer";
+
+/** Waits no longer than that. */
+function within(ms: number, done: Promise<unknown>): Promise<unknown> {
+	let timer: NodeJS.Timeout | undefined;
+	const enough = new Promise<void>((resolve) => {
+		timer = setTimeout(resolve, ms);
+	});
+	return Promise.race([done, enough]).finally(() => clearTimeout(timer));
+}
 
 export class IssuerKeys {
 	/** By name of the set. */
@@ -81,7 +98,11 @@ export class IssuerKeys {
 				name: keySetName(keys),
 			})),
 		);
-		for (const name of this.#sources.keys()) if (!named.has(name)) this.#sources.delete(name);
+		for (const [name, { life }] of this.#sources) {
+			if (named.has(name)) continue;
+			life.forget();
+			this.#sources.delete(name);
+		}
 		await Promise.all([...named].map(([name, source]) => this.#look(name, source)));
 		const texts = [...named.keys()].map((name) => [name, this.#text(name)] as const);
 		this.options.meter.gauge(
@@ -95,6 +116,17 @@ export class IssuerKeys {
 			[...this.#sources.values()].reduce((sum, { life }) => sum + (life.held?.leftOut.length ?? 0), 0),
 		);
 		return Object.fromEntries(texts);
+	}
+
+	/**
+	 * Of issuers of which there is nothing, and that are being asked.
+	 * @returns when they have answered, or not within the bound of a fetch; null = there are none. Never rejects
+	 */
+	awaited(): Promise<unknown> | null {
+		const looks = [...this.#sources.values()].flatMap(({ life }) =>
+			life.held === null && life.looking !== null ? [life.looking] : [],
+		);
+		return looks.length === 0 ? null : within(KEYS_FETCH_MS, Promise.all(looks));
 	}
 
 	/** What is amiss with the keys of issuers now, for `weir status`; nothing of the keys is in it. */
@@ -111,7 +143,7 @@ export class IssuerKeys {
 				return [{ gateway, alarm: KEYS_NOTE, why: `no token of ${issuer} is verified by ${first}${others}` }];
 			}
 			return held === null || held.fault !== null
-				? [{ gateway, alarm: NO_KEYS, why: `no token of ${issuer} holds: ${fault}` }]
+				? [{ gateway, alarm: NO_KEYS, why: `${noKeyAtXds(issuer)}: ${fault}` }]
 				: [{ gateway, alarm: KEYS_NOTE, why: `keys of ${issuer} serve on, newer ones cannot be had: ${fault}` }];
 		});
 	}
@@ -124,21 +156,23 @@ export class IssuerKeys {
 	#look(name: string, source: KeySource): Promise<unknown> {
 		const known = this.#sources.get(name);
 		if (known !== undefined && source.from === "url") return Promise.resolve(known.life.serving());
-		const { waitMs = KEYS_WAIT_MS } = this.options;
-		let timer: NodeJS.Timeout | undefined;
-		const enough = new Promise<void>((resolve) => {
-			timer = setTimeout(resolve, waitMs);
-		});
 		const looked = (known ?? this.#begin(name, source)).life.look();
-		return Promise.race([looked, enough]).finally(() => clearTimeout(timer));
+		return within(this.options.waitMs ?? KEYS_WAIT_MS, looked);
 	}
 
 	#begin(name: string, source: KeySource): Source {
-		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes, load = keyLoad } = this.options;
+		const {
+			log,
+			changed,
+			monotonicMs = () => performance.now(),
+			times = usualTimes,
+			load = keyLoad,
+			kept,
+		} = this.options;
 		let last: Read = { text: "", fault: null, leftOut: [] };
 		const taken = (read: Read): void => {
 			if (read.fault !== null && read.fault !== own.fault) {
-				const instead = "no token of that issuer holds";
+				const instead = ENVOY_VERIFIES_NONE;
 				log.warn("keys of a token issuer cannot be used", { source: name, why: read.fault, instead });
 			}
 			if (read.fault === null && own.fault !== null)
@@ -155,12 +189,15 @@ export class IssuerKeys {
 		const failed = (why: string): void => {
 			if (own.fault === why) return;
 			own.fault = why;
-			const instead = own.life.held === null ? "no token of that issuer holds" : "the keys it had before serve on";
+			const instead = own.life.held === null ? ENVOY_VERIFIES_NONE : "the keys it had before serve on";
 			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
 		};
-		const options = { load: load(source), times: times(source), monotonicMs, failed };
-		const own: Source = { life: new KeyLife(options, publishable, taken), fault: null, serves: false };
+		const options = { load: load(source), times: times(source), monotonicMs, failed, kept: kept?.(source) };
+		const isEmpty = ({ fault }: Read): boolean => fault !== null;
+		const life = new KeyLife(options, { read: publishable, isEmpty, taken });
+		const own: Source = { life, fault: null, serves: life.held !== null };
 		this.#sources.set(name, own);
+		if (own.serves) log.info("kept keys of a token issuer serve until it answers", { source: name });
 		return own;
 	}
 
@@ -170,7 +207,9 @@ export class IssuerKeys {
 		if (held !== null) return held.text;
 		if (source?.serves) {
 			source.serves = false;
-			this.options.log.warn("no token of an issuer holds: its keys were not to be had for too long", { source: name });
+			this.options.log.warn("Envoy verifies no token of an issuer: its keys were not to be had for too long", {
+				source: name,
+			});
 		}
 		return NOBODYS_KEY_SET;
 	}

@@ -1,4 +1,5 @@
 /** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
+import { isDeepStrictEqual } from "node:util";
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
@@ -10,6 +11,7 @@ import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
+import { KeyShelf } from "../../tokens/keyShelf.js";
 import type { XdsSecurity } from "../../xds/doors.js";
 import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
 import { XdsServer } from "../../xds/server.js";
@@ -40,7 +42,13 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
 	};
-	const issuerKeys = new IssuerKeys({ log, meter, changed: publishKeys });
+	const keyShelf = KeyShelf.open(at.issuerKeysDirectory, {
+		onTrouble: (why) => log.warn("kept keys of token issuers cannot be written or read on disk", { why }),
+	});
+	const issuerKeys = new IssuerKeys({
+		...{ log, meter, changed: publishKeys },
+		...(keyShelf === null ? {} : { kept: (source) => keyShelf.of(source) }),
+	});
 	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
 		issuerKeys.unknownKey(gateway),
 	);
@@ -183,17 +191,26 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 
 	async function publish(next: State): Promise<void> {
 		const resources = withPorts(next.resources, gatewayPorts);
-		const keySets = await issuerKeys.read(resources);
-		const options: CompileOptions = {
+		let keySets = await issuerKeys.read(resources);
+		const optionsNow = (): CompileOptions => ({
 			collectors: collectorsOf(at, traceSamplingPercent),
 			sidecar: "always",
 			keySets,
 			installation,
 			...(connectionMs === null ? {} : { connectionMs }),
-		};
-		const plan = compile(resources, next.status, options);
+		});
+		let plan = compile(resources, next.status, optionsNow());
 		// Of the process before this one: from now on it is this one's.
 		const former = now === null ? await state.newestPlan() : null;
+		// Envoys keep what they have until an issuer has answered of which nothing was kept: they may have its keys. Only where
+		// they believe whom they should, and judge as they should: nothing that was taken away waits for that.
+		const awaited = former === null ? null : issuerKeys.awaited();
+		if (awaited !== null && isDeepStrictEqual(former, JSON.parse(JSON.stringify(plan.table)))) {
+			await awaited;
+			keySets = await issuerKeys.read(resources);
+			plan = compile(resources, next.status, optionsNow());
+		}
+		const options = optionsNow();
 		await state.keepPlan(plan.version, plan.table);
 		revision = next.revision;
 		const closable = {

@@ -35,6 +35,11 @@ export interface Answering {
 	close(): Promise<void>;
 }
 
+export interface AnsweringOptions extends Pick<DoorOptions, "identity" | "peers"> {
+	/** Of the last good key sets of token issuers; null = none is kept. */
+	readonly keysDirectory: string | null;
+}
+
 interface AnsweringLog {
 	warn(message: string, fields?: Readonly<Record<string, string>>): void;
 	error(message: string, fields?: Readonly<Record<string, string>>): void;
@@ -43,7 +48,7 @@ interface AnsweringLog {
 /** @throws WeirError where it cannot listen, or has no identity where it needs one */
 export async function startAnswering(
 	listen: GrpcAddress,
-	{ identity, peers }: Pick<DoorOptions, "identity" | "peers">,
+	{ identity, peers, keysDirectory }: AnsweringOptions,
 	log: AnsweringLog,
 ): Promise<Answering> {
 	const rules = new CompiledAccess();
@@ -73,7 +78,7 @@ export async function startAnswering(
 			freshness: tables,
 			mint: mintUnit,
 			nowMs: Date.now,
-			verifyToken: tokensOf(tables, log),
+			verifyToken: tokensOf(tables, keysDirectory, log),
 			sign: doors.sign,
 			observer: counts.answers,
 		}),

@@ -6,18 +6,29 @@ import { kept, type TokenAnswer, type VerifyToken } from "../../access/token.js"
 import type { Tables } from "../../sidecar/tables.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
 
-/** @returns the port; it follows the newest table by itself */
+/**
+ * @param keysDirectory of the last good key sets; null = a start knows none
+ * @returns the port; it follows the newest table by itself
+ */
 export function tokensOf(
 	tables: Tables<unknown>,
+	keysDirectory: string | null,
 	log: { warn(message: string, fields?: Readonly<Record<string, string>>): void },
 ): VerifyToken {
 	let verifier: TokenVerifier | null = null;
 	let loading: Promise<TokenVerifier> | null = null;
 	const use = (): void => verifier?.use(tables.newest?.table.gateways ?? []);
 	const load = async (): Promise<TokenVerifier> => {
-		const room = await import("../../tokens/verifier.js");
+		const [room, { KeyShelf }] = await Promise.all([
+			import("../../tokens/verifier.js"),
+			import("../../tokens/keyShelf.js"),
+		]);
+		const onTrouble = (why: string): void =>
+			log.warn("kept keys of token issuers cannot be written or read on disk", { why });
+		const shelf = keysDirectory === null ? null : KeyShelf.open(keysDirectory, { onTrouble });
 		verifier = new room.TokenVerifier({
 			keysFailed: (issuer, why) => log.warn("an issuer's keys cannot be had", { issuer, why }),
+			...(shelf === null ? {} : { kept: (source) => shelf.of(source) }),
 		});
 		use();
 		return verifier;

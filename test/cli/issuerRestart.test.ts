@@ -1,0 +1,187 @@
+/**
+ * xds and the sidecar start anew while an issuer is slow, down or says nothing: who has a good token is served all the
+ * same, by Envoy and by the sidecar. With a real Envoy.
+ */
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { readdir, rm } from "node:fs/promises";
+import { type RequestListener, request } from "node:http";
+import { createServer as createIssuer } from "node:https";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { startApiRole } from "../../src/cli/roles/api.js";
+import { startXdsRole } from "../../src/cli/roles/xds.js";
+import { places } from "../../src/cli/stack/places.js";
+import { ApiClient } from "../../src/state/apiClient.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { startBackend } from "./backend.js";
+import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+import { roleContext } from "./roleContext.js";
+
+t.setTimeout(240_000);
+
+t.test("a restart while the issuer is away", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const backend = await startBackend(t);
+	const pair = await keyPair();
+	const keys = jwksBytes([await publicJwk(pair, { kid: "k1" })]);
+	const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const own = await ca.issue({ spiffeId: "spiffe://weir.test/issuer", dnsNames: ["localhost"] });
+	const caFile = await fileOf(directory, "ca.pem", ca.certificate);
+	const answers: Readonly<Record<string, RequestListener>> = {
+		well: (_, response) => void response.end(keys),
+		slow: (_, response) => void setTimeout(() => response.end(keys), 2_500),
+		down: (_, response) => void response.writeHead(500).end(),
+		silent: () => {},
+	};
+	let how = "well";
+	let asks = 0;
+	const issuer = createIssuer({ cert: own.certificate, key: own.privateKey }, (question, response) => {
+		asks++;
+		answers[how]?.(question, response);
+	});
+	await once(issuer.listen(0, "127.0.0.1"), "listening");
+	t.teardown(() => {
+		issuer.closeAllConnections();
+		issuer.close();
+	});
+	const services = ["native", "asked"].map(
+		(name) => `apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: ${name}}
+spec:
+  hosts: [${name}.test]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
+  ${name === "asked" ? "callout: {access: sidecar, timeout: 2s}" : "timeout: 10s"}
+---
+`,
+	);
+	const url = `https://localhost:${(issuer.address() as AddressInfo).port}/keys`;
+	const file = await fileOf(
+		directory,
+		"weir.yaml",
+		`${services.join("")}apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0, tokens: [{issuer: "${ISSUER}", audiences: ["${AUDIENCE}"], jwksUrl: "${url}", jwksCaFile: ${caFile}}]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: ann}
+spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
+`,
+	);
+	const data = `${directory}/data`;
+	const up = await weirUp(file, data);
+	t.teardown(async () => void (await up.stop()));
+	const gateway = new URL(up.ready.gateway);
+	const seconds = Math.floor(Date.now() / 1_000);
+	/** Another one each time: Envoy and the sidecar keep what they have verified. */
+	let made = 0;
+	const token = () =>
+		signed({ iss: ISSUER, aud: AUDIENCE, sub: "ann", iat: seconds, exp: seconds + 3_000, jti: `${made++}` }, pair);
+	const ask = async (name: string): Promise<number> => {
+		// Of one user so many are verified in a second.
+		await pause(15);
+		const headers = { host: `${name}.test`, authorization: `Bearer ${await token()}` };
+		return new Promise((resolve, reject) => {
+			request({ host: gateway.hostname, port: gateway.port, headers, agent: false }, (response) => {
+				response.resume();
+				response.once("end", () => resolve(response.statusCode ?? 0));
+			})
+				.once("error", reject)
+				.end();
+		});
+	};
+	const until = async (name: string, status: number): Promise<void> => {
+		while ((await ask(name)) !== status) await pause(50);
+	};
+	/** The process of the stack whose command says so; a new one after it has been killed. */
+	const processOf = (what: string): number =>
+		execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(up.child.pid)], { encoding: "utf8" })
+			.split("\n")
+			.flatMap((line) => (line.includes(what) ? Number(line.trim().split(" ")[0]) : []))[0] ?? 0;
+	/** @returns statuses that were answered until its successor had asked the issuer, and for as long as a publication takes. */
+	const killed = async (what: string, name: string, aheadMs = 3_500): Promise<readonly number[]> => {
+		const seen = new Set<number>();
+		const before = asks;
+		process.kill(processOf(what), "SIGKILL");
+		while (asks === before) seen.add(await ask(name));
+		const endMs = Date.now() + aheadMs;
+		while (Date.now() < endMs) seen.add(await ask(name));
+		return [...seen].sort();
+	};
+	for (const name of ["native", "asked"]) await until(name, 200);
+	while ((await readdir(`${data}/issuer-keys`)).length !== 1) await pause(20);
+
+	for (const next of ["slow", "silent", "down"]) {
+		how = next;
+		t.same(await killed("--roles xds", "native"), [200], `${next}: Envoy's keys are those that xds had`);
+		const answered = await killed(" sidecar --data", "asked");
+		t.notOk(answered.includes(401), `${next}: no token is refused by the sidecar (${answered})`);
+		await until("asked", 200);
+	}
+	const status = await weir(["status", "--api", up.ready.api]);
+	t.match(status.stdout, /note: Gateway edge: keys of https:\/\/issuer.test serve on/);
+	t.notMatch(status.stdout, /ALARM/);
+
+	// As after an update from a Weir that kept none.
+	const forgotten = (): Promise<void> => rm(`${data}/issuer-keys`, { recursive: true });
+	how = "slow";
+	await forgotten();
+	t.same(
+		await killed("--roles xds", "native"),
+		[200],
+		"where nothing was kept, Envoy keeps what it has while the issuer answers",
+	);
+	how = "down";
+	await forgotten();
+	process.kill(processOf("--roles xds"), "SIGKILL");
+	await until("native", 401);
+	t.pass("and no longer");
+	const alarm = (await weir(["status", "--api", up.ready.api])).stdout;
+	t.match(alarm, /ALARM no-issuer-keys at Gateway edge: xds has no key of https:\/\/issuer.test/);
+	await until("asked", 200);
+	how = "well";
+	const since = Date.now();
+	await until("native", 200);
+	t.ok(Date.now() - since < 15_000, "an issuer that is back is believed soon");
+});
+
+t.test("a new xds that knows no key waits for a silent issuer only where nothing has changed", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const silent = createServer(() => {});
+	await once(silent.listen(0, "127.0.0.1"), "listening");
+	t.teardown(() => silent.close());
+	const at = places(join(directory, "data"));
+	const api = await startApiRole(roleContext(at, "api"));
+	t.teardown(() => api.close());
+	const client = new ApiClient(`unix:${at.apiSocket}`);
+	const url = `https://localhost:${(silent.address() as AddressInfo).port}/keys`;
+	const apply = (issuer: string) => {
+		const text = `apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0, tokens: [{issuer: "${issuer}", audiences: [a], jwksUrl: "${url}"}]}
+`;
+		return client.apply([{ name: "a.yaml", text }], { dryRun: false });
+	};
+	/** @returns how long its first publication took */
+	const started = async (): Promise<number> => {
+		const since = performance.now();
+		const xds = await startXdsRole(roleContext(at, "xds"));
+		const tookMs = performance.now() - since;
+		await xds.close();
+		return tookMs;
+	};
+	await apply("https://one.test");
+	t.ok((await started()) < 5_000, "the first of all: Envoys have nothing");
+	const tookMs = await started();
+	t.ok(tookMs > 5_000 && tookMs < 10_000, "Envoys may have its keys");
+	await apply("https://two.test");
+	t.ok((await started()) < 5_000, "an issuer that was taken away is believed no longer for another's sake");
+});
