@@ -5,7 +5,7 @@
  * Anyone can write this header: it counts only from a hop that has proved to be a trusted proxy.
  */
 import { FORWARDED_CERT_CHARS_MAX, FORWARDED_CERT_ELEMENTS_MAX } from "../limits.js";
-import { spiffeFault } from "../resources/spiffe.js";
+import { spiffeFault, trustDomainOf } from "../resources/spiffe.js";
 
 /** One proxy's word on the client that it had. */
 export interface ForwardedClient {
@@ -88,15 +88,14 @@ export function forwardedClient(
 	if (element.by.length > 0 && !element.by.includes(hop)) return null;
 	const [uri, ...uris] = element.uri;
 	if (uri === undefined || uris.length > 0 || spiffeFault(uri) !== null) return null;
-	// The certificates of another trust domain are not this proxy's to vouch for: as its peer, such a client is refused too.
-	if (trustDomain(uri) !== trustDomain(hop)) return null;
+	// The certificates of another trust domain are not this proxy's to vouch for. The hop's own is one that the Gateway takes:
+	// TLS has let it in. So nobody comes through a proxy whose domain the Gateway names none of (`tls.trustDomains`, or the mesh's).
+	if (trustDomainOf(uri) !== trustDomainOf(hop)) return null;
 	const { hash } = element;
 	// Envoy always tells it, and in no other form. A certificate itself (Cert) is not read: no two words on one thing.
 	const told = hash !== null && /^[0-9a-f]{64}$/i.test(hash);
 	return { spiffeId: uri, certificateThumbprint: told ? Buffer.from(hash, "hex").toString("base64url") : null };
 }
-
-const trustDomain = (id: string): string | undefined => id.split("/", 3)[2];
 
 function isKey(key: string): key is Key {
 	return KEYS.has(key);

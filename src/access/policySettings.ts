@@ -95,7 +95,9 @@ function changedClients(was: Gateway, is: Gateway): readonly string[] {
 function clientsOf({ spec: { tls } }: Gateway): string {
 	if (tls === null) return "anyone, without TLS";
 	if (tls.from === "identity") return "who has an identity of the mesh";
-	return tls.clientCaFile === null ? "anyone, by TLS" : `who has a certificate of ${tls.clientCaFile}`;
+	if (tls.clientCaFile === null) return "anyone, by TLS";
+	const domains = tls.trustDomains === undefined ? "" : `, in ${[...tls.trustDomains].sort().join(" or ")}`;
+	return `who has a certificate of ${tls.clientCaFile}${domains}`;
 }
 
 function changedIdentities(was: Service, is: Service): readonly string[] {

@@ -41,7 +41,7 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.option("--service <name>")
 		.option("--reason <code>", "such as no-policy-allows")
 		.option("--principal <id>", "SPIFFE id")
-		.option("--policy <name>")
+		.option("--policy <name>", "AccessPolicy; of refused outcomes, the Metric")
 		.option(
 			"--kind <kind>",
 			"denied, allowed, unjudged, assignment-changed, outcome-refused, stream-refused, records-missing",

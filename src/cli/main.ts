@@ -81,6 +81,8 @@ program
 	.addOption(allocation())
 	.addOption(new Option("--admin-socket <path>", "add Envoy's admin on a UNIX socket"))
 	.addOption(new Option("--sidecar-socket <path>", "where the sidecar listens, if one is needed"))
+	.option("--trust-domain <name>", "of the mesh, where a Gateway has tls: {identity: mesh}")
+	.option("--identity-socket <path>", "the SPIFFE agent that its Envoy asks")
 	.option("--sidecar-address <host:port>", "istio, envoy-gateway: the sidecar's Kubernetes Service")
 	.option("--namespace <name>", "istio, envoy-gateway: Kubernetes namespace of the manifests")
 	.option("--gateway <name>", "istio, envoy-gateway: an existing gateway, NAMESPACE/NAME")

@@ -73,6 +73,8 @@ export interface CompileOptions {
 	readonly nowMs?: number;
 	/** How long a client's connection with an SVID is used; by default GATEWAY_CONNECTION_MS. */
 	readonly connectionMs?: number;
+	/** SPIFFE trust domain of the mesh; left out = not known: a Gateway with `tls: {identity: mesh}` takes nobody. */
+	readonly trustDomain?: string;
 	/** Services that an Envoy is not given as they are declared, by qualified name: closedVirtualHost. */
 	readonly closed?: ReadonlySet<string>;
 }
@@ -144,6 +146,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 						always ||
 						resources.services.some(({ spec }) => Object.values(spec.rateLimits).some((rate) => rate !== null)),
 					connectionMs,
+					trustDomain: options.trustDomain ?? null,
 					routes: routesByDiscovery(gateway),
 				}),
 			),

@@ -26,7 +26,7 @@ export function explainRules(
 	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
 	const among = amongIssuers(issuers);
 	const mostIssuers = Math.max(0, ...gateways.map(({ spec }) => spec.tokens.length));
-	return services.flatMap((compiled) => [
+	const ofServices = services.flatMap((compiled) => [
 		summary(compiled, protocol),
 		accessRule(compiled, mostIssuers, nowMs),
 		...issuerRule(compiled, among),
@@ -40,6 +40,14 @@ export function explainRules(
 			cost: null,
 		},
 	]);
+	return [...gateways.flatMap(clientsRule), ...ofServices];
+}
+
+/** Whom a CA in a file lets in, where nobody has said of which trust domains. */
+function clientsRule({ metadata, spec: { tls } }: Gateway): readonly RuleExecution[] {
+	if (tls?.from !== "files" || tls.clientCaFile === null || tls.trustDomains !== undefined) return [];
+	const because = `SPIFFE ids of ANY trust domain that the CA of ${tls.clientCaFile} signs for, also one with which it shares a root: name them in tls.trustDomains`;
+	return [{ rule: `Gateway ${qualifiedName(metadata)}: clients`, execution: "native", because, cost: null }];
 }
 
 /** Which of the three executions, and what a request without an answer gets. */

@@ -22,14 +22,35 @@ export const NO_RESUMPTION = {
 	disable_stateful_session_resumption: true,
 } as const;
 
-/** Every client must show an SVID of the trust domain; who may call what is not decided here. */
-export const downstreamIdentity = (): object => ({
+/**
+ * Ids of these trust domains and of no other: a CA may sign for several, and so does a root that two of them share (SPIRE's
+ * UpstreamAuthority). The slash ends the domain's name, and leaves out the domain alone, which is nobody's id.
+ */
+export const ofTrustDomains = (domains: readonly string[]): readonly object[] =>
+	domains.map((domain) => ({ prefix: `spiffe://${domain}/` }));
+
+/** No certificate has it for a name: nobody. */
+const NOBODY = [{ exact: "spiffe://" }];
+
+/** Envoy's matchers of a certificate's URI names, one of which must hold. */
+export const uriNames = (matchers: readonly object[]): object => ({
+	match_typed_subject_alt_names: matchers.map((matcher) => ({ san_type: "URI", matcher })),
+});
+
+/**
+ * Every client must show an SVID of the trust domain; who may call what is not decided here.
+ * @param trustDomain of the mesh; null = nobody has said, and nobody is taken
+ */
+export const downstreamIdentity = (trustDomain: string | null): object => ({
 	name: "envoy.transport_sockets.tls",
 	typed_config: {
 		"@type": `${TLS}.DownstreamTlsContext`,
 		require_client_certificate: true,
 		...NO_RESUMPTION,
-		common_tls_context: { alpn_protocols: ["h2", "http/1.1"], ...svid([{ prefix: "spiffe://" }]) },
+		common_tls_context: {
+			alpn_protocols: ["h2", "http/1.1"],
+			...svid(trustDomain === null ? NOBODY : ofTrustDomains([trustDomain])),
+		},
 	},
 });
 
@@ -53,9 +74,7 @@ const svid = (ids: readonly object[]): object => ({
 	tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
 	tls_certificate_sds_secret_configs: [{ name: OWN_SVID, sds_config: overSds() }],
 	combined_validation_context: {
-		default_validation_context: {
-			match_typed_subject_alt_names: ids.map((matcher) => ({ san_type: "URI", matcher })),
-		},
+		default_validation_context: uriNames(ids),
 		validation_context_sds_secret_config: { name: TRUST_BUNDLE, sds_config: overSds() },
 	},
 });

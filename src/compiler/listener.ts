@@ -20,7 +20,7 @@ import { proofReplies } from "./calloutProof.js";
 import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER } from "./headers.js";
-import { downstreamIdentity, NO_RESUMPTION } from "./identityTls.js";
+import { downstreamIdentity, NO_RESUMPTION, ofTrustDomains, uriNames } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
 import { type Collectors, type EnvoyResource, routeConfigName } from "./plan.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
@@ -46,6 +46,8 @@ export interface ListenerContext {
 	readonly limits: boolean;
 	/** How long a connection with an SVID is used; GATEWAY_CONNECTION_MS with other certificates. */
 	readonly connectionMs: number;
+	/** Of the mesh, whose ids a Gateway with `identity: mesh` takes; null = not known, and it takes nobody. */
+	readonly trustDomain: string | null;
 	/** `{rds: …}` or `{route_config: …}`. */
 	readonly routes: object;
 }
@@ -63,7 +65,7 @@ export function listener(context: ListenerContext): EnvoyResource {
 					connectionLimit(gateway),
 					{ name: "envoy.filters.network.http_connection_manager", typed_config: connectionManager(context) },
 				],
-				...downstreamTls(gateway),
+				...downstreamTls(gateway, context.trustDomain),
 			},
 		],
 	};
@@ -277,9 +279,9 @@ const clientsOrShare = (percent: number): object => ({
 	},
 });
 
-function downstreamTls(gateway: Gateway): object {
+function downstreamTls(gateway: Gateway, trustDomain: string | null): object {
 	const handshake = { transport_socket_connect_timeout: protoDuration(GATEWAY_HANDSHAKE_MS) };
-	if (gateway.spec.tls?.from === "identity") return { ...handshake, transport_socket: downstreamIdentity() };
+	if (gateway.spec.tls?.from === "identity") return { ...handshake, transport_socket: downstreamIdentity(trustDomain) };
 	const tls = tlsFiles(gateway);
 	if (tls === null) return {};
 	return {
@@ -295,9 +297,15 @@ function downstreamTls(gateway: Gateway): object {
 					tls_certificates: [
 						{ certificate_chain: { filename: tls.certificateFile }, private_key: { filename: tls.privateKeyFile } },
 					],
-					...(tls.clientCaFile === null ? {} : { validation_context: { trusted_ca: { filename: tls.clientCaFile } } }),
+					...(tls.clientCaFile === null ? {} : { validation_context: clientsOf(tls.clientCaFile, tls.trustDomains) }),
 				},
 			},
 		},
 	};
 }
+
+/** Without trust domains the CA alone tells whose ids are taken. */
+const clientsOf = (caFile: string, trustDomains: readonly string[] | undefined): object => ({
+	trusted_ca: { filename: caFile },
+	...(trustDomains === undefined ? {} : uriNames(ofTrustDomains(trustDomains))),
+});

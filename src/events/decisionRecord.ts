@@ -96,7 +96,7 @@ export interface DecisionRecord {
 	readonly verdict: "allow" | "deny" | null;
 	/** A reason code of access verdicts, or why outcomes or a stream were refused. */
 	readonly reason: string;
-	/** AccessPolicy that decided. */
+	/** AccessPolicy that decided; of outcomes that were not taken, the declared Metric whose `senders` did. */
 	readonly policy: string | null;
 	readonly by: "envoy" | "sidecar" | "ingest" | "control";
 	/** Sequence of the decision about the Experiment that ended it for all: who and why. null = the record is of no end. */

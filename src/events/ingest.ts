@@ -132,7 +132,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		catalogue,
 		clock,
 		meter,
-		refused: ({ sender, reason, rows }) =>
+		refused: ({ sender, reason, rows, metric }) =>
 			decisions.refused({
 				...NOTHING_ELSE,
 				kind: "outcome-refused",
@@ -140,6 +140,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				principal: sender.kind === "spiffe" ? shownPrincipal(sender.id) : null,
 				verdict: "deny",
 				reason,
+				policy: metric,
 				status: 403,
 				count: rows,
 			}),

@@ -30,6 +30,8 @@ export interface RefusedSender {
 	readonly reason: "no-identity" | "sender-not-granted";
 	/** Rows that it brought; 0 = they were not read. */
 	readonly rows: number;
+	/** The first declared Metric among them whose `senders` do not name the sender; null = none, or they were not read. */
+	readonly metric: string | null;
 }
 
 interface Judged {
@@ -49,7 +51,7 @@ export class Outcomes {
 
 	/** Throws HttpProblem or WeirError for what is answered otherwise than with 200 or 422. */
 	async post(request: IncomingMessage, sender: Sender): Promise<StoredAnswer> {
-		if (sender.kind === "nobody") throw this.#forbid({ sender, reason: "no-identity", rows: 0 });
+		if (sender.kind === "nobody") throw this.#forbid({ sender, reason: "no-identity", rows: 0, metric: null });
 		const mode = bodyMode(request.headers);
 		if (mode === null) {
 			throw new HttpProblem(
@@ -63,8 +65,10 @@ export class Outcomes {
 		const candidates = readBody(mode, utf8(bytes), request.headers);
 		const judged = await this.#judge(candidates, sender);
 		const { rows, refused } = judged;
-		if (refused.some((row) => row.code === "sender-not-granted")) {
-			throw this.#forbid({ sender, reason: "sender-not-granted", rows: candidates.length });
+		const barred = refused.filter((row) => row.code === "sender-not-granted");
+		if (barred.length > 0) {
+			const metric = await this.#firstDeclared(barred.map(({ index }) => candidates[index]));
+			throw this.#forbid({ sender, reason: "sender-not-granted", rows: candidates.length, metric });
 		}
 		const answer = await this.#commit.submit({
 			rows,
@@ -85,6 +89,17 @@ export class Outcomes {
 	/** Resolves when every request under way is answered. */
 	close(): Promise<void> {
 		return this.#commit.close();
+	}
+
+	/** What is no Metric's name is the sender's own text, and kept nowhere. */
+	async #firstDeclared(candidates: readonly (Candidate | undefined)[]): Promise<string | null> {
+		const declared = await this.options.catalogue.current();
+		for (const candidate of candidates) {
+			const row = candidate !== undefined && "row" in candidate ? candidate.row : null;
+			const name = typeof row === "object" && row !== null && "metric" in row ? row.metric : null;
+			if (typeof name === "string" && declared.has(name)) return name;
+		}
+		return null;
 	}
 
 	#forbid(refusal: RefusedSender): WeirError {

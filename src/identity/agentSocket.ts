@@ -25,11 +25,12 @@ import {
 	X509SVIDResponseSchema,
 } from "../gen/spiffe/workload_pb.js";
 import { IDENTITY_REQUEST_BYTES_MAX, IDENTITY_STREAMS_MAX } from "../limits.js";
+import { trustDomainOf } from "../resources/spiffe.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { derOf } from "./pem.js";
 import type { Meter, Say } from "./ports.js";
 import { type Refusal, type SecretAnswer, SecretStream, secretsOf, versionOf } from "./secretStream.js";
-import { type Svid, trustDomainOf } from "./svid.js";
+import type { Svid } from "./svid.js";
 import { SECURITY_HEADER, SecretDiscoveryServiceDefinition, secretsResponse, WorkloadApiDefinition } from "./wire.js";
 
 export interface AgentSocketOptions {

@@ -4,7 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { IDENTITY_NAMES_MAX } from "../limits.js";
-import { type Svid, trustDomainOf } from "./svid.js";
+import { trustDomainOf } from "../resources/spiffe.js";
+import type { Svid } from "./svid.js";
 import { SECRET_TYPE_URL, type Secret } from "./wire.js";
 
 /** The part of a DiscoveryRequest that is read here. */

@@ -24,8 +24,3 @@ export interface Identity {
 	/** SPIFFE id of a certificate (DER) that TLS has verified; null = it is no SVID of the own trust domain. */
 	idOf(certificate: Uint8Array): string | null;
 }
-
-/** `example.org` of `spiffe://example.org/…`; the id is well-formed. */
-export function trustDomainOf(spiffeId: string): string {
-	return spiffeId.slice("spiffe://".length).split("/", 1)[0] ?? "";
-}

@@ -8,11 +8,12 @@ import { Client, type ClientReadableStream, credentials, Metadata } from "@grpc/
 import { WeirError } from "../error.js";
 import { X509SVIDRequestSchema, type X509SVIDResponse } from "../gen/spiffe/workload_pb.js";
 import { IDENTITY_ANSWER_BYTES_MAX, IDENTITY_FIRST_WAIT_MS, IDENTITY_RETRY_MS } from "../limits.js";
+import { trustDomainOf } from "../resources/spiffe.js";
 import { requireAgentsFolder } from "../socket.js";
 import { certificateSpiffeId } from "./peer.js";
 import type { Say } from "./ports.js";
 import { readSvid } from "./readSvid.js";
-import { type Identity, type Svid, trustDomainOf } from "./svid.js";
+import type { Identity, Svid } from "./svid.js";
 import { SECURITY_HEADER, WorkloadApiDefinition } from "./wire.js";
 
 export interface WorkloadClientOptions {

@@ -133,6 +133,9 @@ export const ACTING_SUBJECTS_MAX = 10_000;
 /** Names of objects in one audit record; the count of all stands beside them. What changed more leaves several records. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
 
+/** Of a problem that a refused declaration's record tells: two whole names (253 characters each) and the words between. */
+export const AUDIT_PROBLEM_CHARS_MAX = 600;
+
 /** Paths of changed fields that are told of one resource, their depth and length: a record says what a change is about, not what it is. */
 export const CHANGED_FIELDS_MAX = 8;
 export const CHANGED_FIELD_DEPTH_MAX = 3;

@@ -5,13 +5,15 @@ import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway, GatewayTls } from "./resource.js";
 import { duration, text } from "./scalar.js";
-import { spiffeId } from "./spiffeField.js";
+import { trustDomainOf } from "./spiffe.js";
+import { spiffeId, trustDomain } from "./spiffeField.js";
 import { fields, flag, list, say, whole } from "./strict.js";
 import { tokens } from "./tokenIssuer.js";
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
 const KEY_HINT = "write the path of a PEM file with its private key";
 const READ_ONCE = "Envoy reads it when it makes the listener, and never again: give what replaces it a new name.";
+const DOMAINS_HINT = "write a list of SPIFFE trust domains, such as [example.org]";
 const TLS_HINT = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
 
 const IDLE_MAX = `${GATEWAY_IDLE_MS_MAX / 60_000}m`;
@@ -31,15 +33,29 @@ const tls = fields(
 				description: `PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded. ${READ_ONCE} Until then a CA that was taken out of it is trusted.`,
 			}),
 		identity: z.literal("mesh", { error: "write identity: mesh" }).optional().meta({
-			description: "mesh: this Envoy's own SVID and trust bundle, instead of files; clients must show an SVID.",
+			description:
+				"mesh: this Envoy's own SVID and trust bundle, instead of files; clients must show an SVID of the mesh's own trust domain.",
 		}),
+		trustDomains: list(trustDomain, DOMAINS_HINT)
+			.min(1, { error: say("names none", `${DOMAINS_HINT}, or leave it out`) })
+			.optional()
+			.meta({
+				description:
+					"SPIFFE trust domains whose clients are taken, beside clientCaFile. Left out: any that its CA signs for, also one with which it shares a root.",
+			}),
 	},
 	TLS_HINT,
 ).transform((value, context): GatewayTls => {
-	const { certificateFile, privateKeyFile, clientCaFile, identity } = value;
+	const { certificateFile, privateKeyFile, clientCaFile, identity, trustDomains } = value;
 	const report = (field: string, what: string, hint: string): void => {
 		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
 	};
+	if (trustDomains !== undefined && identity !== undefined) {
+		const what = "is given beside identity: mesh, which takes the mesh's own trust domain alone";
+		report("trustDomains", what, "leave it out");
+	} else if (trustDomains !== undefined && clientCaFile === null) {
+		report("trustDomains", "is given where no client shows a certificate", "add clientCaFile, or leave it out");
+	}
 	if (identity !== undefined) {
 		if (certificateFile !== undefined || privateKeyFile !== undefined || clientCaFile !== null) {
 			report("identity", "is given beside files", "keep the files, or identity: mesh alone");
@@ -55,6 +71,7 @@ const tls = fields(
 		certificateFile: certificateFile ?? "",
 		privateKeyFile: privateKeyFile ?? "",
 		clientCaFile,
+		...(trustDomains === undefined ? {} : { trustDomains }),
 	};
 });
 
@@ -102,6 +119,15 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 				"add tls with clientCaFile, or identity: mesh",
 			);
 			context.issues.push({ code: "custom", message, path: ["trustedProxies"], input: rest });
+		}
+		const domains = tls?.from === "files" ? tls.trustDomains : undefined;
+		for (const [index, proxy] of trustedProxies.entries()) {
+			if (domains === undefined || domains.includes(trustDomainOf(proxy))) continue;
+			const message = say(
+				"is of none of tls.trustDomains, so that it cannot connect",
+				"add its trust domain, or remove it",
+			);
+			context.issues.push({ code: "custom", message, path: ["trustedProxies", index], input: rest });
 		}
 		return { ...rest, idleTimeoutMs: idleTimeout, connectionIdleTimeoutMs: connectionIdleTimeout };
 	}),

@@ -38,12 +38,28 @@ const RANGES = OWN.map(([address, bits, what]) => {
  * @returns what it is, in words; null = no such address
  */
 export function machineAddress(address: string): string | null {
+	const { value, size } = bitsMeant(address) ?? { value: 0n, size: 0 };
+	return RANGES.find((range) => range.size === size && value >> range.shift === range.prefix)?.what ?? null;
+}
+
+/**
+ * Whether who connects to that address meets its own machine: 127.0.0.0/8 and ::1, and the unspecified ones (0.0.0.0, ::), which
+ * mean it there too; also where IPv6 embeds them. Wider than isLoopback (address.ts), which tells where parts may listen.
+ * @param address as machineAddress
+ */
+export function leadsToSelf(address: string): boolean {
+	const { value, size } = bitsMeant(address) ?? { value: 0n, size: 0 };
+	// ::1 and :: are of the IPv4-compatible ones: 0.0.0.1 and 0.0.0.0, of "this host on this network" (RFC 1122 section 3.2.1.3).
+	return size === 32 && (value >> 24n === 127n || value >> 24n === 0n);
+}
+
+/** Its bits, of an IPv6 one that means an IPv4 one those of that; null = no address. */
+function bitsMeant(address: string): { readonly value: bigint; readonly size: 32 | 128 } | null {
 	const plain = address.replace(/%.*$/, "");
 	if (!isIp(plain)) return null;
 	const bits = bitsOf(plain);
 	const isIpv4 = !plain.includes(":") || EMBEDDING.has(bits >> 32n);
-	const [value, size] = isIpv4 ? [bits & 0xffff_ffffn, 32] : [bits, 128];
-	return RANGES.find((range) => range.size === size && value >> range.shift === range.prefix)?.what ?? null;
+	return isIpv4 ? { value: bits & 0xffff_ffffn, size: 32 } : { value: bits, size: 128 };
 }
 
 function bitsOf(address: string): bigint {

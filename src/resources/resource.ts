@@ -107,7 +107,8 @@ export type KeySource =
 
 /**
  * files: server certificate, and the CA whose client certificates (SPIFFE SVIDs) are demanded, if any; PEM.
- * identity: this Envoy's own SVID and trust bundle over SDS, rotated under way; clients must show an SVID.
+ * identity: this Envoy's own SVID and trust bundle over SDS, rotated under way; clients must show an SVID
+ * of the mesh's own trust domain.
  */
 export type GatewayTls = GatewayFiles | { readonly from: "identity" };
 
@@ -116,6 +117,8 @@ export interface GatewayFiles {
 	readonly certificateFile: string;
 	readonly privateKeyFile: string;
 	readonly clientCaFile: string | null;
+	/** SPIFFE trust domains whose ids are taken; left out = any that the CA signs for. */
+	readonly trustDomains?: readonly string[];
 }
 
 export type Protocol = "http1" | "http2" | "grpc";

@@ -29,6 +29,13 @@ export function spiffeFault(id: string): string | null {
 	return null;
 }
 
+/** `example.org` of `spiffe://example.org/…`; the id is well-formed. */
+export const trustDomainOf = (id: string): string => id.slice("spiffe://".length).split("/", 1)[0] ?? "";
+
+/** What is wrong with the name of a trust domain (`example.org`), as the end of a sentence, or null. */
+export const trustDomainFault = (domain: string): string | null =>
+	domain.includes("/") ? "has a slash, as no trust domain has" : spiffeFault(`spiffe://${domain}`);
+
 /** The end of a sentence likewise. */
 export const NOBODY = "is a trust domain, and nobody's id";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../limits.js";
 import { refuse } from "./scalar.js";
-import { NOBODY, spiffeFault } from "./spiffe.js";
+import { NOBODY, spiffeFault, trustDomainFault } from "./spiffe.js";
 import { say } from "./strict.js";
 
 export const SPIFFE_HINT = "write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web";
@@ -28,3 +28,14 @@ export const spiffeId = noTrustDomain(SPIFFE_HINT)
 		return fault === null ? value : refuse(context, SPIFFE_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
 	})
 	.meta({ description: "A workload's exact SPIFFE id, such as spiffe://example.org/ns/team-a/sa/web." });
+
+const DOMAIN_HINT = "write a trust domain such as example.org, without spiffe://";
+
+/** A SPIFFE trust domain, by its name alone. */
+export const trustDomain = z
+	.string({ error: DOMAIN_HINT })
+	.transform((value, context): string => {
+		const fault = trustDomainFault(value);
+		return fault === null ? value : refuse(context, DOMAIN_HINT, `${fault} (${JSON.stringify(value.slice(0, 80))})`);
+	})
+	.meta({ description: "A SPIFFE trust domain, such as example.org." });

@@ -8,7 +8,7 @@ import { GATE_RETRY_MS, GATE_YES_MS } from "../limits.js";
 import type { Gate } from "../resources/resource.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { type Asking, askedBefore, gateHost } from "./gate.js";
-import type { Clock, Webhook } from "./ports.js";
+import type { Clock, Webhook, WebhookAnswer } from "./ports.js";
 
 /** What a gate answered, for logs and metrics. */
 export interface GateReport {
@@ -18,6 +18,8 @@ export interface GateReport {
 	readonly ok: boolean;
 	/** Empty for a yes. */
 	readonly why: string;
+	/** Of WebhookAnswer. */
+	readonly cause?: string;
 }
 
 interface Asked {
@@ -75,7 +77,7 @@ export class GateKeeper {
 		for (const { at, gate, question } of questions) {
 			const answer = await this.webhook(gate, question);
 			const where = gateHost(gate.url);
-			this.report({ experiment, at, where, ok: answer.ok, why: answer.ok ? "" : answer.why });
+			this.report({ experiment, at, where, ...reported(answer) });
 			if (answer.ok) continue;
 			no = { at, where, why: answer.why, ...(answer.status === undefined ? {} : { status: answer.status }) };
 			break;
@@ -89,6 +91,13 @@ export class GateKeeper {
 		asked.againAtMs = this.clock.nowMs() + retryPause(asked.failures);
 		asked.failures += 1;
 	}
+}
+
+/** Of an answer, what GateReport says. */
+export function reported(answer: WebhookAnswer): Pick<GateReport, "ok" | "why" | "cause"> {
+	if (answer.ok) return { ok: true, why: "" };
+	const { why, cause } = answer;
+	return { ok: false, why, ...(cause === undefined ? {} : { cause }) };
 }
 
 /** Doubles from the first to the longest. */

@@ -85,7 +85,13 @@ export interface StateStore {
  */
 export type WebhookAnswer =
 	| { readonly ok: true }
-	| { readonly ok: false; readonly why: string; readonly status?: number };
+	| {
+			readonly ok: false;
+			readonly why: string;
+			readonly status?: number;
+			/** What kept the answer away, such as ECONNREFUSED: for control's own log, and told to nobody else. */
+			readonly cause?: string;
+	  };
 
 /**
  * Sends one question to a gate and waits for its answer: only a 2xx is a yes. Never rejects: no answer is a no.

@@ -9,7 +9,7 @@ import { GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX, GATES_TOLD_AT_ONCE_MAX } from "../
 import { grouping } from "../resources/lookup.js";
 import { namespaceOf } from "../resources/resource.js";
 import { gateHost } from "./gate.js";
-import { type GateReport, retryPause } from "./gateKeeper.js";
+import { type GateReport, reported, retryPause } from "./gateKeeper.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
 
 export interface TellerOptions {
@@ -119,8 +119,7 @@ export class Teller {
 			if (message === null) return;
 			const { gate, question } = message;
 			const answer = await webhook(gate, question);
-			const why = answer.ok ? "" : answer.why;
-			report({ experiment, at: gate.at, where: gateHost(gate.url), ok: answer.ok, why });
+			report({ experiment, at: gate.at, where: gateHost(gate.url), ...reported(answer) });
 			// Not crossed out: it is told again, which the receiver knows by the id.
 			if (answer.ok) await outbox.told(key);
 		} catch (thrown) {

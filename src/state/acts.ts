@@ -4,6 +4,7 @@
  * waits for nobody, but takes the same permission.
  */
 import { WeirError } from "../error.js";
+import { AUDIT_PROBLEM_CHARS_MAX } from "../limits.js";
 import { resourcesOf } from "../resources/kinds.js";
 import { namespaceOf, type Resource, type ResourceSet } from "../resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
@@ -23,6 +24,7 @@ import {
 import { ApprovalShelf } from "./approvalShelf.js";
 import { recordsOf } from "./auditLog.js";
 import type { Caller } from "./caller.js";
+import { crossings } from "./crossings.js";
 import type { Target } from "./deletion.js";
 import { ALL_NAMESPACES } from "./permissions.js";
 import { type PersonRequest, personOutcome } from "./personRequest.js";
@@ -283,7 +285,11 @@ export class Acts {
 		if (plan.problems.length > 0) {
 			const problems = visibleProblems(plan, resourcesOf(resources), this.rights.mayRead(call.caller));
 			if (!dryRun) {
-				const why = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the declaration`;
+				const crossing = crossings(plan, resourcesOf(resources), namespacesIn(planned));
+				const [first] = crossing;
+				const more = crossing.length > 1 ? `, and ${crossing.length - 1} more of other namespaces` : "";
+				const count = `${problems.length} problem${problems.length === 1 ? "" : "s"} in the declaration`;
+				const why = first === undefined ? count : `${count}: ${first.slice(0, AUDIT_PROBLEM_CHARS_MAX)}${more}`;
 				const made = record(call, {
 					...about(planned, planned.effects),
 					verb: act.verb,

@@ -47,31 +47,48 @@ export class Approvals {
 	}
 
 	/**
-	 * The whole request, where the caller may add an approval to it.
+	 * The whole request, where the caller may add an approval to it; who has approved may once more where all that it took is
+	 * there: one of them might not approve when the last one came, and may again.
 	 * @throws WeirError as `approve` does for who may not
 	 */
 	demandAnother(call: ActCall, id: string): WaitingRequest {
 		const found = this.#found(call, id, "approve");
 		this.#demandOther(call, found);
 		const request = this.#waiting(found);
-		if (request.approvals.some(({ by }) => this.acts.rights.isSamePerson(by, call.caller))) {
+		if (this.#hasApproved(call.caller, request) && !this.completes(call.caller, request)) {
 			throw new WeirError("failed-precondition", `${call.caller.subject} has approved it already`);
 		}
 		return request;
+	}
+
+	/** Whether with the caller's approval it has as many as it took when it was asked for, of people who may give them now. */
+	completes(caller: Caller, request: WaitingRequest): boolean {
+		const people = this.#with(caller, request).map(({ by }) => by);
+		return Object.entries(request.needsIn).every(
+			([namespace, needs]) => people.filter((by) => this.acts.rights.mayApprove(by, namespace)).length >= needs,
+		);
+	}
+
+	#hasApproved(caller: Caller, { approvals }: ApprovalRequest): boolean {
+		return approvals.some(({ by }) => this.acts.rights.isSamePerson(by, caller));
+	}
+
+	#with(caller: Caller, request: ApprovalRequest, atMs = 0): ApprovalRequest["approvals"] {
+		return this.#hasApproved(caller, request) ? request.approvals : [...request.approvals, { by: caller, atMs }];
 	}
 
 	/**
 	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
 	 * @returns the request as the caller may see it
 	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`,
-	 * `failed-precondition` (twice, or it is over), `conflict` where what it would change has changed: the request is
+	 * `failed-precondition` (twice in vain, or it is over), `conflict` where what it would change has changed: the request is
 	 * void then.
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
 		this.acts.rights.demandReading(call, "approve", request.effects);
 		this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
-		const approvals = [...request.approvals, { by: call.caller, atMs: call.nowMs }];
+		const approvals = this.#with(call.caller, request, call.nowMs);
 		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
 		const { revision } = this.store.current;
 		try {

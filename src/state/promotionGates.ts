@@ -46,13 +46,9 @@ export class PromotionGates {
 		return this.#asking(asker, experiment, said);
 	}
 
-	/** Before an approval that would be the last one; with the same errors, and the request goes on waiting. */
-	beforeApproval(
-		asker: Asker,
-		{ act, askedBy, approvals, needs, state, effects }: WaitingRequest,
-	): Promise<void> | null {
+	/** Before an approval that completes the request; with the same errors, and the request goes on waiting. */
+	beforeApproval(asker: Asker, { act, askedBy, state, effects }: WaitingRequest): Promise<void> | null {
 		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return null;
-		if (approvals.length + 1 < needs) return null;
 		const { call } = asker;
 		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
 		return this.#asking(asker, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });

@@ -196,7 +196,10 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 	if (act === "reject")
 		return ok(requestAnswer(approvals.reject(actCall(call, now()), id, personText("reason", reason))));
 	const as = actCall(call, now());
-	const asking = gates.beforeApproval({ call: as, isGone: () => isGone(call) }, approvals.demandAnother(as, id));
+	const request = approvals.demandAnother(as, id);
+	const asking = approvals.completes(as.caller, request)
+		? gates.beforeApproval({ call: as, isGone: () => isGone(call) }, request)
+		: null;
 	if (asking !== null) await asking;
 	// Gates take minutes: by now its time may be over.
 	return ok(requestAnswer(approvals.approve(actCall(call, now()), id)));

@@ -23,7 +23,8 @@ function visibleSet(set: ResourceSet, mayRead: MayRead): ResourceSet {
 	return resourceSet(resourcesOf(set).filter(({ metadata }) => mayRead(metadata.namespace)));
 }
 
-const HIDDEN = "a resource of another namespace";
+/** Stands for what is hidden. */
+export const HIDDEN = "a resource of another namespace";
 
 /**
  * A kind and a whole name, as `resourceTitle` writes them; not what the answer to a name without a grant tells of

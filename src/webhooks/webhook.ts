@@ -1,6 +1,8 @@
 /**
  * The port Webhook over HTTP: POST of JSON, one bounded answer, no redirect followed (a gate that moved must be
- * declared anew: its answer decides about traffic), no credentials from the URL. What it says of a URL is its host.
+ * declared anew: its answer decides about traffic), no credentials from the URL. What it says of a URL is its host. Whatever
+ * keeps an HTTP answer away is told in one wording: who may declare a gate must not learn by it which ports are open within
+ * control's reach.
  */
 import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { request as httpRequest, type IncomingMessage } from "node:http";
@@ -8,7 +10,8 @@ import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
 import { GATE_ANSWER_BYTES_MAX, GATE_TIMEOUT_MS_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
 import { bareHost, isLoopbackHost } from "../resources/address.js";
-import { machineAddress } from "../resources/machineAddress.js";
+import { isThisMachine } from "../resources/checkShared.js";
+import { leadsToSelf, machineAddress } from "../resources/machineAddress.js";
 import type { Webhook, WebhookAnswer } from "../rollout/ports.js";
 
 /** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
@@ -23,15 +26,16 @@ export const webhookBy =
 		if (url.username !== "" || url.password !== "") return no("its URL holds credentials, which are not sent");
 		if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
 			return no("plain http beyond this machine; use https");
+		const host = bareHost(url.hostname);
 		// An address is not looked up.
-		const own = machineAddress(bareHost(url.hostname));
-		if (own !== null) return no(`it cannot be reached (${own})`);
+		const own = refusedAddress(host, isThisMachine(host));
+		if (own !== null) return no(own);
 		return new Promise<WebhookAnswer>((resolve) => {
 			const body = Buffer.from(JSON.stringify(question));
 			const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
 				method: "POST",
 				agent: false,
-				lookup: judged(ask),
+				lookup: judged(ask, isThisMachine(host)),
 				headers: {
 					"content-type": "application/json",
 					"content-length": body.length,
@@ -47,8 +51,13 @@ export const webhookBy =
 			};
 			// An earlier Weir took longer ones, also such as no timer can have.
 			const withinMs = Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX);
-			const timer = setTimeout(() => done(no(`no answer within ${withinMs} ms`)), withinMs);
-			sent.on("error", (error: NodeJS.ErrnoException) => done(no(`it cannot be reached (${error.code ?? "error"})`)));
+			const unanswered = (cause: string): void =>
+				done({ ...no(`no answer within ${withinMs} ms; control's log has the cause`), cause });
+			const timer = setTimeout(() => unanswered("silence"), withinMs);
+			sent.on("error", (error: NodeJS.ErrnoException) => {
+				if (error instanceof RefusedAddress) done(no(error.message));
+				else unanswered(error.code ?? "error");
+			});
 			sent.on("response", (response) => {
 				const status = response.statusCode ?? 0;
 				// The status is the answer: a body that never ends cannot take a yes back.
@@ -60,7 +69,7 @@ export const webhookBy =
 		});
 	};
 
-function no(why: string): WebhookAnswer {
+function no(why: string): Extract<WebhookAnswer, { ok: false }> {
 	return { ok: false, why };
 }
 
@@ -102,15 +111,28 @@ export type Resolve = (
 	callback: (error: Error | null, addresses: readonly LookupAddress[]) => void,
 ) => void;
 
+/**
+ * That a gate must not be asked there, in words; null = it may.
+ * @param local the gate is declared as one on this machine, which takes the platform's admin (state/localGates.ts)
+ */
+function refusedAddress(address: string, local: boolean): string | null {
+	const own = machineAddress(address);
+	if (own !== null) return `it cannot be reached (${own})`;
+	if (local || !leadsToSelf(address)) return null;
+	return "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, by an admin in '*')";
+}
+
+class RefusedAddress extends Error {}
+
 /** Looked at after the name is resolved, and by the connection itself, so that no second answer of DNS can differ. */
-const judged = (resolve: Resolve): LookupFunction => {
+const judged = (resolve: Resolve, local: boolean): LookupFunction => {
 	return (host, options, callback) => {
 		resolve(host, { ...options, all: true }, (error, addresses) => {
 			const [first] = addresses ?? [];
 			if (error !== null || first === undefined) return callback(error ?? new Error("no address"), "");
 			for (const { address } of addresses) {
-				const own = machineAddress(address);
-				if (own !== null) return callback(Object.assign(new Error(own), { code: own }), "");
+				const own = refusedAddress(address, local);
+				if (own !== null) return callback(new RefusedAddress(own), "");
 			}
 			if (options.all) callback(null, [...addresses]);
 			else callback(null, first.address, first.family);

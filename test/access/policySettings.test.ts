@@ -37,6 +37,13 @@ t.test("a change of whom a Gateway or a Service trusts", async (t) => {
 			["Gateway edge, clients: who has a certificate of ca.pem → who has a certificate of other.pem"],
 		],
 		[
+			set({ tls: { ...files("ca.pem"), trustDomains: ["a.test"] } as GatewayTls }),
+			set({ tls: { ...files("ca.pem"), trustDomains: ["b.test", "a.test"] } as GatewayTls }),
+			[
+				"Gateway edge, clients: who has a certificate of ca.pem, in a.test → who has a certificate of ca.pem, in a.test or b.test",
+			],
+		],
+		[
 			set({ tls: { from: "identity" } }),
 			set({ tls: files(null) }),
 			["Gateway edge, clients: who has an identity of the mesh → anyone, by TLS"],

@@ -189,7 +189,8 @@ const OTHERWISE: Readonly<Record<string, string>> = {
 	per_connection_buffer_limit_bytes: "1 MiB is Envoy's own default",
 	tls_minimum_protocol_version:
 		"1.3 with identity: mesh, where both ends are ours; with files 1.2, as clients that exist must get in",
-	match_typed_subject_alt_names: "with identity: mesh; the bundle of roots is of the own trust domain alone",
+	match_typed_subject_alt_names:
+		"with identity: mesh, and where trustDomains are named: by trust domain; who may call what is said by policies",
 	internal_address_config: "left out, no address is internal; an empty one makes every one so (1.40.0)",
 	set_current_client_cert_details: "the URI alone: certificate and names would make each request larger for nobody",
 	stream_idle_timeout:

@@ -59,7 +59,7 @@ t.test("by identity: an SVID is shown at each connection", async (t) => {
 			accessPolicies: [accessPolicy("client", "allow", ["closed"], { principals: [CLIENT] })],
 		}),
 		EMPTY_STATUS,
-		{ collectors: NO_COLLECTORS },
+		{ collectors: NO_COLLECTORS, trustDomain: TRUST_DOMAIN },
 	);
 	const identitySocket = socket("envoy");
 	const envoy = await startEnvoy(t, (adminSocket) =>

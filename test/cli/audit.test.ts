@@ -7,6 +7,7 @@ import t from "tap";
 import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
+import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
 import type { Resource } from "../../src/resources/resource.js";
 import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
 import { accessPolicy } from "../fixtures/resources.js";
@@ -66,6 +67,12 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 		await t.rejects(auditRequests({ api, since }), { code: "invalid-argument", message: /is no time/ }, since);
 	t.equal(await printed(() => auditRequests({ api, since: "2999-01-31" })), "", "a day is one, in UTC");
 	await t.rejects(auditRequests({ api, kind: "nothing" }), { code: "invalid-argument" });
+	const sender = { [CALLER_HEADER]: callerWord("spiffe://a.test/web") };
+	await rig.post({ metric: "accuracy", value: 1, unit: "u" }, sender);
+	t.match(
+		await printed(() => auditRequests({ api, kind: "outcome-refused", policy: "accuracy" })),
+		/OUTCOME-REFUSED {2}sender-not-granted {2}Metric accuracy {2}by ingest {2}spiffe:\/\/a\.test\/web/,
+	);
 });
 
 /** Control's API as these commands see it: what is declared, and ingest's answers. @returns its address */

@@ -57,6 +57,8 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 	t.equal(records.length, refused.length + 1);
 	t.match(records[0], { reason: "sender-not-granted", principal: TRAINER, verdict: "deny", count: 2, by: "ingest" });
 	t.match(records.at(-1), { reason: "sender-not-granted", principal: TRAINER, count: 1 });
+	const named = new Map(records.map(({ policy, count }) => [policy, count]));
+	t.same([...named.keys()].sort(), ["accuracy", null, "revenue"], "the Metric that bars them, where it is declared");
 	t.ok(records.some(({ reason, principal }) => reason === "no-identity" && principal === null));
 	t.notOk(JSON.stringify(records).includes(unit), "no unit");
 });

@@ -1,6 +1,7 @@
 /** The audit log of operators: its chain, its bounds, and that a log line stays one line. */
 import { join } from "node:path";
 import t from "tap";
+import type { ApiClient } from "../../src/state/apiClient.js";
 import { AuditChain } from "../../src/state/auditChain.js";
 import { auditHash } from "../../src/state/auditHash.js";
 import type { AuditChainName, AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/auditLog.js";
@@ -8,6 +9,7 @@ import { openDatabase } from "../../src/state/database.js";
 import { Store } from "../../src/state/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
 
 const made = (more: Partial<NewAuditRecord> = {}): NewAuditRecord => ({
 	atMs: 1_000,
@@ -331,3 +333,41 @@ t.test("who, how, what and why over the API; an operator's words stay on one lin
 	const { text } = await ada.raw("GET", "/v1/audit");
 	t.notMatch(text, /[\r\n]/);
 });
+
+t.test(
+	"a refused declaration's record names what it reached for in another namespace, and nothing that was written",
+	async (t) => {
+		const { owner, as } = await mutualApi(t);
+		const service = (name: string, namespace: string, host: string, port: number): string =>
+			`apiVersion: weir.dev/v1alpha1\nkind: Service\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {hosts: [${host}], access: open, defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 10.0.0.1, port: ${port}}]}]}\n`;
+		const policy = (...services: readonly string[]): string =>
+			`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: p, namespace: ta}\nspec: {action: deny, services: [${services.join(", ")}], principals: [anyone]}\n`;
+		const apply = async (who: ApiClient, text: string) => who.apply(file(text), { dryRun: false });
+		await apply(
+			owner,
+			[service("victim", "tb", "victim.test", 1), binding("ada", "apply", ["ada"], "[ta]")].join("---\n"),
+		);
+		const ada = await as("ada");
+		const whyOf = async (text: string) => {
+			t.match(await apply(ada, text), { outcome: "refused" });
+			return (await owner.audit(0, 100, "refused")).records.at(-1)?.why;
+		};
+		const barred = "is of another namespace, which grants no AccessPolicy of namespace ta to name it";
+		t.equal(await whyOf(policy("tb/victim")), `1 problem in the declaration: Service tb/victim ${barred}`);
+		t.equal(await whyOf(policy("tb/none")), `1 problem in the declaration: Service tb/none ${barred}`);
+		t.match(
+			await whyOf(policy("tb/victim", "tb/none")),
+			/^2 problems in the declaration: Service tb\/victim .*, and 1 more of other namespaces$/,
+		);
+		t.equal(
+			await whyOf(service("thief", "ta", "victim.test", 2)),
+			"1 problem in the declaration: host victim.test is taken by Service tb/victim",
+		);
+		t.equal(
+			await whyOf(service("thief", "ta", "thief.test", 1)),
+			"1 problem in the declaration: endpoint 10.0.0.1:1 is declared by Service tb/victim",
+		);
+		t.equal(await whyOf(service("thief", "ta", "hunter2!", 2)), "1 problem in the declaration");
+		t.equal(await whyOf(policy("none")), "1 problem in the declaration");
+	},
+);

@@ -138,6 +138,37 @@ t.test(
 	},
 );
 
+t.test("who might not approve when the last approval came, and may again, completes the request", async (t) => {
+	const { asked, as, owner, store } = await scene(t);
+	const may = (name: string) => owner.apply(file(binding(name, "approve", [name], "[default]")), now);
+	await may("carol");
+	await may("dave");
+	await owner.apply(file(TWO.replace("verbs: [promote]", "verbs: [promote], approvals: 2")), now);
+	const [ada, bob, carol] = [await as("ada"), await as("bob"), await as("carol")];
+	const pending = await ada.act("boosted", "promote");
+	if (pending.outcome !== "pending") throw new Error(pending.outcome);
+	const { id } = pending.request;
+	t.match(await bob.approve(id), { state: "pending" });
+	await t.rejects(bob.approve(id), { code: "failed-precondition", message: /has approved it already/ });
+	await owner.delete("RoleBinding", "bob", now);
+	t.match(await carol.approve(id), { state: "pending" });
+	t.equal(asked.length, 0, "nobody is asked in vain");
+	await t.rejects(
+		carol.approve(id),
+		{ message: /has approved it already/ },
+		"alone, again and again, it is not enough",
+	);
+	await may("bob");
+	t.match(await bob.approve(id), { state: "done", approvals: [{ by: /bob$/ }, { by: /carol$/ }] });
+	t.match(asked, [{ at: "before-promotion" }, { at: "before-promotion" }, { at: "before-step" }]);
+	t.match(store.current.status.experiments.boosted, { phase: "Promoting" });
+	t.match(store.audit.page(0, 1_000).records.at(-1), {
+		verb: "promote",
+		result: "done",
+		approvedBy: [/bob$/, /carol$/],
+	});
+});
+
 t.test("a control that cannot ask lets nothing pass", async (t) => {
 	const { owner } = await mutualApi(t);
 	await owner.apply(file(ALL), now);

@@ -99,17 +99,77 @@ t.test("an answer that never ends is read no further than it is needed", async (
 	t.same(await ask(`${url}/500`), { ok: false, why: "HTTP 500", status: 500 });
 });
 
-t.test("no answer is a no: none in time, none at all, nobody there", async (t) => {
-	const silent = await receiver(t, () => {});
-	t.same(await ask(silent.url, 50), { ok: false, why: "no answer within 50 ms" });
-	const cut = await receiver(t, (request) => void request.socket.destroy());
-	t.match(await ask(cut.url), { ok: false, why: /cannot be reached \(ECONNRESET\)/ });
-	const half = await receiver(t, (request) => void request.socket.end("HTTP/1.1 2"));
-	t.match(await ask(half.url), { ok: false, why: /cannot be reached/ });
-	const gone = await receiver(t, () => {});
-	const closed = new URL(gone.url);
-	closed.port = "1";
-	t.match(await ask(closed.href), { ok: false, why: /ECONNREFUSED/ });
+t.test(
+	"no answer is a no, told in one wording: none in time, none at all, nobody there, no TLS, no such name",
+	async (t) => {
+		const none = (cause: string | RegExp) => ({
+			ok: false,
+			why: "no answer within 300 ms; control's log has the cause",
+			cause,
+		});
+		const silent = await receiver(t, () => {});
+		t.same(await ask(silent.url, 300), none("silence"));
+		const cut = await receiver(t, (request) => void request.socket.destroy());
+		t.same(await ask(cut.url, 300), none("ECONNRESET"));
+		const half = await receiver(t, (request) => void request.socket.end("HTTP/1.1 2"));
+		t.match(await ask(half.url, 300), none(/./));
+		const plain = await receiver(t, () => {});
+		t.match(await ask(plain.url.replace("http://", "https://"), 300), none(/./), "an open port that speaks no TLS");
+		t.equal(plain.calls.length, 0);
+		const closed = new URL(plain.url);
+		closed.port = "1";
+		t.same(await ask(closed.href, 300), none("ECONNREFUSED"));
+		t.same(await ask(closed.href.replace("http://", "https://"), 300), none("ECONNREFUSED"));
+		const nowhere = webhookBy((_, __, callback) => callback(Object.assign(new Error(), { code: "ENOTFOUND" }), []));
+		const url = "https://gate.example/";
+		t.same(await nowhere({ at: "before-step", url, timeoutMs: 300 }, QUESTION), none("ENOTFOUND"));
+	},
+);
+
+t.test("a name that leads to control's own machine is asked only where the gate is declared there", async (t) => {
+	const { url, calls } = await receiver(t, (_, response) => response.writeHead(200).end());
+	const { port } = new URL(url);
+	const refused = {
+		ok: false,
+		why: "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, by an admin in '*')",
+	};
+	const own = [
+		"127.0.0.1",
+		"127.9.9.9",
+		"0.0.0.0",
+		"::1",
+		"::",
+		"::ffff:127.0.0.1",
+		"::ffff:7f00:1",
+		"::ffff:0.0.0.0",
+		"::127.0.0.1",
+		"64:ff9b::127.0.0.1",
+		"::1%lo",
+	];
+	const leading = (...addresses: readonly string[]) =>
+		webhookBy((_, __, callback) =>
+			callback(
+				null,
+				addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })),
+			),
+		);
+	const gate = { at: "before-step", url: `https://gate.example:${port}/`, timeoutMs: 300 } as const;
+	for (const address of own) {
+		t.same(await leading(address)(gate, QUESTION), refused, address);
+		t.same(await leading("10.0.0.1", address)(gate, QUESTION), refused, `${address} beside another`);
+	}
+	for (const literal of ["[::127.0.0.1]", "[64:ff9b::7f00:1]"])
+		t.same(await ask(`https://${literal}:${port}/`), refused, literal);
+	t.equal(calls.length, 0);
+	for (const other of ["10.0.0.1", "128.0.0.1", "126.255.255.255", "fd00::1", "2001:db8::7f00:1"])
+		t.match(await leading(other)({ ...gate, timeoutMs: 50 }, QUESTION), { why: /^no answer/ }, other);
+	t.same(await ask(url), { ok: true });
+	for (const name of ["localhost", "a.localhost"]) {
+		const declared = { ...gate, url: `http://${name}:${port}/` };
+		if (name === "localhost") t.same(await leading("127.0.0.1")(declared, QUESTION), { ok: true }, name);
+		const secure = { ...gate, url: `https://${name}:${port}/` };
+		t.match(await leading("127.0.0.1")(secure, QUESTION), { why: /^no answer/ }, `${name} by https is asked`);
+	}
 });
 
 t.test("a gate that was taken with more time than any may have now has the longest that one may have", async (t) => {
@@ -170,7 +230,7 @@ t.test("link-local addresses and those of metadata are not asked, whatever leads
 	}
 	const gate = { ...named, url: "https://gate.example/" };
 	t.same(await by("10.0.0.1", "fd00:ec2::254")(gate, QUESTION), metadata);
-	t.match(await by()(named, QUESTION), { ok: false, why: /cannot be reached/ });
+	t.match(await by()(named, QUESTION), { ok: false, why: /^no answer/ });
 	t.equal(calls.length, 1);
 });
 
@@ -186,7 +246,8 @@ t.test("https takes only a certificate that this machine trusts", async (t) => {
 	t.teardown(() => server.close());
 	t.match(await ask(`https://localhost:${(server.address() as AddressInfo).port}/`), {
 		ok: false,
-		why: /cannot be reached/,
+		why: /^no answer/,
+		cause: /./,
 	});
 	t.equal(calls, 0);
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { WeirError } from "../../error.js";
-import { trustDomainOf } from "../../identity/svid.js";
+import { trustDomainOf } from "../../resources/spiffe.js";
 import { ApiClient } from "../../state/apiClient.js";
 
 export interface ApiArguments {

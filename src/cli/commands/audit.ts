@@ -222,7 +222,7 @@ function requestLine(record: ShownDecision): string {
 		kind.toUpperCase(),
 		changed ? `${record.experiment}: ${formerArm ?? "no arm"} → ${arm ?? "no arm"}` : reason,
 		...(ended ? [`${reason} by decision ${record.decision}, ${allGet(record)}`] : []),
-		...(policy === null ? [] : [`policy ${policy}`]),
+		...(policy === null ? [] : [`${kind === "outcome-refused" ? "Metric" : "policy"} ${policy}`]),
 		`by ${by}`,
 		...(service === null ? [] : [service]),
 		...(method === null && path === null ? [] : [`${method ?? "?"} ${path ?? ""}`]),

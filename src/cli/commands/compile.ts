@@ -6,7 +6,8 @@ import { costText } from "../../compiler/cost.js";
 import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
 import type { Plan, RuleExecution } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
-import type { ResourceSet } from "../../resources/resource.js";
+import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { trustDomainFault } from "../../resources/spiffe.js";
 import { parsePercentage } from "../../resources/units.js";
 import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
@@ -24,6 +25,10 @@ export interface CompileArguments {
 	readonly sidecarAddress?: string;
 	readonly namespace?: string;
 	readonly gateway?: string;
+	/** Of the mesh, for Gateways with an identity. */
+	readonly trustDomain?: string;
+	/** UNIX socket of a SPIFFE agent, for Gateways and Services with an identity. */
+	readonly identitySocket?: string;
 }
 
 /** Where `weir sidecar` listens if it is not told otherwise. */
@@ -37,7 +42,8 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 		const { compileMesh } = await import("./compileMesh.js");
 		return compileMesh({ ...options, format });
 	}
-	const { plan } = await planOf(options);
+	const { plan, resources } = await planOf(options);
+	if (format !== "table") demandIdentity(resources, options);
 	if (plan.problems.length > 0) {
 		printProblems(plan.problems);
 		process.exitCode = 1;
@@ -52,21 +58,54 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 		adminSocket: options.adminSocket ?? null,
 		nodeId: "weir-gateway",
 		sidecarSocket: plan.asksSidecar ? (options.sidecarSocket ?? SIDECAR_SOCKET) : null,
+		identitySocket: options.identitySocket ?? null,
 	});
 	process.stdout.write(`${JSON.stringify(bootstrap, null, 2)}\n`);
+}
+
+/** Control knows both by its own identity; nobody else here does, and without them such a Gateway's Envoy takes nobody. */
+function demandIdentity({ gateways }: ResourceSet, { trustDomain, identitySocket }: CompileArguments): void {
+	const [mesh] = gateways.filter(({ spec }) => spec.tls?.from === "identity");
+	if (mesh === undefined || (trustDomain !== undefined && identitySocket !== undefined)) return;
+	throw new WeirError(
+		"invalid-argument",
+		`Gateway ${qualifiedName(mesh.metadata)} has tls: {identity: mesh}, and nothing here tells the mesh's trust domain and its agent`,
+		"add --trust-domain NAME and --identity-socket PATH, or let weir control serve it, which knows them",
+	);
+}
+
+/** @throws WeirError `invalid-argument` */
+function domainOf(name: string): string {
+	const fault = trustDomainFault(name);
+	if (fault === null) return name;
+	throw new WeirError(
+		"invalid-argument",
+		`--trust-domain ${name} ${fault}`,
+		"write a trust domain such as example.org",
+	);
 }
 
 /** An option that would be ignored is a slip, and is refused. */
 function refuseUseless(options: CompileArguments): void {
 	const mesh = options.format === "istio" || options.format === "envoy-gateway";
 	const useless = mesh
-		? ({ "--allocation": options.allocation, "--admin-socket": options.adminSocket } as const)
+		? ({
+				"--allocation": options.allocation,
+				"--admin-socket": options.adminSocket,
+				"--trust-domain": options.trustDomain,
+				"--identity-socket": options.identitySocket,
+			} as const)
 		: ({
 				"--sidecar-address": options.sidecarAddress,
 				"--namespace": options.namespace,
 				"--gateway": options.gateway,
 				...(options.format === "table"
-					? { "--admin-socket": options.adminSocket, "--sidecar-socket": options.sidecarSocket }
+					? {
+							"--admin-socket": options.adminSocket,
+							"--sidecar-socket": options.sidecarSocket,
+							"--trust-domain": options.trustDomain,
+							"--identity-socket": options.identitySocket,
+						}
 					: {}),
 			} as const);
 	for (const [name, value] of Object.entries(useless)) {
@@ -102,7 +141,9 @@ async function planOf({
 	allocation,
 	mode,
 	protocol,
+	trustDomain,
 }: CompileArguments): Promise<{ readonly plan: Plan; readonly resources: ResourceSet }> {
+	const domain = trustDomain === undefined ? {} : { trustDomain: domainOf(trustDomain) };
 	const resources = await validResources(file);
 	const { keySets, warnings, unread } = await declaredKeys(resources);
 	for (const line of [...warnings, ...unread.map((one) => `${one}: an Envoy will read them, and nobody judges them`)]) {
@@ -114,6 +155,7 @@ async function planOf({
 		keySets,
 		nowMs: Date.now(),
 		...live,
+		...domain,
 		...(mode === undefined ? {} : { mode }),
 		...(protocol === undefined ? {} : { protocol }),
 	});

@@ -9,7 +9,8 @@ import { UNHELD_PATH } from "../../events/server.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
 import { EVIDENCE_TIMEOUT_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
-import type { Unheld } from "../../rollout/ports.js";
+import { gateHost } from "../../rollout/gate.js";
+import type { Unheld, Webhook } from "../../rollout/ports.js";
 import { startApi } from "../../state/api.js";
 import { AUDIT_CHAINS } from "../../state/auditLog.js";
 import type { Handle, Mount } from "../../state/mount.js";
@@ -23,6 +24,20 @@ import { readIssuerTroubles } from "./issuerTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
 import { droppedDecisions, standingAlarms } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
+
+/** Who asks for a promotion is not told what kept a gate's answer away. */
+const logged =
+	(webhook: Webhook, log: Log): Webhook =>
+	async (gate, question) => {
+		const answer = await webhook(gate, question);
+		if (!answer.ok && answer.cause !== undefined)
+			log.warn("a gate gave no answer", {
+				experiment: question.experiment,
+				where: gateHost(gate.url),
+				cause: answer.cause,
+			});
+		return answer;
+	};
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, apiDoor, apiAdmins = [] } = context;
@@ -39,7 +54,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		tcp: apiDoor ?? null,
 		owner: `local:${userName()}`,
 		admins: apiAdmins,
-		webhook: postWebhook,
+		webhook: logged(postWebhook, log),
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: async () => {
 			const [metrics, issuers, ingested] = await Promise.all([

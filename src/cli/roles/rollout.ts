@@ -88,8 +88,8 @@ function report(event: LoopEvent, log: Log, meter: Meter): void {
 }
 
 /** Only the gate's host is named: path and query may hold secrets. */
-function reportGate({ experiment, at, where, ok, why }: GateReport, log: Log, meter: Meter): void {
+function reportGate({ experiment, at, where, ok, why, cause }: GateReport, log: Log, meter: Meter): void {
 	meter.count("weir_rollout_gate_answers_total", "Answers of gates.", { at, answer: ok ? "yes" : "no" });
 	if (ok) log.info("a gate said yes", { experiment, at, where });
-	else log.warn("a gate said no", { experiment, at, where, why });
+	else log.warn("a gate said no", { experiment, at, where, why, ...(cause === undefined ? {} : { cause }) });
 }

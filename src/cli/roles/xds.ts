@@ -9,6 +9,7 @@ import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/client.js";
 import { KeyShelf } from "../../tokens/keyShelf.js";
@@ -39,6 +40,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const installation = installationId(at.dataDirectory);
 	// Once: a listener that changes drains its connections.
 	const connectionMs = identity === null ? null : connectionLifeMs(identity.current().certificate);
+	// Once, likewise.
+	const trustDomain = identity === null ? null : trustDomainOf(identity.current().spiffeId);
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
 	};
@@ -153,6 +156,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	});
 	/** Of the state that was taken last. */
 	let revision = 0;
+	let warnedOfNobody = false;
 	/** What was published last. */
 	let now: {
 		readonly state: State;
@@ -198,8 +202,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			keySets,
 			installation,
 			...(connectionMs === null ? {} : { connectionMs }),
+			...(trustDomain === null ? {} : { trustDomain }),
 		});
 		let plan = compile(resources, next.status, optionsNow());
+		if (trustDomain === null) warnOfNobody(resources);
 		// Of the process before this one: from now on it is this one's.
 		const former = now === null ? await state.newestPlan() : null;
 		// Envoys keep what they have until an issuer has answered of which nothing was kept: they may have its keys. Only where
@@ -223,6 +229,17 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();
+	}
+
+	/** Once a process. */
+	function warnOfNobody({ gateways }: ResourceSet): void {
+		const [mesh] = gateways.filter(({ spec }) => spec.tls?.from === "identity");
+		if (mesh === undefined || warnedOfNobody) return;
+		warnedOfNobody = true;
+		log.warn("a Gateway takes no client: xds has no identity, and so does not know the mesh's trust domain", {
+			gateway: qualifiedName(mesh.metadata),
+			hint: "start it with --identity SOCKET",
+		});
 	}
 
 	function publishKeys(): void {

@@ -58,7 +58,7 @@ async function mutualTls(
 	const [nodeTls, { isForwardedRequest }, { trustDomainOf }, { matchesPrincipal }] = await Promise.all([
 		import("../../identity/nodeTls.js"),
 		import("../../identity/forwarded.js"),
-		import("../../identity/svid.js"),
+		import("../../resources/spiffe.js"),
 		import("../../access/principal.js"),
 	]);
 	const { admitPeers, followRotation, serverTls } = nodeTls;

@@ -12,6 +12,7 @@ import {
 	type ResourceSet,
 	type Service,
 	type TokenIssuer,
+	tlsFiles,
 	type Variant,
 } from "../../resources/resource.js";
 import { executionOf, isOpen } from "../execution.js";
@@ -189,6 +190,7 @@ const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Probl
 /** What is lost or other in any mesh, in words; each only where it applies. */
 export function accessWarnings(services: readonly MeshService[], gateways: readonly Gateway[]): readonly string[] {
 	const proxied = gateways.filter(({ spec }) => spec.trustedProxies.length > 0);
+	const bounded = gateways.filter((gateway) => tlsFiles(gateway)?.trustDomains !== undefined);
 	const named = (of: (service: MeshService) => boolean): string =>
 		services
 			.filter(of)
@@ -205,6 +207,11 @@ export function accessWarnings(services: readonly MeshService[], gateways: reado
 			? []
 			: [
 					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are believed through Weir's own Envoys only: here the client is who has made the connection.`,
+				]),
+		...(bounded.length === 0
+			? []
+			: [
+					`tls.trustDomains (of ${bounded.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are held by Weir's own Envoys only: here the gateway takes any trust domain that its client CA signs for.`,
 				]),
 		...(users === ""
 			? []

@@ -45,7 +45,7 @@ async function scene(t: TestScope) {
 			tracesSocket: null,
 			traceSamplingPercent: 0,
 		};
-		const plan = compile(resources, EMPTY_STATUS, { collectors });
+		const plan = compile(resources, EMPTY_STATUS, { collectors, trustDomain: TRUST_DOMAIN });
 		return startEnvoy(t, (adminSocket) =>
 			staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "n", identitySocket: socket("envoy"), remote }),
 		);

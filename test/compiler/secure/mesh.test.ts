@@ -76,8 +76,14 @@ for (const [name, manifestsOf] of Object.entries(MESHES)) {
 		const [edge] = set(of({})).gateways;
 		const proxied = { ...edge, spec: { ...edge?.spec, trustedProxies: ["spiffe://x.test/p"] } } as Gateway;
 		t.match(warned({ ...set(of({})), gateways: [proxied] }), /trustedProxies .* through Weir's own Envoys only/);
+		const tls = { from: "files", certificateFile: "c", privateKeyFile: "k", clientCaFile: "a", trustDomains: ["a"] };
+		const bounded = { ...edge, spec: { ...edge?.spec, tls } } as Gateway;
+		t.match(
+			warned({ ...set(of({})), gateways: [bounded] }),
+			/trustDomains \(of [a-z]+\) are held by Weir's own Envoys only/,
+		);
 		const plain = warned(set(of({})));
-		t.notMatch(plain, /trustedProxies|Rate limits|name regions|Shadow|judge users/);
+		t.notMatch(plain, /trustedProxies|trustDomains|Rate limits|name regions|Shadow|judge users/);
 		const refused = (resources: ResourceSet) =>
 			manifestsOf(resources, OPTIONS)
 				.problems.map(({ message }) => message)
