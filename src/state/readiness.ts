@@ -8,7 +8,7 @@ import { closedServices } from "../rollout/closedServices.js";
 import { refusalsOf } from "../rollout/refusal.js";
 import type { Answer } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
-import { NO_KEYS } from "./wire.js";
+import { NO_CLIENTS, NO_KEYS } from "./wire.js";
 
 type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "now">;
 
@@ -35,11 +35,14 @@ function refusals({ store, now }: Asked): readonly string[] {
 async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
 	const closed = closedServices(store.proxies.proxies).length;
 	const standing = await Promise.race([alarms(), pause(READY_NOTES_MS, null, { ref: false })]);
-	const keyless = standing?.filter(({ alarm }) => alarm === NO_KEYS).length ?? 0;
+	// One issuer may be believed at several Gateways.
+	const keyless = new Set(standing?.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
+	const clientless = standing?.filter(({ alarm }) => alarm === NO_CLIENTS).length ?? 0;
 	return [
 		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
 		...(keyless === 0
 			? []
 			: [`${keyless} of the issuers of tokens have no key at xds for Envoy to verify by (weir status)`]),
+		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
 	];
 }

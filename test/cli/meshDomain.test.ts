@@ -1,11 +1,14 @@
 /** Where the trust domain of a Gateway with `tls: {identity: mesh}` comes from: xds's own identity, or the flags of `weir compile`. */
 import { join } from "node:path";
 import t from "tap";
+import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { startApiRole } from "../../src/cli/roles/api.js";
+import { meshClientTroubles } from "../../src/cli/roles/meshClients.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
 import type { Identity } from "../../src/identity/svid.js";
 import { ApiClient } from "../../src/state/apiClient.js";
+import { gateway, resourceSet } from "../fixtures/resources.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AdsClient } from "../xds/adsClient.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
@@ -33,6 +36,10 @@ async function listenerOf(
 	return { listener: Buffer.from(listener?.value ?? []).toString("latin1"), lines: lines.join("") };
 }
 
+/** What `weir status` is told of it. */
+const troublesOf = (trustDomain: string | null, trustedProxies: readonly string[] = []) =>
+	meshClientTroubles(resourceSet({ gateways: [gateway({ tls: { from: "identity" }, trustedProxies })] }), trustDomain);
+
 const NOBODY = /takes no client: xds has no identity/;
 
 t.test("under control: that of xds", async (t) => {
@@ -51,6 +58,17 @@ t.test("xds without an identity lets nobody in, and says so", async (t) => {
 	t.match(listener, "spiffe://");
 	t.notMatch(listener, /spiffe:\/\/[a-z]/);
 	t.match(lines, NOBODY);
+});
+
+t.test("weir status names Gateways that nobody can connect to, and trusted proxies that cannot", async (t) => {
+	const [alarm] = troublesOf(null);
+	t.match(alarm, { alarm: "no-clients", why: /--identity SOCKET/ });
+	t.same(troublesOf("own.test", ["spiffe://own.test/lb"]), []);
+	t.match(troublesOf("own.test", ["spiffe://own.test/lb", "spiffe://other.org/lb"]), [
+		{ alarm: "trusted-proxy-refused", why: "spiffe://other.org/lb is not of own.test" },
+	]);
+	t.match(alarmLines(troublesOf(null)), [/^ALARM no-clients at Gateway .*: nobody can connect there: /]);
+	t.same(meshClientTroubles(resourceSet({ gateways: [gateway()] }), null), [], "of other Gateways nothing");
 });
 
 t.test("weir compile", async (t) => {

@@ -1,7 +1,7 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
-import { KEYS_NOTE, type StatusAnswer } from "../../state/wire.js";
+import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, type StatusAnswer } from "../../state/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
@@ -13,6 +13,8 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"foreign-listener":
 		"this machine's Envoy has listeners that are no Gateway's: nothing of Weir's judges what comes by them (weir probe)",
 	"verdicts-uncounted": "nobody knows whether what is served there is judged",
+	[NO_CLIENTS]: "nobody can connect there",
+	[PROXY_REFUSED]: "one of its trusted proxies can never connect, as it takes ids of the mesh's own trust domain alone",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
 	"decisions-dropped":
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",

@@ -20,7 +20,7 @@ import type { Log } from "../../telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
-import { readIssuerTroubles } from "./issuerTroubles.js";
+import { readGatewayTroubles } from "./gatewayTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
 import { droppedDecisions, standingAlarms } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
@@ -59,7 +59,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		alarms: async () => {
 			const [metrics, issuers, ingested] = await Promise.all([
 				readMetrics(at.xdsMetricsSocket),
-				readIssuerTroubles(at.xdsMetricsSocket),
+				readGatewayTroubles(at.xdsMetricsSocket),
 				readMetrics(at.ingestSocket),
 			]);
 			return metrics === null ? null : [...standingAlarms(metrics), ...droppedDecisions(ingested), ...(issuers ?? [])];

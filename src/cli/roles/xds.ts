@@ -21,9 +21,10 @@ import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
 import { connectionLifeMs } from "./connectionLife.js";
+import { TROUBLES_PATH } from "./gatewayTroubles.js";
 import { IssuerKeys } from "./issuerKeys.js";
-import { ISSUERS_PATH } from "./issuerTroubles.js";
 import { loadMetrics } from "./loads.js";
+import { meshClientTroubles } from "./meshClients.js";
 import { serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
 import { watchRefusals } from "./refusedConfigurations.js";
@@ -148,7 +149,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
 		"POST /v1/probe": () => watch.recent(),
-		[`GET ${ISSUERS_PATH}`]: async () => issuerKeys.troubles(),
+		[`GET ${TROUBLES_PATH}`]: async () => [
+			...issuerKeys.troubles(),
+			...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
+		],
 	});
 	let publishedOnce: () => void = () => {};
 	const published = new Promise<void>((resolve) => {

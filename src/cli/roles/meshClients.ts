@@ -1,0 +1,23 @@
+/** Who can never connect to Gateways with the mesh's identity: xds alone knows its trust domain. */
+import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { trustDomainOf } from "../../resources/spiffe.js";
+import { type GatewayAlarm, NO_CLIENTS, PROXY_REFUSED } from "../../state/wire.js";
+
+/** @param trustDomain of control's identity; null = it has none */
+export const meshClientTroubles = (
+	{ gateways }: Pick<ResourceSet, "gateways">,
+	trustDomain: string | null,
+): readonly GatewayAlarm[] =>
+	gateways
+		.filter(({ spec }) => spec.tls?.from === "identity")
+		.flatMap(({ metadata, spec: { trustedProxies } }): readonly GatewayAlarm[] => {
+			const gateway = qualifiedName(metadata);
+			if (trustDomain === null) {
+				const why =
+					"control has no identity, so that the mesh's trust domain is not known: start it with --identity SOCKET";
+				return [{ gateway, alarm: NO_CLIENTS, why }];
+			}
+			return trustedProxies
+				.filter((proxy) => trustDomainOf(proxy) !== trustDomain)
+				.map((proxy) => ({ gateway, alarm: PROXY_REFUSED, why: `${proxy} is not of ${trustDomain}` }));
+		});
