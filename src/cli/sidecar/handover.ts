@@ -1,0 +1,82 @@
+/** The primary's tables on their way to its workers, and how far each worker is. */
+import type { VersionedTable } from "../../sidecar/tables.js";
+import { machineMs, type ToWorker } from "./message.js";
+
+type Handed = Extract<ToWorker, { readonly kind: "table" }>;
+
+export class Handover {
+	/** Of workers that listen: the order of the table that each has in force; 0 = none that was handed on. */
+	readonly #inForce = new Map<number, number>();
+	readonly #orders = new WeakMap<VersionedTable, number>();
+	readonly #waits = new Set<() => void>();
+	#last: Handed | null = null;
+	/** The order of the table that the primary serves, as the feed understands it. */
+	#settled = 0;
+
+	/** @param broadcast tells all workers that have been greeted */
+	constructor(private readonly broadcast: (message: ToWorker) => void) {}
+
+	/** What a new worker is told first. It answers by that at once: it has nothing to answer by meanwhile. */
+	get greeting(): readonly ToWorker[] {
+		return this.#last === null ? [] : [this.#last];
+	}
+
+	/** Hands a table on at once: a worker that hangs keeps it from no other. */
+	give(given: VersionedTable): void {
+		const order = (this.#last?.order ?? 0) + 1;
+		this.#orders.set(given, order);
+		this.#last = { kind: "table", order, given, givenAtMs: machineMs() };
+		this.broadcast(this.#last);
+	}
+
+	/** It listens, and is waited for from now on. */
+	join(worker: number): void {
+		this.#inForce.set(worker, 0);
+	}
+
+	report(worker: number, order: number): void {
+		this.#inForce.set(worker, order);
+		this.#look();
+	}
+
+	/** It is gone, and waited for no more. */
+	leave(worker: number): void {
+		this.#inForce.delete(worker);
+		this.#look();
+	}
+
+	/**
+	 * Waits until every worker that listens has the table in force, or one that was given after it.
+	 * @param endMs by performance.now(): when it waits no longer
+	 * @returns how many workers have not
+	 */
+	async settle(given: VersionedTable, endMs: number): Promise<number> {
+		const order = this.#orders.get(given) ?? 0;
+		const behind = (): number => [...this.#inForce.values()].filter((one) => one < order).length;
+		if (behind() > 0) {
+			await new Promise<void>((resolve) => {
+				const end = (): void => {
+					clearTimeout(timer);
+					this.#waits.delete(look);
+					resolve();
+				};
+				const look = (): void => {
+					if (behind() === 0) end();
+				};
+				const timer = setTimeout(end, Math.max(0, endMs - performance.now()));
+				this.#waits.add(look);
+			});
+		}
+		this.#settled = order;
+		return behind();
+	}
+
+	/** Whether the worker answers by the table that the primary serves, or a newer one: its age is that table's. */
+	isServed(worker: number): boolean {
+		return this.#settled > 0 && (this.#inForce.get(worker) ?? 0) >= this.#settled;
+	}
+
+	#look(): void {
+		for (const look of this.#waits) look();
+	}
+}
