@@ -1,4 +1,4 @@
-/** Long work between the turns of the loop: a call waits for a slice of it at most. */
+/** Long work between the turns of the loop: a call waits for a slice of it, or for one step that is longer. */
 import type { Steps } from "../access/steps.js";
 
 /** How long it may hold up the loop at once. */

@@ -167,6 +167,8 @@ t.test("of those that wait only the newest comes, and what was begun comes first
 	const [one, two, three, four, five] = given.map(({ version }) => version);
 	const inForce: (string | undefined)[] = [];
 	const taken = given.slice(0, 2).map((each) => tables.take(each, () => inForce.push(each.version)));
+	await new Promise((resolve) => setImmediate(resolve));
+	t.same(asked, [one], "the second waits until the first, which is in force, is prepared");
 	await turn();
 	t.same(asked, [one, two]);
 	for (const each of given.slice(2)) taken.push(tables.take(each, () => inForce.push(each.version)));
