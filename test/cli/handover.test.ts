@@ -82,3 +82,33 @@ t.test("a table that is handed on again counts as new: who has the one between h
 	handover.give(again);
 	t.equal(await handover.settle(again, inMs(0)), 2);
 });
+
+t.test("one that a worker refuses is refused, and a new worker begins by the one before", async (t) => {
+	const { handover } = two();
+	const [one, bad, next] = [tableOf(1), tableOf(2), tableOf(3)];
+	handover.give(one);
+	for (const worker of [1, 2]) handover.report(worker, 1);
+	await handover.settle(one, inMs(LONG_MS));
+	handover.give(bad);
+	const settled = handover.settle(bad, inMs(LONG_MS));
+	handover.refuse(2);
+	await t.rejects(settled, /cannot compile/);
+	t.match(handover.greeting, [{ given: one }]);
+	t.ok(handover.isServed(1), "the one before is served");
+	handover.give(next);
+	t.match(handover.greeting, [{ order: 3, given: next }]);
+	for (const worker of [1, 2]) handover.report(worker, 3);
+	t.equal(await handover.settle(next, inMs(LONG_MS)), 0);
+});
+
+t.test("where no worker listens, the next one is waited for", async (t) => {
+	const { handover } = two();
+	for (const worker of [1, 2]) handover.leave(worker);
+	const one = tableOf(1);
+	handover.give(one);
+	t.equal(await handover.settle(one, inMs(0)), 1);
+	const settled = handover.settle(one, inMs(LONG_MS));
+	handover.join(3);
+	handover.report(3, 1);
+	t.equal(await settled, 0);
+});

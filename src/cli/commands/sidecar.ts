@@ -170,7 +170,8 @@ async function inWorkers(
 			else if (said.kind === "in-force") {
 				handover.report(worker, said.order);
 				tellAge((id) => id === worker && handover.isServed(id));
-			} else {
+			} else if (said.kind === "refused") handover.refuse(said.order);
+			else {
 				handover.join(worker);
 				if (++listening === count) up();
 			}

@@ -7,11 +7,14 @@ type Handed = Extract<ToWorker, { readonly kind: "table" }>;
 export class Handover {
 	/** Of workers that listen: the order of the table that each has in force; 0 = none that was handed on. */
 	readonly #inForce = new Map<number, number>();
-	readonly #orders = new WeakMap<VersionedTable, number>();
+	readonly #handed = new WeakMap<VersionedTable, Handed>();
 	readonly #waits = new Set<() => void>();
+	#order = 0;
 	#last: Handed | null = null;
-	/** The order of the table that the primary serves, as the feed understands it. */
-	#settled = 0;
+	/** The table that the primary serves, as the feed understands it. */
+	#settled: Handed | null = null;
+	/** The order of the last that a worker cannot answer by. */
+	#refused = 0;
 
 	/** @param broadcast tells all workers that have been greeted */
 	constructor(private readonly broadcast: (message: ToWorker) => void) {}
@@ -23,9 +26,9 @@ export class Handover {
 
 	/** Hands a table on at once: a worker that hangs keeps it from no other. */
 	give(given: VersionedTable): void {
-		const order = (this.#last?.order ?? 0) + 1;
-		this.#orders.set(given, order);
+		const order = ++this.#order;
 		this.#last = { kind: "table", order, given, givenAtMs: machineMs() };
+		this.#handed.set(given, this.#last);
 		this.broadcast(this.#last);
 	}
 
@@ -39,6 +42,13 @@ export class Handover {
 		this.#look();
 	}
 
+	/** No worker can answer by the table of that order: a new one begins by the one before. */
+	refuse(order: number): void {
+		this.#refused = Math.max(this.#refused, order);
+		if (this.#last?.order === order) this.#last = this.#settled;
+		this.#look();
+	}
+
 	/** It is gone, and waited for no more. */
 	leave(worker: number): void {
 		this.#inForce.delete(worker);
@@ -46,14 +56,18 @@ export class Handover {
 	}
 
 	/**
-	 * Waits until every worker that listens has the table in force, or one that was given after it.
+	 * Waits until every worker that listens has the table in force, or one that was given after it; where none listens, for one.
 	 * @param endMs by performance.now(): when it waits no longer
 	 * @returns how many workers have not
+	 * @throws Error where one has refused it
 	 */
 	async settle(given: VersionedTable, endMs: number): Promise<number> {
-		const order = this.#orders.get(given) ?? 0;
-		const behind = (): number => [...this.#inForce.values()].filter((one) => one < order).length;
-		if (behind() > 0) {
+		const handed = this.#handed.get(given);
+		const order = handed?.order ?? 0;
+		const behind = (): number =>
+			this.#inForce.size === 0 ? 1 : [...this.#inForce.values()].filter((one) => one < order).length;
+		const isOver = (): boolean => behind() === 0 || this.#refused === order;
+		if (!isOver()) {
 			await new Promise<void>((resolve) => {
 				const end = (): void => {
 					clearTimeout(timer);
@@ -61,19 +75,20 @@ export class Handover {
 					resolve();
 				};
 				const look = (): void => {
-					if (behind() === 0) end();
+					if (isOver()) end();
 				};
 				const timer = setTimeout(end, Math.max(0, endMs - performance.now()));
 				this.#waits.add(look);
 			});
 		}
-		this.#settled = order;
+		if (this.#refused === order) throw new Error("a worker cannot compile the table");
+		this.#settled = handed ?? null;
 		return behind();
 	}
 
 	/** Whether the worker answers by the table that the primary serves, or a newer one: its age is that table's. */
 	isServed(worker: number): boolean {
-		return this.#settled > 0 && (this.#inForce.get(worker) ?? 0) >= this.#settled;
+		return this.#settled !== null && (this.#inForce.get(worker) ?? 0) >= this.#settled.order;
 	}
 
 	#look(): void {

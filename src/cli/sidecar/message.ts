@@ -15,6 +15,8 @@ export type FromWorker =
 	| { readonly kind: "listening"; readonly pid: number }
 	/** The table of that order is what it answers by. */
 	| { readonly kind: "in-force"; readonly order: number }
+	/** The table of that order cannot be answered by: the one before it is. */
+	| { readonly kind: "refused"; readonly order: number }
 	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] };
 
 /** A clock that all processes of the machine share, and that nobody sets. */

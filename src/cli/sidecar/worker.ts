@@ -16,16 +16,20 @@ const early: ToWorker[] = [];
 let take = (message: ToWorker): void => void early.push(message);
 // What is said while the server starts is not lost.
 fromPrimary((message) => take(message as ToWorker));
-const { tables, counts, close } = await startAnswering(
-	JSON.parse(listen),
-	JSON.parse(who),
-	createLog({ role: "sidecar" }),
-);
+const log = createLog({ role: "sidecar" });
+const { tables, counts, close } = await startAnswering(JSON.parse(listen), JSON.parse(who), log);
 const tell = (message: FromWorker): void => toPrimary(message);
 take = (message) => {
 	if (message.kind === "age") return tables.setAge(message.ageMs);
 	const { order, given, givenAtMs } = message;
-	void tables.take(given, () => tell({ kind: "in-force", order }), Math.max(0, machineMs() - givenAtMs));
+	const waitedMs = Math.max(0, machineMs() - givenAtMs);
+	tables
+		.take(given, () => tell({ kind: "in-force", order }), waitedMs)
+		// Its replacement would be greeted with the same one, and end as well.
+		.catch((error: unknown) => {
+			log.error("a table cannot be compiled", { why: error instanceof Error ? (error.stack ?? "") : String(error) });
+			tell({ kind: "refused", order });
+		});
 };
 tell({ kind: "listening", pid: process.pid });
 for (const message of early) take(message);
