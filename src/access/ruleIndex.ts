@@ -12,6 +12,24 @@ import type { AccessRequest } from "./verdict.js";
 /** What an Int32Array holds. */
 const REQUESTS_MAX = 2 ** 31 - 1;
 
+/** What of an index takes time to make. */
+interface Made {
+	readonly root: RuleNode;
+	readonly longestPath: number;
+	readonly longestPrincipal: number;
+}
+
+function* madeSteps(rules: readonly Rule[]): Steps<Made> {
+	let longestPath = 0;
+	let longestPrincipal = 0;
+	for (const rule of rules) {
+		for (const { length } of pathHeads(rule)) longestPath = Math.max(longestPath, length);
+		for (const { length } of rule.principalPrefixes) longestPrincipal = Math.max(longestPrincipal, length);
+		yield;
+	}
+	return { root: yield* treeSteps(rules), longestPath, longestPrincipal };
+}
+
 /** Class, because the hashes of the request that is asked about are kept in one place while its files are opened. */
 export class RuleIndex {
 	readonly #root: RuleNode;
@@ -35,18 +53,17 @@ export class RuleIndex {
 	constructor(
 		rules: readonly Rule[],
 		private readonly requestsMax = REQUESTS_MAX,
-		root = finish(treeSteps(rules)),
+		{ root, longestPath, longestPrincipal } = finish(madeSteps(rules)),
 	) {
-		const longest = (texts: readonly string[]): number => texts.reduce((most, { length }) => Math.max(most, length), 0);
-		this.#longestPath = longest(rules.flatMap(pathHeads));
-		this.#longestPrincipal = longest(rules.flatMap(({ principalPrefixes }) => principalPrefixes));
+		this.#longestPath = longestPath;
+		this.#longestPrincipal = longestPrincipal;
 		this.#askedOf = new Int32Array((rules.at(-1)?.order ?? 0) + 1);
 		this.#root = root;
 	}
 
 	/** Little by little. @param rules in order */
 	static *steps(rules: readonly Rule[]): Steps<RuleIndex> {
-		return new RuleIndex(rules, REQUESTS_MAX, yield* treeSteps(rules));
+		return new RuleIndex(rules, REQUESTS_MAX, yield* madeSteps(rules));
 	}
 
 	/** The first rule by its order that matches; null = none does. Each is asked once at most. */

@@ -169,8 +169,14 @@ function segmentsAt(templates: Rule["paths"]["templates"], at: number): readonly
 	return found.length === 0 ? null : found;
 }
 
-const depthsOf = (heads: readonly string[]): number =>
-	heads.reduce((bits, head) => bits | (1 << (Math.min(partsOf(head), PARTS_MAX) - 1)), 0);
+function* depthSteps(rules: readonly Rule[], headsOf: (rule: Rule) => readonly string[]): Steps<number> {
+	let bits = 0;
+	for (const rule of rules) {
+		for (const head of headsOf(rule)) bits |= 1 << (Math.min(partsOf(head), PARTS_MAX) - 1);
+		yield;
+	}
+	return bits;
+}
 
 /** How many rules have each key, in each dimension. */
 function* countSteps(entries: readonly Entry[]): Steps<Counts> {
@@ -277,8 +283,8 @@ function* belowSteps(filed: ReadonlyMap<Dimension, Filing>, fineness: Fineness):
 	const nodes = new Map<Dimension, Files>();
 	for (const [dimension, filing] of filed) nodes.set(dimension, yield* filing.steps(fineness));
 	const of = (dimension: Dimension): Files | null => nodes.get(dimension) ?? null;
-	const heads = (dimension: Dimension, headsOf: (rule: Rule) => readonly string[]): number =>
-		depthsOf(filed.get(dimension)?.rules.flatMap(headsOf) ?? []);
+	const depths = (dimension: Dimension, headsOf: (rule: Rule) => readonly string[]): Steps<number> =>
+		depthSteps(filed.get(dimension)?.rules ?? [], headsOf);
 	const segments: { at: number; files: Files }[] = [];
 	const claims: { claim: string; path: readonly string[]; files: Files }[] = [];
 	for (const [dimension, files] of nodes) {
@@ -290,13 +296,13 @@ function* belowSteps(filed: ReadonlyMap<Dimension, Filing>, fineness: Fineness):
 	}
 	return {
 		principal: of("principal"),
-		principalDepths: heads("principal", principalHeads),
+		principalDepths: yield* depths("principal", principalHeads),
 		user: of("user"),
 		tenant: of("tenant"),
 		group: of("group"),
 		purpose: of("purpose"),
 		path: of("path"),
-		pathDepths: heads("path", pathHeads),
+		pathDepths: yield* depths("path", pathHeads),
 		segments,
 		claims,
 	};

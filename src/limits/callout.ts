@@ -53,10 +53,17 @@ export const CALLOUT_TIMEOUT_MS = 200;
 export const CALLOUT_TIMEOUT_MS_MAX = 10_000;
 
 /**
- * How long a sidecar reads a new table's rules between calls, before it answers by them: what is denied now is let in no longer
- * than so. A megabyte of rules takes 0.3 s; what is left then is read by the first request that needs it.
+ * How long a sidecar reads a new table's rules between calls, before it answers by them, from when the table is given, or the
+ * first of those that waited and that it came instead of: what is denied now is let in no longer than so, than the table itself
+ * takes (TABLE_BYTES_MAX), and than one before it that control waits for. A megabyte of rules takes 0.3 s; what is left then is read by the first request that needs it.
  */
 export const TABLE_AHEAD_MS_MAX = 1_000;
+
+/**
+ * How long the acknowledgement of a table waits for a sidecar's workers, from when it is given: for TABLE_AHEAD_MS_MAX, and as long
+ * again to be handed on and compiled on a busy machine. A worker that hangs holds up no more; it is told no age, and grows stale.
+ */
+export const WORKERS_IN_FORCE_MS_MAX = 2 * TABLE_AHEAD_MS_MAX;
 
 /** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
 export const CALLOUT_TABLES_KEPT = 8;

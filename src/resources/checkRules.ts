@@ -177,9 +177,14 @@ export interface DearRules {
  * Services whose rules stand beyond the bound, or will once their Experiments end.
  * @param live as it is served: with the default Variants of now, without Experiments that are over
  */
-export const dearRules = (set: ResourceSet, live: ResourceSet = set): readonly DearRules[] =>
-	beyondBound(set).flatMap(({ resource, all }) => {
-		const served = findNamed(live.services, resource.metadata) ?? resource;
+export function dearRules(set: ResourceSet, live: ResourceSet = set): readonly DearRules[] {
+	const declared = new Map(beyondBound(set).map(({ resource, all }) => [resource, all]));
+	return set.services.flatMap((resource) => {
+		const served = live === set ? resource : (findNamed(live.services, resource.metadata) ?? resource);
+		// By another default Variant eligibility may matter where it did not: then the sidecar decides, by what it can be tried against.
+		const moved = served.spec.defaultVariant !== resource.spec.defaultVariant;
+		const all = moved ? triedBeyond(live, served) : (declared.get(resource) ?? []);
+		if (all.length === 0) return [];
 		const bySidecar = sidecarDecides({ set: live }, served) !== null;
 		const tried = all.find((one) => one.bySidecar === bySidecar) ?? all.find((one) => !one.bySidecar);
 		if (tried === undefined) return [];
@@ -187,13 +192,18 @@ export const dearRules = (set: ResourceSet, live: ResourceSet = set): readonly D
 		const words = `${wordsOf(told)} it${whenOf(told)}: ${hintOf(told)}; until then no change is taken that adds to it`;
 		return [{ resource, words }];
 	});
+}
 
 /** What of them is beyond it, by any course of their Experiments. Looked for once for each set. */
 const beyondBound = once((set: ResourceSet) =>
 	set.services.flatMap((resource) => {
-		const policies = policiesOf(resource, set.accessPolicies, set.referenceGrants);
-		if (isSmall(set, policies)) return [];
-		const all = triedBy(set, resource, policies).filter((one) => one.count > mostOf(one));
+		const all = triedBeyond(set, resource);
 		return all.length === 0 ? [] : [{ resource, all }];
 	}),
 );
+
+function triedBeyond(set: ResourceSet, service: Service): readonly Tried[] {
+	const policies = policiesOf(service, set.accessPolicies, set.referenceGrants);
+	if (isSmall(set, policies)) return [];
+	return triedBy(set, service, policies).filter((one) => one.count > mostOf(one));
+}

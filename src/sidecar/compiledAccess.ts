@@ -21,6 +21,7 @@ const AHEAD_CHARS_MIN = 8_192;
 class Building {
 	readonly #steps: Steps<ServiceAccess>;
 	#made: ServiceAccess | null = null;
+	#failed: { readonly error: unknown } | null = null;
 
 	constructor(
 		readonly digest: string,
@@ -35,10 +36,17 @@ class Building {
 		return this.#made;
 	}
 
+	/** @throws what keeps them from being made, each time: a generator that has thrown is over, and gives nothing */
 	advance(): ServiceAccess | null {
 		if (this.#made !== null) return this.#made;
-		const { done, value } = this.#steps.next();
-		if (done) this.#made = value;
+		if (this.#failed !== null) throw this.#failed.error;
+		try {
+			const { done, value } = this.#steps.next();
+			if (done) this.#made = value;
+		} catch (error) {
+			this.#failed = { error };
+			throw error;
+		}
 		return this.#made;
 	}
 
@@ -59,7 +67,7 @@ function* serviceSteps(access: AccessTable, name: string): Steps<ServiceAccess> 
 export class CompiledAccess {
 	readonly #newest = new Map<string, { readonly digest: string; readonly made: ServiceAccess }>();
 	/** Of the table that comes next, or has just come. */
-	#ahead = new Map<string, Building>();
+	readonly #ahead = new Map<string, Building>();
 	readonly #digests = new WeakMap<AccessTable, string>();
 
 	/**
@@ -79,24 +87,28 @@ export class CompiledAccess {
 
 	/** Reads what a table to come has changed of large rules, so that no request waits for it; of() finishes what is left. */
 	*ahead(services: readonly Pick<ServiceTable, "name" | "access">[]): Steps<void> {
-		const left = this.#ahead;
-		this.#ahead = new Map();
 		for (const { name, access } of services) {
 			yield;
+			// What a former table left half done stays until it is looked at: there may be no time for it now.
+			const before = this.#ahead.get(name);
 			const text = JSON.stringify(access);
-			if (text.length < AHEAD_CHARS_MIN) continue;
+			if (text.length < AHEAD_CHARS_MIN) {
+				this.#ahead.delete(name);
+				continue;
+			}
 			yield;
 			const digest = digestOf(text);
 			this.#digests.set(access, digest);
-			if (this.#newest.get(name)?.digest === digest) continue;
-			const before = left.get(name);
+			if (this.#newest.get(name)?.digest === digest) {
+				this.#ahead.delete(name);
+				continue;
+			}
 			const building = before?.digest === digest ? before : new Building(digest, access, name);
 			this.#ahead.set(name, building);
 			try {
 				while (building.advance() === null) yield;
 			} catch {
 				// Nor can the first request have them: it says so, and other Services' rules wait for nothing.
-				this.#ahead.delete(name);
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-/** Long work between the turns of the loop: a call waits for a slice of it at most. */
+/** Long work between the turns of the loop: a call waits for a slice of it, or for one step that is longer. */
 import type { Steps } from "../access/steps.js";
 
 /** How long it may hold up the loop at once. */
@@ -6,10 +6,9 @@ const SLICE_MS = 4;
 
 /**
  * Does the work in slices, and what was asked meanwhile between them.
- * @param mostMs when it is given up, done or not
+ * @param endMs by performance.now(): when it is given up, done or not
  */
-export async function inSlices(steps: Steps<unknown>, mostMs: number): Promise<void> {
-	const endMs = performance.now() + mostMs;
+export async function inSlices(steps: Steps<unknown>, endMs: number): Promise<void> {
 	for (;;) {
 		const untilMs = Math.min(endMs, performance.now() + SLICE_MS);
 		do {

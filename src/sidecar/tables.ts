@@ -44,8 +44,15 @@ export interface TablesOptions<Compiled> {
 	readonly compile: (table: VersionedTable) => Compiled;
 	/** Called when a table that is still held is neither the newest nor the one before: it may make itself small. */
 	readonly retire?: (compiled: Compiled) => void;
-	/** Does before a table comes into force what requests would wait for after it, between them. Left out = there is none. */
-	readonly prepare?: (table: VersionedTable) => Promise<void>;
+	/**
+	 * Does before a table comes into force what requests would wait for after it, between them. Left out = there is none.
+	 * @param sinceMs by the monotonic clock, since when this table, or one that it came instead of, has waited: deadlines count from it
+	 */
+	readonly prepare?: (table: VersionedTable, sinceMs: number) => Promise<void>;
+	/** Told of each table that take() is given, at once: also of those that never come into force. */
+	readonly announce?: (table: VersionedTable) => void;
+	/** Also the first comes into force only when it is prepared. */
+	readonly prepareFirst?: boolean;
 	readonly kept?: number;
 	readonly clock?: Clock;
 }
@@ -66,12 +73,16 @@ export class Tables<Compiled> implements Freshness {
 	readonly #hold: (table: VersionedTable) => Held<Compiled>;
 	readonly #kept: number;
 	readonly #clock: Clock;
-	readonly #prepare: ((table: VersionedTable) => Promise<void>) | null;
+	readonly #prepare: TablesOptions<Compiled>["prepare"] | null;
+	readonly #announce: TablesOptions<Compiled>["announce"];
+	readonly #firstAtOnce: boolean;
 	/** The last that was given to take(). */
 	#wanted: VersionedTable | null = null;
 	/** Ends when what was given before is in force. */
 	#turn: Promise<unknown> = Promise.resolve();
 	#waiting = 0;
+	/** When the first was given of those whose turn has not come. */
+	#sinceMs: number | null = null;
 	/** By version, the newest last. */
 	readonly #held = new Map<string, Held<Compiled>>();
 	readonly #listeners = new Set<() => void>();
@@ -80,13 +91,23 @@ export class Tables<Compiled> implements Freshness {
 	#knownAge: KnownAge | null;
 
 	constructor(options: TablesOptions<Compiled>) {
-		const { compile, retire, prepare = null, kept = CALLOUT_TABLES_KEPT, clock = SYSTEM_CLOCK } = options;
+		const {
+			compile,
+			retire,
+			prepare = null,
+			announce,
+			prepareFirst = false,
+			kept = CALLOUT_TABLES_KEPT,
+			clock = SYSTEM_CLOCK,
+		} = options;
 		this.#hold = (table) => {
 			const compiled = compile(table);
 			return { compiled, retire: () => retire?.(compiled) };
 		};
 		this.#kept = kept;
 		this.#prepare = prepare;
+		this.#announce = announce;
+		this.#firstAtOnce = !prepareFirst;
 		this.#clock = clock;
 		// Nothing has been confirmed yet, so nothing is fresh.
 		this.#knownAge = this.#from(Number.POSITIVE_INFINITY);
@@ -138,20 +159,27 @@ export class Tables<Compiled> implements Freshness {
 	 * The same as put(), when it is prepared: until then the one before answers. One after the other, so that each comes into
 	 * force however many follow; of those that wait only the newest does. The first is put at once, and prepared beside.
 	 * @param inForce called in the step in which it comes into force; never, where a newer one was given before
+	 * @param waitedMs how long it has waited already, where another process was given it
 	 */
-	async take(given: VersionedTable, inForce: () => void = () => {}): Promise<void> {
+	async take(given: VersionedTable, inForce: () => void = () => {}, waitedMs = 0): Promise<void> {
 		this.#wanted = given;
+		this.#announce?.(given);
+		const sinceMs = this.#clock.monotonicMs() - waitedMs;
 		const prepare = this.#prepare;
-		if (prepare === null || (this.#newest === null && this.#waiting === 0)) {
+		if (!prepare || (this.#firstAtOnce && this.#newest === null && this.#waiting === 0)) {
 			this.put(given);
 			inForce();
-			if (prepare !== null) this.#turn = prepare(given);
+			if (prepare) this.#turn = prepare(given, sinceMs);
 			return;
 		}
+		this.#sinceMs = Math.min(this.#sinceMs ?? sinceMs, sinceMs);
 		const taken = this.#turn.then(async () => {
 			try {
 				if (this.#wanted !== given) return;
-				await prepare(given);
+				// What it came instead of may have denied something: the newer one owes that no later.
+				const oldestMs = this.#sinceMs ?? sinceMs;
+				this.#sinceMs = null;
+				await prepare(given, oldestMs);
 				this.put(given);
 				inForce();
 			} finally {

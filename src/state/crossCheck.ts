@@ -111,11 +111,39 @@ function checkedSet(
 	const former = resourceSet(before.map(({ resource }) => resource));
 	const problems = [
 		...parsed.problems,
-		...checkResources(resourceSet(live), parsed.positions, isStored, former),
+		...checkResources(resourceSet(live), parsed.positions, isStored, asLive(former, status, assigning)),
 		...services.flatMap(({ one, moved }) => promotionProblems(one, moved, former, status, parsed.positions)),
 	];
 	const { resources, positions } = parsed;
 	return { problems, resources, demanding, positions, sources };
+}
+
+/**
+ * What stood before the change, by the default Variants that were live: what a promotion made of it is no change's fault. With the
+ * Experiments that are over, whose salts and holdbacks are still asked for.
+ */
+function asLive(former: ResourceSet, status: Status, assigning: ReadonlySet<string>): ResourceSet {
+	const promoted = new Map(
+		former.services.flatMap((one) => {
+			const now = liveDefault(one, status);
+			return now === one.spec.defaultVariant ? [] : [[qualifiedName(one.metadata), now] as const];
+		}),
+	);
+	if (promoted.size === 0) return former;
+	const variantsOf = new Map(former.services.map((one) => [qualifiedName(one.metadata), one.spec.variants]));
+	return {
+		...former,
+		services: former.services.map((one) => {
+			const now = promoted.get(qualifiedName(one.metadata));
+			return now === undefined ? one : withDefault(one, now);
+		}),
+		experiments: former.experiments.map((one) => {
+			const now = assigning.has(qualifiedName(one.metadata)) ? promoted.get(serviceOf(one)) : undefined;
+			if (now === undefined) return one;
+			const variants = (variantsOf.get(serviceOf(one)) ?? []).map(({ name }) => name);
+			return movedAlong(one, { before: now, after: now, variants });
+		}),
+	};
 }
 
 /**

@@ -354,3 +354,28 @@ t.test(
 			);
 	},
 );
+
+t.test("a step looks at the paths and principals of few rules, however many there are", async (t) => {
+	let looked = 0;
+	const counted = rulesOf(300, (at) => ({
+		principals: ["*", `spiffe://weir.test/p${at}/*`],
+		pathPrefixes: texts(`/a${at}/b`, 20),
+		pathTemplates: [`/c${at}/{x}`],
+	})).map(
+		(rule) =>
+			new Proxy(rule, {
+				get: (target, key) => {
+					if (key === "paths" || key === "principalPrefixes") looked++;
+					return Reflect.get(target, key);
+				},
+			}),
+	);
+	let most = 0;
+	const steps = RuleIndex.steps(counted);
+	for (let done = false; !done; looked = 0) {
+		done = steps.next().done === true;
+		most = Math.max(most, looked);
+	}
+	// Each is looked at for several things.
+	t.ok(most <= 20, `${most} looks in one step`);
+});

@@ -19,7 +19,8 @@ const RULES = 3_000;
 const CALLERS = 25;
 /**
  * Others use this machine too, and Envoy's 200 ms are soon over where a process waits for a core: rounds of two changes until none
- * is lost. Where the rules are read at once, each change loses some.
+ * is lost. So it notices a sidecar that reads the rules at once, of which each change loses some; one that loses some now and then is
+ * for test/sidecar/aheadRules.test.ts and test/access/ruleTree.test.ts, which count steps.
  */
 const ROUNDS = 40;
 /** How long a denial may wait: a second's reading ahead, and the file's; more on a machine that others use too. */

@@ -167,6 +167,8 @@ t.test("of those that wait only the newest comes, and what was begun comes first
 	const [one, two, three, four, five] = given.map(({ version }) => version);
 	const inForce: (string | undefined)[] = [];
 	const taken = given.slice(0, 2).map((each) => tables.take(each, () => inForce.push(each.version)));
+	await new Promise((resolve) => setImmediate(resolve));
+	t.same(asked, [one], "the second waits until the first, which is in force, is prepared");
 	await turn();
 	t.same(asked, [one, two]);
 	for (const each of given.slice(2)) taken.push(tables.take(each, () => inForce.push(each.version)));
@@ -197,4 +199,66 @@ t.test("one that cannot be compiled changes nothing, and holds up none after it"
 	t.notOk(tables.taking);
 	await tables.take(tableOf(3));
 	t.same(tables.newest, tableOf(3));
+});
+
+t.test(
+	"a deadline counts from when a table was given, and who comes instead of one that waited has its deadline",
+	async (t) => {
+		const time = clock();
+		const since: number[] = [];
+		const ready: (() => void)[] = [];
+		const tables = new Tables({
+			compile,
+			clock: time,
+			prepare: (_, sinceMs) =>
+				new Promise<void>((resolve) => {
+					since.push(sinceMs);
+					ready.push(resolve);
+				}),
+		});
+		const give = (version: number, waitedMs?: number) => tables.take(tableOf(version), () => {}, waitedMs);
+		const turn = async (): Promise<void> => {
+			ready.shift()?.();
+			await new Promise((resolve) => setImmediate(resolve));
+		};
+		time.at.monotonic = 100;
+		await give(1);
+		time.at.monotonic = 200;
+		const taken = [give(2)];
+		time.at.monotonic = 300;
+		taken.push(give(3));
+		await turn();
+		t.same(since, [100, 200], "the newest of those that wait, and the oldest's time");
+		time.at.monotonic = 900;
+		taken.push(give(4));
+		await turn();
+		t.same(since, [100, 200, 900], "which is owed once");
+		taken.push(give(5, 650));
+		await turn();
+		t.same(since, [100, 200, 900, 250], "it was given to another process before");
+		await turn();
+		await Promise.all(taken);
+	},
+);
+
+t.test("each table is announced when it is given, and the first may wait until it is prepared", async (t) => {
+	const announced: VersionedTable[] = [];
+	let ready: () => void = () => {};
+	const tables = new Tables({
+		compile,
+		announce: (given) => announced.push(given),
+		prepareFirst: true,
+		prepare: () =>
+			new Promise<void>((resolve) => {
+				ready = resolve;
+			}),
+	});
+	const given = [1, 2, 3].map(tableOf);
+	const taken = given.map((one) => tables.take(one));
+	t.same(announced, given);
+	await new Promise((resolve) => setImmediate(resolve));
+	t.equal(tables.newest, null);
+	ready();
+	await Promise.all(taken);
+	t.equal(tables.newest, given[2]);
 });

@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
+import { WORKERS_IN_FORCE_MS_MAX } from "../../limits.js";
 import { bareHost } from "../../resources/address.js";
 import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
@@ -20,6 +21,7 @@ import { createMeter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
 import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
 import { CountPublisher } from "../sidecar/counts.js";
+import { Handover } from "../sidecar/handover.js";
 import type { FromWorker, ToWorker } from "../sidecar/message.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
@@ -134,7 +136,7 @@ async function inProcess(
 	return { tables, address: server.address, publish: () => publisher.publish("", counts.rows()), close };
 }
 
-/** The primary follows the table and hands it on; it answers nothing itself. */
+/** The primary follows the table and hands it on; it answers nothing itself, and has in force what its workers have. */
 async function inWorkers(
 	listen: GrpcAddress,
 	who: AnsweringOptions,
@@ -142,37 +144,50 @@ async function inWorkers(
 	log: Log,
 	publisher: CountPublisher,
 ): Promise<Front> {
-	const tables = new Tables<null>({ compile: () => null });
+	const handover = new Handover((message) => workers.broadcast(message));
+	const tables = new Tables<null>({
+		compile: () => null,
+		announce: (given) => handover.give(given),
+		prepareFirst: true,
+		prepare: async (given, sinceMs) => {
+			const behind = await handover.settle(given, sinceMs + WORKERS_IN_FORCE_MS_MAX);
+			if (behind > 0)
+				log.warn("workers do not answer by the new table yet", { version: given.version, workers: behind });
+		},
+	});
 	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs() });
 	let listening = 0;
 	let up: () => void = () => {};
 	const allUp = new Promise<void>((resolve) => {
 		up = resolve;
 	});
+	const tellAge = (wanted: (id: number) => boolean): void => {
+		if (tables.newest !== null) workers.broadcast(age(), wanted);
+	};
 	const workers = await startWorkers<ToWorker>({
 		count,
 		module: fileURLToPath(new URL("../sidecar/worker.js", import.meta.url)),
 		args: [JSON.stringify(listen), JSON.stringify(who)],
 		...("socketPath" in listen ? { socketPath: listen.socketPath } : {}),
-		greet: () => (tables.newest === null ? [] : [{ kind: "table", given: tables.newest }, age()]),
-		onMessage: (message) => {
+		greet: () => handover.greeting,
+		onMessage: (message, worker) => {
 			const said = message as FromWorker;
 			if (said.kind === "counts") publisher.publish(said.process, said.rows);
-			else if (++listening === count) up();
+			else if (said.kind === "in-force") {
+				handover.report(worker, said.order);
+				tellAge((id) => id === worker && handover.isServed(id));
+			} else if (said.kind === "refused") handover.refuse(said.order);
+			else {
+				handover.join(worker);
+				if (++listening === count) up();
+			}
 		},
+		onEnd: (worker) => handover.leave(worker),
 		log: (line) => log.warn(line),
 	});
-	let told = "";
-	tables.onChange(() => {
-		const { newest } = tables;
-		if (newest === null) return;
-		if (newest.version !== told) workers.broadcast({ kind: "table", given: newest });
-		told = newest.version;
-		workers.broadcast(age());
-	});
-	const timer = setInterval(() => {
-		if (tables.newest !== null) workers.broadcast(age());
-	}, AGE_EVERY_MS);
+	const tellServed = (): void => tellAge((id) => handover.isServed(id));
+	tables.onChange(tellServed);
+	const timer = setInterval(tellServed, AGE_EVERY_MS);
 	await allUp;
 	return {
 		tables,

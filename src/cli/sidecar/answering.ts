@@ -54,7 +54,7 @@ export async function startAnswering(
 	const rules = new CompiledAccess();
 	const tables = new Tables<CompiledTable>({
 		compile: (given) => compileTable(given, rules),
-		prepare: ({ table }) => inSlices(rules.ahead(table.services), TABLE_AHEAD_MS_MAX),
+		prepare: ({ table }, sinceMs) => inSlices(rules.ahead(table.services), sinceMs + TABLE_AHEAD_MS_MAX),
 		retire: (table) => table.retire(),
 	});
 	const counts = new ProcessCounts((method, error) =>

@@ -3,13 +3,21 @@ import type { VersionedTable } from "../../sidecar/tables.js";
 import type { CountRow } from "./counts.js";
 
 export type ToWorker =
-	| { readonly kind: "table"; readonly given: VersionedTable }
+	/** `order` counts the tables that are handed on; `givenAtMs` is when the primary was given it, by machineMs(). */
+	| { readonly kind: "table"; readonly order: number; readonly given: VersionedTable; readonly givenAtMs: number }
 	/**
-	 * Since control last confirmed the newest table, said again and again: where the primary hangs, its workers' tables
-	 * grow old by themselves.
+	 * Since control last confirmed the newest table, said again and again, to who has it in force: where the primary hangs,
+	 * its workers' tables grow old by themselves.
 	 */
 	| { readonly kind: "age"; readonly ageMs: number };
 
 export type FromWorker =
 	| { readonly kind: "listening"; readonly pid: number }
+	/** The table of that order is what it answers by. */
+	| { readonly kind: "in-force"; readonly order: number }
+	/** The table of that order cannot be answered by: the one before it is. */
+	| { readonly kind: "refused"; readonly order: number }
 	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] };
+
+/** A clock that all processes of the machine share, and that nobody sets. */
+export const machineMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);

@@ -5,7 +5,7 @@ import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
 import { createLog } from "../../telemetry/log.js";
 import { endWhenTold } from "../stack/child.js";
 import { startAnswering } from "./answering.js";
-import type { FromWorker, ToWorker } from "./message.js";
+import { type FromWorker, machineMs, type ToWorker } from "./message.js";
 
 const COUNTS_EVERY_MS = 1_000;
 const name = randomUUID();
@@ -16,20 +16,25 @@ const early: ToWorker[] = [];
 let take = (message: ToWorker): void => void early.push(message);
 // What is said while the server starts is not lost.
 fromPrimary((message) => take(message as ToWorker));
-const { tables, counts, close } = await startAnswering(
-	JSON.parse(listen),
-	JSON.parse(who),
-	createLog({ role: "sidecar" }),
-);
-take = (message) => {
-	if (message.kind === "table") void tables.take(message.given);
-	else tables.setAge(message.ageMs);
-};
-for (const message of early) take(message);
+const log = createLog({ role: "sidecar" });
+const { tables, counts, close } = await startAnswering(JSON.parse(listen), JSON.parse(who), log);
 const tell = (message: FromWorker): void => toPrimary(message);
+take = (message) => {
+	if (message.kind === "age") return tables.setAge(message.ageMs);
+	const { order, given, givenAtMs } = message;
+	const waitedMs = Math.max(0, machineMs() - givenAtMs);
+	tables
+		.take(given, () => tell({ kind: "in-force", order }), waitedMs)
+		// Its replacement would be greeted with the same one, and end as well.
+		.catch((error: unknown) => {
+			log.error("a table cannot be compiled", { why: error instanceof Error ? (error.stack ?? "") : String(error) });
+			tell({ kind: "refused", order });
+		});
+};
+tell({ kind: "listening", pid: process.pid });
+for (const message of early) take(message);
 const timer = setInterval(() => tell({ kind: "counts", process: name, rows: counts.rows() }), COUNTS_EVERY_MS);
 endWhenTold(() => {
 	clearInterval(timer);
 	return close();
 });
-tell({ kind: "listening", pid: process.pid });

@@ -20,15 +20,23 @@ export interface WorkersOptions<ToWorker> {
 	readonly socketPath?: string | undefined;
 	/** What a new worker is told first, in order: the state as it is then. */
 	readonly greet: () => readonly ToWorker[];
-	/** A message of a worker: from another process of ours, but unknown until it is looked at. */
-	readonly onMessage: (message: unknown) => void;
+	/**
+	 * A message of a worker: from another process of ours, but unknown until it is looked at.
+	 * @param id of the worker; no other ever has it
+	 */
+	readonly onMessage: (message: unknown, id: number) => void;
+	/** A worker is gone. */
+	readonly onEnd?: (id: number) => void;
 	/** One line for a person. */
 	readonly log?: ((line: string) => void) | undefined;
 }
 
 export interface Workers<ToWorker> {
-	/** To every worker that has been greeted; one that is not up yet is greeted with the state as it is then. */
-	broadcast(message: ToWorker): void;
+	/**
+	 * To every worker that has been greeted; one that is not up yet is greeted with the state as it is then.
+	 * @param wanted by their ids, where it is not for all
+	 */
+	broadcast(message: ToWorker, wanted?: (id: number) => boolean): void;
 	/** Process ids of the living workers. */
 	pids(): number[];
 	/** SIGTERM to all, which they take as drain; SIGKILL to what is left after `graceMs`. */
@@ -40,7 +48,7 @@ export interface Workers<ToWorker> {
  * @throws WeirError where the socket cannot be claimed
  */
 export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>): Promise<Workers<ToWorker>> {
-	const { count, module, args, socketPath, greet, onMessage, log } = options;
+	const { count, module, args, socketPath, greet, onMessage, onEnd, log } = options;
 	if (socketPath !== undefined) await claimSocket(socketPath);
 	cluster.setupPrimary({ exec: module, args: [...(args ?? [])], serialization: "advanced" });
 	const living = new Set<Worker>();
@@ -54,7 +62,7 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 		living.add(worker);
 		worker.on("message", (message: unknown) => {
 			if (message !== LISTENING) {
-				onMessage(message);
+				onMessage(message, worker.id);
 				return;
 			}
 			for (const first of greet()) send(worker, first);
@@ -64,6 +72,7 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 		worker.once("exit", (code, signal) => {
 			living.delete(worker);
 			greeted.delete(worker);
+			onEnd?.(worker.id);
 			if (closing) return;
 			const young = performance.now() - startedMs < WORKER_RESTART_MS.max;
 			const nextMs = young ? Math.min(pauseMs * 2, WORKER_RESTART_MS.max) : WORKER_RESTART_MS.first;
@@ -78,8 +87,8 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 	for (let i = 0; i < count; i++) start(WORKER_RESTART_MS.first / 2);
 
 	return {
-		broadcast(message) {
-			for (const worker of greeted) send(worker, message);
+		broadcast(message, wanted = () => true) {
+			for (const worker of greeted) if (wanted(worker.id)) send(worker, message);
 		},
 		pids() {
 			return [...living].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));

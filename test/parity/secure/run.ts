@@ -309,7 +309,9 @@ function byFunction(request: Sent, plan: Plan, wanted: Judgement): Judgement {
 	const verdict = own.verdict(asked);
 	// Whether a token is refused in the dry run is the caller's business too.
 	const refusedInShadow = own.reads && request.shown.kind !== "none" && asked.token === null;
-	const early = wanted.why === "not-canonical -" ? { allowed: false, reason: "not-canonical", policy: null } : null;
+	// What the gate would refuse were an open Service protected; at a protected one the rules themselves know ambiguous paths.
+	const byGate = wanted.reason === "open" && wanted.why === "not-canonical -";
+	const early = byGate ? { allowed: false, reason: "not-canonical", policy: null } : null;
 	const tried = own.shadow === null ? null : (early ?? own.shadow(asked));
 	const invalid = refusedInShadow && tried?.reason !== "not-canonical";
 	const would = tried !== null && invalid ? { allowed: false, reason: "invalid-token", policy: null } : tried;

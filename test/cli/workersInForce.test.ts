@@ -1,0 +1,119 @@
+/**
+ * `weir sidecar --workers 2` before the real xDS server: what is acknowledged is what every worker answers by, large rules too, and a
+ * worker that hangs holds up the acknowledgement for no longer than its bound.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Client, credentials } from "@grpc/grpc-js";
+import t from "tap";
+import { places } from "../../src/cli/stack/places.js";
+import { CheckRequestSchema, CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
+import { WORKERS_IN_FORCE_MS_MAX } from "../../src/limits.js";
+import { CHECK } from "../../src/sidecar/methods.js";
+import { startSidecarChild } from "../failure/sidecarChild.js";
+import { serviceTable } from "../sidecar/calloutTable.js";
+import { acknowledged, plan, startServer } from "../sidecar/feedScene.js";
+import { temporaryDirectory } from "./command.js";
+
+t.setTimeout(120_000);
+
+const RULES = 1_500;
+const CALLERS = 20;
+/** More than there are workers: the primary hands connections round. */
+const CONNECTIONS = 6;
+
+const tableOf = (version: number) =>
+	plan({
+		gateways: [],
+		services: [
+			serviceTable("large", {
+				access: {
+					open: false,
+					policies: Array.from({ length: RULES }, (_, at) => ({
+						name: `p${at}`,
+						action: "allow" as const,
+						principals: Array.from({ length: CALLERS }, (_, caller) => `spiffe://t.test/c${at}-${caller}`),
+						methods: [at === RULES - 1 ? `M${version}` : "GET"],
+						pathPrefixes: ["/v2"],
+						variants: [],
+						shadow: false,
+						more: null,
+					})),
+				},
+			}),
+			serviceTable("small"),
+		],
+	});
+
+async function planOf(client: Client): Promise<unknown> {
+	const http = { method: "GET", path: "/", host: "small.test" };
+	const request = create(CheckRequestSchema, { attributes: { request: { http } } });
+	const same = (message: Buffer): Buffer => message;
+	const bytes = await new Promise<Buffer>((resolve, reject) => {
+		const asked = Buffer.from(toBinary(CheckRequestSchema, request));
+		client.makeUnaryRequest(CHECK, same, same, asked, (error, answer) =>
+			answer === undefined ? reject(error) : resolve(answer),
+		);
+	});
+	return fromBinary(CheckResponseSchema, bytes).dynamicMetadata?.plan;
+}
+
+t.test(
+	"a table is acknowledged when all workers answer by it, and a worker that hangs holds it up for a while",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const [data, run] = [join(directory, "d"), join(directory, "r")];
+		for (const folder of [data, run]) await mkdir(folder, { mode: 0o700 });
+		const at = places(data, run);
+		const server = await startServer(t, at.adsSocket);
+		const plans = Array.from({ length: 6 }, (_, version) => tableOf(version));
+		const publish = async (version: number): Promise<string> => {
+			const next = plans[version];
+			if (next === undefined) throw new Error("no plan");
+			const acked = acknowledged(server, version + 1);
+			server.publish(next, version + 1);
+			await acked;
+			return next.version;
+		};
+		const first = publish(0);
+		const sidecar = await startSidecarChild(t, { arguments: ["--data", data, "--run", run, "--workers", "2"] });
+		const clients = Array.from({ length: CONNECTIONS }, () => {
+			const options = { "grpc.use_local_subchannel_pool": 1 };
+			const client = new Client(`unix:${at.sidecarSocket}`, credentials.createInsecure(), options);
+			t.teardown(() => client.close());
+			return client;
+		});
+		const answered = () => Promise.all(clients.map(planOf));
+		const all = (version: string) => clients.map(() => version);
+		t.same(await answered(), all(await first));
+		for (const version of [1, 2, 3]) {
+			const fromMs = performance.now();
+			const next = await publish(version);
+			t.comment(`acknowledged after ${(performance.now() - fromMs).toFixed(0)} ms`);
+			t.same(await answered(), all(next), "acknowledged, and so by every worker");
+		}
+
+		const pids = execFileSync("pgrep", ["-P", String(sidecar.pid)], { encoding: "utf8" })
+			.trim()
+			.split("\n")
+			.map(Number);
+		t.equal(pids.length, 2);
+		const [hangs = 0] = pids;
+		process.kill(hangs, "SIGSTOP");
+		const fromMs = performance.now();
+		const next = await publish(4);
+		const tookMs = performance.now() - fromMs;
+		t.ok(
+			tookMs > WORKERS_IN_FORCE_MS_MAX / 2 && tookMs < WORKERS_IN_FORCE_MS_MAX + 5_000,
+			`after ${tookMs.toFixed(0)} ms`,
+		);
+		t.match(sidecar.log(), /workers do not answer by the new table yet/);
+		process.kill(hangs, "SIGCONT");
+		const last = await publish(5);
+		t.not(last, next);
+		t.same(await answered(), all(last), "it has caught up");
+		t.equal(await sidecar.end("SIGTERM"), 0);
+	},
+);
