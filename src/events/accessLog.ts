@@ -4,7 +4,7 @@
  * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
  * is no Envoy's, else at its first message.
  */
-import type { Http2Server, Http2Session, Settings } from "node:http2";
+import type { Http2Server, ServerHttp2Stream, Settings } from "node:http2";
 import {
 	status as grpcStatus,
 	Server,
@@ -19,6 +19,7 @@ import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
 	ACCESS_LOG_STREAMS_MAX,
 	ACCESS_LOG_WINDOW_BYTES,
+	MISSING_MARGIN_MS,
 	XDS_CONNECTIONS_MAX,
 } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
@@ -27,6 +28,7 @@ import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdenti
 import { BrokenStreams } from "./brokenStreams.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
 import type { Log } from "./meter.js";
+import { OpenStreams } from "./openStreams.js";
 import {
 	envoyName,
 	gatewayOfLogName,
@@ -89,7 +91,7 @@ export async function serveAccessLog(
 ): Promise<{ close(): Promise<void> }> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
-	const server = serverOf(() => owner, null, sink, clock, log);
+	const server = serverOf(() => owner, null, sink, clock, log, new OpenStreams());
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
 	return closing(server);
@@ -113,7 +115,8 @@ export async function serveAccessLogTcp(
 		const id = peer(call);
 		return id === null ? null : { kind: "spiffe", id };
 	};
-	const server = serverOf(who, trust, sink, clock, log);
+	const streams = new OpenStreams();
+	const server = serverOf(who, trust, sink, clock, log, streams);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
 		const admitted = admitting(
@@ -131,6 +134,8 @@ export async function serveAccessLogTcp(
 				tls: admitted,
 				connections: XDS_CONNECTIONS_MAX,
 				onHandshakeFault: (fault) => sink.handshakeFailed(fault),
+				onOld: (socket) => streams.end(socket),
+				onCut: (socket) => streams.cut(socket),
 			},
 			injectConnection,
 		);
@@ -166,6 +171,7 @@ function serverOf(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
+	streams: OpenStreams,
 ): Server {
 	const server = new Server({
 		"grpc.max_receive_message_length": ACCESS_LOG_MESSAGE_BYTES_MAX,
@@ -184,7 +190,21 @@ function serverOf(
 			let refused = false;
 			let told = false;
 			let heardMs = 0;
-			const session = sessionOf(stream);
+			/** When it was ended from this side in order, and when its connection was cut from here. */
+			let endedMs: number | null = null;
+			let cutMs: number | null = null;
+			const raw = rawOf(stream);
+			const session = raw?.session;
+			if (raw !== undefined)
+				streams.add({
+					raw,
+					ended: () => {
+						endedMs = clock();
+					},
+					cut: () => {
+						cutMs = clock();
+					},
+				});
 			const key = (): string => JSON.stringify([peer, claimed?.nodeId, claimed?.logName]);
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
@@ -236,23 +256,27 @@ function serverOf(
 				}
 			});
 			stream.on("end", () => {
-				if (!refused) answer(null, undefined);
+				if (!refused && endedMs === null) answer(null, undefined);
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 			stream.on("cancelled", () => {
 				if (heardMs === 0 || session?.destroyed !== true) return;
-				// The end of a UNIX connection is noticed at once; elsewhere nobody knows since when it was none.
-				brokenStreams.broke(key(), [peer, gateway], peer?.kind === "owner" ? clock() : heardMs);
+				// Its Envoy has taken the end; one that has not by then was not reached by it.
+				if (endedMs !== null && cutMs === null && clock() - endedMs <= MISSING_MARGIN_MS) return;
+				// The end of a UNIX connection is noticed at once, and a cut is one's own, unless its Envoy did not hear of the end
+				// before it; elsewhere nobody knows since when it was none.
+				const noticedMs = peer?.kind === "owner" ? clock() : endedMs === null ? cutMs : null;
+				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs);
 			});
 		},
 	});
 	return server;
 }
 
-/** The connection of a stream, as grpc-js has it and does not tell; a test holds that it is found. */
-const sessionOf = (stream: unknown): Http2Session | undefined =>
-	(stream as { readonly call?: { readonly stream?: { readonly session?: Http2Session } } }).call?.stream?.session;
+/** The stream of HTTP/2 below, as grpc-js has it and does not tell; a test holds that it is found. */
+const rawOf = (stream: unknown): ServerHttp2Stream | undefined =>
+	(stream as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call?.stream;
 
 /**
  * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the
