@@ -20,6 +20,7 @@ import {
 	ACCESS_LOG_STREAMS_MAX,
 	ACCESS_LOG_WINDOW_BYTES,
 	MISSING_MARGIN_MS,
+	STREAM_ENDING_MS,
 	XDS_CONNECTIONS_MAX,
 } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
@@ -219,6 +220,15 @@ function serverOf(
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
 			};
+			/** Its connection has ended. */
+			const broke = (nowMs: number): void => {
+				// Its Envoy has taken the end; one that has not by then was not reached by it.
+				if (endedMs !== null && cutMs === null && nowMs - endedMs <= MISSING_MARGIN_MS) return;
+				// The end of a UNIX connection is noticed at once, and a cut is one's own, unless its Envoy did not hear of the end
+				// before it; elsewhere nobody knows since when it was none.
+				const noticedMs = peer?.kind === "owner" ? nowMs : endedMs === null ? cutMs : null;
+				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs);
+			};
 			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
 				sink.impossible(entry);
 				if (told) return;
@@ -261,13 +271,17 @@ function serverOf(
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 			stream.on("cancelled", () => {
-				if (heardMs === 0 || session?.destroyed !== true) return;
-				// Its Envoy has taken the end; one that has not by then was not reached by it.
-				if (endedMs !== null && cutMs === null && clock() - endedMs <= MISSING_MARGIN_MS) return;
-				// The end of a UNIX connection is noticed at once, and a cut is one's own, unless its Envoy did not hear of the end
-				// before it; elsewhere nobody knows since when it was none.
-				const noticedMs = peer?.kind === "owner" ? clock() : endedMs === null ? cutMs : null;
-				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs);
+				if (heardMs === 0 || session === undefined) return;
+				const atMs = clock();
+				if (session.destroyed) {
+					broke(atMs);
+					return;
+				}
+				if (endedMs !== null) return;
+				// An Envoy that ends resets its streams before its connection: what it had not written by then is lost.
+				const closed = (): void => brokenStreams.broke(key(), [peer, gateway], atMs);
+				session.once("close", closed);
+				setTimeout(() => session.off("close", closed), STREAM_ENDING_MS).unref();
 			});
 		},
 	});

@@ -16,7 +16,7 @@ import { MissingRecords } from "../../src/events/missingRecords.js";
 import { PlanReader } from "../../src/events/planReader.js";
 import { NAMESPACES_HEADER } from "../../src/events/readNamespaces.js";
 import { openEventStore } from "../../src/events/store.js";
-import { DECISIONS_KEPT_MS, DECISIONS_WHOLE_MS } from "../../src/limits.js";
+import { DECISIONS_KEPT_MS, DECISIONS_WHOLE_MS, MISSING_OVER_MS, STREAM_ENDING_MS } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
 import { type Entry, encode, type Rig, seriesKey, startRig, TestMeter } from "./rig.js";
 
@@ -147,7 +147,20 @@ t.test("a connection that broke and came again", async (t) => {
 		await heard(before + 2);
 		t.equal((await asked(rig)).length, 1, "no other than before");
 		second.close(8);
-		session.destroy();
+		await t.test("but one that is reset just before its connection ends is that of an Envoy which ends", async (t) => {
+			await pause(STREAM_ENDING_MS + 200);
+			const third = open();
+			await heard(before + 3);
+			third.close(8);
+			await pause(100);
+			session.destroy();
+			await pause(100);
+			await new AccessLogStream(path).write(encode([DENIED], { node: "edge", log: "weir|shop/other" }));
+			await heard(before + 4);
+			rig.nowMs += MISSING_OVER_MS + 2_000;
+			while ((await asked(rig)).length < 2) await pause(50);
+			t.match((await asked(rig))[0], { reason: "stream-broken", gateway: "shop/other" });
+		});
 	});
 });
 
