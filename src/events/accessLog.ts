@@ -83,19 +83,26 @@ export interface AccessLogTcp {
 	readonly trust: StreamTrust;
 }
 
+export interface AccessLogDoor {
+	/** Since when entries may be missing of an Envoy that is awaited back; null = of none. */
+	brokenSinceMs(): number | null;
+	close(): Promise<void>;
+}
+
 /** Listens on the socket path. Throws `already-exists` where another process answers there. */
 export async function serveAccessLog(
 	socketPath: string,
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<{ close(): Promise<void> }> {
+): Promise<AccessLogDoor> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
-	const server = serverOf(() => owner, null, sink, clock, log, new OpenStreams());
+	const broken = brokenStreamsOf(sink);
+	const server = serverOf(() => owner, null, sink, clock, log, new OpenStreams(), broken);
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
-	return closing(server);
+	return doorOf(server, broken, clock);
 }
 
 /**
@@ -108,7 +115,7 @@ export async function serveAccessLogTcp(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<{ readonly port: number; close(): Promise<void> }> {
+): Promise<AccessLogDoor & { readonly port: number }> {
 	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
 	}
@@ -117,7 +124,8 @@ export async function serveAccessLogTcp(
 		return id === null ? null : { kind: "spiffe", id };
 	};
 	const streams = new OpenStreams();
-	const server = serverOf(who, trust, sink, clock, log, streams);
+	const broken = brokenStreamsOf(sink);
+	const server = serverOf(who, trust, sink, clock, log, streams, broken);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
 		const admitted = admitting(
@@ -140,11 +148,13 @@ export async function serveAccessLogTcp(
 			},
 			injectConnection,
 		);
+		const { brokenSinceMs, close } = doorOf(server, broken, clock);
 		return {
 			port: door.port,
-			close: async () => {
+			brokenSinceMs,
+			close: () => {
 				door.close();
-				server.forceShutdown();
+				return close();
 			},
 		};
 	} catch (error) {
@@ -153,8 +163,26 @@ export async function serveAccessLogTcp(
 	}
 }
 
+/** Streams that broke, by whose they are. */
+interface Broken {
+	readonly streams: BrokenStreams<readonly [StreamPeer, string | null]>;
+	/** This side goes away: what breaks by that is told of at the next start. */
+	closing: boolean;
+}
+
+const brokenStreamsOf = (sink: EntrySink): Broken => ({
+	streams: new BrokenStreams((fromMs, untilMs, [peer, gateway]) => sink.broke(fromMs, untilMs, peer, gateway)),
+	closing: false,
+});
+
 /** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
-const closing = (server: Server) => ({ close: async () => server.forceShutdown() });
+const doorOf = (server: Server, broken: Broken, clock: () => number): AccessLogDoor => ({
+	brokenSinceMs: () => broken.streams.oldestMs(clock()),
+	close: async () => {
+		broken.closing = true;
+		server.forceShutdown();
+	},
+});
 
 function bind(server: Server, address: string): Promise<void> {
 	return new Promise((resolve, reject) => {
@@ -173,15 +201,14 @@ function serverOf(
 	clock: () => number,
 	log: Log,
 	streams: OpenStreams,
+	broken: Broken,
 ): Server {
 	const server = new Server({
 		"grpc.max_receive_message_length": ACCESS_LOG_MESSAGE_BYTES_MAX,
 		"grpc.max_concurrent_streams": ACCESS_LOG_STREAMS_MAX,
 	});
 	widen(server);
-	const brokenStreams = new BrokenStreams<readonly [StreamPeer, string | null]>((fromMs, untilMs, [peer, gateway]) =>
-		sink.broke(fromMs, untilMs, peer, gateway),
-	);
+	const brokenStreams = broken.streams;
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
 			const peer = peerOf(stream);
@@ -191,6 +218,8 @@ function serverOf(
 			let refused = false;
 			let told = false;
 			let heardMs = 0;
+			/** Its Envoy has ended it in order: nothing is under way. */
+			let finished = false;
 			/** When it was ended from this side in order, and when its connection was cut from here. */
 			let endedMs: number | null = null;
 			let cutMs: number | null = null;
@@ -227,7 +256,7 @@ function serverOf(
 				// The end of a UNIX connection is noticed at once, and a cut is one's own, unless its Envoy did not hear of the end
 				// before it; elsewhere nobody knows since when it was none.
 				const noticedMs = peer?.kind === "owner" ? nowMs : endedMs === null ? cutMs : null;
-				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs);
+				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs, nowMs);
 			};
 			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
 				sink.impossible(entry);
@@ -266,12 +295,14 @@ function serverOf(
 				}
 			});
 			stream.on("end", () => {
+				// A stream that is reset, or whose connection breaks, ends as well.
+				finished = raw?.closed === false;
 				if (!refused && endedMs === null) answer(null, undefined);
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 			stream.on("cancelled", () => {
-				if (heardMs === 0 || session === undefined) return;
+				if (heardMs === 0 || finished || session === undefined || broken.closing) return;
 				const atMs = clock();
 				if (session.destroyed) {
 					broke(atMs);
@@ -279,7 +310,9 @@ function serverOf(
 				}
 				if (endedMs !== null) return;
 				// An Envoy that ends resets its streams before its connection: what it had not written by then is lost.
-				const closed = (): void => brokenStreams.broke(key(), [peer, gateway], atMs);
+				const closed = (): void => {
+					if (!broken.closing) brokenStreams.broke(key(), [peer, gateway], atMs);
+				};
 				session.once("close", closed);
 				setTimeout(() => session.off("close", closed), STREAM_ENDING_MS).unref();
 			});
