@@ -30,6 +30,10 @@ export interface DoorBounds {
 	readonly provedBy?: "certificate" | "request";
 	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
 	readonly cutAtEnd?: boolean;
+	/** Told once of a connection that is old: who speaks behind the door may end it in order before it is cut. Must not throw. */
+	readonly onOld?: (socket: TLSSocket) => void;
+	/** Told of each proved connection that this door ends now. Must not throw. */
+	readonly onCut?: (socket: TLSSocket) => void;
 	/** How long a peer may ask nothing, of a server of HTTP/1; left out = no time of this door's: Envoy keeps some at hand. */
 	readonly unaskedMs?: number;
 	readonly nowMs?: () => number;
@@ -96,6 +100,8 @@ interface Peer {
 	/** When the last request was answered; until then, since it is there. */
 	quietSinceMs: number;
 	hasAsked: boolean;
+	/** `onOld` was told. */
+	toldOld: boolean;
 }
 
 /** Idle connections end this long before their certificate, at one of the last two looks; none before it is old. */
@@ -185,6 +191,7 @@ class Connections implements DoorConnections {
 			underWay: this.#seesRequests ? 0 : null,
 			quietSinceMs: performance.now(),
 			hasAsked: false,
+			toldOld: false,
 		};
 		this.#peers.set(socket, peer);
 		if (this.#bounds.provedBy === "request" && !socket.authorized) {
@@ -229,7 +236,7 @@ class Connections implements DoorConnections {
 		const [oldest = newest] = crowds[0] ?? [];
 		const ended = idle[0] ?? (this.#byHolder.get(newest.holder)?.size === held ? newest : oldest);
 		this.#leave(ended);
-		ended.socket.destroy();
+		this.#cut(ended);
 		this.#bounds.onCrowded?.({ id: ended.id, held, most: this.#bounds.connections });
 	}
 
@@ -276,13 +283,22 @@ class Connections implements DoorConnections {
 			const quiet = peer.quietSinceMs < now - CONNECTION_QUIET_MS;
 			const ending = quiet && leftMs <= ENDING_MS && this.isOld(peer.socket);
 			const idle = peer.underWay === 0 && (unasked || ending);
-			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) peer.socket.destroy();
+			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) this.#cut(peer);
+			else if (!peer.toldOld && this.isOld(peer.socket)) {
+				peer.toldOld = true;
+				this.#bounds.onOld?.(peer.socket);
+			}
 		}
+	}
+
+	#cut({ socket }: Peer): void {
+		this.#bounds.onCut?.(socket);
+		socket.destroy();
 	}
 }
 
-/** Tells the living connections of one server apart; null: the peer is gone. TLS and what lies below it share the name. */
-function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
+/** Tells the living connections of one server apart; null: the peer is gone. TLS and what lies below and above it share the name. */
+export function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
 	if (remoteAddress === undefined || remotePort === undefined) return null;
 	return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
@@ -309,7 +325,7 @@ export async function openHttp2Door(
 		...bounds
 	}: { host: string; port: number; tls: MutualTls } & Pick<
 		DoorBounds,
-		"connections" | "onCrowded" | "onHandshakeFault"
+		"connections" | "onCrowded" | "onHandshakeFault" | "onOld" | "onCut"
 	>,
 	take: (socket: TLSSocket) => void,
 ): Promise<{ readonly port: number; close(): void }> {

@@ -4,7 +4,7 @@
  * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
  * is no Envoy's, else at its first message.
  */
-import type { Http2Server, Http2Session, Settings } from "node:http2";
+import type { Http2Server, ServerHttp2Stream, Settings } from "node:http2";
 import {
 	status as grpcStatus,
 	Server,
@@ -19,6 +19,8 @@ import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
 	ACCESS_LOG_STREAMS_MAX,
 	ACCESS_LOG_WINDOW_BYTES,
+	MISSING_MARGIN_MS,
+	STREAM_ENDING_MS,
 	XDS_CONNECTIONS_MAX,
 } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
@@ -27,6 +29,7 @@ import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdenti
 import { BrokenStreams } from "./brokenStreams.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
 import type { Log } from "./meter.js";
+import { OpenStreams } from "./openStreams.js";
 import {
 	envoyName,
 	gatewayOfLogName,
@@ -80,19 +83,26 @@ export interface AccessLogTcp {
 	readonly trust: StreamTrust;
 }
 
+export interface AccessLogDoor {
+	/** Since when entries may be missing of an Envoy that is awaited back; null = of none. */
+	brokenSinceMs(): number | null;
+	close(): Promise<void>;
+}
+
 /** Listens on the socket path. Throws `already-exists` where another process answers there. */
 export async function serveAccessLog(
 	socketPath: string,
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<{ close(): Promise<void> }> {
+): Promise<AccessLogDoor> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
-	const server = serverOf(() => owner, null, sink, clock, log);
+	const broken = brokenStreamsOf(sink);
+	const server = serverOf(() => owner, null, sink, clock, log, new OpenStreams(), broken);
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
-	return closing(server);
+	return doorOf(server, broken, clock);
 }
 
 /**
@@ -105,7 +115,7 @@ export async function serveAccessLogTcp(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<{ readonly port: number; close(): Promise<void> }> {
+): Promise<AccessLogDoor & { readonly port: number }> {
 	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
 	}
@@ -113,7 +123,9 @@ export async function serveAccessLogTcp(
 		const id = peer(call);
 		return id === null ? null : { kind: "spiffe", id };
 	};
-	const server = serverOf(who, trust, sink, clock, log);
+	const streams = new OpenStreams();
+	const broken = brokenStreamsOf(sink);
+	const server = serverOf(who, trust, sink, clock, log, streams, broken);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
 		const admitted = admitting(
@@ -131,14 +143,18 @@ export async function serveAccessLogTcp(
 				tls: admitted,
 				connections: XDS_CONNECTIONS_MAX,
 				onHandshakeFault: (fault) => sink.handshakeFailed(fault),
+				onOld: (socket) => streams.end(socket),
+				onCut: (socket) => streams.cut(socket),
 			},
 			injectConnection,
 		);
+		const { brokenSinceMs, close } = doorOf(server, broken, clock);
 		return {
 			port: door.port,
-			close: async () => {
+			brokenSinceMs,
+			close: () => {
 				door.close();
-				server.forceShutdown();
+				return close();
 			},
 		};
 	} catch (error) {
@@ -147,8 +163,26 @@ export async function serveAccessLogTcp(
 	}
 }
 
+/** Streams that broke, by whose they are. */
+interface Broken {
+	readonly streams: BrokenStreams<readonly [StreamPeer, string | null]>;
+	/** This side goes away: what breaks by that is told of at the next start. */
+	closing: boolean;
+}
+
+const brokenStreamsOf = (sink: EntrySink): Broken => ({
+	streams: new BrokenStreams((fromMs, untilMs, [peer, gateway]) => sink.broke(fromMs, untilMs, peer, gateway)),
+	closing: false,
+});
+
 /** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
-const closing = (server: Server) => ({ close: async () => server.forceShutdown() });
+const doorOf = (server: Server, broken: Broken, clock: () => number): AccessLogDoor => ({
+	brokenSinceMs: () => broken.streams.oldestMs(clock()),
+	close: async () => {
+		broken.closing = true;
+		server.forceShutdown();
+	},
+});
 
 function bind(server: Server, address: string): Promise<void> {
 	return new Promise((resolve, reject) => {
@@ -166,15 +200,15 @@ function serverOf(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
+	streams: OpenStreams,
+	broken: Broken,
 ): Server {
 	const server = new Server({
 		"grpc.max_receive_message_length": ACCESS_LOG_MESSAGE_BYTES_MAX,
 		"grpc.max_concurrent_streams": ACCESS_LOG_STREAMS_MAX,
 	});
 	widen(server);
-	const brokenStreams = new BrokenStreams<readonly [StreamPeer, string | null]>((fromMs, untilMs, [peer, gateway]) =>
-		sink.broke(fromMs, untilMs, peer, gateway),
-	);
+	const brokenStreams = broken.streams;
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
 			const peer = peerOf(stream);
@@ -184,7 +218,23 @@ function serverOf(
 			let refused = false;
 			let told = false;
 			let heardMs = 0;
-			const session = sessionOf(stream);
+			/** Its Envoy has ended it in order: nothing is under way. */
+			let finished = false;
+			/** When it was ended from this side in order, and when its connection was cut from here. */
+			let endedMs: number | null = null;
+			let cutMs: number | null = null;
+			const raw = rawOf(stream);
+			const session = raw?.session;
+			if (raw !== undefined)
+				streams.add({
+					raw,
+					ended: () => {
+						endedMs = clock();
+					},
+					cut: () => {
+						cutMs = clock();
+					},
+				});
 			const key = (): string => JSON.stringify([peer, claimed?.nodeId, claimed?.logName]);
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
@@ -198,6 +248,15 @@ function serverOf(
 				gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
+			};
+			/** Its connection has ended. */
+			const broke = (nowMs: number): void => {
+				// Its Envoy has taken the end; one that has not by then was not reached by it.
+				if (endedMs !== null && cutMs === null && nowMs - endedMs <= MISSING_MARGIN_MS) return;
+				// The end of a UNIX connection is noticed at once, and a cut is one's own, unless its Envoy did not hear of the end
+				// before it; elsewhere nobody knows since when it was none.
+				const noticedMs = peer?.kind === "owner" ? nowMs : endedMs === null ? cutMs : null;
+				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs, nowMs);
 			};
 			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
 				sink.impossible(entry);
@@ -236,23 +295,35 @@ function serverOf(
 				}
 			});
 			stream.on("end", () => {
-				if (!refused) answer(null, undefined);
+				// A stream that is reset, or whose connection breaks, ends as well.
+				finished = raw?.closed === false;
+				if (!refused && endedMs === null) answer(null, undefined);
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 			stream.on("cancelled", () => {
-				if (heardMs === 0 || session?.destroyed !== true) return;
-				// The end of a UNIX connection is noticed at once; elsewhere nobody knows since when it was none.
-				brokenStreams.broke(key(), [peer, gateway], peer?.kind === "owner" ? clock() : heardMs);
+				if (heardMs === 0 || finished || session === undefined || broken.closing) return;
+				const atMs = clock();
+				if (session.destroyed) {
+					broke(atMs);
+					return;
+				}
+				if (endedMs !== null) return;
+				// An Envoy that ends resets its streams before its connection: what it had not written by then is lost.
+				const closed = (): void => {
+					if (!broken.closing) brokenStreams.broke(key(), [peer, gateway], atMs);
+				};
+				session.once("close", closed);
+				setTimeout(() => session.off("close", closed), STREAM_ENDING_MS).unref();
 			});
 		},
 	});
 	return server;
 }
 
-/** The connection of a stream, as grpc-js has it and does not tell; a test holds that it is found. */
-const sessionOf = (stream: unknown): Http2Session | undefined =>
-	(stream as { readonly call?: { readonly stream?: { readonly session?: Http2Session } } }).call?.stream?.session;
+/** The stream of HTTP/2 below, as grpc-js has it and does not tell; a test holds that it is found. */
+const rawOf = (stream: unknown): ServerHttp2Stream | undefined =>
+	(stream as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call?.stream;
 
 /**
  * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the

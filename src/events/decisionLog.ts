@@ -36,6 +36,8 @@ export interface DecisionLogOptions {
 	readonly allowedPpm: number;
 	/** Trace of a request, where its own entry does not tell it; null = not known. */
 	readonly traceOf?: (requestId: string) => string | null;
+	/** Since when records may be missing of who is awaited back; left out, infinite = of nobody. */
+	readonly brokenSinceMs?: () => number;
 }
 
 export class DecisionLog {
@@ -52,6 +54,8 @@ export class DecisionLog {
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#dropping = false;
+	/** The store took nothing last. */
+	#refusing = false;
 	#forgetting = false;
 	#closed = false;
 	/** 0 = it is to be asked for. */
@@ -75,24 +79,30 @@ export class DecisionLog {
 	/** From now on entries are heard: says what may be missing since the log was whole last, and when it is whole again. */
 	listening(): void {
 		const nowMs = this.options.clock();
-		if (this.#wholeMs !== null) this.gap("ingest-away", this.#wholeMs, nowMs + MISSING_MARGIN_MS);
+		const away = { fromMs: this.#wholeMs ?? nowMs, untilMs: nowMs + MISSING_MARGIN_MS, count: 0 };
+		if (this.#wholeMs !== null) this.#tell(missingRecord("ingest-away", away), nowMs);
 		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_WHOLE_MS).unref();
 		this.#schedule();
 	}
 
-	/** Takes a time in which entries may have been lost: nobody knows how many. */
-	gap(reason: "ingest-away" | "stream-broken", fromMs: number, untilMs: number, whose?: MissingOf): void {
-		const record = missingRecord(reason, { fromMs, untilMs, count: 0 }, whose);
+	/** Takes a time in which entries of an Envoy may have been lost: nobody knows how many. */
+	broke(fromMs: number, untilMs: number, whose: MissingOf): void {
+		this.#missing.add("stream-broken", 0, fromMs, untilMs, whose);
+	}
+
+	/** However full the queue is, as the end of an Experiment. */
+	#tell(record: DecisionRecord, receivedMs: number): void {
+		this.#queue.push({ record, receivedMs });
+		const { reason, atMs, latencyMs, gateway, count } = record;
+		if (count !== 0 || reason === null) return;
 		this.options.log.warn("records of denied requests may be missing", {
 			reason,
-			from: new Date(fromMs).toISOString(),
-			until: new Date(untilMs).toISOString(),
+			...(gateway === null ? {} : { gateway }),
+			from: new Date(atMs).toISOString(),
+			until: new Date(atMs + (latencyMs ?? 0)).toISOString(),
 		});
 		const { missing } = COUNTERS;
-		this.options.meter.count(missing.name, missing.help, { reason }, (record.latencyMs ?? 0) / 1e3);
-		// However full the queue is, as the end of an Experiment.
-		this.#queue.push({ record, receivedMs: this.options.clock() });
-		this.#schedule();
+		this.options.meter.count(missing.name, missing.help, { reason }, (latencyMs ?? 0) / 1e3);
 	}
 
 	/** Takes records that are lost, however many; `sinceMs`: when the first of them may have been. */
@@ -327,7 +337,9 @@ export class DecisionLog {
 	/** Tells what is missing, and commits until when the log is whole, though nothing else came. */
 	async #beat(last = false): Promise<void> {
 		const receivedMs = this.options.clock();
-		this.#queue.push(...this.#missing.take(receivedMs, last).map((record) => ({ record, receivedMs })));
+		// Where the store takes nothing they are summed up on.
+		const due = this.#refusing && !last ? [] : this.#missing.take(receivedMs, last);
+		for (const record of due) this.#tell(record, receivedMs);
 		this.#gaugeDropping();
 		while (this.#committing !== null) await this.#committing.catch(() => undefined);
 		this.#committing = this.#commit().finally(() => {
@@ -341,9 +353,16 @@ export class DecisionLog {
 		this.options.meter.gauge(GAUGES.dropping.name, GAUGES.dropping.help, drops ? 1 : 0);
 	}
 
+	/** What is known to be lost and not told yet is in memory alone: a crash must not leave it untold. */
+	#wholeUntilMs(): number {
+		const { clock, brokenSinceMs } = this.options;
+		const never = Number.POSITIVE_INFINITY;
+		return Math.min(clock() - MISSING_MARGIN_MS, this.#missing.oldestMs ?? never, brokenSinceMs?.() ?? never);
+	}
+
 	async #commit(): Promise<void> {
 		// What waits for its plan is in none of these; what was read of sockets only later is within the margin.
-		const wholeMs = this.#beats === null || this.#held > 0 ? null : this.options.clock() - MISSING_MARGIN_MS;
+		const wholeMs = this.#beats === null || this.#held > 0 ? null : this.#wholeUntilMs();
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
@@ -373,6 +392,7 @@ export class DecisionLog {
 			this.#lastId = await store.decisions.transaction((transaction) =>
 				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
 			);
+			this.#refusing = false;
 			return records;
 		} catch (thrown) {
 			const [fit, fitShadows] = [withoutUnfit(thrown, records), withoutUnfit(thrown, shadows)];
@@ -386,9 +406,10 @@ export class DecisionLog {
 				}
 				return this.#write(fit ?? records, fitShadows ?? shadows, wholeMs);
 			}
+			this.#refusing = true;
 			log.error("decision records could not be committed", { error: String(thrown) });
 			const room = Math.max(0, this.queueMax - this.#queue.length - this.#held);
-			// What says that records are missing has room always: it is made once in a minute at most, or at a restart.
+			// What says that records are missing has room always: none more is made before the store takes these.
 			const isKept = ({ record }: Queued, at: number): boolean => at < room || record.kind === "records-missing";
 			this.#queue = [...records.filter(isKept), ...this.#queue];
 			const dropped = records.filter((one, at) => !isKept(one, at));

@@ -6,7 +6,7 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import { type AccessLogTcp, type EntrySink, serveAccessLog, serveAccessLogTcp } from "./accessLog.js";
+import { type AccessLogDoor, type AccessLogTcp, type EntrySink, serveAccessLog, serveAccessLogTcp } from "./accessLog.js";
 import { accountOf, type RequestAccount } from "./account.js";
 import { baselineQuantile } from "./baselineQuantile.js";
 import { DecisionLog } from "./decisionLog.js";
@@ -97,7 +97,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
 	const { traceOf = () => null } = options;
-	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, traceOf });
+	const logs: AccessLogDoor[] = [];
+	const brokenSinceMs = (): number => Math.min(...logs.map((door) => door.brokenSinceMs() ?? Number.POSITIVE_INFINITY));
+	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, traceOf, brokenSinceMs });
 	/** Evidence never suffers from the log: an entry that this cannot read is read by the intake all the same. */
 	const recorded = (record: () => void): void => {
 		try {
@@ -201,13 +203,12 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			});
 		},
 		broke: (fromMs, untilMs, peer, gateway) =>
-			decisions.gap("stream-broken", fromMs, untilMs, {
+			decisions.broke(fromMs, untilMs, {
 				gateway: gateway === null ? null : shownText(gateway),
 				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
 			}),
 		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
-	const logs: { close(): Promise<void> }[] = [];
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();

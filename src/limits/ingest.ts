@@ -23,6 +23,9 @@ export const ACCESS_LOG_QUEUE_MAX = 200_000;
 /** How often Envoy flushes its access-log buffer to ingest; evidence waits two of these (see settle). */
 export const ACCESS_LOG_FLUSH_MS = 200;
 
+/** How long an Envoy that Weir stops may write its access log after it takes no more: two flushes, and its admin's answers. */
+export const ENVOY_LAST_WORDS_MS = 500;
+
 /** How long ingest's end waits for requests under way at its HTTP doors: less than what it is given to end (CLOSE_MS). */
 export const EVENTS_DRAIN_MS = 1_000;
 
@@ -170,6 +173,15 @@ export const MISSING_MARGIN_MS = 1_000;
 /** Losses this far apart are two times of which records are missing; while one lasts, it is told of this often. */
 export const MISSING_OVER_MS = 5_000;
 export const MISSING_TOLD_MS = 60_000;
+
+/** A stream that is reset this long before its connection ends is that of an Envoy which ends; else its listener was replaced. */
+export const STREAM_ENDING_MS = 1_000;
+
+/**
+ * For how long a stream that broke and did not come again keeps the log from being called whole: a restart of ingest forgets
+ * it. An Envoy that is away for longer may be gone for good.
+ */
+export const BROKEN_AWAITED_MS = 3_600_000;
 
 /** Streams that broke and did not come again, remembered: as many as there may be open. */
 export const BROKEN_STREAMS_MAX = 4_096;

@@ -16,7 +16,7 @@ import { MissingRecords } from "../../src/events/missingRecords.js";
 import { PlanReader } from "../../src/events/planReader.js";
 import { NAMESPACES_HEADER } from "../../src/events/readNamespaces.js";
 import { openEventStore } from "../../src/events/store.js";
-import { DECISIONS_KEPT_MS, DECISIONS_WHOLE_MS } from "../../src/limits.js";
+import { BROKEN_AWAITED_MS, DECISIONS_KEPT_MS, DECISIONS_WHOLE_MS, MISSING_OVER_MS, STREAM_ENDING_MS } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
 import { type Entry, encode, type Rig, seriesKey, startRig, TestMeter } from "./rig.js";
 
@@ -118,6 +118,8 @@ t.test("a connection that broke and came again", async (t) => {
 	t.same(await asked(rig), [], "nothing is known before it is back");
 	rig.nowMs = 1_130_000;
 	await new AccessLogStream(path).write(message);
+	await heard(2);
+	rig.nowMs = 1_200_000;
 	await heard(3);
 	t.match(await asked(rig), [
 		{ reason: "stream-broken", gateway: "shop/edge", atMs: 1_099_000, latencyMs: 32_000, count: 0 },
@@ -147,7 +149,20 @@ t.test("a connection that broke and came again", async (t) => {
 		await heard(before + 2);
 		t.equal((await asked(rig)).length, 1, "no other than before");
 		second.close(8);
-		session.destroy();
+		await t.test("but one that is reset just before its connection ends is that of an Envoy which ends", async (t) => {
+			await pause(STREAM_ENDING_MS + 200);
+			const third = open();
+			await heard(before + 3);
+			third.close(8);
+			await pause(100);
+			session.destroy();
+			await pause(100);
+			await new AccessLogStream(path).write(encode([DENIED], { node: "edge", log: "weir|shop/other" }));
+			await heard(before + 4);
+			rig.nowMs += MISSING_OVER_MS + 2_000;
+			while ((await asked(rig)).length < 2) await pause(50);
+			t.match((await asked(rig))[0], { reason: "stream-broken", gateway: "shop/other" });
+		});
 	});
 });
 
@@ -177,7 +192,52 @@ t.test("losses that last are told once a minute, and when they are over", (t) =>
 	missing.add("unfit", 1, 100_000, 100_000);
 	t.same(missing.take(104_999, false), []);
 	t.match(missing.take(105_000, false), [{ reason: "unfit", count: 1 }]);
+	const whose = (gateway: string) => ({ gateway, principal: "spiffe://weir.test/weir/envoy/edge" });
+	for (let atMs = 0; atMs < 10_000; atMs += 40)
+		for (const gateway of ["a", "b"]) missing.add("stream-broken", 0, 200_000 + atMs, 202_000 + atMs, whose(gateway));
+	t.equal(missing.oldestMs, 200_000);
+	t.match(
+		missing.take(220_000, false),
+		["a", "b"].map((gateway) => ({ reason: "stream-broken", gateway, atMs: 200_000, latencyMs: 11_960, count: 0 })),
+		"a connection that flaps has one record for each Gateway",
+	);
+	t.equal(missing.oldestMs, null);
 	t.end();
+});
+
+t.test("the log is not called whole past what is lost and not told yet", async (t) => {
+	const streams = new BrokenStreams<string>(() => undefined);
+	t.equal(streams.oldestMs(10_000), null);
+	streams.broke("a", "A", 5_000, 10_000);
+	t.equal(streams.oldestMs(10_000 + BROKEN_AWAITED_MS - 1), 4_000);
+	t.equal(streams.oldestMs(10_000 + BROKEN_AWAITED_MS), null, "it may be gone for good");
+	streams.heard("a", "A", 20_000);
+	t.equal(streams.oldestMs(20_000), null);
+	const rig = await startRig();
+	await rig.ingest.close();
+	const store = await openEventStore(join(rig.directory, "data"));
+	t.teardown(() => store.close());
+	let nowMs = 2_000_000;
+	let sinceMs = Number.POSITIVE_INFINITY;
+	const plans = new PlanReader(async () => null);
+	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+	const own = new DecisionLog({
+		...{ store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 },
+		brokenSinceMs: () => sinceMs,
+	});
+	own.listening();
+	const whole = async (): Promise<number | null> => {
+		own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+		await own.flush();
+		return store.decisions.transaction(readWholeMs);
+	};
+	t.equal(await whole(), 1_999_000);
+	own.lost("queue-full", 3);
+	nowMs += 3_000;
+	t.equal(await whole(), 2_000_000, "what was dropped");
+	sinceMs = 1_990_000;
+	t.equal(await whole(), 1_990_000, "who is awaited back");
+	await own.close();
 });
 
 t.test("records that a full disk or a full queue dropped", async (t) => {

@@ -1,11 +1,14 @@
 /** Access-log streams: of Envoys, for their own Gateway; forged ones are refused, counted and recorded. */
-import t from "tap";
+import { connect as connectHttp2 } from "node:http2";
+import { setTimeout as pause } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
+import t, { type Test } from "tap";
 import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/streamIdentity.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../src/limits.js";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { createDevelopmentCa, type DevelopmentCa } from "../identity/developmentCa.js";
 import { streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
@@ -148,6 +151,100 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 		),
 	);
 	t.ok(decisions.some(({ reason, principal }) => reason === "not-an-envoy" && principal === idOf("sidecar")));
+});
+
+/** A rig with a door over TCP, whose clock goes. */
+async function tcpRig(t: Test): Promise<{ rig: Rig; ca: DevelopmentCa }> {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const identity = await ownIdentity(ca, "control");
+	const rig = await startRig({
+		accessLogTcp: {
+			address: "127.0.0.1",
+			port: 0,
+			tls: mutualTls(identity),
+			admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
+			peer: (call) => grpcPeerSpiffeId(call, identity),
+			trust,
+		},
+	});
+	const offsetMs = rig.nowMs - Date.now();
+	const ticks = setInterval(() => {
+		rig.nowMs = Date.now() + offsetMs;
+	}, 10);
+	t.teardown(async () => {
+		clearInterval(ticks);
+		await rig.close();
+	});
+	return { rig, ca };
+}
+
+const DENIED = { kind: "end", status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" } as const;
+
+t.test(
+	"a stream ends in order before its Envoy's certificate does, and nothing is missing",
+	{ timeout: 60_000 },
+	async (t) => {
+		const { rig, ca } = await tcpRig(t);
+		const told = async (kind: string) =>
+			((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
+		const opened = (lifetimeMs: number) => ca.issue({ spiffeId: idOf("envoy/edge"), lifetimeMs, nowMs: Date.now() });
+		const denied = (requestId: string) =>
+			encode([{ ...DENIED, requestId, startMs: rig.nowMs - 10 }], { node: "edge", log: "weir|edge" });
+		const short = await opened(4_000);
+		const began = Date.now();
+		const code = await streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, short, [denied("r1")], false);
+		t.equal(code, 0, "in order");
+		const lasted = Date.now() - began;
+		t.ok(lasted > 2_000 && lasted < 4_000, `${lasted} ms, before the certificate's end`);
+		await streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, await opened(3_600_000), [denied("r2")]);
+		while ((await told("denied")).length < 2) await pause(20);
+		t.same(await told("records-missing"), []);
+	},
+);
+
+t.test("one that does not hear of its end is missed since it was heard of last", { timeout: 60_000 }, async (t) => {
+	const { rig, ca } = await tcpRig(t);
+	const certificate = await ca.issue({ spiffeId: idOf("envoy/edge"), lifetimeMs: 4_000, nowMs: Date.now() });
+	const socket = connectTls({
+		port: rig.ingest.accessLogPort ?? 0,
+		host: "127.0.0.1",
+		ca: ca.certificate,
+		cert: certificate.certificate,
+		key: certificate.privateKey,
+		ALPNProtocols: ["h2"],
+		checkServerIdentity: () => undefined,
+	});
+	const session = connectHttp2("http://ingest", { createConnection: () => socket });
+	session.on("error", () => undefined);
+	const stream = session.request({
+		":method": "POST",
+		":path": "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+		"content-type": "application/grpc",
+		te: "trailers",
+	});
+	const heardMs = rig.nowMs;
+	const framed = (requestId: string) => {
+		const message = encode([{ ...DENIED, requestId, startMs: rig.nowMs - 10 }], { node: "edge", log: "weir|edge" });
+		const head = Buffer.alloc(5);
+		head.writeUInt32BE(message.length, 1);
+		return Buffer.concat([head, message]);
+	};
+	stream.on("error", () => undefined).write(framed("r1"));
+	await pause(1_000);
+	// What comes is not read, as by a machine that cannot be reached.
+	socket.pause();
+	while (!socket.destroyed && rig.nowMs - heardMs < 6_500) await pause(50);
+	socket.destroy();
+	const next = await ca.issue({ spiffeId: idOf("envoy/edge") });
+	const message = encode([{ ...DENIED, requestId: "r2", startMs: rig.nowMs }], { node: "edge", log: "weir|edge" });
+	await streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, next, [message]);
+	let [gap] = [] as DecisionsAnswer["decisions"][number][];
+	while (gap === undefined) {
+		[gap] = ((await rig.call("GET", "/v1/requests?kind=records-missing", "")).json as DecisionsAnswer).decisions;
+		await pause(50);
+	}
+	t.match(gap, { reason: "stream-broken", gateway: "edge" });
+	t.ok(gap.atMs < heardMs && gap.atMs > heardMs - 2_000, `from ${gap.atMs - heardMs} ms`);
 });
 
 t.test("plain TCP is never an access log's door", async (t) => {

@@ -7,7 +7,9 @@ import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
+import { ENVOY_LAST_WORDS_MS } from "../../limits.js";
 
 export interface EnvoyOptions {
 	readonly binary: string;
@@ -54,7 +56,16 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	envoy.once("error", (error) => lastWords.push(error.message));
 	if (envoy.pid !== undefined) writeFileSync(pidFile, String(envoy.pid), { mode: 0o600 });
 	const admin = (path: string, method: "GET" | "POST" = "GET") => adminCall(adminSocket, path, method);
+	let live = false;
+	/** Envoy writes nothing of its access log when it is told to end: what it has refused by then is written before. */
+	const drain = async (): Promise<void> => {
+		await admin("/drain_listeners?graceful&skip_exit", "POST").catch(() => "");
+		await admin("/drain_listeners", "POST").catch(() => "");
+		await pause(ENVOY_LAST_WORDS_MS);
+	};
 	const stop = async (): Promise<void> => {
+		// Of one that hangs nothing is waited for.
+		if (live) await Promise.race([drain(), pause(2 * ENVOY_LAST_WORDS_MS)]);
 		if (envoy.exitCode === null && envoy.signalCode === null && envoy.pid !== undefined) {
 			const exited = once(envoy, "exit");
 			envoy.kill("SIGTERM");
@@ -73,8 +84,8 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 				`Envoy ended at start: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`,
 			);
 		}
-		const live = await admin("/ready").catch(() => "");
-		if (live.trim() === "LIVE") break;
+		const said = await admin("/ready").catch(() => "");
+		if (said.trim() === "LIVE") break;
 		if (performance.now() > deadline) {
 			await stop();
 			throw new WeirError(
@@ -85,6 +96,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 		// Envoy's admin offers no event to wait on.
 		await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 	}
+	live = true;
 	return { process: envoy, ports: listenerPorts(await admin("/listeners?format=json")), admin, stop };
 }
 
