@@ -6,7 +6,13 @@ import type { PlanTable } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import { type AccessLogDoor, type AccessLogTcp, type EntrySink, serveAccessLog, serveAccessLogTcp } from "./accessLog.js";
+import {
+	type AccessLogDoor,
+	type AccessLogTcp,
+	type EntrySink,
+	serveAccessLog,
+	serveAccessLogTcp,
+} from "./accessLog.js";
 import { accountOf, type RequestAccount } from "./account.js";
 import { baselineQuantile } from "./baselineQuantile.js";
 import { DecisionLog } from "./decisionLog.js";

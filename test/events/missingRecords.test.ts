@@ -16,7 +16,13 @@ import { MissingRecords } from "../../src/events/missingRecords.js";
 import { PlanReader } from "../../src/events/planReader.js";
 import { NAMESPACES_HEADER } from "../../src/events/readNamespaces.js";
 import { openEventStore } from "../../src/events/store.js";
-import { BROKEN_AWAITED_MS, DECISIONS_KEPT_MS, DECISIONS_WHOLE_MS, MISSING_OVER_MS, STREAM_ENDING_MS } from "../../src/limits.js";
+import {
+	BROKEN_AWAITED_MS,
+	DECISIONS_KEPT_MS,
+	DECISIONS_WHOLE_MS,
+	MISSING_OVER_MS,
+	STREAM_ENDING_MS,
+} from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
 import { type Entry, encode, type Rig, seriesKey, startRig, TestMeter } from "./rig.js";
 
