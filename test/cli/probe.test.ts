@@ -85,7 +85,8 @@ async function watching(
 		meter: createMeter({ role: "xds" }),
 		identity: null,
 		adminSocket,
-		connected: () => true,
+		// One elsewhere.
+		connected: (node) => node === undefined,
 		served: () => has.served,
 		planOf: async () => null,
 		intervalMs: 3_600_000,
@@ -370,12 +371,42 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 	t.same(await round(), elsewhere, "no Envoy at all is here");
 });
 
+t.test("an Envoy whose admin socket is gone while xDS reaches it is here: its verdicts are not counted", async (t) => {
+	const pages = edgeAlone();
+	const admin = await startAdmin(t, (request, response) => {
+		if (request.url === "/server_info") response.end(JSON.stringify({ state: "LIVE", node: { id: "weir-gateway" } }));
+		else pages(request, response);
+	});
+	const meter = createMeter({ role: "xds" });
+	let reached = "weir-gateway";
+	const watch = await watching(t, {
+		...{ meter, adminSocket: admin.socket },
+		connected: (node) => node === undefined || node === reached,
+	});
+	// Nobody listens at port 9.
+	watch.serve(planOf(9));
+	const round = async (): Promise<readonly string[]> => {
+		t.not(await watch.round(), null);
+		return alarmLines(standingAlarms(await meter.json()));
+	};
+	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/]);
+	admin.end();
+	await round();
+	t.match((await round()).join("\n"), /^ALARM verdicts-uncounted at Gateway edge/m);
+	reached = "another";
+	t.same(await round(), ["not probed: Gateway edge: no Envoy of this machine has its listener"]);
+});
+
 t.test(
 	"an Envoy of this machine is probed whether or not xDS reaches it; where there is none, one elsewhere is",
 	async (t) => {
 		const admin = await startAdmin(t, edgeAlone());
 		let connected = false;
-		const watch = await watching(t, { adminSocket: admin.socket, connected: () => connected, intervalMs: 200 });
+		const watch = await watching(t, {
+			adminSocket: admin.socket,
+			connected: (node) => connected && node === undefined,
+			intervalMs: 200,
+		});
 		// Nobody listens at port 9.
 		const plan = planOf(9);
 		watch.published({ ...plan, version: "0", table: { gateways: [], services: [] } });

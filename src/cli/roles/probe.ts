@@ -35,8 +35,11 @@ export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly identity: Identity | null;
 	/** Of the Envoy of this machine, whose Gateways alone are probed. */
 	readonly adminSocket: string;
-	/** Whether an Envoy that has what it serves from xDS is connected: where none of this machine's answers, one is elsewhere. */
-	readonly connected: () => boolean;
+	/**
+	 * Whether an Envoy that has what it serves from xDS is connected: where none of this machine's answers, one is elsewhere.
+	 * @param node of that name; left out = any
+	 */
+	readonly connected: (node?: string) => boolean;
 	/** What the Envoy of that node has of what was published, or had when it left; null = none such has come. */
 	readonly served: (node: string) => Served | null;
 	/** Where what is known outlives the process; left out = nowhere. */
@@ -147,8 +150,10 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const round = async (): Promise<ProbeReport | null> => {
 		await recalled;
 		if (!plans.isDeclared) return null;
-		// One that hangs keeps those that it had: what it serves meanwhile is probed, and what it does not is an alarm.
-		const silent = (error: WeirError) => (isNobodyThere(error) ? new Map<string, null>() : here);
+		// One that hangs, or lost its admin socket, keeps those that it had: what it serves meanwhile is probed, and what it does not is an
+		// alarm.
+		const silent = (error: WeirError) =>
+			isNobodyThere(error) && (node === "" || !connected(node)) ? new Map<string, null>() : here;
 		// A Gateway that leaves is there until Envoy answers, which may be while it is asked.
 		const leaving = [...plans.gateways, ...(served()?.keys() ?? [])];
 		// At once, for one that hangs lets each of them wait.

@@ -101,7 +101,12 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		meter,
 		identity,
 		adminSocket: at.envoyAdminSocket,
-		connected: () => server.proxies().some(({ types }) => (types.listeners?.acceptedVersion ?? "") !== ""),
+		connected: (named) =>
+			server
+				.proxies()
+				.some(
+					({ node, types }) => [undefined, node].includes(named) && (types.listeners?.acceptedVersion ?? "") !== "",
+				),
 		served: (node) => server.served(node),
 		planOf: (version) => state.plan(version),
 		closed: () => server.mayBeClosed(),
