@@ -25,7 +25,9 @@ const both = (path: string, index: number): readonly Entry[] => {
 async function told(rig: Rig): Promise<{ readonly records: readonly unknown[]; readonly all: string }> {
 	const records = (await rig.call("GET", "/v1/requests", "")).json as DecisionsAnswer;
 	const shadows = (await rig.call("GET", "/v1/requests?view=shadow&rules=all", "")).json;
-	return { records: records.decisions.map(({ path }) => path).sort(), all: JSON.stringify([records, shadows]) };
+	// Of the time in which ingest was away there is a record too, of no path.
+	const paths = records.decisions.map(({ path }) => path).filter((path) => path !== null);
+	return { records: paths.sort(), all: JSON.stringify([records, shadows]) };
 }
 
 t.test("they are masked before anything is kept", async (t) => {
