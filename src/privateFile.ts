@@ -1,6 +1,13 @@
-/** Files that only the own user may read, replaced as a whole. */
+/** Files of the own user: replaced as a whole, readable by nobody else, and believed where nobody else could have written them. */
+import type { Stats } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+
+/** Whether others than its owner and root could have written a file; that owner is to be the own user, or root. */
+export function othersCanWrite({ mode, uid }: Pick<Stats, "mode" | "uid">): boolean {
+	const own = process.getuid?.();
+	return (mode & 0o022) !== 0 || (own !== undefined && uid !== own && uid !== 0);
+}
 
 /**
  * All or nothing, and durable when it resolves: written aside, synced, renamed, and the folder synced.

@@ -4,6 +4,7 @@ import { setImmediate as breath } from "node:timers/promises";
 import type { ProbeAlarm } from "../access/probe.js";
 import type { PastAlarm } from "../access/servedPast.js";
 import type { Owed, UnjudgedAlarm } from "../access/unjudged.js";
+import { anyText, flag, integer, list, members, object, oneOf, orNull, pair, text } from "../jsonShape.js";
 import type { JudgedMemory } from "./judgedCounts.js";
 import type { PastMemory } from "./pastCounts.js";
 import type { Reading } from "./reading.js";
@@ -116,76 +117,59 @@ interface Facts {
 
 /** @throws TypeError where it has another shape */
 function factsOf(json: unknown): Facts {
-	if (!FACTS(json)) throw new TypeError("it has another shape");
-	return json as unknown as Facts;
+	try {
+		return FACTS(json);
+	} catch (error) {
+		throw new TypeError("it has another shape", { cause: error });
+	}
 }
 
-type Shape = (value: unknown) => boolean;
+const count = integer(0);
+const whole = integer(Number.MIN_SAFE_INTEGER);
+const byJudge = object<Owed["sent"]>({ envoy: count, sidecar: count });
+const place = { gateway: text, service: text };
 
-const text: Shape = (value) => typeof value === "string";
-const flag: Shape = (value) => typeof value === "boolean";
-const count: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0;
-const whole: Shape = (value) => Number.isSafeInteger(value);
-const exactly =
-	(...values: readonly unknown[]): Shape =>
-	(value) =>
-		values.includes(value);
-const orNull =
-	(shape: Shape): Shape =>
-	(value) =>
-		value === null || shape(value);
-const listOf =
-	(shape: Shape): Shape =>
-	(value) =>
-		Array.isArray(value) && value.every(shape);
-const pairOf =
-	(one: Shape, other: Shape): Shape =>
-	(value) =>
-		Array.isArray(value) && value.length === 2 && one(value[0]) && other(value[1]);
-const anyOf =
-	(...shapes: readonly Shape[]): Shape =>
-	(value) =>
-		shapes.some((shape) => shape(value));
-const record =
-	(fields: Readonly<Record<string, Shape>>): Shape =>
-	(value) =>
-		typeof value === "object" &&
-		value !== null &&
-		Object.entries(fields).every(([name, shape]) => shape((value as Readonly<Record<string, unknown>>)[name]));
+type Of<Name> = Extract<ProbeAlarm, { readonly alarm: Name }>;
 
-const JUDGE = exactly("envoy", "sidecar");
-const OWED = record({ envoy: count, sidecar: count });
-const PLACE = { gateway: text, service: text };
-const FACTS = record({
-	process: orNull(record({ startedMs: orNull(whole), epoch: orNull(whole) })),
-	judged: record({
-		standing: listOf(
-			record({
-				alarm: exactly("served-unjudged"),
+/** Of probes, by their names. */
+const RAISED = {
+	"probe-passed": object<Of<"probe-passed">>({ alarm: oneOf("probe-passed"), ...place, status: whole }),
+	"probe-misjudged": object<Of<"probe-misjudged">>({
+		alarm: oneOf("probe-misjudged"),
+		...place,
+		guard: oneOf("gate", "rules"),
+		status: whole,
+	}),
+	"probe-unanswered": object<Of<"probe-unanswered">>({
+		alarm: oneOf("probe-unanswered"),
+		...place,
+		status: orNull(whole),
+		why: orNull(anyText),
+	}),
+};
+const raisedAlarm = oneOf("probe-passed", "probe-misjudged", "probe-unanswered");
+
+const FACTS = object<Facts>({
+	process: orNull(object<Reading["process"]>({ startedMs: orNull(whole), epoch: orNull(whole) })),
+	judged: object<Facts["judged"]>({
+		standing: list(
+			object<UnjudgedAlarm>({
+				alarm: oneOf("served-unjudged"),
 				gateway: text,
-				services: listOf(text),
-				judgedBy: JUDGE,
+				services: list(text),
+				judgedBy: oneOf("envoy", "sidecar"),
 				served: count,
 			}),
 		),
-		owed: listOf(pairOf(text, record({ sent: OWED, answered: OWED }))),
-		changed: listOf(text),
+		owed: list(pair(text, object<Owed>({ sent: byJudge, answered: byJudge }))),
+		changed: list(text),
 	}),
-	past: record({
-		standing: listOf(
-			record({ alarm: exactly("served-past-gateways"), gateway: exactly(""), service: text, served: count }),
+	past: object<Facts["past"]>({
+		standing: list(
+			object<PastAlarm>({ alarm: oneOf("served-past-gateways"), gateway: oneOf(""), service: text, served: count }),
 		),
-		owed: listOf(pairOf(text, count)),
+		owed: list(pair(text, count)),
 		changed: flag,
 	}),
-	raised: listOf(
-		pairOf(
-			text,
-			anyOf(
-				record({ alarm: exactly("probe-passed"), ...PLACE, status: whole }),
-				record({ alarm: exactly("probe-misjudged"), ...PLACE, guard: exactly("gate", "rules"), status: whole }),
-				record({ alarm: exactly("probe-unanswered"), ...PLACE, status: orNull(whole), why: orNull(text) }),
-			),
-		),
-	),
+	raised: list(pair(text, (value) => RAISED[raisedAlarm(members(value).alarm)](value) as ProbeAlarm)),
 });

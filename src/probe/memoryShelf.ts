@@ -4,10 +4,10 @@
  * there is found again, for the older counters are compared then.
  */
 import { lstat, readFile } from "node:fs/promises";
-import { setTimeout as sleep } from "node:timers/promises";
 import { WeirError } from "../error.js";
 import { PROBE_MEMORY_BYTES_MAX } from "../limits.js";
 import { replacePrivate } from "../privateFile.js";
+import { within } from "../within.js";
 import { type ProbeMemory, readMemory, writeMemory } from "./memory.js";
 
 export class MemoryShelf {
@@ -50,10 +50,7 @@ export class MemoryShelf {
 
 	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
-		const waited = new AbortController();
-		const late = sleep(CLOSING_MS, undefined, { signal: waited.signal }).catch(() => {});
-		await Promise.race([this.#writing, late]);
-		waited.abort();
+		await within(CLOSING_MS, this.#writing);
 	}
 
 	async #write(): Promise<void> {

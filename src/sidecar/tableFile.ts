@@ -6,7 +6,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { WeirError } from "../error.js";
 import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
-import { replacePrivate } from "../privateFile.js";
+import { othersCanWrite, replacePrivate } from "../privateFile.js";
 import { readTable, tableJson } from "./tableReader.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
@@ -145,10 +145,7 @@ async function readPrivate(path: string): Promise<string | null> {
 		const found = await handle.stat();
 		if (!found.isFile()) throw new WeirError("invalid-argument", "it is no file");
 		if (found.size > TABLE_FILE_BYTES_MAX) throw new WeirError("resource-exhausted", `it has ${found.size} bytes`);
-		const own = process.getuid?.();
-		if ((found.mode & 0o022) !== 0 || (own !== undefined && found.uid !== own && found.uid !== 0)) {
-			throw new WeirError("permission-denied", "others can write it");
-		}
+		if (othersCanWrite(found)) throw new WeirError("permission-denied", "others can write it");
 		return await handle.readFile("utf8");
 	} finally {
 		await handle.close();

@@ -21,8 +21,6 @@ import type {
 	ServiceTable,
 	UnitTable,
 } from "../compiler/plan.js";
-import { ARMS_MAX, PPM } from "../limits.js";
-import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../resources/resource.js";
 import {
 	anyText,
 	ascii,
@@ -41,7 +39,9 @@ import {
 	text,
 	uint64,
 	Wrong,
-} from "./jsonShape.js";
+} from "../jsonShape.js";
+import { ARMS_MAX, PPM } from "../limits.js";
+import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../resources/resource.js";
 import type { ClosableService } from "./tables.js";
 
 const parameters: Check<Readonly<Record<string, string>>> = (value) => {

@@ -20,7 +20,7 @@ import {
 import { join } from "node:path";
 import { WeirError } from "../error.js";
 import { KEYS_BYTES_MAX, KEYS_KEPT_REFRESH_MS, KEYS_URL_MS, TABLE_CLOCK_SKEW_MS } from "../limits.js";
-import { replacePrivate } from "../privateFile.js";
+import { othersCanWrite, replacePrivate } from "../privateFile.js";
 import type { KeySource } from "../resources/resource.js";
 import { requireOwnFolder } from "../socket.js";
 import { readKeySet } from "./keySet.js";
@@ -191,12 +191,9 @@ function readPrivate(path: string): string | null {
 	}
 	try {
 		const found = fstatSync(file);
-		const { mode, uid, size } = found;
 		if (!found.isFile()) throw new TypeError("it is no file");
-		if (size > FILE_BYTES_MAX) throw new TypeError(`it has ${size} bytes`);
-		const own = process.getuid?.();
-		if ((mode & 0o022) !== 0 || (own !== undefined && uid !== own && uid !== 0))
-			throw new TypeError("others can write it");
+		if (found.size > FILE_BYTES_MAX) throw new TypeError(`it has ${found.size} bytes`);
+		if (othersCanWrite(found)) throw new TypeError("others can write it");
 		return readFileSync(file, "utf8");
 	} finally {
 		closeSync(file);

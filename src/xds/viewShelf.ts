@@ -6,13 +6,13 @@
 import { readFileSync } from "node:fs";
 import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { WeirError } from "../error.js";
 import { DiscoveryResponseSchema } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { XDS_SENT_VIEWS_MIN } from "../limits.js";
 import { replacePrivate } from "../privateFile.js";
 import { requireOwnFolder } from "../socket.js";
+import { within } from "../within.js";
 import { ENVOY_TYPES, type EnvoyTypeName, receivedResource, TYPE_URLS } from "./resource.js";
 import type { RecentViewsBounds } from "./sentViews.js";
 import { writeResponse } from "./service.js";
@@ -128,10 +128,7 @@ export class ViewShelf {
 
 	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
-		const waited = new AbortController();
-		const late = sleep(CLOSING_MS, undefined, { signal: waited.signal }).catch(() => {});
-		await Promise.race([this.#writing, late]);
-		waited.abort();
+		await within(CLOSING_MS, this.#writing);
 	}
 
 	/** One after the other; a view that has been replaced meanwhile is not written. */

@@ -14,6 +14,7 @@ import { keyLoad } from "../../tokens/keyLoad.js";
 import { keySetFault, readKeySet } from "../../tokens/keySet.js";
 import type { KeptKeys } from "../../tokens/keyShelf.js";
 import { publishedKeySet } from "../../tokens/publishedKeys.js";
+import { within } from "../../within.js";
 
 export interface IssuerKeysOptions {
 	readonly log: Pick<Log, "warn" | "info">;
@@ -56,15 +57,6 @@ const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "fil
 const noKeyAtXds = (issuer: string): string =>
 	`xds has no key of ${issuer} for Envoy to verify tokens by (the sidecar fetches its own)`;
 const ENVOY_VERIFIES_NONE = "Envoy verifies no token of that issuer";
-
-/** Waits no longer than that. */
-function within(ms: number, done: Promise<unknown>): Promise<unknown> {
-	let timer: NodeJS.Timeout | undefined;
-	const enough = new Promise<void>((resolve) => {
-		timer = setTimeout(resolve, ms);
-	});
-	return Promise.race([done, enough]).finally(() => clearTimeout(timer));
-}
 
 export class IssuerKeys {
 	/** By name of the set. */
