@@ -19,8 +19,6 @@ import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
 	ACCESS_LOG_STREAMS_MAX,
 	ACCESS_LOG_WINDOW_BYTES,
-	MISSING_MARGIN_MS,
-	STREAM_ENDING_MS,
 	XDS_CONNECTIONS_MAX,
 } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
@@ -38,6 +36,7 @@ import {
 	type StreamTrust,
 	streamFault,
 } from "./streamIdentity.js";
+import { StreamLife } from "./streamLife.js";
 
 const SERVICE = {
 	streamAccessLogs: {
@@ -208,7 +207,6 @@ function serverOf(
 		"grpc.max_concurrent_streams": ACCESS_LOG_STREAMS_MAX,
 	});
 	widen(server);
-	const brokenStreams = broken.streams;
 	server.addService(SERVICE, {
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
 			const peer = peerOf(stream);
@@ -217,25 +215,16 @@ function serverOf(
 			let judged = false;
 			let refused = false;
 			let told = false;
-			let heardMs = 0;
-			/** Its Envoy has ended it in order: nothing is under way. */
-			let finished = false;
-			/** When it was ended from this side in order, and when its connection was cut from here. */
-			let endedMs: number | null = null;
-			let cutMs: number | null = null;
 			const raw = rawOf(stream);
-			const session = raw?.session;
-			if (raw !== undefined)
-				streams.add({
-					raw,
-					ended: () => {
-						endedMs = clock();
-					},
-					cut: () => {
-						cutMs = clock();
-					},
-				});
 			const key = (): string => JSON.stringify([peer, claimed?.nodeId, claimed?.logName]);
+			const life = new StreamLife({
+				...{ raw, isLocal: peer?.kind === "owner", clock },
+				heard: (nowMs) => broken.streams.heard(key(), [peer, gateway], nowMs),
+				broke: (sinceMs, noticedMs) => {
+					if (!broken.closing) broken.streams.broke(key(), [peer, gateway], sinceMs, noticedMs);
+				},
+			});
+			if (raw !== undefined) streams.add({ raw, ended: () => life.ended(), cut: () => life.cut() });
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
 				sink.refused(fault, peer, gateway);
@@ -248,15 +237,6 @@ function serverOf(
 				gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
-			};
-			/** Its connection has ended. */
-			const broke = (nowMs: number): void => {
-				// Its Envoy has taken the end; one that has not by then was not reached by it.
-				if (endedMs !== null && cutMs === null && nowMs - endedMs <= MISSING_MARGIN_MS) return;
-				// The end of a UNIX connection is noticed at once, and a cut is one's own, unless its Envoy did not hear of the end
-				// before it; elsewhere nobody knows since when it was none.
-				const noticedMs = peer?.kind === "owner" ? nowMs : endedMs === null ? cutMs : null;
-				brokenStreams.broke(key(), [peer, gateway], noticedMs ?? heardMs, nowMs);
 			};
 			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
 				sink.impossible(entry);
@@ -277,8 +257,7 @@ function serverOf(
 				try {
 					if (!judged) judge(message);
 					if (refused) return;
-					if (heardMs === 0) brokenStreams.heard(key(), [peer, gateway], receivedMs);
-					heardMs = receivedMs;
+					life.message(receivedMs);
 					decodeMessage(message, (entry) => {
 						const fault = entryFault(entry, receivedMs);
 						if (fault === null) sink.offer(entry, receivedMs, gateway);
@@ -295,27 +274,12 @@ function serverOf(
 				}
 			});
 			stream.on("end", () => {
-				// A stream that is reset, or whose connection breaks, ends as well.
-				finished = raw?.closed === false;
-				if (!refused && endedMs === null) answer(null, undefined);
+				life.over();
+				if (!refused && !life.isEnded) answer(null, undefined);
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
-			stream.on("cancelled", () => {
-				if (heardMs === 0 || finished || session === undefined || broken.closing) return;
-				const atMs = clock();
-				if (session.destroyed) {
-					broke(atMs);
-					return;
-				}
-				if (endedMs !== null) return;
-				// An Envoy that ends resets its streams before its connection: what it had not written by then is lost.
-				const closed = (): void => {
-					if (!broken.closing) brokenStreams.broke(key(), [peer, gateway], atMs);
-				};
-				session.once("close", closed);
-				setTimeout(() => session.off("close", closed), STREAM_ENDING_MS).unref();
-			});
+			stream.on("cancelled", () => life.cancelled());
 		},
 	});
 	return server;
