@@ -2,8 +2,6 @@
  * The decision log's way into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
  * it; what does not fit is dropped and counted, and evidence never shares a lane with it.
  */
-import { isOpen } from "../access/policy.js";
-import { parseRouteName } from "../compiler/plan.js";
 import {
 	ARMS_KNOWN_MAX,
 	DECISION_COMMIT_MS,
@@ -16,7 +14,7 @@ import { type AccessLogEntry, answeredByEnvoy, type Heard } from "./accessLogEnt
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
 import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
 import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
-import { readEntry } from "./entryReader.js";
+import { DecisionUnits } from "./decisionUnits.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "./meter.js";
 import { type MissingOf, type MissingReason, MissingRecords, missingRecord } from "./missingRecords.js";
 import { asksLikeProbe, isOwnProbe } from "./ownProbe.js";
@@ -46,6 +44,7 @@ export class DecisionLog {
 	#held = 0;
 	readonly #holding = new Set<Promise<void>>();
 	readonly #changes: AssignmentChanges;
+	readonly #units: DecisionUnits;
 	readonly #shadows = new ShadowCounts();
 	readonly #missing = new MissingRecords();
 	/** Until when the log was whole when it was opened. */
@@ -66,6 +65,7 @@ export class DecisionLog {
 		private readonly queueMax: number = DECISION_QUEUE_MAX,
 		armsMax: number = ARMS_KNOWN_MAX,
 	) {
+		this.#units = new DecisionUnits(options.plans, options.store.pseudonyms);
 		this.#changes = new AssignmentChanges((experiment) => this.#forgot(experiment), armsMax);
 	}
 
@@ -234,7 +234,7 @@ export class DecisionLog {
 
 	/** Adds the unit and its arm, for which the plan is needed, and queues the record. */
 	#withUnit(entry: AccessLogEntry, record: DecisionRecord, receivedMs: number): void {
-		const whole = this.#read(entry, record, receivedMs);
+		const whole = this.#units.read(entry, record, receivedMs);
 		if (typeof whole !== "string") {
 			this.#push({ record: whole, receivedMs });
 			return;
@@ -243,42 +243,8 @@ export class DecisionLog {
 			this.#drop(record);
 			return;
 		}
-		this.#hold(this.#load(entry, record, receivedMs, whole), (loaded) => this.#push({ record: loaded, receivedMs }));
-	}
-
-	/** The route's plan may be missing, and then the one that the sidecar answered by; without them the unit stays unknown. */
-	async #load(
-		entry: AccessLogEntry,
-		record: DecisionRecord,
-		receivedMs: number,
-		first: string,
-	): Promise<DecisionRecord> {
-		await this.options.plans.load(first);
-		const second = this.#read(entry, record, receivedMs);
-		if (typeof second !== "string") return second;
-		if (second === first) return record;
-		await this.options.plans.load(second);
-		const third = this.#read(entry, record, receivedMs);
-		return typeof third === "string" ? record : third;
-	}
-
-	/** @returns the version of a plan that is not at hand, where it needs one */
-	#read(entry: AccessLogEntry, record: DecisionRecord, receivedMs: number): DecisionRecord | string {
-		const route = parseRouteName(entry.routeName);
-		if (route === null) return record;
-		const { plans, store } = this.options;
-		const plan = plans.known(route.version);
-		if (plan === null) return route.version;
-		const access = plan.get(route.service)?.access ?? null;
-		// As the sidecar says it.
-		const open = record.kind === "allowed" && record.by === "envoy" && access !== null && isOpen(access);
-		const told = open ? { ...record, reason: "open" } : record;
-		const context = { plan: (version: string) => plans.known(version), pseudonyms: store.pseudonyms };
-		const reading = readEntry(entry, route, plan, context, receivedMs);
-		if (reading.kind === "plan-missing") return reading.version;
-		if (reading.kind !== "row") return told;
-		const { unit, experiment, assigned, variant } = reading.row;
-		return { ...told, unit, experiment, arm: assigned, variant };
+		const loading = this.#units.load(entry, record, receivedMs, whole);
+		this.#hold(loading, (loaded) => this.#push({ record: loaded, receivedMs }));
 	}
 
 	#isFull(): boolean {
