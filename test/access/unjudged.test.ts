@@ -303,3 +303,28 @@ t.test("who is under way when routes change may be judged by who judged before",
 	t.same(owedAt(listener, { ...span, changed: true }, now), owing(7, 7));
 	t.same(owedAt(listener, { ...span, changed: false }, now), NOTHING_OWED);
 });
+
+t.test("an alarm ends where tries and answers were both covered by verdicts, and by neither alone", async (t) => {
+	const listener: WatchedListener = {
+		gateway: "edge",
+		services: [{ name: "a", host: "a.test", judgedBy: "envoy", wild: false }],
+	};
+	const standing = {
+		alarm: "served-unjudged",
+		gateway: "edge",
+		services: ["a"],
+		judgedBy: "envoy",
+		served: 3,
+	} as const;
+	const after = (judged: number, tried: number, answered: number): Counters =>
+		new Map([
+			["http.gateway.edge.rbac.weir_allow_.allowed", judged],
+			["vhost.a.route.edge.upstream_rq_total", tried],
+			["vhost.a.route.edge.upstream_rq_completed", answered],
+		]);
+	const left = (...counts: Parameters<typeof after>) =>
+		between(listener, new Map(), after(...counts), [standing], owing(1, 0));
+	t.same(left(2, 2, 2), []);
+	t.same(left(1, 2, 1), [standing], "one more was tried, which is owed");
+	t.same(left(1, 1, 2), [standing], "one more was answered, which is owed");
+});

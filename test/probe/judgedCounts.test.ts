@@ -230,3 +230,19 @@ t.test("verdicts are read before tries and after them; of two processes nothing 
 	fallsAt = 6;
 	t.equal(await readReading(socket), null);
 });
+
+t.test(
+	"routes that were on their way while nothing could be read are taken for changed at the next reading",
+	async (t) => {
+		let settled = true;
+		const counts = new JudgedCounts(() => settled);
+		const first = quiet({ reloads: 1, native: 5, tried: 5 });
+		await counts.alarms(judgedBy("envoy"), null, first);
+		settled = false;
+		await counts.alarms(judgedBy("sidecar"), first, null);
+		settled = true;
+		// Of those that Envoy judged still.
+		const next = quiet({ reloads: 1, native: 8, tried: 8 });
+		t.same(await counts.alarms(judgedBy("sidecar"), first, next), []);
+	},
+);
