@@ -68,7 +68,8 @@ export type ProbeAlarm =
 	| ForeignListener
 	| RefusedConnections
 	| DroppedEntries
-	| UncountedVerdicts;
+	| UncountedVerdicts
+	| ForgottenAlarms;
 
 /** Counters of a Gateway's Envoy cannot be read, so that nobody knows whether what is served there is judged. */
 export interface UncountedVerdicts {
@@ -76,6 +77,13 @@ export interface UncountedVerdicts {
 	readonly gateway: string;
 	/** In few words. */
 	readonly why: string;
+}
+
+/** What the probe knew, alarms that stood among it, was lost over a restart, or would be lost over the next one. */
+export interface ForgottenAlarms {
+	readonly alarm: "probe-memory-lost" | "probe-memory-unwritten";
+	/** It is of none. */
+	readonly gateway: "";
 }
 
 /** A Gateway closed connections of clients at once: it held as many as it may, or its Envoy did. */

@@ -1,9 +1,11 @@
 /**
  * The memory of the built-in probe on disk: an xds that starts anew goes on with the alarms that stand and with the counters
  * that the one before it read last. One file, replaced as a whole after each round and not before it: what a crash cuts off
- * there is found again, for the older counters are compared then.
+ * there is found again, for the older counters are compared then. One that cannot be read is laid aside as `FILE.lost`, for a
+ * person to look at: the alarms that were in it may not come again, and while it lies there that is an alarm itself.
  */
-import { lstat, readFile } from "node:fs/promises";
+import { lstat, readFile, rename } from "node:fs/promises";
+import type { ForgottenAlarms } from "../access/probe.js";
 import { WeirError } from "../error.js";
 import { PROBE_MEMORY_BYTES_MAX } from "../limits.js";
 import { replacePrivate } from "../privateFile.js";
@@ -14,18 +16,19 @@ export class MemoryShelf {
 	/** Not written yet. */
 	#due: ProbeMemory | null = null;
 	#writing: Promise<void> | null = null;
+	/** Of writing. */
 	#failing = false;
 
 	/**
 	 * @param file in a folder of our own
-	 * @param onTrouble told once, until it is well again
+	 * @param onTrouble told why it could not be read, or written: that once, until it is well again
 	 */
 	constructor(
 		readonly file: string,
 		readonly onTrouble: (why: string) => void,
 	) {}
 
-	/** null = there is none, or it is torn or foreign, which is told: all begins anew. Never rejects. */
+	/** null = there is none, or it is torn or foreign, which is told, and laid aside: all begins anew. Never rejects. */
 	async recall(): Promise<ProbeMemory | null> {
 		try {
 			const found = await lstat(this.file).catch((error: NodeJS.ErrnoException) => {
@@ -37,9 +40,22 @@ export class MemoryShelf {
 			if (found.size > PROBE_MEMORY_BYTES_MAX) throw new TypeError("it is too long");
 			return await readMemory(await readFile(this.file));
 		} catch (error) {
-			this.#trouble(error);
+			this.onTrouble(wordsOf(error));
+			await rename(this.file, lostFile(this.file)).catch((fault: unknown) => this.onTrouble(wordsOf(fault)));
 			return null;
 		}
+	}
+
+	/** Of this file, what stands now. Never rejects. */
+	async alarms(): Promise<readonly ForgottenAlarms[]> {
+		const isLost = await lstat(lostFile(this.file)).then(
+			() => true,
+			(error: NodeJS.ErrnoException) => error.code !== "ENOENT",
+		);
+		return [
+			...(isLost ? [{ alarm: "probe-memory-lost", gateway: "" } as const] : []),
+			...(this.#failing ? [{ alarm: "probe-memory-unwritten", gateway: "" } as const] : []),
+		];
 	}
 
 	/** Takes the newest. */
@@ -63,16 +79,16 @@ export class MemoryShelf {
 				await replacePrivate(this.file, bytes);
 				this.#failing = false;
 			} catch (error) {
-				this.#trouble(error);
+				if (!this.#failing) this.onTrouble(wordsOf(error));
+				this.#failing = true;
 			}
 		}
 		this.#writing = null;
 	}
-
-	#trouble(error: unknown): void {
-		if (!this.#failing) this.onTrouble(error instanceof Error ? error.message : WeirError.from(error).message);
-		this.#failing = true;
-	}
 }
+
+const lostFile = (file: string): string => `${file}.lost`;
+
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : WeirError.from(error).message);
 
 const CLOSING_MS = 1_000;

@@ -395,6 +395,12 @@ t.test("an Envoy whose admin socket is gone while xDS reaches it is here: its ve
 	t.match((await round()).join("\n"), /^ALARM verdicts-uncounted at Gateway edge/m);
 	reached = "another";
 	t.same(await round(), ["not probed: Gateway edge: no Envoy of this machine has its listener"]);
+	reached = "weir-gateway";
+	t.match(
+		(await round()).join("\n"),
+		/^ALARM verdicts-uncounted at Gateway edge/m,
+		"and again where xDS reaches it again",
+	);
 });
 
 t.test(

@@ -1,5 +1,5 @@
 /** xds keeps on the disk what the built-in probe knows, and says where it cannot be read. */
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
@@ -24,6 +24,16 @@ t.test("it is written with each round", async (t) => {
 	}
 	t.equal(reading?.process.epoch, 0);
 	t.ok([...(reading?.first.keys() ?? [])].includes("http.gateway.edge.downstream_rq_active"));
+});
+
+t.test("one that was lost is an alarm until a person has looked", async (t) => {
+	const { at, client, probed, lines } = await scene(t, (at) => writeFile(at.probeMemoryFile, "torn"));
+	t.equal(await probed(({ forgotten }) => forgotten.length === 1), "edge guarded forbidden");
+	t.same(await alarmsOf(client), [" probe-memory-lost"]);
+	t.equal(lines.join("").match(/what the built-in probe knew is lost/g)?.length, 1, "the log says it once");
+	await rm(`${at.probeMemoryFile}.lost`);
+	await probed(({ forgotten }) => forgotten.length === 0);
+	t.same(await alarmsOf(client), []);
 });
 
 t.test("one that is none is told of", async (t) => {

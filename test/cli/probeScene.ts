@@ -7,7 +7,7 @@ import type { Test } from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
 import type { ProbeReport } from "../../src/cli/roles/probe.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
-import { collectorsOf, places } from "../../src/cli/stack/places.js";
+import { collectorsOf, type Places, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { ApiClient } from "../../src/state/apiClient.js";
 import { startEnvoy } from "../envoy/harness.js";
@@ -57,9 +57,11 @@ async function cuttable(t: Test, folder: string, to: string) {
 	return { path, drop };
 }
 
-export async function scene(t: Test) {
+/** @param prepare what is there before any role starts */
+export async function scene(t: Test, prepare?: (at: Places) => Promise<void>) {
 	const directory = await temporaryDirectory(t);
 	const at = places(join(directory, "data"));
+	await prepare?.(at);
 	const [upstream] = await startVariants(t, 1);
 	const lines: string[] = [];
 	const api = await startApiRole(roleContext(at, "api", lines));

@@ -13,6 +13,10 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"foreign-listener":
 		"this machine's Envoy has listeners that are no Gateway's: nothing of Weir's judges what comes by them (weir probe)",
 	"verdicts-uncounted": "nobody knows whether what is served there is judged",
+	"probe-memory-lost":
+		"what the built-in probe knew could not be read, so that an alarm which stood may be told no more: see the log, then remove probe-memory.lost from control's data directory",
+	"probe-memory-unwritten":
+		"what the built-in probe knows cannot be written to the disk: a restart would forget alarms that stand",
 	[NO_CLIENTS]: "nobody can connect there",
 	[PROXY_REFUSED]: "one of its trusted proxies can never connect, as it takes ids of the mesh's own trust domain alone",
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",

@@ -21,10 +21,11 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	const report = json as ProbeReport | null;
 	if (report === null)
 		throw new WeirError("unavailable", "no Envoy is connected, or it is starting, so that nothing was probed");
-	const { answers, unjudged, past, foreign, refused, dropped, standing, unprobed, uncounted } = report;
+	const { answers, unjudged, past, foreign, refused, dropped, standing, unprobed, uncounted, forgotten } = report;
 	const blind = uncounted.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS).length;
 	const told =
-		unjudged.length + past.length + foreign.length + refused.length + dropped.length + standing.length + blind;
+		blind +
+		[unjudged, past, foreign, refused, dropped, standing, forgotten].reduce((sum, { length }) => sum + length, 0);
 	const isAlarm = told > 0 || answers.some(({ alarm }) => alarm !== null);
 	const someMissing = unprobed.some(({ services }) => services !== undefined);
 	if (isAlarm || someMissing || (answers.length === 0 && unprobed.length > 0)) process.exitCode = 1;
@@ -64,6 +65,7 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 		const words = isAlarm ? `  ${alarm}: ${ALARM_WORDS[alarm]}` : ", in this round";
 		print(`${isAlarm ? "ALARM  " : ""}verdicts are not counted: Gateway ${gateway}: ${why}${words}`);
 	}
+	for (const { alarm } of forgotten) print(`ALARM  ${alarm}: ${ALARM_WORDS[alarm]}`);
 	for (const { gateway, why, services } of unprobed) {
 		const what = services === undefined ? "" : `, ${services.join(", ")}`;
 		print(`not probed: Gateway ${gateway}${what}: ${why}`);

@@ -7,6 +7,7 @@ import { addressOf, type Bound, type ForeignListener, foreignListeners } from ".
 import {
 	type DroppedEntries,
 	deniedReason,
+	type ForgottenAlarms,
 	type Guard,
 	type ProbeAlarm,
 	probeAlarm,
@@ -43,7 +44,7 @@ export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	/** What the Envoy of that node has of what was published, or had when it left; null = none such has come. */
 	readonly served: (node: string) => Served | null;
 	/** Where what is known outlives the process; left out = nowhere. */
-	readonly memory?: Pick<MemoryShelf, "recall" | "keep">;
+	readonly memory?: Pick<MemoryShelf, "recall" | "keep" | "alarms">;
 	/** Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	readonly intervalMs?: number;
@@ -70,6 +71,7 @@ export interface ProbeReport {
 	readonly past: readonly PastAlarm[];
 	/** Listeners of this machine's Envoy that are no Gateway's. */
 	readonly foreign: readonly ForeignListener[];
+	readonly forgotten: readonly ForgottenAlarms[];
 	/** Alarms of Services that were not probed now, from when they were. */
 	readonly standing: readonly StandingAlarm[];
 	/** Gateways that were left out; with `services`: those alone. */
@@ -113,10 +115,13 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const leftOut = new Map<string, Readonly<Record<string, string>>>();
 	/** Listeners of this machine's Envoy; null = it has never said them. */
 	let here: ReadonlyMap<string, Bound | null> | null = null;
+	/** Those that it said last; `here` are none while it is away. */
+	let said: ReadonlyMap<string, Bound | null> | null = null;
 	/** Its node. */
 	let node = "";
 	/** Those that are no Gateway's, where something is protected. */
 	let foreign: readonly ForeignListener[] = [];
+	let forgotten: readonly ForgottenAlarms[] = [];
 	const served = (): Served | null => options.served(node);
 	const way = (name: string): ProbeTarget | string => {
 		const gateway = plans.gateway(name);
@@ -153,13 +158,16 @@ export function watchForBypass(options: WatchOptions): Watch {
 		// One that hangs, or lost its admin socket, keeps those that it had: what it serves meanwhile is probed, and what it does not is an
 		// alarm.
 		const silent = (error: WeirError) =>
-			isNobodyThere(error) && (node === "" || !connected(node)) ? new Map<string, null>() : here;
+			isNobodyThere(error) && (node === "" || !connected(node)) ? new Map<string, null>() : said;
 		// A Gateway that leaves is there until Envoy answers, which may be while it is asked.
 		const leaving = [...plans.gateways, ...(served()?.keys() ?? [])];
 		// At once, for one that hangs lets each of them wait.
 		const [awaited, listeners, named] = await Promise.all([
 			isAwaited(),
-			readListeners(adminSocket).catch(silent),
+			readListeners(adminSocket).then((found) => {
+				said = found;
+				return found;
+			}, silent),
 			readNode(adminSocket).catch(() => node),
 		]);
 		if (awaited) return null;
@@ -171,20 +179,22 @@ export function watchForBypass(options: WatchOptions): Watch {
 			if (performance.now() < assumedAtMs) return null;
 			plans.assume();
 		}
-		const before = new Set(foreign.map(keyOf));
+		const before = new Set([...foreign.map(keyOf), ...forgotten.map(({ alarm }) => alarm)]);
 		// What an Envoy had that has just come is known by its name, from the next round on.
 		if (here !== null && isKnown) {
 			const gateways = new Set([...leaving, ...plans.gateways, ...(served()?.keys() ?? [])]);
 			foreign = plans.listeners.length === 0 ? [] : foreignListeners(here, gateways);
 		}
 		const { alarms: found, kept, results, skipped, uncounted } = await prober.round();
+		forgotten = (await options.memory?.alarms()) ?? [];
 		options.memory?.keep(prober.memory);
 		const unread = tellUncounted(uncounted);
-		const alarms = [...found, ...foreign, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
+		const alarms = [...found, ...foreign, ...forgotten, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
 		/** One that stands as it stood is told once. */
 		const fresh = [
 			...found,
 			...foreign.filter((one) => !before.has(keyOf(one))),
+			...forgotten.filter(({ alarm }) => !before.has(alarm)),
 			...unread.filter(({ rounds }) => rounds === UNCOUNTED_ROUNDS),
 		];
 		plans.noteSkipped(skipped);
@@ -209,6 +219,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			past: alarms.filter((one) => one.alarm === "served-past-gateways"),
 			uncounted: unread,
 			foreign,
+			forgotten,
 			standing: kept.flatMap((one) =>
 				"service" in one ? [{ alarm: one.alarm, gateway: one.gateway, service: one.service }] : [],
 			),

@@ -45,6 +45,10 @@ export function saidOf({ alarm }: ProbeAlarm): string {
 	if (alarm === "connections-refused") return "connections of clients are refused";
 	if (alarm === "entries-dropped") return "Envoy drops access-log entries";
 	if (alarm === "verdicts-uncounted") return "nobody knows whether what is served is judged";
+	if (alarm === "probe-memory-lost")
+		return "what the built-in probe knew is lost: an alarm that stood may be told no more";
+	if (alarm === "probe-memory-unwritten")
+		return "what the built-in probe knows cannot be written: a restart would forget it";
 	// What nobody answers, or nobody but Envoy with 503, has got past nothing.
 	return alarm === "probe-unanswered" ? "the probe was given no verdict" : "requests may get past the verdict";
 }
@@ -60,6 +64,7 @@ export function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | num
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
 	if (kind === "verdicts-uncounted") return { alarm: kind, gateway, why: alarm.why };
+	if (!("service" in alarm)) return { alarm: kind };
 	const facts = { alarm: kind, gateway, service: alarm.service, status: alarm.status ?? "none" };
 	return kind === "probe-unanswered" && alarm.why !== null ? { ...facts, why: alarm.why } : facts;
 }

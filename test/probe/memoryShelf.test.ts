@@ -1,0 +1,61 @@
+/** The probe's memory as a file: one that cannot be read, or written, is an alarm. */
+import { access, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import type { ProbeMemory } from "../../src/probe/memory.js";
+import { MemoryShelf } from "../../src/probe/memoryShelf.js";
+import { temporaryDirectory } from "../cli/command.js";
+
+const NOTHING: ProbeMemory = {
+	reading: null,
+	judged: { standing: [], owed: new Map(), changed: new Set() },
+	past: { standing: [], owed: new Map(), changed: false },
+	raised: new Map(),
+};
+
+t.test("one that is there is read again, and none is no alarm", async (t) => {
+	const file = join(await temporaryDirectory(t), "memory");
+	const shelf = new MemoryShelf(file, (why) => t.fail(why));
+	t.equal(await shelf.recall(), null);
+	shelf.keep(NOTHING);
+	await shelf.close();
+	t.same(await new MemoryShelf(file, (why) => t.fail(why)).recall(), NOTHING);
+	t.same(await shelf.alarms(), []);
+});
+
+t.test("one that cannot be read is laid aside, and an alarm until somebody has removed it", async (t) => {
+	const file = join(await temporaryDirectory(t), "memory");
+	await writeFile(file, "torn");
+	const told: string[] = [];
+	const shelf = new MemoryShelf(file, (why) => told.push(why));
+	t.equal(await shelf.recall(), null);
+	t.same(told, ["it is cut off"]);
+	t.same(await shelf.alarms(), [{ alarm: "probe-memory-lost", gateway: "" }]);
+	shelf.keep(NOTHING);
+	await shelf.close();
+	const next = new MemoryShelf(file, (why) => t.fail(why));
+	t.not(await next.recall(), null);
+	t.same(await next.alarms(), [{ alarm: "probe-memory-lost", gateway: "" }], "a restart does not end it");
+	t.equal(await readFile(`${file}.lost`, "utf8"), "torn");
+	await rm(`${file}.lost`);
+	t.same(await next.alarms(), []);
+});
+
+t.test("one that cannot be written is an alarm until it can be", async (t) => {
+	const file = join(await temporaryDirectory(t), "memory");
+	await mkdir(join(file, "in the way"), { recursive: true });
+	const told: string[] = [];
+	const shelf = new MemoryShelf(file, (why) => told.push(why));
+	for (let round = 0; round < 2; round++) {
+		shelf.keep(NOTHING);
+		await shelf.close();
+	}
+	t.equal(told.length, 1, "told once");
+	t.same(await shelf.alarms(), [{ alarm: "probe-memory-unwritten", gateway: "" }]);
+	await rmdir(join(file, "in the way"));
+	await rmdir(file);
+	shelf.keep(NOTHING);
+	await shelf.close();
+	t.same(await shelf.alarms(), []);
+	await access(file);
+});
