@@ -199,7 +199,7 @@ program
 			.default([]),
 	)
 	.option("--metrics-socket <path>", "UNIX socket for metrics; by default RUN/sidecar-metrics.sock")
-	.option("--workers <n>", "processes that answer", "1")
+	.option("--workers <n>", "processes that answer, for more cores; a DPoP proof is used once by all of them", "1")
 	.addOption(identity())
 	.action(async (options) => (await import("./commands/sidecar.js")).sidecar(options));
 program

@@ -93,6 +93,18 @@ export const DPOP_AGE_SECONDS = 60;
  */
 export const REPLAYS_MAX = 500_000;
 
+/**
+ * Of a sidecar with several workers, which remember together: as many for each worker, and no more than for eight. That is 25,000
+ * proofs a second, about half of what the process that remembers for all can answer. 520 MB when full.
+ */
+export const REPLAYS_SHARED_MAX = 8 * REPLAYS_MAX;
+
+/** How long a used DPoP proof is remembered: it is good from DPOP_AGE_SECONDS before its iat to as long after it. */
+export const PROOF_KEPT_MS = 2 * DPOP_AGE_SECONDS * 1_000;
+
+/** How long a worker waits to be told whether a proof was used: beyond it the proof is refused. Envoy waits CALLOUT_TIMEOUT_MS, unless told. */
+export const PROOF_ASKED_MS = 1_000;
+
 /** How long a signed decision holds: one hop inside a mesh. */
 export const DECISION_LIFETIME_MS = 5_000;
 

@@ -4,7 +4,7 @@ import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from "jose
 import { DPOP_AGE_SECONDS, TOKEN_SKEW_SECONDS } from "../limits.js";
 import { readCompact } from "./compact.js";
 import { publicKey } from "./publicKey.js";
-import type { Replays } from "./replays.js";
+import type { ProofMemory, Taken } from "./replays.js";
 
 export interface ProofQuestion {
 	/** Each DPoP header apart. */
@@ -52,7 +52,7 @@ export function readProof(question: ProofQuestion): ReadProof | string {
 /** Why a proof does not do. */
 export interface ProofFault {
 	readonly why: string;
-	/** What does not do: the proof; the token, which is another key's; or room, for it may hold and cannot be remembered. */
+	/** What does not do: the proof; the token, which is another key's; or room, for it may hold and is not known to be remembered. */
 	readonly what: "proof" | "token" | "room";
 }
 
@@ -64,7 +64,7 @@ export async function proofFault(
 	{ proof, alg, jwk, jti }: ReadProof,
 	{ jkt, monotonicMs }: Pick<ProofQuestion, "jkt" | "monotonicMs">,
 	owner: string,
-	replays: Replays,
+	memory: ProofMemory,
 ): Promise<ProofFault | null> {
 	const fault = (why: string, what: ProofFault["what"] = "proof"): ProofFault => ({ why, what });
 	try {
@@ -80,10 +80,15 @@ export async function proofFault(
 	}
 	// Only what its holder has signed is remembered: nobody else can fill the memory, or use up another's proof.
 	const id = createHash("sha256").update(`${jkt}.${jti}`).digest().toString("latin1", 0, 16);
-	const taken = replays.take(id, owner, monotonicMs);
-	if (taken === "first") return null;
-	return taken === "again" ? fault("the proof was used before") : fault("too many proofs are remembered", "room");
+	const taken = await memory.take(id, owner, monotonicMs);
+	return taken === "first" ? null : USED[taken];
 }
+
+const USED: Readonly<Record<Exclude<Taken, "first">, ProofFault>> = {
+	again: { why: "the proof was used before", what: "proof" },
+	full: { why: "too many proofs are remembered", what: "room" },
+	unanswered: { why: "whether the proof was used before is not known in time", what: "room" },
+};
 
 /**
  * RFC 9449 4.3: without query and fragment, after the normalisation of RFC 3986 6.2.2 and 6.2.3. Gateways of ours take the

@@ -13,7 +13,16 @@ interface Generation {
 /** An id is kept for this many parts of its time, and for one more at most. */
 const PARTS = 3;
 
-export class Replays {
+/** "unanswered": who remembers was asked, and does not say. */
+export type Taken = "first" | "again" | "full" | "unanswered";
+
+/** Where used proofs are remembered: here, or where others who are shown the same ones ask too. */
+export interface ProofMemory {
+	/** As Replays.take. Never throws or rejects. */
+	take(id: string, owner: string, monotonicMs: number): Taken | Promise<Taken>;
+}
+
+export class Replays implements ProofMemory {
 	/** The youngest is first. */
 	#generations: readonly Generation[] = [];
 	readonly #shares: Shares;
@@ -31,7 +40,7 @@ export class Replays {
 	 * be taken.
 	 * @param owner who makes the ids, and is verified: none of them can fill the memory
 	 */
-	take(id: string, owner: string, monotonicMs: number): "first" | "again" | "full" {
+	take(id: string, owner: string, monotonicMs: number): Exclude<Taken, "unanswered"> {
 		const youngest = this.#turned(monotonicMs);
 		if (this.#generations.some(({ ids }) => ids.has(id))) return "again";
 		if (!this.#shares.take(owner)) return "full";

@@ -6,9 +6,9 @@ import { jwtVerify } from "jose";
 import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/token.js";
 import { bindingFault, confirmationOf, verifiedToken } from "../access/tokenClaims.js";
 import {
-	DPOP_AGE_SECONDS,
 	KEYS_FILE_MS,
 	KEYS_URL_MS,
+	PROOF_KEPT_MS,
 	TOKEN_BYTES_MAX,
 	TOKEN_SKEW_SECONDS,
 	TOKENS_KEYS_WAITING_MAX,
@@ -22,7 +22,7 @@ import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
 import type { KeptKeys } from "./keyShelf.js";
 import { Keys, type VerificationKey } from "./keys.js";
-import { Replays } from "./replays.js";
+import { type ProofMemory, Replays } from "./replays.js";
 import { Shares } from "./shares.js";
 import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
 
@@ -43,8 +43,8 @@ export interface VerifierOptions {
 	/** The sets that a process before this one had; without it a start knows none. */
 	readonly kept?: (source: KeySource) => KeptKeys;
 	readonly admission?: Admission;
-	/** What remembers proofs; one that holds REPLAYS_MAX unless a test says otherwise. */
-	readonly proofs?: Replays;
+	/** What remembers proofs; without it one of its own that holds REPLAYS_MAX. */
+	readonly proofs?: ProofMemory;
 	/** One line for the operator about an issuer's keys that cannot be had. */
 	readonly keysFailed?: (issuer: string, why: string) => void;
 }
@@ -81,8 +81,7 @@ export class TokenVerifier {
 	readonly #admission: Admission;
 	/** Tokens that wait for keys, by payer. */
 	readonly #waiting = new Shares(TOKENS_KEYS_WAITING_MAX);
-	/** A proof is good from DPOP_AGE_SECONDS before its iat to as long after it. */
-	readonly #proofs: Replays;
+	readonly #proofs: ProofMemory;
 	/** By declaration, so that an unchanged one keeps its keys and what they have verified. */
 	#issuers = new Map<string, Issuer>();
 	#byGateway = new Map<string, ReadonlySet<Issuer>>();
@@ -101,7 +100,7 @@ export class TokenVerifier {
 			...options,
 		};
 		this.#admission = options.admission ?? new Admission();
-		this.#proofs = options.proofs ?? new Replays(2 * DPOP_AGE_SECONDS * 1_000);
+		this.#proofs = options.proofs ?? new Replays(PROOF_KEPT_MS);
 	}
 
 	/** Whom to believe from now on. An issuer that is gone is not believed, cached or not; a declaration that cannot be used is nobody's. */

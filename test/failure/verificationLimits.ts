@@ -1,7 +1,9 @@
 /** The part of deploy/failures.md about tokens: its numbers are the bounds themselves, which test/tokens/admission checks. */
 import {
 	DPOP_USER,
+	PROOF_ASKED_MS,
 	REPLAYS_MAX,
+	REPLAYS_SHARED_MAX,
 	TOKEN_FAILED,
 	TOKEN_FAILED_USER,
 	TOKEN_USER,
@@ -15,8 +17,9 @@ const number = (value: number): string => value.toLocaleString("en");
 export const VERIFICATION_LIMITS = `## When the sidecar verifies no more tokens
 
 429 \`access denied: verification-limited\`: whether the token or proof holds was not looked at. Declared \`rateLimits\` answer
-\`rate-limited\`. All bounds are of one sidecar process, and known tokens (cached, without a proof) pass whatever they say.
-The payer is the caller's SPIFFE id (behind a trusted proxy the client that it names), else the address, so a front-end or
+\`rate-limited\`. All bounds are of one sidecar process; with \`--workers N\` of each
+worker, but for the proofs that are remembered: the primary has those of all. Known tokens (cached, without a proof) pass whatever
+they say. The payer is the caller's SPIFFE id (behind a trusted proxy the client that it names), else the address, so a front-end or
 a network behind one address is one payer for all its users. What needs no cryptography costs nothing: an unknown issuer, an
 unknown \`kid\`, claims that do not fit, a proof for another request.
 
@@ -26,7 +29,8 @@ unknown \`kid\`, claims that do not fit, a proof for another request.
 | the same, when the payer has none left | user whose tokens have held (${number(TOKEN_USERS_MAX)} are remembered) | ${number(TOKEN_FAILED_USER.burst)} at once, ${number(TOKEN_FAILED_USER.perSecond)} a second | that user's new tokens and proofs |
 | new tokens that hold | user (issuer and \`sub\`) | ${number(TOKEN_USER.burst)} at once, ${number(TOKEN_USER.perSecond)} a second | that user's new tokens |
 | DPoP proofs that hold, one for each request | user | ${number(DPOP_USER.burst)} at once, ${number(DPOP_USER.perSecond)} a second | that user's requests |
-| proofs remembered against replay, 120 to 160 s each | user: as many as are free | ${number(REPLAYS_MAX)} in all | that user's requests; one user has at most half, N users leave 1/(N+1) |
+| proofs remembered against replay, 120 to 160 s each | user: as many as are free | ${number(REPLAYS_MAX)} in all, for each of up to ${REPLAYS_SHARED_MAX / REPLAYS_MAX} workers | that user's requests; one user has at most half, N users leave 1/(N+1) |
+| proofs that a worker asks the primary about | worker | ${number(TOKENS_PENDING_MAX)} at once, ${number(PROOF_ASKED_MS)} ms each | requests with a proof, while the primary hangs; where Envoy waits for less (\`callout.timeout\`), it answers 503 before |
 | verifications under way | payer: as many as are free | ${number(TOKENS_PENDING_MAX)} in all | that payer's new tokens and proofs |
 | tokens that wait for keys to be fetched | payer: as many as are free | ${number(TOKENS_KEYS_WAITING_MAX)} in all | that payer's tokens of unknown keys |
 

@@ -2,18 +2,15 @@
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { CheckRequestSchema, CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { CHECK } from "../../src/sidecar/methods.js";
 import { KeyShelf } from "../../src/tokens/keyShelf.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { checkClient } from "./checkClient.js";
 
 t.setTimeout(60_000);
 
@@ -35,21 +32,9 @@ async function isLetIn(socketPath: string, round: number): Promise<boolean> {
 	const iat = Math.floor(Date.now() / 1_000) - 10;
 	const token = await signed({ ...CLAIMS, iat, exp: iat + 600, jti: `${round}` }, pair);
 	const http = { method: "GET", path: "/", host: "users.test", headers: { authorization: `Bearer ${token}` } };
-	const request = create(CheckRequestSchema, { attributes: { request: { http } } });
-	const client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
-		"grpc.use_local_subchannel_pool": 1,
-	});
+	const client = checkClient(socketPath);
 	try {
-		const bytes = await new Promise<Buffer>((resolve, reject) => {
-			client.makeUnaryRequest(
-				CHECK,
-				(message: Buffer) => message,
-				(message: Buffer) => message,
-				Buffer.from(toBinary(CheckRequestSchema, request)),
-				(error, answer) => (answer === undefined ? reject(error) : resolve(answer)),
-			);
-		});
-		return fromBinary(CheckResponseSchema, bytes).status?.code === 0;
+		return (await client.check(http)).status?.code === 0;
 	} finally {
 		client.close();
 	}

@@ -23,6 +23,7 @@ import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
 import { CountPublisher } from "../sidecar/counts.js";
 import { Handover } from "../sidecar/handover.js";
 import type { FromWorker, ToWorker } from "../sidecar/message.js";
+import { UsedProofs } from "../sidecar/usedProofs.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
 import { port } from "./control.js";
@@ -156,6 +157,7 @@ async function inWorkers(
 		},
 	});
 	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs() });
+	const proofs = new UsedProofs(count);
 	let listening = 0;
 	let up: () => void = () => {};
 	const allUp = new Promise<void>((resolve) => {
@@ -173,6 +175,7 @@ async function inWorkers(
 		onMessage: (message, worker) => {
 			const said = message as FromWorker;
 			if (said.kind === "counts") publisher.publish(said.process, said.rows);
+			else if (said.kind === "proof") workers.broadcast(proofs.answer(said), (id) => id === worker);
 			else if (said.kind === "in-force") {
 				handover.report(worker, said.order);
 				tellAge((id) => id === worker && handover.isServed(id));

@@ -12,7 +12,7 @@ import { Tables, type VersionedTable } from "../../sidecar/tables.js";
 import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import { ProcessCounts } from "./counts.js";
 import { type DoorOptions, openDoors } from "./doors.js";
-import { tokensOf } from "./tokens.js";
+import { type TokensOptions, tokensOf } from "./tokens.js";
 
 /**
  * How long a sidecar that is told to stop lets calls finish that wait for their answer: beyond it Envoy has given them up
@@ -35,10 +35,7 @@ export interface Answering {
 	close(): Promise<void>;
 }
 
-export interface AnsweringOptions extends Pick<DoorOptions, "identity" | "peers"> {
-	/** Of the last good key sets of token issuers; null = none is kept. */
-	readonly keysDirectory: string | null;
-}
+export interface AnsweringOptions extends Pick<DoorOptions, "identity" | "peers">, TokensOptions {}
 
 interface AnsweringLog {
 	warn(message: string, fields?: Readonly<Record<string, string>>): void;
@@ -48,7 +45,7 @@ interface AnsweringLog {
 /** @throws WeirError where it cannot listen, or has no identity where it needs one */
 export async function startAnswering(
 	listen: GrpcAddress,
-	{ identity, peers, keysDirectory }: AnsweringOptions,
+	{ identity, peers, keysDirectory, proofs }: AnsweringOptions,
 	log: AnsweringLog,
 ): Promise<Answering> {
 	const rules = new CompiledAccess();
@@ -78,7 +75,7 @@ export async function startAnswering(
 			freshness: tables,
 			mint: mintUnit,
 			nowMs: Date.now,
-			verifyToken: tokensOf(tables, keysDirectory, log),
+			verifyToken: tokensOf(tables, { keysDirectory, proofs }, log),
 			sign: doors.sign,
 			observer: counts.answers,
 		}),

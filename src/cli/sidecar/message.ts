@@ -1,6 +1,7 @@
 /** What the processes of a sidecar with several workers tell each other. */
 import type { VersionedTable } from "../../sidecar/tables.js";
 import type { CountRow } from "./counts.js";
+import type { ProofAnswer, ProofAsked } from "./usedProofs.js";
 
 export type ToWorker =
 	/** `order` counts the tables that are handed on; `givenAtMs` is when the primary was given it, by machineMs(). */
@@ -9,7 +10,8 @@ export type ToWorker =
 	 * Since control last confirmed the newest table, said again and again, to who has it in force: where the primary hangs,
 	 * its workers' tables grow old by themselves.
 	 */
-	| { readonly kind: "age"; readonly ageMs: number };
+	| { readonly kind: "age"; readonly ageMs: number }
+	| ProofAnswer;
 
 export type FromWorker =
 	| { readonly kind: "listening"; readonly pid: number }
@@ -17,7 +19,8 @@ export type FromWorker =
 	| { readonly kind: "in-force"; readonly order: number }
 	/** The table of that order cannot be answered by: the one before it is. */
 	| { readonly kind: "refused"; readonly order: number }
-	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] };
+	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] }
+	| ProofAsked;
 
 /** A clock that all processes of the machine share, and that nobody sets. */
 export const machineMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);

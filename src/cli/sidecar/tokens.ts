@@ -4,15 +4,22 @@
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../access/token.js";
 import type { Tables } from "../../sidecar/tables.js";
+import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
 
+export interface TokensOptions {
+	/** Of the last good key sets of token issuers; null = a start knows none. */
+	readonly keysDirectory: string | null;
+	/** Whom workers of one sidecar ask whether a proof was used; without it this process alone remembers. */
+	readonly proofs?: ProofMemory | undefined;
+}
+
 /**
- * @param keysDirectory of the last good key sets; null = a start knows none
  * @returns the port; it follows the newest table by itself
  */
 export function tokensOf(
 	tables: Tables<unknown>,
-	keysDirectory: string | null,
+	{ keysDirectory, proofs }: TokensOptions,
 	log: { warn(message: string, fields?: Readonly<Record<string, string>>): void },
 ): VerifyToken {
 	let verifier: TokenVerifier | null = null;
@@ -28,6 +35,7 @@ export function tokensOf(
 		const shelf = keysDirectory === null ? null : KeyShelf.open(keysDirectory, { onTrouble });
 		verifier = new room.TokenVerifier({
 			keysFailed: (issuer, why) => log.warn("an issuer's keys cannot be had", { issuer, why }),
+			...(proofs === undefined ? {} : { proofs }),
 			...(shelf === null ? {} : { kept: (source) => shelf.of(source) }),
 		});
 		use();

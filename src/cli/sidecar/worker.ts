@@ -6,6 +6,7 @@ import { createLog } from "../../telemetry/log.js";
 import { endWhenTold } from "../stack/child.js";
 import { startAnswering } from "./answering.js";
 import { type FromWorker, machineMs, type ToWorker } from "./message.js";
+import { AskedProofs } from "./usedProofs.js";
 
 const COUNTS_EVERY_MS = 1_000;
 const name = randomUUID();
@@ -17,10 +18,12 @@ let take = (message: ToWorker): void => void early.push(message);
 // What is said while the server starts is not lost.
 fromPrimary((message) => take(message as ToWorker));
 const log = createLog({ role: "sidecar" });
-const { tables, counts, close } = await startAnswering(JSON.parse(listen), JSON.parse(who), log);
 const tell = (message: FromWorker): void => toPrimary(message);
+const proofs = new AskedProofs(tell);
+const { tables, counts, close } = await startAnswering(JSON.parse(listen), { ...JSON.parse(who), proofs }, log);
 take = (message) => {
 	if (message.kind === "age") return tables.setAge(message.ageMs);
+	if (message.kind === "proof") return proofs.answered(message);
 	const { order, given, givenAtMs } = message;
 	const waitedMs = Math.max(0, machineMs() - givenAtMs);
 	tables

@@ -1,0 +1,71 @@
+/**
+ * The used DPoP proofs of a sidecar with several workers: a client's proof may be shown to any of them, so that the primary
+ * remembers for all, whichever worker dies. A worker asks it once for each proof whose signature holds, and for nothing else.
+ *
+ * Measured on two cores with ten times as many processes ready as cores: a request with a proof costs the primary 80 to 115 µs of CPU
+ * beside the worker's 1,500, where each question wakes it; 15 µs (and the worker as much) where questions come one after another.
+ * The answer takes 0.04 ms (p99 0.2) where nobody else asks, 1.4 ms (p99 40) with two workers and 32 questions of each at once.
+ */
+import { PROOF_ASKED_MS, PROOF_KEPT_MS, REPLAYS_MAX, REPLAYS_SHARED_MAX, TOKENS_PENDING_MAX } from "../../limits.js";
+import { type ProofMemory, Replays, type Taken } from "../../tokens/replays.js";
+
+/** From a worker. `ask` is its own number of the question. */
+export interface ProofAsked {
+	readonly kind: "proof";
+	readonly ask: number;
+	readonly id: string;
+	readonly owner: string;
+}
+
+/** To the worker that asked. */
+export interface ProofAnswer {
+	readonly kind: "proof";
+	readonly ask: number;
+	readonly taken: Taken;
+}
+
+/** The primary's side. */
+export class UsedProofs {
+	readonly #replays: Replays;
+
+	/** @param workers how many ask */
+	constructor(workers: number) {
+		// By its own clock it hears of a proof as much later than the worker has looked at the proof's time.
+		this.#replays = new Replays(PROOF_KEPT_MS + PROOF_ASKED_MS, Math.min(workers * REPLAYS_MAX, REPLAYS_SHARED_MAX));
+	}
+
+	answer({ ask, id, owner }: ProofAsked): ProofAnswer {
+		return { kind: "proof", ask, taken: this.#replays.take(id, owner, performance.now()) };
+	}
+}
+
+/** A worker's side. Where the primary hangs, proofs are refused; where it dies, its workers end. */
+export class AskedProofs implements ProofMemory {
+	/** What was asked and not answered, waited for or not: a primary that hangs is not asked for ever. */
+	readonly #open = new Map<number, (taken: Taken) => void>();
+	#asks = 0;
+
+	constructor(
+		private readonly ask: (asked: ProofAsked) => void,
+		private readonly waitMs: number = PROOF_ASKED_MS,
+	) {}
+
+	/** As the primary says; "unanswered" where it does not in time. */
+	take(id: string, owner: string): Taken | Promise<Taken> {
+		if (this.#open.size >= TOKENS_PENDING_MAX) return "unanswered";
+		const ask = ++this.#asks;
+		return new Promise((resolve) => {
+			const timer = setTimeout(resolve, this.waitMs, "unanswered");
+			this.#open.set(ask, (taken) => {
+				clearTimeout(timer);
+				resolve(taken);
+			});
+			this.ask({ kind: "proof", ask, id, owner });
+		});
+	}
+
+	answered({ ask, taken }: ProofAnswer): void {
+		this.#open.get(ask)?.(taken);
+		this.#open.delete(ask);
+	}
+}
