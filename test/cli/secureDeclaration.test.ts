@@ -78,6 +78,27 @@ t.test("README quotes YAML from files in deploy only", async (t) => {
 		);
 });
 
+t.test("links of README and of deploy/operations.md lead somewhere", async (t) => {
+	for (const from of ["README.md", "deploy/operations.md"]) {
+		const text = await readFile(pathOf(from), "utf8");
+		const links = [...text.matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)];
+		t.ok(links.length > 0, from);
+		for (const [, file = "", anchor] of links) {
+			const target = file === "" ? text : await readFile(new URL(file, new URL(from, ROOT)), "utf8");
+			if (anchor !== undefined) t.ok(anchorsOf(target).includes(anchor), `${from}: ${file}#${anchor}`);
+		}
+	}
+});
+
+/** As GitHub makes them of headings. */
+const anchorsOf = (text: string): readonly string[] =>
+	[...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+		heading
+			.toLowerCase()
+			.replace(/[^\w\- ]/g, "")
+			.replaceAll(" ", "-"),
+	);
+
 async function deployed(): Promise<readonly string[]> {
 	const names = (await readdir(pathOf("deploy"))).filter((name) => name.endsWith(".yaml"));
 	return Promise.all(names.map((name) => readFile(pathOf(`deploy/${name}`), "utf8")));
