@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { WeirError } from "../error.js";
 import { addAccountabilityCommands } from "./accountabilityCommands.js";
+import { API_HELP, OPERATORS_HELP } from "./apiHelp.js";
 import { addExperimentCommands } from "./experimentCommands.js";
 import { HEALTH_HELP } from "./healthHelp.js";
 import { addPolicyCommands } from "./policyCommands.js";
@@ -155,7 +156,7 @@ program
 			.argParser(collect)
 			.default([]),
 	)
-	.addHelpText("after", HEALTH_HELP)
+	.addHelpText("after", OPERATORS_HELP + HEALTH_HELP)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
 program
 	.command("ca")
@@ -293,10 +294,13 @@ program
 // Commands that ask control may do so as somebody: by mTLS, with the identity of an agent on this machine.
 for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
 	if (!command.options.some(({ long }) => long === "--api")) continue;
-	command.addOption(identity()).hook("preAction", async (acting) => {
-		const { identity: socket } = acting.opts<{ identity?: string }>();
-		if (socket !== undefined) await (await import("./commands/apiAccess.js")).actAs(socket);
-	});
+	command
+		.addOption(identity())
+		.addHelpText("after", API_HELP)
+		.hook("preAction", async (acting) => {
+			const { identity: socket } = acting.opts<{ identity?: string }>();
+			if (socket !== undefined) await (await import("./commands/apiAccess.js")).actAs(socket);
+		});
 }
 
 try {

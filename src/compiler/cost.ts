@@ -18,6 +18,10 @@ export interface Cost {
 	readonly listed: number;
 }
 
+/** What costs are of, for whoever reads the numbers: another machine has other ones. */
+export const COSTS_NOTE =
+	"Costs are of a request above a plain route, as measured on 2026-11-24 (Envoy 1.40.0, 2 cores). Elsewhere they were up to three times as much: compare them with each other, or measure (npm run bench -- explain-cost).";
+
 const ACCESS = { native: 5.6, callout: 79 } as const;
 const EXPERIMENT = { native: 4, callout: 78 } as const;
 

@@ -167,6 +167,7 @@ t.test("explain tells every rule and marks an open Service", async (t) => {
 	t.match(stdout.toString(), "OPEN");
 	t.match(stdout.toString(), "Experiment boosted-vs-logistic");
 	t.match(stdout.toString(), "native");
+	t.match(stdout.toString(), /costs about .*\n(.*\n)*Costs are of a request above a plain route, as measured on .*\n$/);
 });
 
 t.test("schema is JSON Schema that names every kind", async (t) => {
@@ -223,6 +224,17 @@ t.test("up and control say what the health checks mean", async (t) => {
 		t.equal(code, 0);
 		t.match(stdout.toString(), /GET \/readyz {3}503 .* older revision than the state's for more than 5 s/, command);
 	}
+});
+
+t.test("commands that ask control say as whom, and control whose tokens it takes", async (t) => {
+	const helpOf = async (...command: string[]) => (await weir([...command, "--help"])).stdout.toString();
+	for (const command of [["apply"], ["policy", "rollback"], ["audit", "requests"], ["promote"]]) {
+		const help = await helpOf(...command);
+		for (const variable of ["WEIR_API_CERT", "WEIR_API_KEY", "WEIR_API_CA", "WEIR_API_SERVER", "WEIR_API_TOKEN_FILE"])
+			t.match(help, variable, command.join(" "));
+	}
+	t.notMatch(await helpOf("validate"), "WEIR_API", "which asks nobody");
+	t.match(await helpOf("control"), /--operator-issuer, --operator-audience and --operator-keys.*together/s);
 });
 
 t.test("a socket that is not there is said to be missing, whoever may enter its folder", async (t) => {

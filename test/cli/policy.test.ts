@@ -1,7 +1,6 @@
 /** `weir policy test` and `weir policy diff` as a user's CI runs them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import t from "tap";
 import { fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 
@@ -457,19 +456,4 @@ t.test("who has read enough ends a command quietly, and not with success", async
 	const [code] = await once(child, "close");
 	t.equal(stderr, "");
 	t.equal(code, 141);
-});
-
-t.test("the table that the README shows holds as it stands there", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const readme = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
-	const [, table = ""] = /```yaml\n(tests:\n.*?)```/s.exec(readme) ?? [];
-	const declared = [
-		"kind: Gateway\nmetadata: {name: edge}\nspec: {address: 127.0.0.1, port: 8443, tls: {certificateFile: a, privateKeyFile: b, clientCaFile: c}}\n",
-		"kind: Service\nmetadata: {name: demand}\nspec: {hosts: [demand.example], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9000}]}]}\n",
-		'kind: AccessPolicy\nmetadata: {name: storefront}\nspec: {services: [demand], principals: ["spiffe://shop.example/storefront"]}\n',
-	].map((document) => `apiVersion: weir.dev/v1alpha1\n${document}`);
-	const file = await fileOf(directory, "all.yaml", declared.join("---\n"));
-	const { code, stdout } = await weir(["policy", "test", "-f", file, "-t", await fileOf(directory, "t.yaml", table)]);
-	t.equal(code, 0);
-	t.match(stdout.toString(), /^2 passed, 0 failed/m);
 });

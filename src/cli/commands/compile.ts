@@ -2,7 +2,7 @@
 
 import { staticBootstrap } from "../../compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
-import { costText } from "../../compiler/cost.js";
+import { COSTS_NOTE, costText } from "../../compiler/cost.js";
 import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
 import type { Plan, RuleExecution } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
@@ -118,10 +118,12 @@ function refuseUseless(options: CompileArguments): void {
 
 export async function explain(options: CompileArguments): Promise<void> {
 	const { plan, resources } = await planOf(options);
-	for (const { rule, execution, because, cost } of [...plan.rules, ...promotionRules(resources)]) {
+	const rules = [...plan.rules, ...promotionRules(resources)];
+	for (const { rule, execution, because, cost } of rules) {
 		process.stdout.write(`${rule}\n  ${execution}: ${because}\n`);
 		if (cost !== null) process.stdout.write(`  costs ${costText(cost, execution)}\n`);
 	}
+	if (rules.some(({ cost }) => cost !== null)) process.stdout.write(`${COSTS_NOTE}\n`);
 }
 
 /**

@@ -1,0 +1,105 @@
+/** deploy/secure.yaml, which shows all of access, identity and operators in one place, holds; README quotes what is tested. */
+import { readdir, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { KINDS } from "../../src/resources/kinds.js";
+import { validateBootstrap } from "../envoy/harness.js";
+import { fileOf, temporaryDirectory, weir } from "./command.js";
+
+// Alone this file has tap's default of 30 s, which a slow machine needs for Envoy's binary.
+t.setTimeout(120_000);
+
+const ROOT = new URL("../../../", import.meta.url);
+const pathOf = (name: string): string => fileURLToPath(new URL(name, ROOT));
+const DECLARATION = pathOf("deploy/secure.yaml");
+const TESTS = pathOf("deploy/secure-tests.yaml");
+
+t.test("it is valid, and its table of requests passes", async (t) => {
+	const valid = await weir(["validate", "-f", DECLARATION]);
+	t.match(valid, { code: 0, stderr: "" });
+	const tested = await weir(["policy", "test", "-f", DECLARATION, "-t", TESTS]);
+	t.equal(tested.code, 0, tested.stdout.toString() + tested.stderr);
+	t.match(tested.stdout.toString(), /^\d\d passed, 0 failed/);
+});
+
+t.test("explain says who decides, and which endpoint the DataClass leaves out", async (t) => {
+	const { code, stdout } = await weir(["explain", "-f", DECLARATION]);
+	t.equal(code, 0);
+	const said = stdout.toString();
+	t.match(said, /Service employment: access\n {2}callout: .*shadow \(decides nothing\): without-leavers/);
+	t.match(said, /Service forecast: access\n {2}native: /);
+	t.match(said, /10\.9\.0\.1:9001 of Variant v1\n.* {2}native: left out: its region us/);
+});
+
+t.test("a real Envoy takes what it compiles to", async (t) => {
+	const mesh = ["--trust-domain", "weir.local", "--identity-socket", "/run/agent.sock"];
+	const { code, stdout, stderr } = await weir(["compile", "-f", DECLARATION, ...mesh]);
+	t.equal(code, 0, stderr);
+	t.equal(await validateBootstrap(JSON.parse(stdout.toString())), null);
+});
+
+t.test("what its comments show instead is valid too", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const text = await readFile(DECLARATION, "utf8");
+	const shown = (field: string): string => text.replace(`# ${field}:`, `${field}:`);
+	const without = (of: string, line: RegExp): string => of.replace(line, "");
+	const others = {
+		"trusted proxies": without(shown("trustedProxies"), /^ {4}principal: \{requests.*\n/m),
+		"a tenant's limit": without(shown("rateLimits"), /^ {6}binding:.*\n/m).replace(
+			"principals: [spiffe://weir.local/apps/*]}",
+			"principals: [spiffe://weir.local/apps/*], tenants: [acme]}",
+		),
+	};
+	for (const [what, other] of Object.entries(others)) {
+		t.not(other, text, what);
+		const { code, stderr } = await weir(["validate", "-f", await fileOf(directory, "other.yaml", other)]);
+		t.equal(code, 0, `${what}: ${stderr}`);
+	}
+});
+
+t.test("each kind, and each field of access, is shown in deploy", async (t) => {
+	const text = (await deployed()).join("\n");
+	for (const kind of KINDS.filter((one) => one !== "Layer")) t.match(text, new RegExp(`^kind: ${kind}$`, "m"));
+	for (const field of ["trustedProxies", "binding", "rateLimits", "gates", "senders", "schedule", "condition"])
+		t.match(text, new RegExp(`\\b${field}: `), field);
+});
+
+t.test("README quotes YAML from files in deploy only", async (t) => {
+	const files = await deployed();
+	const readme = await readFile(pathOf("README.md"), "utf8");
+	const quotes = [...readme.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = ""]) => text);
+	t.ok(quotes.length >= 4, `${quotes.length} quotes`);
+	// Some quote a few lines, whose place is further to the right in the file.
+	const left = (text: string): string => text.replace(/^ +/gm, "");
+	for (const quote of quotes)
+		t.ok(
+			files.some((file) => left(file).includes(left(quote))),
+			quote,
+		);
+});
+
+t.test("links of README and of deploy/operations.md lead somewhere", async (t) => {
+	for (const from of ["README.md", "deploy/operations.md"]) {
+		const text = await readFile(pathOf(from), "utf8");
+		const links = [...text.matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)];
+		t.ok(links.length > 0, from);
+		for (const [, file = "", anchor] of links) {
+			const target = file === "" ? text : await readFile(new URL(file, new URL(from, ROOT)), "utf8");
+			if (anchor !== undefined) t.ok(anchorsOf(target).includes(anchor), `${from}: ${file}#${anchor}`);
+		}
+	}
+});
+
+/** As GitHub makes them of headings. */
+const anchorsOf = (text: string): readonly string[] =>
+	[...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+		heading
+			.toLowerCase()
+			.replace(/[^\w\- ]/g, "")
+			.replaceAll(" ", "-"),
+	);
+
+async function deployed(): Promise<readonly string[]> {
+	const names = (await readdir(pathOf("deploy"))).filter((name) => name.endsWith(".yaml"));
+	return Promise.all(names.map((name) => readFile(pathOf(`deploy/${name}`), "utf8")));
+}
