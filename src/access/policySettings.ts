@@ -102,7 +102,8 @@ function clientsOf({ spec: { tls } }: Gateway): string {
 
 function changedIdentities(was: Service, is: Service): readonly string[] {
 	const where = `Service ${qualifiedName(is.metadata)}, identities of its endpoints`;
-	return changedList(where, was.spec.identities ?? [], is.spec.identities ?? []);
+	const of = ({ spec }: Service): readonly string[] => spec.identities ?? ["none (plain text)"];
+	return changedList(where, of(was), of(is));
 }
 
 function changedList(where: string, old: readonly string[], now: readonly string[]): readonly string[] {

@@ -14,6 +14,7 @@ import {
 import { accessCost, CLAIM_UNIT_US, experimentCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
+import { hopRule } from "./hopRule.js";
 import type { AccessTable, ExperimentTable, PolicyTable, RuleExecution, ServiceTable } from "./plan.js";
 import { shadowGapOf, untriedText } from "./shadow.js";
 
@@ -32,6 +33,7 @@ export function explainRules(
 		...issuerRule(compiled, among),
 		...canonicalRule(compiled),
 		...limitRule(compiled, gateways),
+		...hopRule(compiled),
 		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment, issuers, among)),
 		{
 			rule: `Service ${compiled.table.name}: everything else`,

@@ -17,7 +17,7 @@ export function schemaProblems(
 		// A missing field is found by its mapping's place.
 		problems.set(`${formatPath(path)}\n${message}\n${hint}`, { position, message, hint });
 	};
-	for (const issue of issues) {
+	for (const issue of issues.flatMap(withinUnion)) {
 		if (problems.size >= PROBLEMS_FOUND_MAX) break;
 		const path = issue.path.map((part) => (typeof part === "number" ? part : String(part)));
 		if (reported.has(formatPath(path))) continue;
@@ -42,6 +42,13 @@ export function schemaProblems(
 		add(path, `${formatPath(path)} ${found}`, hint);
 	}
 	return [...problems.values()];
+}
+
+/** Of several forms, one takes such a value if it has faults within it alone: these are meant, not that no form fits. */
+function withinUnion(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
+	if (issue.code !== "invalid_union") return [issue];
+	const within = issue.errors.find((form) => form.length > 0 && form.every(({ path }) => path.length > 0));
+	return within === undefined ? [issue] : within.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
 }
 
 function valueAt(document: unknown, path: Path): unknown {

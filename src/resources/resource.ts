@@ -147,7 +147,7 @@ export interface Service {
 		readonly dataClass: string | null;
 		/**
 		 * The endpoints speak TLS with one of these SPIFFE ids, and Envoy shows its own SVID to them (both over SDS).
-		 * null = plain text.
+		 * null = plain text: said (`plaintext`), or to servers beside Envoy, or by an open Service.
 		 */
 		readonly identities: readonly string[] | null;
 		/** Per Envoy and Gateway. */

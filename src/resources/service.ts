@@ -2,14 +2,15 @@
 import { z } from "zod";
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, HOSTS_MAX, RATE_MS_MIN } from "../limits.js";
 import { callout } from "./callout.js";
+import { identities, PLAIN_TEXT, unsaidPlainText } from "./hop.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
 import { resource } from "./metadata.js";
+import type { Path } from "./position.js";
 import type { HealthCheck, Service } from "./resource.js";
 import { anyText, duration, name, reference, refuse, text } from "./scalar.js";
 import { isOwnPart } from "./spiffe.js";
-import { spiffeId } from "./spiffeField.js";
-import { fields, list, oneOf, orList, refuseRepeats, say, uniqueList, whole } from "./strict.js";
+import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "./strict.js";
 
 /**
  * Envoy's retry_on conditions (router filter, x-envoy-retry-on) that need no further list of codes or headers.
@@ -162,21 +163,14 @@ const spec = fields({
 		.nullable()
 		.default(null)
 		.meta({ description: "A DataClass, NAME or NAMESPACE/NAME of a namespace that grants it; left out: none." }),
-	identities: uniqueList(spiffeId, "write a list of SPIFFE ids")
-		.min(1, { error: "write at least one SPIFFE id, or leave identities out for plain text" })
-		.nullable()
-		.default(null)
-		.meta({
-			description:
-				"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own.",
-		}),
+	identities,
 	rateLimits: fields({ service: rate, principal: rate, tenant: rate }).prefault({}).meta({
 		description:
 			"Requests that each Gateway of each Envoy takes, refused ones among them; 429 beyond it. Who calls, then the Service, then the tenant.",
 	}),
-}).transform(({ timeout, access, retries, ...rest }, context): Service["spec"] => {
-	const report = (path: (string | number)[], what: string, hint: string): void => {
-		context.issues.push({ code: "custom", message: say(what, hint), path, input: rest });
+}).transform(({ timeout, access, retries, identities, ...rest }, context): Service["spec"] => {
+	const report = (path: Path, what: string, hint: string): void => {
+		context.issues.push({ code: "custom", message: say(what, hint), path: [...path], input: rest });
 	};
 	const grpc = rest.protocol === "grpc";
 	if (rest.healthCheck !== null && grpc !== (rest.healthCheck.path === null)) {
@@ -188,8 +182,11 @@ const spec = fields({
 		const hint = `write ${orList(RETRY_CONDITIONS)}, or protocol: grpc`;
 		report(["retries", "on", index], `is ${condition}, a gRPC status, with protocol ${rest.protocol}`, hint);
 	}
+	const unsaid = unsaidPlainText({ ...rest, access: access ?? null, identities });
+	if (unsaid !== null) report(unsaid.path, unsaid.what, unsaid.hint);
+	const ids = identities === PLAIN_TEXT ? null : identities;
 	// Envoy shows its own SVID to the endpoints: control and the sidecar would take whoever calls through it for the Envoy.
-	for (const [index, id] of (rest.identities ?? []).entries()) {
+	for (const [index, id] of (ids ?? []).entries()) {
 		if (isOwnPart(id)) report(["identities", index], `is ${id}, a part of the mesh itself`, OWN_PART_HINT);
 	}
 	refuseRepeats(
@@ -202,6 +199,7 @@ const spec = fields({
 	return {
 		...rest,
 		access: access ?? null,
+		identities: ids,
 		timeoutMs: timeout,
 		retries:
 			retries === null ? null : { attempts: retries.attempts, on: retries.on, perTryTimeoutMs: retries.perTryTimeout },

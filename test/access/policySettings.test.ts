@@ -56,7 +56,7 @@ t.test("a change of whom a Gateway or a Service trusts", async (t) => {
 		[
 			set({}, { identities: ["spiffe://a/model"] }),
 			set({}, { identities: null }),
-			["Service shop, identities of its endpoints: no more spiffe://a/model"],
+			["Service shop, identities of its endpoints: no more spiffe://a/model, now none (plain text)"],
 		],
 		[
 			set({ tokens: [tokenIssuer("https://a.test", ["weir"], "/keys")] }),

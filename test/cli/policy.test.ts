@@ -421,7 +421,7 @@ t.test("diff tells of limits and of where data may go", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const placed = RESOURCES.replace(
 		"hosts: [shop.test]",
-		"hosts: [shop.test]\n  dataClass: personal\n  rateLimits: {service: {requests: 100, per: 1s}}",
+		"hosts: [shop.test]\n  identities: plaintext\n  dataClass: personal\n  rateLimits: {service: {requests: 100, per: 1s}}",
 	).replace(
 		"port: 9001}",
 		"port: 9001, locality: {region: eu}}, {address: 10.9.0.1, port: 9001, locality: {region: us}}",

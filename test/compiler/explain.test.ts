@@ -1,7 +1,7 @@
 /** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { AccessPolicy, ResourceSet, UnitSource } from "../../src/resources/resource.js";
+import type { AccessPolicy, ResourceSet, Service, UnitSource } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,
@@ -122,4 +122,29 @@ t.test("how long a path may be is said where it matters", async (t) => {
 		/shadow \(decides nothing\): later; a path of more than 2048 characters, or an ambiguous one, is told as not canonical and tried on none$/,
 	);
 	for (const text of said(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
+});
+
+t.test("the hop to each Service's endpoints: who proves what, and where it is plain text", async (t) => {
+	const at = (...addresses: readonly string[]) => ({
+		name: "v1",
+		endpoints: addresses.map((address) => ({ address, port: 9001, locality: null })),
+	});
+	const hopOf = (spec: Partial<Service["spec"]>, ...addresses: readonly string[]) =>
+		saidOf("Service s: hop to its endpoints", { services: [service("s", [at(...addresses)], spec)] });
+	const remote = ["10.1.2.3", "v2.internal"] as const;
+	t.equal(
+		hopOf({ access: null, identities: ["spiffe://a/m", "spiffe://a/n"] }, ...remote),
+		"mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove spiffe://a/m or spiffe://a/n",
+	);
+	for (const access of [null, "open"] as const)
+		t.equal(
+			hopOf({ access }, "127.0.0.1", ...remote),
+			"PLAIN TEXT to 10.1.2.3:9001, v2.internal:9001: who is on the way reads and answers it, and the server cannot tell Envoy from anybody",
+		);
+	t.match(hopOf({}, "127.0.0.1", "localhost"), /^plain text to 127.0.0.1:9001, localhost:9001, beside Envoy: /);
+	t.match(
+		hopOf({}, ...Array.from({ length: 7 }, (_, n) => `10.0.0.${n}`)),
+		/^PLAIN TEXT to .* 10.0.0.4:9001 and 2 more:/,
+	);
+	t.equal(hopOf({}), undefined, "nobody is called");
 });

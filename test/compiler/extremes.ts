@@ -185,7 +185,7 @@ function bases(id: string, tls: object): Readonly<Record<Kind, Base>> {
 				defaultVariant: "v1",
 				variants: [
 					{ name: "v1", endpoints: [{ address: "127.0.0.1", port: 9001, locality }] },
-					{ name: "v2", endpoints: [{ address: "models.example", port: 9002 }] },
+					{ name: "v2", endpoints: [{ address: "localhost", port: 9002 }] },
 				],
 			},
 		},

@@ -85,7 +85,7 @@ const edits: readonly [what: string, after: string, expected: RegExp][] = [
 	],
 	[
 		"deleted variant",
-		spoil("    - name: v2\n      endpoints: [{address: v2.internal, port: 9002}]\n", ""),
+		spoil("    - name: v2\n      endpoints: [{address: localhost, port: 9002}]\n", ""),
 		/^w\.yaml:\d+:\d+: variant v2 of Service employment would be deleted, and Experiment boosted-vs-logistic is running on it/,
 	],
 	[

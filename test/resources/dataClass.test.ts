@@ -11,7 +11,7 @@ const gateway = (written: string): string => spoil("  port: 8080\n", `  port: 80
 /** The Service, where callers show certificates. */
 const called = (written: string): string =>
 	spoil("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh}\n", service(written));
-const ENDPOINT = "[{address: v2.internal, port: 9002}]";
+const ENDPOINT = "[{address: localhost, port: 9002}]";
 const classed = (endpoints: string): string =>
 	spoil(ENDPOINT, endpoints, service("dataClass: personal")) + document("DataClass", "personal", "regions: [here, eu]");
 const REGIONS = "write a list of at least one region";
@@ -38,7 +38,7 @@ const rows: readonly Row[] = [
 		service("dataClass: personal"),
 		['w.yaml:7:14: unknown DataClass "personal"; there are no DataClasses'],
 	],
-	["each Variant within", classed("[{address: v2.internal, port: 9002, locality: {region: eu}}]"), []],
+	["each Variant within", classed("[{address: localhost, port: 9002, locality: {region: eu}}]"), []],
 	[
 		"a Variant with an endpoint within and one outside",
 		classed(
@@ -49,7 +49,7 @@ const rows: readonly Row[] = [
 	["a Variant without endpoints", classed("[]"), []],
 	[
 		"a Variant with none within",
-		classed("[{address: v2.internal, port: 9002, locality: {region: us}}]"),
+		classed("[{address: localhost, port: 9002, locality: {region: us}}]"),
 		[
 			"w.yaml:13:18: no endpoint of variant v2 is in a region of DataClass personal (here, eu); add an endpoint there, or write [] for a Variant without one",
 		],
@@ -58,7 +58,7 @@ const rows: readonly Row[] = [
 		"an endpoint that does not say where it is",
 		classed(ENDPOINT),
 		[
-			"w.yaml:13:19: endpoint v2.internal:9002 does not say where it is, so that data of DataClass personal is never sent there; write locality: {region: here}",
+			"w.yaml:13:19: endpoint localhost:9002 does not say where it is, so that data of DataClass personal is never sent there; write locality: {region: here}",
 		],
 	],
 	[
@@ -118,9 +118,7 @@ const rows: readonly Row[] = [
 	[
 		"no identity",
 		service("identities: []"),
-		[
-			"w.yaml:7:15: spec.identities is an empty list; write at least one SPIFFE id, or leave identities out for plain text",
-		],
+		["w.yaml:7:15: spec.identities is an empty list; write a list of SPIFFE ids, or plaintext"],
 	],
 	["senders", spoil("  type: mean\n", "  type: mean\n  senders: ['spiffe://a/b']\n"), []],
 	[

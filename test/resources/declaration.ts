@@ -10,7 +10,7 @@ spec:
     - name: v1
       endpoints: [{address: 127.0.0.1, port: 9001, locality: {region: here}}]
     - name: v2
-      endpoints: [{address: v2.internal, port: 9002}]
+      endpoints: [{address: localhost, port: 9002}]
 ---
 apiVersion: weir.dev/v1alpha1
 kind: Gateway

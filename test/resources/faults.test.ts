@@ -345,10 +345,10 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	[
 		"endpoint with a scheme",
-		"address: v2.internal",
-		"address: http://v2.internal",
+		"address: localhost",
+		"address: http://localhost",
 		[
-			'w.yaml:12:29: spec.variants[1].endpoints[0].address is "http://v2.internal"; write an IP address or a DNS name, without scheme, port or path',
+			'w.yaml:12:29: spec.variants[1].endpoints[0].address is "http://localhost"; write an IP address or a DNS name, without scheme, port or path',
 		],
 	],
 	[
@@ -361,11 +361,9 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	[
 		"endpoint twice",
-		"endpoints: [{address: v2.internal, port: 9002}]",
-		"endpoints: [{address: v2.internal, port: 9002}, {address: v2.internal, port: 9002}]",
-		[
-			"w.yaml:12:55: spec.variants[1].endpoints[1] repeats v2.internal:9002, endpoint 0 of the list; remove one of them",
-		],
+		"endpoints: [{address: localhost, port: 9002}]",
+		"endpoints: [{address: localhost, port: 9002}, {address: localhost, port: 9002}]",
+		["w.yaml:12:53: spec.variants[1].endpoints[1] repeats localhost:9002, endpoint 0 of the list; remove one of them"],
 	],
 	[
 		"variant twice",

@@ -40,7 +40,7 @@ t.test("every default is filled in, and the set is plain JSON", async (t) => {
 				name: "v1",
 				endpoints: [{ address: "127.0.0.1", port: 9001, locality: { region: "here", zone: "", subZone: "" } }],
 			},
-			{ name: "v2", endpoints: [{ address: "v2.internal", port: 9002, locality: null }] },
+			{ name: "v2", endpoints: [{ address: "localhost", port: 9002, locality: null }] },
 		],
 		timeoutMs: 0,
 		retries: null,
@@ -211,7 +211,7 @@ t.test("CRLF, a byte order mark, comments, quotes and anchors are plain YAML", a
 	t.same(load(`\ufeff${GOOD}`).problems, []);
 	t.same(load(`# head\n---\n${GOOD}---\n# tail\n`).problems, []);
 	const anchored = spoil(
-		"- name: v2\n      endpoints: [{address: v2.internal, port: 9002}]",
+		"- name: v2\n      endpoints: [{address: localhost, port: 9002}]",
 		"- name: v2\n      endpoints: *e",
 		spoil("endpoints: [", "endpoints: &e ["),
 	);

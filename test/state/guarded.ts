@@ -1,6 +1,9 @@
 /** Documents of protected Services, as the tests of operators' acts write them. */
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
 
+/** Of a Service whose servers prove nothing. */
+export const PLAIN = "  identities: plaintext\n";
+
 /** Asks for client certificates, so that callers have an identity. */
 export const RULES_GATEWAY = `${HEAD}kind: Gateway
 metadata: {name: edge}
@@ -10,7 +13,7 @@ spec:
   tls: {certificateFile: a.pem, privateKeyFile: a.key, clientCaFile: ca.pem}
 `;
 
-/** Protected, with Variants v1 and v2 and servers of its own. */
+/** Protected, with Variants v1 and v2 and servers of its own, in plain text where `more` names no identities. */
 export const serviceText = (name: string, namespace = "default", more = ""): string => `${HEAD}kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
 spec:
@@ -20,7 +23,7 @@ spec:
 ${more}  variants:
     - {name: v1, endpoints: [{address: ${name}.${namespace}.internal, port: 9001, locality: {region: eu}}]}
     - {name: v2, endpoints: [{address: ${name}.${namespace}.internal, port: 9002, locality: {region: eu}}]}
-`;
+${more.includes("identities:") ? "" : PLAIN}`;
 
 /** Lets one caller in: `spiffe://a.example/NAME`. */
 export const policyText = (

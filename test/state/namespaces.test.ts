@@ -5,11 +5,12 @@ import { initialStatus } from "../../src/rollout/status.js";
 import { Store } from "../../src/state/store.js";
 import { planApply } from "../../src/state/wishes.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
+import { PLAIN } from "./guarded.js";
 
 const HEAD = "apiVersion: weir.dev/v1alpha1\n";
 const inNamespace = (namespace: string, text: string): string =>
 	text.replaceAll("metadata: {", `metadata: {namespace: ${namespace}, `);
-const PROTECTED = SERVICE.replace("  access: open\n", "");
+const PROTECTED = SERVICE.replace("  access: open\n", PLAIN);
 const GATEWAY = `${HEAD}kind: Gateway
 metadata: {name: edge}
 spec:

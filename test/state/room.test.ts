@@ -27,7 +27,7 @@ function ruled(namespace: string, bytes: number, services = 1): string {
 	const own = names.map(
 		(name) => `${HEAD}kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
-spec: {hosts: [${name}.${namespace}.example], defaultVariant: v1, callout: {access: sidecar}, variants: [{name: v1, endpoints: [{address: ${name}.${namespace}.internal, port: 9}]}]}
+spec: {hosts: [${name}.${namespace}.example], defaultVariant: v1, callout: {access: sidecar}, identities: plaintext, variants: [{name: v1, endpoints: [{address: ${name}.${namespace}.internal, port: 9}]}]}
 `,
 	);
 	const rules = Array.from({ length: 8 }, (_, index) => {

@@ -3,11 +3,12 @@ import t from "tap";
 import { conditionLines } from "../../src/cli/commands/alarms.js";
 import { ISSUERS_MAX } from "../../src/limits.js";
 import { parseResources } from "../../src/resources/parse.js";
+import { resourceTitle } from "../../src/resources/position.js";
 import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
 import { crossCheck } from "../../src/state/crossCheck.js";
 import { type ApplyResult, Store } from "../../src/state/store.js";
 import { file, temporaryDirectory } from "./employment.js";
-import { RULES_GATEWAY as GATEWAY, policyText, serviceText } from "./guarded.js";
+import { RULES_GATEWAY as GATEWAY, PLAIN, policyText, serviceText } from "./guarded.js";
 import { mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 
@@ -203,6 +204,27 @@ t.test("weir status tells of any text that would be refused today, until it is e
 	await owner.delete("AccessPolicy", "evil/p2", { dryRun: false });
 	t.same((await owner.status()).faults, []);
 });
+
+t.test(
+	"servers that an earlier Weir took in plain text stand, are told of, and are met by the next edit",
+	async (t) => {
+		const { store, owner } = await mutualApi(t);
+		earlier(t, { p1: CHEAP }, store);
+		const stored = store.sources.find(({ resource }) => resourceTitle(resource) === "Service evil/svc");
+		if (stored === undefined) throw new Error("no Service");
+		const unsaid = stored.source.replace(PLAIN, "");
+		store.database.transaction(() =>
+			store.database.resources.putSync(["Service", "evil/svc"], { resource: stored.resource, source: unsaid }),
+		);
+		t.equal(said(store.apply(file(`# read\n${GATEWAY}`), options)), "");
+		t.equal(said(users(store, 1)), "", "others change what is theirs");
+		const [fault] = (await owner.status()).faults ?? [];
+		t.match(fault, { resource: "Service evil/svc", words: /refused today.*evil.internal:9001, off Envoy's machine/ });
+		t.match(said(store.apply(file(unsaid), options)), /off Envoy's machine.*in plain text/);
+		t.equal(said(store.apply(file(stored.source), options)), "");
+		t.same((await owner.status()).faults, []);
+	},
+);
 
 t.test("a stored text is read once for a change, also where one has a fault", async (t) => {
 	const store = earlier(t, { p1: CHEAP });

@@ -4,7 +4,7 @@ import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { certificateSecret, clientCaConfigMap } from "./envoyGatewayListener.js";
 import { isHostname, RETRY_TRIGGERS } from "./envoyGatewayRoutes.js";
 import { distinct, type Fragment, type Manifest } from "./mesh.js";
-import { accessWarnings, exposesArm } from "./meshService.js";
+import { accessWarnings, exposesArm, protectedNames } from "./meshService.js";
 
 /** Backends are an extension that is off by default. */
 export function backendFragments(manifests: readonly Manifest[]): readonly Fragment[] {
@@ -19,8 +19,14 @@ export function backendFragments(manifests: readonly Manifest[]): readonly Fragm
 
 export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly string[] {
 	const { services, asked, gateways, options } = context;
+	const guarded = protectedNames(services);
 	return distinct([
 		...accessWarnings(services, context.resources.gateways),
+		...(guarded === ""
+			? []
+			: [
+					`The hop to the servers of ${guarded} is in plain text unless you add a BackendTLSPolicy, and the gateway proves itself to them only by EnvoyProxy.spec.backendTLS.clientCertificateRef.`,
+				]),
 		"An older ClientTrafficPolicy for the same Gateway wins over Weir's, and then clients can send x-weir-* headers, claims among them. Put earlyRequestHeaders.removeOnMatch (Prefix x-weir-, x_weir_, x_weir- and x-weir_) into the one that holds.",
 		...(asked.length === 0 ? [] : askedWarnings(context)),
 		...(options.protocol === "ext_proc" && asked.length > 0

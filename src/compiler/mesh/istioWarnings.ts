@@ -3,14 +3,20 @@ import { qualifiedName } from "../../resources/resource.js";
 import { asksAboutAll } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";
 import { distinct } from "./mesh.js";
-import { accessWarnings, claimHeaders, exposesArm } from "./meshService.js";
+import { accessWarnings, claimHeaders, exposesArm, protectedNames } from "./meshService.js";
 import { clusterService } from "./variantEndpoints.js";
 
 export function istioWarnings(context: IstioContext): readonly string[] {
 	const { services, asked, options } = context;
 	const variants = services.flatMap(({ service }) => service.spec.variants);
+	const guarded = protectedNames(services);
 	return distinct([
 		...accessWarnings(services, context.resources.gateways),
+		...(guarded === ""
+			? []
+			: [
+					`The hop to the servers of ${guarded} is the mesh's: mTLS to pods with Istio's proxy, which a PeerAuthentication must demand (STRICT), and plain text to all others.`,
+				]),
 		...(asked.length === 0 ? [] : askedWarnings(context)),
 		...(options.protocol === "ext_authz" && asked.length > 0 ? extAuthzWarnings(context) : []),
 		...(options.protocol === "ext_proc" && asked.length > 0 ? extProcWarnings(context) : []),

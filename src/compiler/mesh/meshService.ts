@@ -4,6 +4,7 @@
  */
 import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/policy.js";
 import { isLoopbackHost } from "../../resources/address.js";
+import { PLAIN_TEXT } from "../../resources/hop.js";
 import {
 	type Experiment,
 	type Gateway,
@@ -174,7 +175,7 @@ function identityProblems({ service: { metadata, spec } }: MeshService): readonl
 	return [
 		problem(
 			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot ask for`,
-			"leave out identities and let the mesh's own mTLS prove them",
+			`write identities: ${PLAIN_TEXT}, and let the mesh's own mTLS carry the hop`,
 		),
 	];
 }
@@ -186,6 +187,13 @@ const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Probl
 			? "leave tls out of it: the gateway that --gateway names has its own certificate"
 			: "name certificate files, or an existing gateway with --gateway",
 	);
+
+/** Of the Services that are not open; empty = none. */
+export const protectedNames = (services: readonly MeshService[]): string =>
+	services
+		.filter(({ service }) => service.spec.access !== "open")
+		.map(({ service }) => qualifiedName(service.metadata))
+		.join(", ");
 
 /** What is lost or other in any mesh, in words; each only where it applies. */
 export function accessWarnings(services: readonly MeshService[], gateways: readonly Gateway[]): readonly string[] {

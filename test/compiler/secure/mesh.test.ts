@@ -68,6 +68,11 @@ for (const [name, manifestsOf] of Object.entries(MESHES)) {
 		t.match(warned(set(of({ groups: ["g"] }))), /Policies judge users of s: the sidecar verifies the tokens itself/);
 		t.match(warned(set(of({ regions: ["r"] }))), /Policies of s name regions/);
 		t.match(
+			warned(set(of({}))),
+			name === "istio" ? /The hop to the servers of s .*STRICT/ : /The hop to the servers of s .* BackendTLSPolicy/,
+		);
+		t.notMatch(warned(set([], { access: "open" })), /The hop/);
+		t.match(
 			warned(set(of({ mode: "shadow" }), { access: "open" })),
 			/Shadow policies of the open Service s are not tried/,
 		);

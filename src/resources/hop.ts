@@ -1,0 +1,51 @@
+/** The hop from Envoy to a Service's servers: mutual TLS with the SPIFFE ids that they prove, or plain text. */
+import { z } from "zod";
+import { isLoopbackHost, oneSpelling } from "./address.js";
+import type { Path } from "./position.js";
+import type { Endpoint, Service, Variant } from "./resource.js";
+import { spiffeId } from "./spiffeField.js";
+import { uniqueList } from "./strict.js";
+
+/** What a declaration says of servers that prove nothing. */
+export const PLAIN_TEXT = "plaintext";
+
+const HINT = `write a list of SPIFFE ids, or ${PLAIN_TEXT}`;
+
+export const identities = z
+	.union([z.literal(PLAIN_TEXT), uniqueList(spiffeId, HINT).min(1, { error: HINT })], { error: HINT })
+	.nullable()
+	.default(null)
+	.meta({
+		description:
+			"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own. plaintext: they speak none, which a protected Service must say of those off Envoy's machine.",
+	});
+
+/** By an address that leads nowhere else, on the machine of whichever Envoy asks. */
+export const isBesideEnvoy = ({ address }: Pick<Endpoint, "address">): boolean => isLoopbackHost(oneSpelling(address));
+
+/**
+ * Servers of a protected Service that would be called in plain text although nobody has said so: refused, as what one
+ * forgets is not to come about.
+ * @param spec with `identities` as they are written
+ */
+export function unsaidPlainText(spec: {
+	readonly access: Service["spec"]["access"];
+	readonly identities: z.output<typeof identities>;
+	readonly variants: readonly Variant[];
+}): { readonly path: Path; readonly what: string; readonly hint: string } | null {
+	if (spec.identities !== null || spec.access === "open") return null;
+	const remote = spec.variants.flatMap(({ endpoints }, index) =>
+		endpoints.flatMap((endpoint, at) =>
+			isBesideEnvoy(endpoint) ? [] : [{ path: ["variants", index, "endpoints", at], endpoint }],
+		),
+	);
+	const [first] = remote;
+	if (first === undefined) return null;
+	const { address, port } = first.endpoint;
+	const more = remote.length === 1 ? "" : ` (${remote.length - 1} more beside it)`;
+	return {
+		path: first.path,
+		what: `is ${address}:${port}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from anybody`,
+		hint: `write identities, the SPIFFE ids that its servers prove (mutual TLS), or identities: ${PLAIN_TEXT} where that is meant`,
+	};
+}
