@@ -105,7 +105,18 @@ program
 program
 	.command("up")
 	.description("run the whole stack and a real Envoy on this machine until stopped")
-	.addOption(files())
+	.addOption(
+		new Option(
+			"-f, --file <file>",
+			"resource file, - for standard input; repeatable; without one the state of DATA goes on as it stands",
+		)
+			.argParser(collect)
+			.default([]),
+	)
+	.option(
+		"--loosen",
+		"for this start: let the files allow again what somebody else's apply, delete or rollback has taken away since the last one",
+	)
 	.addOption(data())
 	.option("--api-port <port>", "port of the API's TCP door on the loopback (mTLS), 0 = any free one", "0")
 	.option("--trust-domain <name>", "of the stack's own authority", "weir.local")
