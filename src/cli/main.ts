@@ -56,6 +56,7 @@ const decisionLog = () =>
 		"--decision-log <share>",
 		"what of requests that were allowed ingest records: denied (none), 1%, all",
 	).default("denied");
+const namespace = () => new Option("-n, --namespace <name>", "of names that say none").default("default");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
 program
@@ -253,7 +254,7 @@ program
 	.command("delete <kind> <name> [more...]")
 	.description("take resources away, all or none: KIND NAME, and again; refused where another one still names them")
 	.addOption(api())
-	.option("-n, --namespace <name>", "of names that say none", "default")
+	.addOption(namespace())
 	.option("--dry-run", "check and show what would change")
 	.action(async (kind, name, more, options) =>
 		(await import("./commands/operate.js")).deleteResources([kind, name, ...more], options),
@@ -286,7 +287,7 @@ program
 	.addOption(api())
 	.option("--json")
 	.action(async (options) => (await import("./commands/probe.js")).probe(options));
-addExperimentCommands(program, { files, api, collect });
+addExperimentCommands(program, { files, api, namespace, collect });
 addAccountabilityCommands(program, { api });
 addPolicyCommands(program, { files, api, collect });
 program
