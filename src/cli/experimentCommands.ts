@@ -2,11 +2,15 @@
 import { type Command, Option } from "commander";
 import type { SharedOptions } from "./policyCommands.js";
 
-export function addExperimentCommands(program: Command, { files, api, collect }: SharedOptions): void {
+export function addExperimentCommands(
+	program: Command,
+	{ files, api, namespace, collect }: SharedOptions & { namespace(): Option },
+): void {
 	program
 		.command("decisions <experiment>")
 		.description("what was decided, when, by which rule, on which evidence")
 		.addOption(api())
+		.addOption(namespace())
 		.option("--recompute", "make each decision again from its stored aggregates; exit 1 unless every byte matches")
 		.option("--json")
 		.action(async (experiment, options) => (await import("./commands/operate.js")).decisions(experiment, options));
@@ -14,6 +18,7 @@ export function addExperimentCommands(program: Command, { files, api, collect }:
 		.command("report <experiment>")
 		.description("how an Experiment stands: the plain answer, and with --html a page of all pictures and numbers")
 		.addOption(api())
+		.addOption(namespace())
 		.option("--html <file>", "write one self-contained page; - for standard output")
 		.option("--json", "all numbers of the page")
 		.action(async (experiment, options) => (await import("./commands/report.js")).report(experiment, options));
@@ -48,7 +53,11 @@ export function addExperimentCommands(program: Command, { files, api, collect }:
 		["promote", "let a challenger take over now, or end the holdback of one that did"],
 		["abort", "end the Experiment; all traffic to the default Variant"],
 	] as const) {
-		const command = program.command(`${verb} <experiment>`).description(description).addOption(api());
+		const command = program
+			.command(`${verb} <experiment>`)
+			.description(description)
+			.addOption(api())
+			.addOption(namespace());
 		if (verb === "promote") {
 			command
 				.option("--arm <arm>", "which arm, where there are several")

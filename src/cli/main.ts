@@ -57,6 +57,7 @@ const decisionLog = () =>
 		"--decision-log <share>",
 		"what of requests that were allowed ingest records: denied (none), 1%, all",
 	).default("denied");
+const namespace = () => new Option("-n, --namespace <name>", "of names that say none").default("default");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
 program
@@ -106,7 +107,18 @@ program
 program
 	.command("up")
 	.description("run the whole stack and a real Envoy on this machine until stopped")
-	.addOption(files())
+	.addOption(
+		new Option(
+			"-f, --file <file>",
+			"resource file, - for standard input; repeatable; without one the state of DATA goes on as it stands",
+		)
+			.argParser(collect)
+			.default([]),
+	)
+	.option(
+		"--loosen",
+		"for this start: let the files allow again what somebody else's apply, delete or rollback has taken away since the last one",
+	)
 	.addOption(data())
 	.option("--api-port <port>", "port of the API's TCP door on the loopback (mTLS), 0 = any free one", "0")
 	.option("--trust-domain <name>", "of the stack's own authority", "weir.local")
@@ -243,7 +255,7 @@ program
 	.command("delete <kind> <name> [more...]")
 	.description("take resources away, all or none: KIND NAME, and again; refused where another one still names them")
 	.addOption(api())
-	.option("-n, --namespace <name>", "of names that say none", "default")
+	.addOption(namespace())
 	.option("--dry-run", "check and show what would change")
 	.action(async (kind, name, more, options) =>
 		(await import("./commands/operate.js")).deleteResources([kind, name, ...more], options),
@@ -276,7 +288,7 @@ program
 	.addOption(api())
 	.option("--json")
 	.action(async (options) => (await import("./commands/probe.js")).probe(options));
-addExperimentCommands(program, { files, api, collect });
+addExperimentCommands(program, { files, api, namespace, collect });
 addAccountabilityCommands(program, { api });
 addPolicyCommands(program, { files, api, collect });
 program

@@ -14,16 +14,29 @@ export async function readResourceFiles(names: readonly string[]): Promise<reado
 	return Promise.all(
 		names.map(async (name) => {
 			if (name === "-") return { name: "<stdin>", text: await text(process.stdin) };
-			try {
-				return { name, text: await readFile(name, "utf8") };
-			} catch (error) {
-				throw new WeirError("invalid-argument", `cannot read ${name}: ${(error as Error).message}`, "", {
-					cause: error,
-				});
-			}
+			return { name, text: await readNamed(name) };
 		}),
 	);
 }
+
+/** A file that was named on the command line. @throws WeirError `invalid-argument` where it cannot be read */
+export async function readNamed(name: string): Promise<string> {
+	try {
+		return await readFile(name, "utf8");
+	} catch (error) {
+		const { code = "", message } = error as NodeJS.ErrnoException;
+		const [words, hint] = UNREADABLE[code] ?? [message, ""];
+		throw new WeirError("invalid-argument", `cannot read ${name}: ${words}`, hint, { cause: error });
+	}
+}
+
+/** By errno: what is wrong, and what to do. */
+const UNREADABLE: Readonly<Record<string, readonly [string, string]>> = {
+	ENOENT: ["there is no such file", `a path counts from where weir is run, now ${process.cwd()}`],
+	ENOTDIR: ["a part of its path is no directory", "look at the path"],
+	EISDIR: ["it is a directory", "name the files in it, each by its own -f"],
+	EACCES: ["you may not read it", "look at its owner and mode: ls -l"],
+};
 
 /** The resources, where nothing is wrong with them; else prints every problem and throws. */
 export async function validResources(names: readonly string[]): Promise<ResourceSet> {

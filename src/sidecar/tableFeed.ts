@@ -138,8 +138,12 @@ export class TableFeed<Compiled> {
 		const { tables, log, retryMs, random } = this.#options;
 		this.#stream = null;
 		tables.lapse();
-		if (!this.#silent)
-			log.warn("control is away, its last table stays", { why: reason.slice(0, TABLE_WORDS_CHARS_MAX) });
+		if (!this.#silent) {
+			const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
+			if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
+			// As at the start of a whole stack, where control may come second.
+			else log.info("control is awaited: there is no table yet", { why });
+		}
 		this.#silent = true;
 		// A control that answers and dies at once is not asked as if it were well.
 		if (livedMs >= retryMs.max) this.#pauseMs = retryMs.first;

@@ -58,6 +58,11 @@ export function whyOf(act: AskedAct): string {
 	return isWish(act) ? "" : act.reason;
 }
 
+/** SHA-256 of what it does, whatever the reason that is given for it. */
+export function sameActAs(act: AskedAct): string {
+	return fingerprint(isWish(act) ? act : { ...act, reason: "" });
+}
+
 /** One effect, and who it is told to. */
 export interface Part {
 	readonly effect: string;
@@ -80,6 +85,10 @@ export interface RequestHead {
 	readonly governedBy: readonly string[];
 	/** `created Service team/x`, `promote Experiment trial`; the first APPROVAL_HEAD_EFFECTS_MAX. */
 	readonly effects: readonly string[];
+	/** In the words of who asked; empty or left out = none. Of a declaration its text says it. */
+	readonly reason?: string;
+	/** By it the same act is known; left out in requests of earlier builds. */
+	readonly sameAct?: string;
 	/** Of all. */
 	readonly effectCount: number;
 	/** The effects, each with who is told of it. */

@@ -4,6 +4,7 @@
  * transaction.
  */
 import { randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import {
 	APPROVAL_HEAD_EFFECTS_MAX,
 	APPROVAL_REQUEST_KEPT_MS,
@@ -16,6 +17,7 @@ import {
 	type RequestContent,
 	type RequestHead,
 	type Requirement,
+	sameActAs,
 	underPolicies,
 	type WaitingRequest,
 } from "./approval.js";
@@ -32,18 +34,32 @@ export class ApprovalShelf {
 		this.#takeOver();
 	}
 
-	/** @throws WeirError as `demandRoom` */
+	/**
+	 * The same act of the same person does not wait twice: as it waits already, with its approvals, or anew where what it would
+	 * change, the reason or what its asker may do is otherwise now.
+	 * @throws WeirError as `demandRoom`
+	 */
 	ask(
 		asked: Pick<WaitingRequest, "askedBy" | "namespaces" | "governedBy" | "revision"> & RequestContent,
 		{ needs, needsIn, expireMs }: Requirement,
 		nowMs: number,
 	): WaitingRequest {
-		const waiting = this.#prune(nowMs);
 		const text = contentOf(asked);
+		const sameAct = sameActAs(asked.act);
+		const waiting = this.#prune(nowMs);
+		const same = waiting.find((one) => one.sameAct === sameAct && one.askedBy.subject === asked.askedBy.subject);
+		if (same !== undefined) {
+			const isAsItWas =
+				this.#database.requestContents.get(same.id) === text &&
+				isDeepStrictEqual([same.askedBy, same.needsIn], [asked.askedBy, needsIn]);
+			if (isAsItWas) return { ...same, ...(JSON.parse(text) as RequestContent) };
+		}
 		const request: WaitingRequest = {
 			...asked,
 			id: randomBytes(8).toString("hex"),
 			verb: asked.act.verb,
+			sameAct,
+			...(isWish(asked.act) ? {} : { reason: asked.act.reason }),
 			askedAtMs: nowMs,
 			expiresAtMs: Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER),
 			effectCount: asked.effects.length,
@@ -56,7 +72,12 @@ export class ApprovalShelf {
 			endedAtMs: null,
 			bytes: isWish(asked.act) ? Buffer.byteLength(text) : 0,
 		};
-		demandRoom(waiting, request);
+		demandRoom(
+			waiting.filter((one) => one !== same),
+			request,
+		);
+		if (same !== undefined)
+			this.put({ ...bare(same), state: "void", why: `asked for again: ${request.id}`, endedAtMs: nowMs });
 		this.#database.requestContents.putSync(request.id, text);
 		this.put(request);
 		return request;

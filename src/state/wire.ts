@@ -116,7 +116,7 @@ export interface RequestsAnswer extends Partly {
 export interface RequestAnswer
 	extends Omit<
 		ApprovalRequest,
-		"askedBy" | "approvals" | "basis" | "parts" | "effectCount" | "underPolicies" | "bytes"
+		"askedBy" | "approvals" | "basis" | "parts" | "effectCount" | "underPolicies" | "bytes" | "sameAct"
 	> {
 	readonly askedBy: string;
 	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
@@ -124,6 +124,7 @@ export interface RequestAnswer
 
 export function requestAnswer(request: ApprovalRequest): RequestAnswer {
 	const { id, verb, act, namespaces, governedBy, effects, effectCount, revision, needs, needsIn, state, why } = request;
+	const { reason = "" } = request;
 	const more = effectCount - effects.length;
 	return {
 		id,
@@ -138,6 +139,7 @@ export function requestAnswer(request: ApprovalRequest): RequestAnswer {
 		revision,
 		needs,
 		needsIn,
+		...(reason === "" ? {} : { reason }),
 		approvals: request.approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })),
 		state,
 		why,

@@ -84,9 +84,10 @@ export interface RunningUp {
 	stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** `weir up`, resolved at its READY line. */
-export async function weirUp(file: string, data: string, more: readonly string[] = []): Promise<RunningUp> {
-	const child = spawn(process.execPath, [MAIN, "up", "-f", file, "--data", data, ...more], {
+/** `weir up`, resolved at its READY line. @param file null = from the state */
+export async function weirUp(file: string | null, data: string, more: readonly string[] = []): Promise<RunningUp> {
+	const given = file === null ? [] : ["-f", file];
+	const child = spawn(process.execPath, [MAIN, "up", ...given, "--data", data, ...more], {
 		stdio: ["ignore", "pipe", "pipe"],
 	});
 	let log = "";

@@ -30,6 +30,16 @@ t.test("validate exits 0 for what is valid, 1 with file:line:column for what is 
 	}
 });
 
+t.test("a file that cannot be read is named in a sentence, with what to do", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const nope = await weir(["validate", "-f", "nope.yaml"]);
+	const sentence = `weir: cannot read nope.yaml: there is no such file; a path counts from where weir is run, now ${process.cwd()}\n`;
+	t.same([nope.code, nope.stderr], [64, sentence]);
+	const differs = await weir(["policy", "diff", EXAMPLE, directory]);
+	const named = `weir: cannot read ${directory}: it is a directory; name the files in it, each by its own -f\n`;
+	t.same([differs.code, differs.stderr], [64, named]);
+});
+
 t.test("validate reads standard input and several files as one set", async (t) => {
 	const [gateway, ...rest] = (await readFile(EXAMPLE, "utf8")).split("\n---\n");
 	const directory = await temporaryDirectory(t);

@@ -87,9 +87,14 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.equal(store.current.resources.metrics.find(({ metadata }) => metadata.name === "clicks")?.spec.windowMs, 2_000);
 	const promote = await ada("promote", "boosted", "--reason", "numbers are good");
 	const second = /weir approve ([0-9a-f]{16})/.exec(promote.out)?.[1] ?? "";
+	t.match(await bob("requests"), {
+		out: new RegExp(`${second} {2}pending [^]*for the reason: numbers are good$`, "m"),
+	});
 	t.match(await bob("reject", second, "--reason", "not today"), { code: 0 });
 	t.match(await ada("requests"), { out: /rejected by .*bob: not today/ });
-	t.match(await ada("pause", "boosted"), { code: 0, out: /Paused at 2% by spiffe:/ });
+	t.match(await ada("pause", "boosted", "-n", "team"), { code: 1, stderr: /no Experiment 'team\/boosted'/ });
+	t.match(await ada("decisions", "boosted", "-n", "default"), { code: 0 });
+	t.match(await ada("pause", "boosted", "-n", "default"), { code: 0, out: /Paused at 2% by spiffe:/ });
 	t.match(await ada("audit", "operators"), { code: 1, stderr: /admin in all namespaces/ });
 
 	const local = { WEIR_API: `unix:${api.socket}` };

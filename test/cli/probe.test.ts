@@ -171,6 +171,39 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	t.notMatch(unanswered, /get past/, "what nobody answered has got past nothing");
 });
 
+t.test(
+	"where control is there before a sidecar, no error is told of the moment between; of a longer one it is",
+	async (t) => {
+		let isJudged = false;
+		const gateway = await listening(t, (request, response) => {
+			const gate = request.headers["x-http-method-override"] !== undefined;
+			if (gate || isJudged) response.writeHead(403).end(`access denied: ${gate ? "not-canonical" : "forbidden"}\n`);
+			else response.writeHead(503).end("unavailable\n");
+		});
+		const plan = planOf((gateway.address() as AddressInfo).port);
+		const started = async () => {
+			const lines: string[] = [];
+			const meter = createMeter({ role: "xds" });
+			const watch = await watching(t, { write: (line) => lines.push(line), meter });
+			watch.serve(plan);
+			await watch.round();
+			return { watch, errors: () => lines.filter((line) => line.includes('"level":"error"')), meter };
+		};
+		const first = await started();
+		t.same(first.errors(), []);
+		t.match(alarmLines(standingAlarms(await first.meter.json())), [/^ALARM probe-unanswered/], "who asks is told");
+		isJudged = true;
+		await first.watch.round();
+		isJudged = false;
+		t.same([first.errors(), alarmLines(standingAlarms(await first.meter.json()))], [[], []]);
+		await first.watch.round();
+		t.match(first.errors(), [/"alarm":"probe-unanswered"/], "one that comes later is told at once");
+		const second = await started();
+		await second.watch.round();
+		t.match(second.errors(), [/"alarm":"probe-unanswered"/]);
+	},
+);
+
 t.test("an identity that has ended is named in the log, with what to do", async (t) => {
 	const lines: string[] = [];
 	const ended = (): never => {

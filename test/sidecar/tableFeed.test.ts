@@ -138,6 +138,16 @@ t.test(
 	},
 );
 
+t.test("a control that comes second is awaited, and no last table is told of where there is none", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const { tables, log } = startFeed(t, socketPath);
+	await log.spoken();
+	const server = await startServer(t, socketPath);
+	server.publish(plan(tableOf(1).table), 1);
+	await serves(tables, tableOf(1));
+	t.match(log.lines, [/^control is awaited: there is no table yet/, /^control's table is served/]);
+});
+
 t.test("two sidecars: a table is acknowledged when both have it; one that hangs holds it up", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));

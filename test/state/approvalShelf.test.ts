@@ -9,6 +9,8 @@ import { metricText } from "./guarded.js";
 import { mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 
+t.setTimeout(120_000);
+
 const now = { dryRun: false };
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
@@ -90,6 +92,32 @@ t.test("of what is over a namespace keeps so many, and pushes out no other's", (
 	const kept = new Set(shelf.all(200).map(({ id }) => id));
 	t.equal(kept.size, 103, "100, those of prod, and the one that waits");
 	for (const id of [both, prod, ...ids.slice(-100)]) t.ok(kept.has(id));
+	t.end();
+});
+
+t.test("the same act of the same person waits once: as it waits, or anew where it is otherwise now", (t) => {
+	const database = opened(t);
+	const shelf = new ApprovalShelf(database);
+	const act = (reason: string): AskedAct => ({ verb: "promote", experiment: "team/e", arm: "b", reason });
+	const waiting = (nowMs: number) => shelf.all(nowMs).flatMap(({ id, state }) => (state === "pending" ? [id] : []));
+	const first = shelf.ask(asked("team", act("good")), needs, 1);
+	shelf.put({ ...first, approvals: [{ by: { ...ann, subject: "bob" }, atMs: 2 }] });
+	t.match(shelf.ask(asked("team", act("good")), needs, 3), { id: first.id, askedAtMs: 1, approvals: [{ atMs: 2 }] });
+	t.match(shelf.all(3), [{ reason: "good" }]);
+	const anew = shelf.ask(asked("team", act("better")), needs, 4);
+	t.match(shelf.get(first.id, 4), { state: "void", why: `asked for again: ${anew.id}`, endedAtMs: 4 });
+	t.same([waiting(4), anew.approvals], [[anew.id], []], "nobody has approved it as it is now");
+	const changed = { ...asked("team", act("better")), basis: { m: "other" } };
+	const third = shelf.ask(changed, needs, 5);
+	t.same(waiting(5), [third.id]);
+	const grouped = shelf.ask({ ...changed, askedBy: { ...ann, groups: ["g"] } }, needs, 6);
+	t.same(waiting(6), [grouped.id], "by other groups it may be otherwise");
+	const other = shelf.ask({ ...changed, askedBy: { ...ann, subject: "bob" } }, needs, 7);
+	const another = shelf.ask(asked("team", { ...act("better"), arm: "c" } as AskedAct), needs, 8);
+	t.same(waiting(8), [grouped.id, other.id, another.id], "another person's, and another act");
+	const file = shelf.ask(asked("team"), needs, 9);
+	t.equal(shelf.ask(asked("team"), needs, 10).id, file.id);
+	t.equal(database.requestContents.getCount(), 4);
 	t.end();
 });
 

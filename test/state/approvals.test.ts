@@ -239,7 +239,11 @@ t.test("a request ends by itself, by who rejects it, or by who asked", async (t)
 	const { ada, bob, dave, carol, owner } = await scene(t, "{verbs: [apply], namespaces: [default], expire: 1h}", {
 		now: () => nowMs,
 	});
-	const [late, rejected, withdrawn] = [await asked(ada), await asked(ada), await asked(ada)];
+	const [late, rejected, withdrawn] = [
+		await asked(ada),
+		await asked(ada, `${changed}# 2\n`),
+		await asked(ada, `${changed}# 3\n`),
+	];
 	await t.rejects(dave.reject(rejected.id), { code: "permission-denied" });
 	t.match(await carol.reject(rejected.id, "not on a Friday"), {
 		state: "rejected",
@@ -280,8 +284,8 @@ t.test("requests are seen where their namespaces are, and one subject cannot fil
 	t.equal((await owner.request(id)).id, id);
 	await t.rejects(owner.approve("0".repeat(20)), { code: "not-found" });
 	t.equal(store.audit.page(0, 100, "refused").records.length, tried.length, "who sees all has mistyped");
-	for (let count = 1; count < 50; count++) await asked(ada);
-	await t.rejects(asked(ada), { code: "resource-exhausted" });
+	for (let count = 1; count < 50; count++) await asked(ada, `${changed}# ${count}\n`);
+	await t.rejects(asked(ada, `${changed}# more\n`), { code: "resource-exhausted" });
 	t.match(await asked(owner), { state: "pending" }, "others still can");
 	t.equal((await bob.requests()).length, 51);
 });

@@ -121,7 +121,8 @@ t.test("a namespace's requests leave others as much room as they take", async (t
 	await owner.apply(file([...people, policy("own", "team"), policy("own", "prod")].join("---\n")), now);
 	const clients = await Promise.all(names.map(as));
 	const fill = async (namespace: string, client: ApiClient, count: number) => {
-		for (let n = 0; n < count; n++) await pending(client.apply(file(metricText("clicks", namespace)), now));
+		for (let n = 0; n < count; n++)
+			await pending(client.apply(file(`${metricText("clicks", namespace)}# ${n}\n`), now));
 	};
 	const [a, b, c] = clients as [ApiClient, ApiClient, ApiClient];
 	await fill("team", a, 50);
@@ -145,7 +146,7 @@ t.test("namespaces together fill their shelf, and the platform has another", asy
 	for (const [index, count] of [100, 50, 25, 13, 6, 3, 2, 1].entries())
 		for (let n = 0; n < count; n++, asked++) {
 			const client = clients[Math.floor(asked / 50)] as ApiClient;
-			await pending(client.apply(file(metricText("clicks", teams[index] ?? "")), now));
+			await pending(client.apply(file(`${metricText("clicks", teams[index] ?? "")}# ${n}\n`), now));
 		}
 	const full = { code: "resource-exhausted", message: /too many requests wait for approval/ };
 	await t.rejects(owner.apply(file(metricText("clicks", "n1")), now), full);

@@ -133,8 +133,17 @@ t.test(
 		answers.push({ ok: false, why: "not yet" });
 		await t.rejects(bob.approve(pending.request.id), { code: "failed-precondition", message: /not yet/ });
 		t.match(await bob.request(pending.request.id), { state: "pending", approvals: [] });
+		t.match(
+			await ada.act("boosted", "promote"),
+			{ request: { id: pending.request.id } },
+			"asked for again, it waits once",
+		);
 		t.match(await bob.approve(pending.request.id), { state: "done" });
 		t.match(store.current.status.experiments.boosted, { phase: "Promoting" });
+		t.same(
+			(await bob.requests()).map(({ state }) => state),
+			["done"],
+		);
 	},
 );
 

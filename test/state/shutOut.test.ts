@@ -193,12 +193,12 @@ t.test("a promotion is approved of the Variant that it replaces, and while no ot
 	);
 	await owner.apply(file([TWO, three, ALL("[v1, v2, v3]"), ...next].join("---\n")), now);
 	const [ada, bob] = [await as("ada"), await as("bob")];
-	const ask = async (name: string) => {
-		const asked = await ada.act(name, "promote", { reason: "better" });
+	const ask = async (name: string, who = ada) => {
+		const asked = await who.act(name, "promote", { reason: "better" });
 		if (asked.outcome !== "pending") throw new Error(JSON.stringify(asked));
 		return asked.request.id;
 	};
-	const [first, second, third] = [await ask("one"), await ask("other"), await ask("other")];
+	const [first, second, third] = [await ask("one"), await ask("other"), await ask("other", owner)];
 	const same = await ask("same");
 	await bob.approve(first);
 	await t.rejects(bob.approve(second), {

@@ -46,11 +46,12 @@ export function printPending(request: RequestAnswer): void {
 }
 
 function printRequest(request: RequestAnswer): void {
-	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why } = request;
+	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why, reason = "" } = request;
 	const approved = `${approvals.length} of ${needs} approvals${approvals.map(({ by }) => ` ${by}`).join("")}`;
 	const until = state === "pending" ? `, until ${time(expiresAtMs)}` : "";
 	print(`${id}  ${state.padEnd(8)}  asked by ${oneLine(askedBy)} ${time(askedAtMs)}${until}; ${oneLine(approved)}`);
 	for (const effect of effects) print(`    ${oneLine(effect)}`);
+	if (reason !== "") print(`    for the reason: ${oneLine(reason)}`);
 	if (why !== "") print(`    ${oneLine(why)}`);
 }
 

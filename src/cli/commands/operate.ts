@@ -17,6 +17,7 @@ import { unplacedLines } from "../unplacedLines.js";
 import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
+import { type NamespaceArgument, nameIn } from "./namespace.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
@@ -33,14 +34,14 @@ export async function apply(
 /** @param words KIND NAME, once or more; NAME or NAMESPACE/NAME */
 export async function deleteResources(
 	words: readonly string[],
-	options: ApiArguments & { readonly namespace: string; readonly dryRun?: boolean },
+	options: ApiArguments & NamespaceArgument & { readonly dryRun?: boolean },
 ): Promise<void> {
 	if (words.length % 2 === 1)
 		throw new WeirError("invalid-argument", "a name is missing", "write KIND NAME, and again");
 	const resources = words.flatMap((word, index) => {
 		if (index % 2 === 1) return [];
 		const name = words[index + 1] ?? "";
-		return [{ kind: kindOf(word), name: name.includes("/") ? name : `${options.namespace}/${name}` }];
+		return [{ kind: kindOf(word), name: nameIn(name, options) }];
 	});
 	printChanges(
 		await clientOf(options).deleteAll(resources, { dryRun: options.dryRun ?? false }),
@@ -178,10 +179,10 @@ export async function proxyStatus(options: ApiArguments): Promise<void> {
 }
 
 export async function decisions(
-	experiment: string,
-	options: ApiArguments & { readonly recompute?: boolean; readonly json?: boolean },
+	name: string,
+	options: ApiArguments & NamespaceArgument & { readonly recompute?: boolean; readonly json?: boolean },
 ): Promise<void> {
-	for await (const decision of clientOf(options).allDecisions(experiment)) {
+	for await (const decision of clientOf(options).allDecisions(nameIn(name, options))) {
 		if (options.json) print(JSON.stringify(decision));
 		else {
 			const { sequence, atMs, by, outcome } = decision;
@@ -201,14 +202,16 @@ export async function decisions(
 
 export async function act(
 	verb: "pause" | "resume" | "promote" | "abort",
-	experiment: string,
-	options: ApiArguments & {
-		readonly arm?: string;
-		readonly reason?: string;
-		readonly overrideGates?: boolean;
-		readonly shutOut?: boolean;
-	},
+	name: string,
+	options: ApiArguments &
+		NamespaceArgument & {
+			readonly arm?: string;
+			readonly reason?: string;
+			readonly overrideGates?: boolean;
+			readonly shutOut?: boolean;
+		},
 ): Promise<void> {
+	const experiment = nameIn(name, options);
 	const answer = await clientOf(options).act(experiment, verb, {
 		...(options.arm === undefined ? {} : { arm: options.arm }),
 		...(options.reason === undefined ? {} : { reason: options.reason }),

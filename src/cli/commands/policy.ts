@@ -1,5 +1,4 @@
 /** `weir policy test | diff`: what access rules do, before they do it. */
-import { readFile } from "node:fs/promises";
 import { type JudgedRequest, type PolicyJudge, type PolicyRequest, policyJudge } from "../../access/policyCheck.js";
 import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
 import { barredIn, type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
@@ -8,7 +7,7 @@ import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.
 import type { ResourceSet } from "../../resources/resource.js";
 import { liveDefault } from "../../rollout/status.js";
 import type { StatusAnswer } from "../../state/wire.js";
-import { printProblems, readResourceFiles, validResources } from "../resourceFiles.js";
+import { printProblems, readNamed, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";
 import { ofAll } from "./ofAll.js";
@@ -197,9 +196,7 @@ function shown({ method, path, principal, via = null, token, variant, gateway, r
 }
 
 async function recordsIn(file: string): Promise<readonly ShownDecision[]> {
-	const text = await readFile(file, "utf8").catch((error: Error) => {
-		throw new WeirError("invalid-argument", `cannot read ${file}: ${error.message}`);
-	});
+	const text = await readNamed(file);
 	return text.split("\n").flatMap((line, index) => {
 		if (line.trim() === "") return [];
 		const record = parsed(line);

@@ -11,15 +11,16 @@ import { type Report, reportOf } from "../../report/report.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { ApiClient } from "../../state/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { type NamespaceArgument, nameIn } from "./namespace.js";
 
-export interface ReportArguments extends ApiArguments {
+export interface ReportArguments extends ApiArguments, NamespaceArgument {
 	readonly html?: string;
 	readonly json?: boolean;
 }
 
 /** @throws WeirError `not-found` for an unknown experiment, `invalid-argument` for a file that cannot be written */
 export async function report(experiment: string, options: ReportArguments): Promise<void> {
-	const made = await reportFrom(clientOf(options), experiment);
+	const made = await reportFrom(clientOf(options), nameIn(experiment, options));
 	if (options.html !== undefined) await writePage(made, options.html);
 	if (options.json) process.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
 	else if (options.html !== "-") process.stdout.write(inWords(made, options.html));

@@ -1,12 +1,17 @@
 /** `weir up`: the whole stack on this machine until stopped. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { WeirError } from "../../error.js";
 import { parseResources } from "../../resources/parse.js";
-import { printProblems, readResourceFiles } from "../resourceFiles.js";
+import { printProblems, type ResourceFile, readResourceFiles } from "../resourceFiles.js";
 import { startStack } from "../stack/stack.js";
 import { percent, port } from "./control.js";
 
 export interface UpArguments {
+	/** None: what the state in `data` declares. */
 	readonly file: readonly string[];
+	/** Also where somebody whom the state denies is let in again. */
+	readonly loosen?: boolean;
 	readonly data: string;
 	readonly apiPort: string;
 	readonly traceSampling: string;
@@ -23,16 +28,7 @@ export interface UpArguments {
 /** Prints `READY {"gateway", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM. */
 export async function up(options: UpArguments): Promise<void> {
 	const { file, data, apiPort, traceSampling, trustDomain, identitySocket } = options;
-	const files = await readResourceFiles(file);
-	const { resources, problems } = parseResources(files);
-	if (problems.length > 0) {
-		printProblems(problems);
-		throw new WeirError("failed-precondition", "the resources cannot be read", "each problem stands above");
-	}
-	// Cross-checks are control's: it knows what was promoted, and which Experiments have ended.
-	const { gateways } = resources;
-	if (gateways.length === 0)
-		throw new WeirError("failed-precondition", "no Gateway is declared", "add one: kind: Gateway with spec.port");
+	const files = file.length === 0 && existsSync(join(data, "state")) ? [] : await declarable(file);
 	const stack = await startStack({
 		dataDirectory: data,
 		apiPort: port(apiPort),
@@ -44,6 +40,7 @@ export async function up(options: UpArguments): Promise<void> {
 		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
 		declare: () => files,
+		loosen: options.loosen ?? false,
 	});
 	const [gateway] = Object.values(stack.gateways);
 	const { api, apiHttps: https, metrics } = stack;
@@ -55,6 +52,20 @@ export async function up(options: UpArguments): Promise<void> {
 	process.stdout.write(`READY ${JSON.stringify({ gateway, api, https, metrics })}\n`);
 	await ended;
 	await stack.stop();
+}
+
+/** What can be told of files without control is told before anything starts. */
+async function declarable(names: readonly string[]): Promise<readonly ResourceFile[]> {
+	const files = await readResourceFiles(names);
+	const { resources, problems } = parseResources(files);
+	if (problems.length > 0) {
+		printProblems(problems);
+		throw new WeirError("failed-precondition", "the resources cannot be read", "each problem stands above");
+	}
+	// Cross-checks are control's: it knows what was promoted, and which Experiments have ended.
+	if (resources.gateways.length === 0)
+		throw new WeirError("failed-precondition", "no Gateway is declared", "add one: kind: Gateway with spec.port");
+	return files;
 }
 
 /** `NAME=spiffe://…` or `NAME=/PATH` in the own trust domain. */

@@ -131,6 +131,19 @@ export function watchForBypass(options: WatchOptions): Watch {
 		if (gateway !== undefined && gateway !== null) return wayTo(gateway, bound ?? null, identity);
 		return isRefused ? REFUSED : LATE;
 	};
+	/** One has sent probes. */
+	let hasProbed = false;
+	/** Alarms that the process before this one raised, by labels. */
+	let inherited: ReadonlySet<string> = new Set();
+	/**
+	 * Of the first round of all: where control is there before a sidecar, no verdict can be had for a moment. What still is none in
+	 * the next round is told. Who asks (`weir probe`, `weir status`) hears of it at once.
+	 */
+	const isEarly = (one: ProbeAlarm): boolean =>
+		!hasProbed &&
+		one.alarm === "probe-unanswered" &&
+		one.status === 503 &&
+		!inherited.has(`${one.alarm} ${one.gateway}`);
 	const prober = new Prober({
 		listeners: () => plans.listeners,
 		target: (name) => {
@@ -149,7 +162,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 		prober.recall(known);
 		for (const { alarm, gateway } of [...known.judged.standing, ...known.past.standing, ...known.raised.values()])
 			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
-		tellStanding(new Set(raised.keys()));
+		inherited = new Set(raised.keys());
+		tellStanding(inherited);
 	};
 	const recalled = recall();
 	const round = async (): Promise<ProbeReport | null> => {
@@ -201,7 +215,11 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const unprobed = tellUnprobed();
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
 		meter.count("weir_probe_requests_total", "Probes sent.", {}, results.length);
-		for (const alarm of fresh) log.error(saidOf(alarm), factsOf(alarm));
+		for (const alarm of fresh) {
+			if (isEarly(alarm)) log.info("no verdict can be had yet", factsOf(alarm));
+			else log.error(saidOf(alarm), factsOf(alarm));
+		}
+		if (results.length > 0) hasProbed = true;
 		for (const { alarm, gateway } of fresh) {
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
 			raised.set(`${alarm} ${gateway}`, { alarm, gateway });

@@ -39,6 +39,8 @@ export interface Places {
 	readonly sidecarMetricsSocket: string;
 	readonly rolloutMetricsSocket: string;
 	readonly envoyAdminSocket: string;
+	/** What was declared at the last start with files. */
+	readonly lastDeclaredFile: string;
 	/** The public addresses of the running stack, for the CLI. */
 	readonly addressesFile: string;
 }
@@ -79,6 +81,7 @@ export function places(data: string, run?: string): Places {
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
+		lastDeclaredFile: join(dataDirectory, "last-declared"),
 		addressesFile: join(dataDirectory, "addresses.json"),
 	};
 }

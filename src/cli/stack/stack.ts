@@ -8,11 +8,11 @@ import { userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import { readListeners } from "../../probe/envoyCounters.js";
-import { formatProblem, type Gateway, qualifiedName } from "../../resources/resource.js";
+import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import { ApiClient } from "../../state/apiClient.js";
 import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";
 import type { ResourceFile } from "../resourceFiles.js";
-import { unplacedLines } from "../unplacedLines.js";
+import { declare } from "./declare.js";
 import { freePorts, untilListening } from "./gatewayPorts.js";
 import { caChild, identitySocket, stackIds, TRUST_DOMAIN } from "./identity.js";
 import { type Places, places } from "./places.js";
@@ -36,8 +36,10 @@ export interface StackOptions {
 	readonly workloads?: Readonly<Record<string, string>>;
 	/** Processes to start before anything is declared. */
 	readonly children?: (identity: StackIdentity) => readonly ChildSpec[];
-	/** What to declare, once the children have said where they listen (by child name). */
+	/** What to declare, once the children have said where they listen (by child name); none = the state as it stands. */
 	readonly declare: (ready: Readonly<Record<string, unknown>>) => readonly ResourceFile[];
+	/** What somebody else has taken away since the last declaration, that may give back; no. */
+	readonly loosen?: boolean;
 }
 
 /** Where the parts of the stack learn who they are. */
@@ -117,8 +119,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			supervisor.start({ ...role("ingest", ["--decision-log", options.decisionLog ?? "denied"]), niceness: 10 }),
 		]);
 		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]])));
-		await declare(api, files, options.notice);
-		const { resources } = await new ApiClient(api).get();
+		const { loosen = false, notice } = options;
+		const resources = await declare(files, { api, at, loosen, notice });
 		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
 		const gatewayPorts = await freePorts(declared);
 		await Promise.all([
@@ -223,36 +225,4 @@ async function allListen(
 	}
 	notice(`${which}: nothing listens: ${why} (weir status)`);
 	return new Set(unheard.names);
-}
-
-/**
- * Declares the files. What stands already and may not be changed without another's approval is left as it stands, and
- * nothing is asked for: after an approved change the file of the last start would ask to take that change back.
- */
-async function declare(api: string, files: readonly ResourceFile[], notice: (line: string) => void): Promise<void> {
-	const client = new ApiClient(api);
-	const planned = await client.apply(files, { dryRun: true });
-	// Only what is declared already holds a policy, so that there is something to start with.
-	if (planned.outcome === "applied" && (planned.approvals ?? 0) > 0) {
-		const changed = planned.changes.filter(({ change }) => change !== "unchanged");
-		const names = changed.slice(0, 5).map(({ kind, name }) => `${kind} ${name}`);
-		const rest = changed.length > names.length ? ` and ${changed.length - names.length} more` : "";
-		notice(
-			`starting with what is declared already: ${names.join(", ")}${rest} of the file differ, and the change needs another's approval; ask for it with weir apply -f FILE`,
-		);
-		return;
-	}
-	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false });
-	if (answer.outcome === "applied") {
-		for (const line of unplacedLines(answer.unplaced)) notice(line);
-		return;
-	}
-	if (answer.outcome === "pending")
-		throw new WeirError(
-			"failed-precondition",
-			`the declaration waits for approval (request ${answer.request.id})`,
-			"start `weir up` again: it takes what is declared already",
-		);
-	for (const problem of answer.problems) process.stderr.write(`${formatProblem(problem)}\n`);
-	throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 }

@@ -1,0 +1,64 @@
+/** `weir up` on a state that stands: it goes on from it, and gives nobody back what somebody else took away since. */
+import t from "tap";
+import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
+
+const declaration = (principals: string): string => `apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {address: 127.0.0.1, port: 0, tls: {identity: mesh}}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: demand}
+spec:
+  hosts: [demand.example]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: storefront}
+spec: {services: [demand], principals: ["${principals}"]}
+`;
+
+const NARROW = "spiffe://weir.local/storefront";
+const WIDE = "spiffe://weir.local/*";
+
+t.setTimeout(600_000);
+
+t.test(
+	"what was revoked since the last start stays so, without -f and against the file, but for --loosen",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const data = `${directory}/data`;
+		const [wide, narrow] = [
+			await fileOf(directory, "wide.yaml", declaration(WIDE)),
+			await fileOf(directory, "narrow.yaml", declaration(NARROW)),
+		];
+		const ended = (...args: readonly string[]) => weir(["up", "--data", data, ...args]);
+		t.match(await ended(), { code: 64, stderr: /no resource file was given; add -f FILE/ }, "there is no state yet");
+		let up = await weirUp(wide, data);
+		t.teardown(async () => void (await up.stop("SIGKILL")));
+		const rules = async () => (await weir(["get", "--api", up.ready.api])).stdout.toString();
+		t.match(await weir(["apply", "-f", narrow, "--api", up.ready.api]), { code: 0 });
+		t.equal(await up.stop(), 0);
+
+		up = await weirUp(null, data);
+		t.match(up.log(), /^weir: starting from the state of \S+data: revision 2, 3 resources$/m);
+		t.match(await rules(), NARROW);
+		t.equal(await up.stop(), 0);
+
+		const refused = await ended("-f", wide);
+		t.match(refused, {
+			code: 1,
+			stderr: /^weir: NEWLY ALLOWED: allow widened: storefront \(principals\), of Service demand$/m,
+		});
+		t.match(refused.stderr, /AccessPolicy storefront was changed; start without -f .*--loosen/);
+		t.notMatch(refused.stdout.toString(), /READY/);
+
+		up = await weirUp(wide, data, ["--loosen"]);
+		t.match(up.log(), /^weir: configured AccessPolicy storefront$/m);
+		t.match(await rules(), WIDE);
+		t.equal(await up.stop(), 0);
+	},
+);
