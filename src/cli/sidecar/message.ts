@@ -9,7 +9,9 @@ export type ToWorker =
 	 * Since control last confirmed the newest table, said again and again, to who has it in force: where the primary hangs,
 	 * its workers' tables grow old by themselves.
 	 */
-	| { readonly kind: "age"; readonly ageMs: number };
+	| { readonly kind: "age"; readonly ageMs: number }
+	/** All that there is to know at first has been said: it may listen. */
+	| { readonly kind: "greeted" };
 
 export type FromWorker =
 	| { readonly kind: "listening"; readonly pid: number }
