@@ -1,12 +1,13 @@
 /**
  * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and
- * knows how old it is. A file that is not whole and unharmed counts as none.
+ * knows how old it is. A file that is not whole and unharmed counts as none, and none is there for a moment where another table comes
+ * into force: who is killed then denies, for the one before may have allowed what is denied by now.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { WeirError } from "../error.js";
 import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
-import { othersCanWrite, replacePrivate } from "../privateFile.js";
+import { othersCanWrite, removePrivate, replacePrivate } from "../privateFile.js";
 import { readTable, tableJson } from "./tableReader.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
@@ -31,6 +32,8 @@ export class TableFile {
 	readonly #refreshMs: number;
 	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
 	#body: { readonly version: string; readonly text: string } | null = null;
+	/** Of the table that lies there, as far as is known. */
+	#onDisk: string | null = null;
 	#failing = false;
 
 	constructor(
@@ -48,6 +51,7 @@ export class TableFile {
 			const saved = await this.load();
 			if (saved === null) return false;
 			await tables.take(saved.given);
+			this.#onDisk = saved.given.version;
 			const ageMs = this.#clock.wallMs() - saved.confirmedAtMs;
 			// From the future: nobody knows how old it is, so it is as old as can be.
 			tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
@@ -85,16 +89,18 @@ export class TableFile {
 	}
 
 	/**
-	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins.
+	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins. What take() is
+	 * given comes into force when no other one is on disk.
 	 * @returns stops it, after the last write.
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
 		let due = false;
 		let writing: Promise<void> | null = null;
+		let swapping: Promise<void> | null = null;
 		const writeDue = async (): Promise<void> => {
 			// What is said in one step (a new table, and that it is confirmed) is one write.
 			await Promise.resolve();
-			while (due) {
+			while (due && swapping === null) {
 				due = false;
 				await this.#save(tables);
 			}
@@ -102,13 +108,31 @@ export class TableFile {
 		};
 		const save = (): void => {
 			due = true;
-			writing ??= writeDue();
+			if (swapping === null) writing ??= writeDue();
 		};
+		const swapAlone = async (swap: () => void): Promise<void> => {
+			// It would put the table before there again.
+			await writing;
+			await this.#remove();
+			try {
+				swap();
+			} finally {
+				// A table that cannot be compiled leaves the one before.
+				swapping = null;
+				save();
+			}
+		};
+		const stopSwaps = tables.onSwap((swap) => {
+			swapping = swapAlone(swap);
+			return swapping;
+		});
 		const stop = tables.onChange(save);
 		const timer = setInterval(() => tables.confirmed && save(), this.#refreshMs).unref();
 		return async () => {
 			stop();
+			stopSwaps();
 			clearInterval(timer);
+			await swapping?.catch(() => {});
 			await writing;
 		};
 	}
@@ -124,12 +148,27 @@ export class TableFile {
 		}
 		try {
 			await replacePrivate(this.path, `${this.#body.text},"confirmedAtMs":${confirmedAtMs}}\n`);
+			this.#onDisk = given.version;
 			this.#failing = false;
 		} catch (error) {
-			const why = error instanceof Error ? error.message : String(error);
-			if (!this.#failing) this.#log.warn("the last good table cannot be kept on disk", { path: this.path, why });
-			this.#failing = true;
+			this.#failed("the last good table cannot be kept on disk", error);
+			if (this.#onDisk !== given.version) await this.#remove();
 		}
+	}
+
+	async #remove(): Promise<void> {
+		try {
+			await removePrivate(this.path);
+			this.#onDisk = null;
+		} catch (error) {
+			this.#failed("the table before cannot be taken from disk: a restart may answer by it", error);
+		}
+	}
+
+	#failed(what: string, error: unknown): void {
+		const why = error instanceof Error ? error.message : String(error);
+		if (!this.#failing) this.#log.warn(what, { path: this.path, why });
+		this.#failing = true;
 	}
 }
 
