@@ -99,6 +99,12 @@ export const TABLE_CLOSED_WORDS_MAX = 100;
 /** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
 export const TABLE_FILE_REFRESH_MS = 10_000;
 
+/**
+ * How long a table waits for the disk to let go of the one before: for a write that is under way (8 MiB take 0.3 s) and the removal.
+ * A disk that hangs must not keep what is denied now from being denied.
+ */
+export const TABLE_FILE_SWAP_MS_MAX = 2_000;
+
 /** How often a static table's file is looked at where the file system tells no changes (network mounts). */
 export const TABLE_FILE_POLL_MS = 2_000;
 

@@ -6,8 +6,9 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { WeirError } from "../error.js";
-import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
+import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS, TABLE_FILE_SWAP_MS_MAX } from "../limits.js";
 import { othersCanWrite, removePrivate, replacePrivate } from "../privateFile.js";
+import { within } from "../within.js";
 import { readTable, tableJson } from "./tableReader.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
@@ -18,6 +19,7 @@ export interface TableFileOptions {
 	readonly log: TableLog;
 	readonly clock?: Clock;
 	readonly refreshMs?: number;
+	readonly remove?: typeof removePrivate;
 }
 
 export interface SavedTable {
@@ -30,6 +32,7 @@ export class TableFile {
 	readonly #log: TableLog;
 	readonly #clock: Clock;
 	readonly #refreshMs: number;
+	readonly #removing: typeof removePrivate;
 	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
 	#body: { readonly version: string; readonly text: string } | null = null;
 	/** Of the table that lies there, as far as is known. */
@@ -38,11 +41,12 @@ export class TableFile {
 
 	constructor(
 		readonly path: string,
-		{ log, clock = SYSTEM_CLOCK, refreshMs = TABLE_FILE_REFRESH_MS }: TableFileOptions,
+		{ log, clock = SYSTEM_CLOCK, refreshMs = TABLE_FILE_REFRESH_MS, remove = removePrivate }: TableFileOptions,
 	) {
 		this.#log = log;
 		this.#clock = clock;
 		this.#refreshMs = refreshMs;
+		this.#removing = remove;
 	}
 
 	/** Makes the file's table the newest, as old as it is. Whatever is wrong with it is logged. @returns whether it did. */
@@ -94,37 +98,39 @@ export class TableFile {
 	 * @returns stops it, after the last write.
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
+		let disk: Promise<void> = Promise.resolve();
 		let due = false;
-		let writing: Promise<void> | null = null;
-		let swapping: Promise<void> | null = null;
-		const writeDue = async (): Promise<void> => {
-			// What is said in one step (a new table, and that it is confirmed) is one write.
-			await Promise.resolve();
-			while (due && swapping === null) {
-				due = false;
-				await this.#save(tables);
-			}
-			writing = null;
-		};
+		let turn: Promise<void> = Promise.resolve();
+		let swapping = false;
 		const save = (): void => {
+			// What is said in one step (a new table, and that it is confirmed) is one write.
+			if (due) return;
 			due = true;
-			if (swapping === null) writing ??= writeDue();
+			disk = disk.then(() => {
+				due = false;
+				return swapping ? undefined : this.#save(tables);
+			});
 		};
 		const swapAlone = async (swap: () => void): Promise<void> => {
-			// It would put the table before there again.
-			await writing;
-			await this.#remove();
+			let cleared = false;
+			swapping = true;
+			disk = disk.then(async () => {
+				if (swapping) await this.#remove();
+				cleared = true;
+			});
+			await within(TABLE_FILE_SWAP_MS_MAX, disk);
+			if (!cleared) this.#log.warn("the disk is slow: a restart may answer by the table before", { path: this.path });
 			try {
 				swap();
 			} finally {
-				// A table that cannot be compiled leaves the one before.
-				swapping = null;
+				swapping = false;
+				// Also where it cannot be compiled: the one before stays.
 				save();
 			}
 		};
 		const stopSwaps = tables.onSwap((swap) => {
-			swapping = swapAlone(swap);
-			return swapping;
+			turn = swapAlone(swap);
+			return turn;
 		});
 		const stop = tables.onChange(save);
 		const timer = setInterval(() => tables.confirmed && save(), this.#refreshMs).unref();
@@ -132,8 +138,8 @@ export class TableFile {
 			stop();
 			stopSwaps();
 			clearInterval(timer);
-			await swapping?.catch(() => {});
-			await writing;
+			await turn.catch(() => {});
+			await disk;
 		};
 	}
 
@@ -158,7 +164,7 @@ export class TableFile {
 
 	async #remove(): Promise<void> {
 		try {
-			await removePrivate(this.path);
+			await this.#removing(this.path);
 			this.#onDisk = null;
 		} catch (error) {
 			this.#failed("the table before cannot be taken from disk: a restart may answer by it", error);

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { TABLE_CLOCK_SKEW_MS } from "../../src/limits.js";
+import { removePrivate } from "../../src/privateFile.js";
 import { TableFile } from "../../src/sidecar/tableFile.js";
 import { Tables, type TablesOptions, type VersionedTable } from "../../src/sidecar/tables.js";
 import { LogLines, tableOf } from "./sampleTable.js";
@@ -230,6 +231,33 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 	tables.lapse();
 	await until(() => onDisk() === tableOf(5).version);
 	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
+});
+
+t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
+	const { clock, path, log } = await start(t);
+	const tables = preparing(clock);
+	let hangs = true;
+	let goOn = (): void => {};
+	const remove = (...file: Parameters<typeof removePrivate>): Promise<void> =>
+		new Promise<void>((resolve) => {
+			goOn = resolve;
+			if (!hangs) resolve();
+		}).then(() => removePrivate(...file));
+	const stop = new TableFile(path, { log, clock, remove }).follow(tables);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	await tables.take(tableOf(2));
+	t.equal(tables.newest?.version, tableOf(2).version);
+	t.match(log.lines.at(-1), "the disk is slow: a restart may answer by the table before");
+	hangs = false;
+	goOn();
+	await stop();
+	t.equal(
+		JSON.parse(await readFile(path, "utf8")).version,
+		tableOf(2).version,
+		"and it comes to the disk when that is well",
+	);
 });
 
 t.test("one that is refused leaves the one before on disk", async (t) => {
