@@ -1,6 +1,6 @@
 /** Files of the own user: replaced as a whole, readable by nobody else, and believed where nobody else could have written them. */
 import type { Stats } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Whether others than its owner and root could have written a file; that owner is to be the own user, or root. */
@@ -26,6 +26,24 @@ export async function replacePrivate(path: string, content: string | Uint8Array,
 		await handle.close();
 	}
 	await rename(aside, path);
+	await syncFolder(folder);
+}
+
+/**
+ * Nothing is there when it resolves, nor after a crash.
+ * @throws the disk's own errors
+ */
+export async function removePrivate(path: string): Promise<void> {
+	try {
+		await unlink(path);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+		throw error;
+	}
+	await syncFolder(dirname(path));
+}
+
+async function syncFolder(folder: string): Promise<void> {
 	const opened = await open(folder, "r");
 	try {
 		await opened.sync();

@@ -2,6 +2,7 @@
  * TLS by SPIFFE identity: Envoy's own SVID and the trust bundle come over SDS from an agent on this machine (`weir ca`,
  * or SPIRE's) and are rotated under way. Peers are known by the exact URI in their certificate, never by host name.
  */
+import { WORKLOAD_PATH } from "../resources/spiffe.js";
 import { protoDuration } from "./duration.js";
 
 /** Static cluster of the bootstrap that leads to the agent's socket. */
@@ -24,10 +25,12 @@ export const NO_RESUMPTION = {
 
 /**
  * Ids of these trust domains and of no other: a CA may sign for several, and so does a root that two of them share (SPIRE's
- * UpstreamAuthority). The slash ends the domain's name, and leaves out the domain alone, which is nobody's id.
+ * UpstreamAuthority). What is no id is left out with them, such as the domain alone.
  */
 export const ofTrustDomains = (domains: readonly string[]): readonly object[] =>
-	domains.map((domain) => ({ prefix: `spiffe://${domain}/` }));
+	domains.map((domain) => ({
+		safe_regex: { regex: `spiffe://${domain.replaceAll(".", "\\.")}${WORKLOAD_PATH}` },
+	}));
 
 /** No certificate has it for a name: nobody. */
 const NOBODY = [{ exact: "spiffe://" }];

@@ -65,6 +65,13 @@ export const TABLE_AHEAD_MS_MAX = 1_000;
  */
 export const WORKERS_IN_FORCE_MS_MAX = 2 * TABLE_AHEAD_MS_MAX;
 
+/**
+ * How long a worker of the sidecar, which says every second that it is alive, may say nothing until the log tells, and until it
+ * is killed and replaced. What keeps one from its messages at most is reading a table (TABLE_BYTES_MAX) and making the rules
+ * of several megabytes at once, some seconds on a machine that has no half core for it.
+ */
+export const WORKER_SILENT_MS = { told: 5_000, killed: 30_000 } as const;
+
 /** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
 export const CALLOUT_TABLES_KEPT = 8;
 
@@ -91,6 +98,12 @@ export const TABLE_CLOSED_WORDS_MAX = 100;
 
 /** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
 export const TABLE_FILE_REFRESH_MS = 10_000;
+
+/**
+ * How long a table waits for the disk to let go of the one before: for a write that is under way (8 MiB take 0.3 s) and the removal.
+ * A disk that hangs must not keep what is denied now from being denied.
+ */
+export const TABLE_FILE_SWAP_MS_MAX = 2_000;
 
 /** How often a static table's file is looked at where the file system tells no changes (network mounts). */
 export const TABLE_FILE_POLL_MS = 2_000;

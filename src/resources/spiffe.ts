@@ -49,8 +49,11 @@ export const isWorkloadId = (id: string): boolean => workloadFault(id) === null;
 const name = (letters: string, most: number | ""): string =>
 	`(?:[.${letters}]{3,${most}}|[${letters}][.${letters}]?|[.][${letters}])`;
 
+/** What follows the trust domain in a workload's id, as a pattern likewise. */
+export const WORKLOAD_PATH = `(?:/${name("A-Za-z0-9_-", "")})+`;
+
 /** isWorkloadId, but for the length of all of it, as a pattern that RE2 and JavaScript read alike. */
-export const WORKLOAD_ID = `spiffe://${name("a-z0-9_-", SPIFFE_TRUST_DOMAIN_BYTES_MAX)}(?:/${name("A-Za-z0-9_-", "")})+`;
+export const WORKLOAD_ID = `spiffe://${name("a-z0-9_-", SPIFFE_TRUST_DOMAIN_BYTES_MAX)}${WORKLOAD_PATH}`;
 
 /**
  * The id of a certificate with exactly one URI name, and that a workload's (X509-SVID section 2).

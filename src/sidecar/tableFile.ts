@@ -1,12 +1,14 @@
 /**
  * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and
- * knows how old it is. A file that is not whole and unharmed counts as none.
+ * knows how old it is. A file that is not whole and unharmed counts as none, and none is there for a moment where another table comes
+ * into force: who is killed then denies, for the one before may have allowed what is denied by now.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { WeirError } from "../error.js";
-import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS } from "../limits.js";
-import { othersCanWrite, replacePrivate } from "../privateFile.js";
+import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS, TABLE_FILE_SWAP_MS_MAX } from "../limits.js";
+import { othersCanWrite, removePrivate, replacePrivate } from "../privateFile.js";
+import { within } from "../within.js";
 import { readTable, tableJson } from "./tableReader.js";
 import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
 
@@ -17,6 +19,7 @@ export interface TableFileOptions {
 	readonly log: TableLog;
 	readonly clock?: Clock;
 	readonly refreshMs?: number;
+	readonly remove?: typeof removePrivate;
 }
 
 export interface SavedTable {
@@ -29,17 +32,21 @@ export class TableFile {
 	readonly #log: TableLog;
 	readonly #clock: Clock;
 	readonly #refreshMs: number;
+	readonly #removing: typeof removePrivate;
 	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
 	#body: { readonly version: string; readonly text: string } | null = null;
+	/** Of the table that lies there, as far as is known. */
+	#onDisk: string | null = null;
 	#failing = false;
 
 	constructor(
 		readonly path: string,
-		{ log, clock = SYSTEM_CLOCK, refreshMs = TABLE_FILE_REFRESH_MS }: TableFileOptions,
+		{ log, clock = SYSTEM_CLOCK, refreshMs = TABLE_FILE_REFRESH_MS, remove = removePrivate }: TableFileOptions,
 	) {
 		this.#log = log;
 		this.#clock = clock;
 		this.#refreshMs = refreshMs;
+		this.#removing = remove;
 	}
 
 	/** Makes the file's table the newest, as old as it is. Whatever is wrong with it is logged. @returns whether it did. */
@@ -48,6 +55,7 @@ export class TableFile {
 			const saved = await this.load();
 			if (saved === null) return false;
 			await tables.take(saved.given);
+			this.#onDisk = saved.given.version;
 			const ageMs = this.#clock.wallMs() - saved.confirmedAtMs;
 			// From the future: nobody knows how old it is, so it is as old as can be.
 			tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
@@ -85,31 +93,53 @@ export class TableFile {
 	}
 
 	/**
-	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins.
+	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins. What take() is
+	 * given comes into force when no other one is on disk.
 	 * @returns stops it, after the last write.
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
+		let disk: Promise<void> = Promise.resolve();
 		let due = false;
-		let writing: Promise<void> | null = null;
-		const writeDue = async (): Promise<void> => {
-			// What is said in one step (a new table, and that it is confirmed) is one write.
-			await Promise.resolve();
-			while (due) {
-				due = false;
-				await this.#save(tables);
-			}
-			writing = null;
-		};
+		let turn: Promise<void> = Promise.resolve();
+		let swapping = false;
 		const save = (): void => {
+			// What is said in one step (a new table, and that it is confirmed) is one write.
+			if (due) return;
 			due = true;
-			writing ??= writeDue();
+			disk = disk.then(() => {
+				due = false;
+				return swapping ? undefined : this.#save(tables);
+			});
 		};
+		const swapAlone = async (swap: () => void): Promise<void> => {
+			let cleared = false;
+			swapping = true;
+			disk = disk.then(async () => {
+				if (swapping) await this.#remove();
+				cleared = true;
+			});
+			await within(TABLE_FILE_SWAP_MS_MAX, disk);
+			if (!cleared) this.#log.warn("the disk is slow: a restart may answer by the table before", { path: this.path });
+			try {
+				swap();
+			} finally {
+				swapping = false;
+				// Also where it cannot be compiled: the one before stays.
+				save();
+			}
+		};
+		const stopSwaps = tables.onSwap((swap) => {
+			turn = swapAlone(swap);
+			return turn;
+		});
 		const stop = tables.onChange(save);
 		const timer = setInterval(() => tables.confirmed && save(), this.#refreshMs).unref();
 		return async () => {
 			stop();
+			stopSwaps();
 			clearInterval(timer);
-			await writing;
+			await turn.catch(() => {});
+			await disk;
 		};
 	}
 
@@ -124,12 +154,27 @@ export class TableFile {
 		}
 		try {
 			await replacePrivate(this.path, `${this.#body.text},"confirmedAtMs":${confirmedAtMs}}\n`);
+			this.#onDisk = given.version;
 			this.#failing = false;
 		} catch (error) {
-			const why = error instanceof Error ? error.message : String(error);
-			if (!this.#failing) this.#log.warn("the last good table cannot be kept on disk", { path: this.path, why });
-			this.#failing = true;
+			this.#failed("the last good table cannot be kept on disk", error);
+			if (this.#onDisk !== given.version) await this.#remove();
 		}
+	}
+
+	async #remove(): Promise<void> {
+		try {
+			await this.#removing(this.path);
+			this.#onDisk = null;
+		} catch (error) {
+			this.#failed("the table before cannot be taken from disk: a restart may answer by it", error);
+		}
+	}
+
+	#failed(what: string, error: unknown): void {
+		const why = error instanceof Error ? error.message : String(error);
+		if (!this.#failing) this.#log.warn(what, { path: this.path, why });
+		this.#failing = true;
 	}
 }
 

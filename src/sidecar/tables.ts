@@ -78,6 +78,7 @@ export class Tables<Compiled> implements Freshness {
 	readonly #firstAtOnce: boolean;
 	/** The last that was given to take(). */
 	#wanted: VersionedTable | null = null;
+	#swapping: ((swap: () => void) => Promise<void>) | null = null;
 	/** Ends when what was given before is in force. */
 	#turn: Promise<unknown> = Promise.resolve();
 	#waiting = 0;
@@ -180,8 +181,12 @@ export class Tables<Compiled> implements Freshness {
 				const oldestMs = this.#sinceMs ?? sinceMs;
 				this.#sinceMs = null;
 				await prepare(given, oldestMs);
-				this.put(given);
-				inForce();
+				const swap = (): void => {
+					this.put(given);
+					inForce();
+				};
+				if (this.#swapping === null || this.#newest?.given.version === given.version) swap();
+				else await this.#swapping(swap);
 			} finally {
 				this.#waiting--;
 			}
@@ -222,6 +227,18 @@ export class Tables<Compiled> implements Freshness {
 	onChange(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);
+	}
+
+	/**
+	 * Who keeps the newest table elsewhere is asked to let another version take its place there first.
+	 * @param swapping calls `swap` once; one at a time
+	 * @returns stops it
+	 */
+	onSwap(swapping: (swap: () => void) => Promise<void>): () => void {
+		this.#swapping = swapping;
+		return () => {
+			this.#swapping = null;
+		};
 	}
 
 	#from(ageMs: number): KnownAge {

@@ -90,11 +90,12 @@ export class KeyLife<Read> {
 		const { load, monotonicMs, failed, kept } = this.options;
 		const { read, isEmpty, taken } = this.reading;
 		let why = "it is no JWKS";
+		const fromMs = monotonicMs();
 		try {
 			const bytes = await load();
 			const set = read(bytes);
 			if (set !== null) {
-				kept?.keep(bytes);
+				kept?.keep(bytes, monotonicMs() - fromMs);
 				this.#held = set;
 				this.#hadMs = monotonicMs();
 				this.#found = !isEmpty(set);

@@ -1,8 +1,8 @@
 /**
  * Key sets of issuers on disk, so that a process that starts while an issuer is slow or down verifies by what was had
  * before, for as long as the process before it would have. One file for each source: its keys, public ones alone, and when
- * they were had, by the wall clock. Several processes may have one folder: each file is replaced as a whole, and who writes
- * last has looked within milliseconds of the others.
+ * they were asked for, by the wall clock. Several processes may have one folder: each file is replaced as a whole, and not by
+ * what was asked for earlier, which may hold a key that has been withdrawn.
  */
 import { createHash, randomUUID } from "node:crypto";
 import {
@@ -43,10 +43,20 @@ export interface KeyShelfOptions {
 export interface KeptKeys {
 	/** null = there is none, or none that is whole and this source's. Blocks for as long as that takes. Never throws. */
 	recall(): { readonly bytes: Uint8Array; readonly ageMs: number } | null;
-	/** The source has just said these bytes; a set without any usable key takes the kept one away. Never throws. */
-	keep(bytes: Uint8Array): void;
+	/**
+	 * The source has just said these bytes; a set without any usable key takes the kept one away. Never throws.
+	 * @param tookMs since it was asked for them
+	 */
+	keep(bytes: Uint8Array, tookMs?: number): void;
 	/** Nobody names the source any more: nothing of it stays. Never throws. */
 	forget(): void;
+}
+
+interface KeptFile {
+	readonly bytes: Uint8Array;
+	readonly hadAtMs: number;
+	/** The source had no usable key then. */
+	readonly isEmpty: boolean;
 }
 
 export class KeyShelf {
@@ -94,16 +104,18 @@ export class KeyShelf {
 					return null;
 				}
 			},
-			keep: (bytes) => {
-				const atMs = this.#wallMs();
+			keep: (bytes, tookMs = 0) => {
+				const atMs = Math.floor(this.#wallMs() - tookMs);
 				const digest = createHash("sha256").update(bytes).digest("hex");
 				// Its time is some other only now and then, so that a file that is looked at every second wears out no disk.
 				if (isForgotten || (digest === last && Math.abs(atMs - keptAtMs) < KEYS_KEPT_REFRESH_MS)) return;
 				[last, keptAtMs] = [digest, atMs];
 				const set = readKeySet(bytes);
-				const text = set === null || set.keys.length === 0 ? null : fileText(name, atMs, publishedKeySet(set));
+				// Also one without a key: an earlier answer must not bring back what it takes away.
+				const text = set === null ? null : fileText(name, atMs, set.keys.length === 0 ? NO_KEYS : publishedKeySet(set));
 				const write = async (): Promise<void> => {
-					if (!(await this.#replace(path, text))) last = "";
+					if (this.#isOlder(atMs, path, name)) last = "";
+					else if (!(await this.#replace(path, text))) last = "";
 					if (isForgotten) rmSync(path, { force: true });
 				};
 				this.#writing = this.#writing.then(write).catch((error: unknown) => this.#troubled(error));
@@ -119,7 +131,28 @@ export class KeyShelf {
 		};
 	}
 
+	/** Whether another process has put there what was asked for after that time. */
+	#isOlder(atMs: number, path: string, name: string): boolean {
+		try {
+			const found = this.#kept(path, name);
+			// Of the future: the clock was set back.
+			return found !== null && found.hadAtMs > atMs && found.hadAtMs <= this.#wallMs();
+		} catch {
+			return false;
+		}
+	}
+
 	#read(path: string, name: string): { readonly bytes: Uint8Array; readonly ageMs: number } | null {
+		const found = this.#kept(path, name);
+		if (found === null) return null;
+		const ageMs = this.#wallMs() - found.hadAtMs;
+		// From the future: nobody knows how old it is.
+		if (ageMs < -TABLE_CLOCK_SKEW_MS) throw new TypeError("it is of the future");
+		return found.isEmpty ? null : { bytes: found.bytes, ageMs: Math.max(0, ageMs) };
+	}
+
+	/** @throws TypeError where it is not whole and this source's */
+	#kept(path: string, name: string): KeptFile | null {
 		const text = readPrivate(path);
 		if (text === null) return null;
 		let value: Partial<Record<"format" | "source" | "hadAtMs" | "keys", unknown>> | null;
@@ -135,11 +168,8 @@ export class KeyShelf {
 		const bytes = Buffer.from(JSON.stringify({ keys }));
 		const set = readKeySet(bytes);
 		// What was kept was usable, all of it.
-		if (set === null || set.keys.length === 0 || set.leftOut.length > 0) throw new TypeError("its keys are harmed");
-		const ageMs = this.#wallMs() - hadAtMs;
-		// From the future: nobody knows how old it is.
-		if (ageMs < -TABLE_CLOCK_SKEW_MS) throw new TypeError("it is of the future");
-		return { bytes, ageMs: Math.max(0, ageMs) };
+		if (set === null || set.leftOut.length > 0) throw new TypeError("its keys are harmed");
+		return { bytes, hadAtMs, isEmpty: set.keys.length === 0 };
 	}
 
 	/** @returns whether the disk has it. What it does not take is gone: what was there before may be withdrawn by now. */
@@ -172,6 +202,8 @@ export class KeyShelf {
 		this.#failing = true;
 	}
 }
+
+const NO_KEYS = '{"keys":[]}';
 
 /** Ours, and those of a write that a crash cut off. */
 const NAME = /^[0-9a-f]{64}\.json(\.[-0-9a-f]{36}\.new)?$/;

@@ -8,19 +8,29 @@ const LONG_MS = 60_000;
 const inMs = (ms: number): number => performance.now() + ms;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
+/** What a worker was told of tables, by their order. */
+type Told = Extract<ToWorker, { readonly kind: "table" }>;
+
+/** With two workers that were greeted. */
 function two() {
-	const sent: ToWorker[] = [];
-	const handover = new Handover((message) => sent.push(message));
-	handover.join(1);
-	handover.join(2);
-	return { handover, sent };
+	const told: Record<number, Told[]> = { 1: [], 2: [], 3: [], 4: [] };
+	const take = (worker: number, message: ToWorker): void => {
+		if (message.kind !== "table") throw new Error(message.kind);
+		told[worker]?.push(message);
+	};
+	const handover = new Handover(take);
+	const greet = (worker: number): void => {
+		for (const message of handover.greet(worker)) take(worker, message);
+	};
+	for (const worker of [1, 2]) greet(worker);
+	return { handover, greet, orders: (worker: number) => told[worker]?.map(({ order }) => order) ?? [], told };
 }
 
 t.test("it is settled when the last worker has it, or one that came after it", async (t) => {
-	const { handover, sent } = two();
+	const { handover, greet, told, orders } = two();
 	const [one, next] = [tableOf(1), tableOf(2)];
 	handover.give(one);
-	t.match(sent, [{ kind: "table", order: 1, given: one }]);
+	for (const worker of [1, 2]) t.match(told[worker], [{ kind: "table", order: 1, given: one }]);
 	let behind: number | null = null;
 	const settled = handover.settle(one, inMs(LONG_MS)).then((count) => {
 		behind = count;
@@ -30,7 +40,12 @@ t.test("it is settled when the last worker has it, or one that came after it", a
 	t.equal(behind, null);
 	t.notOk(handover.isServed(1), "nobody serves what is not settled");
 	handover.give(next);
-	t.match(handover.greeting, [{ order: 2, given: next }], "a new worker begins by the newest");
+	greet(3);
+	t.same(orders(3), [2], "a new worker begins by the newest");
+	handover.report(2, 1);
+	await turn();
+	t.equal(behind, null, "and is waited for from its greeting on");
+	handover.report(3, 2);
 	handover.report(2, 2);
 	await settled;
 	t.equal(behind, 0);
@@ -49,14 +64,15 @@ t.test("it is settled when the last worker has it, or one that came after it", a
 });
 
 t.test("one that is gone is waited for no more, and one that hangs no longer than the bound", async (t) => {
-	const { handover } = two();
+	const { handover, greet } = two();
 	const [one, next] = [tableOf(1), tableOf(2)];
 	handover.give(one);
 	const settled = handover.settle(one, inMs(LONG_MS));
 	handover.report(1, 1);
 	handover.leave(2);
-	t.equal(await settled, 0);
-	handover.join(3);
+	handover.report(2, 0);
+	t.equal(await settled, 0, "nor by what it said last");
+	greet(3);
 	handover.report(3, 1);
 	handover.give(next);
 	handover.report(1, 2);
@@ -70,11 +86,11 @@ t.test("one that is gone is waited for no more, and one that hangs no longer tha
 });
 
 t.test("a table that is handed on again counts as new: who has the one between has not got it", async (t) => {
-	const { handover } = two();
+	const { handover, orders } = two();
 	const one = tableOf(1);
 	for (const given of [one, tableOf(2), tableOf(1)]) {
 		handover.give(given);
-		handover.report(1, handover.greeting[0]?.kind === "table" ? handover.greeting[0].order : 0);
+		handover.report(1, orders(1).at(-1) ?? 0);
 	}
 	handover.report(2, 2);
 	t.equal(await handover.settle(one, inMs(0)), 0);
@@ -84,31 +100,102 @@ t.test("a table that is handed on again counts as new: who has the one between h
 });
 
 t.test("one that a worker refuses is refused, and a new worker begins by the one before", async (t) => {
-	const { handover } = two();
+	const { handover, greet, orders } = two();
 	const [one, bad, next] = [tableOf(1), tableOf(2), tableOf(3)];
 	handover.give(one);
 	for (const worker of [1, 2]) handover.report(worker, 1);
 	await handover.settle(one, inMs(LONG_MS));
 	handover.give(bad);
 	const settled = handover.settle(bad, inMs(LONG_MS));
-	handover.refuse(2);
+	handover.refuse(1, 2);
 	await t.rejects(settled, /cannot compile/);
-	t.match(handover.greeting, [{ given: one }]);
+	greet(3);
+	t.same(orders(3), [1]);
 	t.ok(handover.isServed(1), "the one before is served");
+	t.same(orders(1), [1, 2], "and not told again");
 	handover.give(next);
-	t.match(handover.greeting, [{ order: 3, given: next }]);
-	for (const worker of [1, 2]) handover.report(worker, 3);
+	greet(4);
+	t.same(orders(4), [3]);
+	handover.refuse(2, 2);
+	handover.report(3, 1);
+	for (const worker of [1, 2, 3, 4]) handover.report(worker, 3);
+	t.equal(await handover.settle(next, inMs(LONG_MS)), 0);
+	handover.refuse(4, 3);
+	t.same(orders(4), [3], "what is served is not told in a circle to who refuses it");
+});
+
+t.test("where one is refused while the one before it settles, that one is what a new worker begins by", async (t) => {
+	const { handover, greet, orders } = two();
+	const [one, next, bad] = [tableOf(1), tableOf(2), tableOf(3)];
+	handover.give(one);
+	for (const worker of [1, 2]) handover.report(worker, 1);
+	await handover.settle(one, inMs(LONG_MS));
+	handover.give(next);
+	const settled = handover.settle(next, inMs(LONG_MS));
+	handover.report(1, 2);
+	handover.give(bad);
+	handover.refuse(1, 3);
+	greet(3);
+	t.same(orders(3), [2], "also while it settles");
+	handover.report(3, 2);
+	handover.report(2, 2);
+	t.equal(await settled, 0);
+	greet(4);
+	t.same(orders(4), [2]);
+	handover.report(4, 2);
+	t.ok(handover.isServed(4), "and so it has an age");
+});
+
+t.test(
+	"who owes an answer is told no more meanwhile, and then the newest, as old as what it did not get",
+	async (t) => {
+		const { handover, orders, told } = two();
+		const tables = [1, 2, 3, 4].map(tableOf);
+		const givenAtMs: number[] = [];
+		for (const table of tables) {
+			handover.give(table);
+			const order = orders(1).at(-1) ?? 0;
+			givenAtMs.push(told[1]?.at(-1)?.givenAtMs ?? 0);
+			handover.report(1, order);
+			await new Promise((resolve) => setTimeout(resolve, 20));
+		}
+		t.same(orders(1), [1, 2, 3, 4], "who answers keeps up");
+		t.same(orders(2), [1]);
+		handover.report(2, 1);
+		t.same(orders(2), [1, 4]);
+		t.equal(told[2]?.[1]?.givenAtMs, givenAtMs[1], "the second may have denied something");
+		handover.report(2, 4);
+		t.same(orders(2), [1, 4]);
+		handover.give(tableOf(5));
+		t.ok((told[2]?.[2]?.givenAtMs ?? 0) > (givenAtMs[3] ?? 0), "nothing waits any more");
+	},
+);
+
+t.test("who refuses one without having had the one before is told that", async (t) => {
+	const { handover, orders } = two();
+	const [one, next, bad] = [tableOf(1), tableOf(2), tableOf(3)];
+	handover.give(one);
+	handover.report(1, 1);
+	await handover.settle(one, inMs(0));
+	handover.give(next);
+	handover.report(1, 2);
+	handover.give(bad);
+	handover.report(2, 1);
+	t.same(orders(2), [1, 3]);
+	handover.refuse(2, 3);
+	t.same(orders(2), [1, 3, 2]);
+	handover.report(2, 2);
 	t.equal(await handover.settle(next, inMs(LONG_MS)), 0);
 });
 
-t.test("where no worker listens, the next one is waited for", async (t) => {
-	const { handover } = two();
+t.test("where there is no worker, the next one is waited for", async (t) => {
+	const { handover, greet } = two();
 	for (const worker of [1, 2]) handover.leave(worker);
 	const one = tableOf(1);
 	handover.give(one);
 	t.equal(await handover.settle(one, inMs(0)), 1);
 	const settled = handover.settle(one, inMs(LONG_MS));
-	handover.join(3);
+	greet(3);
 	handover.report(3, 1);
 	t.equal(await settled, 0);
 });

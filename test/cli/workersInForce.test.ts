@@ -5,17 +5,17 @@
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { setTimeout as pause } from "node:timers/promises";
 import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import { places } from "../../src/cli/stack/places.js";
-import { CheckRequestSchema, CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { WORKERS_IN_FORCE_MS_MAX } from "../../src/limits.js";
-import { CHECK } from "../../src/sidecar/methods.js";
+import { counted } from "../failure/metrics.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { serviceTable } from "../sidecar/calloutTable.js";
 import { acknowledged, plan, startServer } from "../sidecar/feedScene.js";
 import { temporaryDirectory } from "./command.js";
+import { planOf } from "./workerAnswer.js";
 
 t.setTimeout(120_000);
 
@@ -46,19 +46,6 @@ const tableOf = (version: number) =>
 			serviceTable("small"),
 		],
 	});
-
-async function planOf(client: Client): Promise<unknown> {
-	const http = { method: "GET", path: "/", host: "small.test" };
-	const request = create(CheckRequestSchema, { attributes: { request: { http } } });
-	const same = (message: Buffer): Buffer => message;
-	const bytes = await new Promise<Buffer>((resolve, reject) => {
-		const asked = Buffer.from(toBinary(CheckRequestSchema, request));
-		client.makeUnaryRequest(CHECK, same, same, asked, (error, answer) =>
-			answer === undefined ? reject(error) : resolve(answer),
-		);
-	});
-	return fromBinary(CheckResponseSchema, bytes).dynamicMetadata?.plan;
-}
 
 t.test(
 	"a table is acknowledged when all workers answer by it, and a worker that hangs holds it up for a while",
@@ -110,6 +97,8 @@ t.test(
 			`after ${tookMs.toFixed(0)} ms`,
 		);
 		t.match(sidecar.log(), /workers do not answer by the new table yet/);
+		while ((await counted(at.sidecarMetricsSocket, "weir_sidecar_workers_silent")) !== 1) await pause(100);
+		t.match(sidecar.log(), `sidecar worker ${hangs} has said nothing for 5000 ms`);
 		process.kill(hangs, "SIGCONT");
 		const last = await publish(5);
 		t.not(last, next);

@@ -1,18 +1,22 @@
 /** The last good table on disk: what comes back after a restart, and what is never believed. */
 import { execFileSync } from "node:child_process";
-import { watch } from "node:fs";
+import { existsSync, readFileSync, watch } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { TABLE_CLOCK_SKEW_MS } from "../../src/limits.js";
+import { removePrivate } from "../../src/privateFile.js";
 import { TableFile } from "../../src/sidecar/tableFile.js";
-import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
+import { Tables, type TablesOptions, type VersionedTable } from "../../src/sidecar/tables.js";
 import { LogLines, tableOf } from "./sampleTable.js";
 
 /** Of coreutils, not of a package. */
 const MAKE_PIPE = "mkfifo";
 const compile = ({ version }: VersionedTable) => version;
+const until = async (holds: () => boolean): Promise<void> => {
+	while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
+};
 
 async function start(t: Test) {
 	const folder = await mkdtemp(join(tmpdir(), "weir-table-"));
@@ -197,6 +201,83 @@ t.test("a burst of tables is few writes, and the newest is what is kept", async 
 	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(100).version);
 	t.ok(renames <= 2, `${renames} writes`);
 	t.same(await readdir(join(path, "..")), ["table.json"]);
+});
+
+/** As control's: a table comes into force after a while. */
+const preparing = (clock: TablesOptions<string>["clock"] & object) =>
+	new Tables({ compile, clock, prepare: async () => {} });
+
+t.test("when a table is in force no other one is on disk any more, whatever the disk does then", async (t) => {
+	const { clock, path, file, folder, log } = await start(t);
+	const tables = preparing(clock);
+	const stop = file().follow(tables);
+	t.teardown(stop);
+	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	// Each while the one before is still being written, but one.
+	for (const number of [2, 3, 2, 2, 4]) {
+		const { version } = tableOf(number);
+		await tables.take(tableOf(number), () => t.ok([null, version].includes(onDisk())));
+		if (number === 3) await until(() => onDisk() === version);
+	}
+	await until(() => onDisk() === tableOf(4).version);
+	await mkdir(`${path}.new/x`, { recursive: true });
+	await tables.take(tableOf(5));
+	t.equal(onDisk(), null);
+	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
+	t.equal(onDisk(), null, "and so a crash leaves none");
+	await rm(`${path}.new`, { recursive: true });
+	tables.lapse();
+	await until(() => onDisk() === tableOf(5).version);
+	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
+});
+
+t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
+	const { clock, path, log } = await start(t);
+	const tables = preparing(clock);
+	let hangs = true;
+	let goOn = (): void => {};
+	const remove = (...file: Parameters<typeof removePrivate>): Promise<void> =>
+		new Promise<void>((resolve) => {
+			goOn = resolve;
+			if (!hangs) resolve();
+		}).then(() => removePrivate(...file));
+	const stop = new TableFile(path, { log, clock, remove }).follow(tables);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	await tables.take(tableOf(2));
+	t.equal(tables.newest?.version, tableOf(2).version);
+	t.match(log.lines.at(-1), "the disk is slow: a restart may answer by the table before");
+	hangs = false;
+	goOn();
+	await stop();
+	t.equal(
+		JSON.parse(await readFile(path, "utf8")).version,
+		tableOf(2).version,
+		"and it comes to the disk when that is well",
+	);
+});
+
+t.test("one that is refused leaves the one before on disk", async (t) => {
+	const refuse = ({ version }: VersionedTable): string => {
+		if (version === tableOf(2).version) throw new Error("refused");
+		return version;
+	};
+	for (const refusing of [
+		{ compile, prepare: async (given: VersionedTable) => void refuse(given) },
+		{ compile: refuse, prepare: async () => {} },
+	]) {
+		const { clock, path, file } = await start(t);
+		const tables = new Tables({ clock, ...refusing });
+		const stop = file().follow(tables);
+		tables.confirm();
+		await tables.take(tableOf(1));
+		await t.rejects(tables.take(tableOf(2)), /refused/);
+		await stop();
+		t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
+	}
 });
 
 t.test("a leftover of a killed write is no obstacle; a folder that takes nothing is said once", async (t) => {

@@ -17,7 +17,7 @@ import type { TableFeed } from "../../sidecar/tableFeed.js";
 import { Tables } from "../../sidecar/tables.js";
 import { requireOwnFolder } from "../../socket.js";
 import { createLog, type Log } from "../../telemetry/log.js";
-import { createMeter } from "../../telemetry/meter.js";
+import { createMeter, type Meter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
 import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
 import { CountPublisher } from "../sidecar/counts.js";
@@ -74,7 +74,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const publisher = new CountPublisher(meter);
 	const answering = await (workers === 1
 		? inProcess(listen, who, log, publisher)
-		: inWorkers(listen, who, workers, log, publisher));
+		: inWorkers(listen, who, workers, log, publisher, meter));
 	const { tables } = answering;
 	const first = new Promise<void>((resolve) => {
 		const stop = tables.onChange(() => {
@@ -144,8 +144,9 @@ async function inWorkers(
 	count: number,
 	log: Log,
 	publisher: CountPublisher,
+	meter: Meter,
 ): Promise<Front> {
-	const handover = new Handover((message) => workers.broadcast(message));
+	const handover = new Handover((worker, message) => workers.broadcast(message, (id) => id === worker));
 	const tables = new Tables<null>({
 		compile: () => null,
 		announce: (given) => handover.give(given),
@@ -171,7 +172,12 @@ async function inWorkers(
 		module: fileURLToPath(new URL("../sidecar/worker.js", import.meta.url)),
 		args: [JSON.stringify(listen), JSON.stringify(who)],
 		...("socketPath" in listen ? { socketPath: listen.socketPath } : {}),
-		greet: () => handover.greeting,
+		greet: (worker) => {
+			const table = handover.greet(worker);
+			// What it is greeted with is what is served, or newer.
+			const known = table.length === 0 || tables.newest === null ? [] : [age()];
+			return [...table, ...known, { kind: "greeted" }];
+		},
 		onMessage: (message, worker) => {
 			const said = message as FromWorker;
 			if (said.kind === "counts") publisher.publish(said.process, said.rows);
@@ -179,13 +185,13 @@ async function inWorkers(
 			else if (said.kind === "in-force") {
 				handover.report(worker, said.order);
 				tellAge((id) => id === worker && handover.isServed(id));
-			} else if (said.kind === "refused") handover.refuse(said.order);
-			else {
-				handover.join(worker);
-				if (++listening === count) up();
-			}
+			} else if (said.kind === "refused") handover.refuse(worker, said.order);
+			else if (++listening === count) up();
 		},
-		onEnd: (worker) => handover.leave(worker),
+		onEnd: (worker) => {
+			handover.leave(worker);
+			meter.count("weir_sidecar_workers_ended_total", "Workers that ended, and were replaced.");
+		},
 		log: (line) => log.warn(line),
 	});
 	const tellServed = (): void => tellAge((id) => handover.isServed(id));
@@ -195,7 +201,8 @@ async function inWorkers(
 	return {
 		tables,
 		address: listen,
-		publish: () => {},
+		publish: () =>
+			meter.gauge("weir_sidecar_workers_silent", "Workers that say nothing, and are killed soon.", workers.silent()),
 		close: () => {
 			clearInterval(timer);
 			return workers.close(WORKERS_STOP_MS);

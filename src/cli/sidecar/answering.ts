@@ -42,12 +42,17 @@ interface AnsweringLog {
 	error(message: string, fields?: Readonly<Record<string, string>>): void;
 }
 
-/** @throws WeirError where it cannot listen, or has no identity where it needs one */
+/**
+ * @param ready awaited when it could answer, before it listens: whoever has a table gives it here
+ * @throws WeirError where it cannot listen, or has no identity where it needs one
+ */
 export async function startAnswering(
 	listen: GrpcAddress,
 	{ identity, peers, keysDirectory, proofs }: AnsweringOptions,
 	log: AnsweringLog,
+	ready: (tables: Tables<CompiledTable>) => Promise<void> = async () => {},
 ): Promise<Answering> {
+	const tracing = await startTracing();
 	const rules = new CompiledAccess();
 	const tables = new Tables<CompiledTable>({
 		compile: (given) => compileTable(given, rules),
@@ -67,25 +72,26 @@ export async function startAnswering(
 	// Growing old is nothing that happens at a moment.
 	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
 	const doors = await openDoors({ identity, peers, tcp: "host" in listen }, log);
+	const methods = sidecarMethods({
+		tables,
+		freshness: tables,
+		mint: mintUnit,
+		nowMs: Date.now,
+		verifyToken: tokensOf(tables, { keysDirectory, proofs }, log),
+		sign: doors.sign,
+		observer: counts.answers,
+	});
+	await ready(tables);
 	const server = await startGrpcServer({
 		listen,
 		tls: doors.tls,
-		methods: sidecarMethods({
-			tables,
-			freshness: tables,
-			mint: mintUnit,
-			nowMs: Date.now,
-			verifyToken: tokensOf(tables, { keysDirectory, proofs }, log),
-			sign: doors.sign,
-			observer: counts.answers,
-		}),
+		methods,
 		health,
 		counters: counts,
 	}).catch((error: unknown) => {
 		doors.close();
 		throw error;
 	});
-	const tracing = await startTracing();
 	return {
 		tables,
 		counts,

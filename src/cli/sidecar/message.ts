@@ -11,6 +11,8 @@ export type ToWorker =
 	 * its workers' tables grow old by themselves.
 	 */
 	| { readonly kind: "age"; readonly ageMs: number }
+	/** All that there is to know at first has been said: it may listen. */
+	| { readonly kind: "greeted" }
 	| ProofAnswer;
 
 export type FromWorker =

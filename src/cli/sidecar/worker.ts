@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
 import { fromPrimary, toPrimary } from "../../sidecar/grpc/workers.js";
+import type { Tables } from "../../sidecar/tables.js";
 import { createLog } from "../../telemetry/log.js";
 import { endWhenTold } from "../stack/child.js";
 import { startAnswering } from "./answering.js";
@@ -13,18 +14,11 @@ const name = randomUUID();
 
 keepHeapSmall();
 const [, , listen = "", who = ""] = process.argv;
-const early: ToWorker[] = [];
-let take = (message: ToWorker): void => void early.push(message);
-// What is said while the server starts is not lost.
-fromPrimary((message) => take(message as ToWorker));
 const log = createLog({ role: "sidecar" });
 const tell = (message: FromWorker): void => toPrimary(message);
 const proofs = new AskedProofs(tell);
-const { tables, counts, close } = await startAnswering(JSON.parse(listen), { ...JSON.parse(who), proofs }, log);
-take = (message) => {
-	if (message.kind === "age") return tables.setAge(message.ageMs);
-	if (message.kind === "proof") return proofs.answered(message);
-	const { order, given, givenAtMs } = message;
+type Handed = Extract<ToWorker, { readonly kind: "table" }>;
+const take = ({ order, given, givenAtMs }: Handed, tables: Tables<unknown>): void => {
 	const waitedMs = Math.max(0, machineMs() - givenAtMs);
 	tables
 		.take(given, () => tell({ kind: "in-force", order }), waitedMs)
@@ -34,8 +28,19 @@ take = (message) => {
 			tell({ kind: "refused", order });
 		});
 };
+/** Where it listened before, its share of the calls would find no table, or one of an unknown age. */
+const greeted = (tables: Tables<unknown>): Promise<void> =>
+	new Promise((resolve) => {
+		fromPrimary((message) => {
+			const said = message as ToWorker;
+			if (said.kind === "greeted") resolve();
+			else if (said.kind === "age") tables.setAge(said.ageMs);
+			else if (said.kind === "proof") proofs.answered(said);
+			else take(said, tables);
+		});
+	});
+const { counts, close } = await startAnswering(JSON.parse(listen), { ...JSON.parse(who), proofs }, log, greeted);
 tell({ kind: "listening", pid: process.pid });
-for (const message of early) take(message);
 const timer = setInterval(() => tell({ kind: "counts", process: name, rows: counts.rows() }), COUNTS_EVERY_MS);
 endWhenTold(() => {
 	clearInterval(timer);

@@ -1,15 +1,18 @@
 /**
  * More cores: worker processes that share one listening socket (node:cluster; the primary accepts and hands the
  * connections round). Envoy opens one connection per worker thread, so that its threads spread over the workers. What
- * the workers need (the table) comes from the primary by messages; a worker that dies is replaced and told again.
+ * the workers need (the table) comes from the primary by messages; a worker that dies, or hangs, is replaced and told again.
  */
 import cluster, { type Worker } from "node:cluster";
 import { performance } from "node:perf_hooks";
-import { WORKER_RESTART_MS } from "../../limits.js";
+import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../limits.js";
 import { claimSocket } from "../../socket.js";
+import { ALIVE_EVERY_MS, Pulse, type SilenceMs } from "./pulse.js";
 
 /** A worker's first message. */
 const LISTENING = "weir: the worker listens";
+/** What it says from then on where it has nothing else to say. */
+const ALIVE = "weir: the worker is alive";
 
 export interface WorkersOptions<ToWorker> {
 	readonly count: number;
@@ -19,7 +22,7 @@ export interface WorkersOptions<ToWorker> {
 	/** Claimed here, once, before the workers share it. */
 	readonly socketPath?: string | undefined;
 	/** What a new worker is told first, in order: the state as it is then. */
-	readonly greet: () => readonly ToWorker[];
+	readonly greet: (id: number) => readonly ToWorker[];
 	/**
 	 * A message of a worker: from another process of ours, but unknown until it is looked at.
 	 * @param id of the worker; no other ever has it
@@ -29,6 +32,7 @@ export interface WorkersOptions<ToWorker> {
 	readonly onEnd?: (id: number) => void;
 	/** One line for a person. */
 	readonly log?: ((line: string) => void) | undefined;
+	readonly silentMs?: SilenceMs;
 }
 
 export interface Workers<ToWorker> {
@@ -39,6 +43,8 @@ export interface Workers<ToWorker> {
 	broadcast(message: ToWorker, wanted?: (id: number) => boolean): void;
 	/** Process ids of the living workers. */
 	pids(): number[];
+	/** How many have been silent for so long that it was told. */
+	silent(): number;
 	/** SIGTERM to all, which they take as drain; SIGKILL to what is left after `graceMs`. */
 	close(graceMs: number): Promise<void>;
 }
@@ -48,30 +54,42 @@ export interface Workers<ToWorker> {
  * @throws WeirError where the socket cannot be claimed
  */
 export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>): Promise<Workers<ToWorker>> {
-	const { count, module, args, socketPath, greet, onMessage, onEnd, log } = options;
+	const { count, module, args, socketPath, greet, onMessage, onEnd, log, silentMs = WORKER_SILENT_MS } = options;
 	if (socketPath !== undefined) await claimSocket(socketPath);
 	cluster.setupPrimary({ exec: module, args: [...(args ?? [])], serialization: "advanced" });
 	const living = new Set<Worker>();
 	const greeted = new Set<Worker>();
 	const waiting = new Set<NodeJS.Timeout>();
 	let closing = false;
+	const pulse = new Pulse<Worker>(silentMs, {
+		onSilent: ({ process: { pid } }) => log?.(`sidecar worker ${pid} has said nothing for ${silentMs.told} ms`),
+		onHung: (worker) => {
+			log?.(`sidecar worker ${worker.process.pid} hangs: silent for ${silentMs.killed} ms, it is killed`);
+			worker.process.kill("SIGKILL");
+		},
+	});
+	const looks = setInterval(() => pulse.look(), ALIVE_EVERY_MS).unref();
 
 	function start(pauseMs: number): void {
 		const startedMs = performance.now();
 		const worker = cluster.fork();
 		living.add(worker);
 		worker.on("message", (message: unknown) => {
+			if (!living.has(worker)) return;
+			pulse.heard(worker);
+			if (message === ALIVE) return;
 			if (message !== LISTENING) {
 				onMessage(message, worker.id);
 				return;
 			}
-			for (const first of greet()) send(worker, first);
+			for (const first of greet(worker.id)) send(worker, first);
 			greeted.add(worker);
 		});
 		worker.on("error", (error) => log?.(`sidecar worker ${worker.process.pid}: ${error.message}`));
 		worker.once("exit", (code, signal) => {
 			living.delete(worker);
 			greeted.delete(worker);
+			pulse.ended(worker);
 			onEnd?.(worker.id);
 			if (closing) return;
 			const young = performance.now() - startedMs < WORKER_RESTART_MS.max;
@@ -93,8 +111,10 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 		pids() {
 			return [...living].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
 		},
+		silent: () => pulse.silent,
 		async close(graceMs) {
 			closing = true;
+			clearInterval(looks);
 			for (const timer of waiting) clearTimeout(timer);
 			const ends = [...living].map((worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())));
 			for (const worker of living) worker.process.kill("SIGTERM");
@@ -117,6 +137,7 @@ export function fromPrimary(take: (message: unknown) => void): void {
 	process.on("message", take);
 	// node:cluster reads the channel from the start: what came before somebody listens would be lost.
 	process.send?.(LISTENING);
+	setInterval(() => process.send?.(ALIVE), ALIVE_EVERY_MS).unref();
 }
 
 /** Worker side: to the primary's onMessage. */

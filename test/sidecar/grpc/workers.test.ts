@@ -19,6 +19,8 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 		greet: () => [{ version, bytes: Uint8Array.of(version) }],
 		onMessage: (message) => said.push(message as never),
 		log: (line) => lines.push(line),
+		// Far above what a busy machine keeps the other one from its second.
+		silentMs: { told: 5_000, killed: 8_000 },
 	});
 	t.teardown(async () => {
 		await workers.close(2_000);
@@ -47,6 +49,16 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 	t.notOk(workers.pids().includes(first));
 	t.match(lines, [/ended \(SIGKILL\)/]);
 	t.ok(workers.pids().includes(await pidOf()), "calls are answered");
+
+	const [hangs = 0] = workers.pids();
+	process.kill(hangs, "SIGSTOP");
+	await until(() => workers.silent() === 1);
+	t.match(lines.at(-1), new RegExp(`worker ${hangs} has said nothing for 5000 ms`));
+	await until(() => ready() === 4 && told(2).length === 4);
+	t.notOk(workers.pids().includes(hangs));
+	t.equal(workers.silent(), 0);
+	t.ok(lines.some((line) => line.includes(`worker ${hangs} hangs: silent for 8000 ms, it is killed`)));
+	t.ok(workers.pids().includes(await pidOf()));
 	await workers.close(5_000);
 	t.same(workers.pids(), []);
 });

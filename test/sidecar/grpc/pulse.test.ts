@@ -1,0 +1,43 @@
+import t from "tap";
+import { ALIVE_EVERY_MS, Pulse } from "../../../src/sidecar/grpc/pulse.js";
+
+t.test("a worker that says nothing is told once, killed once, and forgotten when it is gone", async (t) => {
+	const said: string[] = [];
+	const pulse = new Pulse<string>(
+		{ told: 2 * ALIVE_EVERY_MS, killed: 4 * ALIVE_EVERY_MS },
+		{ onSilent: (worker) => said.push(`${worker} is silent`), onHung: (worker) => said.push(`${worker} hangs`) },
+	);
+	pulse.look();
+	t.equal(pulse.silent, 0, "who has said nothing yet still starts");
+	const looks = (count: number): void => {
+		for (let look = 0; look < count; look++) {
+			pulse.heard("well");
+			pulse.look();
+		}
+	};
+	pulse.heard("hung");
+	looks(1);
+	t.same([said, pulse.silent], [[], 0]);
+	looks(2);
+	t.same([said, pulse.silent], [["hung is silent"], 1]);
+	looks(6);
+	t.same([said, pulse.silent], [["hung is silent", "hung hangs"], 1]);
+	pulse.ended("hung");
+	looks(9);
+	t.same([said.length, pulse.silent], [2, 0]);
+});
+
+t.test("who speaks again is well", async (t) => {
+	const said: string[] = [];
+	const pulse = new Pulse<string>(
+		{ told: ALIVE_EVERY_MS, killed: 3 * ALIVE_EVERY_MS },
+		{ onSilent: () => said.push("silent"), onHung: () => said.push("hung") },
+	);
+	for (let round = 0; round < 3; round++) {
+		pulse.heard("late");
+		pulse.look();
+		pulse.look();
+		t.equal(pulse.silent, 1);
+	}
+	t.same(said, ["silent", "silent", "silent"]);
+});
