@@ -179,33 +179,30 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 	"limit",
 ]);
 
-/** @param traceOf trace of a request by its id, where its record lacks it */
 export async function answerDecisions(
 	store: EventStore,
 	{ partly, room, where, parameters, limit }: Question,
-	traceOf: (requestId: string) => string | null,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
 	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
 		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
 		await droppedForRoom(transaction, "decisions", room),
 	]);
-	const decisions = rows.slice(0, limit).map((row) => shown(row, traceOf));
+	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
 	return { ...partly, ...(dropped.length > 0 ? { dropped } : {}), decisions, next };
 }
 
-function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDecision {
+function shown(row: Row): ShownDecision {
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	const number = (value: unknown): number | null => (value === null || value === undefined ? null : Number(value));
-	const requestId = text(row.request);
 	return {
 		id: Number(row.id),
 		kind: String(row.kind) as DecisionRecord["kind"],
 		atMs: Number(row.at_ms),
 		receivedMs: Number(row.received_ms),
-		requestId,
-		traceId: text(row.trace) ?? (requestId === null ? null : traceOf(requestId)),
+		requestId: text(row.request),
+		traceId: text(row.trace),
 		gateway: text(row.gateway),
 		service: text(row.service),
 		method: text(row.method),
