@@ -1,6 +1,6 @@
 /**
  * The names by which Envoy, the sidecar, upstreams and clients speak of an assignment. All begin with `x-weir-`:
- * what a client sends under that prefix is taken away before routing, so what is there later is Weir's.
+ * what a client sends under that prefix is taken away before routing, so what is there later is Weir's. And that of a trace.
  */
 
 export const WEIR_HEADER_PREFIX = "x-weir-";
@@ -10,6 +10,9 @@ export const WEIR_HEADER_PREFIX = "x-weir-";
  * tell `x_weir_arm` from Weir's own.
  */
 export const WEIR_HEADER_SPELLINGS: readonly string[] = [WEIR_HEADER_PREFIX, "x_weir_", "x_weir-", "x-weir_"];
+
+/** W3C Trace Context. */
+export const TRACE_HEADER = "traceparent";
 
 /** Names the arm to the upstream (request) and, where the Gateway says so, to the client (response). */
 export const ARM_HEADER = "x-weir-arm";

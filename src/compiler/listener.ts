@@ -19,7 +19,7 @@ import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";
 import { hardenedHeaders, hardening, keptForwardedCert, strippedHeaders, strippedTrailers } from "./canonical.js";
 import { protoDuration } from "./duration.js";
-import { ARM_HEADER } from "./headers.js";
+import { ARM_HEADER, TRACE_HEADER } from "./headers.js";
 import { downstreamIdentity, NO_RESUMPTION, ofTrustDomains, uriNames } from "./identityTls.js";
 import { denialReplies } from "./localReplies.js";
 import { type Collectors, type EnvoyResource, routeConfigName } from "./plan.js";
@@ -131,6 +131,7 @@ function connectionManager(context: ListenerContext): object {
 			},
 		],
 		http_filters: [
+			mutationFilter(context),
 			// What no rule should be asked about, and what is too much, before costly signatures are checked.
 			gateFilter(),
 			...(context.limits ? limitsBeforeTokens() : []),
@@ -138,7 +139,6 @@ function connectionManager(context: ListenerContext): object {
 			...(context.limits ? limitsAfterTokens() : []),
 			...accessFilters(),
 			...(context.callout === null ? [] : calloutFilters(context.callout)),
-			trailerFilter(context),
 			{
 				name: "envoy.filters.http.router",
 				typed_config: {
@@ -177,15 +177,33 @@ function connectionLife({ gateway, protects, connectionMs }: ListenerContext): o
 
 /**
  * Trailers come after every verdict, so what of them could be taken for a judged header does not reach the Service; where
- * nothing is judged, as among headers, what only Weir may say.
+ * nothing is judged, as among headers, what only Weir may say. And the trace, before anything may refuse the request.
  */
-const trailerFilter = ({ protects, loggedHeaders }: ListenerContext): object => ({
-	name: "weir.trailers",
+const mutationFilter = ({ protects, loggedHeaders, collectors }: ListenerContext): object => ({
+	name: "weir.mutations",
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-		mutations: { request_trailers_mutations: protects ? strippedTrailers(loggedHeaders) : strippedHeaders(false) },
+		mutations: {
+			...(collectors.accessLogSocket === null || collectors.tracesSocket === null
+				? {}
+				: { request_mutations: [LOGGED_TRACE] }),
+			request_trailers_mutations: protects ? strippedTrailers(loggedHeaders) : strippedHeaders(false),
+		},
 	},
 });
+
+/**
+ * The trace of a request for the access log, sampled or not, where its client sent none: Envoy itself writes the header only into
+ * what it sends on, and there over this one. So nobody but the access log reads the parent's id, which stands for a span that
+ * Envoy does not tell. A client's own stays: of one that Envoy cannot read it makes no trace, and the Service may.
+ * The gRPC access log's own word for it (`value` of a custom tag) is one that Envoy 1.36 refuses.
+ */
+const LOGGED_TRACE: object = {
+	append: {
+		header: { key: TRACE_HEADER, value: "00-%TRACE_ID%-0000000000000001-00" },
+		append_action: "ADD_IF_ABSENT",
+	},
+};
 
 /** An entry at the start of each request and one at its end (design: Exposure). */
 function accessLog(context: ListenerContext): object {
@@ -224,7 +242,7 @@ const accessLogger = ({ gateway, callout, loggedHeaders }: ListenerContext): obj
 			buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
 		},
 		// An entry of what is sent on has no metadata: where the sidecar assigns, its word is in the header that it sets.
-		additional_request_headers_to_log: [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER]), "traceparent"],
+		additional_request_headers_to_log: [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER]), TRACE_HEADER],
 	},
 });
 

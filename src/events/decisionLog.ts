@@ -32,8 +32,6 @@ export interface DecisionLogOptions {
 	readonly log: Log;
 	/** Share of requests not denied that are recorded, in parts per million. Denied ones always are. */
 	readonly allowedPpm: number;
-	/** Trace of a request, where its own entry does not tell it; null = not known. */
-	readonly traceOf?: (requestId: string) => string | null;
 	/** Since when records may be missing of who is awaited back; left out, infinite = of nobody. */
 	readonly brokenSinceMs?: () => number;
 }
@@ -286,20 +284,6 @@ export class DecisionLog {
 		this.options.meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind, result }, by);
 	}
 
-	/**
-	 * Envoy writes traceparent into what it sends on, and so not where it refuses; by now its span of the request, which
-	 * has the request's id, is mostly here. Requests that are not sampled have none.
-	 */
-	#addTraces(records: Queued[]): void {
-		const { traceOf } = this.options;
-		if (traceOf === undefined) return;
-		for (const [at, { record, receivedMs }] of records.entries()) {
-			if (record.traceId !== null || record.requestId === null) continue;
-			const traceId = traceOf(record.requestId);
-			if (traceId !== null) records[at] = { receivedMs, record: { ...record, traceId } };
-		}
-	}
-
 	/** Tells what is missing, and commits until when the log is whole, though nothing else came. */
 	async #beat(last = false): Promise<void> {
 		const receivedMs = this.options.clock();
@@ -332,7 +316,6 @@ export class DecisionLog {
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
-		this.#addTraces(queued);
 		for (const [kind, rows] of byKind(await this.#write(queued, this.#shadows.take(), wholeMs)))
 			this.#count(kind, "stored", rows);
 		this.#dropping = false;

@@ -10,6 +10,7 @@ import { namespaceOf } from "../resources/resource.js";
 import { shownPseudonym } from "./account.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
 import { type DroppedForRoom, droppedForRoom, NAMESPACE, type RoomQuestion } from "./logRoom.js";
+import { type Asked, type MissingTold, missingTold } from "./missingTold.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 import type { EventStore, Parameters, Row } from "./store.js";
 
@@ -32,6 +33,8 @@ interface Told extends Partly {
 }
 
 export interface DecisionsAnswer extends Told {
+	/** Whatever else was asked for, of which times records may be missing, whoever asks; absent: of none. */
+	readonly missing?: readonly MissingTold[];
 	readonly decisions: readonly ShownDecision[];
 	/** `before` of the next page; null = there is none. */
 	readonly next: number | null;
@@ -71,6 +74,7 @@ interface Question {
 	/** Of some namespaces alone. */
 	readonly partly: Partly;
 	readonly room: RoomQuestion;
+	readonly asked: Asked;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
 	readonly limit: number;
@@ -158,13 +162,10 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 		);
 	}
 	const service = query.get("service");
-	const since = query.get("since");
-	const room = {
-		namespaces,
-		namespace: service === null ? null : namespaceOf(service),
-		sinceMs: since === null ? null : Number(since),
-	};
-	return { view, allRules: rules === "all", partly, room, where, parameters, limit };
+	const time = (name: "since" | "until"): number | null => (query.has(name) ? Number(query.get(name)) : null);
+	const asked = { sinceMs: time("since"), untilMs: time("until") };
+	const room = { namespaces, namespace: service === null ? null : namespaceOf(service), sinceMs: asked.sinceMs };
+	return { view, allRules: rules === "all", partly, room, asked, where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -179,33 +180,37 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 	"limit",
 ]);
 
-/** @param traceOf trace of a request by its id, where its record lacks it */
 export async function answerDecisions(
 	store: EventStore,
-	{ partly, room, where, parameters, limit }: Question,
-	traceOf: (requestId: string) => string | null,
+	{ partly, room, asked, where, parameters, limit }: Question,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
+	const [rows, dropped, missing] = await store.questions.transaction(async (transaction) => [
 		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
 		await droppedForRoom(transaction, "decisions", room),
+		await missingTold(transaction, asked),
 	]);
-	const decisions = rows.slice(0, limit).map((row) => shown(row, traceOf));
+	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
-	return { ...partly, ...(dropped.length > 0 ? { dropped } : {}), decisions, next };
+	return {
+		...partly,
+		...(dropped.length > 0 ? { dropped } : {}),
+		...(missing.length > 0 ? { missing } : {}),
+		decisions,
+		next,
+	};
 }
 
-function shown(row: Row, traceOf: (requestId: string) => string | null): ShownDecision {
+function shown(row: Row): ShownDecision {
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	const number = (value: unknown): number | null => (value === null || value === undefined ? null : Number(value));
-	const requestId = text(row.request);
 	return {
 		id: Number(row.id),
 		kind: String(row.kind) as DecisionRecord["kind"],
 		atMs: Number(row.at_ms),
 		receivedMs: Number(row.received_ms),
-		requestId,
-		traceId: text(row.trace) ?? (requestId === null ? null : traceOf(requestId)),
+		requestId: text(row.request),
+		traceId: text(row.trace),
 		gateway: text(row.gateway),
 		service: text(row.service),
 		method: text(row.method),

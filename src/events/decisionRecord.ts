@@ -8,6 +8,7 @@
  * as they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
  */
 import { CUT, shownPath } from "../access/shownPath.js";
+import { TRACE_HEADER } from "../compiler/headers.js";
 import { parseRouteName } from "../compiler/plan.js";
 import { HANDSHAKE_FAULTS } from "../handshake.js";
 import { DECISION_TEXT_CHARS_MAX } from "../limits.js";
@@ -72,7 +73,10 @@ export interface DecisionRecord {
 	readonly atMs: number;
 	/** That Envoy made; null = it refused the request before it made one (requestId.ts), or the record is of none. */
 	readonly requestId: string | null;
-	/** 32 hex digits of the W3C trace context; null = neither its client nor Envoy (by sampling) traced it. */
+	/**
+	 * 32 hex digits of the W3C trace context, sampled or not; null = there is none: traces are not collected, Envoy refused the
+	 * request before its filters (an upgrade, too), or could not read its client's.
+	 */
 	readonly traceId: string | null;
 	readonly gateway: string | null;
 	/** Qualified names. */
@@ -205,7 +209,7 @@ export function requestRecord(
 	const { principal: peer, method, path } = requestDetails(entry);
 	const { principal, via } = calledBy(peer, answer);
 	const route = parseRouteName(entry.routeName);
-	const trace = TRACEPARENT.exec(requestHeader(entry, "traceparent") ?? "")?.[1];
+	const trace = TRACEPARENT.exec(requestHeader(entry, TRACE_HEADER) ?? "")?.[1];
 	return {
 		...NOTHING_ELSE,
 		atMs: Math.floor(entry.startUs / 1e3),

@@ -51,8 +51,6 @@ export interface IngestOptions {
 	readonly outcomesListen: OutcomesTcp | null;
 	/** Share of allowed requests in the decision log, in parts per million; denied ones always are. By default none. */
 	readonly allowedDecisionsPpm?: number;
-	/** Trace of a request, where its own entry does not tell it; null = not known (any more). */
-	readonly traceOf?: (requestId: string) => string | null;
 	/** Tables by plan version; null = unknown. */
 	readonly plans: (version: string) => Promise<PlanTable | null>;
 	/** Table of the newest plan that was published; null = none was. */
@@ -102,10 +100,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	}
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
-	const { traceOf = () => null } = options;
 	const logs: AccessLogDoor[] = [];
 	const brokenSinceMs = (): number => Math.min(...logs.map((door) => door.brokenSinceMs() ?? Number.POSITIVE_INFINITY));
-	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, traceOf, brokenSinceMs });
+	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, brokenSinceMs });
 	/** Evidence never suffers from the log: an entry that this cannot read is read by the intake all the same. */
 	const recorded = (record: () => void): void => {
 		try {
@@ -171,7 +168,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await decisions.flush();
 		return question.view === "shadow"
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
-			: answerDecisions(store, question, traceOf);
+			: answerDecisions(store, question);
 	};
 	const doors: Doors = {
 		outcomes,

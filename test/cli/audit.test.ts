@@ -165,6 +165,22 @@ t.test("what was dropped for want of room is told beside what is left, once", as
 	);
 });
 
+t.test("that records may be missing is told beside whatever was looked for, once", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	const api = await apiOver(t, rig, []);
+	await rig.ingest.close();
+	rig.nowMs = 1_060_000;
+	await rig.reopen();
+	const told = await output(() => auditRequests({ api, service: "shop", reason: "forbidden" }));
+	t.same(told, {
+		stdout: "",
+		stderr:
+			"weir: records may be missing of what ended between 1970-01-01T00:16:39.000Z and 1970-01-01T00:17:41.000Z (ingest-away)\n",
+	});
+	t.equal((await output(() => auditRequests({ api, since: "1970-01-01T00:18:00Z" }))).stderr, "");
+});
+
 t.test("weir up records allowed requests where it is told to", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const port = await startBackend(t, "v1");
@@ -180,7 +196,6 @@ t.test("weir up records allowed requests where it is told to", async (t) => {
 		if (records.length === 0) await pause(200);
 	}
 	t.match(records, [{ kind: "allowed", path: "/asked", status: 200 }]);
-	// A native denial: Envoy writes no traceparent into what it does not send on.
 	const refused = request(`${up.ready.gateway}/refused`, { headers: { host: "guarded.test" } }).end();
 	const [answer] = (await once(refused, "response")) as [IncomingMessage];
 	answer.resume();
@@ -193,8 +208,13 @@ t.test("weir up records allowed requests where it is told to", async (t) => {
 		if (traceId === null) await pause(200);
 	}
 	t.match(traceId, /^[0-9a-f]{32}$/);
-	const text = (await weir(["trace", traceId, "--api", up.ready.api])).stdout.toString();
-	t.match(text, /weir-envoy/, "and it is the trace of Envoy's span");
+	// Its span may come later than its record.
+	let text = "";
+	while (!text.includes("weir-envoy")) {
+		text = (await weir(["trace", traceId, "--api", up.ready.api])).stdout.toString();
+		if (!text.includes("weir-envoy")) await pause(200);
+	}
+	t.match(text, traceId, "and it is the trace of Envoy's span");
 });
 
 const declaration = (port: number): string => `

@@ -171,6 +171,7 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 	t.same(
 		httpFilters(build(neighbours())).map(({ name }) => name),
 		[
+			"weir.mutations",
 			"weir.gate",
 			"weir.tokens/edge",
 			"weir.claims.rules/edge",
@@ -182,7 +183,6 @@ t.test("filters in the order of the design: token, access by Envoy, the sidecar,
 			ASSIGN_FILTER,
 			PROCESS_FILTER,
 			PROOF_FILTER,
-			"weir.trailers",
 			"envoy.filters.http.router",
 		],
 	);

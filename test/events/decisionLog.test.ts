@@ -104,25 +104,6 @@ t.test("what one commit holds is told in the order of its times, the newest firs
 	);
 });
 
-t.test("a denial's trace is the one of Envoy's span, and is kept when the span is gone", async (t) => {
-	const spans = new Map([["sampled", "ab".repeat(16)]]);
-	const rig = await startRig({ traceOf: (requestId) => spans.get(requestId) ?? null });
-	t.teardown(() => rig.close());
-	const own = `00-${"cd".repeat(16)}-${"ef".repeat(8)}-00`;
-	await rig.send([
-		denied({ requestId: "sampled" }),
-		denied({ requestId: "unsampled" }),
-		denied({ requestId: "own", headers: { traceparent: own } }),
-	]);
-	const told = async () =>
-		Object.fromEntries((await decisions(rig)).map(({ requestId, traceId }) => [requestId ?? "", traceId]));
-	const expected = { sampled: "ab".repeat(16), unsampled: null, own: "cd".repeat(16) };
-	t.same(await told(), expected);
-	spans.clear();
-	t.same(await told(), expected);
-	t.match(await decisions(rig, `traceId=${"ab".repeat(16)}`), [{ requestId: "sampled" }]);
-});
-
 t.test("a reason that no record can have is refused, with those that there are", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());

@@ -66,15 +66,30 @@ t.test("a restart says from when to when records may be missing; a first start h
 		[{ atMs: 1_065_000, latencyMs: 5_000, count: 7 }],
 		"by its Envoy",
 	);
-	await t.test("told to who may read all, and kept as long as other records", async (t) => {
-		const of = async (namespaces: string) =>
-			((await rig.call("GET", "/v1/requests", "", { [NAMESPACES_HEADER]: namespaces })).json as DecisionsAnswer)
-				.decisions;
-		t.notOk((await of("default")).some(({ kind }) => kind === "records-missing"));
-		rig.nowMs += DECISIONS_KEPT_MS + 1;
-		await rig.ingest.maintain();
-		t.same(await asked(rig), []);
-	});
+	await t.test(
+		"told to who may read all, others that there is something, and kept as long as other records",
+		async (t) => {
+			const of = async (namespaces: string, query = "") =>
+				(await rig.call("GET", `/v1/requests${query}`, "", { [NAMESPACES_HEADER]: namespaces }))
+					.json as DecisionsAnswer;
+			const { decisions, missing } = await of("default");
+			t.notOk(decisions.some(({ kind }) => kind === "records-missing"));
+			const away = { reason: "ingest-away", times: 2, fromMs: 1_009_000, untilMs: 1_071_000 };
+			const dropped = { reason: "entries-dropped", times: 1, fromMs: 1_065_000, untilMs: 1_070_000 };
+			t.same(missing, [away, dropped]);
+			t.same(
+				(await of("team", "?service=team/shop&reason=forbidden")).missing,
+				[away, dropped],
+				"whatever they look for",
+			);
+			t.same((await of("*")).missing, [away, dropped]);
+			t.same((await of("default", "?since=1080000")).missing, undefined);
+			t.same((await of("default", "?until=1030000")).missing, [{ ...away, times: 1, untilMs: 1_071_000 }]);
+			rig.nowMs += DECISIONS_KEPT_MS + 1;
+			await rig.ingest.maintain();
+			t.same(await asked(rig), []);
+		},
+	);
 });
 
 t.test("what is committed tells until when the log is whole, also while nobody asks for anything", async (t) => {

@@ -50,7 +50,7 @@ t.test("commits wait for no question, and questions for no commit or evidence", 
 	const record = (): void =>
 		log.refused({ ...NOTHING_ELSE, kind: "stream-refused", atMs: 1_000, verdict: "deny", reason: "no-certificate" });
 	const records = async (): Promise<number> =>
-		(await answerDecisions(store, parseDecisionQuery(new URLSearchParams(), null), () => null)).decisions.length;
+		(await answerDecisions(store, parseDecisionQuery(new URLSearchParams(), null))).decisions.length;
 	await holding(store.questions, async () => {
 		record();
 		await log.flush();

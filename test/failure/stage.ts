@@ -159,7 +159,7 @@ export const get = (name: ServiceName, ...lines: readonly string[]): Buffer =>
 export const idOf = (answer: RawResponse): string => headerValues(answer, "x-request-id")[0] ?? "";
 export const variantOf = (answer: RawResponse): string | undefined => headerValues(answer, "x-variant")[0];
 
-/** The bootstrap with a file as its access log, and without what other people's bootstraps lack. */
+/** The bootstrap with a file as an access log, and without what other people's bootstraps lack. */
 function changed(
 	bootstrap: object,
 	path: string,
@@ -167,7 +167,9 @@ function changed(
 ): object {
 	const copy = JSON.parse(JSON.stringify(bootstrap));
 	for (const { filter_chains } of copy.static_resources.listeners) {
-		filter_chains[0].filters.at(-1).typed_config.access_log = [
+		const manager = filter_chains[0].filters.at(-1).typed_config;
+		manager.access_log = [
+			...(manager.access_log ?? []),
 			{
 				name: "file",
 				typed_config: {

@@ -159,6 +159,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	let before: number | null = null;
 	let told = 0;
 	let dropped: DecisionsAnswer["dropped"];
+	let missing: DecisionsAnswer["missing"];
 	while (left > 0) {
 		const page: DecisionsAnswer = (await askRequests(client, {
 			...asked,
@@ -171,10 +172,15 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		before = page.next;
 		// Who looks for what names no Service must not take this for none.
 		if (told === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
-		dropped = page.dropped;
+		({ dropped, missing } = page);
 		if (before === null) break;
 	}
 	tellDroppedForRoom("records", dropped);
+	for (const { reason, times, fromMs, untilMs } of missing ?? []) {
+		const when = `between ${new Date(fromMs).toISOString()} and ${new Date(untilMs).toISOString()}`;
+		const often = times === 1 ? "" : `, ${times} times`;
+		process.stderr.write(`${oneLine(`weir: records may be missing of what ended ${when} (${reason}${often})`)}\n`);
+	}
 }
 
 const REQUESTS_PAGE = 1_000;

@@ -34,7 +34,6 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		endOf: (experiment, service) => state.experimentEnd(experiment, service),
 		metrics: () => state.metricNames(),
 		allowedDecisionsPpm,
-		traceOf: (requestId) => store.find(requestId)[0]?.traceId ?? null,
 		clock: Date.now,
 		meter,
 		metricsJson: () => meter.json(),
