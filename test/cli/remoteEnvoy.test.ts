@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { get } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
@@ -21,8 +21,9 @@ t.setTimeout(240_000);
 async function part(
 	t: Test,
 	args: readonly string[],
+	cwd?: string,
 ): Promise<{ ready: Record<string, unknown>; child: ChildProcess; log(): string }> {
-	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"], cwd });
 	t.teardown(async () => {
 		if (child.exitCode !== null || child.signalCode !== null) return;
 		const exited = once(child, "exit");
@@ -44,6 +45,14 @@ async function part(
 	});
 	return { ready, child, log: () => log };
 }
+
+const statusOf = (port: number | undefined, path: string): Promise<number> =>
+	new Promise((resolve, reject) => {
+		get({ host: "127.0.0.1", port, path, agent: false }, (response) => {
+			response.resume();
+			resolve(response.statusCode ?? 0);
+		}).once("error", reject);
+	});
 
 t.test("control and an Envoy that share nothing but an authority", async (t) => {
 	const directory = await temporaryDirectory(t);
@@ -105,13 +114,7 @@ spec:
 	const edge = await part(t, envoyArgs("edge", "edge"));
 	const { ports } = edge.ready as { ports: Record<string, number> };
 	t.same(Object.keys(ports), ["edge"], "its own Gateway and no other");
-	const status = await new Promise<number>((resolve, reject) => {
-		get({ host: "127.0.0.1", port: ports.edge, path: "/", agent: false }, (response) => {
-			response.resume();
-			resolve(response.statusCode ?? 0);
-		}).once("error", reject);
-	});
-	t.equal(status, 200);
+	t.equal(await statusOf(ports.edge, "/"), 200);
 	await until("weir_ingest_access_log_entries_total");
 	t.equal(await metric("weir_xds_streams_refused_total"), "");
 
@@ -171,3 +174,81 @@ spec:
 	await impostorEnded;
 	t.throws(() => process.kill(started, 0), { code: "ESRCH" }, "an Envoy that is still starting ends with its keeper");
 });
+
+/** The commands that README prints for it, word by word, without the name of the program. */
+async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>> {
+	const text = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
+	const block = /An Envoy on another machine[^`]*`weir ca`[^`]*```sh\n([^`]*)```/.exec(text)?.[1] ?? "";
+	const lines = block.replaceAll("\\\n", " ").split("\n");
+	return new Map(
+		lines
+			.filter((line) => line.startsWith("weir "))
+			.map((line) => [`${line.split(" ")[1]}`, line.split(/\s+/).slice(1)]),
+	);
+}
+
+t.test(
+	"README's commands for another machine: what the sidecar judges there, and the record of a denial",
+	async (t) => {
+		const directory = await temporaryDirectory(t);
+		const backend = await startBackend(t);
+		const [here, there] = [`${directory}/here`, `${directory}/there`];
+		for (const machine of [here, there]) await mkdir(machine);
+		const ids = { control: "/weir/control", envoy: "/weir/envoy/edge", sidecar: "/weir/sidecar/edge" };
+		const workloads = Object.entries(ids).flatMap(([name, path]) => ["--workload", `${name}=${path}`]);
+		await part(t, ["ca", "--data", `${directory}/ca`, ...workloads]);
+		const printed = await printedCommands();
+		t.same([...printed.keys()], ["control", "sidecar", "envoy"]);
+		/** README's, where the addresses and sockets of this test stand. */
+		const run = (name: string, machine: string, ports: { readonly xds: number; readonly accessLog: number }) => {
+			const args = (printed.get(name) ?? []).map((word) =>
+				word
+					.replace("/run/spire/agent.sock", `${directory}/ca/run/identity/${name}.sock`)
+					.replace("10.0.0.1:18000", `127.0.0.1:${ports.xds}`)
+					.replace("10.0.0.1:18001", `127.0.0.1:${ports.accessLog}`),
+			);
+			return part(t, args, machine);
+		};
+		const control = await run("control", here, { xds: 0, accessLog: 0 });
+		const { xds, accessLogPort } = control.ready as { xds: { port: number }; accessLogPort: number };
+		const api = `unix:${here}/.weir/run/api.sock`;
+		const file = await fileOf(
+			directory,
+			"weir.yaml",
+			`apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {port: 0}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: shop}
+spec:
+  hosts: [127.0.0.1]
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: ${backend}}]}]
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: readers}
+spec: {services: [shop], principals: [anyone], condition: 'request.path.startsWith("/open/")'}
+`,
+		);
+		const applied = await weir(["apply", "-f", file, "--api", api]);
+		t.equal(applied.code, 0, applied.stderr);
+
+		const doors = { xds: xds.port, accessLog: accessLogPort };
+		const envoy = await run("envoy", there, doors);
+		const { ports } = envoy.ready as { ports: Record<string, number> };
+		t.equal(await statusOf(ports.edge, "/open/a"), 503, "nobody gives a verdict");
+		const sidecar = await run("sidecar", there, doors);
+		t.type(sidecar.ready.plan, "string", "control's table is there");
+		// Envoy's cluster may wait a moment before it tries the socket again.
+		while ((await statusOf(ports.edge, "/open/a")) === 503) await pause(100);
+		t.equal(await statusOf(ports.edge, "/open/a"), 200);
+		t.equal(await statusOf(ports.edge, "/closed/a"), 403);
+		const records = async () => (await weir(["audit", "requests", "--api", api])).stdout.toString();
+		while (!/DENIED.*\/closed\/a/.test(await records())) await pause(100);
+		t.match(await records(), /DENIED.*\/closed\/a/);
+	},
+);
