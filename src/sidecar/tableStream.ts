@@ -93,6 +93,8 @@ export class TableStream {
 			"grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
 			// Control is asked directly.
 			"grpc.enable_http_proxy": 0,
+			// Who it is says its SPIFFE id: SNI is a name (RFC 6066), and Node warns of an address.
+			...("socketPath" in door ? {} : { "grpc.ssl_target_name_override": "control" }),
 		});
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		const end = (reason: string): void => {
