@@ -152,7 +152,11 @@ program
 	.option("--operator-keys <url>", "JWKS of that issuer: an https URL or a file")
 	.option("--operator-groups-claim <claim>", "where these tokens hold group:NAME of RoleBindings", "groups")
 	.option("--xds-listen <address:port>", "xDS over TCP too (mTLS), for Envoys of other machines")
-	.option("--access-log-listen <address:port>", "their access log, over TCP (mTLS)")
+	.option(
+		"--access-log-listen <address:port>",
+		"their access log, over TCP (mTLS); --xds-listen beside ingest needs it",
+	)
+	.option("--no-access-log-listen", "no denial of theirs is recorded, and no exposure counted")
 	.addOption(decisionLog())
 	.addOption(
 		new Option(
@@ -196,7 +200,8 @@ program
 	.addOption(identity())
 	.option("--control <address:port>", "control's xDS over TCP (mTLS) instead of the UNIX socket")
 	.option("--control-id <id>", "SPIFFE id of that control")
-	.option("--access-log <address:port>", "that control's access log (mTLS)")
+	.option("--access-log <address:port>", "that control's access log (mTLS); --control needs it")
+	.option("--no-access-log", "none: no denial here is recorded, and no exposure counted")
 	.action(async (options) => (await import("./commands/envoy.js")).envoy(options));
 program
 	.command("sidecar")
@@ -214,6 +219,8 @@ program
 	.option("--metrics-socket <path>", "UNIX socket for metrics; by default RUN/sidecar-metrics.sock")
 	.option("--workers <n>", "processes that answer, for more cores; a DPoP proof is used once by all of them", "1")
 	.addOption(identity())
+	.option("--control <address:port>", "control's xDS over TCP (mTLS) instead of the UNIX socket")
+	.option("--control-id <id>", "SPIFFE id of that control")
 	.action(async (options) => (await import("./commands/sidecar.js")).sidecar(options));
 program
 	.command("predictor")

@@ -58,6 +58,8 @@ export interface EntrySink {
 	 * stream is for, by qualified name; null = its Envoy does not say.
 	 */
 	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
+	/** A message came by a stream that may speak. */
+	heard(peer: StreamPeer, receivedMs: number): void;
 	/** A message that could not be decoded. */
 	broken(): void;
 	/** An entry with numbers that no Envoy writes; it may be of anybody's route. */
@@ -258,6 +260,7 @@ function serverOf(
 					if (!judged) judge(message);
 					if (refused) return;
 					life.message(receivedMs);
+					sink.heard(peer, receivedMs);
 					decodeMessage(message, (entry) => {
 						const fault = entryFault(entry, receivedMs);
 						if (fault === null) sink.offer(entry, receivedMs, gateway);

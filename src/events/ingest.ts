@@ -191,6 +191,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			intake.offer({ entry, receivedMs, gateway });
 			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));
 		},
+		heard(peer, receivedMs) {
+			if (peer?.kind === "spiffe")
+				meter.gauge(GAUGES.heard.name, GAUGES.heard.help, receivedMs / 1_000, { envoy: peer.id });
+		},
 		broken: () => intake.broken(),
 		impossible: (entry) => intake.impossible(entry),
 		refused(fault, peer, gateway) {
@@ -212,6 +216,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			}),
 		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
+	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();

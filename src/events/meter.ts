@@ -83,6 +83,11 @@ export const COUNTERS = {
 } as const;
 
 export const GAUGES = {
+	started: { name: "weir_ingest_started_seconds", help: "When this ingest began to listen, in epoch seconds." },
+	heard: {
+		name: "weir_ingest_access_log_heard_seconds",
+		help: "When an Envoy of another machine was last heard of, in epoch seconds, by its SPIFFE id. Nothing after requests: its denials are lost.",
+	},
 	queue: { name: "weir_ingest_queue_entries", help: "Access-log entries waiting for the store or for their plan." },
 	waiting: {
 		name: "weir_ingest_outcomes_waiting",

@@ -65,6 +65,12 @@ export const XDS_SENT_VIEWS_MAX = 256;
 export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
 export const XDS_SENT_VIEWS_MIN = 20;
 
+/** How long there may be fewer sidecars than Envoys of other machines: connections are opened anew every few minutes. */
+export const REMOTE_LACK_PATIENCE_MS = 10_000;
+
+/** An Envoy that has served requests later than that after ingest last heard of it is not recorded: loads come every 10 s, entries sooner. */
+export const REMOTE_UNHEARD_MS = 60_000;
+
 /** How often an Envoy reports its load: what is under way now is news for a person, and the report costs next to nothing. */
 export const LOAD_REPORT_MS = 10_000;
 

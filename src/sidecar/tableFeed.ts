@@ -12,12 +12,12 @@ import {
 	TABLE_WORDS_CHARS_MAX,
 } from "../limits.js";
 import { TableFile } from "./tableFile.js";
-import { type Offer, TableStream } from "./tableStream.js";
+import { type ControlDoor, type Offer, TableStream } from "./tableStream.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
 
-export interface TableFeedOptions<Compiled> {
-	/** Control's ADS socket. */
-	readonly socketPath: string;
+export type TableFeedOptions<Compiled> = ControlDoor & FeedOptions<Compiled>;
+
+interface FeedOptions<Compiled> {
 	/** Node id in control's proxy-status; begins with `weir-sidecar/`. */
 	readonly node: string;
 	readonly tables: Tables<Compiled>;
@@ -67,10 +67,10 @@ export class TableFeed<Compiled> {
 	}
 
 	#open(): void {
-		const { socketPath, node, tables, keepaliveMs, connectMs } = this.#options;
+		const { node, tables, keepaliveMs, connectMs } = this.#options;
 		const openedAtMs = performance.now();
 		const stream = new TableStream({
-			socketPath,
+			door: this.#options,
 			node,
 			held: tables.newest?.version ?? "",
 			keepaliveMs,
@@ -135,21 +135,27 @@ export class TableFeed<Compiled> {
 	}
 
 	#ended(reason: string, livedMs: number): void {
-		const { tables, log, retryMs, random } = this.#options;
+		const { tables, retryMs, random } = this.#options;
 		this.#stream = null;
-		tables.lapse();
-		if (!this.#silent) {
-			const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
-			if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
-			// As at the start of a whole stack, where control may come second.
-			else log.info("control is awaited: there is no table yet", { why });
-		}
-		this.#silent = true;
 		// A control that answers and dies at once is not asked as if it were well.
-		if (livedMs >= retryMs.max) this.#pauseMs = retryMs.first;
+		const livedLong = livedMs >= retryMs.max;
+		if (livedLong) this.#pauseMs = retryMs.first;
+		// An mTLS connection ends before its certificate does: control is away where the next one fails, too.
+		if (!livedLong || !tables.confirmed) this.#tellAway(reason);
+		tables.lapse();
 		const pauseMs = this.#pauseMs * (0.5 + random() / 2);
 		this.#pauseMs = Math.min(retryMs.max, this.#pauseMs * 2);
 		this.#retry = setTimeout(() => this.#open(), pauseMs);
+	}
+
+	#tellAway(reason: string): void {
+		const { tables, log } = this.#options;
+		if (this.#silent) return;
+		this.#silent = true;
+		const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
+		if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
+		// As at the start of a whole stack, where control may come second.
+		else log.info("control is awaited: there is no table yet", { why });
 	}
 }
 

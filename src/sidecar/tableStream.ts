@@ -5,6 +5,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
+	type ChannelCredentials,
 	type ClientDuplexStream,
 	connectivityState,
 	credentials,
@@ -52,8 +53,14 @@ export interface Offer {
 	read(): VersionedTable | null;
 }
 
+/** Control's ADS, on its UNIX socket or over mTLS. */
+export type ControlDoor =
+	| { readonly socketPath: string }
+	/** `target`: ADDRESS:PORT. */
+	| { readonly target: string; readonly credentials: ChannelCredentials };
+
 export interface TableStreamOptions {
-	readonly socketPath: string;
+	readonly door: ControlDoor;
 	/** Node id by which control knows this sidecar. */
 	readonly node: string;
 	/** Version of the table that the sidecar already has; empty = none. */
@@ -73,15 +80,21 @@ export class TableStream {
 	#accepted: string;
 	#over = false;
 
-	constructor({ socketPath, node, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
+	constructor({ door, node, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
 		this.#accepted = held;
-		this.#client = new Client(`unix:${socketPath}`, credentials.createInsecure(), {
+		const [target, who] =
+			"socketPath" in door
+				? [`unix:${door.socketPath}`, credentials.createInsecure()]
+				: [door.target, door.credentials];
+		this.#client = new Client(target, who, {
 			"grpc.keepalive_time_ms": keepaliveMs.every,
 			"grpc.keepalive_timeout_ms": keepaliveMs.answer,
 			// As large as control can send: a table that is too large is refused in words, not by the end of the stream.
 			"grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
-			// A socket file needs no proxy.
+			// Control is asked directly.
 			"grpc.enable_http_proxy": 0,
+			// Who it is says its SPIFFE id: SNI is a name (RFC 6066), and Node warns of an address.
+			...("socketPath" in door ? {} : { "grpc.ssl_target_name_override": "control" }),
 		});
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 		const end = (reason: string): void => {

@@ -32,7 +32,7 @@ export interface LastDecision {
 export interface GatewayAlarm {
 	/** Qualified name; empty = it is of none, and for who may read in all namespaces. */
 	readonly gateway: string;
-	/** Such as `probe-passed`, NO_KEYS or KEYS_NOTE; null = it is not probed, and `why` says why. */
+	/** Such as `probe-passed`, NO_KEYS, KEYS_NOTE or REMOTE_NOTE; null = it is not probed, and `why` says why. */
 	readonly alarm: string | null;
 	readonly why: string | null;
 }
@@ -45,6 +45,8 @@ export const NO_CLIENTS = "no-clients";
 export const PROXY_REFUSED = "trusted-proxy-refused";
 /** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
 export const KEYS_NOTE = "issuer-keys-note";
+/** Of an Envoy of another machine of which nothing is heard: `why` says it, and it need be none. */
+export const REMOTE_NOTE = "remote-envoy-note";
 
 /** Of an answer that holds what the caller may read, and no more. */
 export interface Partly {

@@ -45,7 +45,7 @@ export interface ClusterLoad {
 export interface LoadReportsOptions {
 	readonly intervalMs?: number;
 	/** Told of each report, and with none of its clusters when an Envoy is gone. */
-	readonly onReport?: (node: string, loads: readonly ClusterLoad[]) => void;
+	readonly onReport?: (node: string, loads: readonly ClusterLoad[], peer: Peer) => void;
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
 }
 
@@ -96,7 +96,8 @@ export class LoadReports {
 				this.#ask(reporter);
 			} else if (node !== "" && node !== reporter.node)
 				return void refuse("another-node", status.PERMISSION_DENIED, `the stream is of node ${reporter.node}`);
-			if (request.clusterStats.length > 0) this.options.onReport?.(reporter.node, this.#read(request.clusterStats));
+			if (request.clusterStats.length > 0)
+				this.options.onReport?.(reporter.node, this.#read(request.clusterStats), peer);
 		});
 		for (const event of ["end", "error", "cancelled", "close"]) call.on(event, end);
 	}
@@ -115,7 +116,7 @@ export class LoadReports {
 	#forget(reporter: Reporter): void {
 		if (!this.#reporters.delete(reporter)) return;
 		reporter.call.end();
-		if (reporter.node !== null) this.options.onReport?.(reporter.node, []);
+		if (reporter.node !== null) this.options.onReport?.(reporter.node, [], reporter.peer);
 	}
 
 	#ask({ call }: Reporter): void {

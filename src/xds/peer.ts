@@ -9,9 +9,15 @@ export type RefusedFor = "no-svid" | "not-a-client" | "another-node" | "type" | 
 
 export type Peer =
 	/** On the UNIX socket. */
-	| { readonly kind: "owner" }
-	/** `name` is the last segment of its SPIFFE id. */
-	| { readonly kind: "envoy" | "sidecar"; readonly id: string; readonly name: string };
+	{ readonly kind: "owner" } | RemotePeer;
+
+/** By mTLS. */
+export interface RemotePeer {
+	readonly kind: "envoy" | "sidecar";
+	readonly id: string;
+	/** The last segment of its SPIFFE id. */
+	readonly name: string;
+}
 
 const CLIENT = /^spiffe:\/\/[^/]+\/weir\/(?:(envoy)\/([^/]+)|(sidecar)(?:\/([^/]+))?)$/;
 

@@ -17,7 +17,7 @@ import { type Call, Connection } from "./connection.js";
 import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import type { Peer, RefusedFor } from "./peer.js";
+import type { Peer, RefusedFor, RemotePeer } from "./peer.js";
 import { Publication, type Published } from "./publication.js";
 import { mayName, roomFor } from "./room.js";
 import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
@@ -196,6 +196,12 @@ export class XdsServer {
 			[...this.#connections].filter(({ identified }) => identified),
 			this.#told,
 		).map((one) => (one.closed === undefined ? one : { ...one, closed: words.of(one.closed) }));
+	}
+
+	/** Who has come by mTLS, one for each open stream. */
+	remotePeers(): readonly RemotePeer[] {
+		const open = [...this.#connections].filter(({ identified, closed }) => identified && !closed);
+		return open.flatMap(({ peer }) => (peer.kind === "owner" ? [] : [peer]));
 	}
 
 	async close(): Promise<void> {

@@ -87,6 +87,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 			broke: () => undefined,
 			impossible: () => {},
 			refused: (fault) => refused.push(fault),
+			heard: () => {},
 			handshakeFailed: (fault) => refused.push(fault),
 		},
 		Date.now,

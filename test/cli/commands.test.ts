@@ -207,9 +207,30 @@ t.test("no part opens a TCP door without an identity", async (t) => {
 		stderr: /at the API's TCP door alone.*add --api-port/s,
 	});
 	t.match(await weir(["control", "--data", directory, "--roles", "api", ...issuer.slice(0, 2)]), { code: 64 });
-	const { code, stderr } = await weir(["envoy", "--data", directory, "--control", "127.0.0.1:1"]);
-	t.equal(code, 64, stderr);
-	t.match(stderr, /mTLS only/);
+	for (const part of ["envoy", "sidecar"]) {
+		const { code, stderr } = await weir([part, "--data", directory, "--control", "127.0.0.1:1"]);
+		t.equal(code, 64, stderr);
+		t.match(stderr, /mTLS only/);
+	}
+});
+
+t.test("an Envoy of another machine has an access log, or it is said that it has none", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const identity = ["--data", directory, "--identity", "/nowhere.sock"];
+	const remote = ["--control", "127.0.0.1:1", "--control-id", "spiffe://weir.local/weir/control"];
+	const xds = ["control", ...identity, "--xds-listen", "127.0.0.1:0", "--roles"];
+	const noIdentity = /no identity/;
+	for (const [args, words] of [
+		[["envoy", ...identity, ...remote], /add --access-log ADDRESS:PORT .*or --no-access-log/],
+		[[...xds, "xds,ingest"], /add --access-log-listen ADDRESS:PORT, or --no-access-log-listen/],
+		[[...xds, "xds,ingest", "--no-access-log-listen"], noIdentity],
+		[[...xds, "xds"], noIdentity],
+		[["sidecar", ...identity, ...remote, "--table", "t.json", "--socket", "s.sock"], /exclude each other/],
+	] as const) {
+		const { code, stderr } = await weir(args);
+		t.not(code, 0, args.join(" "));
+		t.match(stderr, words, args.join(" "));
+	}
 });
 
 t.test("a predictor is told in full whom it believes, or does not start", async (t) => {

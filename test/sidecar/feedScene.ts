@@ -33,7 +33,7 @@ export async function startServer(t: Test, socketPath: string): Promise<XdsServe
 export function startFeed(
 	t: Test,
 	socketPath: string,
-	options: { connectMs?: number; keepaliveMs?: typeof QUICK.keepaliveMs } = {},
+	options: { connectMs?: number; keepaliveMs?: typeof QUICK.keepaliveMs; retryMs?: typeof QUICK.retryMs } = {},
 ) {
 	const log = new LogLines();
 	const tables = new Tables({ compile });

@@ -47,6 +47,21 @@ t.test("a control that hangs is noticed by its silence, and followed again when 
 	t.equal(log.lines.filter((line) => line.startsWith("control is away")).length, 1);
 });
 
+t.test("a connection that ends after a good while, and is followed by another, is no absence", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	// Any while is a good one.
+	const { tables, log } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 5, max: 0 } });
+	await serves(tables, tableOf(1));
+	const lapsed = until(tables, () => !tables.confirmed);
+	door.cut();
+	await lapsed;
+	await serves(tables, tableOf(1));
+	t.notMatch(log.lines.join(), /control is away/);
+});
+
 t.test("a peer that takes the connection and says nothing is given up", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	let connections = 0;
@@ -65,7 +80,7 @@ t.test("a peer that takes the connection and says nothing is given up", async (t
 	});
 	const { log } = startFeed(t, socketPath, { connectMs: 30 });
 	await enough;
-	t.match(log.lines, [/control is away.*no answer within 30 ms/]);
+	t.match(log.lines, [/control is away, there is no table yet.*no answer within 30 ms/]);
 });
 
 t.test("tries again after pauses that double, up to the longest, with jitter below", async (t) => {

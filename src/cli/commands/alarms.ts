@@ -1,7 +1,7 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
-import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, type StatusAnswer } from "../../state/wire.js";
+import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, REMOTE_NOTE, type StatusAnswer } from "../../state/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
@@ -22,6 +22,8 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
 	"decisions-dropped":
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
+	"requests-unrecorded": "what an Envoy does is not recorded: its denials and exposures are lost",
+	"sidecar-missing": "requests there that need the sidecar get no answer: run weir sidecar --control beside each Envoy",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",
 };
 
@@ -42,9 +44,9 @@ export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer"];
 	return alarms.map(({ gateway, alarm, why }) => {
 		if (alarm === null) return `not probed: Gateway ${gateway}: ${why}`;
-		if (alarm === KEYS_NOTE) return `note: Gateway ${gateway}: ${why}`;
-		if (gateway === "") return `ALARM ${alarm}: ${ALARM_WORDS[alarm] ?? why ?? ""}`;
-		const words = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null);
-		return `ALARM ${alarm} at Gateway ${gateway}: ${words.join(": ")}`;
+		const at = gateway === "" ? "" : `Gateway ${gateway}: `;
+		if (alarm === KEYS_NOTE || alarm === REMOTE_NOTE) return `note: ${at}${why}`;
+		const words = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null).join(": ");
+		return gateway === "" ? `ALARM ${alarm}: ${words}` : `ALARM ${alarm} at Gateway ${gateway}: ${words}`;
 	});
 }

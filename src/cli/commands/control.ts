@@ -29,7 +29,8 @@ export interface ControlArguments {
 	readonly operatorGroupsClaim: string;
 	/** ADDRESS:PORT */
 	readonly xdsListen?: string;
-	readonly accessLogListen?: string;
+	/** ADDRESS:PORT; false = it is said that there is none. */
+	readonly accessLogListen?: string | false;
 	/** SPIFFE-ID=NAME,NAME, or SPIFFE-ID=* for all */
 	readonly envoyGateways: readonly string[];
 	readonly traceSampling: string;
@@ -56,7 +57,8 @@ export async function control(options: ControlArguments): Promise<void> {
 	const at = places(options.data, options.run);
 	const role = names.join("+");
 	const log = createLog({ role });
-	const { apiPort, xdsListen, accessLogListen } = options;
+	const { apiPort, xdsListen } = options;
+	const accessLogListen = accessLogOf(options, names);
 	const tcp = [apiPort, xdsListen, accessLogListen].some((door) => door !== undefined);
 	if (tcp && options.identity === undefined)
 		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
@@ -108,6 +110,17 @@ export async function control(options: ControlArguments): Promise<void> {
 		for (const one of running.reverse()) await one.close();
 		identity?.close();
 	});
+}
+
+/** Envoys of other machines that get their configuration here have no other way to be recorded. */
+function accessLogOf({ xdsListen, accessLogListen }: ControlArguments, roles: readonly string[]): string | undefined {
+	if (accessLogListen === undefined && xdsListen !== undefined && roles.includes("ingest"))
+		throw new WeirError(
+			"invalid-argument",
+			"Envoys of other machines would have no access log: no denial of theirs would be recorded, and no exposure counted",
+			"add --access-log-listen ADDRESS:PORT, or --no-access-log-listen to go without",
+		);
+	return accessLogListen === false ? undefined : accessLogListen;
 }
 
 /** With an issuer the API takes its tokens too, and a client certificate is not demanded any more. */

@@ -6,26 +6,21 @@ import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
 import { collectorsOf, places } from "../stack/places.js";
-import { hostAndPort } from "./control.js";
+import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
-export interface EnvoyArguments {
+export interface EnvoyArguments extends ControlDoorArguments {
 	readonly data: string;
 	readonly run?: string;
 	readonly traceSampling: string;
 	readonly node: string;
-	/** UNIX socket of a SPIFFE agent, for Gateways and Services with an identity. */
-	readonly identity?: string;
-	/** xDS over TCP instead of the UNIX socket: ADDRESS:PORT of control. */
-	readonly control?: string;
-	/** SPIFFE id of that control. */
-	readonly controlId?: string;
-	/** ADDRESS:PORT of that control's access log. */
-	readonly accessLog?: string;
+	/** ADDRESS:PORT of that control's access log; false = it is said that there is none. */
+	readonly accessLog?: string | false;
 }
 
 export async function envoy(options: EnvoyArguments): Promise<void> {
 	const { data, run, traceSampling, node, identity } = options;
-	const accessLog = doorOf(options.accessLog, options);
+	const control = options.control === undefined ? null : controlDoor(options.control, options);
+	const accessLog = accessLogOf(options);
 	const at = places(data, run);
 	const binary = await findEnvoy({
 		environment: process.env,
@@ -40,7 +35,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	});
 	const running = await startEnvoy({
 		binary: binary.path,
-		bootstrap: dynamicBootstrap(doorOf(options.control, options) ?? at.adsSocket, {
+		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
 			collectors: collectorsOf(at, Number(traceSampling)),
 			adminSocket: at.envoyAdminSocket,
 			nodeId: node,
@@ -72,15 +67,14 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	}
 }
 
-/** A door of control on another machine: mTLS, and only to it. null = the UNIX socket. */
-function doorOf(door: string | undefined, { controlId, identity }: EnvoyArguments): RemoteDoor | null {
-	if (door === undefined) return null;
-	if (identity === undefined || controlId === undefined)
+/** The UNIX socket of this machine is not control's where control is elsewhere: all that Envoy wrote would be lost, unheard. */
+function accessLogOf(options: EnvoyArguments): RemoteDoor | null {
+	const { control, accessLog } = options;
+	if (accessLog === undefined && control !== undefined)
 		throw new WeirError(
 			"invalid-argument",
-			"control on another machine is mTLS only",
-			"add --identity SOCKET and --control-id SPIFFE-ID",
+			"where this Envoy sends its access log is not said: no denial would be recorded, and no exposure counted",
+			"add --access-log ADDRESS:PORT (control's --access-log-listen), or --no-access-log to go without",
 		);
-	const { host, port } = hostAndPort(door);
-	return { address: host, port, spiffeId: controlId };
+	return accessLog === undefined || accessLog === false ? null : controlDoor(accessLog, options);
 }

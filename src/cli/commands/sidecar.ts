@@ -1,6 +1,7 @@
 /**
- * `weir sidecar`: ext_authz and ext_proc for the Envoys of this machine. Its table comes from control over ADS, and
- * while control is away from the file of the last good one; or, with --table, from a file alone.
+ * `weir sidecar`: ext_authz and ext_proc for the Envoys of this machine. Its table comes from control over ADS, of this
+ * machine or by mTLS of another, and while control is away from the file of the last good one; or, with --table, from a
+ * file alone.
  */
 import { statSync } from "node:fs";
 import { hostname } from "node:os";
@@ -27,8 +28,9 @@ import { UsedProofs } from "../sidecar/usedProofs.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
 import { port } from "./control.js";
+import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
-export interface SidecarArguments {
+export interface SidecarArguments extends ControlDoorArguments {
 	readonly data: string;
 	readonly run?: string;
 	readonly table?: string;
@@ -36,8 +38,6 @@ export interface SidecarArguments {
 	readonly listen?: string;
 	readonly metricsSocket?: string;
 	readonly workers: string;
-	/** UNIX socket of a SPIFFE agent. */
-	readonly identity?: string;
 	/** SPIFFE ids of the Envoys that --listen answers. */
 	readonly peers?: readonly string[];
 }
@@ -53,6 +53,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const meter = createMeter({ role: "sidecar" });
 	// A static table needs no directory of control's.
 	const at = options.table === undefined ? places(options.data, options.run) : null;
+	const remote = remoteOf(options);
 	const listen = addressOf(options, at?.sidecarSocket);
 	const workers = workersOf(options.workers);
 	if (workers > 1 && "port" in listen && listen.port === 0)
@@ -83,7 +84,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 			resolve();
 		});
 	});
-	const source = await followTable(options, at, tables, log).catch(async (error: unknown) => {
+	const source = await followTable(options, at, remote, tables, log).catch(async (error: unknown) => {
 		// A sidecar that listens without a table would look alive.
 		await answering.close();
 		throw error;
@@ -119,6 +120,12 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 }
 
 type AnyTables = Tables<unknown>;
+
+interface RemoteControl {
+	/** ADDRESS:PORT of its xDS. */
+	readonly target: string;
+	readonly spiffeId: string;
+}
 
 interface Front {
 	readonly tables: AnyTables;
@@ -211,8 +218,9 @@ async function inWorkers(
 }
 
 async function followTable(
-	{ table }: SidecarArguments,
+	{ table, identity }: SidecarArguments,
 	at: ReturnType<typeof places> | null,
+	remote: RemoteControl | null,
 	tables: AnyTables,
 	log: Log,
 ): Promise<{ readonly feed: TableFeed<unknown> | null; close(): Promise<void> }> {
@@ -222,13 +230,34 @@ async function followTable(
 	}
 	// The gRPC client takes memory that a table from a file does not need.
 	const { followControl } = await import("../../sidecar/tableFeed.js");
-	return followControl({
-		socketPath: at.adsSocket,
+	const rest = {
 		filePath: at.sidecarTableFile,
 		node: `weir-sidecar/${hostname()}/${process.pid}`,
-		tables,
-		log,
-	});
+		...{ tables, log },
+	};
+	if (remote === null) return followControl({ ...rest, socketPath: at.adsSocket });
+	const [{ ownIdentity }, { grpcChannelCredentials }] = await Promise.all([
+		import("../stack/identity.js"),
+		import("../../identity/grpcTls.js"),
+	]);
+	const own = await ownIdentity(identity, log);
+	const credentials = grpcChannelCredentials(own, (server) => server === remote.spiffeId);
+	const following = await followControl({ ...rest, target: remote.target, credentials });
+	return {
+		feed: following.feed,
+		close: async () => {
+			await following.close();
+			own.close();
+		},
+	};
+}
+
+/** Control on another machine; null = its table comes from this one. */
+function remoteOf(options: SidecarArguments): RemoteControl | null {
+	if (options.control === undefined) return null;
+	if (options.table !== undefined)
+		throw new WeirError("invalid-argument", "--table and --control exclude each other", "name one source of the table");
+	return { target: options.control, spiffeId: controlDoor(options.control, options).spiffeId };
 }
 
 /** A table says who may call: only its owner may write it. */

@@ -81,7 +81,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				}
 				meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
 				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
-				Promise.all([meter.json(), ...others.map(readMetrics)])
+				Promise.all([meter.json(), ...others.map((socket) => readMetrics(socket))])
 					.then((roles) => mergeMetrics(roles.filter((one) => one !== null)))
 					.then(
 						(text) => response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE }).end(text),

@@ -39,14 +39,14 @@ export async function serveMetrics(
 }
 
 /** The role's metrics, or none while it is down: its absence shows as `up`, not as an error page. */
-export const readMetrics = (socketPath: string): Promise<MetricsJson | null> =>
-	readJson<MetricsJson>(socketPath, METRICS_PATH);
+export const readMetrics = (socketPath: string, timeoutMs?: number): Promise<MetricsJson | null> =>
+	readJson<MetricsJson>(socketPath, METRICS_PATH, timeoutMs);
 
 /** What a role answers on its own socket; null while it is down. Never rejects. */
-export function readJson<T>(socketPath: string, path: string): Promise<T | null> {
+export function readJson<T>(socketPath: string, path: string, timeout = TIMEOUT_MS): Promise<T | null> {
 	return new Promise((resolve) => {
 		const none = () => resolve(null);
-		const call = get({ socketPath, path, timeout: TIMEOUT_MS }, (response) => {
+		const call = get({ socketPath, path, timeout }, (response) => {
 			let text = "";
 			response.setEncoding("utf8").on("data", (chunk: string) => {
 				text += chunk;

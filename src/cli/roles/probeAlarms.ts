@@ -11,8 +11,8 @@ export const PROBE_LEFT_OUT = "weir_probe_left_out";
 export const PROBE_UNCOUNTED = "weir_probe_uncounted";
 
 /** What stands now, by the metrics of the process that watches. */
-export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[] {
-	return (metrics as readonly GaugeJson[]).flatMap(({ name, values }) => {
+export function standingAlarms(metrics: MetricsJson): readonly GatewayAlarm[] {
+	return gaugesOf(metrics).flatMap(({ name, values }) => {
 		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT && name !== PROBE_UNCOUNTED) return [];
 		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }): readonly GatewayAlarm[] => {
 			if (value !== 1) return [];
@@ -25,8 +25,7 @@ export function standingAlarms({ metrics }: MetricsJson): readonly GatewayAlarm[
 
 /** Whether ingest drops decision records now, by its metrics; null = it does not answer, and so nobody knows. */
 export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayAlarm[] {
-	const gauges = (metrics?.metrics ?? []) as readonly GaugeJson[];
-	const drops = gauges.some(
+	const drops = gaugesOf(metrics).some(
 		({ name, values }) => name === GAUGES.dropping.name && values.some(({ value }) => value === 1),
 	);
 	return drops ? [{ gateway: "", alarm: "decisions-dropped", why: null }] : [];
@@ -34,8 +33,11 @@ export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayA
 
 const UNCOUNTED: ProbeAlarm["alarm"] = "verdicts-uncounted";
 
+export const gaugesOf = (metrics: MetricsJson | null): readonly GaugeJson[] =>
+	(metrics?.metrics ?? []) as readonly GaugeJson[];
+
 /** As prom-client tells a gauge. */
-interface GaugeJson {
+export interface GaugeJson {
 	readonly name: string;
 	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
 }

@@ -25,15 +25,18 @@ import { TROUBLES_PATH } from "./gatewayTroubles.js";
 import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
 import { meshClientTroubles } from "./meshClients.js";
-import { serveMetrics } from "./metrics.js";
+import { readMetrics, serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { refusedStreams } from "./refusedStreams.js";
+import { RemoteEnvoys } from "./remoteEnvoys.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
 
 const POLL_MS = 20_000;
 const RETRY_MS = 300;
+/** api, which asks us, waits for no longer than twice as long. */
+const INGEST_ANSWER_MS = 1_000;
 
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
@@ -74,10 +77,16 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			return null;
 		},
 	);
-	const server = new XdsServer({
+	const countLoads = loadMetrics(meter);
+	const server: XdsServer = new XdsServer({
 		...(shelf === null ? {} : { shelf }),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
-		loads: { onReport: loadMetrics(meter) },
+		loads: {
+			onReport: (node, loads, peer) => {
+				countLoads(node, loads);
+				if (peer.kind === "envoy") remote.reported(peer.id, loads);
+			},
+		},
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
 		onRefused: (reason, id) => {
 			audit(reason, id);
@@ -110,6 +119,13 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		served: (node) => server.served(node),
 		planOf: (version) => state.plan(version),
 		closed: () => server.mayBeClosed(),
+	});
+	let asksSidecar = false;
+	const remote = new RemoteEnvoys({
+		peers: () => server.remotePeers(),
+		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
+		asksSidecar: () => asksSidecar,
+		ingested: () => readMetrics(at.ingestSocket, INGEST_ANSWER_MS),
 	});
 	const stopped = new AbortController();
 	server.onAcknowledged((revision, atMs, closed) => {
@@ -148,6 +164,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
 		refusals.look(proxies);
 		closures.look(proxies);
+		remote.look();
 		reportProxies();
 	});
 	await server.listen({ socketPath: at.adsSocket });
@@ -157,6 +174,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		[`GET ${TROUBLES_PATH}`]: async () => [
 			...issuerKeys.troubles(),
 			...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
+			...(await remote.troubles()),
 		],
 	});
 	let publishedOnce: () => void = () => {};
@@ -234,6 +252,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		};
 		server.publish({ ...plan, closable }, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
+		asksSidecar = plan.table.services.some(({ callout }) => callout !== null);
+		remote.look();
 		watch.published({ version: plan.version, table: plan.table, gateways: resources.gateways, former });
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");

@@ -1,0 +1,25 @@
+/** Control on another machine, as `weir envoy` and `weir sidecar` are told of it: mTLS, and only to the one SPIFFE id. */
+import type { RemoteDoor } from "../../compiler/bootstrap.js";
+import { WeirError } from "../../error.js";
+import { hostAndPort } from "./control.js";
+
+export interface ControlDoorArguments {
+	/** UNIX socket of a SPIFFE agent. */
+	readonly identity?: string;
+	/** xDS over TCP instead of the UNIX socket: ADDRESS:PORT of control. */
+	readonly control?: string;
+	/** SPIFFE id of that control. */
+	readonly controlId?: string;
+}
+
+/** @param door ADDRESS:PORT of control. @throws WeirError `invalid-argument` where it is not said who is who */
+export function controlDoor(door: string, { controlId, identity }: ControlDoorArguments): RemoteDoor {
+	if (identity === undefined || controlId === undefined)
+		throw new WeirError(
+			"invalid-argument",
+			"control on another machine is mTLS only",
+			"add --identity SOCKET and --control-id SPIFFE-ID",
+		);
+	const { host, port } = hostAndPort(door);
+	return { address: host, port, spiffeId: controlId };
+}

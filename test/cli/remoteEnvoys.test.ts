@@ -1,0 +1,78 @@
+/** What control tells of Envoys of other machines that have no access log, or no sidecar beside them. */
+import t from "tap";
+import { alarmLines } from "../../src/cli/commands/alarms.js";
+import { RemoteEnvoys } from "../../src/cli/roles/remoteEnvoys.js";
+import { GAUGES } from "../../src/events/meter.js";
+import { REMOTE_LACK_PATIENCE_MS, REMOTE_UNHEARD_MS } from "../../src/limits.js";
+import { createMeter } from "../../src/telemetry/meter.js";
+import type { RemotePeer } from "../../src/xds/peer.js";
+
+const peer = (kind: RemotePeer["kind"], name: string): RemotePeer => {
+	return { kind, name, id: `spiffe://weir.local/weir/${kind}/${name}` };
+};
+const EDGE = peer("envoy", "edge");
+const NONE = { cluster: "a/v1", succeeded: 0, failed: 0, dropped: 0, inProgress: 1 };
+
+const scene = () => {
+	const meter = createMeter({ role: "ingest" });
+	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemotePeer[], asks: false, away: false };
+	const remote = new RemoteEnvoys({
+		peers: () => now.peers,
+		gatewaysOf: (id) => (id === EDGE.id ? ["edge"] : null),
+		asksSidecar: () => now.asks,
+		ingested: async () => (now.away ? null : meter.json()),
+		nowMs: () => now.ms,
+	});
+	meter.gauge(GAUGES.started.name, GAUGES.started.help, now.ms / 1_000);
+	const heard = () => meter.gauge(GAUGES.heard.name, GAUGES.heard.help, now.ms / 1_000, { envoy: EDGE.id });
+	const lines = async () => alarmLines(await remote.troubles());
+	return { now, remote, heard, lines };
+};
+
+t.test("an Envoy that serves and says nothing is an alarm, one that says nothing a note", async (t) => {
+	const { now, remote, heard, lines } = scene();
+	t.match(await lines(), [/^note: Gateway edge: ingest has heard nothing of Envoy edge since 1970-01-01T00:16:40/]);
+	now.ms += 2 * REMOTE_UNHEARD_MS;
+	remote.reported(EDGE.id, [NONE]);
+	t.match(await lines(), [/^note/], "nothing has ended yet");
+	remote.reported(EDGE.id, [{ ...NONE, succeeded: 1 }]);
+	t.match(await lines(), [/^ALARM requests-unrecorded at Gateway edge: .*though it serves: see its --access-log$/]);
+	now.away = true;
+	t.same(await lines(), [], "nobody knows");
+	now.away = false;
+	heard();
+	t.same(await lines(), []);
+	now.ms += REMOTE_UNHEARD_MS;
+	remote.reported(EDGE.id, [{ ...NONE, failed: 1 }]);
+	t.same(await lines(), [], "its entries may be on their way");
+	now.ms += 1;
+	remote.reported(EDGE.id, [{ ...NONE, failed: 1 }]);
+	t.match(await lines(), [/^ALARM requests-unrecorded/]);
+	remote.reported(EDGE.id, []);
+	t.same(await lines(), [], "it has gone");
+	now.peers = [peer("envoy", "all")];
+	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "of all Gateways");
+	now.peers = [];
+	t.same(await lines(), []);
+});
+
+t.test("fewer sidecars than Envoys are an alarm where a Service needs one, after a while", async (t) => {
+	const { now, remote, heard, lines } = scene();
+	heard();
+	const later = async () => {
+		remote.look();
+		now.ms += REMOTE_LACK_PATIENCE_MS;
+		return lines();
+	};
+	t.same(await later(), [], "nothing asks one");
+	now.asks = true;
+	remote.look();
+	t.same(await lines(), [], "it may only connect anew");
+	t.match(await later(), [
+		/^ALARM sidecar-missing at Gateway edge: .*: Envoys of other machines: 1, sidecars .*control: 0$/,
+	]);
+	now.peers = [EDGE, peer("sidecar", "sidecar")];
+	t.same(await later(), []);
+	now.peers = [EDGE, EDGE, peer("sidecar", "a")];
+	t.same(await later(), [], "streams of one Envoy");
+});
