@@ -80,7 +80,7 @@ t.test("a peer that takes the connection and says nothing is given up", async (t
 	});
 	const { log } = startFeed(t, socketPath, { connectMs: 30 });
 	await enough;
-	t.match(log.lines, [/control is away, there is no table yet.*no answer within 30 ms/]);
+	t.match(log.lines, [/control is awaited: there is no table yet.*no answer within 30 ms/]);
 });
 
 t.test("tries again after pauses that double, up to the longest, with jitter below", async (t) => {
