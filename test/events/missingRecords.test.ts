@@ -291,6 +291,8 @@ t.test(
 		await own.recall();
 		decisions.transaction = () => {
 			failed++;
+			// What comes meanwhile takes the room of what is given back.
+			own.refused({ ...NOTHING_ELSE, atMs: 900, kind: "denied", reason: "forbidden" });
 			return Promise.reject(new Error("no space left on device"));
 		};
 		nowMs += 60_000;
