@@ -3,13 +3,16 @@
  * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
  */
 import {
+	ACCESS_LOG_CONNECT_MS,
 	ACCESS_LOG_UNSENT_BYTES,
 	CALLOUT_PROCESS_STREAMS_MAX,
 	CALLOUT_WAITING_MAX,
+	ENVOY_ASKS_MS,
 	GATEWAY_CONNECTIONS_MAX,
 	RE2_PROGRAM_MAX,
 } from "../limits.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
+import { protoDuration } from "./duration.js";
 import { IDENTITY_CLUSTER, upstreamIdentity } from "./identityTls.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
@@ -145,7 +148,10 @@ function ownClusters(options: BootstrapOptions): readonly object[] {
 		...(accessLog === null
 			? []
 			: [
-					{ ...doorCluster(ACCESS_LOG_CLUSTER, accessLog), per_connection_buffer_limit_bytes: ACCESS_LOG_UNSENT_BYTES },
+					{
+						...doorCluster(ACCESS_LOG_CLUSTER, accessLog, remote.accessLog === undefined ? undefined : LOG_WAITS),
+						per_connection_buffer_limit_bytes: ACCESS_LOG_UNSENT_BYTES,
+					},
 				]),
 		...(traces === null ? [] : [doorCluster(TRACES_CLUSTER, traces)]),
 	];
@@ -157,11 +163,11 @@ const bounded = (calls: number): object => ({
 });
 
 /** gRPC to one of Weir's own processes: on this machine by its socket, else by mTLS, never in plain text. */
-function doorCluster(name: string, door: string | RemoteDoor): object {
+function doorCluster(name: string, door: string | RemoteDoor, waits?: Waits): object {
 	if (typeof door === "string") return socketCluster(name, door);
 	const { address, port, spiffeId } = door;
 	return {
-		...grpcCluster(name, { socket_address: { address, port_value: port } }),
+		...grpcCluster(name, { socket_address: { address, port_value: port } }, waits),
 		type: "STRICT_DNS",
 		dns_lookup_family: "V4_PREFERRED",
 		transport_socket: upstreamIdentity([spiffeId], true),
@@ -170,16 +176,28 @@ function doorCluster(name: string, door: string | RemoteDoor): object {
 
 const socketCluster = (name: string, path: string): object => grpcCluster(name, { pipe: { path } });
 
-function grpcCluster(name: string, address: object): object {
+/** In milliseconds: for a connection, between two PINGs, and for the answer to one. */
+interface Waits {
+	readonly connectMs: number;
+	readonly pingMs: number;
+	readonly answerMs: number;
+}
+
+const WAITS: Waits = { connectMs: 1_000, pingMs: 30_000, answerMs: 5_000 };
+const LOG_WAITS: Waits = { connectMs: ACCESS_LOG_CONNECT_MS, pingMs: ENVOY_ASKS_MS, answerMs: ENVOY_ASKS_MS };
+
+function grpcCluster(name: string, address: object, { connectMs, pingMs, answerMs } = WAITS): object {
 	return {
 		name,
 		type: "STATIC",
-		connect_timeout: "1s",
+		connect_timeout: protoDuration(connectMs),
 		typed_extension_protocol_options: {
 			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
 				"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 				explicit_http_config: {
-					http2_protocol_options: { connection_keepalive: { interval: "30s", timeout: "5s" } },
+					http2_protocol_options: {
+						connection_keepalive: { interval: protoDuration(pingMs), timeout: protoDuration(answerMs) },
+					},
 				},
 			},
 		},

@@ -5,6 +5,7 @@
  * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
  */
 import {
+	ACCESS_LOG_BUFFER_BYTES,
 	ACCESS_LOG_FLUSH_MS,
 	ACCESS_LOG_PERIODIC_MS,
 	GATEWAY_CONNECTION_MS,
@@ -240,6 +241,7 @@ const accessLogger = ({ gateway, callout, loggedHeaders }: ListenerContext): obj
 			transport_api_version: "V3",
 			grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
 			buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
+			buffer_size_bytes: ACCESS_LOG_BUFFER_BYTES,
 		},
 		// An entry of what is sent on has no metadata: where the sidecar assigns, its word is in the header that it sets.
 		additional_request_headers_to_log: [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER]), TRACE_HEADER],

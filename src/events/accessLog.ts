@@ -1,6 +1,6 @@
 /**
  * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket, whose
- * directory is the owner's alone, or over TCP with mTLS. Messages come in as bytes and are decoded lazily; nothing is
+ * directory is the owner's alone, or over TCP with mTLS; and the word of an Envoy's keeper (keeperWord.ts). Messages come in as bytes and are decoded lazily; nothing is
  * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
  * is no Envoy's, else at its first message.
  */
@@ -10,6 +10,7 @@ import {
 	Server,
 	ServerCredentials,
 	type ServerReadableStream,
+	type ServerUnaryCall,
 	type sendUnaryData,
 } from "@grpc/grpc-js";
 import { type AdmitPeers, admitting } from "../admitPeers.js";
@@ -24,31 +25,36 @@ import {
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
-import { BrokenStreams } from "./brokenStreams.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
+import { EnvoyConnections } from "./envoyConnections.js";
+import { KEEPER_PATH, readKeeperWord } from "./keeperWord.js";
 import type { Log } from "./meter.js";
-import { OpenStreams } from "./openStreams.js";
 import {
 	envoyName,
 	gatewayOfLogName,
+	nodeFault,
 	type StreamFault,
 	type StreamPeer,
 	type StreamTrust,
 	streamFault,
 } from "./streamIdentity.js";
-import { StreamLife } from "./streamLife.js";
+
+const BYTES = {
+	requestSerialize: (message: Buffer) => message,
+	requestDeserialize: (bytes: Buffer) => bytes,
+	// StreamAccessLogsResponse has no fields.
+	responseSerialize: () => Buffer.alloc(0),
+	responseDeserialize: (bytes: Buffer) => bytes,
+	responseStream: false,
+} as const;
 
 const SERVICE = {
 	streamAccessLogs: {
+		...BYTES,
 		path: "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
 		requestStream: true,
-		responseStream: false,
-		requestSerialize: (message: Buffer) => message,
-		requestDeserialize: (bytes: Buffer) => bytes,
-		// StreamAccessLogsResponse has no fields.
-		responseSerialize: () => Buffer.alloc(0),
-		responseDeserialize: (bytes: Buffer) => bytes,
 	},
+	tell: { ...BYTES, path: KEEPER_PATH, requestStream: false },
 } as const;
 
 /** Who takes the entries. */
@@ -66,11 +72,17 @@ export interface EntrySink {
 	impossible(entry: AccessLogEntry): void;
 	/** A stream that may not speak was refused; none of its entries was taken. */
 	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
-	/** An Envoy's connection broke and came again: entries that it wrote in between may be lost. */
+	/** An Envoy's connection broke: entries that it wrote in between may be lost. */
 	broke(fromMs: number, untilMs: number, peer: StreamPeer, gateway: string | null): void;
+	/** An Envoy could not reach this door; `lastMs`: when that was tried last. */
+	away(fromMs: number, lastMs: number, untilMs: number, peer: StreamPeer): void;
+	/** Entries that an Envoy of another machine has dropped. */
+	undelivered(entries: number, sinceMs: number): void;
 	/** A TLS handshake at the TCP door failed: nobody was there to have a stream. */
 	handshakeFailed(fault: HandshakeFault): void;
 }
+
+export type AccessLogCall = ServerReadableStream<Buffer, void> | ServerUnaryCall<Buffer, void>;
 
 /** Another door than the UNIX socket: mTLS, and who called. */
 export interface AccessLogTcp {
@@ -80,13 +92,13 @@ export interface AccessLogTcp {
 	readonly tls: MutualTls;
 	readonly admitPeers: AdmitPeers;
 	/** SPIFFE id of the caller's verified certificate; null = it proves none. */
-	readonly peer: (call: ServerReadableStream<Buffer, void>) => string | null;
+	readonly peer: (call: AccessLogCall) => string | null;
 	readonly trust: StreamTrust;
 }
 
 export interface AccessLogDoor {
-	/** Since when entries may be missing of an Envoy that is awaited back; null = of none. */
-	brokenSinceMs(): number | null;
+	/** Up to when no entry is lost that is not known to be; null = up to now. */
+	aliveSinceMs(): number | null;
 	close(): Promise<void>;
 }
 
@@ -99,11 +111,11 @@ export async function serveAccessLog(
 ): Promise<AccessLogDoor> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
-	const broken = brokenStreamsOf(sink);
-	const server = serverOf(() => owner, null, sink, clock, log, new OpenStreams(), broken);
+	const connections = connectionsOf(false, sink, clock);
+	const server = serverOf(() => owner, null, sink, clock, log, connections);
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
-	return doorOf(server, broken, clock);
+	return doorOf(server, connections);
 }
 
 /**
@@ -120,13 +132,12 @@ export async function serveAccessLogTcp(
 	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
 	}
-	const who = (call: ServerReadableStream<Buffer, void>): StreamPeer => {
+	const who = (call: AccessLogCall): StreamPeer => {
 		const id = peer(call);
 		return id === null ? null : { kind: "spiffe", id };
 	};
-	const streams = new OpenStreams();
-	const broken = brokenStreamsOf(sink);
-	const server = serverOf(who, trust, sink, clock, log, streams, broken);
+	const connections = connectionsOf(true, sink, clock);
+	const server = serverOf(who, trust, sink, clock, log, connections);
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
 		const admitted = admitting(
@@ -144,15 +155,15 @@ export async function serveAccessLogTcp(
 				tls: admitted,
 				connections: XDS_CONNECTIONS_MAX,
 				onHandshakeFault: (fault) => sink.handshakeFailed(fault),
-				onOld: (socket) => streams.end(socket),
-				onCut: (socket) => streams.cut(socket),
+				onOld: (socket) => connections.end(socket),
+				onCut: (socket) => connections.cut(socket),
 			},
 			injectConnection,
 		);
-		const { brokenSinceMs, close } = doorOf(server, broken, clock);
+		const { aliveSinceMs, close } = doorOf(server, connections);
 		return {
 			port: door.port,
-			brokenSinceMs,
+			aliveSinceMs,
 			close: () => {
 				door.close();
 				return close();
@@ -164,23 +175,17 @@ export async function serveAccessLogTcp(
 	}
 }
 
-/** Streams that broke, by whose they are. */
-interface Broken {
-	readonly streams: BrokenStreams<readonly [StreamPeer, string | null]>;
-	/** This side goes away: what breaks by that is told of at the next start. */
-	closing: boolean;
-}
-
-const brokenStreamsOf = (sink: EntrySink): Broken => ({
-	streams: new BrokenStreams((fromMs, untilMs, [peer, gateway]) => sink.broke(fromMs, untilMs, peer, gateway)),
-	closing: false,
-});
+const connectionsOf = (remote: boolean, sink: EntrySink, clock: () => number): EnvoyConnections =>
+	new EnvoyConnections({
+		...{ remote, clock },
+		lost: (fromMs, untilMs, { peer, gateway }) => sink.broke(fromMs, untilMs, peer, gateway),
+	});
 
 /** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
-const doorOf = (server: Server, broken: Broken, clock: () => number): AccessLogDoor => ({
-	brokenSinceMs: () => broken.streams.oldestMs(clock()),
+const doorOf = (server: Server, connections: EnvoyConnections): AccessLogDoor => ({
+	aliveSinceMs: () => connections.aliveSinceMs,
 	close: async () => {
-		broken.closing = true;
+		await connections.close();
 		server.forceShutdown();
 	},
 });
@@ -196,13 +201,12 @@ function bind(server: Server, address: string): Promise<void> {
 
 /** @param trust null = the door's own guard is enough: whoever comes in is the owner */
 function serverOf(
-	peerOf: (call: ServerReadableStream<Buffer, void>) => StreamPeer,
+	peerOf: (call: AccessLogCall) => StreamPeer,
 	trust: StreamTrust | null,
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-	streams: OpenStreams,
-	broken: Broken,
+	connections: EnvoyConnections,
 ): Server {
 	const server = new Server({
 		"grpc.max_receive_message_length": ACCESS_LOG_MESSAGE_BYTES_MAX,
@@ -213,30 +217,22 @@ function serverOf(
 		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
 			const peer = peerOf(stream);
 			let claimed: StreamIdentifier | null = null;
-			let gateway: string | null = null;
 			let judged = false;
 			let refused = false;
 			let told = false;
-			const raw = rawOf(stream);
-			const key = (): string => JSON.stringify([peer, claimed?.nodeId, claimed?.logName]);
-			const life = new StreamLife({
-				...{ raw, isLocal: peer?.kind === "owner", clock },
-				heard: (nowMs) => broken.streams.heard(key(), [peer, gateway], nowMs),
-				broke: (sinceMs, noticedMs) => {
-					if (!broken.closing) broken.streams.broke(key(), [peer, gateway], sinceMs, noticedMs);
-				},
-			});
-			if (raw !== undefined) streams.add({ raw, ended: () => life.ended(), cut: () => life.cut() });
+			const own = connections.opened(rawOf(stream), peer);
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
-				sink.refused(fault, peer, gateway);
+				own.refused();
+				sink.refused(fault, peer, own.gateway);
 				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
 			};
 			/** At the first message, which alone says of whom the stream is. */
 			const judge = (message: Buffer): void => {
 				judged = true;
 				claimed = decodeIdentifier(message);
-				gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
+				own.nodeId = claimed?.nodeId ?? null;
+				own.gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
 			};
@@ -244,7 +240,7 @@ function serverOf(
 				sink.impossible(entry);
 				if (told) return;
 				told = true;
-				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: gateway ?? "" };
+				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" };
 				log.error("an Envoy's access-log entries have impossible numbers: such are left out", {
 					number: fault,
 					...whose,
@@ -259,11 +255,11 @@ function serverOf(
 				try {
 					if (!judged) judge(message);
 					if (refused) return;
-					life.message(receivedMs);
+					own.heard();
 					sink.heard(peer, receivedMs);
 					decodeMessage(message, (entry) => {
 						const fault = entryFault(entry, receivedMs);
-						if (fault === null) sink.offer(entry, receivedMs, gateway);
+						if (fault === null) sink.offer(entry, receivedMs, own.gateway);
 						else leaveOut(entry, fault);
 					});
 				} catch (thrown) {
@@ -277,12 +273,27 @@ function serverOf(
 				}
 			});
 			stream.on("end", () => {
-				life.over();
-				if (!refused && !life.isEnded) answer(null, undefined);
+				own.over();
+				if (!refused && own.endedMs === null) answer(null, undefined);
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
-			stream.on("cancelled", () => life.cancelled());
+		},
+		tell(call: ServerUnaryCall<Buffer, void>, answer: sendUnaryData<void>) {
+			const nowMs = clock();
+			const peer = peerOf(call);
+			const word = readKeeperWord(call.request);
+			const fault = trust === null ? null : nodeFault(peer, word?.node ?? null, trust);
+			if (fault !== null) sink.refused(fault, peer, null);
+			if (fault !== null || word === null) {
+				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this word is refused: ${fault ?? "it is none"}` });
+				return;
+			}
+			const { node, away, dropped, drained } = word;
+			if (away !== null) sink.away(nowMs - away.sinceAgoMs, nowMs - away.lastAgoMs, nowMs, peer);
+			if (dropped !== null) sink.undelivered(dropped.entries, nowMs - dropped.sinceAgoMs);
+			if (drained) connections.drained(peer, node);
+			answer(null, undefined);
 		},
 	});
 	return server;

@@ -16,7 +16,13 @@ import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
 import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
 import { DecisionUnits } from "./decisionUnits.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "./meter.js";
-import { type MissingOf, type MissingReason, MissingRecords, missingRecord } from "./missingRecords.js";
+import {
+	type MissingOf,
+	type MissingReason,
+	MissingRecords,
+	type MissingTime,
+	missingRecord,
+} from "./missingRecords.js";
 import { asksLikeProbe, isOwnProbe } from "./ownProbe.js";
 import type { PlanReader } from "./planReader.js";
 import { type ShadowChange, type ShadowCount, ShadowCounts, shadowIn } from "./shadow.js";
@@ -32,8 +38,8 @@ export interface DecisionLogOptions {
 	readonly log: Log;
 	/** Share of requests not denied that are recorded, in parts per million. Denied ones always are. */
 	readonly allowedPpm: number;
-	/** Since when records may be missing of who is awaited back; left out, infinite = of nobody. */
-	readonly brokenSinceMs?: () => number;
+	/** Up to when none is missing that is not known to be; left out, infinite = up to now. */
+	readonly aliveSinceMs?: () => number;
 }
 
 export class DecisionLog {
@@ -47,6 +53,8 @@ export class DecisionLog {
 	readonly #missing = new MissingRecords();
 	/** Until when the log was whole when it was opened. */
 	#wholeMs: number | null = null;
+	/** Told of as ingest's own absence. */
+	#away: MissingTime | null = null;
 	#beats: NodeJS.Timeout | null = null;
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
@@ -78,7 +86,10 @@ export class DecisionLog {
 	listening(): void {
 		const nowMs = this.options.clock();
 		const away = { fromMs: this.#wholeMs ?? nowMs, untilMs: nowMs + MISSING_MARGIN_MS, count: 0 };
-		if (this.#wholeMs !== null) this.#tell(missingRecord("ingest-away", away), nowMs);
+		if (this.#wholeMs !== null) {
+			this.#away = away;
+			this.#tell(missingRecord("ingest-away", away), nowMs);
+		}
 		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_WHOLE_MS).unref();
 		this.#schedule();
 	}
@@ -86,6 +97,17 @@ export class DecisionLog {
 	/** Takes a time in which entries of an Envoy may have been lost: nobody knows how many. */
 	broke(fromMs: number, untilMs: number, whose: MissingOf): void {
 		this.#missing.add("stream-broken", 0, fromMs, untilMs, whose);
+	}
+
+	/**
+	 * Takes a time in which an Envoy could not reach ingest; what ingest says of its own absence is not told twice.
+	 * @param lastMs when that was tried last
+	 */
+	unreached(fromMs: number, lastMs: number, untilMs: number, whose: MissingOf): void {
+		const { fromMs: awayMs, untilMs: backMs } = this.#away ?? { fromMs: 0, untilMs: 0 };
+		// It is asked each second, and the last one before may have been answered just before ingest's own mark.
+		if (fromMs >= awayMs - 2 * MISSING_MARGIN_MS && lastMs <= backMs) return;
+		this.broke(fromMs - MISSING_MARGIN_MS, untilMs + MISSING_MARGIN_MS, whose);
 	}
 
 	/** However full the queue is, as the end of an Experiment. */
@@ -106,7 +128,8 @@ export class DecisionLog {
 	/** Takes records that are lost, however many; `sinceMs`: when the first of them may have been. */
 	lost(reason: Exclude<MissingReason, "ingest-away" | "stream-broken">, count: number, sinceMs?: number): void {
 		const nowMs = this.options.clock();
-		this.#missing.add(reason, count, sinceMs ?? nowMs, nowMs);
+		// What is told of has ended before it came.
+		this.#missing.add(reason, count, (sinceMs ?? nowMs) - MISSING_MARGIN_MS, nowMs);
 		this.#gaugeDropping();
 	}
 
@@ -305,9 +328,9 @@ export class DecisionLog {
 
 	/** What is known to be lost and not told yet is in memory alone: a crash must not leave it untold. */
 	#wholeUntilMs(): number {
-		const { clock, brokenSinceMs } = this.options;
+		const { clock, aliveSinceMs } = this.options;
 		const never = Number.POSITIVE_INFINITY;
-		return Math.min(clock() - MISSING_MARGIN_MS, this.#missing.oldestMs ?? never, brokenSinceMs?.() ?? never);
+		return Math.min(clock() - MISSING_MARGIN_MS, this.#missing.oldestMs ?? never, aliveSinceMs?.() ?? never);
 	}
 
 	async #commit(): Promise<void> {

@@ -101,8 +101,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
 	const logs: AccessLogDoor[] = [];
-	const brokenSinceMs = (): number => Math.min(...logs.map((door) => door.brokenSinceMs() ?? Number.POSITIVE_INFINITY));
-	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, brokenSinceMs });
+	const aliveSinceMs = (): number => Math.min(...logs.map((door) => door.aliveSinceMs() ?? Number.POSITIVE_INFINITY));
+	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, aliveSinceMs });
 	/** Evidence never suffers from the log: an entry that this cannot read is read by the intake all the same. */
 	const recorded = (record: () => void): void => {
 		try {
@@ -214,9 +214,19 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 				gateway: gateway === null ? null : shownText(gateway),
 				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
 			}),
+		away: (fromMs, lastMs, untilMs, peer) =>
+			decisions.unreached(fromMs, lastMs, untilMs, {
+				gateway: null,
+				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
+			}),
+		undelivered: (entries, sinceMs) => undelivered(entries, sinceMs),
 		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
 	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
+	const undelivered = (entries: number, sinceMs: number): void => {
+		intake.undelivered(entries, sinceMs);
+		decisions.lost("entries-dropped", entries, sinceMs);
+	};
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
 	let countedMs = clock();
@@ -268,10 +278,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			outcomesPort: remote?.port ?? null,
 			accessLogPort: accessLog?.port ?? null,
 			evidence,
-			undelivered: (entries, sinceMs) => {
-				intake.undelivered(entries, sinceMs);
-				decisions.lost("entries-dropped", entries, sinceMs);
-			},
+			undelivered,
 			maintain,
 			close,
 		};

@@ -2,7 +2,7 @@
  * Times of which the decision log lacks records, each told by a record of its own once it is over, or has lasted for
  * MISSING_TOLD_MS: a flood of losses makes no flood of records.
  */
-import { BROKEN_STREAMS_MAX, MISSING_OVER_MS, MISSING_TOLD_MS } from "../limits.js";
+import { MISSING_NAMED_MAX, MISSING_OVER_MS, MISSING_TOLD_MS } from "../limits.js";
 import { type DecisionRecord, type MISSING_REASONS, NOTHING_ELSE } from "./decisionRecord.js";
 
 export type MissingReason = (typeof MISSING_REASONS)[number];
@@ -47,7 +47,7 @@ export class MissingRecords {
 	add(reason: MissingReason, count: number, fromMs: number, untilMs: number, whose: MissingOf = NOBODYS): void {
 		const own = keyOf(reason, whose);
 		// Of so many at once it is told together.
-		const isNamed = this.#times.has(own) || this.#times.size < BROKEN_STREAMS_MAX;
+		const isNamed = this.#times.has(own) || this.#times.size < MISSING_NAMED_MAX;
 		const key = isNamed ? own : keyOf(reason, NOBODYS);
 		const before = this.#times.get(key);
 		this.#times.set(key, {

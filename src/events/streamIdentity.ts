@@ -28,16 +28,23 @@ export type StreamFault = "no-identity" | "not-an-envoy" | "other-node" | "other
 export function streamFault(
 	peer: StreamPeer,
 	claimed: StreamIdentifier | null,
-	{ trustDomain, gatewaysOf }: StreamTrust,
+	trust: StreamTrust,
 ): StreamFault | null {
+	const fault = nodeFault(peer, claimed?.nodeId ?? null, trust);
+	if (fault !== null || peer?.kind !== "spiffe") return fault;
+	const gateways = trust.gatewaysOf(claimed?.nodeId ?? "");
+	const gateway = gatewayOfLogName(claimed?.logName ?? "");
+	return gateways === null || (gateway !== null && gateways.includes(gateway)) ? null : "other-gateway";
+}
+
+/** The same of who speaks for an Envoy as a whole; it must have a Gateway. */
+export function nodeFault(peer: StreamPeer, nodeId: string | null, trust: StreamTrust): StreamFault | null {
 	if (peer === null) return "no-identity";
 	if (peer.kind === "owner") return null;
-	const envoy = envoyName(peer.id, trustDomain);
+	const envoy = envoyName(peer.id, trust.trustDomain);
 	if (envoy === null) return "not-an-envoy";
-	if (claimed === null || claimed.nodeId !== envoy) return "other-node";
-	const gateways = gatewaysOf(envoy);
-	const gateway = gatewayOfLogName(claimed.logName);
-	return gateways === null || (gateway !== null && gateways.includes(gateway)) ? null : "other-gateway";
+	if (nodeId !== envoy) return "other-node";
+	return trust.gatewaysOf(envoy)?.length === 0 ? "other-gateway" : null;
 }
 
 /** NAME of `spiffe://TRUST_DOMAIN/weir/envoy/NAME`; null = the id is no Envoy's of that domain. */

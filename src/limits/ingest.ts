@@ -23,8 +23,12 @@ export const ACCESS_LOG_QUEUE_MAX = 200_000;
 /** How often Envoy flushes its access-log buffer to ingest; evidence waits two of these (see settle). */
 export const ACCESS_LOG_FLUSH_MS = 200;
 
-/** How long an Envoy that Weir stops may write its access log after it takes no more: two flushes, and its admin's answers. */
+/**
+ * How long an Envoy that Weir stops may write its access log after it takes no more: two flushes, and its admin's answers; so
+ * often it is asked whether requests came or are under way still.
+ */
 export const ENVOY_LAST_WORDS_MS = 500;
+export const ENVOY_LAST_WORDS_TRIES = 3;
 
 /** How long ingest's end waits for requests under way at its HTTP doors: less than what it is given to end (CLOSE_MS). */
 export const EVENTS_DRAIN_MS = 1_000;
@@ -115,7 +119,7 @@ export const ENTRY_AHEAD_MAX_MS = 24 * 60 * 60 * 1000;
 /** What Envoy may send of its access log, by stream and by connection (one for each worker), before ingest has read it. */
 export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** Envoy sends what it has collected from 16 KiB on, and an entry has some 60 KiB at the most. */
+/** Envoy sends what it has collected from ACCESS_LOG_BUFFER_BYTES on, and an entry has some 60 KiB at the most. */
 export const ACCESS_LOG_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** On one connection: an Envoy has one for each worker and a stream on it for each Gateway; for more it opens another. */
@@ -123,6 +127,12 @@ export const ACCESS_LOG_STREAMS_MAX = 64;
 
 /** What Envoy keeps besides of a log that its socket does not take, for each worker: a burst of its loop, by 60 KiB an entry. */
 export const ACCESS_LOG_UNSENT_BYTES = 16 * 1024 * 1024;
+
+/**
+ * What a worker collects of its log before it sends that at once, and keeps where its connection takes no more or is being made:
+ * by Envoy's 16 KiB it dropped entries of a burst that met a new connection. Below ACCESS_LOG_MESSAGE_BYTES_MAX.
+ */
+export const ACCESS_LOG_BUFFER_BYTES = 2 * 1024 * 1024;
 
 /** How often Envoy is asked whether it dropped entries: before the units that these may be about are closed. */
 export const DROPPED_LOOK_MS = 1_000;
@@ -177,14 +187,33 @@ export const MISSING_TOLD_MS = 60_000;
 /** A stream that is reset this long before its connection ends is that of an Envoy which ends; else its listener was replaced. */
 export const STREAM_ENDING_MS = 1_000;
 
-/**
- * For how long a stream that broke and did not come again keeps the log from being called whole: a restart of ingest forgets
- * it. An Envoy that is away for longer may be gone for good.
- */
-export const BROKEN_AWAITED_MS = 3_600_000;
+/** How often an Envoy's connection is asked for a sign of life: what is told as missing when it breaks begins so much early. */
+export const ENVOY_PING_MS = 2_000;
 
-/** Streams that broke and did not come again, remembered: as many as there may be open. */
-export const BROKEN_STREAMS_MAX = 4_096;
+/** An Envoy of another machine that has not answered for so long is gone, or the network between. */
+export const ENVOY_SILENT_MS = 10_000;
+
+/** How often that Envoy asks in turn, and how long it waits: within both it has noticed that its connection is none any more. */
+export const ENVOY_ASKS_MS = 10_000;
+export const ENVOY_NOTICES_MS = 2 * ENVOY_ASKS_MS;
+
+/**
+ * How often the keeper of an Envoy of another machine asks whether ingest can be reached, and how long it waits: less than its
+ * Envoy waits for a connection, so that what fails there has failed here. One that asks so late was stopped.
+ */
+export const KEEPER_BEAT_MS = 1_000;
+export const KEEPER_ANSWER_MS = 4_000;
+export const KEEPER_LATE_MS = 10_000;
+
+/** How long an Envoy of another machine waits for a connection to the access log: what it has written to it is lost then. */
+export const ACCESS_LOG_CONNECT_MS = 5_000;
+
+/** What a keeper says at once, and how long ago at the most: a month. */
+export const KEEPER_WORD_BYTES_MAX = 4_096;
+export const KEEPER_AGO_MAX_MS = 31 * 24 * 60 * 60 * 1000;
+
+/** Envoys and Gateways of which times of missing records are told apart at once. */
+export const MISSING_NAMED_MAX = 4_096;
 
 /**
  * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials, of all namespaces

@@ -10,8 +10,10 @@ import {
 	requestHeader,
 } from "../../src/events/accessLogEntry.js";
 import { parseJson } from "../../src/events/json.js";
+import { readKeeperWord } from "../../src/events/keeperWord.js";
 import { bodyMode, readBody } from "../../src/events/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
+import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
 import { poisoned, RECEIVED_SECONDS } from "../events/poison.js";
 import { appendEntries } from "./entryAppend.js";
 import { refusing, type Target, text } from "./target.js";
@@ -91,6 +93,19 @@ export const EVENT_TARGETS: readonly Target[] = [
 		].map((seed) => Buffer.from(seed)),
 		weight: 1,
 		run: outcomes,
+	},
+	{
+		name: "keeper-word",
+		seeds: [
+			'{"node":"edge","away":{"sinceAgoMs":5,"lastAgoMs":1},"dropped":{"entries":2,"sinceAgoMs":3},"drained":false}',
+			'{"node":"edge","away":null,"dropped":null,"drained":true}',
+		].map((seed) => Buffer.from(seed)),
+		weight: 1,
+		run: (input) => {
+			const { away, dropped } = readKeeperWord(input) ?? {};
+			for (const ms of [away?.sinceAgoMs, away?.lastAgoMs, dropped?.sinceAgoMs])
+				if (ms !== undefined && !(ms >= 0 && ms <= KEEPER_AGO_MAX_MS)) throw new Error(`${ms} ms ago`);
+		},
 	},
 	{
 		name: "denial-details",

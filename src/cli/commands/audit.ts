@@ -217,7 +217,7 @@ function requestLine(record: ShownDecision): string {
 	const ended = changed && record.decision !== null;
 	const missing = kind === "records-missing";
 	const rows = missing
-		? [count === 0 ? "any number of records" : `${count} records`]
+		? [missingCount(reason, count)]
 		: ended
 			? [`${count} ${count === 1 ? "person" : "people"}`]
 			: count === 1
@@ -243,4 +243,10 @@ function requestLine(record: ShownDecision): string {
 		...(record.traceId === null ? [] : [`trace ${record.traceId}`]),
 	];
 	return oneLine(parts.join("  "));
+}
+
+/** Envoy counts what it drops by entries, of which a request has two, and only its last one makes a record. */
+function missingCount(reason: string, count: number): string {
+	if (count === 0) return "any number of records";
+	return reason === "entries-dropped" ? `${count} access-log entries, two a request` : `${count} records`;
 }

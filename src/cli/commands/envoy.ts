@@ -1,11 +1,16 @@
 /** `weir envoy`: runs a real Envoy that takes everything from control in the same directory. */
+import { connect } from "node:net";
 import { resolve } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
+import type { Identity } from "../../identity/svid.js";
+import { watchDroppedEntries } from "../../probe/droppedEntries.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
+import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
-import { collectorsOf, places } from "../stack/places.js";
+import { collectorsOf, type Places, places } from "../stack/places.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
 export interface EnvoyArguments extends ControlDoorArguments {
@@ -33,6 +38,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		told = true;
 		return stop();
 	});
+	const keeper = await keeperOf(options, accessLog, at);
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
@@ -45,6 +51,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		}),
 		directory: at.runDirectory,
 		adminSocket: at.envoyAdminSocket,
+		drained: () => keeper.drained(),
 		spawned: (how) => {
 			stop = how;
 			if (told) void stop();
@@ -65,6 +72,39 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 			"weir: nothing listens yet: control has published no listener, or Envoy refused it (weir status)\n",
 		);
 	}
+}
+
+/** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
+async function keeperOf(
+	{ node, identity: socket }: EnvoyArguments,
+	door: RemoteDoor | null,
+	at: Places,
+): Promise<EnvoyKeeper> {
+	const passedMs = (): number => performance.now();
+	if (door === null) return new EnvoyKeeper({ node, passedMs, open: () => connect(at.accessLogSocket) });
+	const [{ ownIdentity }, { clientTls }] = await Promise.all([
+		import("../stack/identity.js"),
+		import("../../identity/nodeTls.js"),
+	]);
+	const { address: host, port, spiffeId } = door;
+	let identity: Identity | null = null;
+	const keeper = new EnvoyKeeper({
+		...{ node, passedMs },
+		open: () => {
+			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");
+			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });
+		},
+	});
+	// Envoy waits for its own as long.
+	const follow = async (): Promise<void> => {
+		while (identity === null) identity = await ownIdentity(socket).catch(() => null);
+		keeper.watch();
+	};
+	void follow();
+	watchDroppedEntries(at.envoyAdminSocket, passedMs, (entries, sinceMs) =>
+		keeper.dropped(entries, passedMs() - sinceMs),
+	);
+	return keeper;
 }
 
 /** The UNIX socket of this machine is not control's where control is elsewhere: all that Envoy wrote would be lost, unheard. */

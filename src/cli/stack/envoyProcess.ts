@@ -9,7 +9,8 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { ENVOY_LAST_WORDS_MS } from "../../limits.js";
+import { ENVOY_LAST_WORDS_MS, ENVOY_LAST_WORDS_TRIES } from "../../limits.js";
+import { within } from "../../within.js";
 
 export interface EnvoyOptions {
 	readonly binary: string;
@@ -22,6 +23,8 @@ export interface EnvoyOptions {
 	readonly readyTimeoutMs?: number;
 	/** Told at once how to stop it: an Envoy waits for control as long as it takes to be live. */
 	readonly spawned?: (stop: () => Promise<void>) => void;
+	/** Told before it is ended that it takes no more requests and has written its access log. */
+	readonly drained?: () => Promise<void>;
 }
 
 export interface EnvoyProcess {
@@ -57,15 +60,32 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	if (envoy.pid !== undefined) writeFileSync(pidFile, String(envoy.pid), { mode: 0o600 });
 	const admin = (path: string, method: "GET" | "POST" = "GET") => adminCall(adminSocket, path, method);
 	let live = false;
-	/** Envoy writes nothing of its access log when it is told to end: what it has refused by then is written before. */
-	const drain = async (): Promise<void> => {
-		await admin("/drain_listeners?graceful&skip_exit", "POST").catch(() => "");
-		await admin("/drain_listeners", "POST").catch(() => "");
-		await pause(ENVOY_LAST_WORDS_MS);
+	/**
+	 * Envoy writes nothing of its access log when it is told to end: what it has refused by then is written before.
+	 * @returns whether all is
+	 */
+	const drain = async (): Promise<boolean> => {
+		await admin("/drain_listeners?graceful&skip_exit", "POST");
+		await admin("/drain_listeners", "POST");
+		let before = await requests(admin);
+		for (let tries = 0; tries < ENVOY_LAST_WORDS_TRIES; tries++) {
+			await pause(ENVOY_LAST_WORDS_MS);
+			const { total, active } = await requests(admin);
+			if (active === 0 && total === before.total) return true;
+			before = { total, active };
+		}
+		return false;
 	};
 	const stop = async (): Promise<void> => {
 		// Of one that hangs nothing is waited for.
-		if (live) await Promise.race([drain(), pause(2 * ENVOY_LAST_WORDS_MS)]);
+		const enough = (ENVOY_LAST_WORDS_TRIES + 1) * ENVOY_LAST_WORDS_MS;
+		const written =
+			live &&
+			(await within(
+				enough,
+				drain().catch(() => false),
+			)) === true;
+		if (written) await within(ENVOY_LAST_WORDS_MS, options.drained?.() ?? null);
 		if (envoy.exitCode === null && envoy.signalCode === null && envoy.pid !== undefined) {
 			const exited = once(envoy, "exit");
 			envoy.kill("SIGTERM");
@@ -98,6 +118,17 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	}
 	live = true;
 	return { process: envoy, ports: listenerPorts(await admin("/listeners?format=json")), admin, stop };
+}
+
+/** Requests of all listeners: since its start, and under way. */
+async function requests(admin: EnvoyProcess["admin"]): Promise<{ readonly total: number; readonly active: number }> {
+	const page = await admin(`/stats?filter=${encodeURIComponent("^http\\..+\\.downstream_rq_(total|active)$")}`);
+	const sum = (name: string): number =>
+		page
+			.split("\n")
+			.filter((line) => line.includes(`.downstream_rq_${name}: `) && !line.startsWith("http.admin."))
+			.reduce((all, line) => all + Number(line.split(": ")[1]), 0);
+	return { total: sum("total"), active: sum("active") };
 }
 
 function listenerPorts(json: string): ReadonlyMap<string, number> {

@@ -1,0 +1,86 @@
+/**
+ * An Envoy that `weir envoy` ends has written its access log before, and ingest knows: nothing is told as missing. Of one that
+ * is killed it is.
+ */
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { Agent, get } from "node:http";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
+import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
+import { compile } from "../../src/compiler/compile.js";
+import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { bootstrapOf, envoyBinary } from "../envoy/harness.js";
+import { startLiveRig } from "../events/rig.js";
+import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
+
+for (const version of ["1.40.0", "1.36.2"])
+	t.test(`Envoy ${version}`, { timeout: 120_000 }, async (t) => {
+		const { rig, plans, collectors } = await startLiveRig(t);
+		const plan = compile(
+			resourceSet({
+				services: [service("guarded", [variant("v1", 9)], { access: null })],
+				accessPolicies: [accessPolicy("ok", "allow", ["guarded"], { principals: ["anyone"], pathPrefixes: ["/ok"] })],
+			}),
+			EMPTY_STATUS,
+			{ collectors },
+		);
+		plans.set(plan.version, plan.table);
+		const directory = await mkdtemp(join(tmpdir(), "weir-drain-"));
+		t.teardown(() => rm(directory, { recursive: true, force: true }));
+		const adminSocket = join(directory, "admin.sock");
+		const start = async () => {
+			const keeper = new EnvoyKeeper({
+				...{ node: "test", passedMs: () => performance.now() },
+				open: () => connect(rig.accessLogSocket),
+			});
+			const envoy = await startEnvoy({
+				binary: (await envoyBinary(version)).path,
+				bootstrap: bootstrapOf(plan, collectors)(adminSocket),
+				...{ directory, adminSocket, concurrency: 2, drained: () => keeper.drained() },
+			});
+			t.teardown(() => envoy.stop());
+			return envoy;
+		};
+		const agent = new Agent({ keepAlive: true });
+		t.teardown(() => agent.destroy());
+		const deny = (port: number): Promise<string> =>
+			new Promise((resolve, reject) => {
+				get({ port, path: "/no", headers: { host: "guarded.test" }, agent }, (answer) => {
+					answer.resume().once("end", () => resolve(String(answer.headers["x-request-id"])));
+				}).once("error", reject);
+			});
+		const asked = async () =>
+			((await rig.call("GET", "/v1/requests?limit=1000", "")).json as DecisionsAnswer).decisions;
+		/** All that is lost is told as ingest ends. */
+		const missing = async () => {
+			await rig.restart();
+			return (await asked()).filter(({ reason }) => reason === "stream-broken");
+		};
+		const drained = await start();
+		const [port = 0] = drained.ports.values();
+		const denied = await Promise.all(Array.from({ length: 20 }, () => deny(port)));
+		await drained.stop();
+		const told = new Set((await asked()).map(({ requestId }) => requestId));
+		t.same(
+			denied.filter((id) => !told.has(id)),
+			[],
+			"what was refused just before has its record",
+		);
+		t.same(await missing(), []);
+		const killed = await start();
+		const [other = 0] = killed.ports.values();
+		const one = await deny(other);
+		while (!(await asked()).some(({ requestId }) => requestId === one)) await pause(20);
+		const ended = once(killed.process, "exit");
+		killed.process.kill("SIGKILL");
+		await ended;
+		// Its end is noticed at once, but not before this.
+		await pause(500);
+		t.match(await missing(), [{ reason: "stream-broken", count: 0 }]);
+	});

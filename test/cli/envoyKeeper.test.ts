@@ -1,0 +1,103 @@
+/** The keeper of an Envoy tells ingest what the Envoy's access log cannot. */
+import { connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
+import type { EntrySink } from "../../src/events/accessLog.js";
+import { serveAccessLog } from "../../src/events/accessLog.js";
+import { KEEPER_LATE_MS } from "../../src/limits.js";
+import { temporaryDirectory } from "./command.js";
+
+/** The access log's door, which writes down what a keeper said; and a keeper before it. */
+async function scene(t: Test) {
+	const told: unknown[] = [];
+	const at = { passedMs: 1_000 };
+	const nowMs = 500_000;
+	const path = join(await temporaryDirectory(t), "log.sock");
+	const unused = (): void => undefined;
+	const sink: EntrySink = {
+		...{ offer: unused, broken: unused, broke: unused, impossible: unused, refused: unused, handshakeFailed: unused },
+		away: (...all) => told.push(all.slice(0, 3)),
+		undelivered: (...all) => told.push(all),
+	};
+	const log = { info: unused, warn: unused, error: unused };
+	const open = async () => {
+		const door = await serveAccessLog(path, sink, () => nowMs, log);
+		t.teardown(() => door.close());
+		return door;
+	};
+	const keeper = new EnvoyKeeper({ node: "edge", open: () => connect(path), passedMs: () => at.passedMs });
+	t.teardown(() => keeper.close());
+	return { told, at, path, open, keeper };
+}
+
+t.test("the time in which ingest could not be reached, from its Envoy's start on", async (t) => {
+	const { told, at, open, keeper } = await scene(t);
+	at.passedMs = 3_000;
+	await keeper.ask();
+	at.passedMs = 9_000;
+	await keeper.ask();
+	const door = await open();
+	at.passedMs = 10_000;
+	await keeper.ask();
+	t.same(told.splice(0), [[500_000 - 9_000, 500_000 - 1_000, 500_000]], "it began with the start");
+	at.passedMs = 11_000;
+	await keeper.ask();
+	t.same(told, [], "once");
+	await door.close();
+	at.passedMs = 12_000;
+	await keeper.ask();
+	await open();
+	at.passedMs = 12_500;
+	await keeper.ask();
+	t.same(told, [[500_000 - 1_500, 500_000 - 500, 500_000]], "since it was reached last");
+});
+
+t.test("what was dropped is told once, with what was dropped meanwhile", async (t) => {
+	const { told, at, open, keeper } = await scene(t);
+	keeper.dropped(3, 200);
+	const failed = keeper.ask();
+	keeper.dropped(4, 0);
+	await failed;
+	await open();
+	at.passedMs = 2_000;
+	await keeper.ask();
+	await keeper.ask();
+	t.same(told, [
+		[499_000, 499_000, 500_000],
+		[7, 500_000 - 1_200],
+	]);
+});
+
+t.test("one that was stopped itself has seen nothing meanwhile", async (t) => {
+	const { told, at, open, keeper } = await scene(t);
+	await open();
+	at.passedMs += 3 * KEEPER_LATE_MS;
+	await keeper.drained();
+	t.same(told, [], "who does not watch misses nothing");
+	keeper.watch();
+	keeper.close();
+	await keeper.ask();
+	at.passedMs += KEEPER_LATE_MS;
+	await keeper.ask();
+	t.same(told, [[500_000 - KEEPER_LATE_MS, 500_000, 500_000]]);
+});
+
+t.test("who is silent is not there, and a certificate that has ended opens nothing", async (t) => {
+	const { told, path, at, keeper } = await scene(t);
+	const held: Socket[] = [];
+	const silent = createServer((socket) => held.push(socket));
+	await new Promise<void>((resolve) => silent.listen(path, resolve));
+	await keeper.ask();
+	t.ok(held.length > 0);
+	for (const socket of held) socket.destroy();
+	await new Promise((resolve) => silent.close(resolve));
+	const refusing = new EnvoyKeeper({
+		...{ node: "edge", passedMs: () => at.passedMs },
+		open: () => {
+			throw new Error("the own SVID has ended");
+		},
+	});
+	await t.resolves(refusing.ask());
+	t.same(told, []);
+});
