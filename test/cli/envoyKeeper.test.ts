@@ -16,7 +16,15 @@ async function scene(t: Test) {
 	const path = join(await temporaryDirectory(t), "log.sock");
 	const unused = (): void => undefined;
 	const sink: EntrySink = {
-		...{ offer: unused, broken: unused, broke: unused, impossible: unused, refused: unused, handshakeFailed: unused },
+		...{
+			offer: unused,
+			broken: unused,
+			broke: unused,
+			impossible: unused,
+			refused: unused,
+			handshakeFailed: unused,
+			heard: unused,
+		},
 		away: (...all) => told.push(all.slice(0, 3)),
 		undelivered: (...all) => told.push(all),
 	};

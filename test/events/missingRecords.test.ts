@@ -75,7 +75,7 @@ t.test("a restart says from when to when records may be missing; a first start h
 			const { decisions, missing } = await of("default");
 			t.notOk(decisions.some(({ kind }) => kind === "records-missing"));
 			const away = { reason: "ingest-away", times: 2, fromMs: 1_009_000, untilMs: 1_071_000 };
-			const dropped = { reason: "entries-dropped", times: 1, fromMs: 1_065_000, untilMs: 1_070_000 };
+			const dropped = { reason: "entries-dropped", times: 1, fromMs: 1_064_000, untilMs: 1_070_000 };
 			t.same(missing, [away, dropped]);
 			t.same(
 				(await of("team", "?service=team/shop&reason=forbidden")).missing,
