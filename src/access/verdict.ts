@@ -1,5 +1,5 @@
 /** The question of access and its answer. */
-import type { VerifiedToken } from "./token.js";
+import type { VerifiedToken } from "./users/token.js";
 
 export interface AccessRequest {
 	/** SPIFFE id from Envoy's TLS layer; null = the caller proved none. */

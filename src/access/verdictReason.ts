@@ -4,9 +4,9 @@
  */
 import type { AccessTable } from "../compiler/plan.js";
 import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../resources/resource.js";
-import type { Eligibility } from "./eligibility.js";
-import { tooManyListed } from "./listedValues.js";
-import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./table.js";
+import type { Eligibility } from "./rules/eligibility.js";
+import { tooManyListed } from "./rules/listedValues.js";
+import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./rules/table.js";
 
 export interface VerdictInput {
 	readonly access: AccessTable;

@@ -1,5 +1,5 @@
 /** Services that a declaration takes endpoints away from, for who declares it: by name, and how many more. Pure. */
-import type { ToldUnplaced } from "../state/unplaced.js";
+import type { ToldUnplaced } from "../state/consequences/unplaced.js";
 import { oneLine } from "./commands/oneLine.js";
 
 export function unplacedLines({ services, more }: ToldUnplaced = { services: [], more: 0 }): readonly string[] {

@@ -5,8 +5,8 @@
  * shadow, and at an open Service those of the gate: they decide nothing, and tell in the request's metadata what they would
  * have decided.
  */
-import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
-import { judgesPath } from "../access/table.js";
+import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
+import { judgesPath } from "../access/rules/table.js";
 import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
 import {
 	ambiguousPaths,
@@ -41,13 +41,13 @@ const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v
 
 /** Counters of the gate apart, so that those without a prefix are verdicts by policies (`weir probe` looks at them). */
 const GATE_STATS = "weir_gate_";
-/** What passed the last of the native filters is counted apart: access/probe.ts. */
+/** What passed the last of the native filters is counted apart: access/bypass/probe.ts. */
 const ALLOW_STATS = "weir_allow_";
 
 /** What names of shadow rules begin with, in statistics (Envoy takes them from the filter) and in metadata (from the route). */
 const SHADOW_DENY = "weir_deny_";
 const SHADOW_ALLOW = "weir_allow_";
-/** Where only that it allows, or only that it does not, holds whatever untried policies would say: events/shadow.ts. */
+/** Where only that it allows, or only that it does not, holds whatever untried policies would say: events/decisions/shadow.ts. */
 const SHADOW_ALLOW_ALONE = "weir_would_allow_";
 const SHADOW_DENY_ALONE = "weir_would_deny_";
 
@@ -184,7 +184,7 @@ function inForce(access: AccessTable, { identifies }: AccessPlace): Readonly<Rec
 	return { ...Object.fromEntries(named), [PROBE_RULE]: probeRule() };
 }
 
-/** Among the shadow allows: whatever these say then, the shadow denial has said that it would be refused (events/shadow.ts). */
+/** Among the shadow allows: whatever these say then, the shadow denial has said that it would be refused (events/decisions/shadow.ts). */
 const notTried = (access: AccessTable): Readonly<Record<string, object>> =>
 	isFirstOnPaths(access) ? { [AMBIGUOUS_LENGTH]: longPaths(), [AMBIGUOUS]: strangePaths() } : {};
 

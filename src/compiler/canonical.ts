@@ -1,6 +1,6 @@
 /**
  * What a Gateway that protects any Service does before a request is judged: the listener's hardening, and the rule that
- * refuses what Envoy lets through and servers read in different ways. The same patterns as access/canonical.ts.
+ * refuses what Envoy lets through and servers read in different ways. The same patterns as access/requests/canonical.ts.
  */
 import {
 	BAD_PATH,
@@ -16,8 +16,8 @@ import {
 	OVERRIDE_QUERY,
 	PROBE_PATH,
 	REFUSED_METHODS,
-} from "../access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../access/policy.js";
+} from "../access/requests/canonical.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../access/rules/policy.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import { GATEWAY_HARDENING, PATH_CHARS_MAX } from "../limits.js";
 import { call, field, ident, integer } from "./celTree.js";

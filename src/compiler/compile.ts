@@ -2,8 +2,8 @@
  * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
  * cannot is named in `rules` with its reason.
  */
-import { armVariants, type Eligibility, judgedApart } from "../access/eligibility.js";
-import { accessTable, readsUsers } from "../access/policy.js";
+import { armVariants, type Eligibility, judgedApart } from "../access/rules/eligibility.js";
+import { accessTable, readsUsers } from "../access/rules/policy.js";
 import { proxiedGateway } from "../access/verdictReason.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
@@ -117,7 +117,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const tokens = (gateway: Gateway): TokensContext => ({ gateway: gatewayTable(gateway), units, keySets, always });
 	const protects = table.services.some(({ access }) => !isOpen(access));
 	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
-	// (events/entryReader.ts). Where a Service is protected the listener is not drained for an Experiment that comes or ends.
+	// (events/accessLog/entryReader.ts). Where a Service is protected the listener is not drained for an Experiment that comes or ends.
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,

@@ -3,8 +3,8 @@
  * a plain route, Envoy and sidecar together. Measured by `npm run bench -- explain-cost` on 2026-11-24 (Envoy 1.40.0, 2
  * cores); on another machine the ratio holds, not the number.
  */
-import { listedValues } from "../access/listedValues.js";
-import { triedValues } from "../access/triedValues.js";
+import { listedValues } from "../access/rules/listedValues.js";
+import { triedValues } from "../access/rules/triedValues.js";
 import type { AccessTable } from "./plan.js";
 
 export interface Cost {
@@ -27,7 +27,7 @@ const EXPERIMENT = { native: 4, callout: 78 } as const;
 
 /**
  * Of one value: RBAC tries the rules until one fits, and in each what it names until that is decided; the sidecar files them
- * (access/ruleIndex.ts). By `npm run bench -- rule-cost` on 2026-11-28, alone and thrice, a callout costs more by as much as 750
+ * (access/rules/ruleIndex.ts). By `npm run bench -- rule-cost` on 2026-11-28, alone and thrice, a callout costs more by as much as 750
  * to 830 groups (for short lists) cost, 450 to 510 path templates, or 1,100 to 1,350 callers: this is a group's. An allow that fits ends the walk
  * sooner.
  */

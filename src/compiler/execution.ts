@@ -3,8 +3,8 @@
  * by Envoy with one callout that is told the arm; or a full callout. Native first: the sidecar is asked only for
  * what Envoy cannot do, or what the declaration or the operator gives it.
  */
-import type { Eligibility } from "../access/eligibility.js";
-import { isOpen } from "../access/policy.js";
+import type { Eligibility } from "../access/rules/eligibility.js";
+import { isOpen } from "../access/rules/policy.js";
 import { beyondEnvoy, verdictReason } from "../access/verdictReason.js";
 import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";

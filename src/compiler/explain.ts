@@ -1,7 +1,7 @@
 /** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
-import { REFUSED_METHODS } from "../access/canonical.js";
-import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/policy.js";
-import { judgesPath } from "../access/table.js";
+import { REFUSED_METHODS } from "../access/requests/canonical.js";
+import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/rules/policy.js";
+import { judgesPath } from "../access/rules/table.js";
 import { PATH_CHARS_MAX } from "../limits.js";
 import {
 	demandsClientCertificates,

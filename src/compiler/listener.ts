@@ -74,7 +74,7 @@ export function listener(context: ListenerContext): EnvoyResource {
 
 const SAMPLERS = "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3";
 
-/** Qualified: two Gateways of one Envoy that share a name must not share the counters that alarms read (access/probe.ts). */
+/** Qualified: two Gateways of one Envoy that share a name must not share the counters that alarms read (access/bypass/probe.ts). */
 const statPrefix = (gateway: Gateway): string => `gateway.${qualifiedName(gateway.metadata)}`;
 
 /** Before TLS: what one Gateway has too many of is closed at once, and shuts no other Gateway. */
@@ -104,7 +104,7 @@ function connectionManager(context: ListenerContext): object {
 		codec_type: "AUTO",
 		...routes,
 		// The client's address and request id are Envoy's word, not the client's. But what it refuses before it made an id keeps the
-		// client's, in the response and in the access log (events/requestId.ts).
+		// client's, in the response and in the access log (events/accessLog/requestId.ts).
 		use_remote_address: true,
 		always_set_request_id_in_response: true,
 		server_header_transformation: "PASS_THROUGH",
@@ -236,7 +236,7 @@ const accessLogger = ({ gateway, callout, loggedHeaders }: ListenerContext): obj
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
 		common_config: {
-			// Names the Gateway to ingest (events/streamIdentity.ts): each listener has a stream of its own.
+			// Names the Gateway to ingest (events/accessLog/streamIdentity.ts): each listener has a stream of its own.
 			log_name: `weir|${qualifiedName(gateway.metadata)}`,
 			transport_api_version: "V3",
 			grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },

@@ -1,7 +1,7 @@
 /** One AccessPolicy as a policy of RBAC: what is asked for, and who asks. */
 
-import { templateSegments } from "../access/path.js";
-import { namesCaller, nativeObstacle } from "../access/policy.js";
+import { templateSegments } from "../access/requests/path.js";
+import { namesCaller, nativeObstacle } from "../access/rules/policy.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import type { AccessPlace } from "./accessControl.js";
 import type { PolicyTable } from "./plan.js";

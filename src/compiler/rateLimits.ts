@@ -3,8 +3,8 @@
  * of each tenant once its token is verified. Each has a filter of its own, for Envoy wants the times of all buckets of
  * one filter to be multiples of one another.
  */
-import { PROBE_PATH } from "../access/canonical.js";
-import { claimPath, isSpaceDelimited } from "../access/claim.js";
+import { PROBE_PATH } from "../access/requests/canonical.js";
+import { claimPath, isSpaceDelimited } from "../access/users/claim.js";
 import { PROBE_BUCKET_EVERY_MS, PROBE_BUCKET_MORE, RATE_LIMIT_BUCKETS_MAX } from "../limits.js";
 import type { Rate, RateLimits, TokenIssuer } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";

@@ -3,7 +3,7 @@
  * the unit is in, or the default Variant; control and sidecar may be dead. In a full callout (calloutRoute.ts) the
  * routes follow the header that the sidecar sets.
  */
-import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
+import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
 import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.js";
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";

@@ -33,7 +33,7 @@ export interface Route {
 export const routeIdentity = ({ planVersion, table, gateway }: RouteContext, experiment: string | null): Route => ({
 	name: routeName(planVersion, table.name, experiment),
 	match: { prefix: "/" },
-	// What is served of a protected Service through this Gateway is counted: access/probe.ts.
+	// What is served of a protected Service through this Gateway is counted: access/bypass/probe.ts.
 	...(isOpen(table.access) ? {} : { stat_prefix: gateway.name }),
 });
 

@@ -2,8 +2,8 @@
  * Shadow policies as Envoy tries them. A dry run must change nothing of what is served, so those that Envoy cannot try
  * bring no callout: natively they are left out, with all results that they could turn, and the Plan says so.
  */
-import { listedValues, namesListed, tooManyListed } from "../access/listedValues.js";
-import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/table.js";
+import { listedValues, namesListed, tooManyListed } from "../access/rules/listedValues.js";
+import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/rules/table.js";
 import { behindProxies, unproved } from "../access/verdictReason.js";
 import { LISTED_VALUES_MAX } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";

@@ -9,7 +9,7 @@ import {
 	ED_ALGORITHM,
 	RSA_ALGORITHMS,
 	SPEAKS_OF_TOKEN,
-} from "../access/tokenForm.js";
+} from "../access/users/tokenForm.js";
 import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import type { TokenIssuer } from "../resources/resource.js";
 import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";

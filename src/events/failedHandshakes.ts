@@ -2,7 +2,7 @@
 import { Digest } from "../digest.js";
 import type { HandshakeFault } from "../handshake.js";
 import { HANDSHAKE_FAULTS_TOLD_MS } from "../limits.js";
-import { type DecisionRecord, NOTHING_ELSE } from "./decisionRecord.js";
+import { type DecisionRecord, NOTHING_ELSE } from "./decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "./meter.js";
 
 export interface FailedHandshakesOptions {

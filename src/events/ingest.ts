@@ -12,31 +12,31 @@ import {
 	type EntrySink,
 	serveAccessLog,
 	serveAccessLogTcp,
-} from "./accessLog.js";
-import { accountOf, type RequestAccount } from "./account.js";
-import { baselineQuantile } from "./baselineQuantile.js";
-import { DecisionLog } from "./decisionLog.js";
-import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisionQuery.js";
-import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisionRecord.js";
-import { forgetEnded } from "./endedExperiments.js";
-import { gatherEvidence } from "./evidence.js";
-import { type EndOf, ExperimentEnds } from "./experimentEnds.js";
+} from "./accessLog/accessLog.js";
+import { accountOf, type RequestAccount } from "./accessLog/account.js";
+import { PlanReader, triedRulesIn } from "./accessLog/planReader.js";
+import { RecentRequests } from "./accessLog/recentRequests.js";
+import { storedRequest } from "./accessLog/storedRequest.js";
+import { UnheldTokens } from "./accessLog/unheldToken.js";
+import { UnknownKeys } from "./accessLog/unknownKeys.js";
+import { DecisionLog } from "./decisions/decisionLog.js";
+import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisions/decisionQuery.js";
+import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisions/decisionRecord.js";
+import { forgetEnded } from "./decisions/endedExperiments.js";
+import { type EndOf, ExperimentEnds } from "./decisions/experimentEnds.js";
+import type { ReadNamespaces } from "./decisions/readNamespaces.js";
+import { baselineQuantile } from "./evidence/baselineQuantile.js";
+import { gatherEvidence } from "./evidence/evidence.js";
+import { countLate } from "./evidence/late.js";
+import { Looks } from "./evidence/looks.js";
 import { FailedHandshakes } from "./failedHandshakes.js";
 import { Intake, type IntakeOptions } from "./intake.js";
-import { countLate } from "./late.js";
-import { Looks } from "./looks.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
-import { MetricCatalogue, type MetricDeclaration } from "./metricDeclaration.js";
-import { Outcomes } from "./outcomes.js";
-import { PlanReader, triedRulesIn } from "./planReader.js";
-import type { ReadNamespaces } from "./readNamespaces.js";
-import { RecentRequests } from "./recentRequests.js";
-import { gaugeStore, prune, pruneDecisions } from "./retention.js";
+import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
+import { Outcomes } from "./outcomes/outcomes.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
-import { type EventStore, openEventStore } from "./store.js";
-import { storedRequest } from "./storedRequest.js";
-import { UnheldTokens } from "./unheldToken.js";
-import { UnknownKeys } from "./unknownKeys.js";
+import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
+import { type EventStore, openEventStore } from "./store/store.js";
 
 export interface IngestOptions {
 	/** Holds events.duckdb and unit.key (0700). */

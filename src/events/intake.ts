@@ -5,15 +5,18 @@
  */
 import { parseRouteName } from "../compiler/plan.js";
 import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, ARMS_KNOWN_MAX } from "../limits.js";
-import type { AccessLogEntry, Heard } from "./accessLogEntry.js";
-import type { Assigned } from "./assignmentChanges.js";
-import { Backlog, type Pending, withoutUnfitOf } from "./backlog.js";
-import { type RouteOfEntry, readEntry } from "./entryReader.js";
-import { Generations } from "./generations.js";
-import { type Loss, Losses } from "./losses.js";
+import type { AccessLogEntry, Heard } from "./accessLog/accessLogEntry.js";
+import { type RouteOfEntry, readEntry } from "./accessLog/entryReader.js";
+import type { PlanReader } from "./accessLog/planReader.js";
+import { RequestStarts } from "./accessLog/requestStarts.js";
+import type { Assigned } from "./decisions/assignmentChanges.js";
+import { UnitArms } from "./decisions/unitArms.js";
+import { SettlingExposures } from "./evidence/settlingExposures.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
-import type { PlanReader } from "./planReader.js";
-import { type Learnt, RequestCommit } from "./requestCommit.js";
+import { Backlog, type Pending, withoutUnfitOf } from "./store/backlog.js";
+import { Generations } from "./store/generations.js";
+import { type Loss, Losses } from "./store/losses.js";
+import { type Learnt, RequestCommit } from "./store/requestCommit.js";
 import {
 	type Exposure,
 	outside,
@@ -21,11 +24,8 @@ import {
 	type ReadingContext,
 	type RequestKey,
 	type RequestRow,
-} from "./requestRow.js";
-import { RequestStarts } from "./requestStarts.js";
-import { SettlingExposures } from "./settlingExposures.js";
-import type { EventStore } from "./store.js";
-import { UnitArms } from "./unitArms.js";
+} from "./store/requestRow.js";
+import type { EventStore } from "./store/store.js";
 
 export interface IntakeOptions {
 	readonly store: EventStore;

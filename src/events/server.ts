@@ -19,16 +19,16 @@ import {
 import type { EvidenceSource, Unheld } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
-import type { RequestAccount } from "./account.js";
+import type { RequestAccount } from "./accessLog/account.js";
 import { EVIDENCE_PATHS } from "./client.js";
+import { type ReadNamespaces, readNamespacesOf } from "./decisions/readNamespaces.js";
+import { LoopFirst } from "./evidence/loopFirst.js";
+import { parseBaselineQuery, parseEvidenceQuery } from "./evidence/query.js";
+import { Questions } from "./evidence/questions.js";
 import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
-import { LoopFirst } from "./loopFirst.js";
 import type { Log } from "./meter.js";
-import type { Outcomes } from "./outcomes.js";
-import { parseBaselineQuery, parseEvidenceQuery } from "./query.js";
-import { Questions } from "./questions.js";
-import { type ReadNamespaces, readNamespacesOf } from "./readNamespaces.js";
-import { type Sender, senderOfId, senderOnSocket } from "./sender.js";
+import type { Outcomes } from "./outcomes/outcomes.js";
+import { type Sender, senderOfId, senderOnSocket } from "./outcomes/sender.js";
 
 export interface Doors {
 	readonly outcomes: Outcomes;

@@ -75,7 +75,7 @@ export const CONDITION_CLAIMS_DEPTH_MAX = 8;
 export const CONDITION_NEEDLE_CHARS_MAX = 250;
 
 /**
- * Steps (access/conditionCost.ts, some 20 ns each) of all conditions that one request can reach in a Service: 2 ms. Another
+ * Steps (access/conditions/conditionCost.ts, some 20 ns each) of all conditions that one request can reach in a Service: 2 ms. Another
  * request waits so long at most, whatever one namespace declares.
  */
 export const CONDITION_STEPS_MAX = 100_000;

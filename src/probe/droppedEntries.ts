@@ -2,8 +2,8 @@
  * Access-log entries that Envoy dropped because ingest did not take them as fast as they came: nobody hears of them but by
  * Envoy's own counter, so that it is read again and again.
  */
-import { movedBy } from "../access/counters.js";
-import { DROPPED_COUNTER } from "../access/probe.js";
+import { movedBy } from "../access/bypass/counters.js";
+import { DROPPED_COUNTER } from "../access/bypass/probe.js";
 import { DROPPED_LOOK_MS } from "../limits.js";
 import { readCounters } from "./envoyCounters.js";
 

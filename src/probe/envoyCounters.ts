@@ -1,6 +1,6 @@
 /** Reads Envoy's counters, which listeners it has and who it is, over its admin socket. */
-import type { Counters } from "../access/counters.js";
-import type { Bound } from "../access/foreignListeners.js";
+import type { Counters } from "../access/bypass/counters.js";
+import type { Bound } from "../access/bypass/foreignListeners.js";
 import { PROBE_COUNTERS_BYTES_MAX, PROBE_COUNTERS_MS_MAX } from "../limits.js";
 import { readLines, readPage, unreadable } from "./envoyPage.js";
 

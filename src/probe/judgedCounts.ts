@@ -1,6 +1,6 @@
 /** What is remembered of Envoy's counters from one reading to the next, to tell what was served and not judged. */
 import { setImmediate as breath } from "node:timers/promises";
-import type { Counters } from "../access/counters.js";
+import type { Counters } from "../access/bypass/counters.js";
 import {
 	NOTHING_OWED,
 	type Owed,
@@ -9,8 +9,8 @@ import {
 	type Span,
 	type UnjudgedAlarm,
 	unjudgedAlarms,
-} from "../access/unjudged.js";
-import type { WatchedListener } from "../access/watched.js";
+} from "../access/bypass/unjudged.js";
+import type { WatchedListener } from "../access/bypass/watched.js";
 import { isAnother, type Reading } from "./reading.js";
 
 const NONE: Counters = new Map();

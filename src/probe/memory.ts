@@ -1,9 +1,9 @@
 /** What the built-in probe remembers from one round to the next, as a file: text, line by line, with a digest at its end. */
 import { createHash } from "node:crypto";
 import { setImmediate as breath } from "node:timers/promises";
-import type { ProbeAlarm } from "../access/probe.js";
-import type { PastAlarm } from "../access/servedPast.js";
-import type { Owed, UnjudgedAlarm } from "../access/unjudged.js";
+import type { ProbeAlarm } from "../access/bypass/probe.js";
+import type { PastAlarm } from "../access/bypass/servedPast.js";
+import type { Owed, UnjudgedAlarm } from "../access/bypass/unjudged.js";
 import { anyText, flag, integer, list, members, object, oneOf, orNull, pair, text } from "../jsonShape.js";
 import type { JudgedMemory } from "./judgedCounts.js";
 import type { PastMemory } from "./pastCounts.js";

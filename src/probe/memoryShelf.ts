@@ -5,7 +5,7 @@
  * person to look at: the alarms that were in it may not come again, and while it lies there that is an alarm itself.
  */
 import { lstat, readFile, rename } from "node:fs/promises";
-import type { ForgottenAlarms } from "../access/probe.js";
+import type { ForgottenAlarms } from "../access/bypass/probe.js";
 import { WeirError } from "../error.js";
 import { PROBE_MEMORY_BYTES_MAX } from "../limits.js";
 import { replacePrivate } from "../privateFile.js";

@@ -1,7 +1,7 @@
 /** What is remembered of clusters' counters from one reading to the next, to tell what was served past the Gateways. */
-import { gatewaysAt, type PastAlarm, triesBetween, underWayAtAll } from "../access/servedPast.js";
-import { routesChanged } from "../access/unjudged.js";
-import type { WatchedListener } from "../access/watched.js";
+import { gatewaysAt, type PastAlarm, triesBetween, underWayAtAll } from "../access/bypass/servedPast.js";
+import { routesChanged } from "../access/bypass/unjudged.js";
+import type { WatchedListener } from "../access/bypass/watched.js";
 import { isAnother, type Reading } from "./reading.js";
 
 export interface PastMemory {

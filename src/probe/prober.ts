@@ -1,11 +1,10 @@
 /**
  * Sends the built-in probe through a Gateway's listener, and watches the counters: the alarm that a bypass would set
- * off. What counts as an alarm is access/probe.ts's business; who is told, the caller's.
+ * off. What counts as an alarm is access/bypass/probe.ts's business; who is told, the caller's.
  */
 import { type OutgoingHttpHeaders, request as plainRequest } from "node:http";
 import { type RequestOptions, request as tlsRequest } from "node:https";
 import { setImmediate as breath } from "node:timers/promises";
-import { PROBE_PATH } from "../access/canonical.js";
 import {
 	droppedEntries,
 	GUARDS,
@@ -15,8 +14,9 @@ import {
 	probeAlarm,
 	probeHeaders,
 	refusedConnections,
-} from "../access/probe.js";
-import type { WatchedListener, WatchedService } from "../access/watched.js";
+} from "../access/bypass/probe.js";
+import type { WatchedListener, WatchedService } from "../access/bypass/watched.js";
+import { PROBE_PATH } from "../access/requests/canonical.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { JudgedCounts } from "./judgedCounts.js";

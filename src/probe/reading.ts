@@ -1,9 +1,9 @@
 /** One reading of the counters that alarms go by, in an order that takes no request that is under way for an unjudged one. */
 import { setImmediate as breath } from "node:timers/promises";
-import type { Counters } from "../access/counters.js";
-import { COUNTERS_FILTER } from "../access/probe.js";
-import { CLUSTER_TRIES } from "../access/servedPast.js";
-import { TRIES, VERDICTS_FILTER } from "../access/unjudged.js";
+import type { Counters } from "../access/bypass/counters.js";
+import { COUNTERS_FILTER } from "../access/bypass/probe.js";
+import { CLUSTER_TRIES } from "../access/bypass/servedPast.js";
+import { TRIES, VERDICTS_FILTER } from "../access/bypass/unjudged.js";
 import { type EnvoyProcess, readCounters, readProcess } from "./envoyCounters.js";
 
 export interface Reading {

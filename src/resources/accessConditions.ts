@@ -1,9 +1,9 @@
 /** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
 import { z } from "zod";
-import { CONDITION_FIELDS, compileCondition, conditionFault } from "../access/condition.js";
-import { ANYONE } from "../access/principal.js";
-import { epochMs } from "../access/rfc3339.js";
-import { isTimezone } from "../access/schedule.js";
+import { CONDITION_FIELDS, compileCondition, conditionFault } from "../access/conditions/condition.js";
+import { ANYONE } from "../access/requests/principal.js";
+import { epochMs } from "../access/requests/rfc3339.js";
+import { isTimezone } from "../access/rules/schedule.js";
 import { PATH_TEMPLATE_CHARS_MAX } from "../limits.js";
 import { isSegment } from "./host.js";
 import type { Schedule } from "./resource.js";
@@ -78,7 +78,7 @@ export const claimRules = list(
 const PREFIX_HINT =
 	"write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces";
 
-/** @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/path.ts) */
+/** @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/requests/path.ts) */
 function refusePath(context: z.core.$RefinementCtx, isGood: (value: string) => boolean, hint: string): never {
 	const value = String(context.value);
 	if (value.length > PATH_TEMPLATE_CHARS_MAX) {

@@ -1,7 +1,7 @@
 /** Access must be said: a Service is open or selected by a policy, never neither and never both. */
 
-import { ANYONE } from "../access/principal.js";
-import { policiesNaming, policiesOf } from "../access/selection.js";
+import { ANYONE } from "../access/requests/principal.js";
+import { policiesNaming, policiesOf } from "../access/rules/selection.js";
 import { conditionProblems } from "./checkConditions.js";
 import { policyProblems } from "./checkPolicy.js";
 import { ruleProblems } from "./checkRules.js";

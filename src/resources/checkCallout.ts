@@ -2,9 +2,9 @@
  * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
  * its answer is refused wherever it could carry one.
  */
-import { type Eligibility, judgedApart } from "../access/eligibility.js";
-import { tooManyListed } from "../access/listedValues.js";
-import { accessTable, judgesUsers } from "../access/table.js";
+import { type Eligibility, judgedApart } from "../access/rules/eligibility.js";
+import { tooManyListed } from "../access/rules/listedValues.js";
+import { accessTable, judgesUsers } from "../access/rules/table.js";
 import { proxiedGateway, verdictReason } from "../access/verdictReason.js";
 import { experimentsOf } from "./lookup.js";
 import { once } from "./once.js";

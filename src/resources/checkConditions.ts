@@ -1,7 +1,7 @@
 /** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
-import { compileCondition, conditionFault } from "../access/condition.js";
-import { ANYONE } from "../access/principal.js";
-import { policiesOf } from "../access/selection.js";
+import { compileCondition, conditionFault } from "../access/conditions/condition.js";
+import { ANYONE } from "../access/requests/principal.js";
+import { policiesOf } from "../access/rules/selection.js";
 import { CONDITION_STEPS_MAX } from "../limits.js";
 import { findNamed } from "./lookup.js";
 import { once } from "./once.js";

@@ -2,10 +2,10 @@
  * How much of its rules one request to a Service can be tried against: by Envoy, which walks all that they name, or by the
  * sidecar, which finds most by who asks and for what. Requests to other Services wait behind it.
  */
-import { ANYONE } from "../access/principal.js";
-import { policiesOf } from "../access/selection.js";
-import { accessTable } from "../access/table.js";
-import { triedValues } from "../access/triedValues.js";
+import { ANYONE } from "../access/requests/principal.js";
+import { policiesOf } from "../access/rules/selection.js";
+import { accessTable } from "../access/rules/table.js";
+import { triedValues } from "../access/rules/triedValues.js";
 import { proxiedGateway } from "../access/verdictReason.js";
 import { dryRunOf } from "../compiler/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../limits.js";
@@ -123,11 +123,11 @@ function stepsNamed({
 const segmentsIn = (templates: readonly string[]): number =>
 	templates.reduce((sum, template) => sum + template.split("/").length - 1, 0);
 
-/** The sidecar finds a path's prefix among any number in as many comparisons (access/pathPatterns.ts), each as dear as its length. */
+/** The sidecar finds a path's prefix among any number in as many comparisons (access/rules/pathPatterns.ts), each as dear as its length. */
 const PREFIXES_COMPARED = 18;
 const PREFIX_CHARS_A_STEP = 256;
 
-/** A rule's texts are looked for among a token's, or those among a rule's, whichever are fewer (access/tokenTexts.ts). */
+/** A rule's texts are looked for among a token's, or those among a rule's, whichever are fewer (access/users/tokenTexts.ts). */
 const TEXTS_A_STEP = 2;
 
 function stepsIn(spec: AccessPolicy["spec"]): number {
@@ -142,7 +142,7 @@ function stepsIn(spec: AccessPolicy["spec"]): number {
 
 const patternsIn = (principals: readonly string[]): number => principals.filter((id) => id.endsWith("/*")).length;
 
-/** A caller is one principal: what others are named in, it does not meet (access/ruleTree.ts). */
+/** A caller is one principal: what others are named in, it does not meet (access/rules/ruleTree.ts). */
 function stepsOf(policies: readonly AccessPolicy[]): number {
 	let common = 0;
 	let most = 0;

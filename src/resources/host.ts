@@ -70,7 +70,7 @@ const METHOD_HINT = "write an HTTP method in capitals such as GET or POST";
 
 export const httpMethod = z.string({ error: METHOD_HINT }).regex(/^[A-Z][A-Z-]{0,31}$/, { error: METHOD_HINT });
 
-/** A segment of a path that has one spelling and one reading: no escapes, dot segments or parameters (access/path.ts). */
+/** A segment of a path that has one spelling and one reading: no escapes, dot segments or parameters (access/requests/path.ts). */
 export const isSegment = (segment: string): boolean =>
 	/^[A-Za-z0-9._~!$&'()*+,=:@-]+$/.test(segment) && segment !== "." && segment !== "..";
 

@@ -1,7 +1,7 @@
 /**
  * What an Experiment is judged by: the Metrics that its goal and its guardrails name, and those that these name, which is the
  * denominator of a ratio. Outcomes are taken by the Metric of their own name (its senders, its range) and add up in the ratio
- * (events/aggregateSql.ts), so that what may not happen to a goal may not happen to its denominator either. Pure.
+ * (events/evidence/aggregateSql.ts), so that what may not happen to a goal may not happen to its denominator either. Pure.
  */
 import { allNamed, inOrder } from "./lookup.js";
 import type { Named } from "./position.js";

@@ -1,9 +1,9 @@
 /**
  * Gates: webhooks that are asked before what Weir would do by itself, or told after it. Pure: which gate a decision
  * must pass, what it is sent, and what a no makes of the decision. A promotion begins with its takeover's first step, so it
- * asks those before a step too. A person's asks both kinds as well (state/promotionGates.ts), its other acts ask none (an
+ * asks those before a step too. A person's asks both kinds as well (state/acts/promotionGates.ts), its other acts ask none (an
  * ApprovalPolicy is the check on persons), and a rollback never waits for one. The first step of all begins with the declaration,
- * which a person applied, and asks none: whom it may move without a promotion's right or an override says state/majorityStarted.ts.
+ * which a person applied, and asks none: whom it may move without a promotion's right or an override says state/consequences/majorityStarted.ts.
  */
 import type { FindingLook } from "../analysis/finding.js";
 import type { Gate } from "../resources/resource.js";

@@ -4,9 +4,10 @@
  * they are no units. So the loop does not begin such a promotion, and a person says that it is meant. Judged where it begins:
  * a policy that changes during a takeover is a person's act. Pure.
  */
-import { policiesOf } from "../access/selection.js";
-import { shutOutBy } from "../access/shutOut.js";
-import { accessTable } from "../access/table.js";
+
+import { shutOutBy } from "../access/review/shutOut.js";
+import { policiesOf } from "../access/rules/selection.js";
+import { accessTable } from "../access/rules/table.js";
 import { SHUT_OUT_NAMED_MAX } from "../limits.js";
 import { findQualified, serviceOf } from "../resources/lookup.js";
 import { once, oncePerName } from "../resources/once.js";

@@ -2,12 +2,12 @@
  * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
-import { canonicalFault } from "../access/canonical.js";
-import { forwardedClient } from "../access/forwardedClientCert.js";
-import { judgedBy } from "../access/judgedBy.js";
-import type { AccessRequest } from "../access/policy.js";
+import { canonicalFault } from "../access/requests/canonical.js";
+import { forwardedClient } from "../access/requests/forwardedClientCert.js";
+import { judgedBy } from "../access/rules/judgedBy.js";
+import type { AccessRequest } from "../access/rules/policy.js";
 import type { SignDecision } from "../access/signedDecision.js";
-import type { TokenAnswer, VerifyToken } from "../access/token.js";
+import type { TokenAnswer, VerifyToken } from "../access/users/token.js";
 import { parseUnit } from "../assignment/unit.js";
 import { FORWARDED_CERT_HEADER } from "../compiler/headers.js";
 import { CALLOUT_STALENESS_MS } from "../limits.js";
@@ -149,7 +149,7 @@ function forwardedBy(newest: CompiledTable | null, question: Question): Forwarde
 	return { principal: client.spiffeId, certificateThumbprint: client.certificateThumbprint, via };
 }
 
-/** What is refused before any rule or token is looked at (access/canonical.ts); null = nothing. */
+/** What is refused before any rule or token is looked at (access/requests/canonical.ts); null = nothing. */
 function refusal(judge: CompiledService | null, question: Question, forwarded: Forwarded | null): Verdict | null {
 	if (judge === null) return GONE;
 	// Such a proxy's own rights are not its clients'.

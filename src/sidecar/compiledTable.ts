@@ -3,8 +3,8 @@
  * of them. A Service is compiled when it is first asked about, a request after that only finds: a swap of a large table
  * must not stop the loop, and most Services of an old one are never asked about again.
  */
-import { armVariants, judgedApart } from "../access/eligibility.js";
-import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/policy.js";
+import { armVariants, judgedApart } from "../access/rules/eligibility.js";
+import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";

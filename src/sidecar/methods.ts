@@ -4,7 +4,7 @@
  * synchronous; where a token must be verified first, the message is copied, and a second pass answers it.
  */
 import type { IncomingHttpHeaders } from "node:http2";
-import type { TokenAnswer } from "../access/token.js";
+import type { TokenAnswer } from "../access/users/token.js";
 import { CONTEXT } from "../compiler/calloutContext.js";
 import { answer, answerOrWait, type Knowledge } from "./answer.js";
 import { CheckRequestReader } from "./checkRequest.js";

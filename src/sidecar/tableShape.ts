@@ -7,9 +7,9 @@
  * refused here. And as no call is answered meanwhile, a check costs little: where a value stands is put together only
  * when it is wrong.
  */
-import { conditionFault } from "../access/condition.js";
-import { namesCaller } from "../access/policy.js";
-import { isTimezone } from "../access/schedule.js";
+import { conditionFault } from "../access/conditions/condition.js";
+import { namesCaller } from "../access/rules/policy.js";
+import { isTimezone } from "../access/rules/schedule.js";
 import type {
 	AccessTable,
 	ArmTable,

@@ -3,7 +3,7 @@ import { serviceOf } from "../resources/lookup.js";
 import { qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, liveDefault } from "../rollout/status.js";
-import type { MayRead } from "./visible.js";
+import type { MayRead } from "./api/visible.js";
 
 export interface ExperimentDifference {
 	readonly experiment: string;

@@ -8,8 +8,8 @@ import { resourcesOf } from "../resources/kinds.js";
 import { once } from "../resources/once.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import { type MayRead, visibleWords } from "./visible.js";
-import type { ResourceChange } from "./wishes.js";
+import type { ResourceChange } from "./acts/wishes.js";
+import { type MayRead, visibleWords } from "./api/visible.js";
 
 const HIDDEN = "a policy of another namespace";
 

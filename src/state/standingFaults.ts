@@ -12,10 +12,10 @@ import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
 import { qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
 import { liveDefault, type Status } from "../rollout/status.js";
-import { asFile, phasesOf, withDefault } from "./crossCheck.js";
-import type { StoredResource } from "./database.js";
-import type { MayRead } from "./visible.js";
-import type { StatusAnswer } from "./wire.js";
+import { asFile, phasesOf, withDefault } from "./acts/crossCheck.js";
+import type { MayRead } from "./api/visible.js";
+import type { StatusAnswer } from "./api/wire.js";
+import type { StoredResource } from "./store/database.js";
 
 export interface StandingFault {
 	readonly resource: Resource;

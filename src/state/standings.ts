@@ -4,8 +4,8 @@
  */
 import { STANDINGS_PER_SUBJECT_MAX, STANDINGS_WAITING_MAX } from "../limits.js";
 import { Turns } from "../turns.js";
-import { TryAgain } from "./bodies.js";
-import type { Call } from "./http.js";
+import { TryAgain } from "./api/bodies.js";
+import type { Call } from "./api/http.js";
 
 /** The machine's owner waits for nobody else. */
 export class Standings {

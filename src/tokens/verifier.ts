@@ -1,10 +1,10 @@
 /**
  * The port VerifyToken on `jose`: at once for a token that is known, in one promise for one that is not. What jose
- * leaves open is closed before it is asked (claims.ts, access/tokenClaims.ts, strictJson.ts, compact.ts); what fails, denies.
+ * leaves open is closed before it is asked (claims.ts, access/users/tokenClaims.ts, strictJson.ts, compact.ts); what fails, denies.
  */
 import { jwtVerify } from "jose";
-import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/token.js";
-import { bindingFault, confirmationOf, verifiedToken } from "../access/tokenClaims.js";
+import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/users/token.js";
+import { bindingFault, confirmationOf, verifiedToken } from "../access/users/tokenClaims.js";
 import {
 	KEYS_FILE_MS,
 	KEYS_URL_MS,

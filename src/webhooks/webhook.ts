@@ -113,7 +113,7 @@ export type Resolve = (
 
 /**
  * That a gate must not be asked there, in words; null = it may.
- * @param local the gate is declared as one on this machine, which takes the platform's admin (state/localGates.ts)
+ * @param local the gate is declared as one on this machine, which takes the platform's admin (state/consequences/localGates.ts)
  */
 function refusedAddress(address: string, local: boolean): string | null {
 	const own = machineAddress(address);

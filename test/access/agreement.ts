@@ -1,7 +1,7 @@
 /** Holds compileAccess() and compileShadow() against the naive reading, over random policies and requests. */
 import { randomInt } from "node:crypto";
 import fc from "fast-check";
-import { accessTable, compileAccess, compileShadow } from "../../src/access/policy.js";
+import { accessTable, compileAccess, compileShadow } from "../../src/access/rules/policy.js";
 import { qualifiedName } from "../../src/resources/resource.js";
 import { guarded, policies, request } from "./arbitrary.js";
 import { type ReferenceVerdict, referenceVerdict } from "./reference.js";

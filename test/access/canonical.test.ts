@@ -1,7 +1,7 @@
 /** Canonical requests: each fault in the smallest case, and Envoy's native rule against canonicalFault on what Envoy forwards. */
 import fc from "fast-check";
 import t from "tap";
-import { canonicalFault, OVERRIDE_HEADERS, PROBE_PATH, type SentRequest } from "../../src/access/canonical.js";
+import { canonicalFault, OVERRIDE_HEADERS, PROBE_PATH, type SentRequest } from "../../src/access/requests/canonical.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";

@@ -1,7 +1,7 @@
 /** Conditions in CEL: what they see, what is an error, and that none costs more than it may. */
 import t from "tap";
-import { compileCondition, conditionFault } from "../../src/access/condition.js";
-import type { VerifiedToken } from "../../src/access/token.js";
+import { compileCondition, conditionFault } from "../../src/access/conditions/condition.js";
+import type { VerifiedToken } from "../../src/access/users/token.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
 import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX, RESOURCES_MAX } from "../../src/limits.js";
 import { CONDITIONS } from "./conditions.js";

@@ -1,8 +1,8 @@
 /** What conditions may cost: the bound is told before, holds for what the library does, and is of a Service as a whole. */
 import * as fc from "fast-check";
 import t from "tap";
-import { compileCondition, conditionFault } from "../../src/access/condition.js";
-import type { VerifiedToken } from "../../src/access/token.js";
+import { compileCondition, conditionFault } from "../../src/access/conditions/condition.js";
+import type { VerifiedToken } from "../../src/access/users/token.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
 import {
 	CONDITION_LIST_MAX,

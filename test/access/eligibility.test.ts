@@ -1,7 +1,7 @@
 /** Whether who may use each arm's Variant matters, held against all requests there are. */
 import t from "tap";
-import { armVariants, judgedApart } from "../../src/access/eligibility.js";
-import { accessTable, compileAccess } from "../../src/access/policy.js";
+import { armVariants, judgedApart } from "../../src/access/rules/eligibility.js";
+import { accessTable, compileAccess } from "../../src/access/rules/policy.js";
 import type { AccessPolicy } from "../../src/resources/resource.js";
 import { mulberry32 } from "../envoy/units.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";

@@ -1,6 +1,6 @@
 /** AccessPolicies on a real Envoy with mTLS: its verdict is authorize()'s, and what it denies reaches no upstream. */
 import t from "tap";
-import { authorize } from "../../src/access/policy.js";
+import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Service } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

@@ -7,7 +7,7 @@ import {
 	type ForwardedClient,
 	forwardedClient,
 	parseForwardedClientCert,
-} from "../../src/access/forwardedClientCert.js";
+} from "../../src/access/requests/forwardedClientCert.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
 
 const ENVOY = "spiffe://weir.test/weir/envoy/gateway";

@@ -6,7 +6,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { accessTable, compileAccess, compileShadow } from "../../src/access/policy.js";
+import { accessTable, compileAccess, compileShadow } from "../../src/access/rules/policy.js";
 import { denialOf, ruleDenial } from "../../src/compiler/denial.js";
 import { PATH_CHARS_MAX } from "../../src/limits.js";
 import { attackScene, FORMS } from "../attack/scene.js";

@@ -1,6 +1,6 @@
 /**
  * Methods that a policy may name, on a real Envoy: by HTTP/1.1 its codec passes on those of its own list alone, by HTTP/2 any. So
- * no name but the three that everybody is refused (access/canonical.ts) is one that nobody can ever ask with.
+ * no name but the three that everybody is refused (access/requests/canonical.ts) is one that nobody can ever ask with.
  */
 import { once } from "node:events";
 import t from "tap";

@@ -1,11 +1,11 @@
 /** Many templates against each of them alone, and the index of rules against all rules in order; long paths take no time. */
 import fc from "fast-check";
 import t from "tap";
-import { matchesTemplate, underPrefix } from "../../src/access/path.js";
-import { PathPatterns } from "../../src/access/pathPatterns.js";
-import { Rule } from "../../src/access/rule.js";
-import { RuleIndex } from "../../src/access/ruleIndex.js";
-import { NO_MORE } from "../../src/access/table.js";
+import { matchesTemplate, underPrefix } from "../../src/access/requests/path.js";
+import { PathPatterns } from "../../src/access/rules/pathPatterns.js";
+import { Rule } from "../../src/access/rules/rule.js";
+import { RuleIndex } from "../../src/access/rules/ruleIndex.js";
+import { NO_MORE } from "../../src/access/rules/table.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
 import type { PolicyTable } from "../../src/compiler/plan.js";
 import { PATH_TEMPLATE_CHARS_MAX } from "../../src/limits.js";

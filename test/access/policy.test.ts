@@ -7,7 +7,7 @@ import {
 	judgesPaths,
 	judgesVariants,
 	underPrefix,
-} from "../../src/access/policy.js";
+} from "../../src/access/rules/policy.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 
 const guarded = service("guarded", [variant("v1", 1)], { access: null });

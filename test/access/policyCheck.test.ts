@@ -1,9 +1,9 @@
 /** Policies tried without a mesh: what a token that does not hold changes, and at which subjects verdicts can turn. */
 import t from "tap";
-import { accessTable } from "../../src/access/policy.js";
-import { boundsOf } from "../../src/access/policyBounds.js";
-import { policyJudge } from "../../src/access/policyCheck.js";
-import { rememberedTurns } from "../../src/access/policyTimes.js";
+import { boundsOf } from "../../src/access/review/policyBounds.js";
+import { policyJudge } from "../../src/access/review/policyCheck.js";
+import { rememberedTurns } from "../../src/access/review/policyTimes.js";
+import { accessTable } from "../../src/access/rules/policy.js";
 import type { GatewayTls, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 

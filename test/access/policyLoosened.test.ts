@@ -4,10 +4,10 @@
  */
 import fc from "fast-check";
 import t from "tap";
-import { policyJudge } from "../../src/access/policyCheck.js";
-import { diffPolicies } from "../../src/access/policyDiff.js";
-import { openings } from "../../src/access/policyLoosened.js";
-import { accessTable } from "../../src/access/table.js";
+import { policyJudge } from "../../src/access/review/policyCheck.js";
+import { diffPolicies } from "../../src/access/review/policyDiff.js";
+import { openings } from "../../src/access/review/policyLoosened.js";
+import { accessTable } from "../../src/access/rules/table.js";
 import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 

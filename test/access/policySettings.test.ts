@@ -1,6 +1,6 @@
 /** What no request can show of a change of declarations, each in words. */
 import t from "tap";
-import { changedSettings } from "../../src/access/policySettings.js";
+import { changedSettings } from "../../src/access/review/policySettings.js";
 import type { AccessPolicy, DataClass, GatewayTls, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
 import {
 	accessPolicy,

@@ -1,7 +1,7 @@
 /** What is an alarm, and what is none. */
 import t from "tap";
-import { probeAlarm } from "../../src/access/probe.js";
-import { watchedListeners } from "../../src/access/watched.js";
+import { probeAlarm } from "../../src/access/bypass/probe.js";
+import { watchedListeners } from "../../src/access/bypass/watched.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 
 t.test("a wildcard is probed at a host that nobody has declared", async (t) => {

@@ -1,12 +1,12 @@
 /** What is made of rules is linear in what they name, whatever that is; a request tries a rule once, and none of others' callers. */
 import fc from "fast-check";
 import t, { type Test } from "tap";
-import { Rule } from "../../src/access/rule.js";
-import { RuleIndex } from "../../src/access/ruleIndex.js";
-import { type Below, type RuleNode, treeSteps } from "../../src/access/ruleTree.js";
-import { finish } from "../../src/access/steps.js";
-import { NO_MORE } from "../../src/access/table.js";
-import type { VerifiedToken } from "../../src/access/token.js";
+import { Rule } from "../../src/access/rules/rule.js";
+import { RuleIndex } from "../../src/access/rules/ruleIndex.js";
+import { type Below, type RuleNode, treeSteps } from "../../src/access/rules/ruleTree.js";
+import { finish } from "../../src/access/rules/steps.js";
+import { NO_MORE } from "../../src/access/rules/table.js";
+import type { VerifiedToken } from "../../src/access/users/token.js";
 import type { AccessRequest } from "../../src/access/verdict.js";
 import type { MoreConditions, PolicyTable } from "../../src/compiler/plan.js";
 

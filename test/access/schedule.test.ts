@@ -1,6 +1,6 @@
 /** Windows of the week: edges, midnight, and days on which a zone's clock jumps. */
 import t from "tap";
-import { compileSchedule, isTimezone } from "../../src/access/schedule.js";
+import { compileSchedule, isTimezone } from "../../src/access/rules/schedule.js";
 import type { Schedule } from "../../src/resources/resource.js";
 
 const minute = (clock: string): number => Number(clock.slice(0, 2)) * 60 + Number(clock.slice(3));

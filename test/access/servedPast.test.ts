@@ -1,6 +1,6 @@
 /** Which counters of clusters and routes say that a Service was served by something else than a Gateway. */
 import t from "tap";
-import { gatewaysAt, triesBetween, underWayAtAll } from "../../src/access/servedPast.js";
+import { gatewaysAt, triesBetween, underWayAtAll } from "../../src/access/bypass/servedPast.js";
 
 type Numbers = Readonly<Record<string, number>>;
 

@@ -1,6 +1,6 @@
 /** What of a path is kept: nothing that is a token, a person or a parameter, and all that is a word. */
 import t from "tap";
-import { isWholePath, shownPath } from "../../src/access/shownPath.js";
+import { isWholePath, shownPath } from "../../src/access/requests/shownPath.js";
 
 const part = (value: object | string): string =>
 	Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");

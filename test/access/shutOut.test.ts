@@ -1,8 +1,8 @@
 /** Whom another default Variant would shut out: case by case, and held against requests of random rules. */
 import fc from "fast-check";
 import t from "tap";
-import { accessTable, compileAccess } from "../../src/access/policy.js";
-import { shutOutBy } from "../../src/access/shutOut.js";
+import { shutOutBy } from "../../src/access/review/shutOut.js";
+import { accessTable, compileAccess } from "../../src/access/rules/policy.js";
 import type { AccessPolicy } from "../../src/resources/resource.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 import * as arbitrary from "./arbitrary.js";

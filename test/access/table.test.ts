@@ -12,8 +12,8 @@ import {
 	judgesVariants,
 	nativeObstacle,
 	readsUsers,
-} from "../../src/access/policy.js";
-import type { VerifiedToken } from "../../src/access/token.js";
+} from "../../src/access/rules/policy.js";
+import type { VerifiedToken } from "../../src/access/users/token.js";
 import type { AccessPolicy } from "../../src/resources/resource.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 

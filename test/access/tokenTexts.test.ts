@@ -1,10 +1,10 @@
 /** A token's long lists cost a request once, however many rules ask for them. */
 import t from "tap";
-import { Rule } from "../../src/access/rule.js";
-import { RuleIndex } from "../../src/access/ruleIndex.js";
-import { NO_MORE } from "../../src/access/table.js";
-import type { VerifiedToken } from "../../src/access/token.js";
-import { hasOne, TokenTexts } from "../../src/access/tokenTexts.js";
+import { Rule } from "../../src/access/rules/rule.js";
+import { RuleIndex } from "../../src/access/rules/ruleIndex.js";
+import { NO_MORE } from "../../src/access/rules/table.js";
+import type { VerifiedToken } from "../../src/access/users/token.js";
+import { hasOne, TokenTexts } from "../../src/access/users/tokenTexts.js";
 import type { MoreConditions } from "../../src/compiler/plan.js";
 
 const texts = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, at) => `${prefix}${at}`);

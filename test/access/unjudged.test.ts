@@ -1,6 +1,6 @@
 /** Which counters of an Envoy say that it served what nobody judged, and which do not. */
 import t from "tap";
-import type { Counters } from "../../src/access/counters.js";
+import type { Counters } from "../../src/access/bypass/counters.js";
 import {
 	NOTHING_OWED,
 	type Owed,
@@ -8,8 +8,8 @@ import {
 	routesChanged,
 	type UnjudgedAlarm,
 	unjudgedAlarms,
-} from "../../src/access/unjudged.js";
-import type { WatchedListener } from "../../src/access/watched.js";
+} from "../../src/access/bypass/unjudged.js";
+import type { WatchedListener } from "../../src/access/bypass/watched.js";
 
 /** Of either sign. */
 const owing = (envoy: number, sidecar: number): Owed => ({ sent: { envoy, sidecar }, answered: { envoy, sidecar } });

@@ -1,9 +1,9 @@
 /** The smallest words of access rules: principals, path templates, claims. */
 import t from "tap";
-import { claimPath, claimTexts } from "../../src/access/claim.js";
-import { encodedPath, isAmbiguous, matchesTemplate, templateSegments } from "../../src/access/path.js";
-import { hashOf, prefixHashes } from "../../src/access/prefixHash.js";
-import { matchesPrincipal } from "../../src/access/principal.js";
+import { encodedPath, isAmbiguous, matchesTemplate, templateSegments } from "../../src/access/requests/path.js";
+import { matchesPrincipal } from "../../src/access/requests/principal.js";
+import { hashOf, prefixHashes } from "../../src/access/rules/prefixHash.js";
+import { claimPath, claimTexts } from "../../src/access/users/claim.js";
 import { PATH_CHARS_MAX } from "../../src/limits.js";
 import { isSegment } from "../../src/resources/host.js";
 

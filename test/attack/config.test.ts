@@ -1,8 +1,8 @@
 /** What our configuration must hold or must not hold, so that whole classes of flaws cannot be met; and rules about rules. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { OVERRIDE_HEADERS } from "../../src/access/canonical.js";
-import { authorize } from "../../src/access/policy.js";
+import { OVERRIDE_HEADERS } from "../../src/access/requests/canonical.js";
+import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { FORWARDED_CERT_HEADER } from "../../src/compiler/headers.js";
 import { parseResources } from "../../src/resources/parse.js";

@@ -17,14 +17,14 @@ import {
 import t from "tap";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { serveAccessLogTcp } from "../../src/events/accessLog.js";
+import { serveAccessLogTcp } from "../../src/events/accessLog/accessLog.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { startApi } from "../../src/state/api.js";
-import { Store } from "../../src/state/store.js";
+import { startApi } from "../../src/state/api/api.js";
+import { Store } from "../../src/state/store/store.js";
 import { LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";

@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import t from "tap";
-import { OVERRIDE_HEADERS } from "../../src/access/canonical.js";
+import { OVERRIDE_HEADERS } from "../../src/access/requests/canonical.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { decodeEnvoyResource } from "../../src/xds/registry.js";

@@ -12,9 +12,9 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gatherEvidence } from "../../src/events/evidence.js";
-import { Looks } from "../../src/events/looks.js";
-import { type EventStore, openEventStore } from "../../src/events/store.js";
+import { gatherEvidence } from "../../src/events/evidence/evidence.js";
+import { Looks } from "../../src/events/evidence/looks.js";
+import { type EventStore, openEventStore } from "../../src/events/store/store.js";
 import { metric, query } from "../events/rig.js";
 
 const UNITS = Number(process.env.WEIR_BENCH_UNITS ?? 1_000_000);

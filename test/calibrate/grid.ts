@@ -19,7 +19,7 @@ import { ALPHA, type Law } from "./scenarios.js";
 const EQUAL = { challenger: 1, baseline: 1 };
 /** As a share of 1 − q: what a pass tolerates (claim.ts). */
 const TOLERATED = 0.25;
-/** Parts of the sample, of whose quantiles the median counts (events/baselineQuantile.ts). */
+/** Parts of the sample, of whose quantiles the median counts (events/evidence/baselineQuantile.ts). */
 const STRETCHES = 5;
 
 type Frozen = Extract<Law, { readonly of: "frozen-quantile" }>;

@@ -7,7 +7,7 @@ import t from "tap";
 import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
-import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
+import { CALLER_HEADER, callerWord } from "../../src/events/outcomes/sender.js";
 import type { Resource } from "../../src/resources/resource.js";
 import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
 import { accessPolicy } from "../fixtures/resources.js";

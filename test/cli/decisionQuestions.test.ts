@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import t from "tap";
 import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
-import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
+import { CALLER_HEADER, callerWord } from "../../src/events/outcomes/sender.js";
 import { QUESTIONS_WAITING_MAX } from "../../src/limits.js";
 import { query, startRig } from "../events/rig.js";
 import { file } from "../state/employment.js";

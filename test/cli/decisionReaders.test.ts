@@ -6,7 +6,7 @@ import { text } from "node:stream/consumers";
 import t from "tap";
 import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
-import type { DecisionsAnswer, ShadowAnswer } from "../../src/events/decisionQuery.js";
+import type { DecisionsAnswer, ShadowAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { type Entry, startRig, tryingOut } from "../events/rig.js";
 import { file } from "../state/employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";

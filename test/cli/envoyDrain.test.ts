@@ -13,7 +13,7 @@ import t from "tap";
 import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
 import { compile } from "../../src/compiler/compile.js";
-import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
+import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, envoyBinary } from "../envoy/harness.js";
 import { startLiveRig } from "../events/rig.js";

@@ -3,8 +3,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
-import type { EntrySink } from "../../src/events/accessLog.js";
-import { serveAccessLog } from "../../src/events/accessLog.js";
+import type { EntrySink } from "../../src/events/accessLog/accessLog.js";
+import { serveAccessLog } from "../../src/events/accessLog/accessLog.js";
 import { KEEPER_LATE_MS } from "../../src/limits.js";
 import { temporaryDirectory } from "./command.js";
 

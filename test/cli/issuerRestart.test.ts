@@ -14,7 +14,7 @@ import t from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { startBackend } from "./backend.js";

@@ -7,7 +7,7 @@ import { startApiRole } from "../../src/cli/roles/api.js";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
 import { ALL } from "../state/employment.js";
 import { mutualApi } from "../state/mutualApi.js";

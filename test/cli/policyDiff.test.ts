@@ -1,9 +1,9 @@
 /** Random pairs of declarations: where sampled requests tell them apart, `weir policy diff` must find a difference. */
 import fc from "fast-check";
 import t from "tap";
-import { type PolicyRequest, policyJudge } from "../../src/access/policyCheck.js";
-import { diffPolicies } from "../../src/access/policyDiff.js";
-import { ANYONE } from "../../src/access/principal.js";
+import { ANYONE } from "../../src/access/requests/principal.js";
+import { type PolicyRequest, policyJudge } from "../../src/access/review/policyCheck.js";
+import { diffPolicies } from "../../src/access/review/policyDiff.js";
 import type { AccessPolicy, GatewayTls, ResourceSet, TokenIssuer } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 

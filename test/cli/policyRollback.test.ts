@@ -1,7 +1,7 @@
 /** `weir policy rollback`: the rules of an earlier revision as one change, whole or not at all, by role, on the record. */
 import t from "tap";
 import { qualifiedName } from "../../src/resources/resource.js";
-import { Store } from "../../src/state/store.js";
+import { Store } from "../../src/state/store/store.js";
 import { experiment, file, temporaryDirectory } from "../state/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { type MutualApi, mutualApi } from "../state/mutualApi.js";

@@ -9,7 +9,7 @@ import type { ProbeReport } from "../../src/cli/roles/probe.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, type Places, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { freePort } from "../identity/mesh.js";

@@ -6,7 +6,7 @@ import { startApiRole } from "../../src/cli/roles/api.js";
 import { startRolloutRole } from "../../src/cli/roles/rollout.js";
 import { places } from "../../src/cli/stack/places.js";
 import { EVIDENCE_PATHS } from "../../src/events/client.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { ALL, file } from "../state/employment.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";

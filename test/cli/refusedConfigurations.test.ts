@@ -6,7 +6,7 @@ import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../src/cli/r
 import { PUBLICATION_LAG_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits.js";
 import type { ProxyStatus } from "../../src/rollout/ports.js";
 import type { Refusal } from "../../src/rollout/refusal.js";
-import { StateClient } from "../../src/state/client.js";
+import { StateClient } from "../../src/state/api/client.js";
 import { type Reported, ToldClosures, withClosures } from "../../src/xds/sidecarClosures.js";
 import { ALL } from "../state/employment.js";
 import { mutualApi, READS_NOTHING } from "../state/mutualApi.js";

@@ -5,7 +5,7 @@ import t from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { AdsClient } from "../xds/adsClient.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";

@@ -11,7 +11,7 @@ import {
 	requireOwnersFolder,
 	requireOwnFolder,
 } from "../../src/socket.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { temporaryDirectory } from "./command.js";
 
 const REFUSED = { code: "failed-precondition" };

@@ -48,5 +48,5 @@ for (const [file, without] of [
 
 t.test("who reads declarations loads the schemas", async (t) => {
 	t.ok((await packagesOf(join(SOURCE, "resources/parse.js"))).has("zod"));
-	t.ok((await packagesOf(join(SOURCE, "events/store.js"))).has("@duckdb/node-api"), "by require, too");
+	t.ok((await packagesOf(join(SOURCE, "events/store/store.js"))).has("@duckdb/node-api"), "by require, too");
 });

@@ -1,7 +1,7 @@
 /** `weir status` of an operator of one namespace: the alarms of their own Gateways, and no refusal stays behind. */
 import t from "tap";
-import { AUDIT_CHAINS } from "../../src/state/auditLog.js";
-import type { GatewayAlarm } from "../../src/state/wire.js";
+import type { GatewayAlarm } from "../../src/state/api/wire.js";
+import { AUDIT_CHAINS } from "../../src/state/audit/auditLog.js";
 import { ALL } from "../state/employment.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";

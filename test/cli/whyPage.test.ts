@@ -2,7 +2,7 @@
 import t from "tap";
 import type { Why } from "../../src/cli/commands/why.js";
 import { renderWhy } from "../../src/cli/commands/whyPage.js";
-import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/events/account.js";
+import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/events/accessLog/account.js";
 
 const ASSIGNMENT: AssignmentAccount = {
 	by: "sidecar",

@@ -13,8 +13,8 @@ import {
 	OVERRIDE_HEADERS,
 	OVERRIDE_QUERY,
 	REFUSED_METHODS,
-} from "../../src/access/canonical.js";
-import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/policy.js";
+} from "../../src/access/requests/canonical.js";
+import { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED } from "../../src/access/rules/policy.js";
 import { ambiguousPaths, longPaths, notCanonicalRules, strangePaths } from "../../src/compiler/canonical.js";
 
 const header = (name: string, matcher: object) => ({ header: { name, ...matcher } });

@@ -1,6 +1,6 @@
 /** Which of the three executions a Service gets: all modes, unit sources, accesses and answers to a missing answer. */
 import t from "tap";
-import { accessTable } from "../../src/access/policy.js";
+import { accessTable } from "../../src/access/rules/policy.js";
 import { accessPerRoute } from "../../src/compiler/accessControl.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { type ExecutionInput, executionOf, type Mode } from "../../src/compiler/execution.js";

@@ -1,6 +1,6 @@
 /** Behind a Gateway that says no region, what names regions is no allow and every deny, natively as by the pure rules. */
 import t from "tap";
-import { accessTable, compileAccess } from "../../src/access/policy.js";
+import { accessTable, compileAccess } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { callerIs } from "../../src/compiler/principalRule.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

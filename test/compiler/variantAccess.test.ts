@@ -1,6 +1,6 @@
 /** Policies that judge Variants, in Envoy's own RBAC: each weighted entry repeats all rules of its Variant. */
 import t from "tap";
-import { authorize } from "../../src/access/policy.js";
+import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { AccessPolicy, Experiment } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

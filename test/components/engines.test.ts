@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import t from "tap";
-import { CLICKHOUSE, type Dialect, SPARK } from "../../src/events/dialect.js";
+import { CLICKHOUSE, type Dialect, SPARK } from "../../src/events/evidence/dialect.js";
 import { differences, expected, makeCase, statements } from "../events/aggregateCase.js";
 
 const run = promisify(execFile);

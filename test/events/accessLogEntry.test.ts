@@ -6,7 +6,7 @@ import {
 	FAILED_FLAGS,
 	requestHeader,
 	UNHEALTHY_FLAGS,
-} from "../../src/events/accessLogEntry.js";
+} from "../../src/events/accessLog/accessLogEntry.js";
 
 // Bytes made by the official descriptors: see fixtures/access_log_messages.py.
 const fixtures = JSON.parse(

@@ -1,6 +1,6 @@
 /** What ingest tells about one request: GET /v1/requests/ID. */
 import t from "tap";
-import type { OutlineAccount, WholeAccount } from "../../src/events/account.js";
+import type { OutlineAccount, WholeAccount } from "../../src/events/accessLog/account.js";
 import {
 	CALLOUT,
 	type Entry,

@@ -11,8 +11,8 @@ import {
 	unitValues,
 	VARIABLES_MAX,
 	type Wanted,
-} from "../../src/events/aggregateSql.js";
-import type { Dialect } from "../../src/events/dialect.js";
+} from "../../src/events/evidence/aggregateSql.js";
+import type { Dialect } from "../../src/events/evidence/dialect.js";
 
 const DAY_MS = 86_400_000;
 const WINDOW_MS = 3_600_000;

@@ -1,7 +1,7 @@
 /** The statements over observations, in DuckDB; test/components/engines.test.ts runs the same in Spark and ClickHouse. */
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
-import { DUCKDB } from "../../src/events/dialect.js";
+import { DUCKDB } from "../../src/events/evidence/dialect.js";
 import { differences, expected, makeCase, statements } from "./aggregateCase.js";
 
 t.test("values, moments, merged moments, and log-capital are those of plain arithmetic", async (t) => {

@@ -1,8 +1,8 @@
 /** Whose change of arm is recorded where there are many people, and of whom no more is known. */
 import t from "tap";
-import { AssignmentChanges } from "../../src/events/assignmentChanges.js";
-import { forgetEnded } from "../../src/events/endedExperiments.js";
-import { openEventStore } from "../../src/events/store.js";
+import { AssignmentChanges } from "../../src/events/decisions/assignmentChanges.js";
+import { forgetEnded } from "../../src/events/decisions/endedExperiments.js";
+import { openEventStore } from "../../src/events/store/store.js";
 
 const unitAt = (index: number): bigint => (BigInt(index + 1) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835n) % 2n ** 128n;
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { openEventStore } from "../../src/events/store.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import { spawnIngest } from "./child.js";
 import { httpCall } from "./rig.js";
 

@@ -1,8 +1,8 @@
 /** What an overloaded Envoy answers is nobody's verdict, whatever its client does then. */
 import t from "tap";
-import { type AccessLogEntry, decodeMessage, OVERLOAD_FLAG } from "../../src/events/accessLogEntry.js";
-import { decisionIn } from "../../src/events/decisionRecord.js";
-import { denialOf } from "../../src/events/denial.js";
+import { type AccessLogEntry, decodeMessage, OVERLOAD_FLAG } from "../../src/events/accessLog/accessLogEntry.js";
+import { decisionIn } from "../../src/events/decisions/decisionRecord.js";
+import { denialOf } from "../../src/events/decisions/denial.js";
 import { encode } from "./rig.js";
 
 /** Answered by Envoy with 503; the client went before it took that. */

@@ -2,9 +2,9 @@
 import t from "tap";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import type { AccessTable } from "../../src/compiler/plan.js";
-import { decodeMessage } from "../../src/events/accessLogEntry.js";
-import { readEntry } from "../../src/events/entryReader.js";
-import { PlanReader } from "../../src/events/planReader.js";
+import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
+import { readEntry } from "../../src/events/accessLog/entryReader.js";
+import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import { type Entry, EXPERIMENT, encode, planWith, unitsOf } from "./rig.js";
 
 const [boosted = ""] = unitsOf("boosted", 1);

@@ -5,7 +5,7 @@
 import t from "tap";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import { compile } from "../../src/compiler/compile.js";
-import type { RequestAccount } from "../../src/events/account.js";
+import type { RequestAccount } from "../../src/events/accessLog/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";

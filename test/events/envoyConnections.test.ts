@@ -4,7 +4,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import t from "tap";
-import { EnvoyConnections, type EnvoyStream } from "../../src/events/envoyConnections.js";
+import { EnvoyConnections, type EnvoyStream } from "../../src/events/accessLog/envoyConnections.js";
 import { ENVOY_NOTICES_MS, ENVOY_SILENT_MS, MISSING_MARGIN_MS } from "../../src/limits.js";
 
 const EDGE = { kind: "spiffe", id: "spiffe://weir.test/weir/envoy/edge" } as const;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { EvidenceMetric } from "../../src/analysis/evidence.js";
 import { COUNTERS } from "../../src/events/meter.js";
-import { openEventStore } from "../../src/events/store.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import { armOf, type Entry, metric, query, type Rig, sent, seriesKey, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;

@@ -2,18 +2,18 @@
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { PlanTable } from "../../src/compiler/plan.js";
-import { DecisionLog } from "../../src/events/decisionLog.js";
-import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
-import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
-import { type EndOf, ExperimentEnds } from "../../src/events/experimentEnds.js";
+import { PlanReader } from "../../src/events/accessLog/planReader.js";
+import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
+import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
+import { type EndOf, ExperimentEnds } from "../../src/events/decisions/experimentEnds.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/decisions/readNamespaces.js";
 import type { IngestOptions } from "../../src/events/ingest.js";
-import { PlanReader } from "../../src/events/planReader.js";
-import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/readNamespaces.js";
-import { openEventStore } from "../../src/events/store.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import { DECISIONS_KEPT_MS } from "../../src/limits.js";
 import type { ExperimentEnd } from "../../src/rollout/experimentEnd.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { Store } from "../../src/state/store.js";
+import { Store } from "../../src/state/store/store.js";
 import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../state/employment.js";
 import { type Entry, EXPERIMENT, PLANS, planWith, type Rig, seriesKey, startRig, TestMeter, unitsOf } from "./rig.js";
 

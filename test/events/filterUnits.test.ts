@@ -11,7 +11,7 @@ import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { compile } from "../../src/compiler/compile.js";
 import { claimHeader } from "../../src/compiler/headers.js";
-import type { RequestAccount, WholeAccount } from "../../src/events/account.js";
+import type { RequestAccount, WholeAccount } from "../../src/events/accessLog/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";

@@ -1,7 +1,7 @@
 /** Rows that an Experiment under way still needs outlive their time: those it has not looked at, and those it freezes from. */
 import t from "tap";
 import type { EvidenceQuery } from "../../src/analysis/evidence.js";
-import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
+import type { MetricDeclaration } from "../../src/events/outcomes/metricDeclaration.js";
 import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../src/limits.js";
 import type { Judge } from "../../src/rollout/judges.js";
 import { EXPERIMENT, metric, planWith, query, type Rig, sent, startRig, unitsOf } from "./rig.js";

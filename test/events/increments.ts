@@ -8,11 +8,11 @@ import { join } from "node:path";
 import type { Evidence, EvidenceMetric, EvidenceQuery, MetricEvidence } from "../../src/analysis/evidence.js";
 import { type CoMoments, coMomentsOf, momentsAt } from "../../src/analysis/statistics/coMoments.js";
 import { type LogCapital, logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
-import { gatherEvidence } from "../../src/events/evidence.js";
-import { Looks } from "../../src/events/looks.js";
-import { RequestCommit } from "../../src/events/requestCommit.js";
-import type { Exposure } from "../../src/events/requestRow.js";
-import { type EventStore, openEventStore } from "../../src/events/store.js";
+import { gatherEvidence } from "../../src/events/evidence/evidence.js";
+import { Looks } from "../../src/events/evidence/looks.js";
+import { RequestCommit } from "../../src/events/store/requestCommit.js";
+import type { Exposure } from "../../src/events/store/requestRow.js";
+import { type EventStore, openEventStore } from "../../src/events/store/store.js";
 import { SEGMENT_VALUES_MAX } from "../../src/limits.js";
 
 const DAY_MS = 86_400_000;

@@ -2,11 +2,11 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { decodeMessage } from "../../src/events/accessLogEntry.js";
+import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
+import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import { Intake } from "../../src/events/intake.js";
 import { COUNTERS } from "../../src/events/meter.js";
-import { PlanReader } from "../../src/events/planReader.js";
-import { type EventStore, openEventStore } from "../../src/events/store.js";
+import { type EventStore, openEventStore } from "../../src/events/store/store.js";
 import { ACCESS_LOG_QUEUE_MAX } from "../../src/limits.js";
 import { encode, PLANS, seriesKey, TestMeter } from "./rig.js";
 

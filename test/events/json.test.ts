@@ -1,5 +1,5 @@
 import t from "tap";
-import { parseJson } from "../../src/events/json.js";
+import { parseJson } from "../../src/events/outcomes/json.js";
 
 const broken: readonly (readonly [text: string, line: number, column: number, early?: boolean])[] = [
 	["", 1, 1, true],

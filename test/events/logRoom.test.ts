@@ -1,11 +1,11 @@
 /** Room in the decision log: whose records go, and who is told of it. */
 import t from "tap";
-import { putShadow } from "../../src/events/decisionAppend.js";
-import type { DecisionsAnswer, ShadowAnswer } from "../../src/events/decisionQuery.js";
-import { NAMESPACES_HEADER } from "../../src/events/readNamespaces.js";
-import { pruneDecisions } from "../../src/events/retention.js";
-import type { ShadowCount } from "../../src/events/shadow.js";
-import { openEventStore } from "../../src/events/store.js";
+import { putShadow } from "../../src/events/decisions/decisionAppend.js";
+import type { DecisionsAnswer, ShadowAnswer } from "../../src/events/decisions/decisionQuery.js";
+import { NAMESPACES_HEADER } from "../../src/events/decisions/readNamespaces.js";
+import type { ShadowCount } from "../../src/events/decisions/shadow.js";
+import { pruneDecisions } from "../../src/events/store/retention.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { type Entry, JUDGED, type Rig, seriesKey, startRig, TestMeter } from "./rig.js";
 

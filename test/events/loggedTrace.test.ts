@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { compile } from "../../src/compiler/compile.js";
 import type { Collectors } from "../../src/compiler/plan.js";
-import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
+import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startOtlpReceiver } from "../../src/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";

@@ -1,8 +1,8 @@
 /** What a look costs where nothing is new, and that it misses nothing that is. */
 import t, { type Test } from "tap";
 import type { EvidenceQuery } from "../../src/analysis/evidence.js";
-import { askedOf, Looks } from "../../src/events/looks.js";
-import { Transaction } from "../../src/events/store.js";
+import { askedOf, Looks } from "../../src/events/evidence/looks.js";
+import { Transaction } from "../../src/events/store/store.js";
 import { RESOURCES_MAX } from "../../src/limits.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
 

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import type { DecisionsAnswer } from "../../src/events/decisionQuery.js";
-import { openEventStore } from "../../src/events/store.js";
+import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import { type Entry, type Rig, startRig, unitsOf } from "./rig.js";
 
 const base64url = (text: string): string => Buffer.from(text).toString("base64url");

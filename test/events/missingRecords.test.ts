@@ -6,16 +6,16 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { droppedDecisions } from "../../src/cli/roles/probeAlarms.js";
-import { decodeMessage } from "../../src/events/accessLogEntry.js";
-import { readWholeMs } from "../../src/events/decisionAppend.js";
-import { DecisionLog } from "../../src/events/decisionLog.js";
-import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
-import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
+import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
+import { PlanReader } from "../../src/events/accessLog/planReader.js";
+import { readWholeMs } from "../../src/events/decisions/decisionAppend.js";
+import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
+import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
+import { MissingRecords } from "../../src/events/decisions/missingRecords.js";
+import { NAMESPACES_HEADER } from "../../src/events/decisions/readNamespaces.js";
 import { GAUGES } from "../../src/events/meter.js";
-import { MissingRecords } from "../../src/events/missingRecords.js";
-import { PlanReader } from "../../src/events/planReader.js";
-import { NAMESPACES_HEADER } from "../../src/events/readNamespaces.js";
-import { openEventStore } from "../../src/events/store.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import {
 	DECISIONS_KEPT_MS,
 	DECISIONS_WHOLE_MS,

@@ -1,5 +1,5 @@
 import t from "tap";
-import { openEventStore } from "../../src/events/store.js";
+import { openEventStore } from "../../src/events/store/store.js";
 import { OUTCOMES_BODY_BYTES_MAX, OUTCOMES_ROWS_MAX } from "../../src/limits.js";
 import { METRICS, type Rig, seriesKey, startRig } from "./rig.js";
 

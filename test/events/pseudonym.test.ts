@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { loadPseudonyms } from "../../src/events/pseudonym.js";
+import { loadPseudonyms } from "../../src/events/store/pseudonym.js";
 
 const fresh = (): string => join(mkdtempSync(join(tmpdir(), "weir-key-")), "unit.key");
 

@@ -1,11 +1,11 @@
 /** The decision log's commits and its readers' questions, each held up: neither waits for the other. */
 import t from "tap";
-import { DecisionLog } from "../../src/events/decisionLog.js";
-import { answerDecisions, answerShadow, parseDecisionQuery } from "../../src/events/decisionQuery.js";
-import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
-import { PlanReader } from "../../src/events/planReader.js";
-import { type Lane, openEventStore } from "../../src/events/store.js";
-import { storedRequest } from "../../src/events/storedRequest.js";
+import { PlanReader } from "../../src/events/accessLog/planReader.js";
+import { storedRequest } from "../../src/events/accessLog/storedRequest.js";
+import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
+import { answerDecisions, answerShadow, parseDecisionQuery } from "../../src/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
+import { type Lane, openEventStore } from "../../src/events/store/store.js";
 import { temporaryDirectory } from "../state/employment.js";
 import { TestMeter } from "./rig.js";
 

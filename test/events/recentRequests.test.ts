@@ -1,6 +1,6 @@
 import t from "tap";
-import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLogEntry.js";
-import { RecentRequests } from "../../src/events/recentRequests.js";
+import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
+import { RecentRequests } from "../../src/events/accessLog/recentRequests.js";
 import { type Entry, encode } from "./rig.js";
 
 const end = (requestId: string, over: Partial<Entry> = {}): Entry => ({

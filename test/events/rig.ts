@@ -7,11 +7,11 @@ import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { EvidenceMetric, EvidenceQuery } from "../../src/analysis/evidence.js";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import type { CalloutTable, ExperimentTable, PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/decisions/readNamespaces.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";
-import type { MetricDeclaration } from "../../src/events/metricDeclaration.js";
-import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/readNamespaces.js";
-import { CALLER_HEADER, callerWord } from "../../src/events/sender.js";
+import type { MetricDeclaration } from "../../src/events/outcomes/metricDeclaration.js";
+import { CALLER_HEADER, callerWord } from "../../src/events/outcomes/sender.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
 

@@ -1,6 +1,6 @@
 /** What waits, and for how long: bounded in number and in time, whatever clients and clocks do. */
 import t from "tap";
-import { SettlingExposures } from "../../src/events/settlingExposures.js";
+import { SettlingExposures } from "../../src/events/evidence/settlingExposures.js";
 import { UNIT_CACHE_MAX } from "../../src/limits.js";
 
 const NOW_MS = 1_700_000_000_000;

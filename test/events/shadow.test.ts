@@ -1,9 +1,9 @@
 /** What shadow policies would change, from Envoy's shadow rules and from the sidecar's own word. */
 import t from "tap";
 import type { PlanTable } from "../../src/compiler/plan.js";
-import type { ShadowAnswer } from "../../src/events/decisionQuery.js";
-import { NOTHING_ELSE } from "../../src/events/decisionRecord.js";
-import { ShadowCounts } from "../../src/events/shadow.js";
+import type { ShadowAnswer } from "../../src/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
+import { ShadowCounts } from "../../src/events/decisions/shadow.js";
 import { SHADOW_KEYS_MAX } from "../../src/limits.js";
 import {
 	CALLOUT,

@@ -1,6 +1,6 @@
 /** Units' arms, against Maps: growing, forgetting for room, and forgetting whole Experiments. */
 import t from "tap";
-import { UnitArms } from "../../src/events/unitArms.js";
+import { UnitArms } from "../../src/events/decisions/unitArms.js";
 
 /** The same on every run: multiplies by Knuth's MMIX constant modulo 2^64. */
 function random(seed: bigint): () => number {

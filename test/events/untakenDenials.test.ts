@@ -8,7 +8,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node
 import { dirname, join } from "node:path";
 import t from "tap";
 import { compile } from "../../src/compiler/compile.js";
-import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisionQuery.js";
+import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { startVerifyingSidecar } from "../attack/sidecar.js";

@@ -1,5 +1,5 @@
 /** The part of deploy/failures.md about access-log entries that are lost, which test/probe/droppedEntries and test/events check. */
-import { DROPPED_COUNTER } from "../../src/access/probe.js";
+import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";
 

@@ -2,7 +2,7 @@
 
 import type { IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { canonicalFault } from "../../src/access/canonical.js";
+import { canonicalFault } from "../../src/access/requests/canonical.js";
 import { contentHash } from "../../src/assignment/hash.js";
 import { CONTEXT } from "../../src/compiler/calloutContext.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";

@@ -1,15 +1,15 @@
 /** From decoded access-log entries into appenders of the store's own tables, in memory and never committed. */
 import { type DuckDBAppender, DuckDBInstance } from "@duckdb/node-api";
-import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLogEntry.js";
-import { putDecision } from "../../src/events/decisionAppend.js";
-import { type DecisionRecord, decisionIn } from "../../src/events/decisionRecord.js";
-import { entryFault } from "../../src/events/entryFault.js";
-import { readEntry } from "../../src/events/entryReader.js";
-import { PlanReader } from "../../src/events/planReader.js";
-import { createPseudonyms } from "../../src/events/pseudonym.js";
-import type { Reading } from "../../src/events/requestRow.js";
-import { putExposure, putRow } from "../../src/events/rowAppend.js";
-import { SCHEMA } from "../../src/events/schema.js";
+import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
+import { entryFault } from "../../src/events/accessLog/entryFault.js";
+import { readEntry } from "../../src/events/accessLog/entryReader.js";
+import { PlanReader } from "../../src/events/accessLog/planReader.js";
+import { putDecision } from "../../src/events/decisions/decisionAppend.js";
+import { type DecisionRecord, decisionIn } from "../../src/events/decisions/decisionRecord.js";
+import { createPseudonyms } from "../../src/events/store/pseudonym.js";
+import type { Reading } from "../../src/events/store/requestRow.js";
+import { putExposure, putRow } from "../../src/events/store/rowAppend.js";
+import { SCHEMA } from "../../src/events/store/schema.js";
 import { PLANS } from "../events/rig.js";
 
 const RECEIVED_MS = 4_000_000_000;

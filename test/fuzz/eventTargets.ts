@@ -8,10 +8,10 @@ import {
 	decodeMessage,
 	decodeSingle,
 	requestHeader,
-} from "../../src/events/accessLogEntry.js";
-import { parseJson } from "../../src/events/json.js";
-import { readKeeperWord } from "../../src/events/keeperWord.js";
-import { bodyMode, readBody } from "../../src/events/outcomeBody.js";
+} from "../../src/events/accessLog/accessLogEntry.js";
+import { readKeeperWord } from "../../src/events/accessLog/keeperWord.js";
+import { parseJson } from "../../src/events/outcomes/json.js";
+import { bodyMode, readBody } from "../../src/events/outcomes/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
 import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
 import { poisoned, RECEIVED_SECONDS } from "../events/poison.js";

@@ -13,7 +13,7 @@ t.setTimeout(180_000);
 /** File, operator and a part of the change; the first such mutant is taken. */
 const SAMPLE: readonly (readonly [file: string, operator: string, change: RegExp])[] = [
 	["assignment/region.js", "arithmetic", /^\+ → -$/],
-	["access/rule.js", "condition", /this.matchesCaller/],
+	["access/rules/rule.js", "condition", /this.matchesCaller/],
 	["compiler/matcher.js", "comparison", /^=== → !==$/],
 	["compiler/policyRule.js", "element removed", /url_path/],
 	["sidecar/compiledTable.js", "condition", /unit === null/],

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
-import { watchedListeners } from "../../src/access/watched.js";
+import { watchedListeners } from "../../src/access/bypass/watched.js";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { JudgedCounts } from "../../src/probe/judgedCounts.js";

@@ -5,7 +5,7 @@ import { connect, createServer as createHttp2Server } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { DROPPED_COUNTER, droppedEntries } from "../../src/access/probe.js";
+import { DROPPED_COUNTER, droppedEntries } from "../../src/access/bypass/probe.js";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { watchForBypass } from "../../src/cli/roles/probe.js";
 import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";

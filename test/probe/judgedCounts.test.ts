@@ -2,8 +2,8 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import t from "tap";
-import type { Counters } from "../../src/access/counters.js";
-import type { WatchedListener } from "../../src/access/watched.js";
+import type { Counters } from "../../src/access/bypass/counters.js";
+import type { WatchedListener } from "../../src/access/bypass/watched.js";
 import { JudgedCounts } from "../../src/probe/judgedCounts.js";
 import { type Reading, readReading } from "../../src/probe/reading.js";
 import { temporaryDirectory } from "../cli/command.js";

@@ -1,7 +1,7 @@
 /** What is remembered between readings: only where nothing changed is a Service's cluster compared with its routes. */
 import t from "tap";
-import type { Counters } from "../../src/access/counters.js";
-import type { WatchedListener } from "../../src/access/watched.js";
+import type { Counters } from "../../src/access/bypass/counters.js";
+import type { WatchedListener } from "../../src/access/bypass/watched.js";
 import { PastCounts } from "../../src/probe/pastCounts.js";
 import type { Reading } from "../../src/probe/reading.js";
 

@@ -1,5 +1,5 @@
 /** The prober of an attacked Envoy, and requests that its policies allow. */
-import { watchedListeners } from "../../src/access/watched.js";
+import { watchedListeners } from "../../src/access/bypass/watched.js";
 import { Prober, type ProbeTarget } from "../../src/probe/prober.js";
 import type { AttackScene } from "../attack/scene.js";
 import { exchange, get } from "../attack/wire.js";

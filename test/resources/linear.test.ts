@@ -1,6 +1,6 @@
 /** What a check looks at grows with what is declared, and not with its square: every change checks all of it. */
 import t from "tap";
-import { policiesOf, selects, servicesOf } from "../../src/access/selection.js";
+import { policiesOf, selects, servicesOf } from "../../src/access/rules/selection.js";
 import { PROBLEMS_MAX } from "../../src/limits.js";
 import { checkResources } from "../../src/resources/check.js";
 import { parseResources } from "../../src/resources/parse.js";

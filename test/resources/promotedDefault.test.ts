@@ -7,9 +7,9 @@ import { resourcesOf } from "../../src/resources/kinds.js";
 import { parseResources } from "../../src/resources/parse.js";
 import type { Status } from "../../src/rollout/status.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { crossCheck } from "../../src/state/crossCheck.js";
-import { keyOf } from "../../src/state/resourceSet.js";
+import { crossCheck } from "../../src/state/acts/crossCheck.js";
 import { standing } from "../../src/state/standingFaults.js";
+import { keyOf } from "../../src/state/store/resourceSet.js";
 import {
 	accessPolicy,
 	CALLOUT,

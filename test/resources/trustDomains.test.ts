@@ -1,6 +1,6 @@
 /** A trust domain alone is no workload's id: named as a caller it would match nobody, and a deny would deny nobody. */
 import t from "tap";
-import { readPolicyTests } from "../../src/access/policyTable.js";
+import { readPolicyTests } from "../../src/access/review/policyTable.js";
 import { loadResources } from "../../src/resources/parse.js";
 import { formatProblem } from "../../src/resources/resource.js";
 import { jsonSchema } from "../../src/resources/schema.js";

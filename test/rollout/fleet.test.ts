@@ -6,8 +6,8 @@ import { CENTRE, gridQuantiles, logQuantileInside } from "../../src/analysis/qua
 import { isMeasured, type Question } from "../../src/analysis/question.js";
 import { decide } from "../../src/rollout/decide.js";
 import { goalLogE, meanLogE, provedTogether } from "../../src/rollout/fleet.js";
-import type { DecisionLog } from "../../src/state/decisionLog.js";
-import { lastDecisionIn } from "../../src/state/lastDecision.js";
+import { lastDecisionIn } from "../../src/state/api/lastDecision.js";
+import type { DecisionLog } from "../../src/state/store/decisionLog.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, rate, status } from "./example.js";
 
 t.test("one proof among many is proved only if it stands out among all of them", async (t) => {

@@ -6,7 +6,7 @@
 import type { ArmEvidence, ExposureBatch } from "../../src/analysis/evidence.js";
 import { compileAssignment } from "../../src/assignment/assign.js";
 import { experimentTable } from "../../src/assignment/table.js";
-import { corePoints } from "../../src/events/planReader.js";
+import { corePoints } from "../../src/events/accessLog/planReader.js";
 import type { Experiment } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Outcome, RULES } from "../../src/rollout/decision.js";

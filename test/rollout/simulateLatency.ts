@@ -241,7 +241,7 @@ function inputOf(
 	};
 }
 
-/** As events/baselineQuantile.ts has it: in five stretches, of which the median counts. */
+/** As events/evidence/baselineQuantile.ts has it: in five stretches, of which the median counts. */
 function quantileOf(values: readonly number[], quantile: number): BaselineQuantile {
 	const size = values.length / 5;
 	const stretches = [0, 1, 2, 3, 4].map((k) =>

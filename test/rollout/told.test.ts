@@ -10,8 +10,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { GateQuestion } from "../../src/rollout/gate.js";
-import { ApiClient } from "../../src/state/apiClient.js";
-import { StateClient } from "../../src/state/client.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
+import { StateClient } from "../../src/state/api/client.js";
 import { experiment as declared, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../state/employment.js";
 import { input } from "./example.js";
 

@@ -1,7 +1,7 @@
 /** The decision where rules look at users: what is asked about tokens, in which order, and what comes of the answer. */
 import t from "tap";
-import { NO_MORE } from "../../src/access/table.js";
-import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/access/token.js";
+import { NO_MORE } from "../../src/access/rules/table.js";
+import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/access/users/token.js";
 import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
 import { answer, answerOrWait, type Knowledge } from "../../src/sidecar/answer.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";

@@ -4,10 +4,10 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { API_BODY_BYTES_MAX } from "../../src/limits.js";
-import { type Api, type ApiOptions, startApi } from "../../src/state/api.js";
-import { ApiClient } from "../../src/state/apiClient.js";
-import { StateClient } from "../../src/state/client.js";
-import { Store } from "../../src/state/store.js";
+import { type Api, type ApiOptions, startApi } from "../../src/state/api/api.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
+import { StateClient } from "../../src/state/api/client.js";
+import { Store } from "../../src/state/store/store.js";
 import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
 
 interface Running {

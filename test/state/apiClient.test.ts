@@ -5,7 +5,7 @@ import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import t from "tap";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../src/limits.js";
-import { ApiClient } from "../../src/state/apiClient.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
 import { temporaryDirectory } from "./employment.js";
 
 t.test("what may have gates asked is waited for longer than all of them may take", async (t) => {

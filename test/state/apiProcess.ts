@@ -5,8 +5,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startApi } from "../../src/state/api.js";
-import { Store } from "../../src/state/store.js";
+import { startApi } from "../../src/state/api/api.js";
+import { Store } from "../../src/state/store/store.js";
 import { uriOf } from "./mutualApi.js";
 
 const directory = process.argv[2] ?? "";

@@ -1,9 +1,9 @@
 /** What requests for approval take: of the room, of the state file, and of whoever lists them. */
 import t from "tap";
-import type { AskedAct, Part, RequestHead } from "../../src/state/approval.js";
-import { demandRoom } from "../../src/state/approvalRoom.js";
-import { ApprovalShelf } from "../../src/state/approvalShelf.js";
-import { openDatabase, type StateDatabase } from "../../src/state/database.js";
+import type { AskedAct, Part, RequestHead } from "../../src/state/approvals/approval.js";
+import { demandRoom } from "../../src/state/approvals/approvalRoom.js";
+import { ApprovalShelf } from "../../src/state/approvals/approvalShelf.js";
+import { openDatabase, type StateDatabase } from "../../src/state/store/database.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { metricText } from "./guarded.js";
 import { mutualApi, operator, READS_NOTHING } from "./mutualApi.js";

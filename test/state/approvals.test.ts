@@ -1,8 +1,8 @@
 /** Two-person approval over real certificates: what waits, who may let it happen, and when it is void. */
 import t from "tap";
-import type { ApiClient } from "../../src/state/apiClient.js";
-import type { Store } from "../../src/state/store.js";
-import type { RequestAnswer } from "../../src/state/wire.js";
+import type { ApiClient } from "../../src/state/api/apiClient.js";
+import type { RequestAnswer } from "../../src/state/api/wire.js";
+import type { Store } from "../../src/state/store/store.js";
 import { ALL, file, METRIC, outcome } from "./employment.js";
 import { type MutualApiOptions, mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
 

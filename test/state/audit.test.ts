@@ -1,12 +1,12 @@
 /** The audit log of operators: its chain, its bounds, and that a log line stays one line. */
 import { join } from "node:path";
 import t from "tap";
-import type { ApiClient } from "../../src/state/apiClient.js";
-import { AuditChain } from "../../src/state/auditChain.js";
-import { auditHash } from "../../src/state/auditHash.js";
-import type { AuditChainName, AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/auditLog.js";
-import { openDatabase } from "../../src/state/database.js";
-import { Store } from "../../src/state/store.js";
+import type { ApiClient } from "../../src/state/api/apiClient.js";
+import { AuditChain } from "../../src/state/audit/auditChain.js";
+import { auditHash } from "../../src/state/audit/auditHash.js";
+import type { AuditChainName, AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/audit/auditLog.js";
+import { openDatabase } from "../../src/state/store/database.js";
+import { Store } from "../../src/state/store/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";

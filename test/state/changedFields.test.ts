@@ -2,7 +2,7 @@
 import t from "tap";
 import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELDS_MAX } from "../../src/limits.js";
 import type { Resource } from "../../src/resources/resource.js";
-import { changedFields } from "../../src/state/changedFields.js";
+import { changedFields } from "../../src/state/audit/changedFields.js";
 
 const of = (spec: object): Resource => ({ spec }) as unknown as Resource;
 const told = (before: object, after: object): string => changedFields(of(before), of(after));

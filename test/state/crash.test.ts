@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { ApiClient } from "../../src/state/apiClient.js";
-import { StateClient } from "../../src/state/client.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
+import { StateClient } from "../../src/state/api/client.js";
 import { ALL, file, METRIC, outcome, temporaryDirectory } from "./employment.js";
 
 interface Running {

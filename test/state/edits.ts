@@ -2,7 +2,7 @@
 import { parseResources } from "../../src/resources/parse.js";
 import type { Experiment } from "../../src/resources/resource.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
-import { promotionsEased } from "../../src/state/promotionEased.js";
+import { promotionsEased } from "../../src/state/consequences/promotionEased.js";
 import { resourceSet } from "../fixtures/resources.js";
 import { experiment as document, file, METRIC, SERVICE } from "./employment.js";
 

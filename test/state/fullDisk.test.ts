@@ -6,7 +6,7 @@ import { join } from "node:path";
 import t from "tap";
 
 const SCRIPT = `
-	import { openDatabase } from ${JSON.stringify(new URL("../../src/state/database.js", import.meta.url).href)};
+	import { openDatabase } from ${JSON.stringify(new URL("../../src/state/store/database.js", import.meta.url).href)};
 	const database = openDatabase(process.argv[1]);
 	let written = 0;
 	try {

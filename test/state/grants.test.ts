@@ -1,11 +1,11 @@
 /** References to other namespaces: only with that namespace's grant, for those kinds alone, and no longer than the grant. */
 import t from "tap";
-import { authorize } from "../../src/access/policy.js";
+import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { severed } from "../../src/resources/checkReference.js";
 import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { type ApplyResult, Store } from "../../src/state/store.js";
+import { type ApplyResult, Store } from "../../src/state/store/store.js";
 import { experiment, file, temporaryDirectory } from "./employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi } from "./mutualApi.js";

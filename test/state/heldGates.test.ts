@@ -2,9 +2,9 @@
 import t from "tap";
 import type { Experiment } from "../../src/resources/resource.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { gatesWeakened, heldGates } from "../../src/state/gatesWeakened.js";
-import { majoritiesStarted } from "../../src/state/majorityStarted.js";
-import { promotionsIn } from "../../src/state/promotedByHand.js";
+import { gatesWeakened, heldGates } from "../../src/state/consequences/gatesWeakened.js";
+import { majoritiesStarted } from "../../src/state/consequences/majorityStarted.js";
+import { promotionsIn } from "../../src/state/consequences/promotedByHand.js";
 import { experiment, resourceSet, service, variant } from "../fixtures/resources.js";
 
 t.test(

@@ -1,7 +1,7 @@
 /** What it costs to tell which hosts leave another's rule: seconds of control's API, by a file of 32 KB. */
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
-import { hostsTaken } from "../../src/state/hostsTaken.js";
+import { hostsTaken } from "../../src/state/consequences/hostsTaken.js";
 import { file } from "./employment.js";
 import { policyText, serviceText } from "./guarded.js";
 

@@ -1,6 +1,6 @@
 /** ApprovalPolicies that come while a request waits: whose approvals it takes then, they see it and can give them. */
 import t from "tap";
-import type { ApiClient } from "../../src/state/apiClient.js";
+import type { ApiClient } from "../../src/state/api/apiClient.js";
 import { ALL, file, SERVICE } from "./employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi } from "./mutualApi.js";

@@ -1,7 +1,7 @@
 /** Who asks for a second person binds themselves and theirs: a namespace's rules stop nobody elsewhere, nor the platform. */
 import t from "tap";
-import type { ApiClient } from "../../src/state/apiClient.js";
-import type { RequestAnswer } from "../../src/state/wire.js";
+import type { ApiClient } from "../../src/state/api/apiClient.js";
+import type { RequestAnswer } from "../../src/state/api/wire.js";
 import { file } from "./employment.js";
 import { metricText, RULES_GATEWAY } from "./guarded.js";
 import { type MutualApi, mutualApi, operator } from "./mutualApi.js";

@@ -1,8 +1,8 @@
 /** What the operators' audit keeps of a path that another role answers. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import t from "tap";
-import { passOn } from "../../src/state/mount.js";
-import type { Rights } from "../../src/state/rights.js";
+import { passOn } from "../../src/state/api/mount.js";
+import type { Rights } from "../../src/state/rights/rights.js";
 
 t.test("an escaped query is not kept, nor is a token", async (t) => {
 	const seen: unknown[] = [];

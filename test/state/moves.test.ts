@@ -2,9 +2,9 @@
 import t from "tap";
 import { MOVES_LOOKED_AT } from "../../src/limits.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { startApi } from "../../src/state/api.js";
-import { ApiClient } from "../../src/state/apiClient.js";
-import { Store } from "../../src/state/store.js";
+import { startApi } from "../../src/state/api/api.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
+import { Store } from "../../src/state/store/store.js";
 import { ALL, file, outcome, temporaryDirectory } from "./employment.js";
 
 t.test("moves are newest first, without what moved nothing and what came later", async (t) => {

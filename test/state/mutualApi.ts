@@ -1,10 +1,10 @@
 /** Operators and an API that know each other by certificates of a development CA. */
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
-import { type Api, type ApiOptions, startApi } from "../../src/state/api.js";
-import { ApiClient } from "../../src/state/apiClient.js";
-import type { TcpDoor } from "../../src/state/caller.js";
-import { Store, type StoreOptions } from "../../src/state/store.js";
+import { type Api, type ApiOptions, startApi } from "../../src/state/api/api.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
+import type { TcpDoor } from "../../src/state/api/caller.js";
+import { Store, type StoreOptions } from "../../src/state/store/store.js";
 import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 import { temporaryDirectory } from "./employment.js";
 

@@ -2,8 +2,8 @@
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { Store } from "../../src/state/store.js";
-import { planApply } from "../../src/state/wishes.js";
+import { planApply } from "../../src/state/acts/wishes.js";
+import { Store } from "../../src/state/store/store.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 import { PLAIN } from "./guarded.js";
 

@@ -1,7 +1,7 @@
 /** Who may do what over the API: real certificates, a real HTTPS door, RoleBindings as operators write them. */
 import { request as httpsRequest } from "node:https";
 import t from "tap";
-import { StateClient } from "../../src/state/client.js";
+import { StateClient } from "../../src/state/api/client.js";
 import { ALL, experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 import { controlTls, mutualApi, newCa, operator, operatorClient, READS_NOTHING } from "./mutualApi.js";
 
@@ -363,7 +363,7 @@ t.test("bootstrap admins need no binding, and a renewed certificate is shown to 
 
 t.test("plain HTTP is for unit tests: off the loopback it does not open", async (t) => {
 	const { store } = await mutualApi(t);
-	const { startApi } = await import("../../src/state/api.js");
+	const { startApi } = await import("../../src/state/api/api.js");
 	const socket = `${temporaryDirectory(t)}/b.sock`;
 	await t.rejects(startApi({ store, socket, insecureLoopback: { address: "0.0.0.0", port: 0 } }), {
 		code: "invalid-argument",

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { ApiClient } from "../../src/state/apiClient.js";
-import { AuditChain } from "../../src/state/auditChain.js";
-import type { AuditRecord } from "../../src/state/auditLog.js";
+import { ApiClient } from "../../src/state/api/apiClient.js";
+import { AuditChain } from "../../src/state/audit/auditChain.js";
+import type { AuditRecord } from "../../src/state/audit/auditLog.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
 import { controlTls, newCa, operator, operatorClient } from "./mutualApi.js";
 

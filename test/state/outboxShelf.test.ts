@@ -3,9 +3,9 @@ import t, { type Test } from "tap";
 import { GATE_OUTBOX_MAX } from "../../src/limits.js";
 import type { Gate } from "../../src/resources/resource.js";
 import { gateQuestion } from "../../src/rollout/gate.js";
-import { type OutboxKey, openDatabase, type StateDatabase } from "../../src/state/database.js";
-import { OutboxShelf } from "../../src/state/outboxShelf.js";
-import { Store } from "../../src/state/store.js";
+import { type OutboxKey, openDatabase, type StateDatabase } from "../../src/state/store/database.js";
+import { OutboxShelf } from "../../src/state/store/outboxShelf.js";
+import { Store } from "../../src/state/store/store.js";
 import { input } from "../rollout/example.js";
 import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
 

@@ -1,8 +1,8 @@
 /** What is kept of earlier access rules: each namespace's apart, so much of it, and what an earlier Weir kept. */
 import t from "tap";
-import { openDatabase } from "../../src/state/database.js";
-import { PolicyShelf, type WholePolicyRecord } from "../../src/state/policyShelf.js";
-import { Store } from "../../src/state/store.js";
+import { PolicyShelf, type WholePolicyRecord } from "../../src/state/history/policyShelf.js";
+import { openDatabase } from "../../src/state/store/database.js";
+import { Store } from "../../src/state/store/store.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 

@@ -1,7 +1,7 @@
 /** An edit that lowers the bar of an Experiment that runs is a promotion's: its right, its approvals, and told by name. */
 import t from "tap";
 import { initialStatus } from "../../src/rollout/status.js";
-import { promotionsEased } from "../../src/state/promotionEased.js";
+import { promotionsEased } from "../../src/state/consequences/promotionEased.js";
 import { resourceSet } from "../fixtures/resources.js";
 import { eased, GOAL, GUARDS, HARD, LESS, metrics, parsed, text } from "./edits.js";
 import { ALL, experiment as document, file, METRIC, SERVICE } from "./employment.js";

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { Experiment } from "../../src/resources/resource.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { promotionsEased } from "../../src/state/promotionEased.js";
+import { promotionsEased } from "../../src/state/consequences/promotionEased.js";
 import { resourceSet } from "../fixtures/resources.js";
 import { eased, metrics, parsed, text } from "./edits.js";
 import { experiment as document, file, METRIC, outcome, SERVICE } from "./employment.js";

@@ -1,7 +1,7 @@
 /** Publication that stands still behind the state is told: by readiness and by status, whatever xds says of itself. */
 import t from "tap";
 import { PUBLICATION_LAG_MS } from "../../src/limits.js";
-import { StateClient } from "../../src/state/client.js";
+import { StateClient } from "../../src/state/api/client.js";
 import { Publication } from "../../src/state/publication.js";
 import { METRIC } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";

@@ -1,8 +1,8 @@
 /** What it takes to tell of a request in part: its documents are read once, and in the reader's time. */
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
-import { RequestDocuments } from "../../src/state/requestDocuments.js";
-import { SubjectBudget } from "../../src/state/subjectBudget.js";
+import { RequestDocuments } from "../../src/state/approvals/requestDocuments.js";
+import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
 import { file, METRIC } from "./employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi, operator } from "./mutualApi.js";

@@ -4,9 +4,9 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
-import { policyJudge } from "../../src/access/policyCheck.js";
+import { policyJudge } from "../../src/access/review/policyCheck.js";
 import { formatProblem, type Kind, qualifiedName, type ResourceSet } from "../../src/resources/resource.js";
-import { Store } from "../../src/state/store.js";
+import { Store } from "../../src/state/store/store.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { RULES_GATEWAY, serviceText } from "./guarded.js";
 

@@ -13,8 +13,8 @@ import {
 	RESOURCES_MAX,
 	TABLE_BYTES_MAX,
 } from "../../src/limits.js";
-import { StateClient } from "../../src/state/client.js";
-import { Store } from "../../src/state/store.js";
+import { StateClient } from "../../src/state/api/client.js";
+import { Store } from "../../src/state/store/store.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 

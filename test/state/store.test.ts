@@ -8,7 +8,7 @@ import type { Problem } from "../../src/resources/resource.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
 import { difference } from "../../src/state/difference.js";
-import { Store } from "../../src/state/store.js";
+import { Store } from "../../src/state/store/store.js";
 import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
 
 const at = (nowMs: number) => ({ by: "ada", dryRun: false, nowMs });
@@ -497,7 +497,7 @@ t.test("a second opener is refused, in this process and in another", async (t) =
 	const directory = temporaryDirectory(t);
 	const store = new Store(directory);
 	t.throws(() => new Store(directory), { code: "failed-precondition", message: /is open in process/ });
-	const module = new URL("../../src/state/store.js", import.meta.url).href;
+	const module = new URL("../../src/state/store/store.js", import.meta.url).href;
 	const script = `import(${JSON.stringify(module)}).then(({ Store }) => new Store(process.argv[1]))
 		.then(() => process.exit(0), (error) => { console.log(JSON.stringify(error)); process.exit(3); })`;
 	const other = () => spawnSync(process.execPath, ["-e", script, directory], { encoding: "utf8" });

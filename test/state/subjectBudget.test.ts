@@ -1,8 +1,8 @@
 /** How often a subject may act, and how long its declarations may be read: the bucket itself, and over the API. */
 import t from "tap";
-import { Permissions } from "../../src/state/permissions.js";
-import { Rights } from "../../src/state/rights.js";
-import { SubjectBudget } from "../../src/state/subjectBudget.js";
+import { Permissions } from "../../src/state/rights/permissions.js";
+import { Rights } from "../../src/state/rights/rights.js";
+import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
 import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 

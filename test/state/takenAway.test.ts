@@ -2,7 +2,7 @@
 import t from "tap";
 import type { AccessPolicy } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { onlyTakesAway } from "../../src/state/takenAway.js";
+import { onlyTakesAway } from "../../src/state/consequences/takenAway.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";

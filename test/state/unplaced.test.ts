@@ -3,7 +3,7 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { formatProblem } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import type { ApplyAnswer } from "../../src/state/wire.js";
+import type { ApplyAnswer } from "../../src/state/api/wire.js";
 import { file } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi } from "./mutualApi.js";

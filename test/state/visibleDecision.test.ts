@@ -4,7 +4,7 @@ import type { InteractionEvidence } from "../../src/analysis/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { Decision, DecisionInput } from "../../src/rollout/decision.js";
 import { recomputedWords } from "../../src/rollout/recompute.js";
-import { visibleDecision } from "../../src/state/visibleDecision.js";
+import { visibleDecision } from "../../src/state/api/visibleDecision.js";
 import * as example from "../rollout/example.js";
 import { ALL, file, outcome } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";

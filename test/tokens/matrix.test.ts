@@ -2,7 +2,7 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { CompactSign, calculateJwkThumbprint, exportSPKI, SignJWT } from "jose";
 import t from "tap";
-import type { TokenAnswer } from "../../src/access/token.js";
+import type { TokenAnswer } from "../../src/access/users/token.js";
 import { TOKEN_SKEW_SECONDS } from "../../src/limits.js";
 import type { TokenIssuer } from "../../src/resources/resource.js";
 import { type HeldToken, TokenCache } from "../../src/tokens/tokenCache.js";

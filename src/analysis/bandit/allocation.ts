@@ -27,7 +27,7 @@
  *
  * Until shares first move every live unit is as good as the core's: all arms opened by one ramp, and their live points
  * are in the declared ratio. So evidence is of everybody whose outcomes were due by then, and of the core's newcomers
- * after (events/eras.ts): at every moment in one ratio, whatever the outcomes were. A ramp after that would add points
+ * after (events/evidence/eras.ts): at every moment in one ratio, whatever the outcomes were. A ramp after that would add points
  * that are new in one arm and known in another; shares move at the last step only (rollout/rules/bandit.ts). The
  * posteriors are of the same units: a smaller truth than all of them would give, and one that holds for people who
  * come back.

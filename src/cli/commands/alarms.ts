@@ -1,7 +1,7 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
-import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, REMOTE_NOTE, type StatusAnswer } from "../../state/wire.js";
+import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, REMOTE_NOTE, type StatusAnswer } from "../../state/api/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",

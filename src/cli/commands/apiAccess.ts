@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { WeirError } from "../../error.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
-import { ApiClient } from "../../state/apiClient.js";
+import { ApiClient } from "../../state/api/apiClient.js";
 
 export interface ApiArguments {
 	readonly api?: string;

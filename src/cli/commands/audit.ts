@@ -1,18 +1,18 @@
 /** `weir audit operators`: what operators did and tried. `weir audit requests`: the decision log. */
-import { epochMs } from "../../access/rfc3339.js";
+import { epochMs } from "../../access/requests/rfc3339.js";
 import { WeirError } from "../../error.js";
-import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
 import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
 import { qualifiedText } from "../../resources/resource.js";
-import type { ApiClient } from "../../state/apiClient.js";
-import { AuditChain } from "../../state/auditChain.js";
+import type { ApiClient } from "../../state/api/apiClient.js";
+import { AuditChain } from "../../state/audit/auditChain.js";
 import {
 	AUDIT_CHAINS,
 	type AuditChainName,
 	type AuditHead,
 	type AuditPage,
 	type AuditRecord,
-} from "../../state/auditLog.js";
+} from "../../state/audit/auditLog.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { tellDroppedForRoom } from "./droppedForRoom.js";
 import { ofAll } from "./ofAll.js";

@@ -6,8 +6,8 @@ import { loadResources } from "../../resources/parse.js";
 import { jsonSchema } from "../../resources/schema.js";
 import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
-import { declaredIn } from "../../state/documents.js";
-import { roomProblems } from "../../state/room.js";
+import { roomProblems } from "../../state/acts/room.js";
+import { declaredIn } from "../../state/api/documents.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 

@@ -1,5 +1,5 @@
 /** What an answer of the decision log lacks, on standard error: records that were dropped for want of room. */
-import type { DecisionsAnswer } from "../../events/decisionQuery.js";
+import type { DecisionsAnswer } from "../../events/decisions/decisionQuery.js";
 import { oneLine } from "./oneLine.js";
 
 /** @param what the log is of */

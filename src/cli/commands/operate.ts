@@ -11,7 +11,7 @@ import type { Unheld } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
-import type { ApplyAnswer, StatusAnswer } from "../../state/wire.js";
+import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { unplacedLines } from "../unplacedLines.js";
 import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";

@@ -12,7 +12,7 @@ import { metricsOf } from "../../rollout/evidenceQuery.js";
 import { factsOf, joined, type PlanFacts } from "../../rollout/planFacts.js";
 import { type Planned, planInputOf } from "../../rollout/planInput.js";
 import { isExposing } from "../../rollout/status.js";
-import type { ApiClient } from "../../state/apiClient.js";
+import type { ApiClient } from "../../state/api/apiClient.js";
 import { validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type PlanFlags, parsePlanFlags } from "./planFlags.js";

@@ -1,12 +1,17 @@
 /** `weir policy test | diff`: what access rules do, before they do it. */
-import { type JudgedRequest, type PolicyJudge, type PolicyRequest, policyJudge } from "../../access/policyCheck.js";
-import { diffPolicies, type PolicyDifference } from "../../access/policyDiff.js";
-import { barredIn, type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/policyTable.js";
+import {
+	type JudgedRequest,
+	type PolicyJudge,
+	type PolicyRequest,
+	policyJudge,
+} from "../../access/review/policyCheck.js";
+import { diffPolicies, type PolicyDifference } from "../../access/review/policyDiff.js";
+import { barredIn, type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/review/policyTable.js";
 import { WeirError } from "../../error.js";
-import type { DecisionsAnswer, ShownDecision } from "../../events/decisionQuery.js";
+import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
 import type { ResourceSet } from "../../resources/resource.js";
 import { liveDefault } from "../../rollout/status.js";
-import type { StatusAnswer } from "../../state/wire.js";
+import type { StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readNamed, readResourceFiles, validResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";

@@ -1,5 +1,5 @@
 /** `weir probe`: the built-in probe of a bypass, now, and what each listener answered it. */
-import { addressOf } from "../../access/foreignListeners.js";
+import { addressOf } from "../../access/bypass/foreignListeners.js";
 import { WeirError } from "../../error.js";
 import { type ProbeReport, UNCOUNTED_ROUNDS } from "../roles/probe.js";
 import { ALARM_WORDS } from "./alarms.js";

@@ -9,7 +9,7 @@ import { claimName, scaleOf, size } from "../../report/format.js";
 import { reportPage } from "../../report/page/page.js";
 import { type Report, reportOf } from "../../report/report.js";
 import type { Decision } from "../../rollout/decision.js";
-import type { ApiClient } from "../../state/apiClient.js";
+import type { ApiClient } from "../../state/api/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type NamespaceArgument, nameIn } from "./namespace.js";
 

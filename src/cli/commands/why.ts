@@ -1,10 +1,10 @@
 /** `weir why REQUEST_ID`: asks control for all that is known of one request, and which decision stood behind it. */
 import { armPoints } from "../../assignment/region.js";
 import { WeirError } from "../../error.js";
-import type { ExperimentAccount, RequestAccount } from "../../events/account.js";
+import type { ExperimentAccount, RequestAccount } from "../../events/accessLog/account.js";
 import type { Decision } from "../../rollout/decision.js";
 import { liveSharePpm } from "../../rollout/status.js";
-import type { ApiClient } from "../../state/apiClient.js";
+import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RecordedSpan } from "../../telemetry/span.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { renderWhy } from "./whyPage.js";

@@ -6,7 +6,7 @@ import type {
 	OutlineAccount,
 	RouteAccount,
 	WholeAccount,
-} from "../../events/account.js";
+} from "../../events/accessLog/account.js";
 import { renderTrace } from "../../telemetry/tracePath.js";
 import type { BehindIt, Why } from "./why.js";
 

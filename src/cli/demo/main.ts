@@ -15,7 +15,7 @@ import { reportPage } from "../../report/page/page.js";
 import { formatProblem } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
-import { ApiClient } from "../../state/apiClient.js";
+import { ApiClient } from "../../state/api/apiClient.js";
 import { reportFrom } from "../commands/report.js";
 import { startStack } from "../stack/stack.js";
 import type { CrowdCount, CrowdOrders } from "./crowd.js";

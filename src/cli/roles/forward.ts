@@ -14,12 +14,12 @@ import {
 } from "node:http";
 import { finished, pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
-import { NAMESPACES_HEADER, namespacesWord } from "../../events/readNamespaces.js";
-import { CALLER_HEADER, callerWord } from "../../events/sender.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../events/decisions/readNamespaces.js";
+import { CALLER_HEADER, callerWord } from "../../events/outcomes/sender.js";
 import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
-import { Bodies, type Intake, tooSlow } from "../../state/bodies.js";
-import { demandNoBody, sendError } from "../../state/http.js";
-import type { Handle } from "../../state/mount.js";
+import { Bodies, type Intake, tooSlow } from "../../state/api/bodies.js";
+import { demandNoBody, sendError } from "../../state/api/http.js";
+import type { Handle } from "../../state/api/mount.js";
 import { afterUnreadBody } from "../../unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */

@@ -1,5 +1,5 @@
 /** What is amiss with Gateways that xds alone knows, of issuers' keys and of who can connect, told to api, which is asked. */
-import type { GatewayAlarm } from "../../state/wire.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
 import { readJson } from "./metrics.js";
 
 export const TROUBLES_PATH = "/troubles-json";

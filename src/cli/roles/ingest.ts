@@ -2,14 +2,14 @@
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
 import { WeirError } from "../../error.js";
-import type { AccessLogTcp } from "../../events/accessLog.js";
+import type { AccessLogTcp } from "../../events/accessLog/accessLog.js";
 import { startIngest } from "../../events/ingest.js";
 import { PPM } from "../../limits.js";
 import { watchDroppedEntries } from "../../probe/droppedEntries.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import { parsePercentage } from "../../resources/units.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
-import { StateClient } from "../../state/client.js";
+import { StateClient } from "../../state/api/client.js";
 import { traceForwarder } from "../../telemetry/forward.js";
 import { otlpHttpHandler, startOtlpReceiver } from "../../telemetry/otlpReceiver.js";
 import { SpanStore } from "../../telemetry/spanStore.js";

@@ -6,7 +6,7 @@
 import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
 import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
-import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/wire.js";
+import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/api/wire.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";

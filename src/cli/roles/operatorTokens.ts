@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { isLoopback } from "../../resources/address.js";
 import type { KeySource, TokenIssuer } from "../../resources/resource.js";
-import type { OperatorToken, TcpDoor } from "../../state/caller.js";
+import type { OperatorToken, TcpDoor } from "../../state/api/caller.js";
 import type { Log } from "../../telemetry/log.js";
 import { TokenVerifier } from "../../tokens/verifier.js";
 

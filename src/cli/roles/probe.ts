@@ -3,7 +3,7 @@
  * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
  * probed is named there too, with the reason.
  */
-import { addressOf, type Bound, type ForeignListener, foreignListeners } from "../../access/foreignListeners.js";
+import { addressOf, type Bound, type ForeignListener, foreignListeners } from "../../access/bypass/foreignListeners.js";
 import {
 	type DroppedEntries,
 	deniedReason,
@@ -13,8 +13,8 @@ import {
 	probeAlarm,
 	type RefusedConnections,
 	type UncountedVerdicts,
-} from "../../access/probe.js";
-import type { PastAlarm } from "../../access/servedPast.js";
+} from "../../access/bypass/probe.js";
+import type { PastAlarm } from "../../access/bypass/servedPast.js";
 import type { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";

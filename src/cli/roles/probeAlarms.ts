@@ -1,8 +1,8 @@
 /** Alarms of the built-in probe as the log and `weir status` tell them. */
-import { addressOf } from "../../access/foreignListeners.js";
-import type { ProbeAlarm } from "../../access/probe.js";
+import { addressOf } from "../../access/bypass/foreignListeners.js";
+import type { ProbeAlarm } from "../../access/bypass/probe.js";
 import { GAUGES } from "../../events/meter.js";
-import type { GatewayAlarm } from "../../state/wire.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
 
 /** The gauges that `weir status` is told by. */

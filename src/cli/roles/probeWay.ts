@@ -1,5 +1,5 @@
 /** How the built-in probe reaches a listener. */
-import type { Bound } from "../../access/foreignListeners.js";
+import type { Bound } from "../../access/bypass/foreignListeners.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import type { ProbeTarget } from "../../probe/prober.js";

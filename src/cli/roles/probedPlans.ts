@@ -2,7 +2,7 @@
  * What is protected at this machine's Envoy: by the plans whose routes it has, not by what is published. It may be late,
  * refuse a part, or be out of reach; what it serves meanwhile is probed as it was declared then.
  */
-import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/watched.js";
+import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/bypass/watched.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import type { GatewayServed, Hosts, Served } from "../../xds/served.js";

@@ -4,7 +4,7 @@
  */
 import { GAUGES } from "../../events/meter.js";
 import { REMOTE_LACK_PATIENCE_MS, REMOTE_UNHEARD_MS } from "../../limits.js";
-import { type GatewayAlarm, REMOTE_NOTE } from "../../state/wire.js";
+import { type GatewayAlarm, REMOTE_NOTE } from "../../state/api/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
 import type { ClusterLoad } from "../../xds/loadReports.js";
 import type { RemotePeer } from "../../xds/peer.js";

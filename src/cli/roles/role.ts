@@ -1,6 +1,6 @@
 /** What every role of control is given, and what it gives back to the process that runs it. */
 import type { Identity } from "../../identity/svid.js";
-import type { TcpDoor } from "../../state/caller.js";
+import type { TcpDoor } from "../../state/api/caller.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Places } from "../stack/places.js";

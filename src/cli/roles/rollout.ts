@@ -5,7 +5,7 @@ import type { GateReport } from "../../rollout/gateKeeper.js";
 import { type LoopEvent, RolloutLoop } from "../../rollout/loop.js";
 import type { Clock } from "../../rollout/ports.js";
 import { Teller } from "../../rollout/teller.js";
-import { StateClient } from "../../state/client.js";
+import { StateClient } from "../../state/api/client.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";

@@ -11,7 +11,7 @@ import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
-import { StateClient } from "../../state/client.js";
+import { StateClient } from "../../state/api/client.js";
 import { KeyShelf } from "../../tokens/keyShelf.js";
 import type { XdsSecurity } from "../../xds/doors.js";
 import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";

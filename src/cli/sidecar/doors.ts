@@ -59,7 +59,7 @@ async function mutualTls(
 		import("../../identity/nodeTls.js"),
 		import("../../identity/forwarded.js"),
 		import("../../resources/spiffe.js"),
-		import("../../access/principal.js"),
+		import("../../access/requests/principal.js"),
 	]);
 	const { admitPeers, followRotation, serverTls } = nodeTls;
 	const admitted = peers.length > 0 ? peers : [`spiffe://${trustDomainOf(workload.current().spiffeId)}/weir/envoy/*`];

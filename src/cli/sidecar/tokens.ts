@@ -2,7 +2,7 @@
  * The tokens room for the sidecar: whom the newest table believes. Loaded with the first table that names an issuer, as
  * a sidecar without end users shall not pay for it.
  */
-import { kept, type TokenAnswer, type VerifyToken } from "../../access/token.js";
+import { kept, type TokenAnswer, type VerifyToken } from "../../access/users/token.js";
 import type { Tables } from "../../sidecar/tables.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";

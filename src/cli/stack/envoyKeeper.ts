@@ -4,7 +4,7 @@
  */
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
-import { KEEPER_PATH, type KeeperWord } from "../../events/keeperWord.js";
+import { KEEPER_PATH, type KeeperWord } from "../../events/accessLog/keeperWord.js";
 import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_LATE_MS } from "../../limits.js";
 
 export interface EnvoyKeeperOptions {

@@ -6,8 +6,8 @@
 import { readFile } from "node:fs/promises";
 import { replacePrivate } from "../../privateFile.js";
 import type { Resource } from "../../resources/resource.js";
-import { fingerprint } from "../../state/approval.js";
-import { keyOf } from "../../state/resourceSet.js";
+import { fingerprint } from "../../state/approvals/approval.js";
+import { keyOf } from "../../state/store/resourceSet.js";
 import { isDeciding } from "./loosening.js";
 
 /** By key. */

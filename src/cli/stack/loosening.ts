@@ -1,11 +1,11 @@
 /** What files would allow that a state denies. Pure. */
-import { loosened, openings } from "../../access/policyLoosened.js";
-import { changedSettings } from "../../access/policySettings.js";
-import { accessTable, isOpen } from "../../access/table.js";
+import { loosened, openings } from "../../access/review/policyLoosened.js";
+import { changedSettings } from "../../access/review/policySettings.js";
+import { accessTable, isOpen } from "../../access/rules/table.js";
 import { resourcesOf } from "../../resources/kinds.js";
 import { findNamed } from "../../resources/lookup.js";
 import { type Kind, qualifiedName, type Resource, type ResourceSet } from "../../resources/resource.js";
-import { keyOf, sortedSet } from "../../state/resourceSet.js";
+import { keyOf, sortedSet } from "../../state/store/resourceSet.js";
 
 /** Who may operate, and who may name whose: each change of them may give somebody something. */
 const TRUST: ReadonlySet<Kind> = new Set(["RoleBinding", "ApprovalPolicy", "ReferenceGrant"]);

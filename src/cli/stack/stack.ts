@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import { readListeners } from "../../probe/envoyCounters.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
-import { ApiClient } from "../../state/apiClient.js";
+import { ApiClient } from "../../state/api/apiClient.js";
 import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { declare } from "./declare.js";

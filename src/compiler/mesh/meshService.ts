@@ -2,7 +2,7 @@
  * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
  * what stands in the way. Both meshes begin here.
  */
-import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/policy.js";
+import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/rules/policy.js";
 import { isLoopbackHost } from "../../resources/address.js";
 import { PLAIN_TEXT } from "../../resources/hop.js";
 import {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { PROBE_PATH } from "../../../src/access/canonical.js";
+import { PROBE_PATH } from "../../../src/access/requests/canonical.js";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import { denialOf } from "../../../src/compiler/denial.js";
 import { denialReplies } from "../../../src/compiler/localReplies.js";

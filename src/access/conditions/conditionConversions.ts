@@ -1,0 +1,54 @@
+/**
+ * int(), double() and timestamp() of conditions, in place of the library's, for which "" and "0b1" are numbers and
+ * 31 February is a day: a text that is no number or time must be an error, so that it lets nobody in. Pure.
+ */
+import { epochMs } from "../requests/rfc3339.js";
+
+const TIMESTAMP = "google.protobuf.Timestamp";
+const INT64 = 2n ** 63n;
+
+/** The library takes no second function of a name and type, so ours have names of their own, which nobody may write. */
+export const CONVERSIONS: Readonly<Record<string, string>> = {
+	int: "strict_int",
+	double: "strict_double",
+	timestamp: "strict_timestamp",
+};
+
+/** As the author of a condition wrote it. */
+export const asWritten = (words: string): string => words.replaceAll(/\bstrict_(?=int|double|timestamp)/g, "");
+
+/** Each with its type in CEL; throws for what cannot be converted. */
+export const OVERLOADS: readonly (readonly [string, (value: never) => unknown])[] = [
+	["strict_int(int): int", (value: bigint) => value],
+	["strict_int(double): int", (value: number) => inInt64(BigInt(Math.trunc(value)))],
+	["strict_int(string): int", whole],
+	["strict_double(double): double", (value: number) => value],
+	["strict_double(int): double", (value: bigint) => Number(value)],
+	["strict_double(uint): double", (value: { valueOf(): bigint }) => Number(value.valueOf())],
+	["strict_double(string): double", decimal],
+	[`strict_timestamp(int): ${TIMESTAMP}`, (value: bigint) => time(Number(value) * 1_000)],
+	[`strict_timestamp(string): ${TIMESTAMP}`, (value: string) => time(epochMs(value))],
+];
+
+function inInt64(value: bigint): bigint {
+	if (value < -INT64 || value >= INT64) throw new RangeError("no int");
+	return value;
+}
+
+function whole(text: string): bigint {
+	return inInt64(/^[-+]?\d{1,100}$/.test(text) ? BigInt(text.replace(/^\+/, "")) : INT64);
+}
+
+/** No infinity, and no NaN, which is neither above nor below any limit. */
+function decimal(text: string): number {
+	// No two parts of it can take the same digits, or a long text that is no number would cost their square.
+	const value = /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
+	if (!Number.isFinite(value)) throw new RangeError("no double");
+	return value;
+}
+
+/** Years 1 to 9999, as CEL has them. */
+function time(ms: number | null): Date {
+	if (ms === null || ms < -62_135_596_800_000 || ms >= 253_402_300_800_000) throw new RangeError("no timestamp");
+	return new Date(ms);
+}

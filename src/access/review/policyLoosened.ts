@@ -1,0 +1,196 @@
+/**
+ * Changes of rules that may let in more than before, or less, found by comparing the rules themselves: a request that shows it
+ * need not be found. Where this names nothing, and changedSettings (policySettings.ts) names nothing, a request that comes to a
+ * Service and a Variant as before is let in there, or kept out, as before. Not looked at is what brings it there: which Variant an
+ * Experiment assigns, and what new endpoints serve. The other way round it is careful, not exact: a deny written anew with the
+ * same meaning is named too.
+ */
+import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
+import { POLICIES_HELD_AGAINST_MAX } from "../../limits.js";
+import { qualifiedName, type ResourceSet, type Schedule } from "../../resources/resource.js";
+import { ANYONE, principalPrefix } from "../requests/principal.js";
+import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "../rules/table.js";
+import { type PathShape, shapesOf } from "./policyPaths.js";
+
+type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
+
+/** Each in words, such as `deny removed: no-interns, of Service shop`. */
+export function loosened(before: Rules, after: Rules): readonly string[] {
+	return changes(before, after, LOOSENED);
+}
+
+/** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
+export function tightened(before: Rules, after: Rules): readonly string[] {
+	// What lets in less one way lets in more the other way round.
+	return changes(after, before, TIGHTENED);
+}
+
+/** What a change is called: of a policy, with its name; of a whole table, as it stands. */
+interface Words {
+	readonly denyGone: string;
+	readonly denyLess: string;
+	readonly allowCome: string;
+	readonly allowMore: string;
+	readonly paths: string;
+	readonly tokens: string;
+}
+
+const LOOSENED: Words = {
+	denyGone: "deny removed",
+	denyLess: "deny weakened",
+	allowCome: "allow added",
+	allowMore: "allow widened",
+	paths: "paths that can be read in two ways are refused no more",
+	tokens: "tokens that do not hold are refused no more",
+};
+
+const TIGHTENED: Words = {
+	denyGone: "deny added",
+	denyLess: "deny widened",
+	allowCome: "allow removed",
+	allowMore: "allow narrowed",
+	paths: "paths that can be read in two ways are refused now",
+	tokens: "tokens that do not hold are refused now",
+};
+
+/** What `loose` may let in and `strict` may not, of Services that both have. */
+function changes(strict: Rules, loose: Rules, words: Words): readonly string[] {
+	const services = new Map(loose.services.map((one) => [qualifiedName(one.metadata), one]));
+	return strict.services.flatMap((one) => {
+		const name = qualifiedName(one.metadata);
+		const other = services.get(name);
+		if (other === undefined) return [];
+		const tables = [
+			accessTable(one, strict.accessPolicies, strict.referenceGrants),
+			accessTable(other, loose.accessPolicies, loose.referenceGrants),
+		] as const;
+		return changedRules(...tables, words).map((text) => `${text}, of Service ${name}`);
+	});
+}
+
+function changedRules(strict: AccessTable, loose: AccessTable, words: Words): readonly string[] {
+	const [old, now] = [enforced(strict), enforced(loose)];
+	return [
+		...[...old].flatMap(([name, policy]) => {
+			if (policy.action !== "deny") return [];
+			const kept = now.get(name);
+			if (kept?.action !== "deny") return [`${words.denyGone}: ${name}`];
+			const fields = uncovered(kept, policy);
+			return fields.length === 0 ? [] : [`${words.denyLess}: ${name} (${fields.join(", ")})`];
+		}),
+		...[...now].flatMap(([name, policy]) => {
+			// An allow that names nobody is for nobody.
+			if (policy.action !== "allow" || !namesCaller(policy)) return [];
+			const former = old.get(name);
+			if (former?.action !== "allow" || !namesCaller(former)) return [`${words.allowCome}: ${name}`];
+			const fields = uncovered(former, policy);
+			return fields.length === 0 ? [] : [`${words.allowMore}: ${name} (${fields.join(", ")})`];
+		}),
+		...(judgesPaths(strict) && !judgesPaths(loose) ? [words.paths] : []),
+		...(judgesUsers(strict) && !judgesUsers(loose) ? [words.tokens] : []),
+	];
+}
+
+/** What lets in more than before. */
+export interface Opening {
+	/** The AccessPolicy: an allow that does, or a deny that does not keep out any more; null = it is none of them. */
+	readonly policy: Pick<PolicyTable, "name" | "action"> | null;
+	readonly what: string;
+}
+
+/**
+ * Where the rules after may let somebody into one Service whom those before did not. Empty: nobody. Exacter than `loosened`:
+ * a rule under a new name opens nothing where one of before let in as much, or where a denial of after keeps all of it out.
+ */
+export function openings(before: AccessTable, after: AccessTable): readonly Opening[] {
+	if (isOpen(before)) return [];
+	if (isOpen(after)) return [{ policy: null, what: "no rule would be left, and anyone could call it" }];
+	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
+		new Map([...enforced(table)].filter(([, one]) => one.action === action && (action === "deny" || namesCaller(one))));
+	const [allowed, denied] = [of(before, "allow"), of(before, "deny")];
+	const [allows, denies] = [of(after, "allow"), of(after, "deny")];
+	if (allows.size === 0) return [];
+	return [
+		...[...denied.values()].flatMap((one) =>
+			isCovered(one, denies) ? [] : [{ policy: one, what: "what it denies would be denied no more" }],
+		),
+		...[...allows.values()].flatMap((one) =>
+			isCovered(one, allowed) || isCovered(one, denies)
+				? []
+				: [{ policy: one, what: "it would let in more than the rules of now" }],
+		),
+		...(judgesPaths(before) && !judgesPaths(after)
+			? [{ policy: null, what: "paths that can be read in two ways would be refused no more" }]
+			: []),
+		...(judgesUsers(before) && !judgesUsers(after)
+			? [{ policy: null, what: "tokens that do not hold would be refused no more" }]
+			: []),
+	];
+}
+
+/** Whether one of them alone matches all that the policy matches. Of many only its own former self is asked: each with each is quadratic. */
+function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>): boolean {
+	const former = by.get(policy.name);
+	if (former !== undefined && uncovered(former, policy).length === 0) return true;
+	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some((one) => uncovered(one, policy).length === 0);
+}
+
+const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =>
+	new Map(policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy]));
+
+/** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
+export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
+	const [more, less] = [wide.more ?? NO_MORE, narrow.more ?? NO_MORE];
+	const covered: Readonly<Record<string, boolean>> = {
+		principals: contains(wide.principals, narrow.principals, isPrincipalWithin),
+		users: contains(more.users, less.users, isUserWithin),
+		groups: contains(more.groups, less.groups),
+		tenants: contains(more.tenants, less.tenants),
+		purposes: contains(more.purposes, less.purposes),
+		claims: more.claims.every(({ claim, values }) =>
+			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
+		),
+		methods: contains(wide.methods, narrow.methods),
+		paths: contains(shapesOf(wide), shapesOf(narrow), isPathWithin),
+		variants: contains(wide.variants, narrow.variants),
+		regions: contains(more.regions, less.regions),
+		schedule: more.schedule === null || scheduleText(more.schedule) === scheduleText(less.schedule),
+		validity:
+			(more.validFromMs ?? Number.NEGATIVE_INFINITY) <= (less.validFromMs ?? Number.NEGATIVE_INFINITY) &&
+			(more.validUntilMs ?? Number.POSITIVE_INFINITY) >= (less.validUntilMs ?? Number.POSITIVE_INFINITY),
+		condition: more.condition === null || more.condition === less.condition,
+	};
+	return Object.entries(covered).flatMap(([field, holds]) => (holds ? [] : [field]));
+}
+
+/** An empty list is no condition, and holds everything. */
+function contains<Item>(
+	wide: readonly Item[],
+	narrow: readonly Item[],
+	isWithin: (one: Item, other: Item) => boolean = (one, other) => one === other,
+): boolean {
+	if (wide.length === 0) return true;
+	return narrow.length > 0 && narrow.every((one) => wide.some((other) => isWithin(one, other)));
+}
+
+function isPrincipalWithin(one: string, other: string): boolean {
+	if (one === other || other === ANYONE) return true;
+	if (one === ANYONE) return false;
+	const below = principalPrefix(other);
+	return other === "*" || (below !== null && one.startsWith(below));
+}
+
+const isUserWithin = (one: string, other: string): boolean =>
+	one === other || other === "*" || (other.slice(other.indexOf("#")) === "#*" && one.startsWith(other.slice(0, -1)));
+
+function isPathWithin(one: PathShape, other: PathShape): boolean {
+	if (!other.goesOn && (one.goesOn || one.segments.length !== other.segments.length)) return false;
+	return other.segments.every((segment, at) => {
+		const given = one.segments[at];
+		return segment === null ? given === null || (given !== undefined && given !== "") : given === segment;
+	});
+}
+
+/** Days in whatever order. */
+const scheduleText = (schedule: Schedule | null): string =>
+	schedule === null ? "" : JSON.stringify({ ...schedule, days: [...schedule.days].sort() });

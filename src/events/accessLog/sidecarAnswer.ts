@@ -1,0 +1,74 @@
+/**
+ * What the sidecar answered about a request, read from the dynamic metadata of its access-log entry. Periodic and end
+ * entries carry it, also of denied requests; a start entry never does. Measured on Envoy 1.36.2 and 1.40.0: ext_authz
+ * puts it under its extension's name, whatever name the filter has in the chain; ext_proc under the namespace it was
+ * given.
+ */
+import { METADATA_NAMESPACE } from "../../compiler/calloutContext.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
+import { eachNamespace } from "./filterMetadata.js";
+
+/** The namespaces that the sidecar's answer may lie under. */
+const NAMESPACES: ReadonlySet<string> = new Set(["envoy.filters.http.ext_authz", METADATA_NAMESPACE]);
+
+/** As the sidecar says it; null where it says nothing. Its word alone: who counts by it checks it against the plan. */
+export interface SidecarAnswer {
+	/** Version of the table by which it answered. */
+	readonly plan: string;
+	readonly service: string | null;
+	readonly experiment: string | null;
+	readonly arm: string | null;
+	readonly variant: string | null;
+	/** Raw, and so never to be shown. */
+	readonly unit: string | null;
+	readonly verdict: string | null;
+	readonly reason: string | null;
+	readonly policy: string | null;
+	/** Client that was judged on the word of the trusted proxy `via`; null = that named none, or there was no such proxy. */
+	readonly principal: string | null;
+	readonly via: string | null;
+	/** Verdict that shadow policies would give where it differs (`allow`, `deny`), why, and the policy that would give it. */
+	readonly shadow: string | null;
+	readonly shadowReason: string | null;
+	readonly shadowPolicy: string | null;
+}
+
+/** The answer in an entry; null where the sidecar was not asked, or gave none. */
+export function sidecarAnswer(entry: AccessLogEntry): SidecarAnswer | null {
+	return eachNamespace(entry, NAMESPACES, answerOf);
+}
+
+function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
+	// An absent field and an empty text both say nothing.
+	const word = (name: string): string | null => said.get(name) || null;
+	const plan = word("plan");
+	if (plan === null) return null;
+	return {
+		plan,
+		service: word("service"),
+		experiment: word("experiment"),
+		arm: word("arm"),
+		variant: word("variant"),
+		unit: word("unit"),
+		verdict: word("verdict"),
+		reason: word("reason"),
+		policy: word("policy"),
+		principal: word("principal"),
+		via: word("via"),
+		shadow: word("shadow"),
+		shadowReason: word("shadowReason"),
+		shadowPolicy: word("shadowPolicy"),
+	};
+}
+
+/** Who called, and the trusted proxy that spoke for them; null = none did. */
+export interface CalledBy {
+	readonly principal: string | null;
+	readonly via: string | null;
+}
+
+/** @param peer SPIFFE id that the connection has proved to Envoy: the sidecar may only speak of that very proxy. */
+export function calledBy(peer: string | null, answer: SidecarAnswer | null): CalledBy {
+	if (answer === null || answer.via === null || answer.via !== peer) return { principal: peer, via: null };
+	return { principal: answer.principal, via: answer.via };
+}

@@ -1,0 +1,115 @@
+/**
+ * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act,
+ * outside of any transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the
+ * last one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
+ * an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
+ */
+import { WeirError } from "../../error.js";
+import { GATE_ASKINGS_MAX } from "../../limits.js";
+import { namespaceOf } from "../../resources/resource.js";
+import { type Asking, askedBefore, gateHost } from "../../rollout/gate.js";
+import type { Webhook } from "../../rollout/ports.js";
+import { approvalRecords, fingerprint, isWish, type WaitingRequest } from "../approvals/approval.js";
+import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
+import { type ActCall, record } from "../audit/actRecord.js";
+import { isAsked } from "../consequences/gatesWeakened.js";
+import type { Store } from "../store/store.js";
+import type { Acts } from "./acts.js";
+
+/** Who asks, and whether nobody is there any more to be answered. */
+export interface Asker {
+	readonly call: ActCall;
+	readonly isGone: () => boolean;
+}
+
+export class PromotionGates {
+	/** Promotions whose gates are being asked, by who asked for them. */
+	readonly #underWay = new Map<string, number>();
+
+	constructor(
+		private readonly store: Store,
+		private readonly acts: Acts,
+		private readonly webhook: Webhook,
+		private readonly now: () => number,
+	) {}
+
+	/**
+	 * Before a person's act; null: nothing is asked, as for any other verb, or where it has to wait for approval first. Then it
+	 * must follow at once: what was judged here may be otherwise after any wait.
+	 * @throws WeirError `failed-precondition` where a gate says no, or who asks has gone, recorded; `conflict` where the
+	 * Experiment moved meanwhile; `resource-exhausted` where too many of the same person wait for their gates
+	 */
+	beforeAct(asker: Asker, experiment: string, said: PersonRequest): Promise<void> | null {
+		if (said.verb !== "promote" || said.overrideGates) return null;
+		if (this.acts.mustWait(asker.call, experiment, said)) return null;
+		this.acts.rights.demandTurnLeft(asker.call, "promote", [`Experiment ${experiment}`]);
+		return this.#asking(asker, experiment, said);
+	}
+
+	/** Before an approval that completes the request; with the same errors, and the request goes on waiting. */
+	beforeApproval(asker: Asker, { act, askedBy, state, effects }: WaitingRequest): Promise<void> | null {
+		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return null;
+		const { call } = asker;
+		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
+		return this.#asking(asker, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });
+	}
+
+	#asking(asker: Asker, name: string, said: PersonRequest): Promise<void> | null {
+		const experiment = this.store.experiment(name);
+		const { current } = this.store;
+		const status = current.status.experiments[name];
+		// Without any the act itself says what is wrong with it.
+		if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return null;
+		const outcome = this.acts.rights.reading(asker.call, () => personOutcome(current, experiment, said));
+		return this.#counted(asker, () => this.#ask(asker, name, askedBefore({ experiment, status }, outcome)));
+	}
+
+	#counted({ call }: Asker, ask: () => Promise<void>): Promise<void> {
+		const { subject } = call.caller;
+		const others = this.#underWay.get(subject) ?? 0;
+		if (others >= GATE_ASKINGS_MAX) {
+			const message = `${others} promotions that you asked for wait for their gates already`;
+			throw new WeirError("resource-exhausted", message, "ask again when these have answered");
+		}
+		this.#underWay.set(subject, others + 1);
+		return ask().finally(() => {
+			const left = (this.#underWay.get(subject) ?? 1) - 1;
+			if (left > 0) this.#underWay.set(subject, left);
+			else this.#underWay.delete(subject);
+		});
+	}
+
+	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {
+		const stood = this.#standing(name);
+		for (const { at, gate, question } of asked) {
+			const answer = await this.webhook(gate, question);
+			if (!answer.ok) {
+				const why = `gate ${at} (${gateHost(gate.url)}) did not let it happen: ${answer.why}`;
+				const hint = "ask again later, or as an admin: --override-gates --reason WHY";
+				throw this.#refused(asker, name, why, hint);
+			}
+			if (asker.isGone())
+				throw this.#refused(asker, name, "who asked had gone before its gates had answered", "ask again");
+		}
+		if (this.#standing(name) !== stood) {
+			throw new WeirError(
+				"conflict",
+				`Experiment ${name} moved while its gates were asked`,
+				"look at it, and ask again",
+			);
+		}
+	}
+
+	#standing(name: string): string {
+		return fingerprint([this.store.experiment(name).spec, this.store.current.status.experiments[name]]);
+	}
+
+	/** Recorded, as of now: the call may be older by minutes. */
+	#refused({ call }: Asker, name: string, why: string, hint: string): WeirError {
+		const { revision } = this.store.current;
+		const what = { verb: "promote", namespaces: [namespaceOf(name)], objects: [`Experiment ${name}`] };
+		const made = record({ ...call, nowMs: this.now() }, { ...what, revision, result: "refused", why });
+		this.store.atomically(() => this.store.audit.append(made));
+		return new WeirError("failed-precondition", why, hint);
+	}
+}

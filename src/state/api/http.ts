@@ -1,0 +1,230 @@
+/**
+ * The plumbing of both doors: who may speak (Host and Origin, against DNS rebinding and cross-site posts), bounded
+ * bodies with a checked content type, JSON answers, and the one place where an error becomes a status.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { HTTP_STATUS, WeirError } from "../../error.js";
+import { API_BODY_BYTES_MAX } from "../../limits.js";
+import { isLoopbackHost } from "../../resources/address.js";
+import { afterUnreadBody } from "../../unreadBody.js";
+import type { ActCall } from "../audit/actRecord.js";
+import { type Intake, readBytes, TryAgain } from "./bodies.js";
+import type { Caller } from "./caller.js";
+
+/** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
+export interface Call {
+	readonly method: string;
+	readonly path: readonly string[];
+	readonly query: URLSearchParams;
+	readonly request: IncomingMessage;
+	/** What its body may take. */
+	readonly intake: Intake;
+	/** Aborts when the client goes away. */
+	readonly signal: AbortSignal;
+	/** Who calls, as the door proved it. */
+	readonly caller: Caller;
+	/** Of this call; also its response header x-request-id. */
+	readonly id: string;
+}
+
+/** What a handler answers. `text` and `json` are exclusive by construction. */
+export type Answer =
+	| { readonly status: number; readonly json: unknown }
+	| { readonly status: number; readonly text: string; readonly contentType: string };
+
+export const ok = (json: unknown): Answer => ({ status: 200, json });
+
+/** @throws WeirError `invalid-argument` for a target that is no path or is not well encoded. */
+export function takeApart(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id" | "intake">): Call {
+	const target = request.url ?? "";
+	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
+	const cut = target.indexOf("?");
+	const path = cut < 0 ? target : target.slice(0, cut);
+	try {
+		return {
+			method: request.method ?? "",
+			path: path.slice(1).split("/").map(decodeURIComponent),
+			query: new URLSearchParams(cut < 0 ? "" : target.slice(cut + 1)),
+			request,
+			...known,
+		};
+	} catch (error) {
+		throw new WeirError("invalid-argument", "the path is not well percent-encoded", "", { cause: error });
+	}
+}
+
+/**
+ * A browser that holds the operator's certificate would show it for any page: pages of other sites get no answer.
+ * @throws WeirError `permission-denied`
+ */
+export function checkOrigin(request: IncomingMessage): void {
+	const { origin, host } = request.headers;
+	if (origin === undefined || (URL.canParse(origin) && new URL(origin).host === host)) return;
+	throw new WeirError("permission-denied", "the API takes no requests from pages of other sites");
+}
+
+/**
+ * What a browser that was led here by DNS rebinding cannot claim.
+ * @throws WeirError `permission-denied` unless Host, and Origin where one is sent, name the loopback.
+ */
+export function checkLoopback(request: IncomingMessage): void {
+	const hosts = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "host");
+	const host = (request.headers.host ?? "").replace(/:\d*$/, "");
+	if (hosts.length !== 1 || !isLoopbackHost(host)) {
+		throw new WeirError(
+			"permission-denied",
+			"the Host header does not name the loopback",
+			"call the API as http://127.0.0.1:PORT or http://localhost:PORT",
+		);
+	}
+	const origin = request.headers.origin;
+	if (origin === undefined) return;
+	if (!URL.canParse(origin) || !isLoopbackHost(new URL(origin).hostname)) {
+		throw new WeirError("permission-denied", "the API takes no requests from pages of other sites");
+	}
+}
+
+/**
+ * For what takes no body. One that is announced is refused, of whatever length it turns out to be: no method but POST
+ * gives it a meaning (RFC 9110 section 9.3), and where requests are passed on it is read as one (RFC 9112 section 11.2).
+ * @throws WeirError `invalid-argument`
+ */
+export function demandNoBody({ headers, method, url = "" }: IncomingMessage): void {
+	if (headers["transfer-encoding"] === undefined && (headers["content-length"] ?? "0") === "0") return;
+	const path = (url.split("?", 1)[0] ?? "").slice(0, 200);
+	throw new WeirError("invalid-argument", `${method} ${path} takes no body`, "send none");
+}
+
+/** A path that has other methods: 405, which no code of Weir's set stands for. */
+export class MethodNotAllowed extends WeirError {
+	constructor(
+		what: string,
+		readonly allowed: readonly string[],
+	) {
+		super("invalid-argument", what, `ask with ${allowed[0]}`);
+	}
+}
+
+/** Media type of the body without parameters, in lower case; empty = not said. */
+function mediaType(request: IncomingMessage): string {
+	return (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+export function isJson(request: IncomingMessage): boolean {
+	return mediaType(request) === "application/json";
+}
+
+/**
+ * @throws WeirError `invalid-argument` for another content type, more than the limit, or bytes that are not UTF-8; and as
+ * `readBytes` does
+ */
+export async function readText(
+	{ request, intake }: Pick<Call, "request" | "intake">,
+	contentTypes: readonly string[],
+	bytesMax: number = API_BODY_BYTES_MAX,
+): Promise<string> {
+	const given = mediaType(request);
+	if (!contentTypes.includes(given)) {
+		throw new WeirError(
+			"invalid-argument",
+			`Content-Type is ${given === "" ? "absent" : `'${given}'`}`,
+			`send ${contentTypes.join(" or ")}`,
+		);
+	}
+	const bytes = await readBytes(request, intake, bytesMax);
+	try {
+		return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+	} catch (error) {
+		throw new WeirError("invalid-argument", "the body is not UTF-8", "", { cause: error });
+	}
+}
+
+/** A JSON object body. @throws WeirError `invalid-argument`, and as `readText` does. */
+export async function readObject(
+	call: Pick<Call, "request" | "intake">,
+	bytesMax: number = API_BODY_BYTES_MAX,
+): Promise<Readonly<Record<string, unknown>>> {
+	const text = await readText(call, ["application/json"], bytesMax);
+	let value: unknown;
+	try {
+		value = JSON.parse(text);
+	} catch (error) {
+		throw new WeirError("invalid-argument", "the body is not JSON", "", { cause: error });
+	}
+	if (typeof value !== "object" || value === null || Array.isArray(value)) {
+		throw new WeirError("invalid-argument", "the body must be a JSON object");
+	}
+	return value as Record<string, unknown>;
+}
+
+/** A whole number from the query; `fallback` where it is absent. @throws WeirError `invalid-argument`. */
+export function wholeNumber(query: URLSearchParams, name: string, fallback: number, min: number, max: number): number {
+	const text = query.get(name);
+	if (text === null) return fallback;
+	const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+	if (!(value >= min && value <= max)) {
+		throw new WeirError("invalid-argument", `${name} must be a whole number from ${min} to ${max}`);
+	}
+	return value;
+}
+
+/** @throws WeirError `invalid-argument` for a query parameter that is not known. */
+export function onlyQuery(query: URLSearchParams, known: readonly string[]): void {
+	for (const name of query.keys()) {
+		if (!known.includes(name)) {
+			const hint = known.length === 0 ? "this path takes none" : `known: ${known.join(", ")}`;
+			throw new WeirError("invalid-argument", `unknown query parameter '${name}'`, hint);
+		}
+	}
+}
+
+export function send(response: ServerResponse, answer: Answer): void {
+	if (response.destroyed || response.headersSent) return;
+	response.end(begin(response, answer));
+}
+
+/** Writes the head; what is left to say. */
+function begin(response: ServerResponse, answer: Answer): string {
+	const text = "text" in answer ? answer.text : JSON.stringify(answer.json);
+	response.writeHead(answer.status, {
+		"content-type": "text" in answer ? answer.contentType : "application/json",
+		"content-length": Buffer.byteLength(text),
+		"cache-control": "no-store",
+		"x-content-type-options": "nosniff",
+	});
+	return text;
+}
+
+/** The one place where an error becomes an answer; what is not a WeirError stays inside and is only named internal. */
+export function sendError(response: ServerResponse, thrown: unknown): void {
+	const error =
+		thrown instanceof WeirError ? thrown : new WeirError("internal", "the request failed", "see control's log");
+	if (response.destroyed || response.headersSent) return;
+	// An unread body would be taken for the next request on this connection.
+	response.setHeader("connection", "close");
+	const notAllowed = error instanceof MethodNotAllowed;
+	// RFC 9110 section 15.5.6.
+	if (notAllowed) response.setHeader("allow", error.allowed.join(", "));
+	if (error instanceof TryAgain) response.setHeader("retry-after", String(error.afterSeconds));
+	const answer = { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } };
+	if (response.req.complete) {
+		send(response, answer);
+		return;
+	}
+	response.write(begin(response, answer));
+	afterUnreadBody(response.req, () => response.end());
+}
+
+/** @throws WeirError `invalid-argument` */
+export function flag(query: URLSearchParams, name: string): boolean {
+	const text = query.get(name) ?? "false";
+	if (text !== "true" && text !== "false") throw new WeirError("invalid-argument", `${name} must be true or false`);
+	return text === "true";
+}
+
+export function actCall({ caller, id }: Call, nowMs: number): ActCall {
+	return { caller, id, nowMs };
+}
+
+/** Whether nobody is there any more to be answered; told of requests that lie behind others on their connection too. */
+export const isGone = ({ request }: Call): boolean => request.socket.destroyed;

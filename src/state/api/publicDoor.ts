@@ -1,0 +1,258 @@
+/**
+ * The API for people, CI and the console: paths under /v1 and the two health checks. Who calls is in the Call; what
+ * they may see and do is judged here and in Acts, and what they may not see is not there.
+ */
+import { shownPath } from "../../access/requests/shownPath.js";
+import { WeirError } from "../../error.js";
+import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
+import { resourcesOf } from "../../resources/kinds.js";
+import type { EvidenceSource, Unheld } from "../../rollout/ports.js";
+import { standingOf } from "../../rollout/standing.js";
+import type { Acts } from "../acts/acts.js";
+import type { PromotionGates } from "../acts/promotionGates.js";
+import type { Approvals } from "../approvals/approvals.js";
+import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
+import { AUDIT_CHAINS } from "../audit/auditLog.js";
+import { difference, promotedNotes } from "../difference.js";
+import type { Publication } from "../publication.js";
+import { ALL_NAMESPACES } from "../rights/permissions.js";
+import { visibleShadowGaps } from "../shadowGaps.js";
+import type { Standings } from "../standings.js";
+import type { Store } from "../store/store.js";
+import { apply, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
+import { type Answer, actCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
+import { readiness } from "./readiness.js";
+import { statusAnswer } from "./statusAnswer.js";
+import { visibleState } from "./visible.js";
+import { visibleDecision } from "./visibleDecision.js";
+import {
+	type DiffAnswer,
+	type GatewayAlarm,
+	type PolicyHistoryAnswer,
+	type RequestsAnswer,
+	type ResourcesAnswer,
+	requestAnswer,
+	type ShadowGapsAnswer,
+} from "./wire.js";
+
+export interface PublicDoor {
+	readonly store: Store;
+	readonly acts: Acts;
+	readonly approvals: Approvals;
+	readonly gates: PromotionGates;
+	/** null = there is no evidence here. */
+	readonly evidence: EvidenceSource | null;
+	readonly standings: Standings;
+	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
+	readonly ready: () => readonly string[];
+	/** Its lag is a reason too. */
+	readonly publication: Publication;
+	/** Of all Gateways; null = who would know does not answer. Never rejects. */
+	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
+	/** By Service. Never rejects. */
+	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
+	readonly now: () => number;
+}
+
+/** @throws WeirError `not-found` for a path or method that is not there. */
+export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer> {
+	const { store } = door;
+	const { method, path, query } = call;
+	const [version, noun, ...rest] = path;
+	if (method === "GET" && path.length === 1) {
+		if (version === "healthz") return { status: 200, text: "ok\n", contentType: "text/plain; charset=utf-8" };
+		if (version === "readyz") return readiness(door);
+	}
+	if (version === "v1" && rest.length === 0) {
+		switch (`${method} ${noun}`) {
+			case "POST resources":
+				return apply(door, call);
+			case "GET resources":
+				return resources(door, call);
+			case "POST deletions":
+				return removeAll(door, call);
+			case "GET status":
+				onlyQuery(query, []);
+				demandSomeRead(door, call);
+				return ok(await statusAnswer(door, call));
+			case "GET diff":
+				onlyQuery(query, []);
+				demandSomeRead(door, call);
+				return ok({
+					...door.acts.rights.partly(call.caller),
+					...telling(door, call, () => difference(visibleState(store.current, door.acts.rights.mayRead(call.caller)))),
+				} satisfies DiffAnswer);
+			case "GET proxies":
+				onlyQuery(query, []);
+				demandAll(door, call, "read");
+				return ok(store.proxies);
+			case "GET audit": {
+				onlyQuery(query, ["after", "limit", "chain"]);
+				demandAll(door, call, "admin");
+				const chain = AUDIT_CHAINS.find((one) => one === (query.get("chain") ?? "acts"));
+				if (chain === undefined) throw new WeirError("invalid-argument", `chain is none of ${AUDIT_CHAINS.join(", ")}`);
+				const after = wholeNumber(query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
+				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX), chain));
+			}
+			case "GET approvals":
+				onlyQuery(query, []);
+				return ok({
+					...door.acts.rights.partly(call.caller),
+					requests: door.approvals.list(actCall(call, door.now()), [pathOf(call)]).map(requestAnswer),
+				} satisfies RequestsAnswer);
+		}
+	}
+	if (version === "v1" && noun === "policies" && rest.length === 1) return policies(door, call, String(rest[0]));
+	if (version === "v1" && noun === "resources" && method === "DELETE") return remove(door, call, rest);
+	if (version === "v1" && noun === "approvals" && rest.length <= 2) return approval(door, call, rest);
+	if (version === "v1" && noun === "experiments" && rest.length === 2) return experiment(door, call, rest);
+	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
+}
+
+/** Demands a verb in all namespaces: for what belongs to none of them. */
+function demandAll({ acts, now }: PublicDoor, call: Call, verb: "read" | "admin"): void {
+	acts.rights.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [pathOf(call)]);
+}
+
+/** Demands the right to read anything: for what leaves out what the caller may not read. */
+function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
+	acts.rights.demandSomeRead(actCall(call, now()), [pathOf(call)]);
+}
+
+/** In the reader's time. @throws WeirError as `Rights.telling` does */
+function telling<T>({ acts, now }: PublicDoor, call: Call, tell: () => T): T {
+	return acts.rights.telling(actCall(call, now()), [pathOf(call)], tell);
+}
+
+const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
+
+/** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
+async function policies(door: PublicDoor, call: Call, act: string): Promise<Answer> {
+	const { store, acts, now } = door;
+	if (call.method === "GET" && act === "shadow-gaps") {
+		onlyQuery(call.query, []);
+		demandSomeRead(door, call);
+		const tell = () => visibleShadowGaps(store.current, acts.rights.mayRead(call.caller), null);
+		return ok({ gaps: telling(door, call, tell) } satisfies ShadowGapsAnswer);
+	}
+	if (call.method === "GET" && act === "history") {
+		onlyQuery(call.query, ["namespace"]);
+		demandSomeRead(door, call);
+		const history = telling(door, call, () => acts.policyHistory(call.caller, call.query.get("namespace")));
+		return ok({ ...acts.rights.partly(call.caller), ...history } satisfies PolicyHistoryAnswer);
+	}
+	if (call.method !== "POST" || act !== "rollback") {
+		throw new WeirError("not-found", "no such thing of access rules", "GET history, shadow-gaps; POST rollback");
+	}
+	onlyWishQuery(call.query);
+	acts.demandSome(actCall(call, now()), "rollback", "access rules");
+	const { to = null, namespace = null, ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const [field] = Object.keys(unknown);
+	const isRevision = to === null || (Number.isSafeInteger(to) && Number(to) >= 0);
+	if (field !== undefined || !isRevision || (namespace !== null && typeof namespace !== "string")) {
+		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME}, each may be absent');
+	}
+	const dryRun = flag(call.query, "dryRun");
+	const revision = to === null ? null : Number(to);
+	return warned(door, call, acts.rollback(actCall(call, now()), revision, namespace, dryRun), dryRun);
+}
+
+function resources(door: PublicDoor, call: Call): Answer {
+	const { store, acts } = door;
+	const { caller, query } = call;
+	onlyQuery(query, ["format"]);
+	demandSomeRead(door, call);
+	const mayRead = acts.rights.mayRead(caller);
+	const format = query.get("format") ?? "json";
+	if (format === "yaml") {
+		const text = telling(door, call, () => {
+			const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
+			return [...promotedNotes(store.current, mayRead), ...seen.map(({ source }) => source)].join("---\n");
+		});
+		return { status: 200, text, contentType: "application/yaml" };
+	}
+	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
+	return telling(door, call, () => {
+		const { revision, resources } = visibleState(store.current, mayRead);
+		return ok({ ...acts.rights.partly(caller), revision, resources: resourcesOf(resources) } satisfies ResourcesAnswer);
+	});
+}
+
+async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
+	const [id = "", act] = rest;
+	onlyQuery(call.query, []);
+	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(actCall(call, now()), id)));
+	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
+		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
+	}
+	// Before its body is read, by who may not; the same again when it has come.
+	if (act === "approve") approvals.demandAnother(actCall(call, now()), id);
+	else approvals.demandEnding(actCall(call, now()), id);
+	const { reason = "", ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const [field] = Object.keys(unknown);
+	if (field !== undefined || (act === "approve" && reason !== "")) {
+		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
+	}
+	if (act === "reject")
+		return ok(requestAnswer(approvals.reject(actCall(call, now()), id, personText("reason", reason))));
+	const as = actCall(call, now());
+	const request = approvals.demandAnother(as, id);
+	const asking = approvals.completes(as.caller, request)
+		? gates.beforeApproval({ call: as, isGone: () => isGone(call) }, request)
+		: null;
+	if (asking !== null) await asking;
+	// Gates take minutes: by now its time may be over.
+	return ok(requestAnswer(approvals.approve(actCall(call, now()), id)));
+}
+
+async function experiment(door: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
+	const { store, acts, now } = door;
+	const [given = "", act = ""] = rest;
+	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
+	const mayRead = acts.rights.mayRead(call.caller);
+	if (call.method === "GET") {
+		demandSomeRead(door, call);
+		acts.demandSeen(actCall(call, now()), name, "read");
+	}
+	if (call.method === "GET" && act === "decisions") {
+		onlyQuery(call.query, ["after", "limit"]);
+		const after = wholeNumber(call.query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
+		const limit = wholeNumber(call.query, "limit", 100, 1, DECISIONS_PAGE_MAX);
+		const page = telling(door, call, () => store.decisions(name, after, limit));
+		return ok({ ...page, decisions: page.decisions.map((one) => visibleDecision(one, mayRead)) });
+	}
+	if (call.method === "GET" && act === "standing") {
+		onlyQuery(call.query, []);
+		return ok(
+			await door.standings.take(call, async () => {
+				// Again in its turn, which may have come late.
+				acts.demandSeen(actCall(call, now()), name, "read");
+				return standingOf(store.live, name, door.evidence, now);
+			}),
+		);
+	}
+	if (call.method === "GET" && act === "moves") {
+		onlyQuery(call.query, ["before"]);
+		const before = wholeNumber(call.query, "before", now(), 0, Number.MAX_SAFE_INTEGER);
+		const moves = telling(door, call, () => store.moves(name, before));
+		return ok({ decisions: moves.map((one) => visibleDecision(one, mayRead)) });
+	}
+	if (call.method !== "POST" || !isPersonVerb(act)) {
+		throw new WeirError(
+			"not-found",
+			"no such thing of an Experiment",
+			`GET decisions, moves, standing; POST ${PERSON_VERBS.join(", ")}`,
+		);
+	}
+	onlyQuery(call.query, []);
+	acts.demandVerb(actCall(call, now()), name, act);
+	const body = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const as = actCall(call, now());
+	const said = parsePersonRequest(act, body, call.caller.subject, as.nowMs);
+	const asking = door.gates.beforeAct({ call: as, isGone: () => isGone(call) }, name, said);
+	if (asking !== null) await asking;
+	// Gates take minutes, and it happens now.
+	const nowMs = now();
+	const made = acts.act(actCall(call, nowMs), name, { ...said, nowMs });
+	return "outcome" in made ? pending(made) : ok(made);
+}

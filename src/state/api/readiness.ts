@@ -1,0 +1,48 @@
+/**
+ * GET /readyz: whether control does its work, with notes of what is amiss and no reason to send nobody here. Without names, nor
+ * an Envoy's words: whoever has a certificate of the trust domain may ask. `weir status` tells them to who may read them.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits.js";
+import { closedServices } from "../../rollout/closedServices.js";
+import { refusalsOf } from "../../rollout/refusal.js";
+import type { Answer } from "./http.js";
+import type { PublicDoor } from "./publicDoor.js";
+import { NO_CLIENTS, NO_KEYS } from "./wire.js";
+
+type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "now">;
+
+/** 503 with the reasons, or 200. */
+export async function readiness(door: Asked): Promise<Answer> {
+	const { ready, publication } = door;
+	const reasons = [ready(), publication.lag() ?? [], refusals(door)].flat();
+	const notes = await notesOf(door);
+	const said = reasons.length === 0 ? ["ready"] : reasons;
+	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
+	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
+}
+
+/** One sentence for all. */
+function refusals({ store, now }: Asked): readonly string[] {
+	const standing = refusalsOf(store.proxies.proxies).filter(({ sinceMs }) => now() - sinceMs >= PUBLICATION_LAG_MS);
+	if (standing.length === 0) return [];
+	const nodes = new Set(standing.map(({ node }) => node)).size;
+	const types = [...new Set(standing.map(({ type }) => type))].sort().join(", ");
+	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
+	return [`${nodes} of the Envoys and sidecars refuse ${types}, since ${since} (weir status)`];
+}
+
+async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
+	const closed = closedServices(store.proxies.proxies).length;
+	const standing = await Promise.race([alarms(), pause(READY_NOTES_MS, null, { ref: false })]);
+	// One issuer may be believed at several Gateways.
+	const keyless = new Set(standing?.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
+	const clientless = standing?.filter(({ alarm }) => alarm === NO_CLIENTS).length ?? 0;
+	return [
+		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
+		...(keyless === 0
+			? []
+			: [`${keyless} of the issuers of tokens have no key at xds for Envoy to verify by (weir status)`]),
+		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
+	];
+}

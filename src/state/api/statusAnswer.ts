@@ -1,0 +1,64 @@
+/** How all stands, as a caller may see it: `weir status`. */
+import { serviceOf } from "../../resources/lookup.js";
+import { namespaceOf, qualifiedName } from "../../resources/resource.js";
+import { closuresOf } from "../../rollout/closedServices.js";
+import type { Unheld } from "../../rollout/ports.js";
+import { refusalsOf } from "../../rollout/refusal.js";
+import { liveDefault } from "../../rollout/status.js";
+import { ALL_NAMESPACES } from "../rights/permissions.js";
+import { standing } from "../standingFaults.js";
+import { actCall, type Call } from "./http.js";
+import type { PublicDoor } from "./publicDoor.js";
+import { visibleState } from "./visible.js";
+import type { StatusAnswer } from "./wire.js";
+
+/** @throws WeirError as `demandReading` does, for there may be thousands of Experiments */
+export async function statusAnswer(door: PublicDoor, call: Call): Promise<StatusAnswer> {
+	const [alarms, unheld] = await Promise.all([door.alarms(), door.unheld()]);
+	const tell = () => answerOf(door, call, alarms, unheld);
+	return door.acts.rights.telling(actCall(call, door.now()), ["/v1/status"], tell);
+}
+
+function answerOf(
+	{ store, acts, publication }: PublicDoor,
+	{ caller }: Call,
+	alarms: StatusAnswer["alarms"],
+	unheldTokens: Readonly<Record<string, readonly Unheld[]>>,
+): StatusAnswer {
+	const mayRead = acts.rights.mayRead(caller);
+	const { revision, resources, status } = visibleState(store.current, mayRead);
+	return {
+		...acts.rights.partly(caller),
+		revision,
+		lag: publication.lag(),
+		refusals: refusalsOf(store.proxies.proxies).map((one) =>
+			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
+		),
+		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
+		...standing(store.current, store.faults.now, mayRead),
+		alarms: alarms?.filter(({ gateway }) => mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway))) ?? null,
+		experiments: resources.experiments.flatMap((one) => {
+			const name = qualifiedName(one.metadata);
+			const live = status.experiments[name];
+			if (live === undefined) return [];
+			const service = serviceOf(one);
+			const none = one.spec.unit.from === "claim" ? unheldTokens[service] : undefined;
+			return {
+				experiment: name,
+				service,
+				status: live,
+				last: store.lastDecision(name, mayRead),
+				...(none === undefined ? {} : { unheld: none }),
+			};
+		}),
+		services: resources.services.map((one) => {
+			const name = qualifiedName(one.metadata);
+			const declared = one.spec.defaultVariant;
+			return {
+				service: name,
+				declaredDefaultVariant: declared,
+				liveDefaultVariant: liveDefault(one, status),
+			};
+		}),
+	};
+}

@@ -1,0 +1,190 @@
+/** The JSON bodies of the public API, shared by the door and the client. */
+import type { ShadowGap } from "../../compiler/shadow.js";
+import type { Problem, Resource } from "../../resources/resource.js";
+import type { Closure } from "../../rollout/closedServices.js";
+import type { Action, Decision, Rule } from "../../rollout/decision.js";
+import type { Unheld } from "../../rollout/ports.js";
+import type { Refusal } from "../../rollout/refusal.js";
+import type { ExperimentStatus } from "../../rollout/status.js";
+import type { Target } from "../acts/deletion.js";
+import type { ResourceChange } from "../acts/wishes.js";
+import type { ApprovalRequest } from "../approvals/approval.js";
+import type { ToldUnplaced } from "../consequences/unplaced.js";
+import type { Difference } from "../difference.js";
+import type { PolicyRecord } from "../history/policyShelf.js";
+
+export interface LastDecision {
+	readonly sequence: number;
+	readonly atMs: number;
+	readonly by: string;
+	readonly action: Action;
+	readonly rule: Rule;
+	readonly reason: string;
+	/** In plain words; absent in decisions by former rules. */
+	readonly summary?: string;
+	/** ln of the e-value for its goal then, see goalLogE(). */
+	readonly goalLogE: number | null;
+	readonly expectedMs: number | null;
+	readonly acknowledgedAtMs: number | null;
+}
+
+/** What the built-in probe says of a Gateway now, or is amiss with the keys of its issuers or with who can connect. */
+export interface GatewayAlarm {
+	/** Qualified name; empty = it is of none, and for who may read in all namespaces. */
+	readonly gateway: string;
+	/** Such as `probe-passed`, NO_KEYS, KEYS_NOTE or REMOTE_NOTE; null = it is not probed, and `why` says why. */
+	readonly alarm: string | null;
+	readonly why: string | null;
+}
+
+/** Alarm of an issuer of which xds has no key, so that Envoy verifies no token of it. */
+export const NO_KEYS = "no-issuer-keys";
+/** Alarm of a Gateway with the mesh's identity at which nobody can connect. */
+export const NO_CLIENTS = "no-clients";
+/** Alarm of a trusted proxy that can never connect. */
+export const PROXY_REFUSED = "trusted-proxy-refused";
+/** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
+export const KEYS_NOTE = "issuer-keys-note";
+/** Of an Envoy of another machine of which nothing is heard: `why` says it, and it need be none. */
+export const REMOTE_NOTE = "remote-envoy-note";
+
+/** Of an answer that holds what the caller may read, and no more. */
+export interface Partly {
+	/** There may be more in namespaces that they may not read. Absent: it is all. */
+	readonly partial?: true;
+}
+
+/** GET /v1/resources */
+export interface ResourcesAnswer extends Partly {
+	readonly revision: number;
+	readonly resources: readonly Resource[];
+}
+
+/** GET /v1/diff */
+export interface DiffAnswer extends Partly, Difference {}
+
+/** GET /v1/status */
+export interface StatusAnswer extends Partly {
+	readonly revision: number;
+	/** Where Envoys are given an older revision for too long: a sentence about it. */
+	readonly lag: string | null;
+	/** What Envoys and sidecars refuse of what is published; whose and why is for those who may read that namespace. */
+	readonly refusals: readonly Refusal[];
+	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */
+	readonly closed: readonly Closure[];
+	/**
+	 * Conditions of access rules that an earlier Weir took and this one would not, in namespaces that the caller may
+	 * read.
+	 */
+	readonly conditions?: readonly { readonly resource: string; readonly words: string }[];
+	/**
+	 * What else of stored texts an earlier Weir took and this one would not, and names whose grant is gone, in
+	 * namespaces that the caller may read.
+	 */
+	readonly faults?: StatusAnswer["conditions"];
+	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
+	readonly alarms: readonly GatewayAlarm[] | null;
+	readonly experiments: readonly {
+		/** Qualified name. */
+		readonly experiment: string;
+		readonly service: string;
+		readonly status: ExperimentStatus;
+		readonly last: LastDecision | null;
+		/** Of late, where its unit is a claim, by cause; left out = none, or it is not known. */
+		readonly unheld?: readonly Unheld[];
+	}[];
+	readonly services: readonly {
+		readonly service: string;
+		readonly declaredDefaultVariant: string;
+		readonly liveDefaultVariant: string;
+	}[];
+}
+
+/** Status 202: an ApprovalPolicy wants a second person first (`weir approve ID`). */
+export interface PendingAnswer {
+	readonly outcome: "pending";
+	readonly request: RequestAnswer;
+}
+
+/** GET /v1/approvals */
+export interface RequestsAnswer extends Partly {
+	readonly requests: readonly RequestAnswer[];
+}
+
+/**
+ * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it
+ * waits; null = it is over, or this is the list, which names the first effects and says how many more there are.
+ */
+export interface RequestAnswer
+	extends Omit<
+		ApprovalRequest,
+		"askedBy" | "approvals" | "basis" | "parts" | "effectCount" | "underPolicies" | "bytes" | "sameAct"
+	> {
+	readonly askedBy: string;
+	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
+}
+
+export function requestAnswer(request: ApprovalRequest): RequestAnswer {
+	const { id, verb, act, namespaces, governedBy, effects, effectCount, revision, needs, needsIn, state, why } = request;
+	const { reason = "" } = request;
+	const more = effectCount - effects.length;
+	return {
+		id,
+		verb,
+		act,
+		askedBy: request.askedBy.subject,
+		askedAtMs: request.askedAtMs,
+		expiresAtMs: request.expiresAtMs,
+		namespaces,
+		governedBy,
+		effects: more > 0 ? [...effects, `${more} more ${more === 1 ? "effect" : "effects"}`] : effects,
+		revision,
+		needs,
+		needsIn,
+		...(reason === "" ? {} : { reason }),
+		approvals: request.approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })),
+		state,
+		why,
+		endedAtMs: request.endedAtMs,
+	};
+}
+
+/** GET /v1/policies/history: changes of access rules that can be rolled back, newest first. */
+export interface PolicyHistoryAnswer extends Partly {
+	readonly changes: readonly PolicyRecord[];
+	/** Namespaces of which earlier changes were dropped; left out = none. */
+	readonly dropped?: readonly { readonly namespace: string; readonly keptFrom: number }[];
+}
+
+/** GET /v1/policies/shadow-gaps: what is not told of shadow policies, since Envoy cannot try them all. */
+export interface ShadowGapsAnswer {
+	readonly gaps: readonly ShadowGap[];
+}
+
+/**
+ * POST /v1/resources, /v1/deletions and /v1/policies/rollback, and DELETE: what changed, or every problem (status 400),
+ * or that it waits for approval.
+ */
+export type ApplyAnswer =
+	| PendingAnswer
+	| {
+			readonly outcome: "applied";
+			readonly revision: number;
+			readonly changes: readonly ResourceChange[];
+			/** Of a dry run: how many others would have to approve it first. */
+			readonly approvals?: number;
+			/** Services that it takes endpoints away of, by DataClasses and grants; absent: none. */
+			readonly unplaced?: ToldUnplaced;
+			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
+			readonly kept?: readonly Target[];
+			/** Of a rollback: what does not come back, for its Services are gone. */
+			readonly leftOut?: readonly Target[];
+			/** What is not told of shadow policies that it is about; absent: nothing, or it was a dry run. */
+			readonly shadowGaps?: readonly ShadowGap[];
+	  }
+	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
+
+/** POST /v1/experiments/NAME/VERB: the decision, or that it waits for approval. */
+export type ActAnswer =
+	| PendingAnswer
+	| { readonly outcome: "done"; readonly revision: number; readonly decision: Decision };

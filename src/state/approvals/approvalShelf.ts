@@ -1,0 +1,187 @@
+/**
+ * The requests in the state file: heads, which are read to list and to ask, and contents of those that wait, read by
+ * id. What is over has no content, and of it each namespace keeps so many. What writes runs inside the caller's
+ * transaction.
+ */
+import { randomBytes } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
+import {
+	APPROVAL_HEAD_EFFECTS_MAX,
+	APPROVAL_REQUEST_KEPT_MS,
+	APPROVAL_REQUESTS_ENDED_MAX,
+	APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX,
+} from "../../limits.js";
+import type { StateDatabase, WholeRequest } from "../store/database.js";
+import {
+	type ApprovalRequest,
+	isWish,
+	type RequestContent,
+	type RequestHead,
+	type Requirement,
+	sameActAs,
+	underPolicies,
+	type WaitingRequest,
+} from "./approval.js";
+import { demandRoom } from "./approvalRoom.js";
+
+export class ApprovalShelf {
+	readonly #database: StateDatabase;
+	/** Whoever has asked for what is kept, and perhaps some whose requests are not any more; null = not read yet. */
+	#askers: Set<string> | null = null;
+
+	constructor(database: StateDatabase) {
+		this.#database = database;
+		this.#takeOver();
+	}
+
+	/**
+	 * The same act of the same person does not wait twice: as it waits already, with its approvals, or anew where what it would
+	 * change, the reason or what its asker may do is otherwise now.
+	 * @throws WeirError as `demandRoom`
+	 */
+	ask(
+		asked: Pick<WaitingRequest, "askedBy" | "namespaces" | "governedBy" | "revision"> & RequestContent,
+		{ needs, needsIn, expireMs }: Requirement,
+		nowMs: number,
+	): WaitingRequest {
+		const text = contentOf(asked);
+		const sameAct = sameActAs(asked.act);
+		const waiting = this.#prune(nowMs);
+		const same = waiting.find((one) => one.sameAct === sameAct && one.askedBy.subject === asked.askedBy.subject);
+		if (same !== undefined) {
+			const isAsItWas =
+				this.#database.requestContents.get(same.id) === text &&
+				isDeepStrictEqual([same.askedBy, same.needsIn], [asked.askedBy, needsIn]);
+			if (isAsItWas) return { ...same, ...(JSON.parse(text) as RequestContent) };
+		}
+		const request: WaitingRequest = {
+			...asked,
+			id: randomBytes(8).toString("hex"),
+			verb: asked.act.verb,
+			sameAct,
+			...(isWish(asked.act) ? {} : { reason: asked.act.reason }),
+			askedAtMs: nowMs,
+			expiresAtMs: Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER),
+			effectCount: asked.effects.length,
+			needs,
+			needsIn,
+			underPolicies: underPolicies(asked),
+			approvals: [],
+			state: "pending",
+			why: "",
+			endedAtMs: null,
+			bytes: isWish(asked.act) ? Buffer.byteLength(text) : 0,
+		};
+		demandRoom(
+			waiting.filter((one) => one !== same),
+			request,
+		);
+		if (same !== undefined)
+			this.put({ ...bare(same), state: "void", why: `asked for again: ${request.id}`, endedAtMs: nowMs });
+		this.#database.requestContents.putSync(request.id, text);
+		this.put(request);
+		return request;
+	}
+
+	/** Its head, for the content never changes; of one that is over that goes. */
+	put({ act: _, basis: __, ...head }: ApprovalRequest): void {
+		const isOver = head.state !== "pending";
+		this.#askers?.add(head.askedBy.subject);
+		if (isOver) this.#database.requestContents.removeSync(head.id);
+		this.#database.requestHeads.putSync(head.id, {
+			...head,
+			effects: head.effects.slice(0, APPROVAL_HEAD_EFFECTS_MAX),
+			parts: head.parts.slice(0, APPROVAL_HEAD_EFFECTS_MAX),
+			bytes: isOver ? 0 : head.bytes,
+		});
+	}
+
+	/** As it stands at that moment, with its content while it waits: one whose time is over is void. */
+	get(id: string, nowMs: number): ApprovalRequest | null {
+		const found = /^[0-9a-f]{16}$/.test(id) ? this.#database.requestHeads.get(id) : undefined;
+		if (found === undefined) return null;
+		const head = standing(found, nowMs);
+		const text = head.state === "pending" ? this.#database.requestContents.get(id) : undefined;
+		return text === undefined ? bare(head) : { ...head, ...(JSON.parse(text) as RequestContent) };
+	}
+
+	/** Without contents; oldest first. */
+	all(nowMs: number): readonly ApprovalRequest[] {
+		return [...this.#database.requestHeads.getRange()]
+			.map(({ value }) => bare(standing(value, nowMs)))
+			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
+	}
+
+	/** Those that the subject has asked for; of who has asked for none no request is read. */
+	askedBy(subject: string, nowMs: number): readonly ApprovalRequest[] {
+		this.#askers ??= new Set(this.all(nowMs).map(({ askedBy }) => askedBy.subject));
+		return this.#askers.has(subject) ? this.all(nowMs).filter(({ askedBy }) => askedBy.subject === subject) : [];
+	}
+
+	/** Drops what is over and old, or more than is kept; a namespace pushes out no other's. @returns what waits */
+	#prune(nowMs: number): readonly RequestHead[] {
+		const { requestHeads, requestContents } = this.#database;
+		const all = this.all(nowMs);
+		const ended = all.filter(({ endedAtMs }) => endedAtMs !== null);
+		const kept = new Map<string, number>();
+		let count = 0;
+		for (const one of ended.sort((a, b) => Number(b.endedAtMs) - Number(a.endedAtMs))) {
+			const isOld = Number(one.endedAtMs) < nowMs - APPROVAL_REQUEST_KEPT_MS;
+			const isFull = one.governedBy.every(
+				(namespace) => (kept.get(namespace) ?? 0) >= APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX,
+			);
+			if (isOld || isFull || count >= APPROVAL_REQUESTS_ENDED_MAX) {
+				requestHeads.removeSync(one.id);
+				requestContents.removeSync(one.id);
+				continue;
+			}
+			count++;
+			for (const namespace of one.governedBy) kept.set(namespace, (kept.get(namespace) ?? 0) + 1);
+			// Its time is over, and nobody has written that yet.
+			if (requestContents.doesExist(one.id)) this.put(one);
+		}
+		return all.filter(({ state }) => state === "pending");
+	}
+
+	/** An earlier Weir kept requests whole, also those that were over. One by one, and may be cut anywhere. */
+	#takeOver(): void {
+		const { requests, requestContents, transaction } = this.#database;
+		for (const id of [...requests.getKeys()])
+			transaction(() => {
+				const kept = requests.get(id);
+				if (kept !== undefined) {
+					const request = fromWhole(kept);
+					if (request.state === "pending") requestContents.putSync(id, contentOf(request));
+					this.put(request);
+				}
+				requests.removeSync(id);
+			});
+	}
+}
+
+const contentOf = ({ act, effects, parts, basis }: RequestContent): string =>
+	JSON.stringify({ act, effects, parts, basis } satisfies RequestContent);
+
+const bare = (head: RequestHead): ApprovalRequest => ({ ...head, act: null, basis: {} });
+
+function standing(head: RequestHead, nowMs: number): RequestHead {
+	if (head.state !== "pending" || nowMs < head.expiresAtMs) return head;
+	return { ...head, state: "void", why: "its time is over", endedAtMs: head.expiresAtMs };
+}
+
+/** The oldest ones are of all their namespaces, and told whole or not at all. */
+function fromWhole(kept: WholeRequest): WaitingRequest {
+	const {
+		needsIn = Object.fromEntries(kept.namespaces.map((one) => [one, kept.needs])),
+		parts = [],
+		governedBy = kept.namespaces,
+	} = kept;
+	const request = { ...kept, needsIn, parts, governedBy };
+	return {
+		...request,
+		verb: kept.act.verb,
+		effectCount: kept.effects.length,
+		underPolicies: underPolicies(request),
+		bytes: isWish(kept.act) ? Buffer.byteLength(contentOf(request)) : 0,
+	};
+}

@@ -1,0 +1,103 @@
+/** What a person asks of an Experiment, as it comes over the API, and what becomes of it. */
+import { WeirError } from "../../error.js";
+import { PERSON_TEXT_CHARS_MAX } from "../../limits.js";
+import { type Experiment, qualifiedName } from "../../resources/resource.js";
+import type { Outcome } from "../../rollout/decision.js";
+import { askedBefore } from "../../rollout/gate.js";
+import { otherPromotions } from "../../rollout/otherPromotion.js";
+import { actByPerson } from "../../rollout/person.js";
+import type { State } from "../../rollout/ports.js";
+import { askShutOut } from "../../rollout/shutOut.js";
+
+export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
+export type PersonVerb = (typeof PERSON_VERBS)[number];
+
+export interface PersonRequest {
+	readonly verb: PersonVerb;
+	/** Who; recorded with the decision. */
+	readonly by: string;
+	/** Why, in the person's words; empty = not said. */
+	readonly reason: string;
+	/** The arm to promote; null = the only challenger. Only for promote. */
+	readonly arm: string | null;
+	readonly nowMs: number;
+	/** Promote without asking the gates: an admin's, with a reason. */
+	readonly overrideGates?: boolean;
+	/** Promote though it shuts callers out (rollout/shutOut.ts), with a reason. */
+	readonly shutOut?: boolean;
+	/** Who approved it, where an ApprovalPolicy asks for that. */
+	readonly approvedBy?: readonly string[];
+}
+
+export function isPersonVerb(text: string): text is PersonVerb {
+	return (PERSON_VERBS as readonly string[]).includes(text);
+}
+
+/** Reads the body of a verb. @throws WeirError `invalid-argument`, also for a field that is not known. */
+export function parsePersonRequest(
+	verb: PersonVerb,
+	body: Readonly<Record<string, unknown>>,
+	by: string,
+	nowMs: number,
+): PersonRequest {
+	const known = verb === "promote" ? ["reason", "arm", "overrideGates", "shutOut"] : ["reason"];
+	for (const field of Object.keys(body)) {
+		if (field === "by") throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
+		if (!known.includes(field)) {
+			throw new WeirError("invalid-argument", `unknown field '${field}'`, `${verb} takes ${known.join(", ")}`);
+		}
+	}
+	const arm = body.arm === undefined || body.arm === null ? null : personText("arm", body.arm);
+	const reason = body.reason === undefined ? "" : personText("reason", body.reason);
+	const { overrideGates = false, shutOut = false } = body;
+	if (typeof overrideGates !== "boolean")
+		throw new WeirError("invalid-argument", "overrideGates must be true or false");
+	if (overrideGates && reason === "") {
+		throw new WeirError("invalid-argument", "gates are overridden with a reason only", "say it with --reason");
+	}
+	if (typeof shutOut !== "boolean") throw new WeirError("invalid-argument", "shutOut must be true or false");
+	if (shutOut && reason === "") {
+		throw new WeirError("invalid-argument", "callers are shut out with a reason only", "say it with --reason");
+	}
+	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}), ...(shutOut ? { shutOut } : {}) };
+}
+
+/** Who acts is what the door has proved. */
+export const BY_HINT = "leave it out: who calls is recorded, by certificate, token or socket";
+
+/**
+ * What the request does to an Experiment, with the person's own words at the end of the reason.
+ * @throws WeirError `failed-precondition` where the phase or the access rules do not allow it, `not-found` for an unknown arm.
+ */
+export function personOutcome(
+	state: Pick<State, "resources" | "status">,
+	experiment: Experiment,
+	request: PersonRequest,
+): Outcome {
+	const { verb, by, arm, nowMs, reason, shutOut = false } = request;
+	const name = qualifiedName(experiment.metadata);
+	const status = state.status.experiments[name];
+	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
+	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
+	const shutOutBy = (promoted: string) => askShutOut(state, experiment, promoted, nowMs).answer();
+	const others = otherPromotions(state, experiment, status);
+	const outcome = actByPerson({ experiment, status, by, nowMs, shutOutBy, ...others }, act);
+	const approved = (request.approvedBy ?? []).join(", ");
+	const gates = request.overrideGates && askedBefore({ experiment, status }, outcome).length > 0;
+	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";
+	const said =
+		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
+	return { ...outcome, reason: `${outcome.reason}${said}` };
+}
+
+/** One line of text by a person. @throws WeirError `invalid-argument`. */
+export function personText(field: string, value: unknown): string {
+	// Control characters would let one line of a log or a terminal pose as another.
+	if (typeof value !== "string" || value.length > PERSON_TEXT_CHARS_MAX || /\p{Cc}/u.test(value)) {
+		throw new WeirError(
+			"invalid-argument",
+			`${field} must be a text of one line, at most ${PERSON_TEXT_CHARS_MAX} characters`,
+		);
+	}
+	return value.trim();
+}

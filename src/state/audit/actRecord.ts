@@ -1,0 +1,41 @@
+/** What an act of an operator leaves in the audit log. */
+
+import type { Caller } from "../api/caller.js";
+import type { NewAuditRecord } from "./auditLog.js";
+
+/** One call of the API: by whom, when, and its id. */
+export interface ActCall {
+	readonly caller: Caller;
+	readonly nowMs: number;
+	readonly id: string;
+}
+
+/** An audit record with what most of them do not say filled in. */
+export function record(
+	{ caller, nowMs, id }: Pick<ActCall, "nowMs" | "id"> & { readonly caller: Pick<NewAuditRecord, "subject" | "how"> },
+	made: Pick<NewAuditRecord, "verb" | "namespaces" | "objects" | "result"> & {
+		readonly revision: number;
+		readonly after?: number;
+		readonly why?: string;
+		readonly request?: string;
+		readonly askedBy?: string;
+		readonly approvedBy?: readonly string[];
+	},
+): NewAuditRecord {
+	return {
+		atMs: nowMs,
+		call: id,
+		subject: caller.subject,
+		how: caller.how,
+		verb: made.verb,
+		namespaces: made.namespaces,
+		objects: made.objects,
+		revisionBefore: made.revision,
+		revisionAfter: made.after ?? made.revision,
+		result: made.result,
+		why: made.why ?? "",
+		request: made.request ?? null,
+		askedBy: made.askedBy ?? null,
+		approvedBy: made.approvedBy ?? [],
+	};
+}

@@ -1,0 +1,12 @@
+/** The hash that binds an audit record to the one before. */
+import { createHash } from "node:crypto";
+import { canonicalJson } from "../../resources/canonicalJson.js";
+import type { AuditRecord } from "./auditLog.js";
+
+/** What the chain begins with. */
+export const AUDIT_GENESIS = "0".repeat(64);
+
+/** SHA-256 of a record, hexadecimal. */
+export function auditHash(record: AuditRecord): string {
+	return createHash("sha256").update(canonicalJson(record)).digest("hex");
+}

@@ -1,0 +1,173 @@
+/**
+ * What operators did and tried: appended in the transaction of the act itself, so that neither is there without the
+ * other. Acts and refused attempts are two chains, so that who may do nothing pushes out no act. Each record holds the
+ * SHA-256 of the one before: who changes, removes or inserts one breaks the chain from there on. Who can write the
+ * whole file can make a new chain, so people note the heads elsewhere (`weir audit operators --verify` prints them) and
+ * check later that they are still in the chains.
+ */
+import {
+	OPERATOR_AUDIT_OBJECTS_MAX,
+	OPERATOR_AUDIT_PAGE_MAX,
+	OPERATOR_AUDIT_RECORDS_MAX,
+	OPERATOR_AUDIT_REFUSALS_PER_MINUTE,
+	OPERATOR_AUDIT_REFUSED_MAX,
+	OPERATOR_AUDIT_SUBJECTS_MAX,
+} from "../../limits.js";
+import type { Caller } from "../api/caller.js";
+import type { StateDatabase } from "../store/database.js";
+import { AuditShelf } from "./auditShelf.js";
+
+/**
+ * acts: what was done or waits for approval, and what builds before the two were told apart had refused; refused:
+ * attempts.
+ */
+export const AUDIT_CHAINS = ["acts", "refused"] as const;
+export type AuditChainName = (typeof AUDIT_CHAINS)[number];
+
+export interface NewAuditRecord {
+	readonly atMs: number;
+	/** Of the API call; also its response header x-request-id. */
+	readonly call: string;
+	/** null = nobody that was known. */
+	readonly subject: string | null;
+	readonly how: Caller["how"] | null;
+	/**
+	 * apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: what is
+	 * published, by an Envoy or a sidecar.
+	 */
+	readonly verb: string;
+	readonly namespaces: readonly string[];
+	/** `Service team/x`, `Experiment trial`, or a path; of what changed nothing at most OPERATOR_AUDIT_OBJECTS_MAX. */
+	readonly objects: readonly string[];
+	readonly revisionBefore: number;
+	readonly revisionAfter: number;
+	/** pending: asked for, and waiting for approval. */
+	readonly result: "done" | "refused" | "pending";
+	/** Why it was refused, or in the operator's words; empty = nothing to say. */
+	readonly why: string;
+	/** Id of the approval request that it made, moved or carried out. */
+	readonly request: string | null;
+	/** Who asked for what was carried out, and who approved it. */
+	readonly askedBy: string | null;
+	readonly approvedBy: readonly string[];
+}
+
+export interface AuditRecord extends NewAuditRecord {
+	/** 1, 2, 3 … without a gap, in each chain. */
+	readonly sequence: number;
+	/** SHA-256 of the record before (its canonical JSON), hexadecimal; zeros for the first. */
+	readonly previous: string;
+	/** Of all objects, also those that are not listed. */
+	readonly objectCount: number;
+	/** Refused attempts since the record before that were counted and not recorded; only in the chain of those. */
+	readonly unrecordedRefusals: number;
+}
+
+export interface AuditPage {
+	readonly records: readonly AuditRecord[];
+	/** Ask again with `after` = this; null = there are no more yet. */
+	readonly next: number | null;
+	/** The newest record and its hash; sequence 0 while there is none. */
+	readonly head: AuditHead;
+	/** Records before the oldest one, which were dropped. */
+	readonly dropped: number;
+	/** How many are kept before one is dropped. */
+	readonly keep: number;
+}
+
+export interface AuditHead {
+	readonly sequence: number;
+	readonly hash: string;
+}
+
+export class AuditLog {
+	readonly #database: StateDatabase;
+	readonly #shelves: Readonly<Record<AuditChainName, AuditShelf>>;
+	/** Records of the present minute that are limited, by kind and subject. */
+	readonly #limited = new Map<string, number>();
+	#minute = 0;
+	#unrecorded = 0;
+
+	/** @param keep records of each chain, where a test wants fewer */
+	constructor(database: StateDatabase, keep?: number) {
+		this.#database = database;
+		this.#shelves = {
+			acts: new AuditShelf(database, "audit", keep ?? OPERATOR_AUDIT_RECORDS_MAX),
+			refused: new AuditShelf(database, "auditRefused", keep ?? OPERATOR_AUDIT_REFUSED_MAX),
+		};
+	}
+
+	/** Runs inside the caller's transaction; without one it is a durable transaction of its own. */
+	append(made: NewAuditRecord): void {
+		const isRefused = made.result === "refused";
+		if (isRefused && this.#isTooMany("refused", made, OPERATOR_AUDIT_REFUSALS_PER_MINUTE)) {
+			this.#unrecorded += 1;
+			return;
+		}
+		this.#append(isRefused ? "refused" : "acts", made, [made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX)]);
+		if (isRefused) this.#unrecorded = 0;
+	}
+
+	/**
+	 * What changed something, told whole in as many records as it takes: behind 50 harmless objects one could be hidden.
+	 * The caller has paid for `recordsOf` of its objects.
+	 */
+	appendWhole(made: NewAuditRecord): void {
+		this.#append("acts", made, inPieces(made.objects));
+	}
+
+	/** @param pieces of its objects, one for each record */
+	#append(chain: AuditChainName, made: NewAuditRecord, pieces: readonly (readonly string[])[]): void {
+		const unrecordedRefusals = chain === "refused" ? this.#unrecorded : 0;
+		this.#database.transaction(() => {
+			for (const objects of pieces)
+				this.#shelves[chain].append({ ...made, objects, objectCount: made.objects.length, unrecordedRefusals });
+		});
+	}
+
+	/** What a subject does or tries again and again and that changes nothing: one record stands for all of a minute. */
+	appendOnce(made: NewAuditRecord): void {
+		if (!this.#isTooMany(`${made.result} ${made.verb} once`, made, 1)) this.append(made);
+		else if (made.result === "refused") this.#unrecorded += 1;
+	}
+
+	/** How many records of a chain were dropped. */
+	dropped(chain: AuditChainName): number {
+		return this.#shelves[chain].dropped;
+	}
+
+	/** Records after the given sequence, oldest first. */
+	page(after: number, limit: number, chain: AuditChainName = "acts"): AuditPage {
+		const shelf = this.#shelves[chain];
+		const size = Math.min(limit, OPERATOR_AUDIT_PAGE_MAX);
+		const found = shelf.after(after, size + 1);
+		const records = found.slice(0, size);
+		const next = found.length > size ? (records.at(-1)?.sequence ?? null) : null;
+		return { records, next, head: shelf.head, dropped: shelf.dropped, keep: shelf.keep };
+	}
+
+	/** Lost with the process: the bound is on disk writes, and a restart is rare. */
+	#isTooMany(kind: string, { subject, atMs }: NewAuditRecord, perMinute: number): boolean {
+		const minute = Math.floor(atMs / 60_000);
+		if (minute !== this.#minute) {
+			this.#minute = minute;
+			this.#limited.clear();
+		}
+		const own = `${kind} ${subject}`;
+		const known = subject !== null && (this.#limited.has(own) || this.#limited.size < OPERATOR_AUDIT_SUBJECTS_MAX);
+		const key = known ? own : kind;
+		const count = (this.#limited.get(key) ?? 0) + 1;
+		this.#limited.set(key, count);
+		return count > perMinute;
+	}
+}
+
+/** How many records an act leaves that is about so many objects. */
+export const recordsOf = (objects: readonly string[]): number => inPieces(objects).length;
+
+function inPieces(objects: readonly string[]): readonly (readonly string[])[] {
+	const count = Math.max(1, Math.ceil(objects.length / OPERATOR_AUDIT_OBJECTS_MAX));
+	return Array.from({ length: count }, (_, at) =>
+		objects.slice(at * OPERATOR_AUDIT_OBJECTS_MAX, (at + 1) * OPERATOR_AUDIT_OBJECTS_MAX),
+	);
+}

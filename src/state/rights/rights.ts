@@ -1,0 +1,237 @@
+/**
+ * Who may act, and how often: judged by the RoleBindings and by what a subject has left. Who may not is turned away
+ * with an error, and the attempt is recorded.
+ */
+import { WeirError } from "../../error.js";
+import { oncePerName } from "../../resources/once.js";
+import type { OperatorVerb } from "../../resources/resource.js";
+import { TryAgain } from "../api/bodies.js";
+import type { Caller } from "../api/caller.js";
+import type { MayRead } from "../api/visible.js";
+import { demandApprovers } from "../approvals/approvers.js";
+import { type ActCall, record } from "../audit/actRecord.js";
+import type { Store } from "../store/store.js";
+import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
+import type { SubjectBudget } from "./subjectBudget.js";
+
+/** What each subject has left. */
+export interface Budgets {
+	/** So that nobody pushes others' acts out of the audit log in a day. */
+	readonly acts: SubjectBudget;
+	/** So that nobody else waits for one subject's declarations all day. */
+	readonly readingMs: SubjectBudget;
+}
+
+const ASK_HINT = "ask an admin for a RoleBinding";
+/** Not the next best grant: it would show every tenant to who looks for something of their own. */
+const READ_ALL_HINT =
+	"it tells of all namespaces together, and the RoleBinding in '*' that it takes shows all of them: ask one who has it to look; weir status, audit requests and policy shadow tell of your own";
+
+export class Rights {
+	constructor(
+		private readonly store: Store,
+		private readonly permissions: Permissions,
+		private readonly budgets: Budgets,
+	) {}
+
+	/** Whether the subject has the right now; nothing is recorded. */
+	may(caller: Caller, need: Need): boolean {
+		return this.permissions.may(caller, need, this.store.current.resources);
+	}
+
+	mayRead(caller: Caller): MayRead {
+		const { resources } = this.store.current;
+		return oncePerName((namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources));
+	}
+
+	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */
+	readable(caller: Caller): readonly string[] | null {
+		return this.permissions.readable(caller, this.store.current.resources);
+	}
+
+	/** Whether the subject has the verb in any namespace. */
+	maySome(caller: Caller, verb: OperatorVerb): boolean {
+		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
+	}
+
+	/** Of answers that leave out what the caller may not read: that they do. */
+	partly(caller: Caller): { readonly partial?: true } {
+		return this.readable(caller) === null ? {} : { partial: true };
+	}
+
+	/**
+	 * Before an answer that leaves out what the caller may not read: who may read nothing would take it for all there is.
+	 * @throws WeirError `permission-denied`; recorded once a minute, for such answers are asked for again and again
+	 */
+	demandSomeRead(call: ActCall, objects: readonly string[]): void {
+		if (this.maySome(call.caller, "read")) return;
+		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", { once: true });
+	}
+
+	mayApprove(caller: Caller, namespace: string): boolean {
+		return this.may(caller, { verb: "approve", namespace });
+	}
+
+	isSamePerson(one: Caller, other: Caller): boolean {
+		return this.permissions.personOf(one) === this.permissions.personOf(other);
+	}
+
+	/** @throws WeirError `failed-precondition` where too few could approve what comes after the change. */
+	demandApprovers(after: Parameters<typeof demandApprovers>[2]): void {
+		demandApprovers(this.permissions, this.store.current.resources, after);
+	}
+
+	/** @throws WeirError `permission-denied`, recorded. */
+	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
+		const { resources } = this.store.current;
+		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
+		if (missing === undefined) return;
+		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
+		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
+		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
+		const readsAll = missing.namespace === ALL_NAMESPACES && missing.verb === "read";
+		const hint = missing.cure ?? (readsAll ? READ_ALL_HINT : ASK_HINT);
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
+	}
+
+	/**
+	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the
+	 * machine, who owns the file too, need not.
+	 * @param records how many it may leave
+	 * @throws WeirError `resource-exhausted`; recorded once a minute
+	 */
+	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
+		const { caller } = call;
+		if (caller.how !== "socket")
+			this.#mustNotWait(call, verb, objects, this.budgets.acts.take(caller.subject, records));
+	}
+
+	/** For what leaves a record and may be urgent: it never waits, and what follows does. */
+	oweTurn({ caller }: ActCall): void {
+		if (caller.how !== "socket") this.budgets.acts.owe(caller.subject, 1);
+	}
+
+	/**
+	 * For what others are to be asked about first: nothing is taken yet.
+	 * @throws WeirError as `demandTurn` does
+	 */
+	demandTurnLeft(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
+		const { caller } = call;
+		if (caller.how !== "socket")
+			this.#mustNotWait(call, verb, objects, this.budgets.acts.waitMs(caller.subject, records));
+	}
+
+	/**
+	 * Before declarations are read: whose were read for long must wait.
+	 * @throws WeirError as `demandTurn` does
+	 */
+	demandReading(call: ActCall, verb: string, objects: readonly string[]): void {
+		const { caller } = call;
+		if (caller.how === "socket") return;
+		const waitMs = this.budgets.readingMs.waitMs(caller.subject, 0);
+		const seconds = Math.ceil(this.budgets.readingMs.taken(caller.subject) / 1_000);
+		const why = `the changes and requests of ${caller.subject} have taken ${seconds} s of control's time`;
+		this.#mustNotWait(call, verb, objects, waitMs, why);
+	}
+
+	/** Reads declarations in the caller's time. */
+	reading<T>({ caller }: ActCall, read: () => T): T {
+		const spentMs = stopwatch();
+		try {
+			return read();
+		} finally {
+			if (caller.how !== "socket") this.budgets.readingMs.owe(caller.subject, spentMs());
+		}
+	}
+
+	/**
+	 * In the reader's time: what takes long to tell where much is declared.
+	 * @throws WeirError as `demandReading` does
+	 */
+	telling<T>(call: ActCall, objects: readonly string[], tell: () => T): T {
+		this.demandReading(call, "read", objects);
+		return this.reading(call, tell);
+	}
+
+	#mustNotWait(
+		call: ActCall,
+		verb: string,
+		objects: readonly string[],
+		waitMs: number,
+		why = `${call.caller.subject} has acted too often`,
+	): void {
+		if (waitMs === 0) return;
+		this.#recordRefused(call, { verb, namespaces: [], objects, why }, true);
+		const seconds = Math.ceil(waitMs / 1_000);
+		const hint = `ask again in ${seconds} s; the UNIX socket's owner need not wait`;
+		throw new TryAgain("resource-exhausted", why, hint, seconds);
+	}
+
+	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
+	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
+		const { revision } = this.store.current;
+		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
+		this.store.atomically(() => this.store.audit.appendOnce(made));
+	}
+
+	/**
+	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part. So is who has had
+	 * too much read.
+	 * @throws WeirError `permission-denied`, recorded, and as `demandReading` does.
+	 */
+	demandSome(call: ActCall, verb: string, object: string): void {
+		if (!this.maySome(call.caller, "apply")) {
+			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+		}
+		this.demandReading(call, verb, [object]);
+	}
+
+	/**
+	 * Of what the caller may not see, whether it is there or not: the answer is that it is not, and the attempt is recorded; a
+	 * read once a minute.
+	 * @throws WeirError `unseen`
+	 */
+	denyUnseen(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		unseen: WeirError,
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} see it: answered as what is not there`;
+		this.#recordRefused(call, { ...what, why }, what.verb === "read");
+		throw unseen;
+	}
+
+	#deny(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		doing: string,
+		{ once = false, hint = ASK_HINT }: { readonly once?: boolean; readonly hint?: string } = {},
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
+		this.#recordRefused(call, { ...what, why }, once);
+		throw new WeirError("permission-denied", why, hint);
+	}
+
+	#recordRefused(
+		call: ActCall,
+		what: Pick<Parameters<typeof record>[1], "verb" | "namespaces" | "objects" | "why">,
+		once: boolean,
+	): void {
+		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused" });
+		const { audit } = this.store;
+		this.store.atomically(() => (once ? audit.appendOnce(made) : audit.append(made)));
+	}
+}
+
+/**
+ * Milliseconds of this thread since then, or somewhat more. Time on the clock is more where the machine does something else
+ * meanwhile, which is not the caller's; the process's CPU time is more where its other threads compute. Node 20 tells no
+ * thread's alone. So the lesser of both.
+ */
+function stopwatch(): () => number {
+	const [fromMs, from] = [performance.now(), process.cpuUsage()];
+	return () => {
+		const { user, system } = process.cpuUsage(from);
+		return Math.min(performance.now() - fromMs, (user + system) / 1_000);
+	};
+}

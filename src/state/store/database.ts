@@ -1,0 +1,275 @@
+/**
+ * The state file: one LMDB environment with a sub-database per noun. It promises that a transaction is durable
+ * (fdatasync before commit returns, no overlapping sync) and atomic (a throw inside it leaves nothing), that one
+ * process at a time owns the file, and that only this user can read it. The only importer of lmdb.
+ *
+ * Synchronous commits on purpose: one costs well under 10 ms on common disks, there are a few a second at most,
+ * and between the check of a revision and its commit nothing else can run.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import type { Database, RootDatabase } from "lmdb";
+
+// Not by `import`: see events/store/store.ts.
+import lmdb = require("lmdb");
+
+import type { PlanTable } from "../../compiler/plan.js";
+import { WeirError } from "../../error.js";
+import type { Kind, Resource } from "../../resources/resource.js";
+import type { Decision } from "../../rollout/decision.js";
+import type { ProxyStatus, RefusingNode, UntoldMessage } from "../../rollout/ports.js";
+import type { ExperimentStatus, ServiceStatus } from "../../rollout/status.js";
+import { requireOwnFolder } from "../../socket.js";
+import type { RequestHead, WaitingRequest } from "../approvals/approval.js";
+import type { AuditRecord } from "../audit/auditLog.js";
+import type { Arrival } from "../history/arrivals.js";
+import type { PolicyHead, WholePolicyRecord } from "../history/policyShelf.js";
+import { isAlive, type Owner, thisProcess } from "./owner.js";
+
+export interface StoredResource {
+	readonly resource: Resource;
+	/** The YAML document it came from, as written. */
+	readonly source: string;
+}
+
+export interface StoredDecision {
+	readonly decision: Decision;
+	/** The revision that the decision led to. */
+	readonly revision: number;
+	/** Whether live traffic moved with it, and so whether its acknowledgement starts a step. */
+	readonly movesTraffic: boolean;
+}
+
+export interface StoredPlan {
+	/** Last time it was kept, i.e. about to be published. */
+	readonly keptAtMs: number;
+	readonly table: PlanTable;
+}
+
+/** Who used a name or a salt first; entries are never removed. */
+export interface Used {
+	/** Qualified experiment name. */
+	readonly experiment: string;
+	readonly sinceMs: number;
+}
+
+export interface ProxyReport {
+	/** null: xds has not reported yet. */
+	readonly reportedAtMs: number | null;
+	readonly proxies: readonly ProxyStatus[];
+	/** Left out = none. */
+	readonly refusing?: readonly RefusingNode[];
+}
+
+/** A request with its content, as they were kept before heads were told apart. */
+export type WholeRequest = Omit<WaitingRequest, NewInRequest | MissingInOld> &
+	Partial<Pick<WaitingRequest, MissingInOld>>;
+type NewInRequest = "verb" | "effectCount" | "underPolicies" | "bytes";
+type MissingInOld = "needsIn" | "parts" | "governedBy";
+
+/** An earlier Weir crosses out what a later one wrote, too: it knows of three parts, and takes them from what is kept. */
+export type OutboxKey = [experiment: string, sequence: number, place: number];
+
+type Counter =
+	| "revision"
+	| "acknowledged"
+	| "auditDropped"
+	| "auditRefusedDropped"
+	| "untoldDropped"
+	| "policiesKept"
+	| "grantsKept";
+
+export interface StateDatabase {
+	readonly resources: Database<StoredResource, [Kind, string]>;
+	readonly experiments: Database<ExperimentStatus, string>;
+	readonly services: Database<ServiceStatus, string>;
+	readonly decisions: Database<StoredDecision, [string, number]>;
+	/** Decisions not yet acknowledged, by the revision they led to. */
+	readonly pending: Database<true, [number, string, number]>;
+	readonly plans: Database<StoredPlan, string>;
+	/** Plans by age, oldest first. */
+	readonly planAges: Database<true, [number, string]>;
+	readonly used: Database<Used, ["name" | "salt", string]>;
+	/**
+	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
+	 * each chain and how many untold rollbacks were dropped, and back to which revision what an earlier Weir stored
+	 * tells of access rules and of grants.
+	 */
+	readonly counters: Database<number, Counter>;
+	readonly proxies: Database<ProxyReport, "report">;
+	/** Changes of access rules, by namespace and the revision that they led to, and what each of them replaced. */
+	readonly policyHeads: Database<PolicyHead, [string, number]>;
+	readonly policyReplaced: Database<readonly (StoredResource | null)[], [string, number]>;
+	/** By namespace: the newest of those that were dropped. */
+	readonly policiesDropped: Database<number, string>;
+	/** As an earlier Weir kept them; nothing is added. */
+	readonly policies: Database<WholePolicyRecord, number>;
+	/** Since when Services are there, by kind and qualified name. */
+	readonly arrivals: Database<Arrival, [Kind, string]>;
+	/** By id. */
+	readonly requestHeads: Database<RequestHead, string>;
+	/** JSON of those that wait, by id. */
+	readonly requestContents: Database<string, string>;
+	/** As an earlier Weir kept them; nothing is added. */
+	readonly requests: Database<WholeRequest, string>;
+	/** By sequence: acts, and refused attempts (auditLog.ts). */
+	readonly audit: Database<AuditRecord, number>;
+	readonly auditRefused: Database<AuditRecord, number>;
+	/** Rollbacks that gates are still to be told of. */
+	readonly outbox: Database<UntoldMessage & { readonly key: string }, OutboxKey>;
+	/**
+	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
+	 * @throws WeirError `unavailable`: the disk does not take it
+	 */
+	transaction<T>(change: () => T): T;
+	close(): Promise<void>;
+}
+
+const FILE = "state.mdb";
+/** Layout of the file; a later Weir that changes it raises this and converts. */
+const FORMAT = 1;
+
+/**
+ * Opens or creates the state file in `directory` (made with mode 0700).
+ * @throws WeirError `failed-precondition`: open in another process, readable by others, or of another format;
+ * `unavailable`: the file cannot be opened.
+ */
+export function openDatabase(directory: string): StateDatabase {
+	privateDirectory(directory);
+	const root = openRoot(directory);
+	const meta = root.openDB<number, string>({ name: "meta", encoding: "json" });
+	const owners = root.openDB<Owner, string>({ name: "owner", encoding: "json" });
+	const me = thisProcess();
+	try {
+		root.transactionSync(() => {
+			const owner = owners.get("owner");
+			if (owner !== undefined && isAlive(owner)) {
+				throw new WeirError(
+					"failed-precondition",
+					`the state in ${directory} is open in process ${owner.pid}`,
+					"stop that process, or give this one a data directory of its own",
+				);
+			}
+			const format = meta.get("format");
+			if (format !== undefined && format !== FORMAT) {
+				throw new WeirError(
+					"failed-precondition",
+					`the state in ${directory} has format ${format}, this Weir reads ${FORMAT}`,
+					"use the Weir that wrote it",
+				);
+			}
+			meta.putSync("format", FORMAT);
+			owners.putSync("owner", me);
+		});
+		// The file's directory entry must survive a power cut like the data does.
+		syncDirectory(directory);
+	} catch (error) {
+		void root.close();
+		throw error;
+	}
+	const part = <V, K extends string | number | (string | number)[]>(name: string): Database<V, K> =>
+		root.openDB<V, K>({ name, encoding: "json" });
+	endAuditGaps(root);
+	return {
+		resources: part("resources"),
+		experiments: part("experiments"),
+		services: part("services"),
+		decisions: part("decisions"),
+		pending: part("pending"),
+		plans: part("plans"),
+		planAges: part("planAges"),
+		used: part("used"),
+		counters: part("counters"),
+		proxies: part("proxies"),
+		policyHeads: part("policyHeads"),
+		policyReplaced: part("policyReplaced"),
+		policiesDropped: part("policiesDropped"),
+		policies: part("policies"),
+		arrivals: part("arrivals"),
+		requestHeads: part("requestHeads"),
+		requestContents: root.openDB<string, string>({ name: "requestContents", encoding: "string" }),
+		requests: part("requests"),
+		audit: part("audit"),
+		auditRefused: part("auditRefused"),
+		outbox: part("outbox"),
+		transaction: (change) => written(() => root.transactionSync(change)),
+		close: async () => {
+			root.transactionSync(() => owners.removeSync("owner"));
+			await root.close();
+		},
+	};
+}
+
+/** lmdb's own errors are those of the disk: they have a number for a code, and have left nothing behind. */
+function written<T>(transaction: () => T): T {
+	try {
+		return transaction();
+	} catch (error) {
+		if (typeof (error as { readonly code?: unknown } | null)?.code !== "number") throw error;
+		throw new WeirError(
+			"unavailable",
+			`the state file cannot be written, so nothing is changed: ${(error as Error).message}`,
+			"check that its disk has room",
+			{ cause: error },
+		);
+	}
+}
+
+/**
+ * A build between releases dropped audit records from between others. What it left before its last gap is in no chain
+ * and counts as dropped; it stays readable until its turn comes. Does nothing to other files, and may be cut anywhere.
+ */
+function endAuditGaps(root: RootDatabase): void {
+	const counters = root.openDB<number, string>({ name: "counters", encoding: "json" });
+	if (counters.get("auditHeld") === undefined) return;
+	const [gaps, ...others] = ["auditGaps", "auditHeld", "auditShares", "auditSizes"].map((name) =>
+		root.openDB<{ readonly to: number }, number>({ name, encoding: "json" }),
+	);
+	root.transactionSync(() => {
+		const [last] = gaps?.getRange({ reverse: true, limit: 1 }) ?? [];
+		const dropped = Math.max(counters.get("auditDropped") ?? 0, last?.value.to ?? 0);
+		if (dropped > 0) counters.putSync("auditDropped", dropped);
+	});
+	for (const table of [gaps, ...others]) table?.dropSync();
+	root.transactionSync(() => counters.removeSync("auditHeld"));
+}
+
+function openRoot(directory: string): RootDatabase {
+	// permissionsMode is read by lmdb's native part and missing from its types.
+	const options = {
+		path: join(directory, FILE),
+		noSubdir: true,
+		overlappingSync: false,
+		encoding: "json" as const,
+		maxDbs: 32,
+		permissionsMode: 0o600,
+	};
+	try {
+		return lmdb.open(options);
+	} catch (error) {
+		throw new WeirError(
+			"unavailable",
+			`cannot open the state file in ${directory}: ${error instanceof Error ? error.message : String(error)}`,
+			"check that the disk has room and that the file is Weir's own",
+			{ cause: error },
+		);
+	}
+}
+
+/**
+ * Makes the directory with mode 0700, or checks that nobody else can enter it; it may be named by a link.
+ * @throws WeirError `failed-precondition` where it is another's, or others can enter it
+ */
+export function privateDirectory(directory: string): void {
+	mkdirSync(directory, { recursive: true, mode: 0o700 });
+	requireOwnFolder(realpathSync(directory));
+}
+
+function syncDirectory(directory: string): void {
+	const handle = openSync(directory, "r");
+	try {
+		fsyncSync(handle);
+	} finally {
+		closeSync(handle);
+	}
+}

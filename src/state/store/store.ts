@@ -1,0 +1,411 @@
+/**
+ * Wishes and facts in one transactional file. Every change of several parts is one durable transaction: after
+ * kill -9 at any moment, what was answered is there and nothing is half applied.
+ *
+ * The revision grows by one with every change of resources or status, and with nothing else. Acknowledgements,
+ * kept plans and proxy reports leave it alone: they change no plan, and a bump would make every decision in
+ * flight a conflict and every publication the cause of the next. An acknowledgement does move `stepStartedAtMs`;
+ * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { PlanTable } from "../../compiler/plan.js";
+import { WeirError } from "../../error.js";
+import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
+import { serviceOf } from "../../resources/lookup.js";
+import type { OwnDoor } from "../../resources/ownDoor.js";
+import { type Experiment, qualifiedName } from "../../resources/resource.js";
+import { closedServices } from "../../rollout/closedServices.js";
+import type { Decision } from "../../rollout/decision.js";
+import type { ExperimentEnd } from "../../rollout/experimentEnd.js";
+import { toldOf } from "../../rollout/gate.js";
+import type {
+	Outbox,
+	ProxyStatus,
+	RefusingNode,
+	State,
+	StateStore,
+	Untold,
+	UntoldMessage,
+} from "../../rollout/ports.js";
+import { isOver } from "../../rollout/status.js";
+import { planDelete, type Target } from "../acts/deletion.js";
+import { type ApplyOptions, type ApplyResult, NOTHING, planApply, type WishPlan } from "../acts/wishes.js";
+import { lastDecisionIn } from "../api/lastDecision.js";
+import { RevisionWaiters } from "../api/revisionWaiters.js";
+import type { MayRead } from "../api/visible.js";
+import type { LastDecision } from "../api/wire.js";
+import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
+import { AuditLog } from "../audit/auditLog.js";
+import { Arrivals, type Past } from "../history/arrivals.js";
+import { FormerRules } from "../history/formerRules.js";
+import { openedProblems } from "../history/opened.js";
+import { PolicyHistory, type Restoration, type Scope } from "../history/policyHistory.js";
+import { bareProblems, spared } from "../history/spared.js";
+import { StandingFaults } from "../standingFaults.js";
+import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
+import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
+import { experimentEnd } from "./experimentEnd.js";
+import { OutboxShelf } from "./outboxShelf.js";
+import { PlanShelf } from "./planShelf.js";
+import { experimentsUnderWay, type MetricName, metricNames, sortedSet } from "./resourceSet.js";
+import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writeWishes } from "./written.js";
+
+export type { ApplyOptions, ApplyResult } from "../acts/wishes.js";
+
+export interface StoreOptions {
+	/** The clock of kept plans and reports; decisions bring their own time. */
+	readonly now?: () => number;
+	/** How many audit records of each chain are kept, where a test wants fewer. */
+	readonly auditRecords?: number;
+	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
+	readonly ownDoors?: () => readonly OwnDoor[];
+}
+
+/** What a transaction did to the state. */
+interface Change {
+	facts: boolean;
+	/** What it wrote of them; null = they are as they were. */
+	wishes: readonly StoredResource[] | null;
+}
+
+export class Store implements StateStore, Outbox {
+	readonly #database: StateDatabase;
+	readonly #log: DecisionLog;
+	readonly #plans: PlanShelf;
+	readonly #waiters = new RevisionWaiters();
+	readonly #now: () => number;
+	readonly #ownDoors: () => readonly OwnDoor[];
+	#stored: readonly StoredResource[] = [];
+	#state: State;
+	#closed = false;
+	readonly #outbox: OutboxShelf;
+	/** Set while a transaction runs. */
+	#change: Change | null = null;
+	/** What operators did; its records are written inside `atomically`. */
+	readonly audit: AuditLog;
+	readonly faults = new StandingFaults(() => this.#stored);
+	/** How access rules stood earlier. */
+	readonly policies: PolicyHistory;
+	readonly #arrivals: Arrivals;
+
+	/**
+	 * Opens or creates the state in a directory of its own (mode 0700).
+	 * @throws WeirError `failed-precondition` where another process has it open or others can read it.
+	 */
+	constructor(directory: string, options: StoreOptions = {}) {
+		this.#database = openDatabase(directory);
+		this.#log = new DecisionLog(this.#database);
+		this.#plans = new PlanShelf(this.#database);
+		this.#outbox = new OutboxShelf(this.#database);
+		this.audit = new AuditLog(this.#database, options.auditRecords);
+		this.policies = new PolicyHistory(this.#database);
+		this.#now = options.now ?? Date.now;
+		this.#ownDoors = options.ownDoors ?? (() => []);
+		this.#state = this.#load([]);
+		this.#arrivals = new Arrivals(this.#database);
+		this.#database.transaction(() => this.#arrivals.complete(this.#stored, this.#state.revision));
+	}
+
+	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
+	get database(): StateDatabase {
+		return this.#database;
+	}
+
+	/**
+	 * Several changes as one durable transaction: all are there after it, or none. Each change is planned on `current`,
+	 * which stays as it was until the end: change one thing once. A throw inside leaves nothing.
+	 */
+	atomically<T>(change: () => T): T {
+		if (this.#change !== null) return change();
+		const made: Change = { facts: false, wishes: null };
+		this.#change = made;
+		let result: T;
+		try {
+			result = this.#database.transaction(change);
+		} finally {
+			this.#change = null;
+		}
+		if (made.facts) this.#committed(made.wishes);
+		return result;
+	}
+
+	/** The newest state, as of the last commit. */
+	get current(): State {
+		return this.#state;
+	}
+
+	/** Every resource with the text it was written in, sorted by kind and name. */
+	get sources(): readonly StoredResource[] {
+		return this.#stored;
+	}
+
+	get metricNames(): readonly MetricName[] {
+		return metricNames(this.#state);
+	}
+
+	/** Qualified names. */
+	get experimentsUnderWay(): readonly string[] {
+		return experimentsUnderWay(this.#state);
+	}
+
+	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */
+	async state(after: number, waitMs: number, signal?: AbortSignal): Promise<State | null> {
+		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
+			await this.#waiters.wait(Math.min(waitMs, STATE_LONG_POLL_MS_MAX), signal);
+		}
+		return this.#state.revision <= after ? null : this.live;
+	}
+
+	/** `current`, and which Services are closed somewhere. */
+	get live(): State {
+		const closed = closedServices(this.proxies.proxies);
+		return closed.length === 0 ? this.#state : { ...this.#state, closed };
+	}
+
+	/**
+	 * Merges the documents into the wishes by kind, namespace and name, checks the whole, and starts what is new.
+	 * Applying what is already there changes nothing, not even the revision.
+	 */
+	apply(files: readonly { readonly name: string; readonly text: string }[], options: ApplyOptions): ApplyResult {
+		return this.realise(this.planApply(files, options.nowMs), options);
+	}
+
+	/** What an apply would do; changes nothing. */
+	planApply(files: readonly { readonly name: string; readonly text: string }[], nowMs: number): WishPlan {
+		return planApply(this.#wishes(), files, nowMs);
+	}
+
+	/**
+	 * What it takes to have the access rules of a revision again.
+	 * @param to null = before the last change in the scope
+	 */
+	restoration(to: number | null, scope: Scope): Restoration {
+		const { revision, resources } = this.#state;
+		const restoration = this.policies.restoration(to, { revision, stored: this.#stored }, scope);
+		return spared(restoration, resources, this.#past(restoration).past);
+	}
+
+	/** What a rollback would do; changes nothing. */
+	planRestore(restoration: Restoration, nowMs: number): WishPlan {
+		const plan = planApply(this.#wishes(), restoration.documents, nowMs, restoration.deletions);
+		const { resources } = this.#state;
+		const { past, former } = this.#past(restoration);
+		const opened = openedProblems(restoration, resources, past, former);
+		const problems = [...bareProblems(plan.problems, restoration, resources), ...opened];
+		return problems.length === 0 ? plan : { ...NOTHING, problems, given: plan.given };
+	}
+
+	#past(restoration: Restoration): { readonly past: Past; readonly former: FormerRules } {
+		const former = new FormerRules(this.policies.shelf, restoration, this.#state.resources);
+		return { former, past: this.#arrivals.since(restoration.revision, (service) => former.hasNamed(service)) };
+	}
+
+	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
+	planDelete(targets: readonly Target[]): WishPlan {
+		return planDelete(this.#wishes(), targets);
+	}
+
+	/** Takes resources away, all or none. @throws WeirError `not-found`. */
+	delete(targets: readonly Target[], options: ApplyOptions): ApplyResult {
+		return this.realise(this.planDelete(targets), options);
+	}
+
+	async decide(request: NewDecision & { readonly expectedRevision: number }): Promise<{
+		readonly revision: number;
+		readonly decision: Decision;
+	}> {
+		const { revision } = this.#state;
+		if (request.expectedRevision !== revision) {
+			throw new WeirError(
+				"conflict",
+				`the state is at revision ${revision}, the decision was made on ${request.expectedRevision}`,
+				"read the state again and decide again",
+			);
+		}
+		return this.#decide(request);
+	}
+
+	/**
+	 * A person's verb on the status as it stands, recorded like any decision.
+	 * @throws WeirError `not-found`, or `failed-precondition` where the phase does not allow it.
+	 */
+	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
+		const experiment = this.experiment(name);
+		const outcome = personOutcome(this.#state, experiment, act);
+		return this.#decide({ experiment: name, by: act.by, atMs: act.nowMs, input: null, outcome });
+	}
+
+	/** Decisions after the given sequence, oldest first. @throws WeirError `not-found` for a name never used. */
+	decisions(experiment: string, after: number, limit: number): DecisionPage {
+		const page = experiment.length > STATE_KEY_CHARS_MAX ? null : this.#log.page(experiment, after, limit);
+		if (page === null || (page.decisions.length === 0 && this.#log.last(experiment) === 0)) {
+			throw new WeirError("not-found", `no Experiment '${experiment.slice(0, STATE_KEY_CHARS_MAX)}'`);
+		}
+		return page;
+	}
+
+	/**
+	 * The last decisions up to a moment that moved live traffic, newest first: one of them made the allocation that
+	 * was live then, for a plan is taken by Envoy some time after its decision.
+	 */
+	moves(experiment: string, atMs: number): readonly Decision[] {
+		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, MOVES_LOOKED_AT);
+	}
+
+	/** The newest decision in brief, as the reader may see it; null for none. */
+	lastDecision(experiment: string, mayRead: MayRead): LastDecision | null {
+		return lastDecisionIn(this.#log, experiment, mayRead);
+	}
+
+	/** @param service of its requests, where it is gone and the asker knows; see experimentEnd.ts */
+	experimentEnd(name: string, service: string | null): ExperimentEnd | null {
+		return name.length > STATE_KEY_CHARS_MAX ? null : experimentEnd(this.#state, this.#log, name, service);
+	}
+
+	async keepPlan(version: string, table: PlanTable): Promise<void> {
+		this.#plans.keep(version, table, this.#now());
+	}
+
+	async plan(version: string): Promise<PlanTable | null> {
+		return version.length > STATE_KEY_CHARS_MAX ? null : this.#plans.get(version);
+	}
+
+	/** The last one that was kept; null = none is. */
+	get newestPlan(): PlanTable | null {
+		return this.#plans.newest();
+	}
+
+	async acknowledge(revision: number, atMs: number, closed: readonly string[] = []): Promise<void> {
+		if (revision > this.#state.revision) {
+			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
+		}
+		const acknowledged = this.#database.counters.get("acknowledged") ?? -1;
+		// xds repeats itself: nothing new costs no commit. New is too that a Service is no longer closed.
+		if (revision < acknowledged || (revision === acknowledged && !this.#log.waits(revision))) return;
+		const { experiments } = this.#state.resources;
+		const held = experiments.filter((one) => closed.includes(serviceOf(one)));
+		this.#database.transaction(() => writeAcknowledged(this.#database, this.#log, { revision, atMs, held }));
+		this.#state = this.#load(null);
+	}
+
+	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
+		const report = { reportedAtMs: this.#now(), proxies, ...(refusing.length === 0 ? {} : { refusing }) };
+		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
+	}
+
+	/** Rollbacks that gates are still to be told of, oldest first of each Experiment. */
+	async untold(): Promise<readonly Untold[]> {
+		return this.#outbox.untold();
+	}
+
+	/** Rollbacks that were given up because GATE_OUTBOX_MAX of them waited. */
+	get untoldDropped(): number {
+		return this.#database.counters.get("untoldDropped") ?? 0;
+	}
+
+	async message(key: string): Promise<UntoldMessage | null> {
+		return this.#outbox.message(key);
+	}
+
+	async told(key: string): Promise<void> {
+		this.#outbox.told(key);
+	}
+
+	/** The last report of xds. */
+	get proxies(): ProxyReport {
+		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
+	}
+
+	/** Ends all waits and gives the file free for another process. */
+	async close(): Promise<void> {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#waiters.wake();
+		await this.#database.close();
+	}
+
+	#wishes() {
+		return {
+			stored: this.#stored,
+			resources: this.#state.resources,
+			status: this.#state.status,
+			ownDoors: this.#ownDoors(),
+			used: (kind: "name" | "salt", text: string) =>
+				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
+		};
+	}
+
+	/** Carries out a plan that was made on `current`. */
+	realise(plan: WishPlan, { by, dryRun, nowMs, restored = null }: ApplyOptions): ApplyResult {
+		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
+		const bump = plan.changes.some((change) => change.change !== "unchanged");
+		if (dryRun || (!bump && plan.upserts.length === 0)) {
+			return { outcome: "applied", revision: this.#state.revision, changes: plan.changes };
+		}
+		const revision = this.#state.revision + (bump ? 1 : 0);
+		this.atomically(() => {
+			writeWishes(this.#database, this.#log, plan, { by, nowMs, revision });
+			const made = { revision, revisionBefore: this.#state.revision, atMs: nowMs, by, restored };
+			this.policies.record(plan, this.#stored, made);
+			this.#arrivals.record(plan, this.#stored, revision);
+			this.#changed(plan.upserts);
+		});
+		return { outcome: "applied", revision, changes: plan.changes };
+	}
+
+	#decide(request: NewDecision): { readonly revision: number; readonly decision: Decision } {
+		const experiment = this.experiment(request.experiment);
+		const before = this.#statusOf(request.experiment);
+		const { outcome, input } = request;
+		// A decision that left the step's time alone was made without knowing a later acknowledgement of it.
+		const keepsStep = input !== null && outcome.status.stepStartedAtMs === input.status.stepStartedAtMs;
+		const ends = isOver(outcome.status.phase) && !isOver(before.phase);
+		const status = {
+			...outcome.status,
+			...(keepsStep ? { stepStartedAtMs: before.stepStartedAtMs } : {}),
+			...(ends ? { endedAtMs: request.atMs } : {}),
+		};
+		const service = defaultChange(this.#state, experiment, outcome.defaultVariant);
+		const bump = service !== null || !isDeepStrictEqual(status, before);
+		const revision = this.#state.revision + (bump ? 1 : 0);
+		const decision = this.atomically(() => {
+			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
+			const made = this.#log.append(request, revision, before);
+			this.#outbox.put(made, revision, toldOf(made));
+			if (bump) this.#changed(null);
+			return made;
+		});
+		return { revision, decision };
+	}
+
+	/** @param wishes what was written of them; null = they are as they were */
+	#changed(wishes: readonly StoredResource[] | null): void {
+		if (this.#change === null) throw new WeirError("internal", "a change outside of a transaction");
+		this.#change.facts = true;
+		if (wishes !== null) this.#change.wishes = [...(this.#change.wishes ?? []), ...wishes];
+	}
+
+	/** @throws WeirError `not-found`. */
+	experiment(name: string): Experiment {
+		const found = this.#state.resources.experiments.find((one) => qualifiedName(one.metadata) === name);
+		if (found !== undefined) return found;
+		throw new WeirError("not-found", `no Experiment '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir status");
+	}
+
+	#statusOf(name: string) {
+		const status = this.#state.status.experiments[name];
+		if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
+		return status;
+	}
+
+	#committed(wishes: readonly StoredResource[] | null): void {
+		this.#state = this.#load(wishes);
+		this.#waiters.wake();
+	}
+
+	#load(wishes: readonly StoredResource[] | null): State {
+		if (wishes !== null) this.#stored = storedIn(this.#database, this.#stored, wishes);
+		const resources = wishes !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
+		return { ...factsIn(this.#database), resources };
+	}
+}
