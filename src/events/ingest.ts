@@ -109,7 +109,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			record();
 		} catch (thrown) {
 			meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind: "unreadable", result: "dropped" });
-			decisions.lost("unreadable", 1);
+			decisions.queue.lost("unreadable", 1);
 			log.error("a decision record could not be made", { error: String(thrown) });
 		}
 	};
@@ -138,7 +138,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		clock,
 		meter,
 		refused: ({ sender, reason, rows, metric }) =>
-			decisions.refused({
+			decisions.queue.refused({
 				...NOTHING_ELSE,
 				kind: "outcome-refused",
 				atMs: clock(),
@@ -151,7 +151,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			}),
 	});
 	const failedAt = (door: "access-log" | "outcomes") =>
-		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.refused(one)), clock, meter });
+		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.queue.refused(one)), clock, meter });
 	const failedHandshakes = { accessLog: failedAt("access-log"), outcomes: failedAt("outcomes") };
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
@@ -165,7 +165,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const question = parseDecisionQuery(query, namespaces);
 		// Who asks right after an end is told of it.
 		if (question.view === "decisions") await forgetEnded([ends], options.experiments);
-		await decisions.flush();
+		await decisions.queue.flush();
 		return question.view === "shadow"
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
 			: answerDecisions(store, question);
@@ -199,7 +199,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		impossible: (entry) => intake.impossible(entry),
 		refused(fault, peer, gateway) {
 			meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason: fault });
-			decisions.refused({
+			decisions.queue.refused({
 				...NOTHING_ELSE,
 				kind: "stream-refused",
 				atMs: clock(),
@@ -210,12 +210,12 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			});
 		},
 		broke: (fromMs, untilMs, peer, gateway) =>
-			decisions.broke(fromMs, untilMs, {
+			decisions.queue.broke(fromMs, untilMs, {
 				gateway: gateway === null ? null : shownText(gateway),
 				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
 			}),
 		away: (fromMs, lastMs, untilMs, peer) =>
-			decisions.unreached(fromMs, lastMs, untilMs, {
+			decisions.queue.unreached(fromMs, lastMs, untilMs, {
 				gateway: null,
 				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
 			}),
@@ -225,7 +225,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
 	const undelivered = (entries: number, sinceMs: number): void => {
 		intake.undelivered(entries, sinceMs);
-		decisions.lost("entries-dropped", entries, sinceMs);
+		decisions.queue.lost("entries-dropped", entries, sinceMs);
 	};
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
@@ -255,7 +255,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await maintaining;
 		await outcomes.close();
 		for (const failed of Object.values(failedHandshakes)) failed.close();
-		await decisions
+		await decisions.queue
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
 		await store.close();
@@ -268,7 +268,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		if (accessLog !== null) logs.push(accessLog);
 		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
 		if (remote !== null) others.push(remote);
-		decisions.listening();
+		decisions.queue.listening();
 		timer = setInterval(() => {
 			maintaining = maintaining
 				.then(maintain)

@@ -450,7 +450,7 @@ t.test("units that are forgotten for room are counted, and said once", async (t)
 	t.equal(meter.counts.get(series), 3);
 	t.same(lines, ["arms of units are forgotten for room: changes of assignments may go unrecorded"]);
 	t.equal(decisionLog.knownUnits, armsMax);
-	await decisionLog.close();
+	await decisionLog.queue.close();
 });
 
 t.test("records are durable, asked for page by page, and pruned", async (t) => {
@@ -515,7 +515,7 @@ t.test("a full queue drops records and counts them", async (t) => {
 	t.equal(counted("dropped"), 7);
 	t.same(lines, ["decision records are dropped: the queue is full"], "said once");
 	release();
-	await decisionLog.close();
+	await decisionLog.queue.close();
 	t.equal(counted("stored"), queueMax);
 	const [row] = await store.decisions.transaction((lane) => lane.rows("SELECT count(*) AS n FROM decisions"));
 	t.equal(Number(row?.n), queueMax);

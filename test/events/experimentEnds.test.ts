@@ -332,8 +332,8 @@ t.test("an end that waits for the store is told once", async (t) => {
 
 t.test("an end has room where the queue is full of other records", async (t) => {
 	const { store, decisions: decisionLog } = await openLog(t);
-	for (const reason of ["no-identity", "other-node"]) decisionLog.refused({ ...NOTHING_ELSE, reason });
-	await decisionLog.ended(
+	for (const reason of ["no-identity", "other-node"]) decisionLog.queue.refused({ ...NOTHING_ELSE, reason });
+	await decisionLog.queue.always(
 		["a", "b"].map((formerArm) => ({ ...NOTHING_ELSE, reason: "aborted", formerArm, decision: 7 })),
 	);
 	const rows = await store.questions.transaction((transaction) =>
@@ -348,5 +348,5 @@ t.test("an end has room where the queue is full of other records", async (t) => 
 		rows.map(({ reason, former_arm }) => [reason, former_arm]),
 		expected,
 	);
-	await decisionLog.close();
+	await decisionLog.queue.close();
 });

@@ -221,19 +221,19 @@ t.test("the log is not called whole past what is lost and not told yet", async (
 		...{ store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 },
 		aliveSinceMs: () => sinceMs,
 	});
-	own.listening();
+	own.queue.listening();
 	const whole = async (): Promise<number | null> => {
-		own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
-		await own.flush();
+		own.queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+		await own.queue.flush();
 		return store.decisions.transaction(readWholeMs);
 	};
 	t.equal(await whole(), 1_999_000);
-	own.lost("queue-full", 3);
+	own.queue.lost("queue-full", 3);
 	nowMs += 3_000;
 	t.equal(await whole(), 1_999_000, "what was dropped, which has ended before");
 	sinceMs = 1_990_000;
 	t.equal(await whole(), 1_990_000, "who has given no sign of life since");
-	await own.close();
+	await own.queue.close();
 });
 
 t.test("of too many Envoys and Gateways at once it is told together", (t) => {
@@ -272,19 +272,19 @@ t.test("what waits for its plan is not called whole, and the plan is asked for o
 	};
 	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 	const own = new DecisionLog({ store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 });
-	own.listening();
-	own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
-	await own.flush();
+	own.queue.listening();
+	own.queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+	await own.queue.flush();
 	decodeMessage(encode([{ ...DENIED, plan: "p8" }]), (entry) => own.request(entry, nowMs, null));
 	t.same(asked, ["p8"]);
 	nowMs = 2_500_000;
 	for (const before = writes; writes < before + 1; ) await pause(50);
 	t.equal(await write(readWholeMs), 1_999_000);
 	release();
-	await own.flush();
+	await own.queue.flush();
 	t.equal(await write(readWholeMs), 2_499_000);
 	t.same(asked, ["p8"], "nobody knows it: it is not asked for again");
-	await own.close();
+	await own.queue.close();
 });
 
 t.test(
@@ -297,8 +297,8 @@ t.test(
 		let nowMs = 2_000_000;
 		const options = { store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 };
 		const former = new DecisionLog(options);
-		former.listening();
-		await former.close();
+		former.queue.listening();
+		await former.queue.close();
 		const { decisions } = store;
 		const write = decisions.transaction.bind(decisions);
 		let failed = 0;
@@ -307,25 +307,25 @@ t.test(
 		decisions.transaction = () => {
 			failed++;
 			// What comes meanwhile takes the room of what is given back.
-			own.refused({ ...NOTHING_ELSE, atMs: 900, kind: "denied", reason: "forbidden" });
+			own.queue.refused({ ...NOTHING_ELSE, atMs: 900, kind: "denied", reason: "forbidden" });
 			return Promise.reject(new Error("no space left on device"));
 		};
 		nowMs += 60_000;
-		own.listening();
+		own.queue.listening();
 		const beat = async () => {
 			for (let index = 0; index < 5; index++) {
 				// Older than the time that is missing: first in the queue.
-				own.refused({ ...NOTHING_ELSE, atMs: 1_000 + index, kind: "denied", reason: "forbidden" });
+				own.queue.refused({ ...NOTHING_ELSE, atMs: 1_000 + index, kind: "denied", reason: "forbidden" });
 			}
 			const before = failed;
-			await own.flush().catch(() => undefined);
+			await own.queue.flush().catch(() => undefined);
 			nowMs += 2 * MISSING_OVER_MS;
 			while (failed < before + 2) await pause(50);
 		};
 		await beat();
 		await beat();
 		decisions.transaction = write;
-		await own.close();
+		await own.queue.close();
 		const rows = await store.questions.transaction((transaction) =>
 			transaction.rows("SELECT reason FROM decisions WHERE kind = 'records-missing' ORDER BY reason"),
 		);
@@ -352,20 +352,20 @@ t.test("records that a full disk or a full queue dropped", async (t) => {
 	const plans = new PlanReader(async () => null);
 	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 	const own = new DecisionLog({ store, plans, clock: () => nowMs, meter, log, allowedPpm: 0 }, 3);
-	own.listening();
+	own.queue.listening();
 	const dropping = () => [...meter.gauges].find(([key]) => key.startsWith(GAUGES.dropping.name))?.[1];
 	for (let index = 0; index < 8; index++) {
 		nowMs += 10;
-		own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+		own.queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
 	}
-	await t.rejects(own.flush());
+	await t.rejects(own.queue.flush());
 	await pause(50);
 	t.equal(dropping(), 1, "weir status says so meanwhile");
 	nowMs += 10_000;
 	// It is to be told now, and there is no room.
 	await pause(DECISIONS_WHOLE_MS + 500);
 	full = false;
-	await own.close();
+	await own.queue.close();
 	const rows = await store.questions.transaction((transaction) =>
 		transaction.rows("SELECT kind, reason, at_ms, latency_ms, count FROM decisions ORDER BY id"),
 	);

@@ -152,15 +152,15 @@ t.test("a decision record that the store cannot hold is left out, and counted", 
 	for (const numbers of [{}, { status: 70_000 }, { start: { seconds: 2n ** 60n } }, { status: 401 }]) {
 		decisions.request(only(poisoned(numbers)), RECEIVED_MS, null);
 	}
-	await decisions.flush();
+	await decisions.queue.flush();
 	t.match(await rows("SELECT status FROM decisions ORDER BY id"), [{ status: 403 }, { status: 401 }]);
 	const count = (result: string) => meter.counts.get(seriesKey(COUNTERS.decisions.name, { kind: "denied", result }));
 	t.equal(count("stored"), 2);
 	t.equal(count("unfit"), 2);
 	decisions.request(only(poisoned({ status: 404 })), RECEIVED_MS, null);
-	await decisions.flush();
+	await decisions.queue.flush();
 	t.match(await rows("SELECT count(*) AS n FROM decisions"), [{ n: 3n }]);
-	await decisions.close();
+	await decisions.queue.close();
 });
 
 t.test("outcomes that the store cannot hold are refused to their sender; those beside them are stored", async (t) => {

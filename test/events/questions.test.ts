@@ -48,12 +48,18 @@ t.test("commits wait for no question, and questions for no commit or evidence", 
 		allowedPpm: 0,
 	});
 	const record = (): void =>
-		log.refused({ ...NOTHING_ELSE, kind: "stream-refused", atMs: 1_000, verdict: "deny", reason: "no-certificate" });
+		log.queue.refused({
+			...NOTHING_ELSE,
+			kind: "stream-refused",
+			atMs: 1_000,
+			verdict: "deny",
+			reason: "no-certificate",
+		});
 	const records = async (): Promise<number> =>
 		(await answerDecisions(store, parseDecisionQuery(new URLSearchParams(), null))).decisions.length;
 	await holding(store.questions, async () => {
 		record();
-		await log.flush();
+		await log.queue.flush();
 	});
 	t.equal(await records(), 1);
 	for (const lane of [store.decisions, store.analysis]) {

@@ -81,7 +81,7 @@ export class ExperimentEnds {
 		if (end === null || end.atMs < clock() - DECISIONS_KEPT_MS) return;
 		await heard();
 		// What waits may be this end, and is a change that the count is about.
-		await decisions.flush();
+		await decisions.queue.flush();
 		if (end.service === null) {
 			const [named] = await store.questions.transaction((transaction) =>
 				transaction.rows("SELECT service FROM entries WHERE experiment = $experiment LIMIT 1", { experiment }),
@@ -89,7 +89,8 @@ export class ExperimentEnds {
 			if (named !== undefined) end = (await endOf(experiment, String(named.service))) ?? end;
 		}
 		const people = await this.#untold(experiment, end);
-		if (people.length > 0) await decisions.ended(people.map(([arm, count]) => recordOf(experiment, end, arm, count)));
+		if (people.length > 0)
+			await decisions.queue.always(people.map(([arm, count]) => recordOf(experiment, end, arm, count)));
 	}
 
 	/**
