@@ -115,7 +115,7 @@ export async function attackScene(
 
 async function startUpstream(): Promise<Upstream> {
 	let received: Received[] = [];
-	const server = createServer({ maxHeaderSize: 256 * 1024 }, (request, response) => {
+	const server = createServer({ maxHeaderSize: 256 * 1024, keepAliveTimeout: 60_000 }, (request, response) => {
 		void bodyOf(request).then(
 			(body) => {
 				const headers: [string, string][] = [];
