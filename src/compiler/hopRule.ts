@@ -1,5 +1,5 @@
 /** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
-import { isBesideEnvoy } from "../resources/hop.js";
+import { isBesideEnvoy } from "../resources/plainText.js";
 import type { Service } from "../resources/resource.js";
 import type { CompiledService } from "./execution.js";
 import type { RuleExecution } from "./plan.js";

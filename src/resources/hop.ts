@@ -1,13 +1,10 @@
 /** The hop from Envoy to a Service's servers: mutual TLS with the SPIFFE ids that they prove, or plain text. */
 import { z } from "zod";
-import { isLoopbackHost, oneSpelling } from "./address.js";
+import { isBesideEnvoy, PLAIN_TEXT } from "./plainText.js";
 import type { Path } from "./position.js";
-import type { Endpoint, Service, Variant } from "./resource.js";
+import type { Service, Variant } from "./resource.js";
 import { spiffeId } from "./spiffeField.js";
 import { uniqueList } from "./strict.js";
-
-/** What a declaration says of servers that prove nothing. */
-export const PLAIN_TEXT = "plaintext";
 
 const HINT = `write a list of SPIFFE ids, or ${PLAIN_TEXT}`;
 
@@ -19,9 +16,6 @@ export const identities = z
 		description:
 			"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own. plaintext: they speak none, which a protected Service must say of those off Envoy's machine.",
 	});
-
-/** By an address that leads nowhere else, on the machine of whichever Envoy asks. */
-export const isBesideEnvoy = ({ address }: Pick<Endpoint, "address">): boolean => isLoopbackHost(oneSpelling(address));
 
 /**
  * Servers of a protected Service that would be called in plain text although nobody has said so: refused, as what one

@@ -2,10 +2,11 @@
 import { z } from "zod";
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, HOSTS_MAX, RATE_MS_MIN } from "../limits.js";
 import { callout } from "./callout.js";
-import { identities, PLAIN_TEXT, unsaidPlainText } from "./hop.js";
+import { identities, unsaidPlainText } from "./hop.js";
 import { endpointAddress, hostName, requestPath } from "./host.js";
 import { machineAddress } from "./machineAddress.js";
 import { resource } from "./metadata.js";
+import { PLAIN_TEXT } from "./plainText.js";
 import type { Path } from "./position.js";
 import type { HealthCheck, Service } from "./resource.js";
 import { anyText, duration, name, reference, refuse, text } from "./scalar.js";

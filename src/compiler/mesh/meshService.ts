@@ -4,7 +4,7 @@
  */
 import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/rules/policy.js";
 import { isLoopbackHost } from "../../resources/address.js";
-import { PLAIN_TEXT } from "../../resources/hop.js";
+import { PLAIN_TEXT } from "../../resources/plainText.js";
 import {
 	type Experiment,
 	type Gateway,
