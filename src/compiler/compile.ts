@@ -28,7 +28,7 @@ import { explainRules } from "./explain.js";
 import { keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
 import { loopMark } from "./loop.js";
-import { ownPartRules, withoutOwnParts } from "./ownParts.js";
+import { ownPartsNamed, withoutOwnParts } from "./ownParts.js";
 import {
 	type AccessTable,
 	type Collectors,
@@ -180,9 +180,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		table,
 		problems: planProblems(resources, services, options.mode ?? "auto"),
 		rules: [
-			...explainRules(services, protocol, resources.gateways, options.nowMs ?? null),
-			...regionRules(declared),
-			...ownPartRules(declared),
+			...explainRules(services, protocol, resources.gateways, options.nowMs ?? null, leftOut(declared)),
 			...keyRules(resources, keySets),
 		],
 		asksSidecar,
@@ -291,20 +289,32 @@ function tokensOf({ spec }: Gateway): CalloutFilters["tokens"] {
 	return spec.tokens.some(({ binding }) => binding !== "none") ? "bound" : "shown";
 }
 
-const regionRules = (declared: ResourceSet): readonly RuleExecution[] =>
-	excludedEndpoints(declared).map(({ service, variant, endpoint: { address, port }, why }) => ({
-		rule: `Service ${service}: endpoint ${address}:${port} of Variant ${variant}`,
-		execution: "native",
-		because: `left out: ${why}`,
-		cost: null,
-	}));
+/** By the name of its Service. */
+function leftOut(declared: ResourceSet): ReadonlyMap<string, readonly RuleExecution[]> {
+	const byService = new Map<string, RuleExecution[]>();
+	const add = (service: string, what: string, why: string): void => {
+		const rule = `Service ${service}: ${what}`;
+		const rules = byService.get(service) ?? [];
+		rules.push({ rule, execution: null, because: `left out: ${why}`, cost: null });
+		byService.set(service, rules);
+	};
+	for (const { service, variant, endpoint, why } of excludedEndpoints(declared))
+		add(service, `endpoint ${endpoint.address}:${endpoint.port} of Variant ${variant}`, why);
+	for (const { service, id } of ownPartsNamed(declared))
+		add(
+			service,
+			"endpoints",
+			`spec.identities names ${id}, a part of the mesh itself, which would take a client for Envoy`,
+		);
+	return byService;
+}
 
 /** Who reads an issuer's keys, and when: a key that was removed must not stay good unnoticed. */
 const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExecution[] =>
 	gateways.flatMap(({ metadata, spec }) =>
 		spec.tokens.map(({ issuer, keys }) => ({
 			rule: `Gateway ${qualifiedName(metadata)}: keys of ${issuer}`,
-			execution: "native" as const,
+			execution: null,
 			because: keyReader(keys, keySets),
 			cost: null,
 		})),
@@ -312,10 +322,10 @@ const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExe
 
 function keyReader(keys: KeySource, keySets: KeySets): string {
 	if (Object.hasOwn(keySets, keySetName(keys)))
-		return `${keySetName(keys)}, as it was read here; control looks at it again and again and publishes what changed, a printed bootstrap is to be compiled anew`;
+		return `${keySetName(keys)}, as it was read here; control looks at it again and again and publishes what changed, a bootstrap of weir compile is to be compiled anew`;
 	return keys.from === "file"
-		? `an Envoy with the printed bootstrap reads ${keys.file} once, at its start; control looks at it again and again and publishes what changed`
-		: `an Envoy with the printed bootstrap fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes, asks for no unknown key before, and keeps the last good set while it cannot be had; control fetches it for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes`;
+		? `control looks at ${keys.file} again and again and publishes what changed; an Envoy with the bootstrap of weir compile reads it once, at its start`
+		: `control fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes; an Envoy with the bootstrap of weir compile fetches it as often, asks for no unknown key before, and keeps the last good set while it cannot be had`;
 }
 
 const layerOf = (resources: ResourceSet, { metadata, spec }: Experiment) =>

@@ -5,7 +5,7 @@
  */
 import { listedValues } from "../access/rules/listedValues.js";
 import { triedValues } from "../access/rules/triedValues.js";
-import type { AccessTable } from "./plan.js";
+import type { AccessTable, RuleExecution } from "./plan.js";
 
 export interface Cost {
 	/** null = Envoy cannot do it. */
@@ -64,11 +64,11 @@ export function experimentCost(canBeNative: boolean): Cost {
 }
 
 /** In words, for a person. Nothing moves to the sidecar for its cost but long lists (LISTED_VALUES_MAX): without its answer requests are refused. */
-export function costText({ nativeUs, calloutUs, values, listed }: Cost, execution: "native" | "callout"): string {
+export function costText({ nativeUs, calloutUs, values, listed }: Cost, execution: RuleExecution["execution"]): string {
 	const native =
 		values === null
 			? `${nativeUs} µs`
-			: `${nativeUs} µs (Envoy tries up to ${values} values of its rules${listedText(listed)})`;
+			: `${nativeUs} µs (Envoy tries ${values === 1 ? "1 value" : `up to ${values} values`} of its rules${listedText(listed)})`;
 	if (execution === "callout") {
 		const instead = nativeUs === null ? "" : `; natively ${native}`;
 		return `about ${calloutUs} µs of CPU a request, shared by the Service's rules${instead}`;

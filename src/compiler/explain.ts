@@ -16,13 +16,15 @@ import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";
 import { hopRule } from "./hopRule.js";
 import type { AccessTable, ExperimentTable, PolicyTable, RuleExecution, ServiceTable } from "./plan.js";
-import { shadowGapOf, untriedText } from "./shadow.js";
+import { type ShadowGap, shadowGapOf, untriedText } from "./shadow.js";
 
 export function explainRules(
 	services: readonly CompiledService[],
 	protocol: CalloutProtocol,
 	gateways: readonly Gateway[],
 	nowMs: number | null,
+	/** What is not sent to an Envoy of a Service, by its name. */
+	leftOut: ReadonlyMap<string, readonly RuleExecution[]>,
 ): readonly RuleExecution[] {
 	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
 	const among = amongIssuers(issuers);
@@ -34,6 +36,7 @@ export function explainRules(
 		...canonicalRule(compiled),
 		...limitRule(compiled, gateways),
 		...hopRule(compiled),
+		...(leftOut.get(compiled.table.name) ?? []),
 		...compiled.table.experiments.map((experiment) => experimentRule(compiled, experiment, issuers, among)),
 		{
 			rule: `Service ${compiled.table.name}: everything else`,
@@ -75,41 +78,26 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 function accessRule({ table, execution }: CompiledService, issuers: number, nowMs: number | null): RuleExecution {
 	const { access, name } = table;
 	const rule = `Service ${name}: access`;
-	const shadows = access.policies.filter(({ shadow }) => shadow).map((policy) => policy.name);
 	const gap = execution.whyVerdict === null ? shadowGapOf(name, execution.dryRun) : null;
-	const untried =
-		gap === null
-			? ""
-			: `; not reported: ${[...gap.untried.map(untriedText), ...gap.hidden].join(", ")}${gap.open ? "" : "; set callout.access: sidecar to have it tried"}`;
-	const dryRun =
-		shadows.length === 0 ? "" : `; shadow (decides nothing): ${shadows.join(", ")}${untried}${longPathText(access)}`;
+	const tried = triedFacts(access, gap);
 	if (isOpen(access)) {
 		const { rules } = execution.dryRun;
-		const tried = rules.policies.length > 0;
-		const early = tried ? "; what is refused of every protected Service (not canonical, WebSocket) is told too" : "";
-		const open = `OPEN: anyone may call it (access: open)${dryRun}${early}`;
+		const isTried = rules.policies.length > 0;
+		const facts = isTried
+			? [...tried, ["told too", "what is refused of every protected Service (not canonical, WebSocket)"] as const]
+			: tried;
+		const open = "OPEN: anyone may call it (access: open)";
 		return execution.whyVerdict === null
 			? {
-					rule,
-					execution: "native",
-					because: open,
-					cost: tried ? { ...accessCost(rules, true, issuers), calloutUs: null } : null,
+					...{ rule, execution: "native", because: open, facts },
+					cost: isTried ? { ...accessCost(rules, true, issuers), calloutUs: null } : null,
 				}
 			: {
-					rule,
-					execution: "callout",
-					because: `${execution.whyVerdict}: ${open}`,
+					...{ rule, execution: "callout", because: `${execution.whyVerdict}: ${open}`, facts },
 					cost: accessCost(execution.dryRun.rules, false, issuers),
 				};
 	}
-	const list = (action: string) => {
-		const enforced = access.policies.filter(({ shadow }) => !shadow);
-		const names = enforced
-			.filter((policy) => policy.action === action)
-			.map((policy) => `${policy.name}${neverText(policy)}${timeText(policy, nowMs)}`);
-		return names.length === 0 ? "none" : names.join(", ");
-	};
-	const rules = `deny by default; forbidden by ${list("deny")}; allowed by ${list("allow")}${judgesPaths(access) ? "; an ambiguous path (escaped punctuation) is not canonical" : ""}${judgesUsers(access) ? "; a token that does not hold is refused" : ""}${dryRun}`;
+	const facts = [...listFacts(access, nowMs), ...tried, elseFact(access)];
 	// Envoy's rules come before the sidecar's choice: where that matters, they cannot be native.
 	const canBeNative =
 		!(
@@ -117,16 +105,45 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 			execution.whyAssignment !== null
 		) && !execution.beyondEnvoy;
 	const cost = accessCost(execution.dryRun.rules, canBeNative, issuers);
-	if (execution.whyVerdict !== null)
-		return { rule, execution: "callout", because: `${execution.whyVerdict}: ${rules}`, cost };
+	if (execution.whyVerdict !== null) return { rule, execution: "callout", because: execution.whyVerdict, facts, cost };
 	const users = judgesUsers(access) ? " and the token that jwt_authn has verified" : "";
 	const perArm = judgesVariants(access) ? ", for each Variant its own" : "";
-	return {
-		rule,
-		execution: "native",
-		because: `RBAC on the client certificate's SPIFFE id${users}${perArm}: ${rules}`,
-		cost,
-	};
+	const because = `RBAC on the client certificate's SPIFFE id${users}${perArm}`;
+	return { rule, execution: "native", because, facts, cost };
+}
+
+type Facts = NonNullable<RuleExecution["facts"]>;
+
+/** Who is let in. */
+function listFacts(access: AccessTable, nowMs: number | null): Facts {
+	const list = (action: string): string =>
+		access.policies
+			.filter((policy) => !policy.shadow && policy.action === action)
+			.map((policy) => `${policy.name}${neverText(policy)}${timeText(policy, nowMs)}`)
+			.join(", ");
+	const [allows, denies] = [list("allow"), list("deny")];
+	return [
+		["allowed by", allows === "" ? "nobody" : allows],
+		["forbidden by", denies === "" ? "nobody" : `${denies}; a deny wins`],
+	];
+}
+
+/** What everybody else is told. */
+function elseFact(access: AccessTable): Facts[number] {
+	const token = judgesUsers(access) ? "; a token that does not hold 401 invalid-token" : "";
+	const path = judgesPaths(access) ? "; escaped punctuation in a path 403 not-canonical" : "";
+	return ["else", `403 no-policy-allows${token}${path}`];
+}
+
+/** What shadow policies would decide, and of which nothing is told. */
+function triedFacts(access: AccessTable, gap: ShadowGap | null): Facts {
+	const names = access.policies.filter(({ shadow }) => shadow).map(({ name }) => name);
+	if (names.length === 0) return [];
+	const tried = ["tried only", `${names.join(", ")} (shadow)${longPathText(access)}`] as const;
+	if (gap === null) return [tried];
+	const untold = [...gap.untried.map(untriedText), ...gap.hidden].join(", ");
+	const how = gap.open ? "" : "; set callout.access: sidecar to have it tried";
+	return [tried, ["not reported", `${untold}${how}`]];
 }
 
 /** Said of a dry run whose policies alone look at paths: in force they would have such refused. */
@@ -141,12 +158,14 @@ const neverText = ({ methods }: PolicyTable): string =>
 		? ` (never holds: ${methods.join(" and ")} are refused of everybody)`
 		: "";
 
-/** Said of a policy that does not hold yet or any more. */
+/** Said of a policy that does not hold yet or any more, or not for ever. */
 function timeText({ more }: PolicyTable, nowMs: number | null): string {
 	if (nowMs === null || more === null) return "";
 	const { validFromMs, validUntilMs } = more;
 	if (validUntilMs !== null && validUntilMs <= nowMs) return ` (ended ${new Date(validUntilMs).toISOString()})`;
-	return validFromMs !== null && validFromMs > nowMs ? ` (begins ${new Date(validFromMs).toISOString()})` : "";
+	const until = validUntilMs === null ? "" : `until ${new Date(validUntilMs).toISOString()}`;
+	if (validFromMs === null || validFromMs <= nowMs) return until === "" ? "" : ` (${until})`;
+	return ` (begins ${new Date(validFromMs).toISOString()}${until === "" ? "" : `, ${until}`})`;
 }
 
 /** The issuers, where there are several: each Service is behind all Gateways. */

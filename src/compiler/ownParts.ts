@@ -5,7 +5,6 @@
  */
 import { qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 import { isOwnPart } from "../resources/spiffe.js";
-import type { RuleExecution } from "./plan.js";
 
 const ownParts = ({ spec }: Service): readonly string[] => (spec.identities ?? []).filter(isOwnPart);
 
@@ -21,13 +20,8 @@ function severed(service: Service): Service {
 	return { ...service, spec: { ...service.spec, variants } };
 }
 
-/** What withoutOwnParts takes away, and why. */
-export const ownPartRules = ({ services }: ResourceSet): readonly RuleExecution[] =>
-	services.flatMap((service) =>
-		ownParts(service).map((id) => ({
-			rule: `Service ${qualifiedName(service.metadata)}: endpoints`,
-			execution: "native" as const,
-			because: `left out: spec.identities names ${id}, a part of the mesh itself, which would take a client for Envoy`,
-			cost: null,
-		})),
-	);
+/** What withoutOwnParts takes endpoints away for. */
+export const ownPartsNamed = ({
+	services,
+}: ResourceSet): readonly { readonly service: string; readonly id: string }[] =>
+	services.flatMap((service) => ownParts(service).map((id) => ({ service: qualifiedName(service.metadata), id })));

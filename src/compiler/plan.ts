@@ -47,9 +47,12 @@ export interface EnvoyResources {
 export interface RuleExecution {
 	/** e.g. `Experiment boosted-vs-logistic`. */
 	readonly rule: string;
-	readonly execution: "native" | "callout";
+	/** null = nothing that is done to a request. */
+	readonly execution: "native" | "callout" | null;
 	/** For callout: "because …". For native: how Envoy does it. */
 	readonly because: string;
+	/** What else there is to know, a line each: `["allowed by", "clerks-score"]`. */
+	readonly facts?: readonly (readonly [what: string, text: string])[];
 	/** null = the rule costs nothing of its own. */
 	readonly cost: Cost | null;
 }

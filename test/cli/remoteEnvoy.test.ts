@@ -186,7 +186,7 @@ spec:
 /** The commands that README prints for it, word by word, without the name of the program. */
 async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>> {
 	const text = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
-	const block = /An Envoy on another machine[^`]*`weir ca`[^`]*```sh\n([^`]*)```/.exec(text)?.[1] ?? "";
+	const block = /an Envoy on another machine:\n\n```sh\n([^`]*)```/.exec(text)?.[1] ?? "";
 	const lines = block.replaceAll("\\\n", " ").split("\n");
 	return new Map(
 		lines

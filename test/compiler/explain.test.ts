@@ -12,6 +12,7 @@ import {
 	tokenIssuer,
 	variant,
 } from "../fixtures/resources.js";
+import { wordsOf } from "./explained.js";
 
 const [ONE, OTHER] = ["https://id.test", "https://partner.test"] as const;
 const BOTH = `${ONE}, ${OTHER}`;
@@ -27,7 +28,7 @@ function explained(more: Partial<ResourceSet>): readonly (readonly [rule: string
 		...more,
 	});
 	const { rules } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS, nowMs: NOW });
-	return rules.map(({ rule, because }) => [rule, because]);
+	return rules.map((rule) => [rule.rule, wordsOf(rule)]);
 }
 const saidOf = (rule: string, more: Partial<ResourceSet>): string | undefined =>
 	explained(more).find(([name]) => name === rule)?.[1];
@@ -89,7 +90,7 @@ t.test("a policy whose time is over is said to have ended, one whose time has no
 	];
 	t.match(
 		saidOf("Service s: access", { accessPolicies: times }),
-		"; forbidden by denied (ended 2026-11-27T23:59:59.999Z); allowed by later (begins 2026-11-28T00:00:00.001Z), past (ended 2026-11-28T00:00:00.000Z), present",
+		"; allowed by later (begins 2026-11-28T00:00:00.001Z), past (ended 2026-11-28T00:00:00.000Z), present (until 2026-11-28T00:00:00.001Z); forbidden by denied (ended 2026-11-27T23:59:59.999Z); a deny wins; else 403 no-policy-allows",
 	);
 });
 
@@ -119,7 +120,7 @@ t.test("how long a path may be is said where it matters", async (t) => {
 	t.notMatch(without, /2048/);
 	t.match(
 		tried,
-		/shadow \(decides nothing\): later; a path of more than 2048 characters, or an ambiguous one, is told as not canonical and tried on none$/,
+		/tried only later \(shadow\); a path of more than 2048 characters, or an ambiguous one, is told as not canonical and tried on none; else 403 no-policy-allows$/,
 	);
 	for (const text of said(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
 });

@@ -2,6 +2,7 @@
 import t from "tap";
 import { GATE_FILTER } from "../../src/compiler/accessControl.js";
 import { PROOF_FILTER } from "../../src/compiler/calloutProof.js";
+import { wordsOf } from "./explained.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import { calloutsOn, virtualHost, weightedClusters } from "./virtualHosts.js";
 
@@ -87,7 +88,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 		return (rule: string) => {
 			const found = rules.filter((candidate) => candidate.rule === rule);
 			t.equal(found.length, 1, rule);
-			return [found[0]?.execution, found[0]?.because];
+			return [found[0]?.execution, found.map(wordsOf).join()];
 		};
 	};
 	const auto = said();
@@ -119,18 +120,18 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
-	const rules = "deny by default; forbidden by none; allowed by some";
-	const judging = "deny by default; forbidden by not-v2; allowed by some";
+	const rules = "allowed by some; forbidden by nobody; else 403 no-policy-allows";
+	const judging = "allowed by some; forbidden by not-v2; a deny wins; else 403 no-policy-allows";
 	const rbac = "RBAC on the client certificate's SPIFFE id";
 	t.same(auto("Service open: access"), ["native", "OPEN: anyone may call it (access: open)"]);
 	t.same(auto("Service cookie: access"), ["native", "OPEN: anyone may call it (access: open)"]);
-	t.same(auto("Service policies: access"), ["native", `${rbac}: ${rules}`]);
-	t.same(auto("Service policies-cookie: access"), ["native", `${rbac}: ${rules}`]);
-	t.same(auto("Service judged-header: access"), ["native", `${rbac}, for each Variant its own: ${judging}`]);
-	t.same(auto("Service judged-cookie: access"), ["callout", `${JUDGES}: ${judging}`]);
-	t.same(auto("Service judged-apart-header: access"), ["callout", `${JUDGES_APART}: ${judging}`]);
-	t.same(auto("Service asks: access"), ["callout", `${ASKS}: ${rules}`]);
-	t.same(auto("Service asks-header: access"), ["callout", `${ASKS}: ${rules}`]);
+	t.same(auto("Service policies: access"), ["native", `${rbac}; ${rules}`]);
+	t.same(auto("Service policies-cookie: access"), ["native", `${rbac}; ${rules}`]);
+	t.same(auto("Service judged-header: access"), ["native", `${rbac}, for each Variant its own; ${judging}`]);
+	t.same(auto("Service judged-cookie: access"), ["callout", `${JUDGES}; ${judging}`]);
+	t.same(auto("Service judged-apart-header: access"), ["callout", `${JUDGES_APART}; ${judging}`]);
+	t.same(auto("Service asks: access"), ["callout", `${ASKS}; ${rules}`]);
+	t.same(auto("Service asks-header: access"), ["callout", `${ASKS}; ${rules}`]);
 
 	const shares = (name: string) => `by XXH64("e-${name}:" + unit)`;
 	const arms = "arm1 → v1 10%, arm2 → v2 10%, rest → v1 80%";
@@ -162,6 +163,6 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 		"callout",
 		`the mode is callout: ${shares("header")} ${arms}`,
 	]);
-	t.same(all("Service policies: access"), ["callout", `the mode is callout: ${rules}`]);
+	t.same(all("Service policies: access"), ["callout", `the mode is callout; ${rules}`]);
 	t.same(all("Service open"), ["native", "no callout at all"]);
 });

@@ -7,6 +7,7 @@ import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
 import { mulberry32 } from "../envoy/units.js";
 import { accessPolicy, experiment, experimentStatus, resourceSet, service, variant } from "../fixtures/resources.js";
+import { wordsOf } from "./explained.js";
 
 const collectors = NO_COLLECTORS;
 const build = (set: ResourceSet, status: Status = EMPTY_STATUS, options: Partial<CompileOptions> = {}): Plan =>
@@ -240,11 +241,15 @@ t.test("every rule says how it is executed, and open Services are marked", async
 			accessPolicies: [accessPolicy("p", "allow", ["b"], { principals: ["spiffe://x/y"] })],
 		}),
 	);
-	const because = (rule: string) => plan.rules.find((candidate) => candidate.rule === rule)?.because ?? "";
+	const because = (rule: string) =>
+		plan.rules
+			.filter((one) => one.rule === rule)
+			.map(wordsOf)
+			.join();
 	t.ok(plan.rules.every(({ execution }) => execution === "native"));
 	t.match(because("Service a: access"), /^OPEN/);
-	t.match(because("Service b: access"), /deny by default.*allowed by p/);
-	t.match(because("Service c: access"), /deny by default.*allowed by none/);
+	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by nobody; else 403 no-policy-allows$/);
+	t.match(because("Service c: access"), /; allowed by nobody; forbidden by nobody; else 403/);
 	t.match(because("Service b: canonical form"), /not in one canonical form is refused before any policy/);
 	t.notMatch(because("Service b: canonical form"), /different ways/, "where no policy looks at paths");
 	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");

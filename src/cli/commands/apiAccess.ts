@@ -1,6 +1,6 @@
-/** How the commands reach control's API, and as whom: the stack in ./.weir by its socket, or what the user names. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+/** How the commands reach control's API, and as whom: what runs on ./.weir by its socket, or what the user names. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { WeirError } from "../../error.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import { ApiClient } from "../../state/api/apiClient.js";
@@ -9,15 +9,21 @@ export interface ApiArguments {
 	readonly api?: string;
 }
 
-/** The named API, else that of the stack that runs on ./.weir. */
+/** The named API, else that of the stack that runs on ./.weir, else the socket of a `weir control` there. */
 export function addressOf({ api }: ApiArguments): string {
 	if (api !== undefined) return api;
 	try {
 		return JSON.parse(readFileSync(join(".weir", "addresses.json"), "utf8")).api as string;
 	} catch (error) {
-		throw new WeirError("unavailable", "no stack runs in this directory", "name the API with --api or WEIR_API", {
-			cause: error,
-		});
+		// `weir up` alone writes that file.
+		const socket = resolve(".weir", "run", "api.sock");
+		if (existsSync(socket)) return `unix:${socket}`;
+		throw new WeirError(
+			"unavailable",
+			"neither weir up nor weir control runs on .weir in this directory",
+			"name the API with --api or WEIR_API",
+			{ cause: error },
+		);
 	}
 }
 

@@ -119,12 +119,16 @@ function refuseUseless(options: CompileArguments): void {
 export async function explain(options: CompileArguments): Promise<void> {
 	const { plan, resources } = await planOf(options);
 	const rules = [...plan.rules, ...promotionRules(resources)];
-	for (const { rule, execution, because, cost } of rules) {
-		process.stdout.write(`${rule}\n  ${execution}: ${because}\n`);
-		if (cost !== null) process.stdout.write(`  costs ${costText(cost, execution)}\n`);
+	for (const { rule, execution, because, facts = [], cost } of rules) {
+		process.stdout.write(`${rule}\n  ${execution === null ? "" : `${execution}: `}${because}\n`);
+		const costs = cost === null ? [] : [["costs", costText(cost, execution)] as const];
+		for (const [what, text] of [...facts, ...costs]) process.stdout.write(`    ${what.padEnd(FACT_CHARS)}${text}\n`);
 	}
 	if (rules.some(({ cost }) => cost !== null)) process.stdout.write(`${COSTS_NOTE}\n`);
 }
+
+/** What a fact is about, in a column of its own. */
+const FACT_CHARS = 14;
 
 /**
  * Where no promotion begins by itself. No part of a Plan: control compiles for all tenants at each change, and this takes
@@ -133,7 +137,7 @@ export async function explain(options: CompileArguments): Promise<void> {
 const promotionRules = (resources: ResourceSet): readonly RuleExecution[] =>
 	shutOutWarnings({ resources, status: EMPTY_STATUS }, resources.experiments, 0).map(({ experiment, because }) => ({
 		rule: `Experiment ${experiment}: promotion`,
-		execution: "native",
+		execution: null,
 		because,
 		cost: null,
 	}));

@@ -107,17 +107,34 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 		const said = await admin("/ready").catch(() => "");
 		if (said.trim() === "LIVE") break;
 		if (performance.now() > deadline) {
+			const unpublished = await hearsNothing(admin).catch(() => false);
 			await stop();
-			throw new WeirError(
-				"unavailable",
-				`Envoy was not ready in time: ${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`,
-			);
+			const late = "Envoy was not ready in time: ";
+			if (unpublished)
+				throw new WeirError(
+					"unavailable",
+					`${late}control has published nothing to it`,
+					"declare a Gateway first (weir apply)",
+				);
+			throw new WeirError("unavailable", `${late}${lastWords.join("").trim().split("\n").slice(-3).join(" ")}`);
 		}
 		// Envoy's admin offers no event to wait on.
 		await new Promise((resolve) => setTimeout(resolve, POLL_MS));
 	}
 	live = true;
 	return { process: envoy, ports: listenerPorts(await admin("/listeners?format=json")), admin, stop };
+}
+
+/** Whether it is connected to a control that has not answered: Envoy's own words name a type of resources alone. */
+async function hearsNothing(admin: EnvoyProcess["admin"]): Promise<boolean> {
+	const filter = "^(control_plane.connected_state|cluster_manager.cds.update_(success|rejected))$";
+	const lines = (await admin(`/stats?filter=${encodeURIComponent(filter)}`)).split("\n");
+	const is = (line: string): boolean => lines.includes(line);
+	return (
+		is("control_plane.connected_state: 1") &&
+		is("cluster_manager.cds.update_success: 0") &&
+		is("cluster_manager.cds.update_rejected: 0")
+	);
 }
 
 /** Requests of all listeners: since its start, and under way. */
