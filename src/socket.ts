@@ -133,17 +133,21 @@ export async function claimSocket(path: string): Promise<void> {
 	requireOwnFolder(dirname(path));
 	const found = await lstat(path).catch(() => null);
 	if (found === null) return;
-	const alive = await new Promise<boolean>((resolve) => {
+	if (await isAnswered(path))
+		throw new WeirError("already-exists", `another process listens on ${path}`, "stop it, or use another path");
+	if (!found.isSocket()) throw new WeirError("already-exists", `${path} is not a socket`, "use another path");
+	await rm(path);
+}
+
+/** Whether a process listens on the socket path. */
+export function isAnswered(path: string): Promise<boolean> {
+	return new Promise((resolve) => {
 		const probe = connect(path, () => {
 			probe.destroy();
 			resolve(true);
 		});
 		probe.once("error", () => resolve(false));
 	});
-	if (alive)
-		throw new WeirError("already-exists", `another process listens on ${path}`, "stop it, or use another path");
-	if (!found.isSocket()) throw new WeirError("already-exists", `${path} is not a socket`, "use another path");
-	await rm(path);
 }
 
 /** Only the own user may connect. */

@@ -1,4 +1,5 @@
 /** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
+import { hostPort } from "../resources/address.js";
 import { isBesideEnvoy } from "../resources/plainText.js";
 import type { Service } from "../resources/resource.js";
 import type { CompiledService } from "./execution.js";
@@ -20,7 +21,7 @@ function hopText({ identities, variants }: Service["spec"]): string | null {
 	if (identities !== null)
 		return `mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove ${named(identities, " or ")}`;
 	const text = (of: typeof endpoints): string =>
-		named([...new Set(of.map(({ address, port }) => `${address}:${port}`))], ", ");
+		named([...new Set(of.map(({ address, port }) => hostPort(address, port)))], ", ");
 	const remote = endpoints.filter((one) => !isBesideEnvoy(one));
 	return remote.length === 0
 		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot tell it from any other program there`

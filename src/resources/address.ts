@@ -29,7 +29,11 @@ const dotted = (high: number, low: number): string => [high >> 8, high & 255, lo
 /** A host as a URL writes it (RFC 3986 section 3.2.2), an IPv6 address without its brackets. */
 export const bareHost = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
 
-/** Likewise by name, or as a URL writes an IPv6 address: what DNS cannot lead elsewhere. */
+/** The other way round, with a port. */
+export const hostPort = (address: string, port: number): string =>
+	`${address.includes(":") ? `[${address}]` : address}:${port}`;
+
+/** As isLoopback, but also by name, or as a URL writes an IPv6 address: what DNS cannot lead elsewhere. */
 export function isLoopbackHost(host: string): boolean {
 	return host.toLowerCase() === "localhost" || isLoopback(bareHost(host));
 }

@@ -1,5 +1,6 @@
 /** The hop from Envoy to a Service's servers: mutual TLS with the SPIFFE ids that they prove, or plain text. */
 import { z } from "zod";
+import { hostPort } from "./address.js";
 import { isBesideEnvoy, PLAIN_TEXT } from "./plainText.js";
 import type { Path } from "./position.js";
 import type { Service, Variant } from "./resource.js";
@@ -39,7 +40,7 @@ export function unsaidPlainText(spec: {
 	const more = remote.length === 1 ? "" : ` (${remote.length - 1} more beside it)`;
 	return {
 		path: first.path,
-		what: `is ${address}:${port}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from anybody`,
+		what: `is ${hostPort(address, port)}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from anybody`,
 		hint: `write identities, the SPIFFE ids that its servers prove (mutual TLS), or identities: ${PLAIN_TEXT} where that is meant`,
 	};
 }

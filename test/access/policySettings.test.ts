@@ -1,7 +1,14 @@
 /** What no request can show of a change of declarations, each in words. */
 import t from "tap";
 import { changedSettings } from "../../src/access/review/policySettings.js";
-import type { AccessPolicy, DataClass, GatewayTls, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
+import type {
+	AccessPolicy,
+	DataClass,
+	GatewayTls,
+	Metric,
+	ReferenceGrant,
+	ResourceSet,
+} from "../../src/resources/resource.js";
 import {
 	accessPolicy,
 	CALLOUT,
@@ -122,7 +129,7 @@ t.test("an endpoint that goes where other rules stand before it", async (t) => {
 	t.match(changedSettings(spelt("FD00::2", "a"), spelt("fd00:0::2", "b")), [
 		"Service a: there no more",
 		"Service b: new",
-		"endpoint fd00::2:1: Service a → Service b",
+		"endpoint [fd00::2]:1: Service a → Service b",
 	]);
 });
 
@@ -149,7 +156,7 @@ t.test(
 		const before = at(["127.0.0.1"], ["10.0.0.1"]);
 		for (const address of ["127.0.0.1", "localhost", "a.localhost", "127.0.0.2", "0.0.0.0", "::1", "::"])
 			t.same(told(before, at(["127.0.0.1"], [address])), [
-				`endpoint ${address}:1: Service hr → Service hr and Service public`,
+				`endpoint ${address.includes(":") ? `[${address}]` : address}:1: Service hr → Service hr and Service public`,
 			]);
 		t.same(told(before, at(["localhost"], ["10.0.0.1"])), [], "its own, spelt otherwise");
 		t.same(told(before, at(["127.0.0.1"], ["10.0.0.2"])), [], "of a new one nothing is known");
@@ -265,7 +272,7 @@ t.test(
 		t.same(told(from(["10.9.0.1", "eu"]), from()), [], "nor to one that is gone");
 		t.same(
 			told(from(["FD00::1", "us"]), from(["fd00:0::1", "eu"])),
-			["Service shop, region of endpoint fd00::1:1: us → eu"],
+			["Service shop, region of endpoint [fd00::1]:1: us → eu"],
 			"however it is spelt",
 		);
 		const relabelled = [[["10.9.0.1", "us"]], [["10.9.0.1", "eu"]]] as const;
@@ -276,3 +283,46 @@ t.test(
 		t.same(told(world(relabelled[1], "personal", ["us"]), world(relabelled[0], "personal", ["us"])), moved("eu", "us"));
 	},
 );
+
+t.test("who may send a Metric's outcomes, and who no more; nobody sends one that is not declared", (t) => {
+	const sent = (...senders: readonly string[]) =>
+		resourceSet({
+			metrics: [{ kind: "Metric", metadata: metadata("accuracy"), spec: { senders } as unknown as Metric["spec"] }],
+		});
+	const [none, one, both] = [sent(), sent("spiffe://a/grader"), sent("spiffe://a/grader", "spiffe://a/eve")];
+	const told = (from: ResourceSet, to: ResourceSet) => changedSettings(from, to);
+	t.same(told(both, both), []);
+	t.same(told(one, both), ["Metric accuracy, senders: now spiffe://a/eve"]);
+	t.same(told(both, one), ["Metric accuracy, senders: no more spiffe://a/eve"]);
+	t.same(told(resourceSet({}), one), ["Metric accuracy, senders: now spiffe://a/grader"]);
+	t.same(told(one, resourceSet({})), ["Metric accuracy, senders: no more spiffe://a/grader"]);
+	t.same(told(none, resourceSet({})), []);
+	t.end();
+});
+
+t.test("where a protected Service's requests leave Envoy's machine in plain text", (t) => {
+	const at = (addresses: readonly string[], spec = {}) =>
+		resourceSet({
+			services: [
+				shop({
+					access: null,
+					variants: [{ name: "v1", endpoints: addresses.map((address) => ({ address, port: 9001, locality: null })) }],
+					...spec,
+				}),
+			],
+		});
+	const told = (from: ResourceSet, to: ResourceSet) => changedSettings(from, to);
+	const now = (...servers: readonly string[]) => [`Service shop, plain text off Envoy's machine: now ${servers}`];
+	t.same(told(at(["127.0.0.1"]), at(["10.1.2.3"])), now("10.1.2.3:9001"));
+	t.same(told(at(["10.1.2.3"]), at(["10.1.2.3", "fd00:0::1"])), now("[fd00::1]:9001"), "identities as before");
+	t.same(told(at(["10.1.2.3"]), at(["127.0.0.1"])), [], "what leaves it no more needs no word");
+	const identities = ["spiffe://a/model"];
+	t.same(told(at(["10.1.2.3"], { identities }), at(["10.1.2.4"], { identities })), []);
+	t.same(told(at(["10.1.2.3"], { identities }), at(["10.1.2.3"])), [
+		"Service shop, identities of its endpoints: no more spiffe://a/model, now none (plain text)",
+		...now("10.1.2.3:9001"),
+	]);
+	const access = "open" as const;
+	t.same(told(at(["127.0.0.1"], { access }), at(["10.1.2.3"], { access })), [], "an open Service proves nothing");
+	t.end();
+});

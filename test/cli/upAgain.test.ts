@@ -40,6 +40,11 @@ t.test(
 		let up = await weirUp(wide, data);
 		t.teardown(async () => void (await up.stop("SIGKILL")));
 		const rules = async () => (await weir(["get", "--api", up.ready.api])).stdout.toString();
+		const second = await ended("-f", wide);
+		t.match(second, {
+			code: 1,
+			stderr: /^weir: another Weir runs on \S+data; stop it, or name another folder by --data$/m,
+		});
 		t.match(await weir(["apply", "-f", narrow, "--api", up.ready.api]), { code: 0 });
 		t.equal(await up.stop(), 0);
 

@@ -35,7 +35,7 @@ const said = (server: string, column: number, more = ""): string =>
 const refused = (address: string): Row => [
 	`${address}`,
 	GUARDED(`{address: "${address}", port: 9001}`),
-	[said(`${address}:9001`, 30)],
+	[said(`${address.includes(":") ? `[${address}]` : address}:9001`, 30)],
 ];
 const taken = (what: string, text: string): Row => [what, text, []];
 const REMOTE = "{address: 10.1.2.3, port: 9001}";

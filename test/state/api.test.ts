@@ -56,7 +56,12 @@ t.test("apply, get, status, diff, decisions and delete over the public door", as
 	const { client } = await running(t);
 	t.match(await client.apply(file(ALL), { dryRun: true }), { outcome: "applied", revision: 0 });
 	t.match(await client.get(), { revision: 0, resources: [] });
-	t.match(await client.apply(file(ALL), wet), { outcome: "applied", revision: 1 });
+	t.match(await client.apply(file(ALL), { ...wet, onlyAt: 0 }), { outcome: "applied", revision: 1 });
+	for (const dryRun of [true, false])
+		await t.rejects(client.apply(file(METRIC), { dryRun, onlyAt: 0 }), {
+			code: "conflict",
+			message: "the state is at revision 1, the declaration is for 0",
+		});
 	const got = await client.get();
 	t.same(
 		got.resources.map((resource) => resource.kind),
@@ -296,6 +301,20 @@ const BAD: readonly {
 		method: "POST",
 		status: 400,
 		match: /true or false/,
+	},
+	{
+		what: "a revision that is none",
+		path: "/v1/resources?onlyAt=new",
+		method: "POST",
+		status: 400,
+		match: /onlyAt must be a whole number/,
+	},
+	{
+		what: "a revision for what is not applied",
+		path: "/v1/deletions?onlyAt=1",
+		method: "POST",
+		status: 400,
+		match: /unknown query parameter 'onlyAt'/,
 	},
 	{
 		what: "a limit beyond the page",

@@ -121,6 +121,33 @@ t.test("the same act of the same person waits once: as it waits, or anew where i
 	t.end();
 });
 
+t.test("who asks again and again with other words pushes out nothing that is over", (t) => {
+	const shelf = new ApprovalShelf(opened(t));
+	const act = (reason: string): AskedAct => ({ verb: "abort", experiment: "team/e", arm: null, reason });
+	const harmful = shelf.ask(asked("team"), needs, 1);
+	shelf.put({ ...harmful, state: "rejected", why: "it is harmful", endedAtMs: 2 });
+	const ids = Array.from({ length: 150 }, (_, n) => shelf.ask(asked("team", act(`r${n % 2}`)), needs, 3 + n).id);
+	t.match(shelf.get(harmful.id, 200), { state: "rejected", why: "it is harmful" });
+	t.same(
+		shelf.all(200).map(({ id }) => id),
+		[harmful.id, ids.at(-1)],
+		"of what nobody approved nothing is left",
+	);
+	t.equal(shelf.get(`${ids[0]}`, 200), null);
+	t.end();
+});
+
+t.test("asked for again as it is, it waits as long as if it were new, unless somebody has approved it", (t) => {
+	const shelf = new ApprovalShelf(opened(t));
+	const first = shelf.ask(asked("team"), needs, 1);
+	t.match(shelf.ask(asked("team"), needs, DAY_MS), { id: first.id, askedAtMs: 1, expiresAtMs: 2 * DAY_MS });
+	t.match(shelf.get(first.id, DAY_MS + 2), { state: "pending", act: SOME });
+	const approvals = [{ by: { ...ann, subject: "bob" }, atMs: DAY_MS }];
+	shelf.put({ ...first, expiresAtMs: 2 * DAY_MS, approvals });
+	t.match(shelf.ask(asked("team"), needs, DAY_MS + 3), { expiresAtMs: 2 * DAY_MS, approvals });
+	t.end();
+});
+
 t.test("bytes that wait: a subject takes a quarter, a namespace as much as it leaves", (t) => {
 	const one = (
 		subject: string,

@@ -1,4 +1,5 @@
 /** Listeners of this machine's Envoy that are no Gateway's: nothing of Weir's judges what comes by them. */
+import { hostPort } from "../../resources/address.js";
 
 /** Where a listener listens. */
 export interface Bound {
@@ -31,4 +32,4 @@ export const foreignListeners = (
 
 /** Its address, for people; empty where none is known. */
 export const addressOf = ({ bound }: Pick<ForeignListener, "bound">): string =>
-	bound === null ? "" : `${bound.address.includes(":") ? `[${bound.address}]` : bound.address}:${bound.port}`;
+	bound === null ? "" : hostPort(bound.address, bound.port);

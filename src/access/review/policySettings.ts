@@ -2,11 +2,12 @@
  * What decides beside the rules: where a Gateway listens, which clients, proxies and issuers it believes, at which hosts a
  * Service is reached, whether anyone may call it, to whom its Gateways hand requests on, where they stand, which Variant is the
  * default one, behind which rules an endpoint stands, how many requests pass, how old its rules may be, whether its decisions are
- * signed, and where data may be processed. No request that can be constructed shows all of it, so a change of it is a difference
+ * signed, where data may be processed, and whose word a Metric takes. No request that can be constructed shows all of it, so a change of it is a difference
  * of its own.
  */
-import { oneSpelling } from "../../resources/address.js";
+import { hostPort, oneSpelling } from "../../resources/address.js";
 import { serverKey } from "../../resources/checkShared.js";
+import { isBesideEnvoy } from "../../resources/plainText.js";
 import { namedIn } from "../../resources/reference.js";
 import { regionsOf } from "../../resources/regions.js";
 import {
@@ -37,6 +38,7 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 		...pairs(before.services, after.services).flatMap(([was, is]) => [
 			...changedHosts(was, is),
 			...changedIdentities(was, is),
+			...comingPlainText(was, is),
 			...changedAccess([was, before], [is, after]),
 			...changedDefault([was, before], [is, after]),
 			...changedLimits(was, is),
@@ -46,6 +48,7 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 		]),
 		...changedEndpoints(before, after),
 		...pairs(before.dataClasses, after.dataClasses).flatMap(([was, is]) => changedRegions(was, is)),
+		...changedSenders(before, after),
 	];
 }
 
@@ -104,6 +107,17 @@ function changedIdentities(was: Service, is: Service): readonly string[] {
 	const where = `Service ${qualifiedName(is.metadata)}, identities of its endpoints`;
 	const of = ({ spec }: Service): readonly string[] => spec.identities ?? ["none (plain text)"];
 	return changedList(where, of(was), of(is));
+}
+
+/** Servers that what a protected Service is asked goes to unguarded; `identities: plaintext`, once said, holds for each later one. */
+function comingPlainText(was: Service, is: Service): readonly string[] {
+	const of = ({ spec: { access, identities, variants } }: Service): readonly string[] =>
+		access === "open" || identities !== null
+			? []
+			: variants.flatMap(({ endpoints }) => endpoints.filter((one) => !isBesideEnvoy(one)).map(endpointText));
+	const had = of(was);
+	const come = [...new Set(of(is))].filter((one) => !had.includes(one));
+	return changedList(`Service ${qualifiedName(is.metadata)}, plain text off Envoy's machine`, [], come);
 }
 
 function changedList(where: string, old: readonly string[], now: readonly string[]): readonly string[] {
@@ -200,7 +214,7 @@ function serversOf({ services }: ResourceSet, judged: ReadonlySet<string>): Read
 	return servers;
 }
 
-const endpointText = ({ address, port }: Endpoint): string => `${oneSpelling(address)}:${port}`;
+const endpointText = ({ address, port }: Endpoint): string => hostPort(oneSpelling(address), port);
 
 /** Whether a predictor can demand the decisions, and for how long old rules are obeyed while control is away. */
 function changedCallout({ spec: { callout: was } }: Service, is: Service): readonly string[] {
@@ -226,6 +240,16 @@ function changedLimits(was: Service, is: Service): readonly string[] {
 
 const rateText = (rate: Rate | null): string =>
 	rate === null ? "none" : `${rate.requests} in ${durationText(rate.perMs)}`;
+
+/** Whose outcomes a Metric takes: they move traffic. Nobody sends one that is not declared. */
+function changedSenders({ metrics: before }: ResourceSet, { metrics: after }: ResourceSet): readonly string[] {
+	const [old, now] = [before, after].map(
+		(all) => new Map(all.map(({ metadata, spec }) => [qualifiedName(metadata), spec.senders])),
+	);
+	return [...new Set([...(old?.keys() ?? []), ...(now?.keys() ?? [])])].flatMap((name) =>
+		changedList(`Metric ${name}, senders`, old?.get(name) ?? [], now?.get(name) ?? []),
+	);
+}
 
 function changedRegions(was: DataClass, is: DataClass): readonly string[] {
 	return changedList(`DataClass ${qualifiedName(is.metadata)}, regions`, was.spec.regions, is.spec.regions);

@@ -5,16 +5,17 @@
  * edits the file and starts again, and nobody has changed anything meanwhile, is held up by nothing.
  */
 import { WeirError } from "../../error.js";
-import { resourceSet } from "../../resources/kinds.js";
+import { resourceSet, resourcesOf } from "../../resources/kinds.js";
 import { parseResources } from "../../resources/parse.js";
 import { formatProblem, type Resource } from "../../resources/resource.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
+import { resourceKey } from "../../state/store/resourceSet.js";
 import { oneLine } from "../commands/oneLine.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { unplacedLines } from "../unplacedLines.js";
 import { LastDeclared } from "./lastDeclared.js";
-import { newlyAllowed, putBack } from "./loosening.js";
+import { type Change, type NewlyAllowed, newlyAllowed, putBack } from "./loosening.js";
 import type { Places } from "./places.js";
 
 export interface Declaring {
@@ -28,6 +29,10 @@ export interface Declaring {
 
 /** Named of what others have changed. */
 const NAMED = 5;
+/** Attempts, where somebody changes the state during each. */
+const ATTEMPTS = 10;
+
+type Applied = Extract<ApplyAnswer, { outcome: "applied" }>;
 
 /**
  * What stands already and may not be changed without another's approval is left as it stands, and nothing is asked for:
@@ -36,19 +41,42 @@ const NAMED = 5;
  * @throws WeirError `failed-precondition` where nothing is declared, the files are refused, or would give back what others took away
  */
 export async function declare(files: readonly ResourceFile[], declaring: Declaring): Promise<readonly Resource[]> {
-	const { api, at, notice } = declaring;
-	const client = new ApiClient(api);
-	const state = await client.get();
-	const standing = `${at.dataDirectory}: revision ${state.revision}, ${state.resources.length} resources`;
-	if (files.length === 0) {
-		if (!state.resources.some(({ kind }) => kind === "Gateway"))
-			throw new WeirError("failed-precondition", `no Gateway is declared in the state of ${standing}`, "add -f FILE");
-		notice(`starting from the state of ${standing}`);
-		return state.resources;
+	const client = new ApiClient(declaring.api);
+	for (let attempt = 1; ; attempt++) {
+		const state = await client.get();
+		if (files.length === 0) return standing(state, declaring);
+		try {
+			return await declareOn(state, files, client, declaring);
+		} catch (thrown) {
+			// Somebody has changed the state since it was looked at: what was judged of it need not hold any more.
+			if (WeirError.from(thrown).code !== "conflict" || attempt === ATTEMPTS) throw thrown;
+		}
 	}
-	const planned = await client.apply(files, { dryRun: true });
+}
+
+/** What is started with where no file is given. */
+function standing(state: ResourcesAnswer, { at, notice }: Declaring): readonly Resource[] {
+	const { revision, resources } = state;
+	const words = `${at.dataDirectory}: revision ${revision}, ${resources.length} resources`;
+	if (!resources.some(({ kind }) => kind === "Gateway"))
+		throw new WeirError("failed-precondition", `no Gateway is declared in the state of ${words}`, "add -f FILE");
+	notice(`starting from the state of ${words}`);
+	return resources;
+}
+
+/** @throws WeirError `conflict` where that is not the state any more; otherwise as `declare` */
+async function declareOn(
+	state: ResourcesAnswer,
+	files: readonly ResourceFile[],
+	client: ApiClient,
+	declaring: Declaring,
+): Promise<readonly Resource[]> {
+	const { at, loosen, notice } = declaring;
+	const onlyAt = state.revision;
+	const planned = await client.apply(files, { dryRun: true, onlyAt });
+	const last = new LastDeclared(at.lastDeclaredFile);
 	if (planned.outcome === "applied") {
-		const names = changedOf(planned).map(({ kind, name }) => `${kind} ${name}`);
+		const names = changedOf(planned).map(({ kind, name }) => resourceKey(kind, name));
 		// Only what is declared already holds a policy, so that there is something to start with.
 		if ((planned.approvals ?? 0) > 0) {
 			notice(
@@ -56,9 +84,17 @@ export async function declare(files: readonly ResourceFile[], declaring: Declari
 			);
 			return state.resources;
 		}
-		if (names.length > 0 && state.resources.length > 0) await tell(state, planned, files, declaring);
+		if (names.length > 0 && state.resources.length > 0) {
+			const change = { state: resourceSet(state.resources), given: parseResources(files).resources };
+			const allowed = tell(state, planned, change, declaring);
+			if (!loosen) {
+				const byOthers = await last.changedSince(state.resources);
+				const given = byOthers && new Map([...byOthers].filter(([key]) => names.includes(key)));
+				demandNothingPutBack(change, allowed, given, notice);
+			}
+		}
 	}
-	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false });
+	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false, onlyAt });
 	if (answer.outcome === "pending")
 		throw new WeirError(
 			"failed-precondition",
@@ -70,35 +106,46 @@ export async function declare(files: readonly ResourceFile[], declaring: Declari
 		throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 	}
 	for (const line of unplacedLines(answer.unplaced)) notice(line);
-	const { resources } = await client.get();
-	await new LastDeclared(at.lastDeclaredFile).keep(resources);
-	return resources;
+	// As the files give it, not as it stands by now: somebody may have changed it again.
+	await last.keep(resourcesOf(parseResources(files).resources), state.resources);
+	return (await client.get()).resources;
 }
 
-/** Says what the files change of what stands. @throws WeirError where that gives back what others took away */
-async function tell(
+/** Says what the files change of what stands. @returns whom they let do what the state denies, told too */
+function tell(
 	{ revision, resources }: ResourcesAnswer,
-	planned: Extract<ApplyAnswer, { outcome: "applied" }>,
-	files: readonly ResourceFile[],
-	{ at, loosen, notice }: Declaring,
-): Promise<void> {
-	const change = { state: resourceSet(resources), given: parseResources(files).resources };
+	planned: Applied,
+	change: Change,
+	{ at, notice }: Declaring,
+): readonly NewlyAllowed[] {
 	notice(
 		`the state of ${at.dataDirectory} (revision ${revision}, ${resources.length} resources) is changed by the files given:`,
 	);
 	for (const one of changedOf(planned)) notice(`${one.change} ${one.kind} ${one.name}`);
 	const allowed = newlyAllowed(change);
-	for (const words of allowed) notice(`NEWLY ALLOWED: ${oneLine(words)}`);
-	if (loosen) return;
-	const foreign = await new LastDeclared(at.lastDeclaredFile).changedSince(resources);
-	if (foreign?.size === 0) return;
-	const back = putBack(change, (key) => foreign?.has(key) ?? true);
-	if (allowed.length === 0 && back.length === 0) return;
+	for (const { words } of allowed) notice(`NEWLY ALLOWED: ${oneLine(words)}`);
+	return allowed;
+}
+
+/**
+ * @param byOthers of what the files would change, what others have changed, by key, in words; null = nobody knows
+ * @throws WeirError `failed-precondition` where the files give back what others took away
+ */
+function demandNothingPutBack(
+	change: Change,
+	allowed: readonly NewlyAllowed[],
+	byOthers: ReadonlyMap<string, string> | null,
+	notice: Declaring["notice"],
+): void {
+	if (byOthers?.size === 0) return;
+	const isByOthers = (key: string): boolean => byOthers?.has(key) ?? true;
+	const back = putBack(change, isByOthers);
 	for (const words of back) notice(`put back: ${oneLine(words)}`);
+	if (back.length === 0 && !allowed.some(({ key }) => key === null || isByOthers(key))) return;
 	const since =
-		foreign === null
+		byOthers === null
 			? "what may have been taken away: nobody knows who changed the state last"
-			: `what was taken away since weir up declared it last: ${listed([...foreign.values()])}`;
+			: `what was taken away since weir up declared it last: ${listed([...byOthers.values()])}`;
 	throw new WeirError(
 		"failed-precondition",
 		`the files given would allow ${since}`,
@@ -106,8 +153,7 @@ async function tell(
 	);
 }
 
-const changedOf = ({ changes }: Extract<ApplyAnswer, { outcome: "applied" }>) =>
-	changes.filter(({ change }) => change !== "unchanged");
+const changedOf = ({ changes }: Applied) => changes.filter(({ change }) => change !== "unchanged");
 
 const listed = (names: readonly string[]): string =>
 	`${names.slice(0, NAMED).join(", ")}${names.length > NAMED ? ` and ${names.length - NAMED} more` : ""}`;

@@ -1,7 +1,8 @@
 /**
- * What was declared when `weir up` had declared its files last, as fingerprints: by them the next start knows what somebody else
- * has changed since. Written after the declaration: a start that is cut in between takes its own change for somebody else's, and
- * asks once too often.
+ * What files of `weir up` declared last, as fingerprints of each resource as they gave it: by them the next start knows what
+ * somebody else has changed since. What a start's files do not give stays as it was given before, so that a start with others
+ * makes nobody's revocation its own. Written after the declaration: a start that is cut in between takes its own change for
+ * somebody else's, and asks once too often.
  */
 import { readFile } from "node:fs/promises";
 import { replacePrivate } from "../../privateFile.js";
@@ -17,8 +18,10 @@ export class LastDeclared {
 	/** @param path of its file */
 	constructor(private readonly path: string) {}
 
-	async keep(state: readonly Resource[]): Promise<void> {
-		await replacePrivate(this.path, JSON.stringify([...fingerprintsOf(state)]));
+	/** @param before the state that it was declared on: what counts for the rest where nobody knows what was declared last */
+	async keep(given: readonly Resource[], before: readonly Resource[]): Promise<void> {
+		const then = (await this.#read()) ?? fingerprintsOf(before);
+		await replacePrivate(this.path, JSON.stringify([...new Map([...then, ...fingerprintsOf(given)])]));
 	}
 
 	/** What of the state somebody else has changed since, by key, in words; null = nobody knows. */
@@ -45,5 +48,5 @@ export class LastDeclared {
 }
 
 /** Of what decides who is let in. */
-const fingerprintsOf = (state: readonly Resource[]): Fingerprints =>
-	new Map(state.filter(({ kind }) => isDeciding(kind)).map((one) => [keyOf(one), fingerprint(one)]));
+const fingerprintsOf = (resources: readonly Resource[]): Fingerprints =>
+	new Map(resources.filter(({ kind }) => isDeciding(kind)).map((one) => [keyOf(one), fingerprint(one)]));

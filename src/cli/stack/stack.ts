@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import { readListeners } from "../../probe/envoyCounters.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
+import { isAnswered } from "../../socket.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";
 import type { ResourceFile } from "../resourceFiles.js";
@@ -79,6 +80,11 @@ const LISTEN_POLL_MS = 50;
 /** Resolves when Envoy serves what was declared. @throws WeirError when a part does not start or the declaration is refused. */
 export async function startStack(options: StackOptions): Promise<Stack> {
 	const at = places(options.dataDirectory);
+	// Said before a part finds its socket taken, which names no folder that anybody gave.
+	if (await isAnswered(at.apiSocket)) {
+		const hint = "stop it, or name another folder by --data";
+		throw new WeirError("already-exists", `another Weir runs on ${at.dataDirectory}`, hint);
+	}
 	const supervisor = new Supervisor({ notice: options.notice });
 	const identity = identityOf(options, at.runDirectory);
 	const common = ["--data", at.dataDirectory, "--trace-sampling", String(options.traceSamplingPercent)];

@@ -79,12 +79,17 @@ export class ApiClient {
 		return this.#send(method, path, { anyStatus: true, ...(body === null ? {} : { body }) });
 	}
 
-	/** `weir apply`: all files as one, all or nothing. */
+	/**
+	 * `weir apply`: all files as one, all or nothing.
+	 * @param options.onlyAt the one revision that they are meant for
+	 * @throws WeirError `conflict` where the state is at another
+	 */
 	async apply(
 		files: readonly { readonly name: string; readonly text: string }[],
-		options: { readonly dryRun: boolean },
+		{ dryRun, onlyAt }: { readonly dryRun: boolean; readonly onlyAt?: number },
 	): Promise<ApplyAnswer> {
-		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
+		const only = onlyAt === undefined ? {} : { onlyAt: String(onlyAt) };
+		const query = new URLSearchParams({ dryRun: String(dryRun), ...only });
 		const answer = await this.#send("POST", `/v1/resources?${query}`, {
 			body: { contentType: "application/json", text: JSON.stringify({ files }) },
 		});

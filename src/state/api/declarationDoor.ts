@@ -9,7 +9,18 @@ import type { Target } from "../acts/deletion.js";
 import { BY_HINT } from "../approvals/personRequest.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
 import type { ApplyResult } from "../store/store.js";
-import { type Answer, actCall, type Call, flag, isJson, ok, onlyQuery, readObject, readText } from "./http.js";
+import {
+	type Answer,
+	actCall,
+	type Call,
+	flag,
+	isJson,
+	ok,
+	onlyQuery,
+	readObject,
+	readText,
+	wholeNumber,
+} from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { requestAnswer } from "./wire.js";
 
@@ -18,10 +29,11 @@ const YAML_TYPES = ["application/yaml", "text/yaml"];
 const FILE_NAME_CHARS_MAX = 4_096;
 
 export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
-	const { acts, now } = door;
+	const { acts, now, store } = door;
 	const { request, query } = call;
-	onlyWishQuery(query);
+	onlyWishQuery(query, ["onlyAt"]);
 	const dryRun = flag(query, "dryRun");
+	const onlyAt = query.has("onlyAt") ? wholeNumber(query, "onlyAt", 0, 0, Number.MAX_SAFE_INTEGER) : null;
 	acts.demandSome(actCall(call, now()), "apply", isJson(request) ? "files, unread" : "1 file, unread");
 	const files = isJson(request)
 		? parseFiles(await readObject(call))
@@ -31,6 +43,12 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 					name: fileName(request.headers["x-weir-file-name"]),
 				},
 			];
+	// Nothing else is done between this look and the act.
+	const { revision } = store.current;
+	if (onlyAt !== null && onlyAt !== revision) {
+		const message = `the state is at revision ${revision}, the declaration is for ${onlyAt}`;
+		throw new WeirError("conflict", message, "look at the state again, and apply again");
+	}
 	return warned(door, call, acts.apply(actCall(call, now()), files, dryRun), dryRun);
 }
 
@@ -50,9 +68,9 @@ export function warned(
 	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
 }
 
-export function onlyWishQuery(query: URLSearchParams): void {
+export function onlyWishQuery(query: URLSearchParams, more: readonly string[] = []): void {
 	if (query.has("by")) throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
-	onlyQuery(query, ["dryRun"]);
+	onlyQuery(query, ["dryRun", ...more]);
 }
 
 /** Several files at once, applied as one: `{"files": [{"name": …, "text": …}]}`. */

@@ -36,7 +36,8 @@ export class ApprovalShelf {
 
 	/**
 	 * The same act of the same person does not wait twice: as it waits already, with its approvals, or anew where what it would
-	 * change, the reason or what its asker may do is otherwise now.
+	 * change, the reason or what its asker may do is otherwise now. What nobody has approved yet waits its whole time from now on,
+	 * and where it is replaced it leaves no head: else who asks pushes out what others have ended. The audit log has it.
 	 * @throws WeirError as `demandRoom`
 	 */
 	ask(
@@ -47,12 +48,17 @@ export class ApprovalShelf {
 		const text = contentOf(asked);
 		const sameAct = sameActAs(asked.act);
 		const waiting = this.#prune(nowMs);
+		const expiresAtMs = Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER);
 		const same = waiting.find((one) => one.sameAct === sameAct && one.askedBy.subject === asked.askedBy.subject);
 		if (same !== undefined) {
 			const isAsItWas =
 				this.#database.requestContents.get(same.id) === text &&
 				isDeepStrictEqual([same.askedBy, same.needsIn], [asked.askedBy, needsIn]);
-			if (isAsItWas) return { ...same, ...(JSON.parse(text) as RequestContent) };
+			if (isAsItWas) {
+				const kept = isApproved(same) ? same : { ...same, expiresAtMs };
+				if (kept !== same) this.put(bare(kept));
+				return { ...kept, ...(JSON.parse(text) as RequestContent) };
+			}
 		}
 		const request: WaitingRequest = {
 			...asked,
@@ -61,7 +67,7 @@ export class ApprovalShelf {
 			sameAct,
 			...(isWish(asked.act) ? {} : { reason: asked.act.reason }),
 			askedAtMs: nowMs,
-			expiresAtMs: Math.min(nowMs + expireMs, Number.MAX_SAFE_INTEGER),
+			expiresAtMs,
 			effectCount: asked.effects.length,
 			needs,
 			needsIn,
@@ -76,8 +82,11 @@ export class ApprovalShelf {
 			waiting.filter((one) => one !== same),
 			request,
 		);
-		if (same !== undefined)
-			this.put({ ...bare(same), state: "void", why: `asked for again: ${request.id}`, endedAtMs: nowMs });
+		if (same !== undefined) {
+			if (isApproved(same))
+				this.put({ ...bare(same), state: "void", why: `asked for again: ${request.id}`, endedAtMs: nowMs });
+			else this.#drop(same.id);
+		}
 		this.#database.requestContents.putSync(request.id, text);
 		this.put(request);
 		return request;
@@ -120,7 +129,7 @@ export class ApprovalShelf {
 
 	/** Drops what is over and old, or more than is kept; a namespace pushes out no other's. @returns what waits */
 	#prune(nowMs: number): readonly RequestHead[] {
-		const { requestHeads, requestContents } = this.#database;
+		const { requestContents } = this.#database;
 		const all = this.all(nowMs);
 		const ended = all.filter(({ endedAtMs }) => endedAtMs !== null);
 		const kept = new Map<string, number>();
@@ -131,8 +140,7 @@ export class ApprovalShelf {
 				(namespace) => (kept.get(namespace) ?? 0) >= APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX,
 			);
 			if (isOld || isFull || count >= APPROVAL_REQUESTS_ENDED_MAX) {
-				requestHeads.removeSync(one.id);
-				requestContents.removeSync(one.id);
+				this.#drop(one.id);
 				continue;
 			}
 			count++;
@@ -141,6 +149,11 @@ export class ApprovalShelf {
 			if (requestContents.doesExist(one.id)) this.put(one);
 		}
 		return all.filter(({ state }) => state === "pending");
+	}
+
+	#drop(id: string): void {
+		this.#database.requestHeads.removeSync(id);
+		this.#database.requestContents.removeSync(id);
 	}
 
 	/** An earlier Weir kept requests whole, also those that were over. One by one, and may be cut anywhere. */
@@ -161,6 +174,8 @@ export class ApprovalShelf {
 
 const contentOf = ({ act, effects, parts, basis }: RequestContent): string =>
 	JSON.stringify({ act, effects, parts, basis } satisfies RequestContent);
+
+const isApproved = ({ approvals }: RequestHead): boolean => approvals.length > 0;
 
 const bare = (head: RequestHead): ApprovalRequest => ({ ...head, act: null, basis: {} });
 
