@@ -61,7 +61,8 @@ export const TABLE_AHEAD_MS_MAX = 1_000;
 
 /**
  * How long the acknowledgement of a table waits for a sidecar's workers, from when it is given: for TABLE_AHEAD_MS_MAX, and as long
- * again to be handed on and compiled on a busy machine. A worker that hangs holds up no more; it is told no age, and grows stale.
+ * again to be handed on and compiled on a busy machine. A worker that hangs holds up no more; when it goes on, it is told no age
+ * until it has caught up, and notices by itself that it has none.
  */
 export const WORKERS_IN_FORCE_MS_MAX = 2 * TABLE_AHEAD_MS_MAX;
 

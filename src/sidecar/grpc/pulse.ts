@@ -18,13 +18,18 @@ export interface PulseHandlers<Worker> {
 }
 
 export class Pulse<Worker> {
-	/** By worker that has ever said anything, the looks since it last did. */
+	/** By worker, the looks since it last said anything, or began. */
 	readonly #looks = new Map<Worker, number>();
 
 	constructor(
 		private readonly afterMs: SilenceMs,
 		private readonly handlers: PulseHandlers<Worker>,
 	) {}
+
+	/** It begins: what hangs before its first word is silent, too. */
+	began(worker: Worker): void {
+		this.heard(worker);
+	}
 
 	heard(worker: Worker): void {
 		this.#looks.set(worker, 0);
@@ -38,10 +43,10 @@ export class Pulse<Worker> {
 	look(): void {
 		const { told, killed } = this.afterMs;
 		for (const [worker, before] of this.#looks) {
-			const silentMs = (before + 1) * ALIVE_EVERY_MS;
 			this.#looks.set(worker, before + 1);
-			if (silentMs === told) this.handlers.onSilent(worker);
-			if (silentMs === killed) this.handlers.onHung(worker);
+			const crosses = (ms: number): boolean => before * ALIVE_EVERY_MS < ms && (before + 1) * ALIVE_EVERY_MS >= ms;
+			if (crosses(told)) this.handlers.onSilent(worker);
+			if (crosses(killed)) this.handlers.onHung(worker);
 		}
 	}
 
