@@ -61,9 +61,9 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 	const waiting = new Set<NodeJS.Timeout>();
 	let closing = false;
 	const pulse = new Pulse<Worker>(silentMs, {
-		onSilent: ({ process: { pid } }) => log?.(`sidecar worker ${pid} has said nothing for ${silentMs.told} ms`),
-		onHung: (worker) => {
-			log?.(`sidecar worker ${worker.process.pid} hangs: silent for ${silentMs.killed} ms, it is killed`);
+		onSilent: ({ process: { pid } }, ms) => log?.(`sidecar worker ${pid} has said nothing for ${ms} ms`),
+		onHung: (worker, ms) => {
+			log?.(`sidecar worker ${worker.process.pid} hangs: silent for ${ms} ms, it is killed`);
 			worker.process.kill("SIGKILL");
 		},
 	});

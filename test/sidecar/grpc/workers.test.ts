@@ -22,7 +22,7 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 		onMessage: (message) => said.push(message as never),
 		log: (line) => lines.push(line),
 		// Far above what a busy machine keeps the other one from its second.
-		silentMs: { told: 5_000, killed: 8_000 },
+		silentMs: { told: 5_000, killed: 8_000, starting: 7_000 },
 	});
 	t.teardown(async () => {
 		await workers.close(2_000);
@@ -68,7 +68,7 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 	await until(() => fresh() !== undefined);
 	const starts = fresh() ?? 0;
 	process.kill(starts, "SIGSTOP");
-	await until(() => lines.some((line) => line.includes(`worker ${starts} hangs`)));
+	await until(() => lines.some((line) => line.includes(`worker ${starts} hangs: silent for 15000 ms`)));
 	await until(() => ready() === 5);
 	t.notOk(workers.pids().includes(starts), "also one that hangs before its first word");
 	await workers.close(5_000);
