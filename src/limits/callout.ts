@@ -61,16 +61,18 @@ export const TABLE_AHEAD_MS_MAX = 1_000;
 
 /**
  * How long the acknowledgement of a table waits for a sidecar's workers, from when it is given: for TABLE_AHEAD_MS_MAX, and as long
- * again to be handed on and compiled on a busy machine. A worker that hangs holds up no more; it is told no age, and grows stale.
+ * again to be handed on and compiled on a busy machine. A worker that hangs holds up no more; when it goes on, it is told no age
+ * until it has caught up, and notices by itself that it has none.
  */
 export const WORKERS_IN_FORCE_MS_MAX = 2 * TABLE_AHEAD_MS_MAX;
 
 /**
  * How long a worker of the sidecar, which says every second that it is alive, may say nothing until the log tells, and until it
  * is killed and replaced. What keeps one from its messages at most is reading a table (TABLE_BYTES_MAX) and making the rules
- * of several megabytes at once, some seconds on a machine that has no half core for it.
+ * of several megabytes at once, some seconds on a machine that has no half core for it. Before its first word it loads its code, and
+ * both are later by `starting`: half a second, above 5 s on a machine whose cores many others want.
  */
-export const WORKER_SILENT_MS = { told: 5_000, killed: 30_000 } as const;
+export const WORKER_SILENT_MS = { told: 5_000, killed: 30_000, starting: 25_000 } as const;
 
 /** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
 export const CALLOUT_TABLES_KEPT = 8;

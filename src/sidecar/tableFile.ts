@@ -1,7 +1,7 @@
 /**
  * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and
  * knows how old it is. A file that is not whole and unharmed counts as none, and none is there for a moment where another table comes
- * into force: who is killed then denies, for the one before may have allowed what is denied by now.
+ * into force (unless the disk refuses even that, which is logged): who is killed then denies, for the one before may have allowed what is denied by now.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
@@ -14,6 +14,8 @@ import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTab
 
 /** Of the file's form; another one is not read. */
 const FORMAT = 1;
+
+const STAYS_ON_DISK = "the table before cannot be taken from disk: a restart may answer by it";
 
 export interface TableFileOptions {
 	readonly log: TableLog;
@@ -37,7 +39,8 @@ export class TableFile {
 	#body: { readonly version: string; readonly text: string } | null = null;
 	/** Of the table that lies there, as far as is known. */
 	#onDisk: string | null = null;
-	#failing = false;
+	/** Each is told once, until it is over: that nothing can be written must not hide that nothing can be removed. */
+	readonly #faults = new Set<string>();
 
 	constructor(
 		readonly path: string,
@@ -155,7 +158,7 @@ export class TableFile {
 		try {
 			await replacePrivate(this.path, `${this.#body.text},"confirmedAtMs":${confirmedAtMs}}\n`);
 			this.#onDisk = given.version;
-			this.#failing = false;
+			this.#faults.clear();
 		} catch (error) {
 			this.#failed("the last good table cannot be kept on disk", error);
 			if (this.#onDisk !== given.version) await this.#remove();
@@ -166,15 +169,16 @@ export class TableFile {
 		try {
 			await this.#removing(this.path);
 			this.#onDisk = null;
+			this.#faults.delete(STAYS_ON_DISK);
 		} catch (error) {
-			this.#failed("the table before cannot be taken from disk: a restart may answer by it", error);
+			this.#failed(STAYS_ON_DISK, error);
 		}
 	}
 
 	#failed(what: string, error: unknown): void {
 		const why = error instanceof Error ? error.message : String(error);
-		if (!this.#failing) this.#log.warn(what, { path: this.path, why });
-		this.#failing = true;
+		if (!this.#faults.has(what)) this.#log.warn(what, { path: this.path, why });
+		this.#faults.add(what);
 	}
 }
 

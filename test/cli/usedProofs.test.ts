@@ -10,7 +10,7 @@ import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { AskedProofs, type ProofAsked, UsedProofs } from "../../src/cli/sidecar/usedProofs.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { TOKENS_PENDING_MAX } from "../../src/limits.js";
+import { PROOF_ASKED_MS, PROOF_KEPT_MS, TOKENS_PENDING_MAX } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -102,6 +102,22 @@ t.test("two verifiers that remember together let a proof in once", async (t) => 
 		const said = await Promise.all(workers.map((one) => one.said(null, { authorization: [`DPoP ${bound}`], dpop })));
 		t.same(said.sort(), ["invalid-token: the proof was used before", "ok ann"]);
 	}
+});
+
+t.test("the primary remembers a proof for as long as it holds, and as a worker may wait for the answer", (t) => {
+	// Whenever it comes: what is remembered is forgotten by parts of the time.
+	for (let comesMs = 0; comesMs < PROOF_KEPT_MS; comesMs += PROOF_ASKED_MS / 2) {
+		const at = { ms: comesMs };
+		const memory = new UsedProofs(2, () => at.ms);
+		const take = () => memory.answer({ kind: "proof", ask: 1, id: "id", owner: "ann" }).taken;
+		const taken = [take()];
+		at.ms += PROOF_KEPT_MS + PROOF_ASKED_MS;
+		taken.push(take());
+		at.ms += PROOF_KEPT_MS;
+		taken.push(take());
+		t.same(taken, ["first", "again", "first"], `at ${comesMs} ms`);
+	}
+	t.end();
 });
 
 t.test("a primary that does not answer is asked no more, and lets nothing in", async (t) => {

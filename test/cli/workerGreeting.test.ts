@@ -29,15 +29,15 @@ t.test("a worker has the table in force, and its age, before it listens", async 
 		socketPath,
 		greet: () => [
 			{ kind: "table", order: 1, given, givenAtMs: machineMs() },
-			{ kind: "age", ageMs: 0 },
+			{ kind: "age", ageMs: 0, saidAtMs: machineMs() },
 		],
-		onMessage: (message) => {
+		onMessage: (message, worker) => {
 			const { kind } = message as FromWorker;
 			if (kind !== "counts") said.push(kind);
 			if (kind === "listening") listens();
 			if (kind !== "in-force") return;
 			t.notOk(existsSync(socketPath), "nobody can call it before it has been told all");
-			workers.broadcast({ kind: "greeted" });
+			workers.send(worker, { kind: "greeted" });
 		},
 	});
 	t.teardown(() => workers.close(4_000));

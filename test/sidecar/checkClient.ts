@@ -10,7 +10,8 @@ import {
 import { CHECK } from "../../src/sidecar/methods.js";
 
 export interface CheckClient {
-	check(http: MessageInitShape<typeof AttributeContext_HttpRequestSchema>): Promise<CheckResponse>;
+	/** @param principal SPIFFE id of the caller; left out = it has none */
+	check(http: MessageInitShape<typeof AttributeContext_HttpRequestSchema>, principal?: string): Promise<CheckResponse>;
 	close(): void;
 }
 
@@ -20,8 +21,8 @@ export function checkClient(socketPath: string): CheckClient {
 	});
 	const same = (message: Buffer): Buffer => message;
 	return {
-		async check(http) {
-			const request = create(CheckRequestSchema, { attributes: { request: { http } } });
+		async check(http, principal = "") {
+			const request = create(CheckRequestSchema, { attributes: { source: { principal }, request: { http } } });
 			const asked = Buffer.from(toBinary(CheckRequestSchema, request));
 			const bytes = await new Promise<Buffer>((resolve, reject) => {
 				client.makeUnaryRequest(CHECK, same, same, asked, (error, answer) =>

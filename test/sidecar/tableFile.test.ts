@@ -260,6 +260,64 @@ t.test("a disk that hangs keeps no table from its force, and is told", async (t)
 	);
 });
 
+t.test("a table whose write fails leaves none of another on disk, but its own", async (t) => {
+	const { clock, path, log, file } = await start(t);
+	const tables = new Tables({ compile, clock });
+	const stop = file(5).follow(tables);
+	t.teardown(stop);
+	const failed = (): number => log.lines.filter((line) => line.includes("cannot be kept on disk")).length;
+	tables.confirm();
+	tables.put(tableOf(1));
+	await until(() => existsSync(path));
+	await mkdir(`${path}.new/x`, { recursive: true });
+	await until(() => failed() === 1);
+	t.ok(existsSync(path), "it is in force, and only as old as it says");
+	tables.put(tableOf(2));
+	await until(() => !existsSync(path));
+	await rm(`${path}.new`, { recursive: true });
+	await until(() => existsSync(path));
+	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
+	await mkdir(`${path}.new/x`, { recursive: true });
+	await until(() => failed() === 2);
+	t.pass("a fault that is over is told when it comes again");
+});
+
+t.test("what is said of the one before, when that has been taken from disk, writes it no more", async (t) => {
+	const { clock, path, log } = await start(t);
+	let writes = 0;
+	const counting = { ...clock, wallMs: () => clock.wallMs() + writes++ * 0 };
+	const tables = preparing(clock);
+	const remove = async (...file: Parameters<typeof removePrivate>): Promise<void> => {
+		tables.lapse();
+		await removePrivate(...file);
+	};
+	const stop = new TableFile(path, { log, clock: counting, remove }).follow(tables);
+	t.teardown(stop);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	const before = writes;
+	await tables.take(tableOf(2), () => t.equal(writes, before));
+	await until(() => writes > before);
+});
+
+t.test("a disk that takes nothing and gives nothing back is told of for both", async (t) => {
+	const { clock, path, log } = await start(t);
+	const tables = preparing(clock);
+	const remove = () => Promise.reject(new Error("read-only"));
+	const stop = new TableFile(path, { log, clock, remove, refreshMs: 5 }).follow(tables);
+	t.teardown(stop);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	await mkdir(`${path}.new/x`, { recursive: true });
+	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
+	for (const number of [2, 3]) await tables.take(tableOf(number));
+	const told = log.lines.filter((line) => line.startsWith("the table before cannot be taken from disk"));
+	t.equal(told.length, 1, "once, though the other fault was told before");
+	t.match(told[0], "a restart may answer by it");
+});
+
 t.test("one that is refused leaves the one before on disk", async (t) => {
 	const refuse = ({ version }: VersionedTable): string => {
 		if (version === tableOf(2).version) throw new Error("refused");

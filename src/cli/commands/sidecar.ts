@@ -23,7 +23,7 @@ import { serveMetrics } from "../roles/metrics.js";
 import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
 import { CountPublisher } from "../sidecar/counts.js";
 import { Handover } from "../sidecar/handover.js";
-import type { FromWorker, ToWorker } from "../sidecar/message.js";
+import { type FromWorker, machineMs, type ToWorker } from "../sidecar/message.js";
 import { UsedProofs } from "../sidecar/usedProofs.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
@@ -153,26 +153,26 @@ async function inWorkers(
 	publisher: CountPublisher,
 	meter: Meter,
 ): Promise<Front> {
-	const handover = new Handover((worker, message) => workers.broadcast(message, (id) => id === worker));
+	const handover = new Handover((worker, message) => workers.send(worker, message));
 	const tables = new Tables<null>({
 		compile: () => null,
 		announce: (given) => handover.give(given),
 		prepareFirst: true,
-		prepare: async (given, sinceMs) => {
-			const behind = await handover.settle(given, sinceMs + WORKERS_IN_FORCE_MS_MAX);
+		prepare: async (given) => {
+			const behind = await handover.settle(given, WORKERS_IN_FORCE_MS_MAX);
 			if (behind > 0)
 				log.warn("workers do not answer by the new table yet", { version: given.version, workers: behind });
 		},
 	});
-	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs() });
+	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs(), saidAtMs: machineMs() });
 	const proofs = new UsedProofs(count);
 	let listening = 0;
 	let up: () => void = () => {};
 	const allUp = new Promise<void>((resolve) => {
 		up = resolve;
 	});
-	const tellAge = (wanted: (id: number) => boolean): void => {
-		if (tables.newest !== null) workers.broadcast(age(), wanted);
+	const tellAge = (worker: number): void => {
+		if (tables.newest !== null && handover.isServed(worker)) workers.send(worker, age());
 	};
 	const workers = await startWorkers<ToWorker>({
 		count,
@@ -188,11 +188,12 @@ async function inWorkers(
 		onMessage: (message, worker) => {
 			const said = message as FromWorker;
 			if (said.kind === "counts") publisher.publish(said.process, said.rows);
-			else if (said.kind === "proof") workers.broadcast(proofs.answer(said), (id) => id === worker);
+			else if (said.kind === "proof") workers.send(worker, proofs.answer(said));
 			else if (said.kind === "in-force") {
 				handover.report(worker, said.order);
-				tellAge((id) => id === worker && handover.isServed(id));
-			} else if (said.kind === "refused") handover.refuse(worker, said.order);
+				tellAge(worker);
+			} else if (said.kind === "late") tellAge(worker);
+			else if (said.kind === "refused") handover.refuse(worker, said.order);
 			else if (++listening === count) up();
 		},
 		onEnd: (worker) => {
@@ -201,9 +202,9 @@ async function inWorkers(
 		},
 		log: (line) => log.warn(line),
 	});
-	const tellServed = (): void => tellAge((id) => handover.isServed(id));
-	tables.onChange(tellServed);
-	const timer = setInterval(tellServed, AGE_EVERY_MS);
+	const tellAges = (): void => workers.ids().forEach(tellAge);
+	tables.onChange(tellAges);
+	const timer = setInterval(tellAges, AGE_EVERY_MS);
 	await allUp;
 	return {
 		tables,

@@ -8,7 +8,7 @@ import { Health } from "../../sidecar/grpc/health.js";
 import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sidecar/grpc/server.js";
 import { sidecarMethods } from "../../sidecar/methods.js";
 import { inSlices } from "../../sidecar/slices.js";
-import { Tables, type VersionedTable } from "../../sidecar/tables.js";
+import { type Freshness, Tables, type VersionedTable } from "../../sidecar/tables.js";
 import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import { ProcessCounts } from "./counts.js";
 import { type DoorOptions, openDoors } from "./doors.js";
@@ -43,14 +43,14 @@ interface AnsweringLog {
 }
 
 /**
- * @param ready awaited when it could answer, before it listens: whoever has a table gives it here
+ * @param ready awaited when it could answer, before it listens: whoever has a table gives it here. @returns how old the newest is
  * @throws WeirError where it cannot listen, or has no identity where it needs one
  */
 export async function startAnswering(
 	listen: GrpcAddress,
 	{ identity, peers, keysDirectory, proofs }: AnsweringOptions,
 	log: AnsweringLog,
-	ready: (tables: Tables<CompiledTable>) => Promise<void> = async () => {},
+	ready: (tables: Tables<CompiledTable>) => Promise<Freshness> = async (tables) => tables,
 ): Promise<Answering> {
 	const tracing = await startTracing();
 	const rules = new CompiledAccess();
@@ -72,16 +72,17 @@ export async function startAnswering(
 	// Growing old is nothing that happens at a moment.
 	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
 	const doors = await openDoors({ identity, peers, tcp: "host" in listen }, log);
+	const verifyToken = tokensOf(tables, { keysDirectory, proofs }, log);
+	const freshness = await ready(tables);
 	const methods = sidecarMethods({
 		tables,
-		freshness: tables,
+		freshness,
 		mint: mintUnit,
 		nowMs: Date.now,
-		verifyToken: tokensOf(tables, { keysDirectory, proofs }, log),
+		verifyToken,
 		sign: doors.sign,
 		observer: counts.answers,
 	});
-	await ready(tables);
 	const server = await startGrpcServer({
 		listen,
 		tls: doors.tls,

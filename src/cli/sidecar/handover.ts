@@ -82,11 +82,11 @@ export class Handover {
 
 	/**
 	 * Waits until every worker has the table in force, or one that was given after it; where there is none, for one.
-	 * @param endMs by performance.now(): when it waits no longer
+	 * @param waitMs how long at most, from when this table itself was given: a worker that stood still for less has not missed its acknowledgement
 	 * @returns how many workers have not
 	 * @throws Error where one has refused it
 	 */
-	async settle(given: VersionedTable, endMs: number): Promise<number> {
+	async settle(given: VersionedTable, waitMs: number): Promise<number> {
 		const handed = this.#handed.get(given);
 		const order = handed?.order ?? 0;
 		const behind = (): number =>
@@ -102,7 +102,7 @@ export class Handover {
 				const look = (): void => {
 					if (isOver()) end();
 				};
-				const timer = setTimeout(end, Math.max(0, endMs - performance.now()));
+				const timer = setTimeout(end, Math.max(0, (handed?.givenAtMs ?? 0) + waitMs - machineMs()));
 				this.#waits.add(look);
 			});
 		}

@@ -8,9 +8,9 @@ export type ToWorker =
 	| { readonly kind: "table"; readonly order: number; readonly given: VersionedTable; readonly givenAtMs: number }
 	/**
 	 * Since control last confirmed the newest table, said again and again, to who has it in force: where the primary hangs,
-	 * its workers' tables grow old by themselves.
+	 * its workers' tables grow old by themselves. `saidAtMs` is by machineMs().
 	 */
-	| { readonly kind: "age"; readonly ageMs: number }
+	| { readonly kind: "age"; readonly ageMs: number; readonly saidAtMs: number }
 	/** All that there is to know at first has been said: it may listen. */
 	| { readonly kind: "greeted" }
 	| ProofAnswer;
@@ -21,8 +21,10 @@ export type FromWorker =
 	| { readonly kind: "in-force"; readonly order: number }
 	/** The table of that order cannot be answered by: the one before it is. */
 	| { readonly kind: "refused"; readonly order: number }
+	/** Tables may have been acknowledged without it: it asks for the age, which is said when it has caught up. */
+	| { readonly kind: "late" }
 	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] }
 	| ProofAsked;
 
 /** A clock that all processes of the machine share, and that nobody sets. */
-export const machineMs = (): number => Number(process.hrtime.bigint() / 1_000_000n);
+export const machineMs = (): number => Number(process.hrtime.bigint()) / 1_000_000;

@@ -28,14 +28,20 @@ export interface ProofAnswer {
 export class UsedProofs {
 	readonly #replays: Replays;
 
-	/** @param workers how many ask */
-	constructor(workers: number) {
+	/**
+	 * @param workers how many ask
+	 * @param monotonicMs the clock
+	 */
+	constructor(
+		workers: number,
+		private readonly monotonicMs: () => number = () => performance.now(),
+	) {
 		// By its own clock it hears of a proof as much later than the worker has looked at the proof's time.
 		this.#replays = new Replays(PROOF_KEPT_MS + PROOF_ASKED_MS, Math.min(workers * REPLAYS_MAX, REPLAYS_SHARED_MAX));
 	}
 
 	answer({ ask, id, owner }: ProofAsked): ProofAnswer {
-		return { kind: "proof", ask, taken: this.#replays.take(id, owner, performance.now()) };
+		return { kind: "proof", ask, taken: this.#replays.take(id, owner, this.monotonicMs()) };
 	}
 }
 

@@ -9,9 +9,9 @@ import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../limits.js";
 import { claimSocket } from "../../socket.js";
 import { ALIVE_EVERY_MS, Pulse, type SilenceMs } from "./pulse.js";
 
-/** A worker's first message. */
-const LISTENING = "weir: the worker listens";
-/** What it says from then on where it has nothing else to say. */
+/** What a worker says when it hears the primary, and is to be greeted. */
+const HEARS = "weir: the worker hears";
+/** What it says every second from its start on. */
 const ALIVE = "weir: the worker is alive";
 
 export interface WorkersOptions<ToWorker> {
@@ -36,11 +36,10 @@ export interface WorkersOptions<ToWorker> {
 }
 
 export interface Workers<ToWorker> {
-	/**
-	 * To every worker that has been greeted; one that is not up yet is greeted with the state as it is then.
-	 * @param wanted by their ids, where it is not for all
-	 */
-	broadcast(message: ToWorker, wanted?: (id: number) => boolean): void;
+	/** Of those that have been greeted; one that is not up yet is greeted with the state as it is then. */
+	ids(): number[];
+	/** Nothing where it is gone. */
+	send(id: number, message: ToWorker): void;
 	/** Process ids of the living workers. */
 	pids(): number[];
 	/** How many have been silent for so long that it was told. */
@@ -58,13 +57,13 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 	if (socketPath !== undefined) await claimSocket(socketPath);
 	cluster.setupPrimary({ exec: module, args: [...(args ?? [])], serialization: "advanced" });
 	const living = new Set<Worker>();
-	const greeted = new Set<Worker>();
+	const greeted = new Map<number, Worker>();
 	const waiting = new Set<NodeJS.Timeout>();
 	let closing = false;
 	const pulse = new Pulse<Worker>(silentMs, {
-		onSilent: ({ process: { pid } }) => log?.(`sidecar worker ${pid} has said nothing for ${silentMs.told} ms`),
-		onHung: (worker) => {
-			log?.(`sidecar worker ${worker.process.pid} hangs: silent for ${silentMs.killed} ms, it is killed`);
+		onSilent: ({ process: { pid } }, ms) => log?.(`sidecar worker ${pid} has said nothing for ${ms} ms`),
+		onHung: (worker, ms) => {
+			log?.(`sidecar worker ${worker.process.pid} hangs: silent for ${ms} ms, it is killed`);
 			worker.process.kill("SIGKILL");
 		},
 	});
@@ -74,21 +73,22 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 		const startedMs = performance.now();
 		const worker = cluster.fork();
 		living.add(worker);
+		pulse.began(worker);
 		worker.on("message", (message: unknown) => {
 			if (!living.has(worker)) return;
 			pulse.heard(worker);
 			if (message === ALIVE) return;
-			if (message !== LISTENING) {
+			if (message !== HEARS) {
 				onMessage(message, worker.id);
 				return;
 			}
 			for (const first of greet(worker.id)) send(worker, first);
-			greeted.add(worker);
+			greeted.set(worker.id, worker);
 		});
 		worker.on("error", (error) => log?.(`sidecar worker ${worker.process.pid}: ${error.message}`));
 		worker.once("exit", (code, signal) => {
 			living.delete(worker);
-			greeted.delete(worker);
+			greeted.delete(worker.id);
 			pulse.ended(worker);
 			onEnd?.(worker.id);
 			if (closing) return;
@@ -105,8 +105,10 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 	for (let i = 0; i < count; i++) start(WORKER_RESTART_MS.first / 2);
 
 	return {
-		broadcast(message, wanted = () => true) {
-			for (const worker of greeted) if (wanted(worker.id)) send(worker, message);
+		ids: () => [...greeted.keys()],
+		send(id, message) {
+			const worker = greeted.get(id);
+			if (worker !== undefined) send(worker, message);
 		},
 		pids() {
 			return [...living].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
@@ -136,7 +138,11 @@ function send(worker: Worker, message: unknown): void {
 export function fromPrimary(take: (message: unknown) => void): void {
 	process.on("message", take);
 	// node:cluster reads the channel from the start: what came before somebody listens would be lost.
-	process.send?.(LISTENING);
+	process.send?.(HEARS);
+}
+
+/** Worker side: to be called first of all, as what it waits for before it is greeted may take longer than a silence may. */
+export function sayAlive(): void {
 	setInterval(() => process.send?.(ALIVE), ALIVE_EVERY_MS).unref();
 }
 

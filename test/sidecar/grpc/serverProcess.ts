@@ -5,7 +5,7 @@
 import { Health } from "../../../src/sidecar/grpc/health.js";
 import { keepHeapSmall } from "../../../src/sidecar/grpc/heap.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
-import { fromPrimary, toPrimary } from "../../../src/sidecar/grpc/workers.js";
+import { fromPrimary, sayAlive, toPrimary } from "../../../src/sidecar/grpc/workers.js";
 import { garbageCollector } from "./garbageCollector.js";
 import { echoMethods } from "./rig.js";
 
@@ -20,6 +20,7 @@ function memory(): object {
 	return { resident: resident / 2 ** 20, living: (heapUsed + external) / 2 ** 20 };
 }
 
+sayAlive();
 keepHeapSmall();
 fromPrimary((message) => {
 	if (message === "memory") toPrimary(memory());

@@ -5,6 +5,8 @@ import t from "tap";
 import { startWorkers } from "../../../src/sidecar/grpc/workers.js";
 import { call, framed, open, until } from "./rig.js";
 
+t.setTimeout(120_000);
+
 t.test("workers share a socket, are told what the primary knows, and are replaced when they die", async (t) => {
 	const folder = mkdtempSync(join(tmpdir(), "weir-grpc-"));
 	const socketPath = join(folder, "s.sock");
@@ -20,7 +22,7 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 		onMessage: (message) => said.push(message as never),
 		log: (line) => lines.push(line),
 		// Far above what a busy machine keeps the other one from its second.
-		silentMs: { told: 5_000, killed: 8_000 },
+		silentMs: { told: 5_000, killed: 8_000, starting: 7_000 },
 	});
 	t.teardown(async () => {
 		await workers.close(2_000);
@@ -39,7 +41,7 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 	t.same([...answering].sort(), workers.pids().sort(), "connections go round");
 
 	version = 2;
-	workers.broadcast({ version, bytes: Uint8Array.of(version) });
+	for (const id of workers.ids()) workers.send(id, { version, bytes: Uint8Array.of(version) });
 	await until(() => told(2).length === 2);
 
 	const [first = 0] = workers.pids();
@@ -59,6 +61,16 @@ t.test("workers share a socket, are told what the primary knows, and are replace
 	t.equal(workers.silent(), 0);
 	t.ok(lines.some((line) => line.includes(`worker ${hangs} hangs: silent for 8000 ms, it is killed`)));
 	t.ok(workers.pids().includes(await pidOf()));
+
+	const old = workers.pids();
+	process.kill(old[0] ?? 0, "SIGKILL");
+	const fresh = () => workers.pids().find((pid) => !old.includes(pid));
+	await until(() => fresh() !== undefined);
+	const starts = fresh() ?? 0;
+	process.kill(starts, "SIGSTOP");
+	await until(() => lines.some((line) => line.includes(`worker ${starts} hangs: silent for 15000 ms`)));
+	await until(() => ready() === 5);
+	t.notOk(workers.pids().includes(starts), "also one that hangs before its first word");
 	await workers.close(5_000);
 	t.same(workers.pids(), []);
 });
