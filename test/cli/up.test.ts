@@ -127,6 +127,11 @@ t.test("the stack under weir up", async (t) => {
 	await t.test("an acknowledged outcome survives kill -9 of ingest, which comes back by itself", async (t) => {
 		const rows = [...expected].map(([unit]) => ({ metric: "quality", unit, value: 1 }));
 		t.same((await post(up, rows, "first")).status, 200);
+		await until("everybody's request is committed", async () => {
+			const { text } = await askApi(up.ready.api, "/metrics");
+			const [, stored] = /^weir_ingest_access_log_entries_total\{.*result="stored".*\} (\d+)$/m.exec(text) ?? [];
+			return Number(stored ?? 0) >= expected.size;
+		});
 		process.kill(roleOf(up, "roles ingest"), "SIGKILL");
 		const again = await until("ingest is back", async () => {
 			const answer = await post(up, rows, "first");

@@ -18,6 +18,18 @@ const until = async (holds: () => boolean): Promise<void> => {
 	while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
 };
 
+/** A folder where the new file is to be written; a write that is under way has its file there. */
+async function block(path: string): Promise<void> {
+	while (
+		!(await mkdir(`${path}.new/x`, { recursive: true }).then(
+			() => true,
+			() => false,
+		))
+	) {
+		await new Promise((resolve) => setTimeout(resolve, 1));
+	}
+}
+
 async function start(t: Test) {
 	const folder = await mkdtemp(join(tmpdir(), "weir-table-"));
 	t.teardown(() => rm(folder, { recursive: true, force: true }));
@@ -222,7 +234,7 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 		if (number === 3) await until(() => onDisk() === version);
 	}
 	await until(() => onDisk() === tableOf(4).version);
-	await mkdir(`${path}.new/x`, { recursive: true });
+	await block(path);
 	await tables.take(tableOf(5));
 	t.equal(onDisk(), null);
 	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
@@ -269,7 +281,7 @@ t.test("a table whose write fails leaves none of another on disk, but its own", 
 	tables.confirm();
 	tables.put(tableOf(1));
 	await until(() => existsSync(path));
-	await mkdir(`${path}.new/x`, { recursive: true });
+	await block(path);
 	await until(() => failed() === 1);
 	t.ok(existsSync(path), "it is in force, and only as old as it says");
 	tables.put(tableOf(2));
@@ -277,7 +289,7 @@ t.test("a table whose write fails leaves none of another on disk, but its own", 
 	await rm(`${path}.new`, { recursive: true });
 	await until(() => existsSync(path));
 	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
-	await mkdir(`${path}.new/x`, { recursive: true });
+	await block(path);
 	await until(() => failed() === 2);
 	t.pass("a fault that is over is told when it comes again");
 });
@@ -310,7 +322,7 @@ t.test("a disk that takes nothing and gives nothing back is told of for both", a
 	tables.confirm();
 	await tables.take(tableOf(1));
 	await until(() => existsSync(path));
-	await mkdir(`${path}.new/x`, { recursive: true });
+	await block(path);
 	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
 	for (const number of [2, 3]) await tables.take(tableOf(number));
 	const told = log.lines.filter((line) => line.startsWith("the table before cannot be taken from disk"));
