@@ -5,6 +5,7 @@
 
 import { shownPath } from "../../access/requests/shownPath.js";
 import { type AccessRequest, compileAccess, judgesRegions, judgesUsers } from "../../access/rules/policy.js";
+import type { Location } from "../../assignment/assign.js";
 import { parseUnit } from "../../assignment/unit.js";
 import type { ArmTable, UnitTable } from "../../compiler/plan.js";
 import { parseRouteName } from "../../compiler/plan.js";
@@ -85,19 +86,12 @@ export interface AssignmentAccount {
 	readonly notEligible: boolean;
 }
 
-export interface ExperimentAccount {
+/** Where the unit lies, and whom the arm takes. */
+export interface ExperimentAccount extends Omit<Location, "variant"> {
 	readonly experiment: string;
 	readonly layerSeed: string;
 	readonly slotLoPpm: number;
 	readonly slotHiPpm: number;
-	/** null where the slot is the whole layer. */
-	readonly slotPoint: number | null;
-	readonly inSlot: boolean;
-	readonly point: number;
-	/** Arm whose region holds the point; null outside the slot. */
-	readonly region: string | null;
-	readonly live: boolean;
-	readonly takenOver: boolean;
 	readonly exposing: boolean;
 	readonly arms: readonly Pick<ArmTable, "name" | "variant" | "loPpm" | "hiPpm" | "livePoints">[];
 }

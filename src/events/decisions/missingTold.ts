@@ -2,7 +2,6 @@
  * Of which times the decision log may lack records, told beside every answer: nobody knows whose records they were, so each
  * reader hears of them. It names nobody; which Gateway it was, the records of missingRecords.ts tell those who may read all.
  */
-
 import type { Parameters, Row, Transaction } from "../store/store.js";
 import type { MissingReason } from "./missingRecords.js";
 

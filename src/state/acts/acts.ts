@@ -6,7 +6,7 @@
 import { WeirError } from "../../error.js";
 import { AUDIT_PROBLEM_CHARS_MAX } from "../../limits.js";
 import { resourcesOf } from "../../resources/kinds.js";
-import { namespaceOf, type Resource, type ResourceSet } from "../../resources/resource.js";
+import { namespaceOf } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { Caller } from "../api/caller.js";
 import { visibleProblems } from "../api/visible.js";
@@ -24,6 +24,7 @@ import {
 	whyOf,
 } from "../approvals/approval.js";
 import { ApprovalShelf } from "../approvals/approvalShelf.js";
+import { rulesAfter } from "../approvals/approvers.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import { recordsOf } from "../audit/auditLog.js";
@@ -31,7 +32,6 @@ import { crossings } from "../audit/crossings.js";
 import { approvedEffects, toldUnplaced } from "../consequences/unplaced.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import type { Rights } from "../rights/rights.js";
-import { keyOf, resourceKey } from "../store/resourceSet.js";
 import type { ApplyResult, Store } from "../store/store.js";
 import type { Target } from "./deletion.js";
 import { about, namespacesIn, type Planned, planPerson, planWish, type Sight, scopeOf } from "./plannedAct.js";
@@ -382,23 +382,6 @@ export class Acts {
 		if (act.verb === "abort") this.rights.oweTurn(call);
 		return { outcome: "pending", request };
 	}
-}
-
-/** Who may do what and what waits, once the plan is carried out. */
-function rulesAfter(
-	{ roleBindings, approvalPolicies }: ResourceSet,
-	{ upserts, deletions }: WishPlan,
-): Pick<ResourceSet, "roleBindings" | "approvalPolicies"> {
-	const written = upserts.map(({ resource }) => resource);
-	const gone = new Set([...written.map(keyOf), ...deletions.map(({ kind, name }) => resourceKey(kind, name))]);
-	const left = <Kept extends Resource>(before: readonly Kept[], kind: Kept["kind"]): readonly Kept[] => [
-		...before.filter((one) => !gone.has(keyOf(one))),
-		...written.filter((one): one is Kept => one.kind === kind),
-	];
-	return {
-		roleBindings: left(roleBindings, "RoleBinding"),
-		approvalPolicies: left(approvalPolicies, "ApprovalPolicy"),
-	};
 }
 
 function changedSince(why: string): WeirError {

@@ -78,9 +78,9 @@ export type ApplyResult =
 			readonly changes: readonly ResourceChange[];
 			/** Of a dry run by an operator: how many others would have to approve it first. */
 			readonly approvals?: number;
-			/** Services that it takes endpoints away of. */
+			/** Services that it takes endpoints away of, by DataClasses and grants; absent: none. */
 			readonly unplaced?: ToldUnplaced;
-			/** Of a rollback: what came later and stays. */
+			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
 			readonly kept?: readonly Target[];
 			/** Of a rollback: what does not come back, for its Services are gone. */
 			readonly leftOut?: readonly Target[];

@@ -1,15 +1,13 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { ShadowGap } from "../../compiler/shadow.js";
-import type { Problem, Resource } from "../../resources/resource.js";
+import type { Resource } from "../../resources/resource.js";
 import type { Closure } from "../../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../rollout/decision.js";
 import type { Unheld } from "../../rollout/ports.js";
 import type { Refusal } from "../../rollout/refusal.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
-import type { Target } from "../acts/deletion.js";
-import type { ResourceChange } from "../acts/wishes.js";
+import type { ApplyResult } from "../acts/wishes.js";
 import type { ApprovalRequest } from "../approvals/approval.js";
-import type { ToldUnplaced } from "../consequences/unplaced.js";
 import type { Difference } from "../difference.js";
 import type { PolicyRecord } from "../history/policyShelf.js";
 
@@ -167,22 +165,11 @@ export interface ShadowGapsAnswer {
  */
 export type ApplyAnswer =
 	| PendingAnswer
-	| {
-			readonly outcome: "applied";
-			readonly revision: number;
-			readonly changes: readonly ResourceChange[];
-			/** Of a dry run: how many others would have to approve it first. */
-			readonly approvals?: number;
-			/** Services that it takes endpoints away of, by DataClasses and grants; absent: none. */
-			readonly unplaced?: ToldUnplaced;
-			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
-			readonly kept?: readonly Target[];
-			/** Of a rollback: what does not come back, for its Services are gone. */
-			readonly leftOut?: readonly Target[];
+	| (Extract<ApplyResult, { readonly outcome: "applied" }> & {
 			/** What is not told of shadow policies that it is about; absent: nothing, or it was a dry run. */
 			readonly shadowGaps?: readonly ShadowGap[];
-	  }
-	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
+	  })
+	| Extract<ApplyResult, { readonly outcome: "refused" }>;
 
 /** POST /v1/experiments/NAME/VERB: the decision, or that it waits for approval. */
 export type ActAnswer =

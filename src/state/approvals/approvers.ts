@@ -3,8 +3,10 @@
  * good, also its own end. Pure.
  */
 import { WeirError } from "../../error.js";
-import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { qualifiedName, type Resource, type ResourceSet } from "../../resources/resource.js";
+import type { WishPlan } from "../acts/wishes.js";
 import { ALL_NAMESPACES, type Permissions } from "../rights/permissions.js";
+import { keyOf, resourceKey } from "../store/resourceSet.js";
 import { requirement } from "./approval.js";
 
 type Rules = Pick<ResourceSet, "roleBindings" | "approvalPolicies">;
@@ -37,4 +39,21 @@ export function demandApprovers(permissions: Permissions, before: Rules, after: 
 			);
 		}
 	}
+}
+
+/** Who may do what and what waits, once the plan is carried out. */
+export function rulesAfter(
+	{ roleBindings, approvalPolicies }: Rules,
+	{ upserts, deletions }: Pick<WishPlan, "upserts" | "deletions">,
+): Rules {
+	const written = upserts.map(({ resource }) => resource);
+	const gone = new Set([...written.map(keyOf), ...deletions.map(({ kind, name }) => resourceKey(kind, name))]);
+	const left = <Kept extends Resource>(before: readonly Kept[], kind: Kept["kind"]): readonly Kept[] => [
+		...before.filter((one) => !gone.has(keyOf(one))),
+		...written.filter((one): one is Kept => one.kind === kind),
+	];
+	return {
+		roleBindings: left(roleBindings, "RoleBinding"),
+		approvalPolicies: left(approvalPolicies, "ApprovalPolicy"),
+	};
 }

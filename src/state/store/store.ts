@@ -29,18 +29,16 @@ import type {
 } from "../../rollout/ports.js";
 import { isOver } from "../../rollout/status.js";
 import { planDelete, type Target } from "../acts/deletion.js";
-import { type ApplyOptions, type ApplyResult, NOTHING, planApply, type WishPlan } from "../acts/wishes.js";
+import { type ApplyOptions, type ApplyResult, planApply, type Wishes, type WishPlan } from "../acts/wishes.js";
 import { lastDecisionIn } from "../api/lastDecision.js";
 import { RevisionWaiters } from "../api/revisionWaiters.js";
 import type { MayRead } from "../api/visible.js";
 import type { LastDecision } from "../api/wire.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { AuditLog } from "../audit/auditLog.js";
-import { Arrivals, type Past } from "../history/arrivals.js";
-import { FormerRules } from "../history/formerRules.js";
-import { openedProblems } from "../history/opened.js";
+import { Arrivals } from "../history/arrivals.js";
 import { PolicyHistory, type Restoration, type Scope } from "../history/policyHistory.js";
-import { bareProblems, spared } from "../history/spared.js";
+import { Rollbacks } from "../history/rollbacks.js";
 import { StandingFaults } from "../standingFaults.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
@@ -87,6 +85,7 @@ export class Store implements StateStore, Outbox {
 	/** How access rules stood earlier. */
 	readonly policies: PolicyHistory;
 	readonly #arrivals: Arrivals;
+	readonly #rollbacks: Rollbacks;
 
 	/**
 	 * Opens or creates the state in a directory of its own (mode 0700).
@@ -103,6 +102,7 @@ export class Store implements StateStore, Outbox {
 		this.#ownDoors = options.ownDoors ?? (() => []);
 		this.#state = this.#load([]);
 		this.#arrivals = new Arrivals(this.#database);
+		this.#rollbacks = new Rollbacks(this.policies, this.#arrivals);
 		this.#database.transaction(() => this.#arrivals.complete(this.#stored, this.#state.revision));
 	}
 
@@ -175,29 +175,14 @@ export class Store implements StateStore, Outbox {
 		return planApply(this.#wishes(), files, nowMs);
 	}
 
-	/**
-	 * What it takes to have the access rules of a revision again.
-	 * @param to null = before the last change in the scope
-	 */
+	/** What it takes to have the access rules of a revision again; see rollbacks.ts. */
 	restoration(to: number | null, scope: Scope): Restoration {
-		const { revision, resources } = this.#state;
-		const restoration = this.policies.restoration(to, { revision, stored: this.#stored }, scope);
-		return spared(restoration, resources, this.#past(restoration).past);
+		return this.#rollbacks.restoration(to, scope, { ...this.#state, stored: this.#stored });
 	}
 
 	/** What a rollback would do; changes nothing. */
 	planRestore(restoration: Restoration, nowMs: number): WishPlan {
-		const plan = planApply(this.#wishes(), restoration.documents, nowMs, restoration.deletions);
-		const { resources } = this.#state;
-		const { past, former } = this.#past(restoration);
-		const opened = openedProblems(restoration, resources, past, former);
-		const problems = [...bareProblems(plan.problems, restoration, resources), ...opened];
-		return problems.length === 0 ? plan : { ...NOTHING, problems, given: plan.given };
-	}
-
-	#past(restoration: Restoration): { readonly past: Past; readonly former: FormerRules } {
-		const former = new FormerRules(this.policies.shelf, restoration, this.#state.resources);
-		return { former, past: this.#arrivals.since(restoration.revision, (service) => former.hasNamed(service)) };
+		return this.#rollbacks.plan(restoration, this.#wishes(), nowMs);
 	}
 
 	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
@@ -324,14 +309,13 @@ export class Store implements StateStore, Outbox {
 		await this.#database.close();
 	}
 
-	#wishes() {
+	#wishes(): Wishes {
 		return {
 			stored: this.#stored,
 			resources: this.#state.resources,
 			status: this.#state.status,
 			ownDoors: this.#ownDoors(),
-			used: (kind: "name" | "salt", text: string) =>
-				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
+			used: (kind, text) => (text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text])),
 		};
 	}
 
