@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+/** The bundle where the runner has seen that it is of these sources, as users run it; else what was compiled last. */
+export const MAIN = process.env.WEIR_MAIN ?? fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 export interface Result {
 	readonly code: number | null;

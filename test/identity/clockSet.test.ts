@@ -5,12 +5,11 @@ import { writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import t from "tap";
+import { MAIN } from "../cli/command.js";
 import { startEnvoy, type TestScope } from "../envoy/harness.js";
 import { client, guardedServer, identityOf, meshBootstrap, PREDICTOR, scratch, TRUST_DOMAIN, until } from "./mesh.js";
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 const SET_CLOCK = new URL("./setClock.js", import.meta.url).href;
 const HOUR_MS = 3_600_000;
 /** Looks of the CA are two seconds apart; the rest is for a busy machine. An SVID lives for an hour. */

@@ -4,15 +4,13 @@ import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import t from "tap";
 import { caChild, identitySocket, ownIdentity, stackIds } from "../../src/cli/stack/identity.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
+import { MAIN } from "../cli/command.js";
 import { identityOf, scratch, until } from "./mesh.js";
 
 t.setTimeout(120_000);
-
-const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 function weir(...args: string[]): Promise<{ readonly status: number; readonly err: string }> {
 	return new Promise((resolve) => {

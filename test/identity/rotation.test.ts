@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import t from "tap";
+import { MAIN } from "../cli/command.js";
 import { startEnvoy } from "../envoy/harness.js";
 import {
 	client,
@@ -17,8 +17,6 @@ import {
 	TRUST_DOMAIN,
 	until,
 } from "./mesh.js";
-
-const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 // Certificates live for seconds here: few, so that it is seen, and enough, so that a busy machine is not an agent that is away.
 t.setTimeout(180_000);

@@ -7,15 +7,13 @@ import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import t from "tap";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
 import { StateClient } from "../../src/state/api/client.js";
+import { MAIN } from "../cli/command.js";
 import { experiment as declared, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../state/employment.js";
 import { input } from "./example.js";
-
-const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 async function role(
 	t: { teardown(end: () => unknown): unknown },

@@ -7,6 +7,7 @@
 import { availableParallelism } from "node:os";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
+import { freshBundle } from "./bundle.js";
 import { type Finished, runTestFile } from "./testFile.js";
 import { COMPILED, fastFiles, filesIn } from "./tiers.js";
 
@@ -27,6 +28,9 @@ function report({ file, seconds, fault, skipped, output }: Finished): void {
 	print(`${fault === null ? "ok" : "not ok"} ${name} ${seconds.toFixed(1)} s${fault === null ? "" : `: ${fault}`}`);
 	for (const what of skipped) print(`   ${what}`);
 }
+
+const bundled = await freshBundle();
+if (bundled !== null) process.env.WEIR_MAIN ??= bundled;
 
 const asked = positionals.length > 0 ? (await Promise.all(positionals.map(filesIn))).flat() : await fastFiles();
 const files = [...new Set(asked)].sort();

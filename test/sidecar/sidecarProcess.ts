@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Plan } from "../../src/compiler/plan.js";
+import { MAIN } from "../cli/command.js";
 
 export interface SidecarProcess {
 	readonly socketPath: string;
@@ -29,8 +29,7 @@ export async function startSidecarProcess(
 		await rename(`${file}.new`, file);
 	};
 	await change(plan);
-	const main = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-	const child = fork(main, ["sidecar", "--table", file, "--socket", socketPath, "--metrics-socket", `${socketPath}.m`]);
+	const child = fork(MAIN, ["sidecar", "--table", file, "--socket", socketPath, "--metrics-socket", `${socketPath}.m`]);
 	const gone = once(child, "exit");
 	const end = async (signal: "SIGTERM" | "SIGKILL"): Promise<void> => {
 		child.kill(signal);

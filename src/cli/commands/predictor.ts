@@ -42,6 +42,8 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 		address: options.address,
 		port: port(options.port),
 		workers: options.workers === undefined ? undefined : Number(options.workers),
+		// Bundled, what the pool would find beside itself is not there.
+		workerUrl: new URL("../../predictor/session.worker.js", import.meta.url),
 		guard: identity === null ? undefined : { identity, clients },
 		decision: served === null || identity === null ? undefined : await demandOf(served, identity),
 		meter: createMeter({ role: "predictor" }),
