@@ -86,7 +86,7 @@ spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
 		signed({ iss: ISSUER, aud: AUDIENCE, sub: "ann", iat: seconds, exp: seconds + 3_000, jti: `${made++}` }, pair);
 	const ask = async (name: string): Promise<number> => {
 		// Of one user so many are verified in a second.
-		await pause(15);
+		await pause(40);
 		const headers = { host: `${name}.test`, authorization: `Bearer ${await token()}` };
 		return new Promise((resolve, reject) => {
 			request({ host: gateway.hostname, port: gateway.port, headers, agent: false }, (response) => {
