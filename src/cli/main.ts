@@ -116,8 +116,8 @@ program
 			.default([]),
 	)
 	.option(
-		"--loosen",
-		"for this start: let the files allow again what somebody else's apply, delete or rollback has taken away since the last one",
+		"--overwrite",
+		"for this start: have it as the files say, also where an apply, a delete or a rollback has changed the state since the last one",
 	)
 	.addOption(data())
 	.option("--api-port <port>", "port of the API's TCP door on the loopback (mTLS), 0 = any free one", "0")

@@ -1,8 +1,8 @@
-/** What `weir up` declares at a start, against an API that stands: what it tells, and what it refuses to give back. */
+/** What `weir up` declares at a start, against an API that stands: what it tells, and that it overwrites nobody. */
 import t, { type Test } from "tap";
 import { declare } from "../../src/cli/stack/declare.js";
 import type { Store } from "../../src/state/store/store.js";
-import { file } from "../state/employment.js";
+import { experiment, file } from "../state/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { mutualApi, operator } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";
@@ -18,12 +18,12 @@ const now = { dryRun: false };
 async function starts(t: Test) {
 	const made = await mutualApi(t);
 	const dataDirectory = await temporaryDirectory(t);
-	const start = async (documents: string | null, loosen = false): Promise<readonly string[]> => {
+	const start = async (documents: string | null, overwrite = false): Promise<readonly string[]> => {
 		const notices: string[] = [];
 		const files = documents === null ? [] : [{ name: "weir.yaml", text: documents }];
 		const at = { dataDirectory, lastDeclaredFile: `${dataDirectory}/last-declared` };
 		const notice = (line: string) => notices.push(line);
-		await declare(files, { api: `unix:${made.api.socket}`, at, loosen, notice }).catch((error: Error) => {
+		await declare(files, { api: `unix:${made.api.socket}`, at, overwrite, notice }).catch((error: Error) => {
 			throw Object.assign(error, { notices });
 		});
 		return notices;
@@ -53,99 +53,114 @@ t.test("who edits the file and starts again is told what it changes and whom it 
 	t.match(await start(null), [new RegExp(`starting from the state of \\S+: revision ${revision + 1}, 4 resources$`)]);
 });
 
-t.test("what others have taken away since is given back by nobody who does not say so", async (t) => {
+const since = (named: string) => ({
+	code: "failed-precondition",
+	message: new RegExp(
+		`^the state was changed since weir up .* \\(revision \\d+, was \\d+\\), and the files given would change ${named}$`,
+	),
+	hint: /without -f.*--overwrite/,
+});
+
+t.test("what others have changed since is overwritten by nobody who does not say so", async (t) => {
 	const { start, methods, owner, store } = await starts(t);
 	await start(text(WIDE));
 	await owner.apply(file(NARROW), now);
 	const { revision } = store.current;
-	const refusal = (named: RegExp) => ({ code: "failed-precondition", message: named, hint: /without -f.*--loosen/ });
-	const changed = refusal(/would allow what was taken away since weir up .*: AccessPolicy callers was changed$/);
-	await t.rejects(start(text(WIDE)), { ...changed, notices: [/^the state/, /^configured/, WIDENED] });
+	const refused = since("AccessPolicy callers");
+	await t.rejects(start(text(WIDE)), { ...refused, notices: [/^the state/, /^configured/, WIDENED] });
 	await start(null);
-	await t.rejects(start(text(WIDE)), changed, "whatever was started in between");
+	await t.rejects(start(text(WIDE)), refused, "whatever was started in between");
 	t.equal(store.current.revision, revision);
 	t.ok((await start(text(WIDE), true)).includes(WIDENED));
 	t.same(methods(), []);
+	t.ok(
+		(await start(text(WIDE, metricText("accuracy")))).includes("created Metric accuracy"),
+		"the file is edited as before",
+	);
 
 	await owner.rollback(null, null, now);
 	t.same(methods(), ["GET"]);
-	await t.rejects(start(text(WIDE)), changed, "after a rollback");
+	await t.rejects(start(text(WIDE)), refused, "after a rollback");
 	t.same(await start(text(NARROW)), [], "a file that is as the state needs no word");
-	t.ok((await start(text(WIDE))).includes(WIDENED), "and from then on it is edited as before");
+	await t.rejects(start(text(WIDE)), refused, "nor has it seen what else was changed");
+	t.same(await start(text(NARROW), true), []);
+	t.ok((await start(text(WIDE))).includes(WIDENED), "but by its word");
 });
 
-t.test("so are a role, and a Service, that were taken away; what takes more away is let", async (t) => {
-	const { start, owner } = await starts(t);
+t.test("that others gave and took back, or emptied the state, is a change", async (t) => {
+	const { start, owner, store } = await starts(t);
+	await start(text(NARROW));
+	await owner.apply(file(WIDE), now);
+	await owner.rollback(null, null, now);
+	await t.rejects(start(text(WIDE)), since("AccessPolicy callers"), "the state is as the start left it");
 	const eve = binding("eve", "admin", ["eve"], "[default]");
-	await start(text(WIDE, eve));
+	await owner.apply(file(eve), now);
 	await owner.delete("RoleBinding", "eve", now);
-	await t.rejects(start(text(WIDE, eve)), {
-		message: /RoleBinding eve was deleted$/,
+	await t.rejects(start(text(NARROW, eve)), {
+		...since("RoleBinding eve"),
 		notices: [/^the state/, "created RoleBinding eve", ADMIN],
 	});
-	await start(text(NARROW));
 	await owner.deleteAll(
-		[
-			{ kind: "Service", name: "employment" },
-			{ kind: "AccessPolicy", name: "callers" },
-		],
+		store.current.resources.gateways
+			.map(({ metadata }) => ({ kind: "Gateway" as const, name: metadata.name }))
+			.concat([
+				{ kind: "Service", name: "employment" },
+				{ kind: "AccessPolicy", name: "callers" },
+			] as never),
 		now,
 	);
-	await t.rejects(start(text(NARROW)), { message: /Service employment was deleted/ });
+	await t.rejects(start(text(NARROW)), since("Gateway .*, Service employment, AccessPolicy callers"), "all of it");
+	t.same(store.current.resources.services, []);
 });
 
-t.test("of a state that nobody knows who changed last nothing is opened without a word", async (t) => {
-	const { start, owner } = await starts(t);
-	await owner.apply(file(text(NARROW)), now);
-	await t.rejects(start(text(WIDE)), { message: /nobody knows who changed the state last$/ });
-	await start(text(NARROW));
-	await start(text(WIDE));
-});
-
-t.test(
-	"who may send a Metric's outcomes moves traffic: that is told, and given back by nobody's restart",
-	async (t) => {
-		const { start, owner, store } = await starts(t);
-		await start(text(NARROW, metricText("accuracy")));
-		t.same((await start(text(NARROW, EVE))).slice(1), ["configured Metric accuracy", SENDER]);
-		const [since, back] = [/Metric accuracy was changed$/, /Metric accuracy was deleted$/];
-		await owner.apply(file(metricText("accuracy")), now);
-		await t.rejects(start(text(NARROW, EVE)), { message: since, notices: [/^the state/, /^configured/, SENDER] });
-		await owner.delete("Metric", "accuracy", now);
-		await t.rejects(start(text(NARROW, EVE)), { message: back });
-		t.same(store.current.resources.metrics, []);
-		t.same(
-			(await start(text(NARROW, metricText("accuracy")))).slice(1),
-			["created Metric accuracy"],
-			"it gives nobody anything",
-		);
-	},
-);
-
-t.test("what was taken away is given back no more easily after a start with files that do not name it", async (t) => {
+t.test("so is what would come back by another name, or would take more away", async (t) => {
 	const { start, owner, methods } = await starts(t);
 	const eve = binding("eve", "admin", ["eve"], "[default]");
 	await start(text(WIDE, eve));
-	await owner.apply(file(NARROW), now);
 	await owner.delete("RoleBinding", "eve", now);
-	const changed = /: AccessPolicy callers was changed$/;
-	const deleted = /: RoleBinding eve was deleted$/;
-	await start([RULES_GATEWAY, serviceText("employment")].join("---\n"));
-	await t.rejects(start(text(WIDE)), { message: changed });
-	await start(text(WIDE), true);
+	const renamed = binding("eve2", "admin", ["eve"], "[default]");
+	await t.rejects(start(text(WIDE, renamed)), since("RoleBinding eve2"));
+	await t.rejects(start(text(NARROW)), since("AccessPolicy callers"));
 	t.same(methods(), []);
-	await t.rejects(start(text(WIDE, eve)), { message: deleted, notices: [/^the state/, /^created/, ADMIN] });
+	await t.rejects(start(text(WIDE, eve)), since("RoleBinding eve"), "after starts with other files, too");
 });
 
-t.test("what others have changed of what the files do not give, or give as it stands, holds up nobody", async (t) => {
+t.test("a state that no start is known to have declared is overwritten by nobody, either", async (t) => {
 	const { start, owner } = await starts(t);
-	await start(text(WIDE, metricText("accuracy")));
-	await owner.apply(file([serviceText("other"), policyText("z", "other")].join("---\n")), now);
-	await owner.apply(file(NARROW), now);
-	const more = policyText("more", "employment");
-	t.ok((await start(text(NARROW, more))).includes("NEWLY ALLOWED: allow added: more, of Service employment"));
-	await owner.apply(file(serviceText("employment").replace("v1\n", "v2\n")), now);
-	t.ok((await start(text(NARROW, more, EVE))).includes(SENDER), "what is opened has nothing to do with that");
+	await owner.apply(file(text(NARROW)), now);
+	await t.rejects(start(text(WIDE)), {
+		message:
+			/^the state was declared by no file of weir up that is known \(it is of revision 1\), and .* AccessPolicy callers$/,
+	});
+	await start(text(NARROW));
+	await t.rejects(start(text(WIDE)), { code: "failed-precondition" });
+	await start(text(WIDE), true);
+	await start(text(NARROW));
+});
+
+t.test("what Weir itself does to Experiments is no change of anybody's, nor is another text of the same", async (t) => {
+	const { start, owner, store } = await starts(t);
+	const running = [metricText("accuracy"), experiment("boosted")];
+	await start(text(NARROW, ...running));
+	store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
+	await owner.apply(file(`# said anew\n${NARROW}`), now);
+	t.same([store.current.revision, store.declaredRevision], [2, 1]);
+	await start(text(WIDE, ...running));
+	t.same([store.current.revision, store.declaredRevision], [3, 3]);
+});
+
+t.test("who may send a Metric's outcomes moves traffic: that is told", async (t) => {
+	const { start } = await starts(t);
+	await start(text(NARROW, metricText("accuracy")));
+	t.same((await start(text(NARROW, EVE))).slice(1), ["configured Metric accuracy", SENDER]);
+});
+
+t.test("so is what decides verdicts beside rules", async (t) => {
+	const { start } = await starts(t);
+	await start(text(NARROW));
+	const moved = text(NARROW).replaceAll("employment.default.example", "work.example");
+	t.not(moved, text(NARROW));
+	t.match((await start(moved)).slice(1), ["configured Service employment", /^changed: Service employment, hosts: /]);
 });
 
 t.test(
@@ -153,7 +168,7 @@ t.test(
 	async (t) => {
 		const { start, store, methods } = await starts(t);
 		const revoke = (): void => void store.apply(file(NARROW), { by: "ada", dryRun: false, nowMs: 1 });
-		const changed = { message: /: AccessPolicy callers was changed$/ };
+		const changed = since("AccessPolicy callers");
 		await start(text(WIDE));
 		soonAfter(store, "planApply", revoke);
 		await t.rejects(start(text(WIDE)), changed, "revoked after the dry run, which changed nothing");

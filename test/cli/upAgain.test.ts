@@ -27,7 +27,7 @@ const WIDE = "spiffe://weir.local/*";
 t.setTimeout(600_000);
 
 t.test(
-	"what was revoked since the last start stays so, without -f and against the file, but for --loosen",
+	"what was revoked since the last start stays so, without -f and against the file, but for --overwrite",
 	async (t) => {
 		const directory = await temporaryDirectory(t);
 		const data = `${directory}/data`;
@@ -58,10 +58,10 @@ t.test(
 			code: 1,
 			stderr: /^weir: NEWLY ALLOWED: allow widened: storefront \(principals\), of Service demand$/m,
 		});
-		t.match(refused.stderr, /AccessPolicy storefront was changed; start without -f .*--loosen/);
+		t.match(refused.stderr, /would change AccessPolicy storefront; start without -f .*--overwrite/);
 		t.notMatch(refused.stdout.toString(), /READY/);
 
-		up = await weirUp(wide, data, ["--loosen"]);
+		up = await weirUp(wide, data, ["--overwrite"]);
 		t.match(up.log(), /^weir: configured AccessPolicy storefront$/m);
 		t.match(await rules(), WIDE);
 		t.equal(await up.stop(), 0);

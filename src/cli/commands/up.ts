@@ -10,8 +10,8 @@ import { percent, port } from "./control.js";
 export interface UpArguments {
 	/** None: what the state in `data` declares. */
 	readonly file: readonly string[];
-	/** Also where somebody whom the state denies is let in again. */
-	readonly loosen?: boolean;
+	/** Also where somebody else has changed what stands since the last start. */
+	readonly overwrite?: boolean;
 	readonly data: string;
 	readonly apiPort: string;
 	readonly traceSampling: string;
@@ -40,7 +40,7 @@ export async function up(options: UpArguments): Promise<void> {
 		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
 		declare: () => files,
-		loosen: options.loosen ?? false,
+		overwrite: options.overwrite ?? false,
 	});
 	const [gateway] = Object.values(stack.gateways);
 	const { api, apiHttps: https, metrics } = stack;

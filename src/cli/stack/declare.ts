@@ -1,13 +1,14 @@
 /**
  * What a stack is started with: the state as it stands, or files on top of it. What they change is told before anything serves,
- * and whom they let in anew. Between two starts others may have taken somebody's access away, by an apply, a delete or a
- * rollback, and the file of the last start would give it back: where it would, nothing is declared unless that is asked for. Who
- * edits the file and starts again, and nobody has changed anything meanwhile, is held up by nothing.
+ * and whom they let in anew. As `git push` does, a start overwrites nobody: where anybody has changed a resource since the last
+ * start declared its files, files that would change one are refused. What was taken away meanwhile can come back in many ways
+ * (under another name, below another policy, by a file that others applied and took back), and no comparison knows all of them.
+ * Who edits the file and starts again, and nobody has changed anything meanwhile, is held up by nothing.
  */
 import { WeirError } from "../../error.js";
-import { resourceSet, resourcesOf } from "../../resources/kinds.js";
+import { resourceSet } from "../../resources/kinds.js";
 import { parseResources } from "../../resources/parse.js";
-import { formatProblem, type Resource } from "../../resources/resource.js";
+import { formatProblem, type Resource, type ResourceSet } from "../../resources/resource.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
 import { resourceKey } from "../../state/store/resourceSet.js";
@@ -15,19 +16,19 @@ import { oneLine } from "../commands/oneLine.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { unplacedLines } from "../unplacedLines.js";
 import { LastDeclared } from "./lastDeclared.js";
-import { type Change, type NewlyAllowed, newlyAllowed, putBack } from "./loosening.js";
+import { changedOtherwise, newlyAllowed } from "./loosening.js";
 import type { Places } from "./places.js";
 
 export interface Declaring {
 	/** `unix:/path` */
 	readonly api: string;
 	readonly at: Pick<Places, "dataDirectory" | "lastDeclaredFile">;
-	/** Give back what others have taken away. */
-	readonly loosen: boolean;
+	/** Whatever others have changed since. */
+	readonly overwrite: boolean;
 	readonly notice: (line: string) => void;
 }
 
-/** Named of what others have changed. */
+/** Named of what the files would change. */
 const NAMED = 5;
 /** Attempts, where somebody changes the state during each. */
 const ATTEMPTS = 10;
@@ -38,7 +39,7 @@ type Applied = Extract<ApplyAnswer, { outcome: "applied" }>;
  * What stands already and may not be changed without another's approval is left as it stands, and nothing is asked for:
  * after an approved change the file of the last start would ask to take that change back.
  * @returns what is declared then
- * @throws WeirError `failed-precondition` where nothing is declared, the files are refused, or would give back what others took away
+ * @throws WeirError `failed-precondition` where nothing is declared, the files are refused, or would overwrite what others changed
  */
 export async function declare(files: readonly ResourceFile[], declaring: Declaring): Promise<readonly Resource[]> {
 	const client = new ApiClient(declaring.api);
@@ -71,7 +72,7 @@ async function declareOn(
 	client: ApiClient,
 	declaring: Declaring,
 ): Promise<readonly Resource[]> {
-	const { at, loosen, notice } = declaring;
+	const { at, overwrite, notice } = declaring;
 	const onlyAt = state.revision;
 	const planned = await client.apply(files, { dryRun: true, onlyAt });
 	const last = new LastDeclared(at.lastDeclaredFile);
@@ -84,14 +85,9 @@ async function declareOn(
 			);
 			return state.resources;
 		}
-		if (names.length > 0 && state.resources.length > 0) {
-			const change = { state: resourceSet(state.resources), given: parseResources(files).resources };
-			const allowed = tell(state, planned, change, declaring);
-			if (!loosen) {
-				const byOthers = await last.changedSince(state.resources);
-				const given = byOthers && new Map([...byOthers].filter(([key]) => names.includes(key)));
-				demandNothingPutBack(change, allowed, given, notice);
-			}
+		if (names.length > 0 && state.declaredRevision > 0) {
+			tell(state, planned, parseResources(files).resources, declaring);
+			if (!overwrite) demandNobodyElse(state, await last.revision(), names);
 		}
 	}
 	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false, onlyAt });
@@ -106,50 +102,44 @@ async function declareOn(
 		throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 	}
 	for (const line of unplacedLines(answer.unplaced)) notice(line);
-	// As the files give it, not as it stands by now: somebody may have changed it again.
-	await last.keep(resourcesOf(parseResources(files).resources), state.resources);
+	// By what they change, or say that they overwrite, they have taken all before into account; what agrees with the state has seen
+	// no more of it than it names.
+	if (changedOf(answer).length > 0) await last.keep(answer.revision);
+	else if (overwrite) await last.keep(state.declaredRevision);
 	return (await client.get()).resources;
 }
 
-/** Says what the files change of what stands. @returns whom they let do what the state denies, told too */
+/** Says what the files change of what stands, and whom they let do what the state denies. */
 function tell(
 	{ revision, resources }: ResourcesAnswer,
 	planned: Applied,
-	change: Change,
+	given: ResourceSet,
 	{ at, notice }: Declaring,
-): readonly NewlyAllowed[] {
+): void {
+	const change = { state: resourceSet(resources), given };
 	notice(
 		`the state of ${at.dataDirectory} (revision ${revision}, ${resources.length} resources) is changed by the files given:`,
 	);
 	for (const one of changedOf(planned)) notice(`${one.change} ${one.kind} ${one.name}`);
-	const allowed = newlyAllowed(change);
-	for (const { words } of allowed) notice(`NEWLY ALLOWED: ${oneLine(words)}`);
-	return allowed;
+	for (const words of newlyAllowed(change)) notice(`NEWLY ALLOWED: ${oneLine(words)}`);
+	for (const words of changedOtherwise(change)) notice(`changed: ${oneLine(words)}`);
 }
 
 /**
- * @param byOthers of what the files would change, what others have changed, by key, in words; null = nobody knows
- * @throws WeirError `failed-precondition` where the files give back what others took away
+ * @param last the revision that a start declared last; null = nobody knows
+ * @param names of what the files would change
+ * @throws WeirError `failed-precondition` where somebody else may have changed a resource since
  */
-function demandNothingPutBack(
-	change: Change,
-	allowed: readonly NewlyAllowed[],
-	byOthers: ReadonlyMap<string, string> | null,
-	notice: Declaring["notice"],
-): void {
-	if (byOthers?.size === 0) return;
-	const isByOthers = (key: string): boolean => byOthers?.has(key) ?? true;
-	const back = putBack(change, isByOthers);
-	for (const words of back) notice(`put back: ${oneLine(words)}`);
-	if (back.length === 0 && !allowed.some(({ key }) => key === null || isByOthers(key))) return;
+function demandNobodyElse({ declaredRevision }: ResourcesAnswer, last: number | null, names: readonly string[]): void {
+	if (last !== null && declaredRevision <= last) return;
 	const since =
-		byOthers === null
-			? "what may have been taken away: nobody knows who changed the state last"
-			: `what was taken away since weir up declared it last: ${listed([...byOthers.values()])}`;
+		last === null
+			? `the state was declared by no file of weir up that is known (it is of revision ${declaredRevision})`
+			: `the state was changed since weir up declared it last (revision ${declaredRevision}, was ${last})`;
 	throw new WeirError(
 		"failed-precondition",
-		`the files given would allow ${since}`,
-		"start without -f to go on from the state; or bring the files up to it (weir get); or start with --loosen, once, to have it as they say",
+		`${since}, and the files given would change ${listed(names)}`,
+		"start without -f to go on from the state, and weir apply -f FILE then (--dry-run tells what it changes); or start with --overwrite, once, to have these as the files say",
 	);
 }
 

@@ -1,11 +1,10 @@
-/** What files would allow that a state denies. Pure. */
+/** What files would change of a state, and whom they would let do what it denies. Pure. */
 import { loosened, openings } from "../../access/review/policyLoosened.js";
 import { changedSettings } from "../../access/review/policySettings.js";
 import { accessTable, isOpen } from "../../access/rules/table.js";
 import { resourcesOf } from "../../resources/kinds.js";
 import { findNamed } from "../../resources/lookup.js";
 import {
-	type Kind,
 	type Metric,
 	qualifiedName,
 	type ReferenceGrant,
@@ -15,45 +14,21 @@ import {
 } from "../../resources/resource.js";
 import { keyOf, sortedSet } from "../../state/store/resourceSet.js";
 
-/** What says who is let in, where, and who may do what. */
-const DECIDING: ReadonlySet<Kind> = new Set([
-	"AccessPolicy",
-	"ApprovalPolicy",
-	"DataClass",
-	"Gateway",
-	"Metric",
-	"ReferenceGrant",
-	"RoleBinding",
-	"Service",
-]);
-
-export const isDeciding = (kind: Kind): boolean => DECIDING.has(kind);
-
 /** Files as they would change a state. */
 export interface Change {
 	readonly state: ResourceSet;
 	readonly given: ResourceSet;
 }
 
-/** Somebody who would be let do what the state denies. */
-export interface NewlyAllowed {
-	readonly words: string;
-	/** Of the resource that alone lets them; null = the rules of a Service, all together. */
-	readonly key: string | null;
-}
-
 /** Whom the rules of Services that stand would let in and did not; who would operate, send outcomes and name what is another's. */
-export function newlyAllowed({ state, given }: Change): readonly NewlyAllowed[] {
+export function newlyAllowed({ state, given }: Change): readonly string[] {
 	return [
-		...letIn(state, merged(state, resourcesOf(given))).map((words) => ({ words, key: null })),
-		...given.roleBindings.flatMap((is) => of(is, operators(is, state.roleBindings))),
-		...given.referenceGrants.flatMap((is) => of(is, grantees(is, state.referenceGrants))),
-		...given.metrics.flatMap((is) => of(is, senders(is, findNamed(state.metrics, is.metadata)))),
+		...letIn(state, merged(state, resourcesOf(given))),
+		...given.roleBindings.flatMap((is) => operators(is, state.roleBindings) ?? []),
+		...given.referenceGrants.flatMap((is) => grantees(is, state.referenceGrants) ?? []),
+		...given.metrics.flatMap((is) => senders(is, findNamed(state.metrics, is.metadata)) ?? []),
 	];
 }
-
-const of = (resource: Resource, words: string | null): readonly NewlyAllowed[] =>
-	words === null ? [] : [{ words, key: keyOf(resource) }];
 
 function letIn(state: ResourceSet, after: ResourceSet): readonly string[] {
 	return state.services.flatMap((was) => {
@@ -100,18 +75,11 @@ function senders({ metadata, spec }: Metric, had: Metric | undefined): string | 
 
 const isWithin = <Item>(all: readonly Item[], of: readonly Item[]): boolean => all.every((one) => of.includes(one));
 
-/**
- * What files would put back of what others have changed and newlyAllowed does not tell: who approves, and what decides verdicts
- * beside access rules.
- * @param isByOthers by key: whether somebody else has changed it, or taken it away
- */
-export function putBack({ state, given }: Change, isByOthers: (key: string) => boolean): readonly string[] {
-	const changed = resourcesOf(given).filter((one) => one.kind !== "Metric" && isByOthers(keyOf(one)));
-	const approvals = changed.filter(({ kind }) => kind === "ApprovalPolicy");
-	return [
-		...changedSettings(state, merged(state, changed)),
-		...approvals.map((one) => `${keyOf(one)} as the files have it`),
-	];
+/** What decides verdicts beside access rules: hosts, endpoints, issuers, limits. Whose outcomes count newlyAllowed tells. */
+export function changedOtherwise({ state, given }: Change): readonly string[] {
+	const others = resourcesOf(given).filter(({ kind }) => kind !== "Metric");
+	// That something is created is told of all kinds.
+	return changedSettings(state, merged(state, others)).filter((words) => !words.endsWith(": new"));
 }
 
 function merged(state: ResourceSet, given: readonly Resource[]): ResourceSet {

@@ -39,8 +39,8 @@ export interface StackOptions {
 	readonly children?: (identity: StackIdentity) => readonly ChildSpec[];
 	/** What to declare, once the children have said where they listen (by child name); none = the state as it stands. */
 	readonly declare: (ready: Readonly<Record<string, unknown>>) => readonly ResourceFile[];
-	/** What somebody else has taken away since the last declaration, that may give back; no. */
-	readonly loosen?: boolean;
+	/** Also where somebody else has changed what stands since the last declaration; no. */
+	readonly overwrite?: boolean;
 }
 
 /** Where the parts of the stack learn who they are. */
@@ -125,8 +125,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			supervisor.start({ ...role("ingest", ["--decision-log", options.decisionLog ?? "denied"]), niceness: 10 }),
 		]);
 		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]])));
-		const { loosen = false, notice } = options;
-		const resources = await declare(files, { api, at, loosen, notice });
+		const { overwrite = false, notice } = options;
+		const resources = await declare(files, { api, at, overwrite, notice });
 		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
 		const gatewayPorts = await freePorts(declared);
 		await Promise.all([

@@ -55,6 +55,8 @@ export interface Partly {
 /** GET /v1/resources */
 export interface ResourcesAnswer extends Partly {
 	readonly revision: number;
+	/** The last one that changed a resource, whoever may read it; 0 = nothing was ever declared. */
+	readonly declaredRevision: number;
 	readonly resources: readonly Resource[];
 }
 

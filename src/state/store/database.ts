@@ -72,6 +72,7 @@ export type OutboxKey = [experiment: string, sequence: number, place: number];
 
 type Counter =
 	| "revision"
+	| "declared"
 	| "acknowledged"
 	| "auditDropped"
 	| "auditRefusedDropped"
@@ -91,7 +92,7 @@ export interface StateDatabase {
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
-	 * `revision`, `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
+	 * `revision`, `declared` (the last one that changed a resource), `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
 	 * each chain and how many untold rollbacks were dropped, and back to which revision what an earlier Weir stored
 	 * tells of access rules and of grants.
 	 */

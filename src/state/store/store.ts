@@ -143,6 +143,11 @@ export class Store implements StateStore, Outbox {
 		return metricNames(this.#state);
 	}
 
+	/** The revision that last changed a resource; what an earlier Weir changed counts as changed last. */
+	get declaredRevision(): number {
+		return this.#database.counters.get("declared") ?? this.#state.revision;
+	}
+
 	/** Qualified names. */
 	get experimentsUnderWay(): readonly string[] {
 		return experimentsUnderWay(this.#state);

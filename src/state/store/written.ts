@@ -67,6 +67,8 @@ export function writeWishes(
 	for (const { kind, text, experiment } of plan.newlyUsed) {
 		if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
 	}
+	// Another text of the same is no change.
+	if (revision !== counters.get("revision")) counters.putSync("declared", revision);
 	counters.putSync("revision", revision);
 }
 
