@@ -1,4 +1,5 @@
 /** The alarm of a bypass, from a Gateway that lets the probe pass to the line of `weir status`; and its end. */
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -7,11 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { ALARM_WORDS, alarmLines } from "../../src/cli/commands/alarms.js";
+import { localReach } from "../../src/cli/roles/localReach.js";
 import { type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
 import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import type { Declared } from "../../src/cli/roles/probedPlans.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { WeirError } from "../../src/error.js";
+import type { Identity } from "../../src/identity/svid.js";
 import { loadResources } from "../../src/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
@@ -75,16 +78,22 @@ async function watching(
 	{
 		write = () => {},
 		isLive = () => true,
+		identity = null,
+		adminSocket,
 		...more
-	}: Partial<WatchOptions> & { readonly write?: (line: string) => void; readonly isLive?: () => boolean } = {},
+	}: Partial<WatchOptions> & {
+		readonly adminSocket?: string;
+		readonly identity?: Identity | null;
+		readonly write?: (line: string) => void;
+		readonly isLive?: () => boolean;
+	} = {},
 ) {
-	const adminSocket = more.adminSocket ?? (await startAdmin(t, edgeAlone(isLive))).socket;
+	const admin = adminSocket ?? (await startAdmin(t, edgeAlone(isLive))).socket;
 	const has: { served: Served | null } = { served: null };
 	const watch = watchForBypass({
 		log: createLog({ role: "xds", write, environment: {} }),
 		meter: createMeter({ role: "xds" }),
-		identity: null,
-		adminSocket,
+		reach: localReach(admin, identity),
 		// One elsewhere.
 		connected: (node) => node === undefined,
 		served: () => has.served,

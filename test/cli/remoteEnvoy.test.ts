@@ -2,49 +2,21 @@
  * An Envoy of another machine: xDS and the access log by mTLS, under its own name and for its own Gateway. What comes
  * under another name, or for a Gateway that is not its own, is refused and counted.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile } from "node:fs/promises";
 import { type RequestOptions, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
-import t, { type Test } from "tap";
+import t from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
 import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
 import { AdsClient } from "../xds/adsClient.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
+import { part } from "./part.js";
 
 t.setTimeout(240_000);
-
-/** A part of Weir, resolved at its READY line. */
-async function part(
-	t: Test,
-	args: readonly string[],
-	cwd?: string,
-): Promise<{ ready: Record<string, unknown>; child: ChildProcess; log(): string }> {
-	const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"], cwd });
-	t.teardown(async () => {
-		if (child.exitCode !== null || child.signalCode !== null) return;
-		const exited = once(child, "exit");
-		child.kill("SIGTERM");
-		await exited;
-	});
-	let log = "";
-	child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-		log += chunk;
-	});
-	let out = "";
-	const ready = await new Promise<Record<string, unknown>>((resolve, reject) => {
-		child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-			out += chunk;
-			const line = /^READY (.*)$/m.exec(out)?.[1];
-			if (line !== undefined) resolve(JSON.parse(line));
-		});
-		child.once("exit", (code) => reject(new Error(`${args[0]} ended with ${code}: ${log}`)));
-	});
-	return { ready, child, log: () => log };
-}
 
 /** What is answered, as `STATUS BODY`. */
 const answerOf = (options: RequestOptions): Promise<string> =>

@@ -7,6 +7,9 @@ export interface Bound {
 	readonly port: number;
 }
 
+export const isSameBound = (one: Bound, other: Bound): boolean =>
+	one.address === other.address && one.port === other.port;
+
 export interface ForeignListener {
 	readonly alarm: "foreign-listener";
 	/** Of none. */
