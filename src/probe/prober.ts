@@ -46,8 +46,8 @@ export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
 	/** What each probe was answered. */
 	readonly results: readonly ProbeResult[];
-	/** Services that were changed meanwhile: what answered says nothing of them. */
-	readonly skipped: readonly { readonly gateway: string; readonly service: string }[];
+	/** Services that were changed meanwhile, so that what answered says nothing of them; `unsent`: or the probe could not be sent. */
+	readonly skipped: readonly { readonly gateway: string; readonly service: string; readonly unsent: boolean }[];
 	/** Alarms of earlier rounds that stand, of what was not probed in this one. They are among `alarms`. */
 	readonly kept: readonly ProbeAlarm[];
 	/** Whether Envoy's counters could be read, and are compared with earlier ones. */
@@ -159,7 +159,8 @@ export class Prober {
 	): Promise<Pick<ProbeRound, "results" | "skipped">> {
 		const { closed = () => new Set(), isCertain = () => true } = this.#options;
 		const results: ProbeResult[] = [];
-		const skipped = new Set<string>();
+		/** Whether it could not be sent, by name. */
+		const skipped = new Map<string, boolean>();
 		let silent = 0;
 		let unsent = 0;
 		// In the order of the plan, whichever was first.
@@ -176,11 +177,11 @@ export class Prober {
 				const answer = certain ? await way(service.host, guard) : null;
 				// What was changed or taken away meanwhile may have answered otherwise.
 				if (answer === null || !isCertain(gateway, service.name)) {
-					skipped.add(service.name);
+					skipped.set(service.name, certain && answer === null);
 					unsent = certain && answer === null ? unsent + 1 : 0;
 					// Nobody there can send any.
 					if (unsent === SILENT_MAX) {
-						for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.add(name);
+						for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.set(name, true);
 						return told();
 					}
 					continue;
@@ -229,5 +230,5 @@ const placeOf = (gateway: string, service: string): string => `${gateway} ${serv
 const keyOf = ({ gateway, service, guard }: Pick<ProbeResult, "gateway" | "service" | "guard">): string =>
 	`${placeOf(gateway, service)} ${guard}`;
 
-const skippedAt = (gateway: string, services: ReadonlySet<string>): ProbeRound["skipped"] =>
-	[...services].map((service) => ({ gateway, service }));
+const skippedAt = (gateway: string, services: ReadonlyMap<string, boolean>): ProbeRound["skipped"] =>
+	[...services].map(([service, unsent]) => ({ gateway, service, unsent }));

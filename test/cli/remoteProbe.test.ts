@@ -7,8 +7,13 @@ import { once } from "node:events";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
+import { type ClientDuplexStream, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
+import { ownIdentity } from "../../src/cli/stack/identity.js";
+import type { Attended, Question } from "../../src/gen/weir/probe/v1/attendance_pb.js";
+import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
+import { AttendanceServiceDefinition, writeSaid } from "../../src/xds/attendance/service.js";
 import { envoyBinary } from "../envoy/harness.js";
 import { freePort } from "../identity/mesh.js";
 import { startBackend } from "./backend.js";
@@ -18,6 +23,7 @@ import { part } from "./part.js";
 t.setTimeout(300_000);
 
 const ENVOYS = ["east", "west"];
+const Client = makeClientConstructor(AttendanceServiceDefinition, "Attendance");
 
 /** Control, and nothing else: its Envoys come from elsewhere. Gateway `edge` is at both. */
 async function scene(t: Test, tls = "") {
@@ -28,6 +34,7 @@ async function scene(t: Test, tls = "") {
 		control: "/weir/control",
 		...Object.fromEntries(ENVOYS.map((name) => [name, `/weir/envoy/${name}`])),
 	};
+	Object.assign(paths, { sidecar: "/weir/sidecar" });
 	const workloads = Object.entries(paths).flatMap(([name, path]) => ["--workload", `${name}=${path}`]);
 	await part(t, ["ca", "--data", `${directory}/ca`, ...workloads]);
 	const socketOf = (name: string) => `${directory}/ca/run/identity/${name}.sock`;
@@ -79,6 +86,18 @@ spec: {services: [shop], principals: [anyone], pathPrefixes: [/open]}
 		);
 		return { ...running, port: (running.ready as { ports: Record<string, number> }).ports.edge ?? 0 };
 	};
+	/** Whoever comes by that identity and says that it is that Envoy's keeper; how it ended. */
+	const attend = async (workload: string, node: string): Promise<ServiceError> => {
+		const identity = await ownIdentity(socketOf(workload));
+		const channel = grpcChannelCredentials(identity, (id) => id === "spiffe://weir.local/weir/control");
+		const client = new Client(`127.0.0.1:${xds}`, channel, { "grpc.ssl_target_name_override": "control" });
+		const call = client.attend?.() as ClientDuplexStream<Attended, Question>;
+		call.resume().write(writeSaid({ kind: "hello", node, keeper: "1" }));
+		const [error] = (await once(call, "error")) as [ServiceError];
+		client.close();
+		identity.close();
+		return error;
+	};
 	const report = async (): Promise<ProbeReport | null> =>
 		JSON.parse((await askApi(api, "/v1/probe", { headers: { "content-type": "application/json" }, body: "{}" })).text);
 	/** The first round that is so; each is shared for some seconds. */
@@ -92,7 +111,7 @@ spec: {services: [shop], principals: [anyone], pathPrefixes: [/open]}
 	const lines = async (...args: readonly string[]) =>
 		(await weir([...args, "--api", api])).stdout.toString().trim().split("\n");
 	const metrics = async () => (await askApi(api, "/metrics")).text;
-	return { directory, api, control, envoy, report, probed, lines, metrics, backend };
+	return { directory, api, control, envoy, attend, probed, lines, metrics };
 }
 
 const end = async (child: ChildProcess, signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
@@ -158,6 +177,26 @@ t.test(
 	},
 );
 
+t.test("who is not that Envoy does not answer for it: refused, counted, audited", async (t) => {
+	const { api, control, attend, metrics } = await scene(t);
+	await control();
+	t.match(await attend("sidecar", "east"), { code: 7 });
+	t.match(await attend("east", "west"), { code: 7 });
+	for (const reason of ["type", "another-node"]) {
+		const counted = new RegExp(`^weir_xds_streams_refused_total\\{[^}]*reason="${reason}"\\} 1$`, "m");
+		while (!counted.test(await metrics())) await pause(100); // metrics tell no event
+	}
+	const audited = async () =>
+		JSON.parse((await askApi(api, "/v1/audit?chain=refused&after=0&limit=100")).text).records.map(
+			({ subject, why }: { subject: string; why: string }) => `${subject} ${why}`,
+		);
+	while ((await audited()).length < 2) await pause(100);
+	t.same(await audited(), [
+		"spiffe://weir.local/weir/sidecar type",
+		"spiffe://weir.local/weir/envoy/east another-node",
+	]);
+});
+
 t.test("a Gateway of the mesh is probed by its own Envoy's identity", async (t) => {
 	const { control, envoy, probed } = await scene(t, ", tls: {identity: mesh}");
 	await control();
@@ -187,7 +226,8 @@ t.test("an Envoy whose keeper is gone, or hangs, is told as not probed and not c
 		}
 	});
 	east.child.kill("SIGSTOP");
-	const hung = await probed(({ unprobed }) => unprobed.some(({ envoy }) => envoy === "east"));
+	// In the round in which it begins to hang some may have been answered.
+	const hung = await probed(({ unprobed }) => unprobed.some(({ why }) => why.includes("does not answer control")));
 	t.match(hung.unprobed, [{ gateway: "edge", envoy: "east", why: /does not answer control/ }]);
 	t.ok(answered("west")(hung));
 	east.child.kill("SIGCONT");

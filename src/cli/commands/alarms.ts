@@ -47,11 +47,15 @@ export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 		if (alarm === null) return `not probed: Gateway ${gateway}${of}: ${why}`;
 		const at = gateway === "" ? "" : `Gateway ${gateway}: `;
 		if (alarm === KEYS_NOTE || alarm === REMOTE_NOTE) return `note: ${at}${why}`;
-		const known = of === "" ? ALARM_WORDS[alarm] : ALARM_WORDS[alarm]?.replace("this machine's Envoy", "it");
+		const known = of === "" ? ALARM_WORDS[alarm] : wordsThere(alarm);
 		const words = [known, why].filter((one) => one !== undefined && one !== null).join(": ");
 		return gateway === "" ? `ALARM ${alarm}${of}: ${words}` : `ALARM ${alarm} at Gateway ${gateway}${of}: ${words}`;
 	});
 }
+
+/** Of an Envoy of another machine. */
+const wordsThere = (alarm: string): string | undefined =>
+	ALARM_WORDS[alarm]?.replace("this machine's Envoy", "it").replace("probe-memory.lost", "probe-memories/*.lost");
 
 /** Which Envoy, where it is another machine's. */
 export const ofEnvoy = (envoy: string | undefined): string => (envoy === undefined ? "" : ` of Envoy ${envoy}`);

@@ -34,9 +34,12 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	});
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
+	let attendant: { close(): void } | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
 	endWhenTold(() => {
 		told = true;
+		// An Envoy that takes no more requests would be an alarm.
+		attendant?.close();
 		return stop();
 	});
 	const own = control === null && accessLog === null ? null : whoItIs(identity);
@@ -68,7 +71,11 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		process.stderr.write(`weir: Envoy ended (${signal ?? `exit ${code}`})\n`);
 		process.exit(1);
 	});
-	if (control !== null && own !== null) void attend(control, own, { node, adminSocket: at.envoyAdminSocket });
+	if (control !== null && own !== null)
+		void attend(control, own, { node, adminSocket: at.envoyAdminSocket }).then((one) => {
+			attendant = one;
+			if (told) one.close();
+		});
 	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
 		process.stderr.write(
@@ -91,9 +98,9 @@ async function attend(
 	control: RemoteDoor,
 	own: Promise<Identity>,
 	envoy: { readonly node: string; readonly adminSocket: string },
-): Promise<void> {
+): Promise<{ close(): void }> {
 	const { attendControl } = await import("../stack/attend.js");
-	attendControl(control, await own, envoy);
+	return attendControl(control, await own, envoy);
 }
 
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */

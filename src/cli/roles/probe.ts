@@ -126,6 +126,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const prober = new Prober({
 		listeners,
 		ask: (name) => {
+			// What stood stands, as where nothing could be sent.
+			if (unreached !== null) return async () => null;
 			const found = way(name);
 			return typeof found === "string" ? null : found;
 		},
@@ -202,7 +204,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		}
 		if (results.length > 0) hasProbed = true;
 		gauges.count(results.length, fresh);
-		gauges.standing(new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`)));
+		gauges.standing(keysOf(alarms));
 		return {
 			...byKind(alarms),
 			answers: answersOf(results),
@@ -213,18 +215,21 @@ export function watchForBypass(options: WatchOptions): Watch {
 			unprobed: [...unprobed, ...changedMeanwhile(skipped, unprobed)],
 		};
 	};
-	/** What stood of it when it was there stands, for nobody knows better. */
+	/** What stood of it when it was there stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
 	const away = (): ProbeReport => {
 		const { judged, past, raised } = prober.memory;
+		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
+		const counted = [...judged.standing, ...past.standing];
 		const unprobed = listeners().map(({ gateway }) => ({ gateway, why: AWAY }));
 		gauges.leftOut(unprobed);
+		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));
 		return {
-			...byKind([...judged.standing, ...past.standing]),
+			...byKind(counted),
 			answers: [],
 			uncounted: [],
 			foreign,
 			forgotten,
-			standing: standingOf(raised.values()),
+			standing: standingOf(passed),
 			unprobed,
 		};
 	};
@@ -323,16 +328,21 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 const NO_ENVOY_YET_MS = 500;
 
+const keysOf = (alarms: readonly ProbeAlarm[]): ReadonlySet<string> =>
+	new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`));
+
 const keyOf = (one: ForeignListener): string => `${one.listener} ${addressOf(one)}`;
 
 /** What was left out of this round alone, but for what is told already. */
 function changedMeanwhile(skipped: ProbeRound["skipped"], told: readonly Unprobed[]): readonly Unprobed[] {
-	const names = new Map<string, string[]>();
-	for (const { gateway, service } of skipped) {
+	const left = new Map<string, { readonly gateway: string; readonly why: string; readonly services: string[] }>();
+	for (const { gateway, service, unsent } of skipped) {
 		if (told.some((one) => one.gateway === gateway && one.services?.includes(service) !== false)) continue;
-		names.set(gateway, [...(names.get(gateway) ?? []), service]);
+		const why = unsent ? UNSENT : CHANGED;
+		const key = `${gateway} ${why}`;
+		left.set(key, { gateway, why, services: [...(left.get(key)?.services ?? []), service] });
 	}
-	return [...names].map(([gateway, services]) => ({ gateway, why: CHANGED, services }));
+	return [...left.values()];
 }
 
 /** Another text where other things are there to be probed. */
@@ -343,6 +353,7 @@ const stateOf = (served: Served | null): string =>
 
 const REFUSED = "its listener is refused (weir proxy-status)";
 const CHANGED = "it changed while it was to be probed: ask again";
+const UNSENT = "the probe could not be sent there: ask again";
 const AWAY = "neither it nor its weir envoy is connected to control";
 const SHARED = "other Envoys have its SPIFFE id too, and are not probed: give each an id of its own";
 

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { EnvoyReach } from "../../access/bypass/reach.js";
+import { WeirError } from "../../error.js";
 import { ATTENDANCE_PATIENCE_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_LACK_PATIENCE_MS } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { peerOf } from "../../xds/peer.js";
@@ -16,7 +17,9 @@ import type { Declared } from "./probedPlans.js";
 import type { ProbeReport } from "./probeReport.js";
 
 export interface RemoteWatchesOptions extends Pick<WatchOptions, "log" | "meter" | "planOf" | "intervalMs"> {
-	readonly server: Pick<XdsServer, "attendances" | "remotePeers" | "servedBy" | "mayBeClosed">;
+	readonly server: Pick<XdsServer, "remotePeers" | "servedBy" | "mayBeClosed"> & {
+		readonly attendances: Pick<XdsServer["attendances"], "ids" | "awaited" | "page" | "probe">;
+	};
 	/** Qualified names of the Gateways of an Envoy's id; null = all. */
 	readonly gatewaysOf: (id: string) => readonly string[] | null;
 	/** Ids that Gateways are given to. */
@@ -46,7 +49,14 @@ export class RemoteWatches {
 	constructor(options: RemoteWatchesOptions) {
 		this.#options = options;
 		this.#nowMs = options.nowMs ?? Date.now;
-		mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+		try {
+			mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+		} catch (error) {
+			// Each round tells of it, for then nothing can be written there.
+			options.log.warn("what the built-in probe knows of Envoys of other machines cannot be kept", {
+				why: WeirError.from(error).message,
+			});
+		}
 		for (const id of options.ids) if (existsSync(this.#fileOf(id))) this.#watch(id);
 	}
 
@@ -57,7 +67,7 @@ export class RemoteWatches {
 		for (const { watch } of this.#watched.values()) watch.published(declared);
 	}
 
-	/** To be called when somebody comes or goes at xDS. */
+	/** To be called when somebody comes or goes at xDS, and every now and then: it is known since when one is away. */
 	look(): void {
 		const now = this.#nowMs();
 		for (const id of this.#here()) {
@@ -79,10 +89,7 @@ export class RemoteWatches {
 
 	/** Whether the watch of one of them tells of that Gateway. */
 	tells(gateway: string): boolean {
-		return [...this.#watched.keys()].some(
-			(id) =>
-				this.#isOwn(id, gateway) && (!this.#isAway(id) || this.#options.server.servedBy(id)?.has(gateway) === true),
-		);
+		return [...this.#watched.keys()].some((id) => this.#isOwn(id, gateway));
 	}
 
 	/** As Watch.recent, of each. */

@@ -219,6 +219,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const telling = setInterval(tellPublished, PUBLICATION_LOOK_MS);
 	tellPublished();
 	const looking = setInterval(() => {
+		remoteWatches?.look();
 		publishKeys();
 		if (now?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url")))
 			void unknownKeys.look();

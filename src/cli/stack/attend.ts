@@ -14,13 +14,12 @@ export function attendControl(
 	identity: Identity,
 	envoy: { readonly node: string; readonly adminSocket: string },
 ): Attendant {
-	const { spiffeId: own } = identity.current();
 	return new Attendant({
 		target: hostPort(address, port),
 		credentials: grpcChannelCredentials(identity, (id) => id === spiffeId),
 		node: envoy.node,
 		keeper: randomUUID(),
-		reach: ownListenersOnly(localReach(envoy.adminSocket, identity, (id) => id === own)),
+		reach: ownListenersOnly(localReach(envoy.adminSocket, identity, (id) => id === identity.current().spiffeId)),
 		onRefused: (why) =>
 			process.stderr.write(`weir: control does not take this Envoy's keeper, so that it is not probed: ${why}\n`),
 	});
