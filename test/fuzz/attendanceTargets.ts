@@ -2,7 +2,12 @@
 
 import { isIP } from "node:net";
 import { toBinary } from "@bufbuild/protobuf";
-import { AttendedSchema, QuestionSchema } from "../../src/gen/weir/probe/v1/attendance_pb.js";
+import type { ProbeAnswer } from "../../src/access/bypass/reach.js";
+import {
+	AttendedSchema,
+	type Question as QuestionMessage,
+	QuestionSchema,
+} from "../../src/gen/weir/probe/v1/attendance_pb.js";
 import { Attendance } from "../../src/xds/attendance/attendance.js";
 import {
 	AttendanceServiceDefinition,
@@ -30,11 +35,14 @@ async function attended(input: Buffer): Promise<void> {
 		host: "a.test",
 		guard: "rules",
 	});
+	let message: Said | null = null;
 	refusing([Error], () => {
-		const message = readSaid(requestDeserialize(input));
-		if (message === null) return;
-		if (message.kind === "answer" && /[^\x20-\x7e]/.test(message.answer?.why ?? "")) never("a line break in a log");
-		attendance.take(message);
+		message = readSaid(requestDeserialize(input));
+	});
+	const { answer = null } = (message ?? {}) as { readonly answer?: ProbeAnswer | null };
+	if (/[^\x20-\x7e]/.test(answer?.why ?? "")) never("a line break in a log");
+	refusing([TypeError], () => {
+		if (message !== null) attendance.take(message);
 	});
 	attendance.end();
 	await Promise.all([page, probe]);
@@ -42,13 +50,15 @@ async function attended(input: Buffer): Promise<void> {
 
 /** As answering.ts does; gRPC has refused what is no message. */
 function question(input: Buffer): void {
+	let message: QuestionMessage | null = null;
 	refusing([Error], () => {
-		const read = readQuestion(responseDeserialize(input));
-		if (read === null) return;
-		if ("page" in read) {
-			if (!["ready", "server-info", "listeners", "counters"].includes(read.page.page)) never("another page");
-		} else if (isIP(read.way.address) === 0 || /[\s\0]/.test(read.host)) never("a way to nowhere");
+		message = responseDeserialize(input);
 	});
+	const read = message === null ? null : readQuestion(message);
+	if (read === null) return;
+	if ("page" in read) {
+		if (!["ready", "server-info", "listeners", "counters"].includes(read.page.page)) never("another page");
+	} else if (isIP(read.way.address) === 0 || /[\s\0]/.test(read.host)) never("a way to nowhere");
 }
 
 export const ATTENDANCE_TARGETS: readonly Target[] = [

@@ -9,7 +9,7 @@ import { type AskListener, type EnvoyReach, isNobodyThere, isUnattended } from "
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import type { MemoryShelf } from "../../probe/memoryShelf.js";
-import { type ProbeRound, Prober, type Uncounted } from "../../probe/prober.js";
+import { Prober, type Uncounted } from "../../probe/prober.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Served } from "../../xds/served.js";
@@ -18,6 +18,7 @@ import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPla
 import { ProbeGauges } from "./probeGauges.js";
 import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
+import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, THERE } from "./probeWords.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
@@ -212,7 +213,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			foreign,
 			forgotten,
 			standing: standingOf(kept),
-			unprobed: [...unprobed, ...changedMeanwhile(skipped, unprobed)],
+			unprobed: [...unprobed, ...leftMeanwhile(skipped, unprobed)],
 		};
 	};
 	/** What stood of it when it was there stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
@@ -333,43 +334,8 @@ const keysOf = (alarms: readonly ProbeAlarm[]): ReadonlySet<string> =>
 
 const keyOf = (one: ForeignListener): string => `${one.listener} ${addressOf(one)}`;
 
-/** What was left out of this round alone, but for what is told already. */
-function changedMeanwhile(skipped: ProbeRound["skipped"], told: readonly Unprobed[]): readonly Unprobed[] {
-	const left = new Map<string, { readonly gateway: string; readonly why: string; readonly services: string[] }>();
-	for (const { gateway, service, unsent } of skipped) {
-		if (told.some((one) => one.gateway === gateway && one.services?.includes(service) !== false)) continue;
-		const why = unsent ? UNSENT : CHANGED;
-		const key = `${gateway} ${why}`;
-		left.set(key, { gateway, why, services: [...(left.get(key)?.services ?? []), service] });
-	}
-	return [...left.values()];
-}
-
 /** Another text where other things are there to be probed. */
 const stateOf = (served: Served | null): string =>
 	JSON.stringify(
 		[...(served ?? [])].map(([name, { plan, listener, coming }]) => [name, plan, listener, coming === null]),
 	);
-
-const REFUSED = "its listener is refused (weir proxy-status)";
-const CHANGED = "it changed while it was to be probed: ask again";
-const UNSENT = "the probe could not be sent there: ask again";
-const AWAY = "neither it nor its weir envoy is connected to control";
-const SHARED = "other Envoys have its SPIFFE id too, and are not probed: give each an id of its own";
-
-/** Of this machine's Envoy. */
-const HERE = {
-	/** Or the one that is here was started where xDS did not reach it. */
-	elsewhere: "no Envoy of this machine has its listener",
-	late: "this machine's Envoy has not taken what is declared (weir proxy-status)",
-	missing: "this machine's Envoy has not taken it, or it changes again and again (weir proxy-status)",
-	unattended: "",
-};
-
-/** Of one of another machine. */
-const THERE: typeof HERE = {
-	elsewhere: "it has no such listener (weir proxy-status)",
-	late: "it has not taken what is declared (weir proxy-status)",
-	missing: "it has not taken it, or it changes again and again (weir proxy-status)",
-	unattended: "its weir envoy does not answer control: run this Envoy by a weir envoy of control's version",
-};
