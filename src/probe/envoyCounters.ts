@@ -74,7 +74,8 @@ export interface EnvoyProcess {
 }
 
 /**
- * Its clock is this machine's, by which it tells how long it runs: where that is set, both are.
+ * By its clock it tells how long it runs. On this machine that is ours: where it is set, both are; on another one it may be taken for
+ * another process then.
  * @throws UnreadPage where it cannot be read
  */
 export async function readProcess(admin: EnvoyAdmin): Promise<EnvoyProcess> {

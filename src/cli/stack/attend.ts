@@ -6,7 +6,7 @@ import type { Identity } from "../../identity/svid.js";
 import { ownListenersOnly } from "../../probe/ownListeners.js";
 import { hostPort } from "../../resources/address.js";
 import { Attendant } from "../../xds/attendance/attendant.js";
-import { localReach } from "../roles/localReach.js";
+import { localReach } from "./localReach.js";
 
 /** For as long as this process lives. */
 export function attendControl(
