@@ -4,6 +4,7 @@
  */
 import { movedBy } from "../access/bypass/counters.js";
 import { DROPPED_COUNTER } from "../access/bypass/probe.js";
+import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { DROPPED_LOOK_MS } from "../limits.js";
 import { readCounters } from "./envoyCounters.js";
 
@@ -14,11 +15,11 @@ export type DroppedSince = (entries: number, sinceMs: number) => void;
 
 /**
  * The first reading says nothing: what was dropped before it was while ingest was away.
- * @param adminSocket UNIX socket of Envoy's admin; where it cannot be read, nothing is told until it can
+ * @param admin where it cannot be read, nothing is told until it can
  * @param tell of what was dropped between two readings
  */
 export function watchDroppedEntries(
-	adminSocket: string,
+	admin: EnvoyAdmin,
 	clock: () => number,
 	tell: DroppedSince,
 	everyMs = DROPPED_LOOK_MS,
@@ -28,7 +29,7 @@ export function watchDroppedEntries(
 	let timer: NodeJS.Timeout | null = null;
 	const look = async (): Promise<void> => {
 		const atMs = clock();
-		const counters = await readCounters(adminSocket, FILTER).catch(() => null);
+		const counters = await readCounters(admin, FILTER).catch(() => null);
 		if (closed) return;
 		if (counters !== null) {
 			const dropped = last === null ? 0 : movedBy(DROPPED_COUNTER, last.counters, counters);

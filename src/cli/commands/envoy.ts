@@ -6,6 +6,7 @@ import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { watchDroppedEntries } from "../../probe/droppedEntries.js";
+import { localAdmin } from "../../probe/envoyPage.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
@@ -33,12 +34,16 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	});
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
+	let attendant: { close(): void } | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
 	endWhenTold(() => {
 		told = true;
+		// An Envoy that takes no more requests would be an alarm.
+		attendant?.close();
 		return stop();
 	});
-	const keeper = await keeperOf(options, accessLog, at);
+	const own = control === null && accessLog === null ? null : whoItIs(identity);
+	const keeper = await keeperOf(node, accessLog, at, own);
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
@@ -66,6 +71,11 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		process.stderr.write(`weir: Envoy ended (${signal ?? `exit ${code}`})\n`);
 		process.exit(1);
 	});
+	if (control !== null && own !== null)
+		void attend(control, own, { node, adminSocket: at.envoyAdminSocket }).then((one) => {
+			attendant = one;
+			if (told) one.close();
+		});
 	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
 		process.stderr.write(
@@ -74,18 +84,35 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	}
 }
 
+/** Envoy waits for its own as long. */
+async function whoItIs(socket: string | undefined): Promise<Identity> {
+	const { ownIdentity } = await import("../stack/identity.js");
+	for (;;) {
+		const identity = await ownIdentity(socket).catch(() => null);
+		if (identity !== null) return identity;
+	}
+}
+
+/** Control on another machine asks through this process what only somebody beside the Envoy can. */
+async function attend(
+	control: RemoteDoor,
+	own: Promise<Identity>,
+	envoy: { readonly node: string; readonly adminSocket: string },
+): Promise<{ close(): void }> {
+	const { attendControl } = await import("../stack/attend.js");
+	return attendControl(control, await own, envoy);
+}
+
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
 async function keeperOf(
-	{ node, identity: socket }: EnvoyArguments,
+	node: string,
 	door: RemoteDoor | null,
 	at: Places,
+	own: Promise<Identity> | null,
 ): Promise<EnvoyKeeper> {
 	const passedMs = (): number => performance.now();
 	if (door === null) return new EnvoyKeeper({ node, passedMs, open: () => connect(at.accessLogSocket) });
-	const [{ ownIdentity }, { clientTls }] = await Promise.all([
-		import("../stack/identity.js"),
-		import("../../identity/nodeTls.js"),
-	]);
+	const { clientTls } = await import("../../identity/nodeTls.js");
 	const { address: host, port, spiffeId } = door;
 	let identity: Identity | null = null;
 	const keeper = new EnvoyKeeper({
@@ -95,13 +122,11 @@ async function keeperOf(
 			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });
 		},
 	});
-	// Envoy waits for its own as long.
-	const follow = async (): Promise<void> => {
-		while (identity === null) identity = await ownIdentity(socket).catch(() => null);
+	void own?.then((one) => {
+		identity = one;
 		keeper.watch();
-	};
-	void follow();
-	watchDroppedEntries(at.envoyAdminSocket, passedMs, (entries, sinceMs) =>
+	});
+	watchDroppedEntries(localAdmin(at.envoyAdminSocket), passedMs, (entries, sinceMs) =>
 		keeper.dropped(entries, passedMs() - sinceMs),
 	);
 	return keeper;
