@@ -98,6 +98,13 @@ export const TABLE_WORDS_CHARS_MAX = 500;
 /** Closed Services of which a sidecar tells control why; of more it tells the names alone. */
 export const TABLE_CLOSED_WORDS_MAX = 100;
 
+/**
+ * How long a sidecar that starts has no table (its calls are answered 503) until it answers by the one on its disk, where control gives none:
+ * control's comes 0.1 to 0.3 s after it is asked, from another machine too; what is left is for a busy machine, and for a
+ * control that starts at the same time and is asked again (TABLE_FEED_RETRY_MS).
+ */
+export const TABLE_CONTROL_FIRST_MS = 2_000;
+
 /** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
 export const TABLE_FILE_REFRESH_MS = 10_000;
 

@@ -6,6 +6,7 @@
  */
 import { WeirError } from "../error.js";
 import {
+	TABLE_CONTROL_FIRST_MS,
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
 	TABLE_FEED_RETRY_MS,
@@ -160,23 +161,32 @@ export class TableFeed<Compiled> {
 }
 
 /**
- * All of it: the last good table from its file, then control's, which the file keeps.
+ * All of it: control's tables, which the file keeps, and where control gives none at first, the last good one from that file. That one may
+ * allow what has been denied since, and acknowledged, for who is away is not waited for: control has its chance before it.
  * @param options.filePath null = nothing is kept
  * @returns close() ends it, with the file as new as can be.
  */
-export async function followControl<Compiled>(
-	options: TableFeedOptions<Compiled> & { readonly filePath: string | null },
-): Promise<{ readonly feed: TableFeed<Compiled>; close(): Promise<void> }> {
-	const { filePath, tables, log } = options;
+export function followControl<Compiled>(
+	options: TableFeedOptions<Compiled> & { readonly filePath: string | null; readonly controlFirstMs?: number },
+): { readonly feed: TableFeed<Compiled>; close(): Promise<void> } {
+	const { filePath, tables, log, controlFirstMs = TABLE_CONTROL_FIRST_MS } = options;
 	const file = filePath === null ? null : new TableFile(filePath, { log });
-	await file?.restore(tables);
 	const stop = file?.follow(tables);
 	const feed = new TableFeed(options);
 	feed.start();
+	let closed = false;
+	let restored: Promise<unknown> = Promise.resolve();
+	const timer = setTimeout(() => {
+		// One of control's that is being taken may still be refused.
+		restored = tables.settled().then(() => (closed ? false : file?.restore(tables)));
+	}, controlFirstMs);
 	return {
 		feed,
 		close: async () => {
+			closed = true;
+			clearTimeout(timer);
 			feed.close();
+			await restored;
 			await stop?.();
 		},
 	};

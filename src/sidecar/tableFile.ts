@@ -1,7 +1,8 @@
 /**
  * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and
- * knows how old it is. A file that is not whole and unharmed counts as none, and none is there for a moment where another table comes
- * into force (unless the disk refuses even that, which is logged): who is killed then denies, for the one before may have allowed what is denied by now.
+ * knows how old it is. A file that is not whole and unharmed counts as none, and none is there from when somebody may answer by another
+ * table until that one is in force (unless the disk refuses even that, which is logged): who is killed then denies, for the one before
+ * may have allowed what is denied by now.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
@@ -37,7 +38,7 @@ export class TableFile {
 	readonly #removing: typeof removePrivate;
 	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
 	#body: { readonly version: string; readonly text: string } | null = null;
-	/** Of the table that lies there, as far as is known. */
+	/** Of the table that lies there; null = none, or nobody knows. */
 	#onDisk: string | null = null;
 	/** Each is told once, until it is over: that nothing can be written must not hide that nothing can be removed. */
 	readonly #faults = new Set<string>();
@@ -52,26 +53,32 @@ export class TableFile {
 		this.#removing = remove;
 	}
 
-	/** Makes the file's table the newest, as old as it is. Whatever is wrong with it is logged. @returns whether it did. */
+	/**
+	 * Makes the file's table the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it is logged.
+	 * @returns whether it did.
+	 */
 	async restore<Compiled>(tables: Tables<Compiled>): Promise<boolean> {
+		let restored = false;
 		try {
 			const saved = await this.load();
-			if (saved === null) return false;
-			await tables.take(saved.given);
-			this.#onDisk = saved.given.version;
-			const ageMs = this.#clock.wallMs() - saved.confirmedAtMs;
-			// From the future: nobody knows how old it is, so it is as old as can be.
-			tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
-			this.#log.info("the last good table is served until control answers", {
-				version: saved.given.version,
-				ageMs: tables.ageMs() === Number.POSITIVE_INFINITY ? "unknown" : Math.round(tables.ageMs()),
+			if (saved === null || tables.newest !== null || tables.taking) return false;
+			const { given, confirmedAtMs } = saved;
+			this.#onDisk = given.version;
+			await tables.take(given, () => {
+				const ageMs = this.#clock.wallMs() - confirmedAtMs;
+				// From the future: nobody knows how old it is, so it is as old as can be.
+				tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
+				this.#log.info("the last good table is served until control answers", {
+					version: given.version,
+					ageMs: tables.ageMs() === Number.POSITIVE_INFINITY ? "unknown" : Math.round(tables.ageMs()),
+				});
+				restored = true;
 			});
-			return true;
 		} catch (error) {
 			const why = error instanceof WeirError ? error.message : "its table cannot be compiled";
 			this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
-			return false;
 		}
+		return restored;
 	}
 
 	/**
@@ -97,51 +104,45 @@ export class TableFile {
 
 	/**
 	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins. What take() is
-	 * given comes into force when no other one is on disk.
-	 * @returns stops it, after the last write.
+	 * given is answered by when no other one is on disk.
+	 * @returns stops it, after what is being taken, and the last write.
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
 		let disk: Promise<void> = Promise.resolve();
 		let due = false;
-		let turn: Promise<void> = Promise.resolve();
-		let swapping = false;
+		let swaps = 0;
 		const save = (): void => {
 			// What is said in one step (a new table, and that it is confirmed) is one write.
 			if (due) return;
 			due = true;
 			disk = disk.then(() => {
 				due = false;
-				return swapping ? undefined : this.#save(tables);
+				return swaps > 0 ? undefined : this.#save(tables);
 			});
 		};
-		const swapAlone = async (swap: () => void): Promise<void> => {
+		tables.onSwap(async (version, swap) => {
 			let cleared = false;
-			swapping = true;
+			swaps++;
 			disk = disk.then(async () => {
-				if (swapping) await this.#remove();
+				if (swaps > 0 && this.#onDisk !== version) await this.#remove();
 				cleared = true;
 			});
 			await within(TABLE_FILE_SWAP_MS_MAX, disk);
 			if (!cleared) this.#log.warn("the disk is slow: a restart may answer by the table before", { path: this.path });
 			try {
-				swap();
+				await swap();
 			} finally {
-				swapping = false;
+				swaps--;
 				// Also where it cannot be compiled: the one before stays.
 				save();
 			}
-		};
-		const stopSwaps = tables.onSwap((swap) => {
-			turn = swapAlone(swap);
-			return turn;
 		});
 		const stop = tables.onChange(save);
 		const timer = setInterval(() => tables.confirmed && save(), this.#refreshMs).unref();
 		return async () => {
-			stop();
-			stopSwaps();
 			clearInterval(timer);
-			await turn.catch(() => {});
+			await tables.settled();
+			stop();
 			await disk;
 		};
 	}
@@ -166,9 +167,9 @@ export class TableFile {
 	}
 
 	async #remove(): Promise<void> {
+		this.#onDisk = null;
 		try {
 			await this.#removing(this.path);
-			this.#onDisk = null;
 			this.#faults.delete(STAYS_ON_DISK);
 		} catch (error) {
 			this.#failed(STAYS_ON_DISK, error);

@@ -91,6 +91,8 @@ export class TableStream {
 			"grpc.keepalive_timeout_ms": keepaliveMs.answer,
 			// As large as control can send: a table that is too large is refused in words, not by the end of the stream.
 			"grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
+			// One that was shared with the last try, which failed, would wait a second or more before it tries at all.
+			"grpc.use_local_subchannel_pool": 1,
 			// Control is asked directly.
 			"grpc.enable_http_proxy": 0,
 			// Who it is says its SPIFFE id: SNI is a name (RFC 6066), and Node warns of an address.

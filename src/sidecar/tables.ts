@@ -49,7 +49,10 @@ export interface TablesOptions<Compiled> {
 	 * @param sinceMs by the monotonic clock, since when this table, or one that it came instead of, has waited: deadlines count from it
 	 */
 	readonly prepare?: (table: VersionedTable, sinceMs: number) => Promise<void>;
-	/** Told of each table that take() is given, at once: also of those that never come into force. */
+	/**
+	 * Told of each table that take() is given, also of those that never come into force: others, who may answer by it before this
+	 * process does.
+	 */
 	readonly announce?: (table: VersionedTable) => void;
 	/** Also the first comes into force only when it is prepared. */
 	readonly prepareFirst?: boolean;
@@ -64,6 +67,9 @@ interface KnownAge {
 	readonly monotonicMs: number;
 }
 
+/** Lets go of what is kept of another version, runs `swap`, and keeps what is newest when no swap runs any more. */
+type Swapping = (version: string, swap: () => void | Promise<void>) => Promise<void>;
+
 interface Held<Compiled> {
 	readonly compiled: Compiled;
 	retire(): void;
@@ -76,12 +82,12 @@ export class Tables<Compiled> implements Freshness {
 	readonly #prepare: TablesOptions<Compiled>["prepare"] | null;
 	readonly #announce: TablesOptions<Compiled>["announce"];
 	readonly #firstAtOnce: boolean;
-	/** The last that was given to take(). */
+	/** The last of those that wait for their turn. */
 	#wanted: VersionedTable | null = null;
-	#swapping: ((swap: () => void) => Promise<void>) | null = null;
+	#swapping: Swapping | null = null;
 	/** Ends when what was given before is in force. */
 	#turn: Promise<unknown> = Promise.resolve();
-	#waiting = 0;
+	readonly #takes = new Set<Promise<void>>();
 	/** When the first was given of those whose turn has not come. */
 	#sinceMs: number | null = null;
 	/** By version, the newest last. */
@@ -153,7 +159,12 @@ export class Tables<Compiled> implements Freshness {
 
 	/** Some table that take() was given is not in force yet. */
 	get taking(): boolean {
-		return this.#waiting > 0;
+		return this.#takes.size > 0;
+	}
+
+	/** Ends when all that take() was given is in force, or has been refused. */
+	async settled(): Promise<void> {
+		while (this.taking) await Promise.allSettled(this.#takes);
 	}
 
 	/**
@@ -162,38 +173,53 @@ export class Tables<Compiled> implements Freshness {
 	 * @param inForce called in the step in which it comes into force; never, where a newer one was given before
 	 * @param waitedMs how long it has waited already, where another process was given it
 	 */
-	async take(given: VersionedTable, inForce: () => void = () => {}, waitedMs = 0): Promise<void> {
-		this.#wanted = given;
-		this.#announce?.(given);
+	take(given: VersionedTable, inForce: () => void = () => {}, waitedMs = 0): Promise<void> {
 		const sinceMs = this.#clock.monotonicMs() - waitedMs;
-		const prepare = this.#prepare;
-		if (!prepare || (this.#firstAtOnce && this.#newest === null && this.#waiting === 0)) {
+		const atOnce = this.#prepare === null || (this.#firstAtOnce && this.#newest === null && !this.taking);
+		let beside: Promise<void> | undefined;
+		const put = (): void => {
 			this.put(given);
 			inForce();
-			if (prepare) this.#turn = prepare(given, sinceMs);
-			return;
-		}
+			if (atOnce) beside = this.#prepare?.(given, sinceMs);
+		};
+		const bring = (swap: () => Promise<void>): Promise<void> => {
+			if (!atOnce) return this.#bringInTurn(given, sinceMs, swap);
+			const first = swap();
+			this.#turn = first.then(() => beside).catch(() => {});
+			return first;
+		};
+		const announce = this.#announce;
+		const brought =
+			announce === undefined
+				? bring(() => this.#alone(given, put))
+				: this.#alone(given, () => {
+						announce(given);
+						return bring(async () => put());
+					});
+		const taken = brought.finally(() => this.#takes.delete(taken));
+		this.#takes.add(taken);
+		return taken;
+	}
+
+	#bringInTurn(given: VersionedTable, sinceMs: number, swap: () => Promise<void>): Promise<void> {
+		this.#wanted = given;
 		this.#sinceMs = Math.min(this.#sinceMs ?? sinceMs, sinceMs);
 		const taken = this.#turn.then(async () => {
-			try {
-				if (this.#wanted !== given) return;
-				// What it came instead of may have denied something: the newer one owes that no later.
-				const oldestMs = this.#sinceMs ?? sinceMs;
-				this.#sinceMs = null;
-				await prepare(given, oldestMs);
-				const swap = (): void => {
-					this.put(given);
-					inForce();
-				};
-				if (this.#swapping === null || this.#newest?.given.version === given.version) swap();
-				else await this.#swapping(swap);
-			} finally {
-				this.#waiting--;
-			}
+			if (this.#wanted !== given) return;
+			// What it came instead of may have denied something: the newer one owes that no later.
+			const oldestMs = this.#sinceMs ?? sinceMs;
+			this.#sinceMs = null;
+			await this.#prepare?.(given, oldestMs);
+			await swap();
 		});
-		this.#waiting++;
 		this.#turn = taken.catch(() => {});
-		await taken;
+		return taken;
+	}
+
+	/** From there on somebody may answer by the table: no other one is kept elsewhere. */
+	async #alone({ version }: VersionedTable, swap: () => void | Promise<void>): Promise<void> {
+		if (this.#swapping === null) await swap();
+		else await this.#swapping(version, swap);
 	}
 
 	/** Control says that the newest table is the one to serve, and goes on saying so until lapse() or setAge(). */
@@ -229,16 +255,9 @@ export class Tables<Compiled> implements Freshness {
 		return () => this.#listeners.delete(listener);
 	}
 
-	/**
-	 * Who keeps the newest table elsewhere is asked to let another version take its place there first.
-	 * @param swapping calls `swap` once; one at a time
-	 * @returns stops it
-	 */
-	onSwap(swapping: (swap: () => void) => Promise<void>): () => void {
+	/** Who keeps the newest table elsewhere has the word before another version is answered by, here or by whom it is announced to. */
+	onSwap(swapping: Swapping): void {
 		this.#swapping = swapping;
-		return () => {
-			this.#swapping = null;
-		};
 	}
 
 	#from(ageMs: number): KnownAge {

@@ -127,7 +127,7 @@ const noWord: FailureCase["signs"] = {
 };
 
 export const NO_TABLE: FailureCase = {
-	name: "has no table: control was never there, or its file cannot be read",
+	name: "has no table: control was never there, or its file cannot be read; or it starts, for up to 2 s until control gives one",
 	signs: noWord,
 	sidecar: 'weir_sidecar_answers_total{verdict="none",reason="no-table"}; gRPC health says NOT_SERVING',
 };

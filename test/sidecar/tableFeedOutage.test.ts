@@ -1,7 +1,8 @@
 /** The sidecar's feed while control is away: dead, killed, hanging, silent, or not yet there at the start. */
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { followControl, TableFeed } from "../../src/sidecar/tableFeed.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { compile, folderOf, NODE, plan, QUICK, serves, startDoor, startFeed, startServer, until } from "./feedScene.js";
@@ -113,37 +114,99 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 	}
 });
 
-t.test("a restart without control answers by the file, as old as it is; then control is followed", async (t) => {
+/** A sidecar's whole way to its tables, in a folder that outlives it. */
+async function kept(t: Test) {
 	const folder = await folderOf(t);
 	const socketPath = join(folder, "ads.sock");
 	const filePath = join(folder, "sidecar/table.json");
-	const follow = async () => {
+	const follow = (controlFirstMs: number) => {
 		const log = new LogLines();
 		const tables = new Tables({ compile });
-		const following = await followControl({ socketPath, node: NODE, tables, log, filePath, ...QUICK });
+		const served: (string | undefined)[] = [];
+		tables.onChange(() => {
+			const version = tables.newest?.version;
+			if (served.at(-1) !== version) served.push(version);
+		});
+		const following = followControl({ socketPath, node: NODE, tables, log, filePath, controlFirstMs, ...QUICK });
 		t.teardown(() => following.close());
-		return { tables, log, following };
+		return { tables, log, following, served };
 	};
-	const server = await startServer(t, socketPath);
-	server.publish(plan(tableOf(1).table), 1);
-	const before = await follow();
-	await serves(before.tables, tableOf(1));
-	const stoppedAtMs = Date.now();
-	await before.following.close();
-	t.notOk(before.tables.confirmed);
-	await server.close();
+	/** By a control that is gone afterwards. */
+	const leave = async (number: number): Promise<void> => {
+		const server = await startServer(t, socketPath);
+		server.publish(plan(tableOf(number).table), 1);
+		const { tables, following } = follow(60_000);
+		await serves(tables, tableOf(number));
+		await following.close();
+		t.notOk(tables.confirmed);
+		await server.close();
+	};
+	const onDisk = (): string | null =>
+		existsSync(filePath) ? JSON.parse(readFileSync(filePath, "utf8")).version : null;
+	return { folder, socketPath, follow, leave, onDisk };
+}
 
-	const after = await follow();
-	t.equal(after.tables.get(null), tableOf(1).version);
-	t.notOk(after.tables.confirmed);
-	const ageMs = after.tables.ageMs();
-	t.ok(Math.abs(ageMs - (Date.now() - stoppedAtMs)) < 100, `${ageMs} ms`);
+t.test("a restart without control answers by the file, as old as it is; then control is followed", async (t) => {
+	const { socketPath, follow, leave } = await kept(t);
+	await leave(1);
+	const stoppedAtMs = Date.now();
+	const beganMs = performance.now();
+	const { tables, served } = follow(100);
+	t.equal(tables.get(null), null);
+	await until(tables, () => tables.get(null) !== null);
+	t.ok(performance.now() - beganMs >= 99, "control had its chance");
+	t.equal(tables.get(null), tableOf(1).version);
+	t.notOk(tables.confirmed);
+	const ageMs = tables.ageMs();
+	t.ok(ageMs >= 99 && ageMs <= Date.now() - stoppedAtMs + 1_000, `${ageMs} ms`);
 	const again = await startServer(t, socketPath);
 	again.publish(plan(tableOf(2).table), 1);
-	await serves(after.tables, tableOf(2));
-	t.equal(after.tables.ageMs(), 0);
-	t.equal(after.tables.get(tableOf(1).version), tableOf(1).version);
+	await serves(tables, tableOf(2));
+	t.equal(tables.ageMs(), 0);
+	t.equal(tables.get(tableOf(1).version), tableOf(1).version);
+	t.same(served, [tableOf(1).version, tableOf(2).version]);
 });
+
+t.test(
+	"a restart with control answers by control's table from the first call on, however late that comes",
+	async (t) => {
+		const { folder, socketPath, follow, leave, onDisk } = await kept(t);
+		await leave(1);
+		const server = await startServer(t, join(folder, "inside.sock"));
+		server.publish(plan(tableOf(2).table), 2);
+		const { tables, served } = follow(60_000);
+		const stop = tables.onChange(() => {
+			if (tables.newest !== null) t.not(onDisk(), tableOf(1).version, "and the older one is on disk no more");
+		});
+		await new Promise((resolve) => setTimeout(resolve, 100));
+		t.equal(tables.newest, null);
+		t.equal(onDisk(), tableOf(1).version);
+		await startDoor(t, socketPath, join(folder, "inside.sock"));
+		await serves(tables, tableOf(2));
+		stop();
+		t.same(served, [tableOf(2).version]);
+	},
+);
+
+t.test(
+	"control's table that cannot be taken is none: the file's is served, and a stop before that harms it not",
+	async (t) => {
+		const { socketPath, follow, leave, onDisk } = await kept(t);
+		await leave(1);
+		const stopped = follow(60_000);
+		await stopped.following.close();
+		t.equal(stopped.tables.newest, null);
+		t.equal(onDisk(), tableOf(1).version);
+		const server = await startServer(t, socketPath);
+		// No table: what was hashed is another text.
+		server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
+		const { tables, log, served } = follow(300);
+		await until(tables, () => tables.get(null) !== null);
+		t.match(log.lines[0], /control's table is rejected/);
+		t.same(served, [tableOf(1).version], "though control was there");
+		t.equal(onDisk(), tableOf(1).version);
+	},
+);
 
 t.test("without control and without a file there is no table", async (t) => {
 	const folder = await folderOf(t);
@@ -156,7 +219,8 @@ t.test("without control and without a file there is no table", async (t) => {
 		log,
 		filePath: join(folder, "table.json"),
 	};
-	const following = await followControl({ ...options, ...QUICK });
+	const following = followControl({ ...options, controlFirstMs: 50, ...QUICK });
+	await new Promise((resolve) => setTimeout(resolve, 100));
 	t.equal(tables.get(null), null);
 	t.equal(tables.ageMs(), Number.POSITIVE_INFINITY);
 	await following.close();

@@ -81,8 +81,20 @@ t.test("a time from the future is no age: the table counts as old as can be", as
 	await file().restore(tables);
 	t.equal(tables.ageMs(), 0, "a clock that was corrected a little");
 	at.wall -= 1;
-	t.equal(await file().restore(tables), true);
-	t.equal(tables.ageMs(), Number.POSITIVE_INFINITY);
+	const next = new Tables({ compile, clock });
+	t.equal(await file().restore(next), true);
+	t.equal(next.ageMs(), Number.POSITIVE_INFINITY);
+});
+
+t.test("a file is no match for a table that was given before it", async (t) => {
+	const { clock, log, file } = await save(t);
+	const tables = new Tables({ compile, clock, prepare: async () => {}, prepareFirst: true });
+	const taken = tables.take(tableOf(2));
+	t.equal(await file().restore(tables), false);
+	await taken;
+	t.equal(await file().restore(tables), false);
+	t.equal(tables.newest?.version, tableOf(2).version);
+	t.same(log.lines, []);
 });
 
 t.test(
@@ -245,10 +257,66 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
 });
 
+t.test("no table is on disk from when others are told of another one until all of those are in force", async (t) => {
+	const { clock, path, file } = await start(t);
+	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
+	const ready: (() => void)[] = [];
+	let announced = 0;
+	const tables = new Tables({
+		...{ compile, clock, prepareFirst: true },
+		announce: () => {
+			announced++;
+			t.equal(onDisk(), null);
+		},
+		prepare: () => new Promise<void>((resolve) => ready.push(resolve)),
+	});
+	const stop = file(1).follow(tables);
+	t.teardown(stop);
+	const next = async (): Promise<void> => {
+		await until(() => ready.length > 0);
+		ready.shift()?.();
+	};
+	tables.confirm();
+	const first = tables.take(tableOf(1));
+	await next();
+	await first;
+	await until(() => onDisk() === tableOf(1).version);
+	const second = tables.take(tableOf(2));
+	await until(() => announced === 2);
+	const third = tables.take(tableOf(3));
+	await until(() => announced === 3);
+	await next();
+	await second;
+	// Several looks of the file at what is confirmed.
+	await new Promise((resolve) => setTimeout(resolve, 50));
+	t.equal(onDisk(), null, "though the second is in force: somebody may answer by the third");
+	await next();
+	await third;
+	await until(() => onDisk() === tableOf(3).version);
+});
+
+t.test("a stop waits for the table that comes into force, and writes it", async (t) => {
+	const { clock, path, file } = await start(t);
+	let ready: () => void = () => {};
+	const tables = new Tables({ compile, clock, prepare: () => new Promise<void>((resolve) => (ready = resolve)) });
+	const stop = file().follow(tables);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	ready();
+	const taken = tables.take(tableOf(2), () => t.notOk(existsSync(path)));
+	await until(() => existsSync(path));
+	const stopped = stop();
+	await new Promise((resolve) => setImmediate(resolve));
+	ready();
+	await taken;
+	await stopped;
+	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
+});
+
 t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
 	const { clock, path, log } = await start(t);
 	const tables = preparing(clock);
-	let hangs = true;
+	let hangs = false;
 	let goOn = (): void => {};
 	const remove = (...file: Parameters<typeof removePrivate>): Promise<void> =>
 		new Promise<void>((resolve) => {
@@ -259,6 +327,7 @@ t.test("a disk that hangs keeps no table from its force, and is told", async (t)
 	tables.confirm();
 	await tables.take(tableOf(1));
 	await until(() => existsSync(path));
+	hangs = true;
 	await tables.take(tableOf(2));
 	t.equal(tables.newest?.version, tableOf(2).version);
 	t.match(log.lines.at(-1), "the disk is slow: a restart may answer by the table before");
@@ -316,7 +385,9 @@ t.test("what is said of the one before, when that has been taken from disk, writ
 t.test("a disk that takes nothing and gives nothing back is told of for both", async (t) => {
 	const { clock, path, log } = await start(t);
 	const tables = preparing(clock);
-	const remove = () => Promise.reject(new Error("read-only"));
+	const remove = async () => {
+		if (existsSync(path)) throw new Error("read-only");
+	};
 	const stop = new TableFile(path, { log, clock, remove, refreshMs: 5 }).follow(tables);
 	t.teardown(stop);
 	tables.confirm();

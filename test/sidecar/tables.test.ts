@@ -262,3 +262,40 @@ t.test("each table is announced when it is given, and the first may wait until i
 	await Promise.all(taken);
 	t.equal(tables.newest, given[2]);
 });
+
+t.test(
+	"who keeps the newest elsewhere lets go of it before another one is announced, until none is announced any more",
+	async (t) => {
+		const did: string[] = [];
+		const ready: (() => void)[] = [];
+		const turn = async (): Promise<void> => {
+			ready.shift()?.();
+			await new Promise((resolve) => setImmediate(resolve));
+		};
+		const [one, two] = [tableOf(1), tableOf(2)];
+		const name = (version: string | undefined): string => (version === one.version ? "one" : "two");
+		const tables = new Tables({
+			compile,
+			announce: ({ version }) => did.push(`announced ${name(version)}`),
+			prepareFirst: true,
+			prepare: () => new Promise<void>((resolve) => ready.push(resolve)),
+		});
+		tables.onSwap(async (version, swap) => {
+			await new Promise((resolve) => setImmediate(resolve));
+			did.push(`let go for ${name(version)}`);
+			await swap();
+			did.push(`over with ${name(version)}`);
+		});
+		const taken = [one, two].map((given) => tables.take(given, () => did.push(`in force ${name(given.version)}`)));
+		t.same(did, []);
+		await turn();
+		t.same(did, ["let go for one", "announced one", "let go for two", "announced two"]);
+		await turn();
+		t.same(did.slice(4), ["in force one", "over with one"]);
+		t.ok(tables.taking);
+		await turn();
+		await Promise.all(taken);
+		t.same(did.slice(6), ["in force two", "over with two"]);
+		t.notOk(tables.taking);
+	},
+);

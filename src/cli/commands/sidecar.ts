@@ -114,8 +114,8 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 		await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_TABLE_MS))]);
 	serveUntilStopped({ ...answering.address, plan: tables.newest?.version ?? null }, async () => {
 		metrics?.close();
-		await source.close();
-		await answering.close();
+		// Side by side: a table that a worker which hangs has not taken yet is waited for, and so is that worker's end.
+		await Promise.all([source.close(), answering.close()]);
 	});
 }
 
@@ -243,7 +243,7 @@ async function followTable(
 	]);
 	const own = await ownIdentity(identity, log);
 	const credentials = grpcChannelCredentials(own, (server) => server === remote.spiffeId);
-	const following = await followControl({ ...rest, target: remote.target, credentials });
+	const following = followControl({ ...rest, target: remote.target, credentials });
 	return {
 		feed: following.feed,
 		close: async () => {

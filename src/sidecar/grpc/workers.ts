@@ -143,6 +143,8 @@ export function fromPrimary(take: (message: unknown) => void): void {
 
 /** Worker side: to be called first of all, as what it waits for before it is greeted may take longer than a silence may. */
 export function sayAlive(): void {
+	// What it, or node:cluster, says to a primary that was killed is lost: the end of the channel, which it reads next, ends it.
+	cluster.worker?.on("error", () => {});
 	setInterval(() => process.send?.(ALIVE), ALIVE_EVERY_MS).unref();
 }
 
