@@ -34,7 +34,12 @@ async function scene(t: Test) {
 		t.teardown(() => door.close());
 		return door;
 	};
-	const keeper = new EnvoyKeeper({ node: "edge", open: () => connect(path), passedMs: () => at.passedMs });
+	const keeper = new EnvoyKeeper({
+		node: "edge",
+		instance: "a",
+		open: () => connect(path),
+		passedMs: () => at.passedMs,
+	});
 	t.teardown(() => keeper.close());
 	return { told, at, path, open, keeper };
 }
@@ -101,7 +106,7 @@ t.test("who is silent is not there, and a certificate that has ended opens nothi
 	for (const socket of held) socket.destroy();
 	await new Promise((resolve) => silent.close(resolve));
 	const refusing = new EnvoyKeeper({
-		...{ node: "edge", passedMs: () => at.passedMs },
+		...{ node: "edge", instance: "a", passedMs: () => at.passedMs },
 		open: () => {
 			throw new Error("the own SVID has ended");
 		},

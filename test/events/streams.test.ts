@@ -19,7 +19,7 @@ const trust = { trustDomain: TRUST_DOMAIN, gatewaysOf };
 
 t.test("identity against claim", (t) => {
 	const spiffe = (id: string) => ({ kind: "spiffe", id }) as const;
-	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, logName });
+	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, instance: null, logName });
 	const edge = spiffe(idOf("envoy/edge"));
 	t.equal(streamFault(edge, claim("edge"), trust), null);
 	t.equal(streamFault(edge, claim("edge", "weir|team/edge"), trust), null);

@@ -1,4 +1,5 @@
 /** `weir envoy`: runs a real Envoy that takes everything from control in the same directory. */
+import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { resolve } from "node:path";
 import { connect as connectTls } from "node:tls";
@@ -38,13 +39,15 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		told = true;
 		return stop();
 	});
-	const keeper = await keeperOf(options, accessLog, at);
+	const instance = randomUUID();
+	const keeper = await keeperOf(options, instance, accessLog, at);
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
 			collectors: collectorsOf(at, Number(traceSampling)),
 			adminSocket: at.envoyAdminSocket,
 			nodeId: node,
+			instance,
 			sidecarSocket: at.sidecarSocket,
 			identitySocket: identity === undefined ? null : resolve(identity),
 			...(accessLog === null ? {} : { remote: { accessLog } }),
@@ -77,11 +80,12 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
 async function keeperOf(
 	{ node, identity: socket }: EnvoyArguments,
+	instance: string,
 	door: RemoteDoor | null,
 	at: Places,
 ): Promise<EnvoyKeeper> {
 	const passedMs = (): number => performance.now();
-	if (door === null) return new EnvoyKeeper({ node, passedMs, open: () => connect(at.accessLogSocket) });
+	if (door === null) return new EnvoyKeeper({ node, instance, passedMs, open: () => connect(at.accessLogSocket) });
 	const [{ ownIdentity }, { clientTls }] = await Promise.all([
 		import("../stack/identity.js"),
 		import("../../identity/nodeTls.js"),
@@ -89,7 +93,7 @@ async function keeperOf(
 	const { address: host, port, spiffeId } = door;
 	let identity: Identity | null = null;
 	const keeper = new EnvoyKeeper({
-		...{ node, passedMs },
+		...{ node, instance, passedMs },
 		open: () => {
 			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");
 			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });

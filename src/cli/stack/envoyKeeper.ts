@@ -10,6 +10,8 @@ import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_LATE_MS } f
 export interface EnvoyKeeperOptions {
 	/** `node.id` of the Envoy. */
 	readonly node: string;
+	/** Which process of that node. */
+	readonly instance: string;
 	/** A new connection to ingest's door. */
 	readonly open: () => Duplex;
 	/** Milliseconds that no clock's setting changes. */
@@ -62,6 +64,7 @@ export class EnvoyKeeper {
 		const ago = (at: number): number => Math.min(Math.max(0, Math.round(askedAt - at)), KEEPER_AGO_MAX_MS);
 		const reached = await tell(this.options.open, {
 			node: this.options.node,
+			instance: this.options.instance,
 			away: failedAt === null ? null : { sinceAgoMs: ago(this.#reachedAt), lastAgoMs: ago(failedAt) },
 			dropped: dropped === null ? null : { entries: dropped.entries, sinceAgoMs: ago(dropped.sinceAt) },
 			drained,

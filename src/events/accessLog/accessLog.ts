@@ -232,6 +232,7 @@ function serverOf(
 				judged = true;
 				claimed = decodeIdentifier(message);
 				own.nodeId = claimed?.nodeId ?? null;
+				own.instance = claimed?.instance ?? null;
 				own.gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
@@ -289,11 +290,12 @@ function serverOf(
 				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this word is refused: ${fault ?? "it is none"}` });
 				return;
 			}
-			const { node, away, dropped, drained } = word;
+			const { node, instance, away, dropped, drained } = word;
 			if (away !== null) sink.away(nowMs - away.sinceAgoMs, nowMs - away.lastAgoMs, nowMs, peer);
 			if (dropped !== null) sink.undelivered(dropped.entries, nowMs - dropped.sinceAgoMs);
-			if (drained) connections.drained(peer, node);
-			answer(null, undefined);
+			const answered = (): void => answer(null, undefined);
+			if (drained) void connections.drained(peer, node, instance).then(answered);
+			else answered();
 		},
 	});
 	return server;
