@@ -45,7 +45,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			const envoy = await startEnvoy({
 				binary: (await envoyBinary(version)).path,
 				bootstrap: staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "test", instance }),
-				...{ directory, adminSocket, concurrency: 2, drained: () => keeper.drained() },
+				...{ directory, adminSocket, concurrency: 2, ended: (drained) => keeper.ended(drained) },
 			});
 			t.teardown(() => envoy.stop());
 			return envoy;

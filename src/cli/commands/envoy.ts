@@ -6,11 +6,12 @@ import { connect as connectTls } from "node:tls";
 import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
-import { watchDroppedEntries } from "../../probe/droppedEntries.js";
+import { type AccessLogWatch, watchAccessLog } from "../../probe/accessLogWatch.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
+import { LastReached } from "../stack/lastReached.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
@@ -34,6 +35,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	});
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
+	let log: AccessLogWatch | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
 	endWhenTold(() => {
 		told = true;
@@ -54,9 +56,14 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		}),
 		directory: at.runDirectory,
 		adminSocket: at.envoyAdminSocket,
-		drained: () => keeper.drained(),
+		ended: async (drained) => {
+			// What waits for a connection now is lost with its Envoy.
+			const written = (await log?.last()) ?? true;
+			await keeper.ended(drained && written);
+		},
 		spawned: (how) => {
 			stop = how;
+			if (accessLog !== null) log = watchAccessLog(at.envoyAdminSocket, passedMs, keeper);
 			if (told) void stop();
 		},
 	}).catch((error: unknown) => {
@@ -77,6 +84,8 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	}
 }
 
+const passedMs = (): number => performance.now();
+
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
 async function keeperOf(
 	{ node, identity: socket }: EnvoyArguments,
@@ -84,7 +93,6 @@ async function keeperOf(
 	door: RemoteDoor | null,
 	at: Places,
 ): Promise<EnvoyKeeper> {
-	const passedMs = (): number => performance.now();
 	if (door === null) return new EnvoyKeeper({ node, instance, passedMs, open: () => connect(at.accessLogSocket) });
 	const [{ ownIdentity }, { clientTls }] = await Promise.all([
 		import("../stack/identity.js"),
@@ -94,6 +102,8 @@ async function keeperOf(
 	let identity: Identity | null = null;
 	const keeper = new EnvoyKeeper({
 		...{ node, instance, passedMs },
+		lastReached: new LastReached(at.ingestReachedFile),
+		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
 		open: () => {
 			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");
 			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });
@@ -105,9 +115,6 @@ async function keeperOf(
 		keeper.watch();
 	};
 	void follow();
-	watchDroppedEntries(at.envoyAdminSocket, passedMs, (entries, sinceMs) =>
-		keeper.dropped(entries, passedMs() - sinceMs),
-	);
 	return keeper;
 }
 
