@@ -24,11 +24,12 @@ async function scene(t: Test) {
 			broke: unused,
 			impossible: unused,
 			refused: unused,
+			wordRefused: unused,
 			handshakeFailed: unused,
 			heard: unused,
 		},
 		away: (...all) => told.push(all.slice(0, 3)),
-		undelivered: (...all) => told.push(all),
+		undelivered: (...all) => told.push(all.slice(0, 2)),
 	};
 	const log = { info: unused, warn: unused, error: unused };
 	const open = async () => {
