@@ -172,13 +172,16 @@ t.test("who is refused is not heard: that is said, and told as missing when it i
 	const { told, at, path, open, said, keeper } = await scene(t);
 	const refusing = createHttp2Server();
 	refusing.on("stream", (stream) =>
-		stream.respond({ ":status": 200, "grpc-status": "7", "grpc-message": "other-gateway" }, { endStream: true }),
+		stream.respond(
+			{ ":status": 200, "grpc-status": "7", "grpc-message": "refused:%20other-gateway" },
+			{ endStream: true },
+		),
 	);
 	await new Promise<void>((resolve) => refusing.listen(path, resolve));
 	t.teardown(() => refusing.close());
 	keeper.dropped(2, 1_000);
 	for (at.passedMs of [2_000, 7_000]) await keeper.ask();
-	t.same(said.splice(0), ["ingest refuses this Envoy's access log: other-gateway"], "once");
+	t.same(said.splice(0), ["ingest refuses this Envoy's access log: refused: other-gateway"], "once");
 	await new Promise((resolve) => refusing.close(resolve));
 	for (at.passedMs of [12_000, 13_000]) await keeper.ask();
 	t.match(said.splice(0), [/^ingest cannot be reached, .*: connect ENOENT/]);

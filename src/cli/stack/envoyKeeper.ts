@@ -210,8 +210,12 @@ function tell(open: () => Duplex, word: KeeperWord): Promise<Answer> {
 
 type Answered = Readonly<Record<string, unknown>>;
 
-/** gRPC percent-encodes what is not printable: it is shown as it came, and short. */
-const wordsOf = (message: unknown): string => `${message ?? "it says nothing"}`.slice(0, 200);
+/** Printable and short, whoever says it; gRPC writes a space as `%20`. */
+const wordsOf = (message: unknown): string =>
+	`${message ?? "it does not say why"}`
+		.slice(0, 200)
+		.replaceAll("%20", " ")
+		.replace(/[^ -~]/g, "?");
 
 /** Whoever has no valid certificate at the moment opens nothing. */
 function tried(open: () => Duplex): Duplex | { readonly why: string } {
