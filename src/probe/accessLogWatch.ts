@@ -5,6 +5,7 @@
  */
 import { movedBy } from "../access/bypass/counters.js";
 import { DROPPED_COUNTER } from "../access/bypass/probe.js";
+import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { ACCESS_LOG_CLUSTER } from "../compiler/listener.js";
 import { ACCESS_LOG_CONNECT_MS, DROPPED_LOOK_MS } from "../limits.js";
 import { watchCounters } from "./countersWatch.js";
@@ -33,16 +34,16 @@ export interface AccessLogWatch {
 	close(): void;
 }
 
-/** @param adminSocket UNIX socket of the admin of an Envoy that was just started */
+/** @param admin of an Envoy that was just started */
 export function watchAccessLog(
-	adminSocket: string,
+	admin: EnvoyAdmin,
 	clock: () => number,
 	told: AccessLogTroubles,
 	everyMs = DROPPED_LOOK_MS,
 ): AccessLogWatch {
 	/** Since when streams wait for a connection; null = none does. */
 	let waitingSinceMs: number | null = null;
-	const watch = watchCounters({ adminSocket, filter: FILTER, clock, everyMs, fresh: true }, (before, now) => {
+	const watch = watchCounters({ admin, filter: FILTER, clock, everyMs, fresh: true }, (before, now) => {
 		const moved = (name: string): number => movedBy(name, before.counters, now.counters);
 		const dropped = moved(DROPPED_COUNTER);
 		if (dropped > 0) told.dropped(dropped, before.atMs);

@@ -1,5 +1,6 @@
 /** Envoy's counters read again and again: what moved between two readings. */
 import type { Counters } from "../access/bypass/counters.js";
+import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { readCounters } from "./envoyCounters.js";
 
 export interface CountersReading {
@@ -8,8 +9,8 @@ export interface CountersReading {
 }
 
 export interface CountersWatchOptions {
-	/** UNIX socket of Envoy's admin; where it cannot be read, nothing is told until it can. */
-	readonly adminSocket: string;
+	/** Where it cannot be read, nothing is told until it can. */
+	readonly admin: EnvoyAdmin;
 	/** A regular expression. */
 	readonly filter: string;
 	readonly clock: () => number;
@@ -26,7 +27,7 @@ export interface CountersWatch {
 
 /** @param take of each reading, and the one before */
 export function watchCounters(
-	{ adminSocket, filter, clock, everyMs, fresh = false }: CountersWatchOptions,
+	{ admin, filter, clock, everyMs, fresh = false }: CountersWatchOptions,
 	take: (before: CountersReading, now: CountersReading) => void,
 ): CountersWatch {
 	let last: CountersReading | null = fresh ? { counters: new Map(), atMs: clock() } : null;
@@ -36,7 +37,7 @@ export function watchCounters(
 	let looking: Promise<boolean> = Promise.resolve(true);
 	const read = async (): Promise<boolean> => {
 		const atMs = clock();
-		const counters = await readCounters(adminSocket, filter).catch(() => null);
+		const counters = await readCounters(admin, filter).catch(() => null);
 		if (closed || counters === null) return false;
 		const now = { counters, atMs };
 		if (last !== null) take(last, now);

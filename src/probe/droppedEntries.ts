@@ -4,6 +4,7 @@
  */
 import { movedBy } from "../access/bypass/counters.js";
 import { DROPPED_COUNTER } from "../access/bypass/probe.js";
+import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { DROPPED_LOOK_MS } from "../limits.js";
 import { watchCounters } from "./countersWatch.js";
 
@@ -14,16 +15,16 @@ export type DroppedSince = (entries: number, sinceMs: number) => void;
 
 /**
  * The first reading says nothing: what was dropped before it was while ingest was away.
- * @param adminSocket UNIX socket of Envoy's admin; where it cannot be read, nothing is told until it can
+ * @param admin where it cannot be read, nothing is told until it can
  * @param tell of what was dropped between two readings
  */
 export function watchDroppedEntries(
-	adminSocket: string,
+	admin: EnvoyAdmin,
 	clock: () => number,
 	tell: DroppedSince,
 	everyMs = DROPPED_LOOK_MS,
 ): { close(): void } {
-	return watchCounters({ adminSocket, filter: FILTER, clock, everyMs }, (before, now) => {
+	return watchCounters({ admin, filter: FILTER, clock, everyMs }, (before, now) => {
 		const dropped = movedBy(DROPPED_COUNTER, before.counters, now.counters);
 		if (dropped > 0) tell(dropped, before.atMs);
 	});

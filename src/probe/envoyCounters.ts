@@ -1,29 +1,25 @@
-/** Reads Envoy's counters, which listeners it has and who it is, over its admin socket. */
+/** Reads Envoy's counters, which listeners it has and who it is, from its admin. */
 import type { Counters } from "../access/bypass/counters.js";
 import type { Bound } from "../access/bypass/foreignListeners.js";
-import { PROBE_COUNTERS_BYTES_MAX, PROBE_COUNTERS_MS_MAX } from "../limits.js";
-import { readLines, readPage, unreadable } from "./envoyPage.js";
+import { type EnvoyAdmin, unreadable } from "../access/bypass/reach.js";
+import { readLines, readPage } from "./envoyPage.js";
 
 const NOT_UNDERSTOOD = "it says what no Envoy does";
 
 /**
  * Those that ever moved. All that there are would cost Envoy more, and be too many: several for each Service at each Gateway.
- * @param adminSocket UNIX socket of Envoy's admin
  * @param filter which ones: a regular expression
- * @throws WeirError `unavailable` where it cannot be read, with the cause in few words
+ * @throws UnreadPage where it cannot be read, with the cause in few words
  */
-export async function readCounters(adminSocket: string, filter: string): Promise<Counters> {
+export async function readCounters(admin: EnvoyAdmin, filter: string): Promise<Counters> {
 	const counters = new Map<string, number>();
-	const path = `/stats?usedonly&filter=${encodeURIComponent(filter)}`;
-	await readLines(adminSocket, path, COUNTERS_MOST, (line) => {
+	await readLines(admin, { page: "counters", filter }, (line) => {
 		const [, name, value] = COUNTER.exec(line) ?? [];
 		if (name === undefined) throw unreadable(NOT_UNDERSTOOD);
 		counters.set(name, Number(value));
 	});
 	return counters;
 }
-
-const COUNTERS_MOST = { bytes: PROBE_COUNTERS_BYTES_MAX, ms: PROBE_COUNTERS_MS_MAX };
 
 /** As `/stats` writes it as text. */
 const COUNTER = /^(.+): ([0-9]+)$/;
@@ -35,11 +31,10 @@ interface ListenerStatus {
 
 /**
  * The listeners that this Envoy has, by name: those of Weir's are qualified names of Gateways. null = it does not say where.
- * @param adminSocket UNIX socket of Envoy's admin
- * @throws WeirError `unavailable` where it cannot be read
+ * @throws UnreadPage where it cannot be read
  */
-export async function readListeners(adminSocket: string): Promise<ReadonlyMap<string, Bound | null>> {
-	const page = await readPage(adminSocket, "/listeners?format=json");
+export async function readListeners(admin: EnvoyAdmin): Promise<ReadonlyMap<string, Bound | null>> {
+	const page = await readPage(admin, { page: "listeners" });
 	let listeners: unknown;
 	try {
 		listeners = (JSON.parse(page) as { listener_statuses?: unknown }).listener_statuses ?? [];
@@ -58,11 +53,10 @@ export async function readListeners(adminSocket: string): Promise<ReadonlyMap<st
 
 /**
  * Its `node.id`; empty = it has none.
- * @param adminSocket UNIX socket of Envoy's admin
- * @throws WeirError `unavailable` where it cannot be read
+ * @throws UnreadPage where it cannot be read
  */
-export async function readNode(adminSocket: string): Promise<string> {
-	const page = await readPage(adminSocket, "/server_info");
+export async function readNode(admin: EnvoyAdmin): Promise<string> {
+	const page = await readPage(admin, { page: "server-info" });
 	try {
 		const { node } = JSON.parse(page) as { node?: { id?: unknown } };
 		return typeof node?.id === "string" ? node.id : "";
@@ -80,12 +74,12 @@ export interface EnvoyProcess {
 }
 
 /**
- * Its clock is this machine's, by which it tells how long it runs: where that is set, both are.
- * @param adminSocket UNIX socket of Envoy's admin
- * @throws WeirError `unavailable` where it cannot be read
+ * By its clock it tells how long it runs. On this machine that is ours: where it is set, both are; on another one it may be taken for
+ * another process then.
+ * @throws UnreadPage where it cannot be read
  */
-export async function readProcess(adminSocket: string): Promise<EnvoyProcess> {
-	const page = await readPage(adminSocket, "/server_info");
+export async function readProcess(admin: EnvoyAdmin): Promise<EnvoyProcess> {
+	const page = await readPage(admin, { page: "server-info" });
 	try {
 		const { uptime_current_epoch: uptime, command_line_options: options } = JSON.parse(page) as {
 			uptime_current_epoch?: unknown;
@@ -105,8 +99,7 @@ export async function readProcess(adminSocket: string): Promise<EnvoyProcess> {
 
 /**
  * Whether this Envoy is starting: it names listeners that it was given, and listens nowhere until all clusters are known.
- * @param adminSocket UNIX socket of Envoy's admin
- * @throws WeirError `unavailable` where it cannot be read
+ * @throws UnreadPage where it cannot be read
  */
-export const isStarting = async (adminSocket: string): Promise<boolean> =>
-	(await readPage(adminSocket, "/ready")).includes("INITIALIZING");
+export const isStarting = async (admin: EnvoyAdmin): Promise<boolean> =>
+	(await readPage(admin, { page: "ready" })).includes("INITIALIZING");

@@ -1,23 +1,24 @@
-/** Pages of Envoy's admin, over its UNIX socket. */
+/** Pages of Envoy's admin: as a whole, or line by line, and over the UNIX socket of this machine's. */
 import { type IncomingMessage, request } from "node:http";
-import { WeirError } from "../error.js";
-import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
-
-/** What a page may be. */
-export interface Most {
-	readonly bytes: number;
-	/** Until its last byte. */
-	readonly ms: number;
-}
+import {
+	type AdminPage,
+	type EnvoyAdmin,
+	type Most,
+	mostOf,
+	type TakePart,
+	tooLarge,
+	UNREAD,
+	UnreadPage,
+	unreadable,
+} from "../access/bypass/reach.js";
 
 /**
  * A page as a whole; of lists that are short.
- * @param adminSocket UNIX socket of Envoy's admin
- * @throws WeirError `unavailable` where it cannot be read, with the cause in few words
+ * @throws UnreadPage where it cannot be read, with the cause in few words
  */
-export async function readPage(adminSocket: string, path: string): Promise<string> {
+export async function readPage(admin: EnvoyAdmin, page: AdminPage): Promise<string> {
 	let text = "";
-	await readParts(adminSocket, path, { bytes: PROBE_ANSWER_BYTES_MAX, ms: PROBE_TIMEOUT_MS }, (part) => {
+	await admin.page(page, (part) => {
 		text += part;
 	});
 	return text;
@@ -28,14 +29,9 @@ export async function readPage(adminSocket: string, path: string): Promise<strin
  * @param take throws where it is no such page
  * @throws as readPage
  */
-export async function readLines(
-	adminSocket: string,
-	path: string,
-	most: Most,
-	take: (line: string) => void,
-): Promise<void> {
+export async function readLines(admin: EnvoyAdmin, page: AdminPage, take: (line: string) => void): Promise<void> {
 	let rest = "";
-	const status = await readParts(adminSocket, path, most, (part) => {
+	const status = await admin.page(page, (part) => {
 		const lines = (rest + part).split("\n");
 		rest = lines.pop() ?? "";
 		for (const line of lines) take(line);
@@ -44,29 +40,45 @@ export async function readLines(
 	if (rest !== "") take(rest);
 }
 
+/** @param socketPath UNIX socket of the admin of this machine's Envoy */
+export const localAdmin = (socketPath: string, most: (page: AdminPage) => Most = mostOf): EnvoyAdmin => ({
+	page: (page, take) => readParts(socketPath, pathOf(page), most(page), take),
+});
+
+function pathOf(page: AdminPage): string {
+	switch (page.page) {
+		case "ready":
+			return "/ready";
+		case "server-info":
+			return "/server_info";
+		case "listeners":
+			return "/listeners?format=json";
+		case "counters":
+			return `/stats?usedonly&filter=${encodeURIComponent(page.filter)}`;
+	}
+}
+
 /** @returns the status, when it has ended */
-function readParts(
-	socketPath: string,
-	path: string,
-	{ bytes: bytesMax, ms }: Most,
-	take: (part: string) => void,
-): Promise<number> {
+function readParts(socketPath: string, path: string, { bytes: bytesMax, ms }: Most, take: TakePart): Promise<number> {
 	return new Promise((resolve, reject) => {
 		const call = request({ socketPath, path, agent: false });
 		const end = (error: Error): void => {
 			clearTimeout(late);
 			call.destroy();
-			reject(error instanceof WeirError ? error : unreadable("it cannot be reached, or broke off", error));
+			reject(error instanceof UnreadPage ? error : unreadable(UNREAD.broken, kindOf(error), error));
 		};
-		const late = setTimeout(() => end(unreadable("it takes too long")), ms).unref();
+		const late = setTimeout(() => end(unreadable(UNREAD.late, "late")), ms).unref();
 		call.on("error", end);
 		call.on("response", (response: IncomingMessage) => {
 			let bytes = 0;
 			response.setEncoding("utf8").on("data", (part: string) => {
 				bytes += part.length;
-				if (bytes > bytesMax) return end(unreadable(`it says more than ${bytesMax / 1024 / 1024} MiB`));
+				if (bytes > bytesMax) return end(unreadable(tooLarge(bytesMax), "large"));
 				try {
-					take(part);
+					const taken = take(part);
+					if (taken === undefined) return;
+					response.pause();
+					taken.then(() => response.resume(), end);
 				} catch (error) {
 					end(error as Error);
 				}
@@ -81,15 +93,6 @@ function readParts(
 	});
 }
 
-/** @param why in few words, for metrics have it: the same for the same cause */
-export const unreadable = (why: string, cause?: Error): WeirError =>
-	new WeirError(
-		"unavailable",
-		`Envoy's admin cannot be read: ${why}`,
-		"look whether Envoy runs, and whose its admin socket is",
-		{ cause },
-	);
-
-/** Nobody listens there: no Envoy is here. One that hangs is. */
-export const isNobodyThere = ({ cause }: WeirError): boolean =>
-	["ENOENT", "ECONNREFUSED"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "");
+/** Where nobody listens no Envoy is. */
+const kindOf = ({ code }: NodeJS.ErrnoException): "nobody" | "broken" =>
+	["ENOENT", "ECONNREFUSED"].includes(code ?? "") ? "nobody" : "broken";

@@ -2,104 +2,30 @@
  * Sends the built-in probe through a Gateway's listener, and watches the counters: the alarm that a bypass would set
  * off. What counts as an alarm is access/bypass/probe.ts's business; who is told, the caller's.
  */
-import { type OutgoingHttpHeaders, request as plainRequest } from "node:http";
-import { type RequestOptions, request as tlsRequest } from "node:https";
 import { setImmediate as breath } from "node:timers/promises";
 import {
 	droppedEntries,
 	GUARDS,
-	type Guard,
 	type ProbeAlarm,
 	type ProbeResult,
 	probeAlarm,
-	probeHeaders,
 	refusedConnections,
 } from "../access/bypass/probe.js";
+import type { AskListener, EnvoyAdmin } from "../access/bypass/reach.js";
 import type { WatchedListener, WatchedService } from "../access/bypass/watched.js";
-import { PROBE_PATH } from "../access/requests/canonical.js";
 import { WeirError } from "../error.js";
-import { PROBE_ANSWER_BYTES_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import { JudgedCounts } from "./judgedCounts.js";
 import type { ProbeMemory } from "./memory.js";
 import { PastCounts } from "./pastCounts.js";
 import { type Reading, readReading } from "./reading.js";
 
-export type ProbeTls = Pick<
-	RequestOptions,
-	"ca" | "cert" | "key" | "servername" | "checkServerIdentity" | "rejectUnauthorized"
->;
-
-/** How a listener is reached. */
-export interface ProbeTarget {
-	readonly address: string;
-	readonly port: number;
-	/** Asked at each connection, so that a rotated certificate is used; null = no TLS. */
-	readonly tls: (() => ProbeTls) | null;
-}
-
-/** One probe. Never rejects. */
-export function probe(
-	target: ProbeTarget,
-	gateway: string,
-	{ name, host }: WatchedService,
-	guard: Guard,
-): Promise<Omit<ProbeResult, "mayBeClosed">> {
-	return new Promise((resolve) => {
-		const result = (status: number | null, body: string): void =>
-			resolve({ gateway, service: name, guard, status, body });
-		const unanswered = (error: unknown): void =>
-			resolve({ gateway, service: name, guard, status: null, body: "", why: whyOf(error) });
-		const headers: OutgoingHttpHeaders = { host, connection: "close", ...probeHeaders(guard) };
-		const options = {
-			host: target.address,
-			port: target.port,
-			method: "OPTIONS",
-			path: PROBE_PATH,
-			headers,
-			agent: false,
-			timeout: PROBE_TIMEOUT_MS,
-		} as const;
-		try {
-			const call = target.tls === null ? plainRequest(options) : tlsRequest({ ...options, ...target.tls() });
-			call.on("timeout", () => call.destroy(new Error("no answer in time")));
-			call.on("error", unanswered);
-			call.on("response", (response) => {
-				let body = "";
-				response.setEncoding("latin1").on("data", (part: string) => {
-					body += part;
-					if (body.length <= PROBE_ANSWER_BYTES_MAX) return;
-					call.destroy();
-					result(response.statusCode ?? null, "");
-				});
-				response.on("end", () => result(response.statusCode ?? null, body));
-				response.on("error", () => result(null, ""));
-			});
-			call.end();
-		} catch (error) {
-			// Certificates that cannot be had.
-			unanswered(error);
-		}
-	});
-}
-
-/** TLS has them where a certificate's time and the clock are apart. */
-const CLOCK_CODES = new Set(["CERT_NOT_YET_VALID", "CERT_HAS_EXPIRED"]);
-
-/** Code, message, and what to do, in one line. */
-function whyOf(error: unknown): string {
-	if (error instanceof WeirError) return [`${error.code}: ${error.message}`, error.hint].filter(Boolean).join("; ");
-	const { code = "", message } = error as NodeJS.ErrnoException;
-	const hint = CLOCK_CODES.has(code) ? "; was the clock set, and does whoever issues identities run?" : "";
-	return `${[code, message].filter(Boolean).join(": ")}${hint}`;
-}
-
 export interface ProberOptions {
 	/** What is protected there; asked in each round. */
 	readonly listeners: () => readonly WatchedListener[];
-	/** null = this Gateway cannot be reached from here; its counters are watched all the same. */
-	readonly target: (gateway: string) => ProbeTarget | null;
-	/** UNIX socket of Envoy's admin; null = there is none, and only probes are sent. */
-	readonly adminSocket: string | null;
+	/** null = this Gateway cannot be reached; its counters are watched all the same. */
+	readonly ask: (gateway: string) => AskListener | null;
+	/** null = there is none, and only probes are sent. */
+	readonly admin: EnvoyAdmin | null;
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	/** Whether Envoy is known to have that Service so, and is not being told otherwise; left out = it is. */
@@ -120,8 +46,8 @@ export interface ProbeRound {
 	readonly alarms: readonly ProbeAlarm[];
 	/** What each probe was answered. */
 	readonly results: readonly ProbeResult[];
-	/** Services that were changed meanwhile: what answered says nothing of them. */
-	readonly skipped: readonly { readonly gateway: string; readonly service: string }[];
+	/** Services that were changed meanwhile, so that what answered says nothing of them; `unsent`: or the probe could not be sent. */
+	readonly skipped: readonly { readonly gateway: string; readonly service: string; readonly unsent: boolean }[];
 	/** Alarms of earlier rounds that stand, of what was not probed in this one. They are among `alarms`. */
 	readonly kept: readonly ProbeAlarm[];
 	/** Whether Envoy's counters could be read, and are compared with earlier ones. */
@@ -165,10 +91,10 @@ export class Prober {
 
 	/** Probes each protected Service through each listener, and compares the counters with the last round's. Never rejects. */
 	async round(): Promise<ProbeRound> {
-		const { listeners, target, adminSocket } = this.#options;
+		const { listeners, ask, admin } = this.#options;
 		const watched = listeners();
 		const ways = watched.flatMap((listener) => {
-			const way = target(listener.gateway);
+			const way = ask(listener.gateway);
 			return way === null ? [] : [{ way, listener }];
 		});
 		this.#rounds++;
@@ -185,7 +111,7 @@ export class Prober {
 			results,
 		);
 		const before = this.#before;
-		const after = adminSocket === null ? null : await this.#read(adminSocket);
+		const after = admin === null ? null : await this.#read(admin);
 		if (after !== null) this.#before = after;
 		const counted = before !== null && after !== null;
 		const unjudged = await this.#judged.alarms(watched, before, after);
@@ -208,13 +134,13 @@ export class Prober {
 		};
 	}
 
-	async #read(adminSocket: string): Promise<Reading | null> {
+	async #read(admin: EnvoyAdmin): Promise<Reading | null> {
 		const failed = (why: string): null => {
 			this.#uncounted = { why, rounds: (this.#uncounted?.rounds ?? 0) + 1 };
 			return null;
 		};
 		try {
-			const reading = await readReading(adminSocket);
+			const reading = await readReading(admin);
 			if (reading === null) return failed("Envoy was started anew meanwhile");
 			this.#uncounted = null;
 			return reading;
@@ -228,13 +154,15 @@ export class Prober {
 	 * Service, or changes without end, hide the same ones in no two rounds.
 	 */
 	async #ask(
-		way: ProbeTarget,
+		way: AskListener,
 		{ gateway, services }: WatchedListener,
 	): Promise<Pick<ProbeRound, "results" | "skipped">> {
 		const { closed = () => new Set(), isCertain = () => true } = this.#options;
 		const results: ProbeResult[] = [];
-		const skipped = new Set<string>();
+		/** Whether it could not be sent, by name. */
+		const skipped = new Map<string, boolean>();
 		let silent = 0;
+		let unsent = 0;
 		// In the order of the plan, whichever was first.
 		const told = () => {
 			const place = new Map(services.map(({ name }, at) => [name, at]));
@@ -245,16 +173,24 @@ export class Prober {
 		for (const service of services.toSorted((one, other) => lastAt(one) - lastAt(other))) {
 			for (const guard of GUARDS) {
 				const before = closed().has(service.name);
-				const result = isCertain(gateway, service.name) ? await probe(way, gateway, service, guard) : null;
+				const certain = isCertain(gateway, service.name);
+				const answer = certain ? await way(service.host, guard) : null;
 				// What was changed or taken away meanwhile may have answered otherwise.
-				if (result === null || !isCertain(gateway, service.name)) {
-					skipped.add(service.name);
+				if (answer === null || !isCertain(gateway, service.name)) {
+					skipped.set(service.name, certain && answer === null);
+					unsent = certain && answer === null ? unsent + 1 : 0;
+					// Nobody there can send any.
+					if (unsent === SILENT_MAX) {
+						for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.set(name, true);
+						return told();
+					}
 					continue;
 				}
 				// It may be closed, or open again, while the probe is under way.
 				this.#askedAt.set(placeOf(gateway, service.name), this.#rounds);
-				results.push({ ...result, mayBeClosed: before || closed().has(service.name) });
-				silent = result.status === null ? silent + 1 : 0;
+				const mayBeClosed = before || closed().has(service.name);
+				results.push({ gateway, service: service.name, guard, ...answer, mayBeClosed });
+				silent = answer.status === null ? silent + 1 : 0;
 				// The listener answers nobody: that is told now, and not after a time for each Service.
 				if (silent === SILENT_MAX) return told();
 			}
@@ -294,5 +230,5 @@ const placeOf = (gateway: string, service: string): string => `${gateway} ${serv
 const keyOf = ({ gateway, service, guard }: Pick<ProbeResult, "gateway" | "service" | "guard">): string =>
 	`${placeOf(gateway, service)} ${guard}`;
 
-const skippedAt = (gateway: string, services: ReadonlySet<string>): ProbeRound["skipped"] =>
-	[...services].map((service) => ({ gateway, service }));
+const skippedAt = (gateway: string, services: ReadonlyMap<string, boolean>): ProbeRound["skipped"] =>
+	[...services].map(([service, unsent]) => ({ gateway, service, unsent }));

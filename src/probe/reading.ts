@@ -2,6 +2,7 @@
 import { setImmediate as breath } from "node:timers/promises";
 import type { Counters } from "../access/bypass/counters.js";
 import { COUNTERS_FILTER } from "../access/bypass/probe.js";
+import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { CLUSTER_TRIES } from "../access/bypass/servedPast.js";
 import { TRIES, VERDICTS_FILTER } from "../access/bypass/unjudged.js";
 import { type EnvoyProcess, readCounters, readProcess } from "./envoyCounters.js";
@@ -25,15 +26,14 @@ const OF_ROUTE = /^vhost\..+\.upstream_rq_total$/;
 /**
  * Envoy is asked while requests pass: verdicts are read before tries, where what follows is compared with them, and again
  * after tries, where they are compared with what came before. So are tries of routes, for those of clusters.
- * @param adminSocket UNIX socket of Envoy's admin
- * @throws WeirError `unavailable` where it cannot be read
+ * @throws UnreadPage where it cannot be read
  * @returns null where Envoy was started anew meanwhile
  */
-export async function readReading(adminSocket: string): Promise<Reading | null> {
-	const process = await readProcess(adminSocket);
-	const first = await readCounters(adminSocket, VERDICTS_FILTER);
-	const tries = await readCounters(adminSocket, COUNTERS_FILTER);
-	const all = await readCounters(adminSocket, LAST_FILTER);
+export async function readReading(admin: EnvoyAdmin): Promise<Reading | null> {
+	const process = await readProcess(admin);
+	const first = await readCounters(admin, VERDICTS_FILTER);
+	const tries = await readCounters(admin, COUNTERS_FILTER);
+	const all = await readCounters(admin, LAST_FILTER);
 	for (const [name, value] of first) if ((all.get(name) ?? 0) < value) return null;
 	// There may be tens of thousands: others have a turn between the steps.
 	await breath();

@@ -10,6 +10,8 @@ import type { HandshakeFault } from "../handshake.js";
 import { XDS_CONNECTION_AGE_MS, XDS_CONNECTIONS_MAX, XDS_REQUEST_BYTES_MAX } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
+import type { AttendCall } from "./attendance/attendance.js";
+import { AttendanceServiceDefinition } from "./attendance/service.js";
 import type { Call } from "./connection.js";
 import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor } from "./peer.js";
@@ -40,6 +42,7 @@ export interface XdsDoorsOptions {
 	readonly connectionIdleMs: number;
 	readonly onStream: (call: Call, peer: Peer | Stranger) => void;
 	readonly onLoads: (call: LoadCall, peer: Peer | Stranger) => void;
+	readonly onAttendance: (call: AttendCall, peer: Peer | Stranger) => void;
 	/** Told of each connection that is refused. */
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
 	/** Told of each TLS handshake that failed. */
@@ -119,6 +122,9 @@ export class XdsDoors {
 		});
 		server.addService(LoadReportingServiceDefinition, {
 			streamLoadStats: (call: LoadCall) => this.options.onLoads(call, peer(call)),
+		});
+		server.addService(AttendanceServiceDefinition, {
+			attend: (call: AttendCall) => this.options.onAttendance(call, peer(call)),
 		});
 		return server;
 	}

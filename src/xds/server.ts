@@ -13,6 +13,8 @@ import {
 	XDS_STREAMS_MAX,
 } from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
+import type { AttendCall } from "./attendance/attendance.js";
+import { Attendances } from "./attendance/attendances.js";
 import { type Call, Connection } from "./connection.js";
 import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import type { Memory } from "./isolation.js";
@@ -43,6 +45,8 @@ export interface XdsServerOptions {
 	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
 	/** Of the load reporting service. */
 	readonly loads?: Pick<LoadReportsOptions, "intervalMs" | "onReport">;
+	/** Told when the keeper of an Envoy of another machine has come, or gone. */
+	readonly onAttendance?: (id: string) => void;
 	/** Told of every stream, and every connection, that was refused for who its client is or has too much. `id`: proved by mTLS; null = none was. */
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
 	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it, as often as they like. */
@@ -70,10 +74,14 @@ export class XdsServer {
 	readonly #proxiesChanged = new Set<() => void>();
 	readonly #told: ToldClosures;
 	readonly #loads: LoadReports;
+	/** Keepers of Envoys of other machines. */
+	readonly attendances: Attendances;
 	/** By node id, of clients that have gone; the youngest last. */
 	readonly #remembered = new Map<string, Memory>();
 	/** By node id, of Envoys that have gone: what they had, and what was on its way. */
 	readonly #left = new Map<string, { readonly served: Served; readonly own: boolean }>();
+	/** The same by SPIFFE id, of Envoys of other machines. */
+	readonly #leftRemote = new Map<string, Served>();
 	#newest: Publication | null = null;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
@@ -88,11 +96,16 @@ export class XdsServer {
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
 		this.#loads = new LoadReports({ onRefused: this.#onRefused, ...loads });
+		this.attendances = new Attendances({
+			onRefused: this.#onRefused,
+			onChange: (id) => options.onAttendance?.(id),
+		});
 		this.#doors = new XdsDoors({
 			secure: secure ?? null,
 			connectionIdleMs: connectionIdleMs ?? XDS_CONNECTION_IDLE_MS,
 			onStream: (call, peer) => this.#connect(call, peer),
 			onLoads: (call, peer) => this.#takeLoads(call, peer),
+			onAttendance: (call, peer) => this.#attend(call, peer),
 			onRefused: this.#onRefused,
 			onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		});
@@ -183,6 +196,15 @@ export class XdsServer {
 		return known.at(-1)?.served ?? left?.served ?? null;
 	}
 
+	/** The same of the Envoy of another machine with that SPIFFE id. */
+	servedBy(id: string): Served | null {
+		const own = [...this.#connections].filter(
+			({ peer, node, asksForTables, closed }) =>
+				peer.kind === "envoy" && peer.id === id && node !== null && !asksForTables && !closed,
+		);
+		return own.at(-1)?.served ?? this.#leftRemote.get(id) ?? null;
+	}
+
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
 	onProxiesChanged(listener: () => void): () => void {
 		this.#proxiesChanged.add(listener);
@@ -206,6 +228,7 @@ export class XdsServer {
 
 	async close(): Promise<void> {
 		this.#loads.close();
+		this.attendances.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
 		await this.#doors.close();
 	}
@@ -276,6 +299,13 @@ export class XdsServer {
 		} else this.#loads.connect(call, peer, peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null);
 	}
 
+	#attend(call: AttendCall, peer: Peer | Stranger): void {
+		if ("refusedFor" in peer) {
+			this.#onRefused(peer.refusedFor, peer.id);
+			call.emit("error", { code: status.UNAUTHENTICATED, details: "only Envoys of this trust domain are attended" });
+		} else this.attendances.connect(call, peer, peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null);
+	}
+
 	#reportNack(node: string, proxy: ProxyStatus): void {
 		for (const [type, { state, source, error }] of Object.entries(proxy.types)) {
 			if (state === "ERROR") this.#log(`${node} rejects ${type} of ${source}: ${error}`);
@@ -312,6 +342,7 @@ export class XdsServer {
 		const { node } = memory;
 		this.#keep(node, memory.memory);
 		const own = peer.kind === "owner";
+		if (peer.kind === "envoy") setYoungest(this.#leftRemote, peer.id, connection.served);
 		if (asksForTables || (!own && this.#left.get(node)?.own === true)) return;
 		setYoungest(this.#left, node, { served: connection.served, own });
 	}

@@ -7,7 +7,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
-import type { ProbeReport } from "../../src/cli/roles/probe.js";
+import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";

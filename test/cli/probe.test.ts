@@ -1,4 +1,5 @@
 /** The alarm of a bypass, from a Gateway that lets the probe pass to the line of `weir status`; and its end. */
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -10,50 +11,17 @@ import { ALARM_WORDS, alarmLines } from "../../src/cli/commands/alarms.js";
 import { type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
 import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import type { Declared } from "../../src/cli/roles/probedPlans.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { localReach } from "../../src/cli/stack/localReach.js";
 import { WeirError } from "../../src/error.js";
-import { loadResources } from "../../src/resources/parse.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import type { Identity } from "../../src/identity/svid.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
-import type { GatewayServed, Hosts, Served } from "../../src/xds/served.js";
+import type { GatewayServed, Served } from "../../src/xds/served.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { weir } from "./command.js";
 import { operatorCommand } from "./operatorCommand.js";
-
-/** A Service's name by its host's. */
-const named = (host: string): string => host.replace("*", "any").replaceAll(".", "-");
-
-/** Protected Services and an open one behind one Gateway without TLS. */
-function planOf(port: number, tls = "", guarded: readonly string[] = ["guarded"]): Declared {
-	const service = (name: string, access: string) => `---
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: ${named(name)}}
-spec: {hosts: ["${name}.test"], defaultVariant: v1, ${access}variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9}]}]}
-`;
-	const text = `apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec: {port: ${port}${tls}}
-${guarded.map((name) => service(name, "")).join("")}${service("open", "access: open, ")}---
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: someone}
-spec: {action: allow, services: [${guarded.map(named).join(", ")}], principals: ["spiffe://weir.test/a"]}
-`;
-	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
-	if (resources === null) throw new Error(JSON.stringify(problems));
-	const { table, version } = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	return { gateways: resources.gateways, table, version };
-}
-
-/** Virtual hosts of a plan: each Service is as it is in any other. */
-const hostsOf = ({ table }: Declared): Hosts => new Map(table.services.map(({ name }) => [name, name]));
-
-/** Of which plan its routes are. */
-const routesOf = (plan: Declared) => ({ plan: plan.version, hosts: hostsOf(plan) });
+import { hostsOf, planOf, routesOf, taken } from "./probePlans.js";
 
 /** A listener that answers so. */
 async function listening(t: Test, answer: RequestListener): Promise<Server> {
@@ -63,28 +31,28 @@ async function listening(t: Test, answer: RequestListener): Promise<Server> {
 	return server;
 }
 
-/** What an Envoy has that has taken all of a plan, but for what is said. */
-const taken = (plan: Declared, more: Partial<GatewayServed> = {}): Served => {
-	const all = { ...routesOf(plan), coming: null, listener: "1", moving: false, current: true, refused: false, ...more };
-	return new Map(plan.gateways.map(({ metadata: { name } }) => [name, all]));
-};
-
 /** A watch that makes no rounds by itself, of an Envoy with the Gateway `edge`; its log goes nowhere. */
 async function watching(
 	t: Test,
 	{
 		write = () => {},
 		isLive = () => true,
+		identity = null,
+		adminSocket,
 		...more
-	}: Partial<WatchOptions> & { readonly write?: (line: string) => void; readonly isLive?: () => boolean } = {},
+	}: Partial<WatchOptions> & {
+		readonly adminSocket?: string;
+		readonly identity?: Identity | null;
+		readonly write?: (line: string) => void;
+		readonly isLive?: () => boolean;
+	} = {},
 ) {
-	const adminSocket = more.adminSocket ?? (await startAdmin(t, edgeAlone(isLive))).socket;
+	const admin = adminSocket ?? (await startAdmin(t, edgeAlone(isLive))).socket;
 	const has: { served: Served | null } = { served: null };
 	const watch = watchForBypass({
 		log: createLog({ role: "xds", write, environment: {} }),
 		meter: createMeter({ role: "xds" }),
-		identity: null,
-		adminSocket,
+		reach: localReach(admin, identity),
 		// One elsewhere.
 		connected: (node) => node === undefined,
 		served: () => has.served,

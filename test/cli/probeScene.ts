@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
-import type { ProbeReport } from "../../src/cli/roles/probe.js";
+import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, type Places, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";

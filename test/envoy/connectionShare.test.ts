@@ -1,4 +1,5 @@
 /** Strangers that only finish TLS, on a real Envoy: they are gone soon, take no other Gateway with them, and are told of. */
+
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTls } from "node:tls";
@@ -6,6 +7,7 @@ import t, { type Test } from "tap";
 import { type ProbeAlarm, refusedConnections } from "../../src/access/bypass/probe.js";
 import { watchedListeners } from "../../src/access/bypass/watched.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { Prober } from "../../src/probe/prober.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
@@ -102,7 +104,11 @@ t.test("a connection without a request ends, one under a request or used again d
 
 /** What a round of the probe tells of refused connections, after those. */
 async function told(t: Test, { adminSocket }: Stage, happens: () => Promise<unknown>): Promise<readonly ProbeAlarm[]> {
-	const prober = new Prober({ listeners: () => watchedListeners(plan.table), target: () => null, adminSocket });
+	const prober = new Prober({
+		listeners: () => watchedListeners(plan.table),
+		ask: () => null,
+		admin: localAdmin(adminSocket),
+	});
 	await prober.round();
 	await happens();
 	const { alarms } = await prober.round();

@@ -187,6 +187,8 @@ t.test("the built-in probe is counted and leaves no record", async (t) => {
 	await rig.send([
 		denied(probe),
 		denied({ ...probe, plan: "callout", unit: null, codeDetails: "weir_not_canonical" }),
+		// By the keeper of an Envoy of another machine.
+		denied({ ...probe, principal: "spiffe://a.test/weir/envoy/edge" }),
 		// By the rules; shadow policies say nothing of it.
 		denied({
 			...probe,
@@ -206,7 +208,7 @@ t.test("the built-in probe is counted and leaves no record", async (t) => {
 	const told = ["bad-token", "below", "get", "passed", "token", "unanswered", "web"];
 	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), told);
 	const refused = (by: string) => rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by }));
-	t.equal(refused("envoy"), 2);
+	t.equal(refused("envoy"), 3);
 	t.equal(refused("sidecar"), 1);
 	t.same((await rig.call("GET", "/v1/requests?view=shadow&rules=all", "")).json, { changes: [], cut: false });
 });

@@ -7,7 +7,7 @@ import { GUARDS } from "../../src/access/bypass/probe.js";
 import { PROBE_PATH } from "../../src/access/requests/canonical.js";
 import { compile } from "../../src/compiler/compile.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
-import { probe } from "../../src/probe/prober.js";
+import { probe } from "../../src/probe/probe.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -93,7 +93,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		] as const) {
 			const service = { name, host: `${name}.test`, judgedBy: "envoy", wild: false } as const;
 			for (const guard of GUARDS) {
-				const answer = await probe(target, "edge", service, guard);
+				const answer = await probe(target, service.host, guard);
 				if (guard === "rules") t.match(answer.body, reason);
 			}
 		}

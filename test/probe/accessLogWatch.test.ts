@@ -8,6 +8,7 @@ import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
 import { compile } from "../../src/compiler/compile.js";
 import { ACCESS_LOG_CONNECT_MS } from "../../src/limits.js";
 import { watchAccessLog } from "../../src/probe/accessLogWatch.js";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -41,7 +42,7 @@ ${DROPPED_COUNTER}: ${dropped}\n`,
 		failed: (sinceMs: number) => told.push(["failed", sinceMs]),
 		dropped: (entries: number, sinceMs: number) => told.push(["dropped", entries, sinceMs]),
 	};
-	const watch = watchAccessLog(adminSocket, () => at.ms, troubles, 3_600_000);
+	const watch = watchAccessLog(localAdmin(adminSocket), () => at.ms, troubles, 3_600_000);
 	t.teardown(() => watch.close());
 	const look = (ms: number, numbers: Numbers | null) => {
 		at.ms = ms;
@@ -100,7 +101,12 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 			{ version },
 		);
 		const failed = new Promise<void>((resolve) => {
-			const watch = watchAccessLog(adminSocket, Date.now, { failed: () => resolve(), dropped: () => undefined }, 50);
+			const watch = watchAccessLog(
+				localAdmin(adminSocket),
+				Date.now,
+				{ failed: () => resolve(), dropped: () => undefined },
+				50,
+			);
 			t.teardown(() => watch.close());
 		});
 		const denied = await fetch(`http://127.0.0.1:${envoy.port()}/no`, { headers: { host: "guarded.test" } });

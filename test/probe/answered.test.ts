@@ -2,6 +2,7 @@
  * A retry that finds no connection hides no bypass, nor does a request that is judged and sent to nobody: what Envoys count as
  * answered, on each tested version.
  */
+
 import { once } from "node:events";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -9,6 +10,7 @@ import t, { type Test } from "tap";
 import { watchedListeners } from "../../src/access/bypass/watched.js";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { JudgedCounts } from "../../src/probe/judgedCounts.js";
 import { type Reading, readReading } from "../../src/probe/reading.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
@@ -95,7 +97,7 @@ async function scene(t: Test, version: string) {
 	const counts = new JudgedCounts(() => true);
 	let before: Reading | null = null;
 	const alarms = async () => {
-		const after = await readReading(admin);
+		const after = await readReading(localAdmin(admin));
 		const told = await counts.alarms(watchedListeners(plan.table), before, after);
 		before = after;
 		return told;

@@ -2,6 +2,7 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { Prober, type ProberOptions } from "../../src/probe/prober.js";
 import { temporaryDirectory } from "../cli/command.js";
 
@@ -40,6 +41,6 @@ export async function countedAdmin(t: Test) {
 		{ gateway: "edge", services: [{ name: "a", host: "a.test", judgedBy: "envoy", wild: false }] },
 	] as const;
 	const prober = (more: Partial<ProberOptions> = {}): Prober =>
-		new Prober({ listeners: () => listeners, target: () => null, adminSocket, ...more });
+		new Prober({ listeners: () => listeners, ask: () => null, admin: localAdmin(adminSocket), ...more });
 	return { said, prober };
 }

@@ -1,4 +1,5 @@
 /** What Envoy dropped of its access log, from its counter to whom it is told. */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect, createServer as createHttp2Server } from "node:http2";
@@ -9,9 +10,11 @@ import { DROPPED_COUNTER, droppedEntries } from "../../src/access/bypass/probe.j
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { watchForBypass } from "../../src/cli/roles/probe.js";
 import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
+import { localReach } from "../../src/cli/stack/localReach.js";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile } from "../../src/compiler/compile.js";
 import { watchDroppedEntries } from "../../src/probe/droppedEntries.js";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
@@ -44,7 +47,7 @@ t.test("each reading tells what was dropped since the last one, and the first sa
 	await new Promise<void>((resolve) => admin.listen(adminSocket, resolve));
 	const told: [number, number][] = [];
 	const watch = watchDroppedEntries(
-		adminSocket,
+		localAdmin(adminSocket),
 		() => nowMs,
 		(entries, sinceMs) => told.push([entries, sinceMs]),
 		1,
@@ -115,8 +118,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 		const probes = watchForBypass({
 			log: createLog({ role: "xds", write: (line) => lines.push(line), environment: {} }),
 			meter,
-			identity: null,
-			adminSocket,
+			reach: localReach(adminSocket, null),
 			connected: () => true,
 			// No probe is sent then, whose own entry would be dropped.
 			served: () => new Map([["edge", { ...NOTHING_COMES, plan: plan.version }]]),
@@ -130,7 +132,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 		t.same(await alarms(), []);
 		let told = 0;
 		const watch = watchDroppedEntries(
-			adminSocket,
+			localAdmin(adminSocket),
 			Date.now,
 			(entries) => {
 				told += entries;

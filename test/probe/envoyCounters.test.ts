@@ -2,8 +2,9 @@
 import { createServer, type RequestListener } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { isNobodyThere } from "../../src/access/bypass/reach.js";
 import { readCounters } from "../../src/probe/envoyCounters.js";
-import { isNobodyThere, readLines } from "../../src/probe/envoyPage.js";
+import { localAdmin, readLines } from "../../src/probe/envoyPage.js";
 import { temporaryDirectory } from "../cli/command.js";
 
 async function admin(t: Test, answer: RequestListener): Promise<string> {
@@ -30,7 +31,7 @@ t.test("only those that moved are asked for, and a long page is read as it comes
 		for (let at = 0; at < text.length; at += 10_007) response.write(text.slice(at, at + 10_007));
 		response.end();
 	});
-	const counters = await readCounters(socket, "^a+$");
+	const counters = await readCounters(localAdmin(socket), "^a+$");
 	t.same(asked, ["/stats?usedonly&filter=%5Ea%2B%24"]);
 	t.equal(counters.size, 60_000);
 	t.equal(counters.get("vhost.prod/service-59999.route.prod/edge.upstream_rq_total"), 59_999);
@@ -39,7 +40,11 @@ t.test("only those that moved are asked for, and a long page is read as it comes
 t.test("each way in which a page cannot be read has its words", async (t) => {
 	const most = { bytes: 1024 * 1024, ms: 200 };
 	const why = async (answer: RequestListener) =>
-		readLines(await admin(t, answer), "/stats", most, () => {}).then(
+		readLines(
+			localAdmin(await admin(t, answer), () => most),
+			{ page: "counters", filter: "" },
+			() => {},
+		).then(
 			() => null,
 			({ code, message }) => `${code}: ${message}`,
 		);
@@ -63,9 +68,9 @@ t.test("each way in which a page cannot be read has its words", async (t) => {
 		}),
 		unreadable("it cannot be reached, or broke off"),
 	);
-	await t.rejects(readCounters(await admin(t, (_, response) => response.end('{"stats": []}')), "a"), {
+	await t.rejects(readCounters(localAdmin(await admin(t, (_, response) => response.end('{"stats": []}'))), "a"), {
 		message: "Envoy's admin cannot be read: it says what no Envoy does",
 	});
-	const nobody = await readCounters("/nowhere/admin.sock", "a").catch((error) => error);
+	const nobody = await readCounters(localAdmin("/nowhere/admin.sock"), "a").catch((error) => error);
 	t.ok(isNobodyThere(nobody));
 });

@@ -1,9 +1,11 @@
 /** What is remembered between readings: no change of routes, and no other Envoy, is taken for a bypass. */
+
 import { createServer } from "node:http";
 import { join } from "node:path";
 import t from "tap";
 import type { Counters } from "../../src/access/bypass/counters.js";
 import type { WatchedListener } from "../../src/access/bypass/watched.js";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { JudgedCounts } from "../../src/probe/judgedCounts.js";
 import { type Reading, readReading } from "../../src/probe/reading.js";
 import { temporaryDirectory } from "../cli/command.js";
@@ -221,14 +223,14 @@ t.test("verdicts are read before tries and after them; of two processes nothing 
 		response.end(`${isVerdicts ? NAMES.native : NAMES.tried}: ${value}\n`);
 	}).listen(socket);
 	t.teardown(() => server.close());
-	const reading = await readReading(socket);
+	const reading = await readReading(localAdmin(socket));
 	t.same(asked, ["verdicts", "tries", "verdicts"]);
 	t.same(reading?.first, counters({ native: 11, tried: 12 }));
 	t.same(reading?.last, counters({ native: 13, tried: 12 }));
 	t.ok(Math.abs((reading?.process.startedMs ?? 0) - (Date.now() - 100_000)) < 5_000);
 	t.equal(reading?.process.epoch, 2);
 	fallsAt = 6;
-	t.equal(await readReading(socket), null);
+	t.equal(await readReading(localAdmin(socket)), null);
 });
 
 t.test(

@@ -1,10 +1,12 @@
 /** What an xds that starts anew knows of the rounds before it, and what it makes of a file that is none of its own. */
+
 import { readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { watchForBypass } from "../../src/cli/roles/probe.js";
 import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
+import { localReach } from "../../src/cli/stack/localReach.js";
 import { type ProbeMemory, readMemory, writeMemory } from "../../src/probe/memory.js";
 import { MemoryShelf } from "../../src/probe/memoryShelf.js";
 import type { Prober } from "../../src/probe/prober.js";
@@ -12,6 +14,7 @@ import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { ACTIVE, countedAdmin, JUDGED, ROUTED, SENT } from "./countedAdmin.js";
+import { asking } from "./probed.js";
 
 async function shelfOf(t: Test) {
 	const file = join(await temporaryDirectory(t), "probe-memory");
@@ -138,7 +141,7 @@ t.test("a torn file, a changed one and a foreign one are told of, and all begins
 t.test("an alarm of a probe stands until its Service is probed again", async (t) => {
 	const { prober } = await countedAdmin(t);
 	const passed = { alarm: "probe-passed", gateway: "edge", service: "a", status: 200 } as const;
-	const own = prober({ target: () => ({ address: "127.0.0.1", port: 9, tls: null }), isCertain: () => false });
+	const own = prober({ ask: asking({ address: "127.0.0.1", port: 9, tls: null }), isCertain: () => false });
 	own.recall({ ...EMPTY, raised: new Map([["edge a gate", passed]]) });
 	t.same((await own.round()).kept, [passed]);
 	t.same([...own.memory.raised.values()], [passed]);
@@ -222,8 +225,7 @@ t.test("`weir status` tells what stands before the first round", async (t) => {
 	const watch = watchForBypass({
 		log: createLog({ role: "xds", write: () => {}, environment: {} }),
 		meter,
-		identity: null,
-		adminSocket: "/nowhere/admin.sock",
+		reach: localReach("/nowhere/admin.sock", null),
 		connected: () => false,
 		served: () => null,
 		planOf: async () => null,

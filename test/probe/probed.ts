@@ -1,8 +1,17 @@
 /** The prober of an attacked Envoy, and requests that its policies allow. */
 import { watchedListeners } from "../../src/access/bypass/watched.js";
-import { Prober, type ProbeTarget } from "../../src/probe/prober.js";
+import { localAdmin } from "../../src/probe/envoyPage.js";
+import { type ProbeTarget, probe } from "../../src/probe/probe.js";
+import { Prober, type ProberOptions } from "../../src/probe/prober.js";
 import type { AttackScene } from "../attack/scene.js";
 import { exchange, get } from "../attack/wire.js";
+
+/** Every Gateway there. */
+export const asking =
+	(target: ProbeTarget): ProberOptions["ask"] =>
+	() =>
+	(host, guard) =>
+		probe(target, host, guard);
 
 export async function prober(scene: AttackScene): Promise<Prober> {
 	const identity = await scene.tls.ca.issue({ spiffeId: "spiffe://weir.test/weir/control" });
@@ -17,7 +26,7 @@ export async function prober(scene: AttackScene): Promise<Prober> {
 		}),
 	};
 	const listeners = watchedListeners(scene.plan.table);
-	return new Prober({ listeners: () => listeners, target: () => target, adminSocket: scene.adminSocket });
+	return new Prober({ listeners: () => listeners, ask: asking(target), admin: localAdmin(scene.adminSocket) });
 }
 
 export async function traffic(scene: AttackScene): Promise<readonly number[]> {

@@ -1,8 +1,10 @@
 /** The alarm on a real Envoy: silent while verdicts are given, loud when a filter is gone from the chain (ai-gateway#2560). */
+
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import t, { type Test } from "tap";
+import { localAdmin } from "../../src/probe/envoyPage.js";
 import { type ProbeRound, Prober } from "../../src/probe/prober.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import type { MutualTls } from "../access/mutualTls.js";
@@ -10,7 +12,7 @@ import { attackedResources, attackScene, FORMS } from "../attack/scene.js";
 import { exchange, get } from "../attack/wire.js";
 import type { TestScope } from "../envoy/harness.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { prober, traffic } from "./probed.js";
+import { asking, prober, traffic } from "./probed.js";
 
 // Alone this file has tap's default of 30 s, which a slow machine needs for Envoy's starts.
 t.setTimeout(240_000);
@@ -264,8 +266,8 @@ t.test("a listener that is away, and an admin that is none, are told and no cras
 	const { port } = server.address() as { port: number };
 	const own = new Prober({
 		listeners: () => listeners,
-		target: () => ({ address: "127.0.0.1", port, tls: null }),
-		adminSocket: "/nowhere/admin.sock",
+		ask: asking({ address: "127.0.0.1", port, tls: null }),
+		admin: localAdmin("/nowhere/admin.sock"),
 	});
 	t.same(brief(await own.round()), {
 		alarms: Array(2).fill({ alarm: "probe-passed", gateway: "edge", service: "guarded", status: 200 }),
@@ -294,8 +296,8 @@ t.test("an upstream that says what Envoy says of a closed Service is believed wh
 	const { port } = server.address() as { port: number };
 	const own = new Prober({
 		listeners: () => listeners,
-		target: () => ({ address: "127.0.0.1", port, tls: null }),
-		adminSocket: null,
+		ask: asking({ address: "127.0.0.1", port, tls: null }),
+		admin: null,
 		closed: () => closed,
 	});
 	const passed = async () =>

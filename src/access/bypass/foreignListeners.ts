@@ -1,4 +1,4 @@
-/** Listeners of this machine's Envoy that are no Gateway's: nothing of Weir's judges what comes by them. */
+/** Listeners of an Envoy that are no Gateway's: nothing of Weir's judges what comes by them. */
 import { hostPort } from "../../resources/address.js";
 
 /** Where a listener listens. */
@@ -6,6 +6,9 @@ export interface Bound {
 	readonly address: string;
 	readonly port: number;
 }
+
+export const isSameBound = (one: Bound, other: Bound): boolean =>
+	one.address === other.address && one.port === other.port;
 
 export interface ForeignListener {
 	readonly alarm: "foreign-listener";

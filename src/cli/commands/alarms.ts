@@ -42,11 +42,20 @@ export const conditionLines = (standing: StatusAnswer["conditions"] = []): reado
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer"];
-	return alarms.map(({ gateway, alarm, why }) => {
-		if (alarm === null) return `not probed: Gateway ${gateway}: ${why}`;
+	return alarms.map(({ gateway, alarm, why, envoy }) => {
+		const of = ofEnvoy(envoy);
+		if (alarm === null) return `not probed: Gateway ${gateway}${of}: ${why}`;
 		const at = gateway === "" ? "" : `Gateway ${gateway}: `;
 		if (alarm === KEYS_NOTE || alarm === REMOTE_NOTE) return `note: ${at}${why}`;
-		const words = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null).join(": ");
-		return gateway === "" ? `ALARM ${alarm}: ${words}` : `ALARM ${alarm} at Gateway ${gateway}: ${words}`;
+		const known = of === "" ? ALARM_WORDS[alarm] : wordsThere(alarm);
+		const words = [known, why].filter((one) => one !== undefined && one !== null).join(": ");
+		return gateway === "" ? `ALARM ${alarm}${of}: ${words}` : `ALARM ${alarm} at Gateway ${gateway}${of}: ${words}`;
 	});
 }
+
+/** Of an Envoy of another machine. */
+const wordsThere = (alarm: string): string | undefined =>
+	ALARM_WORDS[alarm]?.replace("this machine's Envoy", "it").replace("probe-memory.lost", "probe-memories/*.lost");
+
+/** Which Envoy, where it is another machine's. */
+export const ofEnvoy = (envoy: string | undefined): string => (envoy === undefined ? "" : ` of Envoy ${envoy}`);

@@ -7,6 +7,7 @@ import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { type AccessLogWatch, watchAccessLog } from "../../probe/accessLogWatch.js";
+import { localAdmin } from "../../probe/envoyPage.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
@@ -36,13 +37,17 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
 	let log: AccessLogWatch | null = null;
+	let attendant: { close(): void } | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
 	endWhenTold(() => {
 		told = true;
+		// An Envoy that takes no more requests would be an alarm.
+		attendant?.close();
 		return stop();
 	});
 	const instance = randomUUID();
-	const keeper = await keeperOf(options, instance, accessLog, at);
+	const own = control === null && accessLog === null ? null : whoItIs(identity);
+	const keeper = await keeperOf({ node, instance }, accessLog, at, own);
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
@@ -63,7 +68,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		},
 		spawned: (how) => {
 			stop = how;
-			if (accessLog !== null) log = watchAccessLog(at.envoyAdminSocket, passedMs, keeper);
+			if (accessLog !== null) log = watchAccessLog(localAdmin(at.envoyAdminSocket), passedMs, keeper);
 			if (told) void stop();
 		},
 	}).catch((error: unknown) => {
@@ -76,6 +81,11 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		process.stderr.write(`weir: Envoy ended (${signal ?? `exit ${code}`})\n`);
 		process.exit(1);
 	});
+	if (control !== null && own !== null)
+		void attend(control, own, { node, adminSocket: at.envoyAdminSocket }).then((one) => {
+			attendant = one;
+			if (told) one.close();
+		});
 	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
 		process.stderr.write(
@@ -86,22 +96,39 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 
 const passedMs = (): number => performance.now();
 
+/** Envoy waits for its own as long. */
+async function whoItIs(socket: string | undefined): Promise<Identity> {
+	const { ownIdentity } = await import("../stack/identity.js");
+	for (;;) {
+		const identity = await ownIdentity(socket).catch(() => null);
+		if (identity !== null) return identity;
+	}
+}
+
+/** Control on another machine asks through this process what only somebody beside the Envoy can. */
+async function attend(
+	control: RemoteDoor,
+	own: Promise<Identity>,
+	envoy: { readonly node: string; readonly adminSocket: string },
+): Promise<{ close(): void }> {
+	const { attendControl } = await import("../stack/attend.js");
+	return attendControl(control, await own, envoy);
+}
+
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
 async function keeperOf(
-	{ node, identity: socket }: EnvoyArguments,
-	instance: string,
+	which: { readonly node: string; readonly instance: string },
 	door: RemoteDoor | null,
 	at: Places,
+	own: Promise<Identity> | null,
 ): Promise<EnvoyKeeper> {
-	if (door === null) return new EnvoyKeeper({ node, instance, passedMs, open: () => connect(at.accessLogSocket) });
-	const [{ ownIdentity }, { clientTls }] = await Promise.all([
-		import("../stack/identity.js"),
-		import("../../identity/nodeTls.js"),
-	]);
+	if (door === null) return new EnvoyKeeper({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
+	const { clientTls } = await import("../../identity/nodeTls.js");
 	const { address: host, port, spiffeId } = door;
 	let identity: Identity | null = null;
 	const keeper = new EnvoyKeeper({
-		...{ node, instance, passedMs },
+		...which,
+		passedMs,
 		lastReached: new LastReached(at.ingestReachedFile),
 		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
 		open: () => {
@@ -109,12 +136,10 @@ async function keeperOf(
 			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });
 		},
 	});
-	// Envoy waits for its own as long.
-	const follow = async (): Promise<void> => {
-		while (identity === null) identity = await ownIdentity(socket).catch(() => null);
+	void own?.then((one) => {
+		identity = one;
 		keeper.watch();
-	};
-	void follow();
+	});
 	return keeper;
 }
 

@@ -6,6 +6,7 @@ import type { AccessLogTcp } from "../../events/accessLog/accessLog.js";
 import { startIngest } from "../../events/ingest.js";
 import { PPM } from "../../limits.js";
 import { watchDroppedEntries } from "../../probe/droppedEntries.js";
+import { localAdmin } from "../../probe/envoyPage.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import { parsePercentage } from "../../resources/units.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
@@ -39,7 +40,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		metricsJson: () => meter.json(),
 		log,
 	});
-	const dropped = watchDroppedEntries(at.envoyAdminSocket, Date.now, (entries, sinceMs) =>
+	const dropped = watchDroppedEntries(localAdmin(at.envoyAdminSocket), Date.now, (entries, sinceMs) =>
 		ingest.undelivered(entries, sinceMs),
 	);
 	const endpoint = tracesEndpoint(process.env);

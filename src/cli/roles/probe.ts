@@ -4,38 +4,31 @@
  * probed is named there too, with the reason.
  */
 import { addressOf, type Bound, type ForeignListener, foreignListeners } from "../../access/bypass/foreignListeners.js";
-import {
-	type DroppedEntries,
-	deniedReason,
-	type ForgottenAlarms,
-	type Guard,
-	type ProbeAlarm,
-	probeAlarm,
-	type RefusedConnections,
-	type UncountedVerdicts,
-} from "../../access/bypass/probe.js";
-import type { PastAlarm } from "../../access/bypass/servedPast.js";
-import type { WeirError } from "../../error.js";
-import type { Identity } from "../../identity/svid.js";
+import type { ForgottenAlarms, ProbeAlarm } from "../../access/bypass/probe.js";
+import { type AskListener, type EnvoyReach, isNobodyThere, isUnattended } from "../../access/bypass/reach.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
-import { isNobodyThere } from "../../probe/envoyPage.js";
 import type { MemoryShelf } from "../../probe/memoryShelf.js";
-import { type ProbeRound, Prober, type ProbeTarget, type Uncounted } from "../../probe/prober.js";
+import { Prober, type Uncounted } from "../../probe/prober.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Served } from "../../xds/served.js";
-import { factsOf, PROBE_ALARM, PROBE_LEFT_OUT, PROBE_UNCOUNTED, saidOf } from "./probeAlarms.js";
+import { factsOf, saidOf } from "./probeAlarms.js";
 import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPlans.js";
+import { ProbeGauges } from "./probeGauges.js";
+import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
+import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, THERE } from "./probeWords.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
 	readonly meter: Meter;
-	/** null = Gateways that demand a certificate cannot be probed from here. */
-	readonly identity: Identity | null;
-	/** Of the Envoy of this machine, whose Gateways alone are probed. */
-	readonly adminSocket: string;
+	/** How its Envoy is asked, whose Gateways alone are probed. */
+	readonly reach: EnvoyReach;
+	/** Where that Envoy is another machine's; left out = it is this one's. */
+	readonly remote?: RemoteEnvoy;
+	/** Gateways that this machine's Envoy has not, and of which the watch of another one tells; left out = none. */
+	readonly toldElsewhere?: (gateway: string) => boolean;
 	/**
 	 * Whether an Envoy that has what it serves from xDS is connected: where none of this machine's answers, one is elsewhere.
 	 * @param node of that name; left out = any
@@ -50,41 +43,17 @@ export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly intervalMs?: number;
 }
 
-/** What a round came to, as `weir probe` prints it; nothing of an answer's body but our own reason is in it. */
-export interface ProbeReport {
-	readonly answers: readonly {
-		readonly gateway: string;
-		readonly service: string;
-		readonly guard: Guard;
-		readonly status: number | null;
-		readonly reason: string | null;
-		/** null = refused as it must be. */
-		readonly alarm: ProbeAlarm["alarm"] | null;
-	}[];
-	/** Alarms of Envoy's counters. */
-	readonly unjudged: readonly Extract<ProbeAlarm, { alarm: "served-unjudged" }>[];
-	readonly refused: readonly RefusedConnections[];
-	readonly dropped: readonly DroppedEntries[];
-	/** Gateways whose Envoy's counters could not be read, in how many rounds up to this one; an alarm from UNCOUNTED_ROUNDS on. */
-	readonly uncounted: readonly (UncountedVerdicts & { readonly rounds: number })[];
-	/** Protected Services that were served by no Gateway. */
-	readonly past: readonly PastAlarm[];
-	/** Listeners of this machine's Envoy that are no Gateway's. */
-	readonly foreign: readonly ForeignListener[];
-	readonly forgotten: readonly ForgottenAlarms[];
-	/** Alarms of Services that were not probed now, from when they were. */
-	readonly standing: readonly StandingAlarm[];
-	/** Gateways that were left out; with `services`: those alone. */
-	readonly unprobed: readonly Unprobed[];
-}
-
-type StandingAlarm = Pick<Extract<ProbeAlarm, { service: string }>, "alarm" | "gateway" | "service">;
-
-interface Unprobed {
-	readonly gateway: string;
-	readonly why: string;
-	/** Qualified names of Services, where the Gateway's others are probed. */
-	readonly services?: readonly string[];
+export interface RemoteEnvoy {
+	/** The last segment of its SPIFFE id. */
+	readonly name: string;
+	/** Whether that Gateway is to be at it. */
+	readonly isOwn: (gateway: string) => boolean;
+	/** When its keeper attends, or has had time to. */
+	readonly awaited: () => Promise<void>;
+	/** Neither it nor its keeper is connected. */
+	readonly isAway: () => boolean;
+	/** Others have its id too, of which none is probed. */
+	readonly isShared: () => boolean;
 }
 
 export interface Watch {
@@ -97,23 +66,26 @@ export interface Watch {
 	round(): Promise<ProbeReport | null>;
 	/** For who asks: the round that is under way, or the last one within PROBE_SHARED_MS of its end, or one now. */
 	recent(): Promise<ProbeReport | null>;
+	/** Its Envoy, or whoever tells of it, has come or gone: a round soon. */
+	look(): void;
+	/** What stands is told no more. */
+	forget(): void;
 	close(): void;
 }
 
 export function watchForBypass(options: WatchOptions): Watch {
-	const { log, meter, identity, adminSocket, connected, intervalMs = PROBE_INTERVAL_MS } = options;
+	const { log, meter, reach, remote, connected, intervalMs = PROBE_INTERVAL_MS } = options;
+	const { admin } = reach;
+	const words = remote === undefined ? HERE : THERE;
+	const gauges = new ProbeGauges(meter, remote?.name ?? "");
+	/** In the log. */
+	const named = remote === undefined ? {} : { envoy: remote.name };
 	const plans = new ProbedPlans({ planOf: options.planOf, patienceMs: intervalMs, nowMs: () => performance.now() });
 	let timer: NodeJS.Timeout | null = null;
 	let closed = false;
 	/** Until then somebody may still say what the Envoy has. */
 	let assumedAtMs = Number.POSITIVE_INFINITY;
-	/** Alarms that were ever raised, by their labels: one that is over is set to 0. */
-	const raised = new Map<string, Readonly<Record<string, string>>>();
-	/** Gateways at which verdicts were ever not counted, by their labels; likewise. */
-	const blind = new Map<string, Readonly<Record<string, string>>>();
-	/** Gateways that were ever left out, by their labels; likewise. */
-	const leftOut = new Map<string, Readonly<Record<string, string>>>();
-	/** Listeners of this machine's Envoy; null = it has never said them. */
+	/** Listeners of its Envoy; null = it has never said them. */
 	let here: ReadonlyMap<string, Bound | null> | null = null;
 	/** Those that it said last; `here` are none while it is away. */
 	let said: ReadonlyMap<string, Bound | null> | null = null;
@@ -122,14 +94,22 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Those that are no Gateway's, where something is protected. */
 	let foreign: readonly ForeignListener[] = [];
 	let forgotten: readonly ForgottenAlarms[] = [];
+	/** Why no probe can be sent there, as its keeper does not answer. */
+	let unreached: string | null = null;
 	const served = (): Served | null => options.served(node);
-	const way = (name: string): ProbeTarget | string => {
+	const listeners = () =>
+		plans.listeners.filter(
+			({ gateway }) => remote === undefined || remote.isOwn(gateway) || served()?.has(gateway) === true,
+		);
+	const way = (name: string): AskListener | string => {
+		if (unreached !== null) return unreached;
 		const gateway = plans.gateway(name);
 		const bound = here?.get(name);
 		const isRefused = served()?.get(name)?.refused === true;
-		if (here !== null && bound === undefined) return isRefused ? REFUSED : ELSEWHERE;
-		if (gateway !== undefined && gateway !== null) return wayTo(gateway, bound ?? null, identity);
-		return isRefused ? REFUSED : LATE;
+		if (here !== null && bound === undefined) return isRefused ? REFUSED : words.elsewhere;
+		if (gateway === undefined || gateway === null) return isRefused ? REFUSED : words.late;
+		const found = wayTo(gateway, bound ?? null, reach.meshless);
+		return typeof found === "string" ? found : reach.through(found);
 	};
 	/** One has sent probes. */
 	let hasProbed = false;
@@ -145,12 +125,14 @@ export function watchForBypass(options: WatchOptions): Watch {
 		one.status === 503 &&
 		!inherited.has(`${one.alarm} ${one.gateway}`);
 	const prober = new Prober({
-		listeners: () => plans.listeners,
-		target: (name) => {
+		listeners,
+		ask: (name) => {
+			// What stood stands, as where nothing could be sent.
+			if (unreached !== null) return async () => null;
 			const found = way(name);
 			return typeof found === "string" ? null : found;
 		},
-		adminSocket,
+		admin,
 		isCertain: (gateway, service) => plans.isCertain(served(), gateway, service),
 		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
@@ -160,34 +142,38 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const known = (await options.memory?.recall()) ?? null;
 		if (known === null) return;
 		prober.recall(known);
-		for (const { alarm, gateway } of [...known.judged.standing, ...known.past.standing, ...known.raised.values()])
-			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
-		inherited = new Set(raised.keys());
-		tellStanding(inherited);
+		gauges.know([...known.judged.standing, ...known.past.standing, ...known.raised.values()]);
+		inherited = gauges.known;
+		gauges.standing(inherited);
 	};
 	const recalled = recall();
 	const round = async (): Promise<ProbeReport | null> => {
 		await recalled;
 		if (!plans.isDeclared) return null;
+		await remote?.awaited();
+		if (remote?.isAway() === true) return away();
 		// One that hangs, or lost its admin socket, keeps those that it had: what it serves meanwhile is probed, and what it does not is an
 		// alarm.
-		const silent = (error: WeirError) =>
-			isNobodyThere(error) && (node === "" || !connected(node)) ? new Map<string, null>() : said;
+		const silent = (error: unknown) => {
+			if (isUnattended(error)) unreached = words.unattended;
+			return isNobodyThere(error) && (node === "" || !connected(node)) ? new Map<string, null>() : said;
+		};
+		unreached = null;
 		// A Gateway that leaves is there until Envoy answers, which may be while it is asked.
 		const leaving = [...plans.gateways, ...(served()?.keys() ?? [])];
 		// At once, for one that hangs lets each of them wait.
-		const [awaited, listeners, named] = await Promise.all([
+		const [awaited, found, name] = await Promise.all([
 			isAwaited(),
-			readListeners(adminSocket).then((found) => {
+			readListeners(admin).then((found) => {
 				said = found;
 				return found;
 			}, silent),
-			readNode(adminSocket).catch(() => node),
+			readNode(admin).catch(() => node),
 		]);
-		if (awaited) return null;
-		here = listeners;
-		const isKnown = node === named;
-		node = named;
+		if (awaited !== null) return remote !== undefined && awaited === "gone" ? away() : null;
+		here = found;
+		const isKnown = node === name;
+		node = name;
 		await plans.look(served());
 		if (!plans.isKnown && here?.size !== 0) {
 			if (performance.now() < assumedAtMs) return null;
@@ -197,51 +183,55 @@ export function watchForBypass(options: WatchOptions): Watch {
 		// What an Envoy had that has just come is known by its name, from the next round on.
 		if (here !== null && isKnown) {
 			const gateways = new Set([...leaving, ...plans.gateways, ...(served()?.keys() ?? [])]);
-			foreign = plans.listeners.length === 0 ? [] : foreignListeners(here, gateways);
+			foreign = listeners().length === 0 ? [] : foreignListeners(here, gateways);
 		}
-		const { alarms: found, kept, results, skipped, uncounted } = await prober.round();
+		const { alarms: raised, kept, results, skipped, uncounted } = await prober.round();
 		forgotten = (await options.memory?.alarms()) ?? [];
 		options.memory?.keep(prober.memory);
 		const unread = tellUncounted(uncounted);
-		const alarms = [...found, ...foreign, ...forgotten, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
+		const alarms = [...raised, ...foreign, ...forgotten, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
 		/** One that stands as it stood is told once. */
 		const fresh = [
-			...found,
+			...raised,
 			...foreign.filter((one) => !before.has(keyOf(one))),
 			...forgotten.filter(({ alarm }) => !before.has(alarm)),
 			...unread.filter(({ rounds }) => rounds === UNCOUNTED_ROUNDS),
 		];
 		plans.noteSkipped(skipped);
 		const unprobed = tellUnprobed();
-		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.");
-		meter.count("weir_probe_requests_total", "Probes sent.", {}, results.length);
 		for (const alarm of fresh) {
-			if (isEarly(alarm)) log.info("no verdict can be had yet", factsOf(alarm));
-			else log.error(saidOf(alarm), factsOf(alarm));
+			if (isEarly(alarm)) log.info("no verdict can be had yet", { ...named, ...factsOf(alarm) });
+			else log.error(saidOf(alarm), { ...named, ...factsOf(alarm) });
 		}
 		if (results.length > 0) hasProbed = true;
-		for (const { alarm, gateway } of fresh) {
-			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway });
-			raised.set(`${alarm} ${gateway}`, { alarm, gateway });
-		}
-		tellStanding(new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`)));
+		gauges.count(results.length, fresh);
+		gauges.standing(keysOf(alarms));
 		return {
-			answers: results.map((result) => {
-				const { gateway, service, guard, status } = result;
-				const alarm = probeAlarm(result)?.alarm ?? null;
-				return { gateway, service, guard, status, reason: deniedReason(result), alarm };
-			}),
-			unjudged: alarms.filter((one) => one.alarm === "served-unjudged"),
-			refused: alarms.filter((one) => one.alarm === "connections-refused"),
-			dropped: alarms.filter((one) => one.alarm === "entries-dropped"),
-			past: alarms.filter((one) => one.alarm === "served-past-gateways"),
+			...byKind(alarms),
+			answers: answersOf(results),
 			uncounted: unread,
 			foreign,
 			forgotten,
-			standing: kept.flatMap((one) =>
-				"service" in one ? [{ alarm: one.alarm, gateway: one.gateway, service: one.service }] : [],
-			),
-			unprobed: [...unprobed, ...changedMeanwhile(skipped, unprobed)],
+			standing: standingOf(kept),
+			unprobed: [...unprobed, ...leftMeanwhile(skipped, unprobed)],
+		};
+	};
+	/** What stood of it when it was there stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
+	const away = (): ProbeReport => {
+		const { judged, past, raised } = prober.memory;
+		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
+		const counted = [...judged.standing, ...past.standing];
+		const unprobed = listeners().map(({ gateway }) => ({ gateway, why: AWAY }));
+		gauges.leftOut(unprobed);
+		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));
+		return {
+			...byKind(counted),
+			answers: [],
+			uncounted: [],
+			foreign,
+			forgotten,
+			standing: standingOf(passed),
+			unprobed,
 		};
 	};
 	/** Who asks while a round is under way is told of that one: askers queue no rounds. */
@@ -272,63 +262,56 @@ export function watchForBypass(options: WatchOptions): Watch {
 		},
 		round: shared,
 		recent,
+		look: () => {
+			told = null;
+			const next = (): Promise<unknown> => (closed ? Promise.resolve() : shared());
+			void Promise.resolve(underWay)
+				.then(next, next)
+				.catch((error: unknown) => failed(error));
+		},
+		forget: () => gauges.end(),
 		close: () => {
 			closed = true;
 			if (timer !== null) clearTimeout(timer);
 		},
 	};
 
-	/** Whether no Envoy can be asked yet. One of this machine says so itself, for it serves on where xDS does not reach it. */
-	async function isAwaited(): Promise<boolean> {
-		return isStarting(adminSocket).catch((error: WeirError) => isNobodyThere(error) && !connected());
+	/** Whether no Envoy can be asked yet. Each says so itself, for it serves on where xDS does not reach it. */
+	async function isAwaited(): Promise<"starting" | "gone" | null> {
+		return isStarting(admin).then(
+			(starting) => (starting ? "starting" : null),
+			(error: unknown) => (isNobodyThere(error) && !connected() ? "gone" : null),
+		);
 	}
 
-	function tellStanding(standing: ReadonlySet<string>): void {
-		for (const [key, labels] of raised)
-			meter.gauge(PROBE_ALARM, "1 while the last round raised that alarm.", standing.has(key) ? 1 : 0, labels);
-	}
-
-	/** Of Gateways that are here, or may be; of the others it is told that they are not probed. */
+	/** Of Gateways that are there, or may be; of the others it is told that they are not probed. */
 	function tellUncounted(found: Uncounted | null): ProbeReport["uncounted"] {
 		const unread =
 			found === null
 				? []
-				: plans.listeners.flatMap(({ gateway }) =>
+				: listeners().flatMap(({ gateway }) =>
 						here === null || here.has(gateway) ? [{ alarm: "verdicts-uncounted", gateway, ...found } as const] : [],
 					);
-		const standing = new Set<string>();
-		for (const { gateway, why, rounds } of unread) {
-			if (rounds < UNCOUNTED_ROUNDS) continue;
-			standing.add(`${gateway} ${why}`);
-			blind.set(`${gateway} ${why}`, { gateway, why });
-		}
-		for (const [key, labels] of blind)
-			meter.gauge(
-				PROBE_UNCOUNTED,
-				"1 while the counters of that Gateway's Envoy cannot be read.",
-				standing.has(key) ? 1 : 0,
-				labels,
-			);
+		gauges.uncounted(unread);
 		return unread;
 	}
 
 	function tellUnprobed(): readonly Unprobed[] {
 		const left: Unprobed[] = [];
-		for (const { gateway } of plans.listeners) {
+		for (const { gateway } of listeners()) {
 			const why = way(gateway);
 			const services = typeof why === "string" ? [] : plans.missingAt(gateway);
+			if (why === words.elsewhere && options.toldElsewhere?.(gateway) === true) continue;
 			if (typeof why === "string") left.push({ gateway, why });
-			else if (services.length > 0) left.push({ gateway, why: MISSING, services });
+			else if (services.length > 0) left.push({ gateway, why: words.missing, services });
+			if (remote?.isShared() === true) left.push({ gateway, why: SHARED });
 		}
-		const standing = new Set<string>();
-		for (const { gateway, why, services } of left) {
-			const labels = { gateway, why: services === undefined ? why : SOME_MISSING };
-			standing.add(`${gateway} ${labels.why}`);
-			leftOut.set(`${gateway} ${labels.why}`, labels);
-		}
-		for (const [key, labels] of leftOut)
-			meter.gauge(PROBE_LEFT_OUT, "1 while that Gateway is not probed.", standing.has(key) ? 1 : 0, labels);
+		gauges.leftOut(left);
 		return left;
+	}
+
+	function failed(error: unknown): void {
+		log.error("a round of the probe failed", { ...named, why: String(error) });
 	}
 
 	/** Rounds until closed; soon where no Envoy is there yet. */
@@ -336,7 +319,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const ready = await shared().then(
 			(report) => report !== null,
 			(error: unknown) => {
-				log.error("a round of the probe failed", { why: String(error) });
+				failed(error);
 				return true;
 			},
 		);
@@ -346,31 +329,13 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 const NO_ENVOY_YET_MS = 500;
 
-/** Rounds in a row in which counters could not be read, from which on that is an alarm: one may be slow. */
-export const UNCOUNTED_ROUNDS = 2;
+const keysOf = (alarms: readonly ProbeAlarm[]): ReadonlySet<string> =>
+	new Set(alarms.map(({ alarm, gateway }) => `${alarm} ${gateway}`));
 
 const keyOf = (one: ForeignListener): string => `${one.listener} ${addressOf(one)}`;
-
-/** What was left out of this round alone, but for what is told already. */
-function changedMeanwhile(skipped: ProbeRound["skipped"], told: readonly Unprobed[]): readonly Unprobed[] {
-	const names = new Map<string, string[]>();
-	for (const { gateway, service } of skipped) {
-		if (told.some((one) => one.gateway === gateway && one.services?.includes(service) !== false)) continue;
-		names.set(gateway, [...(names.get(gateway) ?? []), service]);
-	}
-	return [...names].map(([gateway, services]) => ({ gateway, why: CHANGED, services }));
-}
 
 /** Another text where other things are there to be probed. */
 const stateOf = (served: Served | null): string =>
 	JSON.stringify(
 		[...(served ?? [])].map(([name, { plan, listener, coming }]) => [name, plan, listener, coming === null]),
 	);
-
-/** Or the one that is here was started where xDS did not reach it. */
-const ELSEWHERE = "no Envoy of this machine has its listener";
-const REFUSED = "its listener is refused (weir proxy-status)";
-const LATE = "this machine's Envoy has not taken what is declared (weir proxy-status)";
-const MISSING = "this machine's Envoy has not taken it, or it changes again and again (weir proxy-status)";
-const CHANGED = "it changed while it was to be probed: ask again";
-const SOME_MISSING = "some of its Services are not probed (weir probe)";

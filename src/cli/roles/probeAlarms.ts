@@ -14,11 +14,13 @@ export const PROBE_UNCOUNTED = "weir_probe_uncounted";
 export function standingAlarms(metrics: MetricsJson): readonly GatewayAlarm[] {
 	return gaugesOf(metrics).flatMap(({ name, values }) => {
 		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT && name !== PROBE_UNCOUNTED) return [];
-		return values.flatMap(({ value, labels: { gateway = "", alarm = null, why = null } }): readonly GatewayAlarm[] => {
+		return values.flatMap(({ value, labels }): readonly GatewayAlarm[] => {
+			const { gateway = "", alarm = null, why = null, envoy = "" } = labels;
 			if (value !== 1) return [];
-			if (name === PROBE_UNCOUNTED) return [{ gateway, alarm: UNCOUNTED, why }];
+			const of = envoy === "" ? {} : { envoy };
+			if (name === PROBE_UNCOUNTED) return [{ gateway, alarm: UNCOUNTED, why, ...of }];
 			// That one is told with its cause.
-			return alarm === UNCOUNTED ? [] : [{ gateway, alarm, why }];
+			return alarm === UNCOUNTED ? [] : [{ gateway, alarm, why, ...of }];
 		});
 	});
 }

@@ -1,5 +1,5 @@
 /**
- * What is protected at this machine's Envoy: by the plans whose routes it has, not by what is published. It may be late,
+ * What is protected at one Envoy: by the plans whose routes it has, not by what is published. It may be late,
  * refuse a part, or be out of reach; what it serves meanwhile is probed as it was declared then.
  */
 import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/bypass/watched.js";

@@ -18,6 +18,7 @@ import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
 import { XdsServer } from "../../xds/server.js";
 import { ViewShelf } from "../../xds/viewShelf.js";
 import { installationId } from "../stack/installation.js";
+import { localReach } from "../stack/localReach.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
 import { connectionLifeMs } from "./connectionLife.js";
@@ -27,9 +28,11 @@ import { loadMetrics } from "./loads.js";
 import { meshClientTroubles } from "./meshClients.js";
 import { readMetrics, serveMetrics } from "./metrics.js";
 import { watchForBypass } from "./probe.js";
+import { mergeReports } from "./probeReport.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { refusedStreams } from "./refusedStreams.js";
 import { RemoteEnvoys } from "./remoteEnvoys.js";
+import { RemoteWatches } from "./remoteWatches.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
 
@@ -88,6 +91,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			},
 		},
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
+		onAttendance: (id) => remoteWatches?.attendance(id),
 		onRefused: (reason, id) => {
 			audit(reason, id);
 			meter.count(
@@ -104,12 +108,23 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const memory = new MemoryShelf(at.probeMemoryFile, (why) =>
 		log.warn("what the built-in probe knows cannot be written or read on disk", { why }),
 	);
+	/** null = no Envoy of another machine can come. */
+	const remoteWatches: RemoteWatches | null =
+		xdsListen === null
+			? null
+			: new RemoteWatches({
+					...{ server, log, meter },
+					planOf: (version) => state.plan(version),
+					gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
+					ids: envoyGateways.keys(),
+					directory: at.probeMemoriesDirectory,
+				});
 	const watch = watchForBypass({
 		memory,
 		log,
 		meter,
-		identity,
-		adminSocket: at.envoyAdminSocket,
+		reach: localReach(at.envoyAdminSocket, identity),
+		toldElsewhere: (gateway) => remoteWatches?.tells(gateway) ?? false,
 		connected: (named) =>
 			server
 				.proxies()
@@ -165,12 +180,16 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		refusals.look(proxies);
 		closures.look(proxies);
 		remote.look();
+		remoteWatches?.look();
 		reportProxies();
 	});
 	await server.listen({ socketPath: at.adsSocket });
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
-		"POST /v1/probe": () => watch.recent(),
+		"POST /v1/probe": async () => {
+			const [report, others] = await Promise.all([watch.recent(), remoteWatches?.recent() ?? []]);
+			return mergeReports([{ envoy: "", report }, ...others]);
+		},
 		[`GET ${TROUBLES_PATH}`]: async () => [
 			...issuerKeys.troubles(),
 			...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
@@ -200,6 +219,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const telling = setInterval(tellPublished, PUBLICATION_LOOK_MS);
 	tellPublished();
 	const looking = setInterval(() => {
+		remoteWatches?.look();
 		publishKeys();
 		if (now?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url")))
 			void unknownKeys.look();
@@ -213,6 +233,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			clearInterval(telling);
 			watch.close();
 			metrics.close();
+			await remoteWatches?.close();
 			await server.close();
 			handshakes.close();
 			await Promise.all([shelf?.close(), memory.close()]);
@@ -254,7 +275,9 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		now = { state: next, keys: JSON.stringify(keySets) };
 		asksSidecar = plan.table.services.some(({ callout }) => callout !== null);
 		remote.look();
-		watch.published({ version: plan.version, table: plan.table, gateways: resources.gateways, former });
+		const declared = { version: plan.version, table: plan.table, gateways: resources.gateways, former };
+		watch.published(declared);
+		remoteWatches?.published(declared);
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();

@@ -30,6 +30,8 @@ export interface Places {
 	readonly sentViewsDirectory: string;
 	/** What the built-in probe knows. */
 	readonly probeMemoryFile: string;
+	/** The same of Envoys of other machines, a file for each. */
+	readonly probeMemoriesDirectory: string;
 	/** The last good key sets of token issuers, of xds and of the sidecar. */
 	readonly issuerKeysDirectory: string;
 	/** xDS (ADS). */
@@ -78,6 +80,7 @@ export function places(data: string, run?: string): Places {
 		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
 		sentViewsDirectory: join(dataDirectory, "sent-views"),
 		probeMemoryFile: join(dataDirectory, "probe-memory"),
+		probeMemoriesDirectory: join(dataDirectory, "probe-memories"),
 		issuerKeysDirectory: join(dataDirectory, "issuer-keys"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),

@@ -8,6 +8,7 @@ import { userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
 import { readListeners } from "../../probe/envoyCounters.js";
+import { localAdmin } from "../../probe/envoyPage.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import { isAnswered } from "../../socket.js";
 import { ApiClient } from "../../state/api/apiClient.js";
@@ -209,7 +210,7 @@ async function allListen(
 	const names = declared.map(({ metadata }) => qualifiedName(metadata));
 	const client = new ApiClient(api);
 	const unheard = await untilListening(names, {
-		listening: async () => new Set((await readListeners(envoyAdminSocket)).keys()),
+		listening: async () => new Set((await readListeners(localAdmin(envoyAdminSocket))).keys()),
 		refusal: async () => {
 			const { proxies } = await client.proxies();
 			const errors = proxies.flatMap(({ types: { listeners } }) =>

@@ -33,6 +33,8 @@ export interface GatewayAlarm {
 	/** Such as `probe-passed`, NO_KEYS, KEYS_NOTE or REMOTE_NOTE; null = it is not probed, and `why` says why. */
 	readonly alarm: string | null;
 	readonly why: string | null;
+	/** Of the built-in probe: name of the Envoy where it is another machine's. */
+	readonly envoy?: string;
 }
 
 /** Alarm of an issuer of which xds has no key, so that Envoy verifies no token of it. */

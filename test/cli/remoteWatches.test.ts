@@ -1,0 +1,207 @@
+/** What is known of Envoys of other machines, while they, or those who answer for them, come and go, and over a restart. */
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { type AdminPage, mostOf, type TakePart, unreadThere } from "../../src/access/bypass/reach.js";
+import { alarmLines } from "../../src/cli/commands/alarms.js";
+import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
+import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
+import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
+import { REMOTE_ENVOY_FORGOTTEN_MS } from "../../src/limits.js";
+import { probe } from "../../src/probe/probe.js";
+import { createLog } from "../../src/telemetry/log.js";
+import { createMeter } from "../../src/telemetry/meter.js";
+import type { RemotePeer } from "../../src/xds/peer.js";
+import type { Served } from "../../src/xds/served.js";
+import { temporaryDirectory } from "./command.js";
+import { planOf, taken } from "./probePlans.js";
+
+const EAST = "spiffe://weir.local/weir/envoy/east";
+
+/** One Envoy, as control sees it, with a Gateway that lets pass what it must not. */
+async function scene(t: Test) {
+	const gateway = createServer((_, response) => response.end("ok")).listen(0, "127.0.0.1");
+	await once(gateway, "listening");
+	const close = async (): Promise<void> => {
+		gateway.closeAllConnections();
+		await new Promise((resolve) => gateway.close(resolve));
+	};
+	t.teardown(close);
+	const plan = planOf((gateway.address() as AddressInfo).port);
+	const directory = join(await temporaryDirectory(t), "memories");
+	const has = { connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1 };
+	const peer: RemotePeer = { kind: "envoy", id: EAST, name: "east" };
+	const page = async (_: string, asked: AdminPage, take: TakePart): Promise<number> => {
+		if (!has.attended) throw unreadThere("unattended", mostOf(asked));
+		if (asked.page === "ready") await take("LIVE\n");
+		if (asked.page === "server-info") await take('{"node": {"id": "east"}}');
+		if (asked.page === "listeners") await take('{"listener_statuses": [{"name": "edge"}]}');
+		return 200;
+	};
+	const start = (gateways: readonly string[] | null = ["edge"]) => {
+		const lines: string[] = [];
+		const meter = createMeter({ role: "xds" });
+		const watches = new RemoteWatches({
+			log: createLog({ role: "xds", write: (line) => void lines.push(line), environment: {} }),
+			meter,
+			planOf: async () => null,
+			intervalMs: 3_600_000,
+			nowMs: () => has.nowMs,
+			gatewaysOf: () => gateways,
+			ids: [EAST],
+			directory,
+			server: {
+				remotePeers: () => (has.connected ? Array(has.streams).fill(peer) : []),
+				servedBy: () => has.served,
+				mayBeClosed: () => new Set(),
+				attendances: {
+					get ids() {
+						return has.attended ? [EAST] : [];
+					},
+					awaited: async () => {},
+					page,
+					probe: async (_, { way, host, guard }) => (has.attended ? probe({ ...way, tls: null }, host, guard) : null),
+				},
+			},
+		});
+		t.teardown(() => watches.close());
+		const status = async () => alarmLines(standingAlarms(await meter.json()));
+		/** The first round that is so: one may be under way from before. */
+		const round = async (condition: (report: ProbeReport) => boolean): Promise<ProbeReport> => {
+			for (;;) {
+				watches.attendance(EAST);
+				const [first] = await watches.recent();
+				if (first?.report != null && condition(first.report)) return first.report;
+			}
+		};
+		return { watches, lines, status, round };
+	};
+	return { has, plan, start, directory, close };
+}
+
+const isAway = ({ unprobed }: ProbeReport): boolean => unprobed.some(({ why }) => why.startsWith("neither"));
+
+const PASSED = /^ALARM probe-passed at Gateway edge of Envoy east: a request that every policy denies was not refused$/;
+const UNATTENDED = /^not probed: Gateway edge of Envoy east: its weir envoy does not answer control: run this Envoy by/;
+const AWAY = /^not probed: Gateway edge of Envoy east: neither it nor its weir envoy is connected to control$/;
+
+t.test(
+	"an alarm that stands is not ended by whoever goes, nor by a restart; in the end it is, and that is told",
+	async (t) => {
+		const { has, plan, start } = await scene(t);
+		const first = start();
+		first.watches.published(plan);
+		t.match(await first.round(({ answers }) => answers.length > 0), {
+			answers: Array(2).fill({ alarm: "probe-passed" }),
+			unprobed: [],
+		});
+		t.match(await first.status(), [PASSED]);
+		t.match(first.lines.join("\n"), /"alarm":"probe-passed".*"gateway":"edge"/);
+
+		has.attended = false;
+		const silent = await first.round(({ uncounted }) => uncounted.some(({ rounds }) => rounds > 1));
+		t.same(silent.answers, []);
+		t.match(silent.standing, Array(2).fill({ alarm: "probe-passed", service: "guarded" }));
+		t.match((await first.status()).toSorted(), [
+			PASSED,
+			/^ALARM verdicts-uncounted at Gateway edge of Envoy east: .*its weir envoy does not answer control$/,
+			UNATTENDED,
+		]);
+
+		has.connected = false;
+		t.match(await first.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
+		t.match(
+			(await first.status()).filter((line) => !line.includes("uncounted")),
+			[PASSED, AWAY],
+		);
+		await first.watches.close();
+
+		const second = start();
+		second.watches.published(plan);
+		t.match(await second.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
+		t.match(await second.status(), [PASSED, AWAY], "of one that has not come again since");
+		has.nowMs += REMOTE_ENVOY_FORGOTTEN_MS - 1;
+		second.watches.look();
+		t.match(await second.status(), [PASSED, AWAY]);
+		has.nowMs += 2;
+		second.watches.look();
+		t.same(await second.status(), []);
+		t.match(second.lines.join("\n"), /an Envoy has been away for so long.*"envoy":"east"/);
+		t.same(await second.watches.recent(), []);
+	},
+);
+
+t.test("what nobody answered is no alarm of an Envoy that is away: that it is away is told", async (t) => {
+	const { has, plan, start, close } = await scene(t);
+	await close();
+	const { watches, status, round } = start();
+	watches.published(plan);
+	await round(({ answers }) => answers.length > 0);
+	t.match(await status(), [/^ALARM probe-unanswered at Gateway edge of Envoy east: /]);
+	has.attended = false;
+	has.connected = false;
+	t.same((await round(isAway)).standing, []);
+	t.match(await status(), [AWAY]);
+});
+
+t.test("one that was seen lately is not forgotten for having been there for long", async (t) => {
+	const { has, plan, start } = await scene(t);
+	const { watches, status } = start();
+	watches.published(plan);
+	await watches.recent();
+	has.nowMs += 2 * REMOTE_ENVOY_FORGOTTEN_MS;
+	watches.look();
+	has.attended = false;
+	has.connected = false;
+	watches.look();
+	t.match(await status(), [PASSED]);
+	t.equal((await watches.recent()).length, 1);
+});
+
+t.test("an Envoy that nobody answers for from the beginning is told", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.attended = false;
+	const { watches, status, round } = start();
+	watches.published(plan);
+	t.match(await round(({ uncounted }) => uncounted.length > 0), {
+		answers: [],
+		unprobed: [{ gateway: "edge" }],
+		uncounted: [{ gateway: "edge" }],
+	});
+	t.match((await status())[0], UNATTENDED);
+	t.ok(watches.tells("edge"), "and this machine's own watch need not tell of it");
+	t.notOk(watches.tells("inner"));
+});
+
+t.test("Gateways that are not its own are not asked of it", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.served = new Map();
+	const { watches, status } = start(["inner"]);
+	watches.published({ ...plan, version: "2" });
+	await watches.recent();
+	t.notMatch((await status()).join("\n"), /not probed/);
+});
+
+t.test("where several Envoys share an id one of them is probed, and that is told once it stays so", async (t) => {
+	const { has, plan, start } = await scene(t);
+	const { watches, status, round } = start();
+	watches.published(plan);
+	has.streams = 2;
+	await round(({ answers }) => answers.length > 0);
+	t.notMatch((await status()).join("\n"), /not probed/, "one that opens its connection anew has two for a moment");
+	has.nowMs += 60_000;
+	await round(({ unprobed }) => unprobed.length > 0);
+	t.match((await status()).join("\n"), /not probed: Gateway edge of Envoy east: other Envoys have its SPIFFE id too/);
+});
+
+t.test("each has a memory of its own", async (t) => {
+	const { plan, start, directory } = await scene(t);
+	const { watches } = start();
+	watches.published(plan);
+	await watches.recent();
+	await watches.close();
+	t.match(await readdir(directory), [/^[0-9a-f]{64}$/]);
+});
