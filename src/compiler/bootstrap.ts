@@ -13,6 +13,7 @@ import {
 } from "../limits.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { protoDuration } from "./duration.js";
+import { INSTANCE_KEY } from "./envoyInstance.js";
 import { IDENTITY_CLUSTER, upstreamIdentity } from "./identityTls.js";
 import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "./plan.js";
@@ -24,6 +25,8 @@ export interface BootstrapOptions {
 	/** UNIX socket of Envoy's admin; null = no admin at all. Never TCP: it can stop the process. */
 	readonly adminSocket: string | null;
 	readonly nodeId: string;
+	/** Which process of that node; left out = it does not say. */
+	readonly instance?: string;
 	/** UNIX socket of the sidecar; null or left out = no filter asks one. */
 	readonly sidecarSocket?: string | null;
 	/** UNIX socket of the identity agent (`weir ca`, or SPIRE's), over which SDS serves this Envoy's SVID. */
@@ -82,9 +85,10 @@ export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOpt
 	};
 }
 
-function common({ nodeId, adminSocket }: BootstrapOptions): object {
+function common({ nodeId, instance, adminSocket }: BootstrapOptions): object {
+	const said = instance === undefined ? {} : { metadata: { [INSTANCE_KEY]: instance } };
 	return {
-		node: { id: nodeId, cluster: "weir" },
+		node: { id: nodeId, cluster: "weir", ...said },
 		typed_dns_resolver_config: RESOLVER,
 		...(adminSocket === null
 			? {}

@@ -17,6 +17,7 @@ import { accountOf, type RequestAccount } from "./accessLog/account.js";
 import { PlanReader, triedRulesIn } from "./accessLog/planReader.js";
 import { RecentRequests } from "./accessLog/recentRequests.js";
 import { storedRequest } from "./accessLog/storedRequest.js";
+import type { StreamFault, StreamPeer } from "./accessLog/streamIdentity.js";
 import { UnheldTokens } from "./accessLog/unheldToken.js";
 import { UnknownKeys } from "./accessLog/unknownKeys.js";
 import { DecisionLog } from "./decisions/decisionLog.js";
@@ -24,6 +25,7 @@ import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisions/d
 import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisions/decisionRecord.js";
 import { forgetEnded } from "./decisions/endedExperiments.js";
 import { type EndOf, ExperimentEnds } from "./decisions/experimentEnds.js";
+import type { MissingOf } from "./decisions/missingRecords.js";
 import type { ReadNamespaces } from "./decisions/readNamespaces.js";
 import { baselineQuantile } from "./evidence/baselineQuantile.js";
 import { gatherEvidence } from "./evidence/evidence.js";
@@ -34,6 +36,7 @@ import { Intake, type IntakeOptions } from "./intake.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
 import { Outcomes } from "./outcomes/outcomes.js";
+import { RefusedWords } from "./refusedWords.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
@@ -153,6 +156,22 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const failedAt = (door: "access-log" | "outcomes") =>
 		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.queue.refused(one)), clock, meter });
 	const failedHandshakes = { accessLog: failedAt("access-log"), outcomes: failedAt("outcomes") };
+	/** @param gateway that the stream was for; null = of all, or it does not say */
+	const refusedStream = (fault: StreamFault, id: string | null, count: number, gateway: string | null): void =>
+		decisions.queue.refused({
+			...NOTHING_ELSE,
+			kind: "stream-refused",
+			atMs: clock(),
+			gateway: gateway === null ? null : shownText(gateway),
+			principal: id === null ? null : shownPrincipal(id),
+			verdict: "deny",
+			reason: fault,
+			count,
+		});
+	const refusedWords = new RefusedWords({
+		record: (fault, id, count) => recorded(() => refusedStream(fault, id, count, null)),
+		meter,
+	});
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
@@ -199,33 +218,26 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		impossible: (entry) => intake.impossible(entry),
 		refused(fault, peer, gateway) {
 			meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason: fault });
-			decisions.queue.refused({
-				...NOTHING_ELSE,
-				kind: "stream-refused",
-				atMs: clock(),
-				gateway: gateway === null ? null : shownText(gateway),
-				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
-				verdict: "deny",
-				reason: fault,
-			});
+			refusedStream(fault, idOf(peer), 1, gateway);
 		},
+		wordRefused: (fault, peer) => refusedWords.add(fault, idOf(peer)),
 		broke: (fromMs, untilMs, peer, gateway) =>
 			decisions.queue.broke(fromMs, untilMs, {
 				gateway: gateway === null ? null : shownText(gateway),
-				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
+				principal: shownId(peer),
 			}),
 		away: (fromMs, lastMs, untilMs, peer) =>
 			decisions.queue.unreached(fromMs, lastMs, untilMs, {
 				gateway: null,
-				principal: peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null,
+				principal: shownId(peer),
 			}),
-		undelivered: (entries, sinceMs) => undelivered(entries, sinceMs),
+		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, { gateway: null, principal: shownId(peer) }),
 		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
 	};
 	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
-	const undelivered = (entries: number, sinceMs: number): void => {
+	const undelivered = (entries: number, sinceMs: number, whose?: MissingOf): void => {
 		intake.undelivered(entries, sinceMs);
-		decisions.queue.lost("entries-dropped", entries, sinceMs);
+		decisions.queue.lost("entries-dropped", entries, sinceMs, whose);
 	};
 	const others: { close(): Promise<void> }[] = [];
 	/** Late rows are counted up to here; those from before the start were counted by the process before. */
@@ -254,7 +266,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
 		await maintaining;
 		await outcomes.close();
-		for (const failed of Object.values(failedHandshakes)) failed.close();
+		for (const failed of [refusedWords, ...Object.values(failedHandshakes)]) failed.close();
 		await decisions.queue
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
@@ -287,6 +299,14 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		throw thrown;
 	}
 }
+
+/** Proved SPIFFE id of who called; null = the owner's own process, or nobody's. */
+const idOf = (peer: StreamPeer): string | null => (peer?.kind === "spiffe" ? peer.id : null);
+
+const shownId = (peer: StreamPeer): string | null => {
+	const id = idOf(peer);
+	return id === null ? null : shownPrincipal(id);
+};
 
 function evidenceSource(
 	store: EventStore,

@@ -205,6 +205,12 @@ export const KEEPER_BEAT_MS = 1_000;
 export const KEEPER_ANSWER_MS = 4_000;
 export const KEEPER_LATE_MS = 10_000;
 
+/** How often one asks that ingest refuses: within KEEPER_LATE_MS. */
+export const KEEPER_REFUSED_MS = 5_000;
+
+/** How long an Envoy's end waits for what its keeper says last: with ENVOY_LAST_WORDS_TRIES below what `weir up` gives it to end. */
+export const KEEPER_LAST_WORD_MS = 1_500;
+
 /** How long an Envoy of another machine waits for a connection to the access log: what it has written to it is lost then. */
 export const ACCESS_LOG_CONNECT_MS = 5_000;
 

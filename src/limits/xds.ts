@@ -49,7 +49,7 @@ export const XDS_CLIENT_AWAY_MS = 30_000;
 /** Open ADS streams; each Envoy has one. When all are taken, a newcomer's is opened instead of one of whose id has most. */
 export const XDS_STREAMS_MAX = 1_000;
 
-/** The same, of one Envoy's SPIFFE id; all Envoys of a deployment may share it. Sidecars do, by default all of them: no bound. */
+/** The same, of one Envoy's SPIFFE id: several may share it (a note of `weir status`). Sidecars do, by default all of them: no bound. */
 export const XDS_STREAMS_OF_ENVOY_MAX = 100;
 
 /** TCP connections of proved peers to xds, or to the access log: an Envoy's next one is open before its last one ends. */

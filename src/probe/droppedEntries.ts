@@ -6,7 +6,7 @@ import { movedBy } from "../access/bypass/counters.js";
 import { DROPPED_COUNTER } from "../access/bypass/probe.js";
 import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { DROPPED_LOOK_MS } from "../limits.js";
-import { readCounters } from "./envoyCounters.js";
+import { watchCounters } from "./countersWatch.js";
 
 const FILTER = `^${DROPPED_COUNTER.replaceAll(".", "\\.")}$`;
 
@@ -24,25 +24,8 @@ export function watchDroppedEntries(
 	tell: DroppedSince,
 	everyMs = DROPPED_LOOK_MS,
 ): { close(): void } {
-	let last: { readonly counters: ReadonlyMap<string, number>; readonly atMs: number } | null = null;
-	let closed = false;
-	let timer: NodeJS.Timeout | null = null;
-	const look = async (): Promise<void> => {
-		const atMs = clock();
-		const counters = await readCounters(admin, FILTER).catch(() => null);
-		if (closed) return;
-		if (counters !== null) {
-			const dropped = last === null ? 0 : movedBy(DROPPED_COUNTER, last.counters, counters);
-			if (last !== null && dropped > 0) tell(dropped, last.atMs);
-			last = { counters, atMs };
-		}
-		timer = setTimeout(() => void look(), everyMs).unref();
-	};
-	void look();
-	return {
-		close: () => {
-			closed = true;
-			if (timer !== null) clearTimeout(timer);
-		},
-	};
+	return watchCounters({ admin, filter: FILTER, clock, everyMs }, (before, now) => {
+		const dropped = movedBy(DROPPED_COUNTER, before.counters, now.counters);
+		if (dropped > 0) tell(dropped, before.atMs);
+	});
 }

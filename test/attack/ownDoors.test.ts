@@ -87,6 +87,7 @@ t.test("through Envoy nobody is Envoy", async (t) => {
 			broke: () => undefined,
 			away: () => undefined,
 			undelivered: () => undefined,
+			wordRefused: () => undefined,
 			impossible: () => {},
 			refused: (fault) => refused.push(fault),
 			heard: () => {},

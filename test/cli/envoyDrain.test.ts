@@ -12,10 +12,11 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
+import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile } from "../../src/compiler/compile.js";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { bootstrapOf, envoyBinary } from "../envoy/harness.js";
+import { envoyBinary } from "../envoy/harness.js";
 import { startLiveRig } from "../events/rig.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
 
@@ -34,15 +35,17 @@ for (const version of ["1.40.0", "1.36.2"])
 		const directory = await mkdtemp(join(tmpdir(), "weir-drain-"));
 		t.teardown(() => rm(directory, { recursive: true, force: true }));
 		const adminSocket = join(directory, "admin.sock");
+		let next = 0;
 		const start = async () => {
+			const instance = `${next++}`;
 			const keeper = new EnvoyKeeper({
-				...{ node: "test", passedMs: () => performance.now() },
+				...{ node: "test", instance, passedMs: () => performance.now() },
 				open: () => connect(rig.accessLogSocket),
 			});
 			const envoy = await startEnvoy({
 				binary: (await envoyBinary(version)).path,
-				bootstrap: bootstrapOf(plan, collectors)(adminSocket),
-				...{ directory, adminSocket, concurrency: 2, drained: () => keeper.drained() },
+				bootstrap: staticBootstrap(plan.envoy, { collectors, adminSocket, nodeId: "test", instance }),
+				...{ directory, adminSocket, concurrency: 2, ended: (drained) => keeper.ended(drained) },
 			});
 			t.teardown(() => envoy.stop());
 			return envoy;

@@ -48,11 +48,38 @@ t.test("an Envoy that serves and says nothing is an alarm, one that says nothing
 	now.ms += 1;
 	remote.reported(EDGE.id, [{ ...NONE, failed: 1 }]);
 	t.match(await lines(), [/^ALARM requests-unrecorded/]);
+	// It opens its connection anew: of one stream that has ended nothing is over.
 	remote.reported(EDGE.id, []);
-	t.same(await lines(), [], "it has gone");
-	now.peers = [peer("envoy", "all")];
+	now.peers = [];
+	t.match(await lines(), [/^ALARM requests-unrecorded/]);
+	now.peers = [EDGE];
+	t.match(await lines(), [/^ALARM requests-unrecorded/]);
+});
+
+t.test("one that was connected and is gone is a note, by its Gateways", async (t) => {
+	const { now, heard, lines } = scene();
+	heard();
+	now.peers = [EDGE, peer("envoy", "all")];
 	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "of all Gateways");
 	now.peers = [];
+	await lines();
+	now.ms += REMOTE_LACK_PATIENCE_MS;
+	t.match(await lines(), [
+		/^note: Gateway edge: Envoy edge is not connected to control since 1970-01-01T00:16:40.*: it has ended, or/,
+		/^note: Envoy all is not connected to control since/,
+	]);
+	now.peers = [EDGE, peer("envoy", "all")];
+	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "it is back");
+});
+
+t.test("several Envoys of one id are a note, after a while", async (t) => {
+	const { now, heard, lines } = scene();
+	heard();
+	now.peers = [EDGE, EDGE];
+	t.same(await lines(), [], "its next connection is open before its last one ends");
+	now.ms += REMOTE_LACK_PATIENCE_MS;
+	t.match(await lines(), [/^note: Gateway edge: 2 Envoys have the SPIFFE id spiffe:.*\/edge: .*; give each its own$/]);
+	now.peers = [EDGE];
 	t.same(await lines(), []);
 });
 
@@ -74,5 +101,9 @@ t.test("fewer sidecars than Envoys are an alarm where a Service needs one, after
 	now.peers = [EDGE, peer("sidecar", "sidecar")];
 	t.same(await later(), []);
 	now.peers = [EDGE, EDGE, peer("sidecar", "a")];
-	t.same(await later(), [], "streams of one Envoy");
+	t.match(
+		(await later()).filter((line) => line.startsWith("ALARM")),
+		[/^ALARM sidecar-missing at Gateway edge: .*: 2, sidecars .*control: 1$/],
+		"two Envoys of one id need two",
+	);
 });

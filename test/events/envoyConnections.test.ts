@@ -71,7 +71,7 @@ function scene(remote = true) {
 		const session = new Session(++port);
 		const raw = session.stream();
 		const stream: EnvoyStream = connections.opened(raw, EDGE);
-		Object.assign(stream, { nodeId: "edge", gateway });
+		Object.assign(stream, { nodeId: "edge", instance: "a", gateway });
 		return { session, raw, stream };
 	};
 	return { told, at, connections, opened };
@@ -201,17 +201,29 @@ t.test(
 	},
 );
 
-t.test("a drained Envoy has told all, until something comes from it again", async (t) => {
+t.test("a drained Envoy has told all where its connection lives, until something comes from it again", async (t) => {
 	const { told, connections, opened } = scene();
-	const [quiet, other, speaks] = [opened("edge"), opened("inner"), opened("busy")];
+	const [quiet, other, twin, speaks, dead] = [
+		opened("edge"),
+		opened("inner"),
+		opened("twin"),
+		opened("busy"),
+		opened("dead"),
+	];
 	other.stream.nodeId = "other";
-	connections.drained(EDGE, "edge");
-	connections.drained({ kind: "owner" }, "other");
+	twin.stream.instance = "b";
+	const drained = connections.drained(EDGE, "edge", "a");
+	await connections.drained({ kind: "owner" }, "other", "a");
+	for (const { session } of [quiet, twin, speaks]) session.pong();
+	// Nobody knows what of that connection has come.
+	await drained;
+	dead.session.destroy();
 	speaks.stream.heard();
-	for (const { session } of [quiet, other, speaks]) session.destroy();
+	for (const { session } of [quiet, other, twin, speaks]) session.destroy();
 	t.same(
 		told.map(([, , gateway]) => gateway),
-		["inner", "busy"],
+		["dead", "inner", "twin", "busy"],
+		"that Envoy's alone, not another one's of the same id",
 	);
 });
 

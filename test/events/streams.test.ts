@@ -4,8 +4,10 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
+import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/accessLog/streamIdentity.js";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
+import { COUNTERS } from "../../src/events/meter.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX, ENVOY_NOTICES_MS } from "../../src/limits.js";
@@ -19,7 +21,7 @@ const trust = { trustDomain: TRUST_DOMAIN, gatewaysOf };
 
 t.test("identity against claim", (t) => {
 	const spiffe = (id: string) => ({ kind: "spiffe", id }) as const;
-	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, logName });
+	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, instance: null, logName });
 	const edge = spiffe(idOf("envoy/edge"));
 	t.equal(streamFault(edge, claim("edge"), trust), null);
 	t.equal(streamFault(edge, claim("edge", "weir|team/edge"), trust), null);
@@ -274,6 +276,57 @@ t.test("where ingest ends before that is known, it says that it is whole no long
 	await rig.restart();
 	const [away] = (await told("records-missing")).filter(({ reason }) => reason === "ingest-away");
 	t.ok(away !== undefined && away.atMs <= silentMs, `from ${(away?.atMs ?? 0) - silentMs} ms`);
+});
+
+t.test("a keeper speaks for its own Envoy: of a forged word nothing is taken", { timeout: 60_000 }, async (t) => {
+	const { rig, ca, later } = await tcpRig(t);
+	const keeper = async (name: string, node: string) => {
+		const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf(name) });
+		const secret = { cert, key, ca: ca.certificate, checkServerIdentity: () => undefined };
+		const passedMs = (): number => performance.now();
+		return new EnvoyKeeper({
+			...{ node, instance: "a", passedMs },
+			open: () =>
+				connectTls({ port: rig.ingest.accessLogPort ?? 0, host: "127.0.0.1", ALPNProtocols: ["h2"], ...secret }),
+		});
+	};
+	const told = async (kind: string) =>
+		((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
+	const lie = async (name: string, node: string): Promise<void> => {
+		const liar = await keeper(name, node);
+		liar.dropped(7, performance.now() - 1_000);
+		liar.failed(performance.now() - 1_000);
+		await liar.ask(true);
+	};
+	for (const [name, node] of [
+		["envoy/inner", "edge"],
+		["envoy/inner", "inner"],
+		["envoy/edge", "inner"],
+		["sidecar", "edge"],
+	] as const)
+		await lie(name, node);
+	const undelivered = () => rig.meter.counts.get(seriesKey(COUNTERS.entries.name, { result: "undelivered" }));
+	const refused = (reason: string) => rig.meter.counts.get(seriesKey(COUNTERS.streams.name, { reason }));
+	t.equal(undelivered(), undefined);
+	t.same([refused("other-node"), refused("other-gateway"), refused("not-an-envoy")], [2, 1, 1]);
+	const own = await keeper("envoy/edge", "edge");
+	own.dropped(5, performance.now() - 1_000);
+	await own.ask();
+	t.equal(undelivered(), 5, "and its own is");
+	later(60_000);
+	await pause(20);
+	let missing = await told("records-missing");
+	for (; missing.length === 0; missing = await told("records-missing")) await pause(50);
+	t.match(missing, [{ reason: "entries-dropped", count: 5, gateway: null, principal: idOf("envoy/edge") }]);
+	// It goes on for ever.
+	for (let times = 0; times < 4; times++) await lie("envoy/inner", "inner");
+	const records = async () =>
+		(await told("stream-refused"))
+			.filter(({ reason, principal }) => reason === "other-gateway" && principal === idOf("envoy/inner"))
+			.map(({ count }) => count);
+	t.same(await records(), [1], "once a minute");
+	await rig.restart();
+	t.same((await records()).sort(), [1, 4], "and what was not told at the end");
 });
 
 t.test("plain TCP is never an access log's door", async (t) => {

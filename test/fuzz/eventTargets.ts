@@ -97,8 +97,8 @@ export const EVENT_TARGETS: readonly Target[] = [
 	{
 		name: "keeper-word",
 		seeds: [
-			'{"node":"edge","away":{"sinceAgoMs":5,"lastAgoMs":1},"dropped":{"entries":2,"sinceAgoMs":3},"drained":false}',
-			'{"node":"edge","away":null,"dropped":null,"drained":true}',
+			'{"node":"edge","instance":"a","away":{"sinceAgoMs":5,"lastAgoMs":1},"dropped":{"entries":2,"sinceAgoMs":3},"drained":false}',
+			'{"node":"edge","instance":"a","away":null,"dropped":null,"drained":true}',
 		].map((seed) => Buffer.from(seed)),
 		weight: 1,
 		run: (input) => {

@@ -1,16 +1,18 @@
 /** `weir envoy`: runs a real Envoy that takes everything from control in the same directory. */
+import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { resolve } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
-import { watchDroppedEntries } from "../../probe/droppedEntries.js";
+import { type AccessLogWatch, watchAccessLog } from "../../probe/accessLogWatch.js";
 import { localAdmin } from "../../probe/envoyPage.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
+import { LastReached } from "../stack/lastReached.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
@@ -34,6 +36,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	});
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
+	let log: AccessLogWatch | null = null;
 	let attendant: { close(): void } | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
 	endWhenTold(() => {
@@ -42,23 +45,30 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		attendant?.close();
 		return stop();
 	});
+	const instance = randomUUID();
 	const own = control === null && accessLog === null ? null : whoItIs(identity);
-	const keeper = await keeperOf(node, accessLog, at, own);
+	const keeper = await keeperOf({ node, instance }, accessLog, at, own);
 	const running = await startEnvoy({
 		binary: binary.path,
 		bootstrap: dynamicBootstrap(control ?? at.adsSocket, {
 			collectors: collectorsOf(at, Number(traceSampling)),
 			adminSocket: at.envoyAdminSocket,
 			nodeId: node,
+			instance,
 			sidecarSocket: at.sidecarSocket,
 			identitySocket: identity === undefined ? null : resolve(identity),
 			...(accessLog === null ? {} : { remote: { accessLog } }),
 		}),
 		directory: at.runDirectory,
 		adminSocket: at.envoyAdminSocket,
-		drained: () => keeper.drained(),
+		ended: async (drained) => {
+			// What waits for a connection now is lost with its Envoy.
+			const written = (await log?.last()) ?? true;
+			await keeper.ended(drained && written);
+		},
 		spawned: (how) => {
 			stop = how;
+			if (accessLog !== null) log = watchAccessLog(localAdmin(at.envoyAdminSocket), passedMs, keeper);
 			if (told) void stop();
 		},
 	}).catch((error: unknown) => {
@@ -84,6 +94,8 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	}
 }
 
+const passedMs = (): number => performance.now();
+
 /** Envoy waits for its own as long. */
 async function whoItIs(socket: string | undefined): Promise<Identity> {
 	const { ownIdentity } = await import("../stack/identity.js");
@@ -105,18 +117,20 @@ async function attend(
 
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
 async function keeperOf(
-	node: string,
+	which: { readonly node: string; readonly instance: string },
 	door: RemoteDoor | null,
 	at: Places,
 	own: Promise<Identity> | null,
 ): Promise<EnvoyKeeper> {
-	const passedMs = (): number => performance.now();
-	if (door === null) return new EnvoyKeeper({ node, passedMs, open: () => connect(at.accessLogSocket) });
+	if (door === null) return new EnvoyKeeper({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
 	const { clientTls } = await import("../../identity/nodeTls.js");
 	const { address: host, port, spiffeId } = door;
 	let identity: Identity | null = null;
 	const keeper = new EnvoyKeeper({
-		...{ node, passedMs },
+		...which,
+		passedMs,
+		lastReached: new LastReached(at.ingestReachedFile),
+		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
 		open: () => {
 			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");
 			return connectTls({ host, port, ALPNProtocols: ["h2"], ...clientTls(identity, (id) => id === spiffeId) });
@@ -126,9 +140,6 @@ async function keeperOf(
 		identity = one;
 		keeper.watch();
 	});
-	watchDroppedEntries(localAdmin(at.envoyAdminSocket), passedMs, (entries, sinceMs) =>
-		keeper.dropped(entries, passedMs() - sinceMs),
-	);
 	return keeper;
 }
 

@@ -1,6 +1,6 @@
 /**
  * What Envoys of other machines go without, that control can tell: an access log, so that their denials and exposures are
- * lost, or a sidecar beside each, where Services need one.
+ * lost, a sidecar beside each, where Services need one, an id of their own, or control itself.
  */
 import { GAUGES } from "../../events/meter.js";
 import { REMOTE_LACK_PATIENCE_MS, REMOTE_UNHEARD_MS } from "../../limits.js";
@@ -22,10 +22,23 @@ export interface RemoteEnvoysOptions {
 	readonly nowMs?: () => number;
 }
 
+/** An Envoy's id that was connected since this process started. */
+interface Known {
+	readonly name: string;
+	/** Open streams: each Envoy has one. */
+	readonly streams: number;
+	/** Since when it has none; null = it has. */
+	readonly goneSinceMs: number | null;
+	/** Since when it has several; null = it has not. */
+	readonly sharedSinceMs: number | null;
+}
+
 export class RemoteEnvoys {
 	readonly #options: Required<RemoteEnvoysOptions>;
 	/** When each last reported that it had served requests, by its id. */
 	readonly #servedMs = new Map<string, number>();
+	/** By id. */
+	readonly #known = new Map<string, Known>();
 	/** Since when there are fewer sidecars than Envoys. */
 	#fewSinceMs: number | null = null;
 
@@ -33,33 +46,60 @@ export class RemoteEnvoys {
 		this.#options = { nowMs: Date.now, ...options };
 	}
 
-	/** @param loads none: it is gone */
+	/** @param loads none: one of its streams has ended, which takes back nothing */
 	reported(id: string, loads: readonly ClusterLoad[]): void {
-		if (loads.length === 0) this.#servedMs.delete(id);
-		else if (loads.some(({ succeeded, failed }) => succeeded + failed > 0))
-			this.#servedMs.set(id, this.#options.nowMs());
+		if (loads.some(({ succeeded, failed }) => succeeded + failed > 0)) this.#servedMs.set(id, this.#options.nowMs());
 	}
 
 	/** To be called when somebody comes or goes, and when something else is published. */
 	look(): void {
-		const few = this.#options.asksSidecar() && this.#sidecars < this.#envoys.size;
-		this.#fewSinceMs = few ? (this.#fewSinceMs ?? this.#options.nowMs()) : null;
+		const nowMs = this.#options.nowMs();
+		const [envoys, sidecars] = [this.#streams("envoy"), this.#streams("sidecar")];
+		const few = this.#options.asksSidecar() && sidecars.length < envoys.length;
+		this.#fewSinceMs = few ? (this.#fewSinceMs ?? nowMs) : null;
+		const names = new Map([...this.#known].map(([id, { name }]) => [id, name]));
+		for (const { id, name } of envoys) names.set(id, name);
+		for (const [id, name] of names) {
+			const before = this.#known.get(id);
+			const streams = envoys.filter((one) => one.id === id).length;
+			this.#known.set(id, {
+				...{ name, streams },
+				goneSinceMs: streams === 0 ? (before?.goneSinceMs ?? nowMs) : null,
+				sharedSinceMs: streams > 1 ? (before?.sharedSinceMs ?? nowMs) : null,
+			});
+		}
 	}
 
 	async troubles(): Promise<readonly GatewayAlarm[]> {
-		const envoys = this.#envoys;
-		if (envoys.size === 0) return [];
+		this.look();
+		const known = [...this.#known];
+		if (known.length === 0) return [];
 		const gauges = gaugesOf(await this.#options.ingested());
-		return [...this.#withoutSidecar(envoys), ...[...envoys].flatMap(([id, name]) => this.#unheard(id, name, gauges))];
+		return [
+			...this.#withoutSidecar(),
+			...known.flatMap(([id, one]) => [...this.#missed(id, one, gauges), ...this.#shared(id, one)]),
+		];
 	}
 
-	#withoutSidecar(envoys: ReadonlyMap<string, string>): readonly GatewayAlarm[] {
-		const sinceMs = this.#fewSinceMs;
-		// A connection ends before its certificate does, and is there again at once.
-		if (sinceMs === null || this.#options.nowMs() - sinceMs < REMOTE_LACK_PATIENCE_MS) return [];
-		const why = `Envoys of other machines: ${envoys.size}, sidecars there that follow control: ${this.#sidecars}`;
-		const gateways = new Set([...envoys.keys()].flatMap((id) => this.#options.gatewaysOf(id) ?? [""]));
+	#withoutSidecar(): readonly GatewayAlarm[] {
+		if (!this.#lasts(this.#fewSinceMs)) return [];
+		const envoys = this.#streams("envoy");
+		const why = `Envoys of other machines: ${envoys.length}, sidecars there that follow control: ${this.#streams("sidecar").length}`;
+		const gateways = new Set(envoys.flatMap(({ id }) => this.#gatewaysOf(id)));
 		return [...gateways].map((gateway) => ({ gateway, alarm: "sidecar-missing", why }));
+	}
+
+	#missed(id: string, { name, goneSinceMs }: Known, gauges: readonly GaugeJson[]): readonly GatewayAlarm[] {
+		if (goneSinceMs === null || !this.#lasts(goneSinceMs)) return this.#unheard(id, name, gauges);
+		const why = `Envoy ${name} is not connected to control since ${dateOf(goneSinceMs)}: it has ended, or serves by what it had`;
+		return this.#gatewaysOf(id).map((gateway) => ({ gateway, alarm: REMOTE_NOTE, why }));
+	}
+
+	/** What is told of an Envoy is told by its id. */
+	#shared(id: string, { streams, sharedSinceMs }: Known): readonly GatewayAlarm[] {
+		if (!this.#lasts(sharedSinceMs)) return [];
+		const why = `${streams} Envoys have the SPIFFE id ${id}: where one of them goes, or is not recorded, that is not seen; give each its own`;
+		return this.#gatewaysOf(id).map((gateway) => ({ gateway, alarm: REMOTE_NOTE, why }));
 	}
 
 	/** Its stream opens with its first entry, so that silence alone tells nothing. */
@@ -69,26 +109,31 @@ export class RemoteEnvoys {
 		if (startedMs === null) return [];
 		const heardMs = newestMs(gauges, GAUGES.heard.name, ({ envoy }) => envoy === id);
 		const sinceMs = heardMs ?? startedMs;
-		const since = `ingest has heard nothing of Envoy ${name} since ${new Date(sinceMs).toISOString()}`;
+		const since = `ingest has heard nothing of Envoy ${name} since ${dateOf(sinceMs)}`;
 		const lost = (this.#servedMs.get(id) ?? 0) - sinceMs > REMOTE_UNHEARD_MS;
 		if (!lost && heardMs !== null) return [];
 		const told = lost
 			? { alarm: "requests-unrecorded", why: `${since}, though it serves: see its --access-log` }
 			: { alarm: REMOTE_NOTE, why: `${since}: it was asked nothing, or its access log leads nowhere` };
-		return (this.#options.gatewaysOf(id) ?? [""]).map((gateway) => ({ gateway, ...told }));
+		return this.#gatewaysOf(id).map((gateway) => ({ gateway, ...told }));
 	}
 
-	/** Names by id. */
-	get #envoys(): ReadonlyMap<string, string> {
-		return new Map(
-			this.#options.peers().flatMap(({ kind, id, name }) => (kind === "envoy" ? [[id, name] as const] : [])),
-		);
+	/** A connection ends before its certificate does, and is there again at once; an Envoy's next one is open before. */
+	#lasts(sinceMs: number | null): boolean {
+		return sinceMs !== null && this.#options.nowMs() - sinceMs >= REMOTE_LACK_PATIENCE_MS;
 	}
 
-	get #sidecars(): number {
-		return this.#options.peers().filter(({ kind }) => kind === "sidecar").length;
+	/** Qualified names; empty = every one. */
+	#gatewaysOf(id: string): readonly string[] {
+		return this.#options.gatewaysOf(id) ?? [""];
+	}
+
+	#streams(kind: RemotePeer["kind"]): readonly RemotePeer[] {
+		return this.#options.peers().filter((one) => one.kind === kind);
 	}
 }
+
+const dateOf = (ms: number): string => new Date(ms).toISOString();
 
 function newestMs(
 	gauges: readonly GaugeJson[],

@@ -4,16 +4,32 @@
  */
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
+import { WeirError } from "../../error.js";
 import { KEEPER_PATH, type KeeperWord } from "../../events/accessLog/keeperWord.js";
-import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_LATE_MS } from "../../limits.js";
+import {
+	KEEPER_AGO_MAX_MS,
+	KEEPER_ANSWER_MS,
+	KEEPER_BEAT_MS,
+	KEEPER_LATE_MS,
+	KEEPER_REFUSED_MS,
+} from "../../limits.js";
+import type { LastReached } from "./lastReached.js";
 
 export interface EnvoyKeeperOptions {
 	/** `node.id` of the Envoy. */
 	readonly node: string;
+	/** Which process of that node. */
+	readonly instance: string;
 	/** A new connection to ingest's door. */
 	readonly open: () => Duplex;
 	/** Milliseconds that no clock's setting changes. */
 	readonly passedMs: () => number;
+	/** Epoch milliseconds; by default Date.now. */
+	readonly wallMs?: () => number;
+	/** What the keeper before it has left; left out = nothing outlives the process. */
+	readonly lastReached?: LastReached;
+	/** Told once that ingest cannot be reached, or refuses, and once that it is well again; by default nobody is. */
+	readonly say?: (line: string) => void;
 }
 
 interface Dropped {
@@ -22,22 +38,41 @@ interface Dropped {
 	readonly sinceAt: number;
 }
 
+/** What was written in between may be lost; by passedMs. */
+interface Away {
+	readonly sinceAt: number;
+	/** When that was found last. */
+	readonly lastAt: number;
+}
+
+/** What became of a word; `why`: for a person. */
+type Answer = { readonly kind: "taken" } | { readonly kind: "unreached" | "refused"; readonly why: string };
+
 export class EnvoyKeeper {
-	/** When ingest was asked last, and there. */
+	readonly #options: EnvoyKeeperOptions;
+	readonly #wallMs: () => number;
+	/** When ingest was asked last, and took it. */
 	#reachedAt: number;
-	/** When it was not, since then. */
-	#failedAt: number | null = null;
+	/** Not told yet. */
+	#away: Away | null = null;
+	#dropped: Dropped | null = null;
 	/** When it was asked last. */
 	#askedAt: number;
-	#dropped: Dropped | null = null;
+	#answer: Answer["kind"] = "taken";
 	#timer: NodeJS.Timeout | null = null;
 	#asking: Promise<void> = Promise.resolve();
 	#watching = false;
 	#closed = false;
 
-	/** From before its Envoy is started. */
-	constructor(private readonly options: EnvoyKeeperOptions) {
-		this.#reachedAt = this.#askedAt = options.passedMs();
+	/** From before its Envoy is started: what the one before it has not told is told by it. */
+	constructor(options: EnvoyKeeperOptions) {
+		this.#options = options;
+		this.#wallMs = options.wallMs ?? Date.now;
+		const [at, nowMs] = [options.passedMs(), this.#wallMs()];
+		this.#reachedAt = this.#askedAt = at;
+		const leftMs = options.lastReached?.ms ?? null;
+		if (leftMs === null) options.lastReached?.keep(nowMs);
+		else this.#missed(at - Math.max(0, nowMs - leftMs), at);
 	}
 
 	/** Asks again and again, from now on. */
@@ -46,40 +81,53 @@ export class EnvoyKeeper {
 		this.#next(0);
 	}
 
-	/** The Envoy has dropped so many entries. */
-	dropped(entries: number, agoMs: number): void {
-		this.#add({ entries, sinceAt: this.options.passedMs() - agoMs });
+	/** The Envoy has dropped so many entries; by passedMs. */
+	dropped(entries: number, sinceAt: number): void {
+		const before = this.#dropped ?? { entries: 0, sinceAt };
+		this.#dropped = { entries: before.entries + entries, sinceAt: Math.min(before.sinceAt, sinceAt) };
+	}
+
+	/** The Envoy itself could not reach ingest; by passedMs. */
+	failed(sinceAt: number): void {
+		this.#missed(sinceAt, this.#options.passedMs());
 	}
 
 	/** Asks now. Resolves when it was answered, or was not. */
 	async ask(drained = false): Promise<void> {
-		const askedAt = this.options.passedMs();
+		const { passedMs, node, instance, open, lastReached } = this.#options;
+		const [askedAt, askedMs] = [passedMs(), this.#wallMs()];
 		// Who was stopped has seen nothing meanwhile.
-		if (this.#watching && askedAt - this.#askedAt >= KEEPER_LATE_MS) this.#failedAt = askedAt;
+		if (this.#watching && askedAt - this.#askedAt >= KEEPER_LATE_MS) this.#missed(this.#reachedAt, askedAt);
 		this.#askedAt = askedAt;
-		const [failedAt, dropped] = [this.#failedAt, this.#dropped];
-		this.#dropped = null;
+		const [away, dropped] = [this.#away, this.#dropped];
+		this.#away = this.#dropped = null;
 		const ago = (at: number): number => Math.min(Math.max(0, Math.round(askedAt - at)), KEEPER_AGO_MAX_MS);
-		const reached = await tell(this.options.open, {
-			node: this.options.node,
-			away: failedAt === null ? null : { sinceAgoMs: ago(this.#reachedAt), lastAgoMs: ago(failedAt) },
+		const answer = await tell(open, {
+			...{ node, instance, drained },
+			away: away === null ? null : { sinceAgoMs: ago(away.sinceAt), lastAgoMs: ago(away.lastAt) },
 			dropped: dropped === null ? null : { entries: dropped.entries, sinceAgoMs: ago(dropped.sinceAt) },
-			drained,
 		});
-		if (reached) {
+		this.#say(answer, askedAt);
+		if (answer.kind === "taken") {
 			this.#reachedAt = askedAt;
-			this.#failedAt = null;
+			lastReached?.keep(askedMs);
 			return;
 		}
-		this.#failedAt = askedAt;
-		if (dropped !== null) this.#add(dropped);
+		this.#missed(Math.min(this.#reachedAt, away?.sinceAt ?? askedAt), askedAt);
+		if (dropped !== null) this.dropped(dropped.entries, dropped.sinceAt);
 	}
 
-	/** The Envoy takes no more requests, and has written all. */
-	async drained(): Promise<void> {
+	/**
+	 * The Envoy is ended now.
+	 * @param drained it takes no more requests, and has written all
+	 */
+	async ended(drained: boolean): Promise<void> {
 		this.close();
 		await this.#asking;
-		await this.ask(true);
+		if (!drained && !this.#watching) return;
+		await this.ask(drained);
+		// What breaks with it ingest knows itself.
+		if (this.#answer === "taken") this.#options.lastReached?.clear();
 	}
 
 	close(): void {
@@ -87,56 +135,72 @@ export class EnvoyKeeper {
 		if (this.#timer !== null) clearTimeout(this.#timer);
 	}
 
-	#add({ entries, sinceAt }: Dropped): void {
-		const before = this.#dropped ?? { entries: 0, sinceAt };
-		this.#dropped = { entries: before.entries + entries, sinceAt: Math.min(before.sinceAt, sinceAt) };
+	#missed(sinceAt: number, lastAt: number): void {
+		const before = this.#away ?? { sinceAt, lastAt };
+		this.#away = { sinceAt: Math.min(before.sinceAt, sinceAt), lastAt: Math.max(before.lastAt, lastAt) };
+	}
+
+	#say(answer: Answer, askedAt: number): void {
+		const before = this.#answer;
+		this.#answer = answer.kind;
+		if (answer.kind === before) return;
+		const { say } = this.#options;
+		if (answer.kind === "taken") {
+			const seconds = Math.ceil((askedAt - this.#reachedAt) / 1_000);
+			say?.(`ingest takes this Envoy's access log again, after ${seconds} s: records-missing tells of that time`);
+		} else if (answer.kind === "refused") say?.(`ingest refuses this Envoy's access log: ${answer.why}`);
+		else say?.(`ingest cannot be reached, so that what this Envoy denies may have no record: ${answer.why}`);
 	}
 
 	#next(afterMs: number): void {
 		if (this.#closed) return;
 		this.#timer = setTimeout(() => {
-			this.#asking = this.ask().then(() =>
-				this.#next(Math.max(0, this.#askedAt + KEEPER_BEAT_MS - this.options.passedMs())),
-			);
+			this.#asking = this.ask().then(() => {
+				const everyMs = this.#answer === "refused" ? KEEPER_REFUSED_MS : KEEPER_BEAT_MS;
+				this.#next(Math.max(0, this.#askedAt + everyMs - this.#options.passedMs()));
+			});
 		}, afterMs).unref();
 	}
 }
 
-/**
- * One gRPC call on a connection of its own.
- * @returns whether it was answered, also by a refusal
- */
-function tell(open: () => Duplex, word: KeeperWord): Promise<boolean> {
+/** One gRPC call on a connection of its own. */
+function tell(open: () => Duplex, word: KeeperWord): Promise<Answer> {
 	return new Promise((resolve) => {
 		const connected = tried(open);
-		if (connected === null) {
-			resolve(false);
+		if ("why" in connected) {
+			resolve({ kind: "unreached", why: connected.why });
 			return;
 		}
 		const session = connect("http://ingest", { createConnection: () => connected });
-		const over = (reached: boolean): void => {
+		const over = (answer: Answer): void => {
 			clearTimeout(timer);
-			resolve(reached);
-			if (reached) session.close();
-			else session.destroy();
+			resolve(answer);
+			if (answer.kind === "unreached") session.destroy();
+			else session.close();
 		};
+		const failed = (why: string): void => over({ kind: "unreached", why });
 		const timer = setTimeout(
 			// After a stall of this process what has come meanwhile is read first.
-			() => setImmediate(() => over(false)),
+			() => setImmediate(() => failed(`no answer within ${KEEPER_ANSWER_MS / 1_000} s`)),
 			KEEPER_ANSWER_MS,
 		);
-		for (const end of ["error", "close"]) session.on(end, () => over(false));
+		// The connection's own error comes first, and says more.
+		connected.on("error", ({ message }: Error) => failed(message));
+		session.on("error", ({ message }: Error) => failed(message));
+		session.on("close", () => failed("the connection was closed"));
 		const call = session.request({
 			":method": "POST",
 			":path": KEEPER_PATH,
 			"content-type": "application/grpc",
 			te: "trailers",
 		});
-		const answered = (headers: Readonly<Record<string, unknown>>): void => {
-			if (headers["grpc-status"] !== undefined) over(true);
+		const answered = ({ "grpc-status": status, "grpc-message": message }: Answered): void => {
+			if (status === undefined) return;
+			if (status === "0") over({ kind: "taken" });
+			else over({ kind: "refused", why: wordsOf(message) });
 		};
 		call.on("response", answered).on("trailers", answered);
-		call.on("error", () => over(false));
+		call.on("error", ({ message }) => failed(message));
 		const text = Buffer.from(JSON.stringify(word));
 		const head = Buffer.alloc(5);
 		head.writeUInt32BE(text.length, 1);
@@ -144,11 +208,20 @@ function tell(open: () => Duplex, word: KeeperWord): Promise<boolean> {
 	});
 }
 
-/** null: whoever has no valid certificate at the moment opens nothing. */
-function tried(open: () => Duplex): Duplex | null {
+type Answered = Readonly<Record<string, unknown>>;
+
+/** Printable and short, whoever says it; gRPC writes a space as `%20`. */
+const wordsOf = (message: unknown): string =>
+	`${message ?? "it does not say why"}`
+		.slice(0, 200)
+		.replaceAll("%20", " ")
+		.replace(/[^ -~]/g, "?");
+
+/** Whoever has no valid certificate at the moment opens nothing. */
+function tried(open: () => Duplex): Duplex | { readonly why: string } {
 	try {
 		return open();
-	} catch {
-		return null;
+	} catch (error) {
+		return { why: WeirError.from(error).message };
 	}
 }

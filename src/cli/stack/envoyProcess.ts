@@ -9,7 +9,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { ENVOY_LAST_WORDS_MS, ENVOY_LAST_WORDS_TRIES } from "../../limits.js";
+import { ENVOY_LAST_WORDS_MS, ENVOY_LAST_WORDS_TRIES, KEEPER_LAST_WORD_MS } from "../../limits.js";
 import { within } from "../../within.js";
 
 export interface EnvoyOptions {
@@ -23,8 +23,8 @@ export interface EnvoyOptions {
 	readonly readyTimeoutMs?: number;
 	/** Told at once how to stop it: an Envoy waits for control as long as it takes to be live. */
 	readonly spawned?: (stop: () => Promise<void>) => void;
-	/** Told before it is ended that it takes no more requests and has written its access log. */
-	readonly drained?: () => Promise<void>;
+	/** Told before it is ended, and whether it takes no more requests and has written its access log. */
+	readonly ended?: (drained: boolean) => Promise<void>;
 }
 
 export interface EnvoyProcess {
@@ -85,7 +85,7 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 				enough,
 				drain().catch(() => false),
 			)) === true;
-		if (written) await within(ENVOY_LAST_WORDS_MS, options.drained?.() ?? null);
+		await within(KEEPER_LAST_WORD_MS, options.ended?.(written) ?? null);
 		if (envoy.exitCode === null && envoy.signalCode === null && envoy.pid !== undefined) {
 			const exited = once(envoy, "exit");
 			envoy.kill("SIGTERM");

@@ -41,6 +41,8 @@ export interface Places {
 	readonly sidecarMetricsSocket: string;
 	readonly rolloutMetricsSocket: string;
 	readonly envoyAdminSocket: string;
+	/** When the keeper of this directory's Envoy has reached ingest of another machine last. */
+	readonly ingestReachedFile: string;
 	/** What was declared at the last start with files. */
 	readonly lastDeclaredFile: string;
 	/** The public addresses of the running stack, for the CLI. */
@@ -84,6 +86,7 @@ export function places(data: string, run?: string): Places {
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
+		ingestReachedFile: at("ingest-reached"),
 		lastDeclaredFile: join(dataDirectory, "last-declared"),
 		addressesFile: join(dataDirectory, "addresses.json"),
 	};

@@ -72,12 +72,14 @@ export interface EntrySink {
 	impossible(entry: AccessLogEntry): void;
 	/** A stream that may not speak was refused; none of its entries was taken. */
 	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
+	/** A keeper's word that may not be said was refused. */
+	wordRefused(fault: StreamFault, peer: StreamPeer): void;
 	/** An Envoy's connection broke: entries that it wrote in between may be lost. */
 	broke(fromMs: number, untilMs: number, peer: StreamPeer, gateway: string | null): void;
 	/** An Envoy could not reach this door; `lastMs`: when that was tried last. */
 	away(fromMs: number, lastMs: number, untilMs: number, peer: StreamPeer): void;
 	/** Entries that an Envoy of another machine has dropped. */
-	undelivered(entries: number, sinceMs: number): void;
+	undelivered(entries: number, sinceMs: number, peer: StreamPeer): void;
 	/** A TLS handshake at the TCP door failed: nobody was there to have a stream. */
 	handshakeFailed(fault: HandshakeFault): void;
 }
@@ -232,6 +234,7 @@ function serverOf(
 				judged = true;
 				claimed = decodeIdentifier(message);
 				own.nodeId = claimed?.nodeId ?? null;
+				own.instance = claimed?.instance ?? null;
 				own.gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
 				if (fault !== null) refuse(fault);
@@ -284,16 +287,17 @@ function serverOf(
 			const peer = peerOf(call);
 			const word = readKeeperWord(call.request);
 			const fault = trust === null ? null : nodeFault(peer, word?.node ?? null, trust);
-			if (fault !== null) sink.refused(fault, peer, null);
+			if (fault !== null) sink.wordRefused(fault, peer);
 			if (fault !== null || word === null) {
 				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this word is refused: ${fault ?? "it is none"}` });
 				return;
 			}
-			const { node, away, dropped, drained } = word;
+			const { node, instance, away, dropped, drained } = word;
 			if (away !== null) sink.away(nowMs - away.sinceAgoMs, nowMs - away.lastAgoMs, nowMs, peer);
-			if (dropped !== null) sink.undelivered(dropped.entries, nowMs - dropped.sinceAgoMs);
-			if (drained) connections.drained(peer, node);
-			answer(null, undefined);
+			if (dropped !== null) sink.undelivered(dropped.entries, nowMs - dropped.sinceAgoMs, peer);
+			const answered = (): void => answer(null, undefined);
+			if (drained) void connections.drained(peer, node, instance).then(answered);
+			else answered();
 		},
 	});
 	return server;

@@ -7,7 +7,8 @@
  * bytes made by another implementation.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { field, LENGTH_DELIMITED, lengthEnd, skip, text, VARINT } from "./fieldReader.js";
+import { INSTANCE_KEY } from "../../compiler/envoyInstance.js";
+import { field, LENGTH_DELIMITED, lengthEnd, skip, structTexts, text, VARINT } from "./fieldReader.js";
 import { hasEnvoysId } from "./requestId.js";
 
 /** The fields that Weir reads of one HTTPAccessLogEntry. Times as Envoy's clock has them. */
@@ -115,6 +116,8 @@ export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => 
 /** Who a stream says that it is of; only its first message does (StreamAccessLogsMessage.identifier). A claim, no more. */
 export interface StreamIdentifier {
 	readonly nodeId: string;
+	/** Which process of that node; null = it does not say. */
+	readonly instance: string | null;
 	readonly logName: string;
 }
 
@@ -129,6 +132,7 @@ export function decodeIdentifier(message: Buffer): StreamIdentifier | null {
 		}
 		const end = lengthEnd(reader);
 		let nodeId = "";
+		let instance: string | null = null;
 		let logName = "";
 		while (reader.pos < end) {
 			const inner = reader.uint32();
@@ -138,11 +142,13 @@ export function decodeIdentifier(message: Buffer): StreamIdentifier | null {
 				while (reader.pos < nodeEnd) {
 					const of = reader.uint32();
 					if (of === field(1, LENGTH_DELIMITED)) nodeId = text(reader, message);
+					else if (of === field(3, LENGTH_DELIMITED))
+						instance = structTexts(reader, message, lengthEnd(reader)).get(INSTANCE_KEY) ?? null;
 					else skip(reader, of);
 				}
 			} else skip(reader, inner);
 		}
-		return { nodeId, logName };
+		return { nodeId, instance, logName };
 	}
 	return null;
 }

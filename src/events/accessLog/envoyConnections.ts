@@ -2,7 +2,7 @@
  * Connections of Envoys to the access log, and the streams on them: what an Envoy has written to a connection that breaks, it
  * keeps nowhere. One rule for all: a connection that ends while it has a stream has told everything up to its last sign of
  * life, the sending of the last PING that was answered, unless that stream ended in order: by its Envoy's word, by ours that
- * it took, or drained (events/accessLog/keeperWord.ts). A reset stream of a connection that stays is a listener's that was replaced.
+ * it took, or drained (events/accessLog/keeperWord.ts) and answered a PING after. A reset stream of a connection that stays is a listener's that was replaced.
  */
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
@@ -24,6 +24,8 @@ export interface EnvoyConnectionsOptions {
 export class EnvoyStream {
 	/** As its first message has said; null before, or where it does not say. */
 	nodeId: string | null = null;
+	/** Which process of that node. */
+	instance: string | null = null;
 	gateway: string | null = null;
 	/** When it was ended from this side, in order. */
 	endedMs: number | null = null;
@@ -94,11 +96,21 @@ export class EnvoyConnections {
 		return stream;
 	}
 
-	/** That Envoy takes no more requests, and has written all. */
-	drained(peer: StreamPeer, nodeId: string): void {
-		const whose = JSON.stringify(peer);
-		for (const { streams } of this.#open.values())
-			for (const one of streams) if (one.nodeId === nodeId && JSON.stringify(one.peer) === whose) one.drained();
+	/**
+	 * That Envoy takes no more requests, and has written all: what a connection that lives has carried by now has come.
+	 * Resolves when all have answered, or not in time.
+	 */
+	async drained(peer: StreamPeer, nodeId: string, instance: string): Promise<void> {
+		const whose = JSON.stringify([peer, nodeId, instance]);
+		const asked = [...this.#open.values()].map(async (connection) => {
+			const own = [...connection.streams].filter(
+				(one) => JSON.stringify([one.peer, one.nodeId, one.instance]) === whose,
+			);
+			if (own.length === 0) return;
+			await connection.ping();
+			for (const one of own) one.drained();
+		});
+		await within(LAST_PING_MS, Promise.all(asked));
 	}
 
 	/** Ends the streams of a connection that is cut soon: their Envoy goes on by a new one, and what it has written is still read. */
@@ -122,7 +134,7 @@ export class EnvoyConnections {
 	/** This side goes away: asks all once more whether they live. */
 	async close(): Promise<void> {
 		clearInterval(this.#looks);
-		await within(CLOSING_PING_MS, Promise.all([...this.#open.values()].map((one) => one.ping())));
+		await within(LAST_PING_MS, Promise.all([...this.#open.values()].map((one) => one.ping())));
 		this.#closedAt = { aliveSinceMs: this.aliveSinceMs };
 	}
 
@@ -229,5 +241,5 @@ class EnvoyConnection {
 /** gRPC's frame of a message of no bytes. */
 const EMPTY_MESSAGE = Buffer.alloc(5);
 
-/** How long this side's end waits for answers. */
-const CLOSING_PING_MS = 500;
+/** How long this side's end, or that of an Envoy, waits for answers. */
+const LAST_PING_MS = 500;

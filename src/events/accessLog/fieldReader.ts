@@ -29,3 +29,37 @@ export function skip(reader: BinaryReader, tag: number): void {
 	if ((tag & 7) === LENGTH_DELIMITED) reader.pos = lengthEnd(reader);
 	else reader.skip(tag & 7, tag >>> 3);
 }
+
+/** The text fields of a google.protobuf.Struct: fields = 1, a map whose entries are key = 1, Value = 2. */
+export function structTexts(reader: BinaryReader, message: Buffer, end: number): ReadonlyMap<string, string> {
+	const found = new Map<string, string>();
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		if (tag !== field(1, LENGTH_DELIMITED)) {
+			skip(reader, tag);
+			continue;
+		}
+		const entryEnd = lengthEnd(reader);
+		let key = "";
+		let value: string | null = null;
+		while (reader.pos < entryEnd) {
+			const inner = reader.uint32();
+			if (inner === field(1, LENGTH_DELIMITED)) key = text(reader, message);
+			else if (inner === field(2, LENGTH_DELIMITED)) value = stringValue(reader, message, lengthEnd(reader));
+			else skip(reader, inner);
+		}
+		if (value !== null) found.set(key, value);
+	}
+	return found;
+}
+
+/** google.protobuf.Value: string_value = 3; null for a value of another kind. */
+function stringValue(reader: BinaryReader, message: Buffer, end: number): string | null {
+	let value: string | null = null;
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		if (tag === field(3, LENGTH_DELIMITED)) value = text(reader, message);
+		else skip(reader, tag);
+	}
+	return value;
+}

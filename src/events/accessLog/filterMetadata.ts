@@ -4,7 +4,7 @@
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import type { AccessLogEntry } from "./accessLogEntry.js";
-import { field, LENGTH_DELIMITED, lengthEnd, skip, text } from "./fieldReader.js";
+import { field, LENGTH_DELIMITED, lengthEnd, skip, structTexts, text } from "./fieldReader.js";
 
 /**
  * The text fields of each of the namespaces, in the entry's order, until `take` answers something.
@@ -44,42 +44,8 @@ function namespaceTexts(
 	while (reader.pos < end) {
 		const tag = reader.uint32();
 		if (tag === field(1, LENGTH_DELIMITED)) ours = namespaces.has(text(reader, message));
-		else if (tag === field(2, LENGTH_DELIMITED) && ours) return texts(reader, message, lengthEnd(reader));
+		else if (tag === field(2, LENGTH_DELIMITED) && ours) return structTexts(reader, message, lengthEnd(reader));
 		else skip(reader, tag);
 	}
 	return null;
-}
-
-/** The text fields of a google.protobuf.Struct: fields = 1, a map whose entries are key = 1, Value = 2. */
-function texts(reader: BinaryReader, message: Buffer, end: number): ReadonlyMap<string, string> {
-	const found = new Map<string, string>();
-	while (reader.pos < end) {
-		const tag = reader.uint32();
-		if (tag !== field(1, LENGTH_DELIMITED)) {
-			skip(reader, tag);
-			continue;
-		}
-		const entryEnd = lengthEnd(reader);
-		let key = "";
-		let value: string | null = null;
-		while (reader.pos < entryEnd) {
-			const inner = reader.uint32();
-			if (inner === field(1, LENGTH_DELIMITED)) key = text(reader, message);
-			else if (inner === field(2, LENGTH_DELIMITED)) value = stringValue(reader, message, lengthEnd(reader));
-			else skip(reader, inner);
-		}
-		if (value !== null) found.set(key, value);
-	}
-	return found;
-}
-
-/** google.protobuf.Value: string_value = 3; null for a value of another kind. */
-function stringValue(reader: BinaryReader, message: Buffer, end: number): string | null {
-	let value: string | null = null;
-	while (reader.pos < end) {
-		const tag = reader.uint32();
-		if (tag === field(3, LENGTH_DELIMITED)) value = text(reader, message);
-		else skip(reader, tag);
-	}
-	return value;
 }

@@ -10,6 +10,8 @@ export const KEEPER_PATH = "/weir.v1.EnvoyKeeper/Tell";
 /** Times are told as milliseconds ago: two machines' clocks differ. */
 export interface KeeperWord {
 	readonly node: string;
+	/** Which process of Envoy, as its node says (compiler/envoyInstance.ts): several may have one node's name, and id. */
+	readonly instance: string;
 	/** Ingest could not be reached: between when it was last before, and now; `lastAgoMs`: when that was tried last. */
 	readonly away: { readonly sinceAgoMs: number; readonly lastAgoMs: number } | null;
 	/** Entries that the Envoy dropped. */
@@ -22,6 +24,7 @@ const ago = integer(0, KEEPER_AGO_MAX_MS);
 
 const word = object<KeeperWord>({
 	node: text,
+	instance: text,
 	away: orNull(object({ sinceAgoMs: ago, lastAgoMs: ago })),
 	dropped: orNull(object({ entries: integer(1), sinceAgoMs: ago })),
 	drained: flag,

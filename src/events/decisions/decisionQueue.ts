@@ -87,10 +87,15 @@ export class DecisionQueue {
 	}
 
 	/** Takes records that are lost, however many; `sinceMs`: when the first of them may have been. */
-	lost(reason: Exclude<MissingReason, "ingest-away" | "stream-broken">, count: number, sinceMs?: number): void {
+	lost(
+		reason: Exclude<MissingReason, "ingest-away" | "stream-broken">,
+		count: number,
+		sinceMs?: number,
+		whose?: MissingOf,
+	): void {
 		const nowMs = this.options.clock();
 		// What is told of has ended before it came.
-		this.#missing.add(reason, count, (sinceMs ?? nowMs) - MISSING_MARGIN_MS, nowMs);
+		this.#missing.add(reason, count, (sinceMs ?? nowMs) - MISSING_MARGIN_MS, nowMs, whose);
 		this.#gaugeDropping();
 	}
 
