@@ -21,7 +21,7 @@ async function starts(t: Test) {
 	const start = async (documents: string | null, overwrite = false): Promise<readonly string[]> => {
 		const notices: string[] = [];
 		const files = documents === null ? [] : [{ name: "weir.yaml", text: documents }];
-		const at = { dataDirectory, lastDeclaredFile: `${dataDirectory}/last-declared` };
+		const at = { dataDirectory };
 		const notice = (line: string) => notices.push(line);
 		await declare(files, { api: `unix:${made.api.socket}`, at, overwrite, notice }).catch((error: Error) => {
 			throw Object.assign(error, { notices });
@@ -46,9 +46,9 @@ t.test("who edits the file and starts again is told what it changes and whom it 
 	const [head, ...lines] = await start(text(WIDE, metricText("accuracy")));
 	t.match(
 		head,
-		new RegExp(`^the state of \\S+ \\(revision ${revision}, 3 resources\\) is changed by the files given:$`),
+		new RegExp(`^the files given would change the state of \\S+ \\(revision ${revision}, 3 resources\\):$`),
 	);
-	t.same(lines, ["created Metric accuracy", "configured AccessPolicy callers", WIDENED]);
+	t.same(lines, ["create Metric accuracy", "configure AccessPolicy callers", WIDENED]);
 	t.same(methods(), []);
 	t.match(await start(null), [new RegExp(`starting from the state of \\S+: revision ${revision + 1}, 4 resources$`)]);
 });
@@ -56,7 +56,7 @@ t.test("who edits the file and starts again is told what it changes and whom it 
 const since = (named: string) => ({
 	code: "failed-precondition",
 	message: new RegExp(
-		`^the state was changed since weir up .* \\(revision \\d+, was \\d+\\), and the files given would change ${named}$`,
+		`^the state was changed since a start declared it last \\(revision \\d+, was \\d+\\), and the files given would change ${named}$`,
 	),
 	hint: /without -f.*--overwrite/,
 });
@@ -67,14 +67,14 @@ t.test("what others have changed since is overwritten by nobody who does not say
 	await owner.apply(file(NARROW), now);
 	const { revision } = store.current;
 	const refused = since("AccessPolicy callers");
-	await t.rejects(start(text(WIDE)), { ...refused, notices: [/^the state/, /^configured/, WIDENED] });
+	await t.rejects(start(text(WIDE)), { ...refused, notices: [/^the files/, /^configure/, WIDENED] });
 	await start(null);
 	await t.rejects(start(text(WIDE)), refused, "whatever was started in between");
 	t.equal(store.current.revision, revision);
 	t.ok((await start(text(WIDE), true)).includes(WIDENED));
 	t.same(methods(), []);
 	t.ok(
-		(await start(text(WIDE, metricText("accuracy")))).includes("created Metric accuracy"),
+		(await start(text(WIDE, metricText("accuracy")))).includes("create Metric accuracy"),
 		"the file is edited as before",
 	);
 
@@ -98,7 +98,7 @@ t.test("that others gave and took back, or emptied the state, is a change", asyn
 	await owner.delete("RoleBinding", "eve", now);
 	await t.rejects(start(text(NARROW, eve)), {
 		...since("RoleBinding eve"),
-		notices: [/^the state/, "created RoleBinding eve", ADMIN],
+		notices: [/^the files/, "create RoleBinding eve", ADMIN],
 	});
 	await owner.deleteAll(
 		store.current.resources.gateways
@@ -129,8 +129,7 @@ t.test("a state that no start is known to have declared is overwritten by nobody
 	const { start, owner } = await starts(t);
 	await owner.apply(file(text(NARROW)), now);
 	await t.rejects(start(text(WIDE)), {
-		message:
-			/^the state was declared by no file of weir up that is known \(it is of revision 1\), and .* AccessPolicy callers$/,
+		message: /^no start with -f has declared the state \(it is of revision 1\), and .* AccessPolicy callers$/,
 	});
 	await start(text(NARROW));
 	await t.rejects(start(text(WIDE)), { code: "failed-precondition" });
@@ -144,15 +143,46 @@ t.test("what Weir itself does to Experiments is no change of anybody's, nor is a
 	await start(text(NARROW, ...running));
 	store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
 	await owner.apply(file(`# said anew\n${NARROW}`), now);
-	t.same([store.current.revision, store.declaredRevision], [2, 1]);
+	t.same([store.current.revision, store.declarations.revision], [2, 1]);
 	await start(text(WIDE, ...running));
-	t.same([store.current.revision, store.declaredRevision], [3, 3]);
+	t.same([store.current.revision, store.declarations.revision], [3, 3]);
+});
+
+t.test(
+	"what starts had seen is part of the state, so that an older copy of it says no more than it knows",
+	async (t) => {
+		const { start, store } = await starts(t);
+		await start(text(WIDE));
+		const { counters } = store.database;
+		store.database.transaction(() => counters.putSync("started", 9));
+		await t.rejects(start(text(NARROW)), { message: /\(revision 1, was 9\)/ }, "of another history");
+		store.database.transaction(() => {
+			counters.removeSync("started");
+			counters.removeSync("declared");
+		});
+		await t.rejects(start(text(NARROW)), { message: /it is of revision 1\)/ }, "of an earlier Weir");
+		await start(text(NARROW), true);
+		await start(text(WIDE));
+	},
+);
+
+t.test("nobody but the socket's owner says of a declaration that it is a start's", async (t) => {
+	const { store, owner, as } = await starts(t);
+	await owner.apply(file(binding("ann", "apply", ["ann"], "['*']")), now);
+	const asked = { dryRun: false, start: true };
+	const ann = await as("ann");
+	await t.rejects(ann.apply(file(text(NARROW)), asked), { code: "permission-denied" });
+	t.equal(store.current.resources.services.length, 0);
+	await owner.apply(file(text(NARROW)), { ...asked, dryRun: true });
+	t.equal(store.declarations.startRevision, null);
+	await owner.apply(file(text(NARROW)), asked);
+	t.equal(store.declarations.startRevision, 2);
 });
 
 t.test("who may send a Metric's outcomes moves traffic: that is told", async (t) => {
 	const { start } = await starts(t);
 	await start(text(NARROW, metricText("accuracy")));
-	t.same((await start(text(NARROW, EVE))).slice(1), ["configured Metric accuracy", SENDER]);
+	t.same((await start(text(NARROW, EVE))).slice(1), ["configure Metric accuracy", SENDER]);
 });
 
 t.test("so is what decides verdicts beside rules", async (t) => {
@@ -160,7 +190,7 @@ t.test("so is what decides verdicts beside rules", async (t) => {
 	await start(text(NARROW));
 	const moved = text(NARROW).replaceAll("employment.default.example", "work.example");
 	t.not(moved, text(NARROW));
-	t.match((await start(moved)).slice(1), ["configured Service employment", /^changed: Service employment, hosts: /]);
+	t.match((await start(moved)).slice(1), ["configure Service employment", /^change: Service employment, hosts: /]);
 });
 
 t.test(

@@ -1,15 +1,11 @@
 /** What files would change of a state, and whom they would let in. */
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import t from "tap";
-import { LastDeclared } from "../../src/cli/stack/lastDeclared.js";
 import { changedOtherwise, newlyAllowed } from "../../src/cli/stack/loosening.js";
 import { loadResources } from "../../src/resources/parse.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { operator } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";
-import { temporaryDirectory } from "./command.js";
 
 function setOf(...texts: readonly string[]): ResourceSet {
 	const { resources, problems } = loadResources([{ name: "w.yaml", text: texts.join("---\n") }]);
@@ -75,16 +71,4 @@ t.test("what decides verdicts beside rules is told, and nothing twice", (t) => {
 		"what is created",
 	);
 	t.end();
-});
-
-t.test("which revision a start declared last", async (t) => {
-	const path = join(await temporaryDirectory(t), "last");
-	const last = new LastDeclared(path);
-	t.equal(await last.revision(), null, "nobody knows");
-	await last.keep(7);
-	t.equal(await new LastDeclared(path).revision(), 7);
-	for (const text of ["", "[]", '[["AccessPolicy a","f"]]', "{}", '{"revision":"7"}', "null"]) {
-		await writeFile(path, text);
-		t.equal(await last.revision(), null, `of an earlier Weir, or torn: ${text}`);
-	}
 });

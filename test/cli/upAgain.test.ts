@@ -62,7 +62,7 @@ t.test(
 		t.notMatch(refused.stdout.toString(), /READY/);
 
 		up = await weirUp(wide, data, ["--overwrite"]);
-		t.match(up.log(), /^weir: configured AccessPolicy storefront$/m);
+		t.match(up.log(), /^weir: configure AccessPolicy storefront$/m);
 		t.match(await rules(), WIDE);
 		t.equal(await up.stop(), 0);
 	},

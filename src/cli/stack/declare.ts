@@ -15,14 +15,13 @@ import { resourceKey } from "../../state/store/resourceSet.js";
 import { oneLine } from "../commands/oneLine.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { unplacedLines } from "../unplacedLines.js";
-import { LastDeclared } from "./lastDeclared.js";
 import { changedOtherwise, newlyAllowed } from "./loosening.js";
 import type { Places } from "./places.js";
 
 export interface Declaring {
 	/** `unix:/path` */
 	readonly api: string;
-	readonly at: Pick<Places, "dataDirectory" | "lastDeclaredFile">;
+	readonly at: Pick<Places, "dataDirectory">;
 	/** Whatever others have changed since. */
 	readonly overwrite: boolean;
 	readonly notice: (line: string) => void;
@@ -72,10 +71,10 @@ async function declareOn(
 	client: ApiClient,
 	declaring: Declaring,
 ): Promise<readonly Resource[]> {
-	const { at, overwrite, notice } = declaring;
+	const { overwrite, notice } = declaring;
 	const onlyAt = state.revision;
 	const planned = await client.apply(files, { dryRun: true, onlyAt });
-	const last = new LastDeclared(at.lastDeclaredFile);
+	let start = overwrite;
 	if (planned.outcome === "applied") {
 		const names = changedOf(planned).map(({ kind, name }) => resourceKey(kind, name));
 		// Only what is declared already holds a policy, so that there is something to start with.
@@ -87,10 +86,13 @@ async function declareOn(
 		}
 		if (names.length > 0 && state.declaredRevision > 0) {
 			tell(state, planned, parseResources(files).resources, declaring);
-			if (!overwrite) demandNobodyElse(state, await last.revision(), names);
+			if (!overwrite) demandNobodyElse(state, names);
 		}
+		// By what they change, or say that they overwrite, they have taken all before into account; what agrees with the state has
+		// seen no more of it than it names.
+		start ||= names.length > 0;
 	}
-	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false, onlyAt });
+	const answer = planned.outcome === "refused" ? planned : await client.apply(files, { dryRun: false, onlyAt, start });
 	if (answer.outcome === "pending")
 		throw new WeirError(
 			"failed-precondition",
@@ -102,10 +104,6 @@ async function declareOn(
 		throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 	}
 	for (const line of unplacedLines(answer.unplaced)) notice(line);
-	// By what they change, or say that they overwrite, they have taken all before into account; what agrees with the state has seen
-	// no more of it than it names.
-	if (changedOf(answer).length > 0) await last.keep(answer.revision);
-	else if (overwrite) await last.keep(state.declaredRevision);
 	return (await client.get()).resources;
 }
 
@@ -118,30 +116,32 @@ function tell(
 ): void {
 	const change = { state: resourceSet(resources), given };
 	notice(
-		`the state of ${at.dataDirectory} (revision ${revision}, ${resources.length} resources) is changed by the files given:`,
+		`the files given would change the state of ${at.dataDirectory} (revision ${revision}, ${resources.length} resources):`,
 	);
-	for (const one of changedOf(planned)) notice(`${one.change} ${one.kind} ${one.name}`);
+	for (const one of changedOf(planned)) notice(`${VERBS[one.change]} ${one.kind} ${one.name}`);
 	for (const words of newlyAllowed(change)) notice(`NEWLY ALLOWED: ${oneLine(words)}`);
-	for (const words of changedOtherwise(change)) notice(`changed: ${oneLine(words)}`);
+	for (const words of changedOtherwise(change)) notice(`change: ${oneLine(words)}`);
 }
 
 /**
- * @param last the revision that a start declared last; null = nobody knows
  * @param names of what the files would change
  * @throws WeirError `failed-precondition` where somebody else may have changed a resource since
  */
-function demandNobodyElse({ declaredRevision }: ResourcesAnswer, last: number | null, names: readonly string[]): void {
-	if (last !== null && declaredRevision <= last) return;
+function demandNobodyElse(state: ResourcesAnswer, names: readonly string[]): void {
+	const { declaredRevision, startRevision } = state;
+	if (declaredRevision === startRevision) return;
 	const since =
-		last === null
-			? `the state was declared by no file of weir up that is known (it is of revision ${declaredRevision})`
-			: `the state was changed since weir up declared it last (revision ${declaredRevision}, was ${last})`;
+		startRevision === null
+			? `no start with -f has declared the state (it is of revision ${declaredRevision})`
+			: `the state was changed since a start declared it last (revision ${declaredRevision}, was ${startRevision})`;
 	throw new WeirError(
 		"failed-precondition",
 		`${since}, and the files given would change ${listed(names)}`,
 		"start without -f to go on from the state, and weir apply -f FILE then (--dry-run tells what it changes); or start with --overwrite, once, to have these as the files say",
 	);
 }
+
+const VERBS = { created: "create", configured: "configure", unchanged: "leave", deleted: "delete" } as const;
 
 const changedOf = ({ changes }: Applied) => changes.filter(({ change }) => change !== "unchanged");
 

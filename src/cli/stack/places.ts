@@ -43,8 +43,6 @@ export interface Places {
 	readonly envoyAdminSocket: string;
 	/** When the keeper of this directory's Envoy has reached ingest of another machine last. */
 	readonly ingestReachedFile: string;
-	/** What was declared at the last start with files. */
-	readonly lastDeclaredFile: string;
 	/** The public addresses of the running stack, for the CLI. */
 	readonly addressesFile: string;
 }
@@ -87,7 +85,6 @@ export function places(data: string, run?: string): Places {
 		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
 		ingestReachedFile: at("ingest-reached"),
-		lastDeclaredFile: join(dataDirectory, "last-declared"),
 		addressesFile: join(dataDirectory, "addresses.json"),
 	};
 }

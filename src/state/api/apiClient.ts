@@ -82,14 +82,15 @@ export class ApiClient {
 	/**
 	 * `weir apply`: all files as one, all or nothing.
 	 * @param options.onlyAt the one revision that they are meant for
+	 * @param options.start a start of `weir up` declares them, which has taken all before into account
 	 * @throws WeirError `conflict` where the state is at another
 	 */
 	async apply(
 		files: readonly { readonly name: string; readonly text: string }[],
-		{ dryRun, onlyAt }: { readonly dryRun: boolean; readonly onlyAt?: number },
+		{ dryRun, onlyAt, start = false }: { readonly dryRun: boolean; readonly onlyAt?: number; readonly start?: boolean },
 	): Promise<ApplyAnswer> {
 		const only = onlyAt === undefined ? {} : { onlyAt: String(onlyAt) };
-		const query = new URLSearchParams({ dryRun: String(dryRun), ...only });
+		const query = new URLSearchParams({ dryRun: String(dryRun), ...only, ...(start ? { start: "true" } : {}) });
 		const answer = await this.#send("POST", `/v1/resources?${query}`, {
 			body: { contentType: "application/json", text: JSON.stringify({ files }) },
 		});

@@ -31,9 +31,12 @@ const FILE_NAME_CHARS_MAX = 4_096;
 export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 	const { acts, now, store } = door;
 	const { request, query } = call;
-	onlyWishQuery(query, ["onlyAt"]);
+	onlyWishQuery(query, ["onlyAt", "start"]);
 	const dryRun = flag(query, "dryRun");
 	const onlyAt = query.has("onlyAt") ? wholeNumber(query, "onlyAt", 0, 0, Number.MAX_SAFE_INTEGER) : null;
+	const isStart = flag(query, "start");
+	if (isStart && call.caller.how !== "socket")
+		throw new WeirError("permission-denied", "only who owns the socket can start with files", "leave 'start' out");
 	acts.demandSome(actCall(call, now()), "apply", isJson(request) ? "files, unread" : "1 file, unread");
 	const files = isJson(request)
 		? parseFiles(await readObject(call))
@@ -49,7 +52,10 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 		const message = `the state is at revision ${revision}, the declaration is for ${onlyAt}`;
 		throw new WeirError("conflict", message, "look at the state again, and apply again");
 	}
-	return warned(door, call, acts.apply(actCall(call, now()), files, dryRun), dryRun);
+	const result = acts.apply(actCall(call, now()), files, dryRun);
+	// Cut in between, the next start takes this change for somebody else's, and asks once too often.
+	if (isStart && !dryRun && result.outcome === "applied") store.declarations.start();
+	return warned(door, call, result, dryRun);
 }
 
 /** What was applied, with what is not told of shadow policies that it is about. */

@@ -174,9 +174,12 @@ function resources(door: PublicDoor, call: Call): Answer {
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
 	return telling(door, call, () => {
 		const { revision, resources } = visibleState(store.current, mayRead);
-		const { declaredRevision } = store;
-		const partly = acts.rights.partly(caller);
-		return ok({ ...partly, revision, declaredRevision, resources: resourcesOf(resources) } satisfies ResourcesAnswer);
+		const { revision: declaredRevision, startRevision } = store.declarations;
+		return ok({
+			...acts.rights.partly(caller),
+			...{ revision, declaredRevision, startRevision },
+			resources: resourcesOf(resources),
+		} satisfies ResourcesAnswer);
 	});
 }
 

@@ -59,6 +59,8 @@ export interface ResourcesAnswer extends Partly {
 	readonly revision: number;
 	/** The last one that changed a resource, whoever may read it; 0 = nothing was ever declared. */
 	readonly declaredRevision: number;
+	/** The last such one that a start of `weir up` with files had taken into account; null = none has. */
+	readonly startRevision: number | null;
 	readonly resources: readonly Resource[];
 }
 

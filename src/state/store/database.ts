@@ -73,6 +73,7 @@ export type OutboxKey = [experiment: string, sequence: number, place: number];
 type Counter =
 	| "revision"
 	| "declared"
+	| "started"
 	| "acknowledged"
 	| "auditDropped"
 	| "auditRefusedDropped"
@@ -92,7 +93,7 @@ export interface StateDatabase {
 	readonly planAges: Database<true, [number, string]>;
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
-	 * `revision`, `declared` (the last one that changed a resource), `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
+	 * `revision`, `declared` and `started` (declarations.ts), `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
 	 * each chain and how many untold rollbacks were dropped, and back to which revision what an earlier Weir stored
 	 * tells of access rules and of grants.
 	 */

@@ -42,6 +42,7 @@ import { Rollbacks } from "../history/rollbacks.js";
 import { StandingFaults } from "../standingFaults.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
+import { Declarations } from "./declarations.js";
 import { experimentEnd } from "./experimentEnd.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { PlanShelf } from "./planShelf.js";
@@ -81,6 +82,7 @@ export class Store implements StateStore, Outbox {
 	#change: Change | null = null;
 	/** What operators did; its records are written inside `atomically`. */
 	readonly audit: AuditLog;
+	readonly declarations: Declarations;
 	readonly faults = new StandingFaults(() => this.#stored);
 	/** How access rules stood earlier. */
 	readonly policies: PolicyHistory;
@@ -98,6 +100,7 @@ export class Store implements StateStore, Outbox {
 		this.#outbox = new OutboxShelf(this.#database);
 		this.audit = new AuditLog(this.#database, options.auditRecords);
 		this.policies = new PolicyHistory(this.#database);
+		this.declarations = new Declarations(this.#database);
 		this.#now = options.now ?? Date.now;
 		this.#ownDoors = options.ownDoors ?? (() => []);
 		this.#state = this.#load([]);
@@ -141,11 +144,6 @@ export class Store implements StateStore, Outbox {
 
 	get metricNames(): readonly MetricName[] {
 		return metricNames(this.#state);
-	}
-
-	/** The revision that last changed a resource; what an earlier Weir changed counts as changed last. */
-	get declaredRevision(): number {
-		return this.#database.counters.get("declared") ?? this.#state.revision;
 	}
 
 	/** Qualified names. */
