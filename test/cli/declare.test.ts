@@ -171,12 +171,14 @@ t.test("nobody but the socket's owner says of a declaration that it is a start's
 	await owner.apply(file(binding("ann", "apply", ["ann"], "['*']")), now);
 	const asked = { dryRun: false, start: true };
 	const ann = await as("ann");
-	await t.rejects(ann.apply(file(text(NARROW)), asked), { code: "permission-denied" });
-	t.equal(store.current.resources.services.length, 0);
+	const metric = file(metricText("accuracy"));
+	await t.rejects(ann.apply(metric, asked), { code: "permission-denied", message: /only who owns the socket/ });
+	t.equal(store.current.resources.metrics.length, 0);
+	await ann.apply(metric, now);
 	await owner.apply(file(text(NARROW)), { ...asked, dryRun: true });
 	t.equal(store.declarations.startRevision, null);
 	await owner.apply(file(text(NARROW)), asked);
-	t.equal(store.declarations.startRevision, 2);
+	t.equal(store.declarations.startRevision, 3);
 });
 
 t.test("who may send a Metric's outcomes moves traffic: that is told", async (t) => {
