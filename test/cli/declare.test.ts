@@ -152,17 +152,20 @@ t.test(
 	"what starts had seen is part of the state, so that an older copy of it says no more than it knows",
 	async (t) => {
 		const { start, store } = await starts(t);
-		await start(text(WIDE));
+		const running = [metricText("accuracy"), experiment("boosted")];
+		await start(text(WIDE, ...running));
 		const { counters } = store.database;
 		store.database.transaction(() => counters.putSync("started", 9));
-		await t.rejects(start(text(NARROW)), { message: /\(revision 1, was 9\)/ }, "of another history");
+		await t.rejects(start(text(NARROW, ...running)), { message: /\(revision 1, was 9\)/ }, "of another history");
 		store.database.transaction(() => {
 			counters.removeSync("started");
 			counters.removeSync("declared");
 		});
-		await t.rejects(start(text(NARROW)), { message: /it is of revision 1\)/ }, "of an earlier Weir");
-		await start(text(NARROW), true);
-		await start(text(WIDE));
+		await t.rejects(start(text(NARROW, ...running)), { message: /it is of revision 1\)/ }, "of an earlier Weir");
+		t.same(await start(text(WIDE, ...running), true), []);
+		store.act("boosted", { verb: "pause", by: "ann", arm: null, nowMs: 1, reason: "a fire" });
+		await start(text(NARROW, ...running));
+		t.equal(store.declarations.startRevision, 3);
 	},
 );
 
