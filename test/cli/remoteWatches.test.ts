@@ -32,13 +32,24 @@ async function scene(t: Test) {
 	t.teardown(close);
 	const plan = planOf((gateway.address() as AddressInfo).port);
 	const directory = join(await temporaryDirectory(t), "memories");
-	const has = { connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1 };
-	const peer: RemotePeer = { kind: "envoy", id: EAST, name: "east" };
+	const has = {
+		...{ connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1, peers: ["east"] },
+		...{ ready: "LIVE", listeners: (): readonly string[] => ["edge"], counters: (): readonly string[] => [] },
+	};
+	const peer = (name: string): RemotePeer => ({ kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name });
 	const page = async (_: string, asked: AdminPage, take: TakePart): Promise<number> => {
 		if (!has.attended) throw unreadThere("unattended", mostOf(asked));
-		if (asked.page === "ready") await take("LIVE\n");
+		if (asked.page === "ready") await take(`${has.ready}\n`);
 		if (asked.page === "server-info") await take('{"node": {"id": "east"}}');
-		if (asked.page === "listeners") await take('{"listener_statuses": [{"name": "edge"}]}');
+		if (asked.page === "listeners")
+			await take(JSON.stringify({ listener_statuses: has.listeners().map((name) => ({ name })) }));
+		if (asked.page === "counters")
+			await take(
+				has
+					.counters()
+					.map((line) => `${line}\n`)
+					.join(""),
+			);
 		return 200;
 	};
 	const start = (gateways: readonly string[] | null = ["edge"]) => {
@@ -54,7 +65,7 @@ async function scene(t: Test) {
 			ids: [EAST],
 			directory,
 			server: {
-				remotePeers: () => (has.connected ? Array(has.streams).fill(peer) : []),
+				remotePeers: () => (has.connected ? has.peers.flatMap((name) => Array(has.streams).fill(peer(name))) : []),
 				servedBy: () => has.served,
 				mayBeClosed: () => new Set(),
 				attendances: {
@@ -113,10 +124,7 @@ t.test(
 
 		has.connected = false;
 		t.match(await first.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
-		t.match(
-			(await first.status()).filter((line) => !line.includes("uncounted")),
-			[PASSED, AWAY],
-		);
+		t.match(await first.status(), [PASSED, AWAY], "that it is away is told, and not that its verdicts are not counted");
 		await first.watches.close();
 
 		const second = start();
@@ -204,4 +212,37 @@ t.test("each has a memory of its own", async (t) => {
 	await watches.recent();
 	await watches.close();
 	t.match(await readdir(directory), [/^[0-9a-f]{64}$/]);
+});
+
+const wasProbed = ({ answers }: ProbeReport): boolean => answers.length > 0;
+
+t.test("a listener with the name of another Envoy's Gateway is a foreign one", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.listeners = () => ["edge", "inner"];
+	const inner = plan.gateways.map((one) => ({ ...one, metadata: { ...one.metadata, name: "inner" } }));
+	const { watches, status, round } = start();
+	watches.published({ ...plan, gateways: [...plan.gateways, ...inner] });
+	await round(wasProbed);
+	t.match((await round(wasProbed)).foreign, [{ alarm: "foreign-listener", listener: "inner" }]);
+	t.match((await status()).join("\n"), /^ALARM foreign-listener of Envoy east: /m);
+	const edge = has.served?.get("edge");
+	if (edge !== undefined) has.served = new Map([...(has.served ?? []), ["inner", edge]]);
+	t.same((await round(wasProbed)).foreign, [], "it was given that one");
+});
+
+t.test("an Envoy that says for ever that it is starting is named", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.ready = "INITIALIZING";
+	const { watches, status } = start();
+	watches.published(plan);
+	const [first] = await watches.recent();
+	t.match(first?.report, { answers: [], unprobed: [{ gateway: "edge", why: /starting/ }] });
+	t.match(await status(), [/^not probed: Gateway edge of Envoy east: .*starting/]);
+	has.ready = "LIVE";
+	const [second] = await watches.recent();
+	t.match(second?.report, { answers: Array(2).fill({ alarm: "probe-passed" }), unprobed: [] });
+	t.match(await status(), [PASSED]);
+	has.ready = "INITIALIZING";
+	watches.attendance(EAST);
+	t.match((await watches.recent())[0]?.report?.standing, Array(2).fill({ alarm: "probe-passed" }), "what stood stands");
 });

@@ -18,7 +18,7 @@ import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPla
 import { ProbeGauges } from "./probeGauges.js";
 import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
-import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, THERE } from "./probeWords.js";
+import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
@@ -94,13 +94,19 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Those that are no Gateway's, where something is protected. */
 	let foreign: readonly ForeignListener[] = [];
 	let forgotten: readonly ForgottenAlarms[] = [];
+	/** Whether the last round found it not to be starting: else it is asked again soon. */
+	let isUp = true;
 	/** Why no probe can be sent there, as its keeper does not answer. */
 	let unreached: string | null = null;
 	const served = (): Served | null => options.served(node);
+	const isDeclaredThere = (gateway: string): boolean => remote === undefined || remote.isOwn(gateway);
 	const listeners = () =>
-		plans.listeners.filter(
-			({ gateway }) => remote === undefined || remote.isOwn(gateway) || served()?.has(gateway) === true,
-		);
+		plans.listeners.filter(({ gateway }) => isDeclaredThere(gateway) || served()?.has(gateway) === true);
+	/** Names that its Envoy's Gateways may have: those that are to be there, and those that it was given. */
+	const gateways = (): readonly string[] => [
+		...[...plans.gateways].filter(isDeclaredThere),
+		...(served()?.keys() ?? []),
+	];
 	const way = (name: string): AskListener | string => {
 		if (unreached !== null) return unreached;
 		const gateway = plans.gateway(name);
@@ -150,8 +156,9 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const round = async (): Promise<ProbeReport | null> => {
 		await recalled;
 		if (!plans.isDeclared) return null;
+		isUp = true;
 		await remote?.awaited();
-		if (remote?.isAway() === true) return away();
+		if (remote?.isAway() === true) return unasked(AWAY);
 		// One that hangs, or lost its admin socket, keeps those that it had: what it serves meanwhile is probed, and what it does not is an
 		// alarm.
 		const silent = (error: unknown) => {
@@ -160,7 +167,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		};
 		unreached = null;
 		// A Gateway that leaves is there until Envoy answers, which may be while it is asked.
-		const leaving = [...plans.gateways, ...(served()?.keys() ?? [])];
+		const leaving = gateways();
 		// At once, for one that hangs lets each of them wait.
 		const [awaited, found, name] = await Promise.all([
 			isAwaited(),
@@ -170,7 +177,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 			}, silent),
 			readNode(admin).catch(() => node),
 		]);
-		if (awaited !== null) return remote !== undefined && awaited === "gone" ? away() : null;
+		if (awaited !== null && remote !== undefined) return unasked(awaited === "gone" ? AWAY : STARTING);
+		if (awaited !== null) return null;
 		here = found;
 		const isKnown = node === name;
 		node = name;
@@ -182,8 +190,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const before = new Set([...foreign.map(keyOf), ...forgotten.map(({ alarm }) => alarm)]);
 		// What an Envoy had that has just come is known by its name, from the next round on.
 		if (here !== null && isKnown) {
-			const gateways = new Set([...leaving, ...plans.gateways, ...(served()?.keys() ?? [])]);
-			foreign = listeners().length === 0 ? [] : foreignListeners(here, gateways);
+			foreign = listeners().length === 0 ? [] : foreignListeners(here, new Set([...leaving, ...gateways()]));
 		}
 		const { alarms: raised, kept, results, skipped, uncounted } = await prober.round();
 		forgotten = (await options.memory?.alarms()) ?? [];
@@ -216,12 +223,14 @@ export function watchForBypass(options: WatchOptions): Watch {
 			unprobed: [...unprobed, ...leftMeanwhile(skipped, unprobed)],
 		};
 	};
-	/** What stood of it when it was there stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
-	const away = (): ProbeReport => {
+	/** What stood of it when it was asked stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
+	const unasked = (why: typeof AWAY | typeof STARTING): ProbeReport => {
 		const { judged, past, raised } = prober.memory;
 		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
 		const counted = [...judged.standing, ...past.standing];
-		const unprobed = listeners().map(({ gateway }) => ({ gateway, why: AWAY }));
+		const unprobed = listeners().map(({ gateway }) => ({ gateway, why }));
+		isUp = why !== STARTING;
+		gauges.uncounted([]);
 		gauges.leftOut(unprobed);
 		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));
 		return {
@@ -249,7 +258,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const isRecent = told !== null && performance.now() < told.untilMs && told.served === now;
 		if (underWay === null && told !== null && isRecent) return told.report;
 		const report = await shared();
-		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
+		if (report !== null && isUp) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
 		return report;
 	};
 	return {
@@ -317,7 +326,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
 		const ready = await shared().then(
-			(report) => report !== null,
+			(report) => report !== null && isUp,
 			(error: unknown) => {
 				failed(error);
 				return true;
