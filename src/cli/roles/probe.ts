@@ -3,13 +3,20 @@
  * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
  * probed is named there too, with the reason.
  */
-import { addressOf, type Bound, type ForeignListener, foreignListeners } from "../../access/bypass/foreignListeners.js";
-import type { ForgottenAlarms, ProbeAlarm } from "../../access/bypass/probe.js";
+import {
+	addressOf,
+	type Bound,
+	type ForeignListener,
+	foreignListeners,
+	someOf,
+} from "../../access/bypass/foreignListeners.js";
+import { type ForgottenAlarms, type ProbeAlarm, underOwnNames } from "../../access/bypass/probe.js";
 import { type AskListener, type EnvoyReach, isNobodyThere, isUnattended } from "../../access/bypass/reach.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import type { MemoryShelf } from "../../probe/memoryShelf.js";
 import { Prober, type Uncounted } from "../../probe/prober.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Served } from "../../xds/served.js";
@@ -68,6 +75,8 @@ export interface Watch {
 	recent(): Promise<ProbeReport | null>;
 	/** Its Envoy, or whoever tells of it, has come or gone: a round soon. */
 	look(): void;
+	/** What stands now, as `weir status` tells it. */
+	standing(): readonly GatewayAlarm[];
 	/** What stands is told no more. */
 	forget(): void;
 	close(): void;
@@ -192,7 +201,9 @@ export function watchForBypass(options: WatchOptions): Watch {
 		if (here !== null && isKnown) {
 			foreign = listeners().length === 0 ? [] : foreignListeners(here, new Set([...leaving, ...gateways()]));
 		}
-		const { alarms: raised, kept, results, skipped, uncounted } = await prober.round();
+		const { alarms: all, kept, results, skipped, uncounted } = await prober.round();
+		const own = new Set([...leaving, ...gateways()]);
+		const raised = underOwnNames(all, (gateway) => own.has(gateway));
 		forgotten = (await options.memory?.alarms()) ?? [];
 		options.memory?.keep(prober.memory);
 		const unread = tellUncounted(uncounted);
@@ -200,7 +211,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		/** One that stands as it stood is told once. */
 		const fresh = [
 			...raised,
-			...foreign.filter((one) => !before.has(keyOf(one))),
+			...someOf(foreign.filter((one) => !before.has(keyOf(one)))),
 			...forgotten.filter(({ alarm }) => !before.has(alarm)),
 			...unread.filter(({ rounds }) => rounds === UNCOUNTED_ROUNDS),
 		];
@@ -217,7 +228,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			...byKind(alarms),
 			answers: answersOf(results),
 			uncounted: unread,
-			foreign,
+			foreign: someOf(foreign),
 			forgotten,
 			standing: standingOf(kept),
 			unprobed: [...unprobed, ...leftMeanwhile(skipped, unprobed)],
@@ -237,7 +248,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			...byKind(counted),
 			answers: [],
 			uncounted: [],
-			foreign,
+			foreign: someOf(foreign),
 			forgotten,
 			standing: standingOf(passed),
 			unprobed,
@@ -278,6 +289,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 				.then(next, next)
 				.catch((error: unknown) => failed(error));
 		},
+		standing: () => gauges.now,
 		forget: () => gauges.end(),
 		close: () => {
 			closed = true;
