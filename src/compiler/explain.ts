@@ -45,7 +45,7 @@ export function explainRules(
 			cost: null,
 		},
 	]);
-	return [...gateways.flatMap(clientsRule), ...ofServices];
+	return [...gateways.flatMap(clientsRule), ...gateways.flatMap(boundRule), ...ofServices];
 }
 
 /** Whom a CA in a file lets in, where nobody has said of which trust domains. */
@@ -53,6 +53,14 @@ function clientsRule({ metadata, spec: { tls } }: Gateway): readonly RuleExecuti
 	if (tls?.from !== "files" || tls.clientCaFile === null || tls.trustDomains !== undefined) return [];
 	const because = `SPIFFE ids of ANY trust domain that the CA of ${tls.clientCaFile} signs for, also one with which it shares a root: name them in tls.trustDomains`;
 	return [{ rule: `Gateway ${qualifiedName(metadata)}: clients`, execution: "native", because, cost: null }];
+}
+
+/** RFC 8705 binds a token to the very certificate, and the mesh's live for an hour. */
+function boundRule({ metadata, spec: { tls, tokens } }: Gateway): readonly RuleExecution[] {
+	const bound = tokens.filter(({ binding }) => binding === "mtls").map(({ issuer }) => issuer);
+	if (tls?.from !== "identity" || bound.length === 0) return [];
+	const because = `tokens of ${bound.join(", ")} end with the certificate that they are bound to: a client fetches a new one each time that its SVID is renewed (binding: dpop outlives that)`;
+	return [{ rule: `Gateway ${qualifiedName(metadata)}: tokens`, execution: "callout", because, cost: null }];
 }
 
 /** Which of the three executions, and what a request without an answer gets. */

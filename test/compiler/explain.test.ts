@@ -1,7 +1,7 @@
 /** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { AccessPolicy, ResourceSet, Service, UnitSource } from "../../src/resources/resource.js";
+import type { AccessPolicy, Gateway, ResourceSet, Service, UnitSource } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,
@@ -148,4 +148,15 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 		/^PLAIN TEXT to .* 10.0.0.4:9001 and 2 more:/,
 	);
 	t.equal(hopOf({}), undefined, "nobody is called");
+});
+
+t.test("a token that is bound to a certificate of the mesh ends with it", async (t) => {
+	const bound = (binding: "none" | "mtls" | "dpop" | "either", tls: Gateway["spec"]["tls"] = { from: "identity" }) =>
+		saidOf("Gateway edge: tokens", {
+			gateways: [gateway({ tls, tokens: [{ ...tokenIssuer(ONE, ["weir"], "/keys"), binding }] }, "edge")],
+		});
+	t.match(bound("mtls"), /^tokens of https:\/\/id\.test end with the certificate that they are bound to: /);
+	for (const other of ["none", "dpop", "either"] as const) t.equal(bound(other), undefined, other);
+	const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clientCaFile: "/ca" } as const;
+	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
 });
