@@ -3,6 +3,7 @@
  * off. What counts as an alarm is access/bypass/probe.ts's business; who is told, the caller's.
  */
 import { setImmediate as breath } from "node:timers/promises";
+import { isOfUse, type Known } from "../access/bypass/knownCounters.js";
 import {
 	droppedEntries,
 	GUARDS,
@@ -14,6 +15,8 @@ import {
 import type { AskListener, EnvoyAdmin } from "../access/bypass/reach.js";
 import type { WatchedListener, WatchedService } from "../access/bypass/watched.js";
 import { WeirError } from "../error.js";
+import { REMOTE_COUNTERS_MAX } from "../limits.js";
+import type { Kept } from "./envoyCounters.js";
 import { JudgedCounts } from "./judgedCounts.js";
 import type { ProbeMemory } from "./memory.js";
 import { PastCounts } from "./pastCounts.js";
@@ -26,6 +29,8 @@ export interface ProberOptions {
 	readonly ask: (gateway: string) => AskListener | null;
 	/** null = there is none, and only probes are sent. */
 	readonly admin: EnvoyAdmin | null;
+	/** Which counters are kept, asked once in each round, and no more than REMOTE_COUNTERS_MAX; left out = all that its Envoy says. */
+	readonly known?: () => Known;
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	/** Whether Envoy is known to have that Service so, and is not being told otherwise; left out = it is. */
@@ -140,13 +145,21 @@ export class Prober {
 			return null;
 		};
 		try {
-			const reading = await readReading(admin);
+			const reading = await readReading(admin, this.#kept());
 			if (reading === null) return failed("Envoy was started anew meanwhile");
 			this.#uncounted = null;
 			return reading;
 		} catch (error) {
 			return failed(WeirError.from(error).message);
 		}
+	}
+
+	/** What the reading before had is kept for as long as it is said: one that came again would seem to have moved from 0. */
+	#kept(): Kept | undefined {
+		const known = this.#options.known?.();
+		if (known === undefined) return undefined;
+		const before = this.#before?.last;
+		return { keeps: (name) => before?.has(name) === true || isOfUse(name, known), most: REMOTE_COUNTERS_MAX };
 	}
 
 	/**

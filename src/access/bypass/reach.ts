@@ -104,9 +104,12 @@ export const UNREAD = {
 	broken: "it cannot be reached, or broke off",
 	late: "it takes too long",
 	refused: "its weir envoy does not tell that page",
+	unlike: "it says what no Envoy does",
 } as const;
 
 export const tooLarge = (bytes: number): string => `it says more than ${bytes / 1024 / 1024} MiB`;
+
+export const tooMany = (count: number, what: "lines" | "counters"): string => `it says more than ${count} ${what}`;
 
 /** No Envoy is there. One that hangs is. */
 export const isNobodyThere = (error: unknown): boolean => error instanceof UnreadPage && error.kind === "nobody";

@@ -133,6 +133,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 			return typeof found === "string" ? null : found;
 		},
 		admin,
+		// Whatever its keeper says.
+		...(remote === undefined ? {} : { known: () => plans.names(served()) }),
 		isCertain: (gateway, service) => plans.isCertain(served(), gateway, service),
 		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
