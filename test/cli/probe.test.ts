@@ -9,7 +9,6 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { ALARM_WORDS, alarmLines } from "../../src/cli/commands/alarms.js";
 import { type WatchOptions, watchForBypass } from "../../src/cli/roles/probe.js";
-import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import type { Declared } from "../../src/cli/roles/probedPlans.js";
 import { localReach } from "../../src/cli/stack/localReach.js";
 import { WeirError } from "../../src/error.js";
@@ -111,7 +110,7 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 		lines,
 		Array(2).fill(/"level":"error".*"alarm":"probe-passed".*"gateway":"edge".*"service":"guarded".*"status":200/),
 	);
-	t.same(alarmLines(standingAlarms(await meter.json())), [
+	t.same(alarmLines(watch.standing()), [
 		"ALARM probe-passed at Gateway edge: a request that every policy denies was not refused",
 	]);
 	refuses = true;
@@ -128,12 +127,14 @@ t.test("a Gateway that does not refuse raises an alarm, and one that does again 
 	await watch.recent();
 	t.equal(asked.length, 6, "and none is told of a round before what is served now");
 	t.equal(lines.length, 2);
-	t.same(alarmLines(standingAlarms(await meter.json())), []);
-	t.match(await meter.text(), /weir_probe_alarms_total\{[^}]*alarm="probe-passed"[^}]*\} 2/);
+	t.same(alarmLines(watch.standing()), []);
+	const metrics = await meter.text();
+	t.match(metrics, /weir_probe_alarms_total\{[^}]*alarm="probe-passed"[^}]*\} 2/);
+	t.match(metrics, /weir_probe_alarm\{[^}]*alarm="probe-passed",gateway="edge",envoy=""\} 0/);
 	gateway.closeAllConnections();
 	await new Promise((resolve) => gateway.close(resolve));
 	await watch.round();
-	t.match(alarmLines(standingAlarms(await meter.json())), [/probe-unanswered at Gateway edge/]);
+	t.match(alarmLines(watch.standing()), [/probe-unanswered at Gateway edge/]);
 	const unanswered = lines.slice(2).join("\n");
 	t.match(unanswered, /"message":"the probe was given no verdict".*"why":"ECONNREFUSED: /);
 	t.notMatch(unanswered, /get past/, "what nobody answered has got past nothing");
@@ -151,19 +152,18 @@ t.test(
 		const plan = planOf((gateway.address() as AddressInfo).port);
 		const started = async () => {
 			const lines: string[] = [];
-			const meter = createMeter({ role: "xds" });
-			const watch = await watching(t, { write: (line) => lines.push(line), meter });
+			const watch = await watching(t, { write: (line) => lines.push(line) });
 			watch.serve(plan);
 			await watch.round();
-			return { watch, errors: () => lines.filter((line) => line.includes('"level":"error"')), meter };
+			return { watch, errors: () => lines.filter((line) => line.includes('"level":"error"')) };
 		};
 		const first = await started();
 		t.same(first.errors(), []);
-		t.match(alarmLines(standingAlarms(await first.meter.json())), [/^ALARM probe-unanswered/], "who asks is told");
+		t.match(alarmLines(first.watch.standing()), [/^ALARM probe-unanswered/], "who asks is told");
 		isJudged = true;
 		await first.watch.round();
 		isJudged = false;
-		t.same([first.errors(), alarmLines(standingAlarms(await first.meter.json()))], [[], []]);
+		t.same([first.errors(), alarmLines(first.watch.standing())], [[], []]);
 		await first.watch.round();
 		t.match(first.errors(), [/"alarm":"probe-unanswered"/], "one that comes later is told at once");
 		const second = await started();
@@ -265,12 +265,11 @@ t.test("TLS from files is probed where nobody asks who we are; else status says 
 	await new Promise<void>((resolve) => gateway.listen(0, "127.0.0.1", resolve));
 	t.teardown(() => gateway.close());
 	const { port } = gateway.address() as AddressInfo;
-	const meter = createMeter({ role: "xds" });
-	const watch = await watching(t, { meter });
+	const watch = await watching(t);
 	const serve = async (tls: string): Promise<readonly string[]> => {
 		watch.serve(planOf(port, tls));
 		await watch.round();
-		return alarmLines(standingAlarms(await meter.json()));
+		return alarmLines(watch.standing());
 	};
 	const files = "certificateFile: /c.pem, privateKeyFile: /k.pem";
 	t.match(await serve(`, tls: {${files}}`), [/^ALARM probe-passed at Gateway edge/]);
@@ -350,13 +349,12 @@ t.test("only Gateways of this machine's Envoy are probed", async (t) => {
 			),
 		);
 	});
-	const meter = createMeter({ role: "xds" });
-	const watch = await watching(t, { meter, adminSocket: admin.socket, connected: () => listeners !== null });
+	const watch = await watching(t, { adminSocket: admin.socket, connected: () => listeners !== null });
 	// Nobody listens at port 9.
 	watch.serve(planOf(9));
 	const round = async (): Promise<readonly string[]> => {
 		t.not(await watch.round(), null);
-		return alarmLines(standingAlarms(await meter.json()));
+		return alarmLines(watch.standing());
 	};
 	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/]);
 	listeners = null;
@@ -378,17 +376,16 @@ t.test("an Envoy whose admin socket is gone while xDS reaches it is here: its ve
 		if (request.url === "/server_info") response.end(JSON.stringify({ state: "LIVE", node: { id: "weir-gateway" } }));
 		else pages(request, response);
 	});
-	const meter = createMeter({ role: "xds" });
 	let reached = "weir-gateway";
 	const watch = await watching(t, {
-		...{ meter, adminSocket: admin.socket },
+		adminSocket: admin.socket,
 		connected: (node) => node === undefined || node === reached,
 	});
 	// Nobody listens at port 9.
 	watch.serve(planOf(9));
 	const round = async (): Promise<readonly string[]> => {
 		t.not(await watch.round(), null);
-		return alarmLines(standingAlarms(await meter.json()));
+		return alarmLines(watch.standing());
 	};
 	t.match(await round(), [/^ALARM probe-unanswered at Gateway edge/]);
 	admin.end();
@@ -478,12 +475,11 @@ t.test("a listener that is no Gateway's is named, once, until it is gone", async
 		response.end(JSON.stringify({ listener_statuses: [{ name: "edge" }, ...listeners] }));
 	});
 	const lines: string[] = [];
-	const meter = createMeter({ role: "xds" });
 	const write = (line: string): void => void (line.includes("foreign-listener") && lines.push(line));
-	const watch = await watching(t, { meter, write, adminSocket: admin.socket });
+	const watch = await watching(t, { write, adminSocket: admin.socket });
 	const alarms = async () => {
 		const told = (await watch.round())?.foreign.map(({ listener, bound }) => [listener, bound?.port ?? null]);
-		const status = alarmLines(standingAlarms(await meter.json())).filter((line) => line.includes("foreign"));
+		const status = alarmLines(watch.standing()).filter((line) => line.includes("foreign"));
 		return [told, status.length, lines.length];
 	};
 	// Nobody listens at port 9.
@@ -579,19 +575,18 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 		await watch.round();
 		return [...new Set(asked)].sort();
 	};
-	const meter = createMeter({ role: "xds" });
 	const [before, now] = [planOf(port, "", ["guarded", "old"]), planOf(port, "", ["guarded", "new"])];
 	let tables = 0;
 	const planBefore = async (version: string) => {
 		tables++;
 		return version === before.version ? before.table : null;
 	};
-	const watch = await watching(t, { meter, intervalMs: 300, planOf: planBefore });
+	const watch = await watching(t, { intervalMs: 300, planOf: planBefore });
 	watch.serve(now, routesOf(before));
 	t.same(await hosts(), ["guarded.test", "old.test"], "of a plan that was published before this process began");
 	t.equal(tables, 1);
 	t.same(
-		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
+		alarmLines(watch.standing()).filter((line) => !/^ALARM/.test(line)),
 		[],
 		"it is on its way",
 	);
@@ -605,7 +600,7 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 	]);
 	t.same(tables, 1, "known by now");
 	t.same(
-		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
+		alarmLines(watch.standing()).filter((line) => !/^ALARM/.test(line)),
 		["not probed: Gateway edge: some of its Services are not probed (weir probe)"],
 	);
 	watch.serve(now, { ...routesOf(before), coming: hostsOf(now) });
@@ -613,7 +608,7 @@ t.test("Services that the Envoy does not take are named, and those that it has s
 	watch.serve(now);
 	t.same(await hosts(), ["guarded.test", "new.test"]);
 	t.same(
-		alarmLines(standingAlarms(await meter.json())).filter((line) => !/^ALARM/.test(line)),
+		alarmLines(watch.standing()).filter((line) => !/^ALARM/.test(line)),
 		[],
 	);
 	watch.serve(now, { plan: "unheard-of" });
@@ -653,11 +648,10 @@ t.test("what is changed or taken away while it is probed raises no alarm, and en
 		t.equal(await alarms(), 0, how);
 	}
 
-	const meter = createMeter({ role: "xds" });
-	const watch = await watching(t, { meter, intervalMs: 300 });
+	const watch = await watching(t, { intervalMs: 300 });
 	const ofOld = async () => {
 		const report = await watch.round();
-		const standing = alarmLines(standingAlarms(await meter.json()));
+		const standing = alarmLines(watch.standing());
 		return [report?.answers.filter(({ service }) => service === "old").length, standing];
 	};
 	const alarms = ["ALARM probe-passed at Gateway edge: a request that every policy denies was not refused"];
@@ -688,14 +682,13 @@ t.test("counters that cannot be read twice are an alarm with its cause, until th
 		response.end(String(said));
 	});
 	const lines: string[] = [];
-	const meter = createMeter({ role: "xds" });
 	const write = (line: string): void => void (line.includes("verdicts-uncounted") && lines.push(line));
-	const watch = await watching(t, { meter, write, adminSocket: admin.socket });
+	const watch = await watching(t, { write, adminSocket: admin.socket });
 	// Nobody listens at port 9, as far as probes go.
 	watch.serve(planOf(9));
 	const round = async () => {
 		const uncounted = (await watch.round())?.uncounted.map(({ gateway, why, rounds }) => [gateway, why, rounds]);
-		return [uncounted, alarmLines(standingAlarms(await meter.json())).filter((line) => line.includes("uncounted"))];
+		return [uncounted, alarmLines(watch.standing()).filter((line) => line.includes("uncounted"))];
 	};
 	const alarm = (why: string) =>
 		`ALARM verdicts-uncounted at Gateway edge: nobody knows whether what is served there is judged: ${why}`;

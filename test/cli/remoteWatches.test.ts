@@ -7,7 +7,6 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type AdminPage, mostOf, type TakePart, unreadThere } from "../../src/access/bypass/reach.js";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
-import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
 import { REMOTE_ENVOY_FORGOTTEN_MS } from "../../src/limits.js";
@@ -32,13 +31,24 @@ async function scene(t: Test) {
 	t.teardown(close);
 	const plan = planOf((gateway.address() as AddressInfo).port);
 	const directory = join(await temporaryDirectory(t), "memories");
-	const has = { connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1 };
-	const peer: RemotePeer = { kind: "envoy", id: EAST, name: "east" };
+	const has = {
+		...{ connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1, peers: ["east"] },
+		...{ ready: "LIVE", listeners: (): readonly string[] => ["edge"], counters: (): readonly string[] => [] },
+	};
+	const peer = (name: string): RemotePeer => ({ kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name });
 	const page = async (_: string, asked: AdminPage, take: TakePart): Promise<number> => {
 		if (!has.attended) throw unreadThere("unattended", mostOf(asked));
-		if (asked.page === "ready") await take("LIVE\n");
+		if (asked.page === "ready") await take(`${has.ready}\n`);
 		if (asked.page === "server-info") await take('{"node": {"id": "east"}}');
-		if (asked.page === "listeners") await take('{"listener_statuses": [{"name": "edge"}]}');
+		if (asked.page === "listeners")
+			await take(JSON.stringify({ listener_statuses: has.listeners().map((name) => ({ name })) }));
+		if (asked.page === "counters")
+			await take(
+				has
+					.counters()
+					.map((line) => `${line}\n`)
+					.join(""),
+			);
 		return 200;
 	};
 	const start = (gateways: readonly string[] | null = ["edge"]) => {
@@ -54,7 +64,7 @@ async function scene(t: Test) {
 			ids: [EAST],
 			directory,
 			server: {
-				remotePeers: () => (has.connected ? Array(has.streams).fill(peer) : []),
+				remotePeers: () => (has.connected ? has.peers.flatMap((name) => Array(has.streams).fill(peer(name))) : []),
 				servedBy: () => has.served,
 				mayBeClosed: () => new Set(),
 				attendances: {
@@ -68,7 +78,7 @@ async function scene(t: Test) {
 			},
 		});
 		t.teardown(() => watches.close());
-		const status = async () => alarmLines(standingAlarms(await meter.json()));
+		const status = async () => alarmLines(watches.standing());
 		/** The first round that is so: one may be under way from before. */
 		const round = async (condition: (report: ProbeReport) => boolean): Promise<ProbeReport> => {
 			for (;;) {
@@ -77,7 +87,7 @@ async function scene(t: Test) {
 				if (first?.report != null && condition(first.report)) return first.report;
 			}
 		};
-		return { watches, lines, status, round };
+		return { watches, lines, status, round, metrics: () => meter.text() };
 	};
 	return { has, plan, start, directory, close };
 }
@@ -113,10 +123,7 @@ t.test(
 
 		has.connected = false;
 		t.match(await first.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
-		t.match(
-			(await first.status()).filter((line) => !line.includes("uncounted")),
-			[PASSED, AWAY],
-		);
+		t.match(await first.status(), [PASSED, AWAY], "that it is away is told, and not that its verdicts are not counted");
 		await first.watches.close();
 
 		const second = start();
@@ -204,4 +211,120 @@ t.test("each has a memory of its own", async (t) => {
 	await watches.recent();
 	await watches.close();
 	t.match(await readdir(directory), [/^[0-9a-f]{64}$/]);
+});
+
+const wasProbed = ({ answers }: ProbeReport): boolean => answers.length > 0;
+
+t.test("what an Envoy says of Gateways that it was not given has no name of its choosing", async (t) => {
+	const { has, plan, start } = await scene(t);
+	const { watches, status, round, lines, metrics } = start();
+	watches.published(plan);
+	let moved = 0;
+	let named = "x";
+	has.counters = () => {
+		moved++;
+		return [
+			...["edge", "x", "y"].map((name) => `connection_limit.gateway.${name}.limited_connections: ${moved}`),
+			`http.gateway.${named}.downstream_rq_active: 0`,
+			`access_logs.grpc_access_log.logs_dropped: ${moved}`,
+		];
+	};
+	const told = async () => {
+		const { refused, dropped } = await round(({ dropped }) => dropped.length > 0);
+		return [refused, dropped].map((all) => all.map(({ gateway }) => gateway));
+	};
+	t.same(await told(), [["edge"], [""]]);
+	t.match((await status()).toSorted(), [
+		/^ALARM connections-refused at Gateway edge of Envoy east: /,
+		/^ALARM entries-dropped of Envoy east: /,
+		PASSED,
+	]);
+	t.notMatch(lines.join("\n"), /"gateway":"[xy]"/);
+	t.notMatch(await metrics(), /gateway="[xy]"/);
+	t.match(await metrics(), /^weir_probe_alarms_standing\{[^}]*envoy="east"\} 3$/m);
+	named = "edge";
+	t.same(await told(), [["edge"], ["edge"]]);
+	const edge = has.served?.get("edge");
+	if (edge !== undefined) has.served = new Map([...(has.served ?? []), ["x", edge]]);
+	t.same(await told(), [["edge", "x"], ["edge"]], "one that it was given, and that is declared no more, has one");
+});
+
+t.test("a listener with the name of another Envoy's Gateway is a foreign one", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.listeners = () => ["edge", "inner"];
+	const inner = plan.gateways.map((one) => ({ ...one, metadata: { ...one.metadata, name: "inner" } }));
+	const { watches, status, round } = start();
+	watches.published({ ...plan, gateways: [...plan.gateways, ...inner] });
+	await round(wasProbed);
+	t.match((await round(wasProbed)).foreign, [{ alarm: "foreign-listener", listener: "inner" }]);
+	t.match((await status()).join("\n"), /^ALARM foreign-listener of Envoy east: /m);
+	const edge = has.served?.get("edge");
+	if (edge !== undefined) has.served = new Map([...(has.served ?? []), ["inner", edge]]);
+	t.same((await round(wasProbed)).foreign, [], "it was given that one");
+});
+
+t.test("of many foreign listeners some are named, in the log and in what is told, and of all the number", async (t) => {
+	const { has, plan, start } = await scene(t);
+	let round = 0;
+	has.listeners = () => {
+		round++;
+		return ["edge", ...Array.from({ length: 5_000 }, (_, at) => `${"n".repeat(5_000)}-${round}-${at}`)];
+	};
+	const { watches, lines, round: next } = start();
+	watches.published(plan);
+	await next(wasProbed);
+	await next(wasProbed);
+	const told = lines.length;
+	const { foreign } = await next(wasProbed);
+	t.equal(foreign.length, 20);
+	t.match(foreign.at(-1), { more: 4_980 });
+	const fresh = lines.slice(told).filter((line) => line.includes("foreign-listener"));
+	t.equal(fresh.length, 20, "each is new");
+	t.match(fresh.at(-1), /"more":4980/);
+	t.ok(fresh.join("\n").length < 20_000, `${fresh.join("\n").length} characters`);
+	t.match(
+		lines.filter((line) => line.includes("weir_probe")),
+		[],
+	);
+});
+
+t.test("an Envoy that says for ever that it is starting is named", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.ready = "INITIALIZING";
+	const { watches, status } = start();
+	watches.published(plan);
+	const [first] = await watches.recent();
+	t.match(first?.report, { answers: [], unprobed: [{ gateway: "edge", why: /starting/ }] });
+	t.match(await status(), [/^not probed: Gateway edge of Envoy east: .*starting/]);
+	has.ready = "LIVE";
+	const [second] = await watches.recent();
+	t.match(second?.report, { answers: Array(2).fill({ alarm: "probe-passed" }), unprobed: [] });
+	t.match(await status(), [PASSED]);
+	has.ready = "INITIALIZING";
+	watches.attendance(EAST);
+	t.match((await watches.recent())[0]?.report?.standing, Array(2).fill({ alarm: "probe-passed" }), "what stood stands");
+});
+
+t.test("`weir status` tells of all Gateways of many Envoys", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.attended = false;
+	const names = Array.from({ length: 40 }, (_, at) => `g${at}`);
+	const gateways = names.flatMap((name) =>
+		plan.gateways.map((one) => ({ ...one, metadata: { ...one.metadata, name } })),
+	);
+	const table = {
+		...plan.table,
+		gateways: names.flatMap((name) => plan.table.gateways.map((one) => ({ ...one, name }))),
+	};
+	has.peers = Array.from({ length: 50 }, (_, at) => `east-${at}`);
+	has.served = taken({ ...plan, gateways, table });
+	const { watches, status } = start(names);
+	watches.published({ ...plan, gateways, table });
+	await watches.recent();
+	const wanted = has.peers.flatMap((envoy) =>
+		names.map((gateway) => `not probed: Gateway ${gateway} of Envoy ${envoy}`),
+	);
+	const told = (await status()).filter((line) => /^not probed/.test(line)).map((line) => line.split(":", 2).join(":"));
+	t.equal(told.length, 2_000);
+	t.same(new Set(told), new Set(wanted));
 });

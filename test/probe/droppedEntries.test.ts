@@ -9,7 +9,6 @@ import t, { type Test } from "tap";
 import { DROPPED_COUNTER, droppedEntries } from "../../src/access/bypass/probe.js";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { watchForBypass } from "../../src/cli/roles/probe.js";
-import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import { localReach } from "../../src/cli/stack/localReach.js";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile } from "../../src/compiler/compile.js";
@@ -126,7 +125,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 			intervalMs: 3_600_000,
 		});
 		t.teardown(() => probes.close());
-		const alarms = async () => alarmLines(standingAlarms(await meter.json())).filter((line) => /^ALARM/.test(line));
+		const alarms = async () => alarmLines(probes.standing()).filter((line) => /^ALARM/.test(line));
 		probes.published({ gateways, table: plan.table, version: plan.version });
 		await probes.round();
 		t.same(await alarms(), []);

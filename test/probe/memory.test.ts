@@ -5,7 +5,6 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { watchForBypass } from "../../src/cli/roles/probe.js";
-import { standingAlarms } from "../../src/cli/roles/probeAlarms.js";
 import { localReach } from "../../src/cli/stack/localReach.js";
 import { type ProbeMemory, readMemory, writeMemory } from "../../src/probe/memory.js";
 import { MemoryShelf } from "../../src/probe/memoryShelf.js";
@@ -233,7 +232,7 @@ t.test("`weir status` tells what stands before the first round", async (t) => {
 	});
 	t.teardown(() => watch.close());
 	t.equal(await watch.round(), null);
-	const lines = alarmLines(standingAlarms(await meter.json())).map((line) => line.split(":")[0]);
+	const lines = alarmLines(watch.standing()).map((line) => line.split(":")[0]);
 	t.same(lines, [
 		"ALARM served-unjudged at Gateway edge",
 		"ALARM served-past-gateways",

@@ -18,7 +18,22 @@ export interface ForeignListener {
 	readonly listener: string;
 	/** null = it does not say, or it is no IP address. */
 	readonly bound: Bound | null;
+	/** How many others there are that are not named. */
+	readonly more?: number;
 }
+
+/** An Envoy may have any number, each with any name. */
+const NAMED_MAX = 20;
+const NAME_CHARACTERS_MAX = 200;
+
+/** As they are told of: some, the last of them with the number of the others. */
+export const someOf = (all: readonly ForeignListener[]): readonly ForeignListener[] =>
+	all.slice(0, NAMED_MAX).map((one, at) => {
+		const { length } = one.listener;
+		const listener = length > NAME_CHARACTERS_MAX ? `${one.listener.slice(0, NAME_CHARACTERS_MAX)}…` : one.listener;
+		const isLast = at === NAMED_MAX - 1 && all.length > NAMED_MAX;
+		return { ...one, listener, ...(isLast ? { more: all.length - NAMED_MAX } : {}) };
+	});
 
 /**
  * Weir's own bootstrap has no listener, and its admin's is none to Envoy.

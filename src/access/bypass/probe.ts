@@ -97,6 +97,7 @@ export interface RefusedConnections {
 /** The Envoy of a Gateway could not hand over all access-log entries, and dropped some: of whichever Gateway of its. */
 export interface DroppedEntries {
 	readonly alarm: "entries-dropped";
+	/** Empty = of none that is known. */
 	readonly gateway: string;
 	/** Since the reading before. */
 	readonly dropped: number;
@@ -174,7 +175,25 @@ export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
 export function droppedEntries(before: Counters, after: Counters): readonly DroppedEntries[] {
 	const dropped = movedBy(DROPPED_COUNTER, before, after);
 	if (dropped === 0) return [];
-	return gatewaysAt(after).map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
+	const gateways = gatewaysAt(after);
+	return (gateways.length === 0 ? [""] : gateways).map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
+}
+
+/**
+ * Counters have what names an Envoy pleases: alarms of them have no other than those of its Gateways. Connections to another
+ * listener are nobody's matter, and that it is there is an alarm of its own (foreign-listener); dropped entries are the Envoy's.
+ */
+export function underOwnNames(
+	alarms: readonly ProbeAlarm[],
+	isGateway: (gateway: string) => boolean,
+): readonly ProbeAlarm[] {
+	const isOwn = ({ alarm, gateway }: ProbeAlarm): boolean =>
+		(alarm !== "connections-refused" && alarm !== "entries-dropped") || isGateway(gateway);
+	const own = alarms.filter(isOwn);
+	const dropped = alarms.find((one) => one.alarm === "entries-dropped");
+	return dropped === undefined || own.some(({ alarm }) => alarm === "entries-dropped")
+		? own
+		: [...own, { ...dropped, gateway: "" }];
 }
 
 /** What these functions read, and tries, as a regular expression for Envoy's `/stats?filter=`. */

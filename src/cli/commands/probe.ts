@@ -8,7 +8,11 @@ import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${oneLine(line)}\n`);
 
-const place = (gateway: string, envoy: string | undefined): string => `Gateway ${gateway}${ofEnvoy(envoy)}`;
+/** @param gateway empty = it is of its Envoy */
+const place = (gateway: string, envoy: string | undefined): string => {
+	if (gateway !== "") return `Gateway ${gateway}${ofEnvoy(envoy)}`;
+	return envoy === undefined ? "this machine's Envoy" : `Envoy ${envoy}`;
+};
 
 /** Exit code 1 on any alarm, and where nothing could be probed, or some of what is there: it proves nothing then. */
 export async function probe(options: ApiArguments & { readonly json?: boolean }): Promise<void> {
@@ -56,7 +60,7 @@ export async function probe(options: ApiArguments & { readonly json?: boolean })
 	}
 	for (const one of foreign) {
 		print(
-			`ALARM  listener ${one.listener}${ofEnvoy(one.envoy)}  ${addressOf(one)}  ${one.alarm}: no Gateway's, and judged by nothing of Weir's`,
+			`ALARM  listener ${one.listener}${ofEnvoy(one.envoy)}  ${addressOf(one)}  ${one.alarm}: no Gateway's, and judged by nothing of Weir's${one.more === undefined ? "" : `; and ${one.more} others that are none`}`,
 		);
 	}
 	for (const { alarm, gateway, refused: count, envoy } of refused) {

@@ -22,7 +22,7 @@ import { postWebhook } from "../../webhooks/webhook.js";
 import { forwardTo } from "./forward.js";
 import { readGatewayTroubles } from "./gatewayTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
-import { droppedDecisions, standingAlarms } from "./probeAlarms.js";
+import { droppedDecisions } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 /** Who asks for a promotion is not told what kept a gate's answer away. */
@@ -57,12 +57,11 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		webhook: logged(postWebhook, log),
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: async () => {
-			const [metrics, issuers, ingested] = await Promise.all([
-				readMetrics(at.xdsMetricsSocket),
+			const [troubles, ingested] = await Promise.all([
 				readGatewayTroubles(at.xdsMetricsSocket),
 				readMetrics(at.ingestSocket),
 			]);
-			return metrics === null ? null : [...standingAlarms(metrics), ...droppedDecisions(ingested), ...(issuers ?? [])];
+			return troubles === null ? null : [...troubles, ...droppedDecisions(ingested)];
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},

@@ -1,4 +1,7 @@
-/** What is amiss with Gateways that xds alone knows, of issuers' keys and of who can connect, told to api, which is asked. */
+/**
+ * What is amiss with Gateways that xds alone knows, by the built-in probe, of issuers' keys and of who can connect, told to api,
+ * which is asked.
+ */
 import type { GatewayAlarm } from "../../state/api/wire.js";
 import { readJson } from "./metrics.js";
 

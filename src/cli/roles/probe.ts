@@ -3,13 +3,20 @@
  * An alarm is a line in the log, a metric, and a line of `weir status` for as long as it stands. A Gateway that is not
  * probed is named there too, with the reason.
  */
-import { addressOf, type Bound, type ForeignListener, foreignListeners } from "../../access/bypass/foreignListeners.js";
-import type { ForgottenAlarms, ProbeAlarm } from "../../access/bypass/probe.js";
+import {
+	addressOf,
+	type Bound,
+	type ForeignListener,
+	foreignListeners,
+	someOf,
+} from "../../access/bypass/foreignListeners.js";
+import { type ForgottenAlarms, type ProbeAlarm, underOwnNames } from "../../access/bypass/probe.js";
 import { type AskListener, type EnvoyReach, isNobodyThere, isUnattended } from "../../access/bypass/reach.js";
 import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import type { MemoryShelf } from "../../probe/memoryShelf.js";
 import { Prober, type Uncounted } from "../../probe/prober.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";
 import type { Served } from "../../xds/served.js";
@@ -18,7 +25,7 @@ import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPla
 import { ProbeGauges } from "./probeGauges.js";
 import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
-import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, THERE } from "./probeWords.js";
+import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
@@ -68,6 +75,8 @@ export interface Watch {
 	recent(): Promise<ProbeReport | null>;
 	/** Its Envoy, or whoever tells of it, has come or gone: a round soon. */
 	look(): void;
+	/** What stands now, as `weir status` tells it. */
+	standing(): readonly GatewayAlarm[];
 	/** What stands is told no more. */
 	forget(): void;
 	close(): void;
@@ -94,13 +103,19 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Those that are no Gateway's, where something is protected. */
 	let foreign: readonly ForeignListener[] = [];
 	let forgotten: readonly ForgottenAlarms[] = [];
+	/** Whether the last round found it not to be starting: else it is asked again soon. */
+	let isUp = true;
 	/** Why no probe can be sent there, as its keeper does not answer. */
 	let unreached: string | null = null;
 	const served = (): Served | null => options.served(node);
+	const isDeclaredThere = (gateway: string): boolean => remote === undefined || remote.isOwn(gateway);
 	const listeners = () =>
-		plans.listeners.filter(
-			({ gateway }) => remote === undefined || remote.isOwn(gateway) || served()?.has(gateway) === true,
-		);
+		plans.listeners.filter(({ gateway }) => isDeclaredThere(gateway) || served()?.has(gateway) === true);
+	/** Names that its Envoy's Gateways may have: those that are to be there, and those that it was given. */
+	const gateways = (): readonly string[] => [
+		...[...plans.gateways].filter(isDeclaredThere),
+		...(served()?.keys() ?? []),
+	];
 	const way = (name: string): AskListener | string => {
 		if (unreached !== null) return unreached;
 		const gateway = plans.gateway(name);
@@ -152,8 +167,9 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const round = async (): Promise<ProbeReport | null> => {
 		await recalled;
 		if (!plans.isDeclared) return null;
+		isUp = true;
 		await remote?.awaited();
-		if (remote?.isAway() === true) return away();
+		if (remote?.isAway() === true) return unasked(AWAY);
 		// One that hangs, or lost its admin socket, keeps those that it had: what it serves meanwhile is probed, and what it does not is an
 		// alarm.
 		const silent = (error: unknown) => {
@@ -162,7 +178,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		};
 		unreached = null;
 		// A Gateway that leaves is there until Envoy answers, which may be while it is asked.
-		const leaving = [...plans.gateways, ...(served()?.keys() ?? [])];
+		const leaving = gateways();
 		// At once, for one that hangs lets each of them wait.
 		const [awaited, found, name] = await Promise.all([
 			isAwaited(),
@@ -172,7 +188,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 			}, silent),
 			readNode(admin).catch(() => node),
 		]);
-		if (awaited !== null) return remote !== undefined && awaited === "gone" ? away() : null;
+		if (awaited !== null && remote !== undefined) return unasked(awaited === "gone" ? AWAY : STARTING);
+		if (awaited !== null) return null;
 		here = found;
 		const isKnown = node === name;
 		node = name;
@@ -184,10 +201,11 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const before = new Set([...foreign.map(keyOf), ...forgotten.map(({ alarm }) => alarm)]);
 		// What an Envoy had that has just come is known by its name, from the next round on.
 		if (here !== null && isKnown) {
-			const gateways = new Set([...leaving, ...plans.gateways, ...(served()?.keys() ?? [])]);
-			foreign = listeners().length === 0 ? [] : foreignListeners(here, gateways);
+			foreign = listeners().length === 0 ? [] : foreignListeners(here, new Set([...leaving, ...gateways()]));
 		}
-		const { alarms: raised, kept, results, skipped, uncounted } = await prober.round();
+		const { alarms: all, kept, results, skipped, uncounted } = await prober.round();
+		const own = new Set([...leaving, ...gateways()]);
+		const raised = underOwnNames(all, (gateway) => own.has(gateway));
 		forgotten = (await options.memory?.alarms()) ?? [];
 		options.memory?.keep(prober.memory);
 		const unread = tellUncounted(uncounted);
@@ -195,7 +213,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		/** One that stands as it stood is told once. */
 		const fresh = [
 			...raised,
-			...foreign.filter((one) => !before.has(keyOf(one))),
+			...someOf(foreign.filter((one) => !before.has(keyOf(one)))),
 			...forgotten.filter(({ alarm }) => !before.has(alarm)),
 			...unread.filter(({ rounds }) => rounds === UNCOUNTED_ROUNDS),
 		];
@@ -212,25 +230,27 @@ export function watchForBypass(options: WatchOptions): Watch {
 			...byKind(alarms),
 			answers: answersOf(results),
 			uncounted: unread,
-			foreign,
+			foreign: someOf(foreign),
 			forgotten,
 			standing: standingOf(kept),
 			unprobed: [...unprobed, ...leftMeanwhile(skipped, unprobed)],
 		};
 	};
-	/** What stood of it when it was there stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
-	const away = (): ProbeReport => {
+	/** What stood of it when it was asked stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
+	const unasked = (why: typeof AWAY | typeof STARTING): ProbeReport => {
 		const { judged, past, raised } = prober.memory;
 		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
 		const counted = [...judged.standing, ...past.standing];
-		const unprobed = listeners().map(({ gateway }) => ({ gateway, why: AWAY }));
+		const unprobed = listeners().map(({ gateway }) => ({ gateway, why }));
+		isUp = why !== STARTING;
+		gauges.uncounted([]);
 		gauges.leftOut(unprobed);
 		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));
 		return {
 			...byKind(counted),
 			answers: [],
 			uncounted: [],
-			foreign,
+			foreign: someOf(foreign),
 			forgotten,
 			standing: standingOf(passed),
 			unprobed,
@@ -251,7 +271,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const isRecent = told !== null && performance.now() < told.untilMs && told.served === now;
 		if (underWay === null && told !== null && isRecent) return told.report;
 		const report = await shared();
-		if (report !== null) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
+		if (report !== null && isUp) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
 		return report;
 	};
 	return {
@@ -271,6 +291,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 				.then(next, next)
 				.catch((error: unknown) => failed(error));
 		},
+		standing: () => gauges.now,
 		forget: () => gauges.end(),
 		close: () => {
 			closed = true;
@@ -319,7 +340,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
 		const ready = await shared().then(
-			(report) => report !== null,
+			(report) => report !== null && isUp,
 			(error: unknown) => {
 				failed(error);
 				return true;

@@ -1,29 +1,9 @@
-/** Alarms of the built-in probe as the log and `weir status` tell them. */
+/** Alarms of the built-in probe as the log tells them, and what `weir status` is told by gauges of roles. */
 import { addressOf } from "../../access/bypass/foreignListeners.js";
 import type { ProbeAlarm } from "../../access/bypass/probe.js";
 import { GAUGES } from "../../events/meter.js";
 import type { GatewayAlarm } from "../../state/api/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
-
-/** The gauges that `weir status` is told by. */
-export const PROBE_ALARM = "weir_probe_alarm";
-export const PROBE_LEFT_OUT = "weir_probe_left_out";
-export const PROBE_UNCOUNTED = "weir_probe_uncounted";
-
-/** What stands now, by the metrics of the process that watches. */
-export function standingAlarms(metrics: MetricsJson): readonly GatewayAlarm[] {
-	return gaugesOf(metrics).flatMap(({ name, values }) => {
-		if (name !== PROBE_ALARM && name !== PROBE_LEFT_OUT && name !== PROBE_UNCOUNTED) return [];
-		return values.flatMap(({ value, labels }): readonly GatewayAlarm[] => {
-			const { gateway = "", alarm = null, why = null, envoy = "" } = labels;
-			if (value !== 1) return [];
-			const of = envoy === "" ? {} : { envoy };
-			if (name === PROBE_UNCOUNTED) return [{ gateway, alarm: UNCOUNTED, why, ...of }];
-			// That one is told with its cause.
-			return alarm === UNCOUNTED ? [] : [{ gateway, alarm, why, ...of }];
-		});
-	});
-}
 
 /** Whether ingest drops decision records now, by its metrics; null = it does not answer, and so nobody knows. */
 export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayAlarm[] {
@@ -32,8 +12,6 @@ export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayA
 	);
 	return drops ? [{ gateway: "", alarm: "decisions-dropped", why: null }] : [];
 }
-
-const UNCOUNTED: ProbeAlarm["alarm"] = "verdicts-uncounted";
 
 export const gaugesOf = (metrics: MetricsJson | null): readonly GaugeJson[] =>
 	(metrics?.metrics ?? []) as readonly GaugeJson[];
@@ -64,7 +42,10 @@ export function factsOf(alarm: ProbeAlarm): Readonly<Record<string, string | num
 		return { alarm: kind, gateway, services: alarm.services.join(","), judgedBy: alarm.judgedBy, served: alarm.served };
 	}
 	if (kind === "served-past-gateways") return { alarm: kind, service: alarm.service, served: alarm.served };
-	if (kind === "foreign-listener") return { alarm: kind, listener: alarm.listener, address: addressOf(alarm) };
+	if (kind === "foreign-listener") {
+		const { listener, more } = alarm;
+		return { alarm: kind, listener, address: addressOf(alarm), ...(more === undefined ? {} : { more }) };
+	}
 	if (kind === "connections-refused") return { alarm: kind, gateway, refused: alarm.refused };
 	if (kind === "entries-dropped") return { alarm: kind, gateway, dropped: alarm.dropped };
 	if (kind === "verdicts-uncounted") return { alarm: kind, gateway, why: alarm.why };

@@ -1,17 +1,47 @@
-/** What stands of one Envoy's probe, as metrics: each is 1 for as long as it stands, and 0 when it is over. */
-import type { Meter } from "../../telemetry/meter.js";
-import { PROBE_ALARM, PROBE_LEFT_OUT, PROBE_UNCOUNTED } from "./probeAlarms.js";
+/**
+ * What stands of one Envoy's probe: for `weir status`, and as metrics, of which each is 1 for as long as it stands, and 0 when
+ * it is over. A metric has no more than METRIC_LABEL_SETS_MAX of those apart, of all Envoys: `weir status` goes by none.
+ */
+import type { ProbeAlarm } from "../../access/bypass/probe.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
+import type { Labels, Meter } from "../../telemetry/meter.js";
 import { type ProbeReport, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 
-type Labels = Readonly<Record<string, string>>;
+/** One metric. */
+interface Kind {
+	readonly name: string;
+	readonly help: string;
+	readonly labels: (alarm: Known) => Labels;
+	/** Those that ever stood, by their labels. */
+	readonly known: Map<string, Known>;
+	/** Keys of those that stand. */
+	standing: ReadonlySet<string>;
+}
+
+type Known = Pick<GatewayAlarm, "gateway" | "alarm" | "why">;
+
+const ofWhy = ({ gateway, why }: Known): Labels => ({ gateway, why: why ?? "" });
 
 export class ProbeGauges {
-	/** Those that ever stood, by their labels. */
-	readonly #alarms = new Map<string, Labels>();
-	/** Gateways at which verdicts were ever not counted; likewise. */
-	readonly #blind = new Map<string, Labels>();
-	/** Gateways that were ever left out; likewise. */
-	readonly #leftOut = new Map<string, Labels>();
+	readonly #alarms: Kind = {
+		name: "weir_probe_alarm",
+		help: "1 while the last round raised that alarm.",
+		labels: ({ alarm, gateway }) => ({ alarm: alarm ?? "", gateway }),
+		...{ known: new Map(), standing: new Set() },
+	};
+	/** Gateways at which verdicts are not counted. */
+	readonly #blind: Kind = {
+		name: "weir_probe_uncounted",
+		help: "1 while the counters of that Gateway's Envoy cannot be read.",
+		labels: ofWhy,
+		...{ known: new Map(), standing: new Set() },
+	};
+	readonly #leftOut: Kind = {
+		name: "weir_probe_left_out",
+		help: "1 while that Gateway is not probed.",
+		labels: ofWhy,
+		...{ known: new Map(), standing: new Set() },
+	};
 
 	/** @param envoy name of an Envoy of another machine; empty = this machine's */
 	constructor(
@@ -21,11 +51,24 @@ export class ProbeGauges {
 
 	/** They will be told as standing, or as over. */
 	know(alarms: Iterable<{ readonly alarm: string; readonly gateway: string }>): void {
-		for (const { alarm, gateway } of alarms) this.#alarms.set(`${alarm} ${gateway}`, { alarm, gateway });
+		for (const { alarm, gateway } of alarms)
+			this.#alarms.known.set(`${alarm} ${gateway}`, { alarm, gateway, why: null });
 	}
 
 	get known(): ReadonlySet<string> {
-		return new Set(this.#alarms.keys());
+		return new Set(this.#alarms.known.keys());
+	}
+
+	/** What stands now. */
+	get now(): readonly GatewayAlarm[] {
+		const of = this.envoy === "" ? {} : { envoy: this.envoy };
+		return [this.#alarms, this.#blind, this.#leftOut].flatMap((kind) =>
+			[...kind.known].flatMap(([key, one]) => {
+				// With its cause it is told once.
+				if (!kind.standing.has(key) || (kind === this.#alarms && one.alarm === UNCOUNTED)) return [];
+				return [{ ...one, ...of }];
+			}),
+		);
 	}
 
 	/** Of one round. */
@@ -40,28 +83,25 @@ export class ProbeGauges {
 
 	/** @param standing `ALARM GATEWAY` */
 	standing(standing: ReadonlySet<string>): void {
-		this.#tell(PROBE_ALARM, "1 while the last round raised that alarm.", this.#alarms, standing);
+		this.#tell(this.#alarms, standing);
 	}
 
 	uncounted(unread: ProbeReport["uncounted"]): void {
-		const standing = new Set<string>();
-		for (const { gateway, why, rounds } of unread) {
-			if (rounds < UNCOUNTED_ROUNDS) continue;
-			standing.add(`${gateway} ${why}`);
-			this.#blind.set(`${gateway} ${why}`, { gateway, why });
-		}
-		const help = "1 while the counters of that Gateway's Envoy cannot be read.";
-		this.#tell(PROBE_UNCOUNTED, help, this.#blind, standing);
+		const late = unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS);
+		this.#stand(
+			this.#blind,
+			late.map(({ gateway, why }) => ({ gateway, alarm: UNCOUNTED, why })),
+		);
 	}
 
 	leftOut(left: readonly Unprobed[]): void {
-		const standing = new Set<string>();
-		for (const { gateway, why, services } of left) {
-			const labels = { gateway, why: services === undefined ? why : SOME_MISSING };
-			standing.add(`${gateway} ${labels.why}`);
-			this.#leftOut.set(`${gateway} ${labels.why}`, labels);
-		}
-		this.#tell(PROBE_LEFT_OUT, "1 while that Gateway is not probed.", this.#leftOut, standing);
+		this.#stand(
+			this.#leftOut,
+			left.map(({ gateway, why, services }) => ({
+				...{ gateway, alarm: null },
+				why: services === undefined ? why : SOME_MISSING,
+			})),
+		);
 	}
 
 	/** Nothing stands any more, of whatever is known. */
@@ -71,10 +111,23 @@ export class ProbeGauges {
 		this.leftOut([]);
 	}
 
-	#tell(name: string, help: string, known: ReadonlyMap<string, Labels>, standing: ReadonlySet<string>): void {
-		const { envoy } = this;
-		for (const [key, labels] of known) this.meter.gauge(name, help, standing.has(key) ? 1 : 0, { ...labels, envoy });
+	#stand(kind: Kind, alarms: readonly Known[]): void {
+		const standing = new Map(alarms.map((one) => [`${one.gateway} ${one.why}`, one]));
+		for (const [key, one] of standing) kind.known.set(key, one);
+		this.#tell(kind, new Set(standing.keys()));
+	}
+
+	#tell(kind: Kind, standing: ReadonlySet<string>): void {
+		const { envoy, meter } = this;
+		kind.standing = standing;
+		for (const [key, one] of kind.known)
+			meter.gauge(kind.name, kind.help, standing.has(key) ? 1 : 0, { ...kind.labels(one), envoy });
+		const alarms = this.now.filter(({ alarm }) => alarm !== null).length;
+		meter.gauge("weir_probe_alarms_standing", "Alarms of the built-in probe that stand of that Envoy.", alarms, {
+			envoy,
+		});
 	}
 }
 
+const UNCOUNTED: ProbeAlarm["alarm"] = "verdicts-uncounted";
 const SOME_MISSING = "some of its Services are not probed (weir probe)";

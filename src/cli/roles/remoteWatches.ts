@@ -10,6 +10,7 @@ import type { EnvoyReach } from "../../access/bypass/reach.js";
 import { WeirError } from "../../error.js";
 import { ATTENDANCE_PATIENCE_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_LACK_PATIENCE_MS } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
 import { peerOf } from "../../xds/peer.js";
 import type { XdsServer } from "../../xds/server.js";
 import { type Watch, type WatchOptions, watchForBypass } from "./probe.js";
@@ -97,6 +98,11 @@ export class RemoteWatches {
 		return Promise.all(
 			[...this.#watched.values()].map(async ({ name, watch }) => ({ envoy: name, report: await watch.recent() })),
 		);
+	}
+
+	/** As Watch.standing, of all. */
+	standing(): readonly GatewayAlarm[] {
+		return [...this.#watched.values()].flatMap(({ watch }) => watch.standing());
 	}
 
 	async close(): Promise<void> {

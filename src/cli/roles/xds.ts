@@ -191,6 +191,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			return mergeReports([{ envoy: "", report }, ...others]);
 		},
 		[`GET ${TROUBLES_PATH}`]: async () => [
+			...watch.standing(),
+			...(remoteWatches?.standing() ?? []),
 			...issuerKeys.troubles(),
 			...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
 			...(await remote.troubles()),
