@@ -7,6 +7,7 @@ import { isOfUse, type Known } from "../access/bypass/knownCounters.js";
 import {
 	droppedEntries,
 	GUARDS,
+	type Guard,
 	type ProbeAlarm,
 	type ProbeResult,
 	probeAlarm,
@@ -29,6 +30,8 @@ export interface ProberOptions {
 	readonly ask: (gateway: string) => AskListener | null;
 	/** null = there is none, and only probes are sent. */
 	readonly admin: EnvoyAdmin | null;
+	/** Services of one Gateway that are probed at once; left out = one. */
+	readonly together?: number;
 	/** Which counters are kept, asked once in each round, and no more than REMOTE_COUNTERS_MAX; left out = all that its Envoy says. */
 	readonly known?: () => Known;
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
@@ -163,52 +166,54 @@ export class Prober {
 	}
 
 	/**
-	 * One after the other: a probe of many Services must not be a flood. First who was answered for the longest time ago: a silent
-	 * Service, or changes without end, hide the same ones in no two rounds.
+	 * Some at once, of each Service one after the other: a probe of many Services must not be a flood. First who was answered for the
+	 * longest time ago: a silent Service, or changes without end, hide the same ones in no two rounds.
 	 */
 	async #ask(
 		way: AskListener,
 		{ gateway, services }: WatchedListener,
 	): Promise<Pick<ProbeRound, "results" | "skipped">> {
-		const { closed = () => new Set(), isCertain = () => true } = this.#options;
+		const { closed = () => new Set(), isCertain = () => true, together = 1 } = this.#options;
 		const results: ProbeResult[] = [];
 		/** Whether it could not be sent, by name. */
 		const skipped = new Map<string, boolean>();
 		let silent = 0;
 		let unsent = 0;
-		// In the order of the plan, whichever was first.
-		const told = () => {
-			const place = new Map(services.map(({ name }, at) => [name, at]));
-			const inOrder = results.toSorted((one, other) => (place.get(one.service) ?? 0) - (place.get(other.service) ?? 0));
-			return { results: inOrder, skipped: skippedAt(gateway, skipped) };
+		// The listener answers nobody, which is told now, and not after a time for each Service; or nobody there can send any.
+		const isOver = (): boolean => silent >= SILENT_MAX || unsent >= SILENT_MAX;
+		const askOf = async (service: WatchedService, guard: Guard): Promise<void> => {
+			const before = closed().has(service.name);
+			const certain = isCertain(gateway, service.name);
+			const answer = certain ? await way(service.host, guard) : null;
+			// What was changed or taken away meanwhile may have answered otherwise.
+			if (answer === null || !isCertain(gateway, service.name)) {
+				skipped.set(service.name, certain && answer === null);
+				unsent = certain && answer === null ? unsent + 1 : 0;
+				return;
+			}
+			// It may be closed, or open again, while the probe is under way.
+			this.#askedAt.set(placeOf(gateway, service.name), this.#rounds);
+			const mayBeClosed = before || closed().has(service.name);
+			results.push({ gateway, service: service.name, guard, ...answer, mayBeClosed });
+			silent = answer.status === null ? silent + 1 : 0;
 		};
 		const lastAt = ({ name }: WatchedService): number => this.#askedAt.get(placeOf(gateway, name)) ?? 0;
-		for (const service of services.toSorted((one, other) => lastAt(one) - lastAt(other))) {
-			for (const guard of GUARDS) {
-				const before = closed().has(service.name);
-				const certain = isCertain(gateway, service.name);
-				const answer = certain ? await way(service.host, guard) : null;
-				// What was changed or taken away meanwhile may have answered otherwise.
-				if (answer === null || !isCertain(gateway, service.name)) {
-					skipped.set(service.name, certain && answer === null);
-					unsent = certain && answer === null ? unsent + 1 : 0;
-					// Nobody there can send any.
-					if (unsent === SILENT_MAX) {
-						for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.set(name, true);
-						return told();
-					}
-					continue;
+		const left = services.toSorted((one, other) => lastAt(one) - lastAt(other)).values();
+		const askSome = async (): Promise<void> => {
+			for (const service of left) {
+				for (const guard of GUARDS) {
+					if (isOver()) return;
+					await askOf(service, guard);
 				}
-				// It may be closed, or open again, while the probe is under way.
-				this.#askedAt.set(placeOf(gateway, service.name), this.#rounds);
-				const mayBeClosed = before || closed().has(service.name);
-				results.push({ gateway, service: service.name, guard, ...answer, mayBeClosed });
-				silent = answer.status === null ? silent + 1 : 0;
-				// The listener answers nobody: that is told now, and not after a time for each Service.
-				if (silent === SILENT_MAX) return told();
 			}
-		}
-		return told();
+		};
+		await Promise.all(Array.from({ length: together }, askSome));
+		if (unsent >= SILENT_MAX)
+			for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.set(name, true);
+		// In the order of the plan, whichever was first.
+		const place = new Map(services.map(({ name }, at) => [name, at]));
+		const inOrder = results.toSorted((one, other) => (place.get(one.service) ?? 0) - (place.get(other.service) ?? 0));
+		return { results: inOrder, skipped: skippedAt(gateway, skipped) };
 	}
 
 	/**
