@@ -78,7 +78,7 @@ export const PROBE_COUNTERS_LINES_MAX = 1_600_000;
 export const PROBE_COUNTER_CHARS_MAX = 1_024;
 
 /**
- * Names of one page that are kept of an Envoy of another machine, whoever answers for it; those of what was never declared are not.
+ * Names of one page that are kept of an Envoy of another machine, whoever answers for it, however much is declared.
  * Four for each of RESOURCES_MAX Services at each of nine Gateways, all in use.
  */
 export const REMOTE_COUNTERS_MAX = 300_000;

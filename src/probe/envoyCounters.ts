@@ -1,7 +1,7 @@
 /** Reads Envoy's counters, which listeners it has and who it is, from its admin. */
 import type { Counters } from "../access/bypass/counters.js";
 import type { Bound } from "../access/bypass/foreignListeners.js";
-import { type EnvoyAdmin, tooMany, UNREAD, unreadable } from "../access/bypass/reach.js";
+import { type EnvoyAdmin, UNREAD, unreadable } from "../access/bypass/reach.js";
 import { readLines, readPage } from "./envoyPage.js";
 
 /** What is kept of them. */
@@ -26,7 +26,7 @@ export async function readCounters(admin: EnvoyAdmin, filter: string, { keeps, m
 		if (name === undefined) throw unreadable(UNREAD.unlike);
 		if (!keeps(name)) return;
 		counters.set(name, Number(value));
-		if (counters.size > most) throw unreadable(tooMany(most, "counters"), "large");
+		if (counters.size > most) throw unreadable(UNREAD.many, "large");
 	});
 	return counters;
 }

@@ -7,7 +7,7 @@ import {
 	mostOf,
 	type TakePart,
 	tooLarge,
-	tooMany,
+	tooManyLines,
 	UNREAD,
 	UnreadPage,
 	unreadable,
@@ -35,7 +35,7 @@ export async function readLines(admin: EnvoyAdmin, page: AdminPage, take: (line:
 	let rest = "";
 	let count = 0;
 	const each = (line: string): void => {
-		if (++count > PROBE_COUNTERS_LINES_MAX) throw unreadable(tooMany(PROBE_COUNTERS_LINES_MAX, "lines"), "large");
+		if (++count > PROBE_COUNTERS_LINES_MAX) throw unreadable(tooManyLines(PROBE_COUNTERS_LINES_MAX), "large");
 		if (line.length > PROBE_COUNTER_CHARS_MAX) throw unreadable(UNREAD.unlike);
 		take(line);
 	};

@@ -16,7 +16,6 @@ import {
 import type { AskListener, EnvoyAdmin } from "../access/bypass/reach.js";
 import type { WatchedListener, WatchedService } from "../access/bypass/watched.js";
 import { WeirError } from "../error.js";
-import { REMOTE_COUNTERS_MAX } from "../limits.js";
 import type { Kept } from "./envoyCounters.js";
 import { JudgedCounts } from "./judgedCounts.js";
 import type { ProbeMemory } from "./memory.js";
@@ -32,7 +31,7 @@ export interface ProberOptions {
 	readonly admin: EnvoyAdmin | null;
 	/** Services of one Gateway that are probed at once; left out = one. */
 	readonly together?: number;
-	/** Which counters are kept, asked once in each round, and no more than REMOTE_COUNTERS_MAX; left out = all that its Envoy says. */
+	/** Which counters are kept, asked once in each round; left out = all that its Envoy says. */
 	readonly known?: () => Known;
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
@@ -162,7 +161,7 @@ export class Prober {
 		const known = this.#options.known?.();
 		if (known === undefined) return undefined;
 		const before = this.#before?.last;
-		return { keeps: (name) => before?.has(name) === true || isOfUse(name, known), most: REMOTE_COUNTERS_MAX };
+		return { keeps: (name) => before?.has(name) === true || isOfUse(name, known), most: known.most };
 	}
 
 	/**

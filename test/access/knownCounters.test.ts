@@ -1,7 +1,8 @@
 /** Which counters of an Envoy of another machine are kept: it may say any. */
 import t from "tap";
-import { isOfUse } from "../../src/access/bypass/knownCounters.js";
+import { isOfUse, mostCounters } from "../../src/access/bypass/knownCounters.js";
 import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
+import { REMOTE_COUNTERS_MAX } from "../../src/limits.js";
 
 const known = {
 	gateway: (name: string) => name === "prod/edge",
@@ -36,4 +37,15 @@ t.test("and no others", async (t) => {
 		`${DROPPED_COUNTER}.x`,
 	])
 		t.notOk(isOfUse(name, known), name);
+});
+
+t.test("there is room for what is declared, all in use, and for no more than a bound", async (t) => {
+	for (const [gateways, services] of [
+		[1, 1],
+		[2, 5_000],
+		[9, 1_000],
+	] as const)
+		t.ok(mostCounters(gateways, services) > services * (4 * gateways + 5));
+	t.ok(mostCounters(1, 1) < 25_000);
+	t.equal(mostCounters(20, 8_000), REMOTE_COUNTERS_MAX);
 });

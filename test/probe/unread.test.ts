@@ -48,7 +48,8 @@ t.test("routes that change while counters cannot be read are changed ones at the
 t.test("what is not known is not kept, but for what was: it is known no more while Envoy has it yet", async (t) => {
 	const { said, prober } = await countedAdmin(t);
 	let services = new Set(["a"]);
-	const own = prober({ known: () => ({ gateway: (name) => name === "edge", service: (name) => services.has(name) }) });
+	const known = { gateway: (name: string) => name === "edge", service: (name: string) => services.has(name), most: 5 };
+	const own = prober({ known: () => known });
 	const kept = async (): Promise<readonly string[]> => {
 		await own.round();
 		return [...(own.memory.reading?.last.keys() ?? [])].toSorted();
@@ -63,4 +64,7 @@ t.test("what is not known is not kept, but for what was: it is known no more whi
 	t.same(await kept(), [ACTIVE, JUDGED]);
 	said.counters = { [ACTIVE]: 0, [JUDGED]: 1, [ROUTED]: 1, [SENT]: 1 };
 	t.same(await kept(), [ACTIVE, JUDGED]);
+	services = new Set(["a"]);
+	said.counters = Object.fromEntries(Array.from({ length: 6 }, (_, at) => [`cluster.a/v${at}.upstream_rq_total`, 1]));
+	t.match(await own.round(), { counted: false, uncounted: { why: /more counters than what is declared can have/ } });
 });

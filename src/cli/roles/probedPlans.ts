@@ -2,7 +2,7 @@
  * What is protected at one Envoy: by the plans whose routes it has, not by what is published. It may be late,
  * refuse a part, or be out of reach; what it serves meanwhile is probed as it was declared then.
  */
-import type { Known } from "../../access/bypass/knownCounters.js";
+import { type Known, mostCounters } from "../../access/bypass/knownCounters.js";
 import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/bypass/watched.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
@@ -136,6 +136,10 @@ export class ProbedPlans {
 			gateway: (name) =>
 				gateways.has(name) || served?.has(name) === true || plans.some(({ guarded }) => guarded.has(name)),
 			service: (name) => plans.some(({ names }) => names.has(name)),
+			most: mostCounters(
+				new Set([...gateways, ...(served?.keys() ?? [])]).size,
+				Math.max(0, ...plans.map(({ names }) => names.size)),
+			),
 		};
 	}
 
