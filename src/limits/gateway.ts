@@ -71,6 +71,18 @@ export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
  */
 export const PROBE_COUNTERS_BYTES_MAX = 64 * 1024 * 1024;
 
+/** Lines of a page of them: the shortest that Envoy writes of a Service has some 44 bytes, so that no honest page has more. */
+export const PROBE_COUNTERS_LINES_MAX = 1_600_000;
+
+/** A line: with the longest names it has 330. */
+export const PROBE_COUNTER_CHARS_MAX = 1_024;
+
+/**
+ * Names of one page that are kept of an Envoy of another machine, whoever answers for it, however much is declared.
+ * Four for each of RESOURCES_MAX Services at each of nine Gateways, all in use.
+ */
+export const REMOTE_COUNTERS_MAX = 300_000;
+
 /** Until their last byte: Envoy looks through all that it has, 2 s for 4,000 Services at four Gateways on a busy machine. */
 export const PROBE_COUNTERS_MS_MAX = 20_000;
 

@@ -1,22 +1,32 @@
 /** Reads Envoy's counters, which listeners it has and who it is, from its admin. */
 import type { Counters } from "../access/bypass/counters.js";
 import type { Bound } from "../access/bypass/foreignListeners.js";
-import { type EnvoyAdmin, unreadable } from "../access/bypass/reach.js";
+import { type EnvoyAdmin, UNREAD, unreadable } from "../access/bypass/reach.js";
 import { readLines, readPage } from "./envoyPage.js";
 
-const NOT_UNDERSTOOD = "it says what no Envoy does";
+/** What is kept of them. */
+export interface Kept {
+	/** Of what counters. */
+	readonly keeps: (name: string) => boolean;
+	/** How many; one that says more is not believed. */
+	readonly most: number;
+}
+
+const ALL: Kept = { keeps: () => true, most: Number.POSITIVE_INFINITY };
 
 /**
  * Those that ever moved. All that there are would cost Envoy more, and be too many: several for each Service at each Gateway.
  * @param filter which ones: a regular expression
  * @throws UnreadPage where it cannot be read, with the cause in few words
  */
-export async function readCounters(admin: EnvoyAdmin, filter: string): Promise<Counters> {
+export async function readCounters(admin: EnvoyAdmin, filter: string, { keeps, most }: Kept = ALL): Promise<Counters> {
 	const counters = new Map<string, number>();
 	await readLines(admin, { page: "counters", filter }, (line) => {
 		const [, name, value] = COUNTER.exec(line) ?? [];
-		if (name === undefined) throw unreadable(NOT_UNDERSTOOD);
+		if (name === undefined) throw unreadable(UNREAD.unlike);
+		if (!keeps(name)) return;
 		counters.set(name, Number(value));
+		if (counters.size > most) throw unreadable(UNREAD.many, "large");
 	});
 	return counters;
 }
@@ -41,7 +51,7 @@ export async function readListeners(admin: EnvoyAdmin): Promise<ReadonlyMap<stri
 	} catch {
 		listeners = null;
 	}
-	if (!Array.isArray(listeners)) throw unreadable(NOT_UNDERSTOOD);
+	if (!Array.isArray(listeners)) throw unreadable(UNREAD.unlike);
 	return new Map(
 		(listeners as readonly ListenerStatus[]).flatMap(({ name, local_address: at }) => {
 			const { address, port_value: port } = at?.socket_address ?? {};
@@ -61,7 +71,7 @@ export async function readNode(admin: EnvoyAdmin): Promise<string> {
 		const { node } = JSON.parse(page) as { node?: { id?: unknown } };
 		return typeof node?.id === "string" ? node.id : "";
 	} catch {
-		throw unreadable(NOT_UNDERSTOOD);
+		throw unreadable(UNREAD.unlike);
 	}
 }
 
@@ -93,7 +103,7 @@ export async function readProcess(admin: EnvoyAdmin): Promise<EnvoyProcess> {
 			epoch: typeof epoch === "number" ? epoch : null,
 		};
 	} catch {
-		throw unreadable(NOT_UNDERSTOOD);
+		throw unreadable(UNREAD.unlike);
 	}
 }
 

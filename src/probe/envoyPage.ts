@@ -7,10 +7,12 @@ import {
 	mostOf,
 	type TakePart,
 	tooLarge,
+	tooManyLines,
 	UNREAD,
 	UnreadPage,
 	unreadable,
 } from "../access/bypass/reach.js";
+import { PROBE_COUNTER_CHARS_MAX, PROBE_COUNTERS_LINES_MAX } from "../limits.js";
 
 /**
  * A page as a whole; of lists that are short.
@@ -25,19 +27,27 @@ export async function readPage(admin: EnvoyAdmin, page: AdminPage): Promise<stri
 }
 
 /**
- * A page line by line as it comes, so that a long one neither stands in memory nor keeps others waiting.
+ * A page of counters line by line as it comes, so that a long one neither stands in memory nor keeps others waiting.
  * @param take throws where it is no such page
  * @throws as readPage
  */
 export async function readLines(admin: EnvoyAdmin, page: AdminPage, take: (line: string) => void): Promise<void> {
 	let rest = "";
+	let count = 0;
+	const each = (line: string): void => {
+		if (++count > PROBE_COUNTERS_LINES_MAX) throw unreadable(tooManyLines(PROBE_COUNTERS_LINES_MAX), "large");
+		if (line.length > PROBE_COUNTER_CHARS_MAX) throw unreadable(UNREAD.unlike);
+		take(line);
+	};
 	const status = await admin.page(page, (part) => {
 		const lines = (rest + part).split("\n");
 		rest = lines.pop() ?? "";
-		for (const line of lines) take(line);
+		for (const line of lines) each(line);
+		// It is joined with each part that comes.
+		if (rest.length > PROBE_COUNTER_CHARS_MAX) throw unreadable(UNREAD.unlike);
 	});
 	if (status !== 200) throw unreadable("it answers with an error");
-	if (rest !== "") take(rest);
+	if (rest !== "") each(rest);
 }
 
 /** @param socketPath UNIX socket of the admin of this machine's Envoy */

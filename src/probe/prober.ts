@@ -3,9 +3,11 @@
  * off. What counts as an alarm is access/bypass/probe.ts's business; who is told, the caller's.
  */
 import { setImmediate as breath } from "node:timers/promises";
+import { isOfUse, type Known } from "../access/bypass/knownCounters.js";
 import {
 	droppedEntries,
 	GUARDS,
+	type Guard,
 	type ProbeAlarm,
 	type ProbeResult,
 	probeAlarm,
@@ -14,6 +16,7 @@ import {
 import type { AskListener, EnvoyAdmin } from "../access/bypass/reach.js";
 import type { WatchedListener, WatchedService } from "../access/bypass/watched.js";
 import { WeirError } from "../error.js";
+import type { Kept } from "./envoyCounters.js";
 import { JudgedCounts } from "./judgedCounts.js";
 import type { ProbeMemory } from "./memory.js";
 import { PastCounts } from "./pastCounts.js";
@@ -26,6 +29,10 @@ export interface ProberOptions {
 	readonly ask: (gateway: string) => AskListener | null;
 	/** null = there is none, and only probes are sent. */
 	readonly admin: EnvoyAdmin | null;
+	/** Services of one Gateway that are probed at once; left out = one. */
+	readonly together?: number;
+	/** Which counters are kept, asked once in each round; left out = all that its Envoy says. */
+	readonly known?: () => Known;
 	/** Qualified names of Services that some Envoy may have been given closed; left out = none. */
 	readonly closed?: () => ReadonlySet<string>;
 	/** Whether Envoy is known to have that Service so, and is not being told otherwise; left out = it is. */
@@ -140,7 +147,7 @@ export class Prober {
 			return null;
 		};
 		try {
-			const reading = await readReading(admin);
+			const reading = await readReading(admin, this.#kept());
 			if (reading === null) return failed("Envoy was started anew meanwhile");
 			this.#uncounted = null;
 			return reading;
@@ -149,53 +156,63 @@ export class Prober {
 		}
 	}
 
+	/** What the reading before had is kept for as long as it is said: one that came again would seem to have moved from 0. */
+	#kept(): Kept | undefined {
+		const known = this.#options.known?.();
+		if (known === undefined) return undefined;
+		const before = this.#before?.last;
+		return { keeps: (name) => before?.has(name) === true || isOfUse(name, known), most: known.most };
+	}
+
 	/**
-	 * One after the other: a probe of many Services must not be a flood. First who was answered for the longest time ago: a silent
-	 * Service, or changes without end, hide the same ones in no two rounds.
+	 * Some at once, of each Service one after the other: a probe of many Services must not be a flood. First who was answered for the
+	 * longest time ago: a silent Service, or changes without end, hide the same ones in no two rounds.
 	 */
 	async #ask(
 		way: AskListener,
 		{ gateway, services }: WatchedListener,
 	): Promise<Pick<ProbeRound, "results" | "skipped">> {
-		const { closed = () => new Set(), isCertain = () => true } = this.#options;
+		const { closed = () => new Set(), isCertain = () => true, together = 1 } = this.#options;
 		const results: ProbeResult[] = [];
 		/** Whether it could not be sent, by name. */
 		const skipped = new Map<string, boolean>();
 		let silent = 0;
 		let unsent = 0;
-		// In the order of the plan, whichever was first.
-		const told = () => {
-			const place = new Map(services.map(({ name }, at) => [name, at]));
-			const inOrder = results.toSorted((one, other) => (place.get(one.service) ?? 0) - (place.get(other.service) ?? 0));
-			return { results: inOrder, skipped: skippedAt(gateway, skipped) };
+		// The listener answers nobody, which is told now, and not after a time for each Service; or nobody there can send any.
+		const isOver = (): boolean => silent >= SILENT_MAX || unsent >= SILENT_MAX;
+		const askOf = async (service: WatchedService, guard: Guard): Promise<void> => {
+			const before = closed().has(service.name);
+			const certain = isCertain(gateway, service.name);
+			const answer = certain ? await way(service.host, guard) : null;
+			// What was changed or taken away meanwhile may have answered otherwise.
+			if (answer === null || !isCertain(gateway, service.name)) {
+				skipped.set(service.name, certain && answer === null);
+				unsent = certain && answer === null ? unsent + 1 : 0;
+				return;
+			}
+			// It may be closed, or open again, while the probe is under way.
+			this.#askedAt.set(placeOf(gateway, service.name), this.#rounds);
+			const mayBeClosed = before || closed().has(service.name);
+			results.push({ gateway, service: service.name, guard, ...answer, mayBeClosed });
+			silent = answer.status === null ? silent + 1 : 0;
 		};
 		const lastAt = ({ name }: WatchedService): number => this.#askedAt.get(placeOf(gateway, name)) ?? 0;
-		for (const service of services.toSorted((one, other) => lastAt(one) - lastAt(other))) {
-			for (const guard of GUARDS) {
-				const before = closed().has(service.name);
-				const certain = isCertain(gateway, service.name);
-				const answer = certain ? await way(service.host, guard) : null;
-				// What was changed or taken away meanwhile may have answered otherwise.
-				if (answer === null || !isCertain(gateway, service.name)) {
-					skipped.set(service.name, certain && answer === null);
-					unsent = certain && answer === null ? unsent + 1 : 0;
-					// Nobody there can send any.
-					if (unsent === SILENT_MAX) {
-						for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.set(name, true);
-						return told();
-					}
-					continue;
+		const left = services.toSorted((one, other) => lastAt(one) - lastAt(other)).values();
+		const askSome = async (): Promise<void> => {
+			for (const service of left) {
+				for (const guard of GUARDS) {
+					if (isOver()) return;
+					await askOf(service, guard);
 				}
-				// It may be closed, or open again, while the probe is under way.
-				this.#askedAt.set(placeOf(gateway, service.name), this.#rounds);
-				const mayBeClosed = before || closed().has(service.name);
-				results.push({ gateway, service: service.name, guard, ...answer, mayBeClosed });
-				silent = answer.status === null ? silent + 1 : 0;
-				// The listener answers nobody: that is told now, and not after a time for each Service.
-				if (silent === SILENT_MAX) return told();
 			}
-		}
-		return told();
+		};
+		await Promise.all(Array.from({ length: together }, askSome));
+		if (unsent >= SILENT_MAX)
+			for (const { name } of services) if (!results.some((one) => one.service === name)) skipped.set(name, true);
+		// In the order of the plan, whichever was first.
+		const place = new Map(services.map(({ name }, at) => [name, at]));
+		const inOrder = results.toSorted((one, other) => (place.get(one.service) ?? 0) - (place.get(other.service) ?? 0));
+		return { results: inOrder, skipped: skippedAt(gateway, skipped) };
 	}
 
 	/**

@@ -5,7 +5,7 @@ import { COUNTERS_FILTER } from "../access/bypass/probe.js";
 import type { EnvoyAdmin } from "../access/bypass/reach.js";
 import { CLUSTER_TRIES } from "../access/bypass/servedPast.js";
 import { TRIES, VERDICTS_FILTER } from "../access/bypass/unjudged.js";
-import { type EnvoyProcess, readCounters, readProcess } from "./envoyCounters.js";
+import { type EnvoyProcess, type Kept, readCounters, readProcess } from "./envoyCounters.js";
 
 export interface Reading {
 	/** What moves before a request is sent on as it was first, and all else. */
@@ -26,14 +26,15 @@ const OF_ROUTE = /^vhost\..+\.upstream_rq_total$/;
 /**
  * Envoy is asked while requests pass: verdicts are read before tries, where what follows is compared with them, and again
  * after tries, where they are compared with what came before. So are tries of routes, for those of clusters.
+ * @param kept left out = all
  * @throws UnreadPage where it cannot be read
  * @returns null where Envoy was started anew meanwhile
  */
-export async function readReading(admin: EnvoyAdmin): Promise<Reading | null> {
+export async function readReading(admin: EnvoyAdmin, kept?: Kept): Promise<Reading | null> {
 	const process = await readProcess(admin);
-	const first = await readCounters(admin, VERDICTS_FILTER);
-	const tries = await readCounters(admin, COUNTERS_FILTER);
-	const all = await readCounters(admin, LAST_FILTER);
+	const first = await readCounters(admin, VERDICTS_FILTER, kept);
+	const tries = await readCounters(admin, COUNTERS_FILTER, kept);
+	const all = await readCounters(admin, LAST_FILTER, kept);
 	for (const [name, value] of first) if ((all.get(name) ?? 0) < value) return null;
 	// There may be tens of thousands: others have a turn between the steps.
 	await breath();

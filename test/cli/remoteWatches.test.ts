@@ -33,6 +33,8 @@ async function scene(t: Test) {
 	const directory = join(await temporaryDirectory(t), "memories");
 	const has = {
 		...{ connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1, peers: ["east"] },
+		/** Whether its keeper answers a probe now. */
+		answers: async (_: string): Promise<void> => {},
 		...{ ready: "LIVE", listeners: (): readonly string[] => ["edge"], counters: (): readonly string[] => [] },
 	};
 	const peer = (name: string): RemotePeer => ({ kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name });
@@ -51,14 +53,14 @@ async function scene(t: Test) {
 			);
 		return 200;
 	};
-	const start = (gateways: readonly string[] | null = ["edge"]) => {
+	const start = (gateways: readonly string[] | null = ["edge"], patienceMs = 60_000) => {
 		const lines: string[] = [];
 		const meter = createMeter({ role: "xds" });
 		const watches = new RemoteWatches({
 			log: createLog({ role: "xds", write: (line) => void lines.push(line), environment: {} }),
 			meter,
 			planOf: async () => null,
-			intervalMs: 3_600_000,
+			...{ intervalMs: 3_600_000, patienceMs },
 			nowMs: () => has.nowMs,
 			gatewaysOf: () => gateways,
 			ids: [EAST],
@@ -69,11 +71,14 @@ async function scene(t: Test) {
 				mayBeClosed: () => new Set(),
 				attendances: {
 					get ids() {
-						return has.attended ? [EAST] : [];
+						return has.attended ? has.peers.map((name) => peer(name).id) : [];
 					},
 					awaited: async () => {},
 					page,
-					probe: async (_, { way, host, guard }) => (has.attended ? probe({ ...way, tls: null }, host, guard) : null),
+					probe: async (id, { way, host, guard }) => {
+						await has.answers(id);
+						return has.attended ? probe({ ...way, tls: null }, host, guard) : null;
+					},
 				},
 			},
 		});
@@ -327,4 +332,42 @@ t.test("`weir status` tells of all Gateways of many Envoys", async (t) => {
 	const told = (await status()).filter((line) => /^not probed/.test(line)).map((line) => line.split(":", 2).join(":"));
 	t.equal(told.length, 2_000);
 	t.same(new Set(told), new Set(wanted));
+});
+
+t.test("one whose round takes long keeps nobody from hearing of the others, nor their alarms", async (t) => {
+	const { has, plan, start } = await scene(t);
+	has.peers = ["east", "west"];
+	let release = (): void => {};
+	const hang = (): void => {
+		const released = new Promise<void>((resolve) => {
+			release = resolve;
+		});
+		has.answers = (id) => (id === EAST ? released : Promise.resolve());
+	};
+	hang();
+	const { watches, status } = start(["edge"], 100);
+	watches.published(plan);
+	const told = async (condition: (east: ProbeReport, west: ProbeReport) => boolean) => {
+		for (;;) {
+			const [east, west] = (await watches.recent()).map(({ report }) => report);
+			if (east != null && west != null && condition(east, west)) return { east, west };
+		}
+	};
+	const isLate = ({ unprobed }: ProbeReport): boolean => unprobed.some(({ why }) => /its round takes long/.test(why));
+	const first = await told((east, west) => isLate(east) && west.answers.length > 0);
+	t.match(first.west.answers, Array(2).fill({ alarm: "probe-passed" }));
+	t.match(first.east, { answers: [], standing: [], unprobed: [{ gateway: "edge" }] });
+	const WEST_PASSED = /^ALARM probe-passed at Gateway edge of Envoy west: /;
+	const LATE = /^not probed: Gateway edge of Envoy east: its round takes long/;
+	t.match((await status()).toSorted(), [WEST_PASSED, LATE], "in weir status, too");
+	release();
+	await told((east) => east.answers.length > 0);
+	t.match((await status()).toSorted(), [PASSED, WEST_PASSED]);
+	hang();
+	watches.attendance(EAST);
+	const again = await told((east) => isLate(east));
+	t.match(again.east.standing, Array(2).fill({ alarm: "probe-passed", service: "guarded" }), "what stood stands");
+	t.match((await status()).toSorted(), [PASSED, WEST_PASSED, LATE]);
+	release();
+	await told((east) => !isLate(east));
 });

@@ -3,6 +3,7 @@ import { createServer, type RequestListener } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { isNobodyThere } from "../../src/access/bypass/reach.js";
+import { PROBE_COUNTERS_LINES_MAX } from "../../src/limits.js";
 import { readCounters } from "../../src/probe/envoyCounters.js";
 import { localAdmin, readLines } from "../../src/probe/envoyPage.js";
 import { temporaryDirectory } from "../cli/command.js";
@@ -68,9 +69,44 @@ t.test("each way in which a page cannot be read has its words", async (t) => {
 		}),
 		unreadable("it cannot be reached, or broke off"),
 	);
+	t.equal(
+		await why((_, response) => {
+			// Without an end, in small parts.
+			for (let part = 0; part < 100; part++) response.write("a".repeat(100));
+			response.end();
+		}),
+		unreadable("it says what no Envoy does"),
+	);
+	t.equal(
+		await why((_, response) => response.end(`${"a".repeat(5_000)}: 1\n`)),
+		unreadable("it says what no Envoy does"),
+	);
 	await t.rejects(readCounters(localAdmin(await admin(t, (_, response) => response.end('{"stats": []}'))), "a"), {
 		message: "Envoy's admin cannot be read: it says what no Envoy does",
 	});
 	const nobody = await readCounters(localAdmin("/nowhere/admin.sock"), "a").catch((error) => error);
 	t.ok(isNobodyThere(nobody));
+});
+
+t.test("of many names none are kept that are of no use, and of those that are no more than a bound", async (t) => {
+	const socket = await admin(t, (_, response) => response.end("a1: 1\nb1: 2\na2: 3\nb2: 4\nb3: 5\n"));
+	const keeps = (name: string) => name.startsWith("a");
+	const kept = await readCounters(localAdmin(socket), "", { keeps, most: 2 });
+	t.same(
+		[...kept],
+		[
+			["a1", 1],
+			["a2", 3],
+		],
+	);
+	await t.rejects(readCounters(localAdmin(socket), "", { keeps: () => true, most: 4 }), {
+		kind: "large",
+		message: "Envoy's admin cannot be read: it says more counters than what is declared can have",
+	});
+});
+
+t.test("lines are bounded, for whoever says one counter again and again", async (t) => {
+	const text = "a: 1\n".repeat(PROBE_COUNTERS_LINES_MAX + 1);
+	const socket = await admin(t, (_, response) => response.end(text));
+	await t.rejects(readCounters(localAdmin(socket), ""), { kind: "large", message: /it says more than \d+ lines/ });
 });

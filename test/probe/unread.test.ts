@@ -44,3 +44,27 @@ t.test("routes that change while counters cannot be read are changed ones at the
 	said.counters = { [ACTIVE]: 0, ...asked, [ROUTED]: 5, [SENT]: 9 };
 	t.equal(await alarms(), 0);
 });
+
+t.test("what is not known is not kept, but for what was: it is known no more while Envoy has it yet", async (t) => {
+	const { said, prober } = await countedAdmin(t);
+	let services = new Set(["a"]);
+	const known = { gateway: (name: string) => name === "edge", service: (name: string) => services.has(name), most: 5 };
+	const own = prober({ known: () => known });
+	const kept = async (): Promise<readonly string[]> => {
+		await own.round();
+		return [...(own.memory.reading?.last.keys() ?? [])].toSorted();
+	};
+	const foreign = { "cluster.b/v1.upstream_rq_total": 1, "http.gateway.x1.downstream_rq_active": 1, x: 1 };
+	said.counters = { [ACTIVE]: 0, [JUDGED]: 1, [ROUTED]: 1, [SENT]: 1, ...foreign };
+	const own4 = [SENT, ACTIVE, JUDGED, ROUTED].toSorted();
+	t.same(await kept(), own4);
+	services = new Set();
+	t.same(await kept(), own4);
+	said.counters = { [ACTIVE]: 0, [JUDGED]: 1 };
+	t.same(await kept(), [ACTIVE, JUDGED]);
+	said.counters = { [ACTIVE]: 0, [JUDGED]: 1, [ROUTED]: 1, [SENT]: 1 };
+	t.same(await kept(), [ACTIVE, JUDGED]);
+	services = new Set(["a"]);
+	said.counters = Object.fromEntries(Array.from({ length: 6 }, (_, at) => [`cluster.a/v${at}.upstream_rq_total`, 1]));
+	t.match(await own.round(), { counted: false, uncounted: { why: /more counters than what is declared can have/ } });
+});

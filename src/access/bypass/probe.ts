@@ -97,7 +97,7 @@ export interface RefusedConnections {
 /** The Envoy of a Gateway could not hand over all access-log entries, and dropped some: of whichever Gateway of its. */
 export interface DroppedEntries {
 	readonly alarm: "entries-dropped";
-	/** Empty = of none that this Envoy is to have. */
+	/** Empty = of none that is known. */
 	readonly gateway: string;
 	/** Since the reading before. */
 	readonly dropped: number;
@@ -175,7 +175,8 @@ export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
 export function droppedEntries(before: Counters, after: Counters): readonly DroppedEntries[] {
 	const dropped = movedBy(DROPPED_COUNTER, before, after);
 	if (dropped === 0) return [];
-	return gatewaysAt(after).map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
+	const gateways = gatewaysAt(after);
+	return (gateways.length === 0 ? [""] : gateways).map((gateway) => ({ alarm: "entries-dropped", gateway, dropped }));
 }
 
 /**

@@ -104,9 +104,13 @@ export const UNREAD = {
 	broken: "it cannot be reached, or broke off",
 	late: "it takes too long",
 	refused: "its weir envoy does not tell that page",
+	unlike: "it says what no Envoy does",
+	many: "it says more counters than what is declared can have",
 } as const;
 
 export const tooLarge = (bytes: number): string => `it says more than ${bytes / 1024 / 1024} MiB`;
+
+export const tooManyLines = (count: number): string => `it says more than ${count} lines`;
 
 /** No Envoy is there. One that hangs is. */
 export const isNobodyThere = (error: unknown): boolean => error instanceof UnreadPage && error.kind === "nobody";

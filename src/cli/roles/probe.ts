@@ -12,7 +12,7 @@ import {
 } from "../../access/bypass/foreignListeners.js";
 import { type ForgottenAlarms, type ProbeAlarm, underOwnNames } from "../../access/bypass/probe.js";
 import { type AskListener, type EnvoyReach, isNobodyThere, isUnattended } from "../../access/bypass/reach.js";
-import { PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
+import { ATTENDANCE_PROBES_MAX, PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import type { MemoryShelf } from "../../probe/memoryShelf.js";
 import { Prober, type Uncounted } from "../../probe/prober.js";
@@ -25,7 +25,7 @@ import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPla
 import { ProbeGauges } from "./probeGauges.js";
 import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
-import { AWAY, HERE, leftMeanwhile, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
+import { AWAY, HERE, LATE, leftMeanwhile, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
@@ -59,6 +59,8 @@ export interface RemoteEnvoy {
 	readonly awaited: () => Promise<void>;
 	/** Neither it nor its keeper is connected. */
 	readonly isAway: () => boolean;
+	/** How long a round may take before who asks is told of what stood. */
+	readonly patienceMs: number;
 	/** Others have its id too, of which none is probed. */
 	readonly isShared: () => boolean;
 }
@@ -71,7 +73,10 @@ export interface Watch {
 	 * the last.
 	 */
 	round(): Promise<ProbeReport | null>;
-	/** For who asks: the round that is under way, or the last one within PROBE_SHARED_MS of its end, or one now. */
+	/**
+	 * For who asks: the round that is under way, or the last one within PROBE_SHARED_MS of its end, or one now. Where that takes long
+	 * at an Envoy of another machine, what stood.
+	 */
 	recent(): Promise<ProbeReport | null>;
 	/** Its Envoy, or whoever tells of it, has come or gone: a round soon. */
 	look(): void;
@@ -103,6 +108,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	/** Those that are no Gateway's, where something is protected. */
 	let foreign: readonly ForeignListener[] = [];
 	let forgotten: readonly ForgottenAlarms[] = [];
+	let unread: ProbeReport["uncounted"] = [];
 	/** Whether the last round found it not to be starting: else it is asked again soon. */
 	let isUp = true;
 	/** Why no probe can be sent there, as its keeper does not answer. */
@@ -148,6 +154,8 @@ export function watchForBypass(options: WatchOptions): Watch {
 			return typeof found === "string" ? null : found;
 		},
 		admin,
+		// Whatever its keeper says.
+		...(remote === undefined ? {} : { known: () => plans.names(served()), together: ATTENDANCE_PROBES_MAX }),
 		isCertain: (gateway, service) => plans.isCertain(served(), gateway, service),
 		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
@@ -206,7 +214,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const raised = underOwnNames(all, (gateway) => own.has(gateway));
 		forgotten = (await options.memory?.alarms()) ?? [];
 		options.memory?.keep(prober.memory);
-		const unread = tellUncounted(uncounted);
+		tellUncounted(uncounted);
 		const alarms = [...raised, ...foreign, ...forgotten, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
 		/** One that stands as it stood is told once. */
 		const fresh = [
@@ -239,27 +247,42 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const { judged, past, raised } = prober.memory;
 		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
 		const counted = [...judged.standing, ...past.standing];
-		const unprobed = listeners().map(({ gateway }) => ({ gateway, why }));
+		const unprobed = allFor(why);
 		isUp = why !== STARTING;
-		gauges.uncounted([]);
+		tellUncounted(null);
 		gauges.leftOut(unprobed);
 		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));
-		return {
-			...byKind(counted),
-			answers: [],
-			uncounted: [],
-			foreign: someOf(foreign),
-			forgotten,
-			standing: standingOf(passed),
-			unprobed,
-		};
+		return stood(passed, unprobed);
 	};
+	const allFor = (why: string): readonly Unprobed[] => listeners().map(({ gateway }) => ({ gateway, why }));
+	const stood = (raised: Iterable<ProbeAlarm>, unprobed: readonly Unprobed[]): ProbeReport => ({
+		...byKind([...prober.memory.judged.standing, ...prober.memory.past.standing]),
+		answers: [],
+		uncounted: unread,
+		foreign: someOf(foreign),
+		forgotten,
+		standing: standingOf(raised),
+		unprobed,
+	});
 	/** Who asks while a round is under way is told of that one: askers queue no rounds. */
 	let underWay: Promise<ProbeReport | null> | null = null;
-	const shared = (): Promise<ProbeReport | null> => {
-		underWay ??= round().finally(() => {
+	/** Resolves if that one takes long; null = it is awaited however long it takes. */
+	let late: Promise<void> | null = null;
+	const begin = (): Promise<ProbeReport | null> => {
+		let timer: NodeJS.Timeout | undefined;
+		if (remote !== undefined) {
+			late = new Promise((resolve) => {
+				timer = setTimeout(resolve, remote.patienceMs).unref();
+			});
+			void late.then(() => closed || gauges.leftOut(allFor(LATE)));
+		}
+		return round().finally(() => {
+			clearTimeout(timer);
 			underWay = null;
 		});
+	};
+	const shared = (): Promise<ProbeReport | null> => {
+		underWay ??= begin();
 		return underWay;
 	};
 	/** What the last round came to, for a while, and what the Envoy had then. */
@@ -268,9 +291,12 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const now = stateOf(served());
 		const isRecent = told !== null && performance.now() < told.untilMs && told.served === now;
 		if (underWay === null && told !== null && isRecent) return told.report;
-		const report = await shared();
-		if (report !== null && isUp) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
-		return report;
+		const ended = shared().then((report) => {
+			if (report !== null && isUp) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
+			return report;
+		});
+		if (late === null) return ended;
+		return Promise.race([ended, late.then(() => stood(prober.memory.raised.values(), allFor(LATE)))]);
 	};
 	return {
 		published: (declared) => {
@@ -306,15 +332,14 @@ export function watchForBypass(options: WatchOptions): Watch {
 	}
 
 	/** Of Gateways that are there, or may be; of the others it is told that they are not probed. */
-	function tellUncounted(found: Uncounted | null): ProbeReport["uncounted"] {
-		const unread =
+	function tellUncounted(found: Uncounted | null): void {
+		unread =
 			found === null
 				? []
 				: listeners().flatMap(({ gateway }) =>
 						here === null || here.has(gateway) ? [{ alarm: "verdicts-uncounted", gateway, ...found } as const] : [],
 					);
 		gauges.uncounted(unread);
-		return unread;
 	}
 
 	function tellUnprobed(): readonly Unprobed[] {

@@ -8,6 +8,7 @@ const UNSENT = "the probe could not be sent there: ask again";
 export const AWAY = "neither it nor its weir envoy is connected to control";
 /** Or says so. */
 export const STARTING = "its Envoy says that it is starting, and has not listened yet";
+export const LATE = "its round takes long, and has not ended yet";
 export const SHARED = "other Envoys have its SPIFFE id too, and are not probed: give each an id of its own";
 
 /** Of this machine's Envoy. */

@@ -2,6 +2,7 @@
  * What is protected at one Envoy: by the plans whose routes it has, not by what is published. It may be late,
  * refuse a part, or be out of reach; what it serves meanwhile is probed as it was declared then.
  */
+import { type Known, mostCounters } from "../../access/bypass/knownCounters.js";
 import { type WatchedListener, type WatchedService, watchedListeners } from "../../access/bypass/watched.js";
 import type { PlanTable } from "../../compiler/plan.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
@@ -41,13 +42,21 @@ interface Probed {
 
 const NOTHING: Services = new Map();
 
+/** What of a plan is known. */
+interface KnownPlan {
+	/** Protected Services by Gateway. */
+	readonly guarded: ReadonlyMap<string, Services>;
+	/** All that there are, open ones too. */
+	readonly names: ReadonlySet<string>;
+}
+
 export class ProbedPlans {
 	readonly #options: ProbedPlansOptions;
-	/** Protected Services by Gateway, by the plan's version; the youngest last. */
-	readonly #known = new Map<string, ReadonlyMap<string, Services>>();
+	/** By version; the youngest last. */
+	readonly #known = new Map<string, KnownPlan>();
 	#declared: Declared | null = null;
 	/** Of the first that was declared. */
-	#former: ReadonlyMap<string, Services> | null = null;
+	#former: KnownPlan | null = null;
 	#probed: ReadonlyMap<string, Probed> | null = null;
 	/** Since when Services are declared or there, and not probed, by Gateway and name. */
 	#missingSinceMs: ReadonlyMap<string, number> = new Map();
@@ -57,9 +66,9 @@ export class ProbedPlans {
 	}
 
 	declare(declared: Declared): void {
-		if (this.#declared === null && declared.former != null) this.#former = protectedBy(declared.former);
+		if (this.#declared === null && declared.former != null) this.#former = knownOf(declared.former);
 		this.#declared = declared;
-		this.#keep(declared.version, protectedBy(declared.table));
+		this.#keep(declared.version, knownOf(declared.table));
 	}
 
 	/** Something is declared that is to be watched for. */
@@ -80,7 +89,7 @@ export class ProbedPlans {
 		for (const [name, had] of served) {
 			const was = before?.get(name);
 			// Of one that came back with what is not known it is what it had.
-			const services = had.plan === null ? was?.services : (await this.#plan(had.plan))?.get(name);
+			const services = had.plan === null ? was?.services : (await this.#plan(had.plan))?.guarded.get(name);
 			const gateway = had.current ? this.#gateway(name) : (was?.gateway ?? null);
 			if (services !== undefined) probed.set(name, { services, gateway, had });
 		}
@@ -97,7 +106,7 @@ export class ProbedPlans {
 			(this.#declared?.gateways ?? []).map((gateway) => {
 				const name = qualifiedName(gateway.metadata);
 				const declared = this.#declaredServices.get(name) ?? NOTHING;
-				const before = former?.get(name) ?? NOTHING;
+				const before = former?.guarded.get(name) ?? NOTHING;
 				const services = former === null ? declared : withoutOthers(declared, before);
 				return [name, { services, gateway, had: null }];
 			}),
@@ -116,7 +125,22 @@ export class ProbedPlans {
 	/** Of what is declared, of what the process before published last, and of what the Envoy had at the look. */
 	get gateways(): ReadonlySet<string> {
 		const declared = (this.#declared?.gateways ?? []).map(({ metadata }) => qualifiedName(metadata));
-		return new Set([...declared, ...(this.#former?.keys() ?? []), ...(this.#probed?.keys() ?? [])]);
+		return new Set([...declared, ...(this.#former?.guarded.keys() ?? []), ...(this.#probed?.keys() ?? [])]);
+	}
+
+	/** Names of all plans that are known, and of Gateways that the Envoy has of one that is not. */
+	names(served: Served | null): Known {
+		const plans = [...this.#known.values(), ...(this.#former === null ? [] : [this.#former])].reverse();
+		const { gateways } = this;
+		return {
+			gateway: (name) =>
+				gateways.has(name) || served?.has(name) === true || plans.some(({ guarded }) => guarded.has(name)),
+			service: (name) => plans.some(({ names }) => names.has(name)),
+			most: mostCounters(
+				new Set([...gateways, ...(served?.keys() ?? [])]).size,
+				Math.max(0, ...plans.map(({ names }) => names.size)),
+			),
+		};
 	}
 
 	/** @returns undefined = it has no such listener of a plan that is known; null = how it was declared is not known */
@@ -166,7 +190,7 @@ export class ProbedPlans {
 	}
 
 	get #declaredServices(): ReadonlyMap<string, Services> {
-		return this.#known.get(this.#declared?.version ?? "") ?? new Map();
+		return this.#known.get(this.#declared?.version ?? "")?.guarded ?? new Map();
 	}
 
 	/** Declared otherwise than they are probed, or not probed. */
@@ -180,7 +204,7 @@ export class ProbedPlans {
 		return this.#declared?.gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null;
 	}
 
-	async #plan(version: string): Promise<ReadonlyMap<string, Services> | undefined> {
+	async #plan(version: string): Promise<KnownPlan | undefined> {
 		const known = this.#known.get(version);
 		if (known !== undefined) {
 			this.#keep(version, known);
@@ -188,14 +212,14 @@ export class ProbedPlans {
 		}
 		const table = await this.#options.planOf(version).catch(() => null);
 		if (table === null) return undefined;
-		const learned = protectedBy(table);
+		const learned = knownOf(table);
 		this.#keep(version, learned);
 		return learned;
 	}
 
-	#keep(version: string, services: ReadonlyMap<string, Services>): void {
+	#keep(version: string, plan: KnownPlan): void {
 		this.#known.delete(version);
-		this.#known.set(version, services);
+		this.#known.set(version, plan);
 		for (const oldest of this.#known.keys()) {
 			if (this.#known.size <= PLANS_KNOWN_MAX) return;
 			if (oldest !== this.#declared?.version) this.#known.delete(oldest);
@@ -213,6 +237,15 @@ const isSame = (one: WatchedService, other: WatchedService | undefined): boolean
 
 const withoutOthers = (services: Services, before: Services): Services =>
 	new Map([...services].filter(([name, one]) => isSame(one, before.get(name))));
+
+/** One for all Envoys that have it. */
+const namesKnown = new WeakMap<PlanTable, ReadonlySet<string>>();
+
+function knownOf(table: PlanTable): KnownPlan {
+	const names = namesKnown.get(table) ?? new Set(table.services.map(({ name }) => name));
+	namesKnown.set(table, names);
+	return { guarded: protectedBy(table), names };
+}
 
 /** By Gateway; of one that protects none, none. */
 function protectedBy(table: PlanTable): ReadonlyMap<string, Services> {

@@ -8,7 +8,12 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { EnvoyReach } from "../../access/bypass/reach.js";
 import { WeirError } from "../../error.js";
-import { ATTENDANCE_PATIENCE_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_LACK_PATIENCE_MS } from "../../limits.js";
+import {
+	ATTENDANCE_PATIENCE_MS,
+	ATTENDANCE_ROUND_MS,
+	REMOTE_ENVOY_FORGOTTEN_MS,
+	REMOTE_LACK_PATIENCE_MS,
+} from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import type { GatewayAlarm } from "../../state/api/wire.js";
 import { peerOf } from "../../xds/peer.js";
@@ -28,6 +33,8 @@ export interface RemoteWatchesOptions extends Pick<WatchOptions, "log" | "meter"
 	/** Where what is known of each outlives the process. */
 	readonly directory: string;
 	readonly nowMs?: () => number;
+	/** How long a round may take; left out = ATTENDANCE_ROUND_MS. */
+	readonly patienceMs?: number;
 }
 
 interface Watched {
@@ -153,6 +160,7 @@ export class RemoteWatches {
 				isOwn: (gateway) => this.#isOwn(id, gateway),
 				awaited: () => server.attendances.awaited(id, ATTENDANCE_PATIENCE_MS),
 				isAway: () => this.#isAway(id),
+				patienceMs: this.#options.patienceMs ?? ATTENDANCE_ROUND_MS,
 				// Of one that opens its connection anew there are two for a moment.
 				isShared: () => this.#nowMs() - (this.#watched.get(id)?.sharedSinceMs ?? Infinity) > REMOTE_LACK_PATIENCE_MS,
 			},
