@@ -3,19 +3,19 @@ import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import { RemoteEnvoys } from "../../src/cli/roles/remoteEnvoys.js";
 import { GAUGES } from "../../src/events/meter.js";
-import { REMOTE_LACK_PATIENCE_MS, REMOTE_UNHEARD_MS } from "../../src/limits.js";
+import { REMOTE_LACK_PATIENCE_MS, REMOTE_STALE_MS, REMOTE_UNHEARD_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits.js";
 import { createMeter } from "../../src/telemetry/meter.js";
-import type { RemotePeer } from "../../src/xds/peer.js";
+import type { RemotePeer, RemoteStream } from "../../src/xds/peer.js";
 
-const peer = (kind: RemotePeer["kind"], name: string): RemotePeer => {
-	return { kind, name, id: `spiffe://weir.local/weir/${kind}/${name}` };
+const peer = (kind: RemotePeer["kind"], name: string, instance: string | null = null): RemoteStream => {
+	return { kind, name, id: `spiffe://weir.local/weir/${kind}/${name}`, instance };
 };
 const EDGE = peer("envoy", "edge");
 const NONE = { cluster: "a/v1", succeeded: 0, failed: 0, dropped: 0, inProgress: 1 };
 
 const scene = () => {
 	const meter = createMeter({ role: "ingest" });
-	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemotePeer[], asks: false, away: false };
+	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemoteStream[], asks: false, away: false };
 	const remote = new RemoteEnvoys({
 		peers: () => now.peers,
 		gatewaysOf: (id) => (id === EDGE.id ? ["edge"] : null),
@@ -77,7 +77,9 @@ t.test("several Envoys of one id are a note, after a while", async (t) => {
 	heard();
 	now.peers = [EDGE, EDGE];
 	t.same(await lines(), [], "its next connection is open before its last one ends");
-	now.ms += REMOTE_LACK_PATIENCE_MS;
+	now.ms += REMOTE_STALE_MS - 1;
+	t.same(await lines(), [], "nor is one that the network forgot seen to be dead before");
+	now.ms += 1;
 	t.match(await lines(), [/^note: Gateway edge: 2 Envoys have the SPIFFE id spiffe:.*\/edge: .*; give each its own$/]);
 	now.peers = [EDGE];
 	t.same(await lines(), []);
@@ -101,9 +103,61 @@ t.test("fewer sidecars than Envoys are an alarm where a Service needs one, after
 	now.peers = [EDGE, peer("sidecar", "sidecar")];
 	t.same(await later(), []);
 	now.peers = [EDGE, EDGE, peer("sidecar", "a")];
+	const alarms = async () => (await later()).filter((line) => line.startsWith("ALARM"));
+	t.same(await alarms(), [], "one that the network forgot, and that came anew");
+	now.ms += REMOTE_STALE_MS;
+	await lines();
 	t.match(
 		(await later()).filter((line) => line.startsWith("ALARM")),
 		[/^ALARM sidecar-missing at Gateway edge: .*: 2, sidecars .*control: 1$/],
 		"two Envoys of one id need two",
 	);
+});
+
+t.test("streams of one process are one Envoy, however many", async (t) => {
+	const { now, heard, lines } = scene();
+	heard();
+	now.asks = true;
+	const [one, other] = [peer("envoy", "edge", "a"), peer("envoy", "edge", "b")];
+	const later = async () => {
+		await lines();
+		now.ms += REMOTE_STALE_MS;
+		await lines();
+		now.ms += REMOTE_LACK_PATIENCE_MS;
+		return lines();
+	};
+	now.peers = [one, one, peer("sidecar", "sidecar")];
+	t.same(await later(), []);
+	now.peers = [one, one, other, peer("sidecar", "sidecar")];
+	t.match(await later(), [/^ALARM sidecar-missing .*: 2, sidecars .*: 1$/, /^note: Gateway edge: 2 Envoys have the /]);
+	now.peers = [one, EDGE, EDGE];
+	t.match(await later(), [/^ALARM sidecar-missing .*: 3, sidecars .*: 0$/, /: 3 Envoys have the/], "some do not say");
+});
+
+t.test("that one served is said of its process alone, and of one that is not gone for long", async (t) => {
+	const { now, remote, lines } = scene();
+	const [one, other] = [peer("envoy", "edge", "a"), peer("envoy", "edge", "b")];
+	const serves = async () => {
+		now.ms += 2 * REMOTE_UNHEARD_MS;
+		await lines();
+		remote.reported(EDGE.id, [{ ...NONE, succeeded: 1 }]);
+		t.match(await lines(), [/^ALARM requests-unrecorded/]);
+	};
+	now.peers = [one];
+	await serves();
+	now.peers = [];
+	await lines();
+	now.peers = [one];
+	t.match(await lines(), [/^ALARM requests-unrecorded/], "it opened its connection anew");
+	now.peers = [one, other];
+	t.match(await lines(), [/^ALARM requests-unrecorded/], "it may be there still");
+	now.peers = [other];
+	t.match(await lines(), [/^note: .*it was asked nothing, or/], "one that was started anew");
+	await serves();
+	now.peers = [];
+	remote.look();
+	now.ms += XDS_CLIENT_AWAY_MS;
+	now.peers = [other];
+	remote.look();
+	t.match(await lines(), [/^note: .*it was asked nothing, or/], "it was away");
 });

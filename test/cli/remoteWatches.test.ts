@@ -9,11 +9,11 @@ import { type AdminPage, mostOf, type TakePart, unreadThere } from "../../src/ac
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
-import { REMOTE_ENVOY_FORGOTTEN_MS } from "../../src/limits.js";
+import { REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../src/limits.js";
 import { probe } from "../../src/probe/probe.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
-import type { RemotePeer } from "../../src/xds/peer.js";
+import type { RemoteStream } from "../../src/xds/peer.js";
 import type { Served } from "../../src/xds/served.js";
 import { temporaryDirectory } from "./command.js";
 import { planOf, taken } from "./probePlans.js";
@@ -33,9 +33,12 @@ async function scene(t: Test) {
 	const directory = join(await temporaryDirectory(t), "memories");
 	const has = {
 		...{ connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1, peers: ["east"] },
+		instance: null as string | null,
 		...{ ready: "LIVE", listeners: (): readonly string[] => ["edge"], counters: (): readonly string[] => [] },
 	};
-	const peer = (name: string): RemotePeer => ({ kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name });
+	const peer = (name: string): RemoteStream => {
+		return { kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name, instance: has.instance };
+	};
 	const page = async (_: string, asked: AdminPage, take: TakePart): Promise<number> => {
 		if (!has.attended) throw unreadThere("unattended", mostOf(asked));
 		if (asked.page === "ready") await take(`${has.ready}\n`);
@@ -199,7 +202,16 @@ t.test("where several Envoys share an id one of them is probed, and that is told
 	has.streams = 2;
 	await round(({ answers }) => answers.length > 0);
 	t.notMatch((await status()).join("\n"), /not probed/, "one that opens its connection anew has two for a moment");
-	has.nowMs += 60_000;
+	has.nowMs += REMOTE_STALE_MS;
+	await round(wasProbed);
+	t.notMatch((await status()).join("\n"), /not probed/, "nor is one that the network forgot seen to be dead before");
+	has.nowMs += 1;
+	has.instance = "a";
+	await round(wasProbed);
+	t.notMatch((await status()).join("\n"), /not probed/, "those of one process are one Envoy's");
+	has.instance = null;
+	watches.look();
+	has.nowMs += REMOTE_STALE_MS + 1;
 	await round(({ unprobed }) => unprobed.length > 0);
 	t.match((await status()).join("\n"), /not probed: Gateway edge of Envoy east: other Envoys have its SPIFFE id too/);
 });

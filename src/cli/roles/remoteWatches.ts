@@ -8,10 +8,10 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { EnvoyReach } from "../../access/bypass/reach.js";
 import { WeirError } from "../../error.js";
-import { ATTENDANCE_PATIENCE_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_LACK_PATIENCE_MS } from "../../limits.js";
+import { ATTENDANCE_PATIENCE_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import type { GatewayAlarm } from "../../state/api/wire.js";
-import { peerOf } from "../../xds/peer.js";
+import { envoysOf, peerOf } from "../../xds/peer.js";
 import type { XdsServer } from "../../xds/server.js";
 import { type Watch, type WatchOptions, watchForBypass } from "./probe.js";
 import type { Declared } from "./probedPlans.js";
@@ -77,7 +77,7 @@ export class RemoteWatches {
 			if (watched !== undefined) watched.seenMs = now;
 		}
 		for (const [id, watched] of this.#watched)
-			watched.sharedSinceMs = this.#connections(id) > 1 ? (watched.sharedSinceMs ?? now) : null;
+			watched.sharedSinceMs = this.#envoys(id) > 1 ? (watched.sharedSinceMs ?? now) : null;
 		for (const [id, { seenMs }] of this.#watched)
 			if (now - seenMs > REMOTE_ENVOY_FORGOTTEN_MS && this.#isAway(id)) this.#forget(id);
 	}
@@ -120,8 +120,8 @@ export class RemoteWatches {
 		return !this.#here().has(id);
 	}
 
-	#connections(id: string): number {
-		return this.#options.server.remotePeers().filter((peer) => peer.id === id).length;
+	#envoys(id: string): number {
+		return envoysOf(this.#options.server.remotePeers().filter((peer) => peer.id === id));
 	}
 
 	#isOwn(id: string, gateway: string): boolean {
@@ -145,7 +145,7 @@ export class RemoteWatches {
 			...{ log, meter, planOf, memory },
 			...(intervalMs === undefined ? {} : { intervalMs }),
 			reach: this.#reach(id),
-			connected: () => this.#connections(id) > 0,
+			connected: () => this.#envoys(id) > 0,
 			served: () => server.servedBy(id),
 			closed: () => server.mayBeClosed(),
 			remote: {
@@ -153,8 +153,7 @@ export class RemoteWatches {
 				isOwn: (gateway) => this.#isOwn(id, gateway),
 				awaited: () => server.attendances.awaited(id, ATTENDANCE_PATIENCE_MS),
 				isAway: () => this.#isAway(id),
-				// Of one that opens its connection anew there are two for a moment.
-				isShared: () => this.#nowMs() - (this.#watched.get(id)?.sharedSinceMs ?? Infinity) > REMOTE_LACK_PATIENCE_MS,
+				isShared: () => this.#nowMs() - (this.#watched.get(id)?.sharedSinceMs ?? Infinity) > REMOTE_STALE_MS,
 			},
 		});
 		this.#watched.set(id, { name, watch, memory, seenMs: this.#nowMs(), sharedSinceMs: null });
