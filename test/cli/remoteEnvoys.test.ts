@@ -1,6 +1,7 @@
 /** What control tells of Envoys of other machines that have no access log, or no sidecar beside them. */
 import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
+import { AWAY, SHARED } from "../../src/cli/roles/probeWords.js";
 import { RemoteEnvoys } from "../../src/cli/roles/remoteEnvoys.js";
 import { GAUGES } from "../../src/events/meter.js";
 import { REMOTE_LACK_PATIENCE_MS, REMOTE_STALE_MS, REMOTE_UNHEARD_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits.js";
@@ -57,7 +58,7 @@ t.test("an Envoy that serves and says nothing is an alarm, one that says nothing
 });
 
 t.test("one that was connected and is gone is a note, by its Gateways", async (t) => {
-	const { now, heard, lines } = scene();
+	const { now, remote, heard, lines } = scene();
 	heard();
 	now.peers = [EDGE, peer("envoy", "all")];
 	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "of all Gateways");
@@ -68,19 +69,29 @@ t.test("one that was connected and is gone is a note, by its Gateways", async (t
 		/^note: Gateway edge: Envoy edge is not connected to control since 1970-01-01T00:16:40.*: it has ended, or/,
 		/^note: Envoy all is not connected to control since/,
 	]);
+	const unprobed = (envoy: string, gateway: string, why: string = AWAY) => ({ alarm: null, gateway, why, envoy });
+	t.ok(remote.saysMore(unprobed("edge", "edge")), "one line is enough");
+	t.notOk(remote.saysMore(unprobed("edge", "inner")), "whoever may read of that Gateway is told nothing else");
+	t.notOk(remote.saysMore(unprobed("all", "edge")), "nor of this one");
+	t.notOk(remote.saysMore(unprobed("edge", "edge", SHARED)));
+	t.notOk(remote.saysMore({ ...unprobed("edge", "edge"), alarm: "probe-passed" }));
 	now.peers = [EDGE, peer("envoy", "all")];
 	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "it is back");
+	t.notOk(remote.saysMore(unprobed("edge", "edge")));
 });
 
 t.test("several Envoys of one id are a note, after a while", async (t) => {
-	const { now, heard, lines } = scene();
+	const { now, remote, heard, lines } = scene();
 	heard();
 	now.peers = [EDGE, EDGE];
 	t.same(await lines(), [], "its next connection is open before its last one ends");
 	now.ms += REMOTE_STALE_MS - 1;
 	t.same(await lines(), [], "nor is one that the network forgot seen to be dead before");
 	now.ms += 1;
-	t.match(await lines(), [/^note: Gateway edge: 2 Envoys have the SPIFFE id spiffe:.*\/edge: .*; give each its own$/]);
+	t.match(await lines(), [
+		/^note: Gateway edge: 2 Envoys have the SPIFFE id spiffe:.*\/edge: one .*; give each its own$/,
+	]);
+	t.ok(remote.saysMore({ alarm: null, gateway: "edge", why: SHARED, envoy: "edge" }), "one line is enough");
 	now.peers = [EDGE];
 	t.same(await lines(), []);
 });

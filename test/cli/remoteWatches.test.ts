@@ -9,7 +9,7 @@ import { type AdminPage, mostOf, type TakePart, unreadThere } from "../../src/ac
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
-import { REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../src/limits.js";
+import { ATTENDANCE_COMES_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../src/limits.js";
 import { probe } from "../../src/probe/probe.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
@@ -99,6 +99,7 @@ const isAway = ({ unprobed }: ProbeReport): boolean => unprobed.some(({ why }) =
 
 const PASSED = /^ALARM probe-passed at Gateway edge of Envoy east: a request that every policy denies was not refused$/;
 const UNATTENDED = /^not probed: Gateway edge of Envoy east: its weir envoy does not answer control: run this Envoy by/;
+const NOT_YET = /^not probed: Gateway edge of Envoy east: its weir envoy has not come to control yet$/;
 const AWAY = /^not probed: Gateway edge of Envoy east: neither it nor its weir envoy is connected to control$/;
 
 t.test(
@@ -115,6 +116,12 @@ t.test(
 		t.match(first.lines.join("\n"), /"alarm":"probe-passed".*"gateway":"edge"/);
 
 		has.attended = false;
+		const early = await first.round(({ answers }) => answers.length === 0);
+		t.match([early.uncounted, early.standing], [[], Array(2).fill({ alarm: "probe-passed" })]);
+		has.nowMs += ATTENDANCE_COMES_MS - 1;
+		await first.round(({ answers }) => answers.length === 0);
+		t.match((await first.status()).toSorted(), [PASSED, NOT_YET], "it may only open its connection anew");
+		has.nowMs += 1;
 		const silent = await first.round(({ uncounted }) => uncounted.some(({ rounds }) => rounds > 1));
 		t.same(silent.answers, []);
 		t.match(silent.standing, Array(2).fill({ alarm: "probe-passed", service: "guarded" }));
@@ -176,6 +183,9 @@ t.test("an Envoy that nobody answers for from the beginning is told", async (t) 
 	has.attended = false;
 	const { watches, status, round } = start();
 	watches.published(plan);
+	await watches.recent();
+	t.match(await status(), [NOT_YET]);
+	has.nowMs += ATTENDANCE_COMES_MS;
 	t.match(await round(({ uncounted }) => uncounted.length > 0), {
 		answers: [],
 		unprobed: [{ gateway: "edge" }],

@@ -9,6 +9,7 @@ import type { MetricsJson } from "../../telemetry/meter.js";
 import type { ClusterLoad } from "../../xds/loadReports.js";
 import { envoysOf, type RemotePeer, type RemoteStream } from "../../xds/peer.js";
 import { type GaugeJson, gaugesOf } from "./probeAlarms.js";
+import { AWAY, SHARED } from "./probeWords.js";
 
 export interface RemoteEnvoysOptions {
 	/** Who has come by mTLS, one for each stream that is open. */
@@ -89,6 +90,15 @@ export class RemoteEnvoys {
 		];
 	}
 
+	/** Whether what this tells of an Envoy at that Gateway says more than that it is not probed for the same cause. */
+	saysMore({ alarm, gateway, why, envoy }: GatewayAlarm): boolean {
+		if (alarm !== null) return false;
+		return [...this.#known].some(([id, one]) => {
+			if (one.name !== envoy || !this.#gatewaysOf(id).includes(gateway)) return false;
+			return (why === AWAY && this.#lasts(one.goneSinceMs)) || (why === SHARED && this.#isShared(one));
+		});
+	}
+
 	#withoutSidecar(): readonly GatewayAlarm[] {
 		if (!this.#lasts(this.#fewSinceMs)) return [];
 		const why = `Envoys of other machines: ${this.#envoys}, sidecars there that follow control: ${this.#streams("sidecar").length}`;
@@ -105,7 +115,7 @@ export class RemoteEnvoys {
 	/** What is told of an Envoy is told by its id. */
 	#shared(id: string, one: Known): readonly GatewayAlarm[] {
 		if (!this.#isShared(one)) return [];
-		const why = `${one.envoys} Envoys have the SPIFFE id ${id}: where one of them goes, or is not recorded, that is not seen; give each its own`;
+		const why = `${one.envoys} Envoys have the SPIFFE id ${id}: one is probed, and where one goes, or is not recorded, that is not seen; give each its own`;
 		return this.#gatewaysOf(id).map((gateway) => ({ gateway, alarm: REMOTE_NOTE, why }));
 	}
 
