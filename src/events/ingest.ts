@@ -17,7 +17,7 @@ import { accountOf, type RequestAccount } from "./accessLog/account.js";
 import { PlanReader, triedRulesIn } from "./accessLog/planReader.js";
 import { RecentRequests } from "./accessLog/recentRequests.js";
 import { storedRequest } from "./accessLog/storedRequest.js";
-import type { StreamFault, StreamPeer } from "./accessLog/streamIdentity.js";
+import type { StreamPeer } from "./accessLog/streamIdentity.js";
 import { UnheldTokens } from "./accessLog/unheldToken.js";
 import { UnknownKeys } from "./accessLog/unknownKeys.js";
 import { DecisionLog } from "./decisions/decisionLog.js";
@@ -36,7 +36,7 @@ import { Intake, type IntakeOptions } from "./intake.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
 import { Outcomes } from "./outcomes/outcomes.js";
-import { RefusedWords } from "./refusedWords.js";
+import { RefusedStreams } from "./refusedStreams.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
@@ -156,20 +156,20 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const failedAt = (door: "access-log" | "outcomes") =>
 		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.queue.refused(one)), clock, meter });
 	const failedHandshakes = { accessLog: failedAt("access-log"), outcomes: failedAt("outcomes") };
-	/** @param gateway that the stream was for; null = of all, or it does not say */
-	const refusedStream = (fault: StreamFault, id: string | null, count: number, gateway: string | null): void =>
-		decisions.queue.refused({
-			...NOTHING_ELSE,
-			kind: "stream-refused",
-			atMs: clock(),
-			gateway: gateway === null ? null : shownText(gateway),
-			principal: id === null ? null : shownPrincipal(id),
-			verdict: "deny",
-			reason: fault,
-			count,
-		});
-	const refusedWords = new RefusedWords({
-		record: (fault, id, count) => recorded(() => refusedStream(fault, id, count, null)),
+	const refusedStreams = new RefusedStreams({
+		record: (fault, id, count, gateway) =>
+			recorded(() =>
+				decisions.queue.refused({
+					...NOTHING_ELSE,
+					kind: "stream-refused",
+					atMs: clock(),
+					gateway,
+					principal: id === null ? null : shownPrincipal(id),
+					verdict: "deny",
+					reason: fault,
+					count,
+				}),
+			),
 		meter,
 	});
 	const looks = new Looks();
@@ -216,11 +216,9 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		},
 		broken: () => intake.broken(),
 		impossible: (entry) => intake.impossible(entry),
-		refused(fault, peer, gateway) {
-			meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason: fault });
-			refusedStream(fault, idOf(peer), 1, gateway);
-		},
-		wordRefused: (fault, peer) => refusedWords.add(fault, idOf(peer)),
+		refused: (fault, peer, gateway) =>
+			refusedStreams.add(fault, idOf(peer), gateway === null ? null : shownText(gateway)),
+		wordRefused: (fault, peer) => refusedStreams.add(fault, idOf(peer), null),
 		broke: (fromMs, untilMs, peer, gateway) =>
 			decisions.queue.broke(fromMs, untilMs, {
 				gateway: gateway === null ? null : shownText(gateway),
@@ -266,7 +264,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
 		await maintaining;
 		await outcomes.close();
-		for (const failed of [refusedWords, ...Object.values(failedHandshakes)]) failed.close();
+		for (const failed of [refusedStreams, ...Object.values(failedHandshakes)]) failed.close();
 		await decisions.queue
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));

@@ -40,6 +40,12 @@ export const ATTENDANCE_PATIENCE_MS = 2_000;
 export const ATTENDANCE_RETRY_MS = 250;
 export const ATTENDANCE_RETRY_MS_MAX = 10_000;
 
+/**
+ * How long after a keeper has gone, or its Envoy has come, nobody says that it does not answer: its next try may be that far away, and
+ * another process's is refused until the one before it is known to be gone.
+ */
+export const ATTENDANCE_COMES_MS = ATTENDANCE_RETRY_MS_MAX + 5_000;
+
 /** A machine that vanished without closing is noticed in these two together. */
 export const ATTENDANCE_KEEPALIVE_MS = 10_000;
 export const ATTENDANCE_KEEPALIVE_ANSWER_MS = 10_000;

@@ -41,3 +41,6 @@ export const PROVED_UPSTREAM_IDLE_MS = PEER_RENEWAL_MS - 10_000;
  * fail as often as they like, and a scan must not push out other records.
  */
 export const HANDSHAKE_FAULTS_TOLD_MS = 60_000;
+
+/** Gateways that refused streams of one SPIFFE id named, and that are told apart: a name is the client's word, and it has many. */
+export const REFUSED_GATEWAYS_MAX = 20;

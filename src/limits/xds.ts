@@ -65,6 +65,16 @@ export const XDS_SENT_VIEWS_MAX = 256;
 export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
 export const XDS_SENT_VIEWS_MIN = 20;
 
+/** A TCP connection to xds whose client vanished without closing is noticed in these two together. */
+export const XDS_KEEPALIVE_MS = 30_000;
+export const XDS_KEEPALIVE_ANSWER_MS = 10_000;
+
+/**
+ * How long several streams of one SPIFFE id may be one Envoy's: where the network forgot its connection, or its machine lost power, it
+ * comes anew long before the old one is noticed to be dead; the rest is for a loaded machine.
+ */
+export const REMOTE_STALE_MS = XDS_KEEPALIVE_MS + XDS_KEEPALIVE_ANSWER_MS + 10_000;
+
 /** How long there may be fewer sidecars than Envoys of other machines: connections are opened anew every few minutes. */
 export const REMOTE_LACK_PATIENCE_MS = 10_000;
 

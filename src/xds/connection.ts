@@ -3,6 +3,7 @@
  * them, so a slow reader costs one response per type and then sees the newest state, never a queue of old ones.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { INSTANCE_KEY } from "../compiler/envoyInstance.js";
 import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { XDS_NAME_CHARS_MAX } from "../limits.js";
@@ -52,6 +53,8 @@ export class Connection {
 	readonly #connectedAtMs: number;
 	/** Null until the first request has said it (S2). */
 	#node: string | null = null;
+	/** Which process of it; null = it does not say. */
+	#instance: string | null = null;
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
 	#isolation = new Isolation();
@@ -89,6 +92,10 @@ export class Connection {
 
 	get node(): string | null {
 		return this.#node;
+	}
+
+	get instance(): string | null {
+		return this.#instance;
 	}
 
 	/** That it has subscribed to. */
@@ -342,7 +349,11 @@ export class Connection {
 			else if (!mayBeNode(this.options.peer, id)) {
 				this.options.onRefused("another-node");
 				this.refuse(status.PERMISSION_DENIED, "node.id is not the last segment of the client's SPIFFE id");
-			} else this.#begin(id, message.versionInfo !== "");
+			} else {
+				const instance = message.node?.metadata?.[INSTANCE_KEY];
+				this.#instance = typeof instance === "string" && isNode(instance) ? instance : null;
+				this.#begin(id, message.versionInfo !== "");
+			}
 		} else if (id !== "" && id !== this.#node) {
 			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of another`);
 		}

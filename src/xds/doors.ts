@@ -7,7 +7,13 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type AdmitPeers, admitting } from "../admitPeers.js";
 import { WeirError } from "../error.js";
 import type { HandshakeFault } from "../handshake.js";
-import { XDS_CONNECTION_AGE_MS, XDS_CONNECTIONS_MAX, XDS_REQUEST_BYTES_MAX } from "../limits.js";
+import {
+	XDS_CONNECTION_AGE_MS,
+	XDS_CONNECTIONS_MAX,
+	XDS_KEEPALIVE_ANSWER_MS,
+	XDS_KEEPALIVE_MS,
+	XDS_REQUEST_BYTES_MAX,
+} from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import type { AttendCall } from "./attendance/attendance.js";
@@ -113,8 +119,8 @@ export class XdsDoors {
 			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
 			"grpc.max_send_message_length": -1,
 			// Finds Envoys that vanished without closing.
-			"grpc.keepalive_time_ms": 30_000,
-			"grpc.keepalive_timeout_ms": 10_000,
+			"grpc.keepalive_time_ms": XDS_KEEPALIVE_MS,
+			"grpc.keepalive_timeout_ms": XDS_KEEPALIVE_ANSWER_MS,
 			...more,
 		});
 		server.addService(AggregatedDiscoveryServiceDefinition, {

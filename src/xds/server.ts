@@ -19,7 +19,7 @@ import { type Call, Connection } from "./connection.js";
 import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import type { Peer, RefusedFor, RemotePeer } from "./peer.js";
+import type { Peer, RefusedFor, RemoteStream } from "./peer.js";
 import { Publication, type Published } from "./publication.js";
 import { mayName, roomFor } from "./room.js";
 import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
@@ -221,9 +221,9 @@ export class XdsServer {
 	}
 
 	/** Who has come by mTLS, one for each open stream. */
-	remotePeers(): readonly RemotePeer[] {
+	remotePeers(): readonly RemoteStream[] {
 		const open = [...this.#connections].filter(({ identified, closed }) => identified && !closed);
-		return open.flatMap(({ peer }) => (peer.kind === "owner" ? [] : [peer]));
+		return open.flatMap(({ peer, instance }) => (peer.kind === "owner" ? [] : [{ ...peer, instance }]));
 	}
 
 	async close(): Promise<void> {

@@ -1,21 +1,22 @@
 /** What control tells of Envoys of other machines that have no access log, or no sidecar beside them. */
 import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
+import { AWAY, SHARED } from "../../src/cli/roles/probeWords.js";
 import { RemoteEnvoys } from "../../src/cli/roles/remoteEnvoys.js";
 import { GAUGES } from "../../src/events/meter.js";
-import { REMOTE_LACK_PATIENCE_MS, REMOTE_UNHEARD_MS } from "../../src/limits.js";
+import { REMOTE_LACK_PATIENCE_MS, REMOTE_STALE_MS, REMOTE_UNHEARD_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits.js";
 import { createMeter } from "../../src/telemetry/meter.js";
-import type { RemotePeer } from "../../src/xds/peer.js";
+import type { RemotePeer, RemoteStream } from "../../src/xds/peer.js";
 
-const peer = (kind: RemotePeer["kind"], name: string): RemotePeer => {
-	return { kind, name, id: `spiffe://weir.local/weir/${kind}/${name}` };
+const peer = (kind: RemotePeer["kind"], name: string, instance: string | null = null): RemoteStream => {
+	return { kind, name, id: `spiffe://weir.local/weir/${kind}/${name}`, instance };
 };
 const EDGE = peer("envoy", "edge");
 const NONE = { cluster: "a/v1", succeeded: 0, failed: 0, dropped: 0, inProgress: 1 };
 
 const scene = () => {
 	const meter = createMeter({ role: "ingest" });
-	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemotePeer[], asks: false, away: false };
+	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemoteStream[], asks: false, away: false };
 	const remote = new RemoteEnvoys({
 		peers: () => now.peers,
 		gatewaysOf: (id) => (id === EDGE.id ? ["edge"] : null),
@@ -57,7 +58,7 @@ t.test("an Envoy that serves and says nothing is an alarm, one that says nothing
 });
 
 t.test("one that was connected and is gone is a note, by its Gateways", async (t) => {
-	const { now, heard, lines } = scene();
+	const { now, remote, heard, lines } = scene();
 	heard();
 	now.peers = [EDGE, peer("envoy", "all")];
 	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "of all Gateways");
@@ -68,17 +69,29 @@ t.test("one that was connected and is gone is a note, by its Gateways", async (t
 		/^note: Gateway edge: Envoy edge is not connected to control since 1970-01-01T00:16:40.*: it has ended, or/,
 		/^note: Envoy all is not connected to control since/,
 	]);
+	const unprobed = (envoy: string, gateway: string, why: string = AWAY) => ({ alarm: null, gateway, why, envoy });
+	t.ok(remote.saysMore(unprobed("edge", "edge")), "one line is enough");
+	t.notOk(remote.saysMore(unprobed("edge", "inner")), "whoever may read of that Gateway is told nothing else");
+	t.notOk(remote.saysMore(unprobed("all", "edge")), "nor of this one");
+	t.notOk(remote.saysMore(unprobed("edge", "edge", SHARED)));
+	t.notOk(remote.saysMore({ ...unprobed("edge", "edge"), alarm: "probe-passed" }));
 	now.peers = [EDGE, peer("envoy", "all")];
 	t.match(await lines(), [/^note: ingest has heard nothing of Envoy all/], "it is back");
+	t.notOk(remote.saysMore(unprobed("edge", "edge")));
 });
 
 t.test("several Envoys of one id are a note, after a while", async (t) => {
-	const { now, heard, lines } = scene();
+	const { now, remote, heard, lines } = scene();
 	heard();
 	now.peers = [EDGE, EDGE];
 	t.same(await lines(), [], "its next connection is open before its last one ends");
-	now.ms += REMOTE_LACK_PATIENCE_MS;
-	t.match(await lines(), [/^note: Gateway edge: 2 Envoys have the SPIFFE id spiffe:.*\/edge: .*; give each its own$/]);
+	now.ms += REMOTE_STALE_MS - 1;
+	t.same(await lines(), [], "nor is one that the network forgot seen to be dead before");
+	now.ms += 1;
+	t.match(await lines(), [
+		/^note: Gateway edge: 2 Envoys have the SPIFFE id spiffe:.*\/edge: one .*; give each its own$/,
+	]);
+	t.ok(remote.saysMore({ alarm: null, gateway: "edge", why: SHARED, envoy: "edge" }), "one line is enough");
 	now.peers = [EDGE];
 	t.same(await lines(), []);
 });
@@ -101,9 +114,61 @@ t.test("fewer sidecars than Envoys are an alarm where a Service needs one, after
 	now.peers = [EDGE, peer("sidecar", "sidecar")];
 	t.same(await later(), []);
 	now.peers = [EDGE, EDGE, peer("sidecar", "a")];
+	const alarms = async () => (await later()).filter((line) => line.startsWith("ALARM"));
+	t.same(await alarms(), [], "one that the network forgot, and that came anew");
+	now.ms += REMOTE_STALE_MS;
+	await lines();
 	t.match(
 		(await later()).filter((line) => line.startsWith("ALARM")),
 		[/^ALARM sidecar-missing at Gateway edge: .*: 2, sidecars .*control: 1$/],
 		"two Envoys of one id need two",
 	);
+});
+
+t.test("streams of one process are one Envoy, however many", async (t) => {
+	const { now, heard, lines } = scene();
+	heard();
+	now.asks = true;
+	const [one, other] = [peer("envoy", "edge", "a"), peer("envoy", "edge", "b")];
+	const later = async () => {
+		await lines();
+		now.ms += REMOTE_STALE_MS;
+		await lines();
+		now.ms += REMOTE_LACK_PATIENCE_MS;
+		return lines();
+	};
+	now.peers = [one, one, peer("sidecar", "sidecar")];
+	t.same(await later(), []);
+	now.peers = [one, one, other, peer("sidecar", "sidecar")];
+	t.match(await later(), [/^ALARM sidecar-missing .*: 2, sidecars .*: 1$/, /^note: Gateway edge: 2 Envoys have the /]);
+	now.peers = [one, EDGE, EDGE];
+	t.match(await later(), [/^ALARM sidecar-missing .*: 3, sidecars .*: 0$/, /: 3 Envoys have the/], "some do not say");
+});
+
+t.test("that one served is said of its process alone, and of one that is not gone for long", async (t) => {
+	const { now, remote, lines } = scene();
+	const [one, other] = [peer("envoy", "edge", "a"), peer("envoy", "edge", "b")];
+	const serves = async () => {
+		now.ms += 2 * REMOTE_UNHEARD_MS;
+		await lines();
+		remote.reported(EDGE.id, [{ ...NONE, succeeded: 1 }]);
+		t.match(await lines(), [/^ALARM requests-unrecorded/]);
+	};
+	now.peers = [one];
+	await serves();
+	now.peers = [];
+	await lines();
+	now.peers = [one];
+	t.match(await lines(), [/^ALARM requests-unrecorded/], "it opened its connection anew");
+	now.peers = [one, other];
+	t.match(await lines(), [/^ALARM requests-unrecorded/], "it may be there still");
+	now.peers = [other];
+	t.match(await lines(), [/^note: .*it was asked nothing, or/], "one that was started anew");
+	await serves();
+	now.peers = [];
+	remote.look();
+	now.ms += XDS_CLIENT_AWAY_MS;
+	now.peers = [other];
+	remote.look();
+	t.match(await lines(), [/^note: .*it was asked nothing, or/], "it was away");
 });

@@ -9,11 +9,11 @@ import { type AdminPage, mostOf, type TakePart, unreadThere } from "../../src/ac
 import { alarmLines } from "../../src/cli/commands/alarms.js";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
-import { REMOTE_ENVOY_FORGOTTEN_MS } from "../../src/limits.js";
+import { ATTENDANCE_COMES_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../src/limits.js";
 import { probe } from "../../src/probe/probe.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
-import type { RemotePeer } from "../../src/xds/peer.js";
+import type { RemoteStream } from "../../src/xds/peer.js";
 import type { Served } from "../../src/xds/served.js";
 import { temporaryDirectory } from "./command.js";
 import { planOf, taken } from "./probePlans.js";
@@ -35,9 +35,12 @@ async function scene(t: Test) {
 		...{ connected: true, attended: true, served: taken(plan) as Served | null, nowMs: 0, streams: 1, peers: ["east"] },
 		/** Whether its keeper answers a probe now. */
 		answers: async (_: string): Promise<void> => {},
+		instance: null as string | null,
 		...{ ready: "LIVE", listeners: (): readonly string[] => ["edge"], counters: (): readonly string[] => [] },
 	};
-	const peer = (name: string): RemotePeer => ({ kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name });
+	const peer = (name: string): RemoteStream => {
+		return { kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name, instance: has.instance };
+	};
 	const page = async (_: string, asked: AdminPage, take: TakePart): Promise<number> => {
 		if (!has.attended) throw unreadThere("unattended", mostOf(asked));
 		if (asked.page === "ready") await take(`${has.ready}\n`);
@@ -101,6 +104,7 @@ const isAway = ({ unprobed }: ProbeReport): boolean => unprobed.some(({ why }) =
 
 const PASSED = /^ALARM probe-passed at Gateway edge of Envoy east: a request that every policy denies was not refused$/;
 const UNATTENDED = /^not probed: Gateway edge of Envoy east: its weir envoy does not answer control: run this Envoy by/;
+const NOT_YET = /^not probed: Gateway edge of Envoy east: its weir envoy has not come to control yet$/;
 const AWAY = /^not probed: Gateway edge of Envoy east: neither it nor its weir envoy is connected to control$/;
 
 t.test(
@@ -117,6 +121,12 @@ t.test(
 		t.match(first.lines.join("\n"), /"alarm":"probe-passed".*"gateway":"edge"/);
 
 		has.attended = false;
+		const early = await first.round(({ answers }) => answers.length === 0);
+		t.match([early.uncounted, early.standing], [[], Array(2).fill({ alarm: "probe-passed" })]);
+		has.nowMs += ATTENDANCE_COMES_MS - 1;
+		await first.round(({ answers }) => answers.length === 0);
+		t.match((await first.status()).toSorted(), [PASSED, NOT_YET], "it may only open its connection anew");
+		has.nowMs += 1;
 		const silent = await first.round(({ uncounted }) => uncounted.some(({ rounds }) => rounds > 1));
 		t.same(silent.answers, []);
 		t.match(silent.standing, Array(2).fill({ alarm: "probe-passed", service: "guarded" }));
@@ -178,6 +188,9 @@ t.test("an Envoy that nobody answers for from the beginning is told", async (t) 
 	has.attended = false;
 	const { watches, status, round } = start();
 	watches.published(plan);
+	await watches.recent();
+	t.match(await status(), [NOT_YET]);
+	has.nowMs += ATTENDANCE_COMES_MS;
 	t.match(await round(({ uncounted }) => uncounted.length > 0), {
 		answers: [],
 		unprobed: [{ gateway: "edge" }],
@@ -204,7 +217,16 @@ t.test("where several Envoys share an id one of them is probed, and that is told
 	has.streams = 2;
 	await round(({ answers }) => answers.length > 0);
 	t.notMatch((await status()).join("\n"), /not probed/, "one that opens its connection anew has two for a moment");
-	has.nowMs += 60_000;
+	has.nowMs += REMOTE_STALE_MS;
+	await round(wasProbed);
+	t.notMatch((await status()).join("\n"), /not probed/, "nor is one that the network forgot seen to be dead before");
+	has.nowMs += 1;
+	has.instance = "a";
+	await round(wasProbed);
+	t.notMatch((await status()).join("\n"), /not probed/, "those of one process are one Envoy's");
+	has.instance = null;
+	watches.look();
+	has.nowMs += REMOTE_STALE_MS + 1;
 	await round(({ unprobed }) => unprobed.length > 0);
 	t.match((await status()).join("\n"), /not probed: Gateway edge of Envoy east: other Envoys have its SPIFFE id too/);
 });

@@ -8,9 +8,11 @@ import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../src/events/accessLog/streamIdentity.js";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { COUNTERS } from "../../src/events/meter.js";
+import { RefusedStreams } from "../../src/events/refusedStreams.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
-import { ACCESS_LOG_MESSAGE_BYTES_MAX, ENVOY_NOTICES_MS } from "../../src/limits.js";
+import { ACCESS_LOG_MESSAGE_BYTES_MAX, ENVOY_NOTICES_MS, REFUSED_GATEWAYS_MAX } from "../../src/limits.js";
+import { createMeter } from "../../src/telemetry/meter.js";
 import { createDevelopmentCa, type DevelopmentCa } from "../identity/developmentCa.js";
 import { streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
@@ -143,7 +145,9 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 		"who proves nothing is counted apart",
 	);
 	const { decisions } = (await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer;
-	t.equal(decisions.length, 2 + refused.reduce((sum, count) => sum + count, 0), "each has its record");
+	const of = ({ reason, principal, gateway }: (typeof decisions)[number]) => [reason, principal, gateway].join(" ");
+	t.equal(new Set(decisions.map(of)).size, decisions.length, "each kind has one record");
+	t.equal(decisions.length, 2 + 1 + 3 + 1, `${decisions.map(of)}`);
 	for (const reason of ["no-certificate", "untrusted-certificate"])
 		t.match(
 			decisions.filter((one) => one.reason === reason),
@@ -327,6 +331,46 @@ t.test("a keeper speaks for its own Envoy: of a forged word nothing is taken", {
 	t.same(await records(), [1], "once a minute");
 	await rig.restart();
 	t.same((await records()).sort(), [1, 4], "and what was not told at the end");
+});
+
+t.test("streams that are refused again and again fill no decision log", { timeout: 60_000 }, async (t) => {
+	const { rig, ca } = await tcpRig(t);
+	const edge = await ca.issue({ spiffeId: idOf("envoy/edge") });
+	const refusedFor = (log: string) =>
+		streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, edge, [
+			encode([{ ...DENIED, requestId: "r", startMs: rig.nowMs }], { node: "edge", log }),
+		]);
+	const records = async () =>
+		((await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer).decisions
+			.map(({ reason, gateway, count }) => `${reason} ${gateway} ${count}`)
+			.sort();
+	for (const log of ["weir|inner", "weir|inner", "weir|other", "weir|inner"]) t.equal(await refusedFor(log), 7);
+	t.same(await records(), ["other-gateway inner 1", "other-gateway other 1"], "the first at once");
+	await rig.restart();
+	t.same(
+		await records(),
+		["other-gateway inner 1", "other-gateway inner 2", "other-gateway other 1"],
+		"and the others with their number",
+	);
+});
+
+t.test("an Envoy may name as many Gateways as it likes: some are told apart", (t) => {
+	const told: string[] = [];
+	const refused = new RefusedStreams({
+		record: (fault, id, count, gateway) => void told.push(`${fault} ${id} ${gateway} ${count}`),
+		meter: createMeter({ role: "ingest" }),
+	});
+	for (let at = 0; at < 3 * REFUSED_GATEWAYS_MAX; at++) refused.add("other-gateway", "a", `g${at}`);
+	refused.add("other-gateway", "a", "g0");
+	refused.add("other-gateway", "b", "g0");
+	t.equal(told.length, REFUSED_GATEWAYS_MAX + 2);
+	t.same(told.slice(-2), ["other-gateway a null 1", "other-gateway b g0 1"]);
+	refused.close();
+	t.same(told.slice(REFUSED_GATEWAYS_MAX + 2).sort(), [
+		"other-gateway a g0 1",
+		`other-gateway a null ${2 * REFUSED_GATEWAYS_MAX - 1}`,
+	]);
+	t.end();
 });
 
 t.test("plain TCP is never an access log's door", async (t) => {

@@ -1,5 +1,5 @@
 /** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import {
 	type ChannelCredentials,
@@ -53,7 +53,7 @@ export class AdsClient {
 		type: TypeName,
 		names: readonly string[],
 		answers?: DiscoveryResponse,
-		more: { node?: string; error?: string; details?: Any[] } = {},
+		more: { node?: string; metadata?: JsonObject; error?: string; details?: Any[] } = {},
 	): void {
 		this.#call.write(
 			create(DiscoveryRequestSchema, {
@@ -61,7 +61,9 @@ export class AdsClient {
 				resourceNames: [...names],
 				versionInfo: answers?.versionInfo ?? "",
 				responseNonce: answers?.nonce ?? "",
-				...(more.node === undefined ? {} : { node: { id: more.node } }),
+				...(more.node === undefined
+					? {}
+					: { node: { id: more.node, ...(more.metadata === undefined ? {} : { metadata: more.metadata }) } }),
 				...(more.error === undefined ? {} : { errorDetail: { code: 3, message: more.error } }),
 				...(more.details === undefined ? {} : { errorDetail: { code: 3, details: more.details } }),
 			}),

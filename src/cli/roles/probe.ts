@@ -25,7 +25,7 @@ import { type Declared, ProbedPlans, type ProbedPlansOptions } from "./probedPla
 import { ProbeGauges } from "./probeGauges.js";
 import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
-import { AWAY, HERE, LATE, leftMeanwhile, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
+import { AWAY, HERE, LATE, leftMeanwhile, NOT_YET, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
@@ -61,6 +61,8 @@ export interface RemoteEnvoy {
 	readonly isAway: () => boolean;
 	/** How long a round may take before who asks is told of what stood. */
 	readonly patienceMs: number;
+	/** Its keeper is not connected, and may only be about to try again. */
+	readonly mayStillCome: () => boolean;
 	/** Others have its id too, of which none is probed. */
 	readonly isShared: () => boolean;
 }
@@ -196,6 +198,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		]);
 		if (awaited !== null && remote !== undefined) return unasked(awaited === "gone" ? AWAY : STARTING);
 		if (awaited !== null) return null;
+		if (unreached !== null && remote?.mayStillCome() === true) return unasked(NOT_YET);
 		here = found;
 		const isKnown = node === name;
 		node = name;
@@ -243,12 +246,12 @@ export function watchForBypass(options: WatchOptions): Watch {
 		};
 	};
 	/** What stood of it when it was asked stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
-	const unasked = (why: typeof AWAY | typeof STARTING): ProbeReport => {
+	const unasked = (why: typeof AWAY | typeof STARTING | typeof NOT_YET): ProbeReport => {
 		const { judged, past, raised } = prober.memory;
 		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
 		const counted = [...judged.standing, ...past.standing];
 		const unprobed = allFor(why);
-		isUp = why !== STARTING;
+		isUp = why === AWAY;
 		tellUncounted(null);
 		gauges.leftOut(unprobed);
 		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));

@@ -3,16 +3,17 @@
  * lost, a sidecar beside each, where Services need one, an id of their own, or control itself.
  */
 import { GAUGES } from "../../events/meter.js";
-import { REMOTE_LACK_PATIENCE_MS, REMOTE_UNHEARD_MS } from "../../limits.js";
+import { REMOTE_LACK_PATIENCE_MS, REMOTE_STALE_MS, REMOTE_UNHEARD_MS, XDS_CLIENT_AWAY_MS } from "../../limits.js";
 import { type GatewayAlarm, REMOTE_NOTE } from "../../state/api/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
 import type { ClusterLoad } from "../../xds/loadReports.js";
-import type { RemotePeer } from "../../xds/peer.js";
+import { envoysOf, type RemotePeer, type RemoteStream } from "../../xds/peer.js";
 import { type GaugeJson, gaugesOf } from "./probeAlarms.js";
+import { AWAY, SHARED } from "./probeWords.js";
 
 export interface RemoteEnvoysOptions {
 	/** Who has come by mTLS, one for each stream that is open. */
-	readonly peers: () => readonly RemotePeer[];
+	readonly peers: () => readonly RemoteStream[];
 	/** Qualified names of the Gateways of an Envoy's id; null = all. */
 	readonly gatewaysOf: (id: string) => readonly string[] | null;
 	/** Whether something is published that asks the sidecar. */
@@ -25,18 +26,24 @@ export interface RemoteEnvoysOptions {
 /** An Envoy's id that was connected since this process started. */
 interface Known {
 	readonly name: string;
-	/** Open streams: each Envoy has one. */
-	readonly streams: number;
-	/** Since when it has none; null = it has. */
+	/** How many seem to have it, by their open streams. */
+	readonly envoys: number;
+	/** Since when none has; null = one has. */
 	readonly goneSinceMs: number | null;
-	/** Since when it has several; null = it has not. */
+	/** Since when several have; null = they have not. */
 	readonly sharedSinceMs: number | null;
+}
+
+interface ServedBy {
+	readonly atMs: number;
+	/** Processes that were connected then, of those that say which they are. */
+	readonly instances: ReadonlySet<string>;
 }
 
 export class RemoteEnvoys {
 	readonly #options: Required<RemoteEnvoysOptions>;
 	/** When each last reported that it had served requests, by its id. */
-	readonly #servedMs = new Map<string, number>();
+	readonly #served = new Map<string, ServedBy>();
 	/** By id. */
 	readonly #known = new Map<string, Known>();
 	/** Since when there are fewer sidecars than Envoys. */
@@ -48,26 +55,28 @@ export class RemoteEnvoys {
 
 	/** @param loads none: one of its streams has ended, which takes back nothing */
 	reported(id: string, loads: readonly ClusterLoad[]): void {
-		if (loads.some(({ succeeded, failed }) => succeeded + failed > 0)) this.#servedMs.set(id, this.#options.nowMs());
+		if (!loads.some(({ succeeded, failed }) => succeeded + failed > 0)) return;
+		this.#served.set(id, { atMs: this.#options.nowMs(), instances: instancesOf(this.#envoysOf(id)) });
 	}
 
 	/** To be called when somebody comes or goes, and when something else is published. */
 	look(): void {
 		const nowMs = this.#options.nowMs();
-		const [envoys, sidecars] = [this.#streams("envoy"), this.#streams("sidecar")];
-		const few = this.#options.asksSidecar() && sidecars.length < envoys.length;
-		this.#fewSinceMs = few ? (this.#fewSinceMs ?? nowMs) : null;
 		const names = new Map([...this.#known].map(([id, { name }]) => [id, name]));
-		for (const { id, name } of envoys) names.set(id, name);
+		for (const { id, name } of this.#streams("envoy")) names.set(id, name);
 		for (const [id, name] of names) {
 			const before = this.#known.get(id);
-			const streams = envoys.filter((one) => one.id === id).length;
+			const open = this.#envoysOf(id);
+			const number = envoysOf(open);
+			if (number > 0 && !this.#isSame(id, open, before?.goneSinceMs ?? null)) this.#served.delete(id);
 			this.#known.set(id, {
-				...{ name, streams },
-				goneSinceMs: streams === 0 ? (before?.goneSinceMs ?? nowMs) : null,
-				sharedSinceMs: streams > 1 ? (before?.sharedSinceMs ?? nowMs) : null,
+				...{ name, envoys: number },
+				goneSinceMs: number === 0 ? (before?.goneSinceMs ?? nowMs) : null,
+				sharedSinceMs: number > 1 ? (before?.sharedSinceMs ?? nowMs) : null,
 			});
 		}
+		const few = this.#options.asksSidecar() && this.#streams("sidecar").length < this.#envoys;
+		this.#fewSinceMs = few ? (this.#fewSinceMs ?? nowMs) : null;
 	}
 
 	async troubles(): Promise<readonly GatewayAlarm[]> {
@@ -81,11 +90,19 @@ export class RemoteEnvoys {
 		];
 	}
 
+	/** Whether what this tells of an Envoy at that Gateway says more than that it is not probed for the same cause. */
+	saysMore({ alarm, gateway, why, envoy }: GatewayAlarm): boolean {
+		if (alarm !== null) return false;
+		return [...this.#known].some(([id, one]) => {
+			if (one.name !== envoy || !this.#gatewaysOf(id).includes(gateway)) return false;
+			return (why === AWAY && this.#lasts(one.goneSinceMs)) || (why === SHARED && this.#isShared(one));
+		});
+	}
+
 	#withoutSidecar(): readonly GatewayAlarm[] {
 		if (!this.#lasts(this.#fewSinceMs)) return [];
-		const envoys = this.#streams("envoy");
-		const why = `Envoys of other machines: ${envoys.length}, sidecars there that follow control: ${this.#streams("sidecar").length}`;
-		const gateways = new Set(envoys.flatMap(({ id }) => this.#gatewaysOf(id)));
+		const why = `Envoys of other machines: ${this.#envoys}, sidecars there that follow control: ${this.#streams("sidecar").length}`;
+		const gateways = new Set(this.#streams("envoy").flatMap(({ id }) => this.#gatewaysOf(id)));
 		return [...gateways].map((gateway) => ({ gateway, alarm: "sidecar-missing", why }));
 	}
 
@@ -96,9 +113,9 @@ export class RemoteEnvoys {
 	}
 
 	/** What is told of an Envoy is told by its id. */
-	#shared(id: string, { streams, sharedSinceMs }: Known): readonly GatewayAlarm[] {
-		if (!this.#lasts(sharedSinceMs)) return [];
-		const why = `${streams} Envoys have the SPIFFE id ${id}: where one of them goes, or is not recorded, that is not seen; give each its own`;
+	#shared(id: string, one: Known): readonly GatewayAlarm[] {
+		if (!this.#isShared(one)) return [];
+		const why = `${one.envoys} Envoys have the SPIFFE id ${id}: one is probed, and where one goes, or is not recorded, that is not seen; give each its own`;
 		return this.#gatewaysOf(id).map((gateway) => ({ gateway, alarm: REMOTE_NOTE, why }));
 	}
 
@@ -110,12 +127,32 @@ export class RemoteEnvoys {
 		const heardMs = newestMs(gauges, GAUGES.heard.name, ({ envoy }) => envoy === id);
 		const sinceMs = heardMs ?? startedMs;
 		const since = `ingest has heard nothing of Envoy ${name} since ${dateOf(sinceMs)}`;
-		const lost = (this.#servedMs.get(id) ?? 0) - sinceMs > REMOTE_UNHEARD_MS;
+		const lost = (this.#served.get(id)?.atMs ?? 0) - sinceMs > REMOTE_UNHEARD_MS;
 		if (!lost && heardMs !== null) return [];
 		const told = lost
 			? { alarm: "requests-unrecorded", why: `${since}, though it serves: see its --access-log` }
 			: { alarm: REMOTE_NOTE, why: `${since}: it was asked nothing, or its access log leads nowhere` };
 		return this.#gatewaysOf(id).map((gateway) => ({ gateway, ...told }));
+	}
+
+	/** Whether who served may still be it: a process that was started anew may be recorded by now. */
+	#isSame(id: string, open: readonly RemoteStream[], goneSinceMs: number | null): boolean {
+		if (goneSinceMs !== null && this.#options.nowMs() - goneSinceMs >= XDS_CLIENT_AWAY_MS) return false;
+		const before = this.#served.get(id)?.instances ?? new Set();
+		const now = instancesOf(open);
+		return before.size === 0 || now.size === 0 || [...now].some((one) => before.has(one));
+	}
+
+	/** A sidecar each is needed: of an id as many as certainly have it. */
+	get #envoys(): number {
+		return [...this.#known.values()].reduce(
+			(sum, one) => sum + (this.#isShared(one) ? one.envoys : Math.min(one.envoys, 1)),
+			0,
+		);
+	}
+
+	#isShared({ sharedSinceMs }: Known): boolean {
+		return sharedSinceMs !== null && this.#options.nowMs() - sharedSinceMs >= REMOTE_STALE_MS;
 	}
 
 	/** A connection ends before its certificate does, and is there again at once; an Envoy's next one is open before. */
@@ -128,10 +165,17 @@ export class RemoteEnvoys {
 		return this.#options.gatewaysOf(id) ?? [""];
 	}
 
-	#streams(kind: RemotePeer["kind"]): readonly RemotePeer[] {
+	#envoysOf(id: string): readonly RemoteStream[] {
+		return this.#streams("envoy").filter((one) => one.id === id);
+	}
+
+	#streams(kind: RemotePeer["kind"]): readonly RemoteStream[] {
 		return this.#options.peers().filter((one) => one.kind === kind);
 	}
 }
+
+const instancesOf = (streams: readonly RemoteStream[]): ReadonlySet<string> =>
+	new Set(streams.flatMap(({ instance }) => instance ?? []));
 
 const dateOf = (ms: number): string => new Date(ms).toISOString();
 

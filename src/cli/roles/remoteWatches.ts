@@ -9,14 +9,15 @@ import { join } from "node:path";
 import type { EnvoyReach } from "../../access/bypass/reach.js";
 import { WeirError } from "../../error.js";
 import {
+	ATTENDANCE_COMES_MS,
 	ATTENDANCE_PATIENCE_MS,
 	ATTENDANCE_ROUND_MS,
 	REMOTE_ENVOY_FORGOTTEN_MS,
-	REMOTE_LACK_PATIENCE_MS,
+	REMOTE_STALE_MS,
 } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import type { GatewayAlarm } from "../../state/api/wire.js";
-import { peerOf } from "../../xds/peer.js";
+import { envoysOf, peerOf } from "../../xds/peer.js";
 import type { XdsServer } from "../../xds/server.js";
 import { type Watch, type WatchOptions, watchForBypass } from "./probe.js";
 import type { Declared } from "./probedPlans.js";
@@ -43,6 +44,8 @@ interface Watched {
 	readonly memory: MemoryShelf;
 	/** When it, or its keeper, was connected last. */
 	seenMs: number;
+	/** Since when its keeper is not connected, though it is; null = its keeper is, or neither. */
+	unattendedSinceMs: number | null;
 	/** Since when there are several of its id; null = there are not. */
 	sharedSinceMs: number | null;
 }
@@ -78,13 +81,18 @@ export class RemoteWatches {
 	/** To be called when somebody comes or goes at xDS, and every now and then: it is known since when one is away. */
 	look(): void {
 		const now = this.#nowMs();
-		for (const id of this.#here()) {
+		const here = this.#here();
+		for (const id of here) {
 			this.#watch(id);
 			const watched = this.#watched.get(id);
 			if (watched !== undefined) watched.seenMs = now;
 		}
-		for (const [id, watched] of this.#watched)
-			watched.sharedSinceMs = this.#connections(id) > 1 ? (watched.sharedSinceMs ?? now) : null;
+		const attended = new Set(this.#options.server.attendances.ids);
+		for (const [id, watched] of this.#watched) {
+			const alone = here.has(id) && !attended.has(id);
+			watched.unattendedSinceMs = alone ? (watched.unattendedSinceMs ?? now) : null;
+			watched.sharedSinceMs = this.#envoys(id) > 1 ? (watched.sharedSinceMs ?? now) : null;
+		}
 		for (const [id, { seenMs }] of this.#watched)
 			if (now - seenMs > REMOTE_ENVOY_FORGOTTEN_MS && this.#isAway(id)) this.#forget(id);
 	}
@@ -127,8 +135,8 @@ export class RemoteWatches {
 		return !this.#here().has(id);
 	}
 
-	#connections(id: string): number {
-		return this.#options.server.remotePeers().filter((peer) => peer.id === id).length;
+	#envoys(id: string): number {
+		return envoysOf(this.#options.server.remotePeers().filter((peer) => peer.id === id));
 	}
 
 	#isOwn(id: string, gateway: string): boolean {
@@ -152,7 +160,7 @@ export class RemoteWatches {
 			...{ log, meter, planOf, memory },
 			...(intervalMs === undefined ? {} : { intervalMs }),
 			reach: this.#reach(id),
-			connected: () => this.#connections(id) > 0,
+			connected: () => this.#envoys(id) > 0,
 			served: () => server.servedBy(id),
 			closed: () => server.mayBeClosed(),
 			remote: {
@@ -161,11 +169,12 @@ export class RemoteWatches {
 				awaited: () => server.attendances.awaited(id, ATTENDANCE_PATIENCE_MS),
 				isAway: () => this.#isAway(id),
 				patienceMs: this.#options.patienceMs ?? ATTENDANCE_ROUND_MS,
-				// Of one that opens its connection anew there are two for a moment.
-				isShared: () => this.#nowMs() - (this.#watched.get(id)?.sharedSinceMs ?? Infinity) > REMOTE_LACK_PATIENCE_MS,
+				mayStillCome: () =>
+					this.#nowMs() - (this.#watched.get(id)?.unattendedSinceMs ?? -Infinity) < ATTENDANCE_COMES_MS,
+				isShared: () => this.#nowMs() - (this.#watched.get(id)?.sharedSinceMs ?? Infinity) > REMOTE_STALE_MS,
 			},
 		});
-		this.#watched.set(id, { name, watch, memory, seenMs: this.#nowMs(), sharedSinceMs: null });
+		this.#watched.set(id, { name, watch, memory, seenMs: this.#nowMs(), unattendedSinceMs: null, sharedSinceMs: null });
 		if (this.#declared !== null) watch.published(this.#declared);
 	}
 

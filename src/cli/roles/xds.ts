@@ -190,13 +190,16 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			const [report, others] = await Promise.all([watch.recent(), remoteWatches?.recent() ?? []]);
 			return mergeReports([{ envoy: "", report }, ...others]);
 		},
-		[`GET ${TROUBLES_PATH}`]: async () => [
-			...watch.standing(),
-			...(remoteWatches?.standing() ?? []),
-			...issuerKeys.troubles(),
-			...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
-			...(await remote.troubles()),
-		],
+		[`GET ${TROUBLES_PATH}`]: async () => {
+			const troubles = await remote.troubles();
+			return [
+				...watch.standing(),
+				...(remoteWatches?.standing() ?? []).filter((one) => !remote.saysMore(one)),
+				...issuerKeys.troubles(),
+				...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
+				...troubles,
+			];
+		},
 	});
 	let publishedOnce: () => void = () => {};
 	const published = new Promise<void>((resolve) => {
