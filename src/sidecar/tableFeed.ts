@@ -178,9 +178,14 @@ export class TableFeed<Compiled> {
  * @returns close() ends it, with the file as new as can be.
  */
 export function followControl<Compiled>(
-	options: TableFeedOptions<Compiled> & { readonly filePath: string | null; readonly controlFirstMs?: number },
+	options: TableFeedOptions<Compiled> & {
+		readonly filePath: string | null;
+		/** Resolves when somebody can be answered: until then control has its chance, however long that takes. */
+		readonly up?: Promise<void>;
+		readonly controlFirstMs?: number;
+	},
 ): { readonly feed: TableFeed<Compiled>; close(): Promise<void> } {
-	const { filePath, tables, log, controlFirstMs = TABLE_CONTROL_FIRST_MS } = options;
+	const { filePath, tables, log, up, controlFirstMs = TABLE_CONTROL_FIRST_MS } = options;
 	const file = filePath === null ? null : new TableFile(filePath, { log });
 	const stop = file?.follow(tables);
 	let closed = false;
@@ -191,9 +196,11 @@ export function followControl<Compiled>(
 	};
 	const feed = new TableFeed({ ...options, restore });
 	feed.start();
-	const timer = setTimeout(() => {
+	const timer = setTimeout(async () => {
+		await up;
 		// One of control's that is being taken may still be refused.
-		restored = tables.settled().then(restore);
+		await tables.settled();
+		await restore();
 	}, controlFirstMs);
 	return {
 		feed,

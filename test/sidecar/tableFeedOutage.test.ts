@@ -131,7 +131,11 @@ async function kept(t: Test) {
 	const folder = await folderOf(t);
 	const socketPath = join(folder, "ads.sock");
 	const filePath = join(folder, "sidecar/table.json");
-	const follow = (controlFirstMs: number, compiling: (given: VersionedTable) => string = compile) => {
+	const follow = (
+		controlFirstMs: number,
+		compiling: (given: VersionedTable) => string = compile,
+		up = Promise.resolve(),
+	) => {
 		const log = new LogLines();
 		const tables = new Tables({ compile: compiling });
 		const served: (string | undefined)[] = [];
@@ -139,7 +143,7 @@ async function kept(t: Test) {
 			const version = tables.newest?.version;
 			if (served.at(-1) !== version) served.push(version);
 		});
-		const following = followControl({ socketPath, node: NODE, tables, log, filePath, controlFirstMs, ...QUICK });
+		const following = followControl({ socketPath, node: NODE, tables, log, filePath, controlFirstMs, up, ...QUICK });
 		t.teardown(() => following.close());
 		return { tables, log, following, served };
 	};
@@ -249,6 +253,18 @@ for (const [what, second, compiling] of [
 		},
 	);
 }
+
+t.test("the file waits until somebody can be answered, and a stop waits for that no longer", async (t) => {
+	const { follow, leave } = await kept(t);
+	await leave(1);
+	await follow(0, compile, new Promise(() => {})).following.close();
+	let isUp = (): void => {};
+	const { tables } = follow(0, compile, new Promise((resolve) => (isUp = resolve)));
+	await new Promise((resolve) => setTimeout(resolve, 50));
+	t.equal(tables.newest, null);
+	isUp();
+	await until(tables, () => tables.get(null) === tableOf(1).version);
+});
 
 t.test("without control and without a file there is no table", async (t) => {
 	const folder = await folderOf(t);

@@ -84,7 +84,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 			resolve();
 		});
 	});
-	const source = await followTable(options, at, remote, tables, log).catch(async (error: unknown) => {
+	const source = await followTable(options, at, remote, answering, log).catch(async (error: unknown) => {
 		// A sidecar that listens without a table would look alive.
 		await answering.close();
 		throw error;
@@ -229,7 +229,7 @@ async function followTable(
 	{ table, identity }: SidecarArguments,
 	at: ReturnType<typeof places> | null,
 	remote: RemoteControl | null,
-	tables: AnyTables,
+	{ tables, up }: Front,
 	log: Log,
 ): Promise<{ readonly feed: TableFeed<unknown> | null; close(): Promise<void> }> {
 	if (at === null) {
@@ -241,7 +241,7 @@ async function followTable(
 	const rest = {
 		filePath: at.sidecarTableFile,
 		node: `weir-sidecar/${hostname()}/${process.pid}`,
-		...{ tables, log },
+		...{ tables, log, up },
 	};
 	if (remote === null) return followControl({ ...rest, socketPath: at.adsSocket });
 	const [{ ownIdentity }, { grpcChannelCredentials }] = await Promise.all([
