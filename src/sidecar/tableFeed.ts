@@ -12,6 +12,7 @@ import {
 	TABLE_FEED_RETRY_MS,
 	TABLE_WORDS_CHARS_MAX,
 } from "../limits.js";
+import { within } from "../within.js";
 import { TableFile } from "./tableFile.js";
 import { type ControlDoor, type Offer, TableStream } from "./tableStream.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
@@ -26,6 +27,8 @@ interface FeedOptions<Compiled> {
 	readonly retryMs?: { readonly first: number; readonly max: number };
 	readonly keepaliveMs?: { readonly every: number; readonly answer: number };
 	readonly connectMs?: number;
+	/** What is served where control's first table is refused: control is told of that when it ends. */
+	readonly restore?: () => Promise<unknown>;
 	/** [0, 1), for the jitter. */
 	readonly random?: () => number;
 }
@@ -44,6 +47,7 @@ export class TableFeed<Compiled> {
 			retryMs: TABLE_FEED_RETRY_MS,
 			keepaliveMs: TABLE_FEED_KEEPALIVE_MS,
 			connectMs: TABLE_FEED_CONNECT_MS,
+			restore: async () => {},
 			random: Math.random,
 			...options,
 		};
@@ -67,13 +71,18 @@ export class TableFeed<Compiled> {
 		this.#options.tables.lapse();
 	}
 
+	/** Version of the table that is served; empty = there is none. */
+	get #held(): string {
+		return this.#options.tables.newest?.version ?? "";
+	}
+
 	#open(): void {
-		const { node, tables, keepaliveMs, connectMs } = this.#options;
+		const { node, keepaliveMs, connectMs } = this.#options;
 		const openedAtMs = performance.now();
 		const stream = new TableStream({
 			door: this.#options,
 			node,
-			held: tables.newest?.version ?? "",
+			held: this.#held,
 			keepaliveMs,
 			connectMs,
 			onOffer: (offer) => this.#take(stream, offer),
@@ -87,15 +96,15 @@ export class TableFeed<Compiled> {
 		try {
 			table = offer.read();
 		} catch (error) {
-			this.#refuse(stream, offer, error);
+			void this.#refuse(stream, offer, error);
 			return;
 		}
 		if (table === null) stream.accept(offer);
 		else this.#adopt(stream, offer, table).catch((error: unknown) => this.#refuse(stream, offer, error));
 	}
 
-	#refuse(stream: TableStream, offer: Offer, error: unknown): void {
-		const { tables, log } = this.#options;
+	async #refuse(stream: TableStream, offer: Offer, error: unknown): Promise<void> {
+		const { tables, log, restore } = this.#options;
 		// What is not ours may quote the table.
 		const words = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
 			0,
@@ -108,7 +117,9 @@ export class TableFeed<Compiled> {
 		});
 		// Control wants another table than the one that is served.
 		tables.lapse();
-		stream.reject(offer, words);
+		// A disk that hangs must not keep from control that its table is refused.
+		if (tables.newest === null) await within(TABLE_CONTROL_FIRST_MS, restore());
+		stream.reject(offer, words, this.#held);
 	}
 
 	async #adopt(stream: TableStream, offer: Offer, table: VersionedTable): Promise<void> {
@@ -167,18 +178,29 @@ export class TableFeed<Compiled> {
  * @returns close() ends it, with the file as new as can be.
  */
 export function followControl<Compiled>(
-	options: TableFeedOptions<Compiled> & { readonly filePath: string | null; readonly controlFirstMs?: number },
+	options: TableFeedOptions<Compiled> & {
+		readonly filePath: string | null;
+		/** Resolves when somebody can be answered: until then control has its chance, however long that takes. */
+		readonly up?: Promise<void>;
+		readonly controlFirstMs?: number;
+	},
 ): { readonly feed: TableFeed<Compiled>; close(): Promise<void> } {
-	const { filePath, tables, log, controlFirstMs = TABLE_CONTROL_FIRST_MS } = options;
+	const { filePath, tables, log, up, controlFirstMs = TABLE_CONTROL_FIRST_MS } = options;
 	const file = filePath === null ? null : new TableFile(filePath, { log });
 	const stop = file?.follow(tables);
-	const feed = new TableFeed(options);
-	feed.start();
 	let closed = false;
 	let restored: Promise<unknown> = Promise.resolve();
-	const timer = setTimeout(() => {
+	const restore = (): Promise<unknown> => {
+		if (!closed && file !== null) restored = file.restore(tables);
+		return restored;
+	};
+	const feed = new TableFeed({ ...options, restore });
+	feed.start();
+	const timer = setTimeout(async () => {
+		await up;
 		// One of control's that is being taken may still be refused.
-		restored = tables.settled().then(() => (closed ? false : file?.restore(tables)));
+		await tables.settled();
+		await restore();
 	}, controlFirstMs);
 	return {
 		feed,

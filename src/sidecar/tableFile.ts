@@ -16,6 +16,7 @@ import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTab
 /** Of the file's form; another one is not read. */
 const FORMAT = 1;
 
+const NOTHING: Promise<null> = Promise.resolve(null);
 const STAYS_ON_DISK = "the table before cannot be taken from disk: a restart may answer by it";
 
 export interface TableFileOptions {
@@ -40,6 +41,8 @@ export class TableFile {
 	#body: { readonly version: string; readonly text: string } | null = null;
 	/** Of the table that lies there; null = none, or nobody knows. */
 	#onDisk: string | null = null;
+	/** What lay there at first, for as long as no table has been in force; null = it has not been looked for. */
+	#found: Promise<SavedTable | null> | null = null;
 	/** Each is told once, until it is over: that nothing can be written must not hide that nothing can be removed. */
 	readonly #faults = new Set<string>();
 
@@ -54,31 +57,50 @@ export class TableFile {
 	}
 
 	/**
-	 * Makes the file's table the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it is logged.
+	 * Makes the table that lay there at first the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it
+	 * is logged.
 	 * @returns whether it did.
 	 */
 	async restore<Compiled>(tables: Tables<Compiled>): Promise<boolean> {
-		let restored = false;
+		const saved = await this.#find();
+		if (saved === null || tables.newest !== null || tables.taking) return false;
+		const { given, confirmedAtMs } = saved;
 		try {
-			const saved = await this.load();
-			if (saved === null || tables.newest !== null || tables.taking) return false;
-			const { given, confirmedAtMs } = saved;
-			this.#onDisk = given.version;
 			await tables.take(given, () => {
 				const ageMs = this.#clock.wallMs() - confirmedAtMs;
 				// From the future: nobody knows how old it is, so it is as old as can be.
 				tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
-				this.#log.info("the last good table is served until control answers", {
+				this.#log.info("the last good table is served until control gives one", {
 					version: given.version,
 					ageMs: tables.ageMs() === Number.POSITIVE_INFINITY ? "unknown" : Math.round(tables.ageMs()),
 				});
-				restored = true;
 			});
 		} catch (error) {
-			const why = error instanceof WeirError ? error.message : "its table cannot be compiled";
-			this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
+			this.#ignored(error, "its table cannot be compiled");
+			return false;
 		}
-		return restored;
+		return tables.newest === given;
+	}
+
+	/** Reads once what lies there: it is known before another table comes into force, and outlives one that is refused. */
+	#find(): Promise<SavedTable | null> {
+		this.#found ??= this.load().then(
+			(saved) => {
+				this.#onDisk = saved?.given.version ?? null;
+				return saved;
+			},
+			(error: unknown) => {
+				this.#ignored(error, "it cannot be read");
+				return null;
+			},
+		);
+		return this.#found;
+	}
+
+	/** @param otherwise said where the words are not ours: those may quote it */
+	#ignored(error: unknown, otherwise: string): void {
+		const why = error instanceof WeirError ? error.message : otherwise;
+		this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
 	}
 
 	/**
@@ -108,7 +130,7 @@ export class TableFile {
 	 * @returns stops it, after what is being taken, and the last write.
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
-		let disk: Promise<void> = Promise.resolve();
+		let disk: Promise<unknown> = this.#find();
 		let due = false;
 		let swaps = 0;
 		const save = (): void => {
@@ -148,10 +170,9 @@ export class TableFile {
 	}
 
 	async #save<Compiled>(tables: Tables<Compiled>): Promise<void> {
-		const given = tables.newest;
-		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
-		// Never confirmed, or at an unknown time: nothing to go by after a restart.
-		if (given === null || !Number.isSafeInteger(confirmedAtMs)) return;
+		const saved = await this.#toKeep(tables);
+		if (saved === null) return;
+		const { given, confirmedAtMs } = saved;
 		if (this.#body?.version !== given.version) {
 			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${tableJson(given.table)}`;
 			this.#body = { version: given.version, text };
@@ -164,6 +185,20 @@ export class TableFile {
 			this.#failed("the last good table cannot be kept on disk", error);
 			if (this.#onDisk !== given.version) await this.#remove();
 		}
+	}
+
+	/** @returns null where the disk is to be left as it is */
+	async #toKeep<Compiled>(tables: Tables<Compiled>): Promise<SavedTable | null> {
+		const given = tables.newest;
+		if (given === null) {
+			// It was taken from disk for one that has been refused since.
+			const found = await this.#find();
+			return found?.given.version === this.#onDisk ? null : found;
+		}
+		this.#found = NOTHING;
+		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
+		// Never confirmed, or at an unknown time: nothing to go by after a restart.
+		return Number.isSafeInteger(confirmedAtMs) ? { given, confirmedAtMs } : null;
 	}
 
 	async #remove(): Promise<void> {

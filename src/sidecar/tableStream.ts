@@ -77,11 +77,9 @@ export class TableStream {
 	readonly #client: InstanceType<typeof Client>;
 	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 	readonly #watchdog: NodeJS.Timeout;
-	#accepted: string;
 	#over = false;
 
 	constructor({ door, node, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
-		this.#accepted = held;
 		const [target, who] =
 			"socketPath" in door
 				? [`unix:${door.socketPath}`, credentials.createInsecure()]
@@ -119,13 +117,15 @@ export class TableStream {
 
 	/** @param closed Services of it that cannot be executed: the version is served without them */
 	accept(offer: Offer, closed: readonly ClosedService[] = []): void {
-		this.#accepted = offer.version;
 		this.#ask(offer.nonce, offer.version, closed.length === 0 ? {} : { errorDetail: closedDetail(closed) });
 	}
 
-	/** Of all of it. N1: the words make it a rejection; the version stays that of the last good one. */
-	reject(offer: Offer, words: string): void {
-		this.#ask(offer.nonce, this.#accepted, { errorDetail: { code: status.INVALID_ARGUMENT, message: words } });
+	/**
+	 * Of all of it. N1: the words make it a rejection; the version stays that of the last good one.
+	 * @param held version of that; empty = there is none
+	 */
+	reject(offer: Offer, words: string, held: string): void {
+		this.#ask(offer.nonce, held, { errorDetail: { code: status.INVALID_ARGUMENT, message: words } });
 	}
 
 	/** Ends the call. onEnd is not called. */

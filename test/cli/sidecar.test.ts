@@ -1,5 +1,6 @@
 /** `weir sidecar` as operators run it: where it listens, its workers, how it stops, and what it knows without control. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -17,7 +18,7 @@ import { Matrix } from "../failure/matrix.js";
 import { counted } from "../failure/metrics.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { stageResources, startStage, variantOf } from "../failure/stage.js";
-import { temporaryDirectory } from "./command.js";
+import { MAIN, temporaryDirectory } from "./command.js";
 
 t.setTimeout(120_000);
 
@@ -210,4 +211,21 @@ t.test("without control: it starts by DATA/sidecar-table.json", async (t) => {
 		t.ok(age >= 5 && age < 120, `its table is ${age} s old, since nobody confirms it`);
 		await sidecar.end("SIGKILL");
 	}
+});
+
+t.test("told to end while it still waits for control's first table it ends in order", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const child = spawn(process.execPath, [MAIN, "sidecar", "--data", directory], { stdio: ["ignore", "pipe", "pipe"] });
+	t.teardown(() => void child.kill("SIGKILL"));
+	let ready = "";
+	child.stdout.on("data", (chunk) => {
+		ready += chunk;
+	});
+	const ended = once(child, "exit");
+	await new Promise<void>((resolve) => {
+		child.stderr.on("data", (chunk) => String(chunk).includes("control is awaited") && resolve());
+	});
+	child.kill("SIGTERM");
+	t.same(await ended, [0, null]);
+	t.equal(ready, "");
 });

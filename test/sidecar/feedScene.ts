@@ -84,8 +84,12 @@ export const acknowledged = (server: XdsServer, wanted: number): Promise<void> =
 export async function startDoor(t: Test, socketPath: string, inside: string) {
 	const sockets = new Set<Socket>();
 	let frozen = false;
+	let asked = "";
 	const door = createServer((outer) => {
 		const inner = connect(inside);
+		outer.on("data", (bytes) => {
+			asked += bytes.toString("latin1");
+		});
 		for (const [from, to] of [
 			[outer, inner],
 			[inner, outer],
@@ -102,6 +106,8 @@ export async function startDoor(t: Test, socketPath: string, inside: string) {
 		door.close();
 	});
 	return {
+		/** All that came from the sidecar; strings of its messages are readable in it. */
+		asked: (): string => asked,
 		freeze: (): void => {
 			frozen = true;
 		},

@@ -63,7 +63,7 @@ t.test("a restart has the table that was saved, as old as it is", async (t) => {
 	t.equal(tables.ageMs(), 90_000);
 	at.wall += 1_000;
 	t.equal(tables.ageMs(), 91_000);
-	t.match(log.lines, [/the last good table is served until control answers .*"ageMs":90000/]);
+	t.match(log.lines, [/the last good table is served until control gives one .*"ageMs":90000/]);
 });
 
 t.test("without a file nothing is restored, and nothing is said", async (t) => {
@@ -419,6 +419,25 @@ t.test("one that is refused leaves the one before on disk", async (t) => {
 		await stop();
 		t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
 	}
+});
+
+t.test("what lay there comes back as it was where the first that is given is refused", async (t) => {
+	const { clock, at, path, file } = await save(t);
+	const whole = await readFile(path, "utf8");
+	// From the future: nobody knows how old it is.
+	at.wall -= 2 * TABLE_CLOCK_SKEW_MS;
+	const tables = new Tables({
+		clock,
+		compile: () => {
+			t.notOk(existsSync(path), "somebody may answer by the other one");
+			throw new Error("refused");
+		},
+	});
+	const stop = file().follow(tables);
+	await t.rejects(tables.take(tableOf(2)), /refused/);
+	await t.rejects(tables.take(tableOf(3)), /refused/);
+	await stop();
+	t.equal(await readFile(path, "utf8"), whole);
 });
 
 t.test("a leftover of a killed write is no obstacle; a folder that takes nothing is said once", async (t) => {

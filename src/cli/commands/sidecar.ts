@@ -25,7 +25,7 @@ import { CountPublisher } from "../sidecar/counts.js";
 import { Handover } from "../sidecar/handover.js";
 import { type FromWorker, machineMs, type ToWorker } from "../sidecar/message.js";
 import { UsedProofs } from "../sidecar/usedProofs.js";
-import { serveUntilStopped } from "../stack/child.js";
+import { endWhenTold, tellReady } from "../stack/child.js";
 import { places } from "../stack/places.js";
 import { port } from "./control.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
@@ -84,13 +84,20 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 			resolve();
 		});
 	});
-	const source = await followTable(options, at, remote, tables, log).catch(async (error: unknown) => {
+	const source = await followTable(options, at, remote, answering, log).catch(async (error: unknown) => {
 		// A sidecar that listens without a table would look alive.
 		await answering.close();
 		throw error;
 	});
+	let metrics: Awaited<ReturnType<typeof serveMetrics>> | null = null;
+	// From here on: a start that waits for control ends in order too.
+	endWhenTold(async () => {
+		metrics?.close();
+		// Side by side: a table that a worker which hangs has not taken yet is waited for, and so is that worker's end.
+		await Promise.all([source.close(), answering.close()]);
+	});
 	const metricsSocket = options.metricsSocket ?? at?.sidecarMetricsSocket;
-	const metrics =
+	metrics =
 		metricsSocket === undefined
 			? null
 			: await serveMetrics(metricsSocket, {
@@ -110,13 +117,10 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 						return meter.json();
 					},
 				});
+	await answering.up;
 	if (tables.newest === null)
 		await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_TABLE_MS))]);
-	serveUntilStopped({ ...answering.address, plan: tables.newest?.version ?? null }, async () => {
-		metrics?.close();
-		// Side by side: a table that a worker which hangs has not taken yet is waited for, and so is that worker's end.
-		await Promise.all([source.close(), answering.close()]);
-	});
+	tellReady({ ...answering.address, plan: tables.newest?.version ?? null });
 }
 
 type AnyTables = Tables<unknown>;
@@ -130,6 +134,8 @@ interface RemoteControl {
 interface Front {
 	readonly tables: AnyTables;
 	readonly address: GrpcAddress;
+	/** Resolves when all of it listens: control is asked meanwhile. */
+	readonly up: Promise<void>;
 	publish(): void;
 	close(): Promise<void>;
 }
@@ -141,7 +147,8 @@ async function inProcess(
 	publisher: CountPublisher,
 ): Promise<Front> {
 	const { tables, counts, server, close } = await startAnswering(listen, who, log);
-	return { tables, address: server.address, publish: () => publisher.publish("", counts.rows()), close };
+	const publish = (): void => publisher.publish("", counts.rows());
+	return { tables, address: server.address, up: Promise.resolve(), publish, close };
 }
 
 /** The primary follows the table and hands it on; it answers nothing itself, and has in force what its workers have. */
@@ -205,10 +212,10 @@ async function inWorkers(
 	const tellAges = (): void => workers.ids().forEach(tellAge);
 	tables.onChange(tellAges);
 	const timer = setInterval(tellAges, AGE_EVERY_MS);
-	await allUp;
 	return {
 		tables,
 		address: listen,
+		up: allUp,
 		publish: () =>
 			meter.gauge("weir_sidecar_workers_silent", "Workers that say nothing, and are killed soon.", workers.silent()),
 		close: () => {
@@ -222,7 +229,7 @@ async function followTable(
 	{ table, identity }: SidecarArguments,
 	at: ReturnType<typeof places> | null,
 	remote: RemoteControl | null,
-	tables: AnyTables,
+	{ tables, up }: Front,
 	log: Log,
 ): Promise<{ readonly feed: TableFeed<unknown> | null; close(): Promise<void> }> {
 	if (at === null) {
@@ -234,7 +241,7 @@ async function followTable(
 	const rest = {
 		filePath: at.sidecarTableFile,
 		node: `weir-sidecar/${hostname()}/${process.pid}`,
-		...{ tables, log },
+		...{ tables, log, up },
 	};
 	if (remote === null) return followControl({ ...rest, socketPath: at.adsSocket });
 	const [{ ownIdentity }, { grpcChannelCredentials }] = await Promise.all([
