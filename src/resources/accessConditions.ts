@@ -75,15 +75,30 @@ export const claimRules = list(
 	})
 	.default([]);
 
+const DECODED = "or a condition: its request.path is decoded";
 const PREFIX_HINT =
 	"write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces";
 
-/** @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/requests/path.ts) */
-function refusePath(context: z.core.$RefinementCtx, isGood: (value: string) => boolean, hint: string): never {
+/**
+ * @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/requests/path.ts)
+ * @param instead what to write for letters that no request has in its path as they are
+ */
+function refusePath(
+	context: z.core.$RefinementCtx,
+	isGood: (value: string) => boolean,
+	hint: string,
+	instead: string,
+): never {
 	const value = String(context.value);
 	if (value.length > PATH_TEMPLATE_CHARS_MAX) {
 		const most = `write at most ${PATH_TEMPLATE_CHARS_MAX}`;
 		return refuse(context, most, `has ${value.length} characters`);
+	}
+	const [beyondAscii] = value.match(/\P{ASCII}/u) ?? [];
+	if (beyondAscii !== undefined && isGood(value.replace(/\P{ASCII}/gu, "x"))) {
+		const [path, letter] = [value.slice(0, 80), beyondAscii].map((text) => JSON.stringify(text));
+		const what = `is ${path}, and a request has ${letter} percent-encoded in its path, which prefixes and templates cannot name`;
+		return refuse(context, instead, what);
 	}
 	const plain = value.replace(/;[^/]*/g, "");
 	if (plain === value || !isGood(plain)) return refuse(context, hint);
@@ -94,7 +109,7 @@ function refusePath(context: z.core.$RefinementCtx, isGood: (value: string) => b
 /** Path prefix of whole segments. Escapes and dot segments are refused: Envoy compares the normalised path. */
 export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, context): string => {
 	if (value === "/") return value;
-	if (!isPrefix(value)) return refusePath(context, isPrefix, PREFIX_HINT);
+	if (!isPrefix(value)) return refusePath(context, isPrefix, PREFIX_HINT, `write a shorter prefix, ${DECODED}`);
 	const pattern = prefixPattern(value);
 	return pattern === null ? value : refuse(context, pattern);
 });
@@ -106,7 +121,8 @@ const TEMPLATE_HINT =
 	"write a path such as /v2/models/{model}/infer: segments as in a prefix, and {name} for exactly one segment";
 
 export const pathTemplate = z.string({ error: TEMPLATE_HINT }).transform((value, context): string => {
-	if (!isTemplate(value)) return refusePath(context, isTemplate, TEMPLATE_HINT);
+	if (!isTemplate(value))
+		return refusePath(context, isTemplate, TEMPLATE_HINT, `write {name} for that segment, ${DECODED}`);
 	const pattern = templatePattern(value);
 	if (pattern !== null) return refuse(context, pattern);
 	const names = value.split("/").filter((segment) => segment.startsWith("{"));

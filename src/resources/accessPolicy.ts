@@ -15,13 +15,12 @@ import {
 import { httpMethod } from "./host.js";
 import { resource } from "./metadata.js";
 import type { AccessPolicy } from "./resource.js";
-import { name, reference, text } from "./scalar.js";
+import { name, reference, region } from "./scalar.js";
 import { fields, oneOf, say, uniqueList } from "./strict.js";
 
 const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for all";
 
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
-const region = text("write the name of a region");
 /** Said of each field that tells nothing of whose token it is. */
 const ANY_ISSUER = 'Of any issuer that a Gateway believes; beside users: ["ISSUER#*"] of that one alone.';
 const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);

@@ -20,7 +20,7 @@ export function loopProblems({ set, isStored, report }: Check): void {
 				const gateway = gateways.get(serverKey(address, port));
 				// What was accepted before this rule must not stop every other change.
 				if (gateway === undefined || (isStored(service) && isStored(gateway))) continue;
-				const message = `endpoint ${address}:${port} is ${resourceTitle(gateway)} itself`;
+				const message = `endpoint ${address}:${port} is where ${resourceTitle(gateway)} listens`;
 				const hint = "name the Service's own servers: a request would come back to the Gateway for ever";
 				report(service, ["spec", "variants", index, "endpoints", at], message, hint);
 			}

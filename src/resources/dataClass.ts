@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { resource } from "./metadata.js";
 import type { DataClass } from "./resource.js";
-import { text } from "./scalar.js";
+import { region } from "./scalar.js";
 import { fields, uniqueList } from "./strict.js";
 
 const REGIONS_HINT = "write a list of at least one region";
@@ -10,5 +10,5 @@ const REGIONS_HINT = "write a list of at least one region";
 export const dataClassSchema: z.ZodType<DataClass> = resource(
 	"DataClass",
 	"Where data of a class may be processed: no endpoint outside its regions is ever given to an Envoy.",
-	fields({ regions: uniqueList(text("write the name of a region"), REGIONS_HINT).min(1, { error: REGIONS_HINT }) }),
+	fields({ regions: uniqueList(region, REGIONS_HINT).min(1, { error: REGIONS_HINT }) }),
 );

@@ -4,7 +4,7 @@ import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from 
 import { ipAddress } from "./host.js";
 import { resource } from "./metadata.js";
 import type { Gateway, GatewayTls } from "./resource.js";
-import { duration, text } from "./scalar.js";
+import { duration, region, text } from "./scalar.js";
 import { trustDomainOf } from "./spiffe.js";
 import { spiffeId, trustDomain } from "./spiffeField.js";
 import { fields, flag, list, say, whole } from "./strict.js";
@@ -98,10 +98,7 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 			description:
 				"Peers whose x-forwarded-client-cert says who the client is. The sidecar then decides, and refuses what such a peer sends without it.",
 		}),
-		region: text("write the name of a region")
-			.nullable()
-			.default(null)
-			.meta({ description: "Where it stands; AccessPolicies may name it." }),
+		region: region.nullable().default(null).meta({ description: "Where it stands; AccessPolicies may name it." }),
 		tokens,
 	}).transform(({ idleTimeout, connectionIdleTimeout, ...rest }, context) => {
 		const { tls, trustedProxies } = rest;

@@ -43,6 +43,8 @@ export const REFERENCE_HINT = "write a name, or NAMESPACE/NAME for a resource of
 /** Name of a resource of the same namespace, or NAMESPACE/NAME. */
 export const reference = z.union([name, z.string().regex(QUALIFIED)], { error: REFERENCE_HINT });
 
+const REGION_HINT = "write the name of a region";
+
 /** Any text, of whole characters: half of a surrogate pair has no form in UTF-8, and Envoy would read another text. */
 export function anyText(hint: string | ((issue: { readonly input?: unknown }) => string)) {
 	return z.string({ error: hint }).regex(/^\P{Cs}*$/u, { error: hint });
@@ -52,6 +54,19 @@ export function anyText(hint: string | ((issue: { readonly input?: unknown }) =>
 export function text(hint: Parameters<typeof anyText>[0]) {
 	return anyText(hint).min(1, { error: hint });
 }
+
+const SEEN = /^(?:[^\s\p{Cc}](?:[^\p{Cc}\p{Zl}\p{Zp}]*[^\s\p{Cc}])?)?$/u;
+
+/** The name of a place, compared whole with what others wrote: what cannot be seen in it would make it another one. */
+export const region = text(REGION_HINT).regex(SEEN, {
+	error: ({ input }) => {
+		const seen = String(input)
+			.replace(/[\s\p{Cc}]+/gu, " ")
+			.trim();
+		const written = seen === "" ? REGION_HINT : `write ${JSON.stringify(seen.slice(0, 80))}`;
+		return `${written}: blanks at its ends and line breaks cannot be seen`;
+	},
+});
 
 /** A share from 0 % to 100 %, in ppm. */
 export const percentage = z

@@ -9,7 +9,7 @@ import { resource } from "./metadata.js";
 import { PLAIN_TEXT } from "./plainText.js";
 import type { Path } from "./position.js";
 import type { HealthCheck, Service } from "./resource.js";
-import { anyText, duration, name, reference, refuse, text } from "./scalar.js";
+import { anyText, duration, name, reference, refuse, region } from "./scalar.js";
 import { isOwnPart } from "./spiffe.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "./strict.js";
 
@@ -42,7 +42,7 @@ const OWN_PART_HINT = "name your servers: under /weir/ only predictors are calle
 const OWN_ADDRESS_HINT =
 	"name a server of yours: callers would reach what Envoy's machine alone may, its credentials too";
 
-const REGION_HINT = "write the name of a region, zone or sub-zone";
+const ZONE_HINT = "write the name of a zone or sub-zone";
 
 const endpoint = fields({
 	address: endpointAddress.transform((value, context): string => {
@@ -51,9 +51,9 @@ const endpoint = fields({
 	}),
 	port: whole(1, 65_535),
 	locality: fields({
-		region: text(REGION_HINT),
-		zone: anyText(REGION_HINT).default(""),
-		subZone: anyText(REGION_HINT).default(""),
+		region,
+		zone: anyText(ZONE_HINT).default(""),
+		subZone: anyText(ZONE_HINT).default(""),
 	})
 		.nullable()
 		.default(null),

@@ -23,6 +23,8 @@ t.test("what another resource names is kept, with the place of who names it; tog
 		service.stderr,
 		/^stored AccessPolicy callers:\d+:\d+: AccessPolicy callers names Service employment; .*weir delete Service employment AccessPolicy callers$/m,
 	);
+	const odd = await local("delete", "Metric", "accuracy", "coverage");
+	t.match(odd.stderr, /a name is missing; write KIND before each NAME: KIND NAME KIND NAME/);
 	const metric = await local("delete", "Metric", "accuracy");
 	t.match(metric, { code: 1, stderr: /Experiment boosted names Metric accuracy/ });
 	t.notMatch(metric.stderr, /unknown Metric/, "nobody is told to write another name");

@@ -31,6 +31,31 @@ t.test("what lets somebody in is named; what lets in fewer, and what is not of t
 	t.end();
 });
 
+t.test("so is whom the Service that takes a host lets in there, and who had it did not", (t) => {
+	const hosted = (name: string, hosts: string, access = "") =>
+		serviceText(name, "default", access)
+			.replace(/^ {2}hosts: .*\n/m, "")
+			.replace("spec:\n", `spec:\n  hosts: ${hosts}\n`);
+	const shop = hosted("employment", '["*.e.test", e.test]');
+	const letting = (service: string, whom: string) =>
+		policyText(`of-${service}`, service).replace(/principals: .*$/m, `principals: [${whom}]`);
+	const other = letting("other", "spiffe://a.example/callers");
+	const told = (...given: readonly string[]) =>
+		newlyAllowed({
+			state: setOf(RULES_GATEWAY, shop, policy, hosted("other", "[o.test]"), other),
+			given: setOf(...given),
+		});
+	const rest = [RULES_GATEWAY, shop, policy];
+	t.same(told(...rest, hosted("free", "[a.e.test, b.e.test]", "  access: open\n")), [
+		"anyone, at hosts a.e.test, b.e.test, which Service free takes from Service employment",
+	]);
+	t.same(told(...rest, hosted("other", "[o.test, a.e.test]"), other), [], "the same callers");
+	t.same(told(...rest, hosted("wide", "[a.e.test]"), letting("wide", "anyone")), [
+		"whom Service wide lets in, at host a.e.test, which it takes from Service employment",
+	]);
+	t.end();
+});
+
 t.test("so is who would operate, send outcomes, or name what is another namespace's; who already may is not", (t) => {
 	const told = (before: string, after: string) =>
 		newlyAllowed({ state: setOf(...all, before), given: setOf(...all, after) });

@@ -417,6 +417,20 @@ t.test("diff tells what decides verdicts beside the rules", async (t) => {
 	t.match(text, /^0 newly allowed, 0 newly denied/m);
 });
 
+t.test("diff names requests of a host that goes to another Service, with those of the log", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const before = await fileOf(directory, "old.yaml", RESOURCES);
+	const after = await fileOf(directory, "new.yaml", RESOURCES.replace("[free.test]", "[free.test, a.plain.test]"));
+	const asked = { kind: "denied", service: "plain", method: "POST", path: "/secret", ...WEB_AT_EDGE, principal: null };
+	const log = await fileOf(directory, "log.ndjson", `${JSON.stringify(asked)}\n`);
+	const { code, stdout } = await weir(["policy", "diff", before, after, "--log", log]);
+	const text = stdout.toString();
+	t.equal(code, 1);
+	t.match(text, /^changed: Service free: takes host a\.plain\.test from Service plain$/m);
+	t.match(text, /^NEWLY ALLOWED {2}host a\.plain\.test: deny \(no-policy-allows\) → allow \(open\)$/m);
+	t.match(text, /^ {2}asked, by a host that the log does not tell: POST \/secret {2}no principal/m);
+});
+
 t.test("diff tells of limits and of where data may go", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const placed = RESOURCES.replace(

@@ -71,6 +71,15 @@ const rows: readonly Row[] = [
 		[`${at(101)} spec.claims[0].values[0] is a list of 1; write a text`],
 	],
 	[
+		"paths of other letters than ASCII's",
+		policy("pathPrefixes: ['/pub/ädmin', '/ä?'], pathTemplates: ['/ä/{x}/ö']"),
+		[
+			`${at(87)} spec.pathPrefixes[0] is "/pub/ädmin", and a request has "ä" percent-encoded in its path, which prefixes and templates cannot name; write a shorter prefix, or a condition: its request.path is decoded`,
+			`${at(101)} spec.pathPrefixes[1] is "/ä?"; write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces`,
+			`${at(125)} spec.pathTemplates[0] is "/ä/{x}/ö", and a request has "ä" percent-encoded in its path, which prefixes and templates cannot name; write {name} for that segment, or a condition: its request.path is decoded`,
+		],
+	],
+	[
 		"a prefix with parameters",
 		policy("pathPrefixes: ['/a;v=1/b;c', ';']"),
 		[
@@ -131,6 +140,11 @@ const rows: readonly Row[] = [
 		"template that names a variable twice",
 		policy("pathTemplates: ['/{a}/{a}']"),
 		[`${at(88)} spec.pathTemplates[0] names one twice; give each variable its own name`],
+	],
+	[
+		"a region with a blank at its end",
+		policy("regions: ['eu ']"),
+		[`${at(82)} spec.regions[0] is "eu "; write "eu": blanks at its ends and line breaks cannot be seen`],
 	],
 	["unknown region", policy("regions: [us]"), [`${at(82)} no Gateway is in region "us"; known regions: eu`]],
 	[

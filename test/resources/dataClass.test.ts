@@ -15,6 +15,7 @@ const ENDPOINT = "[{address: localhost, port: 9002}]";
 const classed = (endpoints: string): string =>
 	spoil(ENDPOINT, endpoints, service("dataClass: personal")) + document("DataClass", "personal", "regions: [here, eu]");
 const REGIONS = "write a list of at least one region";
+const UNSEEN = "blanks at its ends and line breaks cannot be seen";
 const FILES = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
 
 const rows: readonly Row[] = [
@@ -84,6 +85,21 @@ const rows: readonly Row[] = [
 	],
 	["tls that is a word", gateway("tls: mesh"), [`w.yaml:19:8: spec.tls is "mesh"; ${FILES}`]],
 	["region", gateway("region: ''"), ['w.yaml:19:11: spec.region is ""; write the name of a region']],
+	[
+		"regions with what cannot be seen",
+		gateway('region: "eu\\n"') + document("DataClass", "personal", 'regions: ["eu west", " eu", "a\\nb", "a\\tb "]'),
+		[
+			`w.yaml:19:11: spec.region is "eu\\n"; write "eu": ${UNSEEN}`,
+			`w.yaml:67:29: spec.regions[1] is " eu"; write "eu": ${UNSEEN}`,
+			`w.yaml:67:36: spec.regions[2] is "a\\nb"; write "a b": ${UNSEEN}`,
+			`w.yaml:67:44: spec.regions[3] is "a\\tb "; write "a b": ${UNSEEN}`,
+		],
+	],
+	[
+		"regions with what cannot be seen, of an endpoint",
+		spoil(ENDPOINT, "[{address: 10.0.0.2, port: 1, locality: {region: 'eu '}}]"),
+		[`w.yaml:12:67: spec.variants[1].endpoints[0].locality.region is "eu "; write "eu": ${UNSEEN}`],
+	],
 	["limits", called("rateLimits: {service: {requests: 100}, principal: {requests: 5, per: 10s}}"), []],
 	[
 		"a limit of nothing",

@@ -20,7 +20,7 @@ spec:
   variants: [{name: v1, endpoints: [{${endpoint}}]}]
 `;
 const itself = (said: string): readonly string[] => [
-	`w.yaml:13:37: endpoint ${said} is Gateway edge itself; name the Service's own servers: a request would come back to the Gateway for ever`,
+	`w.yaml:13:37: endpoint ${said} is where Gateway edge listens; name the Service's own servers: a request would come back to the Gateway for ever`,
 ];
 const LOCAL = "address: 127.0.0.1, port: 8080";
 

@@ -1,8 +1,8 @@
 /**
- * Two declarations held against each other: requests whose verdict differs. Constructed ones lie at the boundaries of
- * all rules of both; logged ones were asked. A difference that is found is one; that none is found proves nothing, least of
- * all where the product of boundaries was cut or conditions in CEL take part. What may let in more, or less, is therefore also
- * told from the rules themselves (policyLoosened.ts).
+ * Two declarations held against each other: requests whose verdict differs. Constructed ones lie at the boundaries of all
+ * rules of both, by a host that goes to another Service of those of the two Services; logged ones were asked. A difference
+ * that is found is one; that none is found proves nothing, least of all where the product of boundaries was cut or
+ * conditions in CEL take part. What may let in more, or less, is therefore also told from the rules themselves (policyLoosened.ts).
  */
 import type { PolicyTable } from "../../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../limits.js";
@@ -16,6 +16,7 @@ import {
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
+import { askedHost, movedHosts } from "./movedHosts.js";
 import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
 import { loosened, tightened } from "./policyLoosened.js";
@@ -37,11 +38,11 @@ export interface PolicyDiff {
 	readonly newlyAllowed: number;
 	readonly newlyDenied: number;
 	readonly compared: number;
-	/** Services of which not every combination of boundaries was tried. */
+	/** Services, and hosts that go to another one (`host a.example`), of which not every combination of boundaries was tried. */
 	readonly cut: readonly string[];
 	/** Policies with a condition in CEL, whose boundaries are not known. */
 	readonly conditions: readonly string[];
-	/** Logged requests that were not compared: their Service reads tokens, which no log holds. */
+	/** Logged requests that were not compared, or not by each host: their Service reads tokens, which no log holds. */
 	readonly withoutToken: number;
 	/** Logged requests that were not compared: their path is masked or cut in the log. */
 	readonly withoutPath: number;
@@ -73,26 +74,41 @@ export function diffPolicies(
 		else totals.newlyDenied++;
 		if (differences.length < POLICY_DIFF_KEPT_MAX) differences.push({ request, from, before: was, after: is });
 	};
+	const moved = movedHosts(before, after).map((one) => ({ ...one, host: askedHost(one) }));
+	// The log holds no host: what came to a Service may have come by each that it had. Its Variant is none of the other Service's.
+	const atHosts = (request: PolicyRequest): readonly PolicyRequest[] =>
+		moved.flatMap(({ from, host }) =>
+			qualifiedName(from.metadata) === request.service ? [{ ...request, service: null, host, variant: null }] : [],
+		);
+	const readsToken = (request: PolicyRequest): boolean =>
+		request.token === null &&
+		[judges.before, judges.after].some((judge) => {
+			const service = judge.serviceOf(request);
+			return service !== null && judge.judgesUsers(service);
+		});
 	for (const request of logged) {
 		if (!isWholePath(request.path)) {
 			totals.withoutPath++;
 			continue;
 		}
-		const reads = [judges.before, judges.after].some((judge) => {
-			const service = judge.serviceOf(request);
-			return service !== null && judge.judgesUsers(service);
-		});
-		if (reads && request.token === null) totals.withoutToken++;
-		else compare(request, "log");
+		const asked = [request, ...atHosts(request)];
+		if (asked.some(readsToken)) totals.withoutToken++;
+		for (const one of asked) if (!readsToken(one)) compare(one, "log");
 	}
 	const cut: string[] = [];
 	const sets = [before, after];
 	const names = new Set(sets.flatMap(({ services }) => services.map(({ metadata }) => qualifiedName(metadata))));
 	const turnsOf = rememberedTurns();
-	for (const name of names) {
-		const { requests, isCut } = constructed(name, sets, nowMs, turnsOf, requestsMax);
+	const compareAll = (asked: Asked, name: string): void => {
+		const { requests, isCut } = constructed(asked, sets, nowMs, turnsOf, requestsMax);
 		for (const request of requests) compare(request, "constructed");
 		if (isCut) cut.push(name);
+	};
+	for (const name of names) compareAll(askedByName(name, sets), name);
+	for (const { from, to, host } of moved) {
+		const owners = [[from, before] as const, [to, after] as const];
+		// Variants of two Services have nothing in common, but that each has a default one.
+		compareAll({ at: { host }, owners, variants: () => [null] }, `host ${host}`);
 	}
 	const conditions = sets.flatMap(({ accessPolicies }) =>
 		accessPolicies.flatMap(({ metadata, spec }) => (spec.condition === null ? [] : [qualifiedName(metadata)])),
@@ -109,41 +125,49 @@ export function diffPolicies(
 	};
 }
 
+/** By what requests are asked, and whose rules judge them. */
+interface Asked {
+	readonly at: Partial<Pick<PolicyRequest, "service" | "host">>;
+	readonly owners: readonly (readonly [Service, ResourceSet])[];
+	/** @param named by their rules */
+	readonly variants: (named: readonly string[]) => readonly (string | null)[];
+}
+
+function askedByName(name: string, sets: readonly ResourceSet[]): Asked {
+	const owners = sets.flatMap((set) => {
+		const service = set.services.find(({ metadata }) => qualifiedName(metadata) === name);
+		return service === undefined ? [] : [[service, set] as const];
+	});
+	const services = owners.map(([service]) => service);
+	return { at: { service: name }, owners, variants: (named) => variantsOf(services, named) };
+}
+
 function constructed(
-	name: string,
+	{ at, owners, variants }: Asked,
 	sets: readonly ResourceSet[],
 	nowMs: number,
 	turnsOf: Turns,
 	max: number,
 ): { readonly requests: Iterable<PolicyRequest>; readonly isCut: boolean } {
-	const found = sets.flatMap((set) => {
-		const service = set.services.find(({ metadata }) => qualifiedName(metadata) === name);
-		return service === undefined
-			? []
-			: [{ service, policies: accessTable(service, set.accessPolicies, set.referenceGrants).policies }];
-	});
-	const policies: readonly PolicyTable[] = found.flatMap((one) => one.policies.filter(({ shadow }) => !shadow));
+	const tables = owners.map(([service, set]) => accessTable(service, set.accessPolicies, set.referenceGrants));
+	const policies: readonly PolicyTable[] = tables.flatMap((one) => one.policies.filter(({ shadow }) => !shadow));
 	const gateways = sets.flatMap((set) => set.gateways);
 	const issuers = new Map(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
 	const bounds = boundsOf(policies, [...issuers.values()], nowMs, turnsOf);
 	const callers = callersOf(sets, policies, bounds);
-	const variants = variantsOf(
-		found.map(({ service }) => service),
-		bounds.variants,
-	);
 	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [
 		callers,
 		bounds.tokens.map((token) => ({ token })),
 		bounds.methods.map((method) => ({ method })),
 		bounds.paths.map((path) => ({ path })),
-		variants.map((variant) => ({ variant })),
+		variants(bounds.variants).map((variant) => ({ variant })),
 		bounds.timesMs.map((nowMs) => ({ nowMs })),
 	];
 	const size = dimensions.reduce((product, values) => product * values.length, 1);
 	const requests = function* (): Generator<PolicyRequest> {
-		const base: PolicyRequest = { ...BASE, service: name, nowMs: bounds.timesMs[0] ?? nowMs };
+		const base: PolicyRequest = { ...BASE, ...at, nowMs: bounds.timesMs[0] ?? nowMs };
 		for (const choice of choices(dimensions, max)) yield Object.assign({}, base, ...choice);
 		const direct = callers.filter(({ via }) => via === undefined);
 		const once = new Map(direct.toReversed().map((caller) => [caller.principal, caller]));

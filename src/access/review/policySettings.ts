@@ -1,6 +1,6 @@
 /**
  * What decides beside the rules: where a Gateway listens, which clients, proxies and issuers it believes, at which hosts a
- * Service is reached, whether anyone may call it, to whom its Gateways hand requests on, where they stand, which Variant is the
+ * Service is reached, from whom it takes them, whether anyone may call it, to whom its Gateways hand requests on, where they stand, which Variant is the
  * default one, behind which rules an endpoint stands, how many requests pass, how old its rules may be, whether its decisions are
  * signed, where data may be processed, and whose word a Metric takes. No request that can be constructed shows all of it, so a change of it is a difference
  * of its own.
@@ -23,6 +23,7 @@ import {
 } from "../../resources/resource.js";
 import { durationText } from "../../resources/units.js";
 import { accessTable, isOpen, judgesVariants } from "../rules/table.js";
+import { hostsText, movedHosts } from "./movedHosts.js";
 
 /** Each change in words. */
 export function changedSettings(before: ResourceSet, after: ResourceSet): readonly string[] {
@@ -46,6 +47,7 @@ export function changedSettings(before: ResourceSet, after: ResourceSet): readon
 			...changedResidency([was, before], [is, after]),
 			...changedPlaces([was, before], [is, after]),
 		]),
+		...takenHosts(before, after),
 		...changedEndpoints(before, after),
 		...pairs(before.dataClasses, after.dataClasses).flatMap(([was, is]) => changedRegions(was, is)),
 		...changedSenders(before, after),
@@ -144,6 +146,14 @@ function changedTokens(was: Gateway, is: Gateway): readonly string[] {
 
 function changedHosts(was: Service, is: Service): readonly string[] {
 	return changedList(`Service ${qualifiedName(is.metadata)}, hosts`, was.spec.hosts, is.spec.hosts);
+}
+
+/** By name or by a wildcard: whose rules a request is judged by, the lists of hosts alone do not tell. */
+function takenHosts(before: ResourceSet, after: ResourceSet): readonly string[] {
+	return movedHosts(before, after).map((moved) => {
+		const [to, from] = [moved.to, moved.from].map(({ metadata }) => qualifiedName(metadata));
+		return `Service ${to}: takes ${hostsText(moved)} from Service ${from}`;
+	});
 }
 
 type Declared = readonly [Service, ResourceSet];

@@ -37,7 +37,7 @@ export async function deleteResources(
 	options: ApiArguments & NamespaceArgument & { readonly dryRun?: boolean },
 ): Promise<void> {
 	if (words.length % 2 === 1)
-		throw new WeirError("invalid-argument", "a name is missing", "write KIND NAME, and again");
+		throw new WeirError("invalid-argument", "a name is missing", "write KIND before each NAME: KIND NAME KIND NAME");
 	const resources = words.flatMap((word, index) => {
 		if (index % 2 === 1) return [];
 		const name = words[index + 1] ?? "";

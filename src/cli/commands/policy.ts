@@ -128,7 +128,7 @@ export interface PolicyDiffArguments extends ApiArguments {
 	readonly json?: boolean;
 }
 
-/** Differences shown of each kind (Service, from, to): the rest is counted. */
+/** Differences shown of each kind (Service or host, from, to): the rest is counted. */
 const EXAMPLES = 3;
 
 /** Exit code 1 where a verdict differs, a rule may let in more or less, or what decides verdicts beside the rules has changed. */
@@ -153,7 +153,7 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	for (const change of rules) print(change);
 	const kinds = new Map<string, PolicyDifference[]>();
 	for (const one of diff.differences) {
-		const kind = JSON.stringify([one.request.service, told(one.before), told(one.after)]);
+		const kind = JSON.stringify([one.request.service, one.request.host, told(one.before), told(one.after)]);
 		const alike = kinds.get(kind);
 		if (alike === undefined) kinds.set(kind, [one]);
 		else alike.push(one);
@@ -161,11 +161,13 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	for (const alike of kinds.values()) {
 		const [first] = alike;
 		if (first === undefined) continue;
+		const { service, host } = first.request;
 		print(
-			`${first.after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${first.request.service}: ${told(first.before)} → ${told(first.after)}`,
+			`${first.after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${host === null ? service : `host ${host}`}: ${told(first.before)} → ${told(first.after)}`,
 		);
+		const asked = host === null ? "asked: " : "asked, by a host that the log does not tell: ";
 		for (const { request, from } of alike.slice(0, EXAMPLES))
-			print(`  ${from === "log" ? "asked: " : ""}${shown(request)}`);
+			print(`  ${from === "log" ? asked : ""}${shown(request)}`);
 		if (alike.length > EXAMPLES) print(`  and ${alike.length - EXAMPLES} more like it`);
 	}
 	const ofLog = logged.length - diff.withoutToken - diff.withoutPath;

@@ -1,4 +1,5 @@
 /** What files would change of a state, and whom they would let do what it denies. Pure. */
+import { hostsText, movedHosts } from "../../access/review/movedHosts.js";
 import { loosened, openings } from "../../access/review/policyLoosened.js";
 import { changedSettings } from "../../access/review/policySettings.js";
 import { accessTable, isOpen } from "../../access/rules/table.js";
@@ -20,10 +21,12 @@ export interface Change {
 	readonly given: ResourceSet;
 }
 
-/** Whom the rules of Services that stand would let in and did not; who would operate, send outcomes and name what is another's. */
+/** Whom the rules of Services that stand would let in and did not, at hosts that are taken from them too; who would operate, send outcomes and name what is another's. */
 export function newlyAllowed({ state, given }: Change): readonly string[] {
+	const after = merged(state, resourcesOf(given));
 	return [
-		...letIn(state, merged(state, resourcesOf(given))),
+		...letIn(state, after),
+		...letInAtHosts(state, after),
 		...given.roleBindings.flatMap((is) => operators(is, state.roleBindings) ?? []),
 		...given.referenceGrants.flatMap((is) => grantees(is, state.referenceGrants) ?? []),
 		...given.metrics.flatMap((is) => senders(is, findNamed(state.metrics, is.metadata)) ?? []),
@@ -38,6 +41,20 @@ function letIn(state: ResourceSet, after: ResourceSet): readonly string[] {
 		if (first === undefined) return [];
 		if (isOpen(table)) return [`anyone, of Service ${qualifiedName(is.metadata)}`];
 		return loosened({ ...state, services: [was] }, { ...after, services: [is] });
+	});
+}
+
+/** At hosts that another Service takes: whom its rules let in, and those of the one that had them did not. */
+function letInAtHosts(state: ResourceSet, after: ResourceSet): readonly string[] {
+	return movedHosts(state, after).flatMap((moved) => {
+		const table = accessTable(moved.to, after.accessPolicies, after.referenceGrants);
+		if (openings(accessTable(moved.from, state.accessPolicies, state.referenceGrants), table).length === 0) return [];
+		const [to, from] = [moved.to, moved.from].map(({ metadata }) => `Service ${qualifiedName(metadata)}`);
+		return [
+			isOpen(table)
+				? `anyone, at ${hostsText(moved)}, which ${to} takes from ${from}`
+				: `whom ${to} lets in, at ${hostsText(moved)}, which it takes from ${from}`,
+		];
 	});
 }
 

@@ -4,11 +4,11 @@
  * that the policy rests on. A host that nobody has then counts too: the next declaration could give it to anyone. Pure.
  */
 import { policiesOf, selects } from "../../access/rules/selection.js";
+import { hostMoves } from "../../resources/hostMoves.js";
 import { once } from "../../resources/once.js";
 import { namedIn } from "../../resources/reference.js";
 import { qualifiedName, type Resource, type ResourceSet, type Service } from "../../resources/resource.js";
 import { keyOf } from "../store/resourceSet.js";
-import { hostMoves } from "./hostMoves.js";
 
 export interface HostTaken {
 	readonly namespace: string;

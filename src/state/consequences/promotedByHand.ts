@@ -6,6 +6,7 @@
  */
 import { oneSpelling } from "../../resources/address.js";
 import { serverKey } from "../../resources/checkShared.js";
+import { hostMoves } from "../../resources/hostMoves.js";
 import { experimentsOf } from "../../resources/lookup.js";
 import { once } from "../../resources/once.js";
 import {
@@ -20,7 +21,6 @@ import { liveDefault } from "../../rollout/status.js";
 import { running } from "../acts/crossCheck.js";
 import { promotionsWait } from "../approvals/approval.js";
 import { heldGates, isAsked } from "./gatesWeakened.js";
-import { hostMoves } from "./hostMoves.js";
 import { listed, someOf } from "./named.js";
 
 export interface PromotedByHand {

@@ -1,8 +1,7 @@
 /** Which hosts' requests go to another Service by a change, or to none. Pure. */
-import { hostOwners } from "../../resources/hostOwner.js";
-import { once } from "../../resources/once.js";
-import type { Resource, Service } from "../../resources/resource.js";
-import { keyOf } from "../store/resourceSet.js";
+import { hostOwners } from "./hostOwner.js";
+import { once } from "./once.js";
+import { qualifiedName, type Resource, type Service } from "./resource.js";
 
 interface Changed {
 	readonly before: Resource | null;
@@ -27,22 +26,35 @@ export interface HostMove {
 export function hostMoves(services: readonly Service[], changed: readonly Changed[]): readonly HostMove[] {
 	const moving = new Set(changed.flatMap(movingOf));
 	if (moving.size === 0) return [];
-	const replaced = new Set(changed.flatMap(({ before }) => (before === null ? [] : [keyOf(before)])));
+	const nameOf = ({ metadata }: Service): string => qualifiedName(metadata);
+	const replaced = new Set(changed.flatMap(({ before }) => (before?.kind === "Service" ? [nameOf(before)] : [])));
 	const fresh = changed.flatMap(({ after }) => (after?.kind === "Service" ? [after] : []));
-	const next = [...services.filter((one) => !replaced.has(keyOf(one))), ...fresh];
-	const left = new Map(next.map((one) => [keyOf(one), one]));
+	const next = [...services.filter((one) => !replaced.has(nameOf(one))), ...fresh];
+	const left = new Map(next.map((one) => [nameOf(one), one]));
 	const [was, is] = [hostOwners(services), hostOwners(next)];
 	const ownOf = once((one: Service) => hostOwners([one]));
 	return [...moving].flatMap((host): HostMove[] => {
 		// Some name under a wildcard, which no Service has as its own.
 		const name = host.replace(/^\*/, "?");
 		const [from, to] = [was(name), is(name)];
-		if (from === null || (to !== null && keyOf(to) === keyOf(from))) return [];
-		const stays = left.get(keyOf(from));
+		if (from === null || (to !== null && nameOf(to) === nameOf(from))) return [];
+		const stays = left.get(nameOf(from));
 		const isOtherNamespace = to !== null && to.metadata.namespace !== from.metadata.namespace;
 		if (isOtherNamespace && stays !== undefined && ownOf(stays)(name) !== null) return [];
 		return [{ host, from, isLeft: stays !== undefined, to }];
 	});
+}
+
+/** The same of all Services of then and of now. */
+export function hostMovesBetween(before: readonly Service[], after: readonly Service[]): readonly HostMove[] {
+	const byName = (all: readonly Service[]): ReadonlyMap<string, Service> =>
+		new Map(all.map((one) => [qualifiedName(one.metadata), one]));
+	const [old, now] = [byName(before), byName(after)];
+	const changed = [...new Set([...old.keys(), ...now.keys()])].map((name) => ({
+		before: old.get(name) ?? null,
+		after: now.get(name) ?? null,
+	}));
+	return hostMoves(before, changed);
 }
 
 /** Hosts that only one of both forms has. */
