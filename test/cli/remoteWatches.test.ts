@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { type AdminPage, mostOf, type TakePart, unreadThere } from "../../src/access/bypass/reach.js";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
@@ -89,7 +90,7 @@ async function scene(t: Test) {
 		const status = async () => alarmLines(watches.standing());
 		/** The first round that is so: one may be under way from before. */
 		const round = async (condition: (report: ProbeReport) => boolean): Promise<ProbeReport> => {
-			for (;;) {
+			for (; ; await turn()) {
 				watches.attendance(EAST);
 				const [first] = await watches.recent();
 				if (first?.report != null && condition(first.report)) return first.report;
@@ -370,7 +371,7 @@ t.test("one whose round takes long keeps nobody from hearing of the others, nor 
 	const { watches, status } = start(["edge"], 100);
 	watches.published(plan);
 	const told = async (condition: (east: ProbeReport, west: ProbeReport) => boolean) => {
-		for (;;) {
+		for (; ; await turn()) {
 			const [east, west] = (await watches.recent()).map(({ report }) => report);
 			if (east != null && west != null && condition(east, west)) return { east, west };
 		}
