@@ -19,14 +19,21 @@ export interface RefusedStreamsOptions {
 export class RefusedStreams {
 	/** By fault, id and Gateway, as JSON. */
 	readonly #digest: Digest<string>;
-	/** Gateways that are told apart, by id. */
+	/** Gateways that are told apart in this while, by id. */
 	readonly #gateways = new Map<string | null, Set<string>>();
+	#sinceMs = performance.now();
+	readonly #everyMs: number;
 
-	constructor(private readonly options: RefusedStreamsOptions) {
+	/** @param everyMs between two records of one kind */
+	constructor(
+		private readonly options: RefusedStreamsOptions,
+		everyMs = HANDSHAKE_FAULTS_TOLD_MS,
+	) {
+		this.#everyMs = everyMs;
 		this.#digest = new Digest((kind, count) => {
 			const [fault, id, gateway] = JSON.parse(kind) as [StreamFault, string | null, string | null];
 			options.record(fault, id, count, gateway);
-		}, HANDSHAKE_FAULTS_TOLD_MS);
+		}, everyMs);
 	}
 
 	/** @param gateway as it may be shown */
@@ -41,6 +48,11 @@ export class RefusedStreams {
 	}
 
 	#apart(id: string | null, gateway: string): string | null {
+		const nowMs = performance.now();
+		if (nowMs - this.#sinceMs >= this.#everyMs) {
+			this.#sinceMs = nowMs;
+			this.#gateways.clear();
+		}
 		const known = this.#gateways.get(id) ?? new Set();
 		if (known.size < REFUSED_GATEWAYS_MAX) this.#gateways.set(id, known.add(gateway));
 		return known.has(gateway) ? gateway : null;

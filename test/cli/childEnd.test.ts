@@ -1,36 +1,33 @@
-/** A child of the supervisor ends with its parent, also where a file holds one of its threads or its closing hangs. */
-import { execFileSync, fork } from "node:child_process";
+/** A child of `weir up` whose parent dies before it is ready ends in order. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import type { Readable } from "node:stream";
 import t from "tap";
-import { temporaryDirectory } from "./command.js";
 
-const CHILD = new URL("../../src/cli/stack/child.js", import.meta.url);
-
-const cases: readonly (readonly [string, string, readonly unknown[]])[] = [
-	["in order", "", [0, null]],
-	["a thread is in a pipe", "open(process.argv[2]).catch(() => {});", [null, "SIGKILL"]],
-];
-
-for (const [what, before, ended] of cases) {
-	t.test(what, async (t) => {
-		const directory = await temporaryDirectory(t);
-		const pipe = join(directory, "pipe");
-		execFileSync("mkfifo", [pipe]);
-		const module = join(directory, "child.mjs");
-		await writeFile(
-			module,
-			`import { open } from "node:fs/promises";
-import { serveUntilStopped } from ${JSON.stringify(CHILD.href)};
-${before}
-serveUntilStopped("ready", async () => {});
-`,
-		);
-		const child = fork(module, [pipe], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
-		t.teardown(() => child.kill("SIGKILL"));
-		await once(child, "message");
-		child.disconnect();
-		t.same(await once(child, "exit"), ended);
+const CHILD = new URL("../../src/cli/stack/child.js", import.meta.url).href;
+const SOURCE = `
+	const { endWhenTold, tellReady } = await import(${JSON.stringify(CHILD)});
+	let end;
+	const told = new Promise((resolve) => { end = resolve; });
+	endWhenTold(async () => {
+		end();
+		await new Promise((resolve) => setTimeout(resolve, 50));
+		console.log("closed");
 	});
-}
+	process.send("begun");
+	await told;
+	tellReady({});
+`;
+
+t.test("who is told to end while it starts says no more that it is ready", async (t) => {
+	const child = spawn(process.execPath, ["--input-type=module", "-e", SOURCE], {
+		stdio: ["ignore", "pipe", "pipe", "ipc"],
+	});
+	const said: string[] = [];
+	for (const stream of [child.stdout, child.stderr]) stream?.on("data", (text: Buffer) => said.push(String(text)));
+	await once(child, "message");
+	const ended = Promise.all([once(child, "exit"), once(child.stdout as Readable, "end")]);
+	child.disconnect();
+	const [[code]] = await ended;
+	t.same([code, said.join("")], [0, "closed\n"]);
+});

@@ -198,6 +198,16 @@ t.test("an Envoy that nobody answers for from the beginning is told", async (t) 
 		uncounted: [{ gateway: "edge" }],
 	});
 	t.match((await status())[0], UNATTENDED);
+	await round(({ uncounted }) => uncounted.some(({ rounds }) => rounds > 1));
+	const told = [/^ALARM verdicts-uncounted at Gateway edge of Envoy east: /, UNATTENDED];
+	t.match((await status()).toSorted(), told);
+	has.connected = false;
+	watches.look();
+	has.nowMs += 600;
+	has.connected = true;
+	watches.look();
+	await round(({ uncounted }) => uncounted.length > 0);
+	t.match((await status()).toSorted(), told, "xDS opened its connection anew");
 	t.ok(watches.tells("edge"), "and this machine's own watch need not tell of it");
 	t.notOk(watches.tells("inner"));
 });

@@ -373,6 +373,19 @@ t.test("an Envoy may name as many Gateways as it likes: some are told apart", (t
 	t.end();
 });
 
+t.test("and in the next while others of them may be", async (t) => {
+	const told: string[] = [];
+	const record = (_: string, id: string | null, __: number, gateway: string | null) =>
+		void told.push(`${id} ${gateway}`);
+	const refused = new RefusedStreams({ record, meter: createMeter({ role: "ingest" }) }, 20);
+	for (let at = 0; at <= REFUSED_GATEWAYS_MAX; at++) refused.add("other-gateway", "a", `g${at}`);
+	t.equal(told.at(-1), "a null");
+	await pause(40);
+	refused.add("other-gateway", "a", "late");
+	t.equal(told.at(-1), "a late");
+	refused.close();
+});
+
 t.test("plain TCP is never an access log's door", async (t) => {
 	await t.rejects(
 		startRig({

@@ -43,6 +43,8 @@ export class ProbeGauges {
 		...{ known: new Map(), standing: new Set() },
 	};
 
+	#over = false;
+
 	/** @param envoy name of an Envoy of another machine; empty = this machine's */
 	constructor(
 		private readonly meter: Pick<Meter, "gauge" | "count">,
@@ -104,11 +106,12 @@ export class ProbeGauges {
 		);
 	}
 
-	/** Nothing stands any more, of whatever is known. */
+	/** Nothing stands any more, of whatever is known, nor will: a round may be under way. */
 	end(): void {
 		this.standing(new Set());
 		this.uncounted([]);
 		this.leftOut([]);
+		this.#over = true;
 	}
 
 	#stand(kind: Kind, alarms: readonly Known[]): void {
@@ -118,6 +121,7 @@ export class ProbeGauges {
 	}
 
 	#tell(kind: Kind, standing: ReadonlySet<string>): void {
+		if (this.#over) return;
 		const { envoy, meter } = this;
 		kind.standing = standing;
 		for (const [key, one] of kind.known)

@@ -14,6 +14,7 @@ import {
 	ATTENDANCE_ROUND_MS,
 	REMOTE_ENVOY_FORGOTTEN_MS,
 	REMOTE_STALE_MS,
+	XDS_CLIENT_AWAY_MS,
 } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import type { GatewayAlarm } from "../../state/api/wire.js";
@@ -89,8 +90,10 @@ export class RemoteWatches {
 		}
 		const attended = new Set(this.#options.server.attendances.ids);
 		for (const [id, watched] of this.#watched) {
-			const alone = here.has(id) && !attended.has(id);
-			watched.unattendedSinceMs = alone ? (watched.unattendedSinceMs ?? now) : null;
+			if (attended.has(id)) watched.unattendedSinceMs = null;
+			else if (here.has(id)) watched.unattendedSinceMs ??= now;
+			// xDS opens each connection anew now and then: that is no new Envoy.
+			else if (now - watched.seenMs > XDS_CLIENT_AWAY_MS) watched.unattendedSinceMs = null;
 			watched.sharedSinceMs = this.#envoys(id) > 1 ? (watched.sharedSinceMs ?? now) : null;
 		}
 		for (const [id, { seenMs }] of this.#watched)

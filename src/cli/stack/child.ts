@@ -17,15 +17,18 @@ export function serveUntilStopped(ready: unknown, close: () => Promise<void>): v
 	tellReady(ready);
 }
 
-/** Tells the parent; where there is none it is printed as `READY {json}`. */
+/** It was told to end. */
+let closing = false;
+
+/** Tells the parent; where there is none it is printed as `READY {json}`. Who ends is ready for nothing, and may have no parent any more. */
 export function tellReady(ready: unknown): void {
+	if (closing) return;
 	if (process.send === undefined) process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
 	else process.send(ready);
 }
 
 /** Runs `close` once on SIGTERM, SIGINT or the parent's death, then exits. */
 export function endWhenTold(close: () => Promise<void>): void {
-	let closing = false;
 	const stop = (): void => {
 		if (closing) return;
 		closing = true;
