@@ -14,8 +14,8 @@ import { COMPILED, fastFiles, filesIn } from "./tiers.js";
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {
-		// Tests wait for sockets, disks and clocks about a third of their time: one more than there are cores.
-		jobs: { type: "string", default: String(availableParallelism() + 1) },
+		// Tests wait for sockets, disks and clocks about half of their time.
+		jobs: { type: "string", default: String(availableParallelism() + 2) },
 		timeout: { type: "string", default: "240" },
 	},
 });
