@@ -1,4 +1,4 @@
-/** `weir envoy`: runs a real Envoy that takes everything from control in the same directory. */
+/** `weir envoy`: runs a real Envoy that takes everything from control, in the same directory or on another machine. */
 import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { resolve } from "node:path";

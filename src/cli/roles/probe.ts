@@ -12,7 +12,7 @@ import {
 } from "../../access/bypass/foreignListeners.js";
 import { type ForgottenAlarms, type ProbeAlarm, underOwnNames } from "../../access/bypass/probe.js";
 import { type AskListener, type EnvoyReach, isNobodyThere, isUnattended } from "../../access/bypass/reach.js";
-import { ATTENDANCE_PROBES_MAX, PROBE_INTERVAL_MS, PROBE_SHARED_MS } from "../../limits.js";
+import { ATTENDANCE_PROBES_MAX, PROBE_INTERVAL_MS } from "../../limits.js";
 import { isStarting, readListeners, readNode } from "../../probe/envoyCounters.js";
 import type { MemoryShelf } from "../../probe/memoryShelf.js";
 import { Prober, type Uncounted } from "../../probe/prober.js";
@@ -26,6 +26,7 @@ import { ProbeGauges } from "./probeGauges.js";
 import { answersOf, byKind, type ProbeReport, standingOf, UNCOUNTED_ROUNDS, type Unprobed } from "./probeReport.js";
 import { wayTo } from "./probeWay.js";
 import { AWAY, HERE, LATE, leftMeanwhile, NOT_YET, REFUSED, SHARED, STARTING, THERE } from "./probeWords.js";
+import { SharedRounds } from "./sharedRounds.js";
 
 export interface WatchOptions extends Pick<ProbedPlansOptions, "planOf"> {
 	readonly log: Log;
@@ -267,40 +268,20 @@ export function watchForBypass(options: WatchOptions): Watch {
 		standing: standingOf(raised),
 		unprobed,
 	});
-	/** Who asks while a round is under way is told of that one: askers queue no rounds. */
-	let underWay: Promise<ProbeReport | null> | null = null;
-	/** Resolves if that one takes long; null = it is awaited however long it takes. */
-	let late: Promise<void> | null = null;
-	const begin = (): Promise<ProbeReport | null> => {
-		let timer: NodeJS.Timeout | undefined;
-		if (remote !== undefined) {
-			late = new Promise((resolve) => {
-				timer = setTimeout(resolve, remote.patienceMs).unref();
-			});
-			void late.then(() => closed || gauges.leftOut(allFor(LATE)));
-		}
-		return round().finally(() => {
-			clearTimeout(timer);
-			underWay = null;
-		});
-	};
-	const shared = (): Promise<ProbeReport | null> => {
-		underWay ??= begin();
-		return underWay;
-	};
-	/** What the last round came to, for a while, and what the Envoy had then. */
-	let told: { readonly untilMs: number; readonly served: string; readonly report: ProbeReport } | null = null;
-	const recent = async (): Promise<ProbeReport | null> => {
-		const now = stateOf(served());
-		const isRecent = told !== null && performance.now() < told.untilMs && told.served === now;
-		if (underWay === null && told !== null && isRecent) return told.report;
-		const ended = shared().then((report) => {
-			if (report !== null && isUp) told = { untilMs: performance.now() + PROBE_SHARED_MS, served: now, report };
-			return report;
-		});
-		if (late === null) return ended;
-		return Promise.race([ended, late.then(() => stood(prober.memory.raised.values(), allFor(LATE)))]);
-	};
+	const rounds = new SharedRounds<ProbeReport>({
+		round,
+		holds: () => isUp,
+		state: () => stateOf(served()),
+		...(remote === undefined
+			? {}
+			: {
+					late: {
+						afterMs: remote.patienceMs,
+						tell: () => gauges.leftOut(allFor(LATE)),
+						report: () => stood(prober.memory.raised.values(), allFor(LATE)),
+					},
+				}),
+	});
 	return {
 		published: (declared) => {
 			const isFirst = !plans.isDeclared;
@@ -309,19 +290,16 @@ export function watchForBypass(options: WatchOptions): Watch {
 			assumedAtMs = performance.now() + intervalMs;
 			void follow();
 		},
-		round: shared,
-		recent,
+		round: () => rounds.now(),
+		recent: () => rounds.recent(),
 		look: () => {
-			told = null;
-			const next = (): Promise<unknown> => (closed ? Promise.resolve() : shared());
-			void Promise.resolve(underWay)
-				.then(next, next)
-				.catch((error: unknown) => failed(error));
+			rounds.again().catch(failed);
 		},
 		standing: () => gauges.now,
 		forget: () => gauges.end(),
 		close: () => {
 			closed = true;
+			rounds.close();
 			if (timer !== null) clearTimeout(timer);
 		},
 	};
@@ -365,7 +343,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 
 	/** Rounds until closed; soon where no Envoy is there yet. */
 	async function follow(): Promise<void> {
-		const ready = await shared().then(
+		const ready = await rounds.now().then(
 			(report) => report !== null && isUp,
 			(error: unknown) => {
 				failed(error);
