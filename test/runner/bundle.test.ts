@@ -1,5 +1,5 @@
 /** Tests never start a bundle of other sources than those that were compiled last. */
-import { mkdir, mkdtemp, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
@@ -18,4 +18,15 @@ t.test("a bundle counts where it was made after the last compilation", async (t)
 	t.equal(await freshBundle(dist), null, "it is older");
 	await utimes(main, 2_000, 2_000);
 	t.equal(await freshBundle(dist), main);
+});
+
+/**
+ * npx keeps the link it made of `bin` when it first ran in a folder: where it was made before the
+ * command line was bundled, `npx weir` still starts the file of then.
+ */
+t.test("the command line is executable, where `bin` leads now and where it led before", async (t) => {
+	for (const main of ["bundle/cli/main.js", "src/cli/main.js"]) {
+		const { mode } = await stat(new URL(`../../${main}`, import.meta.url));
+		t.equal(mode & 0o111, 0o111, main);
+	}
 });
