@@ -30,6 +30,9 @@ t.test("a bound token with its proof is its user, once per proof, cached or not"
 		/used before/,
 		"a jti counts, not a proof",
 	);
+	const theirs = await signed({ ...CLAIMS, cnf: { jkt: await calculateJwkThumbprint(await publicJwk(thief)) } }, pair);
+	const same = await proofOf(thief, theirs, again);
+	t.equal(await one.said(null, dpop(theirs, same)), "ok ann", "nobody uses up another's jti");
 	const fragment = await proofOf(holder, bound, { claims: { htu: "HTTPS://MESH.test:443/v2?x=1#y" } });
 	t.equal(await one.said(null, dpop(bound, fragment)), "ok ann", "RFC 3986 spellings of the same address");
 	for (const [htu, path] of [
@@ -81,6 +84,16 @@ const PROOFS: readonly (readonly [string, () => Promise<string[]> | string[]])[]
 		"credentials in the address",
 		async () => [await proofOf(holder, bound, { claims: { htu: "https://a@mesh.test/v2" } })],
 	],
+	...[
+		"https:mesh.test/v2",
+		"https:///mesh.test/v2",
+		"https://mesh.test\\v2",
+		"https://mesh.test/v\t2",
+		" https://mesh.test/v2",
+	].map((htu): (typeof PROOFS)[number] => [
+		`an address that is no URI: ${JSON.stringify(htu)}`,
+		async () => [await proofOf(holder, bound, { claims: { htu } })],
+	]),
 	["a proof that has expired", async () => [await proofOf(holder, bound, { claims: { exp: NOW - 61 } })]],
 	["a proof that holds later", async () => [await proofOf(holder, bound, { claims: { nbf: NOW + 61 } })]],
 	["an expiry that is no number", async () => [await proofOf(holder, bound, { claims: { exp: "never" } })]],
