@@ -167,6 +167,8 @@ export interface ProxyStatus {
 				readonly source: string;
 				/** Since when it has refused what is published, without a pause; left out = it does not. */
 				readonly refusedSinceMs?: number;
+				/** Of tables: since when the sidecar owes an answer to what it was sent; left out = it does not. */
+				readonly unansweredSinceMs?: number;
 			}
 		>
 	>;

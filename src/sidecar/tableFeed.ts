@@ -65,10 +65,27 @@ export class TableFeed<Compiled> {
 
 	/** The table grows older from now on. */
 	close(): void {
+		this.#hangUp();
+		this.#options.tables.lapse();
+	}
+
+	/**
+	 * Asks control anew, by another call: what came by this one may have lain there since long. Until control answers, the table is
+	 * confirmed by nobody.
+	 * @param ageMs how long ago it certainly was
+	 */
+	askAnew(ageMs: number): void {
+		if (this.#stream === null && this.#retry === null) return;
+		this.#hangUp();
+		this.#open();
+		this.#options.tables.lapse(ageMs);
+	}
+
+	#hangUp(): void {
 		if (this.#retry !== null) clearTimeout(this.#retry);
+		this.#retry = null;
 		this.#stream?.close();
 		this.#stream = null;
-		this.#options.tables.lapse();
 	}
 
 	/** Version of the table that is served; empty = there is none. */
@@ -79,6 +96,7 @@ export class TableFeed<Compiled> {
 	#open(): void {
 		const { node, keepaliveMs, connectMs } = this.#options;
 		const openedAtMs = performance.now();
+		this.#retry = null;
 		const stream = new TableStream({
 			door: this.#options,
 			node,

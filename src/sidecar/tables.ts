@@ -229,9 +229,12 @@ export class Tables<Compiled> implements Freshness {
 		this.#tell();
 	}
 
-	/** Nobody confirms the newest table any more: from now on it grows older. Does nothing where it already does. */
-	lapse(): void {
-		if (this.#knownAge === null) this.setAge(0);
+	/**
+	 * Nobody confirms the newest table any more: from now on it grows older. Does nothing where it already does.
+	 * @param ageMs how long ago it was certainly confirmed
+	 */
+	lapse(ageMs = 0): void {
+		if (this.#knownAge === null) this.setAge(ageMs);
 	}
 
 	/** The newest table was confirmed so long ago, and grows older: for one from a file, or known to another process. */

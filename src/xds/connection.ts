@@ -57,6 +57,8 @@ export class Connection {
 	#instance: string | null = null;
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
+	/** Since when it owes an answer to a table, whatever it was sent after that one; null = it does not. */
+	#unansweredSinceMs: number | null = null;
 	#isolation = new Isolation();
 	#closedThere: ReadonlyMap<string, ClosedService> = new Map();
 	/** What the client took last, and so keeps while what it should have cannot be made. */
@@ -142,7 +144,15 @@ export class Connection {
 	status(): ProxyStatus {
 		const types = Object.entries(this.#stream.status(this.#target())).map(([type, status]) => {
 			const refusedSinceMs = this.#refusedSinceMs.get(type);
-			return [type, { ...status, ...(refusedSinceMs === undefined ? {} : { refusedSinceMs }) }];
+			const unansweredSinceMs = type === "tables" ? this.#unansweredSinceMs : null;
+			return [
+				type,
+				{
+					...status,
+					...(refusedSinceMs === undefined ? {} : { refusedSinceMs }),
+					...(unansweredSinceMs === null ? {} : { unansweredSinceMs }),
+				},
+			];
 		});
 		const { closed } = this.#isolation;
 		return {
@@ -280,6 +290,7 @@ export class Connection {
 	#say(target: Snapshot, steadyMs: number): void {
 		if (this.#blocked) return;
 		for (const response of this.#stream.next(target, steadyMs)) {
+			if (response.type === "tables") this.#unansweredSinceMs ??= this.options.nowMs();
 			if (!this.call.write(writeResponse(response, this.options.server))) this.#blocked = true;
 		}
 	}
@@ -301,6 +312,7 @@ export class Connection {
 		if (!this.#mayName(type, message.resourceNames)) return;
 		const request = readRequest(message, type);
 		const verdict = this.#stream.take(request);
+		if (verdict !== "none" && type === "tables") this.#unansweredSinceMs = null;
 		// By a rejection it goes on with what it had before, and what is closed in that.
 		if (verdict === "ack" && type === "tables") this.#noteClosed(request.closed ?? []);
 		this.#note();

@@ -7,6 +7,8 @@ import t, { type Test } from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
+import { PUBLICATION_LAG_MS } from "../../src/limits.js";
+import { untakenOf } from "../../src/rollout/untaken.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
@@ -204,3 +206,32 @@ t.test(
 		await third;
 	},
 );
+
+t.test("a sidecar that owes an answer for too long is told of, however many tables wait for that", async (t) => {
+	const { server, connect, acknowledged, until } = await start(t);
+	const [sidecar, slow] = [connect(), connect()];
+	for (const [at, client] of [sidecar, slow].entries())
+		client.ask("tables", ["plan"], undefined, { node: `weir-sidecar/${at}` });
+	await until(() => server.proxies().length === 2);
+	const first = until(() => acknowledged.includes(1));
+	server.publish(plan(1), 1);
+	for (const client of [sidecar, slow]) client.ask("tables", ["plan"], await client.next());
+	await first;
+	const untaken = (afterMs: number) => untakenOf(server.proxies(), Date.now() + afterMs).map(({ node }) => node);
+	t.same(untaken(PUBLICATION_LAG_MS), [], "nobody owes anything");
+	const beforeMs = Date.now();
+	server.publish(plan(2), 2);
+	const owed = await slow.next();
+	sidecar.ask("tables", ["plan"], await sidecar.next());
+	await until(() => server.proxies()[0]?.types.tables?.state === "SYNCED");
+	server.publish(plan(3), 3);
+	sidecar.ask("tables", ["plan"], await sidecar.next());
+	await until(() => server.proxies()[0]?.revision === 3);
+	t.same(untaken(PUBLICATION_LAG_MS), ["weir-sidecar/1"]);
+	t.same(untakenOf(server.proxies(), beforeMs + PUBLICATION_LAG_MS - 1), [], "a plan may be on its way");
+	const third = until(() => acknowledged.includes(3));
+	slow.ask("tables", ["plan"], owed);
+	slow.ask("tables", ["plan"], await slow.next());
+	await third;
+	t.same(untaken(PUBLICATION_LAG_MS), []);
+});

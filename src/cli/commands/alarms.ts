@@ -1,6 +1,7 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
+import { untakenWords } from "../../rollout/untaken.js";
 import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, REMOTE_NOTE, type StatusAnswer } from "../../state/api/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
@@ -30,6 +31,12 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 /** Lines of what Envoys and sidecars refuse: whatever was changed since does not hold there, a revocation neither. */
 export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly string[] =>
 	refusals.map((one) => `ALARM refused: ${refusalWords(one)}`);
+
+/** Lines of what is declared and does not hold yet: anywhere, or at a sidecar. */
+export const behindLines = ({ lag, untaken = [] }: Pick<StatusAnswer, "lag" | "untaken">): readonly string[] => [
+	...(lag == null ? [] : [`BEHIND ${lag}: what was changed since then does not hold yet`]),
+	...untaken.map((one) => `BEHIND ${untakenWords(one)}: what was changed since then does not hold there yet`),
+];
 
 /** Lines of Services that Envoys refused; of other namespaces nothing is said. */
 export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>

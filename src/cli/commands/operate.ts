@@ -14,7 +14,7 @@ import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { unplacedLines } from "../unplacedLines.js";
-import { alarmLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
+import { alarmLines, behindLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
 import { type NamespaceArgument, nameIn } from "./namespace.js";
@@ -102,7 +102,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	for (const line of refusalLines(answer.refusals ?? [])) print(line);
 	for (const line of closureLines(answer.closed ?? [])) print(line);
 	for (const line of [...conditionLines(answer.conditions), ...conditionLines(answer.faults)]) print(line);
-	if (answer.lag != null) print(`BEHIND ${answer.lag}: what was changed since then does not hold yet`);
+	for (const line of behindLines(answer)) print(line);
 	for (const line of alarmLines(answer.alarms)) print(line);
 	if (answer.experiments.length === 0 && answer.services.length === 0) {
 		print(`no Experiment and no Service is declared${ofAll(answer.partial)}`);

@@ -15,12 +15,14 @@ import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";
 import { followTableFile } from "../../sidecar/staticTable.js";
 import type { TableFeed } from "../../sidecar/tableFeed.js";
+import type { ControlDoor } from "../../sidecar/tableStream.js";
 import { Tables } from "../../sidecar/tables.js";
 import { requireOwnFolder } from "../../socket.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter, type Meter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
 import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
+import { Confirmation } from "../sidecar/confirmation.js";
 import { CountPublisher } from "../sidecar/counts.js";
 import { Handover } from "../sidecar/handover.js";
 import { type FromWorker, machineMs, type ToWorker } from "../sidecar/message.js";
@@ -133,6 +135,8 @@ interface RemoteControl {
 
 interface Front {
 	readonly tables: AnyTables;
+	/** To follow control, where that is what the tables come from. */
+	readonly confirmation: Confirmation;
 	readonly address: GrpcAddress;
 	/** Resolves when all of it listens: control is asked meanwhile. */
 	readonly up: Promise<void>;
@@ -146,9 +150,10 @@ async function inProcess(
 	log: Log,
 	publisher: CountPublisher,
 ): Promise<Front> {
-	const { tables, counts, server, close } = await startAnswering(listen, who, log);
+	const answering = await startAnswering(listen, who, log, async (tables) => new Confirmation(tables, { log }));
+	const { tables, freshness, counts, server, close } = answering;
 	const publish = (): void => publisher.publish("", counts.rows());
-	return { tables, address: server.address, up: Promise.resolve(), publish, close };
+	return { tables, confirmation: freshness, address: server.address, up: Promise.resolve(), publish, close };
 }
 
 /** The primary follows the table and hands it on; it answers nothing itself, and has in force what its workers have. */
@@ -171,7 +176,10 @@ async function inWorkers(
 				log.warn("workers do not answer by the new table yet", { version: given.version, workers: behind });
 		},
 	});
-	const age = (): ToWorker => ({ kind: "age", ageMs: tables.ageMs(), saidAtMs: machineMs() });
+	const confirmation = new Confirmation(tables, { log });
+	/** None while it knows none: their tables grow old by themselves, and who asks is told when control has answered. */
+	const age = (): ToWorker[] =>
+		confirmation.isLate ? [] : [{ kind: "age", ageMs: tables.ageMs(), saidAtMs: machineMs() }];
 	const proofs = new UsedProofs(count);
 	let listening = 0;
 	let up: () => void = () => {};
@@ -179,7 +187,8 @@ async function inWorkers(
 		up = resolve;
 	});
 	const tellAge = (worker: number): void => {
-		if (tables.newest !== null && handover.isServed(worker)) workers.send(worker, age());
+		if (tables.newest === null || !handover.isServed(worker)) return;
+		for (const said of age()) workers.send(worker, said);
 	};
 	const workers = await startWorkers<ToWorker>({
 		count,
@@ -189,7 +198,7 @@ async function inWorkers(
 		greet: (worker) => {
 			const table = handover.greet(worker);
 			// What it is greeted with is what is served, or newer.
-			const known = table.length === 0 || tables.newest === null ? [] : [age()];
+			const known = table.length === 0 || tables.newest === null ? [] : age();
 			return [...table, ...known, { kind: "greeted" }];
 		},
 		onMessage: (message, worker) => {
@@ -213,7 +222,7 @@ async function inWorkers(
 	tables.onChange(tellAges);
 	const timer = setInterval(tellAges, AGE_EVERY_MS);
 	return {
-		tables,
+		...{ tables, confirmation },
 		address: listen,
 		up: allUp,
 		publish: () =>
@@ -229,7 +238,7 @@ async function followTable(
 	{ table, identity }: SidecarArguments,
 	at: ReturnType<typeof places> | null,
 	remote: RemoteControl | null,
-	{ tables, up }: Front,
+	{ tables, confirmation, up }: Front,
 	log: Log,
 ): Promise<{ readonly feed: TableFeed<unknown> | null; close(): Promise<void> }> {
 	if (at === null) {
@@ -243,14 +252,25 @@ async function followTable(
 		node: `weir-sidecar/${hostname()}/${process.pid}`,
 		...{ tables, log, up },
 	};
-	if (remote === null) return followControl({ ...rest, socketPath: at.adsSocket });
+	const follow = (door: ControlDoor): ReturnType<typeof followControl> => {
+		const following = followControl({ ...rest, ...door });
+		confirmation.follow((ageMs) => following.feed.askAnew(ageMs));
+		return {
+			feed: following.feed,
+			close: async () => {
+				confirmation.close();
+				await following.close();
+			},
+		};
+	};
+	if (remote === null) return follow({ socketPath: at.adsSocket });
 	const [{ ownIdentity }, { grpcChannelCredentials }] = await Promise.all([
 		import("../stack/identity.js"),
 		import("../../identity/grpcTls.js"),
 	]);
 	const own = await ownIdentity(identity, log);
 	const credentials = grpcChannelCredentials(own, (server) => server === remote.spiffeId);
-	const following = followControl({ ...rest, target: remote.target, credentials });
+	const following = follow({ target: remote.target, credentials });
 	return {
 		feed: following.feed,
 		close: async () => {

@@ -11,6 +11,7 @@ import { EVIDENCE_TIMEOUT_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import { gateHost } from "../../rollout/gate.js";
 import type { Unheld, Webhook } from "../../rollout/ports.js";
+import { untakenOf, untakenWords } from "../../rollout/untaken.js";
 import { startApi } from "../../state/api/api.js";
 import type { Handle, Mount } from "../../state/api/mount.js";
 import { AUDIT_CHAINS } from "../../state/audit/auditLog.js";
@@ -44,7 +45,20 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 	let doors: readonly OwnDoor[] = [];
 	const store = new Store(join(at.dataDirectory, "state"), { ownDoors: () => doors });
 	const publication = new Publication(() => store.current.revision);
-	const stopLooking = logLag(publication, log);
+	const stopLooking = [
+		logStanding(
+			log,
+			() => publication.lag(),
+			"what was changed is not published",
+			"what was changed is published again",
+		),
+		logStanding(
+			log,
+			() => untakenOf(store.proxies.proxies, Date.now()).map(untakenWords).join("; ") || null,
+			"what was changed is not taken by sidecars",
+			"what was changed is taken by sidecars again",
+		),
+	];
 	const ingest = forwardTo(at.ingestSocket, "ingest");
 	const probe = forwardTo(at.xdsMetricsSocket, "xds");
 	const api = await startApi({
@@ -105,7 +119,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		ready: { api: api.url },
 		renewApi: (tls) => api.renew(tls),
 		close: async () => {
-			stopLooking();
+			for (const stop of stopLooking) stop();
 			await api.close();
 			await store.close();
 		},
@@ -144,14 +158,14 @@ export function ownDoors(
 	});
 }
 
-/** Says once that Envoys are given an old state, and once that they are not any more. */
-function logLag(publication: Publication, log: Log): () => void {
+/** Says once that something stands, and once that it does not any more. */
+function logStanding(log: Log, look: () => string | null, begun: string, over: string): () => void {
 	let told = false;
 	const timer = setInterval(() => {
-		const lag = publication.lag();
-		if (lag !== null && !told) log.error("what was changed is not published", { why: lag });
-		if (lag === null && told) log.info("what was changed is published again");
-		told = lag !== null;
+		const why = look();
+		if (why !== null && !told) log.error(begun, { why });
+		if (why === null && told) log.info(over);
+		told = why !== null;
 	}, PUBLICATION_LOOK_MS);
 	timer.unref();
 	return () => clearInterval(timer);

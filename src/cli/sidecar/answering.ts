@@ -28,8 +28,10 @@ function longestMs({ table }: VersionedTable): number {
 	return bounds.length === 0 ? CALLOUT_STALENESS_MS : Math.max(...bounds);
 }
 
-export interface Answering {
+export interface Answering<Known extends Freshness> {
 	readonly tables: Tables<CompiledTable>;
+	/** How old the newest is, as it answers by. */
+	readonly freshness: Known;
 	readonly counts: ProcessCounts;
 	readonly server: GrpcServer;
 	close(): Promise<void>;
@@ -46,12 +48,12 @@ interface AnsweringLog {
  * @param ready awaited when it could answer, before it listens: whoever has a table gives it here. @returns how old the newest is
  * @throws WeirError where it cannot listen, or has no identity where it needs one
  */
-export async function startAnswering(
+export async function startAnswering<Known extends Freshness>(
 	listen: GrpcAddress,
 	{ identity, peers, keysDirectory, proofs }: AnsweringOptions,
 	log: AnsweringLog,
-	ready: (tables: Tables<CompiledTable>) => Promise<Freshness> = async (tables) => tables,
-): Promise<Answering> {
+	ready: (tables: Tables<CompiledTable>) => Promise<Known>,
+): Promise<Answering<Known>> {
 	const tracing = await startTracing();
 	const rules = new CompiledAccess();
 	const tables = new Tables<CompiledTable>({
@@ -95,6 +97,7 @@ export async function startAnswering(
 	});
 	return {
 		tables,
+		freshness,
 		counts,
 		server,
 		close: async () => {

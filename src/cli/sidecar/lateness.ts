@@ -1,8 +1,8 @@
 /**
- * Whether a worker of the sidecar may answer by what it has in force. A table is acknowledged without a worker that has not got it in
- * WORKERS_IN_FORCE_MS_MAX, as one that hangs; when such a one goes on, calls and older tables wait for it, and nothing in them says
- * that they are. It can tell by itself: its loop stood still for so long, or it still takes a table that was given so long ago.
- * Then nobody knows how old its table is until the primary has said so again.
+ * Whether a process of the sidecar may answer by what it has in force: a worker, and who asks control itself (confirmation.ts). A table
+ * is acknowledged without a worker that has not got it in WORKERS_IN_FORCE_MS_MAX, as one that hangs; when such a one goes on, calls and
+ * older tables wait for it, and nothing in them says that they are. It can tell by itself: its loop stood still for so long, or it still
+ * takes a table that was given so long ago. Then nobody knows how old its table is until the primary has said so again.
  */
 import { WORKERS_IN_FORCE_MS_MAX } from "../../limits.js";
 import type { Freshness } from "../../sidecar/tables.js";
@@ -23,13 +23,14 @@ export class Lateness implements Freshness {
 
 	/**
 	 * @param tables as old as the primary said
-	 * @param onLate asks the primary
+	 * @param onLate asks the primary; it is given since when the loop has certainly not turned, in milliseconds
 	 * @param nowMs machineMs()
 	 */
 	constructor(
 		private readonly tables: Freshness,
-		private readonly onLate: () => void,
+		private readonly onLate: (stoodMs: number) => void,
 		private readonly nowMs: () => number = machineMs,
+		private readonly stoodStillMs: number = STOOD_STILL_MS,
 	) {
 		this.#turnedMs = nowMs();
 	}
@@ -57,19 +58,24 @@ export class Lateness implements Freshness {
 	}
 
 	ageMs(): number {
+		return this.isLate ? Number.POSITIVE_INFINITY : this.tables.ageMs();
+	}
+
+	get isLate(): boolean {
 		this.#look();
-		return this.#lateSinceMs === null ? this.tables.ageMs() : Number.POSITIVE_INFINITY;
+		return this.#lateSinceMs !== null;
 	}
 
 	/** In the path of each call too: after a standstill they may come before any timer. */
 	#look(): void {
 		const nowMs = this.nowMs();
-		const stoodStill = nowMs - this.#turnedMs > STOOD_STILL_MS;
+		const stoodMs = nowMs - this.#turnedMs;
+		const stoodStill = stoodMs > this.stoodStillMs;
 		const takesLong = this.#takesSinceMs !== null && nowMs - this.#takesSinceMs > WORKERS_IN_FORCE_MS_MAX;
 		if (!stoodStill && (!takesLong || this.#lateSinceMs !== null)) return;
 		// Noticed once.
 		if (stoodStill) this.#turnedMs = nowMs;
 		this.#lateSinceMs = nowMs;
-		this.onLate();
+		this.onLate(stoodMs);
 	}
 }

@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits.js";
 import { closedServices } from "../../rollout/closedServices.js";
 import { refusalsOf } from "../../rollout/refusal.js";
+import { untakenOf } from "../../rollout/untaken.js";
 import type { Answer } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { NO_CLIENTS, NO_KEYS } from "./wire.js";
@@ -15,7 +16,7 @@ type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "no
 /** 503 with the reasons, or 200. */
 export async function readiness(door: Asked): Promise<Answer> {
 	const { ready, publication } = door;
-	const reasons = [ready(), publication.lag() ?? [], refusals(door)].flat();
+	const reasons = [ready(), publication.lag() ?? [], untaken(door), refusals(door)].flat();
 	const notes = await notesOf(door);
 	const said = reasons.length === 0 ? ["ready"] : reasons;
 	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
@@ -30,6 +31,14 @@ function refusals({ store, now }: Asked): readonly string[] {
 	const types = [...new Set(standing.map(({ type }) => type))].sort().join(", ");
 	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
 	return [`${nodes} of the Envoys and sidecars refuse ${types}, since ${since} (weir status)`];
+}
+
+function untaken({ store, now }: Asked): readonly string[] {
+	const standing = untakenOf(store.proxies.proxies, now());
+	if (standing.length === 0) return [];
+	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
+	const many = standing.length === 1 ? "has not taken its" : "have not taken their";
+	return [`${standing.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
 async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {

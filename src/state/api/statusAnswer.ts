@@ -5,6 +5,7 @@ import { closuresOf } from "../../rollout/closedServices.js";
 import type { Unheld } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { liveDefault } from "../../rollout/status.js";
+import { untakenOf } from "../../rollout/untaken.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import { standing } from "../standingFaults.js";
 import { actCall, type Call } from "./http.js";
@@ -20,7 +21,7 @@ export async function statusAnswer(door: PublicDoor, call: Call): Promise<Status
 }
 
 function answerOf(
-	{ store, acts, publication }: PublicDoor,
+	{ store, acts, publication, now }: PublicDoor,
 	{ caller }: Call,
 	alarms: StatusAnswer["alarms"],
 	unheldTokens: Readonly<Record<string, readonly Unheld[]>>,
@@ -31,6 +32,7 @@ function answerOf(
 		...acts.rights.partly(caller),
 		revision,
 		lag: publication.lag(),
+		untaken: untakenOf(store.proxies.proxies, now()),
 		refusals: refusalsOf(store.proxies.proxies).map((one) =>
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),

@@ -6,6 +6,7 @@ import type { Action, Decision, Rule } from "../../rollout/decision.js";
 import type { Unheld } from "../../rollout/ports.js";
 import type { Refusal } from "../../rollout/refusal.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
+import type { Untaken } from "../../rollout/untaken.js";
 import type { ApplyResult } from "../acts/wishes.js";
 import type { ApprovalRequest } from "../approvals/approval.js";
 import type { Difference } from "../difference.js";
@@ -72,6 +73,8 @@ export interface StatusAnswer extends Partly {
 	readonly revision: number;
 	/** Where Envoys are given an older revision for too long: a sentence about it. */
 	readonly lag: string | null;
+	/** Sidecars that have not taken their newest table for too long. */
+	readonly untaken?: readonly Untaken[];
 	/** What Envoys and sidecars refuse of what is published; whose and why is for those who may read that namespace. */
 	readonly refusals: readonly Refusal[];
 	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */

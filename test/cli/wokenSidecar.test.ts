@@ -1,0 +1,59 @@
+/**
+ * A whole sidecar that stood still: when it goes on, it answers by none of the tables from before until control has been asked, whichever
+ * of its processes goes on first; where control is away, by its last one again.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { SIDECAR_STOOD_STILL_MS } from "../../src/limits.js";
+import { type Action, startWoken, verdict } from "./wokenScene.js";
+
+t.setTimeout(120_000);
+
+const CONNECTIONS = 6;
+const CALLS = 5;
+const ROUNDS = 4;
+
+for (const workers of [1, 2]) {
+	t.test(`${workers === 1 ? "one process" : "workers"}: what came meanwhile is what is answered by`, async (t) => {
+		const { sidecar, pids, give, connect } = await startWoken(t, workers);
+		const all = [sidecar.pid, ...pids];
+		for (let round = 0; round < ROUNDS; round++) {
+			const clients = connect(CONNECTIONS);
+			const [before, now]: readonly [Action, Action] = round % 2 === 0 ? ["allow", "deny"] : ["deny", "allow"];
+			t.same(new Set(await Promise.all(clients.map(verdict))), new Set([before]));
+			for (const pid of all) process.kill(pid, "SIGSTOP");
+			give(now);
+			const calls = Array.from({ length: CALLS }, () => clients.map(verdict)).flat();
+			await pause(SIDECAR_STOOD_STILL_MS + 500);
+			for (const pid of round < 2 ? all : all.toReversed()) process.kill(pid, "SIGCONT");
+			const said = await Promise.all(calls);
+			t.notOk(said.includes(before), `${said.filter((one) => one === before).length} by an older table`);
+			for (;;) {
+				const again = await Promise.all(clients.map(verdict));
+				t.notOk(again.includes(before));
+				if (again.every((one) => one === now)) break;
+			}
+		}
+		t.match(sidecar.log(), /stood still/);
+		t.equal(await sidecar.end("SIGTERM"), 0);
+	});
+
+	t.test(`${workers === 1 ? "one process" : "workers"}: where control is away the last table stays`, async (t) => {
+		const { server, sidecar, pids, connect } = await startWoken(t, workers);
+		const clients = connect(CONNECTIONS);
+		t.same(new Set(await Promise.all(clients.map(verdict))), new Set(["allow"]));
+		await server.close();
+		for (const pid of [sidecar.pid, ...pids]) process.kill(pid, "SIGSTOP");
+		const waiting = clients.map(verdict);
+		await pause(SIDECAR_STOOD_STILL_MS + 500);
+		for (const pid of [sidecar.pid, ...pids]) process.kill(pid, "SIGCONT");
+		t.same(new Set(await Promise.all(waiting)), new Set(["stale"]), "control has its chance");
+		for (;;) {
+			const again = await Promise.all(clients.map(verdict));
+			t.notOk(again.includes("deny"));
+			if (again.every((one) => one === "allow")) break;
+			await pause(50);
+		}
+		t.equal(await sidecar.end("SIGTERM"), 0);
+	});
+}
