@@ -50,17 +50,16 @@ export function residency(resources: ResourceSet): Pick<Plan, "bound" | "places"
 	const bound = resources.services.map(
 		(service) => [qualifiedName(service.metadata), regionsOf(resources, service)] as const,
 	);
-	const places = new Map<string, Set<string>>();
+	const places = new Map<string, readonly string[]>();
 	const variants = resources.services.flatMap(({ spec }) => spec.variants);
 	for (const { address, port, locality } of variants.flatMap(({ endpoints }) => endpoints)) {
 		const host = `${oneSpelling(address)}:${port}`;
-		const regions = places.get(host) ?? new Set();
-		places.set(host, regions.add(locality?.region ?? ""));
+		const region = locality?.region ?? "";
+		const known = places.get(host);
+		if (known === undefined) places.set(host, [region]);
+		else if (!known.includes(region)) places.set(host, [...known, region]);
 	}
-	return {
-		bound: Object.fromEntries(bound),
-		places: Object.fromEntries([...places].map(([host, regions]) => [host, [...regions]])),
-	};
+	return { bound: Object.fromEntries(bound), places };
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

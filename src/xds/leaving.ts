@@ -196,7 +196,7 @@ function within({ source, regions }: EncodedResource, { bound, places }: Snapsho
 		const was = regions[at] ?? "";
 		// Of a Service that is gone nobody knows any more by what it was bound: what stands where it stood was allowed.
 		const isAllowed = (region: string): boolean => allowed?.includes(region) ?? region === was;
-		return isAllowed(was) && (places[host] ?? []).every(isAllowed);
+		return isAllowed(was) && (places.get(host) ?? []).every(isAllowed);
 	};
 }
 

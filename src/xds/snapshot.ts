@@ -38,7 +38,7 @@ export class SnapshotMaker {
 	#encodings = new Encodings(null);
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make({ envoy, table, version, bound = {}, places = {} }: Publishable, revision: number): Snapshot {
+	make({ envoy, table, version, bound = {}, places = new Map() }: Publishable, revision: number): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
