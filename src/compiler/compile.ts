@@ -41,7 +41,7 @@ import {
 	routeConfigName,
 } from "./plan.js";
 import { planProblems } from "./problems.js";
-import { boundRegions, excludedEndpoints, excludedHosts, withinRegions } from "./residency.js";
+import { excludedEndpoints, residency, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
 import { type ShadowGap, shadowGapOf } from "./shadow.js";
 import { keysClusters } from "./tokenKeys.js";
@@ -121,8 +121,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
-		excluded: excludedHosts(declared),
-		bound: boundRegions(declared),
+		...residency(declared),
 		envoy: {
 			clusters: [...variants.map(({ cluster }) => cluster), ...keysClusters(resources.gateways, keySets)],
 			endpoints: variants.flatMap(({ endpoints }) => (endpoints === null ? [] : [endpoints])),

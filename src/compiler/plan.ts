@@ -23,10 +23,10 @@ export interface Plan {
 	readonly version: string;
 	readonly envoy: EnvoyResources;
 	readonly table: PlanTable;
-	/** Endpoints that a DataClass keeps from a cluster, `10.0.0.1:80`, by its name. */
-	readonly excluded: Readonly<Record<string, readonly string[]>>;
-	/** Regions to which a DataClass binds a Service, by its qualified name. */
-	readonly bound: Readonly<Record<string, readonly string[]>>;
+	/** Regions to which a DataClass binds a Service, by qualified name of each that is declared; null = none does. */
+	readonly bound: Readonly<Record<string, readonly string[] | null>>;
+	/** Regions in which an endpoint is declared, `10.0.0.1:80`, by whichever Service, excluded or not; "" = it says none. */
+	readonly places: ReadonlyMap<string, readonly string[]>;
 	readonly problems: readonly Problem[];
 	readonly rules: readonly RuleExecution[];
 	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */

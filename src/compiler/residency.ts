@@ -6,7 +6,7 @@
 import { oneSpelling } from "../resources/address.js";
 import { regionsOf } from "../resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
-import { clusterName } from "./plan.js";
+import type { Plan } from "./plan.js";
 
 /** An endpoint that a Service must not use. */
 export interface Excluded {
@@ -42,26 +42,25 @@ export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 	});
 }
 
-/** The same as Envoy has them, `10.0.0.1:80`, by cluster: what had one before must not keep it for a while. */
-export function excludedHosts(resources: ResourceSet): Readonly<Record<string, readonly string[]>> {
-	const found: Record<string, string[]> = {};
-	for (const { service, variant, endpoint } of excludedEndpoints(resources)) {
-		const cluster = clusterName(service, variant);
-		const hosts = found[cluster] ?? [];
-		hosts.push(`${oneSpelling(endpoint.address)}:${endpoint.port}`);
-		found[cluster] = hosts;
-	}
-	return found;
-}
-
-/** Of Services with a DataClass: what had an endpoint elsewhere must not keep it, though it is declared no more. */
-export const boundRegions = (resources: ResourceSet): Readonly<Record<string, readonly string[]>> =>
-	Object.fromEntries(
-		resources.services.flatMap((service) => {
-			const regions = regionsOf(resources, service);
-			return regions === null ? [] : [[qualifiedName(service.metadata), regions]];
-		}),
+/**
+ * What keeps a cluster from serving for a while by an endpoint that it had: one server stands in one place, whoever declares it,
+ * and whether or not that one may use it.
+ */
+export function residency(resources: ResourceSet): Pick<Plan, "bound" | "places"> {
+	const bound = resources.services.map(
+		(service) => [qualifiedName(service.metadata), regionsOf(resources, service)] as const,
 	);
+	const places = new Map<string, readonly string[]>();
+	const variants = resources.services.flatMap(({ spec }) => spec.variants);
+	for (const { address, port, locality } of variants.flatMap(({ endpoints }) => endpoints)) {
+		const host = `${oneSpelling(address)}:${port}`;
+		const region = locality?.region ?? "";
+		const known = places.get(host);
+		if (known === undefined) places.set(host, [region]);
+		else if (!known.includes(region)) places.set(host, [...known, region]);
+	}
+	return { bound: Object.fromEntries(bound), places };
+}
 
 function restricted(resources: ResourceSet, service: Service): Service {
 	const { spec } = service;

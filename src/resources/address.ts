@@ -18,7 +18,8 @@ export function isLoopback(address: string): boolean {
 
 /** An IP address in one spelling: lower case, without zeros, an IPv4 one also where it is written as IPv6. A name as it is. */
 export function oneSpelling(address: string): string {
-	const plain = address.includes(":") ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+	if (!address.includes(":")) return address;
+	const plain = new URL(`http://[${address}]`).hostname.slice(1, -1);
 	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.
 	const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(plain);
 	return mapped === null ? plain : dotted(Number.parseInt(`${mapped[1]}`, 16), Number.parseInt(`${mapped[2]}`, 16));

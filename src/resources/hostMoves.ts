@@ -34,13 +34,11 @@ export function hostMoves(services: readonly Service[], changed: readonly Change
 	const [was, is] = [hostOwners(services), hostOwners(next)];
 	const ownOf = once((one: Service) => hostOwners([one]));
 	return [...moving].flatMap((host): HostMove[] => {
-		// Some name under a wildcard, which no Service has as its own.
-		const name = host.replace(/^\*/, "?");
-		const [from, to] = [was(name), is(name)];
+		const [from, to] = [was(host), is(host)];
 		if (from === null || (to !== null && nameOf(to) === nameOf(from))) return [];
 		const stays = left.get(nameOf(from));
 		const isOtherNamespace = to !== null && to.metadata.namespace !== from.metadata.namespace;
-		if (isOtherNamespace && stays !== undefined && ownOf(stays)(name) !== null) return [];
+		if (isOtherNamespace && stays !== undefined && ownOf(stays)(host) !== null) return [];
 		return [{ host, from, isLeft: stays !== undefined, to }];
 	});
 }

@@ -2,7 +2,10 @@
 import { wildcardsOver } from "./host.js";
 import type { Service } from "./resource.js";
 
-/** @returns the Service for a host in lower case without port; null = none */
+/**
+ * @returns the Service for a host in lower case without port, or for what lies under a wildcard and no Service has as its own;
+ * null = none
+ */
 export function hostOwners(services: readonly Service[]): (host: string) => Service | null {
 	// Of a host that two have, which is refused, the first one's.
 	const owners = new Map(

@@ -5,7 +5,8 @@
  * Where Envoy checks health, new endpoints serve nobody before their first check. So those that they replace stay until a new
  * one has been known there for a check's timeout; not in a region where no new one is (a DataClass may forbid it). The last
  * endpoints of a cluster, removed or not, stay until the routes have left it, and XDS_LEAVING_MS at most: the routes may wait for
- * others' clusters. None stays that a DataClass excludes now, nor one that is another cluster's: it would serve people of both.
+ * others' clusters. None stays where a DataClass forbids its region,
+ * whoever places it there, nor one that is another cluster's: it would serve people of both.
  */
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XDS_LEAVING_MS } from "../limits.js";
 import { contentHash, type EncodedResource, withHosts } from "./resource.js";
@@ -137,7 +138,7 @@ export class LeavingEndpoints {
 		const times = [...new Set(held.hosts.map((host) => this.#knownMs(name, host)))].sort((a, b) => a - b);
 		const before = this.#leaving.get(name);
 		const regions = new Set(published.regions);
-		// One that its Service places elsewhere by now was known here by the region that it had.
+		// One that is placed elsewhere by now was known here by the region that it had.
 		const mayServe = within(held, target);
 		const [untilMs, leftMs] = [new Map<string, number>(), new Map<string, number>()];
 		for (const [at, host] of held.hosts.entries()) {
@@ -187,13 +188,21 @@ export class LeavingEndpoints {
 	}
 }
 
-/** Whether a DataClass lets an endpoint serve: by where its Service places it now, or did when the client was told of it. */
-function within({ name, source, regions }: EncodedResource, { excluded, bound }: Snapshot) {
-	const outside = new Set(excluded[name]);
+/** Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it. */
+function within({ source, regions }: EncodedResource, { bound, places }: Snapshot) {
 	const allowed = bound[source.replace(/^Service /, "")];
-	return (host: string, at: number): boolean =>
-		!outside.has(host) && (allowed === undefined || allowed.includes(regions[at] ?? ""));
+	if (allowed === null) return () => true;
+	return (host: string, at: number): boolean => {
+		const was = regions[at] ?? "";
+		// Of a Service that is gone nobody knows any more by what it was bound: what stands where it stood was allowed.
+		const isAllowed = (region: string): boolean => allowed?.includes(region) ?? region === was;
+		return isAllowed(was) && (places.get(host) ?? []).every(isAllowed);
+	};
 }
+
+/** The same of all that stand in a cluster itself, by DNS names: of a part of it there is no other. */
+export const allWithin = (cluster: EncodedResource, target: Snapshot): boolean =>
+	cluster.hosts.every(within(cluster, target));
 
 /** Ends that are near each other are one. */
 const checkedMs = (sinceMs: number, timeoutMs: number): number =>

@@ -25,24 +25,24 @@ export interface Snapshot {
 	readonly revision: number;
 	readonly views: Readonly<Record<TypeName, View>>;
 	readonly versions: Readonly<Record<TypeName, string>>;
-	/** Endpoints that may not stay with a cluster for a while, by its name. */
-	readonly excluded: Plan["excluded"];
 	/** Regions in which alone endpoints may stay, by Service. */
 	readonly bound: Plan["bound"];
+	/** Regions in which endpoints are by now. */
+	readonly places: Plan["places"];
 }
 
-/** What a snapshot is made of; without `excluded` and `bound`, no endpoint is. */
-type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "excluded" | "bound">>;
+/** What a snapshot is made of; without `bound` and `places`, nothing is of endpoints. */
+type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "bound" | "places">>;
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make({ envoy, table, version, excluded = {}, bound = {} }: Publishable, revision: number): Snapshot {
+	make({ envoy, table, version, bound = {}, places = new Map() }: Publishable, revision: number): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
-		const made = { revision, excluded, bound, ...versioned(views) };
+		const made = { revision, bound, places, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
 		// One resource, whose version says it all: proxy-status shows the plan's.
@@ -50,10 +50,10 @@ export class SnapshotMaker {
 	}
 
 	/** Other Envoy resources for the same table. @throws as make does. */
-	variant({ revision, views, versions, excluded, bound }: Snapshot, envoy: EnvoyResources): Snapshot {
+	variant({ revision, views, versions, bound, places }: Snapshot, envoy: EnvoyResources): Snapshot {
 		const { tables: version } = versions;
 		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
-		return { revision, excluded, bound, ...made, versions: { ...made.versions, tables: version } };
+		return { revision, bound, places, ...made, versions: { ...made.versions, tables: version } };
 	}
 }
 

@@ -9,7 +9,7 @@
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { HeldFilters } from "./heldFilters.js";
-import { LeavingEndpoints } from "./leaving.js";
+import { allWithin, LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
 import {
 	ENVOY_TYPES,
@@ -253,9 +253,10 @@ export class ClientStream {
 		return new Map(names.map((name) => [name, noEndpoints(name)]));
 	}
 
+	/** Requests by routes that still name one which a DataClass forbids now fail: better than that they go there. */
 	#wantedClusters(target: Snapshot): View {
 		const inUse = this.#clustersInUse(target);
-		const held = [...this.#held("clusters")].filter(([name]) => inUse(name));
+		const held = [...this.#held("clusters")].filter(([name, one]) => inUse(name) && allWithin(one, target));
 		return this.#subscribed("clusters", new Map([...held, ...target.views.clusters]));
 	}
 

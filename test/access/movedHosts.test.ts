@@ -57,6 +57,18 @@ t.test("hosts that are moved, a wildcard among them, are told together, and judg
 	const diff = diffPolicies(before, after, [], NOW);
 	t.ok(diff.changed.includes("Service free: takes hosts shop.example, *.shop.example from Service shop"));
 	t.same([...new Set(diff.differences.map(({ request }) => request.host))], ["shop.example"]);
+	const turned = set({ shop: ["other.example"], wide: ["wide.example"], free: ["free.example", ...SHOP] });
+	const turn = diffPolicies(
+		set({ shop: [...SHOP].reverse(), wide: ["wide.example"], free: ["free.example"] }),
+		turned,
+		[],
+		NOW,
+	);
+	t.same(
+		[...new Set(turn.differences.map(({ request }) => request.host))],
+		["shop.example"],
+		"a name, where there is one",
+	);
 	const wild = set({ shop: ["shop.example"], wide: ["wide.example"], free: ["free.example", "*.shop.example"] });
 	const hosts = diffPolicies(before, wild, [], NOW).differences.map(({ request }) => request.host);
 	t.match(hosts[0], /^[a-z-]+\.shop\.example$/, "of a wildcard some name below it");
@@ -64,10 +76,12 @@ t.test("hosts that are moved, a wildcard among them, are told together, and judg
 
 t.test("logged requests are judged by the host too: the log holds none", async (t) => {
 	const after = set({ shop: ["*.shop.example"], wide: ["wide.example", "shop.example"], free: ["free.example"] });
-	const { differences } = diffPolicies(before, after, [asked("/secret"), asked("/pub/x")], NOW);
+	const others = { ...asked("/secret"), service: "free" };
+	const log = [{ ...asked("/secret"), variant: "v1" }, asked("/pub/x"), others];
+	const { differences } = diffPolicies(before, after, log, NOW);
 	const logged = differences.filter(({ from }) => from === "log").map(({ request }) => request);
-	t.match(logged, [{ service: null, host: "shop.example", path: "/secret" }]);
-	t.equal(logged.length, 1);
+	t.match(logged, [{ service: null, host: "shop.example", path: "/secret", variant: null }]);
+	t.equal(logged.length, 1, "nobody has asked it for what came to another Service");
 });
 
 t.test("a host that nobody had, or nobody has then, and another order of hosts, are no move", async (t) => {

@@ -177,6 +177,14 @@ t.test("nobody but the socket's owner says of a declaration that it is a start's
 	const metric = file(metricText("accuracy"));
 	await t.rejects(ann.apply(metric, asked), { code: "permission-denied", message: /only who owns the socket/ });
 	t.equal(store.current.resources.metrics.length, 0);
+	t.match(store.audit.page(0, 10, "refused").records, [
+		{
+			...{ subject: operator("ann"), verb: "apply", objects: ["files, unread"] },
+			why: "only who owns the socket can start with files",
+		},
+	]);
+	await t.rejects((await as("nobody")).apply(metric, { ...asked, dryRun: true }), { code: "permission-denied" });
+	t.equal(store.audit.page(0, 10, "refused").records.length, 2);
 	await ann.apply(metric, now);
 	await owner.apply(file(text(NARROW)), { ...asked, dryRun: true });
 	t.equal(store.declarations.startRevision, null);

@@ -144,6 +144,17 @@ t.test(
 	},
 );
 
+t.test("nor is what who asked may see, and apply no more", async (t) => {
+	const { ada, bob, carol, root, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
+	const { id } = await asked(ada);
+	const { id: dismissal } = await asked(root, binding("ada", "read"));
+	t.match(await bob.approve(dismissal), { state: "done" });
+	const message = `the request is void: ${operator("ada")} may not do it any more`;
+	await t.rejects(carol.approve(id), { code: "conflict", message });
+	t.match(await carol.request(id), { state: "void" });
+	t.equal(windowOf(store), 1_000);
+});
+
 t.test("a request is void when what it would change has changed", async (t) => {
 	const { ada, bob, root, owner, store } = await scene(t, "{verbs: [apply], namespaces: [default]}");
 	const [first, second] = [await asked(ada), await asked(root, clicks("3s"))];

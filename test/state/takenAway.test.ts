@@ -1,9 +1,9 @@
 /** What a deletion leaves of a Service's access decides whether it only takes away, and waits for nobody, or closes it. */
 import t from "tap";
-import type { AccessPolicy } from "../../src/resources/resource.js";
+import type { AccessPolicy, ReferenceGrant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { onlyTakesAway } from "../../src/state/consequences/takenAway.js";
-import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { accessPolicy, gateway, metadata, resourceSet, service, variant } from "../fixtures/resources.js";
 import { file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
@@ -51,6 +51,27 @@ t.test("where nobody is let in, a deletion closes nothing, but for what begins l
 	t.equal(isFree(allow("next", later), [allow("after", later)]), true);
 	t.equal(isFree(allow("next", later), [allow("old", past)]), false, "nobody would ever come in");
 	t.equal(isFree(allow("next", later), [allow("now")]), true);
+});
+
+t.test("a grant on which a denial rests is as the denial: a dry run of one waits too", async (t) => {
+	const granted: ReferenceGrant = {
+		kind: "ReferenceGrant",
+		metadata: metadata("g"),
+		spec: { from: [{ kind: "AccessPolicy", namespace: "guards" }], to: [{ kind: "Service", name: null }] },
+	};
+	const frees = (what: "grant" | "policy", action: "allow" | "deny", mode: "enforce" | "shadow"): boolean => {
+		const foreign = accessPolicy("out", action, ["default/s"], { mode });
+		const policy: AccessPolicy = { ...foreign, metadata: metadata("out", "guards") };
+		const accessPolicies = [allow("main"), policy];
+		const more = { gateways: [gateway()], services: [guarded], referenceGrants: [granted], accessPolicies };
+		const known = { resources: resourceSet(more), status: EMPTY_STATUS };
+		return onlyTakesAway([what === "grant" ? granted : policy], known, 1_000);
+	};
+	for (const mode of ["enforce", "shadow"] as const) {
+		t.equal(frees("grant", "allow", mode), true, `an allowance, ${mode}`);
+		t.equal(frees("grant", "deny", mode), false, `a denial, ${mode}`);
+		t.equal(frees("policy", "deny", mode), false, `the denial itself, ${mode}`);
+	}
 });
 
 t.test("by control's clock, where two must agree on an apply", async (t) => {

@@ -28,6 +28,8 @@ const YAML_TYPES = ["application/yaml", "text/yaml"];
 /** Longest X-Weir-File-Name: PATH_MAX of Linux. */
 const FILE_NAME_CHARS_MAX = 4_096;
 
+const START = { what: "start with files", hint: "leave 'start' out" };
+
 export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 	const { acts, now, store } = door;
 	const { request, query } = call;
@@ -35,9 +37,9 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 	const dryRun = flag(query, "dryRun");
 	const onlyAt = query.has("onlyAt") ? wholeNumber(query, "onlyAt", 0, 0, Number.MAX_SAFE_INTEGER) : null;
 	const isStart = flag(query, "start");
-	if (isStart && call.caller.how !== "socket")
-		throw new WeirError("permission-denied", "only who owns the socket can start with files", "leave 'start' out");
-	acts.demandSome(actCall(call, now()), "apply", isJson(request) ? "files, unread" : "1 file, unread");
+	const unread = isJson(request) ? "files, unread" : "1 file, unread";
+	if (isStart) acts.rights.demandOwner(actCall(call, now()), "apply", unread, START);
+	acts.demandSome(actCall(call, now()), "apply", unread);
 	const files = isJson(request)
 		? parseFiles(await readObject(call))
 		: [

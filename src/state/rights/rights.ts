@@ -187,6 +187,23 @@ export class Rights {
 	}
 
 	/**
+	 * For what no RoleBinding gives.
+	 * @param doing.what `start with files`
+	 * @throws WeirError `permission-denied`, recorded, for anybody but the socket's owner
+	 */
+	demandOwner(
+		call: ActCall,
+		verb: string,
+		object: string,
+		doing: { readonly what: string; readonly hint: string },
+	): void {
+		if (call.caller.how === "socket") return;
+		const why = `only who owns the socket can ${doing.what}`;
+		this.#recordRefused(call, { verb, namespaces: [], objects: [object], why }, false);
+		throw new WeirError("permission-denied", why, doing.hint);
+	}
+
+	/**
 	 * Of what the caller may not see, whether it is there or not: the answer is that it is not, and the attempt is recorded; a
 	 * read once a minute.
 	 * @throws WeirError `unseen`

@@ -1,0 +1,252 @@
+/** What left a cluster never stays there at an Envoy where a DataClass does not let it, whoever declares it now. */
+import fc from "fast-check";
+import t from "tap";
+import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { RecentViews } from "../../src/xds/sentViews.js";
+import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
+import { gateway, metadata, resourceSet, service } from "../fixtures/resources.js";
+import { HEALTH } from "./healthCheck.js";
+import { AMPLE, Script } from "./script.js";
+
+/** An endpoint as one Variant has it. */
+interface Placed {
+	readonly service: string;
+	readonly variant: string;
+	/** By which it is known again. */
+	readonly port: number;
+	/** "" = it does not say. */
+	readonly region: string;
+}
+
+interface Declared {
+	readonly placed: readonly Placed[];
+	/** Of each Service that is declared; null = anywhere. */
+	readonly regions: Readonly<Record<string, readonly string[] | null>>;
+	/** Others than it are there where they have endpoints. */
+	readonly defaultVariant?: string;
+	/** Somebody looks whether a new one is healthy, and the old ones serve meanwhile. */
+	readonly isChecked?: boolean;
+	/** Services whose configuration this Envoy has refused. */
+	readonly closed?: readonly string[];
+}
+
+/** Of the one that has a DNS name, and stands in the cluster itself. */
+const DNS_PORT = 12;
+const VARIANTS = ["v1", "v2", "v3"];
+const maker = new SnapshotMaker();
+
+function snapshot({ placed, regions, defaultVariant = "v1", isChecked = true, closed = [] }: Declared): Snapshot {
+	const services = Object.entries(regions).map(([name, allowed]) => {
+		const variants = VARIANTS.map((variant) => ({
+			name: variant,
+			endpoints: placed
+				.filter((one) => one.service === name && one.variant === variant)
+				.map(({ port, region }) => ({
+					...{ address: port === DNS_PORT ? "pods.example" : "127.0.0.1", port },
+					locality: region === "" ? null : { region, zone: "", subZone: "" },
+				})),
+		})).filter((one) => one.name === defaultVariant || one.endpoints.length > 0);
+		const healthCheck = isChecked ? HEALTH : null;
+		return service(name, variants, { healthCheck, defaultVariant, dataClass: allowed === null ? null : name });
+	});
+	const dataClasses = Object.entries(regions).flatMap(([name, allowed]) =>
+		allowed === null ? [] : [{ kind: "DataClass" as const, metadata: metadata(name), spec: { regions: allowed } }],
+	);
+	const set = resourceSet({ gateways: [gateway()], services, dataClasses });
+	const planOf = (more: { readonly closed?: ReadonlySet<string> }) =>
+		compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...more });
+	const whole = maker.make(planOf({}), 1);
+	return closed.length === 0 ? whole : maker.variant(whole, planOf({ closed: new Set(closed) }).envoy);
+}
+
+/** An Envoy that agrees with everything, and what it was told of endpoints. */
+class Client extends Script {
+	#told = 0;
+
+	static of(declared: Declared, views?: RecentViews): Client {
+		const client = new Client(snapshot(declared), views);
+		client.start(["model", "other"].flatMap((name) => VARIANTS.map((variant) => `${name}/${variant}`)));
+		return client;
+	}
+
+	becomes(declared: Declared): this {
+		this.agree(this.publish(snapshot(declared)));
+		return this;
+	}
+
+	/** Ports by cluster, as they were told since the last look. */
+	told(): readonly (readonly [cluster: string, ports: readonly number[]])[] {
+		const since = this.received.slice(this.#told);
+		this.#told = this.received.length;
+		return since.flatMap(({ type, resources }) =>
+			type === "endpoints" || type === "clusters"
+				? resources.map(({ name, hosts }) => [name, hosts.map((host) => Number(host.split(":").at(-1)))] as const)
+				: [],
+		);
+	}
+
+	has(cluster: string): readonly number[] {
+		const sent = this.received.flatMap(({ type, resources }) => (type === "endpoints" ? resources : []));
+		const { hosts = [] } = sent.findLast(({ name }) => name === cluster) ?? {};
+		return hosts.map((host) => Number(host.split(":").at(-1)));
+	}
+}
+
+const at = (cluster: string, port: number, region: string): Placed => {
+	const [service = "", variant = ""] = cluster.split("/");
+	return { service, variant, port, region };
+};
+const EU = ["eu"];
+
+function placedBy(
+	before: readonly Placed[],
+	placings: readonly (Omit<Placed, "variant"> & { readonly variant?: string | undefined })[],
+) {
+	return placings.reduce((placed, { variant, ...one }): readonly Placed[] => {
+		const others = placed.filter(({ service, port }) => service !== one.service || port !== one.port);
+		return variant === undefined ? others : [...others, { ...one, variant }];
+	}, before);
+}
+
+t.test(
+	"none that is declared outside now, under whatever Variant or Service, and none is cut off elsewhere",
+	async (t) => {
+		const before = [at("model/v1", 1, "eu"), at("model/v2", 2, "eu"), at("other/v1", 4, "eu")];
+		const kept = before.slice(1);
+		const regions = { model: EU, other: EU };
+		const after = (placed: readonly Placed[], more: Partial<Declared> = {}): readonly number[] => {
+			const client = Client.of({ placed: before, regions });
+			return client
+				.becomes({ placed: [at("model/v1", 3, "eu"), ...kept, ...placed], regions, ...more })
+				.has("model/v1");
+		};
+		t.same(after([]), [3, 1], "it serves until its successor is checked");
+		t.same(after([at("model/v2", 1, "us")]), [3], "another Variant's, elsewhere");
+		t.same(after([at("other/v1", 1, "us")]), [3], "another Service's, elsewhere");
+		t.same(after([at("other/v1", 1, "")]), [3], "another Service's, nobody knows where");
+		const split = { model: EU, other: ["us"] };
+		t.same(after([at("other/v1", 1, "eu")], { regions: split }), [3, 1], "where other may not have it, model may");
+		const open = { model: EU, other: null };
+		t.same(
+			after([at("other/v1", 1, "us")], { regions: open, closed: ["other"] }),
+			[3],
+			"of one that has no cluster here",
+		);
+		t.same(after([at("model/v2", 1, "us")], { regions: { model: null, other: EU } }), [3], "it is v2's now");
+
+		const shared = { model: EU, other: null };
+		const both = Client.of({ placed: [...before, at("other/v2", 5, "us")], regions: shared });
+		const moved = [...before, at("other/v2", 6, "us"), at("model/v2", 5, "us")];
+		both.becomes({ placed: moved, regions: shared });
+		t.same(both.has("other/v2"), [6, 5], "no DataClass keeps it from other, and model never has it");
+		t.same(both.has("model/v2"), [2]);
+	},
+);
+
+t.test("nor where a Service that is gone had it", async (t) => {
+	const before = [at("model/v1", 1, "eu"), at("model/v1", 2, "eu"), at("other/v1", 4, "eu")];
+	const client = Client.of({ placed: before, regions: { model: EU, other: EU } });
+	// Others are not known there yet, so that the routes wait.
+	client.publish(snapshot({ placed: [at("other/v1", 4, "eu"), at("other/v2", 1, "us")], regions: { other: EU } }));
+	t.same(client.has("model/v1"), [2], "what nobody declares serves until the routes have left");
+});
+
+t.test("a cluster of DNS names that goes does so at once where one is outside now", async (t) => {
+	const goes = (region: string): boolean => {
+		const regions = { model: EU, other: null };
+		const client = Client.of({ placed: [at("model/v1", DNS_PORT, "eu"), at("other/v1", 4, "eu")], regions });
+		client.told();
+		// v2 is not known there yet, so that the routes wait.
+		const moved = [at("model/v2", 2, "eu"), at("other/v1", DNS_PORT, region), at("other/v2", 4, "eu")];
+		client.publish(snapshot({ placed: moved, regions, defaultVariant: "v2" }));
+		return !client.told().some(([cluster]) => cluster === "model/v1");
+	};
+	t.notOk(goes("eu"), "its routes have not left it");
+	t.ok(goes("us"));
+});
+
+/** Another server in the place of one, if it is none of the Service's already. */
+function replacedBy(before: readonly Placed[], index: number, port: number): readonly Placed[] {
+	const old = before[index % Math.max(1, before.length)];
+	const isKnown = before.some((one) => one.service === old?.service && one.port === port);
+	return isKnown ? before : before.map((one) => (one === old ? { ...one, port } : one));
+}
+
+const port = fc.integer({ min: 1, max: DNS_PORT });
+/** Each Service has a server in one Variant, and in one region; undefined: has it no more. */
+const placing = fc.record({
+	service: fc.constantFrom("model", "other"),
+	port,
+	variant: fc.constantFrom(undefined, ...VARIANTS, ...VARIANTS),
+	region: fc.constantFrom("eu", "eu", "eu", "eu", "eu", "us", "ae", ""),
+});
+const allowed = fc.constantFrom(null, ["eu"], ["eu", "ae"], ["eu", "us"]);
+const step = fc.record({
+	replaced: fc.nat(100),
+	by: port,
+	placings: fc.array(placing, { minLength: 1, maxLength: 3 }),
+	regions: fc.oneof(
+		{ weight: 3, arbitrary: fc.constant(null) },
+		{ weight: 1, arbitrary: fc.record({ model: allowed, other: allowed }, { requiredKeys: ["model"] }) },
+	),
+	defaultVariant: fc.constantFrom("v1", "v1", ...VARIANTS),
+	isChecked: fc.constantFrom(true, true, true, false),
+	closed: fc.constantFrom([], [], [], ["other"]),
+	laterMs: fc.constantFrom(0, 100, 900, 5_000),
+	comesBack: fc.constantFrom(...Array(9).fill(false), true),
+});
+
+t.test(
+	"random changes: an endpoint that was published elsewhere, or is placed elsewhere now, is in no message",
+	async (t) => {
+		let stayed = 0;
+		fc.assert(
+			fc.property(
+				fc.array(placing, { minLength: 8, maxLength: 8 }),
+				fc.array(step, { minLength: 12, maxLength: 12 }),
+				(first, steps) => {
+					let now: Declared = { placed: placedBy([], first), regions: { model: EU, other: EU } };
+					const views = new RecentViews(AMPLE);
+					let client = Client.of(now, views);
+					const [lastIn, lastBound] = [new Map<string, string>(), new Map<string, readonly string[] | null>()];
+					const judge = (): void => {
+						const placed = now.placed.filter((one) => now.regions[one.service] !== undefined);
+						for (const { service, variant, port, region } of placed)
+							lastIn.set(`${service}/${variant} ${port}`, region);
+						for (const [name, regions] of Object.entries(now.regions)) lastBound.set(name, regions);
+						for (const [cluster, ports] of client.told()) {
+							const [service = ""] = cluster.split("/");
+							const within = lastBound.get(service) ?? null;
+							for (const port of within === null ? [] : ports) {
+								const everywhere = placed.filter((one) => one.port === port);
+								const own = everywhere.find((one) => `${one.service}/${one.variant}` === cluster);
+								if (own === undefined) stayed++;
+								const was = lastIn.get(`${cluster} ${port}`) ?? "";
+								const where = own === undefined ? [was, ...everywhere.map(({ region }) => region)] : [own.region];
+								if (!where.every((one) => within?.includes(one)))
+									throw new Error(`${cluster} has ${port}, in ${where}, of ${within}`);
+							}
+						}
+					};
+					judge();
+					for (const { replaced, by, placings, regions, laterMs, comesBack, ...more } of steps) {
+						now = {
+							placed: placedBy(replacedBy(now.placed, replaced, by), placings),
+							regions: regions ?? now.regions,
+							...more,
+						};
+						if (comesBack) client = Client.of(now, views);
+						else client.becomes(now);
+						judge();
+						client.nowMs += laterMs;
+						client.agree(client.pump());
+						judge();
+					}
+				},
+			),
+			{ numRuns: 100 },
+		);
+		t.ok(stayed > 20, `${stayed} stayed`);
+	},
+);
