@@ -3,8 +3,9 @@
  * second one on the same directory is refused. Closing it flushes what it took.
  */
 import type { PlanTable } from "../compiler/plan.js";
+import { Digest } from "../digest.js";
 import { WeirError } from "../error.js";
-import { EVENTS_MAINTENANCE_MS } from "../limits.js";
+import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
 import {
 	type AccessLogDoor,
@@ -140,6 +141,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		catalogue,
 		clock,
 		meter,
+		log,
 		refused: ({ sender, reason, rows, metric }) =>
 			decisions.queue.refused({
 				...NOTHING_ELSE,
@@ -254,6 +256,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
 		await gaugeStore(store, meter);
 	};
+	const unmaintained = new Digest<string>(
+		(error, times) => log.error("maintenance of the event store failed", { error, times: String(times) }),
+		COMMIT_FAULTS_TOLD_MS,
+	);
 	let maintaining: Promise<void> = Promise.resolve();
 	let timer: NodeJS.Timeout | null = null;
 	const close = async (): Promise<void> => {
@@ -263,6 +269,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
 		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
 		await maintaining;
+		unmaintained.close();
 		await outcomes.close();
 		for (const failed of [refusedStreams, ...Object.values(failedHandshakes)]) failed.close();
 		await decisions.queue
@@ -280,9 +287,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		if (remote !== null) others.push(remote);
 		decisions.queue.listening();
 		timer = setInterval(() => {
-			maintaining = maintaining
-				.then(maintain)
-				.catch((thrown: unknown) => log.error("maintenance of the event store failed", { error: String(thrown) }));
+			maintaining = maintaining.then(maintain).catch((thrown: unknown) => unmaintained.add(String(thrown)));
 		}, EVENTS_MAINTENANCE_MS);
 		return {
 			outcomesPort: remote?.port ?? null,

@@ -14,6 +14,7 @@ import { UnitArms } from "./decisions/unitArms.js";
 import { SettlingExposures } from "./evidence/settlingExposures.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { Backlog, type Pending, withoutUnfitOf } from "./store/backlog.js";
+import { CommitFaults } from "./store/commitFaults.js";
 import { Generations } from "./store/generations.js";
 import { type Loss, Losses } from "./store/losses.js";
 import { type Learnt, RequestCommit } from "./store/requestCommit.js";
@@ -63,9 +64,11 @@ export class Intake {
 	/** The last commit failed: the next try waits, or a full disk would be a busy loop. */
 	#failed = false;
 
+	readonly #faults: CommitFaults;
 	readonly #context: ReadingContext;
 
 	constructor(private readonly options: IntakeOptions) {
+		this.#faults = new CommitFaults("access-log entries", options);
 		const { plans, store } = options;
 		this.#settling = new SettlingExposures(options.exposureSettlesMs);
 		this.#context = { plan: (version) => plans.known(version), pseudonyms: store.pseudonyms };
@@ -170,7 +173,7 @@ export class Intake {
 			// The entries held for them are counted in callbacks of those same promises.
 			await Promise.resolve();
 		}
-		await this.flush();
+		await this.flush().finally(() => this.#faults.close());
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
 	}
@@ -198,7 +201,7 @@ export class Intake {
 	/** Commits after a while, or at once where a whole batch waits. */
 	#schedule(): void {
 		if (this.#committing !== null) return;
-		// A failed commit was logged; its rows stay queued and the next one tries again.
+		// A failed commit is told of; its rows stay queued and the next one tries again.
 		if (this.#backlog.rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#failed) void this.flush().catch(() => undefined);
 		else {
 			this.#timer ??= setTimeout(() => {
@@ -316,6 +319,7 @@ export class Intake {
 			this.#waiting -= rows.length;
 			this.#dropping = false;
 			this.#failed = false;
+			this.#faults.taken();
 			for (const exposure of exposures) this.#remember(exposure);
 			this.#report(rows.length, learnt);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);
@@ -341,8 +345,7 @@ export class Intake {
 			if (fit === null) {
 				this.#backlog.giveBack(pending);
 				this.#failed = true;
-				log.error("access-log entries could not be committed", { error: String(thrown) });
-				throw thrown;
+				throw this.#faults.failed(thrown);
 			}
 			log.error("access-log entries that the store cannot hold are left out", { error: String(thrown) });
 			const left = pending.rows.length - fit.rows.length;

@@ -101,6 +101,10 @@ export const GAUGES = {
 		name: "weir_ingest_decisions_dropping",
 		help: "1 while decision records are dropped that were not for want of room in the log: the queue is full (a full disk), or they cannot be made or held.",
 	},
+	commitFailed: {
+		name: "weir_ingest_commit_failed_seconds",
+		help: "When a commit of the event store last failed where none has succeeded since, in epoch seconds, else 0, by what it was of and by reason: no-room (a full disk), other.",
+	},
 	rows: { name: "weir_ingest_rows", help: "Rows in the event store, by table." },
 } as const;
 

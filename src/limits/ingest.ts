@@ -173,6 +173,12 @@ export const DECISION_COMMIT_MS = 500;
 /** How often the store is told that the decision log is whole, where nothing else is committed: a restart is told to that. */
 export const DECISIONS_WHOLE_MS = 5_000;
 
+/** How often ingest's log says that commits fail: they are tried twice a second. */
+export const COMMIT_FAULTS_TOLD_MS = 60_000;
+
+/** How long a failed commit is an alarm: what waits is tried again sooner, and outcomes are tried by who sends them. */
+export const COMMIT_FAULT_STANDS_MS = 15_000;
+
 /**
  * Added to both ends of a time of which records may be missing. Envoy writes entries every 200 ms, into a connection that is
  * being made too, for which it waits a second; it keeps none that it wrote (seen on 1.36.2 and 1.40.0: the first one missing

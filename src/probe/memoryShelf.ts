@@ -18,14 +18,18 @@ export class MemoryShelf {
 	#writing: Promise<void> | null = null;
 	/** Of writing. */
 	#failing = false;
+	/** Tries again what could not be written. */
+	#again: NodeJS.Timeout | null = null;
 
 	/**
 	 * @param file in a folder of our own
 	 * @param onTrouble told why it could not be read, or written: that once, until it is well again
+	 * @param onWell told when it could be written again
 	 */
 	constructor(
 		readonly file: string,
 		readonly onTrouble: (why: string) => void,
+		readonly onWell: () => void = () => {},
 	) {}
 
 	/** null = there is none, or it is torn or foreign, which is told, and laid aside: all begins anew. Never rejects. */
@@ -66,10 +70,18 @@ export class MemoryShelf {
 
 	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
+		this.#tryNoMore();
 		await within(CLOSING_MS, this.#writing);
+		this.#tryNoMore();
+	}
+
+	#tryNoMore(): void {
+		if (this.#again !== null) clearTimeout(this.#again);
+		this.#again = null;
 	}
 
 	async #write(): Promise<void> {
+		this.#tryNoMore();
 		while (this.#due !== null) {
 			const memory = this.#due;
 			this.#due = null;
@@ -77,10 +89,14 @@ export class MemoryShelf {
 				const bytes = await writeMemory(memory);
 				if (bytes.length > PROBE_MEMORY_BYTES_MAX) throw new TypeError("it is too long");
 				await replacePrivate(this.file, bytes);
+				const wasFailing = this.#failing;
 				this.#failing = false;
+				if (wasFailing) this.onWell();
 			} catch (error) {
 				if (!this.#failing) this.onTrouble(wordsOf(error));
 				this.#failing = true;
+				if (this.#due !== null) continue;
+				this.#again = setTimeout(() => this.keep(memory), AGAIN_MS);
 			}
 		}
 		this.#writing = null;
@@ -92,3 +108,5 @@ const lostFile = (file: string): string => `${file}.lost`;
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : WeirError.from(error).message);
 
 const CLOSING_MS = 1_000;
+/** The next round, which would write it, may be half a minute off. */
+const AGAIN_MS = 2_000;

@@ -64,7 +64,10 @@ export interface StateStore {
 		readonly input: DecisionInput | null;
 		readonly outcome: Outcome;
 	}): Promise<{ readonly revision: number; readonly decision: Decision }>;
-	/** Keeps the table of a plan before it is published, so that the access log can always be read back. */
+	/**
+	 * Keeps the table of a plan, so that the access log can be read back, and that an xds that starts anew knows what Envoys have.
+	 * Refused with `unavailable` where the disk does not take it: it is read all the same, and may be given again.
+	 */
 	keepPlan(version: string, table: PlanTable): Promise<void>;
 	plan(version: string): Promise<PlanTable | null>;
 	/**

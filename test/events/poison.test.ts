@@ -164,8 +164,8 @@ t.test("a decision record that the store cannot hold is left out, and counted", 
 });
 
 t.test("outcomes that the store cannot hold are refused to their sender; those beside them are stored", async (t) => {
-	const { store, meter, rows } = await behind(t);
-	const commit = new OutcomeCommit(store, () => RECEIVED_MS, meter);
+	const { options, meter, rows } = await behind(t);
+	const commit = new OutcomeCommit(options);
 	const row = { metric: "m", unit: 1n, request: null, experiment: null, value: 1, receivedMs: RECEIVED_MS };
 	const submit = (answer: string, ...times: readonly number[]) =>
 		commit.submit({

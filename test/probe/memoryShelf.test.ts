@@ -1,6 +1,7 @@
 /** The probe's memory as a file: one that cannot be read, or written, is an alarm. */
 import { access, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { ProbeMemory } from "../../src/probe/memory.js";
 import { MemoryShelf } from "../../src/probe/memoryShelf.js";
@@ -58,4 +59,21 @@ t.test("one that cannot be written is an alarm until it can be", async (t) => {
 	await shelf.close();
 	t.same(await shelf.alarms(), []);
 	await access(file);
+});
+
+t.test("what could not be written is tried again before the next round, and said when it is", async (t) => {
+	const file = join(await temporaryDirectory(t), "memory");
+	await mkdir(file);
+	let well = (): void => {};
+	const isWell = new Promise<void>((resolve) => {
+		well = resolve;
+	});
+	const shelf = new MemoryShelf(file, () => {}, well);
+	shelf.keep(NOTHING);
+	while ((await shelf.alarms()).length === 0) await pause(20);
+	await rmdir(file);
+	await isWell;
+	t.same(await shelf.alarms(), []);
+	await access(file);
+	await shelf.close();
 });

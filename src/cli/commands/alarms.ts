@@ -2,7 +2,16 @@
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
 import { untakenWords } from "../../rollout/untaken.js";
-import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, REMOTE_NOTE, type StatusAnswer } from "../../state/api/wire.js";
+import {
+	EVENTS_UNWRITTEN,
+	KEYS_NOTE,
+	NO_CLIENTS,
+	PLAN_UNKEPT,
+	PROXY_REFUSED,
+	REMOTE_NOTE,
+	STATE_UNWRITTEN,
+	type StatusAnswer,
+} from "../../state/api/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
@@ -23,6 +32,11 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"entries-dropped": "its Envoy dropped access-log entries: denials are missing, and requests' ends",
 	"decisions-dropped":
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
+	[PLAN_UNKEPT]:
+		"what Envoys are given is in force and is not on control's disk: where control starts anew before it is, its requests cannot be told",
+	[STATE_UNWRITTEN]: "control's disk takes no more of the state: what is applied, approved or decided is refused",
+	[EVENTS_UNWRITTEN]:
+		"ingest's disk does not take what it hears: outcomes are refused, the rest waits and is lost in the end",
 	"requests-unrecorded": "what an Envoy does is not recorded: its denials and exposures are lost",
 	"sidecar-missing": "requests there that need the sidecar get no answer: run weir sidecar --control beside each Envoy",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",

@@ -25,6 +25,7 @@ import { readGatewayTroubles } from "./gatewayTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
 import { droppedDecisions } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
+import { unwrittenEvents, unwrittenState } from "./unwrittenAlarms.js";
 
 /** Who asks for a promotion is not told what kept a gate's answer away. */
 const logged =
@@ -75,7 +76,9 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				readGatewayTroubles(at.xdsMetricsSocket),
 				readMetrics(at.ingestSocket),
 			]);
-			return troubles === null ? null : [...troubles, ...droppedDecisions(ingested)];
+			return troubles === null
+				? null
+				: [...troubles, ...unwrittenState(store), ...unwrittenEvents(ingested), ...droppedDecisions(ingested)];
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},

@@ -156,10 +156,12 @@ export class RemoteWatches {
 		if (this.#watched.has(id) || peer?.kind !== "envoy") return;
 		const { name } = peer;
 		const { log, meter, planOf, intervalMs, server } = this.#options;
-		const memory = new MemoryShelf(this.#fileOf(id), (why) =>
-			log.warn("what the built-in probe knows cannot be written or read on disk", { why, envoy: name }),
+		const memory = new MemoryShelf(
+			this.#fileOf(id),
+			(why) => log.warn("what the built-in probe knows cannot be written or read on disk", { why, envoy: name }),
+			() => watch.look(),
 		);
-		const watch = watchForBypass({
+		const watch: Watch = watchForBypass({
 			...{ log, meter, planOf, memory },
 			...(intervalMs === undefined ? {} : { intervalMs }),
 			reach: this.#reach(id),

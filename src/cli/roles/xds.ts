@@ -1,4 +1,4 @@
-/** The xds role: state → compile → publish → acknowledged. Keeps each plan's table before it is published. */
+/** The xds role: state → compile → publish → acknowledged. */
 import { isDeepStrictEqual } from "node:util";
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
 import { Digest } from "../../digest.js";
@@ -27,7 +27,8 @@ import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
 import { meshClientTroubles } from "./meshClients.js";
 import { readMetrics, serveMetrics } from "./metrics.js";
-import { watchForBypass } from "./probe.js";
+import { PlanKeeper } from "./planKeeper.js";
+import { type Watch, watchForBypass } from "./probe.js";
 import { mergeReports } from "./probeReport.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { refusedStreams } from "./refusedStreams.js";
@@ -44,13 +45,16 @@ const INGEST_ANSWER_MS = 1_000;
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
+	const keeper = new PlanKeeper(state, log);
 	const installation = installationId(at.dataDirectory);
 	// Once: a listener that changes drains its connections.
 	const connectionMs = identity === null ? null : connectionLifeMs(identity.current().certificate);
 	// Once, likewise.
 	const trustDomain = identity === null ? null : trustDomainOf(identity.current().spiffeId);
+	/** Tried again each second, some of it. */
+	const untaken = new Digest<string>((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_TOLD_MS);
 	const tell = (what: string, call: Promise<void>): void => {
-		call.catch((error: unknown) => log.warn(`${what} was not taken by api`, { why: WeirError.from(error).message }));
+		call.catch((error: unknown) => untaken.add(`${what} was not taken by api: ${WeirError.from(error).message}`));
 	};
 	const keyShelf = KeyShelf.open(at.issuerKeysDirectory, {
 		onTrouble: (why) => log.warn("kept keys of token issuers cannot be written or read on disk", { why }),
@@ -105,8 +109,10 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			handshakes.add(reason);
 		},
 	});
-	const memory = new MemoryShelf(at.probeMemoryFile, (why) =>
-		log.warn("what the built-in probe knows cannot be written or read on disk", { why }),
+	const memory = new MemoryShelf(
+		at.probeMemoryFile,
+		(why) => log.warn("what the built-in probe knows cannot be written or read on disk", { why }),
+		() => watch.look(),
 	);
 	/** null = no Envoy of another machine can come. */
 	const remoteWatches: RemoteWatches | null =
@@ -119,7 +125,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 					ids: envoyGateways.keys(),
 					directory: at.probeMemoriesDirectory,
 				});
-	const watch = watchForBypass({
+	const watch: Watch = watchForBypass({
 		memory,
 		log,
 		meter,
@@ -196,6 +202,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 				...watch.standing(),
 				...(remoteWatches?.standing() ?? []).filter((one) => !remote.saysMore(one)),
 				...issuerKeys.troubles(),
+				...keeper.troubles(),
 				...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
 				...troubles,
 			];
@@ -236,11 +243,13 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			stopped.abort();
 			clearInterval(looking);
 			clearInterval(telling);
+			keeper.close();
 			watch.close();
 			metrics.close();
 			await remoteWatches?.close();
 			await server.close();
 			handshakes.close();
+			untaken.close();
 			await Promise.all([shelf?.close(), memory.close()]);
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
@@ -270,7 +279,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			plan = compile(resources, next.status, optionsNow());
 		}
 		const options = optionsNow();
-		await state.keepPlan(plan.version, plan.table);
+		await keeper.keep(plan.version, plan.table);
 		revision = next.revision;
 		const closable = {
 			forms: () => compileForms(resources, next.status),

@@ -4,6 +4,7 @@
  */
 import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, MISSING_MARGIN_MS } from "../../limits.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
+import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";
 import { withoutUnfit } from "../store/unfitRows.js";
 import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
@@ -46,12 +47,15 @@ export class DecisionQueue {
 	#closed = false;
 	/** 0 = it is to be asked for. */
 	#lastId = 0;
+	readonly #faults: CommitFaults;
 
 	/** @param max records that wait at most */
 	constructor(
 		private readonly options: DecisionQueueOptions,
 		private readonly max: number = DECISION_QUEUE_MAX,
-	) {}
+	) {
+		this.#faults = new CommitFaults("decision records", options);
+	}
 
 	/** Learns from the store until when the log was whole. Before the first record. */
 	async recall(): Promise<void> {
@@ -173,8 +177,12 @@ export class DecisionQueue {
 
 	async close(): Promise<void> {
 		if (this.#beats !== null) clearInterval(this.#beats);
-		await this.flush();
-		if (this.#beats !== null) await this.#beat(true);
+		try {
+			await this.flush();
+			if (this.#beats !== null) await this.#beat(true);
+		} finally {
+			this.#faults.close();
+		}
 		this.#closed = true;
 		if (this.#timer !== null) clearTimeout(this.#timer);
 	}
@@ -256,6 +264,7 @@ export class DecisionQueue {
 				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
 			);
 			this.#refusing = false;
+			this.#faults.taken();
 			return records;
 		} catch (thrown) {
 			const [fit, fitShadows] = [withoutUnfit(thrown, records), withoutUnfit(thrown, shadows)];
@@ -270,7 +279,7 @@ export class DecisionQueue {
 				return this.#write(fit ?? records, fitShadows ?? shadows, wholeMs);
 			}
 			this.#refusing = true;
-			log.error("decision records could not be committed", { error: String(thrown) });
+			const error = this.#faults.failed(thrown);
 			const room = Math.max(0, this.max - this.#queue.length - this.#held);
 			// What says that records are missing has room always: none more is made before the store takes these.
 			const isKept = ({ record }: Queued, at: number): boolean => at < room || record.kind === "records-missing";
@@ -281,7 +290,7 @@ export class DecisionQueue {
 				this.lost("queue-full", dropped.length, Math.min(...dropped.map(({ receivedMs }) => receivedMs)));
 			this.#shadows.giveBack(shadows);
 			this.#schedule();
-			throw thrown;
+			throw error;
 		}
 	}
 }

@@ -5,7 +5,8 @@
 import type { DuckDBAppender } from "@duckdb/node-api";
 import { WeirError } from "../../error.js";
 import { OUTCOMES_COMMIT_ROWS, OUTCOMES_QUEUE_ROWS_MAX } from "../../limits.js";
-import { COUNTERS, HISTOGRAMS, type Meter } from "../meter.js";
+import { COUNTERS, HISTOGRAMS } from "../meter.js";
+import { CommitFaults, type CommitFaultsOptions } from "../store/commitFaults.js";
 import type { EventStore, Transaction } from "../store/store.js";
 import { UnfitRows } from "../store/unfitRows.js";
 import type { OutcomeRow } from "./outcomeRow.js";
@@ -46,11 +47,11 @@ export class OutcomeCommit {
 	/** Requests under way by key: a duplicate that comes meanwhile gets the same answer. */
 	readonly #underWay = new Map<bigint, { readonly body: string; readonly answer: Promise<StoredAnswer> }>();
 
-	constructor(
-		private readonly store: EventStore,
-		private readonly clock: () => number,
-		private readonly meter: Meter,
-	) {}
+	readonly #faults: CommitFaults;
+
+	constructor(private readonly options: Omit<CommitFaultsOptions, "store"> & { readonly store: EventStore }) {
+		this.#faults = new CommitFaults("outcomes", options);
+	}
 
 	/**
 	 * Resolves when the rows are on disk. Throws `conflict` when the key came with another body before,
@@ -77,6 +78,7 @@ export class OutcomeCommit {
 	/** Resolves when nothing waits any more. */
 	async close(): Promise<void> {
 		while (this.#running !== null) await this.#running;
+		this.#faults.close();
 	}
 
 	#enqueue(submission: Submission): Promise<StoredAnswer> {
@@ -118,7 +120,7 @@ export class OutcomeCommit {
 	async #commitGroup(group: readonly Waiting[]): Promise<void> {
 		let formers: ReadonlyMap<bigint, Former>;
 		try {
-			formers = await this.store.outcomes.transaction((transaction) => this.#commit(transaction, group));
+			formers = await this.options.store.outcomes.transaction((transaction) => this.#commit(transaction, group));
 		} catch (thrown) {
 			const unfit = thrown instanceof UnfitRows ? unfitOf(thrown, group) : [];
 			if (unfit.length > 0) {
@@ -127,16 +129,16 @@ export class OutcomeCommit {
 				if (rest.length > 0) await this.#commitGroup(rest);
 				return;
 			}
-			const error = new WeirError("unavailable", "the event store did not take the outcomes", "send them again", {
-				cause: thrown,
-			});
+			const { code, message } = this.#faults.failed(thrown);
+			const error = new WeirError(code, message, "send them again", { cause: thrown });
 			for (const waiting of group) waiting.reject(error);
 			return;
 		}
-		this.meter.count(COUNTERS.commits.name, COUNTERS.commits.help, { kind: "outcomes" });
+		this.#faults.taken();
+		this.options.meter.count(COUNTERS.commits.name, COUNTERS.commits.help, { kind: "outcomes" });
 		for (const { submission, sinceMs, resolve, reject } of group) {
 			const seconds = (performance.now() - sinceMs) / 1e3;
-			this.meter.observe(HISTOGRAMS.commit.name, HISTOGRAMS.commit.help, seconds, { kind: "outcomes" });
+			this.options.meter.observe(HISTOGRAMS.commit.name, HISTOGRAMS.commit.help, seconds, { kind: "outcomes" });
 			const former = submission.idempotency === null ? undefined : formers.get(submission.idempotency.key);
 			if (former === undefined) resolve({ status: submission.status, body: submission.answer, replayed: false });
 			else if (former.body !== submission.idempotency?.body) reject(keyConflict());
@@ -147,7 +149,7 @@ export class OutcomeCommit {
 	/** Nothing is acknowledged that is not stored: what is to blame is told to its sender, who would send it again else. */
 	#refuse({ submission, reject }: Waiting, cause: unknown): void {
 		const { rows } = submission;
-		this.meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, { result: "unfit" }, rows.length);
+		this.options.meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, { result: "unfit" }, rows.length);
 		const hint = "nothing of this request was stored: mend its values and times";
 		reject(new WeirError("invalid-argument", "the event store cannot hold one of these outcomes", hint, { cause }));
 	}
@@ -161,7 +163,7 @@ export class OutcomeCommit {
 			fresh.flatMap((submission) => submission.rows),
 			putOutcome,
 		);
-		const atMs = BigInt(this.clock());
+		const atMs = BigInt(this.options.clock());
 		const keyed = fresh.filter((submission) => submission.idempotency !== null);
 		await transaction.append("idempotency", keyed, (to, { idempotency, status, answer }) => {
 			if (idempotency === null) return;

@@ -8,7 +8,7 @@ import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../error.js";
 import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../../limits.js";
 import { HttpProblem, readBytes } from "../http.js";
-import { COUNTERS, type Meter } from "../meter.js";
+import { COUNTERS, type Log, type Meter } from "../meter.js";
 import type { EventStore } from "../store/store.js";
 import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js";
 import { bodyMode, type Candidate, readBody } from "./outcomeBody.js";
@@ -21,6 +21,7 @@ export interface OutcomesOptions {
 	readonly catalogue: MetricCatalogue;
 	readonly clock: () => number;
 	readonly meter: Meter;
+	readonly log: Log;
 	/** Told of every request that its sender had no right to. */
 	readonly refused: (refusal: RefusedSender) => void;
 }
@@ -46,7 +47,7 @@ export class Outcomes {
 	readonly #commit: OutcomeCommit;
 
 	constructor(private readonly options: OutcomesOptions) {
-		this.#commit = new OutcomeCommit(options.store, options.clock, options.meter);
+		this.#commit = new OutcomeCommit(options);
 	}
 
 	/** Throws HttpProblem or WeirError for what is answered otherwise than with 200 or 422. */

@@ -44,6 +44,12 @@ export const NO_KEYS = "no-issuer-keys";
 export const NO_CLIENTS = "no-clients";
 /** Alarm of a trusted proxy that can never connect. */
 export const PROXY_REFUSED = "trusted-proxy-refused";
+/** Alarm of a plan that is in force and is on no disk. */
+export const PLAN_UNKEPT = "plan-unkept";
+/** Alarm of a state file that cannot be written. */
+export const STATE_UNWRITTEN = "state-unwritten";
+/** Alarm of an event store that cannot be written. */
+export const EVENTS_UNWRITTEN = "events-unwritten";
 /** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
 export const KEYS_NOTE = "issuer-keys-note";
 /** Of an Envoy of another machine of which nothing is heard: `why` says it, and it need be none. */

@@ -25,6 +25,7 @@ import type { AuditRecord } from "../audit/auditLog.js";
 import type { Arrival } from "../history/arrivals.js";
 import type { PolicyHead, WholePolicyRecord } from "../history/policyShelf.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
+import { Writes } from "./writes.js";
 
 export interface StoredResource {
 	readonly resource: Resource;
@@ -124,6 +125,8 @@ export interface StateDatabase {
 	 * @throws WeirError `unavailable`: the disk does not take it
 	 */
 	transaction<T>(change: () => T): T;
+	/** Why the disk takes nothing now; null = it does, as far as is known. */
+	unwritten(): string | null;
 	close(): Promise<void>;
 }
 
@@ -172,6 +175,11 @@ export function openDatabase(directory: string): StateDatabase {
 	const part = <V, K extends string | number | (string | number)[]>(name: string): Database<V, K> =>
 		root.openDB<V, K>({ name, encoding: "json" });
 	endAuditGaps(root);
+	const writes = new Writes(
+		directory,
+		(change) => root.transactionSync(change),
+		() => meta.putSync("format", FORMAT),
+	);
 	return {
 		resources: part("resources"),
 		experiments: part("experiments"),
@@ -194,27 +202,13 @@ export function openDatabase(directory: string): StateDatabase {
 		audit: part("audit"),
 		auditRefused: part("auditRefused"),
 		outbox: part("outbox"),
-		transaction: (change) => written(() => root.transactionSync(change)),
+		transaction: (change) => writes.run(change),
+		unwritten: () => writes.fault(),
 		close: async () => {
 			root.transactionSync(() => owners.removeSync("owner"));
 			await root.close();
 		},
 	};
-}
-
-/** lmdb's own errors are those of the disk: they have a number for a code, and have left nothing behind. */
-function written<T>(transaction: () => T): T {
-	try {
-		return transaction();
-	} catch (error) {
-		if (typeof (error as { readonly code?: unknown } | null)?.code !== "number") throw error;
-		throw new WeirError(
-			"unavailable",
-			`the state file cannot be written, so nothing is changed: ${(error as Error).message}`,
-			"check that its disk has room",
-			{ cause: error },
-		);
-	}
 }
 
 /**

@@ -1,0 +1,25 @@
+/** What the disk of control does not take, as `weir status` is told of it. */
+import { NO_ROOM } from "../../diskFault.js";
+import { GAUGES } from "../../events/meter.js";
+import { COMMIT_FAULT_STANDS_MS } from "../../limits.js";
+import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../state/api/wire.js";
+import type { Store } from "../../state/store/store.js";
+import type { MetricsJson } from "../../telemetry/meter.js";
+import { gaugesOf } from "./probeAlarms.js";
+
+export function unwrittenState(store: Pick<Store, "unwritten">): readonly GatewayAlarm[] {
+	const why = store.unwritten;
+	return why === null ? [] : [{ gateway: "", alarm: STATE_UNWRITTEN, why }];
+}
+
+/** By ingest's metrics; null = it does not answer, and so nobody knows. */
+export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Date.now()): readonly GatewayAlarm[] {
+	const failing = gaugesOf(metrics)
+		.filter(({ name }) => name === GAUGES.commitFailed.name)
+		.flatMap(({ values }) => values)
+		.filter(({ value }) => value * 1_000 > nowMs - COMMIT_FAULT_STANDS_MS);
+	if (failing.length === 0) return [];
+	const whats = [...new Set(failing.map(({ labels }) => labels.of))].join(", ");
+	const why = failing.some(({ labels }) => labels.reason === "no-room") ? NO_ROOM : "see ingest's log";
+	return [{ gateway: "", alarm: EVENTS_UNWRITTEN, why: `${whats}: ${why}` }];
+}
