@@ -87,7 +87,7 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 					? VERIFICATION_LIMITED
 					: token.proof
 						? INVALID_PROOF
-						: (tables.get(null) ?? table).invalidToken(question.gateway);
+						: (tables.get(null) ?? table).invalidToken(question.gateway)[token.keyless ? "keyless" : "verdict"];
 		}
 	}
 	let unit: string | null = null;
@@ -240,6 +240,7 @@ function unitOf(
 const NOTHING = {
 	policy: null,
 	challenge: null,
+	fault: null,
 	shadow: null,
 	shadowReason: null,
 	shadowPolicy: null,

@@ -9,9 +9,9 @@ import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
 import { CompiledAccess, type ServiceAccess } from "./compiledAccess.js";
-import type { NativeAssignment, Ruling } from "./question.js";
+import { type NativeAssignment, NO_ISSUER_KEYS, type Ruling } from "./question.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
-import { CLOSED, invalidToken, type Verdict } from "./verdict.js";
+import { CLOSED, type InvalidToken, invalidToken, type Verdict } from "./verdict.js";
 
 export interface CompiledTable {
 	readonly version: string;
@@ -24,7 +24,7 @@ export interface CompiledTable {
 	/** Peers of the Gateway whose word on their client's identity counts. */
 	trustedProxies(gateway: string | null): ReadonlySet<string>;
 	/** The refusal of a token, by the Gateway's issuers; where the Gateway is not known by all. */
-	invalidToken(gateway: string | null): Verdict;
+	invalidToken(gateway: string | null): InvalidToken;
 	/** Services that are compiled now. */
 	compiledServices(): number;
 	/**
@@ -106,6 +106,7 @@ export class Place {
 				reason: verdict.reason,
 				policy: verdict.policy,
 				challenge: "challenge" in verdict ? verdict.challenge : null,
+				fault: "keyless" in verdict ? NO_ISSUER_KEYS : null,
 				shadow: other === null ? null : other.allowed ? "allow" : "deny",
 				shadowReason: other?.reason ?? null,
 				shadowPolicy: other?.policy ?? null,

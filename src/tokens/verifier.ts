@@ -71,6 +71,7 @@ const REFUSALS: Readonly<Record<ProofFault["what"], (why: string) => Refused>> =
 };
 
 const NO_KEY = "no key of the issuer has signed it";
+const KEYLESS: Refused = { ...invalid("there is no key of the issuer"), keyless: true };
 const UNVERIFIED = invalid("it could not be verified");
 const MALFORMED = invalid("the Authorization header speaks of a token and is not exactly one");
 const WAITING = limited("too many wait for their issuer's keys");
@@ -231,7 +232,7 @@ export class TokenVerifier {
 	): Promise<HeldToken | Refused> {
 		const candidates = await this.#candidates(read, issuers, payer);
 		if (!Array.isArray(candidates)) return candidates as Refused;
-		if (candidates.length === 0) return invalid(NO_KEY);
+		if (candidates.length === 0) return issuers.some(({ keys }) => keys.none) ? KEYLESS : invalid(NO_KEY);
 		const { monotonicMs } = this.#options;
 		const pass = this.#admission.enter("token", payer, userOf(read.payload), monotonicMs());
 		if (typeof pass === "string") return limited(pass);

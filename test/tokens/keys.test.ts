@@ -137,6 +137,26 @@ t.test("an empty set is a fact: nobody's key is good", async (t) => {
 	t.equal(await one.said(byFirst), "ok ann", "one that was empty by mistake is looked for again soon");
 });
 
+t.test("who is refused because nobody's token could hold is told apart, so that it is an alarm", async (t) => {
+	const keyless = async (one: Scene, token: string): Promise<boolean> => {
+		const answer = await one.ask(token);
+		return answer !== null && "refused" in answer && answer.keyless === true;
+	};
+	for (const none of [fail, () => jwksBytes([]), () => jwksBytes([{ kty: "oct", k: "AAAA", kid: "k1" }])]) {
+		const one = new Scene(none);
+		t.ok(await keyless(one, byFirst));
+		one.keys = () => jwksBytes([k1]);
+		one.monotonicMs = 30_001;
+		t.equal(await one.said(byFirst), "ok ann");
+	}
+	const one = new Scene([k1]);
+	t.notOk(await keyless(one, bySecond), "an unknown key is the client's fault");
+	t.notOk(await keyless(one, await signed(CLAIMS, second)), "and so is a wrong signature");
+	const none = new Scene([]);
+	t.notOk(await keyless(none, await signed({ ...CLAIMS, iss: "https://other.test" }, first)), "or another issuer");
+	t.notOk(await keyless(none, "a.b.c"));
+});
+
 t.test("keys that are not understood are no reason to refuse the others", async (t) => {
 	const odd = [
 		{ kty: "EC", crv: "secp256k1", kid: "k1" },

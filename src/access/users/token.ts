@@ -63,6 +63,8 @@ export type TokenAnswer =
 			readonly why: string;
 			/** The token may hold; the proof that came with it does not do. */
 			readonly proof?: true;
+			/** No token of that issuer holds here: there is no key of it to verify by. */
+			readonly keyless?: true;
 	  };
 
 /** A port: at once where the token is known or there is none, else later. Never rejects. */

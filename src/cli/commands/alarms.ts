@@ -1,7 +1,15 @@
 /** What `weir status` says first: alarms of the built-in probe that stand now, and Gateways that it leaves out. */
 import { closureWords } from "../../rollout/closedServices.js";
 import { refusalWords } from "../../rollout/refusal.js";
-import { KEYS_NOTE, NO_CLIENTS, PROXY_REFUSED, REMOTE_NOTE, type StatusAnswer } from "../../state/api/wire.js";
+import {
+	KEYS_NOTE,
+	NO_CLIENTS,
+	NO_SIDECAR_KEYS,
+	PROXY_REFUSED,
+	REMOTE_NOTE,
+	type StatusAnswer,
+	UNANSWERED,
+} from "../../state/api/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	"probe-passed": "a request that every policy denies was not refused",
@@ -24,6 +32,10 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
 	"requests-unrecorded": "what an Envoy does is not recorded: its denials and exposures are lost",
 	"sidecar-missing": "requests there that need the sidecar get no answer: run weir sidecar --control beside each Envoy",
+	[NO_SIDECAR_KEYS]:
+		"tokens are refused (401) as the sidecar has no key of their issuer: it cannot be asked, or what it answers holds no usable key (the sidecar's log)",
+	[UNANSWERED]:
+		"requests get 503 as the sidecar gives no verdict: it is away or late, or is asked for more than it can, which rateLimits bound (weir explain)",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",
 };
 
