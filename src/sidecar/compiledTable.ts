@@ -5,6 +5,7 @@
  */
 import { armVariants, judgedApart } from "../access/rules/eligibility.js";
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
+import { type CouldAllow, couldAllow } from "../access/rules/table.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
@@ -47,6 +48,7 @@ export interface CompiledService extends ServiceAccess {
 	readonly judgesUsers: boolean;
 	/** They or the shadow policies do, so that a token is looked at. */
 	readonly readsUsers: boolean;
+	readonly couldAllow: CouldAllow;
 	/** Where a request goes that has this unit, or none. */
 	place(unit: string | null): Place;
 	/** Where a request goes that has a unit, and may not take part in the Experiment. */
@@ -274,6 +276,7 @@ function compileService(version: string, table: ServiceTable, rulesOf: () => Ser
 		},
 		judgesUsers: judgesUsers(access),
 		readsUsers: readsUsers(access),
+		couldAllow: couldAllow(access),
 		place(unit) {
 			if (unit === null) return noUnit;
 			for (const one of compiled) {

@@ -44,6 +44,7 @@ const table = compileTable({
 		],
 		services: [
 			guarded("users", [doctors]),
+			guarded("apps-users", [{ ...doctors, principals: ["spiffe://weir.test/apps/*"] }]),
 			guarded("mesh", [policy("web", { principals: [WEB] })]),
 			guarded("region", [policy("ae", { principals: [WEB], more: { regions: ["ae"] } })]),
 			guarded("until", [policy("then", { principals: [WEB], more: { validUntilMs: 1_000 } })]),
@@ -182,6 +183,31 @@ t.test("that nobody's token could hold is for the access log, and no word of it 
 		fromBinary(CheckResponseSchema, checkResponse(one, { weirHeaders: [] }) as Uint8Array);
 	t.match(onWire(keyless).dynamicMetadata, { reason: "invalid-token", fault: "no-issuer-keys" });
 	t.same(onWire(keyless).httpResponse, onWire(usual).httpResponse);
+});
+
+t.test("the port is told of strangers: whom no allow policy could let in, whoever their user is", async (t) => {
+	const one = new Scene();
+	const strange = (service: string, principal: string | null) => {
+		one.ask(service, { ...bearer, principal });
+		return one.asked.at(-1)?.stranger();
+	};
+	t.equal(strange("users", null), false, "a policy about users alone is about callers of any workload");
+	t.equal(strange("apps-users", "spiffe://weir.test/apps/a"), false);
+	for (const other of [WEB, "spiffe://weir.test/apps", null])
+		t.equal(strange("apps-users", other), true, String(other));
+	t.equal(strange("tried", WEB), false);
+	t.equal(strange("tried", PROXY), true, "a deny lets nobody in");
+	t.equal(strange("open-tried", null), false);
+	const behind = (told: string) =>
+		one.ask("apps-users", {
+			principal: PROXY,
+			gateway: "proxied",
+			headers: { ...bearer.headers, "x-weir-forwarded-cert": `URI=${told}` },
+		});
+	behind("spiffe://weir.test/apps/a");
+	t.equal(one.asked.at(-1)?.stranger(), false, "of the client that its proxy names");
+	behind(WEB);
+	t.equal(one.asked.at(-1)?.stranger(), true);
 });
 
 t.test("what the port is told", async (t) => {

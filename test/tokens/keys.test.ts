@@ -39,6 +39,29 @@ t.test("rotation: a new kid is looked for once in a while, a removed key stops, 
 	t.match(await one.said(bySecond), /^invalid/, "another key under the same kid is another key");
 });
 
+t.test(
+	"who is refused whatever the token says has nobody asked: strangers' unknown keys take no rotation's look",
+	async (t) => {
+		const one = new Scene([k1]);
+		t.equal(await one.said(byFirst), "ok ann");
+		one.monotonicMs = 30_001;
+		const asStranger = { stranger: () => true };
+		for (const kid of ["k2", "k3", "k4"])
+			t.match(await one.said(await signed(CLAIMS, second, { kid }), asStranger), /^invalid/);
+		t.equal(one.loads, 1);
+		t.equal(await one.said(byFirst, asStranger), "ok ann", "with a known key it is verified as anybody's");
+		one.keys = () => jwksBytes([k1, k2]);
+		const [strange, honest] = await Promise.all([one.said(bySecond, asStranger), one.said(bySecond)]);
+		t.same(
+			[strange, honest],
+			["invalid-token: no key of the issuer has signed it", "ok ann"],
+			"at once, of one token too",
+		);
+		t.equal(one.loads, 2);
+		t.equal(await one.said(bySecond, asStranger), "ok ann");
+	},
+);
+
 t.test("old keys serve while they are renewed, for a bounded time, and then deny", async (t) => {
 	const one = new Scene([k1]);
 	t.equal(await one.said(byFirst), "ok ann");

@@ -30,6 +30,8 @@ export interface TokenQuestion {
 	readonly certificateThumbprint: string | null;
 	/** Who pays for signatures that do not hold: the principal, else the source address. */
 	readonly payer: string;
+	/** Whether the rules refuse the caller with any token, so that no issuer need be asked for a key that is not known. */
+	readonly stranger: () => boolean;
 }
 
 /** A question is valid only while it is asked: what of it may be needed later. */
@@ -41,6 +43,7 @@ export const kept = ({
 	url,
 	certificateThumbprint,
 	payer,
+	stranger,
 }: TokenQuestion): TokenQuestion => ({
 	gateway,
 	authorization: [...authorization],
@@ -49,6 +52,7 @@ export const kept = ({
 	url,
 	certificateThumbprint,
 	payer,
+	stranger,
 });
 
 /**
