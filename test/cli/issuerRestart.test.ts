@@ -152,6 +152,12 @@ spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
 	const told = async () => String((await weir(["status", "--api", up.ready.api])).stdout);
 	while (!/ALARM no-sidecar-keys at Gateway edge: tokens are refused/.test(await told())) await ask("asked");
 	t.pass("and by the sidecar it is told of who was refused");
+	const hung = processOf(" sidecar --data");
+	process.kill(hung, "SIGSTOP");
+	await until("asked", 503);
+	process.kill(hung, "SIGCONT");
+	while (!/ALARM verdicts-unanswered at Gateway edge: requests get 503/.test(await told())) await pause(100);
+	t.pass("and of who got no verdict");
 	how = "well";
 	const since = Date.now();
 	await until("native", 200);
