@@ -2,12 +2,14 @@
 import { REFUSED_METHODS } from "../access/requests/canonical.js";
 import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/rules/policy.js";
 import { judgesPath } from "../access/rules/table.js";
+import { proxiedGateway } from "../access/verdictReason.js";
 import { PATH_CHARS_MAX } from "../limits.js";
 import {
 	demandsClientCertificates,
 	type Gateway,
 	qualifiedName,
 	type Rate,
+	type RateLimits,
 	type TokenIssuer,
 	unitText,
 } from "../resources/resource.js";
@@ -215,18 +217,36 @@ function limitRule(
 	const rate = (whose: string, limit: Rate | null): readonly string[] =>
 		limit === null ? [] : [`${whose} ${limit.requests} per ${protoDuration(limit.perMs)}`];
 	const limits = [...rate("all together", whole), ...rate("each principal", principal), ...rate("each tenant", tenant)];
-	if (limits.length === 0) return [];
+	const rule = `Service ${table.name}: rate limits`;
+	const open = gateways.filter((gateway) => !demandsClientCertificates(gateway));
+	const facts =
+		table.callout === null
+			? []
+			: unboundedFacts(service.spec.rateLimits, open.length > 0 || proxiedGateway(gateways) !== null);
+	if (limits.length === 0)
+		return facts.length === 0 ? [] : [{ rule, execution: "native", because: "none", facts, cost: null }];
 	const shared = tenant === null ? "" : "; who says no single tenant shares one bucket with all such";
 	const held =
 		tenant !== null && execution.whyVerdict !== null ? "; NOT HELD of tenants: Envoy verifies no token here" : shared;
 	// Accepted before that was refused.
-	const open = principal === null ? [] : gateways.filter((gateway) => !demandsClientCertificates(gateway));
-	const one = open.map(
+	const one = (principal === null ? [] : open).map(
 		({ metadata }) =>
 			`; ALL CALLERS ARE ONE PRINCIPAL through Gateway ${qualifiedName(metadata)}: it demands no client certificates`,
 	);
 	const because = `each Gateway of each Envoy by itself, 429 beyond: ${limits.join(", ")}${held}${one.join("")}`;
-	return [{ rule: `Service ${table.name}: rate limits`, execution: "native", because, cost: null }];
+	return [{ rule, execution: "native", because, facts, cost: null }];
+}
+
+/** @param untold a Gateway cannot tell principals apart, so that only a limit of all together can be had */
+function unboundedFacts({ service, principal }: RateLimits, untold: boolean): Facts {
+	if (principal !== null || (untold && service !== null)) return [];
+	const remedy = untold ? "service" : "principal";
+	return [
+		[
+			"not bounded",
+			`what one caller, allowed or not, may ask the sidecar: beyond what that can answer all Services that need it get 503; set rateLimits.${remedy}`,
+		],
+	];
 }
 
 function experimentRule(

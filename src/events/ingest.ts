@@ -133,7 +133,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const ends = new ExperimentEnds({ store, decisions, endOf, heard: () => intake.flush(), clock, log });
 	await ends.recall();
 	const recent = new RecentRequests();
-	const unknownKeys = new UnknownKeys();
+	const unknownKeys = new UnknownKeys(plans);
 	const unheldTokens = new UnheldTokens();
 	const catalogue = new MetricCatalogue(options.metrics);
 	const outcomes = new Outcomes({

@@ -66,6 +66,10 @@ export const COUNTERS = {
 		name: "weir_ingest_shadow_changes_total",
 		help: "Requests whose verdict shadow policies would change, by change: would-deny, would-allow.",
 	},
+	calloutFaults: {
+		name: "weir_ingest_callout_faults_total",
+		help: "Requests refused for no fault of their callers, by Gateway and fault: unanswered (503: the sidecar gave no verdict), no-issuer-keys (401: it had no key of the token's issuer).",
+	},
 	streams: {
 		name: "weir_ingest_refused_streams_total",
 		help: "Access-log streams that were refused, by reason. Anything above 0 is an alarm: somebody forges evidence.",
@@ -87,6 +91,10 @@ export const GAUGES = {
 	heard: {
 		name: "weir_ingest_access_log_heard_seconds",
 		help: "When an Envoy of another machine was last heard of, in epoch seconds, by its SPIFFE id. Nothing after requests: its denials are lost.",
+	},
+	calloutFault: {
+		name: "weir_ingest_callout_fault_seconds",
+		help: "When such a request was last refused (weir_ingest_callout_faults_total), in epoch seconds, by Gateway and fault.",
 	},
 	queue: { name: "weir_ingest_queue_entries", help: "Access-log entries waiting for the store or for their plan." },
 	waiting: {

@@ -258,6 +258,9 @@ export const SHADOW_KEYS_MAX = 2_000;
 /** Gateways that tokens with unknown keys are counted for; control has tens. */
 export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 
+/** How long after the last request that the sidecar failed the alarm stands; access-log entries come within a second. */
+export const CALLOUT_FAULT_TOLD_MS = 60_000;
+
 /** Services whose requests with tokens that give no unit are counted, and for how long after the last such request. */
 export const UNHELD_SERVICES_MAX = 1_000;
 export const UNHELD_KEPT_MS = 60 * 60 * 1000;

@@ -78,7 +78,9 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	let refused: Verdict | null = null;
 	if (ours && early === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
-		const said = authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded));
+		const stranger = (): boolean => !judge.couldAllow(principal);
+		const said =
+			authorization.length === 0 ? null : verify(new TokenAsked(question, authorization, forwarded, stranger));
 		if (said instanceof Promise) return judge.judgesUsers ? said : whileDryRunWaits(said);
 		token = said;
 		if (token !== null && "refused" in token) {
@@ -87,7 +89,7 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 					? VERIFICATION_LIMITED
 					: token.proof
 						? INVALID_PROOF
-						: (tables.get(null) ?? table).invalidToken(question.gateway);
+						: (tables.get(null) ?? table).invalidToken(question.gateway)[token.keyless ? "keyless" : "verdict"];
 		}
 	}
 	let unit: string | null = null;
@@ -240,6 +242,7 @@ function unitOf(
 const NOTHING = {
 	policy: null,
 	challenge: null,
+	fault: null,
 	shadow: null,
 	shadowReason: null,
 	shadowPolicy: null,

@@ -5,13 +5,14 @@
  */
 import { armVariants, judgedApart } from "../access/rules/eligibility.js";
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
+import { type CouldAllow, couldAllow } from "../access/rules/table.js";
 import { type Assignment, compileAssignment } from "../assignment/assign.js";
 import { armValue } from "../compiler/headers.js";
 import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
 import { CompiledAccess, type ServiceAccess } from "./compiledAccess.js";
-import type { NativeAssignment, Ruling } from "./question.js";
+import { type NativeAssignment, NO_ISSUER_KEYS, type Ruling } from "./question.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
-import { CLOSED, invalidToken, type Verdict } from "./verdict.js";
+import { CLOSED, type InvalidToken, invalidToken, type Verdict } from "./verdict.js";
 
 export interface CompiledTable {
 	readonly version: string;
@@ -24,7 +25,7 @@ export interface CompiledTable {
 	/** Peers of the Gateway whose word on their client's identity counts. */
 	trustedProxies(gateway: string | null): ReadonlySet<string>;
 	/** The refusal of a token, by the Gateway's issuers; where the Gateway is not known by all. */
-	invalidToken(gateway: string | null): Verdict;
+	invalidToken(gateway: string | null): InvalidToken;
 	/** Services that are compiled now. */
 	compiledServices(): number;
 	/**
@@ -47,6 +48,7 @@ export interface CompiledService extends ServiceAccess {
 	readonly judgesUsers: boolean;
 	/** They or the shadow policies do, so that a token is looked at. */
 	readonly readsUsers: boolean;
+	readonly couldAllow: CouldAllow;
 	/** Where a request goes that has this unit, or none. */
 	place(unit: string | null): Place;
 	/** Where a request goes that has a unit, and may not take part in the Experiment. */
@@ -106,6 +108,7 @@ export class Place {
 				reason: verdict.reason,
 				policy: verdict.policy,
 				challenge: "challenge" in verdict ? verdict.challenge : null,
+				fault: "keyless" in verdict ? NO_ISSUER_KEYS : null,
 				shadow: other === null ? null : other.allowed ? "allow" : "deny",
 				shadowReason: other?.reason ?? null,
 				shadowPolicy: other?.policy ?? null,
@@ -273,6 +276,7 @@ function compileService(version: string, table: ServiceTable, rulesOf: () => Ser
 		},
 		judgesUsers: judgesUsers(access),
 		readsUsers: readsUsers(access),
+		couldAllow: couldAllow(access),
 		place(unit) {
 			if (unit === null) return noUnit;
 			for (const one of compiled) {

@@ -7,9 +7,9 @@ import type { Answer, Ruling } from "./question.js";
 
 /** The entries of the Struct that a ruling alone gives; those of the unit and of a proxy's client are added per request. */
 export function rulingEntries(ruling: Ruling): Buffer {
-	const { plan, service, experiment, arm, variant, verdict, reason, policy } = ruling;
+	const { plan, service, experiment, arm, variant, verdict, reason, policy, fault } = ruling;
 	const { shadow, shadowReason, shadowPolicy } = ruling;
-	const judged = { verdict, reason, policy, shadow, shadowReason, shadowPolicy };
+	const judged = { verdict, reason, policy, fault, shadow, shadowReason, shadowPolicy };
 	const entries = { plan, service, experiment, arm, variant, ...judged };
 	return encoded((writer) => {
 		for (const [key, value] of Object.entries(entries)) if (value !== null) writeEntry(writer, key, value);

@@ -69,6 +69,9 @@ export type Reason =
 	| "malformed"
 	| "overloaded";
 
+/** Ruling.fault, as metadata say it: no token of the issuer can hold, as this sidecar has no key of it. */
+export const NO_ISSUER_KEYS = "no-issuer-keys";
+
 /**
  * All of an answer that does not depend on who asks beyond where the unit lies. There are few, and equal ones of one
  * table are the same object, so that encoders and counters keep by it what they made of it.
@@ -80,6 +83,8 @@ export interface Ruling {
 	readonly policy: string | null;
 	/** Value of the response header www-authenticate of a token that does not hold; null = not set. */
 	readonly challenge: string | null;
+	/** What here makes honest callers be refused, for the access log alone; null = nothing. */
+	readonly fault: typeof NO_ISSUER_KEYS | null;
 	/** What the verdict would be with the shadow policies in force, why, and which would decide; null = the same. */
 	readonly shadow: "allow" | "deny" | null;
 	readonly shadowReason: Reason | null;

@@ -16,6 +16,8 @@ export type Verdict =
 			readonly policy: null;
 			/** Value of www-authenticate. */
 			readonly challenge: string;
+			/** It could not hold, as there is no key of its issuer here. */
+			readonly keyless?: true;
 	  };
 
 export const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
@@ -28,10 +30,17 @@ export const NOT_CANONICAL: Verdict = { allowed: false, reason: "not-canonical",
 export const CLOSED: Verdict = { allowed: false, reason: "configuration-refused", policy: null };
 export const VERIFICATION_LIMITED: Verdict = { allowed: false, reason: "verification-limited", policy: null };
 
+/** The refusal of a token, and of one that nobody here has keys for: alike for the client. */
+export interface InvalidToken {
+	readonly verdict: Verdict;
+	readonly keyless: Verdict;
+}
+
 /** One line for all schemes: the header of a denial is overwritten, not appended to. */
-const invalidTokenBy = (...schemes: readonly string[]): Verdict => {
+const invalidTokenBy = (...schemes: readonly string[]): InvalidToken => {
 	const challenge = schemes.map((scheme) => `${scheme} error="invalid_token"`).join(", ");
-	return { allowed: false, reason: "invalid-token", policy: null, challenge };
+	const verdict: Verdict = { allowed: false, reason: "invalid-token", policy: null, challenge };
+	return { verdict, keyless: { ...verdict, keyless: true } };
 };
 const [BEARER, DPOP, EITHER] = [invalidTokenBy("Bearer"), invalidTokenBy("DPoP"), invalidTokenBy("Bearer", "DPoP")];
 
@@ -42,7 +51,7 @@ export const INVALID_PROOF: Verdict = {
 };
 
 /** The refusal that offers the schemes by which these issuers' tokens may be shown (RFC 6750 3, RFC 9449 7.1). */
-export function invalidToken(issuers: readonly Pick<TokenIssuer, "binding">[]): Verdict {
+export function invalidToken(issuers: readonly Pick<TokenIssuer, "binding">[]): InvalidToken {
 	if (issuers.every(({ binding }) => binding === "none" || binding === "mtls")) return BEARER;
 	return issuers.every(({ binding }) => binding === "dpop") ? DPOP : EITHER;
 }

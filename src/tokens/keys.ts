@@ -54,6 +54,11 @@ export class Keys {
 		return this.#life.serving();
 	}
 
+	/** Whether no token can hold by them now, whoever signs it. */
+	get none(): boolean {
+		return this.#life.held === null || this.#keys.length === 0;
+	}
+
 	/** Nobody names the source any more: nothing of it stays on disk. */
 	forget(): void {
 		this.#life.forget();

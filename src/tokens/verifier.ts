@@ -49,6 +49,12 @@ export interface VerifierOptions {
 	readonly keysFailed?: (issuer: string, why: string) => void;
 }
 
+/** Who shows a token that is not known. */
+interface Shower extends Pick<TokenQuestion, "payer"> {
+	/** Whether keys are looked for that are not known. */
+	readonly mayLook: boolean;
+}
+
 interface Candidate {
 	readonly issuer: Issuer;
 	readonly key: VerificationKey;
@@ -71,6 +77,7 @@ const REFUSALS: Readonly<Record<ProofFault["what"], (why: string) => Refused>> =
 };
 
 const NO_KEY = "no key of the issuer has signed it";
+const KEYLESS: Refused = { ...invalid("there is no key of the issuer"), keyless: true };
 const UNVERIFIED = invalid("it could not be verified");
 const MALFORMED = invalid("the Authorization header speaks of a token and is not exactly one");
 const WAITING = limited("too many wait for their issuer's keys");
@@ -188,10 +195,13 @@ export class TokenVerifier {
 		if (read === null) return invalid("it is no signed token");
 		const judged = this.#believable(read, shown, issuers);
 		if (!Array.isArray(judged)) return judged as Refused;
-		const key = `${hash} ${this.#declared} ${question.gateway ?? ""}`;
-		const running = this.#verifying.get(key);
 		const told = kept(question);
-		const verified = running ?? this.#verified(shown.token, hash, read, judged as readonly Issuer[], told.payer);
+		const fitting = judged as readonly Issuer[];
+		// What strangers show shall not take the next look from who needs it.
+		const mayLook = fitting.every(({ keys }) => knownKeys(keys, read).length > 0) || !told.stranger();
+		const key = `${hash} ${this.#declared} ${question.gateway ?? ""} ${mayLook}`;
+		const running = this.#verifying.get(key);
+		const verified = running ?? this.#verified(shown.token, hash, read, fitting, { ...told, mayLook });
 		if (running === undefined) {
 			this.#verifying.set(key, verified);
 			void verified.finally(() => this.#verifying.delete(key));
@@ -227,11 +237,12 @@ export class TokenVerifier {
 		hash: string,
 		read: CompactToken,
 		issuers: readonly Issuer[],
-		payer: string,
+		shower: Shower,
 	): Promise<HeldToken | Refused> {
-		const candidates = await this.#candidates(read, issuers, payer);
+		const { payer, mayLook } = shower;
+		const candidates = await this.#candidates(read, issuers, shower);
 		if (!Array.isArray(candidates)) return candidates as Refused;
-		if (candidates.length === 0) return invalid(NO_KEY);
+		if (candidates.length === 0) return mayLook && issuers.some(({ keys }) => keys.none) ? KEYLESS : invalid(NO_KEY);
 		const { monotonicMs } = this.#options;
 		const pass = this.#admission.enter("token", payer, userOf(read.payload), monotonicMs());
 		if (typeof pass === "string") return limited(pass);
@@ -247,15 +258,15 @@ export class TokenVerifier {
 
 	/** The keys that may have signed it. Only while one is not known is anything waited for. */
 	async #candidates(
-		{ header }: CompactToken,
+		token: CompactToken,
 		issuers: readonly Issuer[],
-		payer: string,
+		{ payer, mayLook }: Shower,
 	): Promise<readonly Candidate[] | Refused> {
-		const { kid, alg } = header as { kid: string; alg: string };
 		const found: Candidate[] = [];
 		for (const issuer of issuers) {
-			let keys = issuer.keys.known(kid, alg);
-			if (keys.length === 0) {
+			let keys = knownKeys(issuer.keys, token);
+			if (keys.length === 0 && mayLook) {
+				const { kid, alg } = namedKey(token);
 				if (!this.#waiting.take(payer)) return WAITING;
 				keys = await issuer.keys.find(kid, alg).finally(() => this.#waiting.release(payer));
 			}
@@ -343,6 +354,14 @@ export class TokenVerifier {
 			return failed === null ? answer : REFUSALS[failed.what](failed.why);
 		});
 	}
+}
+
+/** headerFault() has looked at both. */
+const namedKey = ({ header }: CompactToken) => header as { readonly kid: string; readonly alg: string };
+
+function knownKeys(keys: Keys, token: CompactToken): readonly VerificationKey[] {
+	const { kid, alg } = namedKey(token);
+	return keys.known(kid, alg);
 }
 
 /** Whose it is, or says that it is; one text of bounded length. */

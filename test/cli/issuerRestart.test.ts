@@ -147,10 +147,22 @@ spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
 	const alarm = (await weir(["status", "--api", up.ready.api])).stdout;
 	t.match(alarm, /ALARM no-issuer-keys at Gateway edge: xds has no key of https:\/\/issuer.test/);
 	await until("asked", 200);
+	process.kill(processOf(" sidecar --data"), "SIGKILL");
+	await until("asked", 401);
+	const told = async () => String((await weir(["status", "--api", up.ready.api])).stdout);
+	while (!/ALARM no-sidecar-keys at Gateway edge: tokens are refused/.test(await told())) await ask("asked");
+	t.pass("and by the sidecar it is told of who was refused");
+	const hung = processOf(" sidecar --data");
+	process.kill(hung, "SIGSTOP");
+	await until("asked", 503);
+	process.kill(hung, "SIGCONT");
+	while (!/ALARM verdicts-unanswered at Gateway edge: requests get 503/.test(await told())) await pause(100);
+	t.pass("and of who got no verdict");
 	how = "well";
 	const since = Date.now();
 	await until("native", 200);
 	t.ok(Date.now() - since < 15_000, "an issuer that is back is believed soon");
+	await until("asked", 200);
 });
 
 t.test("a new xds that knows no key waits for a silent issuer only where nothing has changed", async (t) => {

@@ -160,3 +160,28 @@ t.test("a token that is bound to a certificate of the mesh ends with it", async 
 	const files = { from: "files", certificateFile: "/c", privateKeyFile: "/k", clientCaFile: "/ca" } as const;
 	t.equal(bound("mtls", files), undefined, "whose life is their owner's business");
 });
+
+t.test("a Service that needs the sidecar, and bounds nobody's share of it", async (t) => {
+	const NONE = { service: null, principal: null, tenant: null };
+	const rate = { requests: 60, perMs: 1_000 };
+	const said = (rateLimits: Partial<Service["spec"]["rateLimits"]>, more: Partial<ResourceSet> = {}) =>
+		saidOf("Service s: rate limits", {
+			accessPolicies: [allow({ principals: ["*"], condition: 'request.method == "GET"' })],
+			services: [service("s", [variant("v1", 1)], { access: null, rateLimits: { ...NONE, ...rateLimits } })],
+			...more,
+		});
+	t.equal(
+		said({}),
+		"none; not bounded what one caller, allowed or not, may ask the sidecar: beyond what that can answer all Services that need it get 503; set rateLimits.principal",
+	);
+	t.match(said({ service: rate }), /all together 60 per 1s; not bounded .*; set rateLimits\.principal$/);
+	t.notMatch(said({ principal: rate }), "not bounded");
+	const untold = [gateway()];
+	t.match(said({}, { gateways: untold }), /; set rateLimits\.service$/, "where no principal is told apart");
+	t.match(
+		said({}, { gateways: [gateway({ tls: { from: "identity" }, trustedProxies: ["spiffe://a/p"] })] }),
+		/\.service$/,
+	);
+	t.notMatch(said({ service: rate }, { gateways: untold }), "not bounded");
+	t.equal(said({}, { accessPolicies: [allow({ principals: ["*"] })] }), undefined, "Envoy judges alone");
+});

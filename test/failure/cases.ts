@@ -193,6 +193,10 @@ an answer: then only the missing metadata tells. Under ext_authz the filters are
 may pass, \`weir_assign\`. The counters are Envoy's own (\`/stats\`); details and flags are those of the access log
 (\`%RESPONSE_CODE_DETAILS%\`, \`%RESPONSE_FLAGS%\`). The details do not name a Service's unit, path or caller.
 
+While such answers go on, and for a minute after the last, \`weir status\` says ALARM verdicts-unanswered of the Gateway, and /readyz has a
+note: by the access log, and so of Envoys and sidecars of other machines too. One caller, without any right too, can ask for more than the
+sidecar answers, and costs the others their answers: \`rateLimits.principal\` bounds that, and \`weir explain\` names the Services that lack it.
+
 Where ext_proc is wanted for the response too (\`exposeArm\`, a minted cookie), a sidecar that is killed (SIGKILL) after it
 has allowed a request and before the upstream has answered costs that request: 503 although the upstream has served it. A
 sidecar that is told to stop (SIGTERM) costs none: the response passes, without the shown arm or the cookie.

@@ -1,9 +1,12 @@
 /** The decision where rules look at users: what is asked about tokens, in which order, and what comes of the answer. */
+import { fromBinary } from "@bufbuild/protobuf";
 import t from "tap";
 import { NO_MORE } from "../../src/access/rules/table.js";
 import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/access/users/token.js";
 import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import { CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { answer, answerOrWait, type Knowledge } from "../../src/sidecar/answer.js";
+import { checkResponse } from "../../src/sidecar/checkResponse.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
 import type { Answer, Question } from "../../src/sidecar/question.js";
 import { invalidToken } from "../../src/sidecar/verdict.js";
@@ -41,6 +44,7 @@ const table = compileTable({
 		],
 		services: [
 			guarded("users", [doctors]),
+			guarded("apps-users", [{ ...doctors, principals: ["spiffe://weir.test/apps/*"] }]),
 			guarded("mesh", [policy("web", { principals: [WEB] })]),
 			guarded("region", [policy("ae", { principals: [WEB], more: { regions: ["ae"] } })]),
 			guarded("until", [policy("then", { principals: [WEB], more: { validUntilMs: 1_000 } })]),
@@ -164,6 +168,46 @@ t.test("a token that does not hold is refused, whatever the rules say, where the
 		"nobody can say that it holds",
 	);
 	t.equal(short(one.ask("users", {}, { verifyToken: null })), "deny no-policy-allows -");
+});
+
+t.test("that nobody's token could hold is for the access log, and no word of it for the client", async (t) => {
+	const one = new Scene();
+	one.says = { refused: "invalid-token", why: "" };
+	const usual = one.ask("users", bearer);
+	t.equal(usual.ruling.fault, null);
+	one.says = { refused: "invalid-token", why: "", keyless: true };
+	const keyless = one.ask("users", bearer);
+	t.equal(keyless.ruling, one.ask("users", bearer).ruling, "the same object each time");
+	t.same({ ...keyless.ruling, fault: null }, usual.ruling);
+	const onWire = (one: Answer) =>
+		fromBinary(CheckResponseSchema, checkResponse(one, { weirHeaders: [] }) as Uint8Array);
+	t.match(onWire(keyless).dynamicMetadata, { reason: "invalid-token", fault: "no-issuer-keys" });
+	t.same(onWire(keyless).httpResponse, onWire(usual).httpResponse);
+});
+
+t.test("the port is told of strangers: whom no allow policy could let in, whoever their user is", async (t) => {
+	const one = new Scene();
+	const strange = (service: string, principal: string | null) => {
+		one.ask(service, { ...bearer, principal });
+		return one.asked.at(-1)?.stranger();
+	};
+	t.equal(strange("users", null), false, "a policy about users alone is about callers of any workload");
+	t.equal(strange("apps-users", "spiffe://weir.test/apps/a"), false);
+	for (const other of [WEB, "spiffe://weir.test/apps", null])
+		t.equal(strange("apps-users", other), true, String(other));
+	t.equal(strange("tried", WEB), false);
+	t.equal(strange("tried", PROXY), true, "a deny lets nobody in");
+	t.equal(strange("open-tried", null), false);
+	const behind = (told: string) =>
+		one.ask("apps-users", {
+			principal: PROXY,
+			gateway: "proxied",
+			headers: { ...bearer.headers, "x-weir-forwarded-cert": `URI=${told}` },
+		});
+	behind("spiffe://weir.test/apps/a");
+	t.equal(one.asked.at(-1)?.stranger(), false, "of the client that its proxy names");
+	behind(WEB);
+	t.equal(one.asked.at(-1)?.stranger(), true);
 });
 
 t.test("what the port is told", async (t) => {
@@ -333,7 +377,8 @@ t.test("a signed decision binds what was decided; without a signer there is no a
 
 t.test("a 401 offers the schemes that the issuers' bindings take", async (t) => {
 	const offered = (...bindings: readonly ("none" | "dpop" | "mtls" | "either")[]): string[] => {
-		const { challenge } = invalidToken(bindings.map((binding) => ({ binding }))) as { challenge: string };
+		const { verdict } = invalidToken(bindings.map((binding) => ({ binding })));
+		const { challenge } = verdict as { challenge: string };
 		return challenge.split(", ").map((one) => one.replace(' error="invalid_token"', ""));
 	};
 	t.same(offered(), ["Bearer"]);

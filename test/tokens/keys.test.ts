@@ -39,6 +39,29 @@ t.test("rotation: a new kid is looked for once in a while, a removed key stops, 
 	t.match(await one.said(bySecond), /^invalid/, "another key under the same kid is another key");
 });
 
+t.test(
+	"who is refused whatever the token says has nobody asked: strangers' unknown keys take no rotation's look",
+	async (t) => {
+		const one = new Scene([k1]);
+		t.equal(await one.said(byFirst), "ok ann");
+		one.monotonicMs = 30_001;
+		const asStranger = { stranger: () => true };
+		for (const kid of ["k2", "k3", "k4"])
+			t.match(await one.said(await signed(CLAIMS, second, { kid }), asStranger), /^invalid/);
+		t.equal(one.loads, 1);
+		t.equal(await one.said(byFirst, asStranger), "ok ann", "with a known key it is verified as anybody's");
+		one.keys = () => jwksBytes([k1, k2]);
+		const [strange, honest] = await Promise.all([one.said(bySecond, asStranger), one.said(bySecond)]);
+		t.same(
+			[strange, honest],
+			["invalid-token: no key of the issuer has signed it", "ok ann"],
+			"at once, of one token too",
+		);
+		t.equal(one.loads, 2);
+		t.equal(await one.said(bySecond, asStranger), "ok ann");
+	},
+);
+
 t.test("old keys serve while they are renewed, for a bounded time, and then deny", async (t) => {
 	const one = new Scene([k1]);
 	t.equal(await one.said(byFirst), "ok ann");
@@ -135,6 +158,26 @@ t.test("an empty set is a fact: nobody's key is good", async (t) => {
 	one.keys = () => jwksBytes([k1]);
 	one.monotonicMs += 101;
 	t.equal(await one.said(byFirst), "ok ann", "one that was empty by mistake is looked for again soon");
+});
+
+t.test("who is refused because nobody's token could hold is told apart, so that it is an alarm", async (t) => {
+	const keyless = async (one: Scene, token: string): Promise<boolean> => {
+		const answer = await one.ask(token);
+		return answer !== null && "refused" in answer && answer.keyless === true;
+	};
+	for (const none of [fail, () => jwksBytes([]), () => jwksBytes([{ kty: "oct", k: "AAAA", kid: "k1" }])]) {
+		const one = new Scene(none);
+		t.ok(await keyless(one, byFirst));
+		one.keys = () => jwksBytes([k1]);
+		one.monotonicMs = 30_001;
+		t.equal(await one.said(byFirst), "ok ann");
+	}
+	const one = new Scene([k1]);
+	t.notOk(await keyless(one, bySecond), "an unknown key is the client's fault");
+	t.notOk(await keyless(one, await signed(CLAIMS, second)), "and so is a wrong signature");
+	const none = new Scene([]);
+	t.notOk(await keyless(none, await signed({ ...CLAIMS, iss: "https://other.test" }, first)), "or another issuer");
+	t.notOk(await keyless(none, "a.b.c"));
 });
 
 t.test("keys that are not understood are no reason to refuse the others", async (t) => {

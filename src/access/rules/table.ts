@@ -2,6 +2,7 @@
 import type { AccessTable, MoreConditions, PolicyTable } from "../../compiler/plan.js";
 import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../../resources/resource.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
+import { matchesPrincipal } from "../requests/principal.js";
 import { policiesOf } from "./selection.js";
 
 /**
@@ -83,6 +84,30 @@ const namesUser = (more: MoreConditions | null): boolean =>
 
 const saysOfUser = ({ groups, tenants, purposes, claims }: MoreConditions): boolean =>
 	[groups, tenants, purposes, claims].some((list) => list.length > 0);
+
+/** Whether rules could let a principal in, whatever else its request says. Who else comes is refused with any token. */
+export type CouldAllow = (principal: string | null) => boolean;
+
+/** Principals of which that is remembered: each policy is asked, and who floods has few. */
+const COULD_ALLOW_KEPT_MAX = 256;
+
+/** By allow policies, in force or tried out. */
+export function couldAllow({ open, policies }: AccessTable): CouldAllow {
+	const known = new Map<string | null, boolean>();
+	return (principal) => {
+		let could = known.get(principal);
+		if (could === undefined) {
+			const names = (pattern: string): boolean => matchesPrincipal(principal, pattern);
+			could =
+				open ||
+				policies.some(
+					({ action, principals }) => action === "allow" && (principals.length === 0 || principals.some(names)),
+				);
+			if (known.size < COULD_ALLOW_KEPT_MAX) known.set(principal, could);
+		}
+		return could;
+	};
+}
 
 /** What the policy's condition reads; null = it has none. */
 function reads({ more }: PolicyTable): Condition["reads"] | null {

@@ -30,6 +30,8 @@ export interface TokenQuestion {
 	readonly certificateThumbprint: string | null;
 	/** Who pays for signatures that do not hold: the principal, else the source address. */
 	readonly payer: string;
+	/** Whether the rules refuse the caller with any token, so that no issuer need be asked for a key that is not known. */
+	readonly stranger: () => boolean;
 }
 
 /** A question is valid only while it is asked: what of it may be needed later. */
@@ -41,6 +43,7 @@ export const kept = ({
 	url,
 	certificateThumbprint,
 	payer,
+	stranger,
 }: TokenQuestion): TokenQuestion => ({
 	gateway,
 	authorization: [...authorization],
@@ -49,6 +52,7 @@ export const kept = ({
 	url,
 	certificateThumbprint,
 	payer,
+	stranger,
 });
 
 /**
@@ -63,6 +67,8 @@ export type TokenAnswer =
 			readonly why: string;
 			/** The token may hold; the proof that came with it does not do. */
 			readonly proof?: true;
+			/** No token of that issuer holds here: there is no key of it to verify by. */
+			readonly keyless?: true;
 	  };
 
 /** A port: at once where the token is known or there is none, else later. Never rejects. */

@@ -6,11 +6,13 @@ import {
 	EVENTS_UNWRITTEN,
 	KEYS_NOTE,
 	NO_CLIENTS,
+	NO_SIDECAR_KEYS,
 	PLAN_UNKEPT,
 	PROXY_REFUSED,
 	REMOTE_NOTE,
 	STATE_UNWRITTEN,
 	type StatusAnswer,
+	UNANSWERED,
 } from "../../state/api/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
@@ -39,6 +41,10 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 		"ingest's disk does not take what it hears: outcomes are refused, the rest waits and is lost in the end",
 	"requests-unrecorded": "what an Envoy does is not recorded: its denials and exposures are lost",
 	"sidecar-missing": "requests there that need the sidecar get no answer: run weir sidecar --control beside each Envoy",
+	[NO_SIDECAR_KEYS]:
+		"tokens are refused (401) as the sidecar has no key of their issuer: it cannot be asked, or what it answers holds no usable key (the sidecar's log)",
+	[UNANSWERED]:
+		"requests get 503 as the sidecar gives no verdict: it is away or late, or is asked for more than it can, which rateLimits bound (weir explain)",
 	"connections-refused": "it or its Envoy held as many connections as it may, so that new ones were closed",
 };
 

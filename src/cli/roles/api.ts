@@ -20,6 +20,7 @@ import { Store } from "../../state/store/store.js";
 import type { Log } from "../../telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
+import { calloutAlarms } from "./calloutAlarms.js";
 import { forwardTo } from "./forward.js";
 import { readGatewayTroubles } from "./gatewayTroubles.js";
 import { readJson, readMetrics } from "./metrics.js";
@@ -76,9 +77,9 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				readGatewayTroubles(at.xdsMetricsSocket),
 				readMetrics(at.ingestSocket),
 			]);
-			return troubles === null
-				? null
-				: [...troubles, ...unwrittenState(store), ...unwrittenEvents(ingested), ...droppedDecisions(ingested)];
+			if (troubles === null) return null;
+			const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
+			return [troubles, unwrittenState(store), ...ofIngest].flat();
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},

@@ -59,6 +59,7 @@ export function operatorTokens(
 			url: "",
 			certificateThumbprint: thumbprint(request),
 			payer: payer(request),
+			stranger: () => false,
 		});
 		if (answer === null) return { refused: "the Authorization header holds no token" };
 		if ("refused" in answer) return { refused: `the token does not hold (${answer.refused})` };

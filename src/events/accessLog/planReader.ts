@@ -4,7 +4,7 @@
  */
 import { armVariants, judgedApart } from "../../access/rules/eligibility.js";
 import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../../access/rules/policy.js";
-import { isOpen } from "../../access/rules/table.js";
+import { type CouldAllow, couldAllow, isOpen } from "../../access/rules/table.js";
 import { type Assignment, compileAssignment } from "../../assignment/assign.js";
 import { contentHash } from "../../assignment/hash.js";
 import { sharePoints } from "../../assignment/region.js";
@@ -40,6 +40,8 @@ export interface ReadableService {
 	readonly defaultVariant: string;
 	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
 	readonly access: AccessTable | null;
+	/** null likewise. */
+	readonly couldAllow: CouldAllow | null;
 	/** Names its rules where some are tried out: what those would change is counted under it. null = none are. */
 	readonly triedRules: string | null;
 	readonly callout: CalloutTable | null;
@@ -127,6 +129,7 @@ function readable(table: PlanTable): ReadablePlan {
 				name: service.name,
 				defaultVariant: service.defaultVariant,
 				access: service.access ?? null,
+				couldAllow: service.access === undefined ? null : couldAllow(service.access),
 				triedRules: service.access === undefined ? null : triedRules(service.access),
 				callout: service.callout ?? null,
 				judgeVariant:

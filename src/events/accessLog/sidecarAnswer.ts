@@ -24,6 +24,8 @@ export interface SidecarAnswer {
 	readonly verdict: string | null;
 	readonly reason: string | null;
 	readonly policy: string | null;
+	/** What at the sidecar makes honest callers be refused (sidecar/question.ts, NO_ISSUER_KEYS). */
+	readonly fault: string | null;
 	/** Client that was judged on the word of the trusted proxy `via`; null = that named none, or there was no such proxy. */
 	readonly principal: string | null;
 	readonly via: string | null;
@@ -53,6 +55,7 @@ function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
 		verdict: word("verdict"),
 		reason: word("reason"),
 		policy: word("policy"),
+		fault: word("fault"),
 		principal: word("principal"),
 		via: word("via"),
 		shadow: word("shadow"),

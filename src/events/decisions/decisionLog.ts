@@ -7,8 +7,9 @@ import { type AccessLogEntry, answeredByEnvoy, type Heard } from "../accessLog/a
 import { asksLikeProbe, isOwnProbe } from "../accessLog/ownProbe.js";
 import type { PlanReader } from "../accessLog/planReader.js";
 import { sidecarAnswer } from "../accessLog/sidecarAnswer.js";
-import { COUNTERS } from "../meter.js";
+import { COUNTERS, GAUGES } from "../meter.js";
 import { type Assigned, AssignmentChanges } from "./assignmentChanges.js";
+import { type CalloutFault, calloutFaultOf } from "./calloutFault.js";
 import { DecisionQueue, type DecisionQueueOptions } from "./decisionQueue.js";
 import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
 import { DecisionUnits } from "./decisionUnits.js";
@@ -68,7 +69,18 @@ export class DecisionLog {
 			if (this.#sampled(entry)) this.#withUnit(entry, decision, receivedMs);
 		} else if (isOwnProbe(entry, decision)) {
 			this.options.meter.count(COUNTERS.probes.name, COUNTERS.probes.help, { by: decision.by });
-		} else this.#withUnit(entry, decision, receivedMs);
+		} else {
+			this.#faulted(calloutFaultOf(entry, decision), decision.gateway, receivedMs);
+			this.#withUnit(entry, decision, receivedMs);
+		}
+	}
+
+	#faulted(fault: CalloutFault | null, gateway: string | null, receivedMs: number): void {
+		if (fault === null) return;
+		const { meter } = this.options;
+		const labels = { gateway: gateway ?? "", fault };
+		meter.count(COUNTERS.calloutFaults.name, COUNTERS.calloutFaults.help, labels);
+		meter.gauge(GAUGES.calloutFault.name, GAUGES.calloutFault.help, receivedMs / 1_000, labels);
 	}
 
 	/** Takes the assignment of an ended request, and records it where the unit's arm has changed. */

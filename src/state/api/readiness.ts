@@ -9,7 +9,7 @@ import { refusalsOf } from "../../rollout/refusal.js";
 import { untakenOf } from "../../rollout/untaken.js";
 import type { Answer } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
-import { NO_CLIENTS, NO_KEYS } from "./wire.js";
+import { NO_CLIENTS, NO_KEYS, NO_SIDECAR_KEYS, UNANSWERED } from "./wire.js";
 
 type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "now">;
 
@@ -46,12 +46,19 @@ async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
 	const standing = await Promise.race([alarms(), pause(READY_NOTES_MS, null, { ref: false })]);
 	// One issuer may be believed at several Gateways.
 	const keyless = new Set(standing?.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
-	const clientless = standing?.filter(({ alarm }) => alarm === NO_CLIENTS).length ?? 0;
+	const gatewaysOf = (one: string): number => standing?.filter(({ alarm }) => alarm === one).length ?? 0;
+	const clientless = gatewaysOf(NO_CLIENTS);
+	const keylessThere = gatewaysOf(NO_SIDECAR_KEYS);
+	const unanswered = gatewaysOf(UNANSWERED);
 	return [
 		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
 		...(keyless === 0
 			? []
 			: [`${keyless} of the issuers of tokens have no key at xds for Envoy to verify by (weir status)`]),
+		...(keylessThere === 0
+			? []
+			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
+		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
 		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
 	];
 }

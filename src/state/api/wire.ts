@@ -27,7 +27,7 @@ export interface LastDecision {
 	readonly acknowledgedAtMs: number | null;
 }
 
-/** What the built-in probe says of a Gateway now, or is amiss with the keys of its issuers or with who can connect. */
+/** What the built-in probe says of a Gateway now, or is amiss with the keys of its issuers, with its sidecar or with who can connect. */
 export interface GatewayAlarm {
 	/** Qualified name; empty = it is of none, and for who may read in all namespaces. */
 	readonly gateway: string;
@@ -40,6 +40,10 @@ export interface GatewayAlarm {
 
 /** Alarm of an issuer of which xds has no key, so that Envoy verifies no token of it. */
 export const NO_KEYS = "no-issuer-keys";
+/** Alarm of a Gateway at which tokens are refused as the sidecar has no key of their issuer. */
+export const NO_SIDECAR_KEYS = "no-sidecar-keys";
+/** Alarm of a Gateway at which requests get 503 as the sidecar gives no verdict. */
+export const UNANSWERED = "verdicts-unanswered";
 /** Alarm of a Gateway with the mesh's identity at which nobody can connect. */
 export const NO_CLIENTS = "no-clients";
 /** Alarm of a trusted proxy that can never connect. */

@@ -1,0 +1,20 @@
+/** What `weir status` is told of requests that the sidecar fails: by ingest's gauges, of this machine's Envoys and of others'. */
+import { CALLOUT_FAULTS, type CalloutFault } from "../../events/decisions/calloutFault.js";
+import { GAUGES } from "../../events/meter.js";
+import { CALLOUT_FAULT_TOLD_MS } from "../../limits.js";
+import { type GatewayAlarm, NO_SIDECAR_KEYS, UNANSWERED } from "../../state/api/wire.js";
+import type { MetricsJson } from "../../telemetry/meter.js";
+import { gaugesOf } from "./probeAlarms.js";
+
+const ALARMS: Readonly<Record<CalloutFault, string>> = { unanswered: UNANSWERED, "no-issuer-keys": NO_SIDECAR_KEYS };
+
+/** Those that stand now, by ingest's metrics; null = it does not answer, and so nobody knows. */
+export function calloutAlarms(metrics: MetricsJson | null, nowMs: number): readonly GatewayAlarm[] {
+	const last = gaugesOf(metrics).find(({ name }) => name === GAUGES.calloutFault.name)?.values ?? [];
+	return last.flatMap(({ value, labels: { gateway = "", fault: told } }): readonly GatewayAlarm[] => {
+		const fault = CALLOUT_FAULTS.find((one) => one === told);
+		const atMs = value * 1_000;
+		if (fault === undefined || nowMs - atMs > CALLOUT_FAULT_TOLD_MS) return [];
+		return [{ gateway, alarm: ALARMS[fault], why: `the last at ${new Date(atMs).toISOString()}` }];
+	});
+}
