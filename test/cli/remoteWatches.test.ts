@@ -1,6 +1,6 @@
 /** What is known of Envoys of other machines, while they, or those who answer for them, come and go, and over a restart. */
 import { once } from "node:events";
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { alarmLines } from "../../src/cli/commands/alarms.js";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
 import { ATTENDANCE_COMES_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../src/limits.js";
+import { readMemory } from "../../src/probe/memory.js";
 import { probe } from "../../src/probe/probe.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
@@ -158,6 +159,8 @@ t.test(
 		await first.watches.close();
 
 		const second = start();
+		await second.watches.recent();
+		t.match(await second.status(), [PASSED], "before its first round");
 		second.watches.published(plan);
 		t.match(await second.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
 		t.match(await second.status(), [PASSED, AWAY], "of one that has not come again since");
@@ -167,6 +170,7 @@ t.test(
 		has.nowMs += 2;
 		second.watches.look();
 		t.same(await second.status(), []);
+		t.notMatch(await second.metrics(), /^weir_probe_\w+\{[^}]*envoy="east"[^}]*\} 1$/m, "nor is it in metrics");
 		t.match(second.lines.join("\n"), /an Envoy has been away for so long.*"envoy":"east"/);
 		t.same(await second.watches.recent(), []);
 	},
@@ -382,7 +386,47 @@ t.test("a listener with the name of another Envoy's Gateway is a foreign one", a
 	const edge = has.served?.get("edge");
 	if (edge !== undefined) has.served = new Map([...(has.served ?? []), ["inner", edge]]);
 	t.same((await round(wasProbed)).foreign, [], "it was given that one");
+	has.listeners = () => ["edge", "mine"];
+	await round(({ foreign }) => foreign.length > 0);
+	has.attended = false;
+	has.connected = false;
+	await round(isAway);
+	t.match((await status()).join("\n"), /^ALARM foreign-listener of Envoy east: /m, "that it goes ends nothing");
 });
+
+t.test(
+	"what counters have shown stands while it is away, and none are remembered of what nobody declared",
+	async (t) => {
+		const { has, plan, start, directory } = await scene(t);
+		let moved = 0;
+		has.counters = () => {
+			moved++;
+			return [
+				...["guarded", "nobody"].map((name) => `cluster.${name}/v1.upstream_rq_total: ${moved}`),
+				"http.gateway.edge.downstream_rq_active: 0",
+			];
+		};
+		const first = start();
+		first.watches.published(plan);
+		await first.round(({ past }) => past.length > 0);
+		has.attended = false;
+		has.connected = false;
+		t.match((await first.round(isAway)).past, [{ alarm: "served-past-gateways", service: "guarded" }]);
+		const told = [/^ALARM probe-passed/, /^ALARM served-past-gateways of Envoy east: /, AWAY];
+		t.match((await first.status()).toSorted(), told);
+		await first.watches.close();
+		const [file = ""] = await readdir(directory);
+		const { reading } = await readMemory(await readFile(join(directory, file)));
+		t.same(
+			[...(reading?.last.keys() ?? [])].filter((name) => name.startsWith("cluster.")),
+			["cluster.guarded/v1.upstream_rq_total"],
+		);
+		const second = start();
+		second.watches.published(plan);
+		await second.round(isAway);
+		t.match((await second.status()).toSorted(), told);
+	},
+);
 
 t.test("of many foreign listeners some are named, in the log and in what is told, and of all the number", async (t) => {
 	const { has, plan, start } = await scene(t);
