@@ -64,6 +64,9 @@ export const PROBE_TIMEOUT_MS = 5_000;
 /** Answer to one of them: Envoy's listeners, some ten thousand. */
 export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Objects and lists in it: a listener has three, in some 85 characters at least. Each costs memory, and may be written in one character. */
+export const PROBE_ANSWER_NESTS_MAX = 200_000;
+
 /**
  * Of Envoy's counters, which are read line by line. Only those that ever moved are asked for, four of some 150 bytes (330 with the
  * longest names) for each Service at each Gateway that it was asked at: RESOURCES_MAX Services at thirteen Gateways (six), all in

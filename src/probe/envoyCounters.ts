@@ -2,6 +2,7 @@
 import type { Counters } from "../access/bypass/counters.js";
 import type { Bound } from "../access/bypass/foreignListeners.js";
 import { type EnvoyAdmin, UNREAD, unreadable } from "../access/bypass/reach.js";
+import { PROBE_ANSWER_NESTS_MAX } from "../limits.js";
 import { readLines, readPage } from "./envoyPage.js";
 
 /** What is kept of them. */
@@ -31,11 +32,11 @@ export async function readCounters(admin: EnvoyAdmin, filter: string, { keeps, m
 	return counters;
 }
 
-/** As `/stats` writes it as text. */
-const COUNTER = /^(.+): ([0-9]+)$/;
+/** As `/stats` writes it as text: 64 bits. */
+const COUNTER = /^(.+): ([0-9]{1,20})$/;
 
 interface ListenerStatus {
-	readonly name?: unknown;
+	readonly name: string;
 	readonly local_address?: { readonly socket_address?: { readonly address?: unknown; readonly port_value?: unknown } };
 }
 
@@ -44,35 +45,52 @@ interface ListenerStatus {
  * @throws UnreadPage where it cannot be read
  */
 export async function readListeners(admin: EnvoyAdmin): Promise<ReadonlyMap<string, Bound | null>> {
-	const page = await readPage(admin, { page: "listeners" });
-	let listeners: unknown;
-	try {
-		listeners = (JSON.parse(page) as { listener_statuses?: unknown }).listener_statuses ?? [];
-	} catch {
-		listeners = null;
-	}
-	if (!Array.isArray(listeners)) throw unreadable(UNREAD.unlike);
+	const { listener_statuses: listeners = [] } = await readObject(admin, "listeners");
+	if (!Array.isArray(listeners) || !listeners.every(isListener)) throw unreadable(UNREAD.unlike);
 	return new Map(
-		(listeners as readonly ListenerStatus[]).flatMap(({ name, local_address: at }) => {
+		listeners.map(({ name, local_address: at }) => {
 			const { address, port_value: port } = at?.socket_address ?? {};
-			const bound = typeof address === "string" && typeof port === "number" ? { address, port } : null;
-			return typeof name === "string" ? [[name, bound]] : [];
+			return [name, typeof address === "string" && typeof port === "number" ? { address, port } : null];
 		}),
 	);
 }
+
+const isListener = (one: unknown): one is ListenerStatus => isObject(one) && typeof one.name === "string";
 
 /**
  * Its `node.id`; empty = it has none.
  * @throws UnreadPage where it cannot be read
  */
 export async function readNode(admin: EnvoyAdmin): Promise<string> {
-	const page = await readPage(admin, { page: "server-info" });
+	const { node } = await readObject(admin, "server-info");
+	return isObject(node) && typeof node.id === "string" ? node.id : "";
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+	typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** @throws UnreadPage where it cannot be read */
+async function readObject(
+	admin: EnvoyAdmin,
+	page: "listeners" | "server-info",
+): Promise<Readonly<Record<string, unknown>>> {
+	const text = await readPage(admin, { page });
+	if (nestsOf(text) > PROBE_ANSWER_NESTS_MAX) throw unreadable(UNREAD.unlike);
+	let read: unknown;
 	try {
-		const { node } = JSON.parse(page) as { node?: { id?: unknown } };
-		return typeof node?.id === "string" ? node.id : "";
+		read = JSON.parse(text);
 	} catch {
-		throw unreadable(UNREAD.unlike);
+		read = null;
 	}
+	if (!isObject(read)) throw unreadable(UNREAD.unlike);
+	return read;
+}
+
+/** How many objects and lists begin in a text of JSON, at most: those within strings count, too. */
+function nestsOf(text: string): number {
+	let nests = 0;
+	for (let at = 0; at < text.length; at++) if (text[at] === "{" || text[at] === "[") nests++;
+	return nests;
 }
 
 /** Which process of Envoy that is. */
@@ -89,22 +107,14 @@ export interface EnvoyProcess {
  * @throws UnreadPage where it cannot be read
  */
 export async function readProcess(admin: EnvoyAdmin): Promise<EnvoyProcess> {
-	const page = await readPage(admin, { page: "server-info" });
-	try {
-		const { uptime_current_epoch: uptime, command_line_options: options } = JSON.parse(page) as {
-			uptime_current_epoch?: unknown;
-			command_line_options?: { restart_epoch?: unknown };
-		};
-		const epoch = options?.restart_epoch;
-		return {
-			// A protobuf Duration.
-			startedMs:
-				typeof uptime === "string" && /^\d+s$/.test(uptime) ? Date.now() - Number(uptime.slice(0, -1)) * 1000 : null,
-			epoch: typeof epoch === "number" ? epoch : null,
-		};
-	} catch {
-		throw unreadable(UNREAD.unlike);
-	}
+	const { uptime_current_epoch: uptime, command_line_options: options } = await readObject(admin, "server-info");
+	const epoch = isObject(options) ? options.restart_epoch : null;
+	return {
+		// A protobuf Duration.
+		startedMs:
+			typeof uptime === "string" && /^\d+s$/.test(uptime) ? Date.now() - Number(uptime.slice(0, -1)) * 1000 : null,
+		epoch: typeof epoch === "number" ? epoch : null,
+	};
 }
 
 /**

@@ -4,7 +4,8 @@
  * there is found again, for the older counters are compared then. One that cannot be read is laid aside as `FILE.lost`, for a
  * person to look at: the alarms that were in it may not come again, and while it lies there that is an alarm itself.
  */
-import { lstat, readFile, rename } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { lstat, readFile, rename, rm } from "node:fs/promises";
 import type { ForgottenAlarms } from "../access/bypass/probe.js";
 import { WeirError } from "../error.js";
 import { PROBE_MEMORY_BYTES_MAX } from "../limits.js";
@@ -78,6 +79,17 @@ export class MemoryShelf {
 	#tryNoMore(): void {
 		if (this.#again !== null) clearTimeout(this.#again);
 		this.#again = null;
+	}
+
+	/** Whether there is something in that file, or was, and is lost. */
+	static holds(file: string): boolean {
+		return existsSync(file) || existsSync(lostFile(file));
+	}
+
+	/** All of it, what was laid aside too. */
+	async remove(): Promise<void> {
+		await this.close();
+		await Promise.all([this.file, lostFile(this.file)].map((file) => rm(file, { force: true })));
 	}
 
 	async #write(): Promise<void> {

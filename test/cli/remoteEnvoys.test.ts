@@ -160,6 +160,8 @@ t.test("that one served is said of its process alone, and of one that is not gon
 	await lines();
 	now.peers = [one];
 	t.match(await lines(), [/^ALARM requests-unrecorded/], "it opened its connection anew");
+	now.peers = [EDGE];
+	t.match(await lines(), [/^ALARM requests-unrecorded/], "and has not said yet which process it is");
 	now.peers = [one, other];
 	t.match(await lines(), [/^ALARM requests-unrecorded/], "it may be there still");
 	now.peers = [other];

@@ -1,6 +1,6 @@
 /** What is known of Envoys of other machines, while they, or those who answer for them, come and go, and over a restart. */
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { alarmLines } from "../../src/cli/commands/alarms.js";
 import type { ProbeReport } from "../../src/cli/roles/probeReport.js";
 import { RemoteWatches } from "../../src/cli/roles/remoteWatches.js";
 import { ATTENDANCE_COMES_MS, REMOTE_ENVOY_FORGOTTEN_MS, REMOTE_STALE_MS } from "../../src/limits.js";
+import { readMemory } from "../../src/probe/memory.js";
 import { probe } from "../../src/probe/probe.js";
 import { createLog } from "../../src/telemetry/log.js";
 import { createMeter } from "../../src/telemetry/meter.js";
@@ -37,12 +38,21 @@ async function scene(t: Test) {
 		/** Whether its keeper answers a probe now. */
 		answers: async (_: string): Promise<void> => {},
 		instance: null as string | null,
+		/** Its keeper says hello, and is cut when that page is asked. */
+		cuts: (_: AdminPage["page"]): boolean => false,
+		/** It comes again whenever it is awaited. */
+		comes: false,
 		...{ ready: "LIVE", listeners: (): readonly string[] => ["edge"], counters: (): readonly string[] => [] },
 	};
 	const peer = (name: string): RemoteStream => {
 		return { kind: "envoy", id: `spiffe://weir.local/weir/envoy/${name}`, name, instance: has.instance };
 	};
+	let cut = (): void => {};
 	const page = async (_: string, asked: AdminPage, take: TakePart): Promise<number> => {
+		if (has.attended && has.cuts(asked.page)) {
+			has.attended = false;
+			cut();
+		}
 		if (!has.attended) throw unreadThere("unattended", mostOf(asked));
 		if (asked.page === "ready") await take(`${has.ready}\n`);
 		if (asked.page === "server-info") await take('{"node": {"id": "east"}}');
@@ -60,7 +70,7 @@ async function scene(t: Test) {
 	const start = (gateways: readonly string[] | null = ["edge"], patienceMs = 60_000) => {
 		const lines: string[] = [];
 		const meter = createMeter({ role: "xds" });
-		const watches = new RemoteWatches({
+		const watches: RemoteWatches = new RemoteWatches({
 			log: createLog({ role: "xds", write: (line) => void lines.push(line), environment: {} }),
 			meter,
 			planOf: async () => null,
@@ -77,7 +87,11 @@ async function scene(t: Test) {
 					get ids() {
 						return has.attended ? has.peers.map((name) => peer(name).id) : [];
 					},
-					awaited: async () => {},
+					awaited: async () => {
+						if (!has.comes) return;
+						has.attended = true;
+						watches.look();
+					},
 					page,
 					probe: async (id, { way, host, guard }) => {
 						await has.answers(id);
@@ -87,6 +101,7 @@ async function scene(t: Test) {
 			},
 		});
 		t.teardown(() => watches.close());
+		cut = () => watches.attendance(EAST);
 		const status = async () => alarmLines(watches.standing());
 		/** The first round that is so: one may be under way from before. */
 		const round = async (condition: (report: ProbeReport) => boolean): Promise<ProbeReport> => {
@@ -104,8 +119,9 @@ async function scene(t: Test) {
 const isAway = ({ unprobed }: ProbeReport): boolean => unprobed.some(({ why }) => why.startsWith("neither"));
 
 const PASSED = /^ALARM probe-passed at Gateway edge of Envoy east: a request that every policy denies was not refused$/;
+const UNCOUNTED = /^ALARM verdicts-uncounted at Gateway edge of Envoy east: .*its weir envoy does not answer control$/;
 const UNATTENDED = /^not probed: Gateway edge of Envoy east: its weir envoy does not answer control: run this Envoy by/;
-const NOT_YET = /^not probed: Gateway edge of Envoy east: its weir envoy has not come to control yet$/;
+const NOT_YET = /^not probed: Gateway edge of Envoy east: its weir envoy has not answered control yet$/;
 const AWAY = /^not probed: Gateway edge of Envoy east: neither it nor its weir envoy is connected to control$/;
 
 t.test(
@@ -123,7 +139,7 @@ t.test(
 
 		has.attended = false;
 		const early = await first.round(({ answers }) => answers.length === 0);
-		t.match([early.uncounted, early.standing], [[], Array(2).fill({ alarm: "probe-passed" })]);
+		t.match(early.standing, Array(2).fill({ alarm: "probe-passed" }));
 		has.nowMs += ATTENDANCE_COMES_MS - 1;
 		await first.round(({ answers }) => answers.length === 0);
 		t.match((await first.status()).toSorted(), [PASSED, NOT_YET], "it may only open its connection anew");
@@ -131,18 +147,20 @@ t.test(
 		const silent = await first.round(({ uncounted }) => uncounted.some(({ rounds }) => rounds > 1));
 		t.same(silent.answers, []);
 		t.match(silent.standing, Array(2).fill({ alarm: "probe-passed", service: "guarded" }));
-		t.match((await first.status()).toSorted(), [
-			PASSED,
-			/^ALARM verdicts-uncounted at Gateway edge of Envoy east: .*its weir envoy does not answer control$/,
-			UNATTENDED,
-		]);
+		t.match((await first.status()).toSorted(), [PASSED, UNCOUNTED, UNATTENDED]);
 
 		has.connected = false;
 		t.match(await first.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
-		t.match(await first.status(), [PASSED, AWAY], "that it is away is told, and not that its verdicts are not counted");
+		t.match(
+			(await first.status()).toSorted(),
+			[PASSED, UNCOUNTED, AWAY],
+			"nor does it end that its verdicts are not counted",
+		);
 		await first.watches.close();
 
 		const second = start();
+		await second.watches.recent();
+		t.match(await second.status(), [PASSED], "before its first round");
 		second.watches.published(plan);
 		t.match(await second.round(isAway), { standing: Array(2).fill({ alarm: "probe-passed" }) });
 		t.match(await second.status(), [PASSED, AWAY], "of one that has not come again since");
@@ -152,10 +170,47 @@ t.test(
 		has.nowMs += 2;
 		second.watches.look();
 		t.same(await second.status(), []);
+		t.notMatch(await second.metrics(), /^weir_probe_\w+\{[^}]*envoy="east"[^}]*\} 1$/m, "nor is it in metrics");
 		t.match(second.lines.join("\n"), /an Envoy has been away for so long.*"envoy":"east"/);
 		t.same(await second.watches.recent(), []);
 	},
 );
+
+t.test("a keeper that says hello and answers nothing is one that does not answer, and ends no alarm", async (t) => {
+	const { has, plan, start } = await scene(t);
+	const { watches, status, round, metrics } = start();
+	watches.published(plan);
+	await round(wasProbed);
+	const told = async () => (await status()).toSorted();
+	const isNotYet = ({ unprobed }: ProbeReport): boolean => unprobed.some(({ why }) => why.includes("yet"));
+	has.comes = true;
+	has.cuts = () => true;
+	await round(isNotYet);
+	has.nowMs += ATTENDANCE_COMES_MS - 1;
+	await round(isNotYet);
+	t.match(await told(), [PASSED, NOT_YET]);
+	has.nowMs += 1;
+	await round(({ uncounted }) => uncounted.some(({ rounds }) => rounds > 1));
+	t.match(await told(), [PASSED, UNCOUNTED, UNATTENDED]);
+	t.match(await metrics(), /^weir_probe_alarm\{[^}]*alarm="verdicts-uncounted"[^}]*\} 1$/m);
+
+	// As one of a machine that is starved.
+	has.cuts = (page) => page === "counters";
+	const { uncounted } = await round(({ unprobed }) => unprobed.length === 0);
+	t.match(await told(), [PASSED, UNCOUNTED]);
+	has.cuts = () => true;
+	t.match((await round(isNotYet)).uncounted, uncounted);
+	t.match(await told(), [PASSED, UNCOUNTED, NOT_YET], "it may be about to come, but what stood stands");
+	t.match(await metrics(), /^weir_probe_alarm\{[^}]*alarm="verdicts-uncounted"[^}]*\} 1$/m);
+	has.ready = "INITIALIZING";
+	has.cuts = () => false;
+	await round(({ unprobed }) => unprobed.some(({ why }) => why.includes("starting")));
+	t.match(await told(), [PASSED, UNCOUNTED, /starting/]);
+
+	has.ready = "LIVE";
+	await round(wasProbed);
+	t.match(await told(), [PASSED], "by an answer it ends");
+});
 
 t.test("what nobody answered is no alarm of an Envoy that is away: that it is away is told", async (t) => {
 	const { has, plan, start, close } = await scene(t);
@@ -242,6 +297,38 @@ t.test("where several Envoys share an id one of them is probed, and that is told
 	t.match((await status()).join("\n"), /not probed: Gateway edge of Envoy east: other Envoys have its SPIFFE id too/);
 });
 
+t.test(
+	"that what was known of an Envoy that is away is lost is told, and over restarts, until it is forgotten",
+	async (t) => {
+		const { has, plan, start, directory } = await scene(t);
+		const first = start();
+		first.watches.published(plan);
+		await first.round(wasProbed);
+		await first.watches.close();
+		const [file = ""] = await readdir(directory);
+		await writeFile(join(directory, file), "torn");
+		has.attended = false;
+		has.connected = false;
+		const LOST = /^ALARM probe-memory-lost of Envoy east: /;
+		for (const _ of ["torn", "laid aside"]) {
+			const next = start();
+			await next.watches.recent();
+			t.match(await next.status(), [LOST], "before anything is published");
+			next.watches.published(plan);
+			t.match((await next.round(isAway)).forgotten, [{ alarm: "probe-memory-lost" }]);
+			t.match(await next.status(), [LOST, AWAY]);
+			t.equal(next.lines.join("").match(/what the built-in probe knew is lost/g)?.length, 1, "the log says it once");
+			await next.watches.close();
+		}
+		const last = start();
+		last.watches.published(plan);
+		has.nowMs += REMOTE_ENVOY_FORGOTTEN_MS + 1;
+		last.watches.look();
+		t.same(await last.status(), []);
+		while ((await readdir(directory)).length > 0) await turn();
+	},
+);
+
 t.test("each has a memory of its own", async (t) => {
 	const { plan, start, directory } = await scene(t);
 	const { watches } = start();
@@ -299,7 +386,47 @@ t.test("a listener with the name of another Envoy's Gateway is a foreign one", a
 	const edge = has.served?.get("edge");
 	if (edge !== undefined) has.served = new Map([...(has.served ?? []), ["inner", edge]]);
 	t.same((await round(wasProbed)).foreign, [], "it was given that one");
+	has.listeners = () => ["edge", "mine"];
+	await round(({ foreign }) => foreign.length > 0);
+	has.attended = false;
+	has.connected = false;
+	await round(isAway);
+	t.match((await status()).join("\n"), /^ALARM foreign-listener of Envoy east: /m, "that it goes ends nothing");
 });
+
+t.test(
+	"what counters have shown stands while it is away, and none are remembered of what nobody declared",
+	async (t) => {
+		const { has, plan, start, directory } = await scene(t);
+		let moved = 0;
+		has.counters = () => {
+			moved++;
+			return [
+				...["guarded", "nobody"].map((name) => `cluster.${name}/v1.upstream_rq_total: ${moved}`),
+				"http.gateway.edge.downstream_rq_active: 0",
+			];
+		};
+		const first = start();
+		first.watches.published(plan);
+		await first.round(({ past }) => past.length > 0);
+		has.attended = false;
+		has.connected = false;
+		t.match((await first.round(isAway)).past, [{ alarm: "served-past-gateways", service: "guarded" }]);
+		const told = [/^ALARM probe-passed/, /^ALARM served-past-gateways of Envoy east: /, AWAY];
+		t.match((await first.status()).toSorted(), told);
+		await first.watches.close();
+		const [file = ""] = await readdir(directory);
+		const { reading } = await readMemory(await readFile(join(directory, file)));
+		t.same(
+			[...(reading?.last.keys() ?? [])].filter((name) => name.startsWith("cluster.")),
+			["cluster.guarded/v1.upstream_rq_total"],
+		);
+		const second = start();
+		second.watches.published(plan);
+		await second.round(isAway);
+		t.match((await second.status()).toSorted(), told);
+	},
+);
 
 t.test("of many foreign listeners some are named, in the log and in what is told, and of all the number", async (t) => {
 	const { has, plan, start } = await scene(t);

@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { SharedRounds, type SharedRoundsOptions } from "../../src/cli/roles/sharedRounds.js";
+import { PROBE_SHARED_MS } from "../../src/limits.js";
 
 /** Rounds that end when they are told to, and report how many there were. */
 function scene(more: Partial<SharedRoundsOptions<string>> = {}) {
@@ -36,19 +37,52 @@ t.test("who asks while one is under way is told of that one, and who asks soon a
 	t.equal(begun(), 4, "that does not hold");
 });
 
-t.test("another one begins when that which is under way has ended, unless all is closed", async (t) => {
+t.test("another one begins a pause after the end of that which is under way, which is told no more", async (t) => {
+	// A pause alone keeps no process alive.
+	const alive = setInterval(() => {}, 1_000);
+	t.teardown(() => clearInterval(alive));
 	const { rounds, begun, end } = scene();
 	const first = rounds.recent();
-	const again = rounds.again();
+	rounds.again();
+	rounds.again();
 	t.equal(begun(), 1);
+	const endedMs = performance.now();
+	end();
+	t.equal(await first, "round 1");
+	while (begun() < 2) await pause(20);
+	t.ok(performance.now() - endedMs >= PROBE_SHARED_MS - 1, "whoever comes again and again makes no more rounds");
+	const asked = rounds.recent();
+	end();
+	t.same([await asked, await rounds.recent()], ["round 2", "round 2"]);
+	t.equal(begun(), 2);
+});
+
+t.test("what the round before another one came to is not told after that one", async (t) => {
+	const { rounds, begun, end } = scene();
+	const first = rounds.recent();
+	rounds.again();
+	end();
+	t.equal(await first, "round 1");
+	const second = rounds.now();
+	end();
+	await second;
+	void rounds.recent();
+	t.equal(begun(), 3);
+});
+
+t.test("who asks makes that other one at once; and none is made when all is closed", async (t) => {
+	const { rounds, begun, end } = scene();
+	const first = rounds.recent();
+	rounds.again();
 	end();
 	await first;
-	await pause(0);
+	const asked = rounds.recent();
 	t.equal(begun(), 2);
-	const last = rounds.again();
-	rounds.close();
 	end();
-	await Promise.all([again, last]);
+	t.equal(await asked, "round 2");
+	rounds.again();
+	rounds.close();
+	await pause(PROBE_SHARED_MS + 500);
 	t.equal(begun(), 2);
 });
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { isNobodyThere } from "../../src/access/bypass/reach.js";
 import { PROBE_COUNTERS_LINES_MAX } from "../../src/limits.js";
-import { readCounters } from "../../src/probe/envoyCounters.js";
+import { readCounters, readListeners, readNode } from "../../src/probe/envoyCounters.js";
 import { localAdmin, readLines } from "../../src/probe/envoyPage.js";
 import { temporaryDirectory } from "../cli/command.js";
 
@@ -109,4 +109,43 @@ t.test("lines are bounded, for whoever says one counter again and again", async 
 	const text = "a: 1\n".repeat(PROBE_COUNTERS_LINES_MAX + 1);
 	const socket = await admin(t, (_, response) => response.end(text));
 	await t.rejects(readCounters(localAdmin(socket), ""), { kind: "large", message: /it says more than \d+ lines/ });
+});
+
+t.test("a counter has no more digits than 64 bits", async (t) => {
+	const read = async (value: string) => {
+		const socket = await admin(t, (_, response) => response.end(`a: ${value}\n`));
+		return (await readCounters(localAdmin(socket), "")).get("a");
+	};
+	t.equal(await read("18446744073709551615"), 2 ** 64);
+	await t.rejects(read("9".repeat(400)), { message: "Envoy's admin cannot be read: it says what no Envoy does" });
+});
+
+t.test("listeners, or a node, in words that are not Envoy's are unreadable, and not none", async (t) => {
+	const admits = async (page: string) => localAdmin(await admin(t, (_, response) => response.end(page)));
+	t.same(await readListeners(await admits("{}")), new Map(), "Envoy writes none so");
+	const at = { socket_address: { address: "127.0.0.1", port_value: 80 } };
+	const two = { listener_statuses: [{ name: "a", local_address: at }, { name: "b" }] };
+	t.same(
+		await readListeners(await admits(JSON.stringify(two))),
+		new Map([
+			["a", { address: "127.0.0.1", port: 80 }],
+			["b", null],
+		]),
+	);
+	const nested = (depth: number) => `{"listener_statuses": [], "a": ${"[".repeat(depth)}${"]".repeat(depth)}}`;
+	const unlike = { message: "Envoy's admin cannot be read: it says what no Envoy does" };
+	const none = [
+		"[]",
+		"null",
+		"1",
+		"[[[[",
+		'{"listener_statuses": [null]}',
+		'{"listener_statuses": [{}]}',
+		nested(300_000),
+	];
+	for (const page of [...none, '{"listener_statuses": {}}'])
+		await t.rejects(readListeners(await admits(page)), unlike, page.slice(0, 40));
+	for (const page of ["[]", "null", "[[[[", nested(300_000)])
+		await t.rejects(readNode(await admits(page)), unlike, page.slice(0, 40));
+	t.equal(await readNode(await admits("{}")), "");
 });

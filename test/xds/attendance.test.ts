@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import {
 	type ChannelCredentials,
@@ -24,7 +25,7 @@ import {
 	type Question,
 	QuestionSchema,
 } from "../../src/gen/weir/probe/v1/attendance_pb.js";
-import { ATTENDANCE_QUESTIONS_MAX, PROBE_ANSWER_BYTES_MAX } from "../../src/limits.js";
+import { ATTENDANCE_QUESTIONS_MAX, ATTENDANCE_RETRY_MS, PROBE_ANSWER_BYTES_MAX } from "../../src/limits.js";
 import { localAdmin } from "../../src/probe/envoyPage.js";
 import { ownListenersOnly } from "../../src/probe/ownListeners.js";
 import { probe } from "../../src/probe/probe.js";
@@ -170,6 +171,13 @@ t.test("one that says nothing is given up, and does not keep others waiting for 
 	t.notOk(server.attendances.attends(EDGE));
 });
 
+t.test("streams that have said nothing are no more than one for each id", async (t) => {
+	const { target, channel } = await start(t);
+	const first = keeper(t, target, await channel("weir/envoy/edge"));
+	keeper(t, target, await channel("weir/envoy/edge"));
+	t.match(await first.ended, { code: 8, details: "another one came" });
+});
+
 const WAY = { address: "127.0.0.1", port: 9, tls: "none" } as const;
 
 /** A reach whose calls are told. */
@@ -256,6 +264,32 @@ t.test("no more at once than control asks, and none without an end", async (t) =
 	t.equal(calls.length, ATTENDANCE_QUESTIONS_MAX);
 	t.match(said.slice(0, 5), Array(5).fill({ answer: null }));
 	t.match(said.at(-1), { answer: { status: null, why: "no answer in time" } });
+});
+
+/** A page of many parts that waits for a control which reads none, and how it ended. */
+function stalled() {
+	let part: (text: string) => void | Promise<void> = () => {};
+	const reach: EnvoyReach = {
+		...told().reach,
+		admin: {
+			page: (_, take) => {
+				part = take;
+				return new Promise(() => {});
+			},
+		},
+	};
+	const call = { write: () => false, on: () => call };
+	const answering = new Answering(call as never, reach);
+	answering.take(create(QuestionSchema, { number: 1, asked: { case: "page", value: { name: PageName.READY } } }));
+	return { answering, part: (text: string) => part(text) };
+}
+
+t.test("a page that waits for a control which is gone is let go, and read no further", async (t) => {
+	const { answering, part } = stalled();
+	const waiting = part("a");
+	answering.end();
+	await waiting;
+	t.throws(() => part("b"), { message: "control is gone" });
 });
 
 /** An Envoy's admin, what it was asked, and a keeper of it that attends. */
@@ -358,6 +392,35 @@ t.test("a probe goes through the Envoy's own listeners alone", async (t) => {
 	t.equal(await ask(portOf(other)), null, "a port that no listener of its has");
 	t.equal(await ask(portOf(gateway), "127.0.0.2"), null);
 	t.equal(connections, 0);
+});
+
+t.test("more questions than are under way at once are all answered, one after the other", async (t) => {
+	const { server } = await attended(t, (_, response) => response.end("LIVE\n"));
+	const questions = Array.from({ length: 2 * ATTENDANCE_QUESTIONS_MAX + 50 }, () =>
+		server.attendances.page(EDGE, READY, () => {}),
+	);
+	t.same(new Set(await Promise.all(questions)), new Set([200]));
+});
+
+t.test("a keeper that was asked something tries again as soon as ever when it is cut", async (t) => {
+	const waits: (number | undefined)[] = [];
+	const { setTimeout: real } = globalThis;
+	t.intercept(globalThis, "setTimeout", {
+		value: Object.assign((done: () => void, ms?: number) => {
+			waits.push(ms);
+			return real(done, ms);
+		}, real),
+	});
+	const { server } = await attended(t, (_, response) => response.end("LIVE\n"));
+	for (let cut = 0; cut < 3; cut++) {
+		await server.attendances.awaited(EDGE, 60_000);
+		t.equal(await server.attendances.page(EDGE, READY, () => {}), 200);
+		waits.length = 0;
+		server.attendances.close();
+		while (server.attendances.attends(EDGE)) await turn();
+		while (!waits.some((ms) => ms !== undefined && ms % ATTENDANCE_RETRY_MS === 0 && ms <= 1_000)) await turn();
+		t.ok(waits.includes(ATTENDANCE_RETRY_MS));
+	}
 });
 
 t.test("control that is another one is not answered", async (t) => {

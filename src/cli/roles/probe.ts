@@ -62,7 +62,9 @@ export interface RemoteEnvoy {
 	readonly isAway: () => boolean;
 	/** How long a round may take before who asks is told of what stood. */
 	readonly patienceMs: number;
-	/** Its keeper is not connected, and may only be about to try again. */
+	/** Its keeper has answered. */
+	readonly answered: () => void;
+	/** Its keeper has not answered for no longer than one may take that is about to try again. */
 	readonly mayStillCome: () => boolean;
 	/** Others have its id too, of which none is probed. */
 	readonly isShared: () => boolean;
@@ -163,12 +165,28 @@ export function watchForBypass(options: WatchOptions): Watch {
 		isSettled: (gateway) => plans.isSettled(served(), gateway),
 		...(options.closed === undefined ? {} : { closed: options.closed }),
 	});
+	const raise = (fresh: readonly ProbeAlarm[]): void => {
+		for (const alarm of fresh) {
+			if (isEarly(alarm)) log.info("no verdict can be had yet", { ...named, ...factsOf(alarm) });
+			else log.error(saidOf(alarm), { ...named, ...factsOf(alarm) });
+		}
+		gauges.raise(fresh);
+	};
+	/** Whether something of it is lost, also of one that is not asked. */
+	const lookAtMemory = async (): Promise<void> => {
+		const before = forgotten;
+		forgotten = (await options.memory?.alarms()) ?? [];
+		raise(forgotten.filter(({ alarm }) => !before.some((one) => one.alarm === alarm)));
+	};
 	/** What stands from the process before this one stands now. */
 	const recall = async (): Promise<void> => {
 		const known = (await options.memory?.recall()) ?? null;
-		if (known === null) return;
-		prober.recall(known);
-		gauges.know([...known.judged.standing, ...known.past.standing, ...known.raised.values()]);
+		await lookAtMemory();
+		if (known === null && forgotten.length === 0) return;
+		if (known !== null) {
+			prober.recall(known);
+			gauges.know([...known.judged.standing, ...known.past.standing, ...known.raised.values()]);
+		}
 		inherited = gauges.known;
 		gauges.standing(inherited);
 	};
@@ -197,6 +215,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			}, silent),
 			readNode(admin).catch(() => node),
 		]);
+		if (unreached === null) remote?.answered();
 		if (awaited !== null && remote !== undefined) return unasked(awaited === "gone" ? AWAY : STARTING);
 		if (awaited !== null) return null;
 		if (unreached !== null && remote?.mayStillCome() === true) return unasked(NOT_YET);
@@ -208,7 +227,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 			if (performance.now() < assumedAtMs) return null;
 			plans.assume();
 		}
-		const before = new Set([...foreign.map(keyOf), ...forgotten.map(({ alarm }) => alarm)]);
+		const before = new Set(foreign.map(keyOf));
 		// What an Envoy had that has just come is known by its name, from the next round on.
 		if (here !== null && isKnown) {
 			foreign = listeners().length === 0 ? [] : foreignListeners(here, new Set([...leaving, ...gateways()]));
@@ -216,25 +235,21 @@ export function watchForBypass(options: WatchOptions): Watch {
 		const { alarms: all, kept, results, skipped, uncounted } = await prober.round();
 		const own = new Set([...leaving, ...gateways()]);
 		const raised = underOwnNames(all, (gateway) => own.has(gateway));
-		forgotten = (await options.memory?.alarms()) ?? [];
+		await lookAtMemory();
 		options.memory?.keep(prober.memory);
 		tellUncounted(uncounted);
-		const alarms = [...raised, ...foreign, ...forgotten, ...unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS)];
+		const alarms = [...raised, ...foreign, ...forgotten, ...blind()];
 		/** One that stands as it stood is told once. */
 		const fresh = [
 			...raised,
 			...someOf(foreign.filter((one) => !before.has(keyOf(one)))),
-			...forgotten.filter(({ alarm }) => !before.has(alarm)),
 			...unread.filter(({ rounds }) => rounds === UNCOUNTED_ROUNDS),
 		];
 		plans.noteSkipped(skipped);
 		const unprobed = tellUnprobed();
-		for (const alarm of fresh) {
-			if (isEarly(alarm)) log.info("no verdict can be had yet", { ...named, ...factsOf(alarm) });
-			else log.error(saidOf(alarm), { ...named, ...factsOf(alarm) });
-		}
+		raise(fresh);
 		if (results.length > 0) hasProbed = true;
-		gauges.count(results.length, fresh);
+		gauges.count(results.length);
 		gauges.standing(keysOf(alarms));
 		return {
 			...byKind(alarms),
@@ -247,17 +262,19 @@ export function watchForBypass(options: WatchOptions): Watch {
 		};
 	};
 	/** What stood of it when it was asked stands, for nobody knows better; but for what nobody answered, who has got past nothing. */
-	const unasked = (why: typeof AWAY | typeof STARTING | typeof NOT_YET): ProbeReport => {
+	const unasked = async (why: typeof AWAY | typeof STARTING | typeof NOT_YET): Promise<ProbeReport> => {
+		await lookAtMemory();
 		const { judged, past, raised } = prober.memory;
 		const passed = [...raised.values()].filter(({ alarm }) => alarm !== "probe-unanswered");
 		const counted = [...judged.standing, ...past.standing];
 		const unprobed = allFor(why);
 		isUp = why === AWAY;
-		tellUncounted(null);
 		gauges.leftOut(unprobed);
-		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten]));
+		gauges.standing(keysOf([...counted, ...passed, ...foreign, ...forgotten, ...blind()]));
 		return stood(passed, unprobed);
 	};
+	/** Of `unread`, what is an alarm. */
+	const blind = () => unread.filter(({ rounds }) => rounds >= UNCOUNTED_ROUNDS);
 	const allFor = (why: string): readonly Unprobed[] => listeners().map(({ gateway }) => ({ gateway, why }));
 	const stood = (raised: Iterable<ProbeAlarm>, unprobed: readonly Unprobed[]): ProbeReport => ({
 		...byKind([...prober.memory.judged.standing, ...prober.memory.past.standing]),
@@ -271,6 +288,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 	const rounds = new SharedRounds<ProbeReport>({
 		round,
 		holds: () => isUp,
+		onFailed: failed,
 		state: () => stateOf(served()),
 		...(remote === undefined
 			? {}
@@ -292,9 +310,7 @@ export function watchForBypass(options: WatchOptions): Watch {
 		},
 		round: () => rounds.now(),
 		recent: () => rounds.recent(),
-		look: () => {
-			rounds.again().catch(failed);
-		},
+		look: () => rounds.again(),
 		standing: () => gauges.now,
 		forget: () => gauges.end(),
 		close: () => {

@@ -74,10 +74,14 @@ export class ProbeGauges {
 	}
 
 	/** Of one round. */
-	count(probes: number, fresh: Iterable<{ readonly alarm: string; readonly gateway: string }>): void {
+	count(probes: number): void {
 		const { envoy, meter } = this;
 		meter.count("weir_probe_rounds_total", "Rounds of the built-in probe.", { envoy });
 		meter.count("weir_probe_requests_total", "Probes sent.", { envoy }, probes);
+	}
+
+	raise(fresh: Iterable<{ readonly alarm: string; readonly gateway: string }>): void {
+		const { envoy, meter } = this;
 		for (const { alarm, gateway } of fresh)
 			meter.count("weir_probe_alarms_total", "Alarms of the built-in probe.", { alarm, gateway, envoy });
 		this.know(fresh);

@@ -7,7 +7,7 @@ const CHANGED = "it changed while it was to be probed: ask again";
 const UNSENT = "the probe could not be sent there: ask again";
 export const AWAY = "neither it nor its weir envoy is connected to control";
 /** It may only try again. */
-export const NOT_YET = "its weir envoy has not come to control yet";
+export const NOT_YET = "its weir envoy has not answered control yet";
 /** Or says so. */
 export const STARTING = "its Envoy says that it is starting, and has not listened yet";
 export const LATE = "its round takes long, and has not ended yet";

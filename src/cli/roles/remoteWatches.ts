@@ -3,8 +3,7 @@
  * something is remembered. One that stays away is forgotten in the end.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { EnvoyReach } from "../../access/bypass/reach.js";
 import { WeirError } from "../../error.js";
@@ -45,8 +44,8 @@ interface Watched {
 	readonly memory: MemoryShelf;
 	/** When it, or its keeper, was connected last. */
 	seenMs: number;
-	/** Since when its keeper is not connected, though it is; null = its keeper is, or neither. */
-	unattendedSinceMs: number | null;
+	/** When its keeper was gone, though it was not, and has answered nothing since; null = it has, or both are gone. */
+	unansweredSinceMs: number | null;
 	/** Since when there are several of its id; null = there are not. */
 	sharedSinceMs: number | null;
 }
@@ -69,7 +68,7 @@ export class RemoteWatches {
 				why: WeirError.from(error).message,
 			});
 		}
-		for (const id of options.ids) if (existsSync(this.#fileOf(id))) this.#watch(id);
+		for (const id of options.ids) if (MemoryShelf.holds(this.#fileOf(id))) this.#watch(id);
 	}
 
 	published(declared: Declared): void {
@@ -90,10 +89,10 @@ export class RemoteWatches {
 		}
 		const attended = new Set(this.#options.server.attendances.ids);
 		for (const [id, watched] of this.#watched) {
-			if (attended.has(id)) watched.unattendedSinceMs = null;
-			else if (here.has(id)) watched.unattendedSinceMs ??= now;
+			// Whoever says hello has answered nothing yet.
+			if (here.has(id) && !attended.has(id)) watched.unansweredSinceMs ??= now;
 			// xDS opens each connection anew now and then: that is no new Envoy.
-			else if (now - watched.seenMs > XDS_CLIENT_AWAY_MS) watched.unattendedSinceMs = null;
+			else if (now - watched.seenMs > XDS_CLIENT_AWAY_MS) watched.unansweredSinceMs = null;
 			watched.sharedSinceMs = this.#envoys(id) > 1 ? (watched.sharedSinceMs ?? now) : null;
 		}
 		for (const [id, { seenMs }] of this.#watched)
@@ -138,6 +137,13 @@ export class RemoteWatches {
 		return !this.#here().has(id);
 	}
 
+	#answered(id: string): void {
+		const watched = this.#watched.get(id);
+		if (watched === undefined) return;
+		const isGone = ![...this.#options.server.attendances.ids].includes(id);
+		watched.unansweredSinceMs = isGone ? this.#nowMs() : null;
+	}
+
 	#envoys(id: string): number {
 		return envoysOf(this.#options.server.remotePeers().filter((peer) => peer.id === id));
 	}
@@ -174,12 +180,13 @@ export class RemoteWatches {
 				awaited: () => server.attendances.awaited(id, ATTENDANCE_PATIENCE_MS),
 				isAway: () => this.#isAway(id),
 				patienceMs: this.#options.patienceMs ?? ATTENDANCE_ROUND_MS,
+				answered: () => this.#answered(id),
 				mayStillCome: () =>
-					this.#nowMs() - (this.#watched.get(id)?.unattendedSinceMs ?? -Infinity) < ATTENDANCE_COMES_MS,
+					this.#nowMs() - (this.#watched.get(id)?.unansweredSinceMs ?? -Infinity) < ATTENDANCE_COMES_MS,
 				isShared: () => this.#nowMs() - (this.#watched.get(id)?.sharedSinceMs ?? Infinity) > REMOTE_STALE_MS,
 			},
 		});
-		this.#watched.set(id, { name, watch, memory, seenMs: this.#nowMs(), unattendedSinceMs: null, sharedSinceMs: null });
+		this.#watched.set(id, { name, watch, memory, seenMs: this.#nowMs(), unansweredSinceMs: null, sharedSinceMs: null });
 		if (this.#declared !== null) watch.published(this.#declared);
 	}
 
@@ -202,6 +209,8 @@ export class RemoteWatches {
 		watch.forget();
 		const { log } = this.#options;
 		log.warn("an Envoy has been away for so long that its alarms are told no more", { envoy: name });
-		void memory.close().then(() => rm(this.#fileOf(id), { force: true }));
+		memory.remove().catch((error: unknown) => {
+			log.warn("what the built-in probe knew cannot be removed", { why: WeirError.from(error).message, envoy: name });
+		});
 	}
 }

@@ -11,6 +11,8 @@ export interface SharedRoundsOptions<Report> {
 	readonly holds: () => boolean;
 	/** Another text where other things are there to be probed. */
 	readonly state: () => string;
+	/** Told why one that nobody asked for, but again(), could not be made. */
+	readonly onFailed?: (error: unknown) => void;
 	/** Left out = each is awaited, however long it takes. */
 	readonly late?: {
 		readonly afterMs: number;
@@ -28,6 +30,13 @@ export class SharedRounds<Report> {
 	#late: Promise<void> | null = null;
 	/** What the last one came to, and what the Envoy had then. */
 	#told: { readonly untilMs: number; readonly state: string; readonly report: Report } | null = null;
+	/** How many. */
+	#begun = 0;
+	#endedMs = Number.NEGATIVE_INFINITY;
+	/** Another one is due since that which is under way began, or the last one did. */
+	#isDue = false;
+	/** Of that one. */
+	#timer: NodeJS.Timeout | null = null;
 	#closed = false;
 
 	constructor(options: SharedRoundsOptions<Report>) {
@@ -40,11 +49,14 @@ export class SharedRounds<Report> {
 		return this.#underWay;
 	}
 
-	/** Another one, when that which is under way has ended; what was told before is told no more. */
-	async again(): Promise<void> {
+	/**
+	 * Another one, PROBE_SHARED_MS after the last one's end at the soonest: it is called as often as others please. What was told before,
+	 * and what that which is under way comes to, is told no more.
+	 */
+	again(): void {
 		this.#told = null;
-		await this.#underWay?.catch(() => {});
-		if (!this.#closed) await this.now();
+		this.#isDue = true;
+		this.#wait();
 	}
 
 	/** The one that is under way, or the last one within PROBE_SHARED_MS of its end, or one now; where that takes long, what stood. */
@@ -54,8 +66,11 @@ export class SharedRounds<Report> {
 		const told = this.#told;
 		if (this.#underWay === null && told !== null && performance.now() < told.untilMs && told.state === state)
 			return told.report;
-		const ended = this.now().then((report) => {
-			if (report !== null && holds()) this.#told = { untilMs: performance.now() + PROBE_SHARED_MS, state, report };
+		const round = this.now();
+		const number = this.#begun;
+		const ended = round.then((report) => {
+			if (report !== null && holds() && number === this.#begun && !this.#isDue)
+				this.#told = { untilMs: performance.now() + PROBE_SHARED_MS, state, report };
 			return report;
 		});
 		const isLate = this.#late;
@@ -65,10 +80,13 @@ export class SharedRounds<Report> {
 	/** Nothing is begun by itself any more. */
 	close(): void {
 		this.#closed = true;
+		this.#settle();
 	}
 
 	#begin(): Promise<Report | null> {
 		const { round, late } = this.#options;
+		this.#begun++;
+		this.#settle();
 		let timer: NodeJS.Timeout | undefined;
 		if (late !== undefined) {
 			this.#late = new Promise((resolve) => {
@@ -79,6 +97,21 @@ export class SharedRounds<Report> {
 		return round().finally(() => {
 			clearTimeout(timer);
 			this.#underWay = null;
+			this.#endedMs = performance.now();
+			this.#wait();
 		});
+	}
+
+	/** Another one is due no more. */
+	#settle(): void {
+		this.#isDue = false;
+		if (this.#timer !== null) clearTimeout(this.#timer);
+		this.#timer = null;
+	}
+
+	#wait(): void {
+		if (!this.#isDue || this.#underWay !== null || this.#timer !== null || this.#closed) return;
+		const ms = Math.max(0, this.#endedMs + PROBE_SHARED_MS - performance.now());
+		this.#timer = setTimeout(() => this.now().catch((error) => this.#options.onFailed?.(error)), ms).unref();
 	}
 }
