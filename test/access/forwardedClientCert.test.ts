@@ -182,10 +182,10 @@ t.test("no text crashes it, and none is an identity that spiffeFault refuses or 
 				const id = forwardedClient([value], ENVOY, TRUSTED)?.spiffeId ?? null;
 				if (id === null) return true;
 				identities++;
-				return spiffeFault(id) === null && value.includes(`URI=${id}`);
+				return spiffeFault(id) === null && (value.includes(`URI=${id}`) || value.includes(`URI="${id}"`));
 			},
 		),
-		{ numRuns: 3_000, examples: [[`URI=${CLIENT}`]] },
+		{ numRuns: 3_000, examples: [[`URI=${CLIENT}`], [`URI="${CLIENT}"`]] },
 	);
 	t.ok(identities > 0);
 });
