@@ -359,7 +359,8 @@ t.test("a table whose write fails leaves none of another on disk, but its own", 
 	await until(() => existsSync(path));
 	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
 	await block(path);
-	await until(() => failed() === 2);
+	// A write may have found the block half made, and the next one none.
+	await until(() => failed() >= 2);
 	t.pass("a fault that is over is told when it comes again");
 });
 
