@@ -90,16 +90,20 @@ const USED: Readonly<Record<Exclude<Taken, "first">, ProofFault>> = {
 	unanswered: { why: "whether the proof was used before is not known in time", what: "room" },
 };
 
-/** RFC 3986: URL reads more than that, `https:a/b` and `https://a\b` too. */
-const HTTP_URI = /^https?:\/\/(?!\/)[A-Za-z0-9._~:/?#[\]@!$&'()*+,;=%-]+$/i;
+/**
+ * Before query and fragment, which nobody compares. URL reads more than a URI there: `https:a/b`, `https://a\b`, blanks. In paths
+ * some clients write `|` and `^` as they are, as URL does.
+ */
+const HTTP_ADDRESS = /^https?:\/\/[\w.~!$&'()*+,;=:%@[\]-]+(\/[!-[\]-~]*)?$/i;
 
 /**
  * RFC 9449 4.3: without query and fragment, after the normalisation of RFC 3986 6.2.2 and 6.2.3. Gateways of ours take the
  * port off the host before it is judged; then the proof's port is not looked at.
  */
 function sameTarget(htu: string, url: string): boolean {
-	if (!HTTP_URI.test(htu) || !URL.canParse(htu) || !URL.canParse(url)) return false;
-	const [one, other] = [new URL(htu), new URL(url)];
+	const [address = ""] = htu.split(/[?#]/, 1);
+	if (!HTTP_ADDRESS.test(address) || !URL.canParse(address) || !URL.canParse(url)) return false;
+	const [one, other] = [new URL(address), new URL(url)];
 	return (
 		one.protocol === other.protocol &&
 		(other.port === "" ? one.hostname === other.hostname : one.host === other.host) &&

@@ -38,10 +38,18 @@ t.test("a bound token with its proof is its user, once per proof, cached or not"
 	for (const [htu, path] of [
 		["%76%32/%e2%82%ac", "v2/%E2%82%AC"],
 		["v2/%E2%82%AC", "%762/%e2%82%ac"],
+		["a|b^c", "a|b^c"],
+		["a?q={x} y|\\", "a"],
+		["a#{\\", "a"],
 	] as const) {
 		const proof = await proofOf(holder, bound, { claims: { htu: `https://mesh.test/${htu}` } });
 		const asked = { ...dpop(bound, proof), url: `https://mesh.test/${path}` };
 		t.equal(await one.said(null, asked), "ok ann", "escapes of the same path");
+	}
+	for (const host of ["[::1]:8443", "MESH.test:443", "xn--bcher-kva.test", "a_b.test", "mesh.test"]) {
+		const proof = await proofOf(holder, bound, { claims: { htu: `https://${host}/v2` } });
+		const asked = { ...dpop(bound, proof), url: `https://${host.toLowerCase()}/v2` };
+		t.equal(await one.said(null, asked), "ok ann", host);
 	}
 	const slash = await proofOf(holder, bound, { claims: { htu: "https://mesh.test/a%2Fb" } });
 	t.match(await one.said(null, { ...dpop(bound, slash), url: "https://mesh.test/a/b" }), /another address/);
