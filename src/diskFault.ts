@@ -18,8 +18,9 @@ export function isForWantOfRoom(error: unknown, folder: string): boolean {
 /** Whether the disk of the folder is full, for all that can be said. */
 export function isFull(folder: string): boolean {
 	try {
-		const { bavail, bsize } = statfsSync(folder);
-		return bavail * bsize < ROOM_BYTES_MIN;
+		const { bavail, bsize, blocks } = statfsSync(folder);
+		// Some file systems tell no sizes.
+		return blocks > 0 && bavail * bsize < ROOM_BYTES_MIN;
 	} catch {
 		return false;
 	}

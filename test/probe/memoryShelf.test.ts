@@ -1,6 +1,8 @@
 /** The probe's memory as a file: one that cannot be read, or written, is an alarm. */
+import { rmSync } from "node:fs";
 import { access, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { mock } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { ProbeMemory } from "../../src/probe/memory.js";
@@ -16,7 +18,8 @@ const NOTHING: ProbeMemory = {
 
 t.test("one that is there is read again, and none is no alarm", async (t) => {
 	const file = join(await temporaryDirectory(t), "memory");
-	const shelf = new MemoryShelf(file, (why) => t.fail(why));
+	const well = () => t.fail("it was well all along");
+	const shelf = new MemoryShelf(file, (why) => t.fail(why), well);
 	t.equal(await shelf.recall(), null);
 	shelf.keep(NOTHING);
 	await shelf.close();
@@ -76,4 +79,24 @@ t.test("what could not be written is tried again before the next round, and said
 	t.same(await shelf.alarms(), []);
 	await access(file);
 	await shelf.close();
+});
+
+t.test("an older one that could not be written is not written over a newer one", async (t) => {
+	const file = join(await temporaryDirectory(t), "memory");
+	await mkdir(file);
+	let well = (): void => {};
+	const isWell = new Promise<void>((resolve) => {
+		well = resolve;
+	});
+	const { timers } = mock;
+	timers.enable({ apis: ["setTimeout"] });
+	t.teardown(() => timers.reset());
+	const shelf = new MemoryShelf(file, () => rmSync(file, { recursive: true }), well);
+	shelf.keep(NOTHING);
+	const newer: ProbeMemory = { ...NOTHING, past: { ...NOTHING.past, changed: true } };
+	shelf.keep(newer);
+	await isWell;
+	timers.tick(60_000);
+	await shelf.close();
+	t.same(await shelf.recall(), newer);
 });

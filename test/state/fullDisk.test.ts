@@ -1,9 +1,10 @@
 /** A state file that cannot grow: the write is refused by name and leaves nothing, what was there stays and is written on. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import fs, { mkdtempSync, rmSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { Writes } from "../../src/state/store/writes.js";
 
 const SCRIPT = `
@@ -97,5 +98,52 @@ t.test("what the disk refuses is told in words, and stands until it takes someth
 	t.equal(tried, 1, "only where something was refused");
 	t.equal(writes.fault(), null);
 	t.equal(tried, 1);
+	t.end();
+});
+
+/** What every folder's disk has, until the test ends. */
+function disk(t: Test) {
+	const has = { bsize: 4_096, blocks: 1_000_000, bavail: 0 };
+	const { statfsSync } = fs;
+	const put = (one: typeof statfsSync): void => {
+		fs.statfsSync = one;
+		syncBuiltinESMExports();
+	};
+	put((() => has) as unknown as typeof statfsSync);
+	t.teardown(() => put(statfsSync));
+	return has;
+}
+
+t.test("a disk that is full is said before anything is refused, as after a start anew, until it has room", (t) => {
+	const has = disk(t);
+	// What is small finds room in the file itself.
+	const writes = new Writes("/data", (change) => change(), t.fail);
+	t.equal(writes.fault(), "no space left on the disk");
+	writes.run(() => 1);
+	t.equal(writes.fault(), "no space left on the disk");
+	has.bavail = 1_000;
+	t.equal(writes.fault(), null);
+	has.bavail = 0;
+	has.blocks = 0;
+	t.equal(writes.fault(), null, "a file system that tells no sizes");
+	t.end();
+});
+
+t.test("room that comes is seen, whatever was refused", (t) => {
+	const has = disk(t);
+	let error: Error | null = Object.assign(new Error("Input/output error"), { code: 5 });
+	const commit = <T>(change: () => T): T => {
+		if (error !== null) throw error;
+		return change();
+	};
+	const writes = new Writes("/data", commit, () => {});
+	t.throws(() => writes.run(() => 1), { message: /no space left on the disk/ }, "as LMDB calls a write taken in part");
+	has.bavail = 1_000;
+	t.equal(writes.fault(), "Input/output error", "it is refused all the same");
+	error = null;
+	has.bavail = 0;
+	t.equal(writes.fault(), "no space left on the disk");
+	has.bavail = 1_000;
+	t.equal(writes.fault(), null);
 	t.end();
 });

@@ -36,7 +36,8 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
 	[PLAN_UNKEPT]:
 		"what Envoys are given is in force and is not on control's disk: where control starts anew before it is, its requests cannot be told",
-	[STATE_UNWRITTEN]: "control's disk takes no more of the state: what is applied, approved or decided is refused",
+	[STATE_UNWRITTEN]:
+		"control's disk takes no more of the state: what is applied, approved or decided is refused, but for what needs no room",
 	[EVENTS_UNWRITTEN]:
 		"ingest's disk does not take what it hears: outcomes are refused, the rest waits and is lost in the end",
 	"requests-unrecorded": "what an Envoy does is not recorded: its denials and exposures are lost",

@@ -9,9 +9,24 @@ import { refusalsOf } from "../../rollout/refusal.js";
 import { untakenOf } from "../../rollout/untaken.js";
 import type { Answer } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
-import { NO_CLIENTS, NO_KEYS, NO_SIDECAR_KEYS, UNANSWERED } from "./wire.js";
+import {
+	EVENTS_UNWRITTEN,
+	NO_CLIENTS,
+	NO_KEYS,
+	NO_SIDECAR_KEYS,
+	PLAN_UNKEPT,
+	STATE_UNWRITTEN,
+	UNANSWERED,
+} from "./wire.js";
 
 type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "now">;
+
+/** Of control itself, by alarm. */
+const CONTROL_NOTES = {
+	[STATE_UNWRITTEN]: "control's disk takes no more of the state (weir status)",
+	[EVENTS_UNWRITTEN]: "ingest's disk does not take what it hears (weir status)",
+	[PLAN_UNKEPT]: "what Envoys are given is not on control's disk (weir status)",
+};
 
 /** 503 with the reasons, or 200. */
 export async function readiness(door: Asked): Promise<Answer> {
@@ -60,5 +75,8 @@ async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
 			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
 		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
 		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
+		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) =>
+			standing?.some(({ alarm }) => alarm === one) ? note : [],
+		),
 	];
 }

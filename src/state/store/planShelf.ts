@@ -39,10 +39,16 @@ export class PlanShelf {
 			if (this.#unwritten.size <= UNWRITTEN_PLANS_MAX) break;
 			this.#unwritten.delete(oldest);
 		}
-		this.#database.transaction(() => {
-			for (const [due, plan] of this.#unwritten) this.#write(due, plan);
-			this.#prune(nowMs);
-		});
+		try {
+			this.#database.transaction(() => {
+				for (const [due, plan] of this.#unwritten) this.#write(due, plan);
+				this.#prune(nowMs);
+			});
+		} catch (error) {
+			// What is not the disk's doing would keep each later one from it, too.
+			if (WeirError.from(error).code !== "unavailable") this.#unwritten.delete(version);
+			throw error;
+		}
 		this.#unwritten.clear();
 	}
 

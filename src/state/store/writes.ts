@@ -3,7 +3,7 @@ import { isForWantOfRoom, isFull, NO_ROOM } from "../../diskFault.js";
 import { WeirError } from "../../error.js";
 
 export class Writes {
-	/** Of the last one that was refused; null = the disk has room again. */
+	/** Of the last one, where it was refused. */
 	#fault: string | null = null;
 
 	/**
@@ -21,8 +21,7 @@ export class Writes {
 	run<T>(change: () => T): T {
 		try {
 			const result = this.commit(change);
-			// A small one may find room in the file itself while the disk is full.
-			if (this.#fault !== NO_ROOM || !isFull(this.directory)) this.#fault = null;
+			this.#fault = null;
 			return result;
 		} catch (error) {
 			// lmdb's own errors are those of the disk: they have a number for a code, and have left nothing behind.
@@ -39,6 +38,8 @@ export class Writes {
 
 	/** Why nothing can be written; null = it can, as far as is known. Where the last write failed, it is tried now. */
 	fault(): string | null {
+		// A trial says nothing of it, nor a start anew that succeeds: what is small finds room in the file itself.
+		if (isFull(this.directory)) return NO_ROOM;
 		if (this.#fault === null) return null;
 		try {
 			this.run(this.trial);
