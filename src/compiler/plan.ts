@@ -24,7 +24,7 @@ export interface Plan {
 	readonly envoy: EnvoyResources;
 	readonly table: PlanTable;
 	/** Regions to which a DataClass binds a Service, by qualified name of each that is declared; null = none does. */
-	readonly bound: Readonly<Record<string, readonly string[] | null>>;
+	readonly bound: ReadonlyMap<string, readonly string[] | null>;
 	/** Regions in which an endpoint is declared, `10.0.0.1:80`, by whichever Service, excluded or not; "" = it says none. */
 	readonly places: ReadonlyMap<string, readonly string[]>;
 	readonly problems: readonly Problem[];

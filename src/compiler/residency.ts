@@ -59,7 +59,7 @@ export function residency(resources: ResourceSet): Pick<Plan, "bound" | "places"
 		if (known === undefined) places.set(host, [region]);
 		else if (!known.includes(region)) places.set(host, [...known, region]);
 	}
-	return { bound: Object.fromEntries(bound), places };
+	return { bound: new Map(bound), places };
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

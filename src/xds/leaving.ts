@@ -190,11 +190,11 @@ export class LeavingEndpoints {
 
 /** Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it. */
 function within({ source, regions }: EncodedResource, { bound, places }: Snapshot) {
-	const allowed = bound[source.replace(/^Service /, "")];
+	const allowed = bound.get(source.replace(/^Service /, ""));
 	if (allowed === null) return () => true;
 	return (host: string, at: number): boolean => {
 		const was = regions[at] ?? "";
-		// Of a Service that is gone nobody knows any more by what it was bound: what stands where it stood was allowed.
+		// Of a Service that went too long ago nobody knows by what it was bound: what stands where it stood was allowed.
 		const isAllowed = (region: string): boolean => allowed?.includes(region) ?? region === was;
 		return isAllowed(was) && (places.get(host) ?? []).every(isAllowed);
 	};

@@ -4,6 +4,7 @@
  */
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
+import { RESOURCES_MAX } from "../limits.js";
 import { Encodings } from "./encodings.js";
 import {
 	contentHash,
@@ -25,7 +26,7 @@ export interface Snapshot {
 	readonly revision: number;
 	readonly views: Readonly<Record<TypeName, View>>;
 	readonly versions: Readonly<Record<TypeName, string>>;
-	/** Regions in which alone endpoints may stay, by Service. */
+	/** Regions in which alone endpoints may stay, by Service, and by what the last ones that went were bound: clients may have their clusters. */
 	readonly bound: Plan["bound"];
 	/** Regions in which endpoints are by now. */
 	readonly places: Plan["places"];
@@ -36,15 +37,17 @@ type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
+	#bound: Plan["bound"] = new Map();
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make({ envoy, table, version, bound = {}, places = new Map() }: Publishable, revision: number): Snapshot {
+	make({ envoy, table, version, bound = new Map(), places = new Map() }: Publishable, revision: number): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
-		const made = { revision, bound, places, ...versioned(views) };
+		const made = { revision, bound: withGone(bound, this.#bound), places, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
+		this.#bound = made.bound;
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
@@ -55,6 +58,12 @@ export class SnapshotMaker {
 		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
 		return { revision, bound, places, ...made, versions: { ...made.versions, tables: version } };
 	}
+}
+
+/** @param before with those that had gone by then, longest ago first */
+function withGone(declared: Plan["bound"], before: Plan["bound"]): Plan["bound"] {
+	const gone = [...before].filter(([service]) => !declared.has(service));
+	return new Map([...gone.slice(-RESOURCES_MAX), ...declared]);
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

@@ -1,5 +1,6 @@
 /** Which policies are about a Service, what they judge, and what shadow ones would change. */
 import t from "tap";
+import { matchesPrincipal } from "../../src/access/requests/principal.js";
 import {
 	accessTable,
 	authorize,
@@ -13,8 +14,9 @@ import {
 	nativeObstacle,
 	readsUsers,
 } from "../../src/access/rules/policy.js";
+import { couldAllow } from "../../src/access/rules/table.js";
 import type { VerifiedToken } from "../../src/access/users/token.js";
-import type { AccessPolicy } from "../../src/resources/resource.js";
+import type { AccessPolicy, Service } from "../../src/resources/resource.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 
 const guarded = service("guarded", [variant("v1", 1)], { access: null, dataClass: "personal" });
@@ -31,7 +33,7 @@ const request = {
 	...{ principal: "spiffe://a/x", method: "GET", path: "/v2", variant: "v1" },
 	...{ token: null, region: "eu", nowMs: 1_000 },
 };
-const X = { principals: ["spiffe://a/x"] };
+const X = { principals: ["spiffe://a/x"] } as const;
 const policy = (name: string, action: "allow" | "deny", fields: Partial<AccessPolicy["spec"]>, namespace?: string) =>
 	accessPolicy(name, action, ["guarded"], fields, namespace);
 const names = (policies: readonly AccessPolicy[]): readonly string[] =>
@@ -235,4 +237,41 @@ t.test(
 
 t.test("one policy that reads users is enough for tokens to be looked at", async (t) => {
 	t.ok(readsUsers(accessTable(guarded, [policy("callers", "allow", X), policy("users", "allow", { users: ["*"] })])));
+});
+
+t.test(
+	"whom rules could let in: of an open Service all, else whom an allow names, in force or tried out",
+	async (t) => {
+		const could = (service: Service, policies: readonly AccessPolicy[], principal: string | null = X.principals[0]) =>
+			couldAllow(accessTable(service, policies))(principal);
+		const names = (...principals: string[]) => policy("names", "allow", { principals });
+		t.equal(could(open, [policy("deny", "deny", {})], null), true);
+		t.equal(could(guarded, [policy("deny", "deny", X)]), false, "a deny lets nobody in");
+		t.equal(could(guarded, [names("spiffe://a/other"), policy("users", "allow", { users: ["*"] })], null), true);
+		t.equal(could(guarded, [policy("tried", "allow", { ...X, mode: "shadow" })]), true);
+		for (const id of [null, "spiffe://a/ns/x", "spiffe://a/ns", "spiffe://a/ns/", "spiffe://ab/ns/x"])
+			for (const pattern of ["anyone", "*", "spiffe://a/*", "spiffe://a/ns/*", "spiffe://a/ns/x", "spiffe://a/ns/x/*"])
+				t.equal(
+					could(guarded, [names("spiffe://b/y", pattern)], id),
+					matchesPrincipal(id, pattern),
+					`${id} ${pattern}`,
+				);
+	},
+);
+
+t.test("however many strangers come, no rule is read again for one", async (t) => {
+	let reads = 0;
+	const { open, policies } = accessTable(guarded, [policy("a", "allow", X)]);
+	const counted = policies.map((one) => ({
+		...one,
+		get principals() {
+			reads++;
+			return one.principals;
+		},
+	}));
+	const could = couldAllow({ open, policies: counted });
+	could("spiffe://a/first");
+	const once = reads;
+	for (let at = 0; at < 1_000; at++) could(`spiffe://a/s${at}`);
+	t.equal(reads, once);
 });

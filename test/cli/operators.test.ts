@@ -203,6 +203,9 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 	for (const [what, more, key] of wrong) {
 		await t.rejects(withToken(await signed({ ...claims, ...more }, key)).status(), denied, what);
 	}
+	// Each request meets keys that have not been read yet, as an issuer's newest has not.
+	const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, { warn: () => {} })(...asked) });
+	await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");
 });
 
 t.test("a token that is bound to a certificate (RFC 8705) is taken with that one, and with nothing else", async (t) => {

@@ -33,8 +33,8 @@ t.test("an alarm for a minute after the last request", async (t) => {
 	await rig.send([refused(unanswered)], EDGE);
 	t.match(alarmsOf(rig, rig.nowMs), [/^team\/edge verdicts-unanswered: the last at 1970-01-01T00:16:40/]);
 	await rig.send([refused({ ...unanswered, codeDetails: "ext_proc_error_gRPC_error_14" }), refused(keyless)], EDGE);
-	t.match(alarmsOf(rig, rig.nowMs + 59_000), [/^team\/edge no-sidecar-keys: /, /^team\/edge verdicts-unanswered: /]);
-	t.same(alarmsOf(rig, rig.nowMs + 61_000), []);
+	t.match(alarmsOf(rig, rig.nowMs + 60_000), [/^team\/edge no-sidecar-keys: /, /^team\/edge verdicts-unanswered: /]);
+	t.same(alarmsOf(rig, rig.nowMs + 60_001), []);
 	const counted = (fault: string) =>
 		rig.meter.counts.get(seriesKey("weir_ingest_callout_faults_total", { gateway: "team/edge", fault }));
 	t.same([counted("unanswered"), counted("no-issuer-keys")], [2, 1]);

@@ -7,6 +7,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import type { TokenQuestion } from "../../src/access/users/token.js";
+import type { KeySource } from "../../src/resources/resource.js";
 import { keyLoad } from "../../src/tokens/keyLoad.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { CLAIMS, issuerOf, jwksBytes, keyPair, publicJwk, Scene, signed } from "./issuer.js";
@@ -161,13 +163,14 @@ t.test("an empty set is a fact: nobody's key is good", async (t) => {
 });
 
 t.test("who is refused because nobody's token could hold is told apart, so that it is an alarm", async (t) => {
-	const keyless = async (one: Scene, token: string): Promise<boolean> => {
-		const answer = await one.ask(token);
+	const keyless = async (one: Scene, token: string, fields: Partial<TokenQuestion> = {}): Promise<boolean> => {
+		const answer = await one.ask(token, fields);
 		return answer !== null && "refused" in answer && answer.keyless === true;
 	};
 	for (const none of [fail, () => jwksBytes([]), () => jwksBytes([{ kty: "oct", k: "AAAA", kid: "k1" }])]) {
 		const one = new Scene(none);
 		t.ok(await keyless(one, byFirst));
+		t.notOk(await keyless(one, byFirst, { stranger: () => true }), "whom rules refuse has lost nothing");
 		one.keys = () => jwksBytes([k1]);
 		one.monotonicMs = 30_001;
 		t.equal(await one.said(byFirst), "ok ann");
@@ -178,6 +181,12 @@ t.test("who is refused because nobody's token could hold is told apart, so that 
 	const none = new Scene([]);
 	t.notOk(await keyless(none, await signed({ ...CLAIMS, iss: "https://other.test" }, first)), "or another issuer");
 	t.notOk(await keyless(none, "a.b.c"));
+	const sources = ["has", "lacks"].map((file) => issuerOf({ keys: { from: "file", file } }));
+	const load = (source: KeySource) => async () =>
+		jwksBytes(source.from === "file" && source.file === "has" ? [k1] : []);
+	const halved = new Scene([], sources, { load });
+	t.ok(await keyless(halved, bySecond), "it may be by a key of the source that has none");
+	t.equal(await halved.said(byFirst), "ok ann");
 });
 
 t.test("keys that are not understood are no reason to refuse the others", async (t) => {

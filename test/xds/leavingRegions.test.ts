@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { RESOURCES_MAX } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
@@ -137,7 +138,7 @@ t.test(
 
 		const shared = { model: EU, other: null };
 		const both = Client.of({ placed: [...before, at("other/v2", 5, "us")], regions: shared });
-		const moved = [...before, at("other/v2", 6, "us"), at("model/v2", 5, "us")];
+		const moved = [...before, at("other/v2", 6, "us"), at("model/v2", 5, "ae")];
 		both.becomes({ placed: moved, regions: shared });
 		t.same(both.has("other/v2"), [6, 5], "no DataClass keeps it from other, and model never has it");
 		t.same(both.has("model/v2"), [2]);
@@ -164,6 +165,35 @@ t.test("a cluster of DNS names that goes does so at once where one is outside no
 	};
 	t.notOk(goes("eu"), "its routes have not left it");
 	t.ok(goes("us"));
+});
+
+t.test("where no DataClass bound a Service that is gone, its DNS names serve wherever they are", async (t) => {
+	const before = [at("model/v1", DNS_PORT, "eu")];
+	const renamed = (model: readonly string[] | null, region: string): readonly string[] => {
+		const client = Client.of({ placed: before, regions: { model } });
+		const placed = [at("other/v1", DNS_PORT, region)];
+		return client.agree(client.publish(snapshot({ placed, regions: { other: null } })));
+	};
+	const madeBeforeBroken = ["clusters:model/v1,other/v1", "routes:weir/edge", "clusters:other/v1"];
+	for (const region of ["eu", "us", ""]) t.same(renamed(null, region), madeBeforeBroken, `now in "${region}"`);
+	t.same(renamed(EU, "eu"), madeBeforeBroken);
+	t.same(renamed(EU, "us"), ["clusters:other/v1", "routes:weir/edge"]);
+
+	const client = Client.of({ placed: before, regions: { model: null } });
+
+	const heard = client.publish(snapshot({ placed: [at("other/v1", DNS_PORT, "eu")], regions: { other: null } }));
+	// Others come and go before it answers.
+	client.target = snapshot({ placed: [at("third/v1", DNS_PORT, "us")], regions: { third: null } });
+	t.same(client.agree(heard)[1], "clusters:model/v1,third/v1");
+
+	const plan = compile(resourceSet({}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	const many = new Map(Array.from({ length: RESOURCES_MAX }, (_, at) => [`s${at}`, null]));
+	const last = new SnapshotMaker();
+	const known = [new Map([["first", null]]), many, new Map()].map((bound) => [
+		...last.make({ ...plan, bound }, 1).bound.keys(),
+	]);
+	t.equal(known[1]?.[0], "first");
+	t.same(known[2], [...many.keys()], "those that went last are known");
 });
 
 /** Another server in the place of one, if it is none of the Service's already. */

@@ -16,3 +16,15 @@ export function matchesPrincipal(id: string | null, pattern: string): boolean {
 export function principalPrefix(pattern: string): string | null {
 	return pattern.endsWith("/*") ? pattern.slice(0, -1) : null;
 }
+
+/**
+ * All patterns that match an id, or that a pattern is within (isPrincipalWithin): so few that each is looked up.
+ * @param charsMax longest prefix pattern that matters
+ */
+export function patternsAround(principal: string, charsMax = principal.length): ReadonlySet<string> {
+	if (principal === ANYONE) return new Set([ANYONE]);
+	const below = [...principal.slice(0, charsMax).matchAll(/\/(?!$)/g)].map(
+		({ index }) => `${principal.slice(0, index + 1)}*`,
+	);
+	return new Set([principal, ANYONE, "*", ...below]);
+}

@@ -5,7 +5,7 @@
  */
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
 import { SHUT_OUT_COMPARISONS_MAX } from "../../limits.js";
-import { ANYONE } from "../requests/principal.js";
+import { patternsAround } from "../requests/principal.js";
 import { isOpen, judgesVariant, namesCaller } from "../rules/table.js";
 import { uncovered } from "./policyLoosened.js";
 
@@ -85,13 +85,6 @@ function byPrincipal(policies: readonly PolicyTable[]): ReadonlyMap<string | nul
 /** Principal by principal, for several policies together may hold one. */
 const principalsOf = ({ principals }: PolicyTable): readonly (string | null)[] =>
 	principals.length === 0 ? [null] : principals;
-
-/** All patterns that the principal, which may be one itself, is within (isPrincipalWithin): so few that each is looked up. */
-function patternsAround(principal: string): ReadonlySet<string> {
-	if (principal === ANYONE) return new Set([ANYONE]);
-	const below = [...principal.matchAll(/\//g)].map(({ index }) => `${principal.slice(0, index + 1)}*`);
-	return new Set([principal, ANYONE, "*", ...below]);
-}
 
 /** Entries of each list that `uncovered` compares, in one order. */
 type Sizes = readonly number[];

@@ -2,7 +2,7 @@
 import type { AccessTable, MoreConditions, PolicyTable } from "../../compiler/plan.js";
 import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../../resources/resource.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
-import { matchesPrincipal } from "../requests/principal.js";
+import { ANYONE, patternsAround } from "../requests/principal.js";
 import { policiesOf } from "./selection.js";
 
 /**
@@ -88,25 +88,29 @@ const saysOfUser = ({ groups, tenants, purposes, claims }: MoreConditions): bool
 /** Whether rules could let a principal in, whatever else its request says. Who else comes is refused with any token. */
 export type CouldAllow = (principal: string | null) => boolean;
 
-/** Principals of which that is remembered: each policy is asked, and who floods has few. */
-const COULD_ALLOW_KEPT_MAX = 256;
-
-/** By allow policies, in force or tried out. */
+/** By allow policies, in force or tried out. Who floods costs no walk over them: what they name is looked up. */
 export function couldAllow({ open, policies }: AccessTable): CouldAllow {
-	const known = new Map<string | null, boolean>();
+	let named: Named | null = null;
 	return (principal) => {
-		let could = known.get(principal);
-		if (could === undefined) {
-			const names = (pattern: string): boolean => matchesPrincipal(principal, pattern);
-			could =
-				open ||
-				policies.some(
-					({ action, principals }) => action === "allow" && (principals.length === 0 || principals.some(names)),
-				);
-			if (known.size < COULD_ALLOW_KEPT_MAX) known.set(principal, could);
-		}
-		return could;
+		if (open) return true;
+		named ??= namedBy(policies.filter(({ action }) => action === "allow"));
+		const { patterns, charsMax } = named;
+		for (const pattern of patternsAround(principal ?? ANYONE, charsMax)) if (patterns.has(pattern)) return true;
+		return false;
 	};
+}
+
+/** Whom policies name. */
+interface Named {
+	readonly patterns: ReadonlySet<string>;
+	/** Of the longest. */
+	readonly charsMax: number;
+}
+
+function namedBy(policies: readonly PolicyTable[]): Named {
+	const patterns = policies.flatMap(({ principals }) => (principals.length === 0 ? [ANYONE] : principals));
+	const charsMax = patterns.reduce((most, { length }) => Math.max(most, length), 0);
+	return { patterns: new Set(patterns), charsMax };
 }
 
 /** What the policy's condition reads; null = it has none. */
