@@ -120,7 +120,7 @@ export class TableFeed<Compiled> {
 		let table: VersionedTable | null;
 		try {
 			// To read a large one keeps calls waiting, and may be a standstill itself, after which control is asked again.
-			table = offer.read([this.#offered, this.#options.tables.newest].filter((one) => one !== null));
+			table = offer.read(this.#offered);
 		} catch (error) {
 			void this.#refuse(stream, offer, error);
 			return;

@@ -47,11 +47,11 @@ export interface Offer {
 	readonly nonce: string;
 	readonly version: string;
 	/**
-	 * @param known tables that were read before: one of the same version is not read again
+	 * @param known one that was read before, which is returned where it is of the same version: nothing is read again
 	 * @returns null where there is no table in it, which says nothing (controlplane reference G1)
 	 * @throws WeirError `invalid-argument`: it must be rejected with these words
 	 */
-	read(known?: readonly VersionedTable[]): VersionedTable | null;
+	read(known: VersionedTable | null): VersionedTable | null;
 }
 
 /** Control's ADS, on its UNIX socket or over mTLS. */
@@ -168,7 +168,7 @@ function closedDetail(closed: readonly ClosedService[]): { code: number; message
 	return { code: status.INVALID_ARGUMENT, message, details };
 }
 
-function read({ resources }: DiscoveryResponse, known: readonly VersionedTable[] = []): VersionedTable | null {
+function read({ resources }: DiscoveryResponse, known: VersionedTable | null): VersionedTable | null {
 	const [resource] = resources;
 	if (resource === undefined) return null;
 	if (resources.length > 1) throw new WeirError("invalid-argument", `${resources.length} tables came at once`);
@@ -178,8 +178,7 @@ function read({ resources }: DiscoveryResponse, known: readonly VersionedTable[]
 		const message = anyUnpack(resource, TableSchema);
 		if (message === undefined) throw new WeirError("invalid-argument", `${resource.typeUrl} is no table`);
 		version = message.version;
-		const before = known.find((one) => one.version === version);
-		if (before !== undefined) return before;
+		if (known?.version === version) return known;
 		json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message.json);
 	} catch (error) {
 		if (error instanceof WeirError) throw error;

@@ -110,7 +110,7 @@ t.test(
 t.test("control that has begun to answer is not away, however long that takes", async (t) => {
 	const { tables, confirmation, control, passes, turns } = scene();
 	passes(4_000);
-	confirmation.turned();
+	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
 	control.isTold = true;
 	turns(60_000);
 	t.ok(confirmation.isLate);

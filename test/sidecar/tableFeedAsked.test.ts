@@ -131,20 +131,34 @@ t.test(
 		await isBegun;
 		t.ok(feed.isTold);
 		t.equal(parse().length, 1);
-		const offered = new Promise<void>((resolve) => {
-			const open = server.onProxiesChanged(() => {
-				if (server.proxies().length !== 1 || server.proxies()[0]?.types.tables?.state !== "STALE") return;
-				open();
-				resolve();
+		/** Resolves when control has answered. */
+		const askAgain = async (): Promise<void> => {
+			const offered = new Promise<void>((resolve) => {
+				const { take, settled } = tables;
+				tables.settled = () => {
+					resolve();
+					return settled.call(tables);
+				};
+				tables.take = (...given) => {
+					resolve();
+					return take.apply(tables, given);
+				};
 			});
-		});
-		feed.askAnew(0);
-		t.ok(feed.isTold, "by the call before, whatever becomes of this one");
-		await offered;
-		go();
-		await serves(tables, tableOf(2));
+			feed.askAnew(0);
+			t.ok(feed.isTold, "by a call before, whatever becomes of this one");
+			await offered;
+		};
+		await askAgain();
+		await askAgain();
 		t.equal(parse().length, 0);
 		t.same(prepared, [tableOf(2).version]);
+		server.publish(plan(tableOf(3).table), 3);
+		await askAgain();
+		go();
+		await serves(tables, tableOf(3));
+		await tables.settled();
+		t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
+		t.same(prepared, [tableOf(2).version, tableOf(3).version]);
 		await told(server, "SYNCED");
 		t.notOk(feed.isTold);
 	},

@@ -9,6 +9,7 @@ import type { PlanTable } from "../../src/compiler/plan.js";
 import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits.js";
 import { untakenOf } from "../../src/rollout/untaken.js";
+import { TYPE_URLS } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
@@ -248,6 +249,8 @@ t.test("since when a table is owed: the first that was not answered, until one i
 	t.equal(since(), 1_000);
 	nowMs = 2_000;
 	sidecar.ask("tables", ["plan"]);
+	sidecar.ask("clusters", ["*"]);
+	t.equal((await sidecar.next()).typeUrl, TYPE_URLS.clusters, "the request before it has been read");
 	server.publish(plan(2), 2);
 	// It is sent when the first has had its time.
 	const second = await sidecar.next();
