@@ -38,6 +38,8 @@ export class TableFeed<Compiled> {
 	#stream: TableStream | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#pauseMs: number;
+	/** The table that control offered last. */
+	#offered: VersionedTable | null = null;
 	/** Control's absence has been reported. */
 	#silent = false;
 	#rejected = 0;
@@ -69,16 +71,21 @@ export class TableFeed<Compiled> {
 		this.#options.tables.lapse();
 	}
 
+	/** Control has said which table is the newest, or begun to, and that one is not in force here yet. */
+	get isTold(): boolean {
+		return this.#options.tables.taking || (this.#stream?.owes ?? false);
+	}
+
 	/**
 	 * Asks control anew, by another call: what came by this one may have lain there since long. Until control answers, the table is
 	 * confirmed by nobody.
-	 * @param ageMs how long ago it certainly was
+	 * @param ageMs how long ago it was certainly confirmed
 	 */
 	askAnew(ageMs: number): void {
+		this.#options.tables.atLeast(ageMs);
 		if (this.#stream === null && this.#retry === null) return;
 		this.#hangUp();
 		this.#open();
-		this.#options.tables.lapse(ageMs);
 	}
 
 	#hangUp(): void {
@@ -112,7 +119,8 @@ export class TableFeed<Compiled> {
 	#take(stream: TableStream, offer: Offer): void {
 		let table: VersionedTable | null;
 		try {
-			table = offer.read();
+			// To read a large one keeps calls waiting, and may be a standstill itself, after which control is asked again.
+			table = offer.read(this.#offered);
 		} catch (error) {
 			void this.#refuse(stream, offer, error);
 			return;
@@ -143,6 +151,10 @@ export class TableFeed<Compiled> {
 	async #adopt(stream: TableStream, offer: Offer, table: VersionedTable): Promise<void> {
 		const { tables, log } = this.#options;
 		const { version, closed = [] } = table;
+		if (table === this.#offered) await tables.settled();
+		else this.#offered = table;
+		// Another one has been offered meanwhile.
+		if (table !== this.#offered) return;
 		const isNew = tables.newest?.version !== version;
 		const inForce = (): void => {
 			// While it was prepared the stream may have ended: then nobody confirms it.
@@ -172,10 +184,11 @@ export class TableFeed<Compiled> {
 		if (livedLong) this.#pauseMs = retryMs.first;
 		// An mTLS connection ends before its certificate does: control is away where the next one fails, too.
 		if (!livedLong || !tables.confirmed) this.#tellAway(reason);
-		tables.lapse();
 		const pauseMs = this.#pauseMs * (0.5 + random() / 2);
 		this.#pauseMs = Math.min(retryMs.max, this.#pauseMs * 2);
 		this.#retry = setTimeout(() => this.#open(), pauseMs);
+		// Whoever is told of it may ask anew at once.
+		tables.lapse();
 	}
 
 	#tellAway(reason: string): void {

@@ -47,10 +47,11 @@ export interface Offer {
 	readonly nonce: string;
 	readonly version: string;
 	/**
+	 * @param known one that was read before, which is returned where it is of the same version: nothing is read again
 	 * @returns null where there is no table in it, which says nothing (controlplane reference G1)
 	 * @throws WeirError `invalid-argument`: it must be rejected with these words
 	 */
-	read(): VersionedTable | null;
+	read(known: VersionedTable | null): VersionedTable | null;
 }
 
 /** Control's ADS, on its UNIX socket or over mTLS. */
@@ -78,6 +79,7 @@ export class TableStream {
 	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 	readonly #watchdog: NodeJS.Timeout;
 	#over = false;
+	#owes = false;
 
 	constructor({ door, node, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
 		const [target, who] =
@@ -102,9 +104,14 @@ export class TableStream {
 			this.close();
 			onEnd(reason);
 		};
+		// Comes before the first table, which may be large.
+		this.#call.on("metadata", () => {
+			this.#owes = true;
+		});
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#over || response.typeUrl !== TYPE_URL) return;
-			onOffer({ nonce: response.nonce, version: response.versionInfo, read: () => read(response) });
+			this.#owes = true;
+			onOffer({ nonce: response.nonce, version: response.versionInfo, read: (known) => read(response, known) });
 		});
 		this.#call.on("error", (error: ServiceError) => end(error.details || error.message));
 		this.#call.on("end", () => end("control ended the stream"));
@@ -113,6 +120,11 @@ export class TableStream {
 			if (state !== connectivityState.READY) end(`no answer within ${connectMs} ms`);
 		}, connectMs).unref();
 		this.#ask("", held, { node: { id: node } });
+	}
+
+	/** Control answers by it, and what it says is neither accepted nor rejected yet. */
+	get owes(): boolean {
+		return this.#owes;
 	}
 
 	/** @param closed Services of it that cannot be executed: the version is served without them */
@@ -143,6 +155,7 @@ export class TableStream {
 		more: { node?: { id: string }; errorDetail?: { code: number; message: string; details?: Any[] } } = {},
 	): void {
 		if (this.#over) return;
+		this.#owes = false;
 		const request = { typeUrl: TYPE_URL, resourceNames: [RESOURCE_NAME], responseNonce, versionInfo, ...more };
 		this.#call.write(create(DiscoveryRequestSchema, request));
 	}
@@ -155,7 +168,7 @@ function closedDetail(closed: readonly ClosedService[]): { code: number; message
 	return { code: status.INVALID_ARGUMENT, message, details };
 }
 
-function read({ resources }: DiscoveryResponse): VersionedTable | null {
+function read({ resources }: DiscoveryResponse, known: VersionedTable | null): VersionedTable | null {
 	const [resource] = resources;
 	if (resource === undefined) return null;
 	if (resources.length > 1) throw new WeirError("invalid-argument", `${resources.length} tables came at once`);
@@ -165,6 +178,7 @@ function read({ resources }: DiscoveryResponse): VersionedTable | null {
 		const message = anyUnpack(resource, TableSchema);
 		if (message === undefined) throw new WeirError("invalid-argument", `${resource.typeUrl} is no table`);
 		version = message.version;
+		if (known?.version === version) return known;
 		json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(message.json);
 	} catch (error) {
 		if (error instanceof WeirError) throw error;

@@ -229,12 +229,14 @@ export class Tables<Compiled> implements Freshness {
 		this.#tell();
 	}
 
-	/**
-	 * Nobody confirms the newest table any more: from now on it grows older. Does nothing where it already does.
-	 * @param ageMs how long ago it was certainly confirmed
-	 */
-	lapse(ageMs = 0): void {
-		if (this.#knownAge === null) this.setAge(ageMs);
+	/** Nobody confirms the newest table any more: from now on it grows older. Does nothing where it already does. */
+	lapse(): void {
+		if (this.#knownAge === null) this.setAge(0);
+	}
+
+	/** The same, where it was certainly not confirmed for so long: that it has lapsed may have been noticed late. */
+	atLeast(ageMs: number): void {
+		this.setAge(Math.max(ageMs, this.ageMs()));
 	}
 
 	/** The newest table was confirmed so long ago, and grows older: for one from a file, or known to another process. */
@@ -252,7 +254,7 @@ export class Tables<Compiled> implements Freshness {
 		return known.ageMs + Math.max(0, wall, monotonic);
 	}
 
-	/** Called after each put(), confirm(), lapse() and setAge() that changed something. @returns stops it. */
+	/** Called after each put(), confirm(), lapse(), atLeast() and setAge() that changed something. @returns stops it. */
 	onChange(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);

@@ -1,33 +1,41 @@
 /** A process that stood still answers when control has said anew which table is the newest; a control that is away says nothing. */
-import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { Confirmation } from "../../src/cli/sidecar/confirmation.js";
 import { TURN_EVERY_MS } from "../../src/cli/sidecar/lateness.js";
-import { SIDECAR_STOOD_STILL_MS } from "../../src/limits.js";
+import { SIDECAR_STOOD_STILL_MS, TABLE_CONTROL_FIRST_MS } from "../../src/limits.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { compile } from "../sidecar/feedScene.js";
 import { LogLines, tableOf } from "../sidecar/sampleTable.js";
 
-const FOREVER = 2 ** 30;
-
-function scene(controlFirstMs = FOREVER) {
+function scene() {
 	const at = { wallMs: 1_000_000, monotonicMs: 5_000 };
 	const clock = { wallMs: () => at.wallMs, monotonicMs: () => at.monotonicMs };
 	const tables = new Tables({ compile, clock });
 	tables.put(tableOf(1));
 	tables.confirm();
 	const log = new LogLines();
-	const confirmation = new Confirmation(tables, { log, clock, controlFirstMs });
+	const confirmation = new Confirmation(tables, { log, clock });
 	const asked: number[] = [];
-	confirmation.follow((ageMs) => {
-		asked.push(ageMs);
-		tables.lapse(ageMs);
-	});
+	const control = {
+		isTold: false,
+		askAnew: (ageMs: number): void => {
+			asked.push(ageMs);
+			tables.atLeast(ageMs);
+		},
+	};
+	confirmation.follow(control);
 	const passes = (ms: number): void => {
 		at.wallMs += ms;
 		at.monotonicMs += ms;
 	};
-	return { at, tables, log, confirmation, asked, passes };
+	/** As time goes by where nothing keeps the loop. */
+	const turns = (ms: number): void => {
+		for (let passed = 0; passed < ms; passed += TURN_EVERY_MS) {
+			passes(TURN_EVERY_MS);
+			confirmation.turned();
+		}
+	};
+	return { at, tables, log, confirmation, control, asked, passes, turns };
 }
 
 t.test("what a full machine costs is no standstill", async (t) => {
@@ -73,14 +81,68 @@ t.test("who stands still again while control is asked asks again", async (t) => 
 });
 
 t.test("where control says nothing the last table stays, as old as it is", async (t) => {
-	const { confirmation, passes } = scene(20);
-	// The timer that is awaited is no reason for the process to live.
-	const alive = setInterval(() => {}, 1_000);
+	const { confirmation, passes, turns } = scene();
 	passes(4_000);
 	t.equal(confirmation.ageMs(), Number.POSITIVE_INFINITY);
-	while (confirmation.isLate) await pause(5);
-	t.equal(confirmation.ageMs(), 4_000);
-	clearInterval(alive);
+	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
+	t.ok(confirmation.isLate);
+	turns(TURN_EVERY_MS);
+	t.equal(confirmation.ageMs(), 4_000 + TABLE_CONTROL_FIRST_MS);
+	confirmation.close();
+});
+
+t.test(
+	"the last table is no younger than was known, where its end was read before the standstill was noticed",
+	async (t) => {
+		const { tables, confirmation, passes, turns } = scene();
+		passes(60_000);
+		tables.lapse();
+		turns(TABLE_CONTROL_FIRST_MS + TURN_EVERY_MS);
+		t.notOk(confirmation.isLate);
+		t.ok(confirmation.ageMs() >= 60_000);
+		passes(4_000);
+		turns(TABLE_CONTROL_FIRST_MS + TURN_EVERY_MS);
+		t.ok(confirmation.ageMs() >= 64_000, "a second standstill makes it no younger either");
+		confirmation.close();
+	},
+);
+
+t.test("control that has begun to answer is not away, however long that takes", async (t) => {
+	const { tables, confirmation, control, passes, turns } = scene();
+	passes(4_000);
+	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
+	control.isTold = true;
+	turns(60_000);
+	t.ok(confirmation.isLate);
+	control.isTold = false;
+	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
+	t.ok(confirmation.isLate, "one that is gone before it has said it has its chance anew");
+	turns(TURN_EVERY_MS);
+	t.notOk(confirmation.isLate);
+	passes(4_000);
+	confirmation.turned();
+	control.isTold = true;
+	turns(60_000);
+	tables.confirm();
+	t.equal(confirmation.ageMs(), 0);
+	confirmation.close();
+});
+
+t.test("only time in which the loop turns is control's chance", async (t) => {
+	const { confirmation, asked, passes, turns } = scene();
+	const almost = TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS;
+	passes(4_000);
+	turns(almost);
+	passes(SIDECAR_STOOD_STILL_MS);
+	confirmation.turned();
+	t.ok(confirmation.isLate, "what it said may lie there");
+	t.equal(asked.length, 1);
+	passes(4_000);
+	turns(almost);
+	t.ok(confirmation.isLate, "after another standstill it begins anew");
+	t.equal(asked.length, 2);
+	turns(2 * TURN_EVERY_MS);
+	t.notOk(confirmation.isLate);
 	confirmation.close();
 });
 

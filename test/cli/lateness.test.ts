@@ -6,13 +6,12 @@ import { WORKERS_IN_FORCE_MS_MAX } from "../../src/limits.js";
 const AGE_MS = 7;
 
 function scene() {
-	const at = { ms: 1_000_000 };
+	const at = { ms: 1_000_000, wallMs: 9_000_000 };
 	let asks = 0;
-	const lateness = new Lateness(
-		{ ageMs: () => AGE_MS },
-		() => asks++,
-		() => at.ms,
-	);
+	const lateness = new Lateness({ ageMs: () => AGE_MS }, () => asks++, {
+		monotonicMs: () => at.ms,
+		wallMs: () => at.wallMs,
+	});
 	return {
 		...{ at, lateness, asks: () => asks },
 		/** As time goes by where nothing keeps the loop. */
@@ -47,6 +46,33 @@ t.test("after a standstill nothing is known, whether a call or a timer comes fir
 		lateness.told(at.ms);
 		t.equal(lateness.ageMs(), AGE_MS);
 	}
+});
+
+t.test("a standstill is seen by either clock, whatever is done to the other", async (t) => {
+	for (const [ms, wallMs] of [
+		[0, 60_000],
+		[60_000, 0],
+		[60_000, -3_600_000],
+	] as const) {
+		const { at, lateness, turns, asks } = scene();
+		turns(1_000);
+		at.ms += ms;
+		at.wallMs += wallMs;
+		t.equal(lateness.ageMs(), Number.POSITIVE_INFINITY);
+		turns(1_000);
+		t.equal(asks(), 1);
+		t.ok(lateness.told(at.ms));
+		t.equal(lateness.ageMs(), AGE_MS);
+	}
+});
+
+t.test("an age that is read before the standstill is noticed holds no more", async (t) => {
+	const { at, lateness, asks } = scene();
+	at.wallMs += 60_000;
+	t.notOk(lateness.told(at.ms), "it lay there");
+	t.equal(lateness.ageMs(), Number.POSITIVE_INFINITY);
+	t.equal(asks(), 1);
+	t.ok(lateness.told(at.ms));
 });
 
 t.test("who stands still again while it asks is told nothing by the answer", async (t) => {

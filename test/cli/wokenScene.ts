@@ -1,6 +1,6 @@
 /** `weir sidecar` before the real xDS server, whose processes a test stops while tables come that tell it apart what it answers by. */
 import { execFileSync } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import type { Test } from "tap";
@@ -47,6 +47,11 @@ export async function verdict(client: CheckClient): Promise<Said> {
 	}
 }
 
+/** What its processes read their wall's clock by, which goes on in a suspend while the other one stands. */
+const AHEAD = `import fs from "node:fs";
+const now = Date.now;
+Date.now = () => now() + Number(fs.readFileSync(process.env.WALL_AHEAD_MS, "utf8"));`;
+
 /** @param workers 1 = none, the process answers itself */
 export async function startWoken(t: Test, workers: number) {
 	const directory = await temporaryDirectory(t);
@@ -64,8 +69,18 @@ export async function startWoken(t: Test, workers: number) {
 		give(action);
 		await acked;
 	};
+	const aheadFile = join(directory, "ahead");
+	/** To be called while all of its processes stand still. */
+	const ahead = (ms: number): Promise<void> => writeFile(aheadFile, `${ms}`);
+	await ahead(0);
 	const first = publish("allow");
-	const sidecar = await startSidecarChild(t, { arguments: ["--data", data, "--run", run, "--workers", `${workers}`] });
+	const sidecar = await startSidecarChild(t, {
+		arguments: ["--data", data, "--run", run, "--workers", `${workers}`],
+		environment: {
+			NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(AHEAD)}`,
+			WALL_AHEAD_MS: aheadFile,
+		},
+	});
 	await first;
 	/** Of the workers. */
 	const pids =
@@ -82,5 +97,5 @@ export async function startWoken(t: Test, workers: number) {
 		});
 		return clients;
 	};
-	return { server, sidecar, pids, give, publish, connect };
+	return { server, sidecar, pids, give, publish, connect, ahead };
 }

@@ -13,30 +13,41 @@ const CONNECTIONS = 6;
 const CALLS = 5;
 const ROUNDS = 4;
 
+/** As the clocks see them: in a suspend the monotonic one stands still with the processes. The table grows too old by none of them. */
+const STANDSTILLS: readonly (readonly [string, { readonly stopMs: number; readonly aheadMs: number }])[] = [
+	["a standstill", { stopMs: SIDECAR_STOOD_STILL_MS + 500, aheadMs: 0 }],
+	["a suspend", { stopMs: 300, aheadMs: 20_000 }],
+];
+
 for (const workers of [1, 2]) {
-	t.test(`${workers === 1 ? "one process" : "workers"}: what came meanwhile is what is answered by`, async (t) => {
-		const { sidecar, pids, give, connect } = await startWoken(t, workers);
-		const all = [sidecar.pid, ...pids];
-		for (let round = 0; round < ROUNDS; round++) {
-			const clients = connect(CONNECTIONS);
-			const [before, now]: readonly [Action, Action] = round % 2 === 0 ? ["allow", "deny"] : ["deny", "allow"];
-			t.same(new Set(await Promise.all(clients.map(verdict))), new Set([before]));
-			for (const pid of all) process.kill(pid, "SIGSTOP");
-			give(now);
-			const calls = Array.from({ length: CALLS }, () => clients.map(verdict)).flat();
-			await pause(SIDECAR_STOOD_STILL_MS + 500);
-			for (const pid of round < 2 ? all : all.toReversed()) process.kill(pid, "SIGCONT");
-			const said = await Promise.all(calls);
-			t.notOk(said.includes(before), `${said.filter((one) => one === before).length} by an older table`);
-			for (;;) {
-				const again = await Promise.all(clients.map(verdict));
-				t.notOk(again.includes(before));
-				if (again.every((one) => one === now)) break;
-			}
-		}
-		t.match(sidecar.log(), /stood still/);
-		t.equal(await sidecar.end("SIGTERM"), 0);
-	});
+	for (const [what, { stopMs, aheadMs }] of STANDSTILLS)
+		t.test(
+			`${workers === 1 ? "one process" : "workers"}: what came during ${what} is what is answered by`,
+			async (t) => {
+				const { sidecar, pids, give, connect, ahead } = await startWoken(t, workers);
+				const all = [sidecar.pid, ...pids];
+				for (let round = 0; round < ROUNDS; round++) {
+					const clients = connect(CONNECTIONS);
+					const [before, now]: readonly [Action, Action] = round % 2 === 0 ? ["allow", "deny"] : ["deny", "allow"];
+					t.same(new Set(await Promise.all(clients.map(verdict))), new Set([before]));
+					for (const pid of all) process.kill(pid, "SIGSTOP");
+					give(now);
+					const calls = Array.from({ length: CALLS }, () => clients.map(verdict)).flat();
+					await pause(stopMs);
+					await ahead((round + 1) * aheadMs);
+					for (const pid of round < 2 ? all : all.toReversed()) process.kill(pid, "SIGCONT");
+					const said = await Promise.all(calls);
+					t.notOk(said.includes(before), `${said.filter((one) => one === before).length} by an older table`);
+					for (;;) {
+						const again = await Promise.all(clients.map(verdict));
+						t.notOk(again.includes(before));
+						if (again.every((one) => one === now)) break;
+					}
+				}
+				t.match(sidecar.log(), /stood still/);
+				t.equal(await sidecar.end("SIGTERM"), 0);
+			},
+		);
 
 	t.test(`${workers === 1 ? "one process" : "workers"}: where control is away the last table stays`, async (t) => {
 		const { server, sidecar, pids, connect } = await startWoken(t, workers);

@@ -1,9 +1,9 @@
 /** The sidecar is well, but its table is not: none, too old, or a file that cannot be read. */
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Client, credentials } from "@grpc/grpc-js";
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
+import { askHealth } from "../sidecar/askHealth.js";
 import { CLOSED, NO_TABLE, STALE } from "./cases.js";
 import { Matrix } from "./matrix.js";
 import { counted } from "./metrics.js";
@@ -13,22 +13,6 @@ import { PROTOCOLS, SERVICES, type Stage, startStage } from "./stage.js";
 t.setTimeout(120_000);
 
 const HOUR_MS = 3_600_000;
-
-/** grpc.health.v1.HealthCheckResponse.status of the sidecar: 1 SERVING, 2 NOT_SERVING. */
-function health(socketPath: string): Promise<number | undefined> {
-	const client = new Client(`unix:${socketPath}`, credentials.createInsecure());
-	return new Promise<Buffer>((resolve, reject) => {
-		client.makeUnaryRequest(
-			"/grpc.health.v1.Health/Check",
-			(bytes: Buffer) => bytes,
-			(bytes: Buffer) => bytes,
-			Buffer.alloc(0),
-			(error, answer) => (answer === undefined ? reject(error) : resolve(answer)),
-		);
-	})
-		.then((answer) => answer[1])
-		.finally(() => client.close());
-}
 
 /** The file of the last good table, as a sidecar leaves it. */
 const saved = ({ plan: { version, table } }: Pick<Stage, "plan">, ageMs: number): string =>
@@ -72,7 +56,7 @@ for (const protocol of PROTOCOLS) {
 		]);
 		for (const { name, sidecar, socket, says } of without) {
 			t.equal(sidecar.ready.plan, null, `${name}: it starts without a table`);
-			t.equal(await health(socket), 2, `${name}: and says so to probes`);
+			t.equal(await askHealth(socket), 2, `${name}: and says so to probes`);
 			await rename(socket, stage.socketPath);
 			await matrix.fails(t, NO_TABLE, name);
 			await says("no-table");
@@ -81,7 +65,7 @@ for (const protocol of PROTOCOLS) {
 
 		const stale = await start("stale", saved(stage, HOUR_MS));
 		t.equal(stale.sidecar.ready.plan, stage.plan.version);
-		t.equal(await health(stale.socket), 2, "it is too old for every Service, and probes are told");
+		t.equal(await askHealth(stale.socket), 2, "it is too old for every Service, and probes are told");
 		await rename(stale.socket, stage.socketPath);
 		await matrix.fails(t, STALE, "a table of an hour ago");
 		await stale.says("stale-table");

@@ -38,34 +38,6 @@ t.test("a control that is killed mid-stream is noticed at once, and followed aga
 	await serves(tables, tableOf(6));
 });
 
-t.test(
-	"asked anew, control confirms its newest by another call, and what the one before brings confirms nothing",
-	async (t) => {
-		const folder = await folderOf(t);
-		const server = await startServer(t, join(folder, "inside.sock"));
-		const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-		server.publish(plan(tableOf(1).table), 1);
-		const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
-		await serves(tables, tableOf(1));
-		feed.askAnew(7_000);
-		t.notOk(tables.confirmed);
-		t.ok(tables.ageMs() >= 7_000);
-		await serves(tables, tableOf(1));
-		door.freeze();
-		server.publish(plan(tableOf(2).table), 2);
-		feed.askAnew(0);
-		feed.askAnew(9_000);
-		t.notOk(tables.confirmed);
-		t.ok(tables.ageMs() < 7_000, "the first one knew better");
-		door.cut();
-		door.thaw();
-		await serves(tables, tableOf(2));
-		feed.close();
-		feed.askAnew(0);
-		t.notOk(tables.confirmed, "who follows no more asks nobody");
-	},
-);
-
 t.test("a control that hangs is noticed by its silence, and followed again when it wakes", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "inside.sock"));

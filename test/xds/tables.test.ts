@@ -9,8 +9,9 @@ import type { PlanTable } from "../../src/compiler/plan.js";
 import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits.js";
 import { untakenOf } from "../../src/rollout/untaken.js";
+import { TYPE_URLS } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
-import { XdsServer } from "../../src/xds/server.js";
+import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { EXPERIMENT, SERVICE } from "../sidecar/sampleTable.js";
 import { AdsClient } from "./adsClient.js";
@@ -132,10 +133,10 @@ t.test("tables do not push out of memory what returning Envoys hold", (t) => {
 	t.end();
 });
 
-async function start(t: Test) {
+async function start(t: Test, options: XdsServerOptions = {}) {
 	const directory = await mkdtemp(join(tmpdir(), "weir-xds-"));
 	const socketPath = join(directory, "ads.sock");
-	const server = new XdsServer();
+	const server = new XdsServer(options);
 	await server.listen({ socketPath });
 	const clients: AdsClient[] = [];
 	t.teardown(async () => {
@@ -234,4 +235,28 @@ t.test("a sidecar that owes an answer for too long is told of, however many tabl
 	slow.ask("tables", ["plan"], await slow.next());
 	await third;
 	t.same(untaken(PUBLICATION_LAG_MS), []);
+});
+
+t.test("since when a table is owed: the first that was not answered, until one is, be that a rejection", async (t) => {
+	let nowMs = 1_000;
+	const { server, connect, until } = await start(t, { nowMs: () => nowMs, ackTimeoutMs: 20 });
+	const sidecar = connect();
+	const since = () => server.proxies()[0]?.types.tables?.unansweredSinceMs;
+	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/1" });
+	await until(() => server.proxies().length === 1);
+	server.publish(plan(1), 1);
+	const first = await sidecar.next();
+	t.equal(since(), 1_000);
+	nowMs = 2_000;
+	sidecar.ask("tables", ["plan"]);
+	sidecar.ask("clusters", ["*"]);
+	t.equal((await sidecar.next()).typeUrl, TYPE_URLS.clusters, "the request before it has been read");
+	server.publish(plan(2), 2);
+	// It is sent when the first has had its time.
+	const second = await sidecar.next();
+	t.not(second.versionInfo, first.versionInfo);
+	t.equal(since(), 1_000, "to ask again is no answer, and what is sent later begins nothing");
+	sidecar.ask("tables", ["plan"], second, { error: "no" });
+	await until(() => since() === undefined);
+	t.match(server.proxies()[0]?.types.tables, { state: "ERROR" });
 });

@@ -254,7 +254,7 @@ async function followTable(
 	};
 	const follow = (door: ControlDoor): ReturnType<typeof followControl> => {
 		const following = followControl({ ...rest, ...door });
-		confirmation.follow((ageMs) => following.feed.askAnew(ageMs));
+		confirmation.follow(following.feed);
 		return {
 			feed: following.feed,
 			close: async () => {

@@ -68,14 +68,15 @@ export async function startAnswering<Known extends Freshness>(
 		}),
 	);
 	const health = new Health();
-	const judgeHealth = (): void =>
-		health.setServing(tables.newest !== null && tables.ageMs() <= longestMs(tables.newest));
-	tables.onChange(judgeHealth);
-	// Growing old is nothing that happens at a moment.
-	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
 	const doors = await openDoors({ identity, peers, tcp: "host" in listen }, log);
 	const verifyToken = tokensOf(tables, { keysDirectory, proofs }, log);
 	const freshness = await ready(tables);
+	const judgeHealth = (): void =>
+		health.setServing(tables.newest !== null && freshness.ageMs() <= longestMs(tables.newest));
+	judgeHealth();
+	tables.onChange(judgeHealth);
+	// Growing old is nothing that happens at a moment.
+	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
 	const methods = sidecarMethods({
 		tables,
 		freshness,
@@ -92,6 +93,7 @@ export async function startAnswering<Known extends Freshness>(
 		health,
 		counters: counts,
 	}).catch((error: unknown) => {
+		clearInterval(healthTimer);
 		doors.close();
 		throw error;
 	});

@@ -5,8 +5,8 @@
  * takes a table that was given so long ago. Then nobody knows how old its table is until the primary has said so again.
  */
 import { WORKERS_IN_FORCE_MS_MAX } from "../../limits.js";
-import type { Freshness } from "../../sidecar/tables.js";
-import { machineMs } from "./message.js";
+import type { Clock, Freshness } from "../../sidecar/tables.js";
+import { MACHINE_CLOCK } from "./message.js";
 
 /** How often the loop is seen to turn. */
 export const TURN_EVERY_MS = 250;
@@ -15,7 +15,8 @@ export const TURN_EVERY_MS = 250;
 export const STOOD_STILL_MS = WORKERS_IN_FORCE_MS_MAX - TURN_EVERY_MS;
 
 export class Lateness implements Freshness {
-	#turnedMs: number;
+	/** When its loop was last seen to turn, by both clocks. */
+	#turned: { readonly wallMs: number; readonly monotonicMs: number };
 	/** When the table was given that it takes now; null = it takes none. The primary hands on one at a time. */
 	#takesSinceMs: number | null = null;
 	/** Since when nobody knows how old its table is; null = it is as old as was said. */
@@ -24,21 +25,23 @@ export class Lateness implements Freshness {
 	/**
 	 * @param tables as old as the primary said
 	 * @param onLate asks the primary; it is given since when the loop has certainly not turned, in milliseconds
-	 * @param nowMs machineMs()
+	 * @param clock where several processes tell each other times: MACHINE_CLOCK
 	 */
 	constructor(
 		private readonly tables: Freshness,
 		private readonly onLate: (stoodMs: number) => void,
-		private readonly nowMs: () => number = machineMs,
+		private readonly clock: Clock = MACHINE_CLOCK,
 		private readonly stoodStillMs: number = STOOD_STILL_MS,
 	) {
-		this.#turnedMs = nowMs();
+		this.#turned = this.#now();
 	}
 
-	/** To be called every TURN_EVERY_MS. */
-	turned(): void {
+	/** To be called every TURN_EVERY_MS. @returns how long it has not turned before, in milliseconds */
+	turned(): number {
+		const stoodMs = this.#stoodMs;
 		this.#look();
-		this.#turnedMs = this.nowMs();
+		this.#turned = this.#now();
+		return stoodMs;
 	}
 
 	/** It begins to take a table; @param givenAtMs when the primary was given it, or the first of those that waited for this one */
@@ -52,9 +55,17 @@ export class Lateness implements Freshness {
 		this.#takesSinceMs = null;
 	}
 
-	/** The primary has said the table's age. What it said before this one was late was of a table that has been replaced since, maybe. */
-	told(saidAtMs: number): void {
-		if (this.#lateSinceMs !== null && saidAtMs >= this.#lateSinceMs) this.#lateSinceMs = null;
+	/**
+	 * The table's age has been said.
+	 * @returns whether it holds: what was said before this one was late was of a table that has been replaced since, maybe
+	 */
+	told(saidAtMs: number): boolean {
+		const lateSinceMs = this.#lateSinceMs;
+		this.#look();
+		// Who notices only now that it stood still has read this after it.
+		if (this.#lateSinceMs !== lateSinceMs || (lateSinceMs !== null && saidAtMs < lateSinceMs)) return false;
+		this.#lateSinceMs = null;
+		return true;
 	}
 
 	ageMs(): number {
@@ -66,15 +77,25 @@ export class Lateness implements Freshness {
 		return this.#lateSinceMs !== null;
 	}
 
+	#now(): { readonly wallMs: number; readonly monotonicMs: number } {
+		return { wallMs: this.clock.wallMs(), monotonicMs: this.clock.monotonicMs() };
+	}
+
+	/** By whichever clock has gone further since: the monotonic one stands still in a suspend. */
+	get #stoodMs(): number {
+		const { wallMs, monotonicMs } = this.#now();
+		return Math.max(0, wallMs - this.#turned.wallMs, monotonicMs - this.#turned.monotonicMs);
+	}
+
 	/** In the path of each call too: after a standstill they may come before any timer. */
 	#look(): void {
-		const nowMs = this.nowMs();
-		const stoodMs = nowMs - this.#turnedMs;
+		const nowMs = this.clock.monotonicMs();
+		const stoodMs = this.#stoodMs;
 		const stoodStill = stoodMs > this.stoodStillMs;
 		const takesLong = this.#takesSinceMs !== null && nowMs - this.#takesSinceMs > WORKERS_IN_FORCE_MS_MAX;
 		if (!stoodStill && (!takesLong || this.#lateSinceMs !== null)) return;
 		// Noticed once.
-		if (stoodStill) this.#turnedMs = nowMs;
+		if (stoodStill) this.#turned = this.#now();
 		this.#lateSinceMs = nowMs;
 		this.onLate(stoodMs);
 	}

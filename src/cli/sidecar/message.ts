@@ -1,5 +1,5 @@
 /** What the processes of a sidecar with several workers tell each other. */
-import type { VersionedTable } from "../../sidecar/tables.js";
+import type { Clock, VersionedTable } from "../../sidecar/tables.js";
 import type { CountRow } from "./counts.js";
 import type { ProofAnswer, ProofAsked } from "./usedProofs.js";
 
@@ -28,3 +28,5 @@ export type FromWorker =
 
 /** A clock that all processes of the machine share, and that nobody sets. */
 export const machineMs = (): number => Number(process.hrtime.bigint()) / 1_000_000;
+
+export const MACHINE_CLOCK: Clock = { wallMs: Date.now, monotonicMs: machineMs };

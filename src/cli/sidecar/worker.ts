@@ -49,8 +49,8 @@ const greeted = (tables: Tables<unknown>): Promise<Lateness> =>
 				lateness = begun;
 				resolve(begun);
 			} else if (said.kind === "age") {
-				tables.setAge(said.ageMs);
-				lateness?.told(said.saidAtMs);
+				// One that lay there while it stood still would make the table younger than it is.
+				if (lateness?.told(said.saidAtMs) ?? true) tables.setAge(said.ageMs);
 			} else if (said.kind === "proof") proofs.answered(said);
 			else take(said, tables);
 		});

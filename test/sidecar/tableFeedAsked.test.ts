@@ -1,0 +1,188 @@
+/** The sidecar's feed that asks control anew, as who stood still does: which call counts, and what control has said so far. */
+import { join } from "node:path";
+import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import t from "tap";
+import { TableFeed } from "../../src/sidecar/tableFeed.js";
+import { Tables } from "../../src/sidecar/tables.js";
+import { AggregatedDiscoveryServiceDefinition } from "../../src/xds/service.js";
+import {
+	compile,
+	folderOf,
+	NODE,
+	plan,
+	QUICK,
+	serves,
+	startDoor,
+	startFeed,
+	startServer,
+	told,
+	until,
+} from "./feedScene.js";
+import { LogLines, tableOf } from "./sampleTable.js";
+
+t.test(
+	"asked anew, control confirms its newest by another call, and what the one before brings confirms nothing",
+	async (t) => {
+		const folder = await folderOf(t);
+		const server = await startServer(t, join(folder, "inside.sock"));
+		const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+		server.publish(plan(tableOf(1).table), 1);
+		const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
+		await serves(tables, tableOf(1));
+		feed.askAnew(7_000);
+		t.notOk(tables.confirmed);
+		t.ok(tables.ageMs() >= 7_000);
+		await serves(tables, tableOf(1));
+		door.freeze();
+		server.publish(plan(tableOf(2).table), 2);
+		feed.askAnew(0);
+		feed.askAnew(9_000);
+		t.notOk(tables.confirmed);
+		t.ok(tables.ageMs() >= 9_000, "it is as old as anybody knows");
+		door.cut();
+		door.thaw();
+		await serves(tables, tableOf(2));
+		feed.close();
+		feed.askAnew(0);
+		// Who asks after it has its answer.
+		await serves(startFeed(t, join(folder, "ads.sock")).tables, tableOf(2));
+		t.notOk(tables.confirmed, "who follows no more asks nobody");
+	},
+);
+
+t.test("a standstill that is noticed by the end of a call makes the table as old as that", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
+	for (const end of [() => door.cut(), () => feed.close()]) {
+		await serves(tables, tableOf(1));
+		const noticed = new Promise<number>((resolve) => {
+			// As whoever is told of the change asks whether it is late.
+			const stop = tables.onChange(() => {
+				if (tables.confirmed) return;
+				stop();
+				feed.askAnew(9_000);
+				resolve(tables.ageMs());
+			});
+		});
+		end();
+		t.ok((await noticed) >= 9_000);
+	}
+	t.notOk(tables.confirmed);
+});
+
+t.test("asked anew while it waits to try again, it tries at once", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "ads.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	const { feed, tables } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 2 ** 30, max: 2 ** 30 } });
+	await serves(tables, tableOf(1));
+	const lapsed = until(tables, () => !tables.confirmed);
+	await server.close();
+	await lapsed;
+	const again = await startServer(t, join(folder, "ads.sock"));
+	again.publish(plan(tableOf(2).table), 1);
+	feed.askAnew(0);
+	await serves(tables, tableOf(2));
+});
+
+t.test(
+	"what control has named as the newest is waited for until it is in force, and read and taken once",
+	async (t) => {
+		const folder = await folderOf(t);
+		const server = await startServer(t, join(folder, "ads.sock"));
+		server.publish(plan(tableOf(1).table), 1);
+		let prepared: string[] = [];
+		let [begun, go] = [(): void => {}, (): void => {}];
+		const isBegun = new Promise<void>((resolve) => (begun = resolve));
+		const mayGo = new Promise<void>((resolve) => (go = resolve));
+		const tables = new Tables({
+			compile,
+			prepare: async ({ version }) => {
+				prepared.push(version);
+				if (version !== tableOf(2).version) return;
+				begun();
+				await mayGo;
+			},
+		});
+		const feed = new TableFeed({
+			socketPath: join(folder, "ads.sock"),
+			node: NODE,
+			tables,
+			log: new LogLines(),
+			...QUICK,
+		});
+		t.teardown(() => feed.close());
+		feed.start();
+		t.notOk(feed.isTold, "nothing yet");
+		await serves(tables, tableOf(1));
+		await told(server, "SYNCED");
+		t.notOk(feed.isTold);
+		const parse = t.capture(JSON, "parse", JSON.parse);
+		for (let again = 0; again < 3; again++) {
+			feed.askAnew(0);
+			await serves(tables, tableOf(1));
+		}
+		t.equal(parse().length, 0, "the table that is served is known by its version");
+		prepared = [];
+		server.publish(plan(tableOf(2).table), 2);
+		await isBegun;
+		t.ok(feed.isTold);
+		t.equal(parse().length, 1);
+		/** Resolves when control has answered. */
+		const askAgain = async (): Promise<void> => {
+			const offered = new Promise<void>((resolve) => {
+				const { take, settled } = tables;
+				tables.settled = () => {
+					resolve();
+					return settled.call(tables);
+				};
+				tables.take = (...given) => {
+					resolve();
+					return take.apply(tables, given);
+				};
+			});
+			feed.askAnew(0);
+			t.ok(feed.isTold, "by a call before, whatever becomes of this one");
+			await offered;
+		};
+		await askAgain();
+		await askAgain();
+		t.equal(parse().length, 0);
+		t.same(prepared, [tableOf(2).version]);
+		server.publish(plan(tableOf(3).table), 3);
+		await askAgain();
+		go();
+		await serves(tables, tableOf(3));
+		await tables.settled();
+		t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
+		t.same(prepared, [tableOf(2).version, tableOf(3).version]);
+		await told(server, "SYNCED");
+		t.notOk(feed.isTold);
+	},
+);
+
+t.test("a control that has begun to answer has named one, also before that is here", async (t) => {
+	const folder = await folderOf(t);
+	const methods = new Server();
+	t.teardown(() => methods.forceShutdown());
+	let end = (): void => {};
+	methods.addService(AggregatedDiscoveryServiceDefinition, {
+		streamAggregatedResources: (call: ServerDuplexStream<unknown, unknown>) => {
+			call.sendMetadata(new Metadata());
+			end = () => call.end();
+		},
+	});
+	await new Promise<void>((resolve, reject) =>
+		methods.bindAsync(`unix:${join(folder, "ads.sock")}`, ServerCredentials.createInsecure(), (error) =>
+			error === null ? resolve() : reject(error),
+		),
+	);
+	const { feed } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 2 ** 30, max: 2 ** 30 } });
+	while (!feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
+	end();
+	while (feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
+	t.pass();
+});
