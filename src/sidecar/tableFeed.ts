@@ -38,8 +38,9 @@ export class TableFeed<Compiled> {
 	#stream: TableStream | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#pauseMs: number;
-	/** The table that control offered last. */
+	/** The table that control offered last, and in which offer; one that was rejected too. */
 	#offered: VersionedTable | null = null;
+	#latest: Offer | null = null;
 	/** Control's absence has been reported. */
 	#silent = false;
 	#rejected = 0;
@@ -122,11 +123,16 @@ export class TableFeed<Compiled> {
 			// To read a large one keeps calls waiting, and may be a standstill itself, after which control is asked again.
 			table = offer.read(this.#offered);
 		} catch (error) {
+			this.#latest = offer;
 			void this.#refuse(stream, offer, error);
 			return;
 		}
-		if (table === null) stream.accept(offer);
-		else this.#adopt(stream, offer, table).catch((error: unknown) => this.#refuse(stream, offer, error));
+		if (table === null) {
+			stream.accept(offer);
+			return;
+		}
+		this.#latest = offer;
+		this.#adopt(stream, offer, table).catch((error: unknown) => this.#refuse(stream, offer, error));
 	}
 
 	async #refuse(stream: TableStream, offer: Offer, error: unknown): Promise<void> {
@@ -157,8 +163,8 @@ export class TableFeed<Compiled> {
 		if (table !== this.#offered) return;
 		const isNew = tables.newest?.version !== version;
 		const inForce = (): void => {
-			// While it was prepared the stream may have ended: then nobody confirms it.
-			const current = this.#stream === stream;
+			// While it was prepared the stream may have ended, or control have said that another one is the newest: then nobody confirms it.
+			const current = this.#stream === stream && this.#latest === offer;
 			if (current) tables.confirm();
 			if (isNew || this.#silent) log.info("control's table is served", { version });
 			if (isNew && closed[0] !== undefined) {

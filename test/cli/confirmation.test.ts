@@ -1,4 +1,5 @@
 /** A process that stood still answers when control has said anew which table is the newest; a control that is away says nothing. */
+import { setImmediate as immediate } from "node:timers/promises";
 import t from "tap";
 import { Confirmation } from "../../src/cli/sidecar/confirmation.js";
 import { TURN_EVERY_MS } from "../../src/cli/sidecar/lateness.js";
@@ -29,10 +30,11 @@ function scene() {
 		at.monotonicMs += ms;
 	};
 	/** As time goes by where nothing keeps the loop. */
-	const turns = (ms: number): void => {
-		for (let passed = 0; passed < ms; passed += TURN_EVERY_MS) {
-			passes(TURN_EVERY_MS);
+	const turns = async (ms: number, everyMs = TURN_EVERY_MS): Promise<void> => {
+		for (let passed = 0; passed < ms; passed += everyMs) {
+			passes(everyMs);
 			confirmation.turned();
+			await immediate();
 		}
 	};
 	return { at, tables, log, confirmation, control, asked, passes, turns };
@@ -84,9 +86,9 @@ t.test("where control says nothing the last table stays, as old as it is", async
 	const { confirmation, passes, turns } = scene();
 	passes(4_000);
 	t.equal(confirmation.ageMs(), Number.POSITIVE_INFINITY);
-	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
+	await turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
 	t.ok(confirmation.isLate);
-	turns(TURN_EVERY_MS);
+	await turns(TURN_EVERY_MS);
 	t.equal(confirmation.ageMs(), 4_000 + TABLE_CONTROL_FIRST_MS);
 	confirmation.close();
 });
@@ -97,11 +99,11 @@ t.test(
 		const { tables, confirmation, passes, turns } = scene();
 		passes(60_000);
 		tables.lapse();
-		turns(TABLE_CONTROL_FIRST_MS + TURN_EVERY_MS);
+		await turns(TABLE_CONTROL_FIRST_MS + TURN_EVERY_MS);
 		t.notOk(confirmation.isLate);
 		t.ok(confirmation.ageMs() >= 60_000);
 		passes(4_000);
-		turns(TABLE_CONTROL_FIRST_MS + TURN_EVERY_MS);
+		await turns(TABLE_CONTROL_FIRST_MS + TURN_EVERY_MS);
 		t.ok(confirmation.ageMs() >= 64_000, "a second standstill makes it no younger either");
 		confirmation.close();
 	},
@@ -110,40 +112,54 @@ t.test(
 t.test("control that has begun to answer is not away, however long that takes", async (t) => {
 	const { tables, confirmation, control, passes, turns } = scene();
 	passes(4_000);
-	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
+	await turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
 	control.isTold = true;
-	turns(60_000);
+	await turns(60_000);
 	t.ok(confirmation.isLate);
 	control.isTold = false;
-	turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
+	await turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
 	t.ok(confirmation.isLate, "one that is gone before it has said it has its chance anew");
-	turns(TURN_EVERY_MS);
+	await turns(TURN_EVERY_MS);
 	t.notOk(confirmation.isLate);
 	passes(4_000);
 	confirmation.turned();
 	control.isTold = true;
-	turns(60_000);
+	await turns(60_000);
 	tables.confirm();
 	t.equal(confirmation.ageMs(), 0);
 	confirmation.close();
 });
 
 t.test("only time in which the loop turns is control's chance", async (t) => {
-	const { confirmation, asked, passes, turns } = scene();
+	const { confirmation, control, asked, passes, turns } = scene();
 	const almost = TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS;
 	passes(4_000);
-	turns(almost);
+	await turns(almost);
 	passes(SIDECAR_STOOD_STILL_MS);
 	confirmation.turned();
-	t.ok(confirmation.isLate, "what it said may lie there");
+	t.ok(confirmation.isLate, "what it said may lie there, until the loop has read it");
+	control.isTold = true;
+	await immediate();
+	t.ok(confirmation.isLate, "and so it was");
+	control.isTold = false;
 	t.equal(asked.length, 1);
 	passes(4_000);
-	turns(almost);
+	await turns(almost);
 	t.ok(confirmation.isLate, "after another standstill it begins anew");
 	t.equal(asked.length, 2);
-	turns(2 * TURN_EVERY_MS);
+	await turns(2 * TURN_EVERY_MS);
 	t.notOk(confirmation.isLate);
 	confirmation.close();
+});
+
+t.test("a loop that turns slowly finds out all the same that control is away", async (t) => {
+	for (const everyMs of [501, 1_000, SIDECAR_STOOD_STILL_MS]) {
+		const { confirmation, passes, turns } = scene();
+		passes(4_000);
+		await turns(9 * everyMs, everyMs);
+		t.notOk(confirmation.isLate, `${everyMs} ms`);
+		confirmation.close();
+	}
 });
 
 t.test("a clock that is set back does not hide that control has answered", async (t) => {

@@ -133,7 +133,7 @@ export const NO_TABLE: FailureCase = {
 };
 
 export const STALE: FailureCase = {
-	name: "has a table older than callout.maxStaleness; or stood still, for up to 3 s until control has been asked anew",
+	name: "has a table older than callout.maxStaleness; or stood still, until control has said anew which is the newest, or nothing for 2 s",
 	signs: noWord,
 	sidecar: 'weir_sidecar_answers_total{verdict="none",reason="stale-table"}; weir_sidecar_table_age_seconds',
 };

@@ -1,8 +1,17 @@
 /** The sidecar's feed that asks control anew, as who stood still does: which call counts, and what control has said so far. */
 import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import t from "tap";
+import {
+	type DiscoveryRequest,
+	type DiscoveryResponse,
+	DiscoveryResponseSchema,
+} from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { TableFeed } from "../../src/sidecar/tableFeed.js";
+import { tableJson } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { AggregatedDiscoveryServiceDefinition } from "../../src/xds/service.js";
 import {
@@ -156,10 +165,12 @@ t.test(
 		await askAgain();
 		go();
 		await serves(tables, tableOf(3));
+		await told(server, "SYNCED");
+		// Who waited would take it after that.
+		await new Promise((resolve) => setImmediate(resolve));
 		await tables.settled();
 		t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
 		t.same(prepared, [tableOf(2).version, tableOf(3).version]);
-		await told(server, "SYNCED");
 		t.notOk(feed.isTold);
 	},
 );
@@ -185,4 +196,53 @@ t.test("a control that has begun to answer has named one, also before that is he
 	end();
 	while (feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
 	t.pass();
+});
+
+t.test("one that comes into force after a newer one was rejected is confirmed by nobody", async (t) => {
+	const folder = await folderOf(t);
+	const methods = new Server();
+	t.teardown(() => methods.forceShutdown());
+	const offer = (nonce: string, version: string, json: string) =>
+		create(DiscoveryResponseSchema, {
+			typeUrl: `type.googleapis.com/${TableSchema.typeName}`,
+			...{ nonce, versionInfo: version },
+			resources: [anyPack(TableSchema, create(TableSchema, { version, json: Buffer.from(json) }))],
+		});
+	const { version, table } = tableOf(1);
+	let [begun, go] = [(): unknown => null, (): void => {}];
+	const mayGo = new Promise<void>((resolve) => (go = resolve));
+	methods.addService(AggregatedDiscoveryServiceDefinition, {
+		streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => {
+			call.once("data", () => call.write(offer("1", version, tableJson(table))));
+			call.on("data", ({ errorDetail }) => errorDetail !== undefined && go());
+			call.on("error", () => {});
+			begun = () => call.write(offer("2", "newer", "{"));
+		},
+	});
+	await new Promise<void>((resolve, reject) =>
+		methods.bindAsync(`unix:${join(folder, "ads.sock")}`, ServerCredentials.createInsecure(), (error) =>
+			error === null ? resolve() : reject(error),
+		),
+	);
+	const tables = new Tables({
+		compile,
+		prepareFirst: true,
+		prepare: async () => {
+			begun();
+			await mayGo;
+		},
+	});
+	const feed = new TableFeed({
+		socketPath: join(folder, "ads.sock"),
+		node: NODE,
+		tables,
+		log: new LogLines(),
+		...QUICK,
+	});
+	t.teardown(() => feed.close());
+	feed.start();
+	await until(tables, () => tables.get(null) === version);
+	await tables.settled();
+	await new Promise((resolve) => setImmediate(resolve));
+	t.notOk(tables.confirmed);
 });

@@ -58,9 +58,12 @@ export class Confirmation implements Freshness {
 		const sinceMs = lateness.turned();
 		if (!lateness.isLate) return;
 		if (asked.isTold) this.#silentMs = 0;
-		// After a longer one, what control has said may not have been read yet.
-		else if (sinceMs <= 2 * TURN_EVERY_MS) this.#silentMs += sinceMs;
-		if (this.#silentMs >= TABLE_CONTROL_FIRST_MS) this.#answered();
+		// However long the loop took to turn, it reads what has come once in it.
+		else this.#silentMs += Math.min(sinceMs, TURN_EVERY_MS);
+		// Timers come before that, setImmediate after it.
+		setImmediate(() => {
+			if (this.#silentMs >= TABLE_CONTROL_FIRST_MS && !asked.isTold) this.#answered();
+		});
 	}
 
 	/** Nobody knows how old the tables are. */
