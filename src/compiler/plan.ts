@@ -2,6 +2,7 @@
  * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
  * execute and `explain` prints.
  */
+import type { RegionRules, Resident } from "../resources/regions.js";
 import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../resources/resource.js";
 import type { Cost } from "./cost.js";
 
@@ -23,8 +24,10 @@ export interface Plan {
 	readonly version: string;
 	readonly envoy: EnvoyResources;
 	readonly table: PlanTable;
-	/** Regions to which a DataClass binds a Service, by qualified name of each that is declared; null = none does. */
-	readonly bound: ReadonlyMap<string, readonly string[] | null>;
+	/** Each Service that is declared, by qualified name, as far as a DataClass binds it. */
+	readonly residents: ReadonlyMap<string, Resident>;
+	/** What says to which regions, of those that are gone too. */
+	readonly regionRules: RegionRules;
 	/** Regions in which an endpoint is declared, `10.0.0.1:80`, by whichever Service, excluded or not; "" = it says none. */
 	readonly places: ReadonlyMap<string, readonly string[]>;
 	readonly problems: readonly Problem[];

@@ -4,7 +4,7 @@
  * endpoints and a preference fails over to the others: security reference 9.)
  */
 import { oneSpelling } from "../resources/address.js";
-import { regionsOf } from "../resources/regions.js";
+import { type Resident, regionsOf } from "../resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
 import type { Plan } from "./plan.js";
 
@@ -46,10 +46,13 @@ export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
  * What keeps a cluster from serving for a while by an endpoint that it had: one server stands in one place, whoever declares it,
  * and whether or not that one may use it.
  */
-export function residency(resources: ResourceSet): Pick<Plan, "bound" | "places"> {
-	const bound = resources.services.map(
-		(service) => [qualifiedName(service.metadata), regionsOf(resources, service)] as const,
-	);
+export function residency(resources: ResourceSet): Pick<Plan, "residents" | "regionRules" | "places"> {
+	const { dataClasses, referenceGrants } = resources;
+	// Nothing else of it, for it is remembered after the Service is gone.
+	const residents = resources.services.map(({ kind, metadata: { name, namespace }, spec: { dataClass } }) => {
+		const resident: Resident = { kind, metadata: { name, namespace }, spec: { dataClass } };
+		return [qualifiedName(resident.metadata), resident] as const;
+	});
 	const places = new Map<string, readonly string[]>();
 	const variants = resources.services.flatMap(({ spec }) => spec.variants);
 	for (const { address, port, locality } of variants.flatMap(({ endpoints }) => endpoints)) {
@@ -59,7 +62,7 @@ export function residency(resources: ResourceSet): Pick<Plan, "bound" | "places"
 		if (known === undefined) places.set(host, [region]);
 		else if (!known.includes(region)) places.set(host, [...known, region]);
 	}
-	return { bound: new Map(bound), places };
+	return { residents: new Map(residents), regionRules: { dataClasses, referenceGrants }, places };
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

@@ -7,7 +7,9 @@ import type { Snapshot, SnapshotMaker } from "./snapshot.js";
 /** The parts of a plan that are published: to Envoys, and to sidecars. */
 export interface Published extends Pick<Plan, "envoy" | "table" | "version"> {
 	/** Left out = none. */
-	readonly bound?: Plan["bound"];
+	readonly residents?: Plan["residents"];
+	/** Left out = none. */
+	readonly regionRules?: Plan["regionRules"];
 	/** Left out = none. */
 	readonly places?: Plan["places"];
 	/** Left out = where an Envoy refuses the plan, nothing of it can be closed. */

@@ -5,6 +5,7 @@
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { RESOURCES_MAX } from "../limits.js";
+import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
 import {
 	contentHash,
@@ -26,28 +27,39 @@ export interface Snapshot {
 	readonly revision: number;
 	readonly views: Readonly<Record<TypeName, View>>;
 	readonly versions: Readonly<Record<TypeName, string>>;
-	/** Regions in which alone endpoints may stay, by Service, and by what the last ones that went were bound: clients may have their clusters. */
-	readonly bound: Plan["bound"];
+	/**
+	 * Regions in which alone endpoints may stay, by Service; null = anywhere. Of the last ones that went too, since clients may
+	 * have their clusters: by the DataClass that each had last, as that is now.
+	 */
+	readonly bound: ReadonlyMap<string, readonly string[] | null>;
 	/** Regions in which endpoints are by now. */
 	readonly places: Plan["places"];
 }
 
-/** What a snapshot is made of; without `bound` and `places`, nothing is of endpoints. */
-type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "bound" | "places">>;
+/** What a snapshot is made of; without the rest, nothing is of endpoints. */
+type Publishable = Pick<Plan, "envoy" | "table" | "version"> &
+	Partial<Pick<Plan, "residents" | "regionRules" | "places">>;
+
+const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
-	#bound: Plan["bound"] = new Map();
+	#residents: Plan["residents"] = new Map();
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make({ envoy, table, version, bound = new Map(), places = new Map() }: Publishable, revision: number): Snapshot {
+	make(
+		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, places = new Map() }: Publishable,
+		revision: number,
+	): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
-		const made = { revision, bound: withGone(bound, this.#bound), places, ...versioned(views) };
+		const known = withGone(residents, this.#residents);
+		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
+		const made = { revision, bound, places, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
-		this.#bound = made.bound;
+		this.#residents = known;
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
@@ -61,7 +73,7 @@ export class SnapshotMaker {
 }
 
 /** @param before with those that had gone by then, longest ago first */
-function withGone(declared: Plan["bound"], before: Plan["bound"]): Plan["bound"] {
+function withGone(declared: Plan["residents"], before: Plan["residents"]): Plan["residents"] {
 	const gone = [...before].filter(([service]) => !declared.has(service));
 	return new Map([...gone.slice(-RESOURCES_MAX), ...declared]);
 }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { RESOURCES_MAX } from "../../src/limits.js";
+import type { ReferenceGrant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
@@ -24,6 +25,8 @@ interface Declared {
 	readonly placed: readonly Placed[];
 	/** Of each Service that is declared; null = anywhere. */
 	readonly regions: Readonly<Record<string, readonly string[] | null>>;
+	/** The same of Services that are gone and whose DataClass is still there. */
+	readonly gone?: Declared["regions"];
 	/** Others than it are there where they have endpoints. */
 	readonly defaultVariant?: string;
 	/** Somebody looks whether a new one is healthy, and the old ones serve meanwhile. */
@@ -37,7 +40,7 @@ const DNS_PORT = 12;
 const VARIANTS = ["v1", "v2", "v3"];
 const maker = new SnapshotMaker();
 
-function snapshot({ placed, regions, defaultVariant = "v1", isChecked = true, closed = [] }: Declared): Snapshot {
+function snapshot({ placed, regions, gone, defaultVariant = "v1", isChecked = true, closed = [] }: Declared): Snapshot {
 	const services = Object.entries(regions).map(([name, allowed]) => {
 		const variants = VARIANTS.map((variant) => ({
 			name: variant,
@@ -51,7 +54,7 @@ function snapshot({ placed, regions, defaultVariant = "v1", isChecked = true, cl
 		const healthCheck = isChecked ? HEALTH : null;
 		return service(name, variants, { healthCheck, defaultVariant, dataClass: allowed === null ? null : name });
 	});
-	const dataClasses = Object.entries(regions).flatMap(([name, allowed]) =>
+	const dataClasses = Object.entries({ ...gone, ...regions }).flatMap(([name, allowed]) =>
 		allowed === null ? [] : [{ kind: "DataClass" as const, metadata: metadata(name), spec: { regions: allowed } }],
 	);
 	const set = resourceSet({ gateways: [gateway()], services, dataClasses });
@@ -66,7 +69,11 @@ class Client extends Script {
 	#told = 0;
 
 	static of(declared: Declared, views?: RecentViews): Client {
-		const client = new Client(snapshot(declared), views);
+		return Client.begun(snapshot(declared), views);
+	}
+
+	static begun(target: Snapshot, views?: RecentViews): Client {
+		const client = new Client(target, views);
 		client.start(["model", "other"].flatMap((name) => VARIANTS.map((variant) => `${name}/${variant}`)));
 		return client;
 	}
@@ -149,7 +156,8 @@ t.test("nor where a Service that is gone had it", async (t) => {
 	const before = [at("model/v1", 1, "eu"), at("model/v1", 2, "eu"), at("other/v1", 4, "eu")];
 	const client = Client.of({ placed: before, regions: { model: EU, other: EU } });
 	// Others are not known there yet, so that the routes wait.
-	client.publish(snapshot({ placed: [at("other/v1", 4, "eu"), at("other/v2", 1, "us")], regions: { other: EU } }));
+	const placed = [at("other/v1", 4, "eu"), at("other/v2", 1, "us")];
+	client.publish(snapshot({ placed, regions: { other: EU }, gone: { model: EU } }));
 	t.same(client.has("model/v1"), [2], "what nobody declares serves until the routes have left");
 });
 
@@ -172,7 +180,7 @@ t.test("where no DataClass bound a Service that is gone, its DNS names serve whe
 	const renamed = (model: readonly string[] | null, region: string): readonly string[] => {
 		const client = Client.of({ placed: before, regions: { model } });
 		const placed = [at("other/v1", DNS_PORT, region)];
-		return client.agree(client.publish(snapshot({ placed, regions: { other: null } })));
+		return client.agree(client.publish(snapshot({ placed, regions: { other: null }, gone: { model } })));
 	};
 	const madeBeforeBroken = ["clusters:model/v1,other/v1", "routes:weir/edge", "clusters:other/v1"];
 	for (const region of ["eu", "us", ""]) t.same(renamed(null, region), madeBeforeBroken, `now in "${region}"`);
@@ -187,13 +195,52 @@ t.test("where no DataClass bound a Service that is gone, its DNS names serve whe
 	t.same(client.agree(heard)[1], "clusters:model/v1,third/v1");
 
 	const plan = compile(resourceSet({}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	const many = new Map(Array.from({ length: RESOURCES_MAX }, (_, at) => [`s${at}`, null]));
+	const free = { kind: "Service" as const, metadata: metadata("s"), spec: { dataClass: null } };
+	const many = new Map(Array.from({ length: RESOURCES_MAX }, (_, at) => [`s${at}`, free]));
 	const last = new SnapshotMaker();
-	const known = [new Map([["first", null]]), many, new Map()].map((bound) => [
-		...last.make({ ...plan, bound }, 1).bound.keys(),
+	const known = [new Map([["first", free]]), many, new Map()].map((residents) => [
+		...last.make({ ...plan, residents }, 1).bound.keys(),
 	]);
 	t.equal(known[1]?.[0], "first");
 	t.same(known[2], [...many.keys()], "those that went last are known");
+});
+
+t.test("a DataClass holds as it is now for a Service that is gone too", async (t) => {
+	const grant: ReferenceGrant = {
+		kind: "ReferenceGrant",
+		metadata: metadata("health", "law"),
+		spec: { from: [{ kind: "Service", namespace: "default" }], to: [{ kind: "DataClass", name: null }] },
+	};
+	const here = { address: "pods.example", port: DNS_PORT, locality: { region: "us", zone: "", subZone: "" } };
+	/** @param regions of the DataClass; null = it is not there */
+	const named = (name: string, regions: readonly string[] | null, referenceGrants = [grant]): Snapshot => {
+		const dataClass = name === "model" ? "law/health" : null;
+		const classes =
+			regions === null ? [] : [{ kind: "DataClass" as const, metadata: grant.metadata, spec: { regions } }];
+		const services = [service(name, [{ name: "v1", endpoints: [here] }], { healthCheck: HEALTH, dataClass })];
+		const set = resourceSet({ gateways: [gateway()], services, dataClasses: classes, referenceGrants });
+		return maker.make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1);
+	};
+	const both = ["us", "ae"];
+	const began = (): Client => Client.begun(named("model", both));
+	const madeBeforeBroken = ["clusters:model/v1,other/v1", "routes:weir/edge", "clusters:other/v1"];
+	const changes: readonly (readonly [string, () => Snapshot])[] = [
+		["narrowed", () => named("other", ["ae"])],
+		["deleted", () => named("other", null)],
+		["no longer granted", () => named("other", both, [])],
+	];
+	for (const [what, changed] of changes) {
+		const together = began();
+		t.same(together.agree(together.publish(changed())), ["clusters:other/v1", "routes:weir/edge"], `${what} at once`);
+
+		const after = began();
+		const heard = after.publish(named("other", both));
+		after.target = changed();
+		const answers = after.agree(heard);
+		t.same(answers.slice(0, 2), [madeBeforeBroken[0], "clusters:other/v1"], `${what} before it answers`);
+	}
+	const kept = began();
+	t.same(kept.agree(kept.publish(named("other", both))), madeBeforeBroken, "as it was");
 });
 
 /** Another server in the place of one, if it is none of the Service's already. */
