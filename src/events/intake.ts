@@ -61,9 +61,6 @@ export class Intake {
 	#dropping = false;
 	/** When the end began. */
 	#closedMs: number | null = null;
-	/** The last commit failed: the next try waits, or a full disk would be a busy loop. */
-	#failed = false;
-
 	readonly #faults: CommitFaults;
 	readonly #context: ReadingContext;
 
@@ -201,8 +198,9 @@ export class Intake {
 	/** Commits after a while, or at once where a whole batch waits. */
 	#schedule(): void {
 		if (this.#committing !== null) return;
-		// A failed commit is told of; its rows stay queued and the next one tries again.
-		if (this.#backlog.rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#failed) void this.flush().catch(() => undefined);
+		// A failed commit is told of; its rows stay queued and the next one tries again, after a while, or a full disk would be a busy loop.
+		if (this.#backlog.rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#faults.failing)
+			void this.flush().catch(() => undefined);
 		else {
 			this.#timer ??= setTimeout(() => {
 				this.#timer = null;
@@ -318,7 +316,6 @@ export class Intake {
 			const [{ rows, exposures }, learnt] = await this.#write(pending);
 			this.#waiting -= rows.length;
 			this.#dropping = false;
-			this.#failed = false;
 			this.#faults.taken();
 			for (const exposure of exposures) this.#remember(exposure);
 			this.#report(rows.length, learnt);
@@ -344,7 +341,6 @@ export class Intake {
 			const fit = withoutUnfitOf(thrown, pending);
 			if (fit === null) {
 				this.#backlog.giveBack(pending);
-				this.#failed = true;
 				throw this.#faults.failed(thrown);
 			}
 			log.error("access-log entries that the store cannot hold are left out", { error: String(thrown) });

@@ -107,8 +107,8 @@ export const TABLE_CONTROL_FIRST_MS = 2_000;
 
 /**
  * After how long a standstill of the process that control's tables come to it answers only when control has said anew which is the
- * newest and that is in force, or has said nothing for TABLE_CONTROL_FIRST_MS of turns. Longer than a machine whose cores many others want keeps it
- * waiting (1 to 2 s), and shorter than what is not in force may go untold (PUBLICATION_LAG_MS).
+ * newest and that is in force, or has said nothing for TABLE_CONTROL_FIRST_MS of turns. Longer than a machine whose cores many
+ * others want keeps it waiting (1 to 2 s), and shorter than what is not in force may go untold (PUBLICATION_LAG_MS).
  */
 export const SIDECAR_STOOD_STILL_MS = 3_000;
 

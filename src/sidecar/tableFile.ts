@@ -10,8 +10,9 @@ import { WeirError } from "../error.js";
 import { TABLE_CLOCK_SKEW_MS, TABLE_FILE_BYTES_MAX, TABLE_FILE_REFRESH_MS, TABLE_FILE_SWAP_MS_MAX } from "../limits.js";
 import { othersCanWrite, removePrivate, replacePrivate } from "../privateFile.js";
 import { within } from "../within.js";
+import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { readTable, tableJson } from "./tableReader.js";
-import { type Clock, SYSTEM_CLOCK, type TableLog, type Tables, type VersionedTable } from "./tables.js";
+import type { TableLog, Tables, VersionedTable } from "./tables.js";
 
 /** Of the file's form; another one is not read. */
 const FORMAT = 1;

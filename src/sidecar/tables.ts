@@ -1,6 +1,7 @@
 /** The tables that the sidecar answers by: the newest, and a few before it while routes may still name them. */
 import type { PlanTable, ServiceTable } from "../compiler/plan.js";
 import { CALLOUT_TABLES_KEPT } from "../limits.js";
+import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 
 /** A table as it is given: by control, or from a file. */
 export interface VersionedTable {
@@ -24,14 +25,6 @@ export interface Freshness {
 	/** Milliseconds since control last confirmed the newest table; 0 where it is confirmed now, or needs no control. */
 	ageMs(): number;
 }
-
-/** Two clocks, because each can hide time: the wall's may be set back, the monotonic one stands still in a suspend. */
-export interface Clock {
-	wallMs(): number;
-	monotonicMs(): number;
-}
-
-export const SYSTEM_CLOCK: Clock = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
 
 /** One line for the operator; fields are scalars without units, tokens or header values. */
 export interface TableLog {
@@ -61,10 +54,8 @@ export interface TablesOptions<Compiled> {
 }
 
 /** When the age was last known, and what it was. */
-interface KnownAge {
+interface KnownAge extends Moment {
 	readonly ageMs: number;
-	readonly wallMs: number;
-	readonly monotonicMs: number;
 }
 
 /** Lets go of what is kept of another version, runs `swap`, and keeps what is newest when no swap runs any more. */
@@ -248,10 +239,7 @@ export class Tables<Compiled> implements Freshness {
 	/** Never less than has passed by either clock. */
 	ageMs(): number {
 		const known = this.#knownAge;
-		if (known === null) return 0;
-		const wall = this.#clock.wallMs() - known.wallMs;
-		const monotonic = this.#clock.monotonicMs() - known.monotonicMs;
-		return known.ageMs + Math.max(0, wall, monotonic);
+		return known === null ? 0 : known.ageMs + passedMs(known, momentOf(this.#clock));
 	}
 
 	/** Called after each put(), confirm(), lapse(), atLeast() and setAge() that changed something. @returns stops it. */
@@ -266,7 +254,7 @@ export class Tables<Compiled> implements Freshness {
 	}
 
 	#from(ageMs: number): KnownAge {
-		return { ageMs, wallMs: this.#clock.wallMs(), monotonicMs: this.#clock.monotonicMs() };
+		return { ageMs, ...momentOf(this.#clock) };
 	}
 
 	#tell(): void {

@@ -5,8 +5,8 @@
  * Where Envoy checks health, new endpoints serve nobody before their first check. So those that they replace stay until a new
  * one has been known there for a check's timeout; not in a region where no new one is (a DataClass may forbid it). The last
  * endpoints of a cluster, removed or not, stay until the routes have left it, and XDS_LEAVING_MS at most: the routes may wait for
- * others' clusters. None stays where a DataClass forbids its region,
- * whoever places it there, nor one that is another cluster's: it would serve people of both.
+ * others' clusters. None stays where a DataClass forbids its region, whoever places it there, nor one that is another cluster's: it
+ * would serve people of both.
  */
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XDS_LEAVING_MS } from "../limits.js";
 import { contentHash, type EncodedResource, withHosts } from "./resource.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
-import t from "tap";
+import t, { type Test } from "tap";
 import {
 	type DiscoveryRequest,
 	type DiscoveryResponse,
@@ -28,6 +28,22 @@ import {
 	until,
 } from "./feedScene.js";
 import { LogLines, tableOf } from "./sampleTable.js";
+
+/** A control of which the test says each word. */
+async function startControl(
+	t: Test,
+	socketPath: string,
+	onCall: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => void,
+): Promise<void> {
+	const methods = new Server();
+	t.teardown(() => methods.forceShutdown());
+	methods.addService(AggregatedDiscoveryServiceDefinition, { streamAggregatedResources: onCall });
+	await new Promise<void>((resolve, reject) =>
+		methods.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) =>
+			error === null ? resolve() : reject(error),
+		),
+	);
+}
 
 t.test(
 	"asked anew, control confirms its newest by another call, and what the one before brings confirms nothing",
@@ -177,20 +193,11 @@ t.test(
 
 t.test("a control that has begun to answer has named one, also before that is here", async (t) => {
 	const folder = await folderOf(t);
-	const methods = new Server();
-	t.teardown(() => methods.forceShutdown());
 	let end = (): void => {};
-	methods.addService(AggregatedDiscoveryServiceDefinition, {
-		streamAggregatedResources: (call: ServerDuplexStream<unknown, unknown>) => {
-			call.sendMetadata(new Metadata());
-			end = () => call.end();
-		},
+	await startControl(t, join(folder, "ads.sock"), (call) => {
+		call.sendMetadata(new Metadata());
+		end = () => call.end();
 	});
-	await new Promise<void>((resolve, reject) =>
-		methods.bindAsync(`unix:${join(folder, "ads.sock")}`, ServerCredentials.createInsecure(), (error) =>
-			error === null ? resolve() : reject(error),
-		),
-	);
 	const { feed } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 2 ** 30, max: 2 ** 30 } });
 	while (!feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
 	end();
@@ -200,8 +207,6 @@ t.test("a control that has begun to answer has named one, also before that is he
 
 t.test("one that comes into force after a newer one was rejected is confirmed by nobody", async (t) => {
 	const folder = await folderOf(t);
-	const methods = new Server();
-	t.teardown(() => methods.forceShutdown());
 	const offer = (nonce: string, version: string, json: string) =>
 		create(DiscoveryResponseSchema, {
 			typeUrl: `type.googleapis.com/${TableSchema.typeName}`,
@@ -211,19 +216,12 @@ t.test("one that comes into force after a newer one was rejected is confirmed by
 	const { version, table } = tableOf(1);
 	let [begun, go] = [(): unknown => null, (): void => {}];
 	const mayGo = new Promise<void>((resolve) => (go = resolve));
-	methods.addService(AggregatedDiscoveryServiceDefinition, {
-		streamAggregatedResources: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => {
-			call.once("data", () => call.write(offer("1", version, tableJson(table))));
-			call.on("data", ({ errorDetail }) => errorDetail !== undefined && go());
-			call.on("error", () => {});
-			begun = () => call.write(offer("2", "newer", "{"));
-		},
+	await startControl(t, join(folder, "ads.sock"), (call) => {
+		call.once("data", () => call.write(offer("1", version, tableJson(table))));
+		call.on("data", ({ errorDetail }) => errorDetail !== undefined && go());
+		call.on("error", () => {});
+		begun = () => call.write(offer("2", "newer", "{"));
 	});
-	await new Promise<void>((resolve, reject) =>
-		methods.bindAsync(`unix:${join(folder, "ads.sock")}`, ServerCredentials.createInsecure(), (error) =>
-			error === null ? resolve() : reject(error),
-		),
-	);
 	const tables = new Tables({
 		compile,
 		prepareFirst: true,

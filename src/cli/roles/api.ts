@@ -79,7 +79,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			]);
 			if (troubles === null) return null;
 			const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
-			return [troubles, unwrittenState(store), ...ofIngest].flat();
+			return [troubles, unwrittenState(store.database), ...ofIngest].flat();
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},

@@ -3,12 +3,12 @@ import { NO_ROOM } from "../../diskFault.js";
 import { GAUGES } from "../../events/meter.js";
 import { COMMIT_FAULT_STANDS_MS } from "../../limits.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../state/api/wire.js";
-import type { Store } from "../../state/store/store.js";
+import type { StateDatabase } from "../../state/store/database.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
 import { gaugesOf } from "./probeAlarms.js";
 
-export function unwrittenState(store: Pick<Store, "unwritten">): readonly GatewayAlarm[] {
-	const why = store.unwritten;
+export function unwrittenState(database: Pick<StateDatabase, "unwritten">): readonly GatewayAlarm[] {
+	const why = database.unwritten();
 	return why === null ? [] : [{ gateway: "", alarm: STATE_UNWRITTEN, why }];
 }
 

@@ -5,8 +5,9 @@
  * stays, as old as it is.
  */
 import { SIDECAR_STOOD_STILL_MS, TABLE_CONTROL_FIRST_MS } from "../../limits.js";
+import { type Clock, SYSTEM_CLOCK } from "../../sidecar/clock.js";
 import type { TableFeed } from "../../sidecar/tableFeed.js";
-import { type Clock, type Freshness, SYSTEM_CLOCK, type TableLog, type Tables } from "../../sidecar/tables.js";
+import type { Freshness, TableLog, Tables } from "../../sidecar/tables.js";
 import { Lateness, TURN_EVERY_MS } from "./lateness.js";
 
 export interface ConfirmationOptions {
@@ -18,8 +19,6 @@ export interface ConfirmationOptions {
 export type Asked = Pick<TableFeed<unknown>, "askAnew" | "isTold">;
 
 export class Confirmation implements Freshness {
-	readonly #log: TableLog;
-	readonly #clock: Clock;
 	/** null = control is not followed: nobody says anything that could lie there. */
 	#followed: { readonly lateness: Lateness; readonly asked: Asked } | null = null;
 	#turns: NodeJS.Timeout | null = null;
@@ -28,10 +27,8 @@ export class Confirmation implements Freshness {
 
 	constructor(
 		private readonly tables: Tables<unknown>,
-		{ log, clock = SYSTEM_CLOCK }: ConfirmationOptions,
+		private readonly options: ConfirmationOptions,
 	) {
-		this.#log = log;
-		this.#clock = clock;
 		// Before whoever is told of a change asks. What says so was asked after the standstill: what had been asked before it is heard no more.
 		tables.onChange(() => {
 			if (tables.confirmed) this.#answered();
@@ -39,14 +36,15 @@ export class Confirmation implements Freshness {
 	}
 
 	follow(asked: Asked): void {
+		const { log, clock = SYSTEM_CLOCK } = this.options;
 		const onLate = (stoodMs: number): void => {
-			this.#log.warn("the process stood still: it answers when control has been asked anew", {
+			log.warn("the process stood still: it answers when control has been asked anew", {
 				ms: Math.round(stoodMs),
 			});
 			this.#silentMs = 0;
 			asked.askAnew(stoodMs);
 		};
-		const lateness = new Lateness(this.tables, onLate, this.#clock, SIDECAR_STOOD_STILL_MS);
+		const lateness = new Lateness(this.tables, onLate, clock, SIDECAR_STOOD_STILL_MS);
 		this.#followed = { lateness, asked };
 		this.#turns = setInterval(() => this.turned(), TURN_EVERY_MS).unref();
 	}

@@ -5,7 +5,8 @@
  * takes a table that was given so long ago. Then nobody knows how old its table is until the primary has said so again.
  */
 import { WORKERS_IN_FORCE_MS_MAX } from "../../limits.js";
-import type { Clock, Freshness } from "../../sidecar/tables.js";
+import { type Clock, type Moment, momentOf, passedMs } from "../../sidecar/clock.js";
+import type { Freshness } from "../../sidecar/tables.js";
 import { MACHINE_CLOCK } from "./message.js";
 
 /** How often the loop is seen to turn. */
@@ -15,8 +16,8 @@ export const TURN_EVERY_MS = 250;
 export const STOOD_STILL_MS = WORKERS_IN_FORCE_MS_MAX - TURN_EVERY_MS;
 
 export class Lateness implements Freshness {
-	/** When its loop was last seen to turn, by both clocks. */
-	#turned: { readonly wallMs: number; readonly monotonicMs: number };
+	/** When its loop was last seen to turn. */
+	#turned: Moment;
 	/** When the table was given that it takes now; null = it takes none. The primary hands on one at a time. */
 	#takesSinceMs: number | null = null;
 	/** Since when nobody knows how old its table is; null = it is as old as was said. */
@@ -33,14 +34,13 @@ export class Lateness implements Freshness {
 		private readonly clock: Clock = MACHINE_CLOCK,
 		private readonly stoodStillMs: number = STOOD_STILL_MS,
 	) {
-		this.#turned = this.#now();
+		this.#turned = momentOf(clock);
 	}
 
 	/** To be called every TURN_EVERY_MS. @returns how long it has not turned before, in milliseconds */
 	turned(): number {
-		const stoodMs = this.#stoodMs;
-		this.#look();
-		this.#turned = this.#now();
+		const stoodMs = this.#look();
+		this.#turned = momentOf(this.clock);
 		return stoodMs;
 	}
 
@@ -77,26 +77,18 @@ export class Lateness implements Freshness {
 		return this.#lateSinceMs !== null;
 	}
 
-	#now(): { readonly wallMs: number; readonly monotonicMs: number } {
-		return { wallMs: this.clock.wallMs(), monotonicMs: this.clock.monotonicMs() };
-	}
-
-	/** By whichever clock has gone further since: the monotonic one stands still in a suspend. */
-	get #stoodMs(): number {
-		const { wallMs, monotonicMs } = this.#now();
-		return Math.max(0, wallMs - this.#turned.wallMs, monotonicMs - this.#turned.monotonicMs);
-	}
-
-	/** In the path of each call too: after a standstill they may come before any timer. */
-	#look(): void {
-		const nowMs = this.clock.monotonicMs();
-		const stoodMs = this.#stoodMs;
+	/** In the path of each call too: after a standstill they may come before any timer. @returns how long it has not turned */
+	#look(): number {
+		const now = momentOf(this.clock);
+		const nowMs = now.monotonicMs;
+		const stoodMs = passedMs(this.#turned, now);
 		const stoodStill = stoodMs > this.stoodStillMs;
 		const takesLong = this.#takesSinceMs !== null && nowMs - this.#takesSinceMs > WORKERS_IN_FORCE_MS_MAX;
-		if (!stoodStill && (!takesLong || this.#lateSinceMs !== null)) return;
+		if (!stoodStill && (!takesLong || this.#lateSinceMs !== null)) return stoodMs;
 		// Noticed once.
-		if (stoodStill) this.#turned = this.#now();
+		if (stoodStill) this.#turned = now;
 		this.#lateSinceMs = nowMs;
 		this.onLate(stoodMs);
+		return stoodMs;
 	}
 }

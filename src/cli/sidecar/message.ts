@@ -1,5 +1,6 @@
 /** What the processes of a sidecar with several workers tell each other. */
-import type { Clock, VersionedTable } from "../../sidecar/tables.js";
+import type { Clock } from "../../sidecar/clock.js";
+import type { VersionedTable } from "../../sidecar/tables.js";
 import type { CountRow } from "./counts.js";
 import type { ProofAnswer, ProofAsked } from "./usedProofs.js";
 

@@ -42,8 +42,6 @@ export class DecisionQueue {
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#dropping = false;
-	/** The store took nothing last. */
-	#refusing = false;
 	#closed = false;
 	/** 0 = it is to be asked for. */
 	#lastId = 0;
@@ -210,7 +208,7 @@ export class DecisionQueue {
 	async #beat(last = false): Promise<void> {
 		const receivedMs = this.options.clock();
 		// Where the store takes nothing they are summed up on.
-		const due = this.#refusing && !last ? [] : this.#missing.take(receivedMs, last);
+		const due = this.#faults.failing && !last ? [] : this.#missing.take(receivedMs, last);
 		for (const record of due) this.#tell(record, receivedMs);
 		this.#gaugeDropping();
 		while (this.#committing !== null) await this.#committing.catch(() => undefined);
@@ -263,7 +261,6 @@ export class DecisionQueue {
 			this.#lastId = await store.decisions.transaction((transaction) =>
 				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
 			);
-			this.#refusing = false;
 			this.#faults.taken();
 			return records;
 		} catch (thrown) {
@@ -278,7 +275,6 @@ export class DecisionQueue {
 				}
 				return this.#write(fit ?? records, fitShadows ?? shadows, wholeMs);
 			}
-			this.#refusing = true;
 			const error = this.#faults.failed(thrown);
 			const room = Math.max(0, this.max - this.#queue.length - this.#held);
 			// What says that records are missing has room always: none more is made before the store takes these.

@@ -30,6 +30,11 @@ export class CommitFaults {
 		}, COMMIT_FAULTS_TOLD_MS);
 	}
 
+	/** The last commit failed. */
+	get failing(): boolean {
+		return this.#failing;
+	}
+
 	/** @returns what whoever waits for it is told */
 	failed(thrown: unknown): WeirError {
 		this.#last = thrown;

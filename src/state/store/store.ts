@@ -304,11 +304,6 @@ export class Store implements StateStore, Outbox {
 		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
 	}
 
-	/** Why its disk takes nothing now, so that nothing can be changed; null = it does, as far as is known. */
-	get unwritten(): string | null {
-		return this.#database.unwritten();
-	}
-
 	/** Ends all waits and gives the file free for another process. */
 	async close(): Promise<void> {
 		if (this.#closed) return;
