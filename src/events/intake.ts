@@ -170,9 +170,14 @@ export class Intake {
 			// The entries held for them are counted in callbacks of those same promises.
 			await Promise.resolve();
 		}
-		await this.flush().finally(() => this.#faults.close());
-		if (this.#timer !== null) clearTimeout(this.#timer);
-		this.#timer = null;
+		try {
+			await this.flush();
+		} finally {
+			this.#faults.close();
+			// What a commit left, refused or new, would be tried on a store that is closed by then.
+			if (this.#timer !== null) clearTimeout(this.#timer);
+			this.#timer = null;
+		}
 	}
 
 	/** Units that it knows to be stored, each in every Experiment that it is in. */

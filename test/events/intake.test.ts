@@ -7,7 +7,7 @@ import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import { Intake } from "../../src/events/intake.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { type EventStore, openEventStore } from "../../src/events/store/store.js";
-import { ACCESS_LOG_QUEUE_MAX } from "../../src/limits.js";
+import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX } from "../../src/limits.js";
 import { encode, PLANS, seriesKey, TestMeter } from "./rig.js";
 
 const silent = (): void => undefined;
@@ -102,5 +102,36 @@ t.test("a commit that fails loses nothing: the rows go with the next one", async
 	);
 	t.equal(Number(points?.n), 2);
 	await intake.close();
+	await store.close();
+});
+
+t.test("what a full disk refuses is tried again after a while, however much waits", async (t) => {
+	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
+	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
+	await plans.load("p1");
+	const [begun, ended]: [number[], number[]] = [[], []];
+	let seen = (): void => {};
+	const isSeen = new Promise<void>((resolve) => (seen = resolve));
+	const entries: EventStore["entries"] = Object.assign(Object.create(store.entries), {
+		transaction: async () => {
+			begun.push(performance.now());
+			if (begun.length === 3) seen();
+			await new Promise(setImmediate);
+			ended.push(performance.now());
+			throw new Error("the disk is full");
+		},
+	});
+	const failing: EventStore = Object.assign(Object.create(store), { entries });
+	const intake = new Intake({ store: failing, plans, clock: () => 5, meter: new TestMeter(), log });
+	const message = encode([{ kind: "end", unit: null, requestId: "r", startMs: 1_000 }]);
+	for (let count = 0; count < ACCESS_LOG_COMMIT_ROWS; count++)
+		decodeMessage(message, (entry) => intake.offer({ entry, receivedMs: 5, gateway: null }));
+	await isSeen;
+	for (const [at, endedMs] of ended.slice(0, 2).entries())
+		t.ok((begun[at + 1] ?? 0) - endedMs >= ACCESS_LOG_COMMIT_MS - 5, "no busy loop");
+	await t.rejects(intake.close(), "its rows are not kept");
+	const tries = begun.length;
+	await new Promise((resolve) => setTimeout(resolve, 2 * ACCESS_LOG_COMMIT_MS));
+	t.equal(begun.length, tries, "who is closed tries no more");
 	await store.close();
 });
