@@ -170,14 +170,7 @@ export class Intake {
 			// The entries held for them are counted in callbacks of those same promises.
 			await Promise.resolve();
 		}
-		try {
-			await this.flush();
-		} finally {
-			this.#faults.close();
-			// What a commit left, refused or new, would be tried on a store that is closed by then.
-			if (this.#timer !== null) clearTimeout(this.#timer);
-			this.#timer = null;
-		}
+		await this.flush().finally(() => this.#faults.close());
 	}
 
 	/** Units that it knows to be stored, each in every Experiment that it is in. */
@@ -202,7 +195,8 @@ export class Intake {
 
 	/** Commits after a while, or at once where a whole batch waits. */
 	#schedule(): void {
-		if (this.#committing !== null) return;
+		// At the end the last flush takes all there is; what it leaves would be tried on a store that is closed by then.
+		if (this.#committing !== null || this.#closedMs !== null) return;
 		// A failed commit is told of; its rows stay queued and the next one tries again, after a while, or a full disk would be a busy loop.
 		if (this.#backlog.rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#faults.failing)
 			void this.flush().catch(() => undefined);
