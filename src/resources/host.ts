@@ -44,7 +44,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** Headers that cannot name a person: the connection's, the proxy's, or of many values; and why credentials cannot. */
 const NOT_A_UNIT = new Set([
 	..."host connection keep-alive te trailer transfer-encoding upgrade content-length content-type expect".split(" "),
-	..."cookie set-cookie authorization proxy-authorization proxy-authenticate proxy-connection".split(" "),
+	..."cookie set-cookie authorization dpop proxy-authorization proxy-authenticate proxy-connection".split(" "),
 	..."accept accept-encoding accept-language date range forwarded via user-agent".split(" "),
 	..."x-request-id traceparent tracestate baggage".split(" "),
 ]);

@@ -500,6 +500,22 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		],
 	],
 	[
+		"unit header that is a proof of possession's",
+		"x-user-id}",
+		"DPoP}",
+		[
+			"w.yaml:46:18: spec.unit.header is dpop, which the connection, the proxy or Weir itself uses; write the name of a request header that carries a user or tenant id, such as x-user-id",
+		],
+	],
+	[
+		"segment by a credential",
+		"  rollout:\n",
+		"  segments: [{name: key, header: dpop}]\n  rollout:\n",
+		[
+			"w.yaml:55:34: spec.segments[0].header is dpop, which the connection, the proxy or Weir itself uses; write the name of a request header that carries a user or tenant id, such as x-user-id",
+		],
+	],
+	[
 		"unit header of Weir",
 		"x-user-id}",
 		"x-weir-arm}",
