@@ -51,9 +51,13 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 			path: "/admin\nFORGED",
 		},
 		{ ...common, requestId: "r2", status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" },
+		// Envoy's own answer to gRPC.
+		{ ...common, requestId: "grpc", status: 200, codeDetails: "rbac_access_denied_matched_policy[no-admin]" },
 	]);
 	const all = await printed(() => auditRequests({ api }));
-	t.equal(all.trimEnd().split("\n").length, 2, "a line a record, whatever callers write");
+	t.equal(all.trimEnd().split("\n").length, 3, "a line a record, whatever callers write");
+	t.match(all, /DENIED {2}forbidden {2}.* {2}200 \(gRPC: its grpc-status refuses\) {2}.*request grpc\n/);
+	t.match(all, / {2}403 {2}.*request r1\n/);
 	t.match(
 		all,
 		/DENIED {2}forbidden {2}policy no-admin {2}by envoy {2}shop {2}POST \/admin\\u000aFORGED {2}spiffe:\/\/a\.test\/web/,

@@ -211,6 +211,9 @@ function allGet({ reason, variant, receivedMs }: ShownDecision): string {
 const missingUntil = ({ atMs, latencyMs, gateway }: ShownDecision): string =>
 	`of what ended until ${new Date(atMs + (latencyMs ?? 0)).toISOString()}${gateway === null ? "" : ` at Gateway ${gateway}`}`;
 
+/** Envoy refuses a gRPC request by a grpc-status, under 200, and no other request (gRPC over HTTP/2, Responses). */
+const isGrpcRefusal = ({ kind, status }: ShownDecision): boolean => kind === "denied" && status === 200;
+
 function requestLine(record: ShownDecision): string {
 	const { kind, atMs, service, method, path, principal, reason, policy, by, arm, formerArm, status, count } = record;
 	const changed = kind === "assignment-changed";
@@ -236,7 +239,7 @@ function requestLine(record: ShownDecision): string {
 		...(ended || (missing && principal === null) ? [] : [principal ?? "no principal"]),
 		...(record.via === null ? [] : [`via ${record.via}`]),
 		...(record.unit === null ? [] : [`unit ${record.unit}`]),
-		...(status === null ? [] : [String(status)]),
+		...(status === null ? [] : [isGrpcRefusal(record) ? "200 (gRPC: its grpc-status refuses)" : String(status)]),
 		...rows,
 		...(record.plan === null ? [] : [`plan ${record.plan}`]),
 		...(record.requestId === null ? [] : [`request ${record.requestId}`]),
