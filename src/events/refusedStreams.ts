@@ -3,9 +3,10 @@
  * their number by who it was, why and for which Gateway. Both come again and again, as long as that Envoy lives.
  */
 import { Digest } from "../digest.js";
-import { HANDSHAKE_FAULTS_TOLD_MS, REFUSED_GATEWAYS_MAX } from "../limits.js";
+import { HANDSHAKE_FAULTS_TOLD_MS } from "../limits.js";
 import type { StreamFault } from "./accessLog/streamIdentity.js";
 import { COUNTERS, type Meter } from "./meter.js";
+import { ToldApart } from "./toldApart.js";
 
 export interface RefusedStreamsOptions {
 	/**
@@ -19,17 +20,14 @@ export interface RefusedStreamsOptions {
 export class RefusedStreams {
 	/** By fault, id and Gateway, as JSON. */
 	readonly #digest: Digest<string>;
-	/** Gateways that are told apart in this while, by id. */
-	readonly #gateways = new Map<string | null, Set<string>>();
-	#sinceMs = performance.now();
-	readonly #everyMs: number;
+	readonly #gateways: ToldApart;
 
 	/** @param everyMs between two records of one kind */
 	constructor(
 		private readonly options: RefusedStreamsOptions,
 		everyMs = HANDSHAKE_FAULTS_TOLD_MS,
 	) {
-		this.#everyMs = everyMs;
+		this.#gateways = new ToldApart(everyMs);
 		this.#digest = new Digest((kind, count) => {
 			const [fault, id, gateway] = JSON.parse(kind) as [StreamFault, string | null, string | null];
 			options.record(fault, id, count, gateway);
@@ -39,22 +37,11 @@ export class RefusedStreams {
 	/** @param gateway as it may be shown */
 	add(fault: StreamFault, id: string | null, gateway: string | null): void {
 		this.options.meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason: fault });
-		this.#digest.add(JSON.stringify([fault, id, gateway === null ? null : this.#apart(id, gateway)]));
+		this.#digest.add(JSON.stringify([fault, id, gateway === null ? null : this.#gateways.of(id, gateway)]));
 	}
 
 	/** Records what is not told yet. */
 	close(): void {
 		this.#digest.close();
-	}
-
-	#apart(id: string | null, gateway: string): string | null {
-		const nowMs = performance.now();
-		if (nowMs - this.#sinceMs >= this.#everyMs) {
-			this.#sinceMs = nowMs;
-			this.#gateways.clear();
-		}
-		const known = this.#gateways.get(id) ?? new Set();
-		if (known.size < REFUSED_GATEWAYS_MAX) this.#gateways.set(id, known.add(gateway));
-		return known.has(gateway) ? gateway : null;
 	}
 }

@@ -42,5 +42,8 @@ export const PROVED_UPSTREAM_IDLE_MS = PEER_RENEWAL_MS - 10_000;
  */
 export const HANDSHAKE_FAULTS_TOLD_MS = 60_000;
 
-/** Gateways that refused streams of one SPIFFE id named, and that are told apart: a name is the client's word, and it has many. */
-export const REFUSED_GATEWAYS_MAX = 20;
+/**
+ * Names that one SPIFFE id brings with what is refused, and that are told apart: Gateways of streams, which are the client's word,
+ * and others' Metrics of outcomes.
+ */
+export const REFUSED_NAMES_MAX = 20;

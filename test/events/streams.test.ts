@@ -11,7 +11,7 @@ import { COUNTERS } from "../../src/events/meter.js";
 import { RefusedStreams } from "../../src/events/refusedStreams.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
-import { ACCESS_LOG_MESSAGE_BYTES_MAX, ENVOY_NOTICES_MS, REFUSED_GATEWAYS_MAX } from "../../src/limits.js";
+import { ACCESS_LOG_MESSAGE_BYTES_MAX, ENVOY_NOTICES_MS, REFUSED_NAMES_MAX } from "../../src/limits.js";
 import { createMeter } from "../../src/telemetry/meter.js";
 import { createDevelopmentCa, type DevelopmentCa } from "../identity/developmentCa.js";
 import { streamOverTls } from "./accessLogStream.js";
@@ -360,15 +360,15 @@ t.test("an Envoy may name as many Gateways as it likes: some are told apart", (t
 		record: (fault, id, count, gateway) => void told.push(`${fault} ${id} ${gateway} ${count}`),
 		meter: createMeter({ role: "ingest" }),
 	});
-	for (let at = 0; at < 3 * REFUSED_GATEWAYS_MAX; at++) refused.add("other-gateway", "a", `g${at}`);
+	for (let at = 0; at < 3 * REFUSED_NAMES_MAX; at++) refused.add("other-gateway", "a", `g${at}`);
 	refused.add("other-gateway", "a", "g0");
 	refused.add("other-gateway", "b", "g0");
-	t.equal(told.length, REFUSED_GATEWAYS_MAX + 2);
+	t.equal(told.length, REFUSED_NAMES_MAX + 2);
 	t.same(told.slice(-2), ["other-gateway a null 1", "other-gateway b g0 1"]);
 	refused.close();
-	t.same(told.slice(REFUSED_GATEWAYS_MAX + 2).sort(), [
+	t.same(told.slice(REFUSED_NAMES_MAX + 2).sort(), [
 		"other-gateway a g0 1",
-		`other-gateway a null ${2 * REFUSED_GATEWAYS_MAX - 1}`,
+		`other-gateway a null ${2 * REFUSED_NAMES_MAX - 1}`,
 	]);
 	t.end();
 });
@@ -378,7 +378,7 @@ t.test("and in the next while others of them may be", async (t) => {
 	const record = (_: string, id: string | null, __: number, gateway: string | null) =>
 		void told.push(`${id} ${gateway}`);
 	const refused = new RefusedStreams({ record, meter: createMeter({ role: "ingest" }) }, 20);
-	for (let at = 0; at <= REFUSED_GATEWAYS_MAX; at++) refused.add("other-gateway", "a", `g${at}`);
+	for (let at = 0; at <= REFUSED_NAMES_MAX; at++) refused.add("other-gateway", "a", `g${at}`);
 	t.equal(told.at(-1), "a null");
 	await pause(40);
 	refused.add("other-gateway", "a", "late");

@@ -2,7 +2,7 @@
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
 import { RequestDocuments } from "../../src/state/approvals/requestDocuments.js";
-import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
+import { SubjectBudget } from "../../src/subjectBudget.js";
 import { file, METRIC } from "./employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi, operator } from "./mutualApi.js";

@@ -1,8 +1,8 @@
 /** What it costs to tell of shadow policies: every reader may ask, and every change is told. */
 import t from "tap";
 import { resourcesOf } from "../../src/resources/kinds.js";
-import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
 import { visibleShadowGaps } from "../../src/state/shadowGaps.js";
+import { SubjectBudget } from "../../src/subjectBudget.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { file } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";

@@ -2,7 +2,7 @@
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
 import { completedStatus } from "../../src/rollout/takeover.js";
-import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
+import { SubjectBudget } from "../../src/subjectBudget.js";
 import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { type MutualApiOptions, mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";

@@ -14,7 +14,7 @@ import { answerPublic, type PublicDoor } from "../../src/state/api/publicDoor.js
 import { Approvals } from "../../src/state/approvals/approvals.js";
 import { Permissions } from "../../src/state/rights/permissions.js";
 import { Rights } from "../../src/state/rights/rights.js";
-import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
+import { SubjectBudget } from "../../src/subjectBudget.js";
 import { until } from "../identity/mesh.js";
 import { file, outcome } from "./employment.js";
 import { gatedScene } from "./gatedScene.js";

@@ -2,7 +2,7 @@
 import t from "tap";
 import { Permissions } from "../../src/state/rights/permissions.js";
 import { Rights } from "../../src/state/rights/rights.js";
-import { SubjectBudget } from "../../src/state/rights/subjectBudget.js";
+import { SubjectBudget } from "../../src/subjectBudget.js";
 import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 

@@ -21,13 +21,13 @@ import {
 import { isLoopbackHost } from "../../resources/address.js";
 import type { EvidenceSource, Unheld, Webhook } from "../../rollout/ports.js";
 import { requireOwnFolder } from "../../socket.js";
+import { SubjectBudget } from "../../subjectBudget.js";
 import { Acts } from "../acts/acts.js";
 import { PromotionGates } from "../acts/promotionGates.js";
 import { Approvals } from "../approvals/approvals.js";
 import { Publication } from "../publication.js";
 import { Permissions } from "../rights/permissions.js";
 import { Rights } from "../rights/rights.js";
-import { SubjectBudget } from "../rights/subjectBudget.js";
 import { Standings } from "../standings.js";
 import type { Store } from "../store/store.js";
 import { Bodies } from "./bodies.js";

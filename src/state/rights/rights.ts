@@ -5,6 +5,8 @@
 import { WeirError } from "../../error.js";
 import { oncePerName } from "../../resources/once.js";
 import type { OperatorVerb } from "../../resources/resource.js";
+import { stopwatch } from "../../stopwatch.js";
+import type { SubjectBudget } from "../../subjectBudget.js";
 import { TryAgain } from "../api/bodies.js";
 import type { Caller } from "../api/caller.js";
 import type { MayRead } from "../api/visible.js";
@@ -12,7 +14,6 @@ import { demandApprovers } from "../approvals/approvers.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import type { Store } from "../store/store.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
-import type { SubjectBudget } from "./subjectBudget.js";
 
 /** What each subject has left. */
 export interface Budgets {
@@ -238,17 +239,4 @@ export class Rights {
 		const { audit } = this.store;
 		this.store.atomically(() => (once ? audit.appendOnce(made) : audit.append(made)));
 	}
-}
-
-/**
- * Milliseconds of this thread since then, or somewhat more. Time on the clock is more where the machine does something else
- * meanwhile, which is not the caller's; the process's CPU time is more where its other threads compute. Node 20 tells no
- * thread's alone. So the lesser of both.
- */
-function stopwatch(): () => number {
-	const [fromMs, from] = [performance.now(), process.cpuUsage()];
-	return () => {
-		const { user, system } = process.cpuUsage(from);
-		return Math.min(performance.now() - fromMs, (user + system) / 1_000);
-	};
 }

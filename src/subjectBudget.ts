@@ -1,9 +1,9 @@
 /**
- * What each subject has left of something that all share: a token bucket each. In memory only: a restart of control fills
- * all of them.
+ * What each subject has left of something that all share: a token bucket each. In memory only: a restart fills all of
+ * them.
  */
-import { ACTING_SUBJECTS_MAX } from "../../limits.js";
-import { TokenBucket } from "../../tokenBucket.js";
+import { ACTING_SUBJECTS_MAX } from "./limits.js";
+import { TokenBucket } from "./tokenBucket.js";
 
 const HOUR_MS = 3_600_000;
 
