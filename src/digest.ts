@@ -16,10 +16,11 @@ export class Digest<Kind extends string> {
 		this.#everyMs = everyMs;
 	}
 
-	add(kind: Kind): void {
+	/** @param by how many of it */
+	add(kind: Kind, by = 1): void {
 		const untold = this.#untold.get(kind);
-		if (untold === undefined) this.#say(kind, 1);
-		else untold.count += 1;
+		if (untold === undefined) this.#say(kind, by);
+		else untold.count += by;
 	}
 
 	/** Tells what is left; for a kind that comes after it the time begins anew. */

@@ -9,6 +9,8 @@ export class HttpProblem extends WeirError {
 		readonly status: 405 | 413 | 415 | 429,
 		message: string,
 		hint = "",
+		/** Of 429: when it may come again. */
+		readonly afterSeconds = 1,
 	) {
 		super(status === 413 || status === 429 ? "resource-exhausted" : "invalid-argument", message, hint);
 	}
@@ -56,7 +58,8 @@ export function answerError(request: IncomingMessage, response: ServerResponse, 
 	if (!response.headersSent) {
 		// An unread body would be taken for the next request.
 		if (!request.complete) response.setHeader("connection", "close");
-		if (status === 503 || status === 429) response.setHeader("retry-after", "1");
+		const { afterSeconds } = error instanceof HttpProblem ? error : { afterSeconds: 1 };
+		if (status === 503 || status === 429) response.setHeader("retry-after", String(afterSeconds));
 	}
 	// What is not ours may quote anything: its words stay in the log.
 	const told =

@@ -7,6 +7,7 @@ import { Digest } from "../digest.js";
 import { WeirError } from "../error.js";
 import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
+import type { SubjectBudget } from "../subjectBudget.js";
 import {
 	type AccessLogDoor,
 	type AccessLogTcp,
@@ -37,6 +38,7 @@ import { Intake, type IntakeOptions } from "./intake.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
 import { Outcomes } from "./outcomes/outcomes.js";
+import { RefusedSenders } from "./outcomes/refusedSenders.js";
 import { RefusedStreams } from "./refusedStreams.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
@@ -71,6 +73,8 @@ export interface IngestOptions {
 	readonly exposureSettlesMs?: number;
 	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
+	/** Milliseconds that senders' outcomes may take to be read; one of its own by default. */
+	readonly outcomesReading?: SubjectBudget;
 	/** Records of the decision log that are kept; by default DECISIONS_ROWS_MAX. */
 	readonly decisionRowsMax?: number;
 	readonly meter: Meter;
@@ -136,24 +140,19 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const unknownKeys = new UnknownKeys(plans);
 	const unheldTokens = new UnheldTokens();
 	const catalogue = new MetricCatalogue(options.metrics);
+	const refusedSenders = new RefusedSenders({
+		record: (one) => recorded(() => decisions.queue.refused(one)),
+		clock,
+		meter,
+	});
 	const outcomes = new Outcomes({
 		store,
 		catalogue,
 		clock,
 		meter,
 		log,
-		refused: ({ sender, reason, rows, metric }) =>
-			decisions.queue.refused({
-				...NOTHING_ELSE,
-				kind: "outcome-refused",
-				atMs: clock(),
-				principal: sender.kind === "spiffe" ? shownPrincipal(sender.id) : null,
-				verdict: "deny",
-				reason,
-				policy: metric,
-				status: 403,
-				count: rows,
-			}),
+		refused: (refusal) => refusedSenders.add(refusal),
+		reading: options.outcomesReading,
 	});
 	const failedAt = (door: "access-log" | "outcomes") =>
 		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.queue.refused(one)), clock, meter });
@@ -271,7 +270,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await maintaining;
 		unmaintained.close();
 		await outcomes.close();
-		for (const failed of [refusedStreams, ...Object.values(failedHandshakes)]) failed.close();
+		for (const failed of [refusedSenders, refusedStreams, ...Object.values(failedHandshakes)]) failed.close();
 		await decisions.queue
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));

@@ -8,6 +8,18 @@ export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
 export const OUTCOMES_ROWS_MAX = 10_000;
 
 /**
+ * How long ingest reads and judges the outcomes of one sender, at once and again per hour: nothing else is done meanwhile, and
+ * an aggregate query must be answered within EVIDENCE_TIMEOUT_MS. 10,000 rows take some 20 ms, so that it is 2 million rows at
+ * once and 100,000 a second; of 4 MiB that are one object of as many keys as fit, or arrays in each other, it is some 10 at once.
+ * The owner of the machine is not bound.
+ */
+export const OUTCOMES_READING_MS_AT_ONCE_MAX = 5_000;
+export const OUTCOMES_READING_MS_PER_HOUR_MAX = 720_000;
+
+/** How often the log and the decision log tell of one sender that is refused, with how many times it was. */
+export const SENDERS_TOLD_MS = 60_000;
+
+/**
  * Largest outcome, either way: seven digits beyond 10^23 (a mole). Analysis multiplies four units' values and two counts
  * (delta method, CUPED): of sums of 10^9 outcomes each and 10^12 units that is 10^180, far below what a double holds
  * (10^308), and the sixth power of 10^258 still is. Of 10^100 the fourth power is none.
@@ -99,6 +111,10 @@ export const EVENTS_MEMORY_MB = 1_024;
 
 /** How long metric declarations are believed before control is asked again. */
 export const METRICS_CACHE_MS = 1_000;
+
+/** How often it is asked sooner, at once and again per second: for what was declared since, which anybody may claim. */
+export const METRICS_ASKED_AT_ONCE_MAX = 20;
+export const METRICS_ASKED_PER_SECOND_MAX = 5;
 
 /** One aggregate query to ingest; then it counts as dead. */
 export const EVIDENCE_TIMEOUT_MS = 10_000;

@@ -9,7 +9,7 @@ import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import { CALLER_HEADER, callerWord } from "../../src/events/outcomes/sender.js";
 import type { Resource } from "../../src/resources/resource.js";
-import { type Entry, type Rig, startRig, tryingOut } from "../events/rig.js";
+import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../events/rig.js";
 import { accessPolicy } from "../fixtures/resources.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
@@ -38,7 +38,9 @@ async function output(run: () => Promise<void>): Promise<{ readonly stdout: stri
 const printed = async (run: () => Promise<void>): Promise<string> => (await output(run)).stdout;
 
 t.test("records and shadow counts as a person reads them", async (t) => {
-	const rig = await startRig();
+	const senders = ["spiffe://a.test/web"];
+	const metrics = METRICS.map((one) => (one.name === "revenue" ? { ...one, senders } : one));
+	const rig = await startRig({ metrics: async () => metrics });
 	t.teardown(() => rig.close());
 	const api = await apiOver(t, rig, []);
 	const common = { kind: "end", unit: null, startMs: 999_000, principal: "spiffe://a.test/web" } as const;
@@ -72,11 +74,17 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 	t.equal(await printed(() => auditRequests({ api, since: "2999-01-31" })), "", "a day is one, in UTC");
 	await t.rejects(auditRequests({ api, kind: "nothing" }), { code: "invalid-argument" });
 	const sender = { [CALLER_HEADER]: callerWord("spiffe://a.test/web") };
-	await rig.post({ metric: "accuracy", value: 1, unit: "u" }, sender);
+	const row = { metric: "accuracy", value: 1, unit: "u" };
+	await rig.post([row, row], sender);
 	t.match(
 		await printed(() => auditRequests({ api, kind: "outcome-refused", policy: "accuracy" })),
-		/OUTCOME-REFUSED {2}sender-not-granted {2}Metric accuracy {2}by ingest {2}spiffe:\/\/a\.test\/web/,
+		/OUTCOME-REFUSED {2}sender-not-granted {2}Metric accuracy {2}by ingest {2}spiffe:\/\/a\.test\/web {2}403 {2}2 rows\n/,
 	);
+	const stranger = { [CALLER_HEADER]: callerWord("spiffe://a.test/stranger") };
+	for (let times = 0; times < 4; times++) await rig.post([row, row], stranger);
+	await rig.restart();
+	const refusals = await printed(() => auditRequests({ api, kind: "outcome-refused", limit: "1" }));
+	t.match(refusals, /sender-not-granted {2}by ingest {2}spiffe:\/\/a\.test\/stranger {2}403 {2}3 times\n/);
 });
 
 /** Control's API as these commands see it: what is declared, and ingest's answers. @returns its address */

@@ -121,6 +121,12 @@ async function startStack(t: Test) {
 		return socket;
 	};
 	const seconds = Math.floor(Date.now() / 1_000);
+	/** Of ingest's counter, the series with such a label's value. */
+	const counted = async (counter: string, label: string, value: string): Promise<number> => {
+		const metrics = (await readMetrics(at.ingestSocket))?.metrics as readonly Counter[];
+		const values = metrics.find(({ name }) => name === counter)?.values ?? [];
+		return values.find(({ labels }) => labels[label] === value)?.value ?? 0;
+	};
 	const token = await signed({ iss: ISSUER, aud: "weir-api", sub: NAME, iat: seconds, exp: seconds + 600 }, pair);
 	return {
 		at,
@@ -131,11 +137,9 @@ async function startStack(t: Test) {
 		send: async (name: string | null, head: readonly string[], body = "") =>
 			said(await open(name), `${lines(...head, "host: x", "connection: close")}\r\n\r\n${body}`),
 		byToken: `authorization: Bearer ${token}`,
-		accepted: async (): Promise<number> => {
-			const metrics = (await readMetrics(at.ingestSocket))?.metrics as readonly Counter[];
-			const values = metrics.find(({ name }) => name === "weir_ingest_outcomes_total")?.values ?? [];
-			return values.find(({ labels }) => labels.result === "accepted")?.value ?? 0;
-		},
+		accepted: () => counted("weir_ingest_outcomes_total", "result", "accepted"),
+		/** Rows of senders that may not post them. */
+		barred: () => counted("weir_ingest_refused_outcomes_total", "reason", "sender-not-granted"),
 	};
 }
 
@@ -145,7 +149,7 @@ interface Counter {
 }
 
 t.test("what any identity may send is framed or refused, and never the owner's", async (t) => {
-	const { send, accepted, owner, logged } = await startStack(t);
+	const { send, accepted, barred, owner, logged } = await startStack(t);
 	const refused: readonly (readonly [status: number, head: readonly string[], body: string])[] = [
 		...["GET", "DELETE", "HEAD", "PUT", "OPTIONS", "PATCH"].flatMap(
 			(method) =>
@@ -215,8 +219,9 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 
 	const { json } = await owner.raw("GET", "/v1/requests?kind=outcome-refused");
 	const { decisions } = json as DecisionsAnswer;
-	t.equal(decisions.length, refused.filter(([status]) => status === 403).length);
-	for (const one of decisions) t.match(one, { reason: "sender-not-granted", principal: APP });
+	t.equal(await barred(), refused.filter(([status]) => status === 403).length);
+	t.equal(decisions.length, 1, "the first of a minute");
+	t.match(decisions, [{ reason: "sender-not-granted", principal: APP, policy: "orders", count: 1 }]);
 	const large = "x".repeat(OUTCOMES_BODY_BYTES_MAX + 1);
 	const tooLarge = await send("app", [...honest, `content-length: ${large.length + 1_000}`], large);
 	t.match(tooLarge, { status: 413, head: /connection: close/i });
@@ -231,6 +236,21 @@ t.test("what any identity may send is framed or refused, and never the owner's",
 		logged.filter((line) => /"(level|severity)":"error"/i.test(line)),
 		[],
 	);
+});
+
+t.test("whom no Metric names is refused before a body has come", async (t) => {
+	const { open, owner } = await startStack(t);
+	const length = `content-length: ${OUTCOMES_BODY_BYTES_MAX}`;
+	for (let times = 0; times < 3; times++) {
+		const socket = (await open("stranger")).on("error", () => undefined);
+		socket.write(lines("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, length, "", ""));
+		t.match(String(await once(socket, "data")), /^HTTP\/1\.1 403 /);
+		socket.destroy();
+	}
+	const { json } = await owner.raw("GET", "/v1/requests?kind=outcome-refused");
+	const { decisions } = json as DecisionsAnswer;
+	t.match(decisions, [{ reason: "sender-not-granted", principal: operator("stranger"), count: 1 }]);
+	t.equal(decisions.length, 1);
 });
 
 t.test("bodies of outcomes that never end fill nothing, and the owner of the machine is taken meanwhile", async (t) => {

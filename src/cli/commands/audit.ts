@@ -225,7 +225,7 @@ function requestLine(record: ShownDecision): string {
 			? [`${count} ${count === 1 ? "person" : "people"}`]
 			: count === 1
 				? []
-				: [`${count} rows`];
+				: [`${count} ${kind === "outcome-refused" && policy !== null ? "rows" : "times"}`];
 	const parts = [
 		new Date(atMs).toISOString(),
 		kind.toUpperCase(),

@@ -83,8 +83,11 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 			pipeline(response, answer, () => undefined);
 		});
 		answer.once("close", gone);
-		if (hasBody) stop = passBody(call, onward, bodies.begin(caller, answer), refuse);
-		else onward.end();
+		if (hasBody) {
+			// Before there is a part of it: the owner may refuse whoever sends it, and need not wait.
+			onward.flushHeaders();
+			stop = passBody(call, onward, bodies.begin(caller, answer), refuse);
+		} else onward.end();
 	};
 }
 

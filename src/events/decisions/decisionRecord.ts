@@ -111,7 +111,7 @@ export interface DecisionRecord {
 	readonly status: number | null;
 	/** Of a request; of a time of which records are missing how long it lasted, for what ended in it. */
 	readonly latencyMs: number | null;
-	/** How many alike it stands for: rows of a batch, entries of a stream, people of an arm whose Experiment ended, records that are missing (0 = not known). */
+	/** How many alike it stands for: rows of batches whose Metric it names, else requests, entries of a stream, people of an arm whose Experiment ended, records that are missing (0 = not known). */
 	readonly count: number;
 }
 

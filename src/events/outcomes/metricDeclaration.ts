@@ -1,7 +1,8 @@
 /** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
 import { WeirError } from "../../error.js";
-import { METRICS_CACHE_MS } from "../../limits.js";
+import { METRICS_ASKED_AT_ONCE_MAX, METRICS_ASKED_PER_SECOND_MAX, METRICS_CACHE_MS } from "../../limits.js";
 import type { Judge } from "../../rollout/judges.js";
+import { TokenBucket } from "../../tokenBucket.js";
 
 export interface MetricDeclaration {
 	/** As outcomes and evidence queries name it. */
@@ -27,16 +28,34 @@ export class MetricCatalogue {
 	#askedMs = Number.NEGATIVE_INFINITY;
 	#asking: Promise<Declarations> | null = null;
 
-	constructor(private readonly source: () => Promise<readonly MetricDeclaration[]>) {}
+	/** What may be asked before it is due. */
+	readonly #sooner: TokenBucket;
+
+	constructor(
+		private readonly source: () => Promise<readonly MetricDeclaration[]>,
+		private readonly monotonicMs = () => performance.now(),
+	) {
+		this.#sooner = new TokenBucket(METRICS_ASKED_AT_ONCE_MAX, METRICS_ASKED_PER_SECOND_MAX, 1_000, monotonicMs());
+	}
 
 	/** Throws `unavailable` while they were never known. */
 	async current(): Promise<Declarations> {
-		if (this.#known !== null && performance.now() - this.#askedMs < METRICS_CACHE_MS) return this.#known;
-		return this.refresh();
+		if (this.#known !== null && this.monotonicMs() - this.#askedMs < METRICS_CACHE_MS) return this.#known;
+		return this.#askOnce();
 	}
 
-	/** Asks now, even if asked a moment ago: a Metric may have been declared since. */
-	refresh(): Promise<Declarations> {
+	/**
+	 * Asks now, even if asked a moment ago: a Metric may have been declared since. Who brings that about too often gets what is
+	 * known, which is of the last second.
+	 */
+	async refresh(): Promise<Declarations> {
+		if (this.#known === null || this.#asking !== null) return this.#askOnce();
+		if (this.#sooner.waitMs(1, this.monotonicMs()) > 0) return this.current();
+		this.#sooner.take(1);
+		return this.#askOnce();
+	}
+
+	#askOnce(): Promise<Declarations> {
 		this.#asking ??= this.#ask().finally(() => {
 			this.#asking = null;
 		});
@@ -54,7 +73,7 @@ export class MetricCatalogue {
 				});
 			}
 		}
-		this.#askedMs = performance.now();
+		this.#askedMs = this.monotonicMs();
 		return this.#known ?? new Map();
 	}
 }

@@ -62,12 +62,13 @@ export function readOutcome(candidate: unknown, fallbackTime: unknown, context: 
 	if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
 		return refusal("not-an-object", "an outcome is a JSON object", 'write {"metric": …, "value": …, "unit": …}');
 	}
-	const row: Record<string, unknown> = { ...candidate };
-	for (const field of Object.keys(row)) {
-		// A field's name is not repeated either: the client may have put anything there.
-		if (!FIELDS.has(field)) {
-			return refusal("unknown-field", "the row has an unknown field", `known are ${[...FIELDS].join(", ")}`);
-		}
+	// Not copied: it may have a million keys. None that is read below is of every object.
+	const row = candidate as Readonly<Record<string, unknown>>;
+	// First of all, so that whoever may not post it is refused as such, whatever else is in it.
+	if (!mayPost(row.metric, context)) return NOT_GRANTED;
+	// A field's name is not repeated either: the client may have put anything there.
+	if (Object.keys(row).some((field) => !FIELDS.has(field))) {
+		return refusal("unknown-field", "the row has an unknown field", `known are ${[...FIELDS].join(", ")}`);
 	}
 	const metric = readMetric(row.metric, context);
 	if ("code" in metric) return metric;
@@ -95,10 +96,16 @@ export function isRefusal(result: OutcomeRow | Refusal): result is Refusal {
 	return "code" in result;
 }
 
-function readMetric(name: unknown, { metrics, sender }: OutcomeContext): MetricDeclaration | Refusal {
-	const metric = typeof name === "string" ? metrics.get(name) : undefined;
-	// Who may not post a metric does not learn whether there is one.
-	if (metric === undefined ? sender.kind !== "owner" : !maySend(sender, metric)) return NOT_GRANTED;
+const declared = (name: unknown, { metrics }: OutcomeContext): MetricDeclaration | undefined =>
+	typeof name === "string" ? metrics.get(name) : undefined;
+
+/** Who may not post a metric does not learn whether there is one. */
+function mayPost(name: unknown, context: OutcomeContext): boolean {
+	return maySend(context.sender, declared(name, context) ?? {});
+}
+
+function readMetric(name: unknown, context: OutcomeContext): MetricDeclaration | Refusal {
+	const metric = declared(name, context);
 	if (metric === undefined) {
 		return refusal(
 			"unknown-metric",
