@@ -183,10 +183,14 @@ program
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.option("--trust-domain <name>", "of the SPIFFE ids", "weir.local")
 	.addOption(
-		new Option("--workload <name=id>", "NAME=/PATH or NAME=spiffe://…: served on RUN/identity/NAME.sock; repeatable")
+		new Option(
+			"--workload <name=id>",
+			"a further identity, NAME=/PATH or NAME=spiffe://…, beside envoy, control, sidecar, predictor and operator (or another id of one of these): each on RUN/identity/NAME.sock; repeatable",
+		)
 			.argParser(collect)
 			.default([]),
 	)
+	.option("--workloads-only", "the identities of --workload and no others")
 	.option("--svid-lifetime <duration>", "of each identity, which is renewed at half of it; 1h")
 	.option("--root-lifetime <duration>", "of each root, which is replaced before it ends; 7d")
 	.action(async (options) => (await import("./commands/ca.js")).ca(options));

@@ -20,7 +20,8 @@ export function serverTls(identity: Identity): TlsOptions {
 
 /**
  * Keeps a server's certificate and roots those of the identity. Living connections keep what they were opened with, until
- * their peer's certificate ends (tlsDoor.ts).
+ * their peer's certificate ends (tlsDoor.ts). One that has ended while the agent is away is shown on: it lets nobody in whom
+ * another one would not, and a peer refuses it in words that name the cause, where a connection that is cut has none.
  * @returns stops it
  */
 export function followRotation(server: Server, identity: Identity): () => void {

@@ -1,6 +1,8 @@
 /** An identity as processes use it: certificate, key and the roots that it believes, renewed while it is used. */
 
-export interface Svid {
+import type { Validity } from "./validity.js";
+
+export interface Svid extends Validity {
 	readonly spiffeId: string;
 	/** PEM, leaf first. */
 	readonly certificate: string;
@@ -8,8 +10,6 @@ export interface Svid {
 	readonly privateKey: string;
 	/** PEM: the roots of the own trust domain. Those of other domains are never mixed in: each root may speak for its own only. */
 	readonly trustBundle: string;
-	readonly notBeforeMs: number;
-	readonly notAfterMs: number;
 }
 
 /** Who this process is, and how it reads who others are. */

@@ -14,6 +14,7 @@ import { certificateSpiffeId } from "./peer.js";
 import type { Say } from "./ports.js";
 import { readSvid } from "./readSvid.js";
 import type { Identity, Svid } from "./svid.js";
+import type { Validity } from "./validity.js";
 import { SECURITY_HEADER, WorkloadApiDefinition } from "./wire.js";
 
 export interface WorkloadClientOptions {
@@ -28,6 +29,8 @@ export interface WorkloadClientOptions {
 
 /** The identity of this process. */
 export interface Workload extends Identity {
+	/** Of the newest SVID, also once it has ended. */
+	validity(): Validity;
 	/** Follows no more; current() stays what it is. */
 	close(): void;
 }
@@ -123,6 +126,11 @@ class Follower implements Workload {
 		return this.#svid;
 	}
 
+	validity(): Validity {
+		if (this.#svid === null) throw this.unavailable();
+		return this.#svid;
+	}
+
 	onRotated(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);
@@ -172,6 +180,14 @@ class Follower implements Workload {
 	#failed(why: string): void {
 		this.#failures++;
 		this.#fault = why;
-		if (this.#failures === 1) this.#log(`the agent at ${this.#socketPath}: ${why}`);
+		if (this.#failures === 1) this.#log(`the agent at ${this.#socketPath}: ${why}${this.#lastOne()}`);
+	}
+
+	/** Until when whoever reads the log has time. */
+	#lastOne(): string {
+		if (this.#svid === null) return "";
+		const { notAfterMs } = this.#svid;
+		const works = notAfterMs > this.#nowMs() ? "works until" : "ended at";
+		return `; the last SVID ${works} ${new Date(notAfterMs).toISOString()}`;
 	}
 }

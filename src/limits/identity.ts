@@ -12,6 +12,15 @@ export const IDENTITY_ROOT_LIFETIME_MS = 7 * 24 * 3_600_000;
 /** A root must outlive what it signs in the last sixth of its own life. */
 export const IDENTITY_ROOT_TO_SVID_MIN = 6;
 
+/**
+ * With less than that share of its life left an SVID is told as not renewed: agents renew at half, some at two thirds, and look
+ * every few seconds (IDENTITY_LOOK_MS), so that of a life of a minute a quarter is far from both.
+ */
+export const IDENTITY_UNRENEWED_SHARE = 1 / 4;
+
+/** How long a part is waited for that is asked about its SVID alone: within what /readyz waits for all its notes (READY_NOTES_MS). */
+export const IDENTITY_ASKED_MS = 200;
+
 /** Below a second X.509's times, which are whole seconds, make no sense; 2 s are for tests. */
 export const IDENTITY_SVID_LIFETIME_MIN_MS = 2_000;
 

@@ -43,6 +43,8 @@ export async function fileOf(directory: string, name: string, text: string): Pro
 }
 
 export interface Ready {
+	readonly gateways: Readonly<Record<string, string>>;
+	/** The first of them. */
 	readonly gateway: string;
 	/** `unix:/path` */
 	readonly api: string;

@@ -16,12 +16,13 @@ const NONE = { cluster: "a/v1", succeeded: 0, failed: 0, dropped: 0, inProgress:
 
 const scene = () => {
 	const meter = createMeter({ role: "ingest" });
-	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemoteStream[], asks: false, away: false };
+	const now = { ms: 1_000_000, peers: [EDGE] as readonly RemoteStream[], asks: false, away: false, endMs: 2e12 };
 	const remote = new RemoteEnvoys({
 		peers: () => now.peers,
 		gatewaysOf: (id) => (id === EDGE.id ? ["edge"] : null),
 		asksSidecar: () => now.asks,
 		ingested: async () => (now.away ? null : meter.json()),
+		ownEndMs: () => now.endMs,
 		nowMs: () => now.ms,
 	});
 	meter.gauge(GAUGES.started.name, GAUGES.started.help, now.ms / 1_000);
@@ -69,6 +70,16 @@ t.test("one that was connected and is gone is a note, by its Gateways", async (t
 		/^note: Gateway edge: Envoy edge is not connected to control since 1970-01-01T00:16:40.*: it has ended, or/,
 		/^note: Envoy all is not connected to control since/,
 	]);
+	now.endMs = now.ms;
+	t.match(
+		await lines(),
+		[
+			/^note: Gateway edge: Envoy edge is not .*: control's own identity has ended at 1970-01-01T00:\d\d:.*, so that nobody can connect to it$/,
+			/^note: Envoy all .* control's own identity has ended/,
+		],
+		"the Envoy is not to blame",
+	);
+	now.endMs = 2e12;
 	const unprobed = (envoy: string, gateway: string, why: string = AWAY) => ({ alarm: null, gateway, why, envoy });
 	t.ok(remote.saysMore(unprobed("edge", "edge")), "one line is enough");
 	t.notOk(remote.saysMore(unprobed("edge", "inner")), "whoever may read of that Gateway is told nothing else");

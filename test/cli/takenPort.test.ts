@@ -44,12 +44,14 @@ t.test("a Gateway whose port is taken is told; another one serves", async (t) =>
 	const words = new RegExp(`Gateway edge: nothing listens: .*cannot bind '127.0.0.1:${port}': Address already in use`);
 	await t.rejects(weirUp(alone, `${directory}/alone`), { message: words });
 
-	const both = await fileOf(directory, "both.yaml", declared({ edge: port, other: 0 }, backend));
+	const both = await fileOf(directory, "both.yaml", declared({ edge: port, other: 0, more: 0 }, backend));
 	const up = await weirUp(both, `${directory}/both`);
 	t.teardown(() => up.stop());
 	t.match(up.log(), words);
 	const { port: other } = new URL(up.ready.gateway);
 	t.not(other, String(port));
+	t.same(Object.keys(up.ready.gateways), ["more", "other"], "all that listen, by name");
+	t.equal(up.ready.gateways.more, up.ready.gateway, "the first is the one that was always said");
 	const [answer] = (await once(get({ host: "127.0.0.1", port: other, headers: { host: "own.test" } }), "response")) as [
 		IncomingMessage,
 	];

@@ -5,6 +5,7 @@
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
 import { ACCESS_LOG_LOSSES } from "./accessLogLosses.js";
 import { CONNECTION_LIMITS } from "./connectionLimits.js";
+import { IDENTITY_ENDS } from "./identityEnds.js";
 import { VERIFICATION_LIMITS } from "./verificationLimits.js";
 
 /** How one protocol shows it. */
@@ -207,5 +208,6 @@ ${rows.join("\n")}
 
 ${VERIFICATION_LIMITS}
 ${CONNECTION_LIMITS}
-${ACCESS_LOG_LOSSES}`;
+${ACCESS_LOG_LOSSES}
+${IDENTITY_ENDS}`;
 }

@@ -4,10 +4,11 @@ import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import t from "tap";
+import t, { type Test } from "tap";
 import { caChild, identitySocket, ownIdentity, stackIds } from "../../src/cli/stack/identity.js";
 import { spiffeFault } from "../../src/resources/spiffe.js";
 import { MAIN } from "../cli/command.js";
+import { part } from "../cli/part.js";
 import { identityOf, scratch, until } from "./mesh.js";
 
 t.setTimeout(120_000);
@@ -57,12 +58,30 @@ t.test("by default it serves every part of a stack, each on its own socket; SIGH
 	await t.rejects(stat(identitySocket(run, "control")), { code: "ENOENT" }, "it cleans up");
 });
 
+/** What it serves, by name; it is ended at once. */
+async function served(t: Test, args: readonly string[]): Promise<Readonly<Record<string, { readonly id: string }>>> {
+	const { ready, child } = await part(t, ["ca", "--data", await scratch(t), ...args]);
+	child.kill("SIGTERM");
+	return ready.workloads as Readonly<Record<string, { readonly id: string }>>;
+}
+
+t.test("--workload adds an identity, or says the id of a part; --workloads-only leaves out the rest", async (t) => {
+	const parts = ["envoy", "control", "sidecar", "predictor", "operator"];
+	const given = ["--workload", "app=/apps/office", "--workload", "envoy=/weir/envoy/edge"];
+	const both = await served(t, given);
+	t.same(Object.keys(both), [...parts, "app"]);
+	t.match(both, { app: { id: "spiffe://weir.local/apps/office" }, envoy: { id: /\/weir\/envoy\/edge$/ } });
+	t.same(Object.keys(await served(t, [...given, "--workloads-only"])), ["app", "envoy"]);
+});
+
 t.test("wrong words are usage errors", async (t) => {
 	const directory = await scratch(t);
 	const cases: Readonly<Record<string, readonly string[]>> = {
 		"no id": ["--workload", "envoy"],
 		"no path": ["--workload", "envoy=weir"],
 		"a name that leaves the folder": ["--workload", "../envoy=/weir/envoy"],
+		"one name twice": ["--workload", "app=/a", "--workload", "app=/b"],
+		"only those of none": ["--workloads-only"],
 		"another trust domain's id": ["--workload", "envoy=spiffe://other.test/envoy"],
 		"an ill-formed path": ["--workload", "envoy=/weir//envoy"],
 		"no trust domain": ["--trust-domain", "Weir.Local"],

@@ -4,7 +4,7 @@ import type { PublicDoor } from "../../src/state/api/publicDoor.js";
 import { readiness } from "../../src/state/api/readiness.js";
 
 t.test("what control's disk does not take is a note", async (t) => {
-	const alarms = ["state-unwritten", "events-unwritten", "plan-unkept"].map((alarm) => ({
+	const alarms = ["state-unwritten", "events-unwritten", "plan-unkept", "identity-unrenewed"].map((alarm) => ({
 		gateway: "",
 		alarm,
 		why: "a cause",
@@ -24,9 +24,10 @@ t.test("what control's disk does not take is a note", async (t) => {
 			"ready",
 			"note: control's disk takes no more of the state (weir status)",
 			"note: ingest's disk does not take what it hears (weir status)",
+			"note: an identity of control or of its sidecar is not renewed (weir status)",
 			"note: what Envoys are given is not on control's disk (weir status)",
 			"",
 		].join("\n"),
 	});
-	t.match(await readiness(door(alarms.slice(2))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
+	t.match(await readiness(door(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
 });

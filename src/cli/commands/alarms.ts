@@ -4,6 +4,7 @@ import { refusalWords } from "../../rollout/refusal.js";
 import { untakenWords } from "../../rollout/untaken.js";
 import {
 	EVENTS_UNWRITTEN,
+	IDENTITY_UNRENEWED,
 	KEYS_NOTE,
 	NO_CLIENTS,
 	NO_SIDECAR_KEYS,
@@ -40,6 +41,8 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 		"control's disk takes no more of the state: what is applied, approved or decided is refused, but for what needs no room",
 	[EVENTS_UNWRITTEN]:
 		"ingest's disk does not take what it hears: outcomes are refused, the rest waits and is lost in the end",
+	[IDENTITY_UNRENEWED]:
+		"the agent (weir ca, SPIRE) gives no newer SVID: once the last has ended, nobody connects to that part, nor that part to anybody (the cause is in its log)",
 	"requests-unrecorded": "what an Envoy does is not recorded: its denials and exposures are lost",
 	"sidecar-missing": "requests there that need the sidecar get no answer: run weir sidecar --control beside each Envoy",
 	[NO_SIDECAR_KEYS]:

@@ -8,7 +8,7 @@ import { startCa } from "../../identity/ca.js";
 import { parseDuration } from "../../resources/units.js";
 import { createLog } from "../../telemetry/log.js";
 import { serveUntilStopped } from "../stack/child.js";
-import { identitySocket, stackIds } from "../stack/identity.js";
+import { identitySocket, stackIds, workloadIds } from "../stack/identity.js";
 import { places } from "../stack/places.js";
 
 export interface CaArguments {
@@ -17,6 +17,8 @@ export interface CaArguments {
 	readonly trustDomain: string;
 	/** NAME=/PATH or NAME=spiffe://… */
 	readonly workload: readonly string[];
+	/** None of the parts of a stack. */
+	readonly workloadsOnly?: boolean;
 	readonly svidLifetime?: string;
 	readonly rootLifetime?: string;
 }
@@ -24,8 +26,11 @@ export interface CaArguments {
 export async function ca(options: CaArguments): Promise<void> {
 	const at = places(options.data, options.run);
 	const log = createLog({ role: "ca" });
-	const named = options.workload.map((text) => workload(text, options.trustDomain));
-	const workloads = named.length > 0 ? named : Object.entries(stackIds(options.trustDomain));
+	const named = workloadIds(options.workload, options.trustDomain);
+	const only = options.workloadsOnly === true;
+	if (only && options.workload.length === 0)
+		throw new WeirError("invalid-argument", "--workloads-only leaves nothing to serve", "add --workload NAME=/PATH");
+	const workloads = only ? named : { ...stackIds(options.trustDomain), ...named };
 	const running = await startCa({
 		directory: join(at.dataDirectory, "ca"),
 		trustDomain: options.trustDomain,
@@ -35,7 +40,7 @@ export async function ca(options: CaArguments): Promise<void> {
 	});
 	const ready: Record<string, { readonly id: string; readonly socket: string }> = {};
 	try {
-		for (const [name, id] of workloads) {
+		for (const [name, id] of Object.entries(workloads)) {
 			const socket = identitySocket(at.runDirectory, name);
 			await running.workload(id, socket);
 			ready[name] = { id, socket };
@@ -48,20 +53,6 @@ export async function ca(options: CaArguments): Promise<void> {
 		running.rotateRoot().catch((error: Error) => log.error(`no new root: ${error.message}`));
 	});
 	serveUntilStopped({ trustDomain: options.trustDomain, workloads: ready }, () => running.close());
-}
-
-function workload(text: string, trustDomain: string): readonly [string, string] {
-	const cut = text.indexOf("=");
-	const name = text.slice(0, cut);
-	const value = text.slice(cut + 1);
-	if (cut < 1 || !/^[a-z0-9][a-z0-9-]{0,39}$/.test(name) || !/^(\/|spiffe:\/\/)/.test(value)) {
-		throw new WeirError(
-			"invalid-argument",
-			`'${text}' is no workload`,
-			"write NAME=/PATH or NAME=spiffe://…, NAME of small letters, digits and dashes",
-		);
-	}
-	return [name, value.startsWith("/") ? `spiffe://${trustDomain}${value}` : value];
 }
 
 function lifetime<Name extends string>(name: Name, text: string | undefined): { readonly [name in Name]?: number } {

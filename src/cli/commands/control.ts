@@ -4,6 +4,7 @@ import { WeirError } from "../../error.js";
 import { forwardedBy } from "../../identity/forwarded.js";
 import { httpPeerSpiffeId } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
+import type { Workload } from "../../identity/workloadClient.js";
 import { bareHost } from "../../resources/address.js";
 import { spiffeFault } from "../../resources/spiffe.js";
 import { createLog, type Log } from "../../telemetry/log.js";
@@ -11,6 +12,7 @@ import { createMeter } from "../../telemetry/meter.js";
 import type { RoleContext, RunningRole } from "../roles/role.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { places } from "../stack/places.js";
+import { watchRenewal } from "../stack/renewal.js";
 
 export interface ControlArguments {
 	readonly roles: string;
@@ -69,13 +71,15 @@ export async function control(options: ControlArguments): Promise<void> {
 			"add --api-port PORT",
 		);
 	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
+	const renewal = watchRenewal(createMeter({ role }), log, () => identity?.validity() ?? null);
 	const context: RoleContext = {
 		at,
 		log,
-		meter: createMeter({ role }),
+		meter: renewal.meter,
 		traceSamplingPercent: percent(options.traceSampling),
 		decisionLog: options.decisionLog ?? "denied",
 		identity,
+		...(identity === null ? {} : { identityEndMs: () => identity.validity().notAfterMs }),
 		apiDoor:
 			identity === null || options.apiPort === undefined
 				? null
@@ -108,6 +112,7 @@ export async function control(options: ControlArguments): Promise<void> {
 	serveUntilStopped(Object.assign({}, ...running.map(({ ready }) => ready)), async () => {
 		stopRotation?.();
 		for (const one of running.reverse()) await one.close();
+		renewal.close();
 		identity?.close();
 	});
 }
@@ -136,7 +141,7 @@ async function operatorsByToken(options: ControlArguments, log: Log) {
 }
 
 /** Loaded only where it is used: most roles have no identity of their own. */
-async function identityOf(socketPath: string, log: Log): Promise<Identity & { close(): void }> {
+async function identityOf(socketPath: string, log: Log): Promise<Workload> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	return ownIdentity(socketPath, log);
 }

@@ -32,7 +32,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	const at = places(data, run);
 	const binary = await findEnvoy({
 		environment: process.env,
-		notice: (line) => process.stderr.write(`weir: ${line}\n`),
+		notice: say,
 	});
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
@@ -94,13 +94,15 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	}
 }
 
+const say = (line: string): void => void process.stderr.write(`weir: ${line}\n`);
+
 const passedMs = (): number => performance.now();
 
 /** Envoy waits for its own as long. */
 async function whoItIs(socket: string | undefined): Promise<Identity> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	for (;;) {
-		const identity = await ownIdentity(socket).catch(() => null);
+		const identity = await ownIdentity(socket, { warn: say }).catch(() => null);
 		if (identity !== null) return identity;
 	}
 }

@@ -1,6 +1,7 @@
 /** `weir predictor`: ONNX models behind the Open Inference Protocol v2, for the Envoys of the mesh and nobody else. */
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
+import type { Workload } from "../../identity/workloadClient.js";
 import { clientRule, isSidecar } from "../../predictor/clients.js";
 import type { DecisionDemand } from "../../predictor/demand.js";
 import { startPredictor } from "../../predictor/server.js";
@@ -9,6 +10,7 @@ import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { startTracing } from "../../telemetry/tracing.js";
 import { serveUntilStopped } from "../stack/child.js";
+import { watchRenewal } from "../stack/renewal.js";
 import { port } from "./control.js";
 
 export interface PredictorArguments {
@@ -36,6 +38,7 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 	if (options.identity === undefined && clients.length > 0)
 		throw new WeirError("invalid-argument", "--clients needs an identity", "add --identity SOCKET");
 	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
+	const renewal = watchRenewal(createMeter({ role: "predictor" }), log, () => identity?.validity() ?? null);
 	const tracing = startTracing({ environment: process.env, serviceName: "weir-predictor" });
 	const running = await startPredictor({
 		models,
@@ -46,14 +49,16 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 		workerUrl: new URL("../../predictor/session.worker.js", import.meta.url),
 		guard: identity === null ? undefined : { identity, clients },
 		decision: served === null || identity === null ? undefined : await demandOf(served, identity),
-		meter: createMeter({ role: "predictor" }),
+		meter: renewal.meter,
 		log,
 	}).catch((error: unknown) => {
+		renewal.close();
 		identity?.close();
 		throw error;
 	});
 	serveUntilStopped({ url: running.url }, async () => {
 		await running.close();
+		renewal.close();
 		identity?.close();
 		await tracing.shutdown();
 	});
@@ -75,7 +80,7 @@ function servedAs({ decision, as, identity }: PredictorArguments): { service: st
 }
 
 /** Loaded only where it is used: the client of the Workload API takes memory. */
-async function identityOf(socketPath: string, log: Log): Promise<Identity & { close(): void }> {
+async function identityOf(socketPath: string, log: Log): Promise<Workload> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	return ownIdentity(socketPath, log);
 }

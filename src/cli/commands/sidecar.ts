@@ -8,6 +8,7 @@ import { hostname } from "node:os";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
+import { firstToEnd, type Validity } from "../../identity/validity.js";
 import { WORKERS_IN_FORCE_MS_MAX } from "../../limits.js";
 import { bareHost } from "../../resources/address.js";
 import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
@@ -29,6 +30,7 @@ import { type FromWorker, machineMs, type ToWorker } from "../sidecar/message.js
 import { UsedProofs } from "../sidecar/usedProofs.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { places } from "../stack/places.js";
+import { watchRenewal } from "../stack/renewal.js";
 import { port } from "./control.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
@@ -78,6 +80,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const answering = await (workers === 1
 		? inProcess(listen, who, log, publisher)
 		: inWorkers(listen, who, workers, log, publisher, meter));
+	const renewal = watchRenewal(meter, log, answering.validity);
 	const { tables } = answering;
 	const first = new Promise<void>((resolve) => {
 		const stop = tables.onChange(() => {
@@ -88,6 +91,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	});
 	const source = await followTable(options, at, remote, answering, log).catch(async (error: unknown) => {
 		// A sidecar that listens without a table would look alive.
+		renewal.close();
 		await answering.close();
 		throw error;
 	});
@@ -95,6 +99,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	// From here on: a start that waits for control ends in order too.
 	endWhenTold(async () => {
 		metrics?.close();
+		renewal.close();
 		// Side by side: a table that a worker which hangs has not taken yet is waited for, and so is that worker's end.
 		await Promise.all([source.close(), answering.close()]);
 	});
@@ -103,7 +108,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 		metricsSocket === undefined
 			? null
 			: await serveMetrics(metricsSocket, {
-					...meter,
+					...renewal.meter,
 					json: () => {
 						answering.publish();
 						const age = tables.ageMs() / 1_000;
@@ -116,7 +121,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 							"Services that cannot be executed, and deny everything.",
 							closed,
 						);
-						return meter.json();
+						return renewal.meter.json();
 					},
 				});
 	await answering.up;
@@ -141,6 +146,8 @@ interface Front {
 	/** Resolves when all of it listens: control is asked meanwhile. */
 	readonly up: Promise<void>;
 	publish(): void;
+	/** Of the SVID, of several that which ends first; null = there is none. */
+	validity(): Validity | null;
 	close(): Promise<void>;
 }
 
@@ -151,9 +158,9 @@ async function inProcess(
 	publisher: CountPublisher,
 ): Promise<Front> {
 	const answering = await startAnswering(listen, who, log, async (tables) => new Confirmation(tables, { log }));
-	const { tables, freshness, counts, server, close } = answering;
+	const { tables, freshness, counts, server, validity, close } = answering;
 	const publish = (): void => publisher.publish("", counts.rows());
-	return { tables, confirmation: freshness, address: server.address, up: Promise.resolve(), publish, close };
+	return { tables, confirmation: freshness, address: server.address, up: Promise.resolve(), publish, validity, close };
 }
 
 /** The primary follows the table and hands it on; it answers nothing itself, and has in force what its workers have. */
@@ -181,6 +188,8 @@ async function inWorkers(
 	const age = (): ToWorker[] =>
 		confirmation.isLate ? [] : [{ kind: "age", ageMs: tables.ageMs(), saidAtMs: machineMs() }];
 	const proofs = new UsedProofs(count);
+	/** By worker. */
+	const validities = new Map<number, Validity>();
 	let listening = 0;
 	let up: () => void = () => {};
 	const allUp = new Promise<void>((resolve) => {
@@ -203,8 +212,10 @@ async function inWorkers(
 		},
 		onMessage: (message, worker) => {
 			const said = message as FromWorker;
-			if (said.kind === "counts") publisher.publish(said.process, said.rows);
-			else if (said.kind === "proof") workers.send(worker, proofs.answer(said));
+			if (said.kind === "counts") {
+				publisher.publish(said.process, said.rows);
+				if (said.validity !== null) validities.set(worker, said.validity);
+			} else if (said.kind === "proof") workers.send(worker, proofs.answer(said));
 			else if (said.kind === "in-force") {
 				handover.report(worker, said.order);
 				tellAge(worker);
@@ -214,6 +225,7 @@ async function inWorkers(
 		},
 		onEnd: (worker) => {
 			handover.leave(worker);
+			validities.delete(worker);
 			meter.count("weir_sidecar_workers_ended_total", "Workers that ended, and were replaced.");
 		},
 		log: (line) => log.warn(line),
@@ -227,6 +239,7 @@ async function inWorkers(
 		up: allUp,
 		publish: () =>
 			meter.gauge("weir_sidecar_workers_silent", "Workers that say nothing, and are killed soon.", workers.silent()),
+		validity: () => firstToEnd(validities.values()),
 		close: () => {
 			clearInterval(timer);
 			return workers.close(WORKERS_STOP_MS);

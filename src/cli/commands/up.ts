@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { WeirError } from "../../error.js";
 import { parseResources } from "../../resources/parse.js";
 import { printProblems, type ResourceFile, readResourceFiles } from "../resourceFiles.js";
+import { workloadIds } from "../stack/identity.js";
 import { startStack } from "../stack/stack.js";
 import { percent, port } from "./control.js";
 
@@ -25,7 +26,7 @@ export interface UpArguments {
 	readonly workload: readonly string[];
 }
 
-/** Prints `READY {"gateway", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM. */
+/** Prints `READY {"gateway", "gateways", "api", "https", "metrics"}`; ends on SIGINT or SIGTERM. */
 export async function up(options: UpArguments): Promise<void> {
 	const { file, data, apiPort, traceSampling, trustDomain, identitySocket } = options;
 	const files = file.length === 0 && existsSync(join(data, "state")) ? [] : await declarable(file);
@@ -35,21 +36,22 @@ export async function up(options: UpArguments): Promise<void> {
 		traceSamplingPercent: percent(traceSampling),
 		trustDomain,
 		decisionLog: options.decisionLog,
-		workloads: Object.fromEntries(options.workload.map((text) => workload(text, trustDomain))),
+		workloads: workloadIds(options.workload, trustDomain),
 		...(identitySocket === undefined ? {} : { identitySocket }),
 		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),
 		notice: (line) => process.stderr.write(`weir: ${line}\n`),
 		declare: () => files,
 		overwrite: options.overwrite ?? false,
 	});
-	const [gateway] = Object.values(stack.gateways);
-	const { api, apiHttps: https, metrics } = stack;
+	const { gateways, api, apiHttps: https, metrics } = stack;
+	// Of a declaration with one, which is most: who reads it need not know its name.
+	const [gateway] = Object.values(gateways);
 	// Before READY is said: who reads it may end this at once, and that is to be in order too.
 	const ended = new Promise<void>((resolve) => {
 		process.once("SIGINT", () => resolve());
 		process.once("SIGTERM", () => resolve());
 	});
-	process.stdout.write(`READY ${JSON.stringify({ gateway, api, https, metrics })}\n`);
+	process.stdout.write(`READY ${JSON.stringify({ gateway, gateways, api, https, metrics })}\n`);
 	await ended;
 	await stack.stop();
 }
@@ -66,13 +68,4 @@ async function declarable(names: readonly string[]): Promise<readonly ResourceFi
 	if (resources.gateways.length === 0)
 		throw new WeirError("failed-precondition", "no Gateway is declared", "add one: kind: Gateway with spec.port");
 	return files;
-}
-
-/** `NAME=spiffe://…` or `NAME=/PATH` in the own trust domain. */
-function workload(text: string, trustDomain: string): readonly [string, string] {
-	const cut = text.indexOf("=");
-	const value = text.slice(cut + 1);
-	if (cut < 1)
-		throw new WeirError("invalid-argument", `'${text}' is no workload`, "write NAME=/PATH or NAME=spiffe://…");
-	return [text.slice(0, cut), value.startsWith("/") ? `spiffe://${trustDomain}${value}` : value];
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
 import { UNHELD_PATH } from "../../events/server.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
-import { EVIDENCE_TIMEOUT_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
+import { EVIDENCE_TIMEOUT_MS, IDENTITY_ASKED_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/ownDoor.js";
 import { gateHost } from "../../rollout/gate.js";
 import type { Unheld, Webhook } from "../../rollout/ports.js";
@@ -20,9 +20,11 @@ import { Store } from "../../state/store/store.js";
 import type { Log } from "../../telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
+import { logStanding } from "../stack/logStanding.js";
 import { calloutAlarms } from "./calloutAlarms.js";
 import { forwardTo } from "./forward.js";
 import { readGatewayTroubles } from "./gatewayTroubles.js";
+import { unrenewedIdentities } from "./identityAlarms.js";
 import { readJson, readMetrics } from "./metrics.js";
 import { droppedDecisions } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
@@ -73,13 +75,18 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		webhook: logged(postWebhook, log),
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: async () => {
-			const [troubles, ingested] = await Promise.all([
+			const [troubles, ingested, ...others] = await Promise.all([
 				readGatewayTroubles(at.xdsMetricsSocket),
 				readMetrics(at.ingestSocket),
+				meter.json(),
+				...[at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket].map((socket) =>
+					readMetrics(socket, IDENTITY_ASKED_MS),
+				),
 			]);
 			if (troubles === null) return null;
+			const identities = unrenewedIdentities([ingested, ...others]);
 			const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
-			return [troubles, unwrittenState(store.database), ...ofIngest].flat();
+			return [identities, troubles, unwrittenState(store.database), ...ofIngest].flat();
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
@@ -160,19 +167,6 @@ export function ownDoors(
 			what,
 		}));
 	});
-}
-
-/** Says once that something stands, and once that it does not any more. */
-function logStanding(log: Log, look: () => string | null, begun: string, over: string): () => void {
-	let told = false;
-	const timer = setInterval(() => {
-		const why = look();
-		if (why !== null && !told) log.error(begun, { why });
-		if (why === null && told) log.info(over);
-		told = why !== null;
-	}, PUBLICATION_LOOK_MS);
-	timer.unref();
-	return () => clearInterval(timer);
 }
 
 /** A container may run as a user id that has no name. */

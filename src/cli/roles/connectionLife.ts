@@ -1,12 +1,10 @@
 /** How long clients' connections to Gateways are used, by the life that SVIDs have here. */
 import { X509Certificate } from "node:crypto";
+import { lifeMs as lifeOf } from "../../identity/validity.js";
 import { GATEWAY_CONNECTION_MS } from "../../limits.js";
 
 /** The last certificates before a root's end live a little less; a listener that changed for that would drain. */
 const ABOUT_HALF = 0.55;
-
-/** Authorities date certificates back for clocks that go after: `weir ca` by a minute, SPIRE by 10 s. */
-const DATED_BACK_MS = 60_000;
 
 /**
  * GATEWAY_CONNECTION_MS, halved until it is about half of the certificate's life or less: a client that renews at half has
@@ -15,7 +13,7 @@ const DATED_BACK_MS = 60_000;
  */
 export function connectionLifeMs(certificate: string): number {
 	const { validFrom, validTo } = new X509Certificate(certificate);
-	const halfMs = (Date.parse(validTo) - Date.parse(validFrom) - DATED_BACK_MS) * ABOUT_HALF;
+	const halfMs = lifeOf({ notBeforeMs: Date.parse(validFrom), notAfterMs: Date.parse(validTo) }) * ABOUT_HALF;
 	let lifeMs = GATEWAY_CONNECTION_MS;
 	while (lifeMs > halfMs && lifeMs > 1_000) lifeMs = Math.ceil(lifeMs / 2);
 	return lifeMs;

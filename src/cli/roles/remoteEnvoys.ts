@@ -20,6 +20,8 @@ export interface RemoteEnvoysOptions {
 	readonly asksSidecar: () => boolean;
 	/** ingest's; null = it does not answer. */
 	readonly ingested: () => Promise<MetricsJson | null>;
+	/** When control's own SVID ends, or has ended; left out where it has none. */
+	readonly ownEndMs?: () => number;
 	readonly nowMs?: () => number;
 }
 
@@ -50,7 +52,7 @@ export class RemoteEnvoys {
 	#fewSinceMs: number | null = null;
 
 	constructor(options: RemoteEnvoysOptions) {
-		this.#options = { nowMs: Date.now, ...options };
+		this.#options = { nowMs: Date.now, ownEndMs: () => Number.POSITIVE_INFINITY, ...options };
 	}
 
 	/** @param loads none: one of its streams has ended, which takes back nothing */
@@ -108,7 +110,13 @@ export class RemoteEnvoys {
 
 	#missed(id: string, { name, goneSinceMs }: Known, gauges: readonly GaugeJson[]): readonly GatewayAlarm[] {
 		if (goneSinceMs === null || !this.#lasts(goneSinceMs)) return this.#unheard(id, name, gauges);
-		const why = `Envoy ${name} is not connected to control since ${dateOf(goneSinceMs)}: it has ended, or serves by what it had`;
+		const endMs = this.#options.ownEndMs();
+		// It would be no use to look at the Envoy.
+		const cause =
+			endMs <= this.#options.nowMs()
+				? `control's own identity has ended at ${dateOf(endMs)}, so that nobody can connect to it`
+				: "it has ended, or serves by what it had";
+		const why = `Envoy ${name} is not connected to control since ${dateOf(goneSinceMs)}: ${cause}`;
 		return this.#gatewaysOf(id).map((gateway) => ({ gateway, alarm: REMOTE_NOTE, why }));
 	}
 

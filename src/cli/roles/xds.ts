@@ -43,7 +43,8 @@ const RETRY_MS = 300;
 const INGEST_ANSWER_MS = 1_000;
 
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
-	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
+	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, identityEndMs, xdsListen, envoyGateways } =
+		context;
 	const state = new StateClient(at.apiSocket);
 	const keeper = new PlanKeeper(state, log);
 	const installation = installationId(at.dataDirectory);
@@ -147,6 +148,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
 		asksSidecar: () => asksSidecar,
 		ingested: () => readMetrics(at.ingestSocket, INGEST_ANSWER_MS),
+		...(identityEndMs === undefined ? {} : { ownEndMs: identityEndMs }),
 	});
 	const stopped = new AbortController();
 	server.onAcknowledged((revision, atMs, closed) => {

@@ -1,5 +1,6 @@
 /** The part of the sidecar that answers: a gRPC server over tables, in the one process or in each worker. */
 
+import type { Validity } from "../../identity/validity.js";
 import { CALLOUT_STALENESS_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
 import { CompiledAccess } from "../../sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../sidecar/compiledTable.js";
@@ -34,6 +35,8 @@ export interface Answering<Known extends Freshness> {
 	readonly freshness: Known;
 	readonly counts: ProcessCounts;
 	readonly server: GrpcServer;
+	/** Of the own SVID; null = it has no identity. */
+	validity(): Validity | null;
 	close(): Promise<void>;
 }
 
@@ -102,6 +105,7 @@ export async function startAnswering<Known extends Freshness>(
 		freshness,
 		counts,
 		server,
+		validity: () => doors.validity(),
 		close: async () => {
 			clearInterval(healthTimer);
 			await server.drain(DRAIN_MS);

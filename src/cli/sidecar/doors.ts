@@ -1,6 +1,7 @@
 /** Who the sidecar is and whom it answers: its SVID from the SPIFFE agent of the machine, for the TCP door and for signing. */
 import type { SignDecision } from "../../access/signedDecision.js";
 import { WeirError } from "../../error.js";
+import type { Validity } from "../../identity/validity.js";
 import type { Workload } from "../../identity/workloadClient.js";
 import type { GrpcTls } from "../../sidecar/grpc/server.js";
 
@@ -17,6 +18,8 @@ export interface Doors {
 	readonly tls: GrpcTls | undefined;
 	/** null = there is no identity to sign with. */
 	readonly sign: SignDecision | null;
+	/** Of the newest SVID; null = there is no identity. */
+	validity(): Validity | null;
 	close(): void;
 }
 
@@ -35,7 +38,7 @@ export async function openDoors(
 				"add --identity SOCKET (weir ca or SPIRE), or use --socket",
 			);
 		}
-		return { tls: undefined, sign: null, close: () => {} };
+		return { tls: undefined, sign: null, validity: () => null, close: () => {} };
 	}
 	// What an identity needs is loaded only where there is one.
 	const [{ ownIdentity }, { decisionSigner }] = await Promise.all([
@@ -46,6 +49,7 @@ export async function openDoors(
 	return {
 		tls: tcp ? await mutualTls(workload, peers, log) : undefined,
 		sign: decisionSigner(() => workload.current()),
+		validity: () => workload.validity(),
 		close: () => workload.close(),
 	};
 }

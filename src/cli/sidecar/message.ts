@@ -1,4 +1,5 @@
 /** What the processes of a sidecar with several workers tell each other. */
+import type { Validity } from "../../identity/validity.js";
 import type { Clock } from "../../sidecar/clock.js";
 import type { VersionedTable } from "../../sidecar/tables.js";
 import type { CountRow } from "./counts.js";
@@ -24,7 +25,13 @@ export type FromWorker =
 	| { readonly kind: "refused"; readonly order: number }
 	/** Tables may have been acknowledged without it: it asks for the age, which is said when it has caught up. */
 	| { readonly kind: "late" }
-	| { readonly kind: "counts"; readonly process: string; readonly rows: readonly CountRow[] }
+	| {
+			readonly kind: "counts";
+			readonly process: string;
+			readonly rows: readonly CountRow[];
+			/** Of its SVID; null = it has no identity. */
+			readonly validity: Validity | null;
+	  }
 	| ProofAsked;
 
 /** A clock that all processes of the machine share, and that nobody sets. */

@@ -55,9 +55,17 @@ const greeted = (tables: Tables<unknown>): Promise<Lateness> =>
 			else take(said, tables);
 		});
 	});
-const { counts, close } = await startAnswering(JSON.parse(listen), { ...JSON.parse(who), proofs }, log, greeted);
+const { counts, validity, close } = await startAnswering(
+	JSON.parse(listen),
+	{ ...JSON.parse(who), proofs },
+	log,
+	greeted,
+);
 tell({ kind: "listening", pid: process.pid });
-const timer = setInterval(() => tell({ kind: "counts", process: name, rows: counts.rows() }), COUNTS_EVERY_MS);
+const timer = setInterval(
+	() => tell({ kind: "counts", process: name, rows: counts.rows(), validity: validity() }),
+	COUNTS_EVERY_MS,
+);
 endWhenTold(() => {
 	clearInterval(timer);
 	return close();

@@ -41,6 +41,30 @@ export function stackIds(
 	} as const;
 }
 
+/**
+ * What `--workload` says: `NAME=/PATH` in the own trust domain, or `NAME=spiffe://…`.
+ * @throws WeirError `invalid-argument` for what is neither, and for a name that is there twice
+ */
+export function workloadIds(texts: readonly string[], trustDomain: string): IdentityNames {
+	const ids: Record<string, string> = {};
+	for (const text of texts) {
+		const cut = text.indexOf("=");
+		const name = text.slice(0, cut);
+		const value = text.slice(cut + 1);
+		if (cut < 1 || !/^[a-z0-9][a-z0-9-]{0,39}$/.test(name) || !/^(\/|spiffe:\/\/)/.test(value)) {
+			throw new WeirError(
+				"invalid-argument",
+				`'${text}' is no workload`,
+				"write NAME=/PATH or NAME=spiffe://…, NAME of small letters, digits and dashes",
+			);
+		}
+		if (Object.hasOwn(ids, name))
+			throw new WeirError("invalid-argument", `two workloads are called '${name}'`, "one name for each id");
+		ids[name] = value.startsWith("/") ? `spiffe://${trustDomain}${value}` : value;
+	}
+	return ids;
+}
+
 /** `weir ca` for a Supervisor; it says ready when every socket listens. */
 export function caChild(options: {
 	readonly data: string;

@@ -11,6 +11,7 @@ import type { Answer } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import {
 	EVENTS_UNWRITTEN,
+	IDENTITY_UNRENEWED,
 	NO_CLIENTS,
 	NO_KEYS,
 	NO_SIDECAR_KEYS,
@@ -25,6 +26,7 @@ type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "no
 const CONTROL_NOTES = {
 	[STATE_UNWRITTEN]: "control's disk takes no more of the state (weir status)",
 	[EVENTS_UNWRITTEN]: "ingest's disk does not take what it hears (weir status)",
+	[IDENTITY_UNRENEWED]: "an identity of control or of its sidecar is not renewed (weir status)",
 	[PLAN_UNKEPT]: "what Envoys are given is not on control's disk (weir status)",
 };
 

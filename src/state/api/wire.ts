@@ -54,6 +54,8 @@ export const PLAN_UNKEPT = "plan-unkept";
 export const STATE_UNWRITTEN = "state-unwritten";
 /** Alarm of an event store that cannot be written. */
 export const EVENTS_UNWRITTEN = "events-unwritten";
+/** Alarm of a part of Weir that gets no new SVID of its agent. */
+export const IDENTITY_UNRENEWED = "identity-unrenewed";
 /** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
 export const KEYS_NOTE = "issuer-keys-note";
 /** Of an Envoy of another machine of which nothing is heard: `why` says it, and it need be none. */

@@ -1,0 +1,31 @@
+/** Parts of Weir on control's machine whose SVID is not renewed, by the gauges of their own (renewal.ts), as `weir status` is told of it. */
+import { type GatewayAlarm, IDENTITY_UNRENEWED } from "../../state/api/wire.js";
+import type { MetricsJson } from "../../telemetry/meter.js";
+import { IDENTITY_GAUGES } from "../stack/renewal.js";
+import { gaugesOf } from "./probeAlarms.js";
+
+/** @param metrics of the parts, several of one process too; null = one does not answer, and so nobody knows */
+export function unrenewedIdentities(
+	metrics: readonly (MetricsJson | null)[],
+	nowMs: number = Date.now(),
+): readonly GatewayAlarm[] {
+	const gauges = metrics.flatMap(gaugesOf);
+	const byRole = (wanted: string): ReadonlyMap<string, number> =>
+		new Map(
+			gauges
+				.filter(({ name }) => name === wanted)
+				.flatMap(({ values }) => values.map(({ labels, value }) => [labels.role ?? "", value] as const)),
+		);
+	const left = byRole(IDENTITY_GAUGES.left.name);
+	const late = [...byRole(IDENTITY_GAUGES.unrenewed.name)].filter(([, value]) => value === 1);
+	if (late.length === 0) return [];
+	const why = late.map(([role]) => wordsOf(role, left.get(role) ?? 0, nowMs)).join("; ");
+	return [{ gateway: "", alarm: IDENTITY_UNRENEWED, why }];
+}
+
+function wordsOf(role: string, leftSeconds: number, nowMs: number): string {
+	const whose = role === "sidecar" ? "the sidecar's" : `control's own (${role})`;
+	// Certificates end at whole seconds; what was left is from a moment ago.
+	const end = new Date(Math.round(nowMs / 1_000 + leftSeconds) * 1_000).toISOString();
+	return leftSeconds > 0 ? `${whose} works until ${end}` : `${whose} has ended at ${end}`;
+}

@@ -1,0 +1,21 @@
+/** Says in the log once that something stands, and once that it does not any more. */
+import { PUBLICATION_LOOK_MS } from "../../limits.js";
+import type { Log } from "../../telemetry/log.js";
+
+/** @param look why it stands; null = it does not. @returns stops it */
+export function logStanding(
+	log: Pick<Log, "error" | "info">,
+	look: () => string | null,
+	begun: string,
+	over: string,
+): () => void {
+	let told = false;
+	const timer = setInterval(() => {
+		const why = look();
+		if (why !== null && !told) log.error(begun, { why });
+		if (why === null && told) log.info(over);
+		told = why !== null;
+	}, PUBLICATION_LOOK_MS);
+	timer.unref();
+	return () => clearInterval(timer);
+}

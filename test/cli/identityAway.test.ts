@@ -1,0 +1,54 @@
+/** The identity agent is away: control tells it while its own SVIDs still work, and says so when they have ended. */
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { askApi, temporaryDirectory, weir } from "./command.js";
+import { part } from "./part.js";
+
+t.setTimeout(240_000);
+
+t.test("an agent that is away is an alarm before anything ends, and none when it is back", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const data = join(directory, "control");
+	const agent = () => part(t, ["ca", "--data", join(directory, "ca"), "--svid-lifetime", "12s"]);
+	const socketOf = (name: string) => join(directory, "ca/run/identity", `${name}.sock`);
+	const ca = await agent();
+	const control = await part(t, [
+		...["control", "--roles", "api,ingest,xds,rollout", "--data", data, "--identity", socketOf("control")],
+		...["--api-port", "0"],
+	]);
+	await part(t, ["sidecar", "--data", data, "--identity", socketOf("sidecar"), "--workers", "2"]);
+	const api = `unix:${join(data, "run/api.sock")}`;
+	const alarm = async () =>
+		(await weir(["status", "--api", api])).stdout
+			.toString()
+			.split("\n")
+			.find((line) => line.startsWith("ALARM identity-unrenewed")) ?? "";
+	const alarmLike = async (words: RegExp): Promise<void> => {
+		while (!words.test(await alarm())) await pause(100); // status tells no event
+	};
+	const left = async () =>
+		(await askApi(api, "/metrics")).text.split("\n").filter((line) => /^weir_identity_left_seconds\{/.test(line));
+	while ((await left()).length < 2) await pause(100); // workers tell the sidecar once a second
+	t.match(await left(), [/role="api\+ingest\+xds\+rollout"\} \d/, /role="sidecar"\} \d/]);
+	t.equal(await alarm(), "");
+	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
+
+	ca.child.kill("SIGTERM");
+	await once(ca.child, "exit");
+	const whose = (what: string) =>
+		new RegExp(`control's own \\(api\\+ingest\\+xds\\+rollout\\) ${what} .*Z; the sidecar's ${what} .*Z`);
+	await alarmLike(/control's own .* (works until|has ended at) \d/);
+	while (!/note: an identity of control or of its sidecar is not renewed/.test((await askApi(api, "/readyz")).text))
+		await pause(100);
+	await alarmLike(whose("has ended at"));
+	t.match(await left(), [/ -\d/, / -\d/]);
+	t.match(control.log(), /the agent at .*control\.sock: .*; the last SVID works until 20/);
+	t.match(control.log(), /the own identity is not renewed/);
+
+	await agent();
+	await alarmLike(/^$/);
+	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
+	while (!control.log().includes("the own identity is renewed again")) await pause(100);
+});
