@@ -39,6 +39,7 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		)
 		.addOption(api())
 		.option("--service <name>")
+		.option("--request <id>", "x-request-id of the response")
 		.option("--reason <code>", "such as no-policy-allows")
 		.option("--principal <id>", "SPIFFE id")
 		.option("--policy <name>", "AccessPolicy; of refused outcomes, the Metric")

@@ -2,7 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { WeirError } from "../error.js";
+import { resourceTitle } from "../resources/position.js";
 import { formatProblem, type Problem, type ResourceSet } from "../resources/resource.js";
+import { oneLine } from "./commands/oneLine.js";
 
 export interface ResourceFile {
 	readonly name: string;
@@ -39,10 +41,24 @@ const UNREADABLE: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 /** The resources, where nothing is wrong with them; else prints every problem and throws. */
-export async function validResources(names: readonly string[]): Promise<ResourceSet> {
+export const validResources = (names: readonly string[]): Promise<ResourceSet> => resourcesIn(names, false);
+
+/**
+ * For what only shows what files would do: what a state may hold is read too, as control serves it, such as a policy whose
+ * grant is gone. Warns of what does not count, as `weir status` does.
+ */
+export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
+	const resources = await resourcesIn(names, true);
+	const { withdrawn } = await import("../resources/withdrawn.js");
+	for (const { resource, words } of withdrawn(resources))
+		process.stderr.write(`warning: ${oneLine(`${resourceTitle(resource)}: ${words}`)}\n`);
+	return resources;
+}
+
+async function resourcesIn(names: readonly string[], held: boolean): Promise<ResourceSet> {
 	// With every schema: who hands the files on as they are (weir apply) reads none.
 	const { loadResources } = await import("../resources/parse.js");
-	const { resources, problems } = loadResources(await readResourceFiles(names));
+	const { resources, problems } = loadResources(await readResourceFiles(names), undefined, held);
 	if (problems.length > 0) {
 		printProblems(problems);
 		throw new WeirError(

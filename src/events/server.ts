@@ -197,7 +197,7 @@ export const UNHELD_PATH = "/unheld-tokens";
 /** The path under which a request's account lies; its last segment is the request id. */
 const REQUESTS = "/v1/requests/";
 const UNKNOWN_REQUEST =
-	"it is the x-request-id of the response; a request is known when it has ended, and only recent ones are kept, none that Envoy refused before it made an id";
+	"it is the x-request-id of the response; a request is known when it has ended, and only recent ones are kept, none that Envoy refused before it made an id; decisions are kept for longer: weir audit requests --request ID";
 
 /** @throws WeirError `invalid-argument` for what is no request id */
 function requestIdOf(url: string): string {

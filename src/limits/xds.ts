@@ -93,10 +93,10 @@ export const XDS_CONNECTION_AGE_MS = 10 * 60 * 1000;
 /** A TCP connection to xds on which no stream is open: its client has one, or comes again. */
 export const XDS_CONNECTION_IDLE_MS = 30_000;
 
-/** Refused xDS streams are audited once in this time for each id: clients try again every few seconds. */
+/** Refused xDS streams are audited once in this time for each id and reason: clients try again every few seconds. */
 export const XDS_REFUSALS_AUDITED_MS = 60_000;
 
-/** Ids whose refusals are told apart; the others share one place. */
+/** Ids, each with a reason, whose refusals are told apart; the others share one place a reason. */
 export const XDS_REFUSED_IDS_MAX = 1_000;
 
 /**

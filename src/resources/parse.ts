@@ -76,10 +76,18 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 	return { resources: resourceSet(resources), problems: limited(inOrder(problems, files)), positions };
 }
 
-/** Parses and cross-checks: what `weir validate` and `weir apply` ask. @param readings as for parseResources() */
-export function loadResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
+/**
+ * Parses and cross-checks: what `weir validate` and `weir apply` ask.
+ * @param readings as for parseResources()
+ * @param isHeld they may be what a state holds, so that what was withdrawn since, such as a grant, makes no problem
+ */
+export function loadResources(
+	files: readonly ResourceFile[],
+	readings = new FileReadings(),
+	isHeld = false,
+): ParsedResources {
 	const parsed = parseResources(files, readings);
-	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
+	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions, () => isHeld)];
 	return { ...parsed, problems: limited(inOrder(problems, files)) };
 }
 

@@ -4,13 +4,12 @@
  */
 import { lapsedLimits } from "../resources/checkCallout.js";
 import { standingConditions } from "../resources/checkConditions.js";
-import { unplaced } from "../resources/checkDataClass.js";
-import { severed } from "../resources/checkReference.js";
 import { dearRules } from "../resources/checkRules.js";
 import { once } from "../resources/once.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
 import { qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
+import { withdrawn } from "../resources/withdrawn.js";
 import { liveDefault, type Status } from "../rollout/status.js";
 import { asFile, phasesOf, withDefault } from "./acts/crossCheck.js";
 import type { MayRead } from "./api/visible.js";
@@ -63,7 +62,7 @@ export function standing(
 	const live = asServed(resources)(status);
 	const conditions = told([...standingConditions(resources), ...dearRules(resources, live)]);
 	const others = told(faults).filter((one) => !conditions.some(({ resource }) => resource === one.resource));
-	const lasting = [...severed(resources), ...unplaced(resources), ...lapsedLimits(live)];
+	const lasting = [...withdrawn(resources), ...lapsedLimits(live)];
 	return { conditions, faults: [...others, ...told(lasting)] };
 }
 

@@ -367,6 +367,7 @@ export class Connection {
 				this.#begin(id, message.versionInfo !== "");
 			}
 		} else if (id !== "" && id !== this.#node) {
+			this.options.onRefused("another-node");
 			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of another`);
 		}
 		return !this.#closed;

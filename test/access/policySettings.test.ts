@@ -213,7 +213,7 @@ t.test("a change of where data may be processed", async (t) => {
 	const [eu, wide] = [[dataClass("personal", ["eu"])], [dataClass("personal", ["eu", "us"])]];
 	const told = (before: ResourceSet, after: ResourceSet) => changedSettings(before, after);
 	t.same(told(placed("personal", eu), placed("personal", eu)), []);
-	t.same(told(placed("personal", eu), placed("personal", wide)), ["DataClass personal, regions: now us"]);
+	t.same(told(placed("personal", eu), placed("personal", wide)), ["DataClass personal, regions: also us"]);
 	t.same(told(placed("personal", wide), placed("personal", eu)), ["DataClass personal, regions: no more us"]);
 	t.same(told(placed("personal", eu), placed(null, eu)), ["Service shop, DataClass: personal, eu → none, any region"]);
 	t.same(
@@ -292,7 +292,7 @@ t.test("who may send a Metric's outcomes, and who no more; nobody sends one that
 	const [none, one, both] = [sent(), sent("spiffe://a/grader"), sent("spiffe://a/grader", "spiffe://a/eve")];
 	const told = (from: ResourceSet, to: ResourceSet) => changedSettings(from, to);
 	t.same(told(both, both), []);
-	t.same(told(one, both), ["Metric accuracy, senders: now spiffe://a/eve"]);
+	t.same(told(one, both), ["Metric accuracy, senders: also spiffe://a/eve"]);
 	t.same(told(both, one), ["Metric accuracy, senders: no more spiffe://a/eve"]);
 	t.same(told(resourceSet({}), one), ["Metric accuracy, senders: now spiffe://a/grader"]);
 	t.same(told(one, resourceSet({})), ["Metric accuracy, senders: no more spiffe://a/grader"]);

@@ -203,6 +203,12 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 	for (const [what, more, key] of wrong) {
 		await t.rejects(withToken(await signed({ ...claims, ...more }, key)).status(), denied, what);
 	}
+	const typed = async (typ: string) =>
+		withToken(await signed({ ...claims, sub: "eve", groups: ["ml"] }, pair, { typ }));
+	for (const typ of ["logout+jwt", "application/logout+jwt", "secevent+jwt", "dpop+jwt", "id_token+jwt"])
+		await t.rejects((await typed(typ)).status(), denied, typ);
+	for (const typ of ["JWT", "at+jwt", "application/at+jwt", "AT+JWT"])
+		t.equal((await (await typed(typ)).status()).experiments.length, 1, typ);
 	// Each request meets keys that have not been read yet, as an issuer's newest has not.
 	const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, { warn: () => {} })(...asked) });
 	await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");

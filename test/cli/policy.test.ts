@@ -413,7 +413,7 @@ t.test("diff tells what decides verdicts beside the rules", async (t) => {
 	);
 	t.match(text, /^changed: Gateway edge, tokens of https:\/\/issuer\.test: binding "none" → "dpop"$/m);
 	t.match(text, /^changed: Gateway edge, tokens of https:\/\/issuer\.test: keys .*jwks\.json.* → .*others\.json/m);
-	t.match(text, /^changed: Service shop, hosts: now store\.test$/m);
+	t.match(text, /^changed: Service shop, hosts: also store\.test$/m);
 	t.match(text, /^0 newly allowed, 0 newly denied/m);
 });
 
@@ -445,7 +445,7 @@ t.test("diff tells of limits and of where data may go", async (t) => {
 	const cases: Readonly<Record<string, string>> = {
 		"Service shop, limit of all requests: 100 in 1s → none": text.replace(/ {2}rateLimits:.*\n/, ""),
 		"Service shop, limit of all requests: 100 in 1s → 9000 in 1m": text.replace("100, per: 1s", "9000, per: 1m"),
-		"DataClass personal, regions: now us": text.replace("regions: [eu]", "regions: [eu, us]"),
+		"DataClass personal, regions: also us": text.replace("regions: [eu]", "regions: [eu, us]"),
 		"Service shop, DataClass: personal, eu → none, any region": text.replace("  dataClass: personal\n", ""),
 		"Service shop, region of endpoint 10.9.0.1:9001: us → eu": text.replace("region: us", "region: eu"),
 	};

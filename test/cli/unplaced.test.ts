@@ -47,6 +47,23 @@ t.test("by name to who may read the Service, else how many", async (t) => {
 	});
 });
 
+t.test("a grant that a denial rests on: the delete and its dry run warn that it ends", async (t) => {
+	const api = await mutualApi(t);
+	const { local } = await operatorCommand(t, api);
+	const directory = await temporaryDirectory(t);
+	const door = grant
+		.replace("namespace: legal}\n", "namespace: shop}\n")
+		.replace(/spec: .*/, "spec: {from: [{kind: AccessPolicy, namespace: legal}], to: [{kind: Service}]}");
+	const denial = policyText("stop", "shop/cart", "legal").replace("allow", "deny").replace("/stop", "/own");
+	const documents = [RULES_GATEWAY, door, serviceText("cart", "shop"), policyText("own", "cart", "shop"), denial];
+	const all = await fileOf(directory, "all.yaml", documents.join("---\n"));
+	t.match(await local("apply", "-f", all), { code: 0, stderr: "" });
+	const stderr =
+		"warning: Service shop/cart: AccessPolicy legal/stop denies nothing there any more, for no ReferenceGrant lets it\n";
+	t.match(await local("delete", "--dry-run", "ReferenceGrant", "shop/in"), { code: 0, stderr });
+	t.match(await local("delete", "ReferenceGrant", "shop/in"), { code: 0, stderr });
+});
+
 t.test(
 	"weir up starts with a Service as it stood, whatever became of its class, and warns where its files take it",
 	async (t) => {

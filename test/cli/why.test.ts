@@ -77,7 +77,7 @@ spec:
   rollout: {steps: [50%, 100%], every: 1h, minUnits: 1000}
 `,
 	);
-	const up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
+	let up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
 	t.teardown(async () => void (await up.stop()));
 	const { gateways } = JSON.parse(await readFile(`${directory}/data/addresses.json`, "utf8"));
 	const infer = async (headers: Record<string, string>) => {
@@ -189,10 +189,32 @@ spec:
 		t.match((await why(before.id)).told.decision, { action: "start", isPlans: true });
 	});
 
+	await t.test("after a restart: what the decision log holds of a denied request, by its id", async (t) => {
+		const { id } = await guarded("mallory");
+		await why(id);
+		const other = await guarded("batch");
+		await why(other.id);
+		t.equal(await up.stop(), 0);
+		up = await weirUp(file, `${directory}/data`, ["--trace-sampling", "100"]);
+		const { stdout } = await weir(["audit", "requests", "--request", id, "--json", "--api", up.ready.api]);
+		const records = stdout.toString().trim().split("\n");
+		t.equal(records.length, 1, "of that request alone");
+		t.match(JSON.parse(records[0] ?? ""), { kind: "denied", requestId: id, reason: "no-policy-allows" });
+		const { page, told } = await why(id, /^note/m);
+		t.match(page, /^note +its access-log entry is no longer at hand: the rest is of the decision log$/m);
+		t.match(page, /^asked +GET \/$/m);
+		t.match(page, /^identity +spiffe:\/\/weir\.test\/mallory$/m);
+		t.match(page, /^rule +Service guarded, plan [0-9a-f]{16}$/m);
+		t.match(page, /^access +denied: no-policy-allows; by envoy$/m);
+		t.match(told.records, [{ requestId: id, reason: "no-policy-allows" }]);
+		const allowed = await why(other.id, /^note/m);
+		t.match(allowed.page, /identity, path and verdict are gone, and the decision log has no record of it$/m);
+	});
+
 	await t.test("an unknown request", async (t) => {
 		const { code, stdout, stderr } = await weir(["why", "no-such-request", "--api", up.ready.api]);
 		t.equal(code, 1);
 		t.equal(stdout.toString(), "");
-		t.match(stderr, /no request is known by that id; it is the x-request-id/);
+		t.match(stderr, /no request is known by that id; it is the x-request-id.*weir audit requests --request/);
 	});
 });

@@ -71,6 +71,7 @@ const WHOLE: WholeAccount = {
 
 const told = (request: Why["request"], over: Partial<Why> = {}): Why => ({
 	request,
+	records: [],
 	decision: null,
 	models: [],
 	trace: [],

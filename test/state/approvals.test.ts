@@ -135,11 +135,19 @@ t.test(
 		await carol.approve(out.request.id);
 		t.match(await ada.approve(out.request.id), { state: "done" });
 		t.match(await carol.requests(), [{}, {}, {}]);
+		const [ended] = (await carol.requests()).filter(({ id }) => id === answer.request.id);
+		t.match(ended, { state: "pending", approvals: [{ by: operator("carol") }] });
 		await owner.approve(answer.request.id).then(
 			() => t.fail("it must be void"),
 			(error) => t.match(error, { code: "conflict", message: /may not do it any more|not-found|void/ }),
 		);
-		t.match(await owner.request(answer.request.id), { state: "void" });
+		const { state, approvals } = await owner.request(answer.request.id);
+		t.equal(state, "void");
+		t.same(
+			approvals.map(({ by }) => by),
+			[operator("carol")],
+			"nor when it is over",
+		);
 		t.equal(store.current.status.experiments.boosted?.phase, "Running");
 	},
 );

@@ -143,7 +143,13 @@ t.test("everybody else is refused and counted", async (t) => {
 	const greedy = await connect("weir/sidecar");
 	greedy.ask("clusters", [], undefined, { node: "weir-sidecar/a/1" });
 	t.match(await greedy.ended, { code: 7, details: /clusters/ });
-	t.same(refused, ["not-a-client", "not-a-client", "not-a-client", "another-node", "type", "type"]);
+	const changeling = await connect("weir/envoy/edge");
+	changeling.ask("listeners", [], undefined, { node: "edge" });
+	await changeling.next();
+	changeling.ask("clusters", [], undefined, { node: "other" });
+	t.match(await changeling.ended, { code: 3, details: /the stream is of node edge/ });
+	t.same(refused, ["not-a-client", "not-a-client", "not-a-client", "another-node", "type", "type", "another-node"]);
+	t.equal(ids.at(-1), id("weir/envoy/edge"));
 	t.equal(ids[0], id("weir/predictor"), "with the id that was proved");
 	t.equal(ids[3], id("weir/envoy/edge"));
 	t.same(

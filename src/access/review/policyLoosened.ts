@@ -104,7 +104,7 @@ export interface Opening {
  */
 export function openings(before: AccessTable, after: AccessTable): readonly Opening[] {
 	if (isOpen(before)) return [];
-	if (isOpen(after)) return [{ policy: null, what: "no rule would be left, and anyone could call it" }];
+	if (isOpen(after)) return [{ policy: null, what: "no rule is left, and anyone may call it" }];
 	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
 		new Map([...enforced(table)].filter(([, one]) => one.action === action && (action === "deny" || namesCaller(one))));
 	const [allowed, denied] = [of(before, "allow"), of(before, "deny")];
@@ -112,18 +112,18 @@ export function openings(before: AccessTable, after: AccessTable): readonly Open
 	if (allows.size === 0) return [];
 	return [
 		...[...denied.values()].flatMap((one) =>
-			isCovered(one, denies) ? [] : [{ policy: one, what: "what it denies would be denied no more" }],
+			isCovered(one, denies) ? [] : [{ policy: one, what: "what it denies is denied no more" }],
 		),
 		...[...allows.values()].flatMap((one) =>
 			isCovered(one, allowed) || isCovered(one, denies)
 				? []
-				: [{ policy: one, what: "it would let in more than the rules of now" }],
+				: [{ policy: one, what: "it lets in more than the rules of now" }],
 		),
 		...(judgesPaths(before) && !judgesPaths(after)
-			? [{ policy: null, what: "paths that can be read in two ways would be refused no more" }]
+			? [{ policy: null, what: "paths that can be read in two ways are refused no more" }]
 			: []),
 		...(judgesUsers(before) && !judgesUsers(after)
-			? [{ policy: null, what: "tokens that do not hold would be refused no more" }]
+			? [{ policy: null, what: "tokens that do not hold are refused no more" }]
 			: []),
 	];
 }

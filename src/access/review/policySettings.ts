@@ -124,7 +124,8 @@ function comingPlainText(was: Service, is: Service): readonly string[] {
 
 function changedList(where: string, old: readonly string[], now: readonly string[]): readonly string[] {
 	const gone = old.filter((one) => !now.includes(one)).map((one) => `no more ${one}`);
-	const come = now.filter((one) => !old.includes(one)).map((one) => `now ${one}`);
+	const word = old.some((one) => now.includes(one)) ? "also" : "now";
+	const come = now.filter((one) => !old.includes(one)).map((one) => `${word} ${one}`);
 	return gone.length + come.length === 0 ? [] : [`${where}: ${[...gone, ...come].join(", ")}`];
 }
 

@@ -4,7 +4,7 @@ import { experimentTable, freshStatus } from "../../assignment/table.js";
 import { parseUnit, trimUnit } from "../../assignment/unit.js";
 import { WeirError } from "../../error.js";
 import { qualifiedName } from "../../resources/resource.js";
-import { validResources } from "../resourceFiles.js";
+import { heldResources } from "../resourceFiles.js";
 import { allocationPpm } from "./compile.js";
 
 export interface AssignArguments {
@@ -15,7 +15,7 @@ export interface AssignArguments {
 
 /** Prints `id<TAB>arm`, `-` for the rest, outside the slot, or no unit. */
 export async function assign({ file, experiment: name, allocation }: AssignArguments): Promise<void> {
-	const resources = await validResources(file);
+	const resources = await heldResources(file);
 	const experiment = resources.experiments.find(({ metadata }) => qualifiedName(metadata) === name);
 	if (experiment === undefined) {
 		const known = resources.experiments.map(({ metadata }) => qualifiedName(metadata)).join(", ");

@@ -135,6 +135,8 @@ function line(record: AuditRecord, mark: string): string {
 
 export interface AuditRequestsArguments extends ApiArguments {
 	readonly service?: string;
+	/** Its x-request-id. */
+	readonly request?: string;
 	readonly reason?: string;
 	readonly principal?: string;
 	readonly kind?: string;
@@ -153,6 +155,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		const value = options[name];
 		if (value !== undefined) asked[name] = name === "service" || name === "policy" ? qualifiedText(value) : value;
 	}
+	if (options.request !== undefined) asked.requestId = options.request;
 	if (options.since !== undefined) asked.since = String(timeOf(options.since));
 	let left = Number(options.limit ?? 100);
 	if (!Number.isSafeInteger(left) || left < 1) throw new WeirError("invalid-argument", "--limit is no whole number");

@@ -12,7 +12,7 @@ import { parsePercentage } from "../../resources/units.js";
 import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";
-import { printProblems, validResources } from "../resourceFiles.js";
+import { heldResources, printProblems, validResources } from "../resourceFiles.js";
 
 export interface CompileArguments {
 	readonly file: readonly string[];
@@ -42,7 +42,7 @@ export async function compileCommand(options: CompileArguments): Promise<void> {
 		const { compileMesh } = await import("./compileMesh.js");
 		return compileMesh({ ...options, format });
 	}
-	const { plan, resources } = await planOf(options);
+	const { plan, resources } = await planOf(options, validResources);
 	if (format !== "table") demandIdentity(resources, options);
 	if (plan.problems.length > 0) {
 		printProblems(plan.problems);
@@ -117,7 +117,7 @@ function refuseUseless(options: CompileArguments): void {
 }
 
 export async function explain(options: CompileArguments): Promise<void> {
-	const { plan, resources } = await planOf(options);
+	const { plan, resources } = await planOf(options, heldResources);
 	const rules = [...plan.rules, ...promotionRules(resources)];
 	for (const { rule, execution, because, facts = [], cost } of rules) {
 		process.stdout.write(`${rule}\n  ${execution === null ? "" : `${execution}: `}${because}\n`);
@@ -142,15 +142,12 @@ const promotionRules = (resources: ResourceSet): readonly RuleExecution[] =>
 		cost: null,
 	}));
 
-async function planOf({
-	file,
-	allocation,
-	mode,
-	protocol,
-	trustDomain,
-}: CompileArguments): Promise<{ readonly plan: Plan; readonly resources: ResourceSet }> {
+async function planOf(
+	{ file, allocation, mode, protocol, trustDomain }: CompileArguments,
+	read: typeof validResources,
+): Promise<{ readonly plan: Plan; readonly resources: ResourceSet }> {
 	const domain = trustDomain === undefined ? {} : { trustDomain: domainOf(trustDomain) };
-	const resources = await validResources(file);
+	const resources = await read(file);
 	const { keySets, warnings, unread } = await declaredKeys(resources);
 	for (const line of [...warnings, ...unread.map((one) => `${one}: an Envoy will read them, and nobody judges them`)]) {
 		process.stderr.write(`warning: ${line}\n`);

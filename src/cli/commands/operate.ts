@@ -13,7 +13,7 @@ import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
-import { unplacedLines } from "../unplacedLines.js";
+import { warningLines } from "../warningLines.js";
 import { alarmLines, behindLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
@@ -77,7 +77,7 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 	for (const { kind, name } of leftOut) {
 		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
 	}
-	for (const line of unplacedLines(answer.unplaced)) process.stderr.write(`${line}\n`);
+	for (const line of warningLines(answer)) process.stderr.write(`${line}\n`);
 	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);

@@ -13,7 +13,7 @@ import { factsOf, joined, type PlanFacts } from "../../rollout/planFacts.js";
 import { type Planned, planInputOf } from "../../rollout/planInput.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
-import { validResources } from "../resourceFiles.js";
+import { heldResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type PlanFlags, parsePlanFlags } from "./planFlags.js";
 import { planPage } from "./planPage.js";
@@ -52,7 +52,7 @@ const EARLIER_MAX = 5;
 
 export async function plan(options: PlanArguments): Promise<void> {
 	const flags = parsePlanFlags(options);
-	const resources = await validResources(options.file);
+	const resources = await heldResources(options.file);
 	const experiment = experimentOf(resources, options.experiment);
 	const client = options.offline === true ? null : clientOrNull(options);
 	const asked = client === null ? NOTHING_ASKED : await ask(client, experiment);

@@ -12,7 +12,7 @@ import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/deci
 import type { ResourceSet } from "../../resources/resource.js";
 import { liveDefault } from "../../rollout/status.js";
 import type { StatusAnswer } from "../../state/api/wire.js";
-import { printProblems, readNamed, readResourceFiles, validResources } from "../resourceFiles.js";
+import { heldResources, printProblems, readNamed, readResourceFiles } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";
 import { ofAll } from "./ofAll.js";
@@ -30,7 +30,7 @@ export interface PolicyTestArguments extends ApiArguments {
 /** Exit code 1 where a case fails; a table that cannot be read fails as a whole. */
 export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	if (options.table.length === 0) throw new WeirError("invalid-argument", "no table of cases was given", "add -t FILE");
-	const declared = await validResources(options.file);
+	const declared = await heldResources(options.file);
 	const served = options.live === true ? await clientOf(options).status() : null;
 	const judge = policyJudge(served === null ? declared : asServed(declared, served));
 	const tables = (await readResourceFiles(options.table)).map(readPolicyTests);
@@ -133,7 +133,7 @@ const EXAMPLES = 3;
 
 /** Exit code 1 where a verdict differs, a rule may let in more or less, or what decides verdicts beside the rules has changed. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
-	const sets = [await validResources([before]), await validResources([after])] as const;
+	const sets = [await heldResources([before]), await heldResources([after])] as const;
 	const recent: DecisionsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
 		options.recent === true
 			? ((await askRequests(clientOf(options), { limit: "1000" })) as DecisionsAnswer)

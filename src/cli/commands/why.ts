@@ -2,16 +2,20 @@
 import { armPoints } from "../../assignment/region.js";
 import { WeirError } from "../../error.js";
 import type { ExperimentAccount, RequestAccount } from "../../events/accessLog/account.js";
+import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
 import type { Decision } from "../../rollout/decision.js";
 import { liveSharePpm } from "../../rollout/status.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RecordedSpan } from "../../telemetry/span.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
+import { askRequests } from "./audit.js";
 import { renderWhy } from "./whyPage.js";
 
 /** What `weir why --json` prints. */
 export interface Why {
 	readonly request: RequestAccount;
+	/** What the decision log holds of it, where its access-log entry is no longer at hand. */
+	readonly records: readonly ShownDecision[];
 	/** The decision behind the allocation; null = the request was in no Experiment, or it is not known. */
 	readonly decision: BehindIt | null;
 	/** Of each span that an inference left. */
@@ -37,11 +41,20 @@ export async function why(id: string, options: ApiArguments & { readonly json?: 
 	};
 	const told: Why = {
 		request,
+		records: request.known === "outline" && request.ended ? await recordsOf(client, id) : [],
 		decision: await decisionBehind(client, request),
 		models: modelsOf(spans),
 		trace: spans,
 	};
 	process.stdout.write(options.json ? `${JSON.stringify(told, null, 2)}\n` : renderWhy(told));
+}
+
+/** Of a request: one for its verdict, and one for each changed assignment. */
+const RECORDS_MAX = 10;
+
+async function recordsOf(client: ApiClient, requestId: string): Promise<readonly ShownDecision[]> {
+	const { decisions } = (await askRequests(client, { requestId, limit: String(RECORDS_MAX) })) as DecisionsAnswer;
+	return decisions;
 }
 
 /** @throws WeirError the one that control answers with */

@@ -7,14 +7,16 @@ import type {
 	RouteAccount,
 	WholeAccount,
 } from "../../events/accessLog/account.js";
+import type { ShownDecision } from "../../events/decisions/decisionQuery.js";
+import type { DecisionKind } from "../../events/decisions/decisionRecord.js";
 import { renderTrace } from "../../telemetry/tracePath.js";
 import type { BehindIt, Why } from "./why.js";
 
 type Line = readonly [label: string, text: string];
 
 /** Lines, each ended by a newline; `!` begins what should not be. */
-export function renderWhy({ request, decision, models, trace }: Why): string {
-	const lines = request.known === "whole" ? whole(request) : outline(request);
+export function renderWhy({ request, records, decision, models, trace }: Why): string {
+	const lines = request.known === "whole" ? whole(request) : outline(request, records);
 	const model = models.map(({ name, version }) => `${name}${version === "" ? "" : `, version ${version}`}`);
 	const all: readonly Line[] = [
 		...lines,
@@ -37,7 +39,7 @@ function whole(request: WholeAccount): readonly Line[] {
 	];
 }
 
-function identityText({ principal, via }: WholeAccount): string {
+function identityText({ principal, via }: Pick<WholeAccount, "principal" | "via">): string {
 	if (via === null) return principal ?? "none proved (no client certificate)";
 	return principal === null
 		? `none: the proxy ${via} names no client`
@@ -127,21 +129,35 @@ function decisionLine({ sequence, atMs, by, action, reason, rule, allocationPpm,
 	return ["decision", `${text} (${allocation}, not the plan's: it was the newest before the request)`];
 }
 
-function outline(request: OutlineAccount): readonly Line[] {
+/** Other records tell of its unit, or its outcomes. */
+const JUDGED: ReadonlySet<DecisionKind> = new Set(["denied", "allowed", "unjudged"]);
+
+function outline(request: OutlineAccount, records: readonly ShownDecision[]): readonly Line[] {
+	const judged = records.find((one) => JUDGED.has(one.kind) && one.service === request.service);
 	const { requestId, startMs, ended, durationMs, status, service, variant, experiment, arm, unit } = request;
 	return [
 		["request", `${requestId}  ${at(startMs)}`],
 		[
 			"note",
 			ended
-				? "its access-log entry is no longer at hand: identity, path and verdict are gone"
+				? `its access-log entry is no longer at hand: ${judged === undefined ? "identity, path and verdict are gone, and the decision log has no record of it" : "the rest is of the decision log"}`
 				: "it has not ended: the rest is known when it has",
 		],
-		["rule", `Service ${service}`],
+		...(judged === undefined ? [["rule", `Service ${service}`] as const] : recordLines(judged, service)),
 		["unit", unit === null ? "none" : `${unit} (pseudonym)`],
 		["experiment", experiment ?? "none"],
 		["arm", `${arm ?? "none"} → Variant ${variant ?? "not known"}`],
 		["answer", ended ? `${status === 0 ? "no status" : status} after ${durationMs} ms` : "none yet"],
+	];
+}
+
+function recordLines(record: ShownDecision, service: string): readonly Line[] {
+	const { method, path, plan, kind, reason, policy, by } = record;
+	return [
+		["asked", `${method ?? "(method not told)"} ${path ?? "(path not told)"}`],
+		["identity", identityText(record)],
+		["rule", `Service ${service}${plan === null ? "" : `, plan ${plan}`}`],
+		["access", `${kind}: ${policy === null ? reason : `${reason} by AccessPolicy ${policy}`}; by ${by}`],
 	];
 }
 

@@ -6,6 +6,7 @@ import { isLoopback } from "../../resources/address.js";
 import type { KeySource, TokenIssuer } from "../../resources/resource.js";
 import type { OperatorToken, TcpDoor } from "../../state/api/caller.js";
 import type { Log } from "../../telemetry/log.js";
+import { readCompact, shownToken } from "../../tokens/compact.js";
 import { TokenVerifier } from "../../tokens/verifier.js";
 
 export interface OperatorIssuer {
@@ -63,11 +64,20 @@ export function operatorTokens(
 		});
 		if (answer === null) return { refused: "the Authorization header holds no token" };
 		if ("refused" in answer) return { refused: `the token does not hold (${answer.refused})` };
+		if (!isForAccess(authorization)) return { refused: "its typ says that the token is none for access" };
 		const { subject, groups } = answer.token;
 		// `#` parts issuer and subject: an issuer with one could pose as another.
 		if (subject === null || issuer.includes("#")) return { refused: "the token names nobody" };
 		return { subject: `${issuer}#${subject}`, groups };
 	};
+}
+
+/** What an issuer may sign with the API's audience beside tokens for access: logout tokens, security events, proofs (RFC 8725 3.11). */
+function isForAccess(authorization: string): boolean {
+	const shown = shownToken([authorization]);
+	if (shown === null || shown === "malformed") return false;
+	const { typ = "JWT" } = readCompact(shown.token)?.header ?? { typ: null };
+	return typeof typ === "string" && /^(?:application\/)?(?:at\+)?jwt$/i.test(typ);
 }
 
 /** Possession is proved by the handshake, whoever signed the certificate. */

@@ -29,7 +29,7 @@ import { type PersonRequest, personOutcome } from "../approvals/personRequest.js
 import { type ActCall, record } from "../audit/actRecord.js";
 import { recordsOf } from "../audit/auditLog.js";
 import { crossings } from "../audit/crossings.js";
-import { approvedEffects, toldUnplaced } from "../consequences/unplaced.js";
+import { approvedEffects, told } from "../consequences/unplaced.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import type { Rights } from "../rights/rights.js";
 import type { ApplyResult, Store } from "../store/store.js";
@@ -304,9 +304,10 @@ export class Acts {
 		this.#demandApprovers(call, act, planned, plan);
 		const idle = plan.upserts.length === 0 && plan.deletions.length === 0;
 		const approvals = idle ? 0 : planned.requirement.needs;
-		const told = toldUnplaced(plan.unplaced, this.rights.mayRead(call.caller));
+		const mayRead = this.rights.mayRead(call.caller);
+		const beside = { ...told("unplaced", plan.unplaced, mayRead), ...told("opened", plan.opened, mayRead) };
 		if (dryRun || idle)
-			return { outcome: "applied", revision, changes: plan.changes, ...told, ...(dryRun ? { approvals } : {}) };
+			return { outcome: "applied", revision, changes: plan.changes, ...beside, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
 		this.rights.demandTurn(call, act.verb, planned.effects, recordsOf(planned.effects));
 		return this.store.atomically(() => {
@@ -323,7 +324,7 @@ export class Acts {
 					why: whyOf(act),
 				}),
 			);
-			return { ...result, ...told };
+			return { ...result, ...beside };
 		});
 	}
 

@@ -18,6 +18,7 @@ import type {
 	ResourceSet,
 	Service,
 } from "../../resources/resource.js";
+import { openedByGrants } from "../consequences/grantsOpened.js";
 import { newlyUnplaced } from "../consequences/unplaced.js";
 import { keyOf, resourceKey, sortedSet } from "../store/resourceSet.js";
 import { crossCheck, phasesOf } from "./crossCheck.js";
@@ -69,6 +70,7 @@ export function planDelete(wishes: Wishes, targets: readonly Target[]): WishPlan
 		changes,
 		deletions: unique,
 		unplaced: newlyUnplaced(wishes.resources, after, changes),
+		opened: openedByGrants(wishes.resources, after, changes),
 		experiments: gone(of("Experiment")),
 		services: gone(of("Service")),
 		decisions: of("Experiment").flatMap((experiment) => {

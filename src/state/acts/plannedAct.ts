@@ -30,6 +30,7 @@ import type { PersonRequest } from "../approvals/personRequest.js";
 import { concerned } from "../approvals/requestSight.js";
 import { changedFields } from "../audit/changedFields.js";
 import { consequences, needsBeside } from "../consequences/consequence.js";
+import { openedEffects } from "../consequences/grantsOpened.js";
 import { onlyTakesAway } from "../consequences/takenAway.js";
 import { unplacedEffects } from "../consequences/unplaced.js";
 import { isRolledBack, type Scope } from "../history/policyHistory.js";
@@ -142,6 +143,11 @@ export function planWish(
 			};
 		}),
 		...beside.map(({ effect, namespace }) => ({
+			effect,
+			resource: null,
+			namespaces: [namespace],
+		})),
+		...openedEffects(plan.opened).map(({ effect, namespace }) => ({
 			effect,
 			resource: null,
 			namespaces: [namespace],

@@ -29,7 +29,8 @@ import type { Outcome } from "../../rollout/decision.js";
 import { applyExperiment, applyService, underTimeout } from "../../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";
 import { declaredIn } from "../api/documents.js";
-import { newlyUnplaced, type ToldUnplaced } from "../consequences/unplaced.js";
+import { openedByGrants } from "../consequences/grantsOpened.js";
+import { newlyUnplaced, type ToldServices } from "../consequences/unplaced.js";
 import type { StandingFault } from "../standingFaults.js";
 import type { StoredResource, Used } from "../store/database.js";
 import { keyOf, resourceKey, sortedSet } from "../store/resourceSet.js";
@@ -79,7 +80,9 @@ export type ApplyResult =
 			/** Of a dry run by an operator: how many others would have to approve it first. */
 			readonly approvals?: number;
 			/** Services that it takes endpoints away of, by DataClasses and grants; absent: none. */
-			readonly unplaced?: ToldUnplaced;
+			readonly unplaced?: ToldServices;
+			/** Services that it opens to somebody, by grants; absent: none. */
+			readonly opened?: ToldServices;
 			/** Of a rollback: what came later and stays, for a Service would be left without any rule. */
 			readonly kept?: readonly Target[];
 			/** Of a rollback: what does not come back, for its Services are gone. */
@@ -101,6 +104,7 @@ export interface WishPlan {
 	readonly upserts: readonly StoredResource[];
 	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
 	readonly unplaced: readonly StandingFault[];
+	readonly opened: readonly StandingFault[];
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;
@@ -123,6 +127,7 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	upserts: [],
 	deletions: [],
 	unplaced: [],
+	opened: [],
 	experiments: {},
 	services: {},
 	decisions: [],
@@ -192,6 +197,7 @@ export function planApply(
 		upserts,
 		deletions: away,
 		unplaced: newlyUnplaced(wishes.resources, after, changes),
+		opened: openedByGrants(wishes.resources, after, changes),
 		newlyUsed,
 		...facts(wishes, before, resources, nowMs),
 	};

@@ -150,9 +150,9 @@ export class Approvals {
 		return rights.denyUnseen(call, what, notFound(id));
 	}
 
-	/** null = nothing of it. Of what waits, approvals that would not count now are left out. */
+	/** null = nothing of it. Of what was not done, approvals that would not count now are left out: it would read as approved. */
 	#seen(call: ActCall, asked: ApprovalRequest): ApprovalRequest | null {
-		const request = asked.state === "pending" ? { ...asked, approvals: this.#counting(asked) } : asked;
+		const request = asked.state !== "done" ? { ...asked, approvals: this.#counting(asked) } : asked;
 		const sight = this.#sight(call.caller, request);
 		return sight === "part" ? this.#part(call, request) : sight && request;
 	}

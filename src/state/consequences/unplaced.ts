@@ -11,7 +11,7 @@ import type { ResourceChange } from "../acts/wishes.js";
 import type { MayRead } from "../api/visible.js";
 import type { StandingFault } from "../standingFaults.js";
 
-export interface ToldUnplaced {
+export interface ToldServices {
 	readonly services: readonly { readonly resource: string; readonly words: string }[];
 	/** Further ones. */
 	readonly more: number;
@@ -40,11 +40,16 @@ function found(set: ResourceSet): readonly (StandingFault & { readonly key: stri
 }
 
 /** As a part of the answer to the change; nothing where there are none. */
-export function toldUnplaced(all: readonly StandingFault[], mayRead: MayRead): { readonly unplaced?: ToldUnplaced } {
+export function told<Name extends "unplaced" | "opened">(
+	name: Name,
+	all: readonly StandingFault[],
+	mayRead: MayRead,
+): { readonly [Part in Name]?: ToldServices } {
 	if (all.length === 0) return {};
 	const seen = all.filter(({ resource }) => mayRead(resource.metadata.namespace)).slice(0, PROBLEMS_MAX);
 	const services = seen.map(({ resource, words }) => ({ resource: resourceTitle(resource), words }));
-	return { unplaced: { services, more: all.length - services.length } };
+	const answer: ToldServices = { services, more: all.length - services.length };
+	return { [name]: answer } as { readonly [Part in Name]: ToldServices };
 }
 
 const TAKES = "takes endpoints away from ";

@@ -5,7 +5,15 @@
  * The local owner of the UNIX socket and the bootstrap admins may do everything: the state file is theirs anyway, and
  * the first RoleBinding must come from somebody.
  */
-import type { Kind, OperatorVerb, Resource, ResourceSet, RoleBinding } from "../../resources/resource.js";
+import { resourceTitle } from "../../resources/position.js";
+import {
+	type Kind,
+	type OperatorVerb,
+	qualifiedName,
+	type Resource,
+	type ResourceSet,
+	type RoleBinding,
+} from "../../resources/resource.js";
 import type { Caller } from "../api/caller.js";
 
 /** Namespace of what belongs to no one namespace. */
@@ -123,8 +131,10 @@ export const ADMIN_KINDS: ReadonlySet<Kind> = new Set([
  * `needsOfChange` adds.
  */
 export function needsOf(resource: Resource): readonly Need[] {
-	const verb = ADMIN_KINDS.has(resource.kind) ? "admin" : "apply";
-	return namespacesOf(resource).map((namespace) => ({ verb, namespace }));
+	const namespaces = namespacesOf(resource);
+	if (!ADMIN_KINDS.has(resource.kind)) return namespaces.map((namespace) => ({ verb: "apply", namespace }));
+	const because = `is about ${resourceTitle(resource)}, a kind that only an admin declares, changes or deletes`;
+	return namespaces.map((namespace) => ({ verb: "admin", namespace, because }));
 }
 
 /**
@@ -135,5 +145,10 @@ export function needsOf(resource: Resource): readonly Need[] {
 export function needsOfChange(before: Resource, after: Resource | null): readonly Need[] {
 	if (before.kind !== "Service" || before.spec.dataClass === null) return [];
 	if (after?.kind === "Service" && after.spec.dataClass === before.spec.dataClass) return [];
-	return [{ verb: "admin", namespace: before.metadata.namespace }];
+	const name = qualifiedName(before.metadata);
+	const because =
+		after === null
+			? `deletes Service ${name}, which has DataClass ${before.spec.dataClass}`
+			: `takes Service ${name} out of its DataClass ${before.spec.dataClass}`;
+	return [{ verb: "admin", namespace: before.metadata.namespace, because }];
 }

@@ -1,0 +1,50 @@
+/** What a state may hold after a delete can be asked about beforehand: files with a policy, or a Service, whose grant is gone. */
+import t from "tap";
+import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
+import { fileOf, temporaryDirectory, weir } from "./command.js";
+
+t.setTimeout(120_000);
+
+const grant = `apiVersion: weir.dev/v1alpha1
+kind: ReferenceGrant
+metadata: {name: plat, namespace: shop}
+spec: {from: [{kind: AccessPolicy, namespace: platform}], to: [{kind: Service}]}
+`;
+const denial = policyText("stop", "shop/cart", "platform").replace("allow", "deny").replace("/stop", "/own");
+const rest = [RULES_GATEWAY, serviceText("cart", "shop"), policyText("own", "cart", "shop"), denial];
+const NOT_GRANTED =
+	"Service shop/cart is of another namespace, which grants no AccessPolicy of namespace platform to name it";
+const WARNING = `warning: AccessPolicy platform/stop: ${NOT_GRANTED}: this policy does not count there\n`;
+
+t.test("policy diff and policy test take them, and warn; validate, compile and apply do not", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const before = await fileOf(directory, "before.yaml", [...rest, grant].join("---\n"));
+	const after = await fileOf(directory, "after.yaml", rest.join("---\n"));
+	const diff = await weir(["policy", "diff", before, after]);
+	t.match(diff, { code: 1, stderr: WARNING });
+	t.match(diff.stdout, /^deny removed: platform\/stop, of Service shop\/cart$/m);
+	t.match(diff.stdout, /^NEWLY ALLOWED {2}shop\/cart: deny \(forbidden by policy platform\/stop\)/m);
+	const table = await fileOf(
+		directory,
+		"table.yaml",
+		"tests:\n  - {name: own, request: {service: shop/cart, principal: spiffe://a.example/own}, expect: allow}\n",
+	);
+	t.match(await weir(["policy", "test", "-f", after, "-t", table]), { code: 0, stderr: WARNING });
+	t.match(await weir(["policy", "test", "-f", before, "-t", table]), { code: 1 });
+	t.match(await weir(["explain", "-f", after]), { code: 0, stderr: WARNING });
+	for (const refusing of [
+		["validate", "-f", after],
+		["compile", "-f", after, "--format", "table"],
+	])
+		t.match(await weir(refusing), { code: 1, stderr: NOT_GRANTED }, refusing.join(" "));
+});
+
+t.test("a Service whose DataClass is not granted any more is taken too", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const service = serviceText("cart", "shop", "  dataClass: legal/pii\n");
+	const held = [RULES_GATEWAY, service, policyText("own", "cart", "shop")];
+	const file = await fileOf(directory, "held.yaml", held.join("---\n"));
+	const { code, stderr } = await weir(["policy", "diff", file, file]);
+	t.equal(code, 0);
+	t.match(stderr, /^warning: Service shop\/cart: DataClass legal\/pii .* is closed to everyone$/m);
+});
