@@ -36,6 +36,20 @@ module.exports = {
 			to: { path: "^src/", pathNot: "^src/(limits/\\w+|resources/(resource|accessWords|experimentWords))\\.ts$" },
 		},
 		{
+			name: "declarations-are-read-upwards",
+			comment: "Text becomes values, values fields, fields kinds; only complete resources are checked. A step that looks ahead would know whose part it is: take it as an argument.",
+			severity: "error",
+			from: { path: "^src/resources/(yaml|fields|schemas|checks)/" },
+			to: { path: "^src/resources/(yaml|fields|schemas|checks|parse|fileReading|faults)", pathNot: ["^src/resources/$1/", "^src/resources/fields/"] },
+		},
+		{
+			name: "fields-know-no-kind",
+			comment: "A field is the same in every kind. Take what differs as an argument.",
+			severity: "error",
+			from: { path: "^src/resources/(yaml|fields)/" },
+			to: { path: "^src/resources/(yaml|fields|schemas|checks)/", pathNot: "^src/resources/$1/" },
+		},
+		{
 			name: "pure-stays-pure",
 			comment: "A pure room imports only pure rooms and vocabulary, so that the same input gives the same answer and can be tested by tables and replayed. Take what you need as an argument or a port.",
 			severity: "error",

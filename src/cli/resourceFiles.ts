@@ -49,7 +49,7 @@ export const validResources = (names: readonly string[]): Promise<ResourceSet> =
  */
 export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
 	const resources = await resourcesIn(names, true);
-	const { withdrawn } = await import("../resources/withdrawn.js");
+	const { withdrawn } = await import("../resources/checks/withdrawn.js");
 	for (const { resource, words } of withdrawn(resources))
 		process.stderr.write(`warning: ${oneLine(`${resourceTitle(resource)}: ${words}`)}\n`);
 	return resources;

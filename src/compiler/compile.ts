@@ -85,7 +85,7 @@ const NONE: ReadonlySet<string> = new Set();
 export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: null, traceSamplingPercent: 0 };
 
 /**
- * @param declared checked resources (resources/check.ts); the compiler does not check them again.
+ * @param declared checked resources (resources/checks/check.ts); the compiler does not check them again.
  * @param status what was learned; an Experiment without an entry runs at its first step.
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {

@@ -84,7 +84,7 @@ function entryFilters(context: RouteContext, experiment: string, arm: string | n
 }
 
 function experimentMatcher(context: RouteContext, experiments: readonly ExperimentTable[]): object {
-	// All experiments of a Service share one layer and so one unit (resources/checkLayer.ts).
+	// All experiments of a Service share one layer and so one unit (resources/checks/layer.ts).
 	const [first] = experiments;
 	const header = first === undefined ? "" : unitHeader(first);
 	const slots = experiments.map((experiment) => ({ experiment, predicate: inSlot(experiment) }));

@@ -1,11 +1,11 @@
 /** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
 import type { z } from "zod";
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX } from "../limits.js";
+import { saying } from "./fields/strict.js";
 import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";
-import { saying } from "./strict.js";
 import { knownNames } from "./suggest.js";
-import type { YamlDocument } from "./yaml.js";
+import type { YamlDocument } from "./yaml/yaml.js";
 
 /** Problems of one document, one per place and sentence. */
 export function schemaProblems(

@@ -1,14 +1,14 @@
 /** Files as YAML, and each document as the resource that it declares. Pure. */
 import { schemaProblems } from "./faults.js";
+import { orList } from "./fields/strict.js";
 import { isKind, KINDS } from "./kinds.js";
 import { once } from "./once.js";
 import { type Named, shortened } from "./position.js";
 import { API_VERSION, type Kind, type Problem, type Resource } from "./resource.js";
-import { SCHEMAS } from "./schemas.js";
-import { orList } from "./strict.js";
+import { SCHEMAS } from "./schemas/byKind.js";
 import { knownNames } from "./suggest.js";
-import { readYaml, type YamlDocument, type YamlFile } from "./yaml.js";
-import type { TokenBudget } from "./yamlTokens.js";
+import type { TokenBudget } from "./yaml/tokens.js";
+import { readYaml, type YamlDocument, type YamlFile } from "./yaml/yaml.js";
 
 interface TextFile {
 	readonly name: string;

@@ -20,7 +20,7 @@ export interface HostMove {
 
 /**
  * A host that is dropped, or that another declares under a wildcard. Not one that another namespace declares under a
- * wildcard: the checks refuse it, and whose it is, is none of its author's business (resources/check.ts).
+ * wildcard: the checks refuse it, and whose it is, is none of its author's business (resources/checks/check.ts).
  * @param changed before null = created, after null = deleted
  */
 export function hostMoves(services: readonly Service[], changed: readonly Changed[]): readonly HostMove[] {

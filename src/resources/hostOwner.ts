@@ -1,5 +1,5 @@
 /** Which Service a host's requests go to: an exact host, else the longest wildcard, as in Envoy's domains. Pure. */
-import { wildcardsOver } from "./host.js";
+import { wildcardsOver } from "./fields/host.js";
 import type { Service } from "./resource.js";
 
 /**

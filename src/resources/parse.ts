@@ -3,13 +3,13 @@
  * left out of the set; with any problem, nothing of the set may be applied.
  */
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../limits.js";
-import { checkResources } from "./check.js";
+import { checkResources } from "./checks/check.js";
 import { FileReadings, readResource } from "./fileReading.js";
 import { resourceSet } from "./kinds.js";
 import { DocumentPlaces, type Named, type Path, type Places, Positions, resourceTitle } from "./position.js";
 import type { Problem, Resource, ResourceSet } from "./resource.js";
-import { readYaml, type YamlDocument } from "./yaml.js";
-import { tokenBudget } from "./yamlTokens.js";
+import { tokenBudget } from "./yaml/tokens.js";
+import { readYaml, type YamlDocument } from "./yaml/yaml.js";
 
 export interface ResourceFile {
 	/** As messages show it: a path, or `-` for stdin. */

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { KINDS } from "./kinds.js";
 import { API_VERSION } from "./resource.js";
-import { SCHEMAS } from "./schemas.js";
+import { SCHEMAS } from "./schemas/byKind.js";
 
 /**
  * One schema for a document of any kind. if/then per kind instead of oneOf, so that an editor reports the fault in

@@ -216,7 +216,7 @@ const serviceFields = object<ServiceTable>({
 	experiments: namedList(experiment, "Experiment"),
 });
 
-/** The unit is read once for all Experiments of a Service (resources/checkLayer.ts). */
+/** The unit is read once for all Experiments of a Service (resources/checks/layer.ts). */
 export const service: Check<ServiceTable> = (value) => {
 	const table = serviceFields(value);
 	const [first] = table.experiments;

@@ -2,14 +2,14 @@
  * Stored texts that would be refused today: an earlier Weir took them, or with a grant, and they stand as they were
  * taken.
  */
-import { lapsedLimits } from "../resources/checkCallout.js";
-import { standingConditions } from "../resources/checkConditions.js";
-import { dearRules } from "../resources/checkRules.js";
+import { lapsedLimits } from "../resources/checks/callout.js";
+import { standingConditions } from "../resources/checks/conditions.js";
+import { dearRules } from "../resources/checks/rules.js";
+import { withdrawn } from "../resources/checks/withdrawn.js";
 import { once } from "../resources/once.js";
 import { parseResources } from "../resources/parse.js";
 import { resourceTitle } from "../resources/position.js";
 import { qualifiedName, type Resource, type ResourceSet } from "../resources/resource.js";
-import { withdrawn } from "../resources/withdrawn.js";
 import { liveDefault, type Status } from "../rollout/status.js";
 import { asFile, phasesOf, withDefault } from "./acts/crossCheck.js";
 import type { MayRead } from "./api/visible.js";

@@ -10,7 +10,7 @@ import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
 import { GATE_ANSWER_BYTES_MAX, GATE_TIMEOUT_MS_MAX, GATE_WORDS_CHARS_MAX } from "../limits.js";
 import { bareHost, isLoopbackHost } from "../resources/address.js";
-import { isThisMachine } from "../resources/checkShared.js";
+import { isThisMachine } from "../resources/checks/shared.js";
 import { leadsToSelf, machineAddress } from "../resources/machineAddress.js";
 import type { Webhook, WebhookAnswer } from "../rollout/ports.js";
 

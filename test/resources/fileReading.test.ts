@@ -3,7 +3,7 @@ import t from "tap";
 import { RESOURCE_TOKENS_MAX } from "../../src/limits.js";
 import { FileReadings } from "../../src/resources/fileReading.js";
 import { acceptedAs, parseResources } from "../../src/resources/parse.js";
-import { tokenBudget } from "../../src/resources/yamlTokens.js";
+import { tokenBudget } from "../../src/resources/yaml/tokens.js";
 import { METRIC } from "../state/employment.js";
 
 const FILE = { name: "metric.yaml", text: `# first\n---\n${METRIC}` };

@@ -2,7 +2,7 @@
 import t from "tap";
 import { policiesOf, selects, servicesOf } from "../../src/access/rules/selection.js";
 import { PROBLEMS_MAX } from "../../src/limits.js";
-import { checkResources } from "../../src/resources/check.js";
+import { checkResources } from "../../src/resources/checks/check.js";
 import { parseResources } from "../../src/resources/parse.js";
 import type { Resource, ResourceSet } from "../../src/resources/resource.js";
 

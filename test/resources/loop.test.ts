@@ -1,6 +1,6 @@
 /** A Gateway of the same declaration is no endpoint. */
 import t from "tap";
-import { checkResources } from "../../src/resources/check.js";
+import { checkResources } from "../../src/resources/checks/check.js";
 import { Positions } from "../../src/resources/position.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { checkRows, type Row } from "./faultTable.js";

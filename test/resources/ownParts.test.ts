@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { ownDoors } from "../../src/cli/roles/api.js";
-import { type OwnDoor, ownDoorProblems } from "../../src/resources/ownDoor.js";
+import { type OwnDoor, ownDoorProblems } from "../../src/resources/checks/ownDoor.js";
 import { parseResources } from "../../src/resources/parse.js";
 import { formatProblem } from "../../src/resources/resource.js";
 import { Store } from "../../src/state/store/store.js";

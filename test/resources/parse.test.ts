@@ -1,6 +1,6 @@
 import t from "tap";
 import { PROBLEMS_MAX } from "../../src/limits.js";
-import { checkResources } from "../../src/resources/check.js";
+import { checkResources } from "../../src/resources/checks/check.js";
 import { loadResources, parseResources } from "../../src/resources/parse.js";
 import { formatProblem } from "../../src/resources/resource.js";
 import { ANYONE, CALLOUT } from "../fixtures/resources.js";

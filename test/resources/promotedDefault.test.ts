@@ -1,8 +1,8 @@
 /** What a promotion, or the end of an Experiment, makes of a Service's rules is told before it: nobody applies anything then. */
 import t from "tap";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../src/limits.js";
-import { lapsedLimits, sidecarDecides } from "../../src/resources/checkCallout.js";
-import { dearRules } from "../../src/resources/checkRules.js";
+import { lapsedLimits, sidecarDecides } from "../../src/resources/checks/callout.js";
+import { dearRules } from "../../src/resources/checks/rules.js";
 import { resourcesOf } from "../../src/resources/kinds.js";
 import { parseResources } from "../../src/resources/parse.js";
 import type { Status } from "../../src/rollout/status.js";

@@ -1,6 +1,6 @@
 /** What a rollout asks for and cannot have. */
 import t from "tap";
-import { checkResources } from "../../src/resources/check.js";
+import { checkResources } from "../../src/resources/checks/check.js";
 import { loadResources } from "../../src/resources/parse.js";
 import type { Named } from "../../src/resources/position.js";
 import type { ResourceSet } from "../../src/resources/resource.js";

@@ -1,9 +1,9 @@
 import t from "tap";
 import { isIp, isLoopback, isLoopbackHost } from "../../src/resources/address.js";
-import { name, reference } from "../../src/resources/scalar.js";
+import { name, reference } from "../../src/resources/fields/scalar.js";
+import { parseDuration, parsePercentage } from "../../src/resources/fields/units.js";
 import { isWorkloadId, onlyWorkloadId, spiffeFault, WORKLOAD_ID } from "../../src/resources/spiffe.js";
 import { nearestName } from "../../src/resources/suggest.js";
-import { parseDuration, parsePercentage } from "../../src/resources/units.js";
 
 t.test("no resource has the name of what every object of JavaScript has", async (t) => {
 	for (const [text, isName] of [

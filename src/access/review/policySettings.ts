@@ -6,7 +6,8 @@
  * of its own.
  */
 import { hostPort, oneSpelling } from "../../resources/address.js";
-import { serverKey } from "../../resources/checkShared.js";
+import { serverKey } from "../../resources/checks/shared.js";
+import { durationText } from "../../resources/fields/units.js";
 import { isBesideEnvoy } from "../../resources/plainText.js";
 import { namedIn } from "../../resources/reference.js";
 import { regionsOf } from "../../resources/regions.js";
@@ -21,7 +22,6 @@ import {
 	type Service,
 	type TokenIssuer,
 } from "../../resources/resource.js";
-import { durationText } from "../../resources/units.js";
 import { accessTable, isOpen, judgesVariants } from "../rules/table.js";
 import { hostsText, movedHosts } from "./movedHosts.js";
 

@@ -6,7 +6,7 @@ import { POLICY_TESTS_MAX, PROBLEMS_MAX } from "../../limits.js";
 import type { Path } from "../../resources/position.js";
 import type { Position, Problem } from "../../resources/resource.js";
 import { workloadFault } from "../../resources/spiffe.js";
-import { readYaml, type YamlDocument } from "../../resources/yaml.js";
+import { readYaml, type YamlDocument } from "../../resources/yaml/yaml.js";
 import { epochMs } from "../requests/rfc3339.js";
 import type { Barred, JudgedRequest, NameField, PolicyJudge, PolicyRequest } from "./policyCheck.js";
 

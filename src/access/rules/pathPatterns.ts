@@ -147,7 +147,7 @@ function literalOf(from: Branch, segment: string): Branch {
 const follow = ({ literal, next, more }: Branch, segment: string): Branch | undefined =>
 	next !== null && literal === segment ? next : more?.get(segment);
 
-/** Each branch is looked at once at most: what that costs is what templates have of segments (resources/checkRules.ts). */
+/** Each branch is looked at once at most: what that costs is what templates have of segments (resources/checks/rules.ts). */
 function leads(from: Branch, segments: readonly string[], at: number): boolean {
 	const segment = segments[at];
 	if (segment === undefined) return from.ends;

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { WeirError } from "../../error.js";
 import { startCa } from "../../identity/ca.js";
-import { parseDuration } from "../../resources/units.js";
+import { parseDuration } from "../../resources/fields/units.js";
 import { createLog } from "../../telemetry/log.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { identitySocket, stackIds, workloadIds } from "../stack/identity.js";

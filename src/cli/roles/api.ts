@@ -8,7 +8,7 @@ import { ingestClient } from "../../events/client.js";
 import { UNHELD_PATH } from "../../events/server.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
 import { EVIDENCE_TIMEOUT_MS, IDENTITY_ASKED_MS } from "../../limits.js";
-import type { OwnDoor } from "../../resources/ownDoor.js";
+import type { OwnDoor } from "../../resources/checks/ownDoor.js";
 import { gateHost } from "../../rollout/gate.js";
 import type { Unheld, Webhook } from "../../rollout/ports.js";
 import { untakenOf, untakenWords } from "../../rollout/untaken.js";

@@ -14,7 +14,7 @@ import { backendFragments, envoyGatewayWarnings } from "./envoyGatewayWarnings.j
 import { gatewayName, type MeshOptions, type MeshOutput, nameClashes, problem } from "./mesh.js";
 import { claimHeaders, gatewayObject, meshProblems, meshServices } from "./meshService.js";
 
-/** @param declared checked resources (resources/check.ts) */
+/** @param declared checked resources (resources/checks/check.ts) */
 export function envoyGatewayManifests(declared: ResourceSet, options: MeshOptions): MeshOutput {
 	const resources = withinRegions(declared);
 	const services = meshServices(resources);

@@ -23,7 +23,7 @@ import {
 } from "./mesh.js";
 import { claimHeaders, gatewayObject, meshProblems, meshServices, tokenIssuers } from "./meshService.js";
 
-/** @param declared checked resources (resources/check.ts) */
+/** @param declared checked resources (resources/checks/check.ts) */
 export function istioManifests(declared: ResourceSet, options: MeshOptions): MeshOutput {
 	const resources = withinRegions(declared);
 	const services = meshServices(resources);

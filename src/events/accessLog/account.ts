@@ -185,7 +185,7 @@ async function planOf(plans: PlanReader, version: string): Promise<ReadablePlan 
 	return plans.known(version) ?? (await plans.load(version));
 }
 
-/** The unit of a request that Envoy assigned: all Experiments of a Service share one header (resources/check.ts). */
+/** The unit of a request that Envoy assigned: all Experiments of a Service share one header (resources/checks/check.ts). */
 function headerUnit(entry: AccessLogEntry, service: ReadableService): string | null {
 	const [experiment] = service.experiments.values();
 	return experiment === undefined ? null : unitOfHeader(entry, experiment);

@@ -6,7 +6,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import { PROBLEMS_MAX } from "../../limits.js";
-import { checkResources } from "../../resources/check.js";
+import { checkResources } from "../../resources/checks/check.js";
 import type { FileReadings } from "../../resources/fileReading.js";
 import { resourceSet, resourcesOf } from "../../resources/kinds.js";
 import { experimentsOf, serviceOf } from "../../resources/lookup.js";

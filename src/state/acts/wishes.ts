@@ -10,11 +10,11 @@
 import { isDeepStrictEqual } from "node:util";
 import { experimentSalt } from "../../assignment/table.js";
 import { changeProblems } from "../../resources/change.js";
-import { isForeignSalt } from "../../resources/checkLayer.js";
+import { isForeignSalt } from "../../resources/checks/layer.js";
+import { type OwnDoor, ownDoorProblems } from "../../resources/checks/ownDoor.js";
 import { FileReadings } from "../../resources/fileReading.js";
 import { resourcesOf } from "../../resources/kinds.js";
 import { experimentsOf, findNamed, grouping, serviceOf } from "../../resources/lookup.js";
-import { type OwnDoor, ownDoorProblems } from "../../resources/ownDoor.js";
 import { parseResources } from "../../resources/parse.js";
 import {
 	type Experiment,

@@ -1,5 +1,5 @@
 /** What a caller may see: what lies in a namespace that is not theirs is not there, by any name or message. */
-import { NOT_GRANTED } from "../../resources/checkReference.js";
+import { NOT_GRANTED } from "../../resources/checks/reference.js";
 import { KINDS, resourceSet, resourcesOf } from "../../resources/kinds.js";
 import { resourceTitle } from "../../resources/position.js";
 import { formatProblem, namespaceOf, type Problem, type Resource, type ResourceSet } from "../../resources/resource.js";

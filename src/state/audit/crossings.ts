@@ -1,5 +1,5 @@
 /** What of a refused declaration reaches into other namespaces, for the audit log, which the platform's admins alone read. */
-import { NOT_GRANTED } from "../../resources/checkReference.js";
+import { NOT_GRANTED } from "../../resources/checks/reference.js";
 import type { Problem, Resource } from "../../resources/resource.js";
 import type { WishPlan } from "../acts/wishes.js";
 import { HIDDEN, visibleProblems } from "../api/visible.js";

@@ -4,7 +4,7 @@
  * Pure.
  */
 import { bareHost } from "../../resources/address.js";
-import { isThisMachine } from "../../resources/checkShared.js";
+import { isThisMachine } from "../../resources/checks/shared.js";
 import { qualifiedName, type Resource } from "../../resources/resource.js";
 import { gateHost } from "../../rollout/gate.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";

@@ -5,7 +5,7 @@
  * another Variant's: the audit log shows who did that. Pure.
  */
 import { oneSpelling } from "../../resources/address.js";
-import { serverKey } from "../../resources/checkShared.js";
+import { serverKey } from "../../resources/checks/shared.js";
 import { hostMoves } from "../../resources/hostMoves.js";
 import { experimentsOf } from "../../resources/lookup.js";
 import { once } from "../../resources/once.js";

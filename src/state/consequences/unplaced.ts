@@ -1,10 +1,10 @@
 /**
  * Services of which a change of DataClasses or grants takes endpoints away, as it is told: by name to who may read them,
- * and else how many. Nobody's leave is asked (resources/checkDataClass.ts), and `weir status` goes on telling it. Pure.
+ * and else how many. Nobody's leave is asked (resources/checks/dataClass.ts), and `weir status` goes on telling it. Pure.
  */
 import { PROBLEMS_MAX } from "../../limits.js";
-import { unplaced } from "../../resources/checkDataClass.js";
-import { severed } from "../../resources/checkReference.js";
+import { unplaced } from "../../resources/checks/dataClass.js";
+import { severed } from "../../resources/checks/reference.js";
 import { resourceTitle } from "../../resources/position.js";
 import type { ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";

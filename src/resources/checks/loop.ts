@@ -1,0 +1,30 @@
+/** A Gateway is no server of a Service: its requests would come back to it for ever. */
+
+import { resourceTitle } from "../position.js";
+import type { Check } from "./report.js";
+import { serverKey } from "./shared.js";
+
+/**
+ * Endpoints at a Gateway's own address and port. A name that leads there, or an address of this machine where the
+ * Gateway listens on all of them, is not seen without I/O: Envoy refuses what comes back (compiler/loop.ts).
+ */
+export function loopProblems({ set, isStored, report }: Check): void {
+	const gateways = new Map(
+		set.gateways
+			// 0 = any free port.
+			.filter(({ spec }) => spec.port !== 0)
+			.map((gateway) => [serverKey(gateway.spec.address, gateway.spec.port), gateway]),
+	);
+	for (const service of set.services) {
+		for (const [index, { endpoints }] of service.spec.variants.entries()) {
+			for (const [at, { address, port }] of endpoints.entries()) {
+				const gateway = gateways.get(serverKey(address, port));
+				// What was accepted before this rule must not stop every other change.
+				if (gateway === undefined || (isStored(service) && isStored(gateway))) continue;
+				const message = `endpoint ${address}:${port} is where ${resourceTitle(gateway)} listens`;
+				const hint = "name the Service's own servers: a request would come back to the Gateway for ever";
+				report(service, ["spec", "variants", index, "endpoints", at], message, hint);
+			}
+		}
+	}
+}

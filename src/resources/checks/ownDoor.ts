@@ -1,0 +1,37 @@
+/** Control's own doors are no servers of anybody: Envoy would pass strangers on to them under its own name. */
+
+import type { Positions } from "../position.js";
+import type { Problem, Service } from "../resource.js";
+import { serverKey } from "./shared.js";
+
+export interface OwnDoor {
+	/** IP address; the unspecified one is not resolved here: name each address that it stands for. */
+	readonly address: string;
+	readonly port: number;
+	/** As a message ends: `control's API`. */
+	readonly what: string;
+}
+
+/** Endpoints of these Services that are one of the doors. A DNS name that leads to one is not seen (checkShared.ts). */
+export function ownDoorProblems(
+	services: readonly Service[],
+	doors: readonly OwnDoor[],
+	positions: Positions,
+): readonly Problem[] {
+	const known = new Map(doors.map(({ address, port, what }) => [serverKey(address, port), what]));
+	return services.flatMap((service) =>
+		service.spec.variants.flatMap(({ endpoints }, index) =>
+			endpoints.flatMap(({ address, port }, at): readonly Problem[] => {
+				const what = known.get(serverKey(address, port));
+				if (what === undefined) return [];
+				return [
+					{
+						position: positions.at(service, ["spec", "variants", index, "endpoints", at]),
+						message: `endpoint ${address}:${port} is ${what}`,
+						hint: "name your own servers: nobody reaches control through Envoy",
+					},
+				];
+			}),
+		),
+	);
+}

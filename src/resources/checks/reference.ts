@@ -1,0 +1,41 @@
+/** What names a resource of another namespace needs that namespace's word for it; what had it once, and has it no more. */
+import { resourcesOf } from "../kinds.js";
+import { resourceTitle } from "../position.js";
+import { isFollowed, mayName, type Reference, referencesOf } from "../reference.js";
+import type { Resource, ResourceSet } from "../resource.js";
+import type { Check } from "./report.js";
+
+/** What a name without a grant is told. */
+export const NOT_GRANTED = "is of another namespace, which grants no";
+
+/** Of a Service whose DataClass is not there for it any more. */
+export const CLOSED = "it has no endpoint that its data may go to, and is closed to everyone";
+
+/** The answer is the same whether the other one exists: what stands in another namespace is not told by asking. */
+export function referenceProblems({ set, positions, report, isStored }: Check): void {
+	if (positions.hasBroken("ReferenceGrant")) return;
+	for (const reference of resourcesOf(set).flatMap((one) => ungranted(one, set))) {
+		const { from, path, to } = reference;
+		if (isStored(from)) continue;
+		const { name, namespace } = to.metadata;
+		const message = notGranted(reference);
+		const grant = `spec: {from: [{kind: ${from.kind}, namespace: ${from.metadata.namespace}}], to: [{kind: ${to.kind}, name: ${name}}]}`;
+		report(from, path, message, `its owners may declare, in namespace ${namespace}, kind: ReferenceGrant, ${grant}`);
+	}
+}
+
+/** References of stored resources whose grant is gone, in words for who may read the namespace that wrote them. */
+export function severed(set: ResourceSet): readonly { readonly resource: Resource; readonly words: string }[] {
+	return resourcesOf(set).flatMap((resource) =>
+		ungranted(resource, set).map((reference) => {
+			const lost = resource.kind === "Service" ? CLOSED : "this policy does not count there";
+			return { resource, words: `${notGranted(reference)}: ${lost}` };
+		}),
+	);
+}
+
+const ungranted = (from: Resource, { referenceGrants }: ResourceSet): readonly Reference[] =>
+	referencesOf(from).filter((one) => isFollowed(one) && !mayName(one.from, one.to, referenceGrants));
+
+const notGranted = ({ from, to }: Reference): string =>
+	`${resourceTitle(to)} ${NOT_GRANTED} ${from.kind} of namespace ${from.metadata.namespace} to name it`;

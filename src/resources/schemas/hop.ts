@@ -1,0 +1,46 @@
+/** The hop from Envoy to a Service's servers: mutual TLS with the SPIFFE ids that they prove, or plain text. */
+import { z } from "zod";
+import { hostPort } from "../address.js";
+import { spiffeId } from "../fields/spiffeField.js";
+import { uniqueList } from "../fields/strict.js";
+import { isBesideEnvoy, PLAIN_TEXT } from "../plainText.js";
+import type { Path } from "../position.js";
+import type { Service, Variant } from "../resource.js";
+
+const HINT = `write a list of SPIFFE ids, or ${PLAIN_TEXT}`;
+
+export const identities = z
+	.union([z.literal(PLAIN_TEXT), uniqueList(spiffeId, HINT).min(1, { error: HINT })], { error: HINT })
+	.nullable()
+	.default(null)
+	.meta({
+		description:
+			"The endpoints speak TLS with one of these SPIFFE ids, none of the mesh's own parts; Envoy shows its own. plaintext: they speak none, which a protected Service must say of those off Envoy's machine.",
+	});
+
+/**
+ * Servers of a protected Service that would be called in plain text although nobody has said so: refused, as what one
+ * forgets is not to come about.
+ * @param spec with `identities` as they are written
+ */
+export function unsaidPlainText(spec: {
+	readonly access: Service["spec"]["access"];
+	readonly identities: z.output<typeof identities>;
+	readonly variants: readonly Variant[];
+}): { readonly path: Path; readonly what: string; readonly hint: string } | null {
+	if (spec.identities !== null || spec.access === "open") return null;
+	const remote = spec.variants.flatMap(({ endpoints }, index) =>
+		endpoints.flatMap((endpoint, at) =>
+			isBesideEnvoy(endpoint) ? [] : [{ path: ["variants", index, "endpoints", at], endpoint }],
+		),
+	);
+	const [first] = remote;
+	if (first === undefined) return null;
+	const { address, port } = first.endpoint;
+	const more = remote.length === 1 ? "" : ` (${remote.length - 1} more beside it)`;
+	return {
+		path: first.path,
+		what: `is ${hostPort(address, port)}, off Envoy's machine${more}: what a protected Service is asked would go there in plain text, and the server could not tell Envoy from anybody`,
+		hint: `write identities, the SPIFFE ids that its servers prove (mutual TLS), or identities: ${PLAIN_TEXT} where that is meant`,
+	};
+}

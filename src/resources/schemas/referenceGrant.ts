@@ -1,0 +1,32 @@
+/** ReferenceGrant: what resources of other namespaces may name in this one (the term and form of the Gateway API). */
+import type { z } from "zod";
+import { name } from "../fields/scalar.js";
+import { fields, list, oneOf, say } from "../fields/strict.js";
+import { GRANTABLE } from "../reference.js";
+import type { ReferenceGrant } from "../resource.js";
+import { resource } from "./metadata.js";
+
+const FROM_HINT = "write a list of at least one {kind, namespace}";
+const TO_HINT = "write a list of at least one {kind} or {kind, name}";
+
+const spec = fields({
+	from: list(fields({ kind: oneOf("AccessPolicy", "Service"), namespace: name }), FROM_HINT)
+		.min(1, { error: FROM_HINT })
+		.meta({ description: "Who may name what stands under to." }),
+	to: list(fields({ kind: oneOf("Service", "DataClass"), name: name.nullable().default(null) }), TO_HINT)
+		.min(1, { error: TO_HINT })
+		.meta({ description: "Resources of this namespace; without a name all of the kind." }),
+}).superRefine(({ from, to }, context) => {
+	for (const [index, { kind }] of to.entries()) {
+		if (from.some((one) => GRANTABLE[one.kind] === kind)) continue;
+		const named = Object.entries(GRANTABLE).map(([by, one]) => `kind ${by} names a ${one}`);
+		const message = say(`would never be used: no kind under from names a ${kind}`, named.join(", "));
+		context.addIssue({ code: "custom", path: ["to", index, "kind"], message });
+	}
+});
+
+export const referenceGrantSchema: z.ZodType<ReferenceGrant> = resource(
+	"ReferenceGrant",
+	"What resources of other namespaces may name in this one; it ends with the grant.",
+	spec,
+);
