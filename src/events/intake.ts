@@ -170,6 +170,8 @@ export class Intake {
 			// The entries held for them are counted in callbacks of those same promises.
 			await Promise.resolve();
 		}
+		// Where that is refused, what came since has not been tried once.
+		await this.#committing?.catch(() => undefined);
 		await this.flush().finally(() => this.#faults.close());
 	}
 

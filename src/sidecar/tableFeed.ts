@@ -6,6 +6,7 @@
  */
 import { WeirError } from "../error.js";
 import {
+	TABLE_CONTROL_BEGINS_MAX,
 	TABLE_CONTROL_FIRST_MS,
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
@@ -41,6 +42,8 @@ export class TableFeed<Compiled> {
 	/** The table that control offered last, and in which offer; one that was rejected too. */
 	#offered: VersionedTable | null = null;
 	#latest: Offer | null = null;
+	/** Calls, since control was asked anew, by which it began to answer and that ended before it had. */
+	#begunInVain = 0;
 	/** Control's absence has been reported. */
 	#silent = false;
 	#rejected = 0;
@@ -72,9 +75,13 @@ export class TableFeed<Compiled> {
 		this.#options.tables.lapse();
 	}
 
-	/** Control has said which table is the newest, or begun to, and that one is not in force here yet. */
+	/**
+	 * Control has said which table is the newest, or begun to, and that one is not in force here yet. Who begins again and again, and is
+	 * gone before it is said, says nothing.
+	 */
 	get isTold(): boolean {
-		return this.#options.tables.taking || (this.#stream?.owes ?? false);
+		const begins = (this.#stream?.owes ?? false) && this.#begunInVain < TABLE_CONTROL_BEGINS_MAX;
+		return this.#options.tables.taking || begins;
 	}
 
 	/**
@@ -84,6 +91,7 @@ export class TableFeed<Compiled> {
 	 */
 	askAnew(ageMs: number): void {
 		this.#options.tables.atLeast(ageMs);
+		this.#begunInVain = 0;
 		if (this.#stream === null && this.#retry === null) return;
 		this.#hangUp();
 		this.#open();
@@ -184,6 +192,7 @@ export class TableFeed<Compiled> {
 
 	#ended(reason: string, livedMs: number): void {
 		const { tables, retryMs, random } = this.#options;
+		if (this.#stream?.owes) this.#begunInVain++;
 		this.#stream = null;
 		// A control that answers and dies at once is not asked as if it were well.
 		const livedLong = livedMs >= retryMs.max;

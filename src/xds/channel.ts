@@ -57,6 +57,8 @@ export class Channel {
 	opaque = false;
 	/** The client held something before this stream. */
 	cameWithState = false;
+	/** What such a client asked for first, as long as it does: it may have it, though nobody here knows. */
+	brought: ReadonlySet<string> = new Set();
 	rejections: ReadonlyMap<string, Rejection> = new Map();
 	sentVersion = "";
 	acceptedVersion = "";
@@ -87,7 +89,10 @@ export class Channel {
 	take(request: Request, recall: (version: string) => View | null): Verdict {
 		// S3: a stale nonce is not answered and changes nothing; the client's answer to the newest is on its way.
 		if (this.requested && request.nonce !== this.#lastNonce) return "none";
-		if (!this.requested && request.version !== "") this.#remember(request.version, recall(request.version));
+		if (!this.requested && request.version !== "") {
+			this.#remember(request.version, recall(request.version));
+			this.brought = new Set(request.names);
+		}
 		this.requested = true;
 		const verdict = this.#judge(request);
 		const { added, wildcardAdded } = this.subscription.replace(request.names);
@@ -322,6 +327,7 @@ export class Channel {
 		this.#sent = new Map([...this.#sent].filter(wanted));
 		if (!this.full) this.accepted = new Map([...this.accepted].filter(wanted));
 		this.#asked = new Set([...this.#asked].filter((name) => this.subscription.names.has(name)));
+		this.brought = new Set([...this.brought].filter((name) => this.subscription.names.has(name)));
 		// What is asked for again is told anew, whatever came of it before.
 		if (this.#takesUnread)
 			this.rejections = new Map([...this.rejections].filter(([name]) => this.subscription.wants(name)));

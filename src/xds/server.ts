@@ -64,7 +64,8 @@ export class XdsServer {
 	readonly #log: (line: string) => void;
 	readonly #ackTimeoutMs: number;
 	readonly #nowMs: () => number;
-	readonly #snapshots = new SnapshotMaker();
+	readonly #snapshots: SnapshotMaker;
+	readonly #shelf: ViewShelf | null;
 	readonly #views: RecentViews;
 	readonly #connections = new Set<Connection>();
 	/** Those that are to be told of the newest. */
@@ -88,6 +89,8 @@ export class XdsServer {
 
 	constructor(options: XdsServerOptions = {}) {
 		const { log, ackTimeoutMs, connectionIdleMs, nowMs, shelf, secure, gatewaysOf, onRefused, loads } = options;
+		this.#shelf = shelf ?? null;
+		this.#snapshots = new SnapshotMaker(shelf?.residents);
 		this.#views = new RecentViews(SENT_VIEWS_BOUNDS, shelf);
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
@@ -129,6 +132,7 @@ export class XdsServer {
 			);
 		}
 		this.#newest = new Publication(plan, revision, this.#snapshots);
+		this.#shelf?.keepResidents(this.#snapshots.residents);
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
 		for (const connection of this.#connections) if (connection.asksForTables) connection.pump();

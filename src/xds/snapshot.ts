@@ -7,6 +7,7 @@ import { WeirError } from "../error.js";
 import { RESOURCES_MAX } from "../limits.js";
 import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
+import type { Residents } from "./residentFile.js";
 import {
 	contentHash,
 	ENVOY_TYPES,
@@ -44,7 +45,17 @@ const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
-	#residents: Plan["residents"] = new Map();
+	#residents: Residents;
+
+	/** @param before as `residents` said before this one was */
+	constructor(before: Residents = new Map()) {
+		this.#residents = before;
+	}
+
+	/** Of what was made last, and of Services that went before. */
+	get residents(): Residents {
+		return this.#residents;
+	}
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
 	make(
@@ -72,10 +83,15 @@ export class SnapshotMaker {
 	}
 }
 
-/** @param before with those that had gone by then, longest ago first */
-function withGone(declared: Plan["residents"], before: Plan["residents"]): Plan["residents"] {
+/**
+ * What nobody knows any more is taken for bound by nothing, and so those that are go last.
+ * @param before with those that had gone by then, longest ago first
+ */
+function withGone(declared: Residents, before: Residents): Residents {
 	const gone = [...before].filter(([service]) => !declared.has(service));
-	return new Map([...gone.slice(-RESOURCES_MAX), ...declared]);
+	const isBound = ([, { spec }]: (typeof gone)[number]): boolean => spec.dataClass !== null;
+	const kept = [...gone.filter((one) => !isBound(one)), ...gone.filter(isBound)].slice(-RESOURCES_MAX);
+	return new Map([...kept, ...declared]);
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

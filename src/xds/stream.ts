@@ -237,19 +237,21 @@ export class ClientStream {
 	#wantedEndpoints(target: Snapshot): View {
 		const { instead } = this.#leaving;
 		const known = new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]);
-		return this.#subscribed("endpoints", new Map([...this.#unheardOf(known), ...known]));
+		return this.#subscribed("endpoints", new Map([...this.#withNone(known), ...known]));
 	}
 
 	/**
-	 * Clusters that a server sent which was killed before it sent their endpoints. The client takes no other cluster until it
-	 * has heard that they have none, or for its initial_fetch_timeout.
+	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard that there are none, or for its
+	 * initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or a server told it that was killed
+	 * before it sent them. Of what it may have by then nothing is taken, and a name that nobody told it gets silence.
 	 */
-	#unheardOf(known: View): View {
+	#withNone(known: View): View {
 		const { clusters, endpoints } = this.#channels;
-		if (!endpoints.cameWithState || endpoints.opaque) return new Map();
-		const names = [...endpoints.subscription.names].filter(
-			(name) => !known.has(name) && !clusters.sentView.has(name) && !clusters.accepted.has(name),
-		);
+		const held = [clusters.accepted, clusters.sentView];
+		const told = new Set(held.flatMap((view) => [...view.values()].map((cluster) => cluster.endpoints)));
+		const isAwaited = (name: string): boolean =>
+			endpoints.brought.has(name) ? !endpoints.opaque && !held.some((view) => view.has(name)) : told.has(name);
+		const names = [...endpoints.subscription.names].filter((name) => !known.has(name) && isAwaited(name));
 		return new Map(names.map((name) => [name, noEndpoints(name)]));
 	}
 

@@ -1,7 +1,8 @@
 /**
  * Sent views on disk: an xds that starts anew knows by them what Envoys have that come back, and takes nothing from them
  * before its successor serves. One file each, what went over the wire. Written soon after it is sent, not before: what a
- * crash cuts off in these milliseconds is unknown to the next process, as what a full disk does not take.
+ * crash cuts off in these milliseconds is unknown to the next process, as what a full disk does not take. By which DataClass the
+ * Services in them are bound lies beside them, written before them.
  */
 import { readFileSync } from "node:fs";
 import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
@@ -13,6 +14,7 @@ import { XDS_SENT_VIEWS_MIN } from "../limits.js";
 import { replacePrivate } from "../privateFile.js";
 import { requireOwnFolder } from "../socket.js";
 import { within } from "../within.js";
+import { ResidentFile, type Residents } from "./residentFile.js";
 import { ENVOY_TYPES, type EnvoyTypeName, receivedResource, TYPE_URLS } from "./resource.js";
 import type { RecentViewsBounds } from "./sentViews.js";
 import { writeResponse } from "./service.js";
@@ -46,11 +48,16 @@ export class ViewShelf {
 	#bytes = 0;
 	#writing: Promise<void> | null = null;
 	#failing = false;
+	readonly #residentFile: ResidentFile;
+	#residents: Residents = new Map();
+	#dueResidents: Residents | null = null;
 
 	private constructor(
 		readonly directory: string,
 		readonly options: ViewShelfOptions,
-	) {}
+	) {
+		this.#residentFile = new ResidentFile(join(directory, RESIDENTS));
+	}
 
 	/**
 	 * Makes the folder, and leaves in it what there is room for.
@@ -71,10 +78,26 @@ export class ViewShelf {
 		);
 		for (const { key, mtimeMs: _, ...one } of found.sort((a, b) => a.mtimeMs - b.mtimeMs)) shelf.#count(key, one);
 		// What a crash cut off; it is in nobody's way.
-		const kept = new Set([...shelf.#kept.values()].map(({ file }) => file));
+		const kept = new Set([RESIDENTS, ...[...shelf.#kept.values()].map(({ file }) => file)]);
 		for (const file of files) if (!kept.has(file)) await rm(join(directory, file), { force: true }).catch(() => {});
 		await shelf.#makeRoom();
+		try {
+			shelf.#residents = await shelf.#residentFile.read();
+		} catch (error) {
+			shelf.#trouble(error);
+		}
 		return shelf;
+	}
+
+	/** As the process before this one kept them; none where that cannot be read. */
+	get residents(): Residents {
+		return this.#residents;
+	}
+
+	/** Takes by what all are bound of whom clients may be told from now on, or have been. */
+	keepResidents(residents: Residents): void {
+		this.#dueResidents = residents;
+		this.#writing ??= this.#write();
 	}
 
 	/** Takes a version's view, or a larger one of it. */
@@ -136,19 +159,29 @@ export class ViewShelf {
 		// What is said in one step goes out first.
 		await new Promise((resolve) => setImmediate(resolve));
 		for (;;) {
+			const residents = this.#dueResidents;
 			const [next] = this.#due;
-			if (next === undefined) break;
-			const [key, one] = next;
-			try {
-				await this.#replace(key, one);
-				await this.#makeRoom();
-				this.#failing = false;
-			} catch (error) {
-				this.#trouble(error);
-			}
-			if (this.#due.get(key) === one) this.#due.delete(key);
+			this.#dueResidents = null;
+			if (residents !== null) await this.#tried(() => this.#residentFile.keep(residents));
+			else if (next !== undefined) {
+				const [key, one] = next;
+				await this.#tried(async () => {
+					await this.#replace(key, one);
+					await this.#makeRoom();
+				});
+				if (this.#due.get(key) === one) this.#due.delete(key);
+			} else break;
 		}
 		this.#writing = null;
+	}
+
+	async #tried(write: () => Promise<void>): Promise<void> {
+		try {
+			await write();
+			this.#failing = false;
+		} catch (error) {
+			this.#trouble(error);
+		}
 	}
 
 	async #replace(key: string, { type, version, view }: Due): Promise<void> {
@@ -184,6 +217,8 @@ export class ViewShelf {
 }
 
 const CLOSING_MS = 1_000;
+
+const RESIDENTS = "residents.json";
 
 /** A version is a content's hash; then, how many resources. */
 const NAME = new RegExp(`^((?:${ENVOY_TYPES.join("|")})-[0-9a-f]{16})\\.([0-9]+)\\.pb$`);

@@ -114,7 +114,8 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 		/** @returns types of which something sent is known to the next one */
 		restartXds: async () => {
 			await xds.close();
-			const kept = new Set(readdirSync(at.sentViewsDirectory).map((file) => file.split("-")[0] ?? ""));
+			const views = readdirSync(at.sentViewsDirectory).filter((file) => file.endsWith(".pb"));
+			const kept = new Set(views.map((file) => file.split("-")[0] ?? ""));
 			xds = await startXdsRole(context("xds"));
 			return [...kept].sort();
 		},

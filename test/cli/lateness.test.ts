@@ -93,7 +93,7 @@ t.test(
 	"who takes a table for longer than its acknowledgement waits is late, until it is told with that in force",
 	async (t) => {
 		for (const asked of [true, false]) {
-			const { at, lateness, turns } = scene();
+			const { at, lateness, turns, asks } = scene();
 			lateness.takes(at.ms);
 			turns(WORKERS_IN_FORCE_MS_MAX);
 			t.equal(lateness.ageMs(), AGE_MS);
@@ -102,6 +102,10 @@ t.test(
 				t.equal(lateness.ageMs(), Number.POSITIVE_INFINITY);
 				lateness.told(at.ms);
 				t.equal(lateness.ageMs(), Number.POSITIVE_INFINITY, "no age of the one before holds");
+				const asked = asks();
+				turns(1_000);
+				t.ok(lateness.isLate);
+				t.equal(asks(), asked, "calls that come meanwhile ask no more");
 			}
 			lateness.took();
 			t.equal(lateness.ageMs(), Number.POSITIVE_INFINITY, "the next one may have been acknowledged, too");

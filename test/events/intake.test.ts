@@ -122,7 +122,9 @@ t.test("what a full disk refuses is tried again after a while, however much wait
 		},
 	});
 	const failing: EventStore = Object.assign(Object.create(store), { entries });
-	const intake = new Intake({ store: failing, plans, clock: () => 5, meter: new TestMeter(), log });
+	const times: unknown[] = [];
+	const error = (_: string, fields: Readonly<Record<string, unknown>> = {}): void => void times.push(fields.times);
+	const intake = new Intake({ store: failing, plans, clock: () => 5, meter: new TestMeter(), log: { ...log, error } });
 	const message = encode([{ kind: "end", unit: null, requestId: "r", startMs: 1_000 }]);
 	for (let count = 0; count < ACCESS_LOG_COMMIT_ROWS; count++)
 		decodeMessage(message, (entry) => intake.offer({ entry, receivedMs: 5, gateway: null }));
@@ -131,7 +133,40 @@ t.test("what a full disk refuses is tried again after a while, however much wait
 		t.ok((begun[at + 1] ?? 0) - endedMs >= ACCESS_LOG_COMMIT_MS - 5, "no busy loop");
 	await t.rejects(intake.close(), "its rows are not kept");
 	const tries = begun.length;
+	t.same(times, ["1", String(tries - 1)], "what is not told yet is told at the end");
 	await new Promise((resolve) => setTimeout(resolve, 2 * ACCESS_LOG_COMMIT_MS));
 	t.equal(begun.length, tries, "who is closed tries no more");
+	await store.close();
+});
+
+t.test("what came while a commit ran that is refused is tried at the end", async (t) => {
+	const store = await openEventStore(mkdtempSync(join(tmpdir(), "weir-intake-")));
+	const plans = new PlanReader(async (version) => PLANS[version] ?? null);
+	await plans.load("p1");
+	let refuse = (): void => {};
+	const refused = new Promise<never>((_, reject) => (refuse = () => reject(new Error("the disk is full"))));
+	let begun = 0;
+	const entries: EventStore["entries"] = Object.assign(Object.create(store.entries), {
+		transaction: (change: Parameters<EventStore["entries"]["transaction"]>[0]) =>
+			++begun === 1 ? refused : store.entries.transaction(change),
+	});
+	const failing: EventStore = Object.assign(Object.create(store), { entries });
+	const intake = new Intake({ store: failing, plans, clock: () => 5, meter: new TestMeter(), log });
+	const hears = (requestId: string): void =>
+		decodeMessage(encode([{ kind: "end", unit: null, requestId, startMs: 1_000 }]), (entry) =>
+			intake.offer({ entry, receivedMs: 5, gateway: null }),
+		);
+	hears("before");
+	const running = t.rejects(intake.flush());
+	hears("meanwhile");
+	const closed = intake.close();
+	refuse();
+	await running;
+	await closed;
+	t.equal(intake.waiting, 0);
+	const [row] = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT count(*) AS n FROM entries"),
+	);
+	t.equal(Number(row?.n), 2);
 	await store.close();
 });

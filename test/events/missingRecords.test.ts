@@ -11,6 +11,7 @@ import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import { readWholeMs } from "../../src/events/decisions/decisionAppend.js";
 import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
+import { DecisionQueue } from "../../src/events/decisions/decisionQueue.js";
 import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
 import { MissingRecords } from "../../src/events/decisions/missingRecords.js";
 import { NAMESPACES_HEADER } from "../../src/events/decisions/readNamespaces.js";
@@ -235,6 +236,43 @@ t.test("the log is not called whole past what is lost and not told yet", async (
 	t.equal(await whole(), 1_990_000, "who has given no sign of life since");
 	await own.queue.close();
 });
+
+t.test(
+	"at the end all is tried once more, and what is missing told, though the store took nothing until then",
+	async (t) => {
+		const store = await openEventStore(t.testdir());
+		t.teardown(() => store.close());
+		const { decisions } = store;
+		const write = decisions.transaction.bind(decisions);
+		const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+		const denied = { ...NOTHING_ELSE, atMs: 1_000, kind: "denied", reason: "forbidden" } as const;
+		const kinds = (): Promise<readonly string[]> =>
+			write(async (transaction) => {
+				const rows = await transaction.rows("SELECT kind FROM decisions ORDER BY kind");
+				return rows.map(({ kind }) => String(kind));
+			});
+		const ended = async (max: number, meanwhile: (queue: DecisionQueue) => void): Promise<readonly string[]> => {
+			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, max);
+			queue.listening();
+			let refuse = (): void => {};
+			const refused = new Promise<never>((_, reject) => (refuse = () => reject(new Error("the disk is full"))));
+			decisions.transaction = () => refused;
+			const before = await kinds();
+			const lost = t.rejects(queue.always([denied]));
+			await new Promise(setImmediate);
+			decisions.transaction = write;
+			meanwhile(queue);
+			const closed = queue.close();
+			refuse();
+			await lost;
+			await closed;
+			return (await kinds()).slice(before.length);
+		};
+		t.same(await ended(0, () => {}), ["records-missing"], "the one that had no room");
+		await write((transaction) => transaction.rows("DELETE FROM decisions"));
+		t.same(await ended(9, (queue) => queue.refused(denied)), ["denied", "denied"]);
+	},
+);
 
 t.test("of too many Envoys and Gateways at once it is told together", (t) => {
 	const missing = new MissingRecords();

@@ -93,7 +93,7 @@ t.test("for an Envoy that has what is published nothing is read from the disk", 
 		wanted.push(type);
 		return null;
 	};
-	const shelf = { keep() {}, touch() {}, sizeOf: () => 0, find };
+	const shelf = { keep() {}, keepResidents() {}, touch() {}, sizeOf: () => 0, find };
 	const comes = async (has: DiscoveryResponse | undefined, port: number): Promise<DiscoveryResponse> => {
 		const server = new XdsServer({ shelf: shelf as unknown as ViewShelf });
 		const socketPath = join(directory, "ads.sock");

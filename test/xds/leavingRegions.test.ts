@@ -203,6 +203,13 @@ t.test("where no DataClass bound a Service that is gone, its DNS names serve whe
 	]);
 	t.equal(known[1]?.[0], "first");
 	t.same(known[2], [...many.keys()], "those that went last are known");
+	const bound = new Map([["first", { ...free, spec: { dataClass: "health" } }]]);
+	const again = new SnapshotMaker();
+	const since = [bound, many, many, new Map()].map((residents) => [
+		...again.make({ ...plan, residents }, 1).bound.keys(),
+	]);
+	t.equal(since[2]?.[0], "first", "what is declared pushes out none");
+	t.same(since[3], [...[...many.keys()].slice(1), "first"], "one that is bound is known longest");
 });
 
 t.test("a DataClass holds as it is now for a Service that is gone too", async (t) => {

@@ -1,8 +1,8 @@
 /**
  * Whether the process that control's tables come to still knows which is the newest. When it stood still (stopped, suspended, starved),
  * calls wait for it beside what control has said since, which may deny them, and nothing in them says so: it asks control anew before it
- * answers, as one that starts does, and until that is in force here. Only a control that says nothing at all is away: then the last table
- * stays, as old as it is.
+ * answers, as one that starts does, and until that is in force here. Only a control that says nothing at all is away, or begins to again
+ * and again (TableFeed.isTold): then the last table stays, as old as it is.
  */
 import { SIDECAR_STOOD_STILL_MS, TABLE_CONTROL_FIRST_MS } from "../../limits.js";
 import { type Clock, SYSTEM_CLOCK } from "../../sidecar/clock.js";

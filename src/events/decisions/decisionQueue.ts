@@ -175,6 +175,8 @@ export class DecisionQueue {
 
 	async close(): Promise<void> {
 		if (this.#beats !== null) clearInterval(this.#beats);
+		// Where that is refused, what came since has not been tried once.
+		await this.#committing?.catch(() => undefined);
 		try {
 			await this.flush();
 			if (this.#beats !== null) await this.#beat(true);
