@@ -39,6 +39,10 @@ export interface DoorBounds {
 	readonly nowMs?: () => number;
 }
 
+/** SPIFFE id of the verified certificate of a connection's peer; null = it has none. */
+export const certifiedId = (socket: TLSSocket): string | null =>
+	(socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
+
 /** Who held the most connections of a door that was full, and how many. */
 export interface Crowd {
 	/** SPIFFE id of the certificate, or what the peer has proved itself by otherwise; null = only its address is known. */
@@ -181,7 +185,7 @@ class Connections implements DoorConnections {
 			socket.destroy();
 			return;
 		}
-		const id = (socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
+		const id = certifiedId(socket);
 		const peer: Peer = {
 			socket,
 			times: proofTimes(socket, this.#nowMs()),
