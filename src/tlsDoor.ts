@@ -56,6 +56,8 @@ export interface DoorConnections {
 	prove(socket: Socket, id: string): void;
 	/** Milliseconds until the certificate ends that the peer has proved itself by; no more than 0: it has ended. */
 	leftMs(socket: Socket): number;
+	/** Who has proved to be the peer; null = nobody yet, or a certificate without a SPIFFE id. */
+	idOf(socket: Socket): string | null;
 	/** Whether the peer should come back on a new connection with a newer certificate. */
 	isOld(socket: Socket): boolean;
 }
@@ -156,6 +158,10 @@ class Connections implements DoorConnections {
 
 	leftMs(socket: Socket): number {
 		return (this.#peers.get(socket)?.times.endsAtMs ?? Number.NEGATIVE_INFINITY) - this.#nowMs();
+	}
+
+	idOf(socket: Socket): string | null {
+		return this.#peers.get(socket)?.id ?? null;
 	}
 
 	isOld(socket: Socket): boolean {
