@@ -92,6 +92,9 @@ export const API_CONNECTIONS_MAX = 1_000;
 /** Requests that a client of the API's TCP door may have sent ahead on one connection; no common client sends any. */
 export const API_REQUESTS_AHEAD_MAX = 16;
 
+/** Beyond those, before the connection is cut: what Node reads at once holds some 700 short ones. */
+export const API_REQUESTS_DROPPED_MAX = 1_000;
+
 /** Requests of one subject under way at the API's TCP door, long polls among them: a team's senders share an identity. */
 export const API_REQUESTS_PER_SUBJECT_MAX = 32;
 

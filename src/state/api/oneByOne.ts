@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { API_REQUESTS_AHEAD_MAX } from "../../limits.js";
+import { API_REQUESTS_AHEAD_MAX, API_REQUESTS_DROPPED_MAX } from "../../limits.js";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -20,8 +20,10 @@ export interface OneByOne {
 interface Line {
 	/** Behind the one under way. */
 	readonly waiting: [request: IncomingMessage, response: ServerResponse][];
-	/** More came than may wait: it ends with the last of those. */
+	/** More came than may wait: it ends with the last of those. Or it has ended. */
 	full: boolean;
+	/** Not handled. */
+	dropped: number;
 }
 
 /** After an answer that ends the connection no other request of it is handled, and none beyond those that may wait. */
@@ -32,8 +34,11 @@ export function oneByOne({ handle, onEnded, onFull }: OneByOne): Handler {
 		response.once("close", () => {
 			onEnded(response);
 			const next = line.waiting.shift();
-			// Its peer has gone, or the answer was the last one.
-			if (next === undefined || !request.socket.writable) lines.delete(request.socket);
+			if (!request.socket.writable) {
+				// Its peer has gone, or the answer was the last one; what was read of it comes here all the same.
+				line.full = true;
+				line.waiting.length = 0;
+			} else if (next === undefined) lines.delete(request.socket);
 			else begin(line, ...next);
 		});
 		handle(request, response);
@@ -42,17 +47,18 @@ export function oneByOne({ handle, onEnded, onFull }: OneByOne): Handler {
 		const { socket } = request;
 		const line = lines.get(socket);
 		if (line === undefined) {
-			const made: Line = { waiting: [], full: false };
+			const made: Line = { waiting: [], full: false, dropped: 0 };
 			lines.set(socket, made);
 			begin(made, request, response);
 			return;
 		}
-		if (line.waiting.length < API_REQUESTS_AHEAD_MAX) {
+		if (!line.full && line.waiting.length < API_REQUESTS_AHEAD_MAX) {
 			line.waiting.push([request, response]);
 			return;
 		}
-		// What is on its way is not read; Node may read on a little where a body before it is taken.
-		socket.pause();
+		line.dropped += 1;
+		// Node reads on whatever is paused here, so that its end in order would come late.
+		if (!socket.writable || line.dropped > API_REQUESTS_DROPPED_MAX) socket.destroy();
 		if (line.full) return;
 		line.full = true;
 		onFull(socket);

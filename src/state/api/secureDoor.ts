@@ -140,7 +140,7 @@ function tooMany(house: House): Pick<Digest<string>, "add" | "close"> {
 }
 
 const BEYOND: Readonly<Record<RequestBound, string>> = {
-	ahead: `more than ${API_REQUESTS_AHEAD_MAX} requests were sent ahead on one connection: the rest was not read`,
+	ahead: `more than ${API_REQUESTS_AHEAD_MAX} requests were sent ahead on one connection: the rest was not handled`,
 	subject: `more than ${API_REQUESTS_PER_SUBJECT_MAX} requests were under way`,
 };
 
