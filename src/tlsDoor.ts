@@ -39,6 +39,10 @@ export interface DoorBounds {
 	readonly nowMs?: () => number;
 }
 
+/** SPIFFE id of the verified certificate of a connection's peer; null = it has none. */
+export const certifiedId = (socket: TLSSocket): string | null =>
+	(socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
+
 /** Who held the most connections of a door that was full, and how many. */
 export interface Crowd {
 	/** SPIFFE id of the certificate, or what the peer has proved itself by otherwise; null = only its address is known. */
@@ -52,6 +56,8 @@ export interface DoorConnections {
 	prove(socket: Socket, id: string): void;
 	/** Milliseconds until the certificate ends that the peer has proved itself by; no more than 0: it has ended. */
 	leftMs(socket: Socket): number;
+	/** Who has proved to be the peer; null = nobody yet, or a certificate without a SPIFFE id. */
+	idOf(socket: Socket): string | null;
 	/** Whether the peer should come back on a new connection with a newer certificate. */
 	isOld(socket: Socket): boolean;
 }
@@ -154,6 +160,10 @@ class Connections implements DoorConnections {
 		return (this.#peers.get(socket)?.times.endsAtMs ?? Number.NEGATIVE_INFINITY) - this.#nowMs();
 	}
 
+	idOf(socket: Socket): string | null {
+		return this.#peers.get(socket)?.id ?? null;
+	}
+
 	isOld(socket: Socket): boolean {
 		return (this.#peers.get(socket)?.times.oldAtMs ?? Number.NEGATIVE_INFINITY) <= this.#nowMs();
 	}
@@ -181,7 +191,7 @@ class Connections implements DoorConnections {
 			socket.destroy();
 			return;
 		}
-		const id = (socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
+		const id = certifiedId(socket);
 		const peer: Peer = {
 			socket,
 			times: proofTimes(socket, this.#nowMs()),

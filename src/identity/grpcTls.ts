@@ -1,5 +1,7 @@
 /** grpc-js with SPIFFE ids: credentials that follow an identity's rotation. The rules are nodeTls.ts's. */
 import { type ChannelCredentials, experimental, type Metadata } from "@grpc/grpc-js";
+import { rawStreamOf } from "../grpcStreams.js";
+import { idOfConnection } from "./connectionIds.js";
 import { isForwarded } from "./forwarded.js";
 import { serverCheck } from "./nodeTls.js";
 import type { Identity, Svid } from "./svid.js";
@@ -24,8 +26,9 @@ export interface AuthenticatedCall {
  */
 export function grpcPeerSpiffeId(call: AuthenticatedCall, identity: Identity): string | null {
 	if (isForwarded((name) => call.metadata.get(name).length > 0)) return null;
-	const { sslPeerCertificate: certificate } = call.getAuthContext();
-	return certificate?.raw === undefined ? null : identity.idOf(certificate.raw);
+	const certificate = (): Buffer | undefined => call.getAuthContext().sslPeerCertificate?.raw;
+	// Of a stream whose connection has ended nobody knows any more; grpc-js says nothing of it then, either.
+	return idOfConnection(identity, rawStreamOf(call)?.session ?? call, certificate);
 }
 
 type CaListener = experimental.CaCertificateUpdateListener;

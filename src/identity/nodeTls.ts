@@ -7,6 +7,7 @@ import { Agent } from "node:https";
 import { type ConnectionOptions, connect, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { PROVED_EACH_TIME } from "../tls.js";
 import type { MutualTls } from "../tlsDoor.js";
+import { idOfConnection } from "./connectionIds.js";
 import { isForwardedRequest } from "./forwarded.js";
 import type { Identity } from "./svid.js";
 
@@ -54,8 +55,7 @@ export function admitPeers(
 
 /** The peer's SPIFFE id in the own trust domain, its chain verified; else null. */
 export function verifiedPeer(socket: TLSSocket, identity: Identity): string | null {
-	const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
-	return certificate === undefined ? null : identity.idOf(certificate.raw);
+	return socket.authorized ? idOfConnection(identity, socket, () => socket.getPeerX509Certificate()?.raw) : null;
 }
 
 /**

@@ -23,6 +23,13 @@ export const CONNECTIONS_LOOK_MS = 1_000;
 export const CONNECTION_QUIET_MS = 100;
 
 /**
+ * Streams that one TCP connection to xds, or to the access log, may open at once, and again per second, before it is cut. An
+ * Envoy has some at its start (ACCESS_LOG_STREAMS_MAX), and tries each that was refused again about once a second.
+ */
+export const STREAMS_OPENED_AT_ONCE_MAX = 300;
+export const STREAMS_OPENED_PER_SECOND_MAX = 100;
+
+/**
  * How long before the end of its peer's certificate a connection is asked to end, in order: peers have a newer one by
  * then, for SVIDs are renewed at half of their life. At most this share of what was left of it when the connection was
  * opened, for very short ones.

@@ -89,6 +89,21 @@ export const PERSON_TEXT_CHARS_MAX = 1_000;
 /** Connections to the API at once: people, CI and a few roles. */
 export const API_CONNECTIONS_MAX = 1_000;
 
+/** Requests that a client of the API's TCP door may have sent ahead on one connection; no common client sends any. */
+export const API_REQUESTS_AHEAD_MAX = 16;
+
+/** Beyond those, before the connection is cut: what Node reads at once holds some 700 short ones. */
+export const API_REQUESTS_DROPPED_MAX = 1_000;
+
+/** Requests of one subject under way at the API's TCP door, long polls among them: a team's senders share an identity. */
+export const API_REQUESTS_PER_SUBJECT_MAX = 32;
+
+/**
+ * Requests that the API passes on to one role at once, those of the UNIX socket's owner apart; the others wait. Both together
+ * are well below what waits at a socket to be accepted (Node's backlog of 511), where one more is refused to whoever it is.
+ */
+export const API_FORWARDED_AT_ONCE_MAX = 128;
+
 /** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
 export const STATE_CALL_TIMEOUT_MS = 10_000;
 

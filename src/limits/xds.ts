@@ -52,6 +52,9 @@ export const XDS_STREAMS_MAX = 1_000;
 /** The same, of one Envoy's SPIFFE id: several may share it (a note of `weir status`). Sidecars do, by default all of them: no bound. */
 export const XDS_STREAMS_OF_ENVOY_MAX = 100;
 
+/** On one TCP connection, at once: an Envoy has its configuration, its load reports and its keeper's word; a sidecar its table. */
+export const XDS_STREAMS_OF_CONNECTION_MAX = 32;
+
 /** TCP connections of proved peers to xds, or to the access log: an Envoy's next one is open before its last one ends. */
 export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;
 

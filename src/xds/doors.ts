@@ -6,6 +6,7 @@ import { rm } from "node:fs/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type AdmitPeers, admitting } from "../admitPeers.js";
 import { WeirError } from "../error.js";
+import { boundStreams } from "../grpcStreams.js";
 import type { HandshakeFault } from "../handshake.js";
 import {
 	XDS_CONNECTION_AGE_MS,
@@ -13,6 +14,7 @@ import {
 	XDS_KEEPALIVE_ANSWER_MS,
 	XDS_KEEPALIVE_MS,
 	XDS_REQUEST_BYTES_MAX,
+	XDS_STREAMS_OF_CONNECTION_MAX,
 } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
@@ -86,7 +88,9 @@ export class XdsDoors {
 			"grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS,
 			"grpc.max_connection_age_grace_ms": 1_000,
 			"grpc.max_connection_idle_ms": connectionIdleMs,
+			"grpc.max_concurrent_streams": XDS_STREAMS_OF_CONNECTION_MAX,
 		});
+		boundStreams(server, (id) => onRefused("too-many", id));
 		const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 		try {
 			const tls = admitting(

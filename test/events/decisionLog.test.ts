@@ -123,7 +123,7 @@ t.test("a reason that no record can have is refused, with those that there are",
 		"upgrade-refused": true,
 	};
 	const byIngest: Readonly<Record<StreamFault, true>> = {
-		...{ "no-identity": true, "not-an-envoy": true, "other-node": true, "other-gateway": true },
+		...{ "no-identity": true, "not-an-envoy": true, "other-node": true, "other-gateway": true, "too-many": true },
 	};
 	const others = ["sender-not-granted", "assignment-changed"];
 	others.push("client-left", "timed-out", "cut-short");

@@ -13,6 +13,7 @@ import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX, ENVOY_NOTICES_MS, REFUSED_NAMES_MAX } from "../../src/limits.js";
 import { createMeter } from "../../src/telemetry/meter.js";
+import { resetAtOnce } from "../http2Flood.js";
 import { createDevelopmentCa, type DevelopmentCa } from "../identity/developmentCa.js";
 import { streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
@@ -352,6 +353,15 @@ t.test("streams that are refused again and again fill no decision log", { timeou
 		["other-gateway inner 1", "other-gateway inner 2", "other-gateway other 1"],
 		"and the others with their number",
 	);
+});
+
+t.test("a connection that opens hundreds of streams at once is cut, and recorded", { timeout: 60_000 }, async (t) => {
+	const { rig, ca } = await tcpRig(t);
+	const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf("envoy/inner") });
+	const at = { host: "127.0.0.1", port: rig.ingest.accessLogPort ?? 0, checkServerIdentity: () => undefined };
+	await resetAtOnce(900, "/no.such.Service/Method", { ...at, cert, key, ca: ca.certificate });
+	const { decisions } = (await rig.call("GET", "/v1/requests?reason=too-many", "")).json as DecisionsAnswer;
+	t.match(decisions, [{ kind: "stream-refused", principal: idOf("envoy/inner"), gateway: null, count: 1 }]);
 });
 
 t.test("an Envoy may name as many Gateways as it likes: some are told apart", (t) => {

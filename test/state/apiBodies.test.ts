@@ -93,7 +93,12 @@ t.test("hundreds of whole files that never end: control's memory stays, and anot
 	const before = await rssMb();
 	const strangers = await many("spiffe://weir.test/ns/team/sa/app");
 	const ofStrangers = await Promise.all(strangers.map(({ answered }) => answered));
-	t.same(new Set(ofStrangers.map(status)), new Set([403]), "each is told, though its body never ends");
+	// An answer ends some time after a body that does not, and one subject has a bound of those.
+	const refusals = ofStrangers.map(status);
+	t.ok(
+		refusals.every((code) => code === 403 || code === 429),
+		"each is told, though its body never ends",
+	);
 	t.match(ofStrangers[0], /no RoleBinding lets spiffe:\/\/weir.test\/ns\/team\/sa\/app apply in any namespace/);
 	t.match((await owner.audit(0, 10, "refused")).records[0], {
 		verb: "apply",

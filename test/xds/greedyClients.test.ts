@@ -16,6 +16,7 @@ import {
 	XDS_NAMES_MAX,
 	XDS_NAMES_OF_ID_MAX,
 	XDS_STREAMS_MAX,
+	XDS_STREAMS_OF_CONNECTION_MAX,
 	XDS_STREAMS_OF_ENVOY_MAX,
 } from "../../src/limits.js";
 import { mentions } from "../../src/xds/rejection.js";
@@ -44,7 +45,7 @@ function until(server: XdsServer, condition: () => boolean): Promise<void> {
 	});
 }
 
-/** Streams of one id on one connection, each of which asks and listens. */
+/** Streams of one id, each of which asks and listens. */
 const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
 type Stream = ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 const firstOf = (type: "listeners" | "tables" | "routes", node: string): DiscoveryRequest =>
@@ -161,10 +162,16 @@ t.test("nobody's streams shut another id out, nor one sidecar's the others of it
 	const { server, target, refused, ids, channel, connect } = await start(t);
 	server.publish(TINY, 1);
 	const open = async (path: string, nodes: readonly string[], type: "listeners" | "tables") => {
-		const client = new Client(target, await channel(path));
-		t.teardown(() => client.close());
-		const all = nodes.map((node) => {
-			const stream = client.streamAggregatedResources?.() as Stream;
+		const shown = await channel(path);
+		const connection = () => {
+			const client = new Client(target, shown, { "grpc.use_local_subchannel_pool": 1 });
+			t.teardown(() => client.close());
+			return client;
+		};
+		const clients = Array.from({ length: Math.ceil(nodes.length / XDS_STREAMS_OF_CONNECTION_MAX) }, connection);
+		const all = nodes.map((node, at) => {
+			const client = clients[Math.floor(at / XDS_STREAMS_OF_CONNECTION_MAX)];
+			const stream = client?.streamAggregatedResources?.() as Stream;
 			const answered = Promise.race([
 				once(stream, "data").then(() => "served"),
 				new Promise<string>((resolve) =>

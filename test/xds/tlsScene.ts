@@ -3,6 +3,7 @@ import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { Test } from "tap";
 import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, mutualTls } from "../../src/identity/nodeTls.js";
+import type { Identity } from "../../src/identity/svid.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AdsClient } from "./adsClient.js";
@@ -13,10 +14,11 @@ export const TINY = published(
 	tinyPlan({ gatewayPort: 8080, services: { a: { host: "a", variants: { v1: 1001 }, weights: { v1: 1 } } } }),
 );
 
-export async function start(t: Test, options: XdsServerOptions = {}) {
+/** @param seen the server's identity as it has it */
+export async function start(t: Test, options: XdsServerOptions = {}, seen = (own: Identity): Identity => own) {
 	const make = (trustDomain: string) => createDevelopmentCa({ trustDomain, nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const ca = await make(DOMAIN);
-	const control = await identityOf(ca, id("weir/control"));
+	const control = seen(await identityOf(ca, id("weir/control")));
 	const refused: string[] = [];
 	const ids: (string | null)[] = [];
 	const server = new XdsServer({

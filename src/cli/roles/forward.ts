@@ -5,6 +5,7 @@
  * another request (RFC 9112 section 11.2).
  */
 import {
+	Agent,
 	type ClientRequest,
 	type IncomingHttpHeaders,
 	type IncomingMessage,
@@ -16,7 +17,7 @@ import { finished, pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../events/decisions/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../events/outcomes/sender.js";
-import { API_BODY_PART_BYTES, API_BODY_PART_MS } from "../../limits.js";
+import { API_BODY_PART_BYTES, API_BODY_PART_MS, API_FORWARDED_AT_ONCE_MAX } from "../../limits.js";
 import { Bodies, type Intake, tooSlow } from "../../state/api/bodies.js";
 import { demandNoBody, sendError } from "../../state/api/http.js";
 import type { Handle } from "../../state/api/mount.js";
@@ -41,6 +42,7 @@ const HOP_BY_HOP = new Set([
  * @param bodies what they may take of the owner's memory, which keeps each until it has answered
  */
 export function forwardTo(socketPath: string, role: string, bodies = new Bodies()): Handle {
+	const [forOwner, forOthers] = [agentOf(), agentOf()];
 	return (call, answer, caller, readable) => {
 		const hasBody = call.method === "POST";
 		if (!hasBody) demandNoBody(call);
@@ -51,8 +53,10 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		};
 		// Whatever length the client has told: chunks cannot say another than what comes.
 		if (hasBody) headers["transfer-encoding"] = "chunked";
-		// agent: a connection that others use next would give them what is left on it.
-		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent: false });
+		const agent = caller.how === "socket" ? forOwner : forOthers;
+		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent });
+		// A connection that others use next would give them what is left on it.
+		onward.shouldKeepAlive = false;
 		let stop = (): void => undefined;
 		const gone = (): void => {
 			stop();
@@ -90,6 +94,9 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		} else onward.end();
 	};
 }
+
+/** Bounds how many connections there are at once; what is beyond waits. */
+const agentOf = (): Agent => new Agent({ keepAlive: false, maxSockets: API_FORWARDED_AT_ONCE_MAX });
 
 /** Passes on an answer that came before the end of the body. It ends after both; one that is cut is cut at once. */
 function answerEarly(call: IncomingMessage, response: IncomingMessage, answer: ServerResponse): void {

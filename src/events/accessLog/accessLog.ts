@@ -4,7 +4,7 @@
  * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
  * is no Envoy's, else at its first message.
  */
-import type { Http2Server, ServerHttp2Stream, Settings } from "node:http2";
+import type { Settings } from "node:http2";
 import {
 	status as grpcStatus,
 	Server,
@@ -15,6 +15,7 @@ import {
 } from "@grpc/grpc-js";
 import { type AdmitPeers, admitting } from "../../admitPeers.js";
 import { WeirError } from "../../error.js";
+import { boundStreams, onSession, rawStreamOf } from "../../grpcStreams.js";
 import type { HandshakeFault } from "../../handshake.js";
 import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
@@ -140,6 +141,7 @@ export async function serveAccessLogTcp(
 	};
 	const connections = connectionsOf(true, sink, clock);
 	const server = serverOf(who, trust, sink, clock, log, connections);
+	boundStreams(server, (id) => sink.refused("too-many", id === null ? null : { kind: "spiffe", id }, null));
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
 		const admitted = admitting(
@@ -222,7 +224,7 @@ function serverOf(
 			let judged = false;
 			let refused = false;
 			let told = false;
-			const own = connections.opened(rawOf(stream), peer);
+			const own = connections.opened(rawStreamOf(stream), peer);
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
 				own.refused();
@@ -303,22 +305,13 @@ function serverOf(
 	return server;
 }
 
-/** The stream of HTTP/2 below, as grpc-js has it and does not tell; a test holds that it is found. */
-const rawOf = (stream: unknown): ServerHttp2Stream | undefined =>
-	(stream as { readonly call?: { readonly stream?: ServerHttp2Stream } }).call?.stream;
-
 /**
  * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the
  * others. grpc-js has an option for clients' windows, and none for a server's; a test holds that these are taken.
  */
 function widen(server: Server): void {
-	const own = server as unknown as {
-		readonly commonServerOptions: { settings?: Settings };
-		createHttp2Server(credentials: ServerCredentials): Http2Server;
-	};
+	const own = server as unknown as { readonly commonServerOptions: { settings?: Settings } };
 	const { commonServerOptions } = own;
 	commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: ACCESS_LOG_WINDOW_BYTES };
-	const create = own.createHttp2Server.bind(server);
-	own.createHttp2Server = (credentials) =>
-		create(credentials).on("session", (session) => session.setLocalWindowSize(ACCESS_LOG_WINDOW_BYTES));
+	onSession(server, (session) => session.setLocalWindowSize(ACCESS_LOG_WINDOW_BYTES));
 }

@@ -22,8 +22,8 @@ export function gatewayOfLogName(logName: string): string | null {
 	return logName.startsWith(LOG_NAME) && logName.length > LOG_NAME.length ? logName.slice(LOG_NAME.length) : null;
 }
 
-/** Why entries of a stream are refused; null = they are taken. */
-export type StreamFault = "no-identity" | "not-an-envoy" | "other-node" | "other-gateway";
+/** Why entries of a stream are refused (null = they are taken); too-many: its connection opened far too many, and was cut. */
+export type StreamFault = "no-identity" | "not-an-envoy" | "other-node" | "other-gateway" | "too-many";
 
 export function streamFault(
 	peer: StreamPeer,

@@ -62,7 +62,7 @@ export const DECISION_REASONS: readonly string[] = [
 	],
 	...["no-signer", "malformed", "overloaded", "upgrade-refused", "configuration-refused"],
 	...["client-left", "timed-out", "cut-short", "assignment-changed", ...END_REASONS],
-	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway"],
+	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway", "too-many"],
 	...HANDSHAKE_FAULTS,
 	...MISSING_REASONS,
 ];

@@ -36,6 +36,7 @@ import { type House, handler, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
 import type { Mount } from "./mount.js";
 import { secureContext, secureServer } from "./secureDoor.js";
+import type { RequestBound } from "./underWay.js";
 import type { GatewayAlarm } from "./wire.js";
 
 export interface ApiOptions {
@@ -73,6 +74,8 @@ export interface ApiOptions {
 	readonly now?: () => number;
 	/** Told of every connection of the TCP door that was ended to make room for another's. */
 	readonly onCrowded?: () => void;
+	/** Told of each request of the TCP door, or connection with requests ahead, that is beyond a bound. Must not throw. */
+	readonly onTooMany?: (bound: RequestBound) => void;
 	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it. Must not throw. */
 	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 	/** Told of every failure that is answered as `internal`. */
@@ -140,6 +143,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		bodies: options.bodies ?? new Bodies(),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
 		onCrowded: options.onCrowded ?? (() => {}),
+		onTooMany: options.onTooMany ?? (() => {}),
 		onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		onError: options.onError ?? (() => {}),
 	};

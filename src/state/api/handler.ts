@@ -11,6 +11,7 @@ import { send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
 import { isUnder, type Mount, passOn } from "./mount.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
+import type { RequestBound } from "./underWay.js";
 
 /** What all doors share. */
 export interface House {
@@ -18,7 +19,9 @@ export interface House {
 	readonly bodies: Bodies;
 	readonly mounts: readonly (readonly [string, Mount])[];
 	readonly onCrowded: () => void;
-	/** Of the TCP door; must not throw. */
+	/** Of the TCP door, as all that follow but the last; must not throw. */
+	readonly onTooMany: (bound: RequestBound) => void;
+	/** Must not throw. */
 	readonly onHandshakeFault: (fault: HandshakeFault) => void;
 	readonly onError: (error: unknown) => void;
 }
@@ -28,7 +31,7 @@ export interface House {
  */
 export function handler(
 	house: House,
-	identify: (request: IncomingMessage, id: string) => Promise<Caller>,
+	identify: (request: IncomingMessage, id: string, response: ServerResponse) => Promise<Caller>,
 	internal: boolean,
 ) {
 	const { door, bodies, mounts, onError } = house;
@@ -37,11 +40,11 @@ export function handler(
 		response.setHeader("x-request-id", id);
 		try {
 			if (internal && isUnder(request.url ?? "", "/internal")) {
-				const caller = await identify(request, id);
+				const caller = await identify(request, id, response);
 				const call = takeApart(request, { signal: whileOpen(response), id, caller, intake: UNCOUNTED });
 				return send(response, await answerInternal(door.store, door.publication, call));
 			}
-			const caller = await identify(request, id);
+			const caller = await identify(request, id, response);
 			const mounted = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix));
 			if (mounted !== undefined)
 				return passOn(door.acts.rights, mounted, request, response, { caller, id, nowMs: door.now() });
