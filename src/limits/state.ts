@@ -96,7 +96,7 @@ export const API_REQUESTS_AHEAD_MAX = 16;
 export const API_REQUESTS_DROPPED_MAX = 1_000;
 
 /** Requests of one subject under way at the API's TCP door, long polls among them: a team's senders share an identity. */
-export const API_REQUESTS_PER_SUBJECT_MAX = 32;
+export const API_REQUESTS_PER_SUBJECT_MAX = 64;
 
 /**
  * Requests that the API passes on to one role at once, those of the UNIX socket's owner apart; the others wait. Both together
