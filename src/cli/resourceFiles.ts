@@ -41,32 +41,37 @@ const UNREADABLE: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 /** The resources, where nothing is wrong with them; else prints every problem and throws. */
-export const validResources = (names: readonly string[]): Promise<ResourceSet> => resourcesIn(names, false);
-
-/**
- * For what only shows what files would do: what a state may hold is read too, as control serves it, such as a policy whose
- * grant is gone. Warns of what does not count, as `weir status` does.
- */
-export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
-	const resources = await resourcesIn(names, true);
-	const { withdrawn } = await import("../resources/checks/withdrawn.js");
-	for (const { resource, words } of withdrawn(resources))
-		process.stderr.write(`warning: ${oneLine(`${resourceTitle(resource)}: ${words}`)}\n`);
+export async function validResources(names: readonly string[]): Promise<ResourceSet> {
+	const files = await readResourceFiles(names);
+	// With every schema: who hands the files on as they are (weir apply) reads none.
+	const { loadResources } = await import("../resources/parse.js");
+	const { resources, problems } = loadResources(files);
+	refuse(problems);
 	return resources;
 }
 
-async function resourcesIn(names: readonly string[], held: boolean): Promise<ResourceSet> {
-	// With every schema: who hands the files on as they are (weir apply) reads none.
-	const { loadResources } = await import("../resources/parse.js");
-	const { resources, problems } = loadResources(await readResourceFiles(names), undefined, held);
-	if (problems.length > 0) {
-		printProblems(problems);
-		throw new WeirError(
-			"failed-precondition",
-			`${problems.length} problem${problems.length === 1 ? "" : "s"} in the resources`,
-		);
-	}
+/**
+ * For what only shows what files would do: what a state may hold is read too, as control serves it, such as a policy whose
+ * grant is gone. Warns of what does not count, as `weir status` does, and of all else that control would not take anew.
+ */
+export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
+	const files = await readResourceFiles(names);
+	const { loadHeldResources } = await import("../resources/parse.js");
+	const { resources, problems, lapses } = loadHeldResources(files);
+	refuse(problems);
+	const { withdrawn } = await import("../resources/checks/withdrawn.js");
+	const lost = withdrawn(resources).map(({ resource, words }) => `${resourceTitle(resource)}: ${words}`);
+	for (const words of [...lost, ...lapses.map(formatProblem)]) process.stderr.write(`warning: ${oneLine(words)}\n`);
 	return resources;
+}
+
+function refuse(problems: readonly Problem[]): void {
+	if (problems.length === 0) return;
+	printProblems(problems);
+	throw new WeirError(
+		"failed-precondition",
+		`${problems.length} problem${problems.length === 1 ? "" : "s"} in the resources`,
+	);
 }
 
 export function printProblems(problems: readonly Problem[]): void {

@@ -79,16 +79,28 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 /**
  * Parses and cross-checks: what `weir validate` and `weir apply` ask.
  * @param readings as for parseResources()
- * @param isHeld they may be what a state holds, so that what was withdrawn since, such as a grant, makes no problem
  */
-export function loadResources(
-	files: readonly ResourceFile[],
-	readings = new FileReadings(),
-	isHeld = false,
-): ParsedResources {
+export function loadResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
 	const parsed = parseResources(files, readings);
-	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions, () => isHeld)];
+	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
 	return { ...parsed, problems: limited(inOrder(problems, files)) };
+}
+
+export interface HeldResources extends ParsedResources {
+	/** What would be refused of a new declaration, and stands where a state holds it; without what withdrawn() tells. */
+	readonly lapses: readonly Problem[];
+}
+
+/** Files that may be what a state holds: what was withdrawn since, such as a grant, or refused since, makes no problem. */
+export function loadHeldResources(files: readonly ResourceFile[]): HeldResources {
+	const parsed = parseResources(files);
+	const { resources, positions } = parsed;
+	const always = () => true;
+	const declared = [...parsed.problems, ...checkResources(resources, positions, () => false, null, always)];
+	// What may be declared anew may be held.
+	const problems = declared.length === 0 ? [] : [...parsed.problems, ...checkResources(resources, positions, always)];
+	const told = (all: readonly Problem[]) => limited(inOrder(all, files));
+	return { ...parsed, problems: told(problems), lapses: problems.length === 0 ? told(declared) : [] };
 }
 
 /** What a stored text is today, worked out once: each change is checked against all that is stored. */

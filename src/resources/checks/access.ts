@@ -32,7 +32,7 @@ export function accessProblems(check: Check): void {
 	identityProblems(check, selections);
 }
 
-function saidProblem({ set, positions, report, isStored }: Check, { service, enforced, shadow }: Selection): void {
+function saidProblem({ set, positions, report, mayLack }: Check, { service, enforced, shadow }: Selection): void {
 	const open = service.spec.access === "open";
 	if (open && enforced.length > 0) {
 		const message = `${resourceTitle(service)} is open and selected by an AccessPolicy`;
@@ -40,7 +40,7 @@ function saidProblem({ set, positions, report, isStored }: Check, { service, enf
 	} else if (!open && enforced.length === 0 && !positions.hasBroken("AccessPolicy")) {
 		// A namespace can take a grant back at once: then nobody may call, until its owners say who.
 		const severed = policiesNaming(service, set.accessPolicies).some(
-			(policy) => isStored(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
+			(policy) => mayLack(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
 		);
 		if (severed) return;
 		// Another namespace's policy, by a grant, is not named.

@@ -24,8 +24,9 @@ const LATER_HINT = "correct the other problems first";
 
 /**
  * All cross-check problems of a set.
- * @param isStored whether it stands as it was accepted, so that a grant which is gone since makes no problem of it
+ * @param isStored whether it stands as it was accepted, so that what is refused since then makes no problem of it
  * @param before what stood before the change, for what is only refused where it gets worse
+ * @param mayLack whether a grant that is gone since makes no problem of it: of all that is stored, for one
  * @param positions those of parseResources; without them (a set that came as JSON) problems have no position
  */
 export function checkResources(
@@ -33,6 +34,7 @@ export function checkResources(
 	positions: Positions = new Positions(),
 	isStored: (resource: Named) => boolean = () => false,
 	before: ResourceSet | null = null,
+	mayLack: (resource: Named) => boolean = isStored,
 ): readonly Problem[] {
 	const problems: Problem[] = [];
 	const check: Check = {
@@ -40,6 +42,7 @@ export function checkResources(
 		before,
 		positions,
 		isStored,
+		mayLack,
 		report: (resource, path, message, hint) => {
 			const words = typeof hint === "string" ? hint : problems.length < PROBLEMS_MAX ? hint() : LATER_HINT;
 			problems.push({ position: positions.at(resource, path), message, hint: words });

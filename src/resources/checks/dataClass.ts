@@ -11,16 +11,19 @@ import { knownNamed } from "../suggest.js";
 import { CLOSED } from "./reference.js";
 import type { Check } from "./report.js";
 
-export function dataClassProblems({ set, positions, report, isStored }: Check): void {
+export function dataClassProblems({ set, positions, report, isStored, mayLack }: Check): void {
 	for (const service of set.services) {
 		const { dataClass: written, variants } = service.spec;
 		if (written === null) continue;
 		const { name, namespace } = namedIn(service.metadata.namespace, written);
 		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
-		if (namespace !== service.metadata.namespace && isStored(service)) continue;
+		const isAnothers = namespace !== service.metadata.namespace;
+		if (isAnothers && isStored(service)) continue;
+		// By unplaced(), below.
+		const isTold = isAnothers && mayLack(service);
 		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
-			if (positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
+			if (isTold || positions.isBroken({ kind: "DataClass", metadata: { name, namespace } })) continue;
 			const message = `unknown DataClass ${JSON.stringify(name)}`;
 			report(service, ["spec", "dataClass"], message, () =>
 				knownNamed({ name, namespace }, set.dataClasses, "DataClasses"),
@@ -36,7 +39,7 @@ export function dataClassProblems({ set, positions, report, isStored }: Check): 
 				report(service, [...path, at], message, `write locality: {region: ${regions[0]}}`);
 			}
 			const placed = endpoints.filter(({ locality }) => locality !== null);
-			if (placed.length === 0 || placed.some(isIn(regions))) continue;
+			if (isTold || placed.length === 0 || placed.some(isIn(regions))) continue;
 			const message = `no endpoint of variant ${variant} is in a region of ${resourceTitle(dataClass)} (${regions.join(", ")})`;
 			report(service, path, message, "add an endpoint there, or write [] for a Variant without one");
 		}

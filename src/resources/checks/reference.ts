@@ -12,11 +12,11 @@ export const NOT_GRANTED = "is of another namespace, which grants no";
 export const CLOSED = "it has no endpoint that its data may go to, and is closed to everyone";
 
 /** The answer is the same whether the other one exists: what stands in another namespace is not told by asking. */
-export function referenceProblems({ set, positions, report, isStored }: Check): void {
+export function referenceProblems({ set, positions, report, mayLack }: Check): void {
 	if (positions.hasBroken("ReferenceGrant")) return;
 	for (const reference of resourcesOf(set).flatMap((one) => ungranted(one, set))) {
 		const { from, path, to } = reference;
-		if (isStored(from)) continue;
+		if (mayLack(from)) continue;
 		const { name, namespace } = to.metadata;
 		const message = notGranted(reference);
 		const grant = `spec: {from: [{kind: ${from.kind}, namespace: ${from.metadata.namespace}}], to: [{kind: ${to.kind}, name: ${name}}]}`;

@@ -11,9 +11,10 @@ export interface Check {
 	readonly before: ResourceSet | null;
 	readonly positions: Positions;
 	/**
-	 * Stands as it was accepted, also where it is given once more: a grant that it counted on may be gone since, and that is
-	 * no fault of a later change.
+	 * Stands as it was accepted, also where it is given once more: what is refused since then is no fault of a later change.
 	 */
 	isStored(resource: Named): boolean;
+	/** Another namespace may have taken back what it rests on (a grant, a DataClass, regions): that is told by withdrawn(). */
+	mayLack(resource: Named): boolean;
 	report(resource: Named, path: Path, message: string, hint: Hint): void;
 }
