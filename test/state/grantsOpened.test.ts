@@ -1,5 +1,6 @@
 /** Who deletes or narrows a grant is told of the denials that rest on it, beforehand and with the act; so is who approves it. */
 import t from "tap";
+import { PROBLEMS_MAX } from "../../src/limits.js";
 import { formatProblem } from "../../src/resources/resource.js";
 import type { ApplyAnswer } from "../../src/state/api/wire.js";
 import { file } from "./employment.js";
@@ -101,8 +102,35 @@ spec: {verbs: [apply], namespaces: [shop], approvals: 1}
 	const denial = await owner.apply(file(further), now);
 	if (denial.outcome !== "pending") throw new Error(refusal(denial));
 	t.match(await bob.approve(denial.request.id), { state: "done" });
-	await t.rejects(bob.approve(first.id), { message: /it would do something else now/ });
+	await t.rejects(bob.approve(first.id), { message: /what it would change has changed/ });
 	const second = await asked();
 	t.equal(second.effects.length, 3);
 	t.match(await bob.approve(second.id), { state: "done" });
+});
+
+t.test("so it is of what the request only counts", async (t) => {
+	const names = Array.from({ length: PROBLEMS_MAX + 1 }, (_, at) => `s${at + 1_000}`);
+	const all = `[${names.map((name) => `shop/${name}`).join(", ")}]`;
+	const { owner, as } = await scene(
+		t,
+		...names.map((name) => serviceText(name, "shop")),
+		policyText("all", "cart", "shop").replace('["cart"]', `[${names.join(", ")}]`),
+		DENIAL.replace("no-docs", "none").replace("[shop/cart]", all),
+		binding("admins", "admin", ["ada"], "[shop]"),
+		binding("second", "approve", ["bob"], "[shop]"),
+		`apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [apply], namespaces: [shop], approvals: 1}
+`,
+	);
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	const asked = await ada.delete("ReferenceGrant", "shop/plat", now);
+	if (asked.outcome !== "pending") throw new Error(refusal(asked));
+	t.ok(asked.request.effects.includes("opens 2 more Services"));
+	const further = DENIAL.replace("no-docs", "no-more").replace("shop/cart", `shop/${names.at(-1)}`);
+	const denial = await owner.apply(file(further), now);
+	if (denial.outcome !== "pending") throw new Error(refusal(denial));
+	t.match(await bob.approve(denial.request.id), { state: "done" });
+	await t.rejects(bob.approve(asked.request.id), { message: /what it would change has changed/ });
 });

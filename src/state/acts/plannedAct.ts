@@ -30,7 +30,7 @@ import type { PersonRequest } from "../approvals/personRequest.js";
 import { concerned } from "../approvals/requestSight.js";
 import { changedFields } from "../audit/changedFields.js";
 import { consequences, needsBeside } from "../consequences/consequence.js";
-import { openedEffects } from "../consequences/grantsOpened.js";
+import { openedBasis, openedEffects } from "../consequences/grantsOpened.js";
 import { onlyTakesAway } from "../consequences/takenAway.js";
 import { unplacedEffects } from "../consequences/unplaced.js";
 import { isRolledBack, type Scope } from "../history/policyHistory.js";
@@ -168,7 +168,7 @@ export function planWish(
 		},
 		effects: shown.map(({ effect }) => effect),
 		parts: shown,
-		basis,
+		basis: { ...basis, ...openedBasis(plan.opened) },
 	};
 }
 

@@ -29,7 +29,7 @@ import type { Outcome } from "../../rollout/decision.js";
 import { applyExperiment, applyService, underTimeout } from "../../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";
 import { declaredIn } from "../api/documents.js";
-import { openedByGrants } from "../consequences/grantsOpened.js";
+import { type Opening, openedByGrants } from "../consequences/grantsOpened.js";
 import { newlyUnplaced, type ToldServices } from "../consequences/unplaced.js";
 import type { StandingFault } from "../standingFaults.js";
 import type { StoredResource, Used } from "../store/database.js";
@@ -104,7 +104,7 @@ export interface WishPlan {
 	readonly upserts: readonly StoredResource[];
 	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
 	readonly unplaced: readonly StandingFault[];
-	readonly opened: readonly StandingFault[];
+	readonly opened: readonly Opening[];
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;

@@ -19,16 +19,22 @@ import {
 	type Service,
 } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
+import { fingerprint } from "../approvals/approval.js";
 import type { StandingFault } from "../standingFaults.js";
 
 /** Named of one Service; of the others, how many. */
 const NAMED = 5;
 
+/** A Service that is opened, and all of it, more than the words name. */
+export interface Opening extends StandingFault {
+	readonly openings: readonly string[];
+}
+
 export function openedByGrants(
 	before: ResourceSet,
 	after: ResourceSet,
 	changes: readonly ResourceChange[],
-): readonly StandingFault[] {
+): readonly Opening[] {
 	const places = new Set(
 		changes
 			.filter(({ kind, change }) => kind === "ReferenceGrant" && change !== "unchanged")
@@ -37,15 +43,15 @@ export function openedByGrants(
 	if (places.size === 0) return [];
 	return after.services
 		.filter(({ metadata }) => places.has(metadata.namespace))
-		.flatMap((service): readonly StandingFault[] => {
-			const words = wordsOf(service, before, after);
-			if (words.length === 0) return [];
-			const more = words.length > NAMED ? [`and ${words.length - NAMED} more`] : [];
-			return [{ resource: service, words: [...words.slice(0, NAMED), ...more].join("; ") }];
+		.flatMap((service): readonly Opening[] => {
+			const openings = openingsOf(service, before, after);
+			if (openings.length === 0) return [];
+			const more = openings.length > NAMED ? [`and ${openings.length - NAMED} more`] : [];
+			return [{ resource: service, words: [...openings.slice(0, NAMED), ...more].join("; "), openings }];
 		});
 }
 
-function wordsOf(service: Service, before: ResourceSet, after: ResourceSet): readonly string[] {
+function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): readonly string[] {
 	const was = findNamed(before.services, service.metadata);
 	if (was === undefined) return [];
 	const may = (policy: AccessPolicy, { referenceGrants }: ResourceSet): boolean =>
@@ -90,4 +96,10 @@ export function openedEffects(
 			namespace: last.resource.metadata.namespace,
 		},
 	];
+}
+
+/** Of all, also of those that the effects only count: others approve these and no others. */
+export function openedBasis(all: readonly Opening[]): Readonly<Record<string, string>> {
+	if (all.length === 0) return {};
+	return { openings: fingerprint(all.map(({ resource, openings }) => [resourceTitle(resource), openings])) };
 }
