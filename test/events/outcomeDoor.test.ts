@@ -151,3 +151,17 @@ t.test("what a sender sends is read in its own time, of which it has so much", a
 	monotonicMs += 24 * 3_600_000;
 	t.equal((await rig.post(ROW, as(TRAINER))).status, 200);
 });
+
+t.test("who has none left once its body has come is not read", async (t) => {
+	let asked = 0;
+	// Others of its requests, which came with it, have used it up.
+	class UsedUp extends SubjectBudget {
+		override waitMs(): number {
+			return asked++ === 0 ? 0 : 5_000;
+		}
+	}
+	const rig = await startRig({ metrics: async () => GRANTED, outcomesReading: new UsedUp(1_000, 3_600) });
+	t.teardown(() => rig.close());
+	t.match(await rig.post(ROW, as(TRAINER)), { status: 429, headers: { "retry-after": "5" } });
+	t.equal(asked, 2);
+});

@@ -65,6 +65,8 @@ export class Outcomes {
 		}
 		const key = idempotencyKey(request);
 		const bytes = await readBytes(request, OUTCOMES_BODY_BYTES_MAX);
+		// Those that came with it may have used it up meanwhile.
+		this.#time.demand(sender);
 		const candidates = this.#time.reading(sender, () => readBody(mode, utf8(bytes), request.headers));
 		const judged = await this.#judge(candidates, sender);
 		const { rows, refused } = judged;
