@@ -10,6 +10,7 @@ import {
 	type IncomingHttpHeaders,
 	type IncomingMessage,
 	type OutgoingHttpHeaders,
+	type RequestOptions,
 	request,
 	type ServerResponse,
 } from "node:http";
@@ -17,8 +18,13 @@ import { finished, pipeline, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../events/decisions/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../events/outcomes/sender.js";
-import { API_BODY_PART_BYTES, API_BODY_PART_MS, API_FORWARDED_AT_ONCE_MAX } from "../../limits.js";
-import { Bodies, type Intake, tooSlow } from "../../state/api/bodies.js";
+import {
+	API_BODY_PART_BYTES,
+	API_BODY_PART_MS,
+	API_FORWARDED_AT_ONCE_MAX,
+	API_FORWARDED_OF_SUBJECT_MAX,
+} from "../../limits.js";
+import { Bodies, type Intake, TryAgain, tooSlow } from "../../state/api/bodies.js";
 import { demandNoBody, sendError } from "../../state/api/http.js";
 import type { Handle } from "../../state/api/mount.js";
 import { afterUnreadBody } from "../../unreadBody.js";
@@ -42,7 +48,8 @@ const HOP_BY_HOP = new Set([
  * @param bodies what they may take of the owner's memory, which keeps each until it has answered
  */
 export function forwardTo(socketPath: string, role: string, bodies = new Bodies()): Handle {
-	const [forOwner, forOthers] = [agentOf(), agentOf()];
+	const forOwner = new SubjectsAgent(API_FORWARDED_AT_ONCE_MAX);
+	const forOthers = new SubjectsAgent(API_FORWARDED_OF_SUBJECT_MAX);
 	return (call, answer, caller, readable) => {
 		const hasBody = call.method === "POST";
 		if (!hasBody) demandNoBody(call);
@@ -54,7 +61,10 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		// Whatever length the client has told: chunks cannot say another than what comes.
 		if (hasBody) headers["transfer-encoding"] = "chunked";
 		const agent = caller.how === "socket" ? forOwner : forOthers;
-		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent });
+		if (agent === forOthers && agent.connections >= API_FORWARDED_AT_ONCE_MAX)
+			throw new TryAgain("unavailable", `${role} is asked by too many at once`, "try again");
+		const { subject } = caller;
+		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent, subject } as Onward);
 		// A connection that others use next would give them what is left on it.
 		onward.shouldKeepAlive = false;
 		let stop = (): void => undefined;
@@ -80,6 +90,8 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
 			if (early) {
 				answerEarly(call, response, answer);
+				// Its place is the next one's: what is left of the body goes nowhere.
+				response.once("end", () => onward.destroy());
 				return;
 			}
 			// From here on its pipeline ends what is left.
@@ -95,8 +107,25 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 	};
 }
 
-/** Bounds how many connections there are at once; what is beyond waits. */
-const agentOf = (): Agent => new Agent({ keepAlive: false, maxSockets: API_FORWARDED_AT_ONCE_MAX });
+interface Onward extends RequestOptions {
+	readonly subject: string;
+}
+
+/** Bounds how many connections each subject has at once; what is beyond waits behind its own. */
+class SubjectsAgent extends Agent {
+	constructor(maxSockets: number) {
+		super({ keepAlive: false, maxSockets });
+	}
+
+	/** Node's own name of whose connections are bounded together; all lead to one socket. */
+	override getName({ subject }: Onward): string {
+		return subject;
+	}
+
+	get connections(): number {
+		return Object.values(this.sockets).reduce((sum, some) => sum + (some?.length ?? 0), 0);
+	}
+}
 
 /** Passes on an answer that came before the end of the body. It ends after both; one that is cut is cut at once. */
 function answerEarly(call: IncomingMessage, response: IncomingMessage, answer: ServerResponse): void {
