@@ -180,3 +180,20 @@ t.test("what a sender sends is read in its own time, of which it has so much", a
 	monotonicMs += 24 * 3_600_000;
 	t.equal((await rig.post(ROW, as(TRAINER))).status, 200);
 });
+
+t.test("judging rows is in the sender's time, too", async (t) => {
+	const JUDGED_MS = 200;
+	const spend = (): undefined => {
+		const [fromMs, from] = [performance.now(), process.cpuUsage()];
+		for (;;) {
+			const { user, system } = process.cpuUsage(from);
+			if (Math.min(performance.now() - fromMs, (user + system) / 1_000) >= JUDGED_MS) return undefined;
+		}
+	};
+	const slow = GRANTED.map((one) => Object.defineProperty({ ...one }, "range", { get: spend }));
+	const outcomesReading = new SubjectBudget(1_000, 3_600, 10, () => 0);
+	const rig = await startRig({ metrics: async () => slow, outcomesReading });
+	t.teardown(() => rig.close());
+	t.equal((await rig.post(ROW, as(TRAINER))).status, 200);
+	t.ok(outcomesReading.taken(TRAINER) >= JUDGED_MS);
+});
