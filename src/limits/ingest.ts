@@ -113,9 +113,9 @@ export const EVENTS_MEMORY_MB = 1_024;
 /** How long metric declarations are believed before control is asked again. */
 export const METRICS_CACHE_MS = 1_000;
 
-/** How often it is asked sooner, at once and again per second: for what was declared since, which anybody may claim. */
-export const METRICS_ASKED_AT_ONCE_MAX = 20;
-export const METRICS_ASKED_PER_SECOND_MAX = 5;
+/** How often one sender has it asked sooner, at once and again per hour: for what was declared since, which anybody may claim. */
+export const METRICS_ASKED_AT_ONCE_MAX = 5;
+export const METRICS_ASKED_PER_HOUR_MAX = 3_600;
 
 /** One aggregate query to ingest; then it counts as dead. */
 export const EVIDENCE_TIMEOUT_MS = 10_000;

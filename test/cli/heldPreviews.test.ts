@@ -1,6 +1,6 @@
 /** What a state may hold after a delete can be asked about beforehand: files with a policy, or a Service, whose grant is gone. */
 import t from "tap";
-import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 
 t.setTimeout(120_000);
@@ -37,6 +37,30 @@ t.test("policy diff and policy test take them, and warn; validate, compile and a
 		["compile", "-f", after, "--format", "table"],
 	])
 		t.match(await weir(refusing), { code: 1, stderr: NOT_GRANTED }, refusing.join(" "));
+});
+
+t.test("so do assign and plan", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const experiment = `apiVersion: weir.dev/v1alpha1
+kind: Experiment
+metadata: {name: models, namespace: shop}
+spec:
+  service: cart
+  unit: {header: x-user-id}
+  layer: {name: models, slot: [0%, 100%]}
+  arms: [{name: control, variant: v1, baseline: true}, {name: boosted, variant: v2}]
+  goal: {metric: sold, improveBy: {absolute: 5pp}}
+  rollout: {steps: [100%], every: 10s, minUnits: 500}
+`;
+	const held = [...rest, metricText("sold", "shop"), experiment].join("---\n");
+	const file = await fileOf(directory, "held.yaml", held);
+	const assigned = await weir(["assign", "-f", file, "--experiment", "shop/models", "--allocation", "100%"], "u1\n");
+	t.match(assigned, { code: 0, stderr: WARNING });
+	t.match(assigned.stdout.toString(), /^u1\t(control|boosted)\n$/);
+	const facts = ["--traffic", "100000", "--baseline", "sold=0.5"];
+	const planned = await weir(["plan", "-f", file, "--offline", ...facts]);
+	t.match(planned, { code: 0, stderr: WARNING });
+	t.match(planned.stdout.toString(), /shop\/models/);
 });
 
 t.test("a Service whose DataClass is not granted any more is taken too", async (t) => {

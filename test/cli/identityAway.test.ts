@@ -1,5 +1,6 @@
 /** The identity agent is away: control tells it while its own SVIDs still work, and says so when they have ended. */
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -8,6 +9,8 @@ import { part } from "./part.js";
 
 t.setTimeout(240_000);
 
+const IDENTITY_NOTE = /note: an identity of control or of its sidecar is not renewed/;
+
 t.test("an agent that is away is an alarm before anything ends, and none when it is back", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const data = join(directory, "control");
@@ -15,39 +18,49 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	const socketOf = (name: string) => join(directory, "ca/run/identity", `${name}.sock`);
 	const ca = await agent();
 	const control = await part(t, [
-		...["control", "--roles", "api,ingest,xds,rollout", "--data", data, "--identity", socketOf("control")],
+		...["control", "--roles", "api,ingest,rollout", "--data", data, "--identity", socketOf("control")],
 		...["--api-port", "0"],
 	]);
-	await part(t, ["sidecar", "--data", data, "--identity", socketOf("sidecar"), "--workers", "2"]);
+	const startXds = () => part(t, ["control", "--roles", "xds", "--data", data, "--identity", socketOf("control")]);
+	const xds = await startXds();
+	const sidecar = await part(t, ["sidecar", "--data", data, "--identity", socketOf("sidecar"), "--workers", "2"]);
 	const api = `unix:${join(data, "run/api.sock")}`;
-	const alarm = async () =>
-		(await weir(["status", "--api", api])).stdout
-			.toString()
-			.split("\n")
-			.find((line) => line.startsWith("ALARM identity-unrenewed")) ?? "";
+	const status = async () => (await weir(["status", "--api", api])).stdout.toString();
+	const alarm = async () => /^ALARM identity-unrenewed.*$/m.exec(await status())?.[0] ?? "";
 	const alarmLike = async (words: RegExp): Promise<void> => {
 		while (!words.test(await alarm())) await pause(100); // status tells no event
 	};
 	const left = async () =>
 		(await askApi(api, "/metrics")).text.split("\n").filter((line) => /^weir_identity_left_seconds\{/.test(line));
-	while ((await left()).length < 2) await pause(100); // workers tell the sidecar once a second
-	t.match(await left(), [/role="api\+ingest\+xds\+rollout"\} \d/, /role="sidecar"\} \d/]);
+	while ((await left()).length < 3) await pause(100); // workers tell the sidecar once a second
+	t.match((await left()).toSorted(), [/"api\+ingest\+rollout"\} \d/, /"sidecar"\} \d/, /"xds"\} \d/]);
 	t.equal(await alarm(), "");
 	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
 
 	ca.child.kill("SIGTERM");
 	await once(ca.child, "exit");
 	const whose = (what: string) =>
-		new RegExp(`control's own \\(api\\+ingest\\+xds\\+rollout\\) ${what} .*Z; the sidecar's ${what} .*Z`);
+		new RegExp(`control's own \\(api\\+ingest\\+rollout\\) ${what} .*Z.*; the sidecar's ${what} .*Z`);
 	await alarmLike(/control's own .* (works until|has ended at) \d/);
-	while (!/note: an identity of control or of its sidecar is not renewed/.test((await askApi(api, "/readyz")).text))
-		await pause(100);
+	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
 	await alarmLike(whose("has ended at"));
-	t.match(await left(), [/ -\d/, / -\d/]);
+	t.match(await left(), [/ -\d/, / -\d/, / -\d/]);
 	t.match(control.log(), /the agent at .*control\.sock: .*; the last SVID works until 20/);
 	t.match(control.log(), /the own identity is not renewed/);
 
+	xds.child.kill("SIGTERM");
+	await once(xds.child, "exit");
+	await t.rejects(startXds(), { message: /no identity from .*control\.sock/ }, "what starts meanwhile has none");
+	t.match(await status(), /^ALARMS NOT KNOWN: control's xds does not answer$/m);
+	t.match(await alarm(), whose("has ended at"), "and this one is told all the same");
+	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
+
+	// What a worker had is not asked about any more when another has taken its place.
+	const { pid } = sidecar.child;
+	const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
+	process.kill(Number(workers[0]), "SIGKILL");
 	await agent();
+	await startXds();
 	await alarmLike(/^$/);
 	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
 	while (!control.log().includes("the own identity is renewed again")) await pause(100);

@@ -8,13 +8,14 @@ import { binding } from "../state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {
+	let own: readonly GatewayAlarm[] = [];
 	let alarms: readonly GatewayAlarm[] | null = [
 		{ gateway: "edge", alarm: "probe-passed", why: null },
 		{ gateway: "team/inner", alarm: "probe-unanswered", why: null },
 		{ gateway: "team/other", alarm: null, why: "its port is not known" },
 		{ gateway: "", alarm: "foreign-listener", why: null },
 	];
-	const mutual = await mutualApi(t, { alarms: async () => alarms });
+	const mutual = await mutualApi(t, { alarms: async () => alarms, ownAlarms: async () => own });
 	const rules = [
 		binding("one", "read", ["ann"], "[default]"),
 		binding("team", "read", ["tim"], "[team]"),
@@ -40,5 +41,11 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	}
 	t.equal(records(), before, "no record");
 	alarms = null;
-	t.same(await lines(ann), ["ALARMS NOT KNOWN: control's xds does not answer"]);
+	const unknown = "ALARMS NOT KNOWN: control's xds does not answer";
+	t.same(await lines(ann), [unknown]);
+	own = [{ gateway: "", alarm: "identity-unrenewed", why: "control's own (api) has ended" }];
+	t.same(await lines(ann), [unknown], "control's are for readers of all namespaces");
+	t.match(await lines(local), [unknown, /^ALARM identity-unrenewed: .*: control's own \(api\) has ended$/]);
+	alarms = [];
+	t.match(await lines(local), [/^ALARM identity-unrenewed: /]);
 });

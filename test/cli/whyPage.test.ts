@@ -3,6 +3,8 @@ import t from "tap";
 import type { Why } from "../../src/cli/commands/why.js";
 import { renderWhy } from "../../src/cli/commands/whyPage.js";
 import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/events/accessLog/account.js";
+import type { ShownDecision } from "../../src/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
 
 const ASSIGNMENT: AssignmentAccount = {
 	by: "sidecar",
@@ -145,6 +147,18 @@ t.test("an outline says why there is no more", async (t) => {
 		unit: null,
 	} as const;
 	t.match(renderWhy(told(outline)), /no longer at hand.*\n(.*\n)*arm +boosted → Variant v2\nanswer +503 after 7 ms/);
+	const of = (over: Partial<ShownDecision>): ShownDecision => ({
+		...NOTHING_ELSE,
+		...{ id: 1, receivedMs: 0, requestId: "r1", service: "shop", unit: null, reason: "forbidden", by: "envoy" },
+		...over,
+	});
+	const others = [of({ service: "other", policy: "theirs" }), of({ kind: "assignment-changed", policy: "no-rule" })];
+	const own = of({ kind: "denied", method: "PUT", path: "/cart", policy: "stop" });
+	const known = renderWhy(told(outline, { records: [...others, own] }));
+	t.match(known, /^asked +PUT \/cart$/m);
+	t.match(known, /^access +denied: forbidden by AccessPolicy stop; by envoy$/m);
+	t.notMatch(known, /theirs|no-rule/);
+	t.match(renderWhy(told(outline, { records: others })), /the decision log has no record of it/);
 	const open = { ...outline, ended: false, durationMs: null, status: null };
 	t.match(renderWhy(told(open)), /^note +it has not ended.*\n(.*\n)*answer +none yet$/m);
 });

@@ -97,22 +97,51 @@ t.test("who was named a moment ago is taken", async (t) => {
 	t.equal((await rig.post(ROW, as(TRAINER))).status, 200);
 });
 
-t.test("strangers have the declarations asked for so often, and no more", async (t) => {
-	let asked = 0;
-	let monotonicMs = 0;
-	const source = async () => {
-		asked++;
-		return GRANTED;
+t.test(
+	"a sender has the declarations asked for so often, and no more; who was named meanwhile does not wait for it",
+	async (t) => {
+		let asked = 0;
+		let monotonicMs = 0;
+		const source = async () => {
+			asked++;
+			return GRANTED;
+		};
+		const catalogue = new MetricCatalogue(source, () => monotonicMs);
+		const refresh = (id: string) => catalogue.refresh({ kind: "spiffe", id });
+		await catalogue.current();
+		for (let times = 0; times < 10 * METRICS_ASKED_AT_ONCE_MAX; times++) t.equal((await refresh(MALLORY)).size, 4);
+		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 1);
+		await refresh(TRAINER);
+		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 2, "another's is its own");
+		await catalogue.refresh({ kind: "owner" });
+		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 3);
+		monotonicMs += 1_001;
+		await catalogue.current();
+		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 4, "what is old is asked for all the same");
+		await refresh(MALLORY);
+		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 5, "and some come back");
+	},
+);
+
+t.test("under a stranger's flood a new Metric's rows are taken at once, and a new grantee's", async (t) => {
+	let declared = GRANTED;
+	const rig = await startRig({ metrics: async () => declared });
+	t.teardown(() => rig.close());
+	const flood = async () => {
+		for (let times = 0; times < 10 * METRICS_ASKED_AT_ONCE_MAX; times++)
+			t.equal((await rig.post([], as(MALLORY))).status, 403);
 	};
-	const catalogue = new MetricCatalogue(source, () => monotonicMs);
-	await catalogue.current();
-	for (let times = 0; times < 10 * METRICS_ASKED_AT_ONCE_MAX; times++) t.equal((await catalogue.refresh()).size, 4);
-	t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 1);
-	monotonicMs += 1_001;
-	await catalogue.current();
-	t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 2, "what is old is asked for all the same");
-	await catalogue.refresh();
-	t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 3, "and some come back");
+	const fresh = { ...METRICS[0], name: "fresh" } as (typeof METRICS)[number];
+	await flood();
+	declared = [...GRANTED, fresh];
+	t.match(await rig.post([ROW, { ...ROW, metric: "fresh" }]), { status: 200, json: { accepted: 2, refused: [] } });
+	await flood();
+	declared = [...GRANTED, { ...fresh, senders: [TRAINER, idOf("new")] }];
+	const row = { ...ROW, metric: "fresh" };
+	t.equal((await rig.post(row, as(TRAINER))).status, 200, "who posts another one");
+	await flood();
+	declared = [...GRANTED, { ...fresh, senders: [idOf("newest")] }];
+	t.equal((await rig.post(row, as(idOf("newest")))).status, 200, "who posts none yet");
 });
 
 t.test("what a sender sends is read in its own time, of which it has so much", async (t) => {
@@ -164,4 +193,21 @@ t.test("who has none left once its body has come is not read", async (t) => {
 	t.teardown(() => rig.close());
 	t.match(await rig.post(ROW, as(TRAINER)), { status: 429, headers: { "retry-after": "5" } });
 	t.equal(asked, 2);
+});
+
+t.test("judging rows is in the sender's time, too", async (t) => {
+	const JUDGED_MS = 200;
+	const spend = (): undefined => {
+		const [fromMs, from] = [performance.now(), process.cpuUsage()];
+		for (;;) {
+			const { user, system } = process.cpuUsage(from);
+			if (Math.min(performance.now() - fromMs, (user + system) / 1_000) >= JUDGED_MS) return undefined;
+		}
+	};
+	const slow = GRANTED.map((one) => Object.defineProperty({ ...one }, "range", { get: spend }));
+	const outcomesReading = new SubjectBudget(1_000, 3_600, 10, () => 0);
+	const rig = await startRig({ metrics: async () => slow, outcomesReading });
+	t.teardown(() => rig.close());
+	t.equal((await rig.post(ROW, as(TRAINER))).status, 200);
+	t.ok(outcomesReading.taken(TRAINER) >= JUDGED_MS);
 });

@@ -1,8 +1,9 @@
 /** Who deletes or narrows a grant is told of the denials that rest on it, beforehand and with the act; so is who approves it. */
 import t from "tap";
 import { PROBLEMS_MAX } from "../../src/limits.js";
-import { formatProblem } from "../../src/resources/resource.js";
+import { formatProblem, type Service } from "../../src/resources/resource.js";
 import type { ApplyAnswer } from "../../src/state/api/wire.js";
+import { openedEffects } from "../../src/state/consequences/grantsOpened.js";
 import { file } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi } from "./mutualApi.js";
@@ -133,4 +134,23 @@ spec: {verbs: [apply], namespaces: [shop], approvals: 1}
 	if (denial.outcome !== "pending") throw new Error(refusal(denial));
 	t.match(await bob.approve(denial.request.id), { state: "done" });
 	await t.rejects(bob.approve(asked.request.id), { message: /what it would change has changed/ });
+});
+
+t.test("of many the first are named, and how many more there are", async (t) => {
+	const denials = Array.from({ length: 6 }, (_, at) => DENIAL.replace("no-docs", `no-more-${at}`));
+	const { owner } = await scene(t, ...denials);
+	const told = await owner.delete("ReferenceGrant", "shop/plat", dry);
+	if (told.outcome !== "applied") throw new Error(refusal(told));
+	const [{ words = "" } = {}] = told.opened?.services ?? [];
+	t.equal(words.match(/denies nothing there/g)?.length, 5);
+	t.match(words, /; and 2 more$/);
+	const services = Array.from({ length: PROBLEMS_MAX + 2 }, (_, at) => ({
+		resource: { kind: "Service", metadata: { name: `s${at}`, namespace: "shop" } } as Service,
+		words: WORDS,
+	}));
+	const effectsOf = (count: number) => openedEffects(services.slice(0, count));
+	t.equal(effectsOf(PROBLEMS_MAX).at(-1)?.effect, `opens Service shop/s${PROBLEMS_MAX - 1}: ${WORDS}`);
+	t.same(effectsOf(PROBLEMS_MAX + 1).at(-1), { effect: "opens 1 more Service", namespace: "shop" });
+	t.same(effectsOf(PROBLEMS_MAX + 2).at(-1), { effect: "opens 2 more Services", namespace: "shop" });
+	t.equal(effectsOf(PROBLEMS_MAX + 2).length, PROBLEMS_MAX + 1);
 });

@@ -9,12 +9,17 @@ t.test("what control's disk does not take is a note", async (t) => {
 		alarm,
 		why: "a cause",
 	}));
-	const door = (standing: typeof alarms) =>
+	const door = (
+		standing: typeof alarms,
+		own: typeof alarms = [],
+		probed: () => Promise<unknown> = async () => standing,
+	) =>
 		({
 			store: { proxies: { proxies: [] } },
 			ready: () => [],
 			publication: { lag: () => null },
-			alarms: async () => standing,
+			alarms: probed,
+			ownAlarms: async () => own,
 			now: () => 0,
 		}) as unknown as PublicDoor;
 	t.match(await readiness(door([])), { status: 200, text: /^ready\n$/ });
@@ -29,5 +34,11 @@ t.test("what control's disk does not take is a note", async (t) => {
 			"",
 		].join("\n"),
 	});
+	const own = alarms.slice(3);
+	const hangs = () => new Promise(() => {});
+	const alive = setInterval(() => {}, 1_000);
+	t.teardown(() => clearInterval(alive));
+	for (const probed of [async () => null, hangs])
+		t.match(await readiness(door([], own, probed)), { text: /^ready\nnote: an identity [^\n]*\n$/ }, "xds is away");
 	t.match(await readiness(door(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
 });

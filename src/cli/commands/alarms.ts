@@ -71,8 +71,8 @@ export const conditionLines = (standing: StatusAnswer["conditions"] = []): reado
 	standing.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
 
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
-export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
-	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer"];
+export function alarmLines(alarms: StatusAnswer["alarms"], known: StatusAnswer["knownAlarms"] = []): readonly string[] {
+	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer", ...alarmLines(known)];
 	return alarms.map(({ gateway, alarm, why, envoy }) => {
 		const of = ofEnvoy(envoy);
 		if (alarm === null) return `not probed: Gateway ${gateway}${of}: ${why}`;

@@ -74,19 +74,18 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		admins: apiAdmins,
 		webhook: logged(postWebhook, log),
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
-		alarms: async () => {
-			const [troubles, ingested, ...others] = await Promise.all([
-				readGatewayTroubles(at.xdsMetricsSocket),
+		alarms: () => readGatewayTroubles(at.xdsMetricsSocket),
+		ownAlarms: async () => {
+			const [ingested, ...others] = await Promise.all([
 				readMetrics(at.ingestSocket),
 				meter.json(),
 				...[at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket].map((socket) =>
 					readMetrics(socket, IDENTITY_ASKED_MS),
 				),
 			]);
-			if (troubles === null) return null;
 			const identities = unrenewedIdentities([ingested, ...others]);
 			const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
-			return [identities, troubles, unwrittenState(store.database), ...ofIngest].flat();
+			return [identities, unwrittenState(store.database), ...ofIngest].flat();
 		},
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},

@@ -106,7 +106,7 @@ export class Outcomes {
 		const takesSome = (metrics: ReadonlyMap<string, MetricDeclaration>): boolean =>
 			[...metrics.values()].some((metric) => maySend(sender, metric));
 		// As with rows: it may have been named within the last second.
-		return takesSome(await catalogue.current()) || takesSome(await catalogue.refresh());
+		return takesSome(await catalogue.current()) || takesSome(await catalogue.refresh(sender));
 	}
 
 	/** What is no Metric's name is the sender's own text, and kept nowhere. */
@@ -151,7 +151,7 @@ export class Outcomes {
 		const judged = judge(await catalogue.current());
 		// A Metric declared within the last second is not in the catalogue yet; nor is a grant.
 		if (!judged.refused.some(({ code }) => code === "unknown-metric" || code === "sender-not-granted")) return judged;
-		return judge(await catalogue.refresh());
+		return judge(await catalogue.refresh(sender));
 	}
 
 	#count({ rows, refused }: Judged, replayed: boolean): void {

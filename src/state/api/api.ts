@@ -69,6 +69,8 @@ export interface ApiOptions {
 	readonly publication?: Publication;
 	/** What the probe says of all Gateways; null = it does not answer. Absent: there is none. Never rejects. */
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
+	/** What is known without the probe. Never rejects. */
+	readonly ownAlarms?: () => Promise<readonly GatewayAlarm[]>;
 	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
 	readonly unheld?: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now?: () => number;
@@ -137,6 +139,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
 			alarms: options.alarms ?? (async () => []),
+			ownAlarms: options.ownAlarms ?? (async () => []),
 			unheld: options.unheld ?? (async () => ({})),
 			now,
 		},

@@ -49,6 +49,8 @@ export interface PublicDoor {
 	readonly publication: Publication;
 	/** Of all Gateways; null = who would know does not answer. Never rejects. */
 	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
+	/** Those that are known without it. Never rejects. */
+	readonly ownAlarms: () => Promise<readonly GatewayAlarm[]>;
 	/** By Service. Never rejects. */
 	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now: () => number;

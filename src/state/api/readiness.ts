@@ -20,7 +20,7 @@ import {
 	UNANSWERED,
 } from "./wire.js";
 
-type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "now">;
+type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "ownAlarms" | "now">;
 
 /** Of control itself, by alarm. */
 const CONTROL_NOTES = {
@@ -58,12 +58,14 @@ function untaken({ store, now }: Asked): readonly string[] {
 	return [`${standing.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
-async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
+async function notesOf({ store, alarms, ownAlarms }: Asked): Promise<readonly string[]> {
 	const closed = closedServices(store.proxies.proxies).length;
-	const standing = await Promise.race([alarms(), pause(READY_NOTES_MS, null, { ref: false })]);
+	const tooLate = pause(READY_NOTES_MS, null, { ref: false });
+	const told = await Promise.all([ownAlarms(), alarms()].map((asked) => Promise.race([asked, tooLate])));
+	const standing = told.flatMap((some) => some ?? []);
 	// One issuer may be believed at several Gateways.
-	const keyless = new Set(standing?.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
-	const gatewaysOf = (one: string): number => standing?.filter(({ alarm }) => alarm === one).length ?? 0;
+	const keyless = new Set(standing.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
+	const gatewaysOf = (one: string): number => standing.filter(({ alarm }) => alarm === one).length;
 	const clientless = gatewaysOf(NO_CLIENTS);
 	const keylessThere = gatewaysOf(NO_SIDECAR_KEYS);
 	const unanswered = gatewaysOf(UNANSWERED);
@@ -78,7 +80,7 @@ async function notesOf({ store, alarms }: Asked): Promise<readonly string[]> {
 		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
 		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
 		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) =>
-			standing?.some(({ alarm }) => alarm === one) ? note : [],
+			standing.some(({ alarm }) => alarm === one) ? note : [],
 		),
 	];
 }

@@ -11,22 +11,24 @@ import { standing } from "../standingFaults.js";
 import { actCall, type Call } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { visibleState } from "./visible.js";
-import type { StatusAnswer } from "./wire.js";
+import type { GatewayAlarm, StatusAnswer } from "./wire.js";
 
 /** @throws WeirError as `demandReading` does, for there may be thousands of Experiments */
 export async function statusAnswer(door: PublicDoor, call: Call): Promise<StatusAnswer> {
-	const [alarms, unheld] = await Promise.all([door.alarms(), door.unheld()]);
-	const tell = () => answerOf(door, call, alarms, unheld);
+	const [alarms, own, unheld] = await Promise.all([door.alarms(), door.ownAlarms(), door.unheld()]);
+	const tell = () => answerOf(door, call, { alarms, own }, unheld);
 	return door.acts.rights.telling(actCall(call, door.now()), ["/v1/status"], tell);
 }
 
 function answerOf(
 	{ store, acts, publication, now }: PublicDoor,
 	{ caller }: Call,
-	alarms: StatusAnswer["alarms"],
+	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
 	unheldTokens: Readonly<Record<string, readonly Unheld[]>>,
 ): StatusAnswer {
 	const mayRead = acts.rights.mayRead(caller);
+	const mayBeTold = ({ gateway }: GatewayAlarm): boolean =>
+		mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway));
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
 		...acts.rights.partly(caller),
@@ -38,7 +40,9 @@ function answerOf(
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
 		...standing(store.current, store.faults.now, mayRead),
-		alarms: alarms?.filter(({ gateway }) => mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway))) ?? null,
+		...(alarms === null
+			? { alarms, knownAlarms: own.filter(mayBeTold) }
+			: { alarms: [...own, ...alarms].filter(mayBeTold) }),
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

@@ -101,8 +101,13 @@ export interface StatusAnswer extends Partly {
 	 * namespaces that the caller may read.
 	 */
 	readonly faults?: StatusAnswer["conditions"];
-	/** Of Gateways in namespaces that the caller may read; null = who would know does not answer. */
+	/**
+	 * Of Gateways in namespaces that the caller may read, and of control itself; null = who would know those of Gateways does
+	 * not answer.
+	 */
 	readonly alarms: readonly GatewayAlarm[] | null;
+	/** Where `alarms` is null: those that are known all the same, of control itself above all. */
+	readonly knownAlarms?: readonly GatewayAlarm[];
 	readonly experiments: readonly {
 		/** Qualified name. */
 		readonly experiment: string;
