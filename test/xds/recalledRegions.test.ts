@@ -121,6 +121,7 @@ t.test("where nobody can read by what it was bound, what stands where it stood g
 		await spoils(file);
 		const { clusters } = await run({ ...OTHER, regions: null }, has);
 		t.same(Object.keys(hosts("clusters", clusters)).sort(), CLUSTERS, what);
-		t.equal(troubles.length, what.startsWith("another") ? 0 : 1);
+		t.match(troubles, what.startsWith("another") ? [] : [/residents\.json cannot be read, so that endpoints/]);
+		t.ok(troubles.length <= 1);
 	}
 });
