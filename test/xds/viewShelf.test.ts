@@ -215,6 +215,12 @@ t.test(
 		await shelf.close();
 		t.equal(await isBoundBy(), "pay", "at the end");
 
+		shelf.keepResidents(boundBy("health"));
+		await new Promise(setImmediate);
+		shelf.keepResidents(boundBy("card"));
+		await shelf.close();
+		t.equal(await isBoundBy(), "card", "while the one before is written");
+
 		await refusing(join(directory, fileOf(third)), async () => {
 			for (let again = 0; again < 3; again++) {
 				shelf.keepResidents(boundBy(again === 0 ? "health" : "pay"));
