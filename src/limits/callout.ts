@@ -113,10 +113,11 @@ export const TABLE_CONTROL_FIRST_MS = 2_000;
 export const SIDECAR_STOOD_STILL_MS = 3_000;
 
 /**
- * How often after it control may begin to answer and be gone before it has said it, as one that is started anew is once. After that its
- * beginning alone counts as nothing: behind a path that lets small packets pass alone it would begin for ever.
+ * For how long after it control may begin to answer and be gone before it has said it, as one that is started anew. What it begins later
+ * counts as nothing: behind a path that lets small packets pass alone it would begin for ever. As long as two calls by which nothing
+ * comes are kept (TABLE_FEED_KEEPALIVE_MS): what it began before that may go on for as long as one.
  */
-export const TABLE_CONTROL_BEGINS_MAX = 2;
+export const TABLE_CONTROL_BEGINS_MS = 30_000;
 
 /** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
 export const TABLE_FILE_REFRESH_MS = 10_000;

@@ -6,7 +6,7 @@
  */
 import { WeirError } from "../error.js";
 import {
-	TABLE_CONTROL_BEGINS_MAX,
+	TABLE_CONTROL_BEGINS_MS,
 	TABLE_CONTROL_FIRST_MS,
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
@@ -42,8 +42,10 @@ export class TableFeed<Compiled> {
 	/** The table that control offered last, and in which offer; one that was rejected too. */
 	#offered: VersionedTable | null = null;
 	#latest: Offer | null = null;
-	/** Calls, since control was asked anew, by which it began to answer and that ended before it had. */
-	#begunInVain = 0;
+	/** When control was asked anew. */
+	#askedMs = performance.now();
+	/** That was long before the call that is open. */
+	#askedLong = false;
 	/** Control's absence has been reported. */
 	#silent = false;
 	#rejected = 0;
@@ -76,11 +78,11 @@ export class TableFeed<Compiled> {
 	}
 
 	/**
-	 * Control has said which table is the newest, or begun to, and that one is not in force here yet. Who begins again and again, and is
-	 * gone before it is said, says nothing.
+	 * Control has said which table is the newest, or begun to, and that one is not in force here yet. Who begins again and again for long,
+	 * and is gone before it is said, says nothing.
 	 */
 	get isTold(): boolean {
-		const begins = (this.#stream?.owes ?? false) && this.#begunInVain < TABLE_CONTROL_BEGINS_MAX;
+		const begins = (this.#stream?.owes ?? false) && !this.#askedLong;
 		return this.#options.tables.taking || begins;
 	}
 
@@ -91,7 +93,7 @@ export class TableFeed<Compiled> {
 	 */
 	askAnew(ageMs: number): void {
 		this.#options.tables.atLeast(ageMs);
-		this.#begunInVain = 0;
+		this.#askedMs = performance.now();
 		if (this.#stream === null && this.#retry === null) return;
 		this.#hangUp();
 		this.#open();
@@ -112,6 +114,7 @@ export class TableFeed<Compiled> {
 	#open(): void {
 		const { node, keepaliveMs, connectMs } = this.#options;
 		const openedAtMs = performance.now();
+		this.#askedLong = openedAtMs - this.#askedMs >= TABLE_CONTROL_BEGINS_MS;
 		this.#retry = null;
 		const stream = new TableStream({
 			door: this.#options,
@@ -192,7 +195,6 @@ export class TableFeed<Compiled> {
 
 	#ended(reason: string, livedMs: number): void {
 		const { tables, retryMs, random } = this.#options;
-		if (this.#stream?.owes) this.#begunInVain++;
 		this.#stream = null;
 		// A control that answers and dies at once is not asked as if it were well.
 		const livedLong = livedMs >= retryMs.max;

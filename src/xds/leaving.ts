@@ -204,6 +204,13 @@ function within({ source, regions }: EncodedResource, { bound, places }: Snapsho
 export const allWithin = (cluster: EncodedResource, target: Snapshot): boolean =>
 	cluster.hosts.every(within(cluster, target));
 
+/** Of endpoints that a cluster had, those that may serve there still. */
+export function stillServing(had: EncodedResource, target: Snapshot): EncodedResource {
+	const mayServe = within(had, target);
+	const stays = had.hosts.filter((host, at) => mayServe(host, at) && !isAnothers(host, had.name, target));
+	return withHosts(undefined, had, new Set(stays));
+}
+
 /** Ends that are near each other are one. */
 const checkedMs = (sinceMs: number, timeoutMs: number): number =>
 	Math.ceil((sinceMs + timeoutMs) / XDS_CHECKED_TOGETHER_MS) * XDS_CHECKED_TOGETHER_MS;

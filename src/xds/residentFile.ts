@@ -40,6 +40,8 @@ export class ResidentFile {
 		});
 		const kept = JSON.stringify(bound);
 		if (kept === this.#text) return;
+		// A disk that refuses to confirm it may have it all the same.
+		this.#text = "";
 		await replacePrivate(this.path, kept);
 		this.#text = kept;
 	}

@@ -9,7 +9,7 @@
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { HeldFilters } from "./heldFilters.js";
-import { allWithin, LeavingEndpoints } from "./leaving.js";
+import { allWithin, LeavingEndpoints, stillServing } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
 import {
 	ENVOY_TYPES,
@@ -46,6 +46,8 @@ export class ClientStream {
 	/** Clusters that its routes may name, and that have gone with the first answer. */
 	readonly #lostClusters = new Set<string>();
 	readonly #heldFilters = new HeldFilters();
+	/** Endpoints that were published when it was told of clusters last. */
+	#toldWith: View = new Map();
 	#nonces = 0;
 
 	constructor(
@@ -107,7 +109,10 @@ export class ClientStream {
 			this.#nonces++;
 			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
 			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
-			if (type === "clusters") this.#askEndpoints(response, before);
+			if (type === "clusters") {
+				this.#askEndpoints(response, before);
+				this.#toldWith = target.views.endpoints;
+			}
 			this.#gates.sent(response);
 			responses.push(response);
 		}
@@ -237,22 +242,28 @@ export class ClientStream {
 	#wantedEndpoints(target: Snapshot): View {
 		const { instead } = this.#leaving;
 		const known = new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]);
-		return this.#subscribed("endpoints", new Map([...this.#withNone(known), ...known]));
+		return this.#subscribed("endpoints", new Map([...this.#withAwaited(known, target), ...known]));
 	}
 
 	/**
-	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard that there are none, or for its
-	 * initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or a server told it that was killed
+	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard of some or that there are none, or for
+	 * its initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or a server told it that was killed
 	 * before it sent them. Of what it may have by then nothing is taken, and a name that nobody told it gets silence.
+	 * A cluster that has a DNS name since may serve by one from before, which this one replaces until the next: it has endpoints for that.
 	 */
-	#withNone(known: View): View {
+	#withAwaited(known: View, target: Snapshot): View {
 		const { clusters, endpoints } = this.#channels;
 		const held = [clusters.accepted, clusters.sentView];
 		const told = new Set(held.flatMap((view) => [...view.values()].map((cluster) => cluster.endpoints)));
 		const isAwaited = (name: string): boolean =>
 			endpoints.brought.has(name) ? !endpoints.opaque && !held.some((view) => view.has(name)) : told.has(name);
 		const names = [...endpoints.subscription.names].filter((name) => !known.has(name) && isAwaited(name));
-		return new Map(names.map((name) => [name, noEndpoints(name)]));
+		return new Map(
+			names.map((name) => {
+				const had = target.views.clusters.has(name) ? this.#toldWith.get(name) : undefined;
+				return [name, had === undefined ? noEndpoints(name) : stillServing(had, target)];
+			}),
+		);
 	}
 
 	/** Requests by routes that still name one which a DataClass forbids now fail: better than that they go there. */

@@ -2,7 +2,8 @@
  * Sent views on disk: an xds that starts anew knows by them what Envoys have that come back, and takes nothing from them
  * before its successor serves. One file each, what went over the wire. Written soon after it is sent, not before: what a
  * crash cuts off in these milliseconds is unknown to the next process, as what a full disk does not take. By which DataClass the
- * Services in them are bound lies beside them, written before them.
+ * Services in them are bound lies beside them, written before them: with an older binding what a DataClass forbids would pass for
+ * what is bound by none, which is worse than unknown.
  */
 import { readFileSync } from "node:fs";
 import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
@@ -23,7 +24,7 @@ import type { View } from "./snapshot.js";
 export interface ViewShelfOptions {
 	/** `bytes` are the files'. */
 	readonly bounds: RecentViewsBounds;
-	/** Told once, until it is well again. */
+	/** Told once, until it is well again; of views, and of by what Services are bound, each by itself. */
 	readonly onTrouble: (why: string) => void;
 }
 
@@ -40,6 +41,8 @@ interface Due {
 	readonly view: View;
 }
 
+type Written = "views" | "residents";
+
 export class ViewShelf {
 	/** By type and version, the youngest last. */
 	readonly #kept = new Map<string, Kept>();
@@ -47,7 +50,7 @@ export class ViewShelf {
 	readonly #due = new Map<string, Due>();
 	#bytes = 0;
 	#writing: Promise<void> | null = null;
-	#failing = false;
+	readonly #failing = new Set<Written>();
 	readonly #residentFile: ResidentFile;
 	#residents: Residents = new Map();
 	#dueResidents: Residents | null = null;
@@ -81,10 +84,11 @@ export class ViewShelf {
 		const kept = new Set([RESIDENTS, ...[...shelf.#kept.values()].map(({ file }) => file)]);
 		for (const file of files) if (!kept.has(file)) await rm(join(directory, file), { force: true }).catch(() => {});
 		await shelf.#makeRoom();
+		const { path } = shelf.#residentFile;
 		try {
 			shelf.#residents = await shelf.#residentFile.read();
 		} catch (error) {
-			shelf.#trouble(error);
+			shelf.#trouble("residents", error, `${path} cannot be read, ${UNBOUND}: `);
 		}
 		return shelf;
 	}
@@ -94,7 +98,10 @@ export class ViewShelf {
 		return this.#residents;
 	}
 
-	/** Takes by what all are bound of whom clients may be told from now on, or have been. */
+	/**
+	 * Takes by what all are bound of whom clients may be told from now on, or have been. Where the disk refuses it, it is tried again with
+	 * what is kept next, and at the end.
+	 */
 	keepResidents(residents: Residents): void {
 		this.#dueResidents = residents;
 		this.#writing ??= this.#write();
@@ -141,7 +148,7 @@ export class ViewShelf {
 			const view = resources.map((one) => receivedResource(type, one));
 			return new Map(view.map((resource) => [resource.name, resource]));
 		} catch (error) {
-			this.#trouble(error);
+			this.#trouble("views", error);
 			// It is sent again, and kept then.
 			this.#kept.delete(key);
 			this.#bytes -= kept.bytes;
@@ -151,6 +158,7 @@ export class ViewShelf {
 
 	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
+		if (this.#dueResidents !== null) this.#writing ??= this.#write();
 		await within(CLOSING_MS, this.#writing);
 	}
 
@@ -161,26 +169,33 @@ export class ViewShelf {
 		for (;;) {
 			const residents = this.#dueResidents;
 			const [next] = this.#due;
-			this.#dueResidents = null;
-			if (residents !== null) await this.#tried(() => this.#residentFile.keep(residents));
-			else if (next !== undefined) {
+			if (residents !== null) {
+				if (!(await this.#triedResidents(residents))) break;
+				if (this.#dueResidents === residents) this.#dueResidents = null;
+			} else if (next !== undefined) {
 				const [key, one] = next;
-				await this.#tried(async () => {
+				try {
 					await this.#replace(key, one);
 					await this.#makeRoom();
-				});
+					this.#failing.delete("views");
+				} catch (error) {
+					this.#trouble("views", error);
+				}
 				if (this.#due.get(key) === one) this.#due.delete(key);
 			} else break;
 		}
 		this.#writing = null;
 	}
 
-	async #tried(write: () => Promise<void>): Promise<void> {
+	/** @returns whether it is there */
+	async #triedResidents(residents: Residents): Promise<boolean> {
 		try {
-			await write();
-			this.#failing = false;
+			await this.#residentFile.keep(residents);
+			this.#failing.delete("residents");
+			return true;
 		} catch (error) {
-			this.#trouble(error);
+			this.#trouble("residents", error, `${this.#residentFile.path} cannot be written, nor what follows it: `);
+			return false;
 		}
 	}
 
@@ -210,15 +225,18 @@ export class ViewShelf {
 		}
 	}
 
-	#trouble(error: unknown): void {
-		if (!this.#failing) this.options.onTrouble(WeirError.from(error).message);
-		this.#failing = true;
+	#trouble(what: Written, error: unknown, words = ""): void {
+		if (!this.#failing.has(what)) this.options.onTrouble(`${words}${WeirError.from(error).message}`);
+		this.#failing.add(what);
 	}
 }
 
 const CLOSING_MS = 1_000;
 
 const RESIDENTS = "residents.json";
+
+/** What follows where nobody knows it any more. */
+const UNBOUND = "so that endpoints of Services that are gone serve in every region until the routes have left them";
 
 /** A version is a content's hash; then, how many resources. */
 const NAME = new RegExp(`^((?:${ENVOY_TYPES.join("|")})-[0-9a-f]{16})\\.([0-9]+)\\.pb$`);

@@ -18,6 +18,7 @@ import { NAMESPACES_HEADER } from "../../src/events/decisions/readNamespaces.js"
 import { GAUGES } from "../../src/events/meter.js";
 import { openEventStore } from "../../src/events/store/store.js";
 import {
+	DECISION_COMMIT_MS,
 	DECISIONS_KEPT_MS,
 	DECISIONS_WHOLE_MS,
 	MISSING_NAMED_MAX,
@@ -271,6 +272,38 @@ t.test(
 		t.same(await ended(0, () => {}), ["records-missing"], "the one that had no room");
 		await write((transaction) => transaction.rows("DELETE FROM decisions"));
 		t.same(await ended(9, (queue) => queue.refused(denied)), ["denied", "denied"]);
+
+		await t.test("also what a commit that waits for a plan is refused", async (t) => {
+			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, 9);
+			const before = await kinds();
+			let come = (): void => {};
+			queue.hold(new Promise<void>((resolve) => (come = resolve)), () => queue.refused(denied));
+			const lost = t.rejects(queue.flush());
+			decisions.transaction = async () => {
+				decisions.transaction = write;
+				throw new Error("the disk is full");
+			};
+			const closed = queue.close();
+			come();
+			await lost;
+			await closed;
+			t.equal((await kinds()).length, before.length + 1);
+		});
+
+		await t.test("and no more after that", async (t) => {
+			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, 9);
+			let tries = 0;
+			decisions.transaction = async () => {
+				tries++;
+				throw new Error("the disk is full");
+			};
+			t.teardown(() => (decisions.transaction = write));
+			queue.refused(denied);
+			await t.rejects(queue.close());
+			queue.refused(denied);
+			await pause(2 * DECISION_COMMIT_MS);
+			t.equal(tries, 1);
+		});
 	},
 );
 

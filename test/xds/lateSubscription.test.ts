@@ -64,7 +64,24 @@ t.test("a cluster that went before its endpoints were asked for has none", async
 	t.same(hostsOf(again), ["127.0.0.1:2001"], "it has them when it is back");
 });
 
-t.test("so has one that was sent before, or that the client came with", async (t) => {
+t.test("one that has a DNS name since has what it was told with, but what is forbidden or another's", async (t) => {
+	for (const [after, hosts] of [
+		[{ a: "address", b: "dns" }, ["127.0.0.1:2"]],
+		[{ a: "address", b: "class" }, []],
+		[{ a: "address", c: "address", b: "dns" }, []],
+		[{ a: "address" }, []],
+	] as const) {
+		const maker = new SnapshotMaker();
+		const envoy = new Script(maker.make(planOf({ a: "address", b: "dns" }), 1));
+		envoy.start(["a/v1"]);
+		envoy.publish(maker.make(planOf({ a: "address", b: "address" }), 2));
+		envoy.publish(maker.make(planOf(after), 3));
+		t.same(envoy.ask("endpoints", ["a/v1", "b/v1"]), ["endpoints:b/v1"]);
+		t.same(hostsOf(envoy), hosts, JSON.stringify(after));
+	}
+});
+
+t.test("none has one that was sent before, or that the client came with", async (t) => {
 	const acknowledged = new Script(snapshot({ a: A }));
 	acknowledged.start();
 	acknowledged.publish(snapshot({ a: A, b: B }, 2));

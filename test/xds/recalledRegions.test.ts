@@ -1,5 +1,5 @@
 /** An xds that starts anew knows by which DataClass a Service was bound that went meanwhile: Envoys come back with its clusters. */
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -113,6 +113,7 @@ t.test("where nobody can read by what it was bound, what stands where it stood g
 		["another version kept nothing", (file: string) => rm(file)],
 		["torn", (file: string) => writeFile(file, "[{")],
 		["foreign", (file: string) => writeFile(file, '[{"name":"model"}]')],
+		["a folder", (file: string) => rm(file).then(() => mkdir(file))],
 	] as const) {
 		const { run, folder, troubles } = await xdsIn(t);
 		const has = await run(MODEL);
@@ -121,6 +122,7 @@ t.test("where nobody can read by what it was bound, what stands where it stood g
 		await spoils(file);
 		const { clusters } = await run({ ...OTHER, regions: null }, has);
 		t.same(Object.keys(hosts("clusters", clusters)).sort(), CLUSTERS, what);
-		t.equal(troubles.length, what.startsWith("another") ? 0 : 1);
+		t.match(troubles, what.startsWith("another") ? [] : [/residents\.json cannot be read, so that endpoints/]);
+		t.ok(troubles.length <= 1);
 	}
 });

@@ -1,5 +1,5 @@
 /** What was sent outlives the process that sent it. */
-import { readdir, stat, truncate, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -10,7 +10,7 @@ import { RecentViews, type RecentViewsBounds } from "../../src/xds/sentViews.js"
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { ViewShelf } from "../../src/xds/viewShelf.js";
 import { temporaryDirectory } from "../cli/command.js";
-import { experiment, gateway, layer, resourceSet, service, variant } from "../fixtures/resources.js";
+import { experiment, gateway, layer, metadata, resourceSet, service, variant } from "../fixtures/resources.js";
 import { issuerOf } from "../tokens/issuer.js";
 import { HEALTH } from "./healthCheck.js";
 import { A, AMPLE, comesBack, KEEPS_CLUSTERS, Script, snapshot } from "./script.js";
@@ -170,3 +170,64 @@ t.test("what the disk was too slow for, or lost, is kept when it is sent again",
 	await again.close();
 	t.not((await open()).find("endpoints", versions.endpoints), null);
 });
+
+/** A disk that takes none of a file. */
+async function refusing(file: string, meanwhile: () => Promise<void>): Promise<void> {
+	await mkdir(`${file}.new`);
+	await meanwhile();
+	await rm(`${file}.new`, { recursive: true });
+}
+
+const boundBy = (dataClass: string | null) =>
+	new Map([["model", { kind: "Service" as const, metadata: metadata("model"), spec: { dataClass } }]]);
+
+t.test(
+	"by what Services are bound is there before what was sent, and is tried again where it was refused",
+	async (t) => {
+		const { directory, open, troubles, files } = await shelfIn(t);
+		const [first, second, third] = many as [Snapshot, Snapshot, Snapshot];
+		const fileOf = ({ versions }: Snapshot) => `endpoints-${versions.endpoints}.2.pb`;
+		const shelf = await open();
+		const keep = ({ versions, views }: Snapshot) => shelf.keep("endpoints", versions.endpoints, views.endpoints);
+		const isBoundBy = async () => (await open()).residents.get("model")?.spec.dataClass;
+		shelf.keepResidents(boundBy(null));
+		await shelf.close();
+		await refusing(join(directory, "residents.json"), async () => {
+			shelf.keepResidents(boundBy("health"));
+			keep(first);
+			await shelf.close();
+			keep(first);
+			await shelf.close();
+			t.notOk((await files()).includes(fileOf(first)));
+			t.match(troubles, [/residents\.json cannot be written/]);
+			t.equal(troubles.length, 1);
+		});
+		keep(second);
+		await shelf.close();
+		t.same(await files(), [fileOf(first), fileOf(second), "residents.json"].sort());
+		t.equal(await isBoundBy(), "health");
+
+		await refusing(join(directory, "residents.json"), async () => {
+			shelf.keepResidents(boundBy("pay"));
+			await shelf.close();
+			t.equal(troubles.length, 2, "it was well meanwhile");
+		});
+		await shelf.close();
+		t.equal(await isBoundBy(), "pay", "at the end");
+
+		shelf.keepResidents(boundBy("health"));
+		await new Promise(setImmediate);
+		shelf.keepResidents(boundBy("card"));
+		await shelf.close();
+		t.equal(await isBoundBy(), "card", "while the one before is written");
+
+		await refusing(join(directory, fileOf(third)), async () => {
+			for (let again = 0; again < 3; again++) {
+				shelf.keepResidents(boundBy(again === 0 ? "health" : "pay"));
+				keep(third);
+				await shelf.close();
+			}
+			t.equal(troubles.length, 3, "another file's trouble");
+		});
+	},
+);

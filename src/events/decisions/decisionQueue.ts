@@ -153,6 +153,7 @@ export class DecisionQueue {
 	}
 
 	#schedule(): void {
+		// At the end all is tried once more; what that leaves would be tried on a store that is closed by then.
 		if (this.#closed) return;
 		this.#timer ??= setTimeout(() => {
 			this.#timer = null;
@@ -174,8 +175,10 @@ export class DecisionQueue {
 	}
 
 	async close(): Promise<void> {
+		this.#closed = true;
 		if (this.#beats !== null) clearInterval(this.#beats);
-		// Where that is refused, what came since has not been tried once.
+		// A commit may wait for these. Where that is refused, what came since has not been tried once.
+		await Promise.all(this.#holding);
 		await this.#committing?.catch(() => undefined);
 		try {
 			await this.flush();
@@ -183,8 +186,6 @@ export class DecisionQueue {
 		} finally {
 			this.#faults.close();
 		}
-		this.#closed = true;
-		if (this.#timer !== null) clearTimeout(this.#timer);
 	}
 
 	/** However full the queue is, as the end of an Experiment. */
