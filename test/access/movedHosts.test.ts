@@ -33,7 +33,7 @@ const asked = (path: string): PolicyRequest => ({
 t.test("a host that a Service had by a wildcard: what its rules denied and the other's allow is named", async (t) => {
 	const after = set({ shop: SHOP, wide: ["wide.example", "pay.shop.example"], free: ["free.example"] });
 	const taken = "Service wide: takes host pay.shop.example from Service shop";
-	t.same(changedSettings(before, after), ["Service wide, hosts: now pay.shop.example", taken]);
+	t.same(changedSettings(before, after), ["Service wide, hosts: also pay.shop.example", taken]);
 	const diff = diffPolicies(before, after, [], NOW);
 	t.ok(diff.newlyAllowed > 0);
 	t.equal(diff.newlyDenied, 0);
