@@ -9,7 +9,9 @@ export const IDENTITY_ENDS = `## When the identity agent is away
 
 \`weir ca\` or the SPIRE agent is away, hangs or refuses. Until their SVIDs end all parts go on by those that they have: of an hour's
 life for 30 to 60 minutes, and then all end at about the same time. When the agent is back each part takes its next one within seconds,
-connections follow, and nothing needs a restart.
+connections follow, and nothing that runs needs a restart. Restart nothing meanwhile: a part that starts has no last SVID, waits 10
+seconds for one, and ends (\`no identity from SOCKET\`). Where that is control's xds, \`weir status\` says that alarms of Gateways are not
+known, and has this one all the same.
 
 | | what happens | what tells |
 |---|---|---|

@@ -110,7 +110,7 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 	t.test(`Envoy ${version}`, async (t) => {
 		const { envoy, many, alarms } = await scene(t, version);
 		t.ok((await many(20, "half")).includes(200));
-		t.ok((await envoy.stat("vhost.half.route.edge.upstream_rq_retry")) >= 5, "the dead endpoint was met");
+		t.ok((await envoy.stat("vhost.half.route.edge.upstream_rq_retry")) >= 1, "the dead endpoint was met");
 		t.same(await many(2, "dead"), [503]);
 		t.same(await many(2, "none"), [503]);
 		t.same(await many(3, "whole", "/", { expect: "100-continue" }), [200]);
