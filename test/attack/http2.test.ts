@@ -4,6 +4,7 @@ import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders }
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
 import { spiffe } from "../access/mutualTls.js";
+import { bytesOf, FRAME, headerBlock, PREFACE, reset } from "../http2Frames.js";
 import { type AttackScene, attackScene, FORMS } from "./scene.js";
 import { exchange, get } from "./wire.js";
 
@@ -50,32 +51,6 @@ const head = (path: string, more: OutgoingHttpHeaders = {}): OutgoingHttpHeaders
 	...more,
 });
 
-/** A header block of literals that are not indexed (RFC 7541 6.2.2), whatever their bytes. */
-function block(fields: readonly (readonly [string, string])[]): Buffer {
-	const text = (value: string): Buffer => {
-		const bytes = Buffer.from(value, "latin1");
-		if (bytes.length >= 127) throw new Error("longer than this encoder takes");
-		return Buffer.concat([Buffer.from([bytes.length]), bytes]);
-	};
-	return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
-}
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-	const start = Buffer.alloc(9);
-	start.writeUIntBE(payload.length, 0, 3);
-	start[3] = type;
-	start[4] = flags;
-	start.writeUInt32BE(stream, 5);
-	return Buffer.concat([start, payload]);
-}
-
-const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-const HEADERS = 1;
-const RST_STREAM = 3;
-const SETTINGS = 4;
-const GOAWAY = 7;
-const CONTINUATION = 9;
-
 async function rawSession(scene: AttackScene): Promise<TLSSocket> {
 	const own = await scene.tls.ca.issue({ spiffeId: spiffe("alice") });
 	const socket = connectTls({
@@ -89,7 +64,7 @@ async function rawSession(scene: AttackScene): Promise<TLSSocket> {
 	});
 	await once(socket, "secureConnect");
 	socket.on("error", () => {});
-	socket.write(Buffer.concat([PREFACE, frame(SETTINGS, 0, 0, Buffer.alloc(0))]));
+	socket.write(Buffer.concat([PREFACE, bytesOf(FRAME.SETTINGS, 0, 0, Buffer.alloc(0))]));
 	return socket;
 }
 
@@ -104,9 +79,10 @@ function served(socket: TLSSocket, bytes: Buffer, stream = 1): Promise<boolean> 
 				const [type = 0, flags = 0] = [buffer[3], buffer[4]];
 				const of = buffer.readUInt32BE(5);
 				// Entry 8 of the static table is `:status: 200` (RFC 7541 appendix A).
-				if (of === stream && type === HEADERS && buffer[9] === 0x88) found = true;
+				if (of === stream && type === FRAME.HEADERS && buffer[9] === 0x88) found = true;
 				buffer = buffer.subarray(9 + buffer.readUIntBE(0, 3));
-				if (type === GOAWAY || (of === stream && (type === RST_STREAM || (flags & 1) !== 0))) socket.destroy();
+				if (type === FRAME.GOAWAY || (of === stream && (type === FRAME.RST_STREAM || (flags & 1) !== 0)))
+					socket.destroy();
 			}
 		});
 		socket.on("close", () => resolve(found));
@@ -115,14 +91,14 @@ function served(socket: TLSSocket, bytes: Buffer, stream = 1): Promise<boolean> 
 }
 
 const fields = (...more: readonly (readonly [string, string])[]): Buffer =>
-	block([[":method", "GET"], [":scheme", "https"], [":authority", "wide.test"], [":path", "/raw"], ...more]);
+	headerBlock([[":method", "GET"], [":scheme", "https"], [":authority", "wide.test"], [":path", "/raw"], ...more]);
 
 /** Frames that must not become a request for the upstream. */
 const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-crlf",
 		"line ends in a value",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -133,7 +109,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-crlf",
 		"line ends in a path",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -154,7 +130,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"CVE-2024-45809",
 		"no path",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -163,7 +139,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"CVE-2025-64527",
 		"an empty path",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -173,7 +149,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"CVE-2026-73547",
 		"CONNECT without a path",
-		block([
+		headerBlock([
 			[":method", "CONNECT"],
 			[":authority", "wide.test"],
 		]),
@@ -181,7 +157,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"CVE-2026-73547",
 		"extended CONNECT",
-		block([
+		headerBlock([
 			[":method", "CONNECT"],
 			[":protocol", "websocket"],
 			[":scheme", "https"],
@@ -192,7 +168,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-scheme",
 		"a scheme that is none",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "a://b/"],
 			[":authority", "wide.test"],
@@ -202,7 +178,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-authority",
 		"a user in the authority",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "u@x.wide.test"],
@@ -212,7 +188,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-authority",
 		"a list as authority",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "a.wide.test,b.wide.test"],
@@ -222,7 +198,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-authority",
 		"no authority",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":path", "/raw"],
@@ -231,7 +207,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-path",
 		"a raw byte in the path",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -241,7 +217,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-path",
 		"a raw byte in the path, that Envoy escapes as what no UTF-8 begins with",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -251,7 +227,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-path",
 		"a blank in the path",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -261,7 +237,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-path",
 		"a path without a slash",
-		block([
+		headerBlock([
 			[":method", "GET"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -271,7 +247,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-method",
 		"a method with a blank",
-		block([
+		headerBlock([
 			[":method", "GET /admin"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -281,7 +257,7 @@ const RAW: readonly (readonly [id: string, what: string, bytes: Buffer])[] = [
 	[
 		"T-h2-method",
 		"a method in small letters",
-		block([
+		headerBlock([
 			[":method", "delete"],
 			[":scheme", "https"],
 			[":authority", "wide.test"],
@@ -311,7 +287,7 @@ for (const form of Object.keys(FORMS)) {
 		};
 		// All at once: Envoy takes a second to close a connection that it has refused.
 		const results = await Promise.all(
-			RAW.map(async ([, , bytes]) => served(await rawSession(scene), frame(HEADERS, 0x5, 1, bytes))),
+			RAW.map(async ([, , bytes]) => served(await rawSession(scene), bytesOf(FRAME.HEADERS, 0x5, 1, bytes))),
 		);
 		for (const [index, [id, what]] of RAW.entries()) {
 			t.test(`${id}: ${what}`, async (t) => {
@@ -320,11 +296,11 @@ for (const form of Object.keys(FORMS)) {
 		}
 		t.same(scene.upstream.take(), [], "and nothing of all that reached the upstream");
 		t.test("a request by frames of our own does reach it, so the cases say something", async (t) => {
-			t.equal(await served(await rawSession(scene), frame(HEADERS, 0x5, 1, fields(["x-any", "a"]))), true);
+			t.equal(await served(await rawSession(scene), bytesOf(FRAME.HEADERS, 0x5, 1, fields(["x-any", "a"]))), true);
 			t.equal(scene.upstream.take().length, 1);
 		});
 		t.test("T-two-hosts: Host beside :authority is not what the upstream gets", async (t) => {
-			await served(await rawSession(scene), frame(HEADERS, 0x5, 1, fields(["host", "guarded.test"])));
+			await served(await rawSession(scene), bytesOf(FRAME.HEADERS, 0x5, 1, fields(["host", "guarded.test"])));
 			const hosts = scene.upstream
 				.take()
 				.map(({ headers }) => headers.filter(([name]) => name === "host").map(([, value]) => value));
@@ -354,12 +330,10 @@ for (const form of Object.keys(FORMS)) {
 			const socket = await rawSession(scene);
 			const closed = new Promise<void>((resolve) => socket.on("close", () => resolve()));
 			socket.resume();
-			const reset = Buffer.alloc(4);
-			reset.writeUInt32BE(constants.NGHTTP2_CANCEL);
 			const request = fields();
 			const flood = Array.from({ length: 3_000 }, (_, index) => [
-				frame(HEADERS, 0x5, 2 * index + 1, request),
-				frame(RST_STREAM, 0, 2 * index + 1, reset),
+				bytesOf(FRAME.HEADERS, 0x5, 2 * index + 1, request),
+				reset(2 * index + 1, constants.NGHTTP2_CANCEL),
 			]).flat();
 			socket.write(Buffer.concat(flood));
 			await alive(t);
@@ -388,7 +362,7 @@ for (const form of Object.keys(FORMS)) {
 			// 62 is the newest entry of the dynamic table.
 			const bomb = Buffer.concat([fields(), table, Buffer.alloc(10_000, 0x80 | 62)]);
 			scene.upstream.take();
-			t.equal(await served(socket, frame(HEADERS, 0x5, 1, bomb)), false);
+			t.equal(await served(socket, bytesOf(FRAME.HEADERS, 0x5, 1, bomb)), false);
 			t.same(scene.upstream.take(), [], "nothing reached the upstream");
 			const grown = (await scene.envoy.stat("server.memory_allocated")) - before;
 			t.ok(grown < 16 * 1_048_576, `Envoy grew by ${grown} bytes; unpacked it were 39 MB`);
@@ -397,10 +371,10 @@ for (const form of Object.keys(FORMS)) {
 		});
 		t.test("T-h2-continuation: a head that does not end", async (t) => {
 			const socket = await rawSession(scene);
-			const more = block(Array.from({ length: 40 }, (_, index) => [`x-h${index}`, "a".repeat(100)] as const));
+			const more = headerBlock(Array.from({ length: 40 }, (_, index) => [`x-h${index}`, "a".repeat(100)] as const));
 			const flood = [
-				frame(HEADERS, 0x1, 1, fields()),
-				...Array.from({ length: 200 }, () => frame(CONTINUATION, 0, 1, more)),
+				bytesOf(FRAME.HEADERS, 0x1, 1, fields()),
+				...Array.from({ length: 200 }, () => bytesOf(FRAME.CONTINUATION, 0, 1, more)),
 			];
 			t.equal(await served(socket, Buffer.concat(flood)), false);
 			t.same(scene.upstream.take(), []);

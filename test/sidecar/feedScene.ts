@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
 import type { PlanTable } from "../../src/compiler/plan.js";
-import { TableFeed } from "../../src/sidecar/tableFeed.js";
+import { TableFeed, type TableFeedOptions } from "../../src/sidecar/tableFeed.js";
 import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { published } from "../xds/tinyPlan.js";
@@ -33,10 +33,9 @@ export async function startServer(t: Test, socketPath: string): Promise<XdsServe
 export function startFeed(
 	t: Test,
 	socketPath: string,
-	options: { connectMs?: number; keepaliveMs?: typeof QUICK.keepaliveMs; retryMs?: typeof QUICK.retryMs } = {},
+	{ tables = new Tables({ compile }), ...options }: Partial<TableFeedOptions<string>> = {},
 ) {
 	const log = new LogLines();
-	const tables = new Tables({ compile });
 	const feed = new TableFeed({ socketPath, node: NODE, tables, log, ...QUICK, ...options });
 	t.teardown(() => feed.close());
 	feed.start();

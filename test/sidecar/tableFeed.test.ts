@@ -2,7 +2,6 @@
 import { join } from "node:path";
 import t from "tap";
 import { TABLE_BYTES_MAX } from "../../src/limits.js";
-import { TableFeed } from "../../src/sidecar/tableFeed.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {
 	acknowledged,
@@ -10,7 +9,6 @@ import {
 	folderOf,
 	NODE,
 	plan,
-	QUICK,
 	serves,
 	startDoor,
 	startFeed,
@@ -18,7 +16,7 @@ import {
 	told,
 	until,
 } from "./feedScene.js";
-import { EXPERIMENT, LogLines, SERVICE, tableOf } from "./sampleTable.js";
+import { EXPERIMENT, SERVICE, tableOf } from "./sampleTable.js";
 
 t.test("the first table and each change are served, confirmed and acknowledged", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
@@ -89,15 +87,12 @@ t.test(
 t.test("a compile that throws is a rejection, and its words, which may quote the table, go nowhere", async (t) => {
 	const socketPath = join(await folderOf(t), "ads.sock");
 	const server = await startServer(t, socketPath);
-	const log = new LogLines();
 	const tables = new Tables<string>({
 		compile: () => {
 			throw new Error("employment");
 		},
 	});
-	const feed = new TableFeed({ socketPath, node: NODE, tables, log, ...QUICK });
-	t.teardown(() => feed.close());
-	feed.start();
+	const { log } = startFeed(t, socketPath, { tables });
 	const rejected = told(server, "ERROR");
 	server.publish(plan(tableOf(1).table), 1);
 	await rejected;
@@ -211,9 +206,7 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 				asked.shift()?.();
 			}),
 	});
-	const feed = new TableFeed({ socketPath, node: NODE, tables, log: new LogLines(), ...QUICK });
-	t.teardown(() => feed.close());
-	feed.start();
+	const { feed } = startFeed(t, socketPath, { tables });
 	server.publish(plan(tableOf(1).table), 1);
 	await serves(tables, tableOf(1));
 	ready.shift()?.();

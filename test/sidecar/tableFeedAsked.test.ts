@@ -11,24 +11,11 @@ import {
 } from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { TABLE_CONTROL_BEGINS_MS } from "../../src/limits.js";
-import { TableFeed } from "../../src/sidecar/tableFeed.js";
 import { tableJson } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import { AggregatedDiscoveryServiceDefinition } from "../../src/xds/service.js";
-import {
-	compile,
-	folderOf,
-	NODE,
-	plan,
-	QUICK,
-	serves,
-	startDoor,
-	startFeed,
-	startServer,
-	told,
-	until,
-} from "./feedScene.js";
-import { LogLines, tableOf } from "./sampleTable.js";
+import { compile, folderOf, plan, serves, startDoor, startFeed, startServer, told, until } from "./feedScene.js";
+import { tableOf } from "./sampleTable.js";
 
 const offer = (nonce: string, version: string, json: string): DiscoveryResponse =>
 	create(DiscoveryResponseSchema, {
@@ -140,15 +127,7 @@ t.test(
 				await mayGo;
 			},
 		});
-		const feed = new TableFeed({
-			socketPath: join(folder, "ads.sock"),
-			node: NODE,
-			tables,
-			log: new LogLines(),
-			...QUICK,
-		});
-		t.teardown(() => feed.close());
-		feed.start();
+		const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
 		t.notOk(feed.isTold, "nothing yet");
 		await serves(tables, tableOf(1));
 		await told(server, "SYNCED");
@@ -272,15 +251,7 @@ t.test("one that comes into force after a newer one was rejected is confirmed by
 			await mayGo;
 		},
 	});
-	const feed = new TableFeed({
-		socketPath: join(folder, "ads.sock"),
-		node: NODE,
-		tables,
-		log: new LogLines(),
-		...QUICK,
-	});
-	t.teardown(() => feed.close());
-	feed.start();
+	startFeed(t, join(folder, "ads.sock"), { tables });
 	await until(tables, () => tables.get(null) === version);
 	await tables.settled();
 	await new Promise((resolve) => setImmediate(resolve));

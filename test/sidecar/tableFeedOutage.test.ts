@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { followControl, TableFeed } from "../../src/sidecar/tableFeed.js";
+import { followControl } from "../../src/sidecar/tableFeed.js";
 import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
 import {
 	compile,
@@ -116,9 +116,7 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 			return timer(run, 0);
 		},
 	});
-	const tables = new Tables({ compile });
-	const feed = new TableFeed({
-		...{ socketPath, node: NODE, tables, log: new LogLines(), ...QUICK },
+	startFeed(t, socketPath, {
 		// No attempt lives as long as the longest, after which they would begin anew.
 		retryMs: { first: 100_000, max: 500_000 },
 		random: () => {
@@ -126,8 +124,6 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 			return jitter[drawn++ % 2] ?? 0;
 		},
 	});
-	t.teardown(() => feed.close());
-	feed.start();
 	await eight;
 	const whole = [100_000, 200_000, 400_000, 500_000, 500_000, 500_000, 500_000, 500_000];
 	t.same(

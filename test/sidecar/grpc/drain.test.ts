@@ -3,7 +3,8 @@ import { connect as connectSocket } from "node:net";
 import { performance } from "node:perf_hooks";
 import t from "tap";
 import { GRPC } from "../../../src/sidecar/grpc/service.js";
-import { bytesOf, FLAG, FRAME, rawConnection, requestHeaders } from "./rawConnection.js";
+import { bytesOf, FLAG, FRAME } from "../../http2Frames.js";
+import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { call, ECHO, framed, open, STREAM, startEcho, until } from "./rig.js";
 
 const HEADERS = { ":method": "POST", ":path": STREAM, "content-type": "application/grpc" };

@@ -1,7 +1,8 @@
 import t from "tap";
 import { keepHeapSmall } from "../../../src/sidecar/grpc/heap.js";
+import { bytesOf, FLAG, FRAME, PREFACE, reset } from "../../http2Frames.js";
 import { garbageCollector } from "./garbageCollector.js";
-import { bytesOf, FLAG, FRAME, PREFACE, RawConnection, requestHeaders, reset } from "./rawConnection.js";
+import { RawConnection, requestHeaders } from "./rawConnection.js";
 import { call, framed, open, STREAM, startEcho, until } from "./rig.js";
 
 /** mulberry32: the same sequences on every run. */

@@ -3,7 +3,8 @@ import t from "tap";
 import { CALLOUT_GAP_MS } from "../../../src/limits.js";
 import { GRPC } from "../../../src/sidecar/grpc/service.js";
 import { Turn } from "../../../src/sidecar/grpc/turn.js";
-import { bytesOf, FLAG, FRAME, rawConnection, requestHeaders } from "./rawConnection.js";
+import { bytesOf, FLAG, FRAME } from "../../http2Frames.js";
+import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ECHO, framed, STREAM, startEcho, until } from "./rig.js";
 
 t.test("when a turn has worked for too long the rest of its calls is shed, and the next turn recovers", async (t) => {

@@ -7,7 +7,8 @@ import { deadlineMs } from "../../../src/sidecar/grpc/deadline.js";
 import { percentEncode } from "../../../src/sidecar/grpc/response.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
 import { GRPC } from "../../../src/sidecar/grpc/service.js";
-import { bytesOf, FLAG, FRAME, rawConnection, requestHeaders, reset } from "./rawConnection.js";
+import { bytesOf, FLAG, FRAME, reset } from "../../http2Frames.js";
+import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ASK, call, framed, open, type Sent, startEcho, until } from "./rig.js";
 
 t.test("a unary call is answered with headers, one message and trailers", async (t) => {

@@ -1,48 +1,18 @@
-/** HTTP/2 frames by hand (RFC 9113 4.1), for what no library sends. Header blocks are literals without Huffman (RFC 7541 6.2.2). */
+/** One connection to the sidecar's server that speaks HTTP/2 frames by hand. */
 import { connect, type Socket } from "node:net";
 import type { Test } from "tap";
+import { bytesOf, FLAG, FRAME, type Frame, headerBlock, PREFACE } from "../../http2Frames.js";
 import { ECHO, until } from "./rig.js";
 
-export const FRAME = { DATA: 0, HEADERS: 1, RST_STREAM: 3, SETTINGS: 4, PING: 6, GOAWAY: 7, WINDOW_UPDATE: 8 } as const;
-export const FLAG = { ACK: 1, END_STREAM: 1, END_HEADERS: 4 } as const;
-export const PREFACE: Buffer = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-
-export interface Frame {
-	readonly type: number;
-	readonly flags: number;
-	readonly stream: number;
-	readonly payload: Buffer;
-}
-
-export function bytesOf(type: number, flags: number, stream: number, payload: Uint8Array = new Uint8Array()): Buffer {
-	const head = Buffer.alloc(9);
-	head.writeUIntBE(payload.length, 0, 3);
-	head[3] = type;
-	head[4] = flags;
-	head.writeUInt32BE(stream, 5);
-	return Buffer.concat([head, payload]);
-}
-
-export function headerBlock(headers: Readonly<Record<string, string>>): Buffer {
-	return Buffer.concat(
-		Object.entries(headers).flatMap(([name, value]) => [
-			Buffer.from([0, name.length]),
-			Buffer.from(name),
-			Buffer.from([value.length]),
-			Buffer.from(value),
-		]),
-	);
-}
-
 export function requestHeaders(stream: number, path: string = ECHO, flags: number = FLAG.END_HEADERS): Buffer {
-	const headers = { ":method": "POST", ":scheme": "http", ":path": path, ":authority": "a" };
-	return bytesOf(FRAME.HEADERS, flags, stream, headerBlock({ ...headers, "content-type": "application/grpc" }));
-}
-
-export function reset(stream: number, code = 8): Buffer {
-	const payload = Buffer.alloc(4);
-	payload.writeUInt32BE(code);
-	return bytesOf(FRAME.RST_STREAM, 0, stream, payload);
+	const fields = [
+		[":method", "POST"],
+		[":scheme", "http"],
+		[":path", path],
+		[":authority", "a"],
+		["content-type", "application/grpc"],
+	] as const;
+	return bytesOf(FRAME.HEADERS, flags, stream, headerBlock(fields));
 }
 
 export class RawConnection {

@@ -1,6 +1,7 @@
 import t from "tap";
 import { GRPC } from "../../../src/sidecar/grpc/service.js";
-import { bytesOf, FLAG, FRAME, rawConnection, requestHeaders, reset } from "./rawConnection.js";
+import { bytesOf, FLAG, FRAME, reset } from "../../http2Frames.js";
+import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ASK, call, framed, open, STREAM, startEcho, until } from "./rig.js";
 
 const HEADERS = { ":method": "POST", ":path": STREAM, "content-type": "application/grpc" };
