@@ -1,28 +1,37 @@
-/** Requests that are read from a connection whose last answer was written are not handled. */
+/** Requests of a connection that are read and not handled: behind its last answer, and beyond those that may wait. */
 import { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import t from "tap";
+import { API_REQUESTS_AHEAD_MAX, API_REQUESTS_DROPPED_MAX } from "../../src/limits.js";
 import { oneByOne } from "../../src/state/api/oneByOne.js";
 
-t.test("after the last answer", (t) => {
-	let destroyed = false;
+/** A connection as Node hands on what it reads of it. */
+function scene() {
+	const told = { destroyed: false, full: 0 };
 	const socket = {
 		writable: true,
 		destroy: () => {
-			destroyed = true;
+			told.destroyed = true;
 		},
 	};
 	const handled: unknown[] = [];
 	const take = oneByOne({
 		handle: (_, response) => void handled.push(response),
 		onEnded: () => {},
-		onFull: () => t.fail("not too many"),
+		onFull: () => {
+			told.full++;
+		},
 	});
 	const come = (): EventEmitter => {
-		const response = new EventEmitter();
+		const response = Object.assign(new EventEmitter(), { setHeader: () => {} });
 		take({ socket } as unknown as IncomingMessage, response as unknown as ServerResponse);
 		return response;
 	};
+	return { socket, told, handled, come };
+}
+
+t.test("after the last answer", (t) => {
+	const { socket, told, handled, come } = scene();
 	const first = come();
 	first.emit("close");
 	const second = come();
@@ -33,6 +42,16 @@ t.test("after the last answer", (t) => {
 	come();
 	come();
 	t.equal(handled.length, 2);
-	t.ok(destroyed, "and no more is read");
+	t.same(told, { destroyed: true, full: 0 }, "and no more is read");
+	t.end();
+});
+
+t.test("a flood while the first is under way is cut, and told of once", (t) => {
+	const { told, handled, come } = scene();
+	for (let count = 0; count < 1 + API_REQUESTS_AHEAD_MAX + API_REQUESTS_DROPPED_MAX; count++) come();
+	t.same(told, { destroyed: false, full: 1 }, "those that may wait are answered yet");
+	come();
+	t.same(told, { destroyed: true, full: 1 });
+	t.equal(handled.length, 1);
 	t.end();
 });
