@@ -99,13 +99,14 @@ export const API_REQUESTS_DROPPED_MAX = 1_000;
 export const API_REQUESTS_PER_SUBJECT_MAX = 64;
 
 /**
- * Requests that the API passes on to one role at once, those of the UNIX socket's owner apart: of one subject so many, whose others
- * wait behind them, and of all so many, beyond which one is refused as 503. Both together are well below what waits at a
- * socket to be accepted (Node's backlog of 511), where one more is refused to whoever it is. A body that does not come holds
- * its place for API_BODY_MS_MAX, so that it takes 16 subjects, each with many slow bodies, to keep others out.
+ * Requests that the API passes on to one role at once: of one subject so many, whose others wait behind them, and of all so many,
+ * beyond which one is refused as 503; those of the UNIX socket's owner count apart, and wait. All together are well below what
+ * waits at a socket to be accepted (Node's backlog of 511), where one more is refused to whoever it is. A body that does not
+ * come holds its place for API_BODY_MS_MAX, so that it takes 16 subjects, each with many slow bodies, to keep others out.
  */
 export const API_FORWARDED_OF_SUBJECT_MAX = 16;
 export const API_FORWARDED_AT_ONCE_MAX = 256;
+export const API_FORWARDED_OF_OWNER_MAX = 128;
 
 /** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
 export const STATE_CALL_TIMEOUT_MS = 10_000;

@@ -22,6 +22,7 @@ import {
 	API_BODY_PART_BYTES,
 	API_BODY_PART_MS,
 	API_FORWARDED_AT_ONCE_MAX,
+	API_FORWARDED_OF_OWNER_MAX,
 	API_FORWARDED_OF_SUBJECT_MAX,
 } from "../../limits.js";
 import { Bodies, type Intake, TryAgain, tooSlow } from "../../state/api/bodies.js";
@@ -48,8 +49,8 @@ const HOP_BY_HOP = new Set([
  * @param bodies what they may take of the owner's memory, which keeps each until it has answered
  */
 export function forwardTo(socketPath: string, role: string, bodies = new Bodies()): Handle {
-	const forOwner = new SubjectsAgent(API_FORWARDED_AT_ONCE_MAX);
-	const forOthers = new SubjectsAgent(API_FORWARDED_OF_SUBJECT_MAX);
+	const forOwner = new Agent({ keepAlive: false, maxSockets: API_FORWARDED_OF_OWNER_MAX });
+	const forOthers = new SubjectsAgent();
 	return (call, answer, caller, readable) => {
 		const hasBody = call.method === "POST";
 		if (!hasBody) demandNoBody(call);
@@ -60,9 +61,10 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		};
 		// Whatever length the client has told: chunks cannot say another than what comes.
 		if (hasBody) headers["transfer-encoding"] = "chunked";
-		const agent = caller.how === "socket" ? forOwner : forOthers;
-		if (agent === forOthers && agent.connections >= API_FORWARDED_AT_ONCE_MAX)
+		const isOwner = caller.how === "socket";
+		if (!isOwner && forOthers.connections >= API_FORWARDED_AT_ONCE_MAX)
 			throw new TryAgain("unavailable", `${role} is asked by too many at once`, "try again");
+		const agent = isOwner ? forOwner : forOthers;
 		const { subject } = caller;
 		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent, subject } as Onward);
 		// A connection that others use next would give them what is left on it.
@@ -113,8 +115,8 @@ interface Onward extends RequestOptions {
 
 /** Bounds how many connections each subject has at once; what is beyond waits behind its own. */
 class SubjectsAgent extends Agent {
-	constructor(maxSockets: number) {
-		super({ keepAlive: false, maxSockets });
+	constructor() {
+		super({ keepAlive: false, maxSockets: API_FORWARDED_OF_SUBJECT_MAX });
 	}
 
 	/** Node's own name of whose connections are bounded together; all lead to one socket. */
