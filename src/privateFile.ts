@@ -1,6 +1,6 @@
 /** Files of the own user: replaced as a whole, readable by nobody else, and believed where nobody else could have written them. */
 import type { Stats } from "node:fs";
-import { mkdir, open, rename, rm, unlink } from "node:fs/promises";
+import { mkdir, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Whether others than its owner and root could have written a file; that owner is to be the own user, or root. */
@@ -17,7 +17,7 @@ export function othersCanWrite({ mode, uid }: Pick<Stats, "mode" | "uid">): bool
 export async function replacePrivate(path: string, content: string | Uint8Array, aside = `${path}.new`): Promise<void> {
 	const folder = dirname(path);
 	await mkdir(folder, { recursive: true, mode: 0o700 });
-	await rm(aside, { force: true });
+	await unlinkAny(aside);
 	const handle = await open(aside, "wx", 0o600);
 	try {
 		await handle.writeFile(content);
@@ -34,13 +34,21 @@ export async function replacePrivate(path: string, content: string | Uint8Array,
  * @throws the disk's own errors
  */
 export async function removePrivate(path: string): Promise<void> {
+	if (await unlinkAny(path)) await syncFolder(dirname(path));
+}
+
+/**
+ * Not `rm`, which looks first and removes a folder with all that is in it where one takes the file's place meanwhile.
+ * @returns whether a file was there
+ */
+async function unlinkAny(path: string): Promise<boolean> {
 	try {
 		await unlink(path);
+		return true;
 	} catch (error) {
-		if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+		if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
 		throw error;
 	}
-	await syncFolder(dirname(path));
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -176,10 +176,16 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
-		const found = recent.find(requestId);
-		if (found !== null) return accountOf(found, plans, store.pseudonyms);
+		const atHand = () => {
+			const found = recent.find(requestId);
+			return found === null ? null : accountOf(found, plans, store.pseudonyms);
+		};
+		const atOnce = atHand();
+		if (atOnce !== null) return atOnce;
 		await intake.flush();
-		return storedRequest(store, requestId);
+		const stored = await storedRequest(store, requestId);
+		// It may have ended meanwhile: the store's outline is for what is gone.
+		return atHand() ?? stored;
 	};
 	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
 		const question = parseDecisionQuery(query, namespaces);

@@ -1,4 +1,5 @@
 /** What ingest tells about one request: GET /v1/requests/ID. */
+import { EventEmitter, once } from "node:events";
 import t from "tap";
 import type { OutlineAccount, WholeAccount } from "../../src/events/accessLog/account.js";
 import {
@@ -291,4 +292,24 @@ t.test("what is no longer at hand is told in outline, and what is not known is n
 	t.equal((await get(rig, "%E0%A4%A")).status, 400);
 	t.equal((await get(rig, "x".repeat(300))).status, 400);
 	t.equal((await rig.call("POST", `/v1/requests/${ENDED}`, "")).status, 405);
+});
+
+t.test("a request that ends while somebody asks for it is told as a whole", async (t) => {
+	const plan = new EventEmitter();
+	const asked = once(plan, "asked");
+	const rig = await startRig({
+		plans: async (version) => {
+			plan.emit("asked");
+			await once(plan, "told");
+			return PLANS[version] ?? null;
+		},
+	});
+	t.teardown(() => rig.close());
+	const request = { unit: control, requestId: "ending", startMs: T0, cluster: "shop/v1" } as const;
+	await rig.send([{ kind: "start", ...request }]);
+	const answer = get(rig, request.requestId);
+	await asked;
+	await rig.send([{ kind: "end", ...request }]);
+	plan.emit("told");
+	t.match((await answer).json, { known: "whole", status: 200 });
 });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { TABLE_CLOCK_SKEW_MS } from "../../src/limits.js";
-import { removePrivate } from "../../src/privateFile.js";
+import { removePrivate, replacePrivate } from "../../src/privateFile.js";
 import { TableFile } from "../../src/sidecar/tableFile.js";
 import { Tables, type TablesOptions, type VersionedTable } from "../../src/sidecar/tables.js";
 import { LogLines, tableOf } from "./sampleTable.js";
@@ -460,4 +460,16 @@ t.test("a leftover of a killed write is no obstacle; a folder that takes nothing
 	}
 	await again();
 	t.equal(log.lines.filter((line) => line.startsWith("the last good table cannot be kept on disk")).length, 1);
+});
+
+t.test("a folder that takes the place of the file aside meanwhile stays, with what is in it", async (t) => {
+	const { folder } = await start(t);
+	for (let time = 0; time < 200; time++) {
+		const path = join(folder, `${time}.json`);
+		const written = replacePrivate(path, "new").catch(() => {});
+		for (let turns = 0; turns < time % 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+		await block(path);
+		await written;
+		t.ok(existsSync(`${path}.new/x`), `after ${time % 5} turns`);
+	}
 });
