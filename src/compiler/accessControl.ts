@@ -11,6 +11,7 @@ import { SPIFFE_ID_BYTES_MAX } from "../limits.js";
 import {
 	ambiguousPaths,
 	longPaths,
+	NOT_SHORT,
 	notCanonicalRules,
 	PROBE_RULE,
 	probeRule,
@@ -214,17 +215,19 @@ function concerns({ action, variants, more }: PolicyTable, variant: string, { ga
  * any and the sidecar is told the first, or of none a DNS name: a caller could choose whom to be. The header is
  * Envoy's own word (forward_client_cert_details: SANITIZE_SET), and is there wherever a certificate was shown.
  */
+const certificateFits = (regex: string): object => ({
+	header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex } } },
+});
+
 const noSingleIdentity = (): object => ({
 	permissions: [{ any: true }],
-	principals: [
-		{ not_id: { header: { name: CLIENT_CERTIFICATE, string_match: { safe_regex: { regex: ONE_IDENTITY } } } } },
-	],
+	principals: [{ not_id: certificateFits(ONE_IDENTITY) }],
 });
 
 /** By CEL: the header has more than the id. */
 const tooLongIdentity = (): object => ({
 	permissions: [{ any: true }],
-	principals: [{ any: true }],
+	principals: [certificateFits(`[ -~]*;URI=${NOT_SHORT}`)],
 	condition: call(
 		"_>_",
 		call("size", field(ident("connection"), "uri_san_peer_certificate")),

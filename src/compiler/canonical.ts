@@ -193,11 +193,17 @@ export const ambiguousPaths = (): object => ({
 export const strangePaths = (): object => ({ permissions: [strangeBytes()], principals: [{ any: true }] });
 
 /**
+ * What a count by CEL is worth while for: most paths and ids are shorter, and this takes Envoy less than half of what the count does
+ * (2,600 instructions of a request's 366,000). What is not of such bytes alone is refused, or told, by another rule.
+ */
+export const NOT_SHORT = "[!-~]{80}[!-~]*";
+
+/**
  * Paths that no rule is tried on. By CEL: RE2 counts to 1,000 at most, and with several such counts its program is longer than
  * the 100 that an Envoy takes by itself. One that was started by an older bootstrap, or another's, would refuse all routes.
  */
 export const longPaths = (): object => ({
-	permissions: [{ any: true }],
+	permissions: [pathWith({ safe_regex: { regex: NOT_SHORT } })],
 	principals: [{ any: true }],
 	condition: call("_>_", call("size", field(ident("request"), "url_path")), integer(PATH_CHARS_MAX)),
 });

@@ -52,7 +52,7 @@ const anybody = [{ any: true }];
 const urlPath = { select_expr: { operand: { ident_expr: { name: "request" } }, field: "url_path" } };
 const size = { call_expr: { function: "size", args: [urlPath] } };
 const tooLong = {
-	...{ permissions: anybody, principals: anybody },
+	...{ permissions: [path({ safe_regex: { regex: "[!-~]{80}[!-~]*" } })], principals: anybody },
 	condition: { call_expr: { function: "_>_", args: [size, { const_expr: { int64_value: "2048" } }] } },
 };
 const unreserved = { safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } };
