@@ -68,6 +68,9 @@ export const XDS_SENT_VIEWS_MAX = 256;
 export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
 export const XDS_SENT_VIEWS_MIN = 20;
 
+/** The same, of endpoints that were published last under names that have none now; the youngest stay. */
+export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
+
 /** A TCP connection to xds whose client vanished without closing is noticed in these two together. */
 export const XDS_KEEPALIVE_MS = 30_000;
 export const XDS_KEEPALIVE_ANSWER_MS = 10_000;

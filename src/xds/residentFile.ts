@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import type { Plan } from "../compiler/plan.js";
 import { list, object, orNull, text } from "../jsonShape.js";
-import { replacePrivate } from "../privateFile.js";
+import { removePrivate, replacePrivate } from "../privateFile.js";
 import { qualifiedName } from "../resources/resource.js";
 
 export type Residents = Plan["residents"];
@@ -33,7 +33,7 @@ export class ResidentFile {
 		return new Map(residents);
 	}
 
-	/** Resolves when it is there. @throws the disk's own errors; what was there stays */
+	/** Resolves when it is there. @throws the disk's own errors; what was there is gone then, where the disk lets it go */
 	async keep(residents: Residents): Promise<void> {
 		const bound = [...residents.values()].map(({ metadata: { namespace, name }, spec: { dataClass } }) => {
 			return { namespace, name, dataClass };
@@ -42,7 +42,13 @@ export class ResidentFile {
 		if (kept === this.#text) return;
 		// A disk that refuses to confirm it may have it all the same.
 		this.#text = "";
-		await replacePrivate(this.path, kept);
+		try {
+			await replacePrivate(this.path, kept);
+		} catch (error) {
+			// Whoever has been bound since would pass for bound by none. To take it away needs no room.
+			await removePrivate(this.path);
+			throw error;
+		}
 		this.#text = kept;
 	}
 }

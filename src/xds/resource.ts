@@ -77,6 +77,13 @@ export interface EncodedResource {
 	readonly parts: readonly Part[];
 }
 
+/** Of a map's entry, and of an object or a short text. */
+export const ENTRY_BYTES = 64;
+
+/** That one takes in memory, about. */
+export const bytesOf = ({ bytes, hosts, clusters, parts }: EncodedResource): number =>
+	bytes.length + ENTRY_BYTES * (8 + hosts.length + clusters.length + 4 * parts.length);
+
 /** A named piece inside a resource, so that an error can be put down to what was declared. */
 export interface Part {
 	/** As Envoy's words may name it. */

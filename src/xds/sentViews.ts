@@ -3,7 +3,7 @@
  * its view the server knows which clusters the client's routes still need, and which endpoints it has.
  */
 import { XDS_SENT_VIEWS_BYTES_MAX, XDS_SENT_VIEWS_MAX, XDS_SENT_VIEWS_MIN } from "../limits.js";
-import type { EncodedResource, EnvoyTypeName } from "./resource.js";
+import { bytesOf, ENTRY_BYTES, type EncodedResource, type EnvoyTypeName } from "./resource.js";
 import type { View } from "./snapshot.js";
 import type { SentViews } from "./stream.js";
 import type { ViewShelf } from "./viewShelf.js";
@@ -101,9 +101,3 @@ export class RecentViews implements SentViews {
 }
 
 const keyOf = (type: EnvoyTypeName, version: string): string => `${type} ${version}`;
-
-/** Of a map's entry, and of an object or a short text. */
-const ENTRY_BYTES = 64;
-
-const bytesOf = ({ bytes, hosts, clusters, parts }: EncodedResource): number =>
-	bytes.length + ENTRY_BYTES * (8 + hosts.length + clusters.length + 4 * parts.length);

@@ -4,11 +4,12 @@
  */
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { RESOURCES_MAX } from "../limits.js";
+import { RESOURCES_MAX, XDS_FORMER_ENDPOINTS_BYTES_MAX } from "../limits.js";
 import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
 import type { Residents } from "./residentFile.js";
 import {
+	bytesOf,
 	contentHash,
 	ENVOY_TYPES,
 	type EncodedResource,
@@ -35,6 +36,8 @@ export interface Snapshot {
 	readonly bound: ReadonlyMap<string, readonly string[] | null>;
 	/** Regions in which endpoints are by now. */
 	readonly places: Plan["places"];
+	/** Endpoints that were published last under names that have none now: clients may just be taking clusters that have them. */
+	readonly former: View;
 }
 
 /** What a snapshot is made of; without the rest, nothing is of endpoints. */
@@ -46,6 +49,7 @@ const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 	#residents: Residents;
+	#last: Pick<Snapshot, "views" | "former"> | null = null;
 
 	/** @param before as `residents` said before this one was */
 	constructor(before: Residents = new Map()) {
@@ -67,19 +71,21 @@ export class SnapshotMaker {
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
 		const known = withGone(residents, this.#residents);
 		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
-		const made = { revision, bound, places, ...versioned(views) };
+		const former = formerEndpoints(this.#last, views);
+		const made = { revision, bound, places, former, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
 		this.#residents = known;
+		this.#last = { views, former };
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
 
 	/** Other Envoy resources for the same table. @throws as make does. */
-	variant({ revision, views, versions, bound, places }: Snapshot, envoy: EnvoyResources): Snapshot {
+	variant({ views, versions, ...rest }: Snapshot, envoy: EnvoyResources): Snapshot {
 		const { tables: version } = versions;
 		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
-		return { revision, bound, places, ...made, versions: { ...made.versions, tables: version } };
+		return { ...rest, ...made, versions: { ...made.versions, tables: version } };
 	}
 }
 
@@ -92,6 +98,17 @@ function withGone(declared: Residents, before: Residents): Residents {
 	const isBound = ([, { spec }]: (typeof gone)[number]): boolean => spec.dataClass !== null;
 	const kept = [...gone.filter((one) => !isBound(one)), ...gone.filter(isBound)].slice(-RESOURCES_MAX);
 	return new Map([...kept, ...declared]);
+}
+
+/** The longest known first; beyond the bound they go. */
+function formerEndpoints(last: Pick<Snapshot, "views" | "former"> | null, { endpoints }: Snapshot["views"]): View {
+	const left = [...(last?.former ?? []), ...(last?.views.endpoints ?? [])].filter(([name]) => !endpoints.has(name));
+	let bytes = 0;
+	const youngest = left.reverse().filter(([, one]) => {
+		bytes += bytesOf(one);
+		return bytes <= XDS_FORMER_ENDPOINTS_BYTES_MAX;
+	});
+	return new Map(youngest.reverse());
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

@@ -46,8 +46,6 @@ export class ClientStream {
 	/** Clusters that its routes may name, and that have gone with the first answer. */
 	readonly #lostClusters = new Set<string>();
 	readonly #heldFilters = new HeldFilters();
-	/** Endpoints that were published when it was told of clusters last. */
-	#toldWith: View = new Map();
 	#nonces = 0;
 
 	constructor(
@@ -109,10 +107,7 @@ export class ClientStream {
 			this.#nonces++;
 			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
 			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
-			if (type === "clusters") {
-				this.#askEndpoints(response, before);
-				this.#toldWith = target.views.endpoints;
-			}
+			if (type === "clusters") this.#askEndpoints(response, before);
 			this.#gates.sent(response);
 			responses.push(response);
 		}
@@ -247,9 +242,10 @@ export class ClientStream {
 
 	/**
 	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard of some or that there are none, or for
-	 * its initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or a server told it that was killed
-	 * before it sent them. Of what it may have by then nothing is taken, and a name that nobody told it gets silence.
-	 * A cluster that has a DNS name since may serve by one from before, which this one replaces until the next: it has endpoints for that.
+	 * its initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or so it was on a stream that ended
+	 * before they were sent: of its clusters it says nothing on the next one before it has taken them. Of what it may have by then nothing is taken, and a name that nobody told it gets silence.
+	 * A cluster that has a DNS name since may serve by one from before, which this one replaces until the next: it has the endpoints that
+	 * were published last, for that.
 	 */
 	#withAwaited(known: View, target: Snapshot): View {
 		const { clusters, endpoints } = this.#channels;
@@ -260,7 +256,7 @@ export class ClientStream {
 		const names = [...endpoints.subscription.names].filter((name) => !known.has(name) && isAwaited(name));
 		return new Map(
 			names.map((name) => {
-				const had = target.views.clusters.has(name) ? this.#toldWith.get(name) : undefined;
+				const had = target.views.clusters.has(name) ? target.former.get(name) : undefined;
 				return [name, had === undefined ? noEndpoints(name) : stillServing(had, target)];
 			}),
 		);

@@ -1,9 +1,9 @@
 /**
  * Sent views on disk: an xds that starts anew knows by them what Envoys have that come back, and takes nothing from them
  * before its successor serves. One file each, what went over the wire. Written soon after it is sent, not before: what a
- * crash cuts off in these milliseconds is unknown to the next process, as what a full disk does not take. By which DataClass the
- * Services in them are bound lies beside them, written before them: with an older binding what a DataClass forbids would pass for
- * what is bound by none, which is worse than unknown.
+ * crash cuts off in these milliseconds is unknown to the next process, as what a disk that is full until then does not take. By which
+ * DataClass the Services in them are bound lies beside them, written before them: with an older binding what a DataClass forbids would
+ * pass for what is bound by none, which is worse than unknown.
  */
 import { readFileSync } from "node:fs";
 import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
@@ -26,6 +26,8 @@ export interface ViewShelfOptions {
 	readonly bounds: RecentViewsBounds;
 	/** Told once, until it is well again; of views, and of by what Services are bound, each by itself. */
 	readonly onTrouble: (why: string) => void;
+	/** Told when all is written again. */
+	readonly onWell?: () => void;
 }
 
 /** One that is on the disk. */
@@ -51,6 +53,8 @@ export class ViewShelf {
 	#bytes = 0;
 	#writing: Promise<void> | null = null;
 	readonly #failing = new Set<Written>();
+	/** Tries again what the disk refused. */
+	#again: NodeJS.Timeout | null = null;
 	readonly #residentFile: ResidentFile;
 	#residents: Residents = new Map();
 	#dueResidents: Residents | null = null;
@@ -99,12 +103,11 @@ export class ViewShelf {
 	}
 
 	/**
-	 * Takes by what all are bound of whom clients may be told from now on, or have been. Where the disk refuses it, it is tried again with
-	 * what is kept next, and at the end.
+	 * Takes by what all are bound of whom clients may be told from now on, or have been.
 	 */
 	keepResidents(residents: Residents): void {
 		this.#dueResidents = residents;
-		this.#writing ??= this.#write();
+		this.#start();
 	}
 
 	/** Takes a version's view, or a larger one of it. */
@@ -113,7 +116,7 @@ export class ViewShelf {
 		// The disk may say nothing for long: no more wait for it than stay in memory however large they are.
 		const [oldest] = this.#due.keys();
 		if (this.#due.size > XDS_SENT_VIEWS_MIN && oldest !== undefined) this.#due.delete(oldest);
-		this.#writing ??= this.#write();
+		this.#start();
 	}
 
 	/** Resources of the largest view of the version that is here; without reading it. */
@@ -158,43 +161,67 @@ export class ViewShelf {
 
 	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
-		if (this.#dueResidents !== null) this.#writing ??= this.#write();
+		if (this.#isDue) this.#start();
 		await within(CLOSING_MS, this.#writing);
+		this.#tryNoMore();
 	}
 
-	/** One after the other; a view that has been replaced meanwhile is not written. */
+	/** One after the other; a view that has been replaced meanwhile is not written. What the disk refuses is tried again. */
 	async #write(): Promise<void> {
+		this.#tryNoMore();
 		// What is said in one step goes out first.
 		await new Promise((resolve) => setImmediate(resolve));
+		/** Of those in `#due`, in this round. */
+		const refused = new Set<Due>();
 		for (;;) {
 			const residents = this.#dueResidents;
-			const [next] = this.#due;
+			const next = [...this.#due].find(([, one]) => !refused.has(one));
 			if (residents !== null) {
 				if (!(await this.#triedResidents(residents))) break;
 				if (this.#dueResidents === residents) this.#dueResidents = null;
 			} else if (next !== undefined) {
 				const [key, one] = next;
-				try {
-					await this.#replace(key, one);
-					await this.#makeRoom();
-					this.#failing.delete("views");
-				} catch (error) {
-					this.#trouble("views", error);
-				}
-				if (this.#due.get(key) === one) this.#due.delete(key);
+				if (!(await this.#tried(key, one))) refused.add(one);
+				else if (this.#due.get(key) === one) this.#due.delete(key);
 			} else break;
 		}
 		this.#writing = null;
+		if (this.#isDue) this.#again = setTimeout(() => this.#start(), AGAIN_MS);
+		else this.#well();
+	}
+
+	get #isDue(): boolean {
+		return this.#dueResidents !== null || this.#due.size > 0;
+	}
+
+	#start(): void {
+		this.#writing ??= this.#write();
+	}
+
+	#tryNoMore(): void {
+		if (this.#again !== null) clearTimeout(this.#again);
+		this.#again = null;
 	}
 
 	/** @returns whether it is there */
 	async #triedResidents(residents: Residents): Promise<boolean> {
 		try {
 			await this.#residentFile.keep(residents);
-			this.#failing.delete("residents");
 			return true;
 		} catch (error) {
 			this.#trouble("residents", error, `${this.#residentFile.path} cannot be written, nor what follows it: `);
+			return false;
+		}
+	}
+
+	/** @returns whether it is there */
+	async #tried(key: string, one: Due): Promise<boolean> {
+		try {
+			await this.#replace(key, one);
+			await this.#makeRoom();
+			return true;
+		} catch (error) {
+			this.#trouble("views", error);
 			return false;
 		}
 	}
@@ -229,9 +256,16 @@ export class ViewShelf {
 		if (!this.#failing.has(what)) this.options.onTrouble(`${words}${WeirError.from(error).message}`);
 		this.#failing.add(what);
 	}
+
+	#well(): void {
+		if (this.#failing.size > 0) this.options.onWell?.();
+		this.#failing.clear();
+	}
 }
 
 const CLOSING_MS = 1_000;
+/** Nothing may be sent for days, which would write it. */
+const AGAIN_MS = 2_000;
 
 const RESIDENTS = "residents.json";
 

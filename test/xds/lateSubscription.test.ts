@@ -5,7 +5,7 @@ import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import { XDS_LEAVING_MS } from "../../src/limits.js";
+import { XDS_FORMER_ENDPOINTS_BYTES_MAX, XDS_LEAVING_MS } from "../../src/limits.js";
 import type { Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
@@ -15,24 +15,27 @@ import { temporaryDirectory } from "../cli/command.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { gateway, metadata, resourceSet, service } from "../fixtures/resources.js";
 import { A, AMPLE, B, Script, snapshot } from "./script.js";
+import { published as publishedBy, tinyPlan } from "./tinyPlan.js";
 import { WarmingEnvoy } from "./warmingEnvoy.js";
 
 /** How a Service stands: not at all, by an address, by a DNS name, or by one that its DataClass forbids. */
 const STANDS = ["gone", "address", "another address", "dns", "class"] as const;
-type Stand = (typeof STANDS)[number];
+/** The latter two of the DataClass, by an address in us, and by a DNS name in ae. */
+type Stand = (typeof STANDS)[number] | "bound address" | "bound dns";
 
-function planOf(stands: Readonly<Record<string, Stand>>): Plan {
+/** @param regions of the DataClass */
+function planOf(stands: Readonly<Record<string, Stand>>, regions: readonly string[] = ["ae"]): Plan {
 	const services = Object.entries(stands).flatMap(([name, stand], at) => {
 		if (stand === "gone") return [];
-		const [address, port] = [stand === "address" || stand === "another address" ? "127.0.0.1" : "localhost", at + 1];
+		const isAddress = stand === "address" || stand === "another address" || stand === "bound address";
+		const [address, port] = [isAddress ? "127.0.0.1" : "localhost", at + 1];
 		const endpoint = { address, port: stand === "another address" ? port + 10 : port };
-		const variant: Variant = {
-			name: "v1",
-			endpoints: [{ ...endpoint, locality: { region: "us", zone: "", subZone: "" } }],
-		};
-		return [service(name, [variant], { dataClass: stand === "class" ? "health" : null })];
+		const locality = { region: stand === "bound dns" ? "ae" : "us", zone: "", subZone: "" };
+		const variant: Variant = { name: "v1", endpoints: [{ ...endpoint, locality }] };
+		const isBound = stand === "class" || stand === "bound address" || stand === "bound dns";
+		return [service(name, [variant], { dataClass: isBound ? "health" : null })];
 	});
-	const dataClasses = [{ kind: "DataClass" as const, metadata: metadata("health"), spec: { regions: ["ae"] } }];
+	const dataClasses = [{ kind: "DataClass" as const, metadata: metadata("health"), spec: { regions } }];
 	const set = resourceSet({ gateways: [gateway()], services, dataClasses });
 	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS });
 }
@@ -64,21 +67,92 @@ t.test("a cluster that went before its endpoints were asked for has none", async
 	t.same(hostsOf(again), ["127.0.0.1:2001"], "it has them when it is back");
 });
 
-t.test("one that has a DNS name since has what it was told with, but what is forbidden or another's", async (t) => {
-	for (const [after, hosts] of [
-		[{ a: "address", b: "dns" }, ["127.0.0.1:2"]],
-		[{ a: "address", b: "class" }, []],
-		[{ a: "address", c: "address", b: "dns" }, []],
-		[{ a: "address" }, []],
+t.test("one that has a DNS name since has what was published last, but what is forbidden or another's", async (t) => {
+	const stood = { a: "address", b: "address" } as const;
+	const [bound, narrowed] = [{ a: "address", b: "bound address" } as const, { a: "address", b: "bound dns" } as const];
+	for (const [what, came, last, hosts] of [
+		["a DNS name again", [planOf(stood)], planOf({ a: "address", b: "dns" }), ["127.0.0.1:2"]],
+		[
+			"moved meanwhile",
+			[planOf(stood), planOf({ a: "address", b: "another address" })],
+			planOf({ a: "address", b: "dns" }),
+			["127.0.0.1:12"],
+		],
+		["gone meanwhile", [planOf(stood), planOf({ a: "address" })], planOf({ a: "address", b: "dns" }), ["127.0.0.1:2"]],
+		["forbidden all of it", [planOf(stood)], planOf({ a: "address", b: "class" }), []],
+		["forbidden where it was", [planOf(bound, ["us", "ae"])], planOf(narrowed, ["ae"]), []],
+		["allowed where it was", [planOf(bound, ["us", "ae"])], planOf(narrowed, ["us", "ae"]), ["127.0.0.1:2"]],
+		["another's by now", [planOf(stood)], planOf({ a: "address", c: "address", b: "dns" }), []],
+		["gone", [planOf(stood)], planOf({ a: "address" }), []],
 	] as const) {
 		const maker = new SnapshotMaker();
 		const envoy = new Script(maker.make(planOf({ a: "address", b: "dns" }), 1));
 		envoy.start(["a/v1"]);
-		envoy.publish(maker.make(planOf({ a: "address", b: "address" }), 2));
-		envoy.publish(maker.make(planOf(after), 3));
+		for (const one of came) envoy.publish(maker.make(one, 2));
+		envoy.publish(maker.make(last, 3));
 		t.same(envoy.ask("endpoints", ["a/v1", "b/v1"]), ["endpoints:b/v1"]);
-		t.same(hostsOf(envoy), hosts, JSON.stringify(after));
+		t.same(hostsOf(envoy), hosts, what);
 	}
+});
+
+t.test("so it has on another stream, as an Envoy that waits for it says of its clusters nothing", async (t) => {
+	const [maker, views] = [new SnapshotMaker(), new RecentViews(AMPLE)];
+	const envoy = new Script(maker.make(planOf({ a: "address", b: "dns" }), 1), views);
+	envoy.start(["a/v1"]);
+	const { acceptedVersion } = envoy.status("endpoints");
+	envoy.publish(maker.make(planOf({ a: "address", b: "address" }), 2));
+	const again = new Script(maker.make(planOf({ a: "address", b: "dns" }), 3), views);
+	t.same(again.ask("endpoints", ["a/v1", "b/v1"], { version: acceptedVersion }), ["endpoints:b/v1,a/v1"]);
+	const [b] = again.received.at(-1)?.resources ?? [];
+	t.same(b?.hosts, ["127.0.0.1:2"]);
+});
+
+t.test("of endpoints that were published last so many are known as have room, the youngest", async (t) => {
+	const maker = new SnapshotMaker();
+	const plan = tinyPlan({ gatewayPort: 8080, services: {} });
+	const endpoints = Array.from({ length: 12 }, (_, at) => ({
+		"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+		cluster_name: `b/v${at}`,
+		endpoints: [
+			{
+				lb_endpoints: [
+					{
+						endpoint: {
+							address: { socket_address: { address: "a".repeat(XDS_FORMER_ENDPOINTS_BYTES_MAX / 10), port_value: 1 } },
+						},
+					},
+				],
+			},
+		],
+	}));
+	const formerBy = (published: typeof endpoints): readonly string[] => [
+		...maker.make(publishedBy({ ...plan, endpoints: published }), 1).former.keys(),
+	];
+	t.same(formerBy(endpoints.slice(0, 6)), []);
+	t.same(formerBy(endpoints.slice(1)), ["b/v0"]);
+	t.same(
+		formerBy([]),
+		endpoints.slice(3).map(({ cluster_name }) => cluster_name),
+	);
+	t.same(formerBy(endpoints.slice(0, 11)), ["b/v11"], "none that has some");
+});
+
+t.test("what a client came with, and left, is its own no more", async (t) => {
+	const [maker, views] = [new SnapshotMaker(), new RecentViews(AMPLE)];
+	const both = maker.make(planOf({ a: "address", b: "address" }), 1);
+	new Script(both, views).start(["a/v1", "b/v1"]);
+	const envoy = new Script(both, views);
+	const { versions } = both;
+	envoy.agree([
+		...envoy.ask("clusters", [], { version: versions.clusters }),
+		...envoy.ask("endpoints", ["a/v1", "b/v1"], { version: versions.endpoints }),
+	]);
+	const dns = planOf({ a: "address", b: "dns" });
+	envoy.agree(envoy.publish(maker.make(dns, 2)));
+	envoy.agree(envoy.ask("endpoints", ["a/v1"]));
+	for (const next of [planOf({ a: "address", b: "another address" }), dns]) envoy.publish(maker.make(next, 3));
+	t.same(envoy.ask("endpoints", ["a/v1", "b/v1"]), ["endpoints:b/v1"], "not silence");
+	t.same(hostsOf(envoy), ["127.0.0.1:12"]);
 });
 
 t.test("none has one that was sent before, or that the client came with", async (t) => {

@@ -1,4 +1,5 @@
 /** What was sent outlives the process that sent it. */
+import { EventEmitter, once } from "node:events";
 import { mkdir, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -20,12 +21,17 @@ type Test = Parameters<typeof temporaryDirectory>[0];
 async function shelfIn(t: Test, bounds: RecentViewsBounds = AMPLE) {
 	const directory = join(await temporaryDirectory(t), "sent-views");
 	const troubles: string[] = [];
+	const well = new EventEmitter();
 	const open = async (other = bounds) => {
-		const shelf = await ViewShelf.open(directory, { bounds: other, onTrouble: (why) => void troubles.push(why) });
+		const shelf = await ViewShelf.open(directory, {
+			bounds: other,
+			onTrouble: (why) => void troubles.push(why),
+			onWell: () => void well.emit("told"),
+		});
 		t.teardown(() => shelf.close());
 		return shelf;
 	};
-	return { directory, troubles, open, files: async () => (await readdir(directory)).sort() };
+	return { directory, troubles, well, open, files: async () => (await readdir(directory)).sort() };
 }
 
 /** Their order says nothing. */
@@ -231,3 +237,62 @@ t.test(
 		});
 	},
 );
+
+t.test("what a disk refused is tried again by itself, and that all is there is told", async (t) => {
+	const { directory, open, troubles, well, files } = await shelfIn(t);
+	const [{ versions, views }] = many as [Snapshot];
+	const file = `endpoints-${versions.endpoints}.2.pb`;
+	const shelf = await open();
+	let told = 0;
+	well.on("told", () => told++);
+	for (const [refused, at] of [
+		["residents.json", 1],
+		[file, 2],
+		[file, 3],
+	] as const) {
+		await refusing(join(directory, refused), async () => {
+			shelf.keepResidents(boundBy(`class-${at}`));
+			shelf.keep("endpoints", versions.endpoints, views.endpoints);
+			while (troubles.length < at) await new Promise(setImmediate);
+			t.notOk((await files()).includes(refused));
+		});
+		await once(well, "told");
+		t.same(await files(), [file, "residents.json"]);
+		t.equal((await open()).residents.get("model")?.spec.dataClass, `class-${at}`);
+		t.same([troubles.length, told], [at, at], refused);
+		await rm(join(directory, file));
+	}
+});
+
+t.test(
+	"what Services were bound by before is not there any more where what they are bound by is refused",
+	async (t) => {
+		const { directory, open, files } = await shelfIn(t);
+		const shelf = await open();
+		shelf.keepResidents(boundBy(null));
+		await shelf.close();
+		await refusing(join(directory, "residents.json"), async () => {
+			shelf.keepResidents(boundBy("health"));
+			await shelf.close();
+			t.same(await files(), ["residents.json.new"]);
+		});
+		shelf.keepResidents(boundBy(null));
+		await shelf.close();
+		t.equal((await open()).residents.get("model")?.spec.dataClass, null, "back to what was there before");
+	},
+);
+
+t.test("what is there already is not written again", async (t) => {
+	const { directory, open, well } = await shelfIn(t);
+	well.on("told", () => t.fail("it was well all along"));
+	const file = join(directory, "residents.json");
+	const shelf = await open();
+	shelf.keepResidents(boundBy("health"));
+	await shelf.close();
+	const { ino } = await stat(file);
+	for (const one of [shelf, await open()]) {
+		one.keepResidents(boundBy("health"));
+		await one.close();
+		t.equal((await stat(file)).ino, ino);
+	}
+});

@@ -78,13 +78,14 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	}, HANDSHAKE_FAULTS_TOLD_MS);
 	const onTrouble = (why: string): void =>
 		log.warn("what was sent to Envoys cannot be written or read on disk", { why });
-	const shelf = await ViewShelf.open(at.sentViewsDirectory, { bounds: SENT_VIEWS_BOUNDS, onTrouble }).catch(
-		(error: unknown) => {
-			// It spares Envoys failed requests after the next start; without it they are served all the same.
-			onTrouble(WeirError.from(error).message);
-			return null;
-		},
-	);
+	const shelf = await ViewShelf.open(at.sentViewsDirectory, {
+		...{ bounds: SENT_VIEWS_BOUNDS, onTrouble },
+		onWell: () => log.info("what is sent to Envoys is written on disk again"),
+	}).catch((error: unknown) => {
+		// It spares Envoys failed requests after the next start; without it they are served all the same.
+		onTrouble(WeirError.from(error).message);
+		return null;
+	});
 	const countLoads = loadMetrics(meter);
 	const server: XdsServer = new XdsServer({
 		...(shelf === null ? {} : { shelf }),
