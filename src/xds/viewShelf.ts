@@ -186,7 +186,7 @@ export class ViewShelf {
 			} else break;
 		}
 		this.#writing = null;
-		if (this.#isDue) this.#again = setTimeout(() => this.#start(), AGAIN_MS);
+		if (this.#isDue) this.#again = setTimeout(() => this.#start(), AGAIN_MS).unref();
 		else this.#well();
 	}
 
