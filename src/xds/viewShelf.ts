@@ -55,6 +55,7 @@ export class ViewShelf {
 	readonly #failing = new Set<Written>();
 	/** Tries again what the disk refused. */
 	#again: NodeJS.Timeout | null = null;
+	#closed = false;
 	readonly #residentFile: ResidentFile;
 	#residents: Residents = new Map();
 	#dueResidents: Residents | null = null;
@@ -162,6 +163,7 @@ export class ViewShelf {
 	/** When all is written, or the disk has had a second for it. */
 	async close(): Promise<void> {
 		if (this.#isDue) this.#start();
+		this.#closed = true;
 		await within(CLOSING_MS, this.#writing);
 		this.#tryNoMore();
 	}
@@ -186,8 +188,8 @@ export class ViewShelf {
 			} else break;
 		}
 		this.#writing = null;
-		if (this.#isDue) this.#again = setTimeout(() => this.#start(), AGAIN_MS).unref();
-		else this.#well();
+		if (!this.#isDue) this.#well();
+		else if (!this.#closed) this.#again = setTimeout(() => this.#start(), AGAIN_MS);
 	}
 
 	get #isDue(): boolean {
