@@ -28,6 +28,24 @@ t.test("neither the other threads' time nor a wait is the thread's", { skip }, a
 	t.ok(spentMs() < 250, `${spentMs()} ms of a process's 500`);
 });
 
+t.test("where no thread's time is told, or none any more, what is computed is counted all the same", (t) => {
+	const ZEROS = "0 0 0\n";
+	for (const [what, ...told] of [
+		["no such file", null, null],
+		["zeros", ZEROS, ZEROS],
+		["none any more", "5000000000 0 1\n", null],
+		["zeros from then on", "5000000000 0 1\n", ZEROS],
+		["told from then on", null, "5000000000 0 1\n"],
+	] as const) {
+		const left: (string | null)[] = [...told];
+		const spentMs = stopwatch(() => left.shift() ?? null);
+		compute(50);
+		const spent = spentMs();
+		t.ok(spent > 10 && spent < 5_000, `${what}: ${spent} ms of some 50`);
+	}
+	t.end();
+});
+
 t.test("what the thread computes is counted, in many small parts too", (t) => {
 	let sumMs = 0;
 	for (let times = 0; times < 100; times++) {

@@ -10,6 +10,11 @@ kind: ReferenceGrant
 metadata: {name: plat, namespace: shop}
 spec: {from: [{kind: AccessPolicy, namespace: platform}], to: [{kind: Service}]}
 `;
+const PII_GRANT = `apiVersion: weir.dev/v1alpha1
+kind: ReferenceGrant
+metadata: {name: pii, namespace: legal}
+spec: {from: [{kind: Service, namespace: shop}], to: [{kind: DataClass}]}
+`;
 const denial = policyText("stop", "shop/cart", "platform").replace("allow", "deny").replace("/stop", "/own");
 const rest = [RULES_GATEWAY, serviceText("cart", "shop"), policyText("own", "cart", "shop"), denial];
 const NOT_GRANTED =
@@ -63,14 +68,15 @@ spec:
 	t.match(planned.stdout.toString(), /shop\/models/);
 });
 
-t.test("a Service whose DataClass is not granted any more is taken too", async (t) => {
+t.test("a Service whose DataClass is not granted any more, or is gone, is taken too, and told once", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const service = serviceText("cart", "shop", "  dataClass: legal/pii\n");
 	const held = [RULES_GATEWAY, service, policyText("own", "cart", "shop")];
 	const file = await fileOf(directory, "held.yaml", held.join("---\n"));
-	const { code, stderr } = await weir(["policy", "diff", file, file]);
-	t.equal(code, 0);
-	t.match(stderr, /^warning: Service shop\/cart: DataClass legal\/pii .* is closed to everyone$/m);
+	const told = /^warning: Service shop\/cart: DataClass legal\/pii [^\n]* is closed to everyone\n$/;
+	t.match(await weir(["explain", "-f", file]), { code: 0, stderr: told });
+	const granted = await fileOf(directory, "granted.yaml", [...held, PII_GRANT].join("---\n"));
+	t.match(await weir(["explain", "-f", granted]), { code: 0, stderr: told }, "gone");
 });
 
 t.test("what control would not take anew passes nowhere in silence, and is told once", async (t) => {
@@ -87,11 +93,7 @@ kind: DataClass
 metadata: {name: pii, namespace: legal}
 spec: {regions: [eu]}
 ---
-apiVersion: weir.dev/v1alpha1
-kind: ReferenceGrant
-metadata: {name: pii, namespace: legal}
-spec: {from: [{kind: Service, namespace: shop}], to: [{kind: DataClass}]}
-`;
+${PII_GRANT}`;
 	const policies = ["loop", "data", "away"].map((name) => policyText(name, name, "shop"));
 	const held = [gateway, loop, dataClass, away, pii, ...policies].join("---\n");
 	const file = await fileOf(directory, "held.yaml", held);

@@ -113,13 +113,14 @@ t.test(
 		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 1);
 		await refresh(TRAINER);
 		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 2, "another's is its own");
-		await catalogue.refresh({ kind: "owner" });
-		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 3);
+		for (let times = 0; times < 10 * METRICS_ASKED_AT_ONCE_MAX; times++) await catalogue.refresh({ kind: "owner" });
+		const all = 11 * METRICS_ASKED_AT_ONCE_MAX + 2;
+		t.equal(asked, all, "the machine's owner has no bound");
 		monotonicMs += 1_001;
 		await catalogue.current();
-		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 4, "what is old is asked for all the same");
+		t.equal(asked, all + 1, "what is old is asked for all the same");
 		await refresh(MALLORY);
-		t.equal(asked, METRICS_ASKED_AT_ONCE_MAX + 5, "and some come back");
+		t.equal(asked, all + 2, "and some come back");
 	},
 );
 

@@ -1,7 +1,7 @@
 /** What one request can be tried against is bounded for each Service: told where it is written, and nobody is held up later. */
 import t from "tap";
 import { LISTED_VALUES_MAX, RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../src/limits.js";
-import { loadResources } from "../../src/resources/parse.js";
+import { loadHeldResources, loadResources } from "../../src/resources/parse.js";
 import { file } from "../state/employment.js";
 import { mutualApi } from "../state/mutualApi.js";
 
@@ -224,6 +224,14 @@ t.test("a denial is urgent, and may be more", async (t) => {
 	t.match(await apply(policy("more", callers(1))), { outcome: "refused" });
 	t.match(await apply(policy("deny", `action: deny\n  ${callers(1)}`)), { outcome: "applied" });
 	t.match(await apply(policy("deny", `action: deny\n  ${callers(RULE_VALUES_MAX + 1)}`)), { outcome: "refused" });
+});
+
+t.test("so it is in files that a state may hold: what may be declared anew may be held", (t) => {
+	const urgent = policy("deny", `action: deny\n  ${callers(RULE_VALUES_MAX + 1)}`);
+	const text = [gateway(), service(), urgent].join("---\n");
+	const { problems, lapses } = loadHeldResources([{ name: "w.yaml", text }]);
+	t.same([problems, lapses], [[], []]);
+	t.end();
 });
 
 t.test("what comes to be dear by another issuer stands, is told, and may only get cheaper", async (t) => {

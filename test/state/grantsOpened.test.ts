@@ -77,63 +77,82 @@ t.test("an allow that counts again by a grant is told; a denial that goes with i
 	});
 });
 
-t.test("who approves it is told, and what would open more meanwhile is not what was approved", async (t) => {
-	const waits = `apiVersion: weir.dev/v1alpha1
+const WAITS = `apiVersion: weir.dev/v1alpha1
 kind: ApprovalPolicy
 metadata: {name: two}
 spec: {verbs: [apply], namespaces: [shop], approvals: 1}
 `;
+
+/** A grant whose deletion waits for an approval, and what else happens meanwhile. */
+async function waiting(t: Parameters<typeof mutualApi>[0], ...documents: readonly string[]) {
 	const { owner, as } = await scene(
 		t,
+		...documents,
 		binding("admins", "admin", ["ada"], "[shop]"),
 		binding("second", "approve", ["bob"], "[shop]"),
-		waits,
+		WAITS,
 	);
 	const [ada, bob] = [await as("ada"), await as("bob")];
-	const asked = async () => {
-		const answer = await ada.delete("ReferenceGrant", "shop/plat", now);
+	const pending = (answer: ApplyAnswer) => {
 		if (answer.outcome !== "pending") throw new Error(refusal(answer));
 		return answer.request;
 	};
-	const first = await asked();
+	const ask = async () => pending(await ada.delete("ReferenceGrant", "shop/plat", now));
+	const meanwhile = async (...texts: readonly string[]) => {
+		const { id } = pending(await owner.apply(file(texts.join("---\n")), now));
+		if ((await bob.approve(id)).state !== "done") throw new Error(`${id} is not done`);
+	};
+	return { bob, asked: await ask(), ask, meanwhile };
+}
+
+const VOID = { message: /what it would change has changed/ };
+
+t.test("who approves it is told, and what would open more meanwhile is not what was approved", async (t) => {
+	const { bob, asked, ask, meanwhile } = await waiting(t);
 	const effects = ["deleted ReferenceGrant shop/plat", `opens Service shop/cart: ${WORDS}`];
-	t.same(first.effects, effects);
-	t.match(await bob.request(first.id), { effects });
-	const further = DENIAL.replace("no-docs", "no-more").replace("shop/cart", "shop/other");
-	const denial = await owner.apply(file(further), now);
-	if (denial.outcome !== "pending") throw new Error(refusal(denial));
-	t.match(await bob.approve(denial.request.id), { state: "done" });
-	await t.rejects(bob.approve(first.id), { message: /what it would change has changed/ });
-	const second = await asked();
+	t.same(asked.effects, effects);
+	t.match(await bob.request(asked.id), { effects });
+	await meanwhile(DENIAL.replace("no-docs", "no-more").replace("shop/cart", "shop/other"));
+	await t.rejects(bob.approve(asked.id), VOID);
+	const second = await ask();
 	t.equal(second.effects.length, 3);
 	t.match(await bob.approve(second.id), { state: "done" });
 });
 
 t.test("so it is of what the request only counts", async (t) => {
 	const names = Array.from({ length: PROBLEMS_MAX + 1 }, (_, at) => `s${at + 1_000}`);
-	const all = `[${names.map((name) => `shop/${name}`).join(", ")}]`;
-	const { owner, as } = await scene(
-		t,
-		...names.map((name) => serviceText(name, "shop")),
-		policyText("all", "cart", "shop").replace('["cart"]', `[${names.join(", ")}]`),
-		DENIAL.replace("no-docs", "none").replace("[shop/cart]", all),
-		binding("admins", "admin", ["ada"], "[shop]"),
-		binding("second", "approve", ["bob"], "[shop]"),
-		`apiVersion: weir.dev/v1alpha1
-kind: ApprovalPolicy
-metadata: {name: two}
-spec: {verbs: [apply], namespaces: [shop], approvals: 1}
-`,
-	);
-	const [ada, bob] = [await as("ada"), await as("bob")];
-	const asked = await ada.delete("ReferenceGrant", "shop/plat", now);
-	if (asked.outcome !== "pending") throw new Error(refusal(asked));
-	t.ok(asked.request.effects.includes("opens 2 more Services"));
-	const further = DENIAL.replace("no-docs", "no-more").replace("shop/cart", `shop/${names.at(-1)}`);
-	const denial = await owner.apply(file(further), now);
-	if (denial.outcome !== "pending") throw new Error(refusal(denial));
-	t.match(await bob.approve(denial.request.id), { state: "done" });
-	await t.rejects(bob.approve(asked.request.id), { message: /what it would change has changed/ });
+	const services = names.map((name) => serviceText(name, "shop"));
+	const allow = policyText("all", "cart", "shop").replace('["cart"]', `[${names.join(", ")}]`);
+	const denying = (some: readonly string[]) =>
+		DENIAL.replace("no-docs", "none").replace("[shop/cart]", `[${some.map((name) => `shop/${name}`).join(", ")}]`);
+	const { bob, asked, meanwhile } = await waiting(t, ...services, allow, denying(names));
+	t.ok(asked.effects.includes("opens 2 more Services"));
+	await meanwhile(DENIAL.replace("no-docs", "no-more").replace("shop/cart", `shop/${names.at(-1)}`));
+	await t.rejects(bob.approve(asked.id), VOID);
+	const other = await waiting(t, ...services, allow, denying(names.slice(0, -1)));
+	t.ok(other.asked.effects.includes("opens 1 more Service"));
+	await other.meanwhile(denying(names.filter((_, at) => at !== PROBLEMS_MAX - 1)));
+	await t.rejects(other.bob.approve(other.asked.id), VOID, "one exchanged for another, by the same words");
+});
+
+t.test("so it is of what the rules about an opened Service say", async (t) => {
+	const anyone = (text: string) => text.replace(/principals: \[[^\]]*\]/, "principals: [anyone]");
+	const own = policyText("own", "cart", "shop");
+	const other = DENIAL.replace("no-docs", "none").replace("shop/cart", "shop/other");
+	for (const [what, text, ...documents] of [
+		["a denial that ends is widened", anyone(DENIAL)],
+		["the allow beneath it is widened", anyone(own)],
+		["an allow is added", anyone(own.replace("name: own", "name: more"))],
+		["one of another opened Service's is of it too", own.replace('["cart', '["other", "cart'), other],
+	] as const) {
+		const { bob, asked, meanwhile } = await waiting(t, ...documents);
+		await meanwhile(text);
+		await t.rejects(bob.approve(asked.id), VOID, what);
+	}
+	const { bob, asked, meanwhile } = await waiting(t);
+	const tried = anyone(policyText("tried", "cart", "shop", "  mode: shadow\n"));
+	await meanwhile(anyone(policyText("its", "other", "shop")), tried);
+	t.match(await bob.approve(asked.id), { state: "done" }, "what lets nobody in there voids nothing");
 });
 
 t.test("of many the first are named, and how many more there are", async (t) => {

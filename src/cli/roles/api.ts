@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
 import { UNHELD_PATH } from "../../events/server.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
-import { EVIDENCE_TIMEOUT_MS, IDENTITY_ASKED_MS } from "../../limits.js";
+import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/checks/ownDoor.js";
 import { gateHost } from "../../rollout/gate.js";
 import type { Unheld, Webhook } from "../../rollout/ports.js";
@@ -21,14 +21,11 @@ import type { Log } from "../../telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { logStanding } from "../stack/logStanding.js";
-import { calloutAlarms } from "./calloutAlarms.js";
+import { controlAlarms } from "./controlAlarms.js";
 import { forwardTo } from "./forward.js";
 import { readGatewayTroubles } from "./gatewayTroubles.js";
-import { unrenewedIdentities } from "./identityAlarms.js";
 import { readJson, readMetrics } from "./metrics.js";
-import { droppedDecisions } from "./probeAlarms.js";
 import type { RoleContext, RunningRole } from "./role.js";
-import { unwrittenEvents, unwrittenState } from "./unwrittenAlarms.js";
 
 /** Who asks for a promotion is not told what kept a gate's answer away. */
 const logged =
@@ -75,18 +72,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		webhook: logged(postWebhook, log),
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: () => readGatewayTroubles(at.xdsMetricsSocket),
-		ownAlarms: async () => {
-			const [ingested, ...others] = await Promise.all([
-				readMetrics(at.ingestSocket),
-				meter.json(),
-				...[at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket].map((socket) =>
-					readMetrics(socket, IDENTITY_ASKED_MS),
-				),
-			]);
-			const identities = unrenewedIdentities([ingested, ...others]);
-			const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
-			return [identities, unwrittenState(store.database), ...ofIngest].flat();
-		},
+		ownAlarms: (tooLate) => controlAlarms(at, meter, store.database, tooLate),
 		unheld: async () =>
 			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
 		mounts: {

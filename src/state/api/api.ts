@@ -69,8 +69,8 @@ export interface ApiOptions {
 	readonly publication?: Publication;
 	/** What the probe says of all Gateways; null = it does not answer. Absent: there is none. Never rejects. */
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
-	/** What is known without the probe. Never rejects. */
-	readonly ownAlarms?: () => Promise<readonly GatewayAlarm[]>;
+	/** What is known without the probe. Never rejects. @param tooLate what other parts have not told by then is left out */
+	readonly ownAlarms?: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
 	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
 	readonly unheld?: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now?: () => number;

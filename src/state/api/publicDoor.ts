@@ -49,8 +49,8 @@ export interface PublicDoor {
 	readonly publication: Publication;
 	/** Of all Gateways; null = who would know does not answer. Never rejects. */
 	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
-	/** Those that are known without it. Never rejects. */
-	readonly ownAlarms: () => Promise<readonly GatewayAlarm[]>;
+	/** Those that are known without it. Never rejects. @param tooLate what other parts have not told by then is left out */
+	readonly ownAlarms: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
 	/** By Service. Never rejects. */
 	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now: () => number;

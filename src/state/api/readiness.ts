@@ -61,7 +61,7 @@ function untaken({ store, now }: Asked): readonly string[] {
 async function notesOf({ store, alarms, ownAlarms }: Asked): Promise<readonly string[]> {
 	const closed = closedServices(store.proxies.proxies).length;
 	const tooLate = pause(READY_NOTES_MS, null, { ref: false });
-	const told = await Promise.all([ownAlarms(), alarms()].map((asked) => Promise.race([asked, tooLate])));
+	const told = await Promise.all([ownAlarms(tooLate), Promise.race([alarms(), tooLate])]);
 	const standing = told.flatMap((some) => some ?? []);
 	// One issuer may be believed at several Gateways.
 	const keyless = new Set(standing.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;

@@ -7,6 +7,7 @@
 import { openings } from "../../access/review/policyLoosened.js";
 import { policiesNaming } from "../../access/rules/selection.js";
 import { accessTable } from "../../access/rules/table.js";
+import type { PolicyTable } from "../../compiler/plan.js";
 import { PROBLEMS_MAX } from "../../limits.js";
 import { findNamed } from "../../resources/lookup.js";
 import { resourceTitle } from "../../resources/position.js";
@@ -28,6 +29,8 @@ const NAMED = 5;
 /** A Service that is opened, and all of it, more than the words name. */
 export interface Opening extends StandingFault {
 	readonly openings: readonly string[];
+	/** What is enforced about it, before or after. */
+	readonly rules: readonly PolicyTable[];
 }
 
 export function openedByGrants(
@@ -44,16 +47,18 @@ export function openedByGrants(
 	return after.services
 		.filter(({ metadata }) => places.has(metadata.namespace))
 		.flatMap((service): readonly Opening[] => {
-			const openings = openingsOf(service, before, after);
+			const { openings, rules } = openingsOf(service, before, after);
 			if (openings.length === 0) return [];
 			const more = openings.length > NAMED ? [`and ${openings.length - NAMED} more`] : [];
-			return [{ resource: service, words: [...openings.slice(0, NAMED), ...more].join("; "), openings }];
+			return [{ resource: service, words: [...openings.slice(0, NAMED), ...more].join("; "), openings, rules }];
 		});
 }
 
-function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): readonly string[] {
+const NOTHING: Pick<Opening, "openings" | "rules"> = { openings: [], rules: [] };
+
+function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): typeof NOTHING {
 	const was = findNamed(before.services, service.metadata);
-	if (was === undefined) return [];
+	if (was === undefined) return NOTHING;
 	const may = (policy: AccessPolicy, { referenceGrants }: ResourceSet): boolean =>
 		mayName(policy, service, referenceGrants);
 	// What comes or goes with a document of its own is said by that.
@@ -63,12 +68,12 @@ function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): 
 			.filter(({ metadata }) => findNamed(before.accessPolicies, metadata) !== undefined)
 			.map(({ metadata }) => qualifiedName(metadata)),
 	);
-	if (turned.size === 0) return [];
+	if (turned.size === 0) return NOTHING;
 	const [old, now] = [
 		accessTable(was, before.accessPolicies, before.referenceGrants),
 		accessTable(service, after.accessPolicies, after.referenceGrants),
 	];
-	return openings(old, now).flatMap(({ policy, what }) => {
+	const found = openings(old, now).flatMap(({ policy, what }) => {
 		if (policy === null) return [what];
 		if (!turned.has(policy.name)) return [];
 		// With its namespace, which is another one.
@@ -76,6 +81,7 @@ function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): 
 			? [`AccessPolicy ${policy.name} denies nothing there any more, for no ReferenceGrant lets it`]
 			: [`AccessPolicy ${policy.name} lets callers in there again, by a ReferenceGrant`];
 	});
+	return { openings: found, rules: [...old.policies, ...now.policies].filter(({ shadow }) => !shadow) };
 }
 
 /** As others are told of it who approve the change: they may read the Service, and so what judges it. */
@@ -98,8 +104,18 @@ export function openedEffects(
 	];
 }
 
-/** Of all, also of those that the effects only count: others approve these and no others. */
+/**
+ * Of all, also of those that the effects only count, and of what the rules about them say, of which the words have but names:
+ * how much a denial kept out that ends, and whom the rules let in that are left. Others approve these and no others.
+ */
 export function openedBasis(all: readonly Opening[]): Readonly<Record<string, string>> {
 	if (all.length === 0) return {};
-	return { openings: fingerprint(all.map(({ resource, openings }) => [resourceTitle(resource), openings])) };
+	const opened = all.map(({ resource, openings, rules }) => [
+		resourceTitle(resource),
+		openings,
+		rules.map(({ name }) => name),
+	]);
+	// One policy may be about all of them, and name thousands of callers.
+	const rules = new Map(all.flatMap((one) => one.rules.map((rule) => [rule.name, rule])));
+	return { openings: fingerprint([opened, [...rules.values()]]) };
 }

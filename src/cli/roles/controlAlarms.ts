@@ -1,0 +1,36 @@
+/** What control knows without the probe: of its own disk and identities, and what its ingest hears. */
+import { IDENTITY_ASKED_MS } from "../../limits.js";
+import type { GatewayAlarm } from "../../state/api/wire.js";
+import type { StateDatabase } from "../../state/store/database.js";
+import type { Meter } from "../../telemetry/meter.js";
+import type { Places } from "../stack/places.js";
+import { calloutAlarms } from "./calloutAlarms.js";
+import { unrenewedIdentities } from "./identityAlarms.js";
+import { readMetrics } from "./metrics.js";
+import { droppedDecisions } from "./probeAlarms.js";
+import { unwrittenEvents, unwrittenState } from "./unwrittenAlarms.js";
+
+type Sockets = Pick<Places, "ingestSocket" | "xdsMetricsSocket" | "rolloutMetricsSocket" | "sidecarMetricsSocket">;
+
+/**
+ * Never rejects.
+ * @param tooLate what other parts have not told by then is left out; else ingest is waited for as long as it may take
+ */
+export async function controlAlarms(
+	at: Sockets,
+	meter: Pick<Meter, "json">,
+	database: Pick<StateDatabase, "unwritten">,
+	tooLate?: Promise<null>,
+): Promise<readonly GatewayAlarm[]> {
+	const inTime = <T>(asked: Promise<T>) => (tooLate === undefined ? asked : Promise.race([asked, tooLate]));
+	const [ingested, ...others] = await Promise.all([
+		inTime(readMetrics(at.ingestSocket)),
+		meter.json(),
+		...[at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket].map((socket) =>
+			inTime(readMetrics(socket, IDENTITY_ASKED_MS)),
+		),
+	]);
+	const identities = unrenewedIdentities([ingested, ...others]);
+	const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
+	return [identities, unwrittenState(database), ...ofIngest].flat();
+}
