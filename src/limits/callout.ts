@@ -86,6 +86,12 @@ export const TABLE_BYTES_MAX = 8 * 1024 * 1024;
 /** First and longest pause before the sidecar asks control again; control is back within seconds of its return. */
 export const TABLE_FEED_RETRY_MS = { first: 50, max: 2_000 } as const;
 
+/**
+ * The longest pause while control has been silent for less than TABLE_CONTROL_FIRST_MS: what waits for it for so long, at the start and
+ * after a standstill, has then really asked all the while.
+ */
+export const TABLE_FEED_RETRY_SOON_MS = 250;
+
 /** A UNIX socket connects at once; a peer that has not said a word of HTTP/2 by then hangs. */
 export const TABLE_FEED_CONNECT_MS = 5_000;
 
@@ -101,21 +107,21 @@ export const TABLE_CLOSED_WORDS_MAX = 100;
 /**
  * How long a sidecar that starts has no table (its calls are answered 503) until it answers by the one on its disk, where control gives none:
  * control's comes 0.1 to 0.3 s after it is asked, from another machine too; what is left is for a busy machine, and for a
- * control that starts at the same time and is asked again (TABLE_FEED_RETRY_MS).
+ * control that starts at the same time and is asked again (TABLE_FEED_RETRY_SOON_MS).
  */
 export const TABLE_CONTROL_FIRST_MS = 2_000;
 
 /**
  * After how long a standstill of the process that control's tables come to it answers only when control has said anew which is the
- * newest and that is in force, or has said nothing for TABLE_CONTROL_FIRST_MS of turns. Longer than a machine whose cores many
+ * newest and that is in force, or, asked, has said nothing for TABLE_CONTROL_FIRST_MS of turns. Longer than a machine whose cores many
  * others want keeps it waiting (1 to 2 s), and shorter than what is not in force may go untold (PUBLICATION_LAG_MS).
  */
 export const SIDECAR_STOOD_STILL_MS = 3_000;
 
 /**
- * For how long after it control may begin to answer and be gone before it has said it, as one that is started anew. What it begins later
- * counts as nothing: behind a path that lets small packets pass alone it would begin for ever. As long as two calls by which nothing
- * comes are kept (TABLE_FEED_KEEPALIVE_MS): what it began before that may go on for as long as one.
+ * For how long after it control may begin to answer and be gone before it has said it, as one that is started anew. What it begins by a
+ * later call counts as nothing: behind a path that lets small packets pass alone it would begin for ever. As long as two calls by which
+ * nothing comes are kept (TABLE_FEED_KEEPALIVE_MS): what it began before that may go on for as long as one.
  */
 export const TABLE_CONTROL_BEGINS_MS = 30_000;
 

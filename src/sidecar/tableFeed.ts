@@ -11,6 +11,7 @@ import {
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
 	TABLE_FEED_RETRY_MS,
+	TABLE_FEED_RETRY_SOON_MS,
 	TABLE_WORDS_CHARS_MAX,
 } from "../limits.js";
 import { within } from "../within.js";
@@ -46,8 +47,13 @@ export class TableFeed<Compiled> {
 	#askedMs = performance.now();
 	/** That was long before the call that is open. */
 	#askedLong = false;
+	/**
+	 * Since when control says nothing to what it is asked; null = it has begun to answer, and owes the rest, or all is said. Also in the
+	 * pause after a call by which it began: it is not asked then. Where it did not, the pause is part of its silence.
+	 */
+	#silentSinceMs: number | null = performance.now();
 	/** Control's absence has been reported. */
-	#silent = false;
+	#toldAway = false;
 	#rejected = 0;
 
 	constructor(options: TableFeedOptions<Compiled>) {
@@ -78,12 +84,12 @@ export class TableFeed<Compiled> {
 	}
 
 	/**
-	 * Control has said which table is the newest, or begun to, and that one is not in force here yet. Who begins again and again for long,
-	 * and is gone before it is said, says nothing.
+	 * For how long control has said nothing to what it is asked; 0 = it has said which table is the newest, or begun to, and that one is
+	 * not in force here yet. Who begins again and again for long, and is gone before it is said, says nothing.
 	 */
-	get isTold(): boolean {
-		const begins = (this.#stream?.owes ?? false) && !this.#askedLong;
-		return this.#options.tables.taking || begins;
+	get silentMs(): number {
+		if (this.#options.tables.taking || this.#silentSinceMs === null) return 0;
+		return performance.now() - this.#silentSinceMs;
 	}
 
 	/**
@@ -104,6 +110,7 @@ export class TableFeed<Compiled> {
 		this.#retry = null;
 		this.#stream?.close();
 		this.#stream = null;
+		this.#silentSinceMs = performance.now();
 	}
 
 	/** Version of the table that is served; empty = there is none. */
@@ -115,6 +122,7 @@ export class TableFeed<Compiled> {
 		const { node, keepaliveMs, connectMs } = this.#options;
 		const openedAtMs = performance.now();
 		this.#askedLong = openedAtMs - this.#askedMs >= TABLE_CONTROL_BEGINS_MS;
+		this.#silentSinceMs ??= openedAtMs;
 		this.#retry = null;
 		const stream = new TableStream({
 			door: this.#options,
@@ -122,10 +130,18 @@ export class TableFeed<Compiled> {
 			held: this.#held,
 			keepaliveMs,
 			connectMs,
+			onBegin: () => {
+				if (!this.#askedLong) this.#silentSinceMs = null;
+			},
 			onOffer: (offer) => this.#take(stream, offer),
 			onEnd: (reason) => this.#ended(reason, performance.now() - openedAtMs),
 		});
 		this.#stream = stream;
+	}
+
+	/** What control said by it names no table that can be in force, and ends its silence no more. */
+	#saidNothing(stream: TableStream): void {
+		if (this.#stream === stream) this.#silentSinceMs ??= performance.now();
 	}
 
 	#take(stream: TableStream, offer: Offer): void {
@@ -140,6 +156,7 @@ export class TableFeed<Compiled> {
 		}
 		if (table === null) {
 			stream.accept(offer);
+			this.#saidNothing(stream);
 			return;
 		}
 		this.#latest = offer;
@@ -163,6 +180,7 @@ export class TableFeed<Compiled> {
 		// A disk that hangs must not keep from control that its table is refused.
 		if (tables.newest === null) await within(TABLE_CONTROL_FIRST_MS, restore());
 		stream.reject(offer, words, this.#held);
+		this.#saidNothing(stream);
 	}
 
 	async #adopt(stream: TableStream, offer: Offer, table: VersionedTable): Promise<void> {
@@ -176,8 +194,12 @@ export class TableFeed<Compiled> {
 		const inForce = (): void => {
 			// While it was prepared the stream may have ended, or control have said that another one is the newest: then nobody confirms it.
 			const current = this.#stream === stream && this.#latest === offer;
-			if (current) tables.confirm();
-			if (isNew || this.#silent) log.info("control's table is served", { version });
+			if (current) {
+				// Before whoever is told of it asks anew.
+				this.#silentSinceMs = null;
+				tables.confirm();
+			}
+			if (isNew || this.#toldAway) log.info("control's table is served", { version });
 			if (isNew && closed[0] !== undefined) {
 				log.warn("Services of it cannot be executed: they deny everything", {
 					services: closed.length,
@@ -185,7 +207,7 @@ export class TableFeed<Compiled> {
 				});
 			}
 			if (!current) return;
-			this.#silent = false;
+			this.#toldAway = false;
 			stream.accept(offer, closed);
 		};
 		// One that is not in force yet would come after it.
@@ -201,7 +223,10 @@ export class TableFeed<Compiled> {
 		if (livedLong) this.#pauseMs = retryMs.first;
 		// An mTLS connection ends before its certificate does: control is away where the next one fails, too.
 		if (!livedLong || !tables.confirmed) this.#tellAway(reason);
-		const pauseMs = this.#pauseMs * (0.5 + random() / 2);
+		// Whoever waits for its answer must not take long pauses for its silence.
+		const isAwaited = this.#silentSinceMs !== null && this.silentMs < TABLE_CONTROL_FIRST_MS;
+		const longestMs = isAwaited ? Math.min(this.#pauseMs, TABLE_FEED_RETRY_SOON_MS) : this.#pauseMs;
+		const pauseMs = longestMs * (0.5 + random() / 2);
 		this.#pauseMs = Math.min(retryMs.max, this.#pauseMs * 2);
 		this.#retry = setTimeout(() => this.#open(), pauseMs);
 		// Whoever is told of it may ask anew at once.
@@ -210,8 +235,8 @@ export class TableFeed<Compiled> {
 
 	#tellAway(reason: string): void {
 		const { tables, log } = this.#options;
-		if (this.#silent) return;
-		this.#silent = true;
+		if (this.#toldAway) return;
+		this.#toldAway = true;
 		const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
 		if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
 		// As at the start of a whole stack, where control may come second.

@@ -69,8 +69,10 @@ export interface TableStreamOptions {
 	readonly keepaliveMs: { readonly every: number; readonly answer: number };
 	/** A peer that accepts connections and says nothing is given up after this. */
 	readonly connectMs: number;
+	/** Control answers by it: comes before the first offer, which may be large. Not after close(), as all of these. */
+	readonly onBegin: () => void;
 	readonly onOffer: (offer: Offer) => void;
-	/** Called once, with the reason in words for the operator. Not after close(). */
+	/** Called once, with the reason in words for the operator. */
 	readonly onEnd: (reason: string) => void;
 }
 
@@ -79,9 +81,8 @@ export class TableStream {
 	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 	readonly #watchdog: NodeJS.Timeout;
 	#over = false;
-	#owes = false;
 
-	constructor({ door, node, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
+	constructor({ door, node, held, keepaliveMs, connectMs, onBegin, onOffer, onEnd }: TableStreamOptions) {
 		const [target, who] =
 			"socketPath" in door
 				? [`unix:${door.socketPath}`, credentials.createInsecure()]
@@ -104,13 +105,11 @@ export class TableStream {
 			this.close();
 			onEnd(reason);
 		};
-		// Comes before the first table, which may be large.
 		this.#call.on("metadata", () => {
-			this.#owes = true;
+			if (!this.#over) onBegin();
 		});
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#over || response.typeUrl !== TYPE_URL) return;
-			this.#owes = true;
 			onOffer({ nonce: response.nonce, version: response.versionInfo, read: (known) => read(response, known) });
 		});
 		this.#call.on("error", (error: ServiceError) => end(error.details || error.message));
@@ -120,11 +119,6 @@ export class TableStream {
 			if (state !== connectivityState.READY) end(`no answer within ${connectMs} ms`);
 		}, connectMs).unref();
 		this.#ask("", held, { node: { id: node } });
-	}
-
-	/** Control answers by it, and what it says is neither accepted nor rejected yet. */
-	get owes(): boolean {
-		return this.#owes;
 	}
 
 	/** @param closed Services of it that cannot be executed: the version is served without them */
@@ -155,7 +149,6 @@ export class TableStream {
 		more: { node?: { id: string }; errorDetail?: { code: number; message: string; details?: Any[] } } = {},
 	): void {
 		if (this.#over) return;
-		this.#owes = false;
 		const request = { typeUrl: TYPE_URL, resourceNames: [RESOURCE_NAME], responseNonce, versionInfo, ...more };
 		this.#call.write(create(DiscoveryRequestSchema, request));
 	}

@@ -17,11 +17,22 @@ function scene() {
 	const log = new LogLines();
 	const confirmation = new Confirmation(tables, { log, clock });
 	const asked: number[] = [];
+	let silentSinceMs: number | null = at.monotonicMs;
 	const control = {
-		isTold: false,
+		get silentMs() {
+			return silentSinceMs === null ? 0 : at.monotonicMs - silentSinceMs;
+		},
 		askAnew: (ageMs: number): void => {
 			asked.push(ageMs);
 			tables.atLeast(ageMs);
+			silentSinceMs = at.monotonicMs;
+		},
+		begins: (): void => {
+			silentSinceMs = null;
+		},
+		/** And is asked by another call. */
+		ends: (): void => {
+			silentSinceMs ??= at.monotonicMs;
 		},
 	};
 	confirmation.follow(control);
@@ -113,17 +124,21 @@ t.test("control that has begun to answer is not away, however long that takes", 
 	const { tables, confirmation, control, passes, turns } = scene();
 	passes(4_000);
 	await turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
-	control.isTold = true;
+	control.begins();
 	await turns(60_000);
 	t.ok(confirmation.isLate);
-	control.isTold = false;
+	control.ends();
+	await turns(SIDECAR_STOOD_STILL_MS, SIDECAR_STOOD_STILL_MS);
+	t.ok(confirmation.isLate, "a loop that turned once has not heard what it says next");
+	control.begins();
+	control.ends();
 	await turns(TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS);
 	t.ok(confirmation.isLate, "one that is gone before it has said it has its chance anew");
 	await turns(TURN_EVERY_MS);
 	t.notOk(confirmation.isLate);
 	passes(4_000);
 	confirmation.turned();
-	control.isTold = true;
+	control.begins();
 	await turns(60_000);
 	tables.confirm();
 	t.equal(confirmation.ageMs(), 0);
@@ -134,14 +149,15 @@ t.test("only time in which the loop turns is control's chance", async (t) => {
 	const { confirmation, control, asked, passes, turns } = scene();
 	const almost = TABLE_CONTROL_FIRST_MS - TURN_EVERY_MS;
 	passes(4_000);
+	t.ok(confirmation.isLate);
 	await turns(almost);
 	passes(SIDECAR_STOOD_STILL_MS);
 	confirmation.turned();
 	t.ok(confirmation.isLate, "what it said may lie there, until the loop has read it");
-	control.isTold = true;
+	control.begins();
 	await immediate();
 	t.ok(confirmation.isLate, "and so it was");
-	control.isTold = false;
+	control.ends();
 	t.equal(asked.length, 1);
 	passes(4_000);
 	await turns(almost);
@@ -156,7 +172,9 @@ t.test("a loop that turns slowly finds out all the same that control is away", a
 	for (const everyMs of [501, 1_000, SIDECAR_STOOD_STILL_MS]) {
 		const { confirmation, passes, turns } = scene();
 		passes(4_000);
-		await turns(9 * everyMs, everyMs);
+		await turns(8 * everyMs, everyMs);
+		t.ok(confirmation.isLate);
+		await turns(everyMs, everyMs);
 		t.notOk(confirmation.isLate, `${everyMs} ms`);
 		confirmation.close();
 	}

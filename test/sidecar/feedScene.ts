@@ -3,11 +3,21 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import type { Test } from "tap";
 import type { PlanTable } from "../../src/compiler/plan.js";
+import {
+	type DiscoveryRequest,
+	type DiscoveryResponse,
+	DiscoveryResponseSchema,
+} from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { TableFeed, type TableFeedOptions } from "../../src/sidecar/tableFeed.js";
 import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
 import { XdsServer } from "../../src/xds/server.js";
+import { AggregatedDiscoveryServiceDefinition } from "../../src/xds/service.js";
 import { published } from "../xds/tinyPlan.js";
 import { LogLines } from "./sampleTable.js";
 
@@ -28,6 +38,29 @@ export async function startServer(t: Test, socketPath: string): Promise<XdsServe
 	t.teardown(() => server.close());
 	await server.listen({ socketPath });
 	return server;
+}
+
+export const offer = (nonce: string, version: string, json: string): DiscoveryResponse =>
+	create(DiscoveryResponseSchema, {
+		typeUrl: `type.googleapis.com/${TableSchema.typeName}`,
+		...{ nonce, versionInfo: version },
+		resources: [anyPack(TableSchema, create(TableSchema, { version, json: Buffer.from(json) }))],
+	});
+
+/** A control of which the test says each word. */
+export async function startControl(
+	t: Test,
+	socketPath: string,
+	onCall: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => void,
+): Promise<void> {
+	const methods = new Server();
+	t.teardown(() => methods.forceShutdown());
+	methods.addService(AggregatedDiscoveryServiceDefinition, { streamAggregatedResources: onCall });
+	await new Promise<void>((resolve, reject) =>
+		methods.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) =>
+			error === null ? resolve() : reject(error),
+		),
+	);
 }
 
 export function startFeed(

@@ -1,44 +1,22 @@
 /** The sidecar's feed that asks control anew, as who stood still does: which call counts, and what control has said so far. */
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
-import { anyPack } from "@bufbuild/protobuf/wkt";
-import { Metadata, Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
-import t, { type Test } from "tap";
-import {
-	type DiscoveryRequest,
-	type DiscoveryResponse,
-	DiscoveryResponseSchema,
-} from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
-import { TABLE_CONTROL_BEGINS_MS } from "../../src/limits.js";
+import t from "tap";
 import { tableJson } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
-import { AggregatedDiscoveryServiceDefinition } from "../../src/xds/service.js";
-import { compile, folderOf, plan, serves, startDoor, startFeed, startServer, told, until } from "./feedScene.js";
+import {
+	compile,
+	folderOf,
+	offer,
+	plan,
+	serves,
+	startControl,
+	startDoor,
+	startFeed,
+	startServer,
+	told,
+	until,
+} from "./feedScene.js";
 import { tableOf } from "./sampleTable.js";
-
-const offer = (nonce: string, version: string, json: string): DiscoveryResponse =>
-	create(DiscoveryResponseSchema, {
-		typeUrl: `type.googleapis.com/${TableSchema.typeName}`,
-		...{ nonce, versionInfo: version },
-		resources: [anyPack(TableSchema, create(TableSchema, { version, json: Buffer.from(json) }))],
-	});
-
-/** A control of which the test says each word. */
-async function startControl(
-	t: Test,
-	socketPath: string,
-	onCall: (call: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>) => void,
-): Promise<void> {
-	const methods = new Server();
-	t.teardown(() => methods.forceShutdown());
-	methods.addService(AggregatedDiscoveryServiceDefinition, { streamAggregatedResources: onCall });
-	await new Promise<void>((resolve, reject) =>
-		methods.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) =>
-			error === null ? resolve() : reject(error),
-		),
-	);
-}
 
 t.test(
 	"asked anew, control confirms its newest by another call, and what the one before brings confirms nothing",
@@ -128,10 +106,9 @@ t.test(
 			},
 		});
 		const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
-		t.notOk(feed.isTold, "nothing yet");
+		t.ok(feed.silentMs > 0, "nothing yet");
 		await serves(tables, tableOf(1));
 		await told(server, "SYNCED");
-		t.notOk(feed.isTold);
 		const parse = t.capture(JSON, "parse", JSON.parse);
 		for (let again = 0; again < 3; again++) {
 			feed.askAnew(0);
@@ -141,7 +118,7 @@ t.test(
 		prepared = [];
 		server.publish(plan(tableOf(2).table), 2);
 		await isBegun;
-		t.ok(feed.isTold);
+		t.equal(feed.silentMs, 0);
 		t.equal(parse().length, 1);
 		/** Resolves when control has answered. */
 		const askAgain = async (): Promise<void> => {
@@ -157,7 +134,7 @@ t.test(
 				};
 			});
 			feed.askAnew(0);
-			t.ok(feed.isTold, "by a call before, whatever becomes of this one");
+			t.equal(feed.silentMs, 0, "by a call before, whatever becomes of this one");
 			await offered;
 		};
 		await askAgain();
@@ -174,61 +151,6 @@ t.test(
 		await tables.settled();
 		t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
 		t.same(prepared, [tableOf(2).version, tableOf(3).version]);
-		t.notOk(feed.isTold);
-	},
-);
-
-t.test("a control that has begun to answer has named one, also before that is here", async (t) => {
-	const folder = await folderOf(t);
-	let end = (): void => {};
-	await startControl(t, join(folder, "ads.sock"), (call) => {
-		call.sendMetadata(new Metadata());
-		end = () => call.end();
-	});
-	const { feed } = startFeed(t, join(folder, "ads.sock"), { retryMs: { first: 2 ** 30, max: 2 ** 30 } });
-	while (!feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
-	end();
-	while (feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
-	t.pass();
-});
-
-t.test(
-	"one that begins again and again for long and is gone has named none, until it is asked anew or says it",
-	async (t) => {
-		const folder = await folderOf(t);
-		const calls: ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>[] = [];
-		let comes = (): void => {};
-		const comesNext = (): Promise<void> => new Promise((resolve) => (comes = resolve));
-		await startControl(t, join(folder, "ads.sock"), (call) => {
-			calls.push(call);
-			call.sendMetadata(new Metadata());
-			comes();
-		});
-		let laterMs = 0;
-		const now = performance.now.bind(performance);
-		t.intercept(performance, "now", { value: () => now() + laterMs });
-		let next = comesNext();
-		const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
-		for (let round = 0; round < 2; round++) {
-			for (let begun = 0; begun < 5; begun++) {
-				await next;
-				while (!feed.isTold) await new Promise((resolve) => setTimeout(resolve, 5));
-				// However long what it has begun takes.
-				if (begun === 4) laterMs += TABLE_CONTROL_BEGINS_MS;
-				t.ok(feed.isTold);
-				next = comesNext();
-				calls.at(-1)?.end();
-			}
-			await next;
-			// Nothing tells when the feed has read that it begins.
-			for (let looks = 0; looks < 20 && !feed.isTold; looks++) await new Promise((resolve) => setTimeout(resolve, 10));
-			t.notOk(feed.isTold);
-			if (round > 0) break;
-			next = comesNext();
-			feed.askAnew(0);
-		}
-		calls.at(-1)?.write(offer("1", tableOf(1).version, tableJson(tableOf(1).table)));
-		await serves(tables, tableOf(1));
 	},
 );
 

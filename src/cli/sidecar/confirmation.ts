@@ -2,7 +2,7 @@
  * Whether the process that control's tables come to still knows which is the newest. When it stood still (stopped, suspended, starved),
  * calls wait for it beside what control has said since, which may deny them, and nothing in them says so: it asks control anew before it
  * answers, as one that starts does, and until that is in force here. Only a control that says nothing at all is away, or begins to again
- * and again (TableFeed.isTold): then the last table stays, as old as it is.
+ * and again (TableFeed.silentMs): then the last table stays, as old as it is.
  */
 import { SIDECAR_STOOD_STILL_MS, TABLE_CONTROL_FIRST_MS } from "../../limits.js";
 import { type Clock, SYSTEM_CLOCK } from "../../sidecar/clock.js";
@@ -16,13 +16,13 @@ export interface ConfirmationOptions {
 }
 
 /** Who is asked, and confirms the tables. */
-export type Asked = Pick<TableFeed<unknown>, "askAnew" | "isTold">;
+export type Asked = Pick<TableFeed<unknown>, "askAnew" | "silentMs">;
 
 export class Confirmation implements Freshness {
 	/** null = control is not followed: nobody says anything that could lie there. */
 	#followed: { readonly lateness: Lateness; readonly asked: Asked } | null = null;
 	#turns: NodeJS.Timeout | null = null;
-	/** While it is asked: for how long the loop has turned, and control has said nothing. */
+	/** While it is asked: for how long of control's silence the loop has turned. */
 	#silentMs = 0;
 
 	constructor(
@@ -41,7 +41,6 @@ export class Confirmation implements Freshness {
 			log.warn("the process stood still: it answers when control has been asked anew", {
 				ms: Math.round(stoodMs),
 			});
-			this.#silentMs = 0;
 			asked.askAnew(stoodMs);
 		};
 		const lateness = new Lateness(this.tables, onLate, clock, SIDECAR_STOOD_STILL_MS);
@@ -55,12 +54,11 @@ export class Confirmation implements Freshness {
 		const { lateness, asked } = this.#followed;
 		const sinceMs = lateness.turned();
 		if (!lateness.isLate) return;
-		if (asked.isTold) this.#silentMs = 0;
-		// However long the loop took to turn, it reads what has come once in it.
-		else this.#silentMs += Math.min(sinceMs, TURN_EVERY_MS);
+		// However long the loop took to turn, it reads what has come once in it. What control said between two turns ends its silence, too.
+		this.#silentMs = Math.min(this.#silentMs + Math.min(sinceMs, TURN_EVERY_MS), asked.silentMs);
 		// Timers come before that, setImmediate after it.
 		setImmediate(() => {
-			if (this.#silentMs >= TABLE_CONTROL_FIRST_MS && !asked.isTold) this.#answered();
+			if (Math.min(this.#silentMs, asked.silentMs) >= TABLE_CONTROL_FIRST_MS) this.#answered();
 		});
 	}
 
