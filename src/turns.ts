@@ -1,15 +1,21 @@
 /**
- * Work that many may ask for, done one after the other: the subjects in turn, so that nobody waits for all that another one
- * has asked for. They share the places to wait in, too: a few who fill them keep nobody else out.
+ * Work that many may ask for, done one after the other or so much at once: the subjects in turn, so that nobody waits for all
+ * that another one has asked for. They share the places to wait in, too: a few who fill them keep nobody else out.
  */
 export interface TurnBounds {
-	/** Whose answers have not ended, the one under way among them. */
+	/** How much is under way at once; absent: one. */
+	readonly atOnce?: number;
+	/** Of that each subject's; absent: all. */
+	readonly atOncePerSubject?: number;
+	/** Whose answers have not ended, those under way among them. */
 	readonly perSubject: number;
-	/** Of all subjects, without the one under way. */
+	/** Of all subjects, without those under way. */
 	readonly waiting: number;
-	/** Whether as long as the last one took passes before the next one begins: half of the time is left to others. */
+	/** How long one waits; absent: until its turn comes. */
+	readonly waitMs?: number;
+	/** Whether as long as one took passes before the next one begins in its place: half of the time is left to others. */
 	readonly rests?: boolean;
-	/** What is thrown beyond them. */
+	/** What is thrown beyond them; beyond the time as beyond `waiting`. */
 	readonly refusal: (beyond: "perSubject" | "waiting") => Error;
 }
 
@@ -20,15 +26,25 @@ interface Waiter {
 
 export class Turns {
 	readonly #bounds: TurnBounds;
+	readonly #atOnce: number;
+	readonly #atOncePerSubject: number;
 	/** Of each subject. */
 	readonly #asking = new Map<string, number>();
+	readonly #begun = new Map<string, number>();
 	/** By subject, whose turn comes first in front. */
 	readonly #waiting = new Map<string, Set<Waiter>>();
 	#waits = 0;
-	#underWay = false;
+	#underWay = 0;
 
 	constructor(bounds: TurnBounds) {
 		this.#bounds = bounds;
+		this.#atOnce = bounds.atOnce ?? 1;
+		this.#atOncePerSubject = bounds.atOncePerSubject ?? this.#atOnce;
+	}
+
+	/** How much is under way of each subject. */
+	get underWay(): ReadonlyMap<string, number> {
+		return this.#begun;
 	}
 
 	/**
@@ -39,27 +55,30 @@ export class Turns {
 	 */
 	async take<Result>(subject: string, over: AbortSignal, work: () => Promise<Result>): Promise<Result | null> {
 		if ((this.#asking.get(subject) ?? 0) >= this.#bounds.perSubject) throw this.#bounds.refusal("perSubject");
-		if (this.#waits >= this.#bounds.waiting && !over.aborted) this.#makeRoom(subject);
-		this.#count(subject, 1);
+		if (this.#waits >= this.#bounds.waiting && !this.#isFree(subject) && !over.aborted) this.#makeRoom(subject);
+		add(this.#asking, subject, 1);
 		try {
 			if (!(await this.#turn(subject, over))) return null;
 			const fromMs = performance.now();
 			try {
-				return await work();
+				return over.aborted ? null : await work();
 			} finally {
-				this.#end(performance.now() - fromMs);
+				this.#end(subject, performance.now() - fromMs);
 			}
 		} finally {
-			const leave = () => this.#count(subject, -1);
+			const leave = () => add(this.#asking, subject, -1);
 			if (over.aborted) leave();
 			else over.addEventListener("abort", leave, { once: true });
 		}
 	}
 
+	#isFree(subject: string): boolean {
+		return this.#underWay < this.#atOnce && (this.#begun.get(subject) ?? 0) < this.#atOncePerSubject;
+	}
+
 	#count(subject: string, by: number): void {
-		const now = (this.#asking.get(subject) ?? 0) + by;
-		if (now === 0) this.#asking.delete(subject);
-		else this.#asking.set(subject, now);
+		this.#underWay += by;
+		add(this.#begun, subject, by);
 	}
 
 	/** @throws the refusal where nobody would have more than the newcomer then */
@@ -79,22 +98,28 @@ export class Turns {
 				resolve(false);
 				return;
 			}
+			const leave = (): void => {
+				clearTimeout(timer);
+				over.removeEventListener("abort", gone);
+				this.#leave(subject, waiter);
+			};
 			const waiter: Waiter = {
 				begin: () => {
-					over.removeEventListener("abort", gone);
-					this.#underWay = true;
+					leave();
+					this.#count(subject, 1);
 					resolve(true);
 				},
 				refuse: () => {
-					over.removeEventListener("abort", gone);
-					this.#leave(subject, waiter);
+					leave();
 					reject(this.#bounds.refusal("waiting"));
 				},
 			};
 			const gone = (): void => {
-				this.#leave(subject, waiter);
+				leave();
 				resolve(false);
 			};
+			const { waitMs } = this.#bounds;
+			const timer = waitMs === undefined ? undefined : setTimeout(waiter.refuse, waitMs);
 			over.addEventListener("abort", gone, { once: true });
 			this.#waiting.set(subject, (this.#waiting.get(subject) ?? new Set()).add(waiter));
 			this.#waits++;
@@ -109,9 +134,9 @@ export class Turns {
 		if (own.size === 0) this.#waiting.delete(subject);
 	}
 
-	#end(tookMs: number): void {
+	#end(subject: string, tookMs: number): void {
 		const next = (): void => {
-			this.#underWay = false;
+			this.#count(subject, -1);
 			this.#next();
 		};
 		if (this.#bounds.rests === true) setTimeout(next, tookMs).unref();
@@ -119,16 +144,21 @@ export class Turns {
 	}
 
 	#next(): void {
-		const [first] = this.#waiting;
-		if (this.#underWay || first === undefined) return;
+		const first = [...this.#waiting].find(([subject]) => this.#isFree(subject));
+		if (first === undefined) return;
 		const [subject, own] = first;
 		const [waiter] = own;
 		if (waiter === undefined) return;
-		this.#leave(subject, waiter);
+		waiter.begin();
 		// Behind the others.
 		if (this.#waiting.delete(subject)) this.#waiting.set(subject, own);
-		waiter.begin();
 	}
+}
+
+function add(counts: Map<string, number>, subject: string, by: number): void {
+	const now = (counts.get(subject) ?? 0) + by;
+	if (now === 0) counts.delete(subject);
+	else counts.set(subject, now);
 }
 
 /** Aborts when an answer has ended, or its client goes away, or has. */

@@ -1,4 +1,6 @@
 /** Work done one after the other, the subjects in turn. */
+
+import { mock } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { Turns } from "../src/turns.js";
@@ -10,7 +12,7 @@ const bounds = {
 };
 
 /** Work that ends when the test says so. */
-function work() {
+function work(settle: () => Promise<unknown> = () => pause(1)) {
 	const begun: string[] = [];
 	const ends: (() => void)[] = [];
 	const of = (name: string) => async (): Promise<string> => {
@@ -20,7 +22,7 @@ function work() {
 	};
 	const end = async (): Promise<void> => {
 		ends.shift()?.();
-		await pause(1);
+		await settle();
 	};
 	return { begun, of, end };
 }
@@ -44,6 +46,10 @@ t.test("one at a time, the subjects in turn, and no more of each and of all than
 	await t.rejects(ask("ann", "ann4"), { message: "perSubject" }, "until its answers have ended");
 	over.abort();
 	t.equal(await turns.take("ann", over.signal, of("late")), null);
+	const leaving = new AbortController();
+	const begins = turns.take("ann", leaving.signal, of("late"));
+	leaving.abort();
+	t.equal(await Promise.race([begins, pause(100, "late")]), null, "who goes as its turn comes has gone");
 	const again = turns.take("ann", new AbortController().signal, of("again"));
 	await pause(1);
 	await end();
@@ -90,4 +96,40 @@ t.test("half of the time is left to others, also after work that fails", async (
 	// Its pause keeps no process alive.
 	await pause(300);
 	t.ok(Number(await next) >= 390, "as long as the last one took passes");
+});
+
+t.test("so many at once, of all and of each, and who waits too long is refused", async (t) => {
+	mock.timers.enable({ apis: ["setTimeout"] });
+	t.teardown(() => mock.timers.reset());
+	const turns = new Turns({ ...bounds, perSubject: 9, waiting: 2, atOnce: 3, atOncePerSubject: 2, waitMs: 1_000 });
+	const { begun, of, end } = work(async () => new Promise(setImmediate));
+	const { signal } = new AbortController();
+	const refused: string[] = [];
+	const ask = (name: string) =>
+		turns.take(name.slice(0, 3), signal, of(name)).catch((error: Error) => refused.push(`${name}: ${error.message}`));
+	const anns = [ask("ann1"), ask("ann2"), ask("ann3"), ask("ann4")];
+	const bob = ask("bob1");
+	await new Promise(setImmediate);
+	t.same(begun, ["ann1", "ann2", "bob1"], "whose place is free passes those that wait for their own");
+	t.same(
+		[...turns.underWay],
+		[
+			["ann", 2],
+			["bob", 1],
+		],
+	);
+	mock.timers.tick(999);
+	t.same(refused, [], "and needs none of their places to wait in");
+	const eve = ask("eve1");
+	await anns[3];
+	t.same(refused, ["ann4: waiting"]);
+	mock.timers.tick(1);
+	await anns[2];
+	t.same(refused, ["ann4: waiting", "ann3: waiting"], "its time is over");
+	await end();
+	t.same(begun.slice(3), ["eve1"]);
+	mock.timers.tick(1_000);
+	for (let n = 0; n < 3; n++) await end();
+	t.same(await Promise.all([anns[0], anns[1], bob, eve]), ["ann1", "ann2", "bob1", "eve1"]);
+	t.equal(turns.underWay.size, 0);
 });

@@ -99,14 +99,20 @@ export const API_REQUESTS_DROPPED_MAX = 1_000;
 export const API_REQUESTS_PER_SUBJECT_MAX = 64;
 
 /**
- * Requests that the API passes on to one role at once: of one subject so many, whose others wait behind them, and of all so many,
- * beyond which one is refused as 503; those of the UNIX socket's owner count apart, and wait. All together are well below what
- * waits at a socket to be accepted (Node's backlog of 511), where one more is refused to whoever it is. A body that does not
- * come holds its place for API_BODY_MS_MAX, so that it takes 16 subjects, each with many slow bodies, to keep others out.
+ * Requests that the API passes on to one role at once, of one subject and of all: the others wait, the subjects in turn. Those of
+ * the UNIX socket's owner count apart. All together are well below what waits at a socket to be accepted (Node's backlog of
+ * 511), where one more is refused to whoever it is. A body that does not come holds its place for API_BODY_MS_MAX, so that it
+ * takes 16 subjects, each with many slow bodies, to keep others waiting.
  */
 export const API_FORWARDED_OF_SUBJECT_MAX = 16;
 export const API_FORWARDED_AT_ONCE_MAX = 256;
 export const API_FORWARDED_OF_OWNER_MAX = 128;
+
+/** How long one waits to be passed on, but for the owner's: less than clients wait for an answer, who may try again. */
+export const API_FORWARDED_WAIT_MS = 10_000;
+
+/** Of those that one waited for, so many subjects are named: as many as can hold all places. */
+export const API_FORWARDED_NAMED_MAX = API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX;
 
 /** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
 export const STATE_CALL_TIMEOUT_MS = 10_000;

@@ -337,9 +337,9 @@ async function startForwarder(t: Test, play: (socket: Socket) => void, bodies?: 
 	});
 	const caller: Caller = { subject: "spiffe://weir.test/a b", groups: [], how: "mtls" };
 	const forward = forwardTo(socketPath, "ingest", bodies);
-	const front = createHttpServer((call, answer) => {
+	const front = createHttpServer(async (call, answer) => {
 		try {
-			forward(call, answer, caller);
+			await forward(call, answer, caller);
 		} catch (thrown) {
 			sendError(answer, thrown);
 		}
@@ -493,7 +493,7 @@ t.test("an owner that is not there is told of, and an answer that is cut is cut"
 	const posted = await send("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, "content-length: 9", "", "[");
 	t.match(
 		posted,
-		{ status: 503, head: /connection: close/i, rest: /ingest does not answer/ },
+		{ status: 503, head: /connection: close\r\nretry-after: 1/i, rest: /ingest does not answer/ },
 		"the body is not waited for",
 	);
 });

@@ -4,6 +4,7 @@
  */
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
 import { ACCESS_LOG_LOSSES } from "./accessLogLosses.js";
+import { API_LIMITS } from "./apiLimits.js";
 import { CONNECTION_LIMITS } from "./connectionLimits.js";
 import { IDENTITY_ENDS } from "./identityEnds.js";
 import { VERIFICATION_LIMITS } from "./verificationLimits.js";
@@ -209,5 +210,6 @@ ${rows.join("\n")}
 ${VERIFICATION_LIMITS}
 ${CONNECTION_LIMITS}
 ${ACCESS_LOG_LOSSES}
+${API_LIMITS}
 ${IDENTITY_ENDS}`;
 }

@@ -3,22 +3,24 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { connect } from "node:tls";
 import t, { type Test } from "tap";
-import { API_REQUESTS_AHEAD_MAX, API_REQUESTS_PER_SUBJECT_MAX } from "../../src/limits.js";
+import { API_FORWARDED_NAMED_MAX, API_REQUESTS_AHEAD_MAX, API_REQUESTS_PER_SUBJECT_MAX } from "../../src/limits.js";
+import type { Handle } from "../../src/state/api/mount.js";
+import { NotPassedOn } from "../../src/state/api/underWay.js";
 import { mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
 
 t.setTimeout(60_000);
 
 /** An API with a path that answers when it is told to, and raw clients of it. */
-async function scene(t: Test) {
+async function scene(t: Test, { handle }: { readonly handle?: Handle } = {}) {
 	const begun: { readonly url: string; readonly answer: () => void }[] = [];
 	const bounds: string[] = [];
 	let tell = (): void => {};
-	const handle = ({ url = "" }: { readonly url?: string | undefined }, response: ServerResponse): void => {
+	const hold = ({ url = "" }: { readonly url?: string | undefined }, response: ServerResponse): void => {
 		begun.push({ url, answer: () => void response.end(`${url}\n`) });
 		tell();
 	};
 	const made = await mutualApi(t, {
-		mounts: { "/v1/held": { handle, needs: "identity", methods: ["GET"] } },
+		mounts: { "/v1/held": { handle: handle ?? hold, needs: "identity", methods: ["GET"] } },
 		onTooMany: (bound) => void bounds.push(bound),
 	});
 	/** Resolves once as many have begun. */
@@ -126,4 +128,24 @@ t.test("one subject's many connections leave others what they need, and what is 
 	send("/v1/held/z");
 	await begin(API_REQUESTS_PER_SUBJECT_MAX + 1);
 	t.equal(begun.at(-1)?.url, "/v1/held/z");
+});
+
+t.test("who was not passed on in time is told to come again, and recorded with whom it waited for", async (t) => {
+	const handle = async (): Promise<void> => {
+		throw new NotPassedOn("ingest", new Map([["ada", 1], ...crowd]));
+	};
+	const crowd = Array.from({ length: API_FORWARDED_NAMED_MAX }, (_, at): [string, number] => [`eve${at}`, 2]);
+	const { bounds, client, asked } = await scene(t, { handle });
+	for (let index = 0; index < 2; index++) {
+		const { send, text, closed } = await (await client("bob"))();
+		send("/v1/held/x");
+		await closed;
+		t.match(text(), /^HTTP\/1.1 503 [\s\S]*retry-after: 1\r\n[\s\S]*ingest took no more within 10 s/i);
+		t.notMatch(text(), /eve/, "of others nothing is said");
+	}
+	t.same(bounds, ["forwarded", "forwarded"]);
+	t.equal(asked().length, 1);
+	const named = crowd.map(([subject]) => `2 of ${subject}`).join(", ");
+	const why = `waited 10 s to be passed on, and was refused: ingest had ${named} and of 1 more`;
+	t.match(asked(), [{ subject: operator("bob"), result: "refused", why }]);
 });

@@ -10,7 +10,7 @@ t.test("an escaped query is not kept, nor is a token", async (t) => {
 		demand: (_call: unknown, _needs: unknown, _verb: string, of: readonly string[]) => seen.push(...of),
 	};
 	for (const url of ["/metrics/%3ft=secret/more", "/metrics?t=secret", "/metrics/ada@example.com"])
-		passOn(
+		await passOn(
 			rights as unknown as Rights,
 			["/metrics", () => undefined],
 			{ url, method: "GET", headers: {} } as IncomingMessage,

@@ -109,7 +109,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		onTooMany: (bound) =>
 			meter.count(
 				"weir_api_requests_too_many_total",
-				"Requests of the API's TCP door beyond what one subject may have under way, and connections with too many ahead.",
+				"Requests of the API's TCP door beyond what one subject may have under way or a role takes in time, and connections with too many ahead.",
 				{ bound },
 			),
 		onHandshakeFault: (reason) =>

@@ -5,16 +5,14 @@
  * another request (RFC 9112 section 11.2).
  */
 import {
-	Agent,
 	type ClientRequest,
 	type IncomingHttpHeaders,
 	type IncomingMessage,
 	type OutgoingHttpHeaders,
-	type RequestOptions,
 	request,
 	type ServerResponse,
 } from "node:http";
-import { finished, pipeline, Transform } from "node:stream";
+import { finished, Transform } from "node:stream";
 import { WeirError } from "../../error.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../events/decisions/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../events/outcomes/sender.js";
@@ -24,10 +22,13 @@ import {
 	API_FORWARDED_AT_ONCE_MAX,
 	API_FORWARDED_OF_OWNER_MAX,
 	API_FORWARDED_OF_SUBJECT_MAX,
+	API_FORWARDED_WAIT_MS,
 } from "../../limits.js";
 import { Bodies, type Intake, TryAgain, tooSlow } from "../../state/api/bodies.js";
 import { demandNoBody, sendError } from "../../state/api/http.js";
 import type { Handle } from "../../state/api/mount.js";
+import { NotPassedOn } from "../../state/api/underWay.js";
+import { Turns, whileOpen } from "../../turns.js";
 import { afterUnreadBody } from "../../unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
@@ -47,12 +48,24 @@ const HOP_BY_HOP = new Set([
 /**
  * The body of a POST goes on, in chunks; of any other method one is refused before anything is sent.
  * @param bodies what they may take of the owner's memory, which keeps each until it has answered
+ * @returns what throws NotPassedOn where its turn does not come in time
  */
 export function forwardTo(socketPath: string, role: string, bodies = new Bodies()): Handle {
-	const forOwner = new Agent({ keepAlive: false, maxSockets: API_FORWARDED_OF_OWNER_MAX });
-	const forOthers = new SubjectsAgent();
-	return (call, answer, caller, readable) => {
-		const hasBody = call.method === "POST";
+	const others = new Turns({
+		...BOUND_AT_THE_DOOR,
+		atOnce: API_FORWARDED_AT_ONCE_MAX,
+		atOncePerSubject: API_FORWARDED_OF_SUBJECT_MAX,
+		waitMs: API_FORWARDED_WAIT_MS,
+		refusal: () => new NotPassedOn(role, others.underWay),
+	});
+	const owners = new Turns({
+		...BOUND_AT_THE_DOOR,
+		atOnce: API_FORWARDED_OF_OWNER_MAX,
+		refusal: () => new NotPassedOn(role, owners.underWay),
+	});
+	return async (call, answer, caller, readable) => {
+		const { method, url } = call;
+		const hasBody = method === "POST";
 		if (!hasBody) demandNoBody(call);
 		const headers: OutgoingHttpHeaders = {
 			...asked(call),
@@ -61,86 +74,82 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		};
 		// Whatever length the client has told: chunks cannot say another than what comes.
 		if (hasBody) headers["transfer-encoding"] = "chunked";
-		const isOwner = caller.how === "socket";
-		if (!isOwner && forOthers.connections >= API_FORWARDED_AT_ONCE_MAX)
-			throw new TryAgain("unavailable", `${role} is asked by too many at once`, "try again");
-		const agent = isOwner ? forOwner : forOthers;
-		const { subject } = caller;
-		const onward = request({ socketPath, path: call.url, method: call.method, headers, agent, subject } as Onward);
-		// A connection that others use next would give them what is left on it.
-		onward.shouldKeepAlive = false;
-		let stop = (): void => undefined;
-		const gone = (): void => {
-			stop();
-			onward.destroy();
-		};
-		const refuse = (why: WeirError): void => {
-			gone();
-			sendError(answer, why);
-		};
-		onward.on("error", () => {
-			// An answer that was cut is cut for the client where it is passed on.
-			if (answer.headersSent) return;
-			const hint = "it is restarted by itself under `weir up`; try again";
-			refuse(new WeirError("unavailable", `${role} does not answer`, hint));
+		const turns = caller.how === "socket" ? owners : others;
+		const over = whileOpen(answer);
+		await turns.take(caller.subject, over, () => {
+			// A connection of its own: one that others use next would give them what is left on it.
+			const onward = request({ socketPath, path: url, method, headers, agent: false });
+			// Its body is read from here on, and its time begins: while it waits for its turn it is not slow.
+			passOn({ role, onward, call, answer, over, intake: hasBody ? bodies.begin(caller, answer) : null });
+			return new Promise<void>((resolve) => onward.once("close", resolve));
 		});
-		onward.once("response", (response) => {
-			// Who answers before the end of the body does not want the rest, which is no next request.
-			const early = !call.complete;
-			if (early) answer.setHeader("connection", "close");
-			stop();
-			answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
-			if (early) {
-				answerEarly(call, response, answer);
-				// Its place is the next one's: what is left of the body goes nowhere.
-				response.once("end", () => onward.destroy());
-				return;
-			}
-			// From here on its pipeline ends what is left.
-			answer.off("close", gone);
-			pipeline(response, answer, () => undefined);
-		});
-		answer.once("close", gone);
-		if (hasBody) {
-			// Before there is a part of it: the owner may refuse whoever sends it, and need not wait.
-			onward.flushHeaders();
-			stop = passBody(call, onward, bodies.begin(caller, answer), refuse);
-		} else onward.end();
 	};
 }
 
-interface Onward extends RequestOptions {
-	readonly subject: string;
+/** How many may wait: one of each connection, of API_CONNECTIONS_MAX, and API_REQUESTS_PER_SUBJECT_MAX of each subject. */
+const BOUND_AT_THE_DOOR = { perSubject: Number.POSITIVE_INFINITY, waiting: Number.POSITIVE_INFINITY };
+
+interface Passage {
+	readonly role: string;
+	readonly onward: ClientRequest;
+	readonly call: IncomingMessage;
+	readonly answer: ServerResponse;
+	/** Aborts when the answer has ended, or its client has gone. */
+	readonly over: AbortSignal;
+	/** null = there is no body. */
+	readonly intake: Intake | null;
 }
 
-/** Bounds how many connections each subject has at once; what is beyond waits behind its own. */
-class SubjectsAgent extends Agent {
-	constructor() {
-		super({ keepAlive: false, maxSockets: API_FORWARDED_OF_SUBJECT_MAX });
-	}
-
-	/** Node's own name of whose connections are bounded together; all lead to one socket. */
-	override getName({ subject }: Onward): string {
-		return subject;
-	}
-
-	get connections(): number {
-		return Object.values(this.sockets).reduce((sum, some) => sum + (some?.length ?? 0), 0);
+function passOn({ role, onward, call, answer, over, intake }: Passage): void {
+	let stop = (): void => undefined;
+	const gone = (): void => {
+		stop();
+		onward.destroy();
+	};
+	const refuse = (why: WeirError): void => {
+		gone();
+		sendError(answer, why);
+	};
+	onward.on("error", () => {
+		// An answer that was cut is cut for the client where it is passed on.
+		if (answer.headersSent) return;
+		const hint = "it is restarted by itself under `weir up`; try again";
+		refuse(new TryAgain("unavailable", `${role} does not answer`, hint));
+	});
+	onward.once("response", (response) => {
+		// Who answers before the end of the body does not want the rest, which is no next request.
+		const early = !call.complete;
+		if (early) answer.setHeader("connection", "close");
+		stop();
+		answer.writeHead(response.statusCode ?? 502, endToEnd(response.headers));
+		const bodyIsOver = early ? new Promise<void>((resolve) => afterUnreadBody(call, resolve)) : null;
+		passAnswer(response, answer, bodyIsOver);
+	});
+	over.addEventListener("abort", gone, { once: true });
+	if (intake === null) onward.end();
+	else {
+		// Before there is a part of it: the owner may refuse whoever sends it, and need not wait.
+		onward.flushHeaders();
+		stop = passBody(role, call, onward, intake, refuse);
 	}
 }
 
-/** Passes on an answer that came before the end of the body. It ends after both; one that is cut is cut at once. */
-function answerEarly(call: IncomingMessage, response: IncomingMessage, answer: ServerResponse): void {
-	const bodyIsOver = new Promise<void>((resolve) => afterUnreadBody(call, resolve));
+/**
+ * One that is cut is cut at once.
+ * @param bodyIsOver where it came before the end of the body, after which alone it ends
+ */
+function passAnswer(response: IncomingMessage, answer: ServerResponse, bodyIsOver: Promise<void> | null): void {
 	finished(response, (fault) => {
-		if (fault == null) void bodyIsOver.then(() => answer.end());
-		else answer.destroy();
+		if (fault != null) answer.destroy();
+		else if (bodyIsOver === null) answer.end();
+		else void bodyIsOver.then(() => answer.end());
 	});
 	response.pipe(answer, { end: false });
 }
 
 /** @returns what ends it before its time */
 function passBody(
+	role: string,
 	call: IncomingMessage,
 	onward: ClientRequest,
 	intake: Intake,
@@ -152,7 +161,12 @@ function passBody(
 		call.unpipe(through);
 		through.destroy();
 	};
-	const timer = setTimeout(() => refuse(tooSlow(intake.ms)), intake.ms);
+	// Where the owner takes nothing the sender may have sent it all.
+	const late = (): WeirError =>
+		onward.writableNeedDrain
+			? new TryAgain("unavailable", `${role} did not take the body within ${intake.ms / 1_000} s`, "try again")
+			: tooSlow(intake.ms);
+	const timer = setTimeout(() => refuse(late()), intake.ms);
 	through.once("error", (why) => refuse(WeirError.from(why)));
 	call.once("end", () => clearTimeout(timer));
 	call.pipe(through).pipe(onward);

@@ -11,7 +11,7 @@ import { send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
 import { isUnder, type Mount, passOn } from "./mount.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
-import type { RequestBound } from "./underWay.js";
+import { NotPassedOn, type RequestBound } from "./underWay.js";
 
 /** What all doors share. */
 export interface House {
@@ -28,16 +28,19 @@ export interface House {
 
 /**
  * @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked
+ * @param onNotPassedOn must not throw
  */
 export function handler(
 	house: House,
 	identify: (request: IncomingMessage, id: string, response: ServerResponse) => Promise<Caller>,
 	internal: boolean,
+	onNotPassedOn: (why: NotPassedOn, subject: string) => void = () => {},
 ) {
 	const { door, bodies, mounts, onError } = house;
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
 		const id = randomUUID();
 		response.setHeader("x-request-id", id);
+		let subject = "";
 		try {
 			if (internal && isUnder(request.url ?? "", "/internal")) {
 				const caller = await identify(request, id, response);
@@ -45,12 +48,14 @@ export function handler(
 				return send(response, await answerInternal(door.store, door.publication, call));
 			}
 			const caller = await identify(request, id, response);
+			subject = caller.subject;
 			const mounted = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix));
 			if (mounted !== undefined)
-				return passOn(door.acts.rights, mounted, request, response, { caller, id, nowMs: door.now() });
+				return await passOn(door.acts.rights, mounted, request, response, { caller, id, nowMs: door.now() });
 			const intake = bodies.begin(caller, response);
 			send(response, await answerPublic(door, takeApart(request, { signal: whileOpen(response), caller, id, intake })));
 		} catch (error) {
+			if (error instanceof NotPassedOn) onNotPassedOn(error, subject);
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
 			sendError(response, error);
 		}

@@ -14,7 +14,7 @@ export type Handle = (
 	response: ServerResponse,
 	caller: Caller,
 	readable?: readonly string[] | null,
-) => void;
+) => void | Promise<void>;
 
 /**
  * A bare function needs `read` in all namespaces, by GET or HEAD. identity: any caller that is known; the owner judges
@@ -36,14 +36,14 @@ export type Mount =
 			readonly recorded?: string;
 	  };
 
-/** @throws WeirError `permission-denied`, recorded, `not-found` and MethodNotAllowed */
-export function passOn(
+/** @throws WeirError `permission-denied`, recorded, `not-found` and MethodNotAllowed; and what its handle does */
+export async function passOn(
 	rights: Rights,
 	[prefix, mount]: readonly [string, Mount],
 	request: IncomingMessage,
 	response: ServerResponse,
 	call: ActCall,
-): void {
+): Promise<void> {
 	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
 		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;
 	const objects = [shownPath((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
@@ -57,8 +57,8 @@ export function passOn(
 	}
 	if (takesBody !== true) demandNoBody(request);
 	if (recorded !== undefined) rights.recordDone(call, recorded, objects);
-	if (needs === "namespaces") handle(request, response, call.caller, rights.readable(call.caller));
-	else handle(request, response, call.caller);
+	if (needs === "namespaces") await handle(request, response, call.caller, rights.readable(call.caller));
+	else await handle(request, response, call.caller);
 }
 
 /** Of a request's target, by whole segments. */

@@ -8,6 +8,7 @@ import { WeirError } from "../../error.js";
 import { type HandshakeFault, toldFault } from "../../handshake.js";
 import {
 	API_CONNECTIONS_MAX,
+	API_FORWARDED_WAIT_MS,
 	API_REQUESTS_AHEAD_MAX,
 	API_REQUESTS_PER_SUBJECT_MAX,
 	HANDSHAKE_FAULTS_TOLD_MS,
@@ -50,7 +51,9 @@ export function secureServer(house: House, tcp: TcpDoor): Server {
 			}
 		},
 	});
-	const beyond = tooMany(house);
+	// The newest word stands for all of its while.
+	let behind = "";
+	const beyond = tooMany(house, () => behind);
 	made.once("close", () => beyond.close());
 	const underWay = new UnderWay((subject) => beyond.add(kindOf("subject", subject)));
 	const identify: Parameters<typeof handler>[1] = async (request, id, response) => {
@@ -58,7 +61,10 @@ export function secureServer(house: House, tcp: TcpDoor): Server {
 		underWay.begin(caller, response);
 		return caller;
 	};
-	const handle = handler(house, identify, false);
+	const handle = handler(house, identify, false, (why, subject) => {
+		behind = why.behind;
+		beyond.add(kindOf("forwarded", subject));
+	});
 	made.on(
 		"request",
 		oneByOne({
@@ -115,15 +121,19 @@ function recordCrowd({ door }: House, { id, held, most }: Crowd): void {
 
 const kindOf = (bound: RequestBound, subject: string | null): string => JSON.stringify([bound, subject]);
 
-/** Of each subject and bound one record a minute stands for all. */
-function tooMany(house: House): Pick<Digest<string>, "add" | "close"> {
+/**
+ * Of each subject and bound one record a minute stands for all.
+ * @param behind whom those that were not passed on waited for
+ */
+function tooMany(house: House, behind: () => string): Pick<Digest<string>, "add" | "close"> {
 	const { door, onError, onTooMany } = house;
 	const digest = new Digest<string>((kind, times) => {
 		try {
 			const [bound, subject] = JSON.parse(kind) as [RequestBound, string | null];
 			const { revision } = door.store.current;
 			const who = { caller: { subject, how: null }, nowMs: door.now(), id: randomUUID() };
-			const why = `${BEYOND[bound]}${times === 1 ? "" : `, ${times} times`}`;
+			const held = bound === "forwarded" ? `: ${behind()}` : "";
+			const why = `${BEYOND[bound]}${times === 1 ? "" : `, ${times} times`}${held}`;
 			const made = record(who, { ...CONNECTING, verb: "ask", revision, result: "refused", why });
 			door.store.atomically(() => door.store.audit.append(made));
 		} catch (error) {
@@ -141,6 +151,7 @@ function tooMany(house: House): Pick<Digest<string>, "add" | "close"> {
 
 const BEYOND: Readonly<Record<RequestBound, string>> = {
 	ahead: `more than ${API_REQUESTS_AHEAD_MAX} requests were sent ahead on one connection: the rest was not handled`,
+	forwarded: `waited ${API_FORWARDED_WAIT_MS / 1_000} s to be passed on, and was refused`,
 	subject: `more than ${API_REQUESTS_PER_SUBJECT_MAX} requests were under way`,
 };
 

@@ -1,11 +1,31 @@
 /** Requests of the API's TCP door that are under way: one subject's many connections keep nobody else waiting. */
 import type { ServerResponse } from "node:http";
-import { API_REQUESTS_PER_SUBJECT_MAX } from "../../limits.js";
+import { API_FORWARDED_NAMED_MAX, API_FORWARDED_WAIT_MS, API_REQUESTS_PER_SUBJECT_MAX } from "../../limits.js";
 import { TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 
-/** What there was too much of: `subject` = requests of one, `ahead` = of one connection, before the answer to the first. */
-export type RequestBound = "subject" | "ahead";
+/**
+ * What there was too much of: `subject` = requests of one, `ahead` = of one connection, before the answer to the first,
+ * `forwarded` = of all, to one role.
+ */
+export type RequestBound = "subject" | "ahead" | "forwarded";
+
+/** One that waited to be passed on to the role whose business it is, until its time was over. */
+export class NotPassedOn extends TryAgain {
+	/** Whom it waited for: not for the client, but for the audit log. */
+	readonly behind: string;
+
+	/** @param underWay how many of each subject are passed on */
+	constructor(role: string, underWay: ReadonlyMap<string, number>) {
+		super("unavailable", `${role} took no more within ${API_FORWARDED_WAIT_MS / 1_000} s`, "try again");
+		const all = [...underWay].sort(([, one], [, other]) => other - one);
+		const named = all
+			.slice(0, API_FORWARDED_NAMED_MAX)
+			.map(([subject, count]) => `${count} of ${subject.slice(0, 200)}`);
+		const more = all.length > named.length ? ` and of ${all.length - named.length} more` : "";
+		this.behind = `${role} had ${named.join(", ")}${more}`;
+	}
+}
 
 export class UnderWay {
 	readonly #counts = new Map<string, number>();
