@@ -11,7 +11,7 @@ export interface TurnBounds {
 	readonly perSubject: number;
 	/** Of all subjects, without those under way. */
 	readonly waiting: number;
-	/** How long one waits; absent: until its turn comes. */
+	/** How long one waits for others'; behind its subject's own, and where this is absent, until its turn comes. */
 	readonly waitMs?: number;
 	/** Whether as long as one took passes before the next one begins in its place: half of the time is left to others. */
 	readonly rests?: boolean;
@@ -119,7 +119,16 @@ export class Turns {
 				resolve(false);
 			};
 			const { waitMs } = this.#bounds;
-			const timer = waitMs === undefined ? undefined : setTimeout(waiter.refuse, waitMs);
+			let timer: NodeJS.Timeout | undefined;
+			const wait = (): void => {
+				timer = waitMs === undefined ? undefined : setTimeout(late, waitMs);
+			};
+			const late = (): void => {
+				// Who has its share keeps itself waiting, and nobody else.
+				if ((this.#begun.get(subject) ?? 0) >= this.#atOncePerSubject) wait();
+				else waiter.refuse();
+			};
+			wait();
 			over.addEventListener("abort", gone, { once: true });
 			this.#waiting.set(subject, (this.#waiting.get(subject) ?? new Set()).add(waiter));
 			this.#waits++;

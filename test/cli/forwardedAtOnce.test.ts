@@ -147,18 +147,22 @@ t.test("who has waited too long is told to come again, and who has gone has no t
 	mock.timers.enable({ apis: ["setTimeout"] });
 	t.teardown(() => mock.timers.reset());
 	const { waiting, come, send, asked, until, refused } = await scene(t);
-	const held = Array.from({ length: API_FORWARDED_OF_SUBJECT_MAX }, () => statusOf(send("a").end()));
+	const subjects = Array.from({ length: API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX }, (_, n) => `s${n}`);
+	const ofEach = Array.from({ length: API_FORWARDED_OF_SUBJECT_MAX }, () => subjects).flat();
+	const held = ofEach.map((subject) => statusOf(send(subject).end()));
 	await come(held.length);
-	const late = once(send("a").end(), "response") as Promise<[IncomingMessage]>;
+	const behindItsOwn = statusOf(send("s0").end());
 	await until(held.length + 1);
+	const late = once(send("b").end(), "response") as Promise<[IncomingMessage]>;
+	await until(held.length + 2);
 	mock.timers.tick(1);
-	const gone = send("a").end();
-	const call = await until(held.length + 2);
+	const gone = send("b").end();
+	const call = await until(held.length + 3);
 	const left = new Promise<void>((resolve) => call.once("close", resolve));
 	gone.destroy();
 	await left;
-	const next = statusOf(send("a").end());
-	await until(held.length + 3);
+	const next = statusOf(send("b").end());
+	await until(held.length + 4);
 	mock.timers.tick(API_FORWARDED_WAIT_MS - 2);
 	await new Promise(setImmediate);
 	t.same(refused, []);
@@ -166,12 +170,13 @@ t.test("who has waited too long is told to come again, and who has gone has no t
 	const [answer] = await late;
 	t.match(answer, { statusCode: 503, headers: { "retry-after": "1" } });
 	answer.resume();
-	t.match(refused, [{ code: "unavailable", behind: `ingest had ${API_FORWARDED_OF_SUBJECT_MAX} of a` }]);
-	waiting[0]?.();
-	await come(held.length + 1);
+	const behind = subjects.map((subject) => `${API_FORWARDED_OF_SUBJECT_MAX} of ${subject}`).join(", ");
+	t.match(refused, [{ code: "unavailable", behind: `ingest had ${behind}` }]);
+	for (const answer of waiting.slice(0, 2)) answer();
+	await come(held.length + 2);
 	for (const answer of waiting) answer();
-	t.same(new Set(await Promise.all([...held, next])), new Set([200]));
-	t.equal(asked().length, held.length + 1);
+	t.same(new Set(await Promise.all([...held, behindItsOwn, next])), new Set([200]));
+	t.equal(asked().length, held.length + 2);
 });
 
 t.test("of the owner so many are passed on at once, and its others wait however long", async (t) => {

@@ -22,7 +22,7 @@ others wait. Who was beyond one is in \`weir audit operators\` (\`ask\`, refused
 |---|---|---|---|---|
 | requests under way, long polls among them | subject | ${API_REQUESTS_PER_SUBJECT_MAX} | 429 with \`Retry-After\` | ${counted("subject")} |
 | requests sent ahead, behind the one that is answered | connection | ${API_REQUESTS_AHEAD_MAX} | it ends after those, or is cut | ${counted("ahead")} |
-| requests that are passed on to ingest, to xds or to the trace store | role | ${API_FORWARDED_AT_ONCE_MAX}, of one subject ${API_FORWARDED_OF_SUBJECT_MAX} | they wait, the subjects in turn; after ${API_FORWARDED_WAIT_MS / 1_000} s 503 with \`Retry-After\` | ${counted("forwarded")} |
+| requests that are passed on to ingest, to xds or to the trace store | role | ${API_FORWARDED_AT_ONCE_MAX}, of one subject ${API_FORWARDED_OF_SUBJECT_MAX} | they wait, the subjects in turn; who waits for others', not behind ${API_FORWARDED_OF_SUBJECT_MAX} of its own, gets 503 with \`Retry-After\` after ${API_FORWARDED_WAIT_MS / 1_000} s | ${counted("forwarded")} |
 
 The record of the last bound names whom it was waited for, ${API_FORWARDED_NAMED_MAX} subjects at most. A body that does not come holds its place for ${API_BODY_MS_MAX / 1_000} s: one
 identity with many of those keeps its own requests waiting, ${API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX} keep everybody's, outcomes and readers of the decision log. Take such
