@@ -68,7 +68,7 @@ export const XDS_SENT_VIEWS_MAX = 256;
 export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
 export const XDS_SENT_VIEWS_MIN = 20;
 
-/** The same, of endpoints that were published last under names that have none now; the youngest stay. */
+/** The same, of endpoints that clusters had last which have DNS names now; the youngest stay. */
 export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
 
 /** A TCP connection to xds whose client vanished without closing is noticed in these two together. */

@@ -105,9 +105,7 @@ export class TableStream {
 			this.close();
 			onEnd(reason);
 		};
-		this.#call.on("metadata", () => {
-			if (!this.#over) onBegin();
-		});
+		this.#call.on("metadata", () => onBegin());
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#over || response.typeUrl !== TYPE_URL) return;
 			onOffer({ nonce: response.nonce, version: response.versionInfo, read: (known) => read(response, known) });

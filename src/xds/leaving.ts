@@ -34,6 +34,9 @@ interface Leaving {
 	readonly replaced: boolean;
 }
 
+/** What says whose an endpoint is, and where it may serve. */
+type Published = Pick<Snapshot, "views" | "bound" | "places">;
+
 /** Whether a route table that the client may hold names a cluster. */
 type InUse = (name: string) => boolean;
 
@@ -189,7 +192,7 @@ export class LeavingEndpoints {
 }
 
 /** Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it. */
-function within({ source, regions }: EncodedResource, { bound, places }: Snapshot) {
+function within({ source, regions }: EncodedResource, { bound, places }: Published) {
 	const allowed = bound.get(source.replace(/^Service /, ""));
 	if (allowed === null) return () => true;
 	return (host: string, at: number): boolean => {
@@ -205,9 +208,10 @@ export const allWithin = (cluster: EncodedResource, target: Snapshot): boolean =
 	cluster.hosts.every(within(cluster, target));
 
 /** Of endpoints that a cluster had, those that may serve there still. */
-export function stillServing(had: EncodedResource, target: Snapshot): EncodedResource {
+export function stillServing(had: EncodedResource, target: Published): EncodedResource {
 	const mayServe = within(had, target);
 	const stays = had.hosts.filter((host, at) => mayServe(host, at) && !isAnothers(host, had.name, target));
+	if (stays.length === had.hosts.length) return had;
 	return withHosts(undefined, had, new Set(stays));
 }
 
@@ -238,7 +242,7 @@ const isChecked = (cluster: EncodedResource | undefined): boolean => (cluster?.c
 const owners = new WeakMap<View, ReadonlyMap<string, string | null>>();
 
 /** @param service whose other clusters may have it; null = none may */
-function isAnothers(host: string, cluster: string, { views }: Snapshot, service: string | null = null): boolean {
+function isAnothers(host: string, cluster: string, { views }: Published, service: string | null = null): boolean {
 	const known = owners.get(views.endpoints) ?? ownersIn(views);
 	owners.set(views.endpoints, known);
 	const owner = known.get(host);

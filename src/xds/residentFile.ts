@@ -33,7 +33,7 @@ export class ResidentFile {
 		return new Map(residents);
 	}
 
-	/** Resolves when it is there. @throws the disk's own errors; what was there is gone then, where the disk lets it go */
+	/** Resolves when it is there. @throws the disk's own errors; what was there is gone then, but on a disk that takes nothing away either */
 	async keep(residents: Residents): Promise<void> {
 		const bound = [...residents.values()].map(({ metadata: { namespace, name }, spec: { dataClass } }) => {
 			return { namespace, name, dataClass };
@@ -46,7 +46,7 @@ export class ResidentFile {
 			await replacePrivate(this.path, kept);
 		} catch (error) {
 			// Whoever has been bound since would pass for bound by none. To take it away needs no room.
-			await removePrivate(this.path);
+			await removePrivate(this.path).catch(() => {});
 			throw error;
 		}
 		this.#text = kept;

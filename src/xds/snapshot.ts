@@ -4,12 +4,12 @@
  */
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { RESOURCES_MAX, XDS_FORMER_ENDPOINTS_BYTES_MAX } from "../limits.js";
+import { RESOURCES_MAX } from "../limits.js";
 import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
+import { formerEndpoints } from "./former.js";
 import type { Residents } from "./residentFile.js";
 import {
-	bytesOf,
 	contentHash,
 	ENVOY_TYPES,
 	type EncodedResource,
@@ -36,7 +36,7 @@ export interface Snapshot {
 	readonly bound: ReadonlyMap<string, readonly string[] | null>;
 	/** Regions in which endpoints are by now. */
 	readonly places: Plan["places"];
-	/** Endpoints that were published last under names that have none now: clients may just be taking clusters that have them. */
+	/** Endpoints that clusters had last which have DNS names now: see former.ts. */
 	readonly former: View;
 }
 
@@ -71,7 +71,7 @@ export class SnapshotMaker {
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
 		const known = withGone(residents, this.#residents);
 		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
-		const former = formerEndpoints(this.#last, views);
+		const former = formerEndpoints(this.#last, { views, bound, places });
 		const made = { revision, bound, places, former, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
@@ -98,17 +98,6 @@ function withGone(declared: Residents, before: Residents): Residents {
 	const isBound = ([, { spec }]: (typeof gone)[number]): boolean => spec.dataClass !== null;
 	const kept = [...gone.filter((one) => !isBound(one)), ...gone.filter(isBound)].slice(-RESOURCES_MAX);
 	return new Map([...kept, ...declared]);
-}
-
-/** The longest known first; beyond the bound they go. */
-function formerEndpoints(last: Pick<Snapshot, "views" | "former"> | null, { endpoints }: Snapshot["views"]): View {
-	const left = [...(last?.former ?? []), ...(last?.views.endpoints ?? [])].filter(([name]) => !endpoints.has(name));
-	let bytes = 0;
-	const youngest = left.reverse().filter(([, one]) => {
-		bytes += bytesOf(one);
-		return bytes <= XDS_FORMER_ENDPOINTS_BYTES_MAX;
-	});
-	return new Map(youngest.reverse());
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

@@ -9,7 +9,7 @@
 import { XDS_LEAVING_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { HeldFilters } from "./heldFilters.js";
-import { allWithin, LeavingEndpoints, stillServing } from "./leaving.js";
+import { allWithin, LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
 import {
 	ENVOY_TYPES,
@@ -243,23 +243,18 @@ export class ClientStream {
 	/**
 	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard of some or that there are none, or for
 	 * its initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or so it was on a stream that ended
-	 * before they were sent: of its clusters it says nothing on the next one before it has taken them. Of what it may have by then nothing is taken, and a name that nobody told it gets silence.
-	 * A cluster that has a DNS name since may serve by one from before, which this one replaces until the next: it has the endpoints that
-	 * were published last, for that.
+	 * before they were sent: of its clusters it says nothing on the next one before it has taken them. Of what it may have by then
+	 * nothing is taken, and a name that nobody told it gets silence. A cluster that has a DNS name since may serve by one from before,
+	 * which this one replaces until the next: it has the endpoints that were published last, for that.
 	 */
-	#withAwaited(known: View, target: Snapshot): View {
+	#withAwaited(known: View, { former }: Snapshot): View {
 		const { clusters, endpoints } = this.#channels;
 		const held = [clusters.accepted, clusters.sentView];
 		const told = new Set(held.flatMap((view) => [...view.values()].map((cluster) => cluster.endpoints)));
 		const isAwaited = (name: string): boolean =>
 			endpoints.brought.has(name) ? !endpoints.opaque && !held.some((view) => view.has(name)) : told.has(name);
 		const names = [...endpoints.subscription.names].filter((name) => !known.has(name) && isAwaited(name));
-		return new Map(
-			names.map((name) => {
-				const had = target.views.clusters.has(name) ? target.former.get(name) : undefined;
-				return [name, had === undefined ? noEndpoints(name) : stillServing(had, target)];
-			}),
-		);
+		return new Map(names.map((name) => [name, former.get(name) ?? noEndpoints(name)]));
 	}
 
 	/** Requests by routes that still name one which a DataClass forbids now fail: better than that they go there. */

@@ -24,9 +24,9 @@ import type { View } from "./snapshot.js";
 export interface ViewShelfOptions {
 	/** `bytes` are the files'. */
 	readonly bounds: RecentViewsBounds;
-	/** Told once, until it is well again; of views, and of by what Services are bound, each by itself. */
+	/** Told once, until it is well again; of views, and of by what Services are bound, each by itself, and of what cannot be read. */
 	readonly onTrouble: (why: string) => void;
-	/** Told when all is written again. */
+	/** Told when all is written again, where something was not. */
 	readonly onWell?: () => void;
 }
 
@@ -41,6 +41,8 @@ interface Due {
 	readonly type: EnvoyTypeName;
 	readonly version: string;
 	readonly view: View;
+	/** How often the disk has refused it. */
+	refusals: number;
 }
 
 type Written = "views" | "residents";
@@ -53,6 +55,8 @@ export class ViewShelf {
 	#bytes = 0;
 	#writing: Promise<void> | null = null;
 	readonly #failing = new Set<Written>();
+	/** That one cannot be read has been told. */
+	#toldUnread = false;
 	/** Tries again what the disk refused. */
 	#again: NodeJS.Timeout | null = null;
 	#closed = false;
@@ -93,7 +97,7 @@ export class ViewShelf {
 		try {
 			shelf.#residents = await shelf.#residentFile.read();
 		} catch (error) {
-			shelf.#trouble("residents", error, `${path} cannot be read, ${UNBOUND}: `);
+			options.onTrouble(`${path} cannot be read, ${UNBOUND}: ${WeirError.from(error).message}`);
 		}
 		return shelf;
 	}
@@ -113,7 +117,7 @@ export class ViewShelf {
 
 	/** Takes a version's view, or a larger one of it. */
 	keep(type: EnvoyTypeName, version: string, view: View): void {
-		this.#due.set(keyOf(type, version), { type, version, view });
+		this.#due.set(keyOf(type, version), { type, version, view, refusals: 0 });
 		// The disk may say nothing for long: no more wait for it than stay in memory however large they are.
 		const [oldest] = this.#due.keys();
 		if (this.#due.size > XDS_SENT_VIEWS_MIN && oldest !== undefined) this.#due.delete(oldest);
@@ -152,7 +156,8 @@ export class ViewShelf {
 			const view = resources.map((one) => receivedResource(type, one));
 			return new Map(view.map((resource) => [resource.name, resource]));
 		} catch (error) {
-			this.#trouble("views", error);
+			if (!this.#toldUnread) this.options.onTrouble(WeirError.from(error).message);
+			this.#toldUnread = true;
 			// It is sent again, and kept then.
 			this.#kept.delete(key);
 			this.#bytes -= kept.bytes;
@@ -165,26 +170,26 @@ export class ViewShelf {
 		if (this.#isDue) this.#start();
 		this.#closed = true;
 		await within(CLOSING_MS, this.#writing);
-		this.#tryNoMore();
 	}
 
-	/** One after the other; a view that has been replaced meanwhile is not written. What the disk refuses is tried again. */
+	/**
+	 * One after the other; a view that has been replaced meanwhile is not written. Until the disk refuses one: it is tried again, and a
+	 * disk that is full for long is asked for one at a time, of which each is made whole before. Who was refused comes after who was not.
+	 */
 	async #write(): Promise<void> {
-		this.#tryNoMore();
+		if (this.#again !== null) clearTimeout(this.#again);
 		// What is said in one step goes out first.
 		await new Promise((resolve) => setImmediate(resolve));
-		/** Of those in `#due`, in this round. */
-		const refused = new Set<Due>();
 		for (;;) {
 			const residents = this.#dueResidents;
-			const next = [...this.#due].find(([, one]) => !refused.has(one));
+			const [next] = [...this.#due].sort(([, a], [, b]) => a.refusals - b.refusals);
 			if (residents !== null) {
 				if (!(await this.#triedResidents(residents))) break;
 				if (this.#dueResidents === residents) this.#dueResidents = null;
 			} else if (next !== undefined) {
 				const [key, one] = next;
-				if (!(await this.#tried(key, one))) refused.add(one);
-				else if (this.#due.get(key) === one) this.#due.delete(key);
+				if (!(await this.#tried(key, one))) break;
+				if (this.#due.get(key) === one) this.#due.delete(key);
 			} else break;
 		}
 		this.#writing = null;
@@ -198,11 +203,6 @@ export class ViewShelf {
 
 	#start(): void {
 		this.#writing ??= this.#write();
-	}
-
-	#tryNoMore(): void {
-		if (this.#again !== null) clearTimeout(this.#again);
-		this.#again = null;
 	}
 
 	/** @returns whether it is there */
@@ -223,6 +223,7 @@ export class ViewShelf {
 			await this.#makeRoom();
 			return true;
 		} catch (error) {
+			one.refusals++;
 			this.#trouble("views", error);
 			return false;
 		}
@@ -262,6 +263,7 @@ export class ViewShelf {
 	#well(): void {
 		if (this.#failing.size > 0) this.options.onWell?.();
 		this.#failing.clear();
+		this.#toldUnread = false;
 	}
 }
 

@@ -226,6 +226,24 @@ t.test("one whose table cannot be read has said nothing", async (t) => {
 	t.notOk(confirmation.isLate);
 });
 
+t.test("one that answers without a table has said nothing", async (t) => {
+	const { confirmation, turns, standsStill, ...control } = await scene(t);
+	await control.startControl();
+	await control.nextCall();
+	standsStill();
+	const call = await control.nextCall();
+	await control.begins(call);
+	t.ok(await turns(60_000));
+	const acknowledged = new Promise<void>((resolve) =>
+		call.on("data", ({ responseNonce }) => responseNonce === "1" && resolve()),
+	);
+	call.write({ ...offer("1", "", ""), resources: [] });
+	await acknowledged;
+	t.ok(await turns(1_750));
+	await turns(500);
+	t.notOk(confirmation.isLate);
+});
+
 t.test("what begins within 30 s is waited for, what begins later counts as nothing, until it is said", async (t) => {
 	const { tables, confirmation, turns, standsStill, ...control } = await scene(t);
 	await control.startControl();

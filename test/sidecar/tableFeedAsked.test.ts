@@ -1,5 +1,6 @@
 /** The sidecar's feed that asks control anew, as who stood still does: which call counts, and what control has said so far. */
 import { join } from "node:path";
+import { Metadata } from "@grpc/grpc-js";
 import t from "tap";
 import { tableJson } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
@@ -178,4 +179,51 @@ t.test("one that comes into force after a newer one was rejected is confirmed by
 	await tables.settled();
 	await new Promise((resolve) => setImmediate(resolve));
 	t.notOk(tables.confirmed);
+});
+
+t.test("a refusal that ends when control has been asked anew says nothing of the call since", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const offered = offer("1", "unreadable", "{");
+	let calls = 0;
+	await startControl(t, socketPath, (call) => {
+		call.on("error", () => {});
+		if (++calls === 1) call.write(offered);
+		else call.sendMetadata(new Metadata());
+	});
+	let [refuses, go] = [(): void => {}, (): void => {}];
+	const isRefusing = new Promise<void>((resolve) => (refuses = resolve));
+	const restored = new Promise<void>((resolve) => (go = resolve));
+	const restore = (): Promise<void> => {
+		refuses();
+		return restored;
+	};
+	const { feed } = startFeed(t, socketPath, { restore });
+	await isRefusing;
+	feed.askAnew(0);
+	// Nothing tells when the feed has read that control begins.
+	while (feed.silentMs > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+	go();
+	// Whoever waits for it goes on in between.
+	await new Promise((resolve) => setImmediate(resolve));
+	t.equal(feed.silentMs, 0);
+});
+
+t.test("whoever is told that a table is confirmed, and asks anew, waits for control again", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const { version, table } = tableOf(1);
+	let calls = 0;
+	await startControl(t, socketPath, (call) => {
+		call.on("error", () => {});
+		if (++calls === 1) call.write(offer("1", version, tableJson(table)));
+	});
+	const { feed, tables } = startFeed(t, socketPath);
+	const silentMs = new Promise<number>((resolve) => {
+		const stop = tables.onChange(() => {
+			if (!tables.confirmed) return;
+			stop();
+			feed.askAnew(0);
+			setImmediate(() => resolve(feed.silentMs));
+		});
+	});
+	t.ok((await silentMs) > 0);
 });

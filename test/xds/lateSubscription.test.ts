@@ -78,7 +78,18 @@ t.test("one that has a DNS name since has what was published last, but what is f
 			planOf({ a: "address", b: "dns" }),
 			["127.0.0.1:12"],
 		],
-		["gone meanwhile", [planOf(stood), planOf({ a: "address" })], planOf({ a: "address", b: "dns" }), ["127.0.0.1:2"]],
+		[
+			"another's meanwhile",
+			[planOf(stood), planOf({ a: "address", c: "address", b: "dns" })],
+			planOf({ a: "address", b: "dns" }),
+			[],
+		],
+		[
+			"gone meanwhile: it is another Service's",
+			[planOf(stood), planOf({ a: "address" })],
+			planOf({ a: "address", b: "dns" }),
+			[],
+		],
 		["forbidden all of it", [planOf(stood)], planOf({ a: "address", b: "class" }), []],
 		["forbidden where it was", [planOf(bound, ["us", "ae"])], planOf(narrowed, ["ae"]), []],
 		["allowed where it was", [planOf(bound, ["us", "ae"])], planOf(narrowed, ["us", "ae"]), ["127.0.0.1:2"]],
@@ -101,10 +112,14 @@ t.test("so it has on another stream, as an Envoy that waits for it says of its c
 	envoy.start(["a/v1"]);
 	const { acceptedVersion } = envoy.status("endpoints");
 	envoy.publish(maker.make(planOf({ a: "address", b: "address" }), 2));
-	const again = new Script(maker.make(planOf({ a: "address", b: "dns" }), 3), views);
-	t.same(again.ask("endpoints", ["a/v1", "b/v1"], { version: acceptedVersion }), ["endpoints:b/v1,a/v1"]);
-	const [b] = again.received.at(-1)?.resources ?? [];
-	t.same(b?.hosts, ["127.0.0.1:2"]);
+	const comesBack = (): readonly string[] | undefined => {
+		const again = new Script(maker.make(planOf({ a: "address", b: "dns" }), 3), views);
+		t.same(again.ask("endpoints", ["a/v1", "b/v1"], { version: acceptedVersion }), ["endpoints:b/v1,a/v1"]);
+		return again.received.at(-1)?.resources[0]?.hosts;
+	};
+	t.same(comesBack(), ["127.0.0.1:2"]);
+	maker.make(planOf({ a: "address" }), 2);
+	t.same(comesBack(), [], "nobody is served by what was deleted");
 });
 
 t.test("of endpoints that were published last so many are known as have room, the youngest", async (t) => {
@@ -125,8 +140,13 @@ t.test("of endpoints that were published last so many are known as have room, th
 			},
 		],
 	}));
+	// Each has a cluster, which needs none.
+	const clusters = endpoints.map(({ cluster_name: name }) => ({
+		"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+		name,
+	}));
 	const formerBy = (published: typeof endpoints): readonly string[] => [
-		...maker.make(publishedBy({ ...plan, endpoints: published }), 1).former.keys(),
+		...maker.make(publishedBy({ ...plan, clusters, endpoints: published }), 1).former.keys(),
 	];
 	t.same(formerBy(endpoints.slice(0, 6)), []);
 	t.same(formerBy(endpoints.slice(1)), ["b/v0"]);

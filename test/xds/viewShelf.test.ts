@@ -1,6 +1,5 @@
 /** What was sent outlives the process that sent it. */
-import { EventEmitter, once } from "node:events";
-import { mkdir, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
@@ -9,38 +8,14 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { ENVOY_TYPES, type EncodedResource } from "../../src/xds/resource.js";
 import { RecentViews, type RecentViewsBounds } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
-import { ViewShelf } from "../../src/xds/viewShelf.js";
-import { temporaryDirectory } from "../cli/command.js";
-import { experiment, gateway, layer, metadata, resourceSet, service, variant } from "../fixtures/resources.js";
+import { experiment, gateway, layer, resourceSet, service, variant } from "../fixtures/resources.js";
 import { issuerOf } from "../tokens/issuer.js";
 import { HEALTH } from "./healthCheck.js";
 import { A, AMPLE, comesBack, KEEPS_CLUSTERS, Script, snapshot } from "./script.js";
-
-type Test = Parameters<typeof temporaryDirectory>[0];
-
-async function shelfIn(t: Test, bounds: RecentViewsBounds = AMPLE) {
-	const directory = join(await temporaryDirectory(t), "sent-views");
-	const troubles: string[] = [];
-	const well = new EventEmitter();
-	const open = async (other = bounds) => {
-		const shelf = await ViewShelf.open(directory, {
-			bounds: other,
-			onTrouble: (why) => void troubles.push(why),
-			onWell: () => void well.emit("told"),
-		});
-		t.teardown(() => shelf.close());
-		return shelf;
-	};
-	return { directory, troubles, well, open, files: async () => (await readdir(directory)).sort() };
-}
+import { many, shelfIn } from "./shelfScene.js";
 
 /** Their order says nothing. */
 const byName = (parts: EncodedResource["parts"]) => [...parts].sort((a, b) => (a.name < b.name ? -1 : 1));
-
-/** Of nine Services that differ in an endpoint. */
-const many: readonly Snapshot[] = Array.from({ length: 9 }, (_, at) =>
-	snapshot({ a: { ...A, variants: { v1: 1_000 + at, v2: 1 } } }),
-);
 
 t.test("what is found is what was sent, with all that it refers to", async (t) => {
 	const { open, files } = await shelfIn(t);
@@ -175,124 +150,4 @@ t.test("what the disk was too slow for, or lost, is kept when it is sent again",
 	t.not(anew.recall("endpoints", versions.endpoints), null);
 	await again.close();
 	t.not((await open()).find("endpoints", versions.endpoints), null);
-});
-
-/** A disk that takes none of a file. */
-async function refusing(file: string, meanwhile: () => Promise<void>): Promise<void> {
-	await mkdir(`${file}.new`);
-	await meanwhile();
-	await rm(`${file}.new`, { recursive: true });
-}
-
-const boundBy = (dataClass: string | null) =>
-	new Map([["model", { kind: "Service" as const, metadata: metadata("model"), spec: { dataClass } }]]);
-
-t.test(
-	"by what Services are bound is there before what was sent, and is tried again where it was refused",
-	async (t) => {
-		const { directory, open, troubles, files } = await shelfIn(t);
-		const [first, second, third] = many as [Snapshot, Snapshot, Snapshot];
-		const fileOf = ({ versions }: Snapshot) => `endpoints-${versions.endpoints}.2.pb`;
-		const shelf = await open();
-		const keep = ({ versions, views }: Snapshot) => shelf.keep("endpoints", versions.endpoints, views.endpoints);
-		const isBoundBy = async () => (await open()).residents.get("model")?.spec.dataClass;
-		shelf.keepResidents(boundBy(null));
-		await shelf.close();
-		await refusing(join(directory, "residents.json"), async () => {
-			shelf.keepResidents(boundBy("health"));
-			keep(first);
-			await shelf.close();
-			keep(first);
-			await shelf.close();
-			t.notOk((await files()).includes(fileOf(first)));
-			t.match(troubles, [/residents\.json cannot be written/]);
-			t.equal(troubles.length, 1);
-		});
-		keep(second);
-		await shelf.close();
-		t.same(await files(), [fileOf(first), fileOf(second), "residents.json"].sort());
-		t.equal(await isBoundBy(), "health");
-
-		await refusing(join(directory, "residents.json"), async () => {
-			shelf.keepResidents(boundBy("pay"));
-			await shelf.close();
-			t.equal(troubles.length, 2, "it was well meanwhile");
-		});
-		await shelf.close();
-		t.equal(await isBoundBy(), "pay", "at the end");
-
-		shelf.keepResidents(boundBy("health"));
-		await new Promise(setImmediate);
-		shelf.keepResidents(boundBy("card"));
-		await shelf.close();
-		t.equal(await isBoundBy(), "card", "while the one before is written");
-
-		await refusing(join(directory, fileOf(third)), async () => {
-			for (let again = 0; again < 3; again++) {
-				shelf.keepResidents(boundBy(again === 0 ? "health" : "pay"));
-				keep(third);
-				await shelf.close();
-			}
-			t.equal(troubles.length, 3, "another file's trouble");
-		});
-	},
-);
-
-t.test("what a disk refused is tried again by itself, and that all is there is told", async (t) => {
-	const { directory, open, troubles, well, files } = await shelfIn(t);
-	const [{ versions, views }] = many as [Snapshot];
-	const file = `endpoints-${versions.endpoints}.2.pb`;
-	const shelf = await open();
-	let told = 0;
-	well.on("told", () => told++);
-	for (const [refused, at] of [
-		["residents.json", 1],
-		[file, 2],
-		[file, 3],
-	] as const) {
-		await refusing(join(directory, refused), async () => {
-			shelf.keepResidents(boundBy(`class-${at}`));
-			shelf.keep("endpoints", versions.endpoints, views.endpoints);
-			while (troubles.length < at) await new Promise(setImmediate);
-			t.notOk((await files()).includes(refused));
-		});
-		await once(well, "told");
-		t.same(await files(), [file, "residents.json"]);
-		t.equal((await open()).residents.get("model")?.spec.dataClass, `class-${at}`);
-		t.same([troubles.length, told], [at, at], refused);
-		await rm(join(directory, file));
-	}
-});
-
-t.test(
-	"what Services were bound by before is not there any more where what they are bound by is refused",
-	async (t) => {
-		const { directory, open, files } = await shelfIn(t);
-		const shelf = await open();
-		shelf.keepResidents(boundBy(null));
-		await shelf.close();
-		await refusing(join(directory, "residents.json"), async () => {
-			shelf.keepResidents(boundBy("health"));
-			await shelf.close();
-			t.same(await files(), ["residents.json.new"]);
-		});
-		shelf.keepResidents(boundBy(null));
-		await shelf.close();
-		t.equal((await open()).residents.get("model")?.spec.dataClass, null, "back to what was there before");
-	},
-);
-
-t.test("what is there already is not written again", async (t) => {
-	const { directory, open, well } = await shelfIn(t);
-	well.on("told", () => t.fail("it was well all along"));
-	const file = join(directory, "residents.json");
-	const shelf = await open();
-	shelf.keepResidents(boundBy("health"));
-	await shelf.close();
-	const { ino } = await stat(file);
-	for (const one of [shelf, await open()]) {
-		one.keepResidents(boundBy("health"));
-		await one.close();
-		t.equal((await stat(file)).ino, ino);
-	}
 });
