@@ -11,7 +11,7 @@ export interface TurnBounds {
 	readonly perSubject: number;
 	/** Of all subjects, without those under way. */
 	readonly waiting: number;
-	/** How long one waits for others'; behind its subject's own, and where this is absent, until its turn comes. */
+	/** How long one waits for others', while its subject has less than its share; absent: until its turn comes. */
 	readonly waitMs?: number;
 	/** Whether as long as one took passes before the next one begins in its place: half of the time is left to others. */
 	readonly rests?: boolean;
@@ -22,6 +22,8 @@ export interface TurnBounds {
 interface Waiter {
 	readonly begin: () => void;
 	readonly refuse: () => void;
+	/** Whether its time runs; it begins anew whenever it does. */
+	readonly time: (runs: boolean) => void;
 }
 
 export class Turns {
@@ -73,7 +75,17 @@ export class Turns {
 	}
 
 	#isFree(subject: string): boolean {
-		return this.#underWay < this.#atOnce && (this.#begun.get(subject) ?? 0) < this.#atOncePerSubject;
+		return this.#underWay < this.#atOnce && !this.#hasShare(subject);
+	}
+
+	#hasShare(subject: string): boolean {
+		return (this.#begun.get(subject) ?? 0) >= this.#atOncePerSubject;
+	}
+
+	/** Who has its share keeps itself waiting, and nobody else. */
+	#time(subject: string): void {
+		const runs = !this.#hasShare(subject);
+		for (const waiter of this.#waiting.get(subject) ?? []) waiter.time(runs);
 	}
 
 	#count(subject: string, by: number): void {
@@ -99,14 +111,24 @@ export class Turns {
 				return;
 			}
 			const leave = (): void => {
-				clearTimeout(timer);
+				waiter.time(false);
 				over.removeEventListener("abort", gone);
 				this.#leave(subject, waiter);
 			};
+			const { waitMs } = this.#bounds;
+			let timer: NodeJS.Timeout | null = null;
 			const waiter: Waiter = {
+				time: (runs) => {
+					if (runs && waitMs !== undefined) timer ??= setTimeout(waiter.refuse, waitMs);
+					else if (timer !== null) {
+						clearTimeout(timer);
+						timer = null;
+					}
+				},
 				begin: () => {
 					leave();
 					this.#count(subject, 1);
+					this.#time(subject);
 					resolve(true);
 				},
 				refuse: () => {
@@ -118,21 +140,11 @@ export class Turns {
 				leave();
 				resolve(false);
 			};
-			const { waitMs } = this.#bounds;
-			let timer: NodeJS.Timeout | undefined;
-			const wait = (): void => {
-				timer = waitMs === undefined ? undefined : setTimeout(late, waitMs);
-			};
-			const late = (): void => {
-				// Who has its share keeps itself waiting, and nobody else.
-				if ((this.#begun.get(subject) ?? 0) >= this.#atOncePerSubject) wait();
-				else waiter.refuse();
-			};
-			wait();
 			over.addEventListener("abort", gone, { once: true });
 			this.#waiting.set(subject, (this.#waiting.get(subject) ?? new Set()).add(waiter));
 			this.#waits++;
 			this.#next();
+			this.#time(subject);
 		});
 	}
 
@@ -147,6 +159,7 @@ export class Turns {
 		const next = (): void => {
 			this.#count(subject, -1);
 			this.#next();
+			this.#time(subject);
 		};
 		if (this.#bounds.rests === true) setTimeout(next, tookMs).unref();
 		else next();

@@ -136,3 +136,42 @@ t.test("so many at once, of all and of each, and who waits too long is refused",
 	t.same(await Promise.all([...anns.slice(0, 3), bob]), ["ann1", "ann2", "ann3", "bob1"]);
 	t.equal(turns.underWay.size, 0);
 });
+
+t.test("the time is of waiting for others', and begins anew after one's own", async (t) => {
+	mock.timers.enable({ apis: ["setTimeout"] });
+	t.teardown(() => mock.timers.reset());
+	const turns = new Turns({ ...bounds, atOnce: 2, atOncePerSubject: 1, waitMs: 1_000 });
+	const { begun, of, end } = work(async () => new Promise(setImmediate));
+	const { signal } = new AbortController();
+	const refused: string[] = [];
+	const ask = (name: string) =>
+		turns.take(name.slice(0, 3), signal, of(name)).catch((error: Error) => refused.push(`${name}: ${error.message}`));
+	const first = [ask("ann1"), ask("bob1"), ask("eve1"), ask("ann2")];
+	await new Promise(setImmediate);
+	mock.timers.tick(900);
+	const later = ask("ann3");
+	await end();
+	t.same(begun, ["ann1", "bob1", "eve1"]);
+	mock.timers.tick(999);
+	await new Promise(setImmediate);
+	t.same(refused, [], "not from when they came");
+	await end();
+	t.same(begun.slice(3), ["ann2"]);
+	mock.timers.tick(3_000);
+	await new Promise(setImmediate);
+	t.same(refused, [], "ann3 waits for ann2, however long");
+	const others = [ask("bob2"), ask("bob3")];
+	await end();
+	t.same(begun.slice(4), ["bob2"]);
+	await end();
+	t.same(begun.slice(5), ["ann3"]);
+	const last = ask("eve2");
+	mock.timers.tick(999);
+	await new Promise(setImmediate);
+	t.same(refused, []);
+	mock.timers.tick(1);
+	await last;
+	t.same(refused, ["eve2: waiting"], "bob3 waits for bob's own");
+	for (let n = 0; n < 3; n++) await end();
+	t.same(await Promise.all([...first, later, ...others]), ["ann1", "bob1", "eve1", "ann2", "ann3", "bob2", "bob3"]);
+});
