@@ -175,3 +175,21 @@ t.test("the time is of waiting for others', and begins anew after one's own", as
 	for (let n = 0; n < 3; n++) await end();
 	t.same(await Promise.all([...first, later, ...others]), ["ann1", "bob1", "eve1", "ann2", "ann3", "bob2", "bob3"]);
 });
+
+t.test("who had its share, and has no place any more, waits for others from then on", async (t) => {
+	mock.timers.enable({ apis: ["setTimeout"] });
+	t.teardown(() => mock.timers.reset());
+	const turns = new Turns({ ...bounds, atOnce: 2, atOncePerSubject: 1, waitMs: 1_000 });
+	const { begun, of, end } = work(async () => new Promise(setImmediate));
+	const { signal } = new AbortController();
+	const ask = (name: string) => turns.take(name.slice(0, 3), signal, of(name));
+	const served = ["ann1", "bob1", "eve1"].map(ask);
+	const refused = t.rejects(ask("ann2"), { message: "waiting" });
+	await new Promise(setImmediate);
+	await end();
+	t.same(begun, ["ann1", "bob1", "eve1"]);
+	mock.timers.tick(1_000);
+	await refused;
+	for (let n = 0; n < 2; n++) await end();
+	t.same(await Promise.all(served), ["ann1", "bob1", "eve1"]);
+});
