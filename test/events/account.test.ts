@@ -161,6 +161,29 @@ t.test("a verdict is computed again and held against what Envoy did", async (t) 
 	t.match(await access({ status: 0, cluster: "", flag: 15 }), { verdict: "deny", agrees: null }, "the client left");
 });
 
+t.test("what Envoy refuses before any policy or sidecar is told as it says it, whoever judges", async (t) => {
+	const rig = await rigWith(t);
+	const rule = (name: string): string => `rbac_access_denied_matched_policy[${name}]`;
+	for (const plan of ["guarded", "verdict"]) {
+		for (const [codeDetails, reason] of [
+			[rule("(not_canonical)"), "not-canonical"],
+			[rule("(not_canonical,_path_length)"), "not-canonical"],
+			[rule("(no_single_identity)_too_long"), "no-single-identity"],
+			[rule("(loop)"), "loop-detected"],
+			[rule("(probe)"), "forbidden"],
+			["local_rate_limited", "rate-limited"],
+			["upgrade_failed", "upgrade-refused"],
+		] as const) {
+			const entry = { plan, codeDetails, status: 403, cluster: "", principal: alice } as const;
+			t.match(
+				(await accountOf(rig, entry)).route?.access,
+				{ by: "envoy", verdict: "deny", reason, policy: null, denied: true, agrees: true },
+				`${plan}: ${codeDetails}`,
+			);
+		}
+	}
+});
+
 t.test("the path is told masked, and judged as it was", async (t) => {
 	const rig = await rigWith(t);
 	const token = `${Buffer.from('{"alg":"HS256"}').toString("base64url")}.AAAA.${"s".repeat(43)}`;

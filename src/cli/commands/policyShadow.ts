@@ -66,7 +66,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 				`${count} ×`,
 				service ?? "-",
 				principal ?? (path === null ? "many callers" : "no principal"),
-				path === null ? "many paths" : `${method} ${path}`,
+				path === null ? "many paths" : `${method ?? "?"} ${path}`,
 				whyWords(changed),
 				`last ${new Date(lastMs).toISOString()}`,
 				...(inForce ? [] : [`under earlier rules ${rules ?? "(not known)"}`]),

@@ -9,7 +9,7 @@ import type { Location } from "../../assignment/assign.js";
 import { parseUnit } from "../../assignment/unit.js";
 import type { ArmTable, UnitTable } from "../../compiler/plan.js";
 import { parseRouteName } from "../../compiler/plan.js";
-import { denialOf } from "../decisions/denial.js";
+import { type Denial, denialOf } from "../decisions/denial.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import { variantOf } from "../store/requestRow.js";
 import { type AccessLogEntry, codeDetailsOf } from "./accessLogEntry.js";
@@ -157,9 +157,10 @@ async function routeAccount(
 					{ by: "envoy", plan: route.version, experiment: route.experiment, arm: null },
 					pseudonyms,
 				);
+	const denial = denialOf(entry);
 	const access =
-		denialOf(entry)?.reason === "no-single-identity"
-			? identityDenial(route.version, sentTo)
+		denial !== null && isBuiltIn(denial)
+			? builtInDenial(denial, route.version, sentTo)
 			: service.callout?.verdict === true
 				? sidecarsAccess(answer, entry, sentTo)
 				: envoysAccess(service, route.version, entry, details, sentTo, assignment?.variant ?? service.defaultVariant);
@@ -263,12 +264,16 @@ function experimentAccount({ table }: ReadableExperiment, location: Located): Ex
 	};
 }
 
-/** A certificate that is no SVID: no policy is asked, nor is the sidecar, whoever decides otherwise. */
-const identityDenial = (plan: string, sentTo: string | null): AccessAccount => ({
+/** By a rule, or a bound, of Envoy's that no AccessPolicy has: neither policies nor the sidecar are asked, whoever decides otherwise. */
+const isBuiltIn = ({ by, reason, policy }: Denial): boolean =>
+	by === "envoy" && policy === null && reason !== "no-policy-allows" && reason !== "unanswered";
+
+/** Told as Envoy tells it. */
+const builtInDenial = ({ reason }: Denial, plan: string, sentTo: string | null): AccessAccount => ({
 	by: "envoy",
 	plan,
 	verdict: "deny",
-	reason: "no-single-identity",
+	reason: reason ?? "denied",
 	policy: null,
 	denied: true,
 	agrees: sentTo === null,
@@ -289,10 +294,8 @@ function envoysAccess(
 	const denial = told?.reason === "unanswered" ? null : told;
 	const denied = denial !== null;
 	const common = { by: "envoy", plan, denied } as const;
-	// What is refused before any policy is asked, and what depends on a token or a place that the log does not hold, is
-	// told as Envoy tells it.
-	const beforePolicies = denial !== null && !BY_POLICY.has(denial.reason ?? "");
-	if (beforePolicies || judgesUsers(service.access) || judgesRegions(service.access)) {
+	// What depends on a token or a place that the log does not hold is told as Envoy tells it.
+	if (judgesUsers(service.access) || judgesRegions(service.access)) {
 		return {
 			...common,
 			verdict: denied ? "deny" : "allow",
@@ -319,9 +322,6 @@ function envoysAccess(
 		agrees: details.method === null ? null : agreement(!allowed, denied, sentTo),
 	};
 }
-
-/** Reasons that a policy gives, or the want of one. */
-const BY_POLICY: ReadonlySet<string> = new Set(["forbidden", "no-policy-allows", "not-canonical"]);
 
 /** A request that went nowhere for another reason (its client left) neither agrees with a denial nor disagrees. */
 function agreement(deny: boolean, denied: boolean, sentTo: string | null): boolean | null {
