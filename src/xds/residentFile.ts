@@ -33,7 +33,10 @@ export class ResidentFile {
 		return new Map(residents);
 	}
 
-	/** Resolves when it is there. @throws the disk's own errors; what was there is gone then, but on a disk that takes nothing away either */
+	/**
+	 * Resolves when it is there.
+	 * @throws the disk's own errors; what was there is gone then, but on a disk that takes nothing away either
+	 */
 	async keep(residents: Residents): Promise<void> {
 		const bound = [...residents.values()].map(({ metadata: { namespace, name }, spec: { dataClass } }) => {
 			return { namespace, name, dataClass };

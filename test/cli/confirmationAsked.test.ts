@@ -207,16 +207,22 @@ t.test("one that hangs is waited for 2 s, whether it has begun before or not", a
 	}
 });
 
-t.test("one whose table cannot be read has said nothing", async (t) => {
-	const { confirmation, turns, standsStill, ...control } = await scene(t);
-	await control.startControl();
-	await control.nextCall();
+/** Control has begun to answer what it was asked after a standstill, and takes its time. */
+async function begun(t: Test) {
+	const { standsStill, ...made } = await scene(t);
+	await made.startControl();
+	await made.nextCall();
 	standsStill();
-	const call = await control.nextCall();
+	const call = await made.nextCall();
+	await made.begins(call);
+	t.ok(await made.turns(60_000));
+	return { ...made, call };
+}
+
+t.test("one whose table cannot be read has said nothing", async (t) => {
+	const { confirmation, turns, call } = await begun(t);
 	const rejections = queue<DiscoveryRequest>();
 	call.on("data", (said) => said.errorDetail && rejections.put(said));
-	await control.begins(call);
-	t.ok(await turns(60_000));
 	call.write(offer("1", "unreadable", "{"));
 	await rejections.next();
 	t.ok(await turns(1_750));
@@ -227,13 +233,7 @@ t.test("one whose table cannot be read has said nothing", async (t) => {
 });
 
 t.test("one that answers without a table has said nothing", async (t) => {
-	const { confirmation, turns, standsStill, ...control } = await scene(t);
-	await control.startControl();
-	await control.nextCall();
-	standsStill();
-	const call = await control.nextCall();
-	await control.begins(call);
-	t.ok(await turns(60_000));
+	const { confirmation, turns, call } = await begun(t);
 	const acknowledged = new Promise<void>((resolve) =>
 		call.on("data", ({ responseNonce }) => responseNonce === "1" && resolve()),
 	);

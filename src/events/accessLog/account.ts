@@ -160,7 +160,7 @@ async function routeAccount(
 	const denial = denialOf(entry);
 	const access =
 		denial !== null && isBuiltIn(denial)
-			? builtInDenial(denial, route.version, sentTo)
+			? builtInDenial(denial.reason, route.version, sentTo)
 			: service.callout?.verdict === true
 				? sidecarsAccess(answer, entry, sentTo)
 				: envoysAccess(service, route.version, entry, details, sentTo, assignment?.variant ?? service.defaultVariant);
@@ -265,15 +265,18 @@ function experimentAccount({ table }: ReadableExperiment, location: Located): Ex
 }
 
 /** By a rule, or a bound, of Envoy's that no AccessPolicy has: neither policies nor the sidecar are asked, whoever decides otherwise. */
-const isBuiltIn = ({ by, reason, policy }: Denial): boolean =>
-	by === "envoy" && policy === null && reason !== "no-policy-allows" && reason !== "unanswered";
+const isBuiltIn = (denial: Denial): denial is Denial & { readonly reason: string } => {
+	const { by, reason, policy } = denial;
+	const isPolicys = policy !== null || reason === "no-policy-allows";
+	return by === "envoy" && reason !== null && !isPolicys && reason !== "unanswered";
+};
 
 /** Told as Envoy tells it. */
-const builtInDenial = ({ reason }: Denial, plan: string, sentTo: string | null): AccessAccount => ({
+const builtInDenial = (reason: string, plan: string, sentTo: string | null): AccessAccount => ({
 	by: "envoy",
 	plan,
 	verdict: "deny",
-	reason: reason ?? "denied",
+	reason,
 	policy: null,
 	denied: true,
 	agrees: sentTo === null,
