@@ -80,7 +80,7 @@ const TEXTS: readonly Text[] = [
 	},
 	{ file: /assignment\/table/, change: /^exposing:/, reason: "read by ingest alone (test/events)" },
 	{ file: /assignment\/table/, change: /^baseline:/, reason: "one more takeover entry of no points" },
-	{ file: /access\/policy/, change: /^"!\$&/, reason: "%7e is no canonical escape already" },
+	{ file: /access\/rules\/policy/, change: /^"!\$&/, reason: "%7e is no canonical escape already" },
 	{ file: /canonical|calloutRoute/, change: /^present_match: true → \(removed\)/, reason: DEFAULT },
 	{ file: /loop/, change: /^installation, gateway →/, reason: "another text of the mark, as much each Service's own" },
 	{ file: /calloutProof/, change: /^metadata_source: "DYNAMIC" → \(removed\)/, reason: DEFAULT },

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { mutantsOf, mutate } from "./mutants.js";
+import { mutatedFiles } from "./mutation.js";
 import { OWNERS, testsOf } from "./owners.js";
 
 const all = (source: string): readonly string[] =>
@@ -48,6 +49,17 @@ t.test("every mutant of a real file is one change and says where", async (t) => 
 	const source = "const a = 1;\nconst b = a === 1;\n";
 	const [first] = mutantsOf("compiler/x.js", source).filter(({ operator }) => operator === "comparison");
 	t.match(first, { file: "compiler/x.js", line: 2, change: "=== → !==" });
+});
+
+t.test("what is mutated exists, and every owner owns some of it", async (t) => {
+	const root = join(import.meta.dirname, "../../..");
+	const files = await mutatedFiles(root);
+	for (const file of files) t.ok(existsSync(join(root, "dist/src", file)), file);
+	for (const { file: owned } of OWNERS)
+		t.ok(
+			files.some((file) => owned.test(file)),
+			String(owned),
+		);
 });
 
 t.test("owners are test files, asked by file and by what changed, each once", async (t) => {

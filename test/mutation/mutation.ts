@@ -50,9 +50,13 @@ const LIMITS: Limits = { cpuSeconds: 10, wallMs: 120_000 };
 const OUTSIDE_THE_PLAN = /^sidecar\//;
 
 /** What of the access room decides; the rest checks and compares declarations, and has tests of its own. */
-const ACCESS = ["canonical", "claim", "path", "policy", "principal", "rule", "ruleIndex", "table"].map(
-	(name) => `access/${name}.js`,
-);
+const ACCESS = [
+	...["canonical", "path", "principal"].map((name) => `access/requests/${name}.js`),
+	...["pathPatterns", "policy", "prefixHash", "rule", "ruleIndex", "ruleTree", "selection", "table"].map(
+		(name) => `access/rules/${name}.js`,
+	),
+	"access/users/claim.js",
+];
 
 /** Texts for people: nothing that Envoy or the sidecar gets. */
 const TEXTS = /\/(?:explain|cost|problems)\.js$/;

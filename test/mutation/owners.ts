@@ -25,7 +25,7 @@ const DENIALS = ["compiler/secure/denial", "envoy/loop", "access/identities"];
 const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
 
 export const OWNERS: readonly Owner[] = [
-	{ file: /^access\/table\.js$/, tests: ["access/table", "access/dryRun", "access/eligibility"] },
+	{ file: /^access\/rules\/table\.js$/, tests: ["access/table", "access/dryRun", "access/eligibility"] },
 	{ file: /^compiler\/cluster\.js$/, changed: /common_http_protocol/, tests: ["compiler/secure/identity"] },
 	{ file: /^compiler\/(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
 	{ file: /^compiler\/canonical\.js$/, changed: /protocol_options|upgrade|strip_any/, tests: ["attack/config"] },
