@@ -218,7 +218,10 @@ export function planPerson(
 	const asked = shutOut && winner !== null ? askShutOut(known, experiment, winner, 0) : null;
 	const shuts = asked?.answer() ?? null;
 	const unknown = winner && uncomparedWords(experiment, winner, promotedBefore(known, experiment));
+	// The arm of a holdback that it ends stands in the status.
+	const which = verb === "promote" ? (winner ?? arm ?? live?.promotion?.arm) : null;
 	const meant = [
+		...experiment.spec.arms.flatMap((one) => (one.name === which ? [`arm ${which}`] : [])),
 		...(overrideGates ? ["overriding its gates"] : []),
 		...(unknown === null ? [] : [`though ${unknown}`]),
 		...(shuts === null ? [] : [`though ${shutOutWords(shuts)}`]),
