@@ -84,6 +84,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.notMatch(shown.out, /[\p{Cf}\r]/u);
 	t.match(await bob("reject", lie), { code: 0 });
 	t.match(await bob("approve", id), { code: 0, out: `${id}: approved and done\n` });
+	t.match(await bob("requests", id), { out: /done .*; made revision \d+\n[\s\S]*window: 2s/ }, "readable after it too");
 	t.equal(store.current.resources.metrics.find(({ metadata }) => metadata.name === "clicks")?.spec.windowMs, 2_000);
 	const promote = await ada("promote", "boosted", "--reason", "numbers are good");
 	const second = /weir approve ([0-9a-f]{16})/.exec(promote.out)?.[1] ?? "";

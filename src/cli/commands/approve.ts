@@ -6,7 +6,7 @@ import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** Without an id: all that the caller may see. With one: its exact content, to read before approving. */
+/** Without an id: all that the caller may see. With one: its exact content, to read before approving, and after. */
 export async function requests(
 	id: string | undefined,
 	options: ApiArguments & { readonly json?: boolean },
@@ -46,18 +46,23 @@ export function printPending(request: RequestAnswer): void {
 }
 
 function printRequest(request: RequestAnswer): void {
-	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why, reason = "" } = request;
+	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why, reason = "", made } = request;
 	const approved = `${approvals.length} of ${needs} approvals${approvals.map(({ by }) => ` ${by}`).join("")}`;
 	const until = state === "pending" ? `, until ${time(expiresAtMs)}` : "";
-	print(`${id}  ${state.padEnd(8)}  asked by ${oneLine(askedBy)} ${time(askedAtMs)}${until}; ${oneLine(approved)}`);
+	const revision = made === undefined ? "" : `; made revision ${made}`;
+	print(
+		`${id}  ${state.padEnd(8)}  asked by ${oneLine(askedBy)} ${time(askedAtMs)}${until}; ${oneLine(approved)}${revision}`,
+	);
 	for (const effect of effects) print(`    ${oneLine(effect)}`);
 	if (reason !== "") print(`    for the reason: ${oneLine(reason)}`);
 	if (why !== "") print(`    ${oneLine(why)}`);
 }
 
-function printContent({ act }: RequestAnswer): void {
+function printContent({ act, state }: RequestAnswer): void {
 	if (act === null) {
-		print("    it is over, and its content not kept");
+		print(
+			`    ${state === "done" ? "its content is not kept any more" : "it did not happen, and its content is not kept"}`,
+		);
 		return;
 	}
 	const files = act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
