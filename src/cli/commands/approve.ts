@@ -1,5 +1,8 @@
 /** `weir requests | approve | reject`: what waits for a second person. */
+import { WeirError } from "../../error.js";
+import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RequestAnswer, RequestsAnswer } from "../../state/api/wire.js";
+import { type RequestDocument, RequestDocuments, type Texts } from "../../state/approvals/requestDocuments.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
@@ -17,7 +20,10 @@ export async function requests(
 	if (options.json) return print(JSON.stringify(id === undefined ? found : found[0], null, 2));
 	for (const request of found) {
 		printRequest(request);
-		if (id !== undefined) printContent(request);
+		if (id === undefined) continue;
+		for (const { key, text } of await standing(client, request))
+			print(`--- # as it stands: ${oneLine(key)}\n${shown(text)}`);
+		printContent(request);
 	}
 	if (found.length === 0) print(`nothing waits for approval${ofAll(partial)}`);
 }
@@ -58,6 +64,24 @@ function printRequest(request: RequestAnswer): void {
 	if (why !== "") print(`    ${oneLine(why)}`);
 }
 
+const textsOf = (act: NonNullable<RequestAnswer["act"]>): Texts | null =>
+	act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
+
+/** What the documents of a request that waits would change, as the caller may read it; they are part of what is approved. */
+async function standing(client: ApiClient, { act, state }: RequestAnswer): Promise<readonly RequestDocument[]> {
+	const texts = act === null ? null : textsOf(act);
+	if (texts === null || state !== "pending") return [];
+	const asked = new Map(new RequestDocuments().of("asked", texts).map(({ key, text }) => [key, text]));
+	const stored = await client.getYaml().catch((error: unknown) => {
+		// Who asked sees the request, whatever else.
+		if (WeirError.from(error).code === "permission-denied") return "";
+		throw error;
+	});
+	return new RequestDocuments()
+		.of("stored", [{ name: "stored", text: stored }])
+		.filter(({ key, text }) => asked.has(key) && asked.get(key)?.trim() !== text.trim());
+}
+
 function printContent({ act, state }: RequestAnswer): void {
 	if (act === null) {
 		print(
@@ -65,7 +89,7 @@ function printContent({ act, state }: RequestAnswer): void {
 		);
 		return;
 	}
-	const files = act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
+	const files = textsOf(act);
 	if (files !== null) for (const { name, text } of files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
 	else print(oneLine(JSON.stringify(act)));
 }

@@ -136,8 +136,10 @@ export function planWish(
 			const was = stored.get(keyOf(one));
 			const change = changes.get(title) ?? act.verb;
 			const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
+			const loosened = one.kind === "AccessPolicy" ? (plan.loosened.get(qualifiedName(one.metadata)) ?? []) : [];
+			const more = loosened.length === 0 ? "" : `; may let in more: ${loosened.join("; ")}`;
 			return {
-				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}`,
+				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}${more}`,
 				resource: keyOf(one),
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
