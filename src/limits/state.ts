@@ -203,9 +203,13 @@ export const APPROVAL_CONTENT_BYTES_PER_SUBJECT_MAX = 64 * 1024 * 1024;
 /** Effects that the head of a request names: all heads are read to list them and to ask for one more. */
 export const APPROVAL_HEAD_EFFECTS_MAX = 20;
 
-/** Requests that are over and kept, without content; the oldest go first. */
+/** Requests that are over and kept; the oldest go first. */
 export const APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX = 100;
 export const APPROVAL_REQUESTS_ENDED_MAX = 1_000;
+
+/** Contents of those that were done, which are kept with them; the oldest go first. */
+export const APPROVAL_DONE_CONTENT_BYTES_PER_NAMESPACE_MAX = 16 * 1024 * 1024;
+export const APPROVAL_DONE_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
 
 /** How long a request that is over (done, rejected, void) can still be looked at; its acts stay in the audit log. */
 export const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;

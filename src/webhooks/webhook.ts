@@ -1,8 +1,8 @@
 /**
  * The port Webhook over HTTP: POST of JSON, one bounded answer, no redirect followed (a gate that moved must be
  * declared anew: its answer decides about traffic), no credentials from the URL. What it says of a URL is its host. Whatever
- * keeps an HTTP answer away is told in one wording: who may declare a gate must not learn by it which ports are open within
- * control's reach.
+ * keeps an HTTP answer away is told in one wording, true of each: who may declare a gate must not learn by it which ports are
+ * open within control's reach.
  */
 import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import { request as httpRequest, type IncomingMessage } from "node:http";
@@ -52,7 +52,10 @@ export const webhookBy =
 			// An earlier Weir took longer ones, also such as no timer can have.
 			const withinMs = Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX);
 			const unanswered = (cause: string): void =>
-				done({ ...no(`no answer within ${withinMs} ms; control's log has the cause`), cause });
+				done({
+					...no(`it could not be asked, or gave no answer within ${withinMs} ms; control's log has the cause`),
+					cause,
+				});
 			const timer = setTimeout(() => unanswered("silence"), withinMs);
 			sent.on("error", (error: NodeJS.ErrnoException) => {
 				if (error instanceof RefusedAddress) done(no(error.message));

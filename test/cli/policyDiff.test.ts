@@ -338,6 +338,35 @@ t.test("nobody's principal is known where no certificate is demanded, before or 
 	t.end();
 });
 
+t.test("nobody is named who does not get to the Gateway, as policy test has it", (t) => {
+	const one = (tls: GatewayTls | null, access: "open" | null): ResourceSet =>
+		resourceSet({
+			gateways: [gateway({ tls })],
+			services: [service("shop", [variant("v1", 1)], { access })],
+			accessPolicies:
+				access === null
+					? [accessPolicy("web", "allow", ["shop"], { principals: ["spiffe://a/*"], methods: ["GET"] })]
+					: [],
+		});
+	const told = (before: ResourceSet, after: ResourceSet) => {
+		const { differences } = diffPolicies(before, after, [], NOW);
+		const [judge, former] = [policyJudge(after), policyJudge(before)];
+		for (const { request, after } of differences)
+			t.ok((after.allowed ? judge : former).admits(request), `${request.principal}`);
+		return new Set(differences.map(({ request: { principal } }) => principal));
+	};
+	const [closed, open] = [one(MUTUAL, null), one(MUTUAL, "open")];
+	for (const callers of [told(closed, open), told(open, closed)]) {
+		t.ok(callers.size > 0);
+		t.notOk(callers.has(null), "no certificate");
+		t.notOk(callers.has("spiffe://a"), "a trust domain alone is nobody's id");
+	}
+	t.ok(told(one(null, null), one(null, "open")).has(null), "where none is demanded");
+	t.notOk(told(one(null, null), open).has(null), "nor where one is demanded after, which alone lets him in");
+	t.notOk(told(one(MUTUAL, "open"), one(null, null)).has(null), "nor where one was demanded");
+	t.end();
+});
+
 t.test("a ban on a trusted proxy is met by who comes through it, made or logged", (t) => {
 	const PROXY = "spiffe://a/proxy";
 	const one = (banned: boolean): ResourceSet =>

@@ -78,6 +78,26 @@ t.test("what is over keeps its head alone; a list and one more request read no c
 	t.end();
 });
 
+t.test("what was done can be read as it was approved, of each namespace so many bytes", (t) => {
+	const database = opened(t);
+	const shelf = new ApprovalShelf(database);
+	const done = (namespace: string, text: string, atMs: number) => {
+		const made = shelf.ask(asked(namespace, { verb: "apply", files: [{ name: "a.yaml", text }] }), needs, atMs);
+		shelf.put({ ...made, state: "done", made: atMs, endedAtMs: atMs });
+		return made.id;
+	};
+	const other = done("prod", "x", 1);
+	const ids = Array.from({ length: 6 }, (_, n) => done("team", `${n}`.repeat(3 * MIB), 2 + n));
+	t.match(shelf.get(other, 9), { state: "done", made: 1, act: { files: [{ text: "x" }] } });
+	shelf.ask(asked("team"), needs, 10);
+	const kept = ids.map((id) => shelf.get(id, 11)?.act !== null);
+	t.same(kept, [false, true, true, true, true, true], "16 MiB");
+	t.match(shelf.get(ids[0] ?? "", 11), { state: "done", bytes: 0, effects: ["created Metric team/m"] });
+	t.match(shelf.get(other, 11), { act: { files: [{ text: "x" }] } }, "that of no other namespace goes for it");
+	t.equal(database.requestContents.getCount(), 7);
+	t.end();
+});
+
 t.test("of what is over a namespace keeps so many, and pushes out no other's", (t) => {
 	const shelf = new ApprovalShelf(opened(t));
 	const act: AskedAct = { verb: "abort", experiment: "team/e", arm: null, reason: "" };
@@ -197,35 +217,45 @@ t.test("what an earlier Weir kept whole is taken over: what waits with its conte
 	t.match(new ApprovalShelf(opened(t, directory)).all(1_001), [{ id: /a$/ }, { id: /b$/ }, { id: /c$/ }, {}]);
 });
 
-t.test("over the API: the list tells no content, and nothing to who has no right; what is over has none", async (t) => {
-	const { owner, as, store } = await mutualApi(t);
-	const rules = [
-		binding("ann", "apply", ["ann"], "[team]"),
-		binding("carl", "approve", ["carl"], "['*']"),
-		policy("team"),
-	];
-	await owner.apply(file(rules.join("---\n")), now);
-	const [ann, carl, eve] = [await as("ann"), await as("carl"), await as("eve")];
-	const pad = `# ${"x".repeat(3_900_000)}\n`;
-	const ask = async (name: string, text = pad) => {
-		const made = await ann.apply(file(metricText(name, "team") + text), now);
-		if (made.outcome !== "pending") throw new Error(made.outcome);
-		return made.request.id;
-	};
-	const first = await ask("m0", "");
-	t.match(await carl.requests(), [{ id: first, verb: "apply", act: null, effects: ["created Metric team/m0"] }]);
-	t.match(await carl.request(first), { act: { files: [{ text: metricText("m0", "team") }] } });
-	t.match(await carl.approve(first), { state: "done", act: null });
-	t.match(await ann.request(first), { state: "done", act: null, effects: ["created Metric team/m0"] });
-	for (let n = 1; n <= 17; n++) await ask(`m${n}`);
-	await t.rejects(ask("more"), { code: "resource-exhausted", message: "too many bytes of requests wait for approval" });
-	for (const { id, state } of await ann.requests()) if (state === "pending") await ann.reject(id);
-	t.equal(store.database.requestContents.getCount(), 0);
-	t.match(await ask("more"), /^/, "there is room again");
-	await t.rejects(eve.requests(), READS_NOTHING);
-	await owner.delete("RoleBinding", "ann", now);
-	const own = await ann.requestsAnswer();
-	t.same([own.partial, own.requests.length], [true, 19], "what they have asked for is theirs");
-	t.ok(own.requests.every(({ askedBy }) => askedBy === operator("ann")));
-	t.match(await ann.request(first), { askedBy: operator("ann") });
-});
+t.test(
+	"over the API: the list tells no content, and nothing to who has no right; what did not happen has none",
+	async (t) => {
+		const { owner, as, store } = await mutualApi(t);
+		const rules = [
+			binding("ann", "apply", ["ann"], "[team]"),
+			binding("carl", "approve", ["carl"], "['*']"),
+			policy("team"),
+		];
+		await owner.apply(file(rules.join("---\n")), now);
+		const [ann, carl, eve] = [await as("ann"), await as("carl"), await as("eve")];
+		const pad = `# ${"x".repeat(3_900_000)}\n`;
+		const ask = async (name: string, text = pad) => {
+			const made = await ann.apply(file(metricText(name, "team") + text), now);
+			if (made.outcome !== "pending") throw new Error(made.outcome);
+			return made.request.id;
+		};
+		const first = await ask("m0", "");
+		t.match(await carl.requests(), [{ id: first, verb: "apply", act: null, effects: ["created Metric team/m0"] }]);
+		t.match(await carl.request(first), { act: { files: [{ text: metricText("m0", "team") }] } });
+		t.match(await carl.approve(first), { state: "done" });
+		const content = { files: [{ text: metricText("m0", "team") }] };
+		const done = { state: "done", effects: ["created Metric team/m0"], made: store.current.revision };
+		t.match(await ann.request(first), { ...done, act: content }, "what was approved can be read after it was done");
+		t.match(store.audit.page(0, 100).records.at(-1), { request: first, revisionAfter: done.made });
+		t.match(await carl.requests(), [{ ...done, act: null }]);
+		for (let n = 1; n <= 17; n++) await ask(`m${n}`);
+		await t.rejects(ask("more"), {
+			code: "resource-exhausted",
+			message: "too many bytes of requests wait for approval",
+		});
+		for (const { id, state } of await ann.requests()) if (state === "pending") await ann.reject(id);
+		t.equal(store.database.requestContents.getCount(), 1, "that of the one that was done");
+		t.match(await ask("more"), /^/, "there is room again");
+		await t.rejects(eve.requests(), READS_NOTHING);
+		await owner.delete("RoleBinding", "ann", now);
+		const own = await ann.requestsAnswer();
+		t.same([own.partial, own.requests.length], [true, 19], "what they have asked for is theirs");
+		t.ok(own.requests.every(({ askedBy }) => askedBy === operator("ann")));
+		t.match(await ann.request(first), { askedBy: operator("ann") });
+	},
+);

@@ -3,7 +3,7 @@ import t from "tap";
 import type { ApiClient } from "../../src/state/api/apiClient.js";
 import type { RequestAnswer } from "../../src/state/api/wire.js";
 import type { Store } from "../../src/state/store/store.js";
-import { ALL, file, METRIC, outcome } from "./employment.js";
+import { ALL, experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
 import { type MutualApiOptions, mutualApi, operator, READS_NOTHING } from "./mutualApi.js";
 
 const now = { dryRun: false };
@@ -221,6 +221,36 @@ t.test("a ramp under way voids no promotion, an end or a closed arm does", async
 	t.match(decision?.outcome.reason, new RegExp(`Approved by ${operator("bob")}\\. Said: it is time`));
 	await t.rejects(bob.approve(abort.id), { code: "conflict" }, "the abort was of an Experiment that still ran");
 	t.equal(store.current.status.experiments.boosted?.phase, "Promoting");
+});
+
+t.test("which arm a promotion is of stands in the lists, of requests and of records", async (t) => {
+	const { as, owner, store } = await mutualApi(t);
+	const many = [
+		SERVICE.replace(/( +- \{name: )v2(.*)9002(.*)/, "$&\n$1v3$29003$3"),
+		METRIC,
+		experiment("boosted").replace(/( +- \{name: )boosted, variant: v2(.*)/, "$&\n$1deep, variant: v3$2"),
+	];
+	const made = await owner.apply(
+		file([...many, PEOPLE, policy("{verbs: [promote], namespaces: [default]}")].join("---\n")),
+		now,
+	);
+	t.equal(made.outcome, "applied", JSON.stringify(made));
+	const [ada, bob, root] = [await as("ada"), await as("bob"), await as("root")];
+	for (const arm of ["boosted", "deep"]) await ada.act("boosted", "promote", { arm });
+	const effects = (await bob.requests()).map((one) => one.effects);
+	t.same(effects, [["promote Experiment boosted, arm boosted"], ["promote Experiment boosted, arm deep"]]);
+	await bob.approve((await bob.requests())[1]?.id ?? "");
+	const { records } = await owner.audit(0, 100, "acts");
+	const objects = (verb: string) => records.filter((one) => one.verb === verb).map((one) => one.objects);
+	const deep = ["promote Experiment boosted, arm deep"];
+	t.same(objects("promote"), [["Experiment boosted, arm boosted"], ["Experiment boosted, arm deep"], deep]);
+	t.same(objects("approve"), [deep]);
+	await t.rejects(root.act("boosted", "promote", { arm: "deep\u202e" }));
+	t.notMatch(
+		JSON.stringify(store.audit.page(0, 100, "refused").records),
+		"\u202e",
+		"what is no arm is not told as one",
+	);
 });
 
 t.test("a pause, and what statistics decide, wait for nobody; a resume is a promotion's", async (t) => {

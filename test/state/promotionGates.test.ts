@@ -113,7 +113,7 @@ t.test("an override is an admin's, has a reason, and stands in the decision and 
 	t.match(store.audit.page(0, 1_000).records.at(-1), {
 		verb: "promote",
 		result: "done",
-		objects: ["Experiment boosted, overriding its gates"],
+		objects: ["Experiment boosted, arm boosted, overriding its gates"],
 		why: "the gate is down",
 	});
 });

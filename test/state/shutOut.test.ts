@@ -61,7 +61,7 @@ t.test(
 		t.match(last(), {
 			verb: "promote",
 			result: "done",
-			objects: [`Experiment boosted, though ${BY}`],
+			objects: [`Experiment boosted, arm boosted, though ${BY}`],
 			why: "v1 is withdrawn",
 		});
 	},
@@ -89,7 +89,7 @@ t.test("where the policies are mended no flag is asked for", async (t) => {
 		{ outcome: "done" },
 		"and one too many does nothing",
 	);
-	t.match(last(), { objects: ["Experiment boosted"] });
+	t.match(last(), { objects: ["Experiment boosted, arm boosted"] });
 	t.equal(phase(), "Promoting");
 });
 
@@ -104,7 +104,7 @@ t.test("others approve exactly that; what was not meant is not done though polic
 	};
 	await t.rejects(ask({ reason: "better" }), { code: "failed-precondition" }, "before anybody is asked");
 	const meant = await ask(MEANT);
-	t.same(meant.effects, [`promote Experiment boosted, though ${BY}`]);
+	t.same(meant.effects, [`promote Experiment boosted, arm boosted, though ${BY}`]);
 	await owner.apply(file(policy("others", "spiffe://other.test/*", "[v1]")), now);
 	await t.rejects(bob.approve(meant.id), { code: "conflict", message: /what it would change has changed/ });
 	const once = await ask(MEANT);
@@ -219,7 +219,7 @@ t.test("a promotion is approved of the Variant that it replaces, and while no ot
 	t.match(again, {
 		request: {
 			effects: [
-				/^promote Experiment other, though nothing proves boosted better than variant v2, which is the Service's default by now/,
+				/^promote Experiment other, arm boosted, though nothing proves boosted better than variant v2, which is the Service's default by now/,
 			],
 		},
 	});

@@ -4,6 +4,7 @@
  * literal texts are known. All of it are examples: three rules that overlap at one point only are not met.
  */
 import type { MoreConditions, PolicyTable } from "../../compiler/plan.js";
+import { workloadFault } from "../../resources/spiffe.js";
 import { encodedPath } from "../requests/path.js";
 import { ANYONE } from "../requests/principal.js";
 import { claimPath } from "../users/claim.js";
@@ -32,7 +33,8 @@ export interface IssuerClaims {
 	readonly purposeClaim: string;
 }
 
-const OUTSIDER = "spiffe://outsider.invalid/nobody";
+/** Stands for whoever no rule names: those are of the Gateway's own trust domain, which no declaration says. */
+export const OUTSIDER = "spiffe://outsider.invalid/nobody";
 const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 const OUTSIDE = "weir-outside";
 /** Tokens of one Service: the product of their claims' values is cut here. */
@@ -78,7 +80,9 @@ function principalsOf(policies: readonly PolicyTable[], literals: readonly strin
 			if (id === "*" || id === ANYONE) return [];
 			if (!id.endsWith("/*")) return [id, `${id}/${OUTSIDE}`];
 			const above = id.slice(0, -2);
-			return [above, `${above}/${OUTSIDE}`, `${above}-${OUTSIDE}/x`];
+			// A trust domain alone is nobody's id.
+			const own = workloadFault(above) === null ? [above] : [];
+			return [...own, `${above}/${OUTSIDE}`, `${above}-${OUTSIDE}/x`];
 		}),
 	]);
 }

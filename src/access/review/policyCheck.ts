@@ -82,6 +82,8 @@ export interface PolicyJudge {
 	gatewaysOf(request: Entering): readonly (string | null)[];
 	/** Why there is none; null = there is one, or it names what nobody declares. */
 	barred(request: Entering): Barred | null;
+	/** Whether a Gateway lets it in to be judged, with a principal perhaps as nobody; true of one that nobody declares. */
+	admits(request: Entering): boolean;
 }
 
 /** Where a request comes in, and as whom. */
@@ -155,10 +157,14 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		return name === null ? null : (byName.get(name) ?? null);
 	};
 	const [only] = gateways.length === 1 ? gateways : [];
-	const fits = (gateway: Gateway, { region, principal, via = null }: Entering): boolean =>
-		demandsClientCertificates(gateway) === (principal !== null) &&
+	const lets = (gateway: Gateway, { region, principal, via = null }: Entering): boolean =>
+		(principal !== null || !demandsClientCertificates(gateway)) &&
 		isIn(gateway, region) &&
 		(via === null || trusts(gateway, via));
+	const fits = (gateway: Gateway, request: Entering): boolean =>
+		lets(gateway, request) && (request.principal === null || demandsClientCertificates(gateway));
+	const askedFor = (name: string | null): readonly Gateway[] =>
+		gateways.filter(({ metadata }) => name === null || qualifiedName(metadata) === name);
 	const fitting = (request: Entering): readonly string[] =>
 		gateways.filter((one) => fits(one, request)).map(({ metadata }) => qualifiedName(metadata));
 	const placeOf = (name: string | null): Gateway | null =>
@@ -222,8 +228,8 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			return fitting(request).filter((name) => request.gateway === null || request.gateway === name);
 		},
 		barred(request) {
-			const { gateway: name, region, principal, via = null } = request;
-			const asked = gateways.filter(({ metadata }) => name === null || qualifiedName(metadata) === name);
+			const { region, principal, via = null } = request;
+			const asked = askedFor(request.gateway);
 			const isKnown = region === null || gateways.some((one) => isIn(one, region));
 			if (asked.length === 0 || !isKnown || asked.some((one) => fits(one, request))) return null;
 			const [gateway, ...more] = asked;
@@ -236,6 +242,10 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 				gateway: one && qualifiedName(one.metadata),
 				others: fitting(request),
 			};
+		},
+		admits(request) {
+			const asked = askedFor(request.gateway);
+			return asked.length === 0 || asked.some((one) => lets(one, request));
 		},
 		judge(request) {
 			const service = find(request);

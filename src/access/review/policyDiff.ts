@@ -6,13 +6,7 @@
  */
 import type { PolicyTable } from "../../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../limits.js";
-import {
-	demandsClientCertificates,
-	type Gateway,
-	qualifiedName,
-	type ResourceSet,
-	type Service,
-} from "../../resources/resource.js";
+import { type Gateway, qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
@@ -70,6 +64,8 @@ export function diffPolicies(
 		const was = judges.before.judge(request);
 		const is = judges.after.judge(request);
 		if (was.allowed === is.allowed) return;
+		// Whom no Gateway lets in to be judged no rule lets in; what was asked has come in.
+		if (from === "constructed" && !(is.allowed ? judges.after : judges.before).admits(request)) return;
 		if (is.allowed) totals.newlyAllowed++;
 		else totals.newlyDenied++;
 		if (differences.length < POLICY_DIFF_KEPT_MAX) differences.push({ request, from, before: was, after: is });
@@ -99,8 +95,12 @@ export function diffPolicies(
 	const sets = [before, after];
 	const names = new Set(sets.flatMap(({ services }) => services.map(({ metadata }) => qualifiedName(metadata))));
 	const turnsOf = rememberedTurns();
+	const comesIn = (caller: Caller): boolean =>
+		[judges.before, judges.after].some((judge) =>
+			judge.gatewaysOf({ ...BASE, ...caller }).includes(caller.gateway ?? null),
+		);
 	const compareAll = (asked: Asked, name: string): void => {
-		const { requests, isCut } = constructed(asked, sets, nowMs, turnsOf, requestsMax);
+		const { requests, isCut } = constructed(asked, sets, comesIn, nowMs, turnsOf, requestsMax);
 		for (const request of requests) compare(request, "constructed");
 		if (isCut) cut.push(name);
 	};
@@ -145,6 +145,7 @@ function askedByName(name: string, sets: readonly ResourceSet[]): Asked {
 function constructed(
 	{ at, owners, variants }: Asked,
 	sets: readonly ResourceSet[],
+	comesIn: (caller: Caller) => boolean,
 	nowMs: number,
 	turnsOf: Turns,
 	max: number,
@@ -156,7 +157,7 @@ function constructed(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
 	const bounds = boundsOf(policies, [...issuers.values()], nowMs, turnsOf);
-	const callers = callersOf(sets, policies, bounds);
+	const callers = callersOf(sets, policies, bounds).filter(comesIn);
 	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [
 		callers,
 		bounds.tokens.map((token) => ({ token })),
@@ -197,20 +198,15 @@ function placesOf(gateways: readonly Gateway[], regions: readonly string[]): rea
 
 type Caller = Partial<PolicyRequest> & Pick<PolicyRequest, "principal">;
 
-/**
- * Who comes where: with a principal only where a Gateway demands certificates, before or after, or none is declared; and through
- * its trusted proxies, where a denial may be about one of them.
- */
+/** Whoever could come there, and through its trusted proxies, where a denial may be about one of them. */
 function callersOf(
 	sets: readonly ResourceSet[],
 	policies: readonly PolicyTable[],
 	{ principals, regions }: Pick<Bounds, "principals" | "regions">,
 ): readonly Caller[] {
 	const gateways = sets.flatMap((set) => set.gateways);
-	const demanding = gateways.filter(demandsClientCertificates).map(({ metadata }) => qualifiedName(metadata));
 	return placesOf(gateways, regions).flatMap((place) => {
-		const knows = place.gateway == null || demanding.includes(place.gateway);
-		const direct = (knows ? principals : [null]).map((principal) => ({ ...place, principal }));
+		const direct = principals.map((principal) => ({ ...place, principal }));
 		const proxies = gateways
 			.filter(({ metadata }) => qualifiedName(metadata) === place.gateway)
 			.flatMap(({ spec }) => spec.trustedProxies);

@@ -8,7 +8,7 @@
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
 import { POLICIES_HELD_AGAINST_MAX } from "../../limits.js";
 import { qualifiedName, type ResourceSet, type Schedule } from "../../resources/resource.js";
-import { ANYONE, principalPrefix } from "../requests/principal.js";
+import { patternsAround } from "../requests/principal.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "../rules/table.js";
 import { type PathShape, shapesOf } from "./policyPaths.js";
 
@@ -17,6 +17,16 @@ type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants"
 /** Each in words, such as `deny removed: no-interns, of Service shop`. */
 export function loosened(before: Rules, after: Rules): readonly string[] {
 	return changes(before, after, LOOSENED);
+}
+
+/**
+ * The same of one Service, without its name: what one policy does to its rules, and what the change does to them as a whole. That a
+ * Service becomes open is said of no rule.
+ */
+export function loosenedBy(policy: string, before: AccessTable, after: AccessTable): readonly string[] {
+	if (isOpen(before)) return [];
+	if (isOpen(after)) return [LEFT_OPEN];
+	return changedRules(before, after, LOOSENED, (name) => name === policy);
 }
 
 /** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
@@ -68,8 +78,14 @@ function changes(strict: Rules, loose: Rules, words: Words): readonly string[] {
 	});
 }
 
-function changedRules(strict: AccessTable, loose: AccessTable, words: Words): readonly string[] {
-	const [old, now] = [enforced(strict), enforced(loose)];
+/** @param isAbout policies that are looked at, by name */
+function changedRules(
+	strict: AccessTable,
+	loose: AccessTable,
+	words: Words,
+	isAbout: (policy: string) => boolean = () => true,
+): readonly string[] {
+	const [old, now] = [enforced(strict, isAbout), enforced(loose, isAbout)];
 	return [
 		...[...old].flatMap(([name, policy]) => {
 			if (policy.action !== "deny") return [];
@@ -91,6 +107,8 @@ function changedRules(strict: AccessTable, loose: AccessTable, words: Words): re
 	];
 }
 
+const LEFT_OPEN = "no rule is left, and anyone may call it";
+
 /** What lets in more than before. */
 export interface Opening {
 	/** The AccessPolicy: an allow that does, or a deny that does not keep out any more; null = it is none of them. */
@@ -104,7 +122,7 @@ export interface Opening {
  */
 export function openings(before: AccessTable, after: AccessTable): readonly Opening[] {
 	if (isOpen(before)) return [];
-	if (isOpen(after)) return [{ policy: null, what: "no rule is left, and anyone may call it" }];
+	if (isOpen(after)) return [{ policy: null, what: LEFT_OPEN }];
 	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
 		new Map([...enforced(table)].filter(([, one]) => one.action === action && (action === "deny" || namesCaller(one))));
 	const [allowed, denied] = [of(before, "allow"), of(before, "deny")];
@@ -135,8 +153,11 @@ function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>): b
 	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some((one) => uncovered(one, policy).length === 0);
 }
 
-const enforced = ({ policies }: AccessTable): ReadonlyMap<string, PolicyTable> =>
-	new Map(policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy]));
+const enforced = (
+	{ policies }: AccessTable,
+	isAbout: (policy: string) => boolean = () => true,
+): ReadonlyMap<string, PolicyTable> =>
+	new Map(policies.filter(({ shadow, name }) => !shadow && isAbout(name)).map((policy) => [policy.name, policy]));
 
 /** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
 export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
@@ -151,7 +172,7 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly stri
 			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
 		),
 		methods: contains(wide.methods, narrow.methods),
-		paths: contains(shapesOf(wide), shapesOf(narrow), isPathWithin),
+		paths: containsPaths(shapesOf(wide), shapesOf(narrow)),
 		variants: contains(wide.variants, narrow.variants),
 		regions: contains(more.regions, less.regions),
 		schedule: more.schedule === null || scheduleText(more.schedule) === scheduleText(less.schedule),
@@ -163,25 +184,33 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly stri
 	return Object.entries(covered).flatMap(([field, holds]) => (holds ? [] : [field]));
 }
 
-/** An empty list is no condition, and holds everything. */
+/** An empty list is no condition, and holds everything. @param isWithin one of them in one of the wide list */
 function contains<Item>(
 	wide: readonly Item[],
 	narrow: readonly Item[],
-	isWithin: (one: Item, other: Item) => boolean = (one, other) => one === other,
+	isWithin: (one: Item, wide: ReadonlySet<Item>) => boolean = (one, set) => set.has(one),
 ): boolean {
 	if (wide.length === 0) return true;
-	return narrow.length > 0 && narrow.every((one) => wide.some((other) => isWithin(one, other)));
+	const set = new Set(wide);
+	return narrow.length > 0 && narrow.every((one) => isWithin(one, set));
 }
 
-function isPrincipalWithin(one: string, other: string): boolean {
-	if (one === other || other === ANYONE) return true;
-	if (one === ANYONE) return false;
-	const below = principalPrefix(other);
-	return other === "*" || (below !== null && one.startsWith(below));
-}
+/** Looked up: a list may have tens of thousands, and each with each would hold everybody up. */
+const isPrincipalWithin = (one: string, wide: ReadonlySet<string>): boolean =>
+	[...patternsAround(one)].some((pattern) => wide.has(pattern));
 
-const isUserWithin = (one: string, other: string): boolean =>
-	one === other || other === "*" || (other.slice(other.indexOf("#")) === "#*" && one.startsWith(other.slice(0, -1)));
+const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
+	[one, "*", `${one.slice(0, one.indexOf("#"))}#*`].some((pattern) => wide.has(pattern));
+
+/** Most stay as they are. */
+function containsPaths(wide: readonly PathShape[], narrow: readonly PathShape[]): boolean {
+	const kept = new Set(wide.map((one) => JSON.stringify(one)));
+	return contains(
+		wide,
+		narrow,
+		(one) => kept.has(JSON.stringify(one)) || wide.some((other) => isPathWithin(one, other)),
+	);
+}
 
 function isPathWithin(one: PathShape, other: PathShape): boolean {
 	if (!other.goesOn && (one.goesOn || one.segments.length !== other.segments.length)) return false;

@@ -1,12 +1,15 @@
 /** `weir requests | approve | reject`: what waits for a second person. */
+import { WeirError } from "../../error.js";
+import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RequestAnswer, RequestsAnswer } from "../../state/api/wire.js";
+import { type RequestDocument, RequestDocuments, type Texts } from "../../state/approvals/requestDocuments.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** Without an id: all that the caller may see. With one: its exact content, to read before approving. */
+/** Without an id: all that the caller may see. With one: its exact content, to read before approving, and after. */
 export async function requests(
 	id: string | undefined,
 	options: ApiArguments & { readonly json?: boolean },
@@ -17,7 +20,10 @@ export async function requests(
 	if (options.json) return print(JSON.stringify(id === undefined ? found : found[0], null, 2));
 	for (const request of found) {
 		printRequest(request);
-		if (id !== undefined) printContent(request);
+		if (id === undefined) continue;
+		for (const { key, text } of await standing(client, request))
+			print(`--- # as it stands: ${oneLine(key)}\n${shown(text)}`);
+		printContent(request);
 	}
 	if (found.length === 0) print(`nothing waits for approval${ofAll(partial)}`);
 }
@@ -46,21 +52,44 @@ export function printPending(request: RequestAnswer): void {
 }
 
 function printRequest(request: RequestAnswer): void {
-	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why, reason = "" } = request;
+	const { id, state, askedBy, askedAtMs, expiresAtMs, effects, approvals, needs, why, reason = "", made } = request;
 	const approved = `${approvals.length} of ${needs} approvals${approvals.map(({ by }) => ` ${by}`).join("")}`;
 	const until = state === "pending" ? `, until ${time(expiresAtMs)}` : "";
-	print(`${id}  ${state.padEnd(8)}  asked by ${oneLine(askedBy)} ${time(askedAtMs)}${until}; ${oneLine(approved)}`);
+	const revision = made === undefined ? "" : `; made revision ${made}`;
+	print(
+		`${id}  ${state.padEnd(8)}  asked by ${oneLine(askedBy)} ${time(askedAtMs)}${until}; ${oneLine(approved)}${revision}`,
+	);
 	for (const effect of effects) print(`    ${oneLine(effect)}`);
 	if (reason !== "") print(`    for the reason: ${oneLine(reason)}`);
 	if (why !== "") print(`    ${oneLine(why)}`);
 }
 
-function printContent({ act }: RequestAnswer): void {
+const textsOf = (act: NonNullable<RequestAnswer["act"]>): Texts | null =>
+	act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
+
+/** What the documents of a request that waits would change, as the caller may read it; they are part of what is approved. */
+async function standing(client: ApiClient, { act, state }: RequestAnswer): Promise<readonly RequestDocument[]> {
+	const texts = act === null ? null : textsOf(act);
+	if (texts === null || state !== "pending") return [];
+	const asked = new Map(new RequestDocuments().of("asked", texts).map(({ key, text }) => [key, text]));
+	const stored = await client.getYaml().catch((error: unknown) => {
+		// Who asked sees the request, whatever else.
+		if (WeirError.from(error).code === "permission-denied") return "";
+		throw error;
+	});
+	return new RequestDocuments()
+		.of("stored", [{ name: "stored", text: stored }])
+		.filter(({ key, text }) => asked.has(key) && asked.get(key)?.trim() !== text.trim());
+}
+
+function printContent({ act, state }: RequestAnswer): void {
 	if (act === null) {
-		print("    it is over, and its content not kept");
+		print(
+			`    ${state === "done" ? "its content is not kept any more" : "it did not happen, and its content is not kept"}`,
+		);
 		return;
 	}
-	const files = act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
+	const files = textsOf(act);
 	if (files !== null) for (const { name, text } of files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
 	else print(oneLine(JSON.stringify(act)));
 }

@@ -202,8 +202,8 @@ export class Acts {
 		return { planned, plan, needsIn: bothOf(request, planned.requirement) };
 	}
 
-	/** Carries out what a request asked for, in the transaction of its last approval. */
-	carryOut(call: ActCall, request: WaitingRequest, { planned, plan }: Prepared, approvedBy: readonly string[]): void {
+	/** Carries out what a request asked for, in the transaction of its last approval. @returns the revision after it */
+	carryOut(call: ActCall, request: WaitingRequest, { planned, plan }: Prepared, approvedBy: readonly string[]): number {
 		const { act, askedBy } = request;
 		const by = askedBy.subject;
 		const revision = this.store.current.revision;
@@ -229,6 +229,7 @@ export class Acts {
 				approvedBy,
 			}),
 		);
+		return after;
 	}
 
 	/** Namespaces that want approvals for it, as it was asked for or by the policies of now. */

@@ -19,6 +19,7 @@ import type {
 	Service,
 } from "../../resources/resource.js";
 import { openedByGrants } from "../consequences/grantsOpened.js";
+import { rulesLoosened } from "../consequences/rulesLoosened.js";
 import { newlyUnplaced } from "../consequences/unplaced.js";
 import { keyOf, resourceKey, sortedSet } from "../store/resourceSet.js";
 import { crossCheck, phasesOf } from "./crossCheck.js";
@@ -71,6 +72,7 @@ export function planDelete(wishes: Wishes, targets: readonly Target[]): WishPlan
 		deletions: unique,
 		unplaced: newlyUnplaced(wishes.resources, after, changes),
 		opened: openedByGrants(wishes.resources, after, changes),
+		loosened: rulesLoosened(wishes.resources, after, changes),
 		experiments: gone(of("Experiment")),
 		services: gone(of("Service")),
 		decisions: of("Experiment").flatMap((experiment) => {

@@ -136,8 +136,10 @@ export function planWish(
 			const was = stored.get(keyOf(one));
 			const change = changes.get(title) ?? act.verb;
 			const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
+			const loosened = one.kind === "AccessPolicy" ? (plan.loosened.get(qualifiedName(one.metadata)) ?? []) : [];
+			const more = loosened.length === 0 ? "" : `; may let in more: ${loosened.join("; ")}`;
 			return {
-				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}`,
+				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}${more}`,
 				resource: keyOf(one),
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
@@ -218,7 +220,10 @@ export function planPerson(
 	const asked = shutOut && winner !== null ? askShutOut(known, experiment, winner, 0) : null;
 	const shuts = asked?.answer() ?? null;
 	const unknown = winner && uncomparedWords(experiment, winner, promotedBefore(known, experiment));
+	// The arm of a holdback that it ends stands in the status.
+	const which = verb === "promote" ? (winner ?? arm ?? live?.promotion?.arm) : null;
 	const meant = [
+		...experiment.spec.arms.flatMap((one) => (one.name === which ? [`arm ${which}`] : [])),
 		...(overrideGates ? ["overriding its gates"] : []),
 		...(unknown === null ? [] : [`though ${unknown}`]),
 		...(shuts === null ? [] : [`though ${shutOutWords(shuts)}`]),

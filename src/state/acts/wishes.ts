@@ -30,6 +30,7 @@ import { applyExperiment, applyService, underTimeout } from "../../rollout/decla
 import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";
 import { declaredIn } from "../api/documents.js";
 import { type Opening, openedByGrants } from "../consequences/grantsOpened.js";
+import { rulesLoosened } from "../consequences/rulesLoosened.js";
 import { newlyUnplaced, type ToldServices } from "../consequences/unplaced.js";
 import type { StandingFault } from "../standingFaults.js";
 import type { StoredResource, Used } from "../store/database.js";
@@ -105,6 +106,8 @@ export interface WishPlan {
 	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
 	readonly unplaced: readonly StandingFault[];
 	readonly opened: readonly Opening[];
+	/** AccessPolicies that may let in more than before, by qualified name, and how. */
+	readonly loosened: ReadonlyMap<string, readonly string[]>;
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;
@@ -128,6 +131,7 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	deletions: [],
 	unplaced: [],
 	opened: [],
+	loosened: new Map(),
 	experiments: {},
 	services: {},
 	decisions: [],
@@ -198,6 +202,7 @@ export function planApply(
 		deletions: away,
 		unplaced: newlyUnplaced(wishes.resources, after, changes),
 		opened: openedByGrants(wishes.resources, after, changes),
+		loosened: rulesLoosened(wishes.resources, after, changes),
 		newlyUsed,
 		...facts(wishes, before, resources, nowMs),
 	};

@@ -137,7 +137,8 @@ export interface RequestsAnswer extends Partly {
 
 /**
  * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it
- * waits; null = it is over, or this is the list, which names the first effects and says how many more there are.
+ * waits and for a while after it was done; null = that is not kept, or this is the list, which names the first effects and says
+ * how many more there are.
  */
 export interface RequestAnswer
 	extends Omit<
@@ -150,7 +151,7 @@ export interface RequestAnswer
 
 export function requestAnswer(request: ApprovalRequest): RequestAnswer {
 	const { id, verb, act, namespaces, governedBy, effects, effectCount, revision, needs, needsIn, state, why } = request;
-	const { reason = "" } = request;
+	const { reason = "", made } = request;
 	const more = effectCount - effects.length;
 	return {
 		id,
@@ -163,6 +164,7 @@ export function requestAnswer(request: ApprovalRequest): RequestAnswer {
 		governedBy,
 		effects: more > 0 ? [...effects, `${more} more ${more === 1 ? "effect" : "effects"}`] : effects,
 		revision,
+		...(made === undefined ? {} : { made }),
 		needs,
 		needsIn,
 		...(reason === "" ? {} : { reason }),

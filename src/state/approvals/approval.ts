@@ -72,7 +72,7 @@ export interface Part {
 	readonly namespaces: readonly string[];
 }
 
-/** What is kept of a request when it is over, and told in lists. */
+/** What is kept of every request when it is over, and told in lists. */
 export interface RequestHead {
 	readonly id: string;
 	readonly verb: AskedAct["verb"];
@@ -102,14 +102,16 @@ export interface RequestHead {
 	readonly underPolicies: UnderPolicies;
 	readonly approvals: readonly { readonly by: Caller; readonly atMs: number }[];
 	readonly state: "pending" | "done" | "rejected" | "void";
+	/** The revision that it made; left out where it made none, or an earlier Weir carried it out. */
+	readonly made?: number;
 	/** Why it is rejected or void; empty for the others. */
 	readonly why: string;
 	readonly endedAtMs: number | null;
-	/** Of the content of a declaration that waits; 0 of a person's verb, which is small. */
+	/** Of the content of a declaration, as long as it is kept; 0 of a person's verb, which is small. */
 	readonly bytes: number;
 }
 
-/** What is kept while it waits. */
+/** What is kept while it waits, and of what was done for a while after. */
 export interface RequestContent {
 	readonly act: AskedAct;
 	/** All of them. */
@@ -122,7 +124,7 @@ export interface RequestContent {
 /** As it waits: with all of its content. */
 export type WaitingRequest = RequestHead & RequestContent;
 
-/** act null = not read, or not kept: it is over. */
+/** act null = not read, or not kept: it did not happen, or it was too long ago. */
 export type ApprovalRequest = RequestHead & Pick<RequestContent, "basis"> & { readonly act: AskedAct | null };
 
 /** Namespaces whose policies, also those to come, may let it wait, by the verb that they would ask about. */

@@ -1,11 +1,13 @@
 /**
- * The requests in the state file: heads, which are read to list and to ask, and contents of those that wait, read by
- * id. What is over has no content, and of it each namespace keeps so many. What writes runs inside the caller's
- * transaction.
+ * The requests in the state file: heads, which are read to list and to ask, and contents, read by id, of those that wait and
+ * of those that were done: what an approver let happen can be held against what is there now. What did not happen has none.
+ * Of what is over each namespace keeps so many, and so many bytes. What writes runs inside the caller's transaction.
  */
 import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import {
+	APPROVAL_DONE_CONTENT_BYTES_MAX,
+	APPROVAL_DONE_CONTENT_BYTES_PER_NAMESPACE_MAX,
 	APPROVAL_HEAD_EFFECTS_MAX,
 	APPROVAL_REQUEST_KEPT_MS,
 	APPROVAL_REQUESTS_ENDED_MAX,
@@ -92,25 +94,28 @@ export class ApprovalShelf {
 		return request;
 	}
 
-	/** Its head, for the content never changes; of one that is over that goes. */
-	put({ act: _, basis: __, ...head }: ApprovalRequest): void {
-		const isOver = head.state !== "pending";
+	/** Its head, for the content never changes; of one that is over, and was not done, that goes. */
+	put(request: ApprovalRequest): void {
+		this.#put(request, hasContent(request));
+	}
+
+	#put({ act: _, basis: __, ...head }: ApprovalRequest, isKept: boolean): void {
 		this.#askers?.add(head.askedBy.subject);
-		if (isOver) this.#database.requestContents.removeSync(head.id);
+		if (!isKept) this.#database.requestContents.removeSync(head.id);
 		this.#database.requestHeads.putSync(head.id, {
 			...head,
 			effects: head.effects.slice(0, APPROVAL_HEAD_EFFECTS_MAX),
 			parts: head.parts.slice(0, APPROVAL_HEAD_EFFECTS_MAX),
-			bytes: isOver ? 0 : head.bytes,
+			bytes: isKept ? head.bytes : 0,
 		});
 	}
 
-	/** As it stands at that moment, with its content while it waits: one whose time is over is void. */
+	/** As it stands at that moment, with its content as far as that is kept: one whose time is over is void. */
 	get(id: string, nowMs: number): ApprovalRequest | null {
 		const found = /^[0-9a-f]{16}$/.test(id) ? this.#database.requestHeads.get(id) : undefined;
 		if (found === undefined) return null;
 		const head = standing(found, nowMs);
-		const text = head.state === "pending" ? this.#database.requestContents.get(id) : undefined;
+		const text = hasContent(head) ? this.#database.requestContents.get(id) : undefined;
 		return text === undefined ? bare(head) : { ...head, ...(JSON.parse(text) as RequestContent) };
 	}
 
@@ -133,7 +138,8 @@ export class ApprovalShelf {
 		const all = this.all(nowMs);
 		const ended = all.filter(({ endedAtMs }) => endedAtMs !== null);
 		const kept = new Map<string, number>();
-		let count = 0;
+		const bytes = new Map<string, number>();
+		let [count, bytesOfAll] = [0, 0];
 		for (const one of ended.sort((a, b) => Number(b.endedAtMs) - Number(a.endedAtMs))) {
 			const isOld = Number(one.endedAtMs) < nowMs - APPROVAL_REQUEST_KEPT_MS;
 			const isFull = one.governedBy.every(
@@ -145,8 +151,20 @@ export class ApprovalShelf {
 			}
 			count++;
 			for (const namespace of one.governedBy) kept.set(namespace, (kept.get(namespace) ?? 0) + 1);
+			if (!requestContents.doesExist(one.id)) continue;
 			// Its time is over, and nobody has written that yet.
-			if (requestContents.doesExist(one.id)) this.put(one);
+			if (!hasContent(one)) {
+				this.put(one);
+				continue;
+			}
+			bytesOfAll += one.bytes;
+			for (const namespace of one.governedBy) bytes.set(namespace, (bytes.get(namespace) ?? 0) + one.bytes);
+			const isTooMuch =
+				bytesOfAll > APPROVAL_DONE_CONTENT_BYTES_MAX ||
+				one.governedBy.every(
+					(namespace) => (bytes.get(namespace) ?? 0) > APPROVAL_DONE_CONTENT_BYTES_PER_NAMESPACE_MAX,
+				);
+			if (isTooMuch) this.#put(one, false);
 		}
 		return all.filter(({ state }) => state === "pending");
 	}
@@ -164,8 +182,9 @@ export class ApprovalShelf {
 				const kept = requests.get(id);
 				if (kept !== undefined) {
 					const request = fromWhole(kept);
-					if (request.state === "pending") requestContents.putSync(id, contentOf(request));
-					this.put(request);
+					const waits = request.state === "pending";
+					if (waits) requestContents.putSync(id, contentOf(request));
+					this.#put(request, waits);
 				}
 				requests.removeSync(id);
 			});
@@ -174,6 +193,8 @@ export class ApprovalShelf {
 
 const contentOf = ({ act, effects, parts, basis }: RequestContent): string =>
 	JSON.stringify({ act, effects, parts, basis } satisfies RequestContent);
+
+const hasContent = ({ state }: RequestHead): boolean => state === "pending" || state === "done";
 
 const isApproved = ({ approvals }: RequestHead): boolean => approvals.length > 0;
 

@@ -100,14 +100,15 @@ export class Approvals {
 				const counting = approvals
 					.filter((one) => wanted.some(([namespace]) => inNamespace(namespace).includes(one)))
 					.map(({ by }) => by.subject);
+				const after = enough ? this.acts.carryOut(call, request, prepared, counting) : null;
 				this.acts.requests.put({
 					...request,
 					approvals,
-					...(enough ? { state: "done", endedAtMs: call.nowMs } : {}),
+					...(after === null ? {} : { state: "done", endedAtMs: call.nowMs }),
+					...(after === null || after === revision ? {} : { made: after }),
 				});
-				if (enough) this.acts.carryOut(call, request, prepared, counting);
-				const after = this.acts.requests.get(id, call.nowMs) ?? request;
-				return this.#seen(call, after) ?? this.#part(call, after);
+				const is = this.acts.requests.get(id, call.nowMs) ?? request;
+				return this.#seen(call, is) ?? this.#part(call, is);
 			});
 		} catch (thrown) {
 			// Nothing of the above is written: what cannot be carried out any more is void, and that is written instead.

@@ -1,0 +1,52 @@
+/**
+ * AccessPolicies of a change that may let in more than before, told to who approves it in the words of `weir policy diff`: the
+ * rules themselves are compared, and no requests are made up. Careful, not exact, as those words are. Pure.
+ */
+import { loosenedBy } from "../../access/review/policyLoosened.js";
+import { policiesNaming } from "../../access/rules/selection.js";
+import { accessTable, isOpen, judgesPaths, judgesUsers } from "../../access/rules/table.js";
+import type { AccessTable } from "../../compiler/plan.js";
+import { findNamed } from "../../resources/lookup.js";
+import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import type { ResourceChange } from "../acts/wishes.js";
+
+/** By the qualified name of the policy; those that do not are left out. */
+export function rulesLoosened(
+	before: ResourceSet,
+	after: ResourceSet,
+	changes: readonly ResourceChange[],
+): ReadonlyMap<string, readonly string[]> {
+	const changed = new Set(
+		changes.flatMap(({ kind, name, change }) => (kind === "AccessPolicy" && change !== "unchanged" ? [name] : [])),
+	);
+	const touched = [...before.accessPolicies, ...after.accessPolicies].filter(({ metadata }) =>
+		changed.has(qualifiedName(metadata)),
+	);
+	const found = new Map<string, Set<string>>();
+	// A policy is the same at each Service that it is about: of them one is looked at for each way in which the tables differ.
+	const seen = new Set<string>();
+	for (const was of touched.length === 0 ? [] : before.services) {
+		const is = findNamed(after.services, was.metadata);
+		const names = new Set(policiesNaming(was, touched).map(({ metadata }) => qualifiedName(metadata)));
+		if (is === undefined || names.size === 0) continue;
+		const tables = [
+			accessTable(was, before.accessPolicies, before.referenceGrants),
+			accessTable(is, after.accessPolicies, after.referenceGrants),
+		] as const;
+		for (const name of names) {
+			const key = JSON.stringify([name, ...tables.map((table) => shapeOf(table, name))]);
+			if (seen.has(key)) continue;
+			seen.add(key);
+			for (const words of loosenedBy(name, ...tables)) found.set(name, (found.get(name) ?? new Set()).add(words));
+		}
+	}
+	return new Map([...found].map(([name, words]) => [name, [...words]]));
+}
+
+/** What of a table, beside the policies themselves, decides what is said of one of them. */
+const shapeOf = (table: AccessTable, name: string): readonly unknown[] => [
+	table.policies.some((policy) => policy.name === name),
+	isOpen(table),
+	judgesPaths(table),
+	judgesUsers(table),
+];

@@ -1,0 +1,80 @@
+/** What others are told of an AccessPolicy that they are to approve: whether it may let in more than the one that stands. */
+import t from "tap";
+import { ANYONE } from "../../src/access/requests/principal.js";
+import type { AccessPolicy, ResourceSet } from "../../src/resources/resource.js";
+import { rulesLoosened } from "../../src/state/consequences/rulesLoosened.js";
+import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
+import { file } from "./employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const [A, B] = ["spiffe://a.example/a", "spiffe://a.example/b"];
+const set = (policies: readonly AccessPolicy[], names = ["shop", "desk"], access: "open" | null = null): ResourceSet =>
+	resourceSet({
+		services: names.map((name) => service(name, [variant("v1", 1)], { access })),
+		accessPolicies: policies,
+	});
+const allow = (spec: Partial<AccessPolicy["spec"]>) => accessPolicy("staff", "allow", ["*"], spec);
+const deny = (spec: Partial<AccessPolicy["spec"]>) => accessPolicy("staff", "deny", ["*"], spec);
+const told = (before: ResourceSet, after: ResourceSet) => {
+	const changed = [...before.accessPolicies, ...after.accessPolicies];
+	const changes = changed.map(
+		({ metadata: { name } }) => ({ kind: "AccessPolicy", name, change: "configured" }) as const,
+	);
+	return rulesLoosened(before, after, changes).get("staff") ?? [];
+};
+
+t.test("in the words of weir policy diff, once however many Services it is about", async (t) => {
+	const one = (before: AccessPolicy, after: AccessPolicy) => told(set([before]), set([after]));
+	t.same(one(allow({ principals: [A] }), allow({ principals: [A, B] })), ["allow widened: staff (principals)"]);
+	t.same(one(allow({ principals: [A, B] }), allow({ principals: [A] })), [], "narrower");
+	t.same(one(allow({ principals: ["spiffe://a.example/*"] }), allow({ principals: [A, B] })), []);
+	t.same(one(allow({ principals: ["*"] }), allow({ principals: [ANYONE] })), ["allow widened: staff (principals)"]);
+	t.same(one(deny({ principals: [A, B] }), deny({ principals: [B] })), ["deny weakened: staff (principals)"]);
+	t.same(one(deny({ principals: [A] }), deny({ principals: [A], mode: "shadow" })), ["deny removed: staff"]);
+	t.same(told(set([]), set([allow({ principals: [A] })])), ["allow added: staff"]);
+	t.same(told(set([]), set([allow({ principals: [A] })], ["shop"])), ["allow added: staff"]);
+	t.same(
+		told(set([], ["shop"], "open"), set([allow({ principals: [A] })], ["shop"], "open")),
+		[],
+		"it was open to all",
+	);
+	t.same(told(set([allow({ principals: [A] })], ["shop"], "open"), set([], ["shop"], "open")), [
+		"no rule is left, and anyone may call it",
+	]);
+});
+
+t.test("long lists hold nobody up", async (t) => {
+	const ids = Array.from({ length: 30_000 }, (_, n) => `spiffe://a.example/n${n}`);
+	const from = performance.now();
+	t.same(told(set([allow({ principals: ids })]), set([allow({ principals: ids.toReversed() })])), []);
+	t.same(told(set([allow({ principals: ids })]), set([allow({ principals: [...ids, B] })])), [
+		"allow widened: staff (principals)",
+	]);
+	// Each with each they are 900 million pairs.
+	t.ok(performance.now() - from < 5_000);
+});
+
+t.test("it stands in the request, and in the audit log", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const rules = [binding("ann", "apply", ["ann"], "[default]"), binding("bob", "approve", ["bob"], "[default]")];
+	const waits = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [apply], namespaces: [default]}
+`;
+	const first = [RULES_GATEWAY, serviceText("shop"), policyText("web", "shop"), ...rules, waits];
+	const made = await owner.apply(file(first.join("---\n")), { dryRun: false });
+	t.equal(made.outcome, "applied", JSON.stringify(made));
+	const [ann, bob] = [await as("ann"), await as("bob")];
+	const wide = policyText("web", "shop").replace("spiffe://a.example/web", "spiffe://a.example/*");
+	await ann.apply(file(wide), { dryRun: false });
+	const effects = ["configured AccessPolicy web: spec.principals; may let in more: allow widened: web (principals)"];
+	const [request] = await bob.requests();
+	t.same(request?.effects, effects);
+	t.match(await bob.approve(request?.id ?? ""), { state: "done" });
+	t.match((await owner.audit(0, 100, "acts")).records.at(-1), { verb: "apply", objects: effects });
+	await ann.apply(file(policyText("web", "shop")), { dryRun: false });
+	t.same((await bob.requests()).at(-1)?.effects, ["configured AccessPolicy web: spec.principals"]);
+});
