@@ -8,6 +8,7 @@ import { availableParallelism } from "node:os";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { freshBundle } from "./bundle.js";
+import { bundleTap } from "./tapBundle.js";
 import { type Finished, runTestFile } from "./testFile.js";
 import { COMPILED, fastFiles, filesIn } from "./tiers.js";
 
@@ -29,7 +30,7 @@ function report({ file, seconds, fault, skipped, output }: Finished): void {
 	for (const what of skipped) print(`   ${what}`);
 }
 
-const bundled = await freshBundle();
+const [bundled] = await Promise.all([freshBundle(), bundleTap()]);
 if (bundled !== null) process.env.WEIR_MAIN ??= bundled;
 
 const asked = positionals.length > 0 ? (await Promise.all(positionals.map(filesIn))).flat() : await fastFiles();
