@@ -227,7 +227,7 @@ t.test(
 		const gone = send("a", { method: "POST" }).end(Buffer.alloc(400_000));
 		const call = await until(held.length + 2);
 		const left = new Promise<void>((resolve) => call.once("close", resolve));
-		while (call.readableLength <= call.readableHighWaterMark) await new Promise(setImmediate);
+		while (call.readableLength < call.readableHighWaterMark) await new Promise(setImmediate);
 		gone.destroy();
 		mock.timers.tick(API_FORWARDED_WAIT_MS_MAX - 1);
 		await new Promise(setImmediate);
