@@ -13,6 +13,8 @@ export interface TurnBounds {
 	readonly waiting: number;
 	/** How long one waits for others', while its subject has less than its share; absent: until its turn comes. */
 	readonly waitMs?: number;
+	/** How long one waits in all, its subject's own among what it waits for; absent: as `waitMs` says. */
+	readonly waitMsMax?: number;
 	/** Whether as long as one took passes before the next one begins in its place: half of the time is left to others. */
 	readonly rests?: boolean;
 	/** What is thrown beyond them; beyond the time as beyond `waiting`. */
@@ -112,10 +114,11 @@ export class Turns {
 			}
 			const leave = (): void => {
 				waiter.time(false);
+				clearTimeout(last);
 				over.removeEventListener("abort", gone);
 				this.#leave(subject, waiter);
 			};
-			const { waitMs } = this.#bounds;
+			const { waitMs, waitMsMax } = this.#bounds;
 			let timer: NodeJS.Timeout | null = null;
 			const waiter: Waiter = {
 				time: (runs) => {
@@ -140,6 +143,7 @@ export class Turns {
 				leave();
 				resolve(false);
 			};
+			const last = waitMsMax === undefined ? undefined : setTimeout(waiter.refuse, waitMsMax);
 			over.addEventListener("abort", gone, { once: true });
 			this.#waiting.set(subject, (this.#waiting.get(subject) ?? new Set()).add(waiter));
 			this.#waits++;

@@ -176,6 +176,59 @@ t.test("the time is of waiting for others', and begins anew after one's own", as
 	t.same(await Promise.all([...first, later, ...others]), ["ann1", "bob1", "eve1", "ann2", "ann3", "bob2", "bob3"]);
 });
 
+t.test("nobody waits longer in all, behind its own neither, and nothing is left of whoever waited", async (t) => {
+	const { turns, begun, end, refused, ask } = timed(t, { perSubject: 9, waitMsMax: 3_000 });
+	const first = ask("ann1");
+	const behind = [ask("ann2"), ask("ann3")];
+	await new Promise(setImmediate);
+	mock.timers.tick(2_999);
+	await end();
+	t.same(begun, ["ann1", "ann2"]);
+	mock.timers.tick(1);
+	await behind[1];
+	t.same(refused, ["ann3: waiting"], "and whose turn has come is served, however long");
+	await end();
+	t.same(await Promise.all([first, behind[0]]), ["ann1", "ann2"]);
+	t.equal(turns.underWay.size, 0);
+});
+
+t.test("whose turn has come, or who has gone, leaves no timer behind", async (t) => {
+	const turns = new Turns({ ...bounds, waitMs: 60_000, waitMsMax: 60_000 });
+	const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+	const { begun, of, end } = work(async () => new Promise(setImmediate));
+	const gone = new AbortController();
+	const before = timers();
+	const taken = ["ann", "bob"].map((subject) => turns.take(subject, new AbortController().signal, of(subject)));
+	const left = turns.take("eve", gone.signal, of("eve"));
+	t.equal(timers() - before, 4, "of the two that wait");
+	gone.abort();
+	t.equal(timers() - before, 2);
+	t.equal(await left, null);
+	await end();
+	t.same(begun, ["ann", "bob"]);
+	t.equal(timers() - before, 0);
+	await end();
+	await Promise.all(taken);
+});
+
+t.test("however often its time is to run, it is one, and ends where it waits for its own", async (t) => {
+	const { begun, end, refused, ask } = timed(t, { perSubject: 9, waiting: 9, atOnce: 3, atOncePerSubject: 2 });
+	const others = ["bob1", "bob2", "eve1"].map(ask);
+	const anns = ["ann1", "ann2", "ann3"].map(ask);
+	await new Promise(setImmediate);
+	mock.timers.tick(500);
+	// Ann has a place and less than her share: those that wait go on to wait for others.
+	await end();
+	t.same(begun.slice(3), ["ann1"]);
+	await end();
+	t.same(begun.slice(4), ["ann2"]);
+	mock.timers.tick(5_000);
+	await new Promise(setImmediate);
+	t.same(refused, [], "ann3 waits for ann's own, and no timer is left that ran before");
+	for (let n = 0; n < 4; n++) await end();
+	t.same(await Promise.all([...others, ...anns]), ["bob1", "bob2", "eve1", "ann1", "ann2", "ann3"]);
+});
+
 t.test("who had its share, and has no place any more, waits for others from then on", async (t) => {
 	const { begun, end, refused, ask } = timed(t, { atOnce: 2, atOncePerSubject: 1 });
 	const served = ["ann1", "bob1", "eve1"].map(ask);

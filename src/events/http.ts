@@ -1,7 +1,7 @@
 /** The plumbing of ingest's HTTP doors: bounded bodies, JSON answers, and the one place where an error becomes a status. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../error.js";
-import { afterUnreadBody } from "../unreadBody.js";
+import { answerWhole } from "../unreadBody.js";
 
 /** A refusal that has a status of its own in HTTP and no code in Weir's set. */
 export class HttpProblem extends WeirError {
@@ -42,22 +42,15 @@ export const headerWords = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">,
 
 export function answerJson(response: ServerResponse, status: number, body: string): void {
 	if (response.destroyed || response.headersSent) return;
-	response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(body) });
-	if (response.req.complete) {
-		response.end(body);
-		return;
-	}
-	response.write(body);
-	afterUnreadBody(response.req, () => response.end());
+	const headers = { "content-type": "application/json", "content-length": Buffer.byteLength(body) };
+	answerWhole(response, status, headers, body);
 }
 
 /** The body is the error's own form: {code, message, hint}. */
-export function answerError(request: IncomingMessage, response: ServerResponse, thrown: unknown): WeirError {
+export function answerError(response: ServerResponse, thrown: unknown): WeirError {
 	const error = WeirError.from(thrown);
 	const status = statusOf(error);
 	if (!response.headersSent) {
-		// An unread body would be taken for the next request.
-		if (!request.complete) response.setHeader("connection", "close");
 		const { afterSeconds } = error instanceof HttpProblem ? error : { afterSeconds: 1 };
 		if (status === 503 || status === 429) response.setHeader("retry-after", String(afterSeconds));
 	}

@@ -268,7 +268,7 @@ async function serve(routes: Routes, log: Log, request: IncomingMessage, respons
 		}
 		await route.answer(request, response);
 	} catch (thrown) {
-		const error = answerError(request, response, thrown);
+		const error = answerError(response, thrown);
 		if (error.code === "internal") log.error("a request failed", { error: error.message });
 	}
 }

@@ -111,6 +111,10 @@ export const API_FORWARDED_OF_OWNER_MAX = 128;
 /** How long one waits to be passed on, but for the owner's: less than clients wait for an answer, who may try again. */
 export const API_FORWARDED_WAIT_MS = 10_000;
 
+/** And its subject's own among what it waits for: as long as those take at the most whose bodies are slow. */
+export const API_FORWARDED_WAIT_MS_MAX =
+	(API_REQUESTS_PER_SUBJECT_MAX / API_FORWARDED_OF_SUBJECT_MAX) * API_BODY_MS_MAX;
+
 /** Of those that one waited for, so many subjects are named: as many as can hold all places. */
 export const API_FORWARDED_NAMED_MAX = API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX;
 

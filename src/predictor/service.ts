@@ -72,20 +72,20 @@ export class PredictorService {
 		const path = query < 0 ? target : target.slice(0, query);
 		const endpoint = endpointOf(path);
 		if (endpoint === null) {
-			this.#refuse(request, response, refusal(404, "no such endpoint"));
+			this.#refuse(response, refusal(404, "no such endpoint"));
 			return;
 		}
 		const method = methodOf(endpoint);
 		if ((request.method === "HEAD" ? "GET" : request.method) !== method) {
 			const allow = method === "GET" ? "GET, HEAD" : "POST";
-			this.#refuse(request, response, refusal(405, `use ${method}`, { allow }));
+			this.#refuse(response, refusal(405, `use ${method}`, { allow }));
 			return;
 		}
 		const demand = isHealth(endpoint) ? null : this.#parts.decision;
 		// Before anything is taken up for it; used up once there is room, as a retry carries the same one.
 		const decision = demand === null ? null : await decisionFor(demand, request, target);
 		if (typeof decision === "string") {
-			this.#refuseDecision(request, response, decision);
+			this.#refuseDecision(response, decision);
 			return;
 		}
 		const index = "model" in endpoint ? this.#find(endpoint) : null;
@@ -95,47 +95,42 @@ export class PredictorService {
 		}
 		const why = decision?.use() ?? null;
 		if (why !== null) {
-			this.#refuseDecision(request, response, why);
+			this.#refuseDecision(response, why);
 			return;
 		}
 		if (!("model" in endpoint)) {
-			this.#describeServer(endpoint, request, response);
+			this.#describeServer(endpoint, response);
 			return;
 		}
 		if (index === null) {
 			const what = endpoint.version === null ? "model" : "model version";
-			this.#refuse(request, response, refusal(404, `no such ${what}`));
+			this.#refuse(response, refusal(404, `no such ${what}`));
 			return;
 		}
-		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, index, request, response);
+		if (endpoint.kind !== "infer") this.#describeModel(endpoint.kind, index, response);
 	}
 
 	/** OIP: 200 means yes, a 4xx means no. */
-	#describeServer({ kind }: Endpoint, request: IncomingMessage, response: ServerResponse): void {
+	#describeServer({ kind }: Endpoint, response: ServerResponse): void {
 		if (kind === "server-metadata") {
 			const server = { name: "weir-predictor", version: SERVER_VERSION, extensions: [] };
-			this.#send(request, response, 200, JSON.stringify(server));
+			this.#send(response, 200, JSON.stringify(server));
 		} else if (kind === "live") {
-			this.#send(request, response, 200, '{"live":true}');
+			this.#send(response, 200, '{"live":true}');
 		} else {
-			this.#send(request, response, this.#ready ? 200 : 400, JSON.stringify({ ready: this.#ready }));
+			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ ready: this.#ready }));
 		}
 	}
 
-	#describeModel(
-		kind: "model-metadata" | "model-ready",
-		index: number,
-		request: IncomingMessage,
-		response: ServerResponse,
-	): void {
+	#describeModel(kind: "model-metadata" | "model-ready", index: number, response: ServerResponse): void {
 		const { name } = this.#model(index);
 		if (kind === "model-ready") {
-			this.#send(request, response, this.#ready ? 200 : 400, JSON.stringify({ name, ready: this.#ready }));
+			this.#send(response, this.#ready ? 200 : 400, JSON.stringify({ name, ready: this.#ready }));
 			return;
 		}
 		const versions = this.#parts.models.filter((model) => model.name === name).map(({ version }) => version);
 		const { inputs, outputs } = this.#signature(index);
-		this.#send(request, response, 200, JSON.stringify({ name, versions, platform: PLATFORM, inputs, outputs }));
+		this.#send(response, 200, JSON.stringify({ name, versions, platform: PLATFORM, inputs, outputs }));
 	}
 
 	async #infer(
@@ -149,7 +144,7 @@ export class PredictorService {
 		const { hasRoom } = this.#admission;
 		const why = hasRoom ? (decision?.use() ?? null) : null;
 		if (why !== null) {
-			this.#refuseDecision(request, response, why);
+			this.#refuseDecision(response, why);
 			return;
 		}
 		const { name: model, version } = this.#model(index);
@@ -157,8 +152,8 @@ export class PredictorService {
 		const span = startInferSpan(this.#parts.tracer, { headers: request.headers, route, path, model, version });
 		const outcome = hasRoom ? await this.#outcome(request, response, index) : refused(OVERLOAD);
 		if (hasRoom && !isBegun(outcome)) decision?.giveBack();
-		if (outcome.kind === "answered") this.#send(request, response, 200, outcome.json);
-		else if (outcome.kind === "refused") this.#refuse(request, response, outcome.refusal);
+		if (outcome.kind === "answered") this.#send(response, 200, outcome.json);
+		else if (outcome.kind === "refused") this.#refuse(response, outcome.refusal);
 
 		const status = outcome.kind === "answered" ? 200 : outcome.kind === "gone" ? CLIENT_GONE : outcome.refusal.status;
 		const result = outcome.kind === "answered" ? outcome.result : null;
@@ -256,19 +251,19 @@ export class PredictorService {
 		return signature;
 	}
 
-	#refuseDecision(request: IncomingMessage, response: ServerResponse, why: string): void {
+	#refuseDecision(response: ServerResponse, why: string): void {
 		const { meter, log } = this.#parts;
 		meter?.count("weir_predictor_decisions_refused_total", "Requests without a decision that holds.");
 		log?.warn("a request carries no decision that holds", { why });
-		this.#refuse(request, response, refusal(403, "no decision allows this request"));
+		this.#refuse(response, refusal(403, "no decision allows this request"));
 	}
 
-	#refuse(request: IncomingMessage, response: ServerResponse, { status, message, headers }: Refusal): void {
-		answer(request, response, { status, json: JSON.stringify({ error: message }), headers, last: this.closing });
+	#refuse(response: ServerResponse, { status, message, headers }: Refusal): void {
+		answer(response, { status, json: JSON.stringify({ error: message }), headers, last: this.closing });
 	}
 
-	#send(request: IncomingMessage, response: ServerResponse, status: number, json: string): void {
-		answer(request, response, { status, json, headers: {}, last: this.closing });
+	#send(response: ServerResponse, status: number, json: string): void {
+		answer(response, { status, json, headers: {}, last: this.closing });
 	}
 }
 

@@ -13,6 +13,7 @@ import {
 	API_FORWARDED_OF_OWNER_MAX,
 	API_FORWARDED_OF_SUBJECT_MAX,
 	API_FORWARDED_WAIT_MS,
+	API_FORWARDED_WAIT_MS_MAX,
 } from "../../src/limits.js";
 import { Bodies } from "../../src/state/api/bodies.js";
 import { sendError } from "../../src/state/api/http.js";
@@ -211,6 +212,37 @@ t.test("a body that was sent while it waited is not slow", async (t) => {
 	for (const answer of waiting) answer();
 	t.same(new Set(await Promise.all([...held, post])), new Set([200]));
 });
+
+t.test(
+	"who waits behind its own for too long is told to come again, and who gave up meanwhile is noticed",
+	async (t) => {
+		mock.timers.enable({ apis: ["setTimeout"] });
+		t.teardown(() => mock.timers.reset());
+		const { waiting, come, send, until, refused } = await scene(t);
+		const held = Array.from({ length: API_FORWARDED_OF_SUBJECT_MAX }, () => statusOf(send("a").end()));
+		await come(held.length);
+		const behind = once(send("a").end(), "response") as Promise<[IncomingMessage]>;
+		await until(held.length + 1);
+		// More than Node reads of a body that nobody takes: it reads on when this one is refused, and sees no end before.
+		const gone = send("a", { method: "POST" }).end(Buffer.alloc(400_000));
+		const call = await until(held.length + 2);
+		const left = new Promise<void>((resolve) => call.once("close", resolve));
+		while (call.readableLength < call.readableHighWaterMark) await new Promise(setImmediate);
+		gone.destroy();
+		mock.timers.tick(API_FORWARDED_WAIT_MS_MAX - 1);
+		await new Promise(setImmediate);
+		t.same(refused, []);
+		mock.timers.tick(1);
+		const [answer] = await behind;
+		t.match(answer, { statusCode: 503, headers: { "retry-after": "1" } });
+		answer.resume();
+		await left;
+		const named = `ingest had ${API_FORWARDED_OF_SUBJECT_MAX} of a`;
+		t.match(refused, [{ behind: named }, { behind: named }]);
+		for (const answer of waiting) answer();
+		t.same(new Set(await Promise.all(held)), new Set([200]));
+	},
+);
 
 t.test("a body that the role does not take is not told of as one that did not come", async (t) => {
 	mock.timers.enable({ apis: ["setTimeout"] });

@@ -6,6 +6,7 @@ import {
 	API_FORWARDED_OF_OWNER_MAX,
 	API_FORWARDED_OF_SUBJECT_MAX,
 	API_FORWARDED_WAIT_MS,
+	API_FORWARDED_WAIT_MS_MAX,
 	API_REQUESTS_AHEAD_MAX,
 	API_REQUESTS_PER_SUBJECT_MAX,
 } from "../../src/limits.js";
@@ -22,10 +23,14 @@ others wait. Who was beyond one is in \`weir audit operators\` (\`ask\`, refused
 |---|---|---|---|---|
 | requests under way, long polls among them | subject | ${API_REQUESTS_PER_SUBJECT_MAX} | 429 with \`Retry-After\` | ${counted("subject")} |
 | requests sent ahead, behind the one that is answered | connection | ${API_REQUESTS_AHEAD_MAX} | it ends after those, or is cut | ${counted("ahead")} |
-| requests that are passed on to ingest, to xds or to the trace store | role | ${API_FORWARDED_AT_ONCE_MAX}, of one subject ${API_FORWARDED_OF_SUBJECT_MAX} | they wait, the subjects in turn; who waits for others', not behind ${API_FORWARDED_OF_SUBJECT_MAX} of its own, gets 503 with \`Retry-After\` after ${API_FORWARDED_WAIT_MS / 1_000} s | ${counted("forwarded")} |
+| requests that are passed on to ingest, to xds or to the trace store | role | ${API_FORWARDED_AT_ONCE_MAX}, of one subject ${API_FORWARDED_OF_SUBJECT_MAX} | they wait, the subjects in turn; who waits for others', not behind ${API_FORWARDED_OF_SUBJECT_MAX} of its own, gets 503 with \`Retry-After\` after ${API_FORWARDED_WAIT_MS / 1_000} s, and anybody after ${API_FORWARDED_WAIT_MS_MAX / 1_000} s in all | ${counted("forwarded")} |
 
 The record of the last bound names whom it was waited for, ${API_FORWARDED_NAMED_MAX} subjects at most. A body that does not come holds its place for ${API_BODY_MS_MAX / 1_000} s: one
 identity with many of those keeps its own requests waiting, ${API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX} keep everybody's, outcomes and readers of the decision log. Take such
 senders out of the Metrics' \`senders\`: who is in none is refused before a body comes. Where those that are named send whole bodies,
 the role itself is slow, or hangs.
+
+A sender that gives up while its body waits is noticed at once where it had sent less than 16 KiB. Of more nothing is read before its
+turn, nor the end of its connection: it counts as under way until it is read, ${API_FORWARDED_WAIT_MS_MAX / 1_000} s at the most, and where an identity has ${API_REQUESTS_PER_SUBJECT_MAX} of those its next
+request gets 429. Have clients wait longer than that before they try again, keep bodies below 16 KiB, or send ${API_FORWARDED_OF_SUBJECT_MAX} at once at the most.
 `;

@@ -5,6 +5,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { connect as connectPlain, type Socket } from "node:net";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
@@ -214,5 +215,48 @@ t.test(
 		const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_ACT_BODY_BYTES_MAX + 1);
 		t.equal(large, `400 the body is larger than ${API_ACT_BODY_BYTES_MAX} bytes`, "as announced");
 		t.equal(await ask("ada", "POST /v1/experiments/boosted/pause", 1), "400 the body is not JSON");
+	},
+);
+
+t.test(
+	"who is answered well while its body goes on is not held for as long as it sends",
+	{ timeout: 30_000 },
+	async (t) => {
+		const { api, ca } = await mutualApi(t);
+		const own = await ca.issue({ spiffeId: operator("nobody") });
+		const shown = {
+			ca: ca.certificate,
+			cert: own.certificate,
+			key: own.privateKey,
+			checkServerIdentity: () => undefined,
+		};
+		const port = Number(new URL(api.url).port);
+		/** @returns the answer, once the connection has ended */
+		const ask = async (socket: Socket, path: string, framing: string, part: string): Promise<string> => {
+			t.teardown(() => socket.destroy());
+			let text = "";
+			socket.setEncoding("utf8").on("data", (more: string) => {
+				text += more;
+			});
+			socket.on("error", () => {}).write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n${framing}\r\n\r\n`);
+			// Below the time for which a connection may be idle.
+			const feeding = setInterval(() => socket.write(part), 200);
+			// In order, or by a reset under what is still being sent.
+			await new Promise((resolve) => socket.once("close", resolve));
+			clearInterval(feeding);
+			return text;
+		};
+		const framings = [
+			["transfer-encoding: chunked", "1\r\nx\r\n"],
+			["content-length: 100000", "x"],
+		] as const;
+		const asked = framings.flatMap(([framing, part]) => [
+			...["/healthz", "/readyz", "/v1/status", "/internal/state"].map((path) =>
+				ask(connectPlain(api.socket), path, framing, part),
+			),
+			ask(connect({ host: "127.0.0.1", port, ...shown }), "/healthz", framing, part),
+		]);
+		for (const answer of await Promise.all(asked))
+			t.match(answer, /^HTTP\/1\.1 200 .*\r\nconnection: close\r\n/is, "its sender reads it");
 	},
 );

@@ -23,6 +23,7 @@ import {
 	API_FORWARDED_OF_OWNER_MAX,
 	API_FORWARDED_OF_SUBJECT_MAX,
 	API_FORWARDED_WAIT_MS,
+	API_FORWARDED_WAIT_MS_MAX,
 } from "../../limits.js";
 import { Bodies, type Intake, TryAgain, tooSlow } from "../../state/api/bodies.js";
 import { demandNoBody, sendError } from "../../state/api/http.js";
@@ -56,6 +57,8 @@ export function forwardTo(socketPath: string, role: string, bodies = new Bodies(
 		atOnce: API_FORWARDED_AT_ONCE_MAX,
 		atOncePerSubject: API_FORWARDED_OF_SUBJECT_MAX,
 		waitMs: API_FORWARDED_WAIT_MS,
+		// Nothing is read of a body that waits, and so not noticed that its sender has gone.
+		waitMsMax: API_FORWARDED_WAIT_MS_MAX,
 		refusal: () => new NotPassedOn(role, others.underWay),
 	});
 	const owners = new Turns({

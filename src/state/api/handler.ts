@@ -66,8 +66,8 @@ export function handler(
 /** @param connections null = what TLS lies below counts them (tlsDoor.ts) */
 export function withBounds<S extends Server | SecureServer>(made: S, connections: number | null): S {
 	made.headersTimeout = 10_000;
-	// Of a body that is read: it may wait for its turn first (forward.ts), for minutes behind its sender's own. Those that are read, and
-	// those that nobody reads, have bounds of their own (bodies.ts, unreadBody.ts).
+	// A body may wait for its turn (forward.ts), for minutes behind its sender's own. While it is read, and once its request is answered,
+	// well or not, it has bounds of its own (bodies.ts, unreadBody.ts).
 	made.requestTimeout = 0;
 	if (connections !== null) made.maxConnections = connections;
 	return made;

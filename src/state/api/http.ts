@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { HTTP_STATUS, WeirError } from "../../error.js";
 import { API_BODY_BYTES_MAX } from "../../limits.js";
 import { isLoopbackHost } from "../../resources/address.js";
-import { afterUnreadBody } from "../../unreadBody.js";
+import { announcesBody, answerWhole } from "../../unreadBody.js";
 import type { ActCall } from "../audit/actRecord.js";
 import { type Intake, readBytes, TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
@@ -89,8 +89,9 @@ export function checkLoopback(request: IncomingMessage): void {
  * gives it a meaning (RFC 9110 section 9.3), and where requests are passed on it is read as one (RFC 9112 section 11.2).
  * @throws WeirError `invalid-argument`
  */
-export function demandNoBody({ headers, method, url = "" }: IncomingMessage): void {
-	if (headers["transfer-encoding"] === undefined && (headers["content-length"] ?? "0") === "0") return;
+export function demandNoBody(request: IncomingMessage): void {
+	if (!announcesBody(request)) return;
+	const { method, url = "" } = request;
 	const path = (url.split("?", 1)[0] ?? "").slice(0, 200);
 	throw new WeirError("invalid-argument", `${method} ${path} takes no body`, "send none");
 }
@@ -180,19 +181,14 @@ export function onlyQuery(query: URLSearchParams, known: readonly string[]): voi
 
 export function send(response: ServerResponse, answer: Answer): void {
 	if (response.destroyed || response.headersSent) return;
-	response.end(begin(response, answer));
-}
-
-/** Writes the head; what is left to say. */
-function begin(response: ServerResponse, answer: Answer): string {
 	const text = "text" in answer ? answer.text : JSON.stringify(answer.json);
-	response.writeHead(answer.status, {
+	const headers = {
 		"content-type": "text" in answer ? answer.contentType : "application/json",
 		"content-length": Buffer.byteLength(text),
 		"cache-control": "no-store",
 		"x-content-type-options": "nosniff",
-	});
-	return text;
+	};
+	answerWhole(response, answer.status, headers, text);
 }
 
 /** The one place where an error becomes an answer; what is not a WeirError stays inside and is only named internal. */
@@ -200,19 +196,12 @@ export function sendError(response: ServerResponse, thrown: unknown): void {
 	const error =
 		thrown instanceof WeirError ? thrown : new WeirError("internal", "the request failed", "see control's log");
 	if (response.destroyed || response.headersSent) return;
-	// An unread body would be taken for the next request on this connection.
 	response.setHeader("connection", "close");
 	const notAllowed = error instanceof MethodNotAllowed;
 	// RFC 9110 section 15.5.6.
 	if (notAllowed) response.setHeader("allow", error.allowed.join(", "));
 	if (error instanceof TryAgain) response.setHeader("retry-after", String(error.afterSeconds));
-	const answer = { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } };
-	if (response.req.complete) {
-		send(response, answer);
-		return;
-	}
-	response.write(begin(response, answer));
-	afterUnreadBody(response.req, () => response.end());
+	send(response, { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } });
 }
 
 /** @throws WeirError `invalid-argument` */

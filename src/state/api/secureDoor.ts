@@ -8,7 +8,6 @@ import { WeirError } from "../../error.js";
 import { type HandshakeFault, toldFault } from "../../handshake.js";
 import {
 	API_CONNECTIONS_MAX,
-	API_FORWARDED_WAIT_MS,
 	API_REQUESTS_AHEAD_MAX,
 	API_REQUESTS_PER_SUBJECT_MAX,
 	HANDSHAKE_FAULTS_TOLD_MS,
@@ -151,7 +150,7 @@ function tooMany(house: House, behind: () => string): Pick<Digest<string>, "add"
 
 const BEYOND: Readonly<Record<RequestBound, string>> = {
 	ahead: `more than ${API_REQUESTS_AHEAD_MAX} requests were sent ahead on one connection: the rest was not handled`,
-	forwarded: `waited ${API_FORWARDED_WAIT_MS / 1_000} s to be passed on, and was refused`,
+	forwarded: "waited too long to be passed on, and was refused",
 	subject: `more than ${API_REQUESTS_PER_SUBJECT_MAX} requests were under way`,
 };
 

@@ -1,6 +1,6 @@
 /** Requests of the API's TCP door that are under way: one subject's many connections keep nobody else waiting. */
 import type { ServerResponse } from "node:http";
-import { API_FORWARDED_NAMED_MAX, API_FORWARDED_WAIT_MS, API_REQUESTS_PER_SUBJECT_MAX } from "../../limits.js";
+import { API_FORWARDED_NAMED_MAX, API_REQUESTS_PER_SUBJECT_MAX } from "../../limits.js";
 import { TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 
@@ -17,7 +17,7 @@ export class NotPassedOn extends TryAgain {
 
 	/** @param underWay how many of each subject are passed on */
 	constructor(role: string, underWay: ReadonlyMap<string, number>) {
-		super("unavailable", `${role} took no more within ${API_FORWARDED_WAIT_MS / 1_000} s`, "try again");
+		super("unavailable", `${role} took no more in time`, "try again");
 		const all = [...underWay].sort(([, one], [, other]) => other - one);
 		const named = all
 			.slice(0, API_FORWARDED_NAMED_MAX)
