@@ -53,6 +53,7 @@ const ROUTE: RouteAccount = {
 		agrees: true,
 	},
 	assignment: ASSIGNMENT,
+	unassigned: null,
 };
 
 const WHOLE: WholeAccount = {
@@ -69,6 +70,7 @@ const WHOLE: WholeAccount = {
 	codeDetails: "via_upstream",
 	flags: [],
 	route: ROUTE,
+	unrouted: null,
 };
 
 const told = (request: Why["request"], over: Partial<Why> = {}): Why => ({
@@ -100,6 +102,17 @@ t.test("what should not be is marked", async (t) => {
 	t.match(page({ access }), /^access +! deny: .* by the sidecar, plan p2, but Envoy did not deny it$/m);
 });
 
+t.test("a request without a verdict is told as one that was refused, for it fails closed", async (t) => {
+	const access = { ...ROUTE.access, verdict: "none", reason: "unanswered", policy: null, plan: null, denied: true };
+	const text = page({ access: access as RouteAccount["access"], sentTo: null });
+	t.match(text, /^access +no verdict \(unanswered\); the sidecar; Envoy refused it: it fails closed$/m);
+});
+
+t.test("a verdict that nobody can work out again is told as Envoy's word", async (t) => {
+	const access = { ...ROUTE.access, by: "envoy", policy: null, agrees: null } as RouteAccount["access"];
+	t.match(page({ access }), /^access +allow: allowed; Envoy's rules, as Envoy tells it: the log does not hold all /m);
+});
+
 t.test("who may not use each arm's Variant is outside, and told so", async (t) => {
 	const text = page({ assignment: { ...ASSIGNMENT, experiment: null, arm: null, notEligible: true } });
 	t.match(text, /^arm +none: the request may not use each arm's Variant, .*: default Variant v1$/m);
@@ -108,9 +121,21 @@ t.test("who may not use each arm's Variant is outside, and told so", async (t) =
 
 t.test("what cannot be told is said to be so", async (t) => {
 	t.match(page({ access: null }), /^access +not known: the plan is of an earlier Weir$/m);
-	t.match(page({ assignment: null }), /^unit +not known: the sidecar was to assign and gave no answer$/m);
+	t.match(
+		page({ assignment: null, unassigned: "unanswered" }),
+		/^unit +not known: the sidecar was to assign and gave no answer$/m,
+	);
+	t.match(page({ assignment: null, unassigned: "refused-first" }), /^unit +not assigned: Envoy refused it first, /m);
+	t.match(page({}, { method: null }), /^asked +\? \(a method that Envoy's access log has no word for\) shop\.test\/$/m);
 	t.match(page({ planKept: false }), /^rule +.*no longer kept/m);
-	t.match(renderWhy(told({ ...WHOLE, route: null })), /^rule +no route of Weir's: no Service has this host$/m);
+	const unrouted = (kind: "denied" | "allowed", reason: string): string =>
+		renderWhy(told({ ...WHOLE, route: null, unrouted: { kind, reason, policy: null, by: "envoy" } }));
+	t.match(unrouted("denied", "unknown-service"), /^rule +no route of Weir's: no Service has this host$/m);
+	t.match(
+		unrouted("denied", "configuration-refused"),
+		/^rule +no route of Weir's: .* is closed here.*: weir proxy-status\naccess +denied: configuration-refused; by envoy$/m,
+	);
+	t.match(unrouted("allowed", "allowed"), /^rule +no route of Weir's$/m);
 	t.match(page({}, { status: 0, codeDetails: "", flags: ["DC"] }), /^answer +no status after 5 ms, flags DC$/m);
 	const [outside] = ASSIGNMENT.experiments;
 	if (outside === undefined) throw new Error("no experiment");

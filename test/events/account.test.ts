@@ -1,91 +1,11 @@
 /** What ingest tells about one request: GET /v1/requests/ID. */
 import { EventEmitter, once } from "node:events";
 import t from "tap";
-import type { OutlineAccount, WholeAccount } from "../../src/events/accessLog/account.js";
-import {
-	CALLOUT,
-	type Entry,
-	EXPERIMENT,
-	type HttpAnswer,
-	JUDGED,
-	PLANS,
-	planWith,
-	query,
-	type Rig,
-	startRig,
-	unitsOf,
-} from "./rig.js";
+import type { OutlineAccount } from "../../src/events/accessLog/account.js";
+import { accountOf, alice, control, get, rigWith, T0 } from "./accountRig.js";
+import { type Entry, JUDGED, PLANS, query, startRig, unitsOf } from "./rig.js";
 
-const T0 = 1_000_000;
-const [control = ""] = unitsOf("control", 1);
 const [rest = ""] = unitsOf(null, 1);
-const alice = "spiffe://weir.test/alice";
-
-const RULES = {
-	open: false,
-	policies: [
-		{
-			name: "readers",
-			action: "allow",
-			principals: [alice],
-			methods: ["POST"],
-			pathPrefixes: ["/v2"],
-			variants: [],
-			shadow: false,
-			more: null,
-		},
-		{
-			name: "no-v2",
-			action: "deny",
-			principals: [],
-			methods: [],
-			pathPrefixes: [],
-			variants: ["v2"],
-			shadow: false,
-			more: null,
-		},
-	],
-} as const;
-
-const { boosted, ...unexplained } = { boosted: unitsOf("boosted", 1)[0] ?? "", ...EXPERIMENT };
-const slotted = { ...EXPERIMENT, slotLoPpm: 0, slotHiPpm: 1 };
-
-const KNOWN: Readonly<Record<string, unknown>> = {
-	guarded: planWith(EXPERIMENT, { access: RULES }),
-	slotted: planWith(slotted),
-	bare: { gateways: [], services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [] }] },
-	// As an earlier Weir kept it.
-	old: {
-		gateways: [],
-		services: [
-			{
-				name: "shop",
-				defaultVariant: "v1",
-				timeoutMs: 0,
-				experiments: [{ ...unexplained, unit: undefined, unitHeader: "x-user-id" }],
-			},
-		],
-	},
-	verdict: planWith(EXPERIMENT, { access: RULES, callout: { ...CALLOUT, assignment: false } }),
-};
-
-async function rigWith(t: { teardown(run: () => Promise<void>): unknown }): Promise<Rig> {
-	const rig = await startRig({
-		plans: async (version) => (KNOWN[version] as (typeof PLANS)[string] | undefined) ?? PLANS[version] ?? null,
-	});
-	t.teardown(() => rig.close());
-	return rig;
-}
-
-const get = (rig: Rig, id: string): Promise<HttpAnswer> => rig.call("GET", `/v1/requests/${id}`, "");
-
-async function accountOf(rig: Rig, over: Partial<Entry>): Promise<WholeAccount> {
-	const requestId = over.requestId ?? "r1";
-	await rig.send([{ kind: "end", unit: control, requestId, startMs: T0, cluster: "shop/v1", ...over }]);
-	const { status, json } = await get(rig, requestId);
-	if (status !== 200) throw new Error(`answered ${status}: ${JSON.stringify(json)}`);
-	return json as WholeAccount;
-}
 
 t.test("identity, rule, bucket, allocation and answer of a request that Envoy assigned", async (t) => {
 	const rig = await rigWith(t);
@@ -135,53 +55,6 @@ t.test("identity, rule, bucket, allocation and answer of a request that Envoy as
 	t.ok(where !== undefined && where.point < 400_000);
 	t.same(where?.arms[0], { name: "control", variant: "v1", loPpm: 0, hiPpm: 500_000, livePoints: 400_000 });
 	t.notMatch(JSON.stringify(account), new RegExp(`${control}\\b|secret`), "neither unit nor query");
-});
-
-t.test("a verdict is computed again and held against what Envoy did", async (t) => {
-	const rig = await rigWith(t);
-	const access = async (over: Partial<Entry>) => (await accountOf(rig, { plan: "guarded", ...over })).route?.access;
-	const denied = { codeDetails: "rbac_access_denied_matched_policy[none]", status: 403, cluster: "" };
-	t.match(await access({ ...denied }), { verdict: "deny", reason: "no-policy-allows", denied: true, agrees: true });
-	t.match(await access({}), { verdict: "deny", denied: false, agrees: false }, "passed although it is denied");
-	t.match(await access({ ...denied, principal: alice }), { verdict: "allow", denied: true, agrees: false });
-	t.match(
-		await access({ ...denied, principal: alice, unit: boosted }),
-		{ verdict: "deny", reason: "forbidden", policy: "no-v2", agrees: true },
-		"the Variant is the assigned one where none was chosen",
-	);
-	for (const name of ["(no single identity)", "(no_single_identity)"]) {
-		const nobody = { ...denied, codeDetails: `rbac_access_denied_matched_policy[${name}]` };
-		t.match(
-			await access({ ...nobody, principal: alice }),
-			{ by: "envoy", verdict: "deny", reason: "no-single-identity", policy: null, denied: true, agrees: true },
-			"a certificate that is no SVID",
-		);
-		t.match(await access({ ...nobody, cluster: "shop/v1" }), { agrees: false }, "it went to a Variant");
-	}
-	t.match(await access({ status: 0, cluster: "", flag: 15 }), { verdict: "deny", agrees: null }, "the client left");
-});
-
-t.test("what Envoy refuses before any policy or sidecar is told as it says it, whoever judges", async (t) => {
-	const rig = await rigWith(t);
-	const rule = (name: string): string => `rbac_access_denied_matched_policy[${name}]`;
-	for (const plan of ["guarded", "verdict"]) {
-		for (const [codeDetails, reason] of [
-			[rule("(not_canonical)"), "not-canonical"],
-			[rule("(not_canonical,_path_length)"), "not-canonical"],
-			[rule("(no_single_identity)_too_long"), "no-single-identity"],
-			[rule("(loop)"), "loop-detected"],
-			[rule("(probe)"), "forbidden"],
-			["local_rate_limited", "rate-limited"],
-			["upgrade_failed", "upgrade-refused"],
-		] as const) {
-			const entry = { plan, codeDetails, status: 403, cluster: "", principal: alice } as const;
-			t.match(
-				(await accountOf(rig, entry)).route?.access,
-				{ by: "envoy", verdict: "deny", reason, policy: null, denied: true, agrees: true },
-				`${plan}: ${codeDetails}`,
-			);
-		}
-	}
 });
 
 t.test("the path is told masked, and judged as it was", async (t) => {
@@ -268,7 +141,7 @@ t.test("what the sidecar decided is told as it said it, and checked", async (t) 
 	t.match(await route({ said: denial }), { access: { agrees: false } }, "denied, and yet sent on");
 	const { said: _, ...silent } = { said, unit: null, plan: "callout", requestId: "r2" };
 	t.match((await accountOf(rig, { ...silent, codeDetails: "ext_authz_error", status: 503, cluster: "" })).route, {
-		access: { verdict: "none", reason: "ext_authz_error", agrees: true },
+		access: { verdict: "none", reason: "unanswered", denied: true, agrees: true },
 		assignment: null,
 	});
 	t.match((await accountOf(rig, silent)).route?.access, { verdict: "none", agrees: false }, "it never fails open");

@@ -235,6 +235,10 @@ for (const [version, protocol] of [
 			}
 		}
 
+		// Before its token is looked at, which is a good one.
+		const early = await ask("claims", "/a;b", { authorization: `Bearer ${token("person-1")}` });
+		t.match((await whole(early)).route, { access: { reason: "not-canonical" }, unassigned: "refused-first" });
+
 		// Native through and through.
 		t.match((await whole(await ask("plain", "/"))).route, {
 			access: { by: "envoy", verdict: "allow", policy: "alice-may", agrees: true },

@@ -160,8 +160,8 @@ export interface Entry {
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly principal?: string;
 	readonly path?: string;
-	/** POST */
-	readonly method?: "GET" | "POST" | "OPTIONS";
+	/** POST; PURGE is one that Envoy's enumeration lacks. */
+	readonly method?: "GET" | "POST" | "OPTIONS" | "PURGE";
 	readonly codeDetails?: string;
 	/** Of the request's headers as they came, by HTTP/1.1; else Envoy says nothing of either. */
 	readonly headerBytes?: number;
@@ -250,7 +250,7 @@ export function encodeEntry(writer: BinaryWriter, entry: Entry): BinaryWriter {
 			.join();
 	}
 	writer.tag(33, 0).int32({ start: 4, periodic: 5, end: 6, sent: 7 }[entry.kind]).join();
-	const method = { GET: 1, POST: 3, OPTIONS: 7 }[entry.method ?? "POST"];
+	const method = { PURGE: 0, GET: 1, POST: 3, OPTIONS: 7 }[entry.method ?? "POST"];
 	writer.tag(3, 2).fork().tag(1, 0).int32(method).tag(3, 2).string("shop.test");
 	writer.tag(5, 2).string(entry.path ?? "/v2/models/m/infer");
 	writer.tag(9, 2).string(entry.requestId);

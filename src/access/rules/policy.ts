@@ -17,6 +17,7 @@ export {
 	accessTable,
 	isOfAnyIssuer,
 	isOpen,
+	judgesMethods,
 	judgesPaths,
 	judgesRegions,
 	judgesUsers,

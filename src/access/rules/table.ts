@@ -166,6 +166,11 @@ export function judgesVariant(policy: PolicyTable): boolean {
 	return policy.variants.length > 0 || reads(policy)?.variant === true;
 }
 
+/** Whether the enforced verdict depends on the method, of rules that Envoy can judge: it judges no conditions, which may read it too. */
+export function judgesMethods({ policies }: AccessTable): boolean {
+	return policies.some(({ shadow, methods }) => !shadow && methods.length > 0);
+}
+
 /** Whether the verdict (enforced or shadow) depends on the Gateway's region. */
 export function judgesRegions({ policies }: AccessTable): boolean {
 	return policies.some((policy) => (policy.more?.regions.length ?? 0) > 0 || reads(policy)?.region === true);

@@ -1,6 +1,6 @@
 /** The page that `weir why` prints: one request from identity to trace, a line a fact. Pure. */
+import type { AccessAccount } from "../../events/accessLog/accessAccount.js";
 import type {
-	AccessAccount,
 	AssignmentAccount,
 	ExperimentAccount,
 	OutlineAccount,
@@ -29,15 +29,31 @@ export function renderWhy({ request, records, decision, models, trace }: Why): s
 }
 
 function whole(request: WholeAccount): readonly Line[] {
-	const { requestId, startMs, method, host, path, route } = request;
+	const { requestId, startMs, method, host, path, route, unrouted } = request;
 	return [
 		["request", `${requestId}  ${at(startMs)}`],
-		["asked", `${method ?? "(method not told)"} ${host}${path}`],
+		["asked", `${method ?? NO_METHOD} ${host}${path}`],
 		["identity", identityText(request)],
-		...(route === null ? [["rule", "no route of Weir's: no Service has this host"] as const] : routeLines(route)),
+		...(route === null ? [] : routeLines(route)),
+		...(unrouted === null ? [] : unroutedLines(unrouted)),
 		["answer", answerText(request)],
 	];
 }
+
+/** Envoy's access log has an enumeration of nine; `weir audit requests` and `weir policy shadow` say `?`. */
+const NO_METHOD = "? (a method that Envoy's access log has no word for)";
+
+/** Why there is no route of Weir's, where its reason tells that. */
+const WHY_UNROUTED: Readonly<Record<string, string>> = {
+	"unknown-service": ": no Service has this host",
+	"configuration-refused":
+		": the Service of this host is closed here, for Envoy refused its configuration: weir proxy-status",
+};
+
+const unroutedLines = ({ kind, reason, by }: NonNullable<WholeAccount["unrouted"]>): readonly Line[] => [
+	["rule", `no route of Weir's${WHY_UNROUTED[reason] ?? ""}`],
+	["access", `${kind}: ${reason}; by ${by}`],
+];
 
 function identityText({ principal, via }: Pick<WholeAccount, "principal" | "via">): string {
 	if (via === null) return principal ?? "none proved (no client certificate)";
@@ -47,25 +63,38 @@ function identityText({ principal, via }: Pick<WholeAccount, "principal" | "via"
 }
 
 function routeLines(route: RouteAccount): readonly Line[] {
-	const { service, plan, planKept, sentTo, access, assignment } = route;
+	const { service, plan, planKept, sentTo, access, assignment, unassigned } = route;
 	const rule = `Service ${service}, plan ${plan}`;
 	if (!planKept) return [["rule", `${rule}; that plan is no longer kept, so nothing can be computed again`]];
 	return [
 		["rule", rule],
 		["access", access === null ? "not known: the plan is of an earlier Weir" : accessText(access)],
 		...(assignment === null
-			? [["unit", "not known: the sidecar was to assign and gave no answer"] as const]
+			? [["unit", unassigned === null ? "not known" : UNASSIGNED[unassigned]] as const]
 			: assignmentLines(assignment)),
 		["sent to", sentTo === null ? "no Variant" : `Variant ${sentTo}`],
 	];
 }
 
+const UNASSIGNED: Readonly<Record<NonNullable<RouteAccount["unassigned"]>, string>> = {
+	"refused-first": "not assigned: Envoy refused it first, before a token or the sidecar gave a unit",
+	unanswered: "not known: the sidecar was to assign and gave no answer",
+};
+
 function accessText({ by, verdict, reason, policy, denied, agrees, plan }: AccessAccount): string {
 	const rule = policy === null ? reason : `${reason} by AccessPolicy ${policy}`;
 	const judge = by === "envoy" ? "Envoy's rules" : `the sidecar${plan === null ? "" : `, plan ${plan}`}`;
 	const told = verdict === "none" ? `no verdict (${rule})` : `${verdict}: ${rule}`;
-	const done = denied ? "Envoy denied it" : "Envoy did not deny it";
-	if (agrees === null) return `${told}; ${judge}; ${done}, which tells nothing`;
+	const done = !denied
+		? "Envoy did not deny it"
+		: verdict === "none"
+			? "Envoy refused it: it fails closed"
+			: "Envoy denied it";
+	if (agrees === null) {
+		return verdict === "deny"
+			? `${told}; ${judge}; ${done}, which tells nothing`
+			: `${told}; ${judge}, as Envoy tells it: the log does not hold all that they look at`;
+	}
 	return agrees ? `${told}; ${judge}; ${done}` : `! ${told} by ${judge}, but ${done}`;
 }
 
@@ -154,7 +183,7 @@ function outline(request: OutlineAccount, records: readonly ShownDecision[]): re
 function recordLines(record: ShownDecision, service: string): readonly Line[] {
 	const { method, path, plan, kind, reason, policy, by } = record;
 	return [
-		["asked", `${method ?? "(method not told)"} ${path ?? "(path not told)"}`],
+		["asked", `${method ?? NO_METHOD} ${path ?? "(path not told)"}`],
 		["identity", identityText(record)],
 		["rule", `Service ${service}${plan === null ? "" : `, plan ${plan}`}`],
 		["access", `${kind}: ${policy === null ? reason : `${reason} by AccessPolicy ${policy}`}; by ${by}`],

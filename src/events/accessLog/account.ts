@@ -4,21 +4,22 @@
  */
 
 import { shownPath } from "../../access/requests/shownPath.js";
-import { type AccessRequest, compileAccess, judgesRegions, judgesUsers } from "../../access/rules/policy.js";
 import type { Location } from "../../assignment/assign.js";
 import { parseUnit } from "../../assignment/unit.js";
+import { BEFORE_TOKENS } from "../../compiler/denial.js";
 import type { ArmTable, UnitTable } from "../../compiler/plan.js";
 import { parseRouteName } from "../../compiler/plan.js";
-import { type Denial, denialOf } from "../decisions/denial.js";
+import { type Judgement, judgementOf } from "../decisions/judgement.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import { variantOf } from "../store/requestRow.js";
-import { type AccessLogEntry, codeDetailsOf } from "./accessLogEntry.js";
+import { type AccessAccount, accessAccount } from "./accessAccount.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
 import { unitOfHeader } from "./entryReader.js";
 import type { PlanReader, ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
 import type { RecentRequest } from "./recentRequests.js";
 import { type RequestDetails, requestDetails } from "./requestDetails.js";
 import { type CalledBy, calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
-import { whyNoUnit } from "./unheldToken.js";
+import { lookedAtTokens, whyNoUnit } from "./unheldToken.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;
 
@@ -30,10 +31,12 @@ export interface WholeAccount extends RequestDetails, CalledBy {
 	readonly durationMs: number;
 	/** 0 = none was sent. */
 	readonly status: number;
+	/** null where the host is no Service's, or the route is none of Weir's. */
 	readonly route: RouteAccount | null;
+	/** What became of a request without a route, as the decision log has it; null = it has one. */
+	readonly unrouted: Judgement | null;
 }
 
-/** null where the host is no Service's, or the route is none of Weir's. */
 export interface RouteAccount {
 	readonly service: string;
 	/** Version of the plan that the route is of. */
@@ -44,23 +47,12 @@ export interface RouteAccount {
 	readonly sentTo: string | null;
 	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
 	readonly access: AccessAccount | null;
-	/** null = the sidecar was to assign and gave no answer. */
 	readonly assignment: AssignmentAccount | null;
-}
-
-export interface AccessAccount {
-	readonly by: "envoy" | "sidecar";
-	/** Version of the plan by which it was judged; null = none was at hand. */
-	readonly plan: string | null;
-	/** none = the sidecar gave no verdict. */
-	readonly verdict: "allow" | "deny" | "none";
-	readonly reason: string;
-	/** AccessPolicy that decided; null = none. */
-	readonly policy: string | null;
-	/** What Envoy did. */
-	readonly denied: boolean;
-	/** Whether the verdict is what Envoy did; null = it cannot be told. */
-	readonly agrees: boolean | null;
+	/**
+	 * Why there is none of a plan that is kept. refused-first: Envoy refused the request before the sidecar was asked, or a token
+	 * looked at. unanswered: the sidecar was to assign and gave no answer, or by a plan that is not kept. null = there is one.
+	 */
+	readonly unassigned: "refused-first" | "unanswered" | null;
 }
 
 export interface AssignmentAccount {
@@ -121,6 +113,8 @@ export async function accountOf(
 	pseudonyms: Pseudonyms,
 ): Promise<WholeAccount> {
 	const details = requestDetails(entry);
+	const judgement = judgementOf(entry);
+	const route = await routeAccount(entry, judgement, plans, pseudonyms);
 	return {
 		known: "whole",
 		requestId: entry.requestId,
@@ -130,12 +124,14 @@ export async function accountOf(
 		...details,
 		path: shownPath(details.path),
 		...calledBy(details.principal, sidecarAnswer(entry)),
-		route: await routeAccount(entry, plans, pseudonyms),
+		route,
+		unrouted: route === null ? judgement : null,
 	};
 }
 
 async function routeAccount(
 	entry: AccessLogEntry,
+	judgement: Judgement,
 	plans: PlanReader,
 	pseudonyms: Pseudonyms,
 ): Promise<RouteAccount | null> {
@@ -144,27 +140,31 @@ async function routeAccount(
 	const service = (await planOf(plans, route.version))?.get(route.service) ?? null;
 	const sentTo = variantOf(entry, route.service);
 	const common = { service: route.service, plan: route.version, planKept: service !== null, sentTo };
-	if (service === null) return { ...common, access: null, assignment: null };
-	const details = requestDetails(entry);
-	const answer = sidecarAnswer(entry);
-	const assignment =
-		service.callout?.assignment === true
-			? await sidecarsAssignment(route.service, entry, answer, plans, pseudonyms)
-			: assignmentOf(
-					service,
-					entry,
-					headerUnit(entry, service),
-					{ by: "envoy", plan: route.version, experiment: route.experiment, arm: null },
-					pseudonyms,
-				);
-	const denial = denialOf(entry);
-	const access =
-		denial !== null && isBuiltIn(denial)
-			? builtInDenial(denial.reason, route.version, sentTo)
-			: service.callout?.verdict === true
-				? sidecarsAccess(answer, entry, sentTo)
-				: envoysAccess(service, route.version, entry, details, sentTo, assignment?.variant ?? service.defaultVariant);
-	return { ...common, access, assignment };
+	if (service === null) return { ...common, access: null, assignment: null, unassigned: null };
+	const assigned = await assignmentIn(entry, route, service, judgement, plans, pseudonyms);
+	const way = { plan: route.version, sentTo, assigned: assigned.assignment?.variant ?? service.defaultVariant };
+	return { ...common, access: accessAccount(entry, service, judgement, way), ...assigned };
+}
+
+async function assignmentIn(
+	entry: AccessLogEntry,
+	{ version, service: name, experiment }: NonNullable<ReturnType<typeof parseRouteName>>,
+	service: ReadableService,
+	judgement: Judgement,
+	plans: PlanReader,
+	pseudonyms: Pseudonyms,
+): Promise<Pick<RouteAccount, "assignment" | "unassigned">> {
+	const refused = judgement.kind === "denied" && judgement.by === "envoy" && judgement.reason !== "unanswered";
+	if (service.callout?.assignment === true) {
+		const assignment = await sidecarsAssignment(name, entry, sidecarAnswer(entry), plans, pseudonyms);
+		return { assignment, unassigned: assignment !== null ? null : refused ? "refused-first" : "unanswered" };
+	}
+	const unit = headerUnit(entry, service);
+	const ofClaim = unitFromOf(service)?.from === "claim";
+	if (ofClaim && unit === null && refused && BEFORE_TOKENS.has(judgement.reason) && !lookedAtTokens(entry))
+		return { assignment: null, unassigned: "refused-first" };
+	const done: Done = { by: "envoy", plan: version, experiment, arm: null };
+	return { assignment: assignmentOf(service, entry, unit, done, pseudonyms), unassigned: null };
 }
 
 async function sidecarsAssignment(
@@ -190,6 +190,12 @@ async function planOf(plans: PlanReader, version: string): Promise<ReadablePlan 
 function headerUnit(entry: AccessLogEntry, service: ReadableService): string | null {
 	const [experiment] = service.experiments.values();
 	return experiment === undefined ? null : unitOfHeader(entry, experiment);
+}
+
+/** Where the plan finds units; null = the Service has no Experiment. All of one share it likewise. */
+function unitFromOf({ experiments }: ReadableService): UnitTable | null {
+	const [experiment] = experiments.values();
+	return experiment?.table.unit ?? null;
 }
 
 interface Done {
@@ -222,7 +228,7 @@ function assignmentOf(
 	const arm = location?.live === true ? location.region : null;
 	const taker = location?.takenOver === true ? (experiment?.table.takeover?.arm ?? null) : null;
 	const rightArm = done.by === "envoy" || done.arm === arm || (taker !== null && done.arm === taker);
-	const unitFrom = experiments[0]?.table.unit ?? null;
+	const unitFrom = unitFromOf(service);
 	return {
 		by: done.by,
 		plan: done.plan,
@@ -261,89 +267,5 @@ function experimentAccount({ table }: ReadableExperiment, location: Located): Ex
 			hiPpm,
 			livePoints,
 		})),
-	};
-}
-
-/** By a rule, or a bound, of Envoy's that no AccessPolicy has: neither policies nor the sidecar are asked, whoever decides otherwise. */
-const isBuiltIn = (denial: Denial): denial is Denial & { readonly reason: string } => {
-	const { by, reason, policy } = denial;
-	const isPolicys = policy !== null || reason === "no-policy-allows";
-	return by === "envoy" && reason !== null && !isPolicys && reason !== "unanswered";
-};
-
-/** Told as Envoy tells it. */
-const builtInDenial = (reason: string, plan: string, sentTo: string | null): AccessAccount => ({
-	by: "envoy",
-	plan,
-	verdict: "deny",
-	reason,
-	policy: null,
-	denied: true,
-	agrees: sentTo === null,
-});
-
-/** The verdict that the plan's rules give, beside what Envoy did. */
-function envoysAccess(
-	service: ReadableService,
-	plan: string,
-	entry: AccessLogEntry,
-	details: RequestDetails,
-	sentTo: string | null,
-	assigned: string,
-): AccessAccount | null {
-	if (service.access === null) return null;
-	const told = denialOf(entry);
-	// Want of an answer is no verdict of these rules.
-	const denial = told?.reason === "unanswered" ? null : told;
-	const denied = denial !== null;
-	const common = { by: "envoy", plan, denied } as const;
-	// What depends on a token or a place that the log does not hold is told as Envoy tells it.
-	if (judgesUsers(service.access) || judgesRegions(service.access)) {
-		return {
-			...common,
-			verdict: denied ? "deny" : "allow",
-			reason: denial?.reason ?? "allowed",
-			policy: denial?.policy ?? null,
-			agrees: denied ? sentTo === null : null,
-		};
-	}
-	const request: AccessRequest = {
-		principal: details.principal,
-		method: details.method ?? "",
-		path: details.path,
-		variant: sentTo ?? assigned,
-		token: null,
-		region: null,
-		nowMs: entry.startUs / 1e3,
-	};
-	const { allowed, reason, policy } = compileAccess(service.access, service.name)(request);
-	return {
-		...common,
-		verdict: allowed ? "allow" : "deny",
-		reason,
-		policy,
-		agrees: details.method === null ? null : agreement(!allowed, denied, sentTo),
-	};
-}
-
-/** A request that went nowhere for another reason (its client left) neither agrees with a denial nor disagrees. */
-function agreement(deny: boolean, denied: boolean, sentTo: string | null): boolean | null {
-	return deny && !denied && sentTo === null ? null : deny === denied;
-}
-
-function sidecarsAccess(answer: SidecarAnswer | null, entry: AccessLogEntry, sentTo: string | null): AccessAccount {
-	const denial = denialOf(entry);
-	const denied = denial?.by === "sidecar" && denial.reason !== "unanswered";
-	const common = { by: "sidecar", plan: answer?.plan ?? null, policy: answer?.policy ?? null, denied } as const;
-	if (answer?.verdict === "allow" || answer?.verdict === "deny") {
-		const { verdict, reason } = answer;
-		return { ...common, verdict, reason: reason ?? "", agrees: agreement(verdict === "deny", denied, sentTo) };
-	}
-	// It fails closed: without a verdict no Variant has seen the request.
-	return {
-		...common,
-		verdict: "none",
-		reason: answer?.reason ?? (codeDetailsOf(entry) || "no answer"),
-		agrees: sentTo === null,
 	};
 }

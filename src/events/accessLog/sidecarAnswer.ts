@@ -5,6 +5,7 @@
  * given.
  */
 import { METADATA_NAMESPACE } from "../../compiler/calloutContext.js";
+import type { CalloutTable } from "../../compiler/plan.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { eachNamespace } from "./filterMetadata.js";
 
@@ -63,6 +64,13 @@ function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
 		shadowPolicy: word("shadowPolicy"),
 	};
 }
+
+/**
+ * Whether the sidecar has judged a request that it did not refuse: it was to, or it knew newer rules than the route's, by which a
+ * policy allowed. Else its `allow` says that Envoy had judged before it asked (sidecar/verdict.ts, BY_ENVOY), or that nobody needs to.
+ */
+export const sidecarJudged = (callout: CalloutTable | null, answer: SidecarAnswer | null): boolean =>
+	callout?.verdict === true || (answer !== null && (answer.verdict === "deny" || answer.policy !== null));
 
 /** Who called, and the trusted proxy that spoke for them; null = none did. */
 export interface CalledBy {

@@ -78,12 +78,20 @@ const isObject = (value: JsonValue | undefined): value is JsonObject =>
 
 const JWT: ReadonlySet<string> = new Set([TOKENS_METADATA]);
 
+/** Whether a token was looked at, one that does not hold or none at all too; where users are judged, one that holds alone tells it. */
+export function lookedAtTokens(entry: AccessLogEntry): boolean {
+	const tried = eachNamespace(entry, RBAC, (said) => said.get(CLAIMS_RESULT) ?? null);
+	return tried !== null || isVerified(entry);
+}
+
+/** jwt_authn leaves nothing there of a token that it did not verify. */
+const isVerified = (entry: AccessLogEntry): boolean => eachNamespace(entry, JWT, () => true) !== null;
+
 /** null = the request's token holds, or there is none, or users are judged. */
 function causeOf(entry: AccessLogEntry): Unheld["cause"] | null {
 	const rule = refusingRule(entry);
 	if (rule === null) return null;
-	// jwt_authn leaves nothing there of a token that it did not verify.
-	if (eachNamespace(entry, JWT, () => true) === null) return "unverified";
+	if (!isVerified(entry)) return "unverified";
 	return isTimesRule(rule) ? "times" : "form";
 }
 

@@ -15,10 +15,9 @@ import { DECISION_TEXT_CHARS_MAX } from "../../limits.js";
 import { spiffeFault } from "../../resources/spiffe.js";
 import { END_REASONS } from "../../rollout/experimentEnd.js";
 import { type AccessLogEntry, requestHeader } from "../accessLog/accessLogEntry.js";
-import { endingOf } from "../accessLog/ending.js";
 import { requestDetails } from "../accessLog/requestDetails.js";
 import { calledBy, type SidecarAnswer, sidecarAnswer } from "../accessLog/sidecarAnswer.js";
-import { type Denial, denialOf } from "./denial.js";
+import { judgementOf } from "./judgement.js";
 
 export const DECISION_KINDS = [
 	"denied",
@@ -162,37 +161,16 @@ const NO_TRACE = "0".repeat(32);
 
 /** What became of a request. `unit` and what belongs to it are not known here. */
 export function decisionIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
-	const denial = denialOf(entry);
-	return denial === null ? endedIn(entry, gateway) : denialIn(entry, denial, gateway);
-}
-
-function denialIn(entry: AccessLogEntry, denial: Denial, gateway: string | null): DecisionRecord {
-	const answer = denial.by === "sidecar" ? sidecarAnswer(entry) : null;
-	const record = requestRecord(entry, gateway, answer);
-	// A host that is no Service's: the route is none of Weir's.
-	const unknown = record.service === null && denial.reason === "no-policy-allows";
-	return {
-		...record,
-		kind: "denied",
-		verdict: "deny",
-		reason: shownText(unknown ? "unknown-service" : (answer?.reason ?? denial.reason ?? "forbidden")),
-		policy: shownOrNull(answer?.policy ?? denial.policy),
-		by: denial.by,
-	};
-}
-
-/** No access rule refused it. Envoy does not log by which policy it let a request through; the sidecar does. */
-function endedIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
-	const { kind, reason } = endingOf(entry);
-	const answer = sidecarAnswer(entry);
-	const judged = kind === "allowed" && answer?.verdict === "allow";
+	const { kind, reason, policy, by } = judgementOf(entry);
+	// What Envoy refuses itself the sidecar has said nothing about.
+	const answer = kind === "denied" && by === "envoy" ? null : sidecarAnswer(entry);
 	return {
 		...requestRecord(entry, gateway, answer),
 		kind,
 		verdict: ENDING_VERDICTS[kind],
-		reason: judged ? shownText(answer.reason ?? reason) : reason,
-		policy: judged ? shownOrNull(answer.policy) : null,
-		by: judged ? "sidecar" : "envoy",
+		reason: shownText(reason),
+		policy: shownOrNull(policy),
+		by,
 	};
 }
 

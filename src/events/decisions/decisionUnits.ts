@@ -1,9 +1,10 @@
-/** Whose unit a decision was about, and its arm: the plan that the request went by says it. */
+/** Whose unit a decision was about, and its arm, and who let its request through: the plan that the request went by says it. */
 import { isOpen } from "../../access/rules/policy.js";
 import { parseRouteName } from "../../compiler/plan.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { readEntry } from "../accessLog/entryReader.js";
-import type { PlanReader } from "../accessLog/planReader.js";
+import type { PlanReader, ReadableService } from "../accessLog/planReader.js";
+import { sidecarAnswer, sidecarJudged } from "../accessLog/sidecarAnswer.js";
 import type { EventStore } from "../store/store.js";
 import type { DecisionRecord } from "./decisionRecord.js";
 
@@ -20,10 +21,7 @@ export class DecisionUnits {
 		const { plans, pseudonyms } = this;
 		const plan = plans.known(route.version);
 		if (plan === null) return route.version;
-		const access = plan.get(route.service)?.access ?? null;
-		// As the sidecar says it.
-		const open = record.kind === "allowed" && record.by === "envoy" && access !== null && isOpen(access);
-		const told = open ? { ...record, reason: "open" } : record;
+		const told = allowedBy(plan.get(route.service), entry, record);
 		const context = { plan: (version: string) => plans.known(version), pseudonyms };
 		const reading = readEntry(entry, route, plan, context, receivedMs);
 		if (reading.kind === "plan-missing") return reading.version;
@@ -51,4 +49,17 @@ export class DecisionUnits {
 		const third = this.read(entry, record, receivedMs);
 		return typeof third === "string" ? record : third;
 	}
+}
+
+/** Who has let it through: the plan says what the sidecar was asked for, and whether there was anything to judge. */
+function allowedBy(
+	service: ReadableService | undefined,
+	entry: AccessLogEntry,
+	record: DecisionRecord,
+): DecisionRecord {
+	if (record.kind !== "allowed" || service === undefined) return record;
+	const { access, callout } = service;
+	if (record.by === "sidecar" && sidecarJudged(callout, sidecarAnswer(entry))) return record;
+	// In the sidecar's words.
+	return { ...record, by: "envoy", reason: access !== null && isOpen(access) ? "open" : "allowed" };
 }
