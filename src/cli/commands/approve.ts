@@ -2,7 +2,7 @@
 import { WeirError } from "../../error.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RequestAnswer, RequestsAnswer } from "../../state/api/wire.js";
-import { type RequestDocument, RequestDocuments, type Texts } from "../../state/approvals/requestDocuments.js";
+import type { RequestDocument, Texts } from "../../state/approvals/requestDocuments.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
@@ -71,6 +71,7 @@ const textsOf = (act: NonNullable<RequestAnswer["act"]>): Texts | null =>
 async function standing(client: ApiClient, { act, state }: RequestAnswer): Promise<readonly RequestDocument[]> {
 	const texts = act === null ? null : textsOf(act);
 	if (texts === null || state !== "pending") return [];
+	const { RequestDocuments } = await import("../../state/approvals/requestDocuments.js");
 	const asked = new Map(new RequestDocuments().of("asked", texts).map(({ key, text }) => [key, text]));
 	const stored = await client.getYaml().catch((error: unknown) => {
 		// Who asked sees the request, whatever else.
