@@ -72,6 +72,18 @@ t.test(
 	},
 );
 
+t.test("whose client left before a verdict took effect has none, whoever was to judge", async (t) => {
+	const rig = await rigWith(t);
+	const left = { status: 0, cluster: "", flag: 15, codeDetails: "downstream_remote_disconnect" } as const;
+	for (const plan of ["guarded", "assigned", "verdict"]) {
+		t.match(
+			(await accountOf(rig, { ...left, plan, principal: alice })).route?.access,
+			{ verdict: "none", reason: "client-left", policy: null, denied: false, agrees: null },
+			plan,
+		);
+	}
+});
+
 t.test("what has no route of ours is told by the word of the decision log", async (t) => {
 	const rig = await rigWith(t);
 	const told = async (codeDetails: string, more: Partial<Entry> = {}) => {

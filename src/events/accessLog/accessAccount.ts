@@ -47,7 +47,9 @@ export function accessAccount(
 ): AccessAccount | null {
 	const answer = sidecarAnswer(entry);
 	if (judgement.reason === "unanswered") return unanswered(answer, way);
-	if (isBuiltIn(judgement)) return asEnvoyTells(judgement, way);
+	// Its client left before a verdict took effect, say.
+	const cameToNone = judgement.kind === "unjudged" && way.sentTo === null;
+	if (isBuiltIn(judgement) || cameToNone) return asEnvoyTells(judgement, way);
 	const denied = judgement.kind === "denied";
 	const bySidecar = denied ? judgement.by === "sidecar" : sidecarJudged(service.callout, answer);
 	if (bySidecar) return sidecarsAccess(answer, entry, denied, way);

@@ -136,16 +136,19 @@ export function planWish(
 			const was = stored.get(keyOf(one));
 			const change = changes.get(title) ?? act.verb;
 			const fields = was === undefined || change !== "configured" ? "" : changedFields(was, one);
-			const loosened = one.kind === "AccessPolicy" ? (plan.loosened.get(qualifiedName(one.metadata)) ?? []) : [];
-			const more = loosened.length === 0 ? "" : `; may let in more: ${loosened.join("; ")}`;
 			return {
-				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}${more}`,
+				effect: `${change} ${title}${fields === "" ? "" : `: ${fields}`}`,
 				resource: keyOf(one),
 				namespaces: [...new Set([one, ...(was === undefined ? [] : [was])].flatMap(concerned))],
 			};
 		}),
 		...beside.map(({ effect, namespace }) => ({
 			effect,
+			resource: null,
+			namespaces: [namespace],
+		})),
+		...plan.loosened.map(({ policy, namespace, words }) => ({
+			effect: `AccessPolicy ${policy} may let in more at Services of namespace ${namespace}: ${words.join("; ")}`,
 			resource: null,
 			namespaces: [namespace],
 		})),

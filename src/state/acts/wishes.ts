@@ -30,7 +30,7 @@ import { applyExperiment, applyService, underTimeout } from "../../rollout/decla
 import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";
 import { declaredIn } from "../api/documents.js";
 import { type Opening, openedByGrants } from "../consequences/grantsOpened.js";
-import { rulesLoosened } from "../consequences/rulesLoosened.js";
+import { type Loosened, rulesLoosened } from "../consequences/rulesLoosened.js";
 import { newlyUnplaced, type ToldServices } from "../consequences/unplaced.js";
 import type { StandingFault } from "../standingFaults.js";
 import type { StoredResource, Used } from "../store/database.js";
@@ -106,8 +106,7 @@ export interface WishPlan {
 	readonly deletions: readonly { readonly kind: Kind; readonly name: string }[];
 	readonly unplaced: readonly StandingFault[];
 	readonly opened: readonly Opening[];
-	/** AccessPolicies that may let in more than before, by qualified name, and how. */
-	readonly loosened: ReadonlyMap<string, readonly string[]>;
+	readonly loosened: readonly Loosened[];
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;
@@ -131,7 +130,7 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	deletions: [],
 	unplaced: [],
 	opened: [],
-	loosened: new Map(),
+	loosened: [],
 	experiments: {},
 	services: {},
 	decisions: [],

@@ -10,20 +10,29 @@ import { findNamed } from "../../resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
 
-/** By the qualified name of the policy; those that do not are left out. */
+/** One policy, at the Services of one namespace: what befalls another's is told there alone. */
+export interface Loosened {
+	/** Qualified name. */
+	readonly policy: string;
+	/** Of the Services. */
+	readonly namespace: string;
+	readonly words: readonly string[];
+}
+
+/** Those that do not are left out. */
 export function rulesLoosened(
 	before: ResourceSet,
 	after: ResourceSet,
 	changes: readonly ResourceChange[],
-): ReadonlyMap<string, readonly string[]> {
+): readonly Loosened[] {
 	const changed = new Set(
 		changes.flatMap(({ kind, name, change }) => (kind === "AccessPolicy" && change !== "unchanged" ? [name] : [])),
 	);
 	const touched = [...before.accessPolicies, ...after.accessPolicies].filter(({ metadata }) =>
 		changed.has(qualifiedName(metadata)),
 	);
-	const found = new Map<string, Set<string>>();
-	// A policy is the same at each Service that it is about: of them one is looked at for each way in which the tables differ.
+	const found = new Map<string, { policy: string; namespace: string; words: Set<string> }>();
+	// A policy is the same at each Service that it is about: of a namespace's one is looked at for each way in which the tables differ.
 	const seen = new Set<string>();
 	for (const was of touched.length === 0 ? [] : before.services) {
 		const is = findNamed(after.services, was.metadata);
@@ -34,13 +43,19 @@ export function rulesLoosened(
 			accessTable(is, after.accessPolicies, after.referenceGrants),
 		] as const;
 		for (const name of names) {
-			const key = JSON.stringify([name, ...tables.map((table) => shapeOf(table, name))]);
+			const { namespace } = was.metadata;
+			const place = JSON.stringify([name, namespace]);
+			const key = JSON.stringify([place, ...tables.map((table) => shapeOf(table, name))]);
 			if (seen.has(key)) continue;
 			seen.add(key);
-			for (const words of loosenedBy(name, ...tables)) found.set(name, (found.get(name) ?? new Set()).add(words));
+			const words = loosenedBy(name, ...tables);
+			if (words.length === 0) continue;
+			const known = found.get(place) ?? { policy: name, namespace, words: new Set() };
+			for (const word of words) known.words.add(word);
+			found.set(place, known);
 		}
 	}
-	return new Map([...found].map(([name, words]) => [name, [...words]]));
+	return [...found.values()].map((one) => ({ ...one, words: [...one.words] }));
 }
 
 /** What of a table, beside the policies themselves, decides what is said of one of them. */
