@@ -66,6 +66,22 @@ async function doorTo(t: Test, role: Server, bodies = new Bodies()) {
 	};
 }
 
+/** Not a millisecond before, and told to come again. */
+async function isRefusedAfter(
+	t: Test,
+	ms: number,
+	refused: readonly unknown[],
+	answered: Promise<[IncomingMessage]>,
+): Promise<void> {
+	mock.timers.tick(ms - 1);
+	await new Promise(setImmediate);
+	t.same(refused, []);
+	mock.timers.tick(1);
+	const [answer] = await answered;
+	t.match(answer, { statusCode: 503, headers: { "retry-after": "1" } });
+	answer.resume();
+}
+
 /** A role that answers when it is told to. */
 async function scene(t: Test, bodies = new Bodies()) {
 	const waiting: (() => void)[] = [];
@@ -164,13 +180,7 @@ t.test("who has waited too long is told to come again, and who has gone has no t
 	await left;
 	const next = statusOf(send("b").end());
 	await until(held.length + 4);
-	mock.timers.tick(API_FORWARDED_WAIT_MS - 2);
-	await new Promise(setImmediate);
-	t.same(refused, []);
-	mock.timers.tick(1);
-	const [answer] = await late;
-	t.match(answer, { statusCode: 503, headers: { "retry-after": "1" } });
-	answer.resume();
+	await isRefusedAfter(t, API_FORWARDED_WAIT_MS - 1, refused, late);
 	const behind = subjects.map((subject) => `${API_FORWARDED_OF_SUBJECT_MAX} of ${subject}`).join(", ");
 	t.match(refused, [{ code: "unavailable", behind: `ingest had ${behind}` }]);
 	for (const answer of waiting.slice(0, 2)) answer();
@@ -229,13 +239,7 @@ t.test(
 		const left = new Promise<void>((resolve) => call.once("close", resolve));
 		while (call.readableLength < call.readableHighWaterMark) await new Promise(setImmediate);
 		gone.destroy();
-		mock.timers.tick(API_FORWARDED_WAIT_MS_MAX - 1);
-		await new Promise(setImmediate);
-		t.same(refused, []);
-		mock.timers.tick(1);
-		const [answer] = await behind;
-		t.match(answer, { statusCode: 503, headers: { "retry-after": "1" } });
-		answer.resume();
+		await isRefusedAfter(t, API_FORWARDED_WAIT_MS_MAX, refused, behind);
 		await left;
 		const named = `ingest had ${API_FORWARDED_OF_SUBJECT_MAX} of a`;
 		t.match(refused, [{ behind: named }, { behind: named }]);

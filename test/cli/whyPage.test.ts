@@ -111,6 +111,8 @@ t.test("a request without a verdict is told as one that was refused, for it fail
 t.test("a verdict that nobody can work out again is told as Envoy's word", async (t) => {
 	const access = { ...ROUTE.access, by: "envoy", policy: null, agrees: null } as RouteAccount["access"];
 	t.match(page({ access }), /^access +allow: allowed; Envoy's rules, as Envoy tells it: the log does not hold all /m);
+	const left = { ...access, verdict: "none", reason: "client-left", denied: false } as RouteAccount["access"];
+	t.match(page({ access: left, sentTo: null }), /^access +no verdict \(client-left\); as Envoy tells it$/m);
 });
 
 t.test("who may not use each arm's Variant is outside, and told so", async (t) => {

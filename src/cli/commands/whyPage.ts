@@ -81,6 +81,13 @@ const UNASSIGNED: Readonly<Record<NonNullable<RouteAccount["unassigned"]>, strin
 	unanswered: "not known: the sidecar was to assign and gave no answer",
 };
 
+/** Where it cannot be told whether Envoy did what the rules say. */
+const UNTOLD: Readonly<Record<AccessAccount["verdict"], (judge: string, done: string) => string>> = {
+	allow: (judge) => `${judge}, as Envoy tells it: the log does not hold all that they look at`,
+	deny: (judge, done) => `${judge}; ${done}, which tells nothing`,
+	none: () => "as Envoy tells it",
+};
+
 function accessText({ by, verdict, reason, policy, denied, agrees, plan }: AccessAccount): string {
 	const rule = policy === null ? reason : `${reason} by AccessPolicy ${policy}`;
 	const judge = by === "envoy" ? "Envoy's rules" : `the sidecar${plan === null ? "" : `, plan ${plan}`}`;
@@ -90,11 +97,7 @@ function accessText({ by, verdict, reason, policy, denied, agrees, plan }: Acces
 		: verdict === "none"
 			? "Envoy refused it: it fails closed"
 			: "Envoy denied it";
-	if (agrees === null) {
-		return verdict === "deny"
-			? `${told}; ${judge}; ${done}, which tells nothing`
-			: `${told}; ${judge}, as Envoy tells it: the log does not hold all that they look at`;
-	}
+	if (agrees === null) return `${told}; ${UNTOLD[verdict](judge, done)}`;
 	return agrees ? `${told}; ${judge}; ${done}` : `! ${told} by ${judge}, but ${done}`;
 }
 
