@@ -1,4 +1,5 @@
 /** A stranger's unfinished bodies through a real Envoy: others are served, and none of it is a failure of the arm. */
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:http2";
@@ -17,6 +18,14 @@ const FEATURES = [46, 21, 1, 0, 2, 0, 3, 1, 4, 2, 1, 2, 2, 2, 1, 1];
 const BODY = JSON.stringify({ inputs: [{ name: "features", shape: [1, 16], datatype: "FP32", data: FEATURES }] });
 const CONNECTIONS = 12;
 const BODIES_EACH = 92;
+
+/** Ends once all of COUNT connections to PORT stand. */
+const CONNECT_ALL = `
+	const [count, port] = process.argv.slice(1).map(Number);
+	let connected = 0;
+	for (let i = 0; i < count; i++)
+		require("node:net").connect(port, "127.0.0.1", () => ++connected === count && process.exit());
+`;
 
 t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, async (t) => {
 	const statuses = new Map<string, number>();
@@ -41,6 +50,8 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 		services: [service("m", [variant("v1", Number(new URL(predictor.url).port))])],
 	});
 	const plan = compile(resources, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	// An Envoy that gets no CPU for a second takes a connection that stands for one that timed out.
+	for (const cluster of plan.envoy.clusters) Object.assign(cluster, { connect_timeout: "60s" });
 	const envoy = await startEnvoy(t, bootstrapOf(plan, NO_COLLECTORS));
 
 	const crowded = CONNECTIONS * BODIES_EACH - 1_024;
@@ -74,11 +85,6 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 	await ended;
 	await told;
 	t.same([...new Set(answers)], [408]);
-	t.equal(
-		await envoy.stat("cluster.m/v1.upstream_cx_connect_timeout"),
-		0,
-		"so many connections at once wait their turn",
-	);
 	const other = request({
 		host: "127.0.0.1",
 		port: envoy.port(),
@@ -90,4 +96,19 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 	other.end(BODY);
 	const [{ statusCode }] = await once(other, "response");
 	t.equal(statusCode, 200);
+});
+
+t.test("so many connections at once wait to be accepted", async (t) => {
+	const predictor = await startPredictor({
+		models: [{ name: "plain", path: employmentModel("plain") }],
+		address: "127.0.0.1",
+		port: 0,
+		workers: 1,
+		meter: { count() {}, gauge() {}, observe() {} },
+	});
+	t.teardown(() => predictor.close());
+	// Accepted by nobody while this thread waits for the other process: each that is connected is in the kernel's queue.
+	execFileSync(process.execPath, ["-e", CONNECT_ALL, String(CONNECTIONS * BODIES_EACH), new URL(predictor.url).port], {
+		timeout: 60_000,
+	});
 });
