@@ -1,6 +1,7 @@
 /**
- * The demo's crowd, in a child process: people ask the model, open loop, one to three times each, and a moment later it
- * is told whether its answer was right. The app asks with its identity, the labels come with another. Every answer is checked: status, and that nobody ever changes arm.
+ * The demo's crowd, in a child process: people ask the model, open loop at the machine's pace, one to three times each,
+ * and a moment later it is told whether its answer was right. The app asks with its identity, the labels come with
+ * another. Every answer is checked: status, and that nobody ever changes arm.
  */
 import { type ClientHttp2Session, connect } from "node:http2";
 import { type Agent, request } from "node:https";
@@ -10,6 +11,7 @@ import type { Identity } from "../../identity/svid.js";
 import { ownIdentity } from "../stack/identity.js";
 import { hostOf } from "./declaration.js";
 import type { DemoService } from "./modes.js";
+import { Pace } from "./pace.js";
 import { type Person, readPeople } from "./people.js";
 
 export interface CrowdOrders {
@@ -40,12 +42,17 @@ export interface CrowdCount {
 	readonly outcomesRefused: number;
 	readonly inFlight: number;
 	readonly firstFailure: string | null;
-	/** By second since the start: 99th percentile of the answers' latency, in ms. */
-	readonly p99BySecond: readonly number[];
+	/** Of the first variants' answers in the last second: 90th percentile of the latency, in ms. */
+	readonly p90Ms: number;
+	/** Of the people meant to come. */
+	readonly share: number;
+	readonly stage: Pace["stage"];
 }
 
 const TICK_MS = 5;
 const REQUEST_TIMEOUT_MS = 5_000;
+/** Nobody else comes while so many wait for an answer: a machine that stands still is no failed request. */
+const IN_FLIGHT_MAX = 200;
 const LABEL_DELAY_MS = 150;
 /** People ask again after about this long. */
 const RETURN_MS = [120, 450] as const;
@@ -60,24 +67,30 @@ const count = {
 	outcomesRefused: 0,
 	inFlight: 0,
 	firstFailure: null as string | null,
-	p99BySecond: [] as number[],
+	p90Ms: 0,
 };
+/** Of the first variants alone: one of the second ones is slow on purpose. */
 let latencies: number[] = [];
+const pace = new Pace();
+const report = (): CrowdCount => ({ ...count, share: pace.share, stage: pace.stage });
 const people = readPeople();
 let stopping = false;
 
 process.once("disconnect", () => process.exit(0));
-process.on("message", (message: { start?: CrowdOrders; stop?: true }) => {
+process.on("message", (message: { start?: CrowdOrders; settle?: true; stop?: true }) => {
 	if (message.start !== undefined) void work(message.start);
+	if (message.settle) pace.settle();
 	if (message.stop) stopping = true;
 });
 
 async function work(orders: CrowdOrders): Promise<void> {
-	const report = setInterval(() => process.send?.({ count }), 250);
-	const second = setInterval(() => {
+	const reports = setInterval(() => process.send?.({ count: report() }), 250);
+	const seconds = setInterval(() => {
 		latencies.sort((a, b) => a - b);
-		count.p99BySecond.push(latencies[Math.floor(latencies.length * 0.99)] ?? 0);
+		// Answers that nobody gave for a second are the longest wait of all.
+		count.p90Ms = latencies[Math.floor(latencies.length * 0.9)] ?? (count.inFlight > 0 ? 1_000 : 0);
 		latencies = [];
+		pace.second(count.p90Ms);
 	}, 1_000);
 	const [app, labels, strangers] = await Promise.all(
 		[orders.app, orders.labels, orders.stranger].map((socket) => ownIdentity(socket)),
@@ -88,9 +101,11 @@ async function work(orders: CrowdOrders): Promise<void> {
 	const stranger = new Line(orders, strangers);
 	let strangerDue = 0;
 	const start = performance.now();
+	let lastMs = 0;
 	while (!stopping) {
 		const elapsedMs = performance.now() - start;
-		for (const load of loads) load.arrive(elapsedMs);
+		if (count.inFlight < IN_FLIGHT_MAX) for (const load of loads) load.arrive((elapsedMs - lastMs) * pace.share);
+		lastMs = elapsedMs;
 		if (elapsedMs >= strangerDue) {
 			strangerDue += 100;
 			void knock(stranger, orders);
@@ -100,9 +115,9 @@ async function work(orders: CrowdOrders): Promise<void> {
 	const deadline = performance.now() + REQUEST_TIMEOUT_MS + 1_000;
 	while ((count.inFlight > 0 || !outcomes.idle) && performance.now() < deadline) await pause(20);
 	count.failed += count.inFlight; // never answered
-	clearInterval(report);
-	clearInterval(second);
-	process.send?.({ count, done: true }, () => process.exit(0));
+	clearInterval(reports);
+	clearInterval(seconds);
+	process.send?.({ count: report(), done: true }, () => process.exit(0));
 }
 
 /** One HTTP/2 connection with one identity; a new one when Envoy asks for it (GOAWAY). */
@@ -169,6 +184,7 @@ class Line {
 class ServiceLoad {
 	readonly #lines: readonly Line[];
 	readonly #arms = new Map<string, string>();
+	#due = 0;
 	#arrived = 0;
 
 	constructor(
@@ -180,9 +196,10 @@ class ServiceLoad {
 		this.#lines = [new Line(orders, app), new Line(orders, app)];
 	}
 
-	arrive(elapsedMs: number): void {
-		const due = Math.floor((elapsedMs / 1_000) * (this.service.requestsPerSecond / 2));
-		for (; this.#arrived < due; this.#arrived++) void this.#visit(this.#arrived);
+	/** @param ms that have passed for those who are meant to come */
+	arrive(ms: number): void {
+		this.#due += (ms / 1_000) * (this.service.requestsPerSecond / 2);
+		for (; this.#arrived < Math.floor(this.#due); this.#arrived++) void this.#visit(this.#arrived);
 	}
 
 	async #visit(number: number): Promise<void> {
@@ -208,16 +225,18 @@ class ServiceLoad {
 			}),
 		);
 		count.inFlight--;
-		latencies.push(performance.now() - sentAt);
+		const latencyMs = performance.now() - sentAt;
 		if (answer.status < 200 || answer.status > 299) {
 			count.failed++;
 			count.firstFailure ??= `${this.service.service}: ${answer.why}`;
+			latencies.push(latencyMs);
 			return;
 		}
 		const { model_version: version, outputs } = JSON.parse(answer.body) as {
 			model_version: string;
 			outputs: { name: string; data: number[] }[];
 		};
+		if (version === "v1") latencies.push(latencyMs);
 		this.#checkArm(id, answer.arm, version);
 		const label = outputs.find(({ name }) => name === "label")?.data[0];
 		await pause(LABEL_DELAY_MS);
