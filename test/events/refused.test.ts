@@ -35,8 +35,20 @@ const byGroup = planWith(EXPERIMENT, {
 		],
 	},
 });
+/** The same, and methods that the log has no word for are forbidden. */
+const byMethod = planWith(EXPERIMENT, {
+	access: {
+		open: false,
+		policies: [
+			allow("all", APP, []),
+			allow("some", "spiffe://a/v1-only", ["v1"]),
+			{ ...allow("kept", APP, []), action: "deny", principals: [], methods: ["PURGE"] },
+		],
+	},
+});
 const plans = new Map([
 	["open", planWith(EXPERIMENT)],
+	["by-method", byMethod],
 	["late", late],
 	["by-group", byGroup],
 ]);
@@ -194,11 +206,20 @@ t.test("so is one whose answer its client did not take", async (t) => {
 t.test("a denial is nobody's where something may be forbidden that the log does not say", async (t) => {
 	const rig = await rigOf();
 	t.teardown(() => rig.close());
-	const [unit = ""] = unitsOf("boosted", 1);
-	const entry = { ...begun(unit, unit), plan: "by-group" };
-	await rig.send([entry, { ...entry, kind: "end", ...NOBODY, principal: "spiffe://a/v1-only" }]);
+	const [one = "", two = "", three = ""] = unitsOf("boosted", 3);
+	const denied = (entry: Entry): Entry[] => [
+		entry,
+		{ ...entry, kind: "end", ...NOBODY, principal: "spiffe://a/v1-only" },
+	];
+	await rig.send([
+		...denied({ ...begun(one, one), plan: "by-group" }),
+		...denied({ ...begun(two, two), plan: "by-method", method: "PURGE" }),
+	]);
 	rig.nowMs = T0 + 10_000;
 	t.same((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures, []);
+	await rig.send(denied({ ...begun(three, three), plan: "by-method", method: "GET" }));
+	rig.nowMs = T0 + 20_000;
+	t.same(counts((await rig.ingest.evidence.evidence(query(metric("errors")))).exposures), [{ boosted: 1, control: 0 }]);
 });
 
 t.test("where the sidecar assigns, too: also what a periodic entry had told", async (t) => {

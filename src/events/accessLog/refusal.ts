@@ -15,7 +15,8 @@ const BY_POLICY: ReadonlySet<string | null> = new Set(["forbidden", "no-policy-a
 
 /**
  * Whether the Variant is what the caller was refused for: the rules allow it that of another arm whose units count. What
- * they would say by a token or a region is not known here; then it is taken for a refusal of another cause.
+ * they would say by a token or a region, or of a method that Envoy's log has no word for, is not known here; then it is
+ * taken for a refusal of another cause.
  * @param variant its arm's
  */
 export function isRefusedForVariant(
@@ -30,9 +31,10 @@ export function isRefusedForVariant(
 	const answer = sidecarAnswer(entry);
 	if (!BY_POLICY.has(denial.reason ?? answer?.reason ?? null)) return false;
 	const details = requestDetails(entry);
+	if (details.method === null) return false;
 	const request: Omit<AccessRequest, "variant"> = {
 		principal: calledBy(details.principal, answer).principal,
-		method: details.method ?? "",
+		method: details.method,
 		path: details.path,
 		token: null,
 		region: null,
