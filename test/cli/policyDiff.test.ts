@@ -364,6 +364,16 @@ t.test("nobody is named who does not get to the Gateway, as policy test has it",
 	t.ok(told(one(null, null), one(null, "open")).has(null), "where none is demanded");
 	t.notOk(told(one(null, null), open).has(null), "nor where one is demanded after, which alone lets him in");
 	t.notOk(told(one(MUTUAL, "open"), one(null, null)).has(null), "nor where one was demanded");
+	const files = { from: "files", certificateFile: "c.pem", privateKeyFile: "k.pem", clientCaFile: "ca.pem" } as const;
+	const strangers = (tls: GatewayTls): readonly (string | null)[] =>
+		[...told(one(tls, null), one(tls, "open"))].filter((caller) => !caller?.startsWith("spiffe://b/"));
+	t.ok(strangers(files).length > 0);
+	t.same(strangers({ ...files, trustDomains: ["b"] }), [], "nor of a trust domain that it does not take");
+	const more = { ...closed, gateways: [...closed.gateways, gateway({ tls: MUTUAL }, "more")] };
+	t.same(told(more, more), new Set());
+	const { differences } = diffPolicies(one(MUTUAL, "open"), more, [], NOW);
+	const places = new Set(differences.map(({ request }) => request.gateway));
+	t.same(places, new Set(["edge"]), "nor was anybody let in where no Gateway was yet");
 	t.end();
 });
 

@@ -9,6 +9,8 @@ const ISSUER = "https://id.test";
 const TOKENS = `  tokens: [{issuer: "${ISSUER}", audiences: [weir], jwksUrl: "${ISSUER}/jwks"}]\n`;
 const TLS = "  tls: {certificateFile: /etc/weir/c.pem, privateKeyFile: /etc/weir/k.pem}\n";
 const MESH = "  tls: {identity: mesh}\n";
+/** Callers of its own trust domain alone. */
+const OWN = TLS.replace("}", ", clientCaFile: /etc/weir/ca.pem, trustDomains: [a.test]}");
 const INNER = gateway("inner", `  region: eu\n${MESH}`);
 const OUTER = gateway("outer", `  region: us\n${TLS}${TOKENS}`);
 const SERVICE = `${HEAD}kind: Service\nmetadata: {name: s}\nspec:\n  hosts: [s.test]\n  defaultVariant: v1\n  variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9001}]}]\n`;
@@ -108,5 +110,21 @@ t.test("a request that comes through no Gateway is none, whatever is expected of
 		],
 	] as const)
 		t.equal(await told(documents, request, "allow"), `1 t.yaml:3:${why}`);
+
+	const own = gateway("own", OWN);
+	const other = `, principal: "spiffe://b.test/web"`;
+	const cannot = "the trust domain of spiffe://b.test/web, so that it cannot connect; write a principal of a.test";
+	for (const expect of ["allow", "deny"])
+		t.equal(await told([own, SERVICE, anyone], other, expect), `1 t.yaml:3:38: Gateway own does not take ${cannot}`);
+	t.equal(
+		await told([own, gateway("more", OWN), SERVICE, anyone], other, "allow"),
+		`1 t.yaml:3:38: no Gateway takes ${cannot}`,
+	);
+	t.equal(
+		await told([own, INNER, SERVICE, anyone], `, gateway: own${other}`, "allow"),
+		`1 t.yaml:3:52: Gateway own does not take ${cannot}, or name a Gateway that takes it: inner`,
+	);
+	t.equal(await told([own, INNER, SERVICE, anyone], other, "allow"), "0 1 passed, 0 failed\n", "inner's is the mesh's");
+	t.equal(await told([own, SERVICE, anyone], principal, "allow"), "0 1 passed, 0 failed\n");
 	t.equal(await told([SERVICE, anyone], "", "allow"), "0 1 passed, 0 failed\n", "of no Gateway nothing is known");
 });

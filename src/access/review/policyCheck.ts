@@ -13,6 +13,7 @@ import {
 	qualifiedName,
 	type ResourceSet,
 	type TokenIssuer,
+	tlsFiles,
 } from "../../resources/resource.js";
 import { canonicalFault, type SentRequest } from "../requests/canonical.js";
 import { judgedBy } from "../rules/judgedBy.js";
@@ -82,7 +83,7 @@ export interface PolicyJudge {
 	gatewaysOf(request: Entering): readonly (string | null)[];
 	/** Why there is none; null = there is one, or it names what nobody declares. */
 	barred(request: Entering): Barred | null;
-	/** Whether a Gateway lets it in to be judged, with a principal perhaps as nobody; true of one that nobody declares. */
+	/** Whether a Gateway lets it in to be judged, with a principal perhaps as nobody; true where none is declared at all. */
 	admits(request: Entering): boolean;
 }
 
@@ -94,6 +95,8 @@ export interface Barred {
 	readonly field: "principal" | "region" | "via";
 	/** The one that was asked for; null = any of several. */
 	readonly gateway: string | null;
+	/** Trust domains that are taken there, where the principal's is none of them; null = it is not that. */
+	readonly domains: readonly string[] | null;
 	/** Others that the request can come through. */
 	readonly others: readonly string[];
 }
@@ -159,6 +162,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 	const [only] = gateways.length === 1 ? gateways : [];
 	const lets = (gateway: Gateway, { region, principal, via = null }: Entering): boolean =>
 		(principal !== null || !demandsClientCertificates(gateway)) &&
+		(via !== null || takesDomainOf(gateway, principal)) &&
 		isIn(gateway, region) &&
 		(via === null || trusts(gateway, via));
 	const fits = (gateway: Gateway, request: Entering): boolean =>
@@ -235,17 +239,19 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			const [gateway, ...more] = asked;
 			const one = gateway === undefined || more.length > 0 ? null : gateway;
 			if (via !== null && (one === null || !trusts(one, via)))
-				return { field: "via", gateway: one && qualifiedName(one.metadata), others: fitting(request) };
-			const isElsewhere = one !== null && demandsClientCertificates(one) === (principal !== null);
+				return { field: "via", gateway: one && qualifiedName(one.metadata), domains: null, others: fitting(request) };
+			const strict = asked.filter((each) => isIn(each, region) && !takesDomainOf(each, principal));
+			const domains = via === null && strict.length > 0 ? strict.flatMap((each) => domainsOf(each) ?? []) : null;
+			const isElsewhere = domains === null && one !== null && demandsClientCertificates(one) === (principal !== null);
 			return {
 				field: isElsewhere ? "region" : "principal",
 				gateway: one && qualifiedName(one.metadata),
+				domains,
 				others: fitting(request),
 			};
 		},
 		admits(request) {
-			const asked = askedFor(request.gateway);
-			return asked.length === 0 || asked.some((one) => lets(one, request));
+			return gateways.length === 0 || askedFor(request.gateway).some((one) => lets(one, request));
 		},
 		judge(request) {
 			const service = find(request);
@@ -268,6 +274,13 @@ const isIn = ({ spec }: Gateway, region: string | null): boolean => region === n
 /** A Service that is named, not its host, is reached at a proper one. */
 function sent({ method, path, host }: PolicyRequest): SentRequest {
 	return { method, path, host: host ?? "service.invalid", headerValues: () => [] };
+}
+
+/** Trust domains whose certificates it takes; null = any that its CA signs for, or the mesh's own, which no file names. */
+const domainsOf = (gateway: Gateway): readonly string[] | null => tlsFiles(gateway)?.trustDomains ?? null;
+
+function takesDomainOf(gateway: Gateway, principal: string | null): boolean {
+	return principal === null || (domainsOf(gateway)?.includes(domainOfId(principal) ?? "") ?? true);
 }
 
 const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxies.includes(proxy);

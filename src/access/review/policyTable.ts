@@ -98,7 +98,7 @@ export function barredIn(tests: readonly PolicyTest[], judge: Pick<PolicyJudge, 
 
 function barredWords(
 	{ principal, region, via }: PolicyTest["request"],
-	{ field, gateway, others }: Barred,
+	{ field, gateway, domains, others }: Barred,
 ): Pick<Problem, "message" | "hint"> {
 	const where = JSON.stringify(region);
 	const orName = (what: string): string =>
@@ -117,6 +117,13 @@ function barredWords(
 					: `Gateway ${gateway} does not trust ${via}`,
 			hint: `remove via: from the request${orName("that has it")}`,
 		};
+	if (domains !== null) {
+		const taken = [...new Set(domains)].sort().join(" or ");
+		return {
+			message: `${gateway === null ? `no Gateway${there} takes` : `Gateway ${gateway} does not take`} the trust domain of ${principal}, so that it cannot connect`,
+			hint: `write a principal of ${taken}${orName("that takes it")}`,
+		};
+	}
 	if (principal !== null) {
 		const none =
 			gateway === null
