@@ -38,6 +38,16 @@ t.test("a slower machine has as many as it serves, and less once it measures", a
 	}
 });
 
+t.test("a cold start says nothing of the machine", async (t) => {
+	for (const cold of [1, 2, 4]) {
+		const pace = new Pace();
+		for (let second = 0; second < cold; second++) pace.second(500);
+		warm(pace, 1);
+		pace.settle();
+		t.equal(pace.share, 1, `${cold} s`);
+	}
+});
+
 t.test("one bad second is none; two are; and nobody is let in faster after it", async (t) => {
 	const pace = new Pace();
 	warm(pace, 1);

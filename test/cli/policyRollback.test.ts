@@ -227,7 +227,7 @@ t.test("by role: of the own namespace, with a second person, and a revoked grant
 		/weir approve ([0-9a-f]{16})/.exec((await ada("policy", "rollback")).out)?.[1] ?? "";
 	const first = await ask();
 	t.match(await bob("requests", first), {
-		out: /access rules as of revision 1\n +configured AccessPolicy team\/callers: spec\.methods\n +AccessPolicy team\/callers may let in more at Services of namespace team: allow widened: team\/callers \(methods\)\n--- # as it stands: AccessPolicy team\/callers\n[\s\S]*--- # revision 1 AccessPolicy team\/callers\n/,
+		out: /access rules as of revision 1\n +configured AccessPolicy team\/callers: spec\.methods\n +AccessPolicy team\/callers may let in more at Services of namespace team \(\w+\): allow widened: team\/callers \(methods\)\n--- # as it stands: AccessPolicy team\/callers\n[\s\S]*--- # revision 1 AccessPolicy team\/callers\n/,
 	});
 	await owner.apply(file(policyText("meanwhile", "cart", "team")), now);
 	const waiting = store.current.resources.accessPolicies.length;

@@ -84,6 +84,20 @@ t.test("all of them give their own; one person with both counts in both", async 
 	t.match(await sec.request(third), { why: /rejected by .*shopa: no/ });
 });
 
+t.test("whoever approves a policy is told where it may let in more: its own namespace too", async (t) => {
+	const { as } = await scene(t, two("security"), two("shop"));
+	const [sec, seca, shopa] = [await as("sec"), await as("seca"), await as("shopa")];
+	const asked = await sec.apply(file(policyText("one", "shop/cart", "security")), now);
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	for (const who of [seca, shopa])
+		t.match(await who.request(asked.request.id), {
+			effects: [
+				"created AccessPolicy security/one",
+				/^AccessPolicy security\/one may let in more at Services of namespace shop \(cart\): /,
+			],
+		});
+});
+
 t.test("what lies elsewhere is not told: by text, effect, namespace or name", async (t) => {
 	const { as } = await scene(t, two("shop"), two("bank"));
 	const [sec, shopa, banka, both] = [await as("sec"), await as("shopa"), await as("banka"), await as("both")];

@@ -6,11 +6,12 @@
  * same meaning is named too.
  */
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
-import { PATHS_HELD_AGAINST_MAX, POLICIES_HELD_AGAINST_MAX } from "../../limits.js";
+import { POLICIES_HELD_AGAINST_MAX, TEMPLATES_HELD_AGAINST_MAX } from "../../limits.js";
 import { qualifiedName, type ResourceSet, type Schedule } from "../../resources/resource.js";
+import { templateSegments, trimPrefix } from "../requests/path.js";
 import { patternsAround } from "../requests/principal.js";
+import { PathPatterns } from "../rules/pathPatterns.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "../rules/table.js";
-import { type PathShape, shapesOf } from "./policyPaths.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
@@ -172,7 +173,7 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly stri
 			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
 		),
 		methods: contains(wide.methods, narrow.methods),
-		paths: containsPaths(shapesOf(wide), shapesOf(narrow)),
+		paths: containsPaths(wide, narrow),
 		variants: contains(wide.variants, narrow.variants),
 		regions: contains(more.regions, less.regions),
 		schedule: more.schedule === null || scheduleText(more.schedule) === scheduleText(less.schedule),
@@ -202,25 +203,42 @@ const isPrincipalWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 	[one, "*", `${one.slice(0, one.indexOf("#"))}#*`].some((pattern) => wide.has(pattern));
 
-/** Most stay as they are; of the others so many pairs are looked at, and beyond them nothing is certain. */
-function containsPaths(wide: readonly PathShape[], narrow: readonly PathShape[]): boolean {
-	if (wide.length === 0) return true;
-	const kept = new Set(wide.map((one) => JSON.stringify(one)));
-	const others = narrow.filter((one) => !kept.has(JSON.stringify(one)));
-	return (
-		narrow.length > 0 &&
-		others.length * wide.length <= PATHS_HELD_AGAINST_MAX &&
-		others.every((one) => wide.some((other) => isPathWithin(one, other)))
-	);
+/** Prefixes are looked up. */
+function containsPaths(wide: PolicyTable, narrow: PolicyTable): boolean {
+	const [around, within] = [templatesOf(wide), templatesOf(narrow)];
+	if (wide.pathPrefixes.length + around.length === 0) return true;
+	if (narrow.pathPrefixes.length + within.length === 0) return false;
+	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && prefixesOf(wide).fits(path);
+	if (!narrow.pathPrefixes.every((prefix) => isUnderOne(trimPrefix(prefix)))) return false;
+	const same = new Set(around);
+	const others = within.filter((one) => !same.has(one) && !isUnderOne(literalBegin(one)));
+	if (others.length === 0) return true;
+	if (others.length * around.length > TEMPLATES_HELD_AGAINST_MAX) return false;
+	const shapes = around.map(templateSegments);
+	return others.map(templateSegments).every((one) => shapes.some((shape) => isLike(one, shape)));
 }
 
-function isPathWithin(one: PathShape, other: PathShape): boolean {
-	if (!other.goesOn && (one.goesOn || one.segments.length !== other.segments.length)) return false;
-	return other.segments.every((segment, at) => {
-		const given = one.segments[at];
-		return segment === null ? given === null || (given !== undefined && given !== "") : given === segment;
-	});
+const templatesOf = ({ more }: PolicyTable): readonly string[] => more?.pathTemplates ?? [];
+
+/** In order, of each policy once: it may be held against many. */
+const ordered = new WeakMap<PolicyTable, PathPatterns>();
+function prefixesOf(policy: PolicyTable): PathPatterns {
+	const known = ordered.get(policy) ?? new PathPatterns(policy.pathPrefixes, []);
+	ordered.set(policy, known);
+	return known;
 }
+
+/** What every path that fits the template begins with, up to its first `{name}`. */
+function literalBegin(template: string): string {
+	const segments = templateSegments(template);
+	const end = segments.indexOf(null);
+	return (end < 0 ? segments : segments.slice(0, end)).map((segment) => `/${segment}`).join("");
+}
+
+/** Whether all paths that fit the one fit the other. */
+const isLike = (one: readonly (string | null)[], other: readonly (string | null)[]): boolean =>
+	one.length === other.length &&
+	other.every((segment, at) => (segment === null ? one[at] !== "" : one[at] === segment));
 
 /** Days in whatever order. */
 const scheduleText = (schedule: Schedule | null): string =>

@@ -32,14 +32,14 @@ export function pathsAtBounds(policies: readonly PolicyTable[], literals: readon
 }
 
 /** What every path that fits has, segment by segment; null = any segment. */
-export interface PathShape {
+interface PathShape {
 	readonly segments: readonly (string | null)[];
 	/** A prefix's: whatever comes after. */
 	readonly goesOn: boolean;
 }
 
 /** Prefixes and templates are one condition, either will do. */
-export const shapesOf = ({ pathPrefixes, more }: PolicyTable): readonly PathShape[] => [
+const shapesOf = ({ pathPrefixes, more }: PolicyTable): readonly PathShape[] => [
 	...pathPrefixes.map((prefix) => ({ segments: trimPrefix(prefix).split("/").slice(1), goesOn: true })),
 	...(more?.pathTemplates ?? []).map((template) => ({ segments: templateSegments(template), goesOn: false })),
 ];

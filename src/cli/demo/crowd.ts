@@ -41,6 +41,8 @@ export interface CrowdCount {
 	readonly outcomesPosted: number;
 	readonly outcomesRefused: number;
 	readonly inFlight: number;
+	/** People who did not come, because too many waited already. */
+	readonly stayedAway: number;
 	readonly firstFailure: string | null;
 	/** Of the first variants' answers in the last second: 90th percentile of the latency, in ms. */
 	readonly p90Ms: number;
@@ -66,6 +68,7 @@ const count = {
 	outcomesPosted: 0,
 	outcomesRefused: 0,
 	inFlight: 0,
+	stayedAway: 0,
 	firstFailure: null as string | null,
 	p90Ms: 0,
 };
@@ -104,7 +107,7 @@ async function work(orders: CrowdOrders): Promise<void> {
 	let lastMs = 0;
 	while (!stopping) {
 		const elapsedMs = performance.now() - start;
-		if (count.inFlight < IN_FLIGHT_MAX) for (const load of loads) load.arrive((elapsedMs - lastMs) * pace.share);
+		for (const load of loads) load.arrive((elapsedMs - lastMs) * pace.share);
 		lastMs = elapsedMs;
 		if (elapsedMs >= strangerDue) {
 			strangerDue += 100;
@@ -199,7 +202,10 @@ class ServiceLoad {
 	/** @param ms that have passed for those who are meant to come */
 	arrive(ms: number): void {
 		this.#due += (ms / 1_000) * (this.service.requestsPerSecond / 2);
-		for (; this.#arrived < Math.floor(this.#due); this.#arrived++) void this.#visit(this.#arrived);
+		for (; this.#arrived < Math.floor(this.#due); this.#arrived++) {
+			if (count.inFlight < IN_FLIGHT_MAX) void this.#visit(this.#arrived);
+			else count.stayedAway++;
+		}
 	}
 
 	async #visit(number: number): Promise<void> {

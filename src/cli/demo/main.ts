@@ -125,9 +125,10 @@ async function run(
 	timeline.say(
 		`the services run warm at ${(rate * share).toFixed(0)} requests/s: p90 of the last second is ${crowd.count().p90Ms.toFixed(0)} ms`,
 	);
+	const giveUpMs = GIVE_UP_MS / share;
 	if (share < 1)
 		timeline.say(
-			`this machine serves no more without a queue, so the verdicts take longer: up to ${(GIVE_UP_MS / share / 60_000).toFixed(1)} min`,
+			`no more came without a queue on this machine, so the verdicts take longer: up to ${(giveUpMs / 60_000).toFixed(1)} min`,
 		);
 
 	const applied = await api.apply([{ name: "experiments.yaml", text: experimentsYaml(services) }], {
@@ -135,6 +136,7 @@ async function run(
 	});
 	if (applied.outcome === "refused") throw new WeirError("internal", applied.problems.map(formatProblem).join("\n"));
 	const declaredAt = performance.now();
+	const askedBefore = crowd.count().requests;
 	timeline.say("the team declares three Experiments: steps 20 %, 50 %, 100 %, every 3 s");
 	const seen = new Map<string, number>();
 	const decisions: Decision[] = [];
@@ -162,11 +164,12 @@ async function run(
 			return expected === null || (phase !== "Running" && phase !== "Promoting");
 		});
 		if (mode.aa ? elapsed > AA_MS : settled) break;
-		if (timeline.seconds * 1_000 > GIVE_UP_MS / crowd.count().share) {
+		if (timeline.seconds * 1_000 > giveUpMs) {
 			timeline.say("time is up without all verdicts");
 			break;
 		}
 	}
+	const declaredMs = performance.now() - declaredAt;
 	const count = await crowd.stop();
 	const experiments = await statuses(api);
 
@@ -215,7 +218,8 @@ async function run(
 			denied: count.denied,
 			assignmentMismatches: count.assignmentMismatches,
 			decisions: decisions.length,
-			requestsPerSecond: Math.round(rate * count.share),
+			requestsPerSecond: Math.round((count.requests - askedBefore) / (declaredMs / 1_000)),
+			stayedAway: count.stayedAway,
 			seconds: Number(timeline.seconds.toFixed(1)),
 		})}\n`,
 	);
@@ -281,6 +285,7 @@ function startCrowd(orders: CrowdOrders): Crowd {
 		outcomesPosted: 0,
 		outcomesRefused: 0,
 		inFlight: 0,
+		stayedAway: 0,
 		firstFailure: null,
 		p90Ms: 0,
 		share: 0,

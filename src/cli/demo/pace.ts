@@ -3,8 +3,9 @@
  * beyond that would show the machine's queue, and no experiment.
  */
 
-/** What is reached first, while everything is cold. */
+/** What comes first, while everything is cold; a queue says nothing of the machine then. */
 const FIRST_SHARE = 0.25;
+const COLD_SECONDS = 5;
 const LEAST_SHARE = 0.1;
 /** A second's 90th percentile: below, more people may come; above, the machine has too many. */
 const EASY_MS = 25;
@@ -26,6 +27,9 @@ export class Pace {
 	#tooMany = 0;
 	#steady = 0;
 	#settled = false;
+	#seconds = 0;
+	/** The last second was. */
+	#easy = false;
 
 	/** Of the people meant to come, within 0.1 to 1. */
 	get share(): number {
@@ -47,20 +51,27 @@ export class Pace {
 	 * @param p90Ms of the answers that took no longer than the machine made them take
 	 */
 	second(p90Ms: number): void {
-		this.#tooMany = p90Ms > TOO_MANY_MS ? this.#tooMany + 1 : 0;
-		this.#steady = this.#tooMany > 0 ? 0 : this.#steady + 1;
+		this.#seconds++;
+		this.#easy = p90Ms < EASY_MS;
+		const isQueue = p90Ms > TOO_MANY_MS;
+		const isCold = this.#seconds <= COLD_SECONDS;
+		this.#tooMany = isQueue && !isCold ? this.#tooMany + 1 : 0;
+		this.#steady = isQueue ? 0 : this.#steady + 1;
 		if (this.#tooMany >= TOO_MANY_SECONDS) {
 			this.#up = UP_AGAIN;
 			this.#move(this.#share * DOWN);
-		} else if (p90Ms < EASY_MS && this.#share < this.#ceiling && (!this.#settled || this.#stands)) {
+		} else if (this.#easy && this.#share < this.#ceiling && (!this.#settled || this.#stands)) {
 			this.#move(Math.min(this.#ceiling, this.#share * this.#up));
 		}
 	}
 
-	/** The experiments begin: what is measured from now on shall not move, so no more people come than now. */
+	/**
+	 * The experiments begin: something is kept for them where the machine's limit was met. What
+	 * is measured from now on shall not move, so no more people come than now.
+	 */
 	settle(): void {
 		this.#settled = true;
-		if (this.#share < 1) this.#move(this.#share * RESERVE);
+		if (!this.#easy || this.#up === UP_AGAIN) this.#move(this.#share * RESERVE);
 		this.#ceiling = this.#share;
 	}
 

@@ -31,6 +31,7 @@ import { concerned } from "../approvals/requestSight.js";
 import { changedFields } from "../audit/changedFields.js";
 import { consequences, needsBeside } from "../consequences/consequence.js";
 import { openedBasis, openedEffects } from "../consequences/grantsOpened.js";
+import type { Loosened } from "../consequences/rulesLoosened.js";
 import { onlyTakesAway } from "../consequences/takenAway.js";
 import { unplacedEffects } from "../consequences/unplaced.js";
 import { isRolledBack, type Scope } from "../history/policyHistory.js";
@@ -147,10 +148,10 @@ export function planWish(
 			resource: null,
 			namespaces: [namespace],
 		})),
-		...plan.loosened.map(({ policy, namespace, words }) => ({
-			effect: `AccessPolicy ${policy} may let in more at Services of namespace ${namespace}: ${words.join("; ")}`,
+		...plan.loosened.map((one) => ({
+			effect: loosenedEffect(one),
 			resource: null,
-			namespaces: [namespace],
+			namespaces: [...new Set([one.namespace, namespaceOf(one.policy)])],
 		})),
 		...openedEffects(plan.opened).map(({ effect, namespace }) => ({
 			effect,
@@ -175,6 +176,15 @@ export function planWish(
 		parts: shown,
 		basis: { ...basis, ...openedBasis(plan.opened) },
 	};
+}
+
+/** Services that are named where a policy may let in more at many. */
+const SERVICES_NAMED = 3;
+
+function loosenedEffect({ policy, namespace, services, words }: Loosened): string {
+	const more = services.length - SERVICES_NAMED;
+	const names = `${services.slice(0, SERVICES_NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+	return `AccessPolicy ${policy} may let in more at Services of namespace ${namespace} (${names}): ${words.join("; ")}`;
 }
 
 function rollbackParts(act: AskedWish): readonly Part[] {

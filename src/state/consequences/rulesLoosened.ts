@@ -16,6 +16,8 @@ export interface Loosened {
 	readonly policy: string;
 	/** Of the Services. */
 	readonly namespace: string;
+	/** Their names in it. */
+	readonly services: readonly string[];
 	readonly words: readonly string[];
 }
 
@@ -31,9 +33,9 @@ export function rulesLoosened(
 	const touched = [...before.accessPolicies, ...after.accessPolicies].filter(({ metadata }) =>
 		changed.has(qualifiedName(metadata)),
 	);
-	const found = new Map<string, { policy: string; namespace: string; words: Set<string> }>();
-	// A policy is the same at each Service that it is about: of a namespace's one is looked at for each way in which the tables differ.
-	const seen = new Set<string>();
+	const found = new Map<string, { policy: string; namespace: string; services: string[]; words: Set<string> }>();
+	// A policy is the same at each Service that it is about: it is compared once for each way in which the tables differ.
+	const compared = new Map<string, readonly string[]>();
 	for (const was of touched.length === 0 ? [] : before.services) {
 		const is = findNamed(after.services, was.metadata);
 		const names = new Set(policiesNaming(was, touched).map(({ metadata }) => qualifiedName(metadata)));
@@ -42,15 +44,15 @@ export function rulesLoosened(
 			accessTable(was, before.accessPolicies, before.referenceGrants),
 			accessTable(is, after.accessPolicies, after.referenceGrants),
 		] as const;
-		for (const name of names) {
-			const { namespace } = was.metadata;
-			const place = JSON.stringify([name, namespace]);
-			const key = JSON.stringify([place, ...tables.map((table) => shapeOf(table, name))]);
-			if (seen.has(key)) continue;
-			seen.add(key);
-			const words = loosenedBy(name, ...tables);
+		for (const policy of names) {
+			const shape = JSON.stringify([policy, ...tables.map((table) => shapeOf(table, policy))]);
+			const words = compared.get(shape) ?? loosenedBy(policy, ...tables);
+			compared.set(shape, words);
 			if (words.length === 0) continue;
-			const known = found.get(place) ?? { policy: name, namespace, words: new Set() };
+			const { name, namespace } = was.metadata;
+			const place = JSON.stringify([policy, namespace]);
+			const known = found.get(place) ?? { policy, namespace, services: [], words: new Set() };
+			known.services.push(name);
 			for (const word of words) known.words.add(word);
 			found.set(place, known);
 		}
