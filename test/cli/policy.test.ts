@@ -137,6 +137,22 @@ const TABLE = `tests:
     expect: {verdict: deny, reason: unknown-service}
 `;
 
+/** `weir policy test` of tables, all in one go. @returns said: of each table what is wrong with it, a line each; `t.yaml` is its name */
+async function tested(directory: string, resources: string, tables: readonly string[]) {
+	const files = await Promise.all(tables.map((text, index) => fileOf(directory, `${index}-t.yaml`, text)));
+	const { code, stdout, stderr } = await weir([
+		...["policy", "test", "-f", resources, ...files.flatMap((file) => ["-t", file])],
+	]);
+	const lines = stderr.split("\n");
+	const said = files.map((file) =>
+		lines.flatMap((line) => (line.startsWith(`${file}:`) ? `${line.replace(file, "t.yaml")}\n` : [])).join(""),
+	);
+	return { code, stdout: stdout.toString(), said };
+}
+
+const tableOf = (request: string, expect = "deny"): string =>
+	`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
+
 t.test("a table that holds, and one that does not", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const resources = await fileOf(directory, "resources.yaml", RESOURCES);
@@ -185,39 +201,43 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 		["", /t\.yaml:1:1: the file holds nothing; write tests: with a list/],
 		["tests:\n  - name: a\n    request: {service: shop}\n    expect: allow\n    expect: deny\n", /written twice/],
 	];
-	const named = (request: string, expect = "deny"): string =>
-		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
 	cases.push(
-		[named('{service: shop, path: "/v2//x"}'), /t\.yaml:3:\d+: Envoy resolves \/\/ and dot segments/],
-		[named('{service: shop, path: "/v2/%2E./admin?a=1"}'), /Envoy resolves/],
+		[tableOf('{service: shop, path: "/v2//x"}'), /t\.yaml:3:\d+: Envoy resolves \/\/ and dot segments/],
+		[tableOf('{service: shop, path: "/v2/%2E./admin?a=1"}'), /Envoy resolves/],
 		[
-			named('{service: shop, path: "/%70ublic/x"}'),
+			tableOf('{service: shop, path: "/%70ublic/x"}'),
 			/t\.yaml:3:\d+: Envoy makes \\ a slash, and undoes .* before any rule; write the path as it is after: \/public\/x\n/,
 		],
-		[named('{service: shop, path: "/a/%41%7e%2D?x=%41"}'), /write the path as it is after: \/a\/A~-\?x=%41\n/],
-		[named('{service: shop, path: "/a\\\\b"}'), /write the path as it is after: \/a\/b\n/],
-		[named('{service: shop, path: "/a\\\\..\\\\b"}'), /Envoy resolves/],
-		[named('{service: shop, path: "/a|b"}'), /t\.yaml:3:\d+: Envoy escapes .*; write them so, such as %7C/],
-		[named('{service: shop, time: "2026-02-30T12:00:00Z"}'), /t\.yaml:3:\d+: time is no RFC 3339 date-time/],
-		[named("{service: shopp}"), /t\.yaml:3:\d+: there is no Service "shopp"; declared are shop, plain, free/],
+		[tableOf('{service: shop, path: "/a/%41%7e%2D?x=%41"}'), /write the path as it is after: \/a\/A~-\?x=%41\n/],
+		[tableOf('{service: shop, path: "/a\\\\b"}'), /write the path as it is after: \/a\/b\n/],
+		[tableOf('{service: shop, path: "/a\\\\..\\\\b"}'), /Envoy resolves/],
+		[tableOf('{service: shop, path: "/a|b"}'), /t\.yaml:3:\d+: Envoy escapes .*; write them so, such as %7C/],
+		[tableOf('{service: shop, time: "2026-02-30T12:00:00Z"}'), /t\.yaml:3:\d+: time is no RFC 3339 date-time/],
+		[tableOf("{service: shopp}"), /t\.yaml:3:\d+: there is no Service "shopp"; declared are shop, plain, free/],
 		[
-			named("{host: shopp.test}"),
+			tableOf("{host: shopp.test}"),
 			/t\.yaml:3:\d+: no Service has the host "shopp\.test"; declared are shop\.test, plain\.test, \*\.plain\.test, free\.test\n/,
 		],
-		[named("{host: shop}"), /t\.yaml:3:\d+: no Service has the host "shop"; declared are/],
-		[named("{service: shop.test}"), /t\.yaml:3:\d+: there is no Service "shop\.test"; declared are shop, plain, free/],
-		[named("{service: shop, gateway: egde}"), /t\.yaml:3:\d+: there is no Gateway "egde"; declared are edge/],
-		[named("{service: shop, region: ue}"), /t\.yaml:3:\d+: there is no region "ue"; declared are eu/],
-		[named("{service: shop, variant: v11}"), /t\.yaml:3:\d+: there is no Variant "v11"; declared are v1/],
-		[named("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"), /there is no Gateway "egde"/],
+		[tableOf("{host: shop}"), /t\.yaml:3:\d+: no Service has the host "shop"; declared are/],
+		[
+			tableOf("{service: shop.test}"),
+			/t\.yaml:3:\d+: there is no Service "shop\.test"; declared are shop, plain, free/,
+		],
+		[tableOf("{service: shop, gateway: egde}"), /t\.yaml:3:\d+: there is no Gateway "egde"; declared are edge/],
+		[tableOf("{service: shop, region: ue}"), /t\.yaml:3:\d+: there is no region "ue"; declared are eu/],
+		[tableOf("{service: shop, variant: v11}"), /t\.yaml:3:\d+: there is no Variant "v11"; declared are v1/],
+		[
+			tableOf("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"),
+			/there is no Gateway "egde"/,
+		],
 	);
-	for (const [text, problem] of cases) {
-		const table = await fileOf(directory, "t.yaml", text);
-		const { code, stderr, stdout } = await weir(["policy", "test", "-f", resources, "-t", table]);
-		t.equal(code, 1, text);
-		t.match(stderr, problem);
-		t.equal(stdout.toString(), "");
-	}
+	const { code, stdout, said } = await tested(
+		directory,
+		resources,
+		cases.map(([text]) => text),
+	);
+	t.same([code, stdout], [1, ""]);
+	for (const [index, [text, problem]] of cases.entries()) t.match(said[index], problem, text);
 	const timed = await fileOf(
 		directory,
 		"timed.yaml",
@@ -236,25 +256,17 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 t.test("a case at a host is judged by the Service that has it, not by one of that name", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const resources = await fileOf(directory, "resources.yaml", RESOURCES.replace("hosts: [free.test]", "hosts: [shop]"));
-	const table = (request: string, expect: string): string =>
-		`tests:\n  - name: a\n    request: ${request}\n    expect: ${expect}\n`;
-	for (const [request, expect] of [
-		["{host: shop, path: /admin, principal: spiffe://a.test/app}", "{verdict: allow, reason: open}"],
-		['{host: "SHOP:80", path: /admin, principal: spiffe://a.test/app}', "{verdict: allow, reason: open}"],
-		[
-			"{service: shop, path: /admin, principal: spiffe://a.test/app}",
-			"{verdict: deny, reason: forbidden, policy: no-admin}",
-		],
-		[
-			"{host: shop.test, path: /admin, principal: spiffe://a.test/app}",
-			"{verdict: deny, reason: forbidden, policy: no-admin}",
-		],
-	] as const) {
-		const { stdout } = await weir([
-			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table(request, expect))],
-		]);
-		t.equal(stdout.toString(), "1 passed, 0 failed\n", request);
-	}
+	const { stdout } = await tested(directory, resources, [
+		tableOf("{host: shop, path: /admin, principal: spiffe://a.test/app}", "{verdict: allow, reason: open}"),
+		tableOf('{host: "SHOP:80", path: /admin, principal: spiffe://a.test/app}', "{verdict: allow, reason: open}"),
+		...["service: shop", "host: shop.test"].map((place) =>
+			tableOf(
+				`{${place}, path: /admin, principal: spiffe://a.test/app}`,
+				"{verdict: deny, reason: forbidden, policy: no-admin}",
+			),
+		),
+	]);
+	t.equal(stdout, "4 passed, 0 failed\n");
 });
 
 t.test("a principal where no certificate is demanded cannot be", async (t) => {
@@ -298,38 +310,40 @@ t.test("a principal where no certificate is demanded cannot be", async (t) => {
 
 t.test("a request that a trusted proxy brings", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const asked = async (request: string, expect: string, trusted = "trustedProxies: [spiffe://a.test/proxy]") => {
-		const behind = `apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: behind}\nspec: {port: 8443, tls: {identity: mesh}, ${trusted}}\n---\n`;
-		const resources = await fileOf(directory, "resources.yaml", behind + RESOURCES);
-		const table = `tests:\n  - name: a\n    request: {service: plain, ${request}}\n    expect: ${expect}\n`;
-		const { code, stdout, stderr } = await weir([
-			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", table)],
-		]);
-		return `${code} ${stderr.split("\n")[0]?.replace(/^.*t\.yaml/, "t.yaml") ?? ""}${stdout.toString().replace(/^.*t\.yaml/, "t.yaml")}`;
-	};
+	const behind = `apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: behind}\nspec: {port: 8443, tls: {identity: mesh}, trustedProxies: [spiffe://a.test/proxy]}\n---\n`;
+	const resources = await fileOf(directory, "resources.yaml", behind + RESOURCES);
+	const table = (request: string, expect?: string): string => tableOf(`{service: plain, ${request}}`, expect);
 	const WEB = "principal: spiffe://a.test/web";
-	const PASSED = "0 1 passed, 0 failed\n";
-	t.equal(await asked(`${WEB}, via: spiffe://a.test/proxy`, "{verdict: allow, policy: plain-web}"), PASSED);
-	t.equal(
-		await asked("principal: spiffe://a.test/proxy, gateway: behind", "{verdict: deny, reason: not-canonical}"),
-		PASSED,
-		"it names nobody",
+	const good = await tested(directory, resources, [
+		table(`${WEB}, via: spiffe://a.test/proxy`, "{verdict: allow, policy: plain-web}"),
+		// It names nobody.
+		table("principal: spiffe://a.test/proxy, gateway: behind", "{verdict: deny, reason: not-canonical}"),
+	]);
+	t.match(good, { code: 0, stdout: "2 passed, 0 failed\n" });
+	const bad: readonly (readonly [string, RegExp])[] = [
+		[
+			`${WEB}, via: spiffe://a.test/other`,
+			/^t\.yaml:3:68: no Gateway has the trusted proxy spiffe:\/\/a\.test\/other; remove via: from the request\n$/,
+		],
+		[
+			`${WEB}, gateway: edge, via: spiffe://a.test/proxy`,
+			/^t\.yaml:3:83: Gateway edge does not trust spiffe:\/\/a\.test\/proxy; remove via: from the request, or name a Gateway that has it: behind\n$/,
+		],
+		[
+			"via: spiffe://a.test/proxy",
+			/^t\.yaml:3:36: via names a proxy, and nothing its client; add principal: to the request\n$/,
+		],
+		[`${WEB}, via: proxy`, /^t\.yaml:3:68: via does not begin with spiffe:\/\//],
+		[`${WEB}, via: [a]`, /^t\.yaml:3:68: via is no text/],
+		[`${WEB}, proxy: spiffe://a.test/proxy`, /^t\.yaml:3:63: unknown field proxy; .*via/],
+	];
+	const { code, stdout, said } = await tested(
+		directory,
+		resources,
+		bad.map(([request]) => table(request)),
 	);
-	t.equal(
-		await asked(`${WEB}, via: spiffe://a.test/other`, "deny"),
-		"1 t.yaml:3:68: no Gateway has the trusted proxy spiffe://a.test/other; remove via: from the request",
-	);
-	t.equal(
-		await asked(`${WEB}, gateway: edge, via: spiffe://a.test/proxy`, "deny"),
-		"1 t.yaml:3:83: Gateway edge does not trust spiffe://a.test/proxy; remove via: from the request, or name a Gateway that has it: behind",
-	);
-	t.equal(
-		await asked("via: spiffe://a.test/proxy", "deny"),
-		"1 t.yaml:3:36: via names a proxy, and nothing its client; add principal: to the request",
-	);
-	t.match(await asked(`${WEB}, via: proxy`, "deny"), /^1 t\.yaml:3:68: via does not begin with spiffe:\/\//);
-	t.match(await asked(`${WEB}, via: [a]`, "deny"), /^1 t\.yaml:3:68: via is no text/);
-	t.match(await asked(`${WEB}, proxy: spiffe://a.test/proxy`, "deny"), /^1 t\.yaml:3:63: unknown field proxy; .*via/);
+	t.same([code, stdout], [1, ""]);
+	for (const [index, [request, problem]] of bad.entries()) t.match(said[index], problem, request);
 });
 
 const WEB_AT_EDGE = { principal: "spiffe://a.test/web", gateway: "edge", variant: "v1", atMs: 0 };
