@@ -112,7 +112,7 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 				.end();
 		});
 	const until = async (key: Key, status: string, iss?: string): Promise<void> => {
-		while ((await ask("users.test", key, false, iss)) !== status) await pause(50);
+		while ((await ask("users.test", key, false, iss)) !== status) await pause(250);
 	};
 	const metrics = async () => (await askApi(`unix:${directory}/data/run/api.sock`, "/metrics")).text;
 	t.equal(await ask("users.test", first), "401");

@@ -7,5 +7,5 @@ t.setTimeout(120_000);
 
 for (const protocol of PROTOCOLS)
 	t.test(`${protocol}: random kills under traffic`, async (t) => {
-		await chaos(t, { protocol, forMs: 6_000, open: 6 });
+		await chaos(t, { protocol, forMs: 6_000, open: 6, betweenMs: 10 });
 	});

@@ -62,7 +62,7 @@ for (const protocol of PROTOCOLS) {
 
 		const tally = new Tally(stage);
 		sidecar.child.kill("SIGSTOP");
-		const flooded = load(stage, 6_000, 2_400, tally);
+		const flooded = load(stage, 4_000, 2_400, tally);
 		// All that may wait waits; the next is refused while it does. upstream_rq_pending_overflow doesn't tell so: it counts
 		// what finds no place to wait for a connection, and a slow flood comes when all connections are open.
 		const one = () => pipelined(() => stage.connect("alice"), [get("guarded")], { connections: 1 });
@@ -82,7 +82,7 @@ for (const protocol of PROTOCOLS) {
 		await Promise.all([flooded, ...further]);
 
 		// And as fast as this machine can, with nothing stopped.
-		await load(stage, 5_000, 1_500, tally);
+		await load(stage, 3_000, 1_500, tally);
 		t.comment(`${protocol}: ${tally.text()}; slowest ${Math.round(tally.slowestMs)} ms`);
 		t.same(tally.broken(), [], "nobody passed who may not");
 		const shed = await counted(metrics, "weir_sidecar_shed_total");

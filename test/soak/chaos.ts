@@ -12,9 +12,10 @@ export interface ChaosOptions {
 	readonly protocol: CalloutProtocol;
 	readonly forMs: number;
 	readonly open: number;
+	readonly betweenMs?: number;
 }
 
-export async function chaos(t: Test, { protocol, forMs, open }: ChaosOptions): Promise<void> {
+export async function chaos(t: Test, { protocol, forMs, open, betweenMs = 0 }: ChaosOptions): Promise<void> {
 	const stage = await startStage(t, protocol, { timeoutMs: 300 });
 	const start = () => startSidecarChild(t, { arguments: ["--table", stage.tableFile, "--socket", stage.socketPath] });
 	let sidecar = await start();
@@ -24,6 +25,7 @@ export async function chaos(t: Test, { protocol, forMs, open }: ChaosOptions): P
 	const traffic = flood({
 		connect: (who) => stage.connect(who),
 		open,
+		betweenMs,
 		next: () => {
 			if (performance.now() >= untilMs) return null;
 			const number = sent++;

@@ -4,6 +4,7 @@
  */
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import type { Caller, ServiceName } from "../failure/stage.js";
 
 export interface FloodRequest {
@@ -24,6 +25,8 @@ export interface FloodOptions {
 	readonly next: () => FloodRequest | null;
 	/** Requests open at any time, of all callers together. */
 	readonly open: number;
+	/** From an answer to the request that takes its place; none if left out: as fast as the machine can. */
+	readonly betweenMs?: number;
 	/** For each caller. */
 	readonly connections?: number;
 	readonly answered: (answer: FloodAnswer) => void;
@@ -35,6 +38,7 @@ export async function flood({
 	next,
 	open: width,
 	connections = 4,
+	betweenMs = 0,
 	answered,
 }: FloodOptions): Promise<void> {
 	const sessions = new Map<string, ClientHttp2Session>();
@@ -59,6 +63,7 @@ export async function flood({
 				variant: (head?.["x-variant"] as string | undefined) ?? null,
 				tookMs: performance.now() - startMs,
 			});
+			if (betweenMs > 0) await pause(betweenMs);
 		}
 	};
 	// One after the other, so that no two open the same connection.
