@@ -382,7 +382,13 @@ t.test("outcomes that do not come are not told as people who do not, and no time
 	const none = { evidence: outcomesOf(0, 0) };
 	const ended = { status: status({ startedAtMs: -600_000 }) };
 	t.match(decide(input(none)), {
-		...{ action: "hold", rule: "wait", waitsFor: "units", lacks: "any value of accuracy in arm control", expectedMs: null },
+		...{
+			action: "hold",
+			rule: "wait",
+			waitsFor: "units",
+			lacks: "any value of accuracy in arm control",
+			expectedMs: null,
+		},
 		reason: "Holding at 20%: no outcome of accuracy came for arm control, of 2430 matured units.",
 		summary: "Waiting at 20%: no outcome of accuracy came for arm control, of 2,430 people.",
 	});
