@@ -60,7 +60,7 @@ export type Action =
 	| "abort";
 
 /** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 12;
+export const RULES = 13;
 
 /** From these rules on thresholds have eras, and the baseline is watched. */
 export const RULES_WITH_ERAS = 3;
@@ -112,6 +112,9 @@ export const RULES_WITH_BROKEN_ENDS = 11;
 
 /** From these rules on a takeover begins below what is held back, and a holdback that grew meanwhile takes nobody back from the winner. */
 export const RULES_WITH_KEPT_TAKEOVERS = 12;
+
+/** From these rules on values of a metric that do not come are told apart from people who do not. */
+export const RULES_WITH_LACKING_VALUES = 13;
 
 /** Everything decide() reads. */
 export interface DecisionInput {
@@ -196,6 +199,8 @@ export interface Outcome {
 	readonly expectedMs: number | null;
 	/** Set where the action is hold. */
 	readonly waitsFor?: WaitsFor;
+	/** Set where it waits for units: what of them is too few, without numbers. Absent by former rules. */
+	readonly lacks?: string;
 	/** Set where the rule is gate: with it and the input the decision can be made again. */
 	readonly gate?: GateAnswer;
 }

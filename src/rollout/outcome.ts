@@ -17,6 +17,7 @@ export interface Words {
 export interface Extras {
 	readonly status?: ExperimentStatus;
 	readonly waitsFor?: WaitsFor;
+	readonly lacks?: string;
 	readonly expectedMs?: number | null;
 	readonly defaultVariant?: string | null;
 }
@@ -45,6 +46,7 @@ export function outcomeOf(
 		defaultVariant: extras.defaultVariant ?? null,
 		expectedMs: extras.expectedMs ?? null,
 		...(extras.waitsFor === undefined ? {} : { waitsFor: extras.waitsFor }),
+		...(extras.lacks === undefined ? {} : { lacks: extras.lacks }),
 	};
 }
 

@@ -21,8 +21,8 @@ export class RecordedOutcomes {
 
 	/**
 	 * Whether the outcome is a hold that needs no record now. One that names another gate or answer, other policies or another
-	 * promotion gets one at once the first times, and later after growing pauses, so that what never names the same twice does not
-	 * fill the decision log: what stands recorded is then at most GATE_RECORD_MS_MAX old.
+	 * promotion, or lacks something else, gets one at once the first times, and later after growing pauses, so that what never names
+	 * the same twice does not fill the decision log: what stands recorded is then at most GATE_RECORD_MS_MAX old.
 	 */
 	has(experiment: string, outcome: Outcome, nowMs: number): boolean {
 		const last = this.#last.get(experiment);
@@ -49,10 +49,10 @@ function kindOf({ action, rule, waitsFor, status }: Outcome): string {
 	return [action, rule, waitsFor ?? "", phase, stepIndex, promotion?.stepIndex ?? "", looks.length].join("|");
 }
 
-/** What is to be done or waited for: the gate and its answer, without its own words, for they may differ each time; or by name. */
+/** What is to be done or waited for: the gate and its answer, without its own words, for they may differ each time; by name; or what is too few. */
 function namedBy(outcome: Outcome): string {
 	const { rule, gate } = outcome;
 	if (gate !== undefined) return [gate.at, gate.where, gate.status ?? "no answer"].join("|");
 	// Read of no other rule: its words have numbers, and cost when they are read.
-	return rule === "access" || rule === "concurrent" ? outcome.reason : "";
+	return rule === "access" || rule === "concurrent" ? outcome.reason : (outcome.lacks ?? "");
 }

@@ -12,27 +12,45 @@ export interface Scarcest {
 	readonly units: number;
 }
 
+/** The units of one arm: all, or those with a value of a metric. */
+export interface ArmCount {
+	readonly arm: string;
+	/** null: all units. */
+	readonly metric: string | null;
+	readonly units: number;
+	/** Those that could have a value by now. */
+	readonly due: number;
+}
+
 /** Over the baseline and every open weighted challenger, and every declared metric. */
 export function scarcest(input: DecisionInput): Scarcest {
+	const least = fewest(armCounts(input));
+	if (least === null) return { arm: "", what: "", units: Number.POSITIVE_INFINITY };
+	const { arm, metric, units } = least;
+	return { arm, what: metric === null ? "matured units" : `units with ${metric}`, units };
+}
+
+export function armCounts(input: DecisionInput): ArmCount[] {
 	const { experiment, evidence } = input;
 	const open = openChallengers(input);
-	let least: Scarcest = { arm: "", what: "", units: Number.POSITIVE_INFINITY };
-	for (const arm of experiment.spec.arms) {
-		if (!arm.baseline && (!open.includes(arm.name) || arm.weight === 0)) continue;
-		const seen = evidence.arms.find((entry) => entry.arm === arm.name);
-		const candidates = [
-			{ arm: arm.name, what: "matured units", units: seen?.maturedUnits ?? 0 },
-			...claimedMetrics(experiment).map((metric) => ({
-				arm: arm.name,
-				what: `units with ${metric}`,
-				units: seen?.metrics[metric]?.n ?? 0,
-			})),
-		];
-		// What is no number is no unit.
-		for (const candidate of candidates) {
-			const units = Math.max(0, candidate.units || 0);
-			if (units < least.units) least = { ...candidate, units };
-		}
-	}
-	return least;
+	// What is no number is no unit.
+	const whole = (units: number | undefined): number => Math.max(0, units || 0);
+	return experiment.spec.arms
+		.filter((arm) => arm.baseline || (open.includes(arm.name) && arm.weight !== 0))
+		.flatMap(({ name }) => {
+			const seen = evidence.arms.find(({ arm }) => arm === name);
+			const matured = whole(seen?.maturedUnits);
+			return [
+				{ arm: name, metric: null, units: matured, due: matured },
+				...claimedMetrics(experiment).map((metric) => {
+					const units = whole(seen?.metrics[metric]?.n);
+					return { arm: name, metric, units, due: units + whole(seen?.missingUnits[metric]) };
+				}),
+			];
+		});
+}
+
+/** The first of the fewest; null: there are none. */
+export function fewest<Count extends ArmCount>(counts: readonly Count[]): Count | null {
+	return counts.reduce<Count | null>((least, one) => (least === null || one.units < least.units ? one : least), null);
 }

@@ -248,7 +248,7 @@ const CASES: readonly Case[] = [
 		action: "hold",
 		rule: "wait",
 		waitsFor: "units",
-		reason: /0 of 200 units with revenue/,
+		reason: /0 of 200 matured units of revenue/,
 	},
 	{
 		fact: "the step's time is waited for",

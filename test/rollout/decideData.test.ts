@@ -4,7 +4,7 @@ import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
 import { gridQuantiles } from "../../src/analysis/quantileGrid.js";
 import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { decide } from "../../src/rollout/decide.js";
-import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
+import { type DecisionInput, RULES, RULES_WITH_LACKING_VALUES } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
@@ -364,6 +364,97 @@ t.test("an empty arm and a metric without data are unknown, never a pass", async
 	const without = decide(input({ status: status(LAST_STEP), evidence: { ...made, arms } }));
 	t.match(without.findings[0], { verdict: "unknown", note: "no data in the baseline" });
 	t.not(without.action, "promote");
+});
+
+/** 2,430 people in each arm, of whom so many have an outcome. */
+const outcomesOf = (control: number, boosted: number) => {
+	const made = evidence({ control: { n: 2_430 }, boosted: { n: 2_430 } });
+	const arms = made.arms.map((arm) => {
+		const n = arm.arm === "control" ? control : boosted;
+		const { accuracy: _, ...others } = arm.metrics;
+		const metrics = n === 0 ? others : { ...others, accuracy: rate(n, 0.8) };
+		return { ...arm, metrics, missingUnits: { accuracy: 2_430 - n } };
+	});
+	return { ...made, arms };
+};
+
+t.test("outcomes that do not come are not told as people who do not, and no time is promised for them", async (t) => {
+	const none = { evidence: outcomesOf(0, 0) };
+	const ended = { status: status({ startedAtMs: -600_000 }) };
+	t.match(decide(input(none)), {
+		...{
+			action: "hold",
+			rule: "wait",
+			waitsFor: "units",
+			lacks: "any value of accuracy in arm control",
+			expectedMs: null,
+		},
+		reason: "Holding at 20%: no outcome of accuracy came for arm control, of 2430 matured units.",
+		summary: "Waiting at 20%: no outcome of accuracy came for arm control, of 2,430 people.",
+	});
+	t.match(decide(input({ ...none, ...ended })), {
+		...{ action: "roll-back", rule: "max-duration" },
+		reason:
+			/: no verdict after 11.7 min of at most 10 min; no outcome of accuracy came for arm control, of 2430 matured/,
+		summary:
+			/: no clear result after 11.7 min, because no outcome of accuracy came for arm control, of 2,430 people\.$/,
+	});
+	t.match(decide(input({ evidence: outcomesOf(3, 0) })), {
+		lacks: "any value of accuracy in arm boosted",
+		expectedMs: null,
+	});
+
+	const some = { evidence: outcomesOf(60, 81) };
+	t.match(decide(input(some)), {
+		...{ action: "hold", waitsFor: "units", lacks: "units with accuracy" },
+		reason: "Holding at 20%: 60 of 2430 matured units of arm control have a value of accuracy, 200 are needed.",
+		summary:
+			"Waiting at 20%: 60 of 2,430 people of arm control have a value of accuracy, 200 are needed to tell anything.",
+		// 2,430 people came in 60 s, so 60 values.
+		expectedMs: 140_000,
+	});
+	t.match(decide(input({ ...some, ...ended })), {
+		reason: /at most 10 min; 60 of 2430 matured units of arm control have a value of accuracy, 200 are needed\.$/,
+		summary: /, because only 60 of 2,430 people of arm control have a value of accuracy, 200 are needed/,
+	});
+});
+
+t.test("people are waited for before values, and of those since a threshold was frozen there are few at first", (t) => {
+	const few = evidence({ control: { n: 150 }, boosted: { n: 150 } });
+	const arms = few.arms.map((arm) => ({ ...arm, metrics: {}, missingUnits: { accuracy: 150 } }));
+	t.match(decide(input({ evidence: { ...few, arms } })), {
+		...{ lacks: "matured units", expectedMs: 20_000 },
+		summary: /too few people to tell anything yet, control lacks 50 of 200/,
+	});
+	const frozen = evidence({ control: { n: 300 }, boosted: { n: 300 } });
+	const since = frozen.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "latency-p99": rate(150, 0) } }));
+	t.match(decide(input({ evidence: { ...frozen, arms: since } })), {
+		...{ lacks: "matured units of latency-p99", expectedMs: 10_000 },
+		reason: /arm control has 150 of 200 matured units of latency-p99/,
+		summary: /too few people measured by latency-p99 to tell anything yet, control lacks 50 of 200/,
+	});
+	const both = since.map((arm) => ({
+		...arm,
+		metrics: { "latency-p99": rate(150, 0), "error-rate": rate(300, 0) },
+		missingUnits: { accuracy: 300 },
+	}));
+	t.match(decide(input({ evidence: { ...frozen, arms: both } })), { lacks: "any value of accuracy in arm control" });
+	t.end();
+});
+
+t.test("former rules told them as people, and are made again so", async (t) => {
+	const former = { rules: RULES_WITH_LACKING_VALUES - 1, evidence: outcomesOf(0, 0) };
+	const { lacks, ...outcome } = decide(input(former));
+	t.equal(lacks, undefined);
+	t.match(outcome, {
+		reason: "Holding at 20%: arm control has 0 of 200 units with accuracy.",
+		summary: "Waiting at 20%: too few people to tell anything yet, control lacks 200 of 200.",
+		expectedMs: Number,
+	});
+	t.match(decide(input({ ...former, status: status({ startedAtMs: -600_000 }) })), {
+		reason: /of at most 10 min; arm control has 0 of 200 units with accuracy, too few to tell\.$/,
+		summary: /after 11.7 min, because too few people came: control lacks 200\.$/,
+	});
 });
 
 t.test("too few people are neither success nor failure, and how many are missing is said", async (t) => {

@@ -10,7 +10,7 @@ import type { Clock, EvidenceSource, StateStore, Webhook } from "../../src/rollo
 import { recompute } from "../../src/rollout/recompute.js";
 import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
-import { evidence, experiment, LAST_STEP, METRICS, ROLLOUT, status } from "./example.js";
+import { evidence, experiment, LAST_STEP, METRICS, ROLLOUT, rate, status } from "./example.js";
 
 /** A store in memory with the semantics of ports.ts: one revision, conflicts on an old one. */
 class MemoryStore implements StateStore {
@@ -177,6 +177,37 @@ t.test("starts an experiment, freezes its threshold, waits once, ramps", async (
 			settleMs: 5_400,
 		},
 	);
+});
+
+t.test("a hold is recorded anew when something else is too few, and not for numbers", async (t) => {
+	const { store, source, clock, loop } = house([experiment()], running());
+	const one = loop();
+	const look = async (people: number, outcomes: number) => {
+		const made = evidence({ control: { n: people }, boosted: { n: people } });
+		const arms = made.arms.map((arm) => {
+			const { accuracy: _, ...others } = arm.metrics;
+			const metrics = outcomes === 0 ? others : { ...others, accuracy: rate(outcomes, 0.8) };
+			return { ...arm, metrics, missingUnits: { accuracy: people - outcomes } };
+		});
+		source.present = { ...made, arms };
+		clock.advance(1);
+		await one.tick();
+	};
+	await look(0, 0);
+	await look(120, 0);
+	await look(300, 0);
+	await look(2_430, 0);
+	await look(2_430, 60);
+	await look(2_900, 90);
+	t.match(
+		store.decisions.map(({ outcome }) => outcome),
+		[
+			{ action: "hold", reason: /arm control has 0 of 200 matured units/ },
+			{ action: "hold", reason: /no outcome of accuracy came for arm control, of 300/ },
+			{ action: "hold", reason: /60 of 2430 matured units of arm control have a value of accuracy/ },
+		],
+	);
+	t.equal(store.decisions.length, 3, "and no more");
 });
 
 t.test("one that has ended is looked at while windows of its people are open, and nothing is decided", async (t) => {

@@ -7,6 +7,14 @@ import { binding } from "./operatorBinding.js";
 import { TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
+const policy = (name: string, who: string, variant: string) =>
+	`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: ${name}}\nspec: {services: [employment], principals: ["${who}"], variants: [${variant}]}\n`;
+/** By which a promotion of v2 takes callers their access. */
+const RULES = [
+	SERVICE.replace("  access: open\n", ""),
+	policy("all-may-v1", "spiffe://weir.test/*", "v1"),
+	policy("beta-may-v2", "spiffe://weir.test/beta", "v2"),
+].join("---\n");
 
 t.test("asked in order before the act, the first no ends it; who may not promote asks nobody", async (t) => {
 	const { asked, answers, as, store } = await scene(t);
@@ -146,6 +154,38 @@ t.test(
 		);
 	},
 );
+
+t.test("a request that cannot happen any more is told void with its last approval, and no gate is asked", async (t) => {
+	const { asked, answers, as, owner, store } = await scene(t);
+	await owner.apply(file(TWO), now);
+	const [ada, bob] = [await as("ada"), await as("bob")];
+	const changes: readonly (readonly [what: string, change: () => Promise<unknown>, why: RegExp])[] = [
+		["it is paused", () => owner.act("boosted", "pause"), /what it would change has changed/],
+		[
+			"it would shut callers out",
+			() => owner.apply(file(RULES), now),
+			/is void: by AccessPolicy all-may-v1 requests may/,
+		],
+	];
+	for (const [what, change, why] of changes) {
+		const pending = await ada.act("boosted", "promote");
+		if (pending.outcome !== "pending") throw new Error(pending.outcome);
+		const { id } = pending.request;
+		await change();
+		answers.length = 0;
+		answers.push({ ok: false, why: "not yet" });
+		await t.rejects(bob.approve(id), { code: "conflict", message: why, hint: /ask again/ }, what);
+		t.equal(asked.length, 0, `${what}: nobody is asked in vain`);
+		t.match(
+			(await bob.requests()).find((one) => one.id === id),
+			{ state: "void", approvals: [], why },
+			what,
+		);
+		const { records } = store.audit.page(0, 1_000, "refused");
+		t.match(records.at(-1), { verb: "approve", subject: /bob$/, result: "refused", why }, what);
+		if (what === "it is paused") await owner.act("boosted", "resume");
+	}
+});
 
 t.test("who might not approve when the last approval came, and may again, completes the request", async (t) => {
 	const { asked, as, owner, store } = await scene(t);

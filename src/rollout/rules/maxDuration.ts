@@ -1,11 +1,10 @@
 /**
  * The end without a verdict: maxDuration is over, or the last planned look did not prove the goal. What onInconclusive
- * says happens. It is no verdict on the challenger, least of all where too few people came. A pause outlasts it.
+ * says happens. It is no verdict on the challenger, least of all where too few people or values came. A pause outlasts it.
  */
 import type { DecisionInput, Outcome, Rule } from "../decision.js";
+import { lackOf } from "../lack.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { count } from "../plainWords.js";
-import { scarcest } from "../scarcest.js";
 import { duration } from "../sentence.js";
 
 /** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
@@ -17,7 +16,7 @@ interface Kept extends Words {
 
 export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, kept?: Kept]): Outcome | null => {
 	const { experiment, status, nowMs } = input;
-	const { maxDurationMs, minUnits } = experiment.spec.rollout;
+	const { maxDurationMs } = experiment.spec.rollout;
 	const ran = nowMs - (status.durationFromMs ?? status.startedAtMs);
 	if (maxDurationMs === null || ran < maxDurationMs) return null;
 	if (kept?.by === "person")
@@ -31,12 +30,10 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 			reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}, the data are broken: ${kept.reason}`,
 			summary: `no clear result after ${duration(ran)}, because what is measured cannot be trusted: ${kept.summary}`,
 		});
-	const { arm, what, units } = scarcest(input);
-	const missing = units < minUnits ? `; arm ${arm} has ${units} of ${minUnits} ${what}, too few to tell` : "";
-	const few = units < minUnits ? `, because too few people came: ${arm} lacks ${count(minUnits - units)}` : "";
+	const cause = lackOf(input)?.cause;
 	return inconclusive(input, analysis, "max-duration", {
-		reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}${missing}`,
-		summary: `no clear result after ${duration(ran)}${few}`,
+		reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}${cause === undefined ? "" : `; ${cause.reason}`}`,
+		summary: `no clear result after ${duration(ran)}${cause === undefined ? "" : `, ${cause.summary}`}`,
 	});
 };
 

@@ -3,9 +3,9 @@ import { claimedMetrics } from "../../analysis/claim.js";
 import { unitsOfInformation } from "../../analysis/plannedLook.js";
 import { RULES_WITH_INFORMATION, type WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
+import { lackOf } from "../lack.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count, peopleOfLook, undecided } from "../plainWords.js";
-import { scarcest } from "../scarcest.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
@@ -14,7 +14,7 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	const { experiment, metrics, status, nowMs } = input;
 	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
 	const at = percent(status.allocationPpm);
-	const hold = (waitsFor: WaitsFor, missing: Words, expectedMs: number | null) => {
+	const hold = (waitsFor: WaitsFor, missing: Words, expectedMs: number | null, lacks?: string) => {
 		const words: Words = {
 			get reason() {
 				return `Holding at ${at}: ${missing.reason}.`;
@@ -23,7 +23,10 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 				return `Waiting at ${at}: ${missing.summary}.`;
 			},
 		};
-		return outcomeOf(input, analysis, ["hold", "wait"], words, { waitsFor, expectedMs });
+		return outcomeOf(input, analysis, ["hold", "wait"], words, {
+			...{ waitsFor, expectedMs },
+			...(lacks === undefined ? {} : { lacks }),
+		});
 	};
 	const stepLeft = Math.max(0, everyMs - (nowMs - status.stepStartedAtMs));
 	const unfrozen = claimedMetrics(experiment).filter((name) => {
@@ -46,19 +49,11 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 			null,
 		);
 	}
-	const least = scarcest(input);
+	const lack = lackOf(input);
 	const last = status.stepIndex + 1 >= stepsPpm.length;
-	if (least.units < minUnits) {
-		const lacks = minUnits - least.units;
-		const more = expectedUnitsMs(input, least.arm, lacks);
-		return hold(
-			"units",
-			{
-				reason: `arm ${least.arm} has ${least.units} of ${minUnits} ${least.what}`,
-				summary: `too few people to tell anything yet, ${least.arm} lacks ${count(lacks)} of ${count(minUnits)}`,
-			},
-			more === null ? null : last ? more : Math.max(more, stepLeft),
-		);
+	if (lack !== null) {
+		const { words, lacks, expectedMs: more } = lack;
+		return hold("units", words, more === null ? null : last ? more : Math.max(more, stepLeft), lacks);
 	}
 	if (!last)
 		return hold(

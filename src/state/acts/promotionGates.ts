@@ -1,7 +1,7 @@
 /**
  * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act,
  * outside of any transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the
- * last one, when it would happen. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
+ * last one, when it would happen, and not for what cannot happen any more. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
  * an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 import { WeirError } from "../../error.js";
@@ -21,6 +21,9 @@ export interface Asker {
 	readonly call: ActCall;
 	readonly isGone: () => boolean;
 }
+
+/** Gives back what is found; what it throws says that the act cannot happen. */
+type WhilePossible = <Found>(find: () => Found) => Found;
 
 export class PromotionGates {
 	/** Promotions whose gates are being asked, by who asked for them. */
@@ -46,22 +49,38 @@ export class PromotionGates {
 		return this.#asking(asker, experiment, said);
 	}
 
-	/** Before an approval that completes the request; with the same errors, and the request goes on waiting. */
-	beforeApproval(asker: Asker, { act, askedBy, state, effects }: WaitingRequest): Promise<void> | null {
+	/**
+	 * Before an approval that completes the request; with the same errors, and the request goes on waiting.
+	 * @param whilePossible Approvals' own: what cannot happen any more is void, and no gate is asked
+	 */
+	beforeApproval(
+		asker: Asker,
+		{ act, askedBy, state, effects }: WaitingRequest,
+		whilePossible: WhilePossible,
+	): Promise<void> | null {
 		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return null;
 		const { call } = asker;
 		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
-		return this.#asking(asker, act.experiment, { ...act, by: askedBy.subject, nowMs: call.nowMs });
+		const said = { ...act, by: askedBy.subject, nowMs: call.nowMs };
+		return this.#asking(asker, act.experiment, said, whilePossible);
 	}
 
-	#asking(asker: Asker, name: string, said: PersonRequest): Promise<void> | null {
-		const experiment = this.store.experiment(name);
-		const { current } = this.store;
-		const status = current.status.experiments[name];
-		// Without any the act itself says what is wrong with it.
-		if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return null;
-		const outcome = this.acts.rights.reading(asker.call, () => personOutcome(current, experiment, said));
-		return this.#counted(asker, () => this.#ask(asker, name, askedBefore({ experiment, status }, outcome)));
+	#asking(
+		asker: Asker,
+		name: string,
+		said: PersonRequest,
+		whilePossible: WhilePossible = (find) => find(),
+	): Promise<void> | null {
+		const asked = whilePossible(() => {
+			const experiment = this.store.experiment(name);
+			const { current } = this.store;
+			const status = current.status.experiments[name];
+			// Without any the act itself says what is wrong with it.
+			if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return null;
+			const outcome = this.acts.rights.reading(asker.call, () => personOutcome(current, experiment, said));
+			return askedBefore({ experiment, status }, outcome);
+		});
+		return asked && this.#counted(asker, () => this.#ask(asker, name, asked));
 	}
 
 	#counted({ call }: Asker, ask: () => Promise<void>): Promise<void> {

@@ -205,7 +205,9 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 	const as = actCall(call, now());
 	const request = approvals.demandAnother(as, id);
 	const asking = approvals.completes(as.caller, request)
-		? gates.beforeApproval({ call: as, isGone: () => isGone(call) }, request)
+		? gates.beforeApproval({ call: as, isGone: () => isGone(call) }, request, (find) =>
+				approvals.whilePossible(as, request, find),
+			)
 		: null;
 	if (asking !== null) await asking;
 	// Gates take minutes: by now its time may be over.

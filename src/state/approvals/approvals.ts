@@ -111,14 +111,35 @@ export class Approvals {
 				return this.#seen(call, is) ?? this.#part(call, is);
 			});
 		} catch (thrown) {
-			// Nothing of the above is written: what cannot be carried out any more is void, and that is written instead.
-			const error = WeirError.from(thrown);
-			if (error.code === "internal" || this.store.current.revision !== revision) throw thrown;
-			const why = error.code === "conflict" ? error.message : `the request is void: ${error.message}`;
-			this.#end(call, { ...request, state: "void", why, endedAtMs: call.nowMs }, "approve", why);
-			const hint = error.hint === "" || error.code === "conflict" ? "ask again" : `${error.hint}; then ask again`;
-			throw new WeirError("conflict", why, hint, { cause: thrown });
+			// Nothing of the above is written.
+			if (this.store.current.revision !== revision) throw thrown;
+			throw this.#voided(call, request, thrown);
 		}
+	}
+
+	/**
+	 * What is found where the request can happen still: for what comes before its last approval.
+	 * @throws WeirError as `approve` does for what cannot: the request is void then
+	 */
+	whilePossible<Found>(call: ActCall, request: WaitingRequest, find: () => Found): Found {
+		this.acts.rights.demandReading(call, "approve", request.effects);
+		try {
+			this.acts.prepare(call, request);
+			return find();
+		} catch (thrown) {
+			this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
+			throw this.#voided(call, request, thrown);
+		}
+	}
+
+	/** What cannot be carried out any more is void, and that is written. @returns what is told of it */
+	#voided(call: ActCall, request: WaitingRequest, thrown: unknown): unknown {
+		const error = WeirError.from(thrown);
+		if (error.code === "internal") return thrown;
+		const why = error.code === "conflict" ? error.message : `the request is void: ${error.message}`;
+		this.#end(call, { ...request, state: "void", why, endedAtMs: call.nowMs }, "approve", why);
+		const hint = error.hint === "" || error.code === "conflict" ? "ask again" : `${error.hint}; then ask again`;
+		return new WeirError("conflict", why, hint, { cause: thrown });
 	}
 
 	/** Ends it: by who may approve it, or by who asked. */

@@ -1,0 +1,87 @@
+/**
+ * What is too few for minUnits: people, or values of a metric that people could have by now and have not. Who waits for people
+ * where a metric's sender is broken waits in vain, so that the two are told apart.
+ */
+import { type DecisionInput, RULES_WITH_LACKING_VALUES } from "./decision.js";
+import { expectedUnitsMs } from "./expectation.js";
+import type { Words } from "./outcome.js";
+import { count } from "./plainWords.js";
+import { type ArmCount, armCounts, fewest, scarcest } from "./scarcest.js";
+
+type ValueCount = ArmCount & { readonly metric: string };
+
+export interface Lack {
+	/** As a hold tells it. */
+	readonly words: Words;
+	/** The same as the cause of an end without a verdict. */
+	readonly cause: Words;
+	/** By which a hold is known to be another (Outcome.lacks); absent by former rules. */
+	readonly lacks?: string;
+	/** At the present pace; null = cannot say. */
+	readonly expectedMs: number | null;
+}
+
+/** null: nothing, there are enough of all. */
+export function lackOf(input: DecisionInput): Lack | null {
+	const { minUnits } = input.experiment.spec.rollout;
+	if ((input.rules ?? 0) < RULES_WITH_LACKING_VALUES) return formerLack(input);
+	const counts = armCounts(input);
+	const people = fewest(counts.filter(({ metric, units }) => metric === null && units < minUnits));
+	if (people !== null) return lackOfPeople(input, people.arm, people.units, "matured units");
+	const few = counts.filter((one): one is ValueCount => one.metric !== null && one.units < minUnits);
+	const unsent = fewest(few.filter(({ due }) => due >= minUnits));
+	if (unsent !== null) return lackOfValues(input, unsent);
+	// As after a threshold or cap was frozen: only people since then count.
+	const later = fewest(few.map((one) => ({ ...one, units: one.due })));
+	return (
+		later &&
+		lackOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
+	);
+}
+
+/** What was lacking was people, whatever it was. */
+function formerLack(input: DecisionInput): Lack | null {
+	const { arm, what, units } = scarcest(input);
+	if (units >= input.experiment.spec.rollout.minUnits) return null;
+	const { lacks: _, ...lack } = lackOfPeople(input, arm, units, what);
+	return lack;
+}
+
+function lackOfPeople(input: DecisionInput, arm: string, units: number, what: string, measured = ""): Lack {
+	const { minUnits } = input.experiment.spec.rollout;
+	const lacks = minUnits - units;
+	const reason = `arm ${arm} has ${units} of ${minUnits} ${what}`;
+	return {
+		words: {
+			reason,
+			summary: `too few people${measured} to tell anything yet, ${arm} lacks ${count(lacks)} of ${count(minUnits)}`,
+		},
+		cause: {
+			reason: `${reason}, too few to tell`,
+			summary: `because too few people${measured} came: ${arm} lacks ${count(lacks)}`,
+		},
+		lacks: what,
+		expectedMs: expectedUnitsMs(input, arm, lacks),
+	};
+}
+
+function lackOfValues(input: DecisionInput, { arm, metric, units, due }: ValueCount): Lack {
+	const { minUnits } = input.experiment.spec.rollout;
+	if (units === 0) {
+		const { source, denominator } = input.metrics[metric]?.spec ?? {};
+		// An outcome of a ratio's numerator alone is no value of it.
+		const value = source === "outcome" && denominator === null ? "outcome" : "value";
+		const told = (people: string) => `no ${value} of ${metric} came for arm ${arm}, of ${people}`;
+		const words = { reason: told(`${due} matured units`), summary: told(`${count(due)} people`) };
+		const cause = { reason: words.reason, summary: `because ${words.summary}` };
+		return { words, cause, lacks: `any value of ${metric} in arm ${arm}`, expectedMs: null };
+	}
+	const words = {
+		reason: `${units} of ${due} matured units of arm ${arm} have a value of ${metric}, ${minUnits} are needed`,
+		summary: `${count(units)} of ${count(due)} people of arm ${arm} have a value of ${metric}, ${count(minUnits)} are needed to tell anything`,
+	};
+	const cause = { reason: words.reason, summary: `because only ${words.summary}` };
+	// As often as so far; that a sender has fallen silent is told before this (rules/brokenData.ts).
+	const people = ((minUnits - units) * due) / units;
+	return { words, cause, lacks: `units with ${metric}`, expectedMs: expectedUnitsMs(input, arm, people) };
+}
