@@ -1,8 +1,8 @@
 /**
  * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act,
  * outside of any transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the
- * last one, when it would happen, and not for what cannot happen any more. Asked once: who is told no, or gets no answer, may ask again, or override with a reason as
- * an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
+ * last one, when it would happen, and not for what cannot happen any more. Asked once: who is told no, or gets no answer, may
+ * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 import { WeirError } from "../../error.js";
 import { GATE_ASKINGS_MAX } from "../../limits.js";
