@@ -265,8 +265,11 @@ export const POLICY_HISTORIES_MAX = 10_000;
 /** Rules of one Service and action that another one is held against, to see whether they cover it; of more, the one of its name. */
 export const POLICIES_HELD_AGAINST_MAX = 100;
 
-/** Pairs of a rule's new path template and an old one that are compared, to see whether it lets in more: some 10 ms; of more, it may. */
-export const TEMPLATES_HELD_AGAINST_MAX = 100_000;
+/**
+ * Pairs of path templates, or an eighth of it of other entries, that are compared of the rules before and after one change, to
+ * see whether they let in more: some 0.3 s. Of more, they may.
+ */
+export const RULE_COMPARISONS_MAX = 20_000_000;
 
 /** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
 export const PUBLICATION_LAG_MS = 5_000;

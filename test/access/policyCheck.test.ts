@@ -78,7 +78,7 @@ t.test("a subject that ends like `any` is one to be tried", async (t) => {
 	const subjects = (user: string): readonly unknown[] => {
 		const { policies } = accessTable(guarded, [accessPolicy("p", "allow", ["s"], { users: [user] })]);
 		const issuer = { issuer: ISSUER, groupsClaim: "groups", tenantClaim: "tenant", purposeClaim: "purpose" };
-		return boundsOf(policies, [issuer], 0, rememberedTurns()).tokens.map((token) => token?.sub);
+		return boundsOf(policies, [], [issuer], 0, rememberedTurns()).tokens.map((token) => token?.sub);
 	};
 	t.ok(subjects(`${ISSUER}#x#*`).includes("x#*"));
 	t.notOk(subjects(`${ISSUER}#*`).includes("*"));

@@ -365,10 +365,28 @@ t.test("nobody is named who does not get to the Gateway, as policy test has it",
 	t.notOk(told(one(null, null), open).has(null), "nor where one is demanded after, which alone lets him in");
 	t.notOk(told(one(MUTUAL, "open"), one(null, null)).has(null), "nor where one was demanded");
 	const files = { from: "files", certificateFile: "c.pem", privateKeyFile: "k.pem", clientCaFile: "ca.pem" } as const;
-	const strangers = (tls: GatewayTls): readonly (string | null)[] =>
-		[...told(one(tls, null), one(tls, "open"))].filter((caller) => !caller?.startsWith("spiffe://b/"));
-	t.ok(strangers(files).length > 0);
-	t.same(strangers({ ...files, trustDomains: ["b"] }), [], "nor of a trust domain that it does not take");
+	const callers = (tls: GatewayTls): readonly (string | null)[] => [...told(one(tls, null), one(tls, "open"))];
+	t.ok(callers(files).includes("spiffe://outsider.invalid/nobody"));
+	t.same(
+		callers({ ...files, trustDomains: ["b", "c"] }),
+		["spiffe://b/nobody", "spiffe://c/nobody"],
+		"nor of a trust domain that it does not take",
+	);
+	t.same(
+		callers({ ...files, trustDomains: ["a"] }),
+		["spiffe://a/weir-outside"],
+		"whom its rule names stands for all of a",
+	);
+	const through = (principals: readonly string[], methods: readonly string[]): ResourceSet =>
+		resourceSet({
+			gateways: [gateway({ tls: { ...files, trustDomains: ["b"] }, trustedProxies: ["spiffe://b/proxy"] })],
+			services: [service("shop", [variant("v1", 1)])],
+			accessPolicies: [
+				accessPolicy("web", "allow", ["shop"], { principals, methods }),
+				accessPolicy("ban", "deny", ["shop"], { principals: ["spiffe://b/proxy"], methods: ["PUT"] }),
+			],
+		});
+	t.ok(told(through(["*"], ["GET"]), through(["*"], ["GET", "POST"])).has("spiffe://b/nobody"), "by the rule for all");
 	const more = { ...closed, gateways: [...closed.gateways, gateway({ tls: MUTUAL }, "more")] };
 	t.same(told(more, more), new Set());
 	const { differences } = diffPolicies(one(MUTUAL, "open"), more, [], NOW);

@@ -126,5 +126,16 @@ t.test("a request that comes through no Gateway is none, whatever is expected of
 	);
 	t.equal(await told([own, INNER, SERVICE, anyone], other, "allow"), "0 1 passed, 0 failed\n", "inner's is the mesh's");
 	t.equal(await told([own, SERVICE, anyone], principal, "allow"), "0 1 passed, 0 failed\n");
+	const behind = gateway("behind", `${OWN}  trustedProxies: ["spiffe://a.test/proxy"]\n`);
+	t.equal(
+		await told([behind, SERVICE, anyone], `${other}, via: "spiffe://a.test/proxy"`, "deny"),
+		"0 1 passed, 0 failed\n",
+		"whom a proxy names connects to the proxy, and is nobody to its Gateway",
+	);
+	t.match(
+		await told([gateway("far", `  region: eu\n${OWN}`), OUTER, SERVICE, anyone], `, region: us${other}`, "allow"),
+		/no Gateway in region "us" demands client certificates/,
+		"what the other region takes is no matter",
+	);
 	t.equal(await told([SERVICE, anyone], "", "allow"), "0 1 passed, 0 failed\n", "of no Gateway nothing is known");
 });

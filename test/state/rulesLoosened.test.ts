@@ -84,6 +84,14 @@ t.test("of many templates that are not looked at, they may let in more", async (
 	t.same(told(one("a", 9), one("{shop}", 9)), ["allow widened: staff (paths)"]);
 	const only = (template: string) => set([allow({ principals: [A], pathTemplates: [template] })]);
 	t.same(told(only("/a/{id}"), only("/a/")), ["allow widened: staff (paths)"], "a name is never empty");
+	t.same(told(only("/a/{id}"), only("/a/{id}/admin")), ["allow widened: staff (paths)"], "as long as it is");
+	const under = set([allow({ principals: [A], pathPrefixes: ["/a/admin"] })]);
+	t.same(
+		told(under, only("/a/{id}/admin")),
+		["allow widened: staff (paths)"],
+		"what stands before its first name counts",
+	);
+	t.same(told(under, only("/a/admin/{id}")), []);
 	const from = performance.now();
 	t.same(told(one("{shop}", 5_000), one("a", 5_000)), ["allow widened: staff (paths)"]);
 	t.ok(performance.now() - from < 5_000);
@@ -116,6 +124,34 @@ t.test("the Services where it may are named, one namespace's together", async (t
 	const [found, ...others] = rulesLoosened(set([], names), set([allow({ principals: [A] })], names), changes);
 	t.match(found, { policy: "staff", services: names, words: ["allow added: staff"] });
 	t.same(others, []);
+	// Each with what befalls it.
+	const ban = (services: readonly string[], principals: readonly string[]) =>
+		set([accessPolicy("ban", "deny", services, { principals })], ["cart", "pay"]);
+	t.same(
+		rulesLoosened(ban(["cart", "pay"], [A, B]), ban(["cart"], [B]), [
+			{ kind: "AccessPolicy", name: "ban", change: "configured" },
+		]).map(({ services, words }) => [...services, ...words]),
+		[
+			["cart", "deny weakened: ban (principals)"],
+			["pay", "deny removed: ban"],
+		],
+	);
+});
+
+t.test("of many policies with many entries not all are compared: then they may", async (t) => {
+	const templates = (head: string) => Array.from({ length: 300 }, (_, n) => `/${head}/{id}/p${n}`);
+	const of = (head: string) =>
+		set(
+			Array.from({ length: 400 }, (_, n) =>
+				accessPolicy(`staff${n}`, "allow", ["*"], { principals: [A], pathTemplates: templates(head) }),
+			),
+		);
+	const from = performance.now();
+	const all = told(of("{shop}"), of("a"));
+	// Each with each they are 36 million pairs.
+	t.ok(performance.now() - from < 5_000);
+	t.ok(all.length > 0 && all.length < 400, `${all.length}`);
+	t.same(new Set(all.map((words) => words.replace(/^.*\(|\).*$/g, ""))), new Set(["paths", "too much to compare"]));
 });
 
 t.test("it stands in the request, and in the audit log", async (t) => {

@@ -33,16 +33,31 @@ export interface IssuerClaims {
 	readonly purposeClaim: string;
 }
 
-/** Stands for whoever no rule names: those are of the Gateway's own trust domain, which no declaration says. */
-export const OUTSIDER = "spiffe://outsider.invalid/nobody";
+/** Stands for whoever no rule names, of the Gateway's own trust domain: where it names none, no declaration says which. */
+const OWN_DOMAIN = "outsider.invalid";
+const STRANGER = /^spiffe:\/\/([^/]+)\/nobody$/;
+
+const stranger = (domain: string): string => `spiffe://${domain}/nobody`;
+
+/** What is told of such a one; null = the principal is none. */
+export function strangerWords(principal: string): string | null {
+	const domain = STRANGER.exec(principal)?.[1];
+	if (domain === undefined) return null;
+	return `a principal ${domain === OWN_DOMAIN ? "" : `of ${domain} `}that no rule names`;
+}
+
 const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 const OUTSIDE = "weir-outside";
 /** Tokens of one Service: the product of their claims' values is cut here. */
 const TOKENS_MAX = 400;
 
-/** @param nowMs a time to look for schedules from, where no rule names one */
+/**
+ * @param domains trust domains that Gateways name
+ * @param nowMs a time to look for schedules from, where no rule names one
+ */
 export function boundsOf(
 	policies: readonly PolicyTable[],
+	domains: readonly string[],
 	issuers: readonly IssuerClaims[],
 	nowMs: number,
 	turnsOf: Turns,
@@ -53,7 +68,7 @@ export function boundsOf(
 	for (const literal of literals) if (/^[A-Z]{3,10}$/.test(literal)) methods.add(literal);
 	methods.add(METHODS.find((method) => !methods.has(method)) ?? OUTSIDE.toUpperCase());
 	return {
-		principals: principalsOf(policies, literals),
+		principals: principalsOf(policies, domains, literals),
 		methods: [...methods],
 		paths: pathsAtBounds(policies, literals.filter((text) => text.startsWith("/")).map(encodedPath)),
 		tokens,
@@ -69,13 +84,19 @@ export const NEVER_ALLOWED = [{ method: "TRACE" }, { path: `/${OUTSIDE};x=y` }] 
 
 const unique = <Value>(values: Iterable<Value>): readonly Value[] => [...new Set(values)];
 
-function principalsOf(policies: readonly PolicyTable[], literals: readonly string[]): readonly (string | null)[] {
+function principalsOf(
+	policies: readonly PolicyTable[],
+	domains: readonly string[],
+	literals: readonly string[],
+): readonly (string | null)[] {
 	const named = policies
 		.flatMap(({ principals }) => principals)
 		.concat(literals.filter((text) => text.startsWith("spiffe://")));
 	return unique([
 		null,
-		OUTSIDER,
+		stranger(OWN_DOMAIN),
+		// Of a domain that a rule names whole, somebody is among those below.
+		...domains.filter((domain) => !named.includes(`spiffe://${domain}/*`)).map(stranger),
 		...named.flatMap((id) => {
 			if (id === "*" || id === ANYONE) return [];
 			if (!id.endsWith("/*")) return [id, `${id}/${OUTSIDE}`];

@@ -6,7 +6,7 @@
  */
 import type { PolicyTable } from "../../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../limits.js";
-import { type Gateway, qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
+import { type Gateway, qualifiedName, type ResourceSet, type Service, tlsFiles } from "../../resources/resource.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
@@ -156,7 +156,8 @@ function constructed(
 	const issuers = new Map(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
-	const bounds = boundsOf(policies, [...issuers.values()], nowMs, turnsOf);
+	const domains = [...new Set(gateways.flatMap((gateway) => tlsFiles(gateway)?.trustDomains ?? []))];
+	const bounds = boundsOf(policies, domains, [...issuers.values()], nowMs, turnsOf);
 	const callers = callersOf(sets, policies, bounds).filter(comesIn);
 	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [
 		callers,

@@ -6,12 +6,13 @@
  * same meaning is named too.
  */
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
-import { POLICIES_HELD_AGAINST_MAX, TEMPLATES_HELD_AGAINST_MAX } from "../../limits.js";
+import { POLICIES_HELD_AGAINST_MAX } from "../../limits.js";
 import { qualifiedName, type ResourceSet, type Schedule } from "../../resources/resource.js";
 import { templateSegments, trimPrefix } from "../requests/path.js";
 import { patternsAround } from "../requests/principal.js";
 import { PathPatterns } from "../rules/pathPatterns.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "../rules/table.js";
+import { newRoom, type Room, takeEntries, takePairs } from "./comparisons.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
@@ -24,10 +25,10 @@ export function loosened(before: Rules, after: Rules): readonly string[] {
  * The same of one Service, without its name: what one policy does to its rules, and what the change does to them as a whole. That a
  * Service becomes open is said of no rule.
  */
-export function loosenedBy(policy: string, before: AccessTable, after: AccessTable): readonly string[] {
+export function loosenedBy(policy: string, before: AccessTable, after: AccessTable, room: Room): readonly string[] {
 	if (isOpen(before)) return [];
 	if (isOpen(after)) return [LEFT_OPEN];
-	return changedRules(before, after, LOOSENED, (name) => name === policy);
+	return changedRules(before, after, LOOSENED, room, (name) => name === policy);
 }
 
 /** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
@@ -67,6 +68,7 @@ const TIGHTENED: Words = {
 /** What `loose` may let in and `strict` may not, of Services that both have. */
 function changes(strict: Rules, loose: Rules, words: Words): readonly string[] {
 	const services = new Map(loose.services.map((one) => [qualifiedName(one.metadata), one]));
+	const room = newRoom();
 	return strict.services.flatMap((one) => {
 		const name = qualifiedName(one.metadata);
 		const other = services.get(name);
@@ -75,7 +77,7 @@ function changes(strict: Rules, loose: Rules, words: Words): readonly string[] {
 			accessTable(one, strict.accessPolicies, strict.referenceGrants),
 			accessTable(other, loose.accessPolicies, loose.referenceGrants),
 		] as const;
-		return changedRules(...tables, words).map((text) => `${text}, of Service ${name}`);
+		return changedRules(...tables, words, room).map((text) => `${text}, of Service ${name}`);
 	});
 }
 
@@ -84,6 +86,7 @@ function changedRules(
 	strict: AccessTable,
 	loose: AccessTable,
 	words: Words,
+	room: Room,
 	isAbout: (policy: string) => boolean = () => true,
 ): readonly string[] {
 	const [old, now] = [enforced(strict, isAbout), enforced(loose, isAbout)];
@@ -92,7 +95,7 @@ function changedRules(
 			if (policy.action !== "deny") return [];
 			const kept = now.get(name);
 			if (kept?.action !== "deny") return [`${words.denyGone}: ${name}`];
-			const fields = uncovered(kept, policy);
+			const fields = uncovered(kept, policy, room);
 			return fields.length === 0 ? [] : [`${words.denyLess}: ${name} (${fields.join(", ")})`];
 		}),
 		...[...now].flatMap(([name, policy]) => {
@@ -100,7 +103,7 @@ function changedRules(
 			if (policy.action !== "allow" || !namesCaller(policy)) return [];
 			const former = old.get(name);
 			if (former?.action !== "allow" || !namesCaller(former)) return [`${words.allowCome}: ${name}`];
-			const fields = uncovered(former, policy);
+			const fields = uncovered(former, policy, room);
 			return fields.length === 0 ? [] : [`${words.allowMore}: ${name} (${fields.join(", ")})`];
 		}),
 		...(judgesPaths(strict) && !judgesPaths(loose) ? [words.paths] : []),
@@ -121,7 +124,7 @@ export interface Opening {
  * Where the rules after may let somebody into one Service whom those before did not. Empty: nobody. Exacter than `loosened`:
  * a rule under a new name opens nothing where one of before let in as much, or where a denial of after keeps all of it out.
  */
-export function openings(before: AccessTable, after: AccessTable): readonly Opening[] {
+export function openings(before: AccessTable, after: AccessTable, room: Room = newRoom()): readonly Opening[] {
 	if (isOpen(before)) return [];
 	if (isOpen(after)) return [{ policy: null, what: LEFT_OPEN }];
 	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
@@ -131,10 +134,10 @@ export function openings(before: AccessTable, after: AccessTable): readonly Open
 	if (allows.size === 0) return [];
 	return [
 		...[...denied.values()].flatMap((one) =>
-			isCovered(one, denies) ? [] : [{ policy: one, what: "what it denies is denied no more" }],
+			isCovered(one, denies, room) ? [] : [{ policy: one, what: "what it denies is denied no more" }],
 		),
 		...[...allows.values()].flatMap((one) =>
-			isCovered(one, allowed) || isCovered(one, denies)
+			isCovered(one, allowed, room) || isCovered(one, denies, room)
 				? []
 				: [{ policy: one, what: "it lets in more than the rules of now" }],
 		),
@@ -148,10 +151,11 @@ export function openings(before: AccessTable, after: AccessTable): readonly Open
 }
 
 /** Whether one of them alone matches all that the policy matches. Of many only its own former self is asked: each with each is quadratic. */
-function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>): boolean {
+function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>, room: Room): boolean {
+	const covers = (one: PolicyTable): boolean => uncovered(one, policy, room).length === 0;
 	const former = by.get(policy.name);
-	if (former !== undefined && uncovered(former, policy).length === 0) return true;
-	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some((one) => uncovered(one, policy).length === 0);
+	if (former !== undefined && covers(former)) return true;
+	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some(covers);
 }
 
 const enforced = (
@@ -160,8 +164,12 @@ const enforced = (
 ): ReadonlyMap<string, PolicyTable> =>
 	new Map(policies.filter(({ shadow, name }) => !shadow && isAbout(name)).map((policy) => [policy.name, policy]));
 
-/** Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is. */
-export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly string[] {
+/**
+ * Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is.
+ * @param room what is compared is taken from it; without any left nothing is certain
+ */
+export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): readonly string[] {
+	if (!takeEntries(room, wide, narrow)) return ["too much to compare"];
 	const [more, less] = [wide.more ?? NO_MORE, narrow.more ?? NO_MORE];
 	const covered: Readonly<Record<string, boolean>> = {
 		principals: contains(wide.principals, narrow.principals, isPrincipalWithin),
@@ -173,7 +181,7 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable): readonly stri
 			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
 		),
 		methods: contains(wide.methods, narrow.methods),
-		paths: containsPaths(wide, narrow),
+		paths: containsPaths(wide, narrow, room),
 		variants: contains(wide.variants, narrow.variants),
 		regions: contains(more.regions, less.regions),
 		schedule: more.schedule === null || scheduleText(more.schedule) === scheduleText(less.schedule),
@@ -203,19 +211,20 @@ const isPrincipalWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 	[one, "*", `${one.slice(0, one.indexOf("#"))}#*`].some((pattern) => wide.has(pattern));
 
-/** Prefixes are looked up. */
-function containsPaths(wide: PolicyTable, narrow: PolicyTable): boolean {
+/** Prefixes are looked up, templates compared. */
+function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): boolean {
 	const [around, within] = [templatesOf(wide), templatesOf(narrow)];
 	if (wide.pathPrefixes.length + around.length === 0) return true;
 	if (narrow.pathPrefixes.length + within.length === 0) return false;
 	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && prefixesOf(wide).fits(path);
 	if (!narrow.pathPrefixes.every((prefix) => isUnderOne(trimPrefix(prefix)))) return false;
-	const same = new Set(around);
-	const others = within.filter((one) => !same.has(one) && !isUnderOne(literalBegin(one)));
-	if (others.length === 0) return true;
-	if (others.length * around.length > TEMPLATES_HELD_AGAINST_MAX) return false;
 	const shapes = around.map(templateSegments);
-	return others.map(templateSegments).every((one) => shapes.some((shape) => isLike(one, shape)));
+	const same = new Set(shapes.map((shape) => JSON.stringify(shape)));
+	const others = within
+		.map(templateSegments)
+		.filter((one) => !same.has(JSON.stringify(one)) && !isUnderOne(literalBegin(one)));
+	if (!takePairs(room, others.length * shapes.length)) return false;
+	return others.every((one) => shapes.some((shape) => isLike(one, shape)));
 }
 
 const templatesOf = ({ more }: PolicyTable): readonly string[] => more?.pathTemplates ?? [];
@@ -229,8 +238,7 @@ function prefixesOf(policy: PolicyTable): PathPatterns {
 }
 
 /** What every path that fits the template begins with, up to its first `{name}`. */
-function literalBegin(template: string): string {
-	const segments = templateSegments(template);
+function literalBegin(segments: readonly (string | null)[]): string {
 	const end = segments.indexOf(null);
 	return (end < 0 ? segments : segments.slice(0, end)).map((segment) => `/${segment}`).join("");
 }

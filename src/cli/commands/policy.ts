@@ -1,5 +1,5 @@
 /** `weir policy test | diff`: what access rules do, before they do it. */
-import { OUTSIDER } from "../../access/review/policyBounds.js";
+import { strangerWords } from "../../access/review/policyBounds.js";
 import {
 	type JudgedRequest,
 	type PolicyJudge,
@@ -192,7 +192,7 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 function shown({ method, path, principal, via = null, token, variant, gateway, region, nowMs }: PolicyRequest): string {
 	const parts = [
 		`${method} ${path}`,
-		principal === null ? "no principal" : principal === OUTSIDER ? "a principal that no rule names" : principal,
+		principal === null ? "no principal" : (strangerWords(principal) ?? principal),
 		...(via === null ? [] : [`via ${via}`]),
 		...(token === null ? [] : [`token ${JSON.stringify(token)}`]),
 		...(variant === null ? [] : [`Variant ${variant}`]),

@@ -28,8 +28,6 @@ export class Pace {
 	#steady = 0;
 	#settled = false;
 	#seconds = 0;
-	/** The last second was. */
-	#easy = false;
 
 	/** Of the people meant to come, within 0.1 to 1. */
 	get share(): number {
@@ -52,7 +50,6 @@ export class Pace {
 	 */
 	second(p90Ms: number): void {
 		this.#seconds++;
-		this.#easy = p90Ms < EASY_MS;
 		const isQueue = p90Ms > TOO_MANY_MS;
 		const isCold = this.#seconds <= COLD_SECONDS;
 		this.#tooMany = isQueue && !isCold ? this.#tooMany + 1 : 0;
@@ -60,7 +57,7 @@ export class Pace {
 		if (this.#tooMany >= TOO_MANY_SECONDS) {
 			this.#up = UP_AGAIN;
 			this.#move(this.#share * DOWN);
-		} else if (this.#easy && this.#share < this.#ceiling && (!this.#settled || this.#stands)) {
+		} else if (p90Ms < EASY_MS && this.#share < this.#ceiling && (!this.#settled || this.#stands)) {
 			this.#move(Math.min(this.#ceiling, this.#share * this.#up));
 		}
 	}
@@ -71,7 +68,7 @@ export class Pace {
 	 */
 	settle(): void {
 		this.#settled = true;
-		if (!this.#easy || this.#up === UP_AGAIN) this.#move(this.#share * RESERVE);
+		if (this.#up === UP_AGAIN) this.#move(this.#share * RESERVE);
 		this.#ceiling = this.#share;
 	}
 

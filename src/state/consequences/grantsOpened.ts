@@ -4,6 +4,7 @@
  * them by. The documents say none of it, so that it is told to who declares the change, and is part of what others approve:
  * who adds a policy by a grant needs their approval too, so that nobody else can hold such a change up. Pure.
  */
+import { newRoom, type Room } from "../../access/review/comparisons.js";
 import { openings } from "../../access/review/policyLoosened.js";
 import { policiesNaming } from "../../access/rules/selection.js";
 import { accessTable } from "../../access/rules/table.js";
@@ -44,10 +45,11 @@ export function openedByGrants(
 			.map(({ name }) => namespaceOf(name)),
 	);
 	if (places.size === 0) return [];
+	const room = newRoom();
 	return after.services
 		.filter(({ metadata }) => places.has(metadata.namespace))
 		.flatMap((service): readonly Opening[] => {
-			const { openings, rules } = openingsOf(service, before, after);
+			const { openings, rules } = openingsOf(service, before, after, room);
 			if (openings.length === 0) return [];
 			const more = openings.length > NAMED ? [`and ${openings.length - NAMED} more`] : [];
 			return [{ resource: service, words: [...openings.slice(0, NAMED), ...more].join("; "), openings, rules }];
@@ -56,7 +58,7 @@ export function openedByGrants(
 
 const NOTHING: Pick<Opening, "openings" | "rules"> = { openings: [], rules: [] };
 
-function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): typeof NOTHING {
+function openingsOf(service: Service, before: ResourceSet, after: ResourceSet, room: Room): typeof NOTHING {
 	const was = findNamed(before.services, service.metadata);
 	if (was === undefined) return NOTHING;
 	const may = (policy: AccessPolicy, { referenceGrants }: ResourceSet): boolean =>
@@ -73,7 +75,7 @@ function openingsOf(service: Service, before: ResourceSet, after: ResourceSet): 
 		accessTable(was, before.accessPolicies, before.referenceGrants),
 		accessTable(service, after.accessPolicies, after.referenceGrants),
 	];
-	const found = openings(old, now).flatMap(({ policy, what }) => {
+	const found = openings(old, now, room).flatMap(({ policy, what }) => {
 		if (policy === null) return [what];
 		if (!turned.has(policy.name)) return [];
 		// With its namespace, which is another one.

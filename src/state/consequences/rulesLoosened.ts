@@ -2,6 +2,7 @@
  * AccessPolicies of a change that may let in more than before, told to who approves it in the words of `weir policy diff`: the
  * rules themselves are compared, and no requests are made up. Careful, not exact, as those words are. Pure.
  */
+import { newRoom } from "../../access/review/comparisons.js";
 import { loosenedBy } from "../../access/review/policyLoosened.js";
 import { policiesNaming } from "../../access/rules/selection.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers } from "../../access/rules/table.js";
@@ -10,7 +11,7 @@ import { findNamed } from "../../resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
 
-/** One policy, at the Services of one namespace: what befalls another's is told there alone. */
+/** The same of one policy, at Services of one namespace: what befalls another's is told there alone. */
 export interface Loosened {
 	/** Qualified name. */
 	readonly policy: string;
@@ -33,9 +34,10 @@ export function rulesLoosened(
 	const touched = [...before.accessPolicies, ...after.accessPolicies].filter(({ metadata }) =>
 		changed.has(qualifiedName(metadata)),
 	);
-	const found = new Map<string, { policy: string; namespace: string; services: string[]; words: Set<string> }>();
+	const found = new Map<string, Loosened & { readonly services: string[] }>();
 	// A policy is the same at each Service that it is about: it is compared once for each way in which the tables differ.
 	const compared = new Map<string, readonly string[]>();
+	const room = newRoom();
 	for (const was of touched.length === 0 ? [] : before.services) {
 		const is = findNamed(after.services, was.metadata);
 		const names = new Set(policiesNaming(was, touched).map(({ metadata }) => qualifiedName(metadata)));
@@ -46,18 +48,17 @@ export function rulesLoosened(
 		] as const;
 		for (const policy of names) {
 			const shape = JSON.stringify([policy, ...tables.map((table) => shapeOf(table, policy))]);
-			const words = compared.get(shape) ?? loosenedBy(policy, ...tables);
+			const words = compared.get(shape) ?? loosenedBy(policy, ...tables, room);
 			compared.set(shape, words);
 			if (words.length === 0) continue;
 			const { name, namespace } = was.metadata;
-			const place = JSON.stringify([policy, namespace]);
-			const known = found.get(place) ?? { policy, namespace, services: [], words: new Set() };
+			const said = JSON.stringify([policy, namespace, words]);
+			const known = found.get(said) ?? { policy, namespace, services: [], words };
 			known.services.push(name);
-			for (const word of words) known.words.add(word);
-			found.set(place, known);
+			found.set(said, known);
 		}
 	}
-	return [...found.values()].map((one) => ({ ...one, words: [...one.words] }));
+	return [...found.values()];
 }
 
 /** What of a table, beside the policies themselves, decides what is said of one of them. */
