@@ -1,6 +1,7 @@
 /** What others are told of an AccessPolicy that they are to approve: whether it may let in more than the one that stands. */
 import t from "tap";
 import { ANYONE } from "../../src/access/requests/principal.js";
+import { loosened } from "../../src/access/review/policyLoosened.js";
 import type { AccessPolicy, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
 import { rulesLoosened } from "../../src/state/consequences/rulesLoosened.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -136,6 +137,14 @@ t.test("the Services where it may are named, one namespace's together", async (t
 			["pay", "deny removed: ban"],
 		],
 	);
+});
+
+t.test("what stays as it is costs nothing, however much it is", async (t) => {
+	const ids = Array.from({ length: 1_000 }, (_, n) => `spiffe://a.example/n${n}`);
+	const kept = Array.from({ length: 50 }, (_, n) => accessPolicy(`kept${n}`, "allow", ["*"], { principals: ids }));
+	const names = Array.from({ length: 50 }, (_, n) => `s${n}`);
+	const ban = accessPolicy("ban", "deny", ["s1"], { principals: [A] });
+	t.same(loosened(set([...kept, ban], names), set(kept, names)), ["deny removed: ban, of Service s1"]);
 });
 
 t.test("of many policies with many entries not all are compared: then they may", async (t) => {

@@ -14,9 +14,18 @@ export const newRoom = (): Room => ({ comparisons: RULE_COMPARISONS_MAX });
 /** To look one entry of a list up takes as long as so many pairs. */
 const PER_ENTRY = 8;
 
-/** Takes what it costs to look all lists of both policies up. @returns whether there was room for it */
-export function takeEntries(room: Room, ...policies: readonly PolicyTable[]): boolean {
-	return takePairs(room, policies.reduce((sum, one) => sum + entriesOf(one), 0) * PER_ENTRY);
+/** Who waits for the answer alone, as a command does, waits as long as it takes. */
+export const UNBOUNDED: Room = { comparisons: Number.POSITIVE_INFINITY };
+
+/** Takes what it costs to look up the lists of both in which they are not one and the same. @returns whether there was room */
+export function takeEntries(room: Room, one: PolicyTable, other: PolicyTable): boolean {
+	const [lists, others] = [listsOf(one), listsOf(other)];
+	const size = lists.reduce((sum, list, at) => {
+		const beside = others[at] ?? [];
+		return list === beside ? sum : sum + list.length + beside.length;
+	}, 0);
+	// What is the same is seen at once, whatever was compared before.
+	return size === 0 || takePairs(room, size * PER_ENTRY);
 }
 
 /** @returns whether there was room for so many */
@@ -25,8 +34,9 @@ export function takePairs(room: Room, pairs: number): boolean {
 	return room.comparisons >= 0;
 }
 
-function entriesOf({ principals, methods, pathPrefixes, more }: PolicyTable): number {
+/** In one order. */
+function listsOf({ principals, methods, pathPrefixes, more }: PolicyTable): readonly (readonly unknown[])[] {
 	const { users, groups, tenants, purposes, claims, regions, pathTemplates } = more ?? NO_MORE;
-	const lists = [principals, methods, pathPrefixes, users, groups, tenants, purposes, regions, pathTemplates];
-	return lists.concat(claims.map(({ values }) => values)).reduce((sum, { length }) => sum + length, 0);
+	const values = claims.flatMap((claim) => claim.values);
+	return [principals, methods, pathPrefixes, users, groups, tenants, purposes, regions, pathTemplates, values];
 }

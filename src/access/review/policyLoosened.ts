@@ -17,8 +17,8 @@ import { newRoom, type Room, takeEntries, takePairs } from "./comparisons.js";
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
 /** Each in words, such as `deny removed: no-interns, of Service shop`. */
-export function loosened(before: Rules, after: Rules): readonly string[] {
-	return changes(before, after, LOOSENED);
+export function loosened(before: Rules, after: Rules, room: Room = newRoom()): readonly string[] {
+	return changes(before, after, LOOSENED, room);
 }
 
 /**
@@ -32,9 +32,9 @@ export function loosenedBy(policy: string, before: AccessTable, after: AccessTab
 }
 
 /** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
-export function tightened(before: Rules, after: Rules): readonly string[] {
+export function tightened(before: Rules, after: Rules, room: Room = newRoom()): readonly string[] {
 	// What lets in less one way lets in more the other way round.
-	return changes(after, before, TIGHTENED);
+	return changes(after, before, TIGHTENED, room);
 }
 
 /** What a change is called: of a policy, with its name; of a whole table, as it stands. */
@@ -66,9 +66,8 @@ const TIGHTENED: Words = {
 };
 
 /** What `loose` may let in and `strict` may not, of Services that both have. */
-function changes(strict: Rules, loose: Rules, words: Words): readonly string[] {
+function changes(strict: Rules, loose: Rules, words: Words, room: Room): readonly string[] {
 	const services = new Map(loose.services.map((one) => [qualifiedName(one.metadata), one]));
-	const room = newRoom();
 	return strict.services.flatMap((one) => {
 		const name = qualifiedName(one.metadata);
 		const other = services.get(name);
@@ -199,7 +198,7 @@ function contains<Item>(
 	narrow: readonly Item[],
 	isWithin: (one: Item, wide: ReadonlySet<Item>) => boolean = (one, set) => set.has(one),
 ): boolean {
-	if (wide.length === 0) return true;
+	if (wide === narrow || wide.length === 0) return true;
 	const set = new Set(wide);
 	return narrow.length > 0 && narrow.every((one) => isWithin(one, set));
 }
@@ -214,9 +213,10 @@ const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 /** Prefixes are looked up, templates compared. */
 function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): boolean {
 	const [around, within] = [templatesOf(wide), templatesOf(narrow)];
+	if (wide.pathPrefixes === narrow.pathPrefixes && around === within) return true;
 	if (wide.pathPrefixes.length + around.length === 0) return true;
 	if (narrow.pathPrefixes.length + within.length === 0) return false;
-	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && prefixesOf(wide).fits(path);
+	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && inOrder(wide.pathPrefixes).fits(path);
 	if (!narrow.pathPrefixes.every((prefix) => isUnderOne(trimPrefix(prefix)))) return false;
 	const shapes = around.map(templateSegments);
 	const same = new Set(shapes.map((shape) => JSON.stringify(shape)));
@@ -227,13 +227,13 @@ function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): bool
 	return others.every((one) => shapes.some((shape) => isLike(one, shape)));
 }
 
-const templatesOf = ({ more }: PolicyTable): readonly string[] => more?.pathTemplates ?? [];
+const templatesOf = ({ more }: PolicyTable): readonly string[] => (more ?? NO_MORE).pathTemplates;
 
-/** In order, of each policy once: it may be held against many. */
-const ordered = new WeakMap<PolicyTable, PathPatterns>();
-function prefixesOf(policy: PolicyTable): PathPatterns {
-	const known = ordered.get(policy) ?? new PathPatterns(policy.pathPrefixes, []);
-	ordered.set(policy, known);
+/** In order, each list once: a policy is held against many, and is about many Services. */
+const ordered = new WeakMap<readonly string[], PathPatterns>();
+function inOrder(prefixes: readonly string[]): PathPatterns {
+	const known = ordered.get(prefixes) ?? new PathPatterns(prefixes, []);
+	ordered.set(prefixes, known);
 	return known;
 }
 

@@ -7,14 +7,11 @@ import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
 import { SHUT_OUT_COMPARISONS_MAX } from "../../limits.js";
 import { patternsAround } from "../requests/principal.js";
 import { isOpen, judgesVariant, namesCaller } from "../rules/table.js";
-import type { Room } from "./comparisons.js";
+import { type Room, UNBOUNDED } from "./comparisons.js";
 import { uncovered } from "./policyLoosened.js";
 
 /** To look a principal up takes this part of comparing two entries. */
 const LOOKUPS_PER_COMPARISON = 8;
-
-/** Its own count of the work holds here: what is left to compare of two policies is counted before. */
-const COUNTED: Room = { comparisons: Number.POSITIVE_INFINITY };
 
 /**
  * Qualified names, in the table's order; null = there are too many policies to tell, which is no all-clear.
@@ -44,7 +41,8 @@ function beyond(policies: readonly PolicyTable[], one: string, other: string, ro
 	const othersOf = byPrincipal(policies.filter((policy) => isAbout(policy, other) && !readsVariant(policy)));
 	const isHeldBy = (part: PolicyTable, sizes: Sizes, wide: Wide): boolean => {
 		room.comparisons -= workOf(wide.sizes, sizes);
-		return room.comparisons >= 0 && uncovered(wide.policy, part, COUNTED).length === 0;
+		// The work is counted before, by a count of its own.
+		return room.comparisons >= 0 && uncovered(wide.policy, part, UNBOUNDED).length === 0;
 	};
 	const isHeld = (policy: PolicyTable): boolean => {
 		const sizes = sizesOf(policy);
