@@ -20,10 +20,12 @@ export const UNBOUNDED: Room = { comparisons: Number.POSITIVE_INFINITY };
 /** Takes what it costs to look up the lists of both in which they are not one and the same. @returns whether there was room */
 export function takeEntries(room: Room, one: PolicyTable, other: PolicyTable): boolean {
 	const [lists, others] = [listsOf(one), listsOf(other)];
-	const size = lists.reduce((sum, list, at) => {
-		const beside = others[at] ?? [];
-		return list === beside ? sum : sum + list.length + beside.length;
-	}, 0);
+	const most = Math.max(lists.length, others.length);
+	let size = 0;
+	for (let at = 0; at < most; at++) {
+		const [list = [], beside = []] = [lists[at], others[at]];
+		if (list !== beside) size += list.length + beside.length;
+	}
 	// What is the same is seen at once, whatever was compared before.
 	return size === 0 || takePairs(room, size * PER_ENTRY);
 }
@@ -37,6 +39,6 @@ export function takePairs(room: Room, pairs: number): boolean {
 /** In one order. */
 function listsOf({ principals, methods, pathPrefixes, more }: PolicyTable): readonly (readonly unknown[])[] {
 	const { users, groups, tenants, purposes, claims, regions, pathTemplates } = more ?? NO_MORE;
-	const values = claims.flatMap((claim) => claim.values);
-	return [principals, methods, pathPrefixes, users, groups, tenants, purposes, regions, pathTemplates, values];
+	const lists = [principals, methods, pathPrefixes, users, groups, tenants, purposes, regions, pathTemplates];
+	return [...lists, ...claims.map(({ values }) => values)];
 }
