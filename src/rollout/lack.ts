@@ -26,9 +26,12 @@ export function lackOf(input: DecisionInput): Lack | null {
 	const { minUnits } = input.experiment.spec.rollout;
 	if ((input.rules ?? 0) < RULES_WITH_LACKING_VALUES) return formerLack(input);
 	const counts = armCounts(input);
+	const few = counts.filter((one): one is ValueCount => one.metric !== null && one.units < minUnits);
+	// More people bring none of it: whoever waits for them waits in vain.
+	const silent = fewest(few.filter(({ units, due }) => units === 0 && due >= minUnits));
+	if (silent !== null) return lackOfValues(input, silent);
 	const people = fewest(counts.filter(({ metric, units }) => metric === null && units < minUnits));
 	if (people !== null) return lackOfPeople(input, people.arm, people.units, "matured units");
-	const few = counts.filter((one): one is ValueCount => one.metric !== null && one.units < minUnits);
 	const unsent = fewest(few.filter(({ due }) => due >= minUnits));
 	if (unsent !== null) return lackOfValues(input, unsent);
 	// As after a threshold or cap was frozen: only people since then count.

@@ -366,10 +366,10 @@ t.test("nobody is named who does not get to the Gateway, as policy test has it",
 	t.notOk(told(one(MUTUAL, "open"), one(null, null)).has(null), "nor where one was demanded");
 	const files = { from: "files", certificateFile: "c.pem", privateKeyFile: "k.pem", clientCaFile: "ca.pem" } as const;
 	const callers = (tls: GatewayTls): readonly (string | null)[] => [...told(one(tls, null), one(tls, "open"))];
-	t.ok(callers(files).includes("spiffe://outsider.invalid/nobody"));
+	t.ok(callers(files).includes("spiffe://outsider.invalid/weir-outside-nobody"));
 	t.same(
 		callers({ ...files, trustDomains: ["b", "c"] }),
-		["spiffe://b/nobody", "spiffe://c/nobody"],
+		["spiffe://b/weir-outside-nobody", "spiffe://c/weir-outside-nobody"],
 		"nor of a trust domain that it does not take",
 	);
 	t.same(
@@ -386,7 +386,10 @@ t.test("nobody is named who does not get to the Gateway, as policy test has it",
 				accessPolicy("ban", "deny", ["shop"], { principals: ["spiffe://b/proxy"], methods: ["PUT"] }),
 			],
 		});
-	t.ok(told(through(["*"], ["GET"]), through(["*"], ["GET", "POST"])).has("spiffe://b/nobody"), "by the rule for all");
+	t.ok(
+		told(through(["*"], ["GET"]), through(["*"], ["GET", "POST"])).has("spiffe://b/weir-outside-nobody"),
+		"by the rule for all",
+	);
 	const more = { ...closed, gateways: [...closed.gateways, gateway({ tls: MUTUAL }, "more")] };
 	t.same(told(more, more), new Set());
 	const { differences } = diffPolicies(one(MUTUAL, "open"), more, [], NOW);

@@ -392,6 +392,14 @@ t.test("outcomes that do not come are not told as people who do not, and no time
 		reason: "Holding at 20%: no outcome of accuracy came for arm control, of 2430 matured units.",
 		summary: "Waiting at 20%: no outcome of accuracy came for arm control, of 2,430 people.",
 	});
+	const begun = none.evidence.arms.map((arm) =>
+		arm.arm === "control" ? arm : { ...arm, maturedUnits: 20, missingUnits: { accuracy: 20 } },
+	);
+	t.match(
+		decide(input({ evidence: { ...none.evidence, arms: begun } })),
+		{ lacks: "any value of accuracy in arm control", expectedMs: null },
+		"nor where the other arm has few people yet",
+	);
 	t.match(decide(input({ ...none, ...ended })), {
 		...{ action: "roll-back", rule: "max-duration" },
 		reason:

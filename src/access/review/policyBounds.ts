@@ -35,9 +35,9 @@ export interface IssuerClaims {
 
 /** Stands for whoever no rule names, of the Gateway's own trust domain: where it names none, no declaration says which. */
 const OWN_DOMAIN = "outsider.invalid";
-const STRANGER = /^spiffe:\/\/([^/]+)\/nobody$/;
+const STRANGER = /^spiffe:\/\/([^/]+)\/weir-outside-nobody$/;
 
-const stranger = (domain: string): string => `spiffe://${domain}/nobody`;
+const stranger = (domain: string): string => `spiffe://${domain}/${OUTSIDE}-nobody`;
 
 /** What is told of such a one; null = the principal is none. */
 export function strangerWords(principal: string): string | null {

@@ -10,7 +10,7 @@ import { type Gateway, qualifiedName, type ResourceSet, type Service, tlsFiles }
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
-import { UNBOUNDED } from "./comparisons.js";
+import { unbounded } from "./comparisons.js";
 import { askedHost, movedHosts } from "./movedHosts.js";
 import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
 import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
@@ -121,8 +121,8 @@ export function diffPolicies(
 		cut,
 		conditions: [...new Set(conditions)],
 		changed,
-		loosened: loosened(before, after, UNBOUNDED),
-		tightened: tightened(before, after, UNBOUNDED),
+		loosened: loosened(before, after, unbounded()),
+		tightened: tightened(before, after, unbounded()),
 	};
 }
 

@@ -7,17 +7,15 @@
  */
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
 import { POLICIES_HELD_AGAINST_MAX } from "../../limits.js";
-import { qualifiedName, type ResourceSet, type Schedule } from "../../resources/resource.js";
-import { templateSegments, trimPrefix } from "../requests/path.js";
-import { patternsAround } from "../requests/principal.js";
-import { PathPatterns } from "../rules/pathPatterns.js";
-import { accessTable, isOpen, judgesPaths, judgesUsers, NO_MORE, namesCaller } from "../rules/table.js";
-import { newRoom, type Room, takeEntries, takePairs } from "./comparisons.js";
+import { qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
+import { accessTable, isOpen, judgesPaths, judgesUsers, namesCaller } from "../rules/table.js";
+import { Room } from "./comparisons.js";
+import { covers, uncovered } from "./coverage.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
 /** Each in words, such as `deny removed: no-interns, of Service shop`. */
-export function loosened(before: Rules, after: Rules, room: Room = newRoom()): readonly string[] {
+export function loosened(before: Rules, after: Rules, room = new Room()): readonly string[] {
 	return changes(before, after, LOOSENED, room);
 }
 
@@ -32,7 +30,7 @@ export function loosenedBy(policy: string, before: AccessTable, after: AccessTab
 }
 
 /** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
-export function tightened(before: Rules, after: Rules, room: Room = newRoom()): readonly string[] {
+export function tightened(before: Rules, after: Rules, room = new Room()): readonly string[] {
 	// What lets in less one way lets in more the other way round.
 	return changes(after, before, TIGHTENED, room);
 }
@@ -123,7 +121,7 @@ export interface Opening {
  * Where the rules after may let somebody into one Service whom those before did not. Empty: nobody. Exacter than `loosened`:
  * a rule under a new name opens nothing where one of before let in as much, or where a denial of after keeps all of it out.
  */
-export function openings(before: AccessTable, after: AccessTable, room: Room = newRoom()): readonly Opening[] {
+export function openings(before: AccessTable, after: AccessTable, room = new Room()): readonly Opening[] {
 	if (isOpen(before)) return [];
 	if (isOpen(after)) return [{ policy: null, what: LEFT_OPEN }];
 	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
@@ -131,15 +129,14 @@ export function openings(before: AccessTable, after: AccessTable, room: Room = n
 	const [allowed, denied] = [of(before, "allow"), of(before, "deny")];
 	const [allows, denies] = [of(after, "allow"), of(after, "deny")];
 	if (allows.size === 0) return [];
+	const openedBy = (policy: PolicyTable, by: readonly ReadonlyMap<string, PolicyTable>[], what: string): Opening[] => {
+		room.begin(false);
+		if (by.some((policies) => isCovered(policy, policies, room))) return [];
+		return [{ policy, what: room.ranOut ? "it may let in more, there is too much to compare" : what }];
+	};
 	return [
-		...[...denied.values()].flatMap((one) =>
-			isCovered(one, denies, room) ? [] : [{ policy: one, what: "what it denies is denied no more" }],
-		),
-		...[...allows.values()].flatMap((one) =>
-			isCovered(one, allowed, room) || isCovered(one, denies, room)
-				? []
-				: [{ policy: one, what: "it lets in more than the rules of now" }],
-		),
+		...[...denied.values()].flatMap((one) => openedBy(one, [denies], "what it denies is denied no more")),
+		...[...allows.values()].flatMap((one) => openedBy(one, [allowed, denies], "it lets in more than the rules of now")),
 		...(judgesPaths(before) && !judgesPaths(after)
 			? [{ policy: null, what: "paths that can be read in two ways are refused no more" }]
 			: []),
@@ -149,12 +146,25 @@ export function openings(before: AccessTable, after: AccessTable, room: Room = n
 	];
 }
 
+/** The same at many Services, from one declaration to another: Services of a namespace with the same rules are compared once. */
+export class OpeningsOfChange {
+	readonly #room = new Room();
+	readonly #known = new Map<string, readonly Opening[]>();
+
+	of({ metadata: { namespace } }: Service, before: AccessTable, after: AccessTable): readonly Opening[] {
+		const tables = [before, after].map(({ open, policies }) => [open, policies.map(({ name }) => name)]);
+		const key = JSON.stringify([namespace, tables]);
+		const known = this.#known.get(key) ?? openings(before, after, this.#room);
+		this.#known.set(key, known);
+		return known;
+	}
+}
+
 /** Whether one of them alone matches all that the policy matches. Of many only its own former self is asked: each with each is quadratic. */
 function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>, room: Room): boolean {
-	const covers = (one: PolicyTable): boolean => uncovered(one, policy, room).length === 0;
 	const former = by.get(policy.name);
-	if (former !== undefined && covers(former)) return true;
-	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some(covers);
+	if (former !== undefined && covers(former, policy, room)) return true;
+	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some((one) => covers(one, policy, room));
 }
 
 const enforced = (
@@ -162,92 +172,3 @@ const enforced = (
 	isAbout: (policy: string) => boolean = () => true,
 ): ReadonlyMap<string, PolicyTable> =>
 	new Map(policies.filter(({ shadow, name }) => !shadow && isAbout(name)).map((policy) => [policy.name, policy]));
-
-/**
- * Fields in which not all that `narrow` matches is certain to be matched by `wide`; empty = all of it is.
- * @param room what is compared is taken from it; without any left nothing is certain
- */
-export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): readonly string[] {
-	if (!takeEntries(room, wide, narrow)) return ["too much to compare"];
-	const [more, less] = [wide.more ?? NO_MORE, narrow.more ?? NO_MORE];
-	const covered: Readonly<Record<string, boolean>> = {
-		principals: contains(wide.principals, narrow.principals, isPrincipalWithin),
-		users: contains(more.users, less.users, isUserWithin),
-		groups: contains(more.groups, less.groups),
-		tenants: contains(more.tenants, less.tenants),
-		purposes: contains(more.purposes, less.purposes),
-		claims: more.claims.every(({ claim, values }) =>
-			less.claims.some((one) => one.claim === claim && contains(values, one.values)),
-		),
-		methods: contains(wide.methods, narrow.methods),
-		paths: containsPaths(wide, narrow, room),
-		variants: contains(wide.variants, narrow.variants),
-		regions: contains(more.regions, less.regions),
-		schedule: more.schedule === null || scheduleText(more.schedule) === scheduleText(less.schedule),
-		validity:
-			(more.validFromMs ?? Number.NEGATIVE_INFINITY) <= (less.validFromMs ?? Number.NEGATIVE_INFINITY) &&
-			(more.validUntilMs ?? Number.POSITIVE_INFINITY) >= (less.validUntilMs ?? Number.POSITIVE_INFINITY),
-		condition: more.condition === null || more.condition === less.condition,
-	};
-	return Object.entries(covered).flatMap(([field, holds]) => (holds ? [] : [field]));
-}
-
-/** An empty list is no condition, and holds everything. @param isWithin one of them in one of the wide list */
-function contains<Item>(
-	wide: readonly Item[],
-	narrow: readonly Item[],
-	isWithin: (one: Item, wide: ReadonlySet<Item>) => boolean = (one, set) => set.has(one),
-): boolean {
-	if (wide === narrow || wide.length === 0) return true;
-	const set = new Set(wide);
-	return narrow.length > 0 && narrow.every((one) => isWithin(one, set));
-}
-
-/** Looked up: a list may have tens of thousands, and each with each would hold everybody up. */
-const isPrincipalWithin = (one: string, wide: ReadonlySet<string>): boolean =>
-	[...patternsAround(one)].some((pattern) => wide.has(pattern));
-
-const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
-	[one, "*", `${one.slice(0, one.indexOf("#"))}#*`].some((pattern) => wide.has(pattern));
-
-/** Prefixes are looked up, templates compared. */
-function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): boolean {
-	const [around, within] = [templatesOf(wide), templatesOf(narrow)];
-	if (wide.pathPrefixes === narrow.pathPrefixes && around === within) return true;
-	if (wide.pathPrefixes.length + around.length === 0) return true;
-	if (narrow.pathPrefixes.length + within.length === 0) return false;
-	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && inOrder(wide.pathPrefixes).fits(path);
-	if (!narrow.pathPrefixes.every((prefix) => isUnderOne(trimPrefix(prefix)))) return false;
-	const shapes = around.map(templateSegments);
-	const same = new Set(shapes.map((shape) => JSON.stringify(shape)));
-	const others = within
-		.map(templateSegments)
-		.filter((one) => !same.has(JSON.stringify(one)) && !isUnderOne(literalBegin(one)));
-	if (!takePairs(room, others.length * shapes.length)) return false;
-	return others.every((one) => shapes.some((shape) => isLike(one, shape)));
-}
-
-const templatesOf = ({ more }: PolicyTable): readonly string[] => (more ?? NO_MORE).pathTemplates;
-
-/** In order, each list once: a policy is held against many, and is about many Services. */
-const ordered = new WeakMap<readonly string[], PathPatterns>();
-function inOrder(prefixes: readonly string[]): PathPatterns {
-	const known = ordered.get(prefixes) ?? new PathPatterns(prefixes, []);
-	ordered.set(prefixes, known);
-	return known;
-}
-
-/** What every path that fits the template begins with, up to its first `{name}`. */
-function literalBegin(segments: readonly (string | null)[]): string {
-	const end = segments.indexOf(null);
-	return (end < 0 ? segments : segments.slice(0, end)).map((segment) => `/${segment}`).join("");
-}
-
-/** Whether all paths that fit the one fit the other. */
-const isLike = (one: readonly (string | null)[], other: readonly (string | null)[]): boolean =>
-	one.length === other.length &&
-	other.every((segment, at) => (segment === null ? one[at] !== "" : one[at] === segment));
-
-/** Days in whatever order. */
-const scheduleText = (schedule: Schedule | null): string =>
-	schedule === null ? "" : JSON.stringify({ ...schedule, days: [...schedule.days].sort() });

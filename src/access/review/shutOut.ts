@@ -7,8 +7,16 @@ import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
 import { SHUT_OUT_COMPARISONS_MAX } from "../../limits.js";
 import { patternsAround } from "../requests/principal.js";
 import { isOpen, judgesVariant, namesCaller } from "../rules/table.js";
-import { type Room, UNBOUNDED } from "./comparisons.js";
-import { uncovered } from "./policyLoosened.js";
+import { unbounded } from "./comparisons.js";
+import { covers } from "./coverage.js";
+
+/** What may still be compared. */
+interface Room {
+	comparisons: number;
+}
+
+/** The work is counted here, before it is done. */
+const COUNTED = unbounded();
 
 /** To look a principal up takes this part of comparing two entries. */
 const LOOKUPS_PER_COMPARISON = 8;
@@ -41,8 +49,7 @@ function beyond(policies: readonly PolicyTable[], one: string, other: string, ro
 	const othersOf = byPrincipal(policies.filter((policy) => isAbout(policy, other) && !readsVariant(policy)));
 	const isHeldBy = (part: PolicyTable, sizes: Sizes, wide: Wide): boolean => {
 		room.comparisons -= workOf(wide.sizes, sizes);
-		// The work is counted before, by a count of its own.
-		return room.comparisons >= 0 && uncovered(wide.policy, part, UNBOUNDED).length === 0;
+		return room.comparisons >= 0 && covers(wide.policy, part, COUNTED);
 	};
 	const isHeld = (policy: PolicyTable): boolean => {
 		const sizes = sizesOf(policy);

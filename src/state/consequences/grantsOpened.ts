@@ -4,8 +4,7 @@
  * them by. The documents say none of it, so that it is told to who declares the change, and is part of what others approve:
  * who adds a policy by a grant needs their approval too, so that nobody else can hold such a change up. Pure.
  */
-import { newRoom, type Room } from "../../access/review/comparisons.js";
-import { openings } from "../../access/review/policyLoosened.js";
+import { OpeningsOfChange } from "../../access/review/policyLoosened.js";
 import { policiesNaming } from "../../access/rules/selection.js";
 import { accessTable } from "../../access/rules/table.js";
 import type { PolicyTable } from "../../compiler/plan.js";
@@ -45,11 +44,11 @@ export function openedByGrants(
 			.map(({ name }) => namespaceOf(name)),
 	);
 	if (places.size === 0) return [];
-	const room = newRoom();
+	const compared = new OpeningsOfChange();
 	return after.services
 		.filter(({ metadata }) => places.has(metadata.namespace))
 		.flatMap((service): readonly Opening[] => {
-			const { openings, rules } = openingsOf(service, before, after, room);
+			const { openings, rules } = openingsOf(service, before, after, compared);
 			if (openings.length === 0) return [];
 			const more = openings.length > NAMED ? [`and ${openings.length - NAMED} more`] : [];
 			return [{ resource: service, words: [...openings.slice(0, NAMED), ...more].join("; "), openings, rules }];
@@ -58,7 +57,12 @@ export function openedByGrants(
 
 const NOTHING: Pick<Opening, "openings" | "rules"> = { openings: [], rules: [] };
 
-function openingsOf(service: Service, before: ResourceSet, after: ResourceSet, room: Room): typeof NOTHING {
+function openingsOf(
+	service: Service,
+	before: ResourceSet,
+	after: ResourceSet,
+	compared: OpeningsOfChange,
+): typeof NOTHING {
 	const was = findNamed(before.services, service.metadata);
 	if (was === undefined) return NOTHING;
 	const may = (policy: AccessPolicy, { referenceGrants }: ResourceSet): boolean =>
@@ -75,7 +79,7 @@ function openingsOf(service: Service, before: ResourceSet, after: ResourceSet, r
 		accessTable(was, before.accessPolicies, before.referenceGrants),
 		accessTable(service, after.accessPolicies, after.referenceGrants),
 	];
-	const found = openings(old, now, room).flatMap(({ policy, what }) => {
+	const found = compared.of(service, old, now).flatMap(({ policy, what }) => {
 		if (policy === null) return [what];
 		if (!turned.has(policy.name)) return [];
 		// With its namespace, which is another one.

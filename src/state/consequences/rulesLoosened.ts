@@ -2,7 +2,7 @@
  * AccessPolicies of a change that may let in more than before, told to who approves it in the words of `weir policy diff`: the
  * rules themselves are compared, and no requests are made up. Careful, not exact, as those words are. Pure.
  */
-import { newRoom } from "../../access/review/comparisons.js";
+import { Room } from "../../access/review/comparisons.js";
 import { loosenedBy } from "../../access/review/policyLoosened.js";
 import { policiesNaming } from "../../access/rules/selection.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers } from "../../access/rules/table.js";
@@ -37,7 +37,7 @@ export function rulesLoosened(
 	const found = new Map<string, Loosened & { readonly services: string[] }>();
 	// A policy is the same at each Service that it is about: it is compared once for each way in which the tables differ.
 	const compared = new Map<string, readonly string[]>();
-	const room = newRoom();
+	const room = new Room();
 	for (const was of touched.length === 0 ? [] : before.services) {
 		const is = findNamed(after.services, was.metadata);
 		const names = new Set(policiesNaming(was, touched).map(({ metadata }) => qualifiedName(metadata)));

@@ -5,8 +5,7 @@
  * scope. So with data of such a Service, by a DataClass as it was then. A rollback brings back who was let in, and lets nobody
  * in anew: it is refused whole, naming the Service and the policy. A pure function of what is known of then.
  */
-import { newRoom } from "../../access/review/comparisons.js";
-import { type Opening, openings } from "../../access/review/policyLoosened.js";
+import { type Opening, OpeningsOfChange } from "../../access/review/policyLoosened.js";
 import { policiesOf } from "../../access/rules/selection.js";
 import { accessTable } from "../../access/rules/table.js";
 import type { AccessTable } from "../../compiler/plan.js";
@@ -41,7 +40,7 @@ function openedServices(restoration: Restoration, now: Rules, past: Past, former
 	const then = policiesAfter(restoration, now);
 	const places = placesOf(restoration);
 	const grants = now.referenceGrants;
-	const room = newRoom();
+	const [sinceThen, sinceNow] = [new OpeningsOfChange(), new OpeningsOfChange()];
 	return now.services.flatMap((service) => {
 		const before = policiesOf(service, now.accessPolicies, grants);
 		const after = policiesOf(service, then, grants);
@@ -49,11 +48,11 @@ function openedServices(restoration: Restoration, now: Rules, past: Past, former
 		const formerly = past.isOther(service) ? null : former.of(service.metadata.namespace);
 		if (formerly !== null && isSame(formerPolicies(service, formerly), after)) return [];
 		const table = accessTable(service, then, grants);
-		if (formerly !== null && openings(formerTable(service, formerly), table, room).length === 0) return [];
+		if (formerly !== null && sinceThen.of(service, formerTable(service, formerly), table).length === 0) return [];
 		const since = sinceOf(service, restoration.revision, past, formerly, { after, now });
-		return openings(accessTable(service, now.accessPolicies, grants), table, room).map((opening) =>
-			problemOf(opening, since, places),
-		);
+		return sinceNow
+			.of(service, accessTable(service, now.accessPolicies, grants), table)
+			.map((opening) => problemOf(opening, since, places));
 	});
 }
 
