@@ -1,7 +1,8 @@
 /** What others are told of an AccessPolicy that they are to approve: whether it may let in more than the one that stands. */
 import t from "tap";
 import { ANYONE } from "../../src/access/requests/principal.js";
-import { loosened, OpeningsOfChange } from "../../src/access/review/policyLoosened.js";
+import { Room } from "../../src/access/review/comparisons.js";
+import { loosened, OpeningsOfChange, openings } from "../../src/access/review/policyLoosened.js";
 import { accessTable } from "../../src/access/rules/table.js";
 import type { AccessPolicy, ReferenceGrant, ResourceSet } from "../../src/resources/resource.js";
 import { rulesLoosened } from "../../src/state/consequences/rulesLoosened.js";
@@ -33,6 +34,11 @@ t.test("in the words of weir policy diff, once however many Services it is about
 	t.same(one(allow({ principals: [A, B] }), allow({ principals: [A] })), [], "narrower");
 	t.same(one(allow({ principals: ["spiffe://a.example/*"] }), allow({ principals: [A, B] })), []);
 	t.same(one(allow({ principals: ["*"] }), allow({ principals: [ANYONE] })), ["allow widened: staff (principals)"]);
+	t.same(one(allow({ principals: [ANYONE] }), allow({ principals: [A, "*"] })), []);
+	t.same(one(allow({ principals: ["*"] }), allow({ principals: [A, "spiffe://a.example/*"] })), []);
+	t.same(one(allow({ principals: ["spiffe://a.example/n/*"] }), allow({ principals: [A] })), [
+		"allow widened: staff (principals)",
+	]);
 	t.same(one(deny({ principals: [A, B] }), deny({ principals: [B] })), ["deny weakened: staff (principals)"]);
 	t.same(one(deny({ principals: [A] }), deny({ principals: [A], mode: "shadow" })), ["deny removed: staff"]);
 	t.same(told(set([]), set([allow({ principals: [A] })])), ["allow added: staff"]);
@@ -140,20 +146,56 @@ t.test("the Services where it may are named, one namespace's together", async (t
 	);
 });
 
-t.test("a rule under a new name opens no Service, however many there are", async (t) => {
-	const names = Array.from({ length: 400 }, (_, n) => `s${n}`);
-	const rules = (called: string) =>
-		Array.from({ length: 100 }, (_, n) =>
-			accessPolicy(`${called}${n}`, "allow", ["*"], {
-				principals: Array.from({ length: 20 }, (_, at) => `spiffe://a.example/n${n}/${at}`),
-			}),
-		);
+/** So many policies of so many principals, of which all but the last are the same. */
+const staffs = (called: string, policies: number, principals: number, id = "spiffe://a.example/n"): AccessPolicy[] =>
+	Array.from({ length: policies }, (_, n) =>
+		accessPolicy(`${called}${n}`, "allow", ["*"], {
+			principals: Array.from({ length: principals }, (_, at) => `${id}${at === principals - 1 ? `own${n}` : at}`),
+		}),
+	);
+/** What is opened from one to the other, at each Service. */
+function opened(before: ResourceSet, after: ResourceSet) {
 	const compared = new OpeningsOfChange();
-	const [before, after] = [set(rules("q"), names), set(rules("p"), names)];
-	const found = before.services.flatMap((one) =>
+	return before.services.flatMap((one) =>
 		compared.of(one, accessTable(one, before.accessPolicies), accessTable(one, after.accessPolicies)),
 	);
-	t.same(found, []);
+}
+
+t.test("a rule under a new name opens no Service, however many there are", async (t) => {
+	const names = Array.from({ length: 400 }, (_, n) => `s${n}`);
+	t.same(opened(set(staffs("q", 100, 20), names), set(staffs("p", 100, 20), names)), []);
+});
+
+t.test("what stays as it is opens nothing, without any room left", async (t) => {
+	const [one] = set([], ["shop"]).services;
+	if (one === undefined) throw new Error("none");
+	const table = (called: string) => accessTable(one, [allow({ principals: [A] }), ...staffs(called, 1, 2)]);
+	t.same(openings(table("p"), table("p"), new Room(0)), []);
+	t.same(openings(table("q"), table("p"), new Room(0)), [
+		{ policy: table("p").policies[0], what: "it may let in more, there is too much to compare" },
+	]);
+});
+
+t.test("what is opened is told the same each time, and holds nobody up", async (t) => {
+	const own = accessPolicy("own", "allow", ["*"], { principals: [B] });
+	const long = `spiffe://a.example/${"x/".repeat(100)}`;
+	for (const [principals, id] of [
+		[700, undefined],
+		[120, long],
+	] as const) {
+		const [before, after] = [
+			set([...staffs("q", 99, principals, id), own]),
+			set([...staffs("p", 99, principals, id), own]),
+		];
+		const from = performance.now();
+		const first = opened(before, after);
+		t.same(opened(before, after), first);
+		t.notOk(
+			first.some(({ policy }) => policy?.name === "own"),
+			"what stays as it is opens nothing",
+		);
+		t.ok(performance.now() - from < 6_000, `${performance.now() - from} ms`);
+	}
 });
 
 t.test("what stays as it is costs nothing, however much it is", async (t) => {

@@ -5,7 +5,7 @@
 import type { PolicyTable } from "../../compiler/plan.js";
 import type { Schedule } from "../../resources/resource.js";
 import { templateSegments, trimPrefix } from "../requests/path.js";
-import { patternsAround } from "../requests/principal.js";
+import { ANYONE, patternsAround, principalPrefix } from "../requests/principal.js";
 import { PathPatterns } from "../rules/pathPatterns.js";
 import { NO_MORE } from "../rules/table.js";
 import type { Room } from "./comparisons.js";
@@ -16,7 +16,7 @@ type Holds = (wide: PolicyTable, narrow: PolicyTable, room: Room) => boolean;
 const more = (policy: PolicyTable) => policy.more ?? NO_MORE;
 
 const FIELDS: Readonly<Record<string, Holds>> = {
-	principals: (wide, narrow, room) => contains(wide.principals, narrow.principals, room, isPrincipalWithin),
+	principals: (wide, narrow, room) => containsPrincipals(wide.principals, narrow.principals, room),
 	users: (wide, narrow, room) => contains(more(wide).users, more(narrow).users, room, isUserWithin),
 	groups: (wide, narrow, room) => contains(more(wide).groups, more(narrow).groups, room),
 	tenants: (wide, narrow, room) => contains(more(wide).tenants, more(narrow).tenants, room),
@@ -45,8 +45,10 @@ export function covers(wide: PolicyTable, narrow: PolicyTable, room: Room): bool
 
 /** Fields in which it is not certain; empty = all that `narrow` matches is matched. @param room as of `covers` */
 export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): readonly string[] {
-	room.begin(true);
-	const fields = Object.entries(FIELDS).flatMap(([field, holds]) => (holds(wide, narrow, room) ? [] : [field]));
+	room.begin();
+	const fields = room.alone(() =>
+		Object.entries(FIELDS).flatMap(([field, holds]) => (holds(wide, narrow, room) ? [] : [field])),
+	);
 	return room.ranOut ? ["too much to compare"] : fields;
 }
 
@@ -55,20 +57,41 @@ function contains(
 	wide: readonly string[],
 	narrow: readonly string[],
 	room: Room,
-	isWithin: (one: string, wide: ReadonlySet<unknown>) => boolean = (one, set) => set.has(one),
+	isWithin: (one: string, wide: ReadonlySet<string>) => boolean = (one, set) => set.has(one),
 ): boolean {
 	if (wide === narrow || wide.length === 0) return true;
 	if (narrow.length === 0) return false;
-	const set = setOf(wide, room);
+	const set = room.once(wide, () => new Set(wide));
 	return set !== null && narrow.every((one) => room.takeEntries(1) && isWithin(one, set));
 }
 
-/** Looked up: a list may have tens of thousands, and each with each would hold everybody up. */
-const isPrincipalWithin = (one: string, wide: ReadonlySet<unknown>): boolean =>
-	[...patternsAround(one)].some((pattern) => wide.has(pattern));
+/** To look a principal's prefixes up takes so many entries for each segment of it. */
+const ENTRIES_PER_SEGMENT = 4;
 
-const isUserWithin = (one: string, wide: ReadonlySet<unknown>): boolean =>
+/** Looked up: a list may have tens of thousands, and each with each would hold everybody up. */
+function containsPrincipals(wide: readonly string[], narrow: readonly string[], room: Room): boolean {
+	if (wide === narrow || wide.length === 0) return true;
+	if (narrow.length === 0) return false;
+	const known = room.once(wide, () => ({
+		all: new Set(wide),
+		hasPrefixes: wide.some((pattern) => principalPrefix(pattern) !== null),
+	}));
+	if (known === null) return false;
+	const { all, hasPrefixes } = known;
+	const isWithin = (one: string): boolean => {
+		if (!room.takeEntries(1)) return false;
+		if (all.has(one) || all.has(ANYONE) || (one !== ANYONE && all.has("*"))) return true;
+		if (!hasPrefixes || one === ANYONE || !room.takeEntries(one.split("/").length * ENTRIES_PER_SEGMENT)) return false;
+		return [...patternsAround(one)].some((pattern) => all.has(pattern));
+	};
+	return narrow.every(isWithin);
+}
+
+const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 	[one, "*", `${one.slice(0, one.indexOf("#"))}#*`].some((pattern) => wide.has(pattern));
+
+/** To look a path up among prefixes, or to take a template apart, takes so many entries. */
+const ENTRIES_PER_PREFIX = 10;
 
 /** Prefixes are looked up, templates compared. */
 function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): boolean {
@@ -76,11 +99,12 @@ function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): bool
 	if (wide.pathPrefixes === narrow.pathPrefixes && around === within) return true;
 	if (wide.pathPrefixes.length + around.length === 0) return true;
 	if (narrow.pathPrefixes.length + within.length === 0) return false;
-	const under = inOrder(wide.pathPrefixes, room);
+	const under = room.once(wide.pathPrefixes, () => new PathPatterns(wide.pathPrefixes, []));
 	if (under === null) return false;
 	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && under.fits(path);
-	if (!narrow.pathPrefixes.every((prefix) => room.takeEntries(1) && isUnderOne(trimPrefix(prefix)))) return false;
-	if (!room.takeEntries(around.length + within.length)) return false;
+	if (!narrow.pathPrefixes.every((prefix) => room.takeEntries(ENTRIES_PER_PREFIX) && isUnderOne(trimPrefix(prefix))))
+		return false;
+	if (!room.takeEntries((around.length + within.length) * ENTRIES_PER_PREFIX)) return false;
 	const shapes = around.map(templateSegments);
 	const same = new Set(shapes.map((shape) => JSON.stringify(shape)));
 	const others = within
@@ -91,30 +115,6 @@ function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): bool
 }
 
 const templatesOf = ({ more }: PolicyTable): readonly string[] => (more ?? NO_MORE).pathTemplates;
-
-/** Of each list once: a policy is held against many, and is about many Services. */
-const ordered = new WeakMap<readonly string[], PathPatterns>();
-const sets = new WeakMap<readonly unknown[], ReadonlySet<unknown>>();
-
-/** null: there is no room for it. */
-const inOrder = (prefixes: readonly string[], room: Room): PathPatterns | null =>
-	once(ordered, prefixes, room, () => new PathPatterns(prefixes, []));
-const setOf = (list: readonly unknown[], room: Room): ReadonlySet<unknown> | null =>
-	once(sets, list, room, () => new Set(list));
-
-function once<Made>(
-	made: WeakMap<readonly unknown[], Made>,
-	list: readonly unknown[],
-	room: Room,
-	make: () => Made,
-): Made | null {
-	const known = made.get(list);
-	if (known !== undefined) return known;
-	if (!room.takeEntries(list.length)) return null;
-	const fresh = make();
-	made.set(list, fresh);
-	return fresh;
-}
 
 /** What every path that fits the template begins with, up to its first `{name}`. */
 function literalBegin(segments: readonly (string | null)[]): string {
