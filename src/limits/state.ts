@@ -267,7 +267,7 @@ export const POLICIES_HELD_AGAINST_MAX = 100;
 
 /**
  * Pairs of path templates, or an eighth of it of other entries, that are compared of the rules before and after one change, to
- * see whether they let in more: some 0.3 s. Of more, they may.
+ * see whether they let in more: 0.3 s, and up to 1 s of principals. Of more, they may.
  */
 export const RULE_COMPARISONS_MAX = 20_000_000;
 

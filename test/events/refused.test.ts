@@ -24,28 +24,21 @@ const late = planWith(
 	{ ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } },
 	{ callout: CALLOUT, access: { open: false, policies: [allow("all", APP, [])] } },
 );
-/** The same, and a group is forbidden everything: the log says of nobody whether it is of it. */
-const byGroup = planWith(EXPERIMENT, {
-	access: {
-		open: false,
-		policies: [
-			allow("all", APP, []),
-			allow("some", "spiffe://a/v1-only", ["v1"]),
-			{ ...allow("banned", APP, []), action: "deny", principals: [], more: { ...NO_MORE, groups: ["banned"] } },
-		],
-	},
-});
-/** The same, and methods that the log has no word for are forbidden. */
-const byMethod = planWith(EXPERIMENT, {
-	access: {
-		open: false,
-		policies: [
-			allow("all", APP, []),
-			allow("some", "spiffe://a/v1-only", ["v1"]),
-			{ ...allow("kept", APP, []), action: "deny", principals: [], methods: ["PURGE"] },
-		],
-	},
-});
+/** The same, and something is forbidden to all. */
+const withBan = (ban: Partial<AccessTable["policies"][number]>) =>
+	planWith(EXPERIMENT, {
+		access: {
+			open: false,
+			policies: [
+				allow("all", APP, []),
+				allow("some", "spiffe://a/v1-only", ["v1"]),
+				{ ...allow("ban", APP, []), action: "deny", principals: [], ...ban },
+			],
+		},
+	});
+/** The log says of nobody whether it is of a group, and has no word for that method. */
+const byGroup = withBan({ more: { ...NO_MORE, groups: ["banned"] } });
+const byMethod = withBan({ methods: ["PURGE"] });
 const plans = new Map([
 	["open", planWith(EXPERIMENT)],
 	["by-method", byMethod],

@@ -3,9 +3,9 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:http2";
-import t from "tap";
+import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { startPredictor } from "../../src/predictor/server.js";
+import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -27,24 +27,24 @@ const CONNECT_ALL = `
 		require("node:net").connect(port, "127.0.0.1", () => ++connected === count && process.exit());
 `;
 
+const plainPredictor = async (t: Test, meter: NonNullable<PredictorOptions["meter"]>) => {
+	const models = [{ name: "plain", path: employmentModel("plain") }];
+	const predictor = await startPredictor({ models, address: "127.0.0.1", port: 0, workers: 1, meter });
+	t.teardown(() => predictor.close());
+	return predictor;
+};
+
 t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, async (t) => {
 	const statuses = new Map<string, number>();
 	let look = (): void => {};
-	const predictor = await startPredictor({
-		models: [{ name: "plain", path: employmentModel("plain") }],
-		address: "127.0.0.1",
-		port: 0,
-		workers: 1,
-		meter: {
-			count: (_name, _help, { status = "-" } = {}) => {
-				statuses.set(status, (statuses.get(status) ?? 0) + 1);
-				look();
-			},
-			gauge() {},
-			observe() {},
+	const predictor = await plainPredictor(t, {
+		count: (_name, _help, { status = "-" } = {}) => {
+			statuses.set(status, (statuses.get(status) ?? 0) + 1);
+			look();
 		},
+		gauge() {},
+		observe() {},
 	});
-	t.teardown(() => predictor.close());
 	const resources = resourceSet({
 		gateways: [gateway()],
 		services: [service("m", [variant("v1", Number(new URL(predictor.url).port))])],
@@ -99,14 +99,7 @@ t.test(`${CONNECTIONS * BODIES_EACH} bodies on ${CONNECTIONS} connections`, asyn
 });
 
 t.test("so many connections at once wait to be accepted", async (t) => {
-	const predictor = await startPredictor({
-		models: [{ name: "plain", path: employmentModel("plain") }],
-		address: "127.0.0.1",
-		port: 0,
-		workers: 1,
-		meter: { count() {}, gauge() {}, observe() {} },
-	});
-	t.teardown(() => predictor.close());
+	const predictor = await plainPredictor(t, { count() {}, gauge() {}, observe() {} });
 	// Accepted by nobody while this thread waits for the other process: each that is connected is in the kernel's queue.
 	execFileSync(process.execPath, ["-e", CONNECT_ALL, String(CONNECTIONS * BODIES_EACH), new URL(predictor.url).port], {
 		timeout: 60_000,

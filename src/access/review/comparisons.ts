@@ -15,6 +15,7 @@ export class Room {
 
 	constructor(private left = RULE_COMPARISONS_MAX) {}
 
+	/** Of what follows it is told by ranOut whether all was compared. */
 	begin(): void {
 		this.ranOut = false;
 	}

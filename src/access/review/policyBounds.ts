@@ -33,23 +33,22 @@ export interface IssuerClaims {
 	readonly purposeClaim: string;
 }
 
-/** Stands for whoever no rule names, of the Gateway's own trust domain: where it names none, no declaration says which. */
-const OWN_DOMAIN = "outsider.invalid";
-const STRANGER = /^spiffe:\/\/([^/]+)\/weir-outside-nobody$/;
+const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
+const OUTSIDE = "weir-outside";
+/** Of a Gateway that names no trust domain: its own, which no declaration says. */
+const UNSAID_DOMAIN = "outsider.invalid";
+/** Tokens of one Service: the product of their claims' values is cut here. */
+const TOKENS_MAX = 400;
 
+/** Stands for whoever of a trust domain no rule names. */
 const stranger = (domain: string): string => `spiffe://${domain}/${OUTSIDE}-nobody`;
 
 /** What is told of such a one; null = the principal is none. */
 export function strangerWords(principal: string): string | null {
-	const domain = STRANGER.exec(principal)?.[1];
-	if (domain === undefined) return null;
-	return `a principal ${domain === OWN_DOMAIN ? "" : `of ${domain} `}that no rule names`;
+	const domain = principal.split("/", 3)[2] ?? "";
+	if (principal !== stranger(domain)) return null;
+	return `a principal ${domain === UNSAID_DOMAIN ? "" : `of ${domain} `}that no rule names`;
 }
-
-const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
-const OUTSIDE = "weir-outside";
-/** Tokens of one Service: the product of their claims' values is cut here. */
-const TOKENS_MAX = 400;
 
 /**
  * @param domains trust domains that Gateways name
@@ -94,7 +93,7 @@ function principalsOf(
 		.concat(literals.filter((text) => text.startsWith("spiffe://")));
 	return unique([
 		null,
-		stranger(OWN_DOMAIN),
+		stranger(UNSAID_DOMAIN),
 		// Of a domain that a rule names whole, somebody is among those below.
 		...domains.filter((domain) => !named.includes(`spiffe://${domain}/*`)).map(stranger),
 		...named.flatMap((id) => {

@@ -241,7 +241,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			if (via !== null && (one === null || !trusts(one, via)))
 				return { field: "via", gateway: one && qualifiedName(one.metadata), domains: null, others: fitting(request) };
 			const strict = asked.filter((each) => isIn(each, region) && !takesDomainOf(each, principal));
-			const domains = via === null && strict.length > 0 ? strict.flatMap((each) => domainsOf(each) ?? []) : null;
+			const domains = via === null && strict.length > 0 ? strict.flatMap((each) => trustDomainsOf(each) ?? []) : null;
 			const isElsewhere = domains === null && one !== null && demandsClientCertificates(one) === (principal !== null);
 			return {
 				field: isElsewhere ? "region" : "principal",
@@ -277,10 +277,10 @@ function sent({ method, path, host }: PolicyRequest): SentRequest {
 }
 
 /** Trust domains whose certificates it takes; null = any that its CA signs for, or the mesh's own, which no file names. */
-const domainsOf = (gateway: Gateway): readonly string[] | null => tlsFiles(gateway)?.trustDomains ?? null;
+export const trustDomainsOf = (gateway: Gateway): readonly string[] | null => tlsFiles(gateway)?.trustDomains ?? null;
 
 function takesDomainOf(gateway: Gateway, principal: string | null): boolean {
-	return principal === null || (domainsOf(gateway)?.includes(domainOfId(principal) ?? "") ?? true);
+	return principal === null || (trustDomainsOf(gateway)?.includes(domainOfId(principal) ?? "") ?? true);
 }
 
 const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxies.includes(proxy);

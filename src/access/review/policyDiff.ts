@@ -6,14 +6,14 @@
  */
 import type { PolicyTable } from "../../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../limits.js";
-import { type Gateway, qualifiedName, type ResourceSet, type Service, tlsFiles } from "../../resources/resource.js";
+import { type Gateway, qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
 import { unbounded } from "./comparisons.js";
 import { askedHost, movedHosts } from "./movedHosts.js";
 import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
-import { type JudgedRequest, type PolicyRequest, policyJudge } from "./policyCheck.js";
+import { type JudgedRequest, type PolicyRequest, policyJudge, trustDomainsOf } from "./policyCheck.js";
 import { loosened, tightened } from "./policyLoosened.js";
 import { changedSettings } from "./policySettings.js";
 import { rememberedTurns, type Turns } from "./policyTimes.js";
@@ -157,7 +157,7 @@ function constructed(
 	const issuers = new Map(
 		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
 	);
-	const domains = [...new Set(gateways.flatMap((gateway) => tlsFiles(gateway)?.trustDomains ?? []))];
+	const domains = [...new Set(gateways.flatMap((gateway) => trustDomainsOf(gateway) ?? []))];
 	const bounds = boundsOf(policies, domains, [...issuers.values()], nowMs, turnsOf);
 	const callers = callersOf(sets, policies, bounds).filter(comesIn);
 	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [

@@ -15,9 +15,6 @@ interface Room {
 	comparisons: number;
 }
 
-/** The work is counted here, before it is done. */
-const COUNTED = unbounded();
-
 /** To look a principal up takes this part of comparing two entries. */
 const LOOKUPS_PER_COMPARISON = 8;
 
@@ -47,9 +44,11 @@ export function shutOutBy(
 /** Those about one Variant of which no policy about the other is certain to say the same. Ends early without room. */
 function beyond(policies: readonly PolicyTable[], one: string, other: string, room: Room): readonly string[] {
 	const othersOf = byPrincipal(policies.filter((policy) => isAbout(policy, other) && !readsVariant(policy)));
+	// The work is counted here, before it is done.
+	const counted = unbounded();
 	const isHeldBy = (part: PolicyTable, sizes: Sizes, wide: Wide): boolean => {
 		room.comparisons -= workOf(wide.sizes, sizes);
-		return room.comparisons >= 0 && covers(wide.policy, part, COUNTED);
+		return room.comparisons >= 0 && covers(wide.policy, part, counted);
 	};
 	const isHeld = (policy: PolicyTable): boolean => {
 		const sizes = sizesOf(policy);

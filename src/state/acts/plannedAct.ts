@@ -31,6 +31,7 @@ import { concerned } from "../approvals/requestSight.js";
 import { changedFields } from "../audit/changedFields.js";
 import { consequences, needsBeside } from "../consequences/consequence.js";
 import { openedBasis, openedEffects } from "../consequences/grantsOpened.js";
+import { someOf } from "../consequences/named.js";
 import type { Loosened } from "../consequences/rulesLoosened.js";
 import { onlyTakesAway } from "../consequences/takenAway.js";
 import { unplacedEffects } from "../consequences/unplaced.js";
@@ -178,14 +179,8 @@ export function planWish(
 	};
 }
 
-/** Services that are named where a policy may let in more at many. */
-const SERVICES_NAMED = 3;
-
-function loosenedEffect({ policy, namespace, services, words }: Loosened): string {
-	const more = services.length - SERVICES_NAMED;
-	const names = `${services.slice(0, SERVICES_NAMED).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-	return `AccessPolicy ${policy} may let in more at Services of namespace ${namespace} (${names}): ${words.join("; ")}`;
-}
+const loosenedEffect = ({ policy, namespace, services, words }: Loosened): string =>
+	`AccessPolicy ${policy} may let in more at Services of namespace ${namespace} (${someOf(services)}): ${words.join("; ")}`;
 
 function rollbackParts(act: AskedWish): readonly Part[] {
 	if (act.verb !== "rollback") return [];

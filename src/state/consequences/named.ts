@@ -1,6 +1,6 @@
 /** Names in an effect that approvers and the audit log are told: the first of them, and how many more there are. Pure. */
 
-/** Experiments, hosts or endpoints. */
+/** Experiments, Services, hosts or endpoints. */
 const NAMED_MAX = 3;
 
 /** `a.example, b.example, c.example and 22 more` */
