@@ -445,6 +445,41 @@ t.test("diff names requests of a host that goes to another Service, with those o
 	t.match(text, /^ {2}asked, by a host that the log does not tell: POST \/secret {2}no principal/m);
 });
 
+t.test("diff asks with who is named by no rule, of each trust domain that a Gateway takes, and says so", async (t) => {
+	const directory = await temporaryDirectory(t);
+	const told = async (trustDomains: string): Promise<string> => {
+		const of = (name: string, methods: string) =>
+			fileOf(
+				directory,
+				name,
+				`apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  port: 8443
+  tls: {certificateFile: /c.pem, privateKeyFile: /k.pem, clientCaFile: /ca.pem${trustDomains}}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: shop}
+spec: {hosts: [shop.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9001}]}]}
+---
+apiVersion: weir.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: all}
+spec: {services: [shop], principals: ["*", "spiffe://b.test/nobody"], methods: [${methods}]}
+`,
+			);
+		const { stdout } = await weir(["policy", "diff", await of("old.yaml", "GET"), await of("new.yaml", "GET, POST")]);
+		return stdout.toString();
+	};
+	t.match(await told(""), /^ {2}POST \/ {2}a principal that no rule names {2}/m);
+	const some = await told(", trustDomains: [b.test]");
+	t.match(some, /^ {2}POST \/ {2}a principal of b\.test that no rule names {2}/m);
+	t.match(some, /^ {2}POST \/ {2}spiffe:\/\/b\.test\/nobody {2}/m, "whom one names is told by the name");
+	t.notMatch(some, / a principal that no rule names/);
+});
+
 t.test("diff tells of limits and of where data may go", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const placed = RESOURCES.replace(
