@@ -43,10 +43,10 @@ export const INTERACTIONS_MAX = 10;
 export const SHUT_OUT_NAMED_MAX = 5;
 
 /**
- * Work of telling whom another default Variant would shut out: entries of two AccessPolicies that are held against each
- * other, about 0.1 s together. Beyond it the promotion is held: all Experiments share one loop, and all callers one API.
+ * Entries of AccessPolicies that are looked up to tell whom another default Variant would shut out, about 0.1 s together.
+ * Beyond it the promotion is held: all Experiments share one loop, and all callers one API.
  */
-export const SHUT_OUT_COMPARISONS_MAX = 200_000;
+export const SHUT_OUT_LOOKUPS_MAX = 1_000_000;
 
 /**
  * How long a tick of the loop looks at Experiments, each namespace at one at the least: who has few is looked at in each, which

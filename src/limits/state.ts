@@ -262,14 +262,11 @@ export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
 /** Of all namespaces, for names come and go: beyond it the oldest of whichever has most. Fifty that are full. */
 export const POLICY_HISTORIES_MAX = 10_000;
 
-/** Rules of one Service and action that another one is held against, to see whether they cover it; of more, the one of its name. */
-export const POLICIES_HELD_AGAINST_MAX = 100;
-
 /**
- * Pairs of path templates, or an eighth of it of other entries, that are compared of the rules before and after one change, to
- * see whether they let in more: 0.3 s, and up to 1 s of principals. Of more, they may.
+ * Entries of lists and segments of paths that are looked up, of the rules before and after one change, to see whether they let in
+ * more: about 0.4 s together. Of more, they may.
  */
-export const RULE_COMPARISONS_MAX = 20_000_000;
+export const RULE_LOOKUPS_MAX = 5_000_000;
 
 /** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
 export const PUBLICATION_LAG_MS = 5_000;

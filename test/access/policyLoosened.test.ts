@@ -172,7 +172,7 @@ t.test("openings: what lets nobody in anew is none, under whatever name", (t) =>
 	t.same(opened({}, { a: ["allow", ALL] }, open), [], "anyone could");
 	const many: Rules = Object.fromEntries(Array.from({ length: 101 }, (_, at) => [`p${at}`, ["allow", all]] as const));
 	t.same(opened(many, { ...many, p0: ["allow", below] }), [], "of many, its own former self is asked");
-	t.same(opened(many, { ...many, q: ["allow", all] }), [`q: ${more}`], "and the others are not");
+	t.same(opened(many, { ...many, q: ["allow", all] }), [], "and the others");
 	t.end();
 });
 

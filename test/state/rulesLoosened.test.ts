@@ -84,13 +84,22 @@ t.test("many paths hold nobody up, however many policies have them", async (t) =
 	t.ok(performance.now() - from < 5_000);
 });
 
-t.test("of many templates that are not looked at, they may let in more", async (t) => {
-	const one = (head: string, many: number) =>
-		set([allow({ principals: [A], pathTemplates: Array.from({ length: many }, (_, n) => `/${head}/{id}/p${n}`) })]);
+/** Each of them has an exact segment and a name where another has the other: all are gone through for one like them. */
+const forks = (depth: number): string[] =>
+	Array.from(
+		{ length: 2 ** depth },
+		(_, n) => `/${Array.from({ length: depth }, (_, at) => ((n >> at) % 2 === 1 ? "{x}" : "a")).join("/")}/{y}`,
+	);
+const likeForks = (depth: number, many: number): string[] =>
+	Array.from({ length: many }, (_, n) => `${"/a".repeat(depth)}/n${n}`);
+
+t.test("templates hold nobody up, and of those that are not looked at, they may let in more", async (t) => {
+	const of = (pathTemplates: readonly string[]) => set([allow({ principals: [A], pathTemplates })]);
+	const one = (head: string, many: number) => of(Array.from({ length: many }, (_, n) => `/${head}/{id}/p${n}`));
 	t.same(told(one("{shop}", 9), one("a", 9)), [], "narrower");
 	t.same(told(one("{shop}", 9), one("{other}", 9)), [], "the same");
 	t.same(told(one("a", 9), one("{shop}", 9)), ["allow widened: staff (paths)"]);
-	const only = (template: string) => set([allow({ principals: [A], pathTemplates: [template] })]);
+	const only = (template: string) => of([template]);
 	t.same(told(only("/a/{id}"), only("/a/")), ["allow widened: staff (paths)"], "a name is never empty");
 	t.same(told(only("/a/{id}"), only("/a/{id}/admin")), ["allow widened: staff (paths)"], "as long as it is");
 	const under = set([allow({ principals: [A], pathPrefixes: ["/a/admin"] })]);
@@ -101,8 +110,11 @@ t.test("of many templates that are not looked at, they may let in more", async (
 	);
 	t.same(told(under, only("/a/admin/{id}")), []);
 	const from = performance.now();
-	t.same(told(one("{shop}", 5_000), one("a", 5_000)), ["allow widened: staff (too much to compare)"]);
-	t.ok(performance.now() - from < 5_000);
+	t.same(told(one("{shop}", 9_000), one("a", 9_000)), [], "each with each they are 81 million pairs");
+	const deep = (end: string) => of(Array.from({ length: 1_900 }, (_, n) => `${"/a".repeat(480)}/{x}/${end}${n}`));
+	t.same(told(deep("o"), deep("n")), ["allow widened: staff (paths)"], "that differ at their ends");
+	t.same(told(of(forks(12)), of(likeForks(12, 2_000))), ["allow widened: staff (too much to compare)"]);
+	t.ok(performance.now() - from < 10_000);
 });
 
 const grant = (namespace: string): ReferenceGrant => ({
@@ -166,35 +178,45 @@ t.test("a rule under a new name opens no Service, however many there are", async
 	t.same(opened(set(staffs("q", 100, 20), names), set(staffs("p", 100, 20), names)), []);
 });
 
-t.test("what stays as it is opens nothing, without any room left", async (t) => {
+t.test("what says the same opens nothing, under whatever name and without any room left", async (t) => {
 	const [one] = set([], ["shop"]).services;
 	if (one === undefined) throw new Error("none");
-	const table = (called: string) => accessTable(one, [allow({ principals: [A] }), ...staffs(called, 1, 2)]);
+	const table = (called: string, principals = 400) =>
+		accessTable(one, [allow({ principals: [A] }), ...staffs(called, 1, principals)]);
 	t.same(openings(table("p"), table("p"), new Room(0)), []);
-	t.same(openings(table("q"), table("p"), new Room(0)), [
+	t.same(openings(table("q"), table("p"), new Room(0)), []);
+	t.same(openings(table("q", 401), table("p"), new Room(0)), [
 		{ policy: table("p").policies[0], what: "it may let in more, there is too much to compare" },
 	]);
+	const other = accessTable(one, [accessPolicy("p", "allow", ["*"], { principals: [B] })]);
+	t.same(openings(table("q", 2), other, new Room(0)), [
+		{ policy: other.policies[0], what: "it lets in more than the rules of now" },
+	]);
+	const many = (called: string) => accessTable(one, staffs(called, 300, 3));
+	t.same(openings(many("q"), many("p")), [], "however many they are");
 });
 
 t.test("what is opened is told the same each time, and holds nobody up", async (t) => {
 	const own = accessPolicy("own", "allow", ["*"], { principals: [B] });
 	const long = `spiffe://a.example/${"x/".repeat(100)}`;
+	/** The last of each is another one afterwards. */
+	const changed = (policies: readonly AccessPolicy[]) =>
+		policies.map((one) => ({ ...one, spec: { ...one.spec, principals: [...one.spec.principals.slice(0, -1), B] } }));
 	for (const [principals, id] of [
 		[700, undefined],
 		[120, long],
 	] as const) {
-		const [before, after] = [
-			set([...staffs("q", 99, principals, id), own]),
-			set([...staffs("p", 99, principals, id), own]),
-		];
+		const before = set([...staffs("q", 99, principals, id), own]);
+		const after = set([...changed(staffs("p", 99, principals, id)), own]);
 		const from = performance.now();
 		const first = opened(before, after);
+		t.equal(new Set(first.map(({ policy }) => policy?.name)).size, 99);
 		t.same(opened(before, after), first);
 		t.notOk(
 			first.some(({ policy }) => policy?.name === "own"),
 			"what stays as it is opens nothing",
 		);
-		t.ok(performance.now() - from < 6_000, `${performance.now() - from} ms`);
+		t.ok(performance.now() - from < 10_000, `${performance.now() - from} ms`);
 	}
 });
 
@@ -210,31 +232,24 @@ t.test("what stays as it is costs nothing, however much it is", async (t) => {
 });
 
 t.test("of many policies with many entries not all are compared: then they may", async (t) => {
-	const templates = (head: string) => Array.from({ length: 300 }, (_, n) => `/${head}/{id}/p${n}`);
-	const of = (head: string) =>
-		set(
-			Array.from({ length: 400 }, (_, n) =>
-				accessPolicy(`staff${n}`, "allow", ["*"], { principals: [A], pathTemplates: templates(head) }),
+	const small = (...principals: string[]) => accessPolicy("z", "allow", ["*"], { principals });
+	const of = (templates: readonly string[], last: AccessPolicy) =>
+		set([
+			...Array.from({ length: 6 }, (_, n) =>
+				accessPolicy(`staff${n}`, "allow", ["*"], { principals: [A], pathTemplates: [...templates] }),
 			),
-		);
+			last,
+		]);
 	const from = performance.now();
-	const all = told(of("{shop}"), of("a"));
-	// Each with each they are 36 million pairs.
-	t.ok(performance.now() - from < 5_000);
-	t.ok(all.length > 0 && all.length < 400, `${all.length}`);
-	const last = {
-		...of("a"),
-		accessPolicies: [...of("a").accessPolicies, accessPolicy("z", "allow", ["*"], { principals: [A] })],
-	};
-	const first = {
-		...of("{shop}"),
-		accessPolicies: [...of("{shop}").accessPolicies, accessPolicy("z", "allow", ["*"], { principals: [A, B] })],
-	};
-	t.notOk(
-		told(first, last).some((words) => words.includes(": z ")),
+	t.same(
+		told(of(forks(10), small(A, B)), of(likeForks(10, 1_000), small(A))),
+		[
+			// The first two are seen to be narrower.
+			...Array.from({ length: 4 }, (_, n) => `allow widened: staff${n + 2} (too much to compare)`),
+		],
 		"what is small has room after them",
 	);
-	t.same(new Set(all.map((words) => words.replace(/^.*\(|\).*$/g, ""))), new Set(["too much to compare"]));
+	t.ok(performance.now() - from < 10_000);
 });
 
 t.test("it stands in the request, and in the audit log", async (t) => {
@@ -245,7 +260,16 @@ kind: ApprovalPolicy
 metadata: {name: two}
 spec: {verbs: [apply], namespaces: [default]}
 `;
-	const first = [RULES_GATEWAY, serviceText("shop"), policyText("web", "shop"), ...rules, waits];
+	const services = ["bank", "cart", "desk", "shop", "till"];
+	const all = policyText("all", "*");
+	const first = [
+		RULES_GATEWAY,
+		...services.map((one) => serviceText(one)),
+		policyText("web", "shop"),
+		all,
+		...rules,
+		waits,
+	];
 	const made = await owner.apply(file(first.join("---\n")), { dryRun: false });
 	t.equal(made.outcome, "applied", JSON.stringify(made));
 	const [ann, bob] = [await as("ann"), await as("bob")];
@@ -261,4 +285,9 @@ spec: {verbs: [apply], namespaces: [default]}
 	t.match((await owner.audit(0, 100, "acts")).records.at(-1), { verb: "apply", objects: effects });
 	await ann.apply(file(policyText("web", "shop")), { dryRun: false });
 	t.same((await bob.requests()).at(-1)?.effects, ["configured AccessPolicy web: spec.principals"]);
+	await ann.apply(file(all.replace("spiffe://a.example/all", "spiffe://a.example/*")), { dryRun: false });
+	t.equal(
+		(await bob.requests()).at(-1)?.effects.at(-1),
+		"AccessPolicy all may let in more at Services of namespace default (bank, cart, desk and 2 more): allow widened: all (principals)",
+	);
 });

@@ -3,6 +3,9 @@
 /** Whoever comes, with a proven id or without one. */
 export const ANYONE = "anyone";
 
+/** The trust domain of a SPIFFE id, by its form alone; undefined = it has none. */
+export const domainOfId = (id: string): string | undefined => id.split("/", 3)[2];
+
 /** @param id proven by TLS; null = none, which no pattern matches */
 export function matchesPrincipal(id: string | null, pattern: string): boolean {
 	if (pattern === ANYONE) return true;

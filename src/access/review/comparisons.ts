@@ -1,62 +1,73 @@
 /** How much of rules is compared with rules at once: control compares them on the loop that serves everybody. */
-import { RULE_COMPARISONS_MAX } from "../../limits.js";
+import { RULE_LOOKUPS_MAX } from "../../limits.js";
 
-/** To look one entry of a list up takes as long as so many pairs. */
-const PER_ENTRY = 8;
-/** So much has room in any case, where one rule is compared with its former self. */
-const OWN_PAIRS = 1_000;
+/** So many of one rule's own are free: what is small is compared after all that is large. */
+const OWN_LOOKUPS = 250;
 
-/** What may still be compared, in pairs of path templates: for one change as a whole. */
+/** To look a text up takes the longer the longer it is. */
+const CHARS_PER_LOOKUP = 64;
+
+/** Of an entry of a list, or a segment of a path. */
+export const lookupsOf = (text: string): number => 1 + Math.floor(text.length / CHARS_PER_LOOKUP);
+
+/** Of all of them. */
+export const lookupsOfAll = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + lookupsOf(text), 0);
+
+/** What is worked out of a thing; the same function each time, for it is known by it. */
+type Make<Of extends object, Made> = (of: Of) => Made;
+
+/** How much may still be looked up, to tell one thing of a change as a whole. */
 export class Room {
-	/** Something was not compared for want of it, since `begin`. */
-	ranOut = false;
-	#own = 0;
-	readonly #made = new WeakMap<object, unknown>();
+	#ranOut = false;
+	readonly #made = new Map<unknown, WeakMap<object, unknown>>();
 
-	constructor(private left = RULE_COMPARISONS_MAX) {}
+	constructor(
+		private left = RULE_LOOKUPS_MAX,
+		private readonly around: Room | null = null,
+	) {}
 
-	/** Of what follows it is told by ranOut whether all was compared. */
-	begin(): void {
-		this.ranOut = false;
+	/** Something was not looked up for want of room. */
+	get ranOut(): boolean {
+		return this.#ranOut;
 	}
 
-	/** Of one rule with its former self: what is small has room after all that is large. */
-	alone<Found>(compare: () => Found): Found {
-		this.#own = OWN_PAIRS;
-		const found = compare();
-		this.#own = 0;
-		return found;
+	/** For what is asked of one rule: with a little of its own, and its own word on whether that and all the rest was enough. */
+	forOne(): Room {
+		return new Room(OWN_LOOKUPS, this);
 	}
 
 	/** @returns whether there is room for so many; if not, it stays for what is smaller */
-	takePairs(pairs: number): boolean {
-		if (pairs <= this.#own) {
-			this.#own -= pairs;
+	take(lookups: number): boolean {
+		if (lookups <= this.left) {
+			this.left -= lookups;
 			return true;
 		}
-		if (pairs > this.left) {
-			this.ranOut = true;
-			return false;
-		}
-		this.left -= pairs;
-		return true;
+		if (this.around?.take(lookups)) return true;
+		this.#ranOut = true;
+		return false;
 	}
 
-	/** The same of entries of a list that are looked up. */
-	takeEntries(entries: number): boolean {
-		return this.takePairs(entries * PER_ENTRY);
+	/** Works it out once, for it is asked for again and again. Not for longer, or what is told would depend on what was asked before. */
+	once<Of extends object, Made>(of: Of, make: Make<Of, Made>): Made {
+		if (this.around !== null) return this.around.once(of, make);
+		const known = this.#madeBy(make);
+		if (!known.has(of)) known.set(of, make(of));
+		return known.get(of) as Made;
 	}
 
-	/**
-	 * What a list is looked up by, once: a policy is held against many. Not for longer, or what is told would depend on what
-	 * was asked before. @param make one thing for each list; null: there is no room for it
-	 */
-	once<Made>(list: readonly string[], make: () => Made): Made | null {
-		if (!this.#made.has(list)) {
-			if (!this.takeEntries(list.length)) return null;
-			this.#made.set(list, make());
-		}
-		return this.#made.get(list) as Made;
+	/** The same of what takes some time. @returns null where there is no room for it */
+	onceFor<Of extends object, Made>(of: Of, make: Make<Of, Made>, lookups: (of: Of) => number): Made | null {
+		return this.#isKnown(of, make) || this.take(this.once(of, lookups)) ? this.once(of, make) : null;
+	}
+
+	#isKnown(of: object, make: unknown): boolean {
+		return this.around === null ? this.#madeBy(make).has(of) : this.around.#isKnown(of, make);
+	}
+
+	#madeBy(make: unknown): WeakMap<object, unknown> {
+		const known = this.#made.get(make) ?? new WeakMap<object, unknown>();
+		this.#made.set(make, known);
+		return known;
 	}
 }
 

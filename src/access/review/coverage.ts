@@ -4,11 +4,11 @@
  */
 import type { PolicyTable } from "../../compiler/plan.js";
 import type { Schedule } from "../../resources/resource.js";
-import { templateSegments, trimPrefix } from "../requests/path.js";
+import { templateSegments } from "../requests/path.js";
 import { ANYONE, patternsAround, principalPrefix } from "../requests/principal.js";
-import { PathPatterns } from "../rules/pathPatterns.js";
 import { NO_MORE } from "../rules/table.js";
-import type { Room } from "./comparisons.js";
+import { lookupsOf, lookupsOfAll, type Room } from "./comparisons.js";
+import { PathTree, prefixSegments } from "./pathTree.js";
 
 /** Whether what the narrow one asks of a request is at least what the wide one asks. */
 type Holds = (wide: PolicyTable, narrow: PolicyTable, room: Room) => boolean;
@@ -23,14 +23,13 @@ const FIELDS: Readonly<Record<string, Holds>> = {
 	purposes: (wide, narrow, room) => contains(more(wide).purposes, more(narrow).purposes, room),
 	claims: (wide, narrow, room) =>
 		more(wide).claims.every(({ claim, values }) =>
-			more(narrow).claims.some((one) => one.claim === claim && contains(values, one.values, room)),
+			more(narrow).claims.some((one) => room.take(1) && one.claim === claim && contains(values, one.values, room)),
 		),
 	methods: (wide, narrow, room) => contains(wide.methods, narrow.methods, room),
 	paths: (wide, narrow, room) => containsPaths(wide, narrow, room),
 	variants: (wide, narrow, room) => contains(wide.variants, narrow.variants, room),
 	regions: (wide, narrow, room) => contains(more(wide).regions, more(narrow).regions, room),
-	schedule: (wide, narrow) =>
-		more(wide).schedule === null || scheduleText(more(wide).schedule) === scheduleText(more(narrow).schedule),
+	schedule: (wide, narrow, room) => isSameTime(more(wide).schedule, more(narrow).schedule, room),
 	validity: (wide, narrow) =>
 		(more(wide).validFromMs ?? Number.NEGATIVE_INFINITY) <= (more(narrow).validFromMs ?? Number.NEGATIVE_INFINITY) &&
 		(more(wide).validUntilMs ?? Number.POSITIVE_INFINITY) >= (more(narrow).validUntilMs ?? Number.POSITIVE_INFINITY),
@@ -39,18 +38,26 @@ const FIELDS: Readonly<Record<string, Holds>> = {
 const ALL = Object.values(FIELDS);
 
 /** Whether it is certain; ends at the first field in which it is not. @param room what is compared is taken from it */
-export function covers(wide: PolicyTable, narrow: PolicyTable, room: Room): boolean {
-	return room.takeEntries(1) && ALL.every((holds) => holds(wide, narrow, room));
-}
+export const covers = (wide: PolicyTable, narrow: PolicyTable, room: Room): boolean =>
+	room.take(1) && ALL.every((holds) => holds(wide, narrow, room));
 
 /** Fields in which it is not certain; empty = all that `narrow` matches is matched. @param room as of `covers` */
 export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): readonly string[] {
-	room.begin();
-	const fields = room.alone(() =>
-		Object.entries(FIELDS).flatMap(([field, holds]) => (holds(wide, narrow, room) ? [] : [field])),
-	);
-	return room.ranOut ? ["too much to compare"] : fields;
+	if (saysTheSame(wide, narrow, room)) return [];
+	const own = room.forOne();
+	const fields = Object.entries(FIELDS).flatMap(([field, holds]) => (holds(wide, narrow, own) ? [] : [field]));
+	return own.ranOut ? ["too much to compare"] : fields;
 }
+
+/** All that a policy says, without its name: of as many as there are, it is found among others at once. */
+export const contentOf = (policy: PolicyTable, room: Room): string => room.once(policy, textOf);
+
+const textOf = (policy: PolicyTable): string => JSON.stringify({ ...policy, name: "" });
+
+const saysTheSame = (one: PolicyTable, other: PolicyTable, room: Room): boolean =>
+	contentOf(one, room) === contentOf(other, room);
+
+const setOf = (list: readonly string[]): ReadonlySet<string> => new Set(list);
 
 /** An empty list is no condition, and holds everything. @param isWithin one of them in one of the wide list */
 function contains(
@@ -61,72 +68,79 @@ function contains(
 ): boolean {
 	if (wide === narrow || wide.length === 0) return true;
 	if (narrow.length === 0) return false;
-	const set = room.once(wide, () => new Set(wide));
-	return set !== null && narrow.every((one) => room.takeEntries(1) && isWithin(one, set));
+	const set = room.onceFor(wide, setOf, lookupsOfAll);
+	return set !== null && narrow.every((one) => room.take(lookupsOf(one)) && isWithin(one, set));
 }
 
-/** To look a principal's prefixes up takes so many entries for each segment of it. */
-const ENTRIES_PER_SEGMENT = 4;
+/** To make the patterns around a principal takes some times what it takes to look them up. */
+const LOOKUPS_PER_PATTERN = 4;
 
 /** Looked up: a list may have tens of thousands, and each with each would hold everybody up. */
 function containsPrincipals(wide: readonly string[], narrow: readonly string[], room: Room): boolean {
 	if (wide === narrow || wide.length === 0) return true;
 	if (narrow.length === 0) return false;
-	const known = room.once(wide, () => ({
-		all: new Set(wide),
-		hasPrefixes: wide.some((pattern) => principalPrefix(pattern) !== null),
-	}));
+	const known = room.onceFor(wide, principalsOf, lookupsOfAll);
 	if (known === null) return false;
-	const { all, hasPrefixes } = known;
+	const { all, charsMax } = known;
 	const isWithin = (one: string): boolean => {
-		if (!room.takeEntries(1)) return false;
+		if (!room.take(lookupsOf(one))) return false;
 		if (all.has(one) || all.has(ANYONE) || (one !== ANYONE && all.has("*"))) return true;
-		if (!hasPrefixes || one === ANYONE || !room.takeEntries(one.split("/").length * ENTRIES_PER_SEGMENT)) return false;
-		return [...patternsAround(one)].some((pattern) => all.has(pattern));
+		if (charsMax === 0) return false;
+		const around = patternsAround(one, charsMax);
+		const length = Math.min(one.length, charsMax);
+		return (
+			room.take(around.size * LOOKUPS_PER_PATTERN * lookupsOf(one.slice(0, length))) &&
+			[...around].some((pattern) => all.has(pattern))
+		);
 	};
 	return narrow.every(isWithin);
+}
+
+/** @property charsMax of the longest pattern with a prefix; 0 = there is none */
+function principalsOf(list: readonly string[]): { readonly all: ReadonlySet<string>; readonly charsMax: number } {
+	const patterns = list.filter((pattern) => principalPrefix(pattern) !== null);
+	return { all: new Set(list), charsMax: patterns.reduce((most, { length }) => Math.max(most, length), 0) };
 }
 
 const isUserWithin = (one: string, wide: ReadonlySet<string>): boolean =>
 	[one, "*", `${one.slice(0, one.indexOf("#"))}#*`].some((pattern) => wide.has(pattern));
 
-/** To look a path up among prefixes, or to take a template apart, takes so many entries. */
-const ENTRIES_PER_PREFIX = 10;
-
-/** Prefixes are looked up, templates compared. */
 function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): boolean {
 	const [around, within] = [templatesOf(wide), templatesOf(narrow)];
 	if (wide.pathPrefixes === narrow.pathPrefixes && around === within) return true;
 	if (wide.pathPrefixes.length + around.length === 0) return true;
 	if (narrow.pathPrefixes.length + within.length === 0) return false;
-	const under = room.once(wide.pathPrefixes, () => new PathPatterns(wide.pathPrefixes, []));
-	if (under === null) return false;
-	const isUnderOne = (path: string): boolean => wide.pathPrefixes.length > 0 && under.fits(path);
-	if (!narrow.pathPrefixes.every((prefix) => room.takeEntries(ENTRIES_PER_PREFIX) && isUnderOne(trimPrefix(prefix))))
-		return false;
-	if (!room.takeEntries((around.length + within.length) * ENTRIES_PER_PREFIX)) return false;
-	const shapes = around.map(templateSegments);
-	const same = new Set(shapes.map((shape) => JSON.stringify(shape)));
-	const others = within
-		.map(templateSegments)
-		.filter((one) => !same.has(JSON.stringify(one)) && !isUnderOne(literalBegin(one)));
-	if (!room.takePairs(others.length * shapes.length)) return false;
-	return others.every((one) => shapes.some((shape) => isLike(one, shape)));
+	const over = room.onceFor(wide.pathPrefixes, PathTree.ofPrefixes, lookupsOfPaths);
+	const like = room.onceFor(around, PathTree.ofTemplates, lookupsOfPaths);
+	if (over === null || like === null) return false;
+	const segmentsOf = (paths: readonly string[], read: typeof readPrefixes) => room.onceFor(paths, read, lookupsOfPaths);
+	const [prefixes, templates] = [segmentsOf(narrow.pathPrefixes, readPrefixes), segmentsOf(within, readTemplates)];
+	return (
+		prefixes !== null &&
+		templates !== null &&
+		prefixes.every((one) => over.isOver(one, room)) &&
+		templates.every((one) => over.isOver(one, room) || like.holds(one, room))
+	);
 }
+
+const readPrefixes = (paths: readonly string[]) => paths.map(prefixSegments);
+const readTemplates = (paths: readonly string[]) => paths.map(templateSegments);
+
+/** As many as they have segments, or as they are long. */
+const lookupsOfPaths = (paths: readonly string[]): number =>
+	paths.reduce((sum, path) => sum + path.split("/").length + lookupsOf(path), 0);
 
 const templatesOf = ({ more }: PolicyTable): readonly string[] => (more ?? NO_MORE).pathTemplates;
 
-/** What every path that fits the template begins with, up to its first `{name}`. */
-function literalBegin(segments: readonly (string | null)[]): string {
-	const end = segments.indexOf(null);
-	return (end < 0 ? segments : segments.slice(0, end)).map((segment) => `/${segment}`).join("");
+/** To write a schedule takes as long as so many. */
+const LOOKUPS_PER_SCHEDULE = 20;
+
+/** The same words; days in whatever order. */
+function isSameTime(wide: Schedule | null, narrow: Schedule | null, room: Room): boolean {
+	if (wide === null) return true;
+	if (narrow === null) return false;
+	const [one, other] = [wide, narrow].map((each) => room.onceFor(each, scheduleText, () => LOOKUPS_PER_SCHEDULE));
+	return one !== null && one === other;
 }
 
-/** Whether all paths that fit the one fit the other. */
-const isLike = (one: readonly (string | null)[], other: readonly (string | null)[]): boolean =>
-	one.length === other.length &&
-	other.every((segment, at) => (segment === null ? one[at] !== "" : one[at] === segment));
-
-/** Days in whatever order. */
-const scheduleText = (schedule: Schedule | null): string =>
-	schedule === null ? "" : JSON.stringify({ ...schedule, days: [...schedule.days].sort() });
+const scheduleText = (schedule: Schedule): string => JSON.stringify({ ...schedule, days: [...schedule.days].sort() });

@@ -6,7 +6,7 @@
 import type { MoreConditions, PolicyTable } from "../../compiler/plan.js";
 import { workloadFault } from "../../resources/spiffe.js";
 import { encodedPath } from "../requests/path.js";
-import { ANYONE } from "../requests/principal.js";
+import { ANYONE, domainOfId } from "../requests/principal.js";
 import { claimPath } from "../users/claim.js";
 import { pathsAtBounds } from "./policyPaths.js";
 import { type Turns, timesAtBounds } from "./policyTimes.js";
@@ -45,7 +45,7 @@ const stranger = (domain: string): string => `spiffe://${domain}/${OUTSIDE}-nobo
 
 /** What is told of such a one; null = the principal is none. */
 export function strangerWords(principal: string): string | null {
-	const domain = principal.split("/", 3)[2] ?? "";
+	const domain = domainOfId(principal) ?? "";
 	if (principal !== stranger(domain)) return null;
 	return `a principal ${domain === UNSAID_DOMAIN ? "" : `of ${domain} `}that no rule names`;
 }

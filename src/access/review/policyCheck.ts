@@ -16,6 +16,7 @@ import {
 	tlsFiles,
 } from "../../resources/resource.js";
 import { canonicalFault, type SentRequest } from "../requests/canonical.js";
+import { domainOfId } from "../requests/principal.js";
 import { judgedBy } from "../rules/judgedBy.js";
 import {
 	accessTable,
@@ -302,8 +303,6 @@ function callerOf({ principal, via = null }: PolicyRequest, gateway: Gateway | n
 	const named = via !== null && principal !== null && domainOfId(principal) === domainOfId(via);
 	return { principal: named ? principal : null, peer };
 }
-
-const domainOfId = (id: string): string | undefined => id.split("/", 3)[2];
 
 /** Where Gateways stand; of a declaration without Gateways, which others complete, what its rules speak of. */
 function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | "accessPolicies">): readonly string[] {

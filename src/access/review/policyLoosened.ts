@@ -6,11 +6,10 @@
  * same meaning is named too.
  */
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
-import { POLICIES_HELD_AGAINST_MAX } from "../../limits.js";
 import { qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers, namesCaller } from "../rules/table.js";
 import { Room } from "./comparisons.js";
-import { covers, uncovered } from "./coverage.js";
+import { contentOf, covers, uncovered } from "./coverage.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
 
@@ -23,11 +22,27 @@ export function loosened(before: Rules, after: Rules, room = new Room()): readon
  * The same of one Service, without its name: what one policy does to its rules, and what the change does to them as a whole. That a
  * Service becomes open is said of no rule.
  */
-export function loosenedBy(policy: string, before: AccessTable, after: AccessTable, room: Room): readonly string[] {
-	if (isOpen(before)) return [];
-	if (isOpen(after)) return [LEFT_OPEN];
-	return changedRules(before, after, LOOSENED, room, (name) => name === policy);
+export function loosenedBy(policy: string, before: Enforced, after: Enforced, room: Room): readonly string[] {
+	if (before.open) return [];
+	if (after.open) return [LEFT_OPEN];
+	return changedRules(before, after, LOOSENED, room, policy);
 }
+
+/** What of a table matters here. */
+export interface Enforced {
+	readonly policies: ReadonlyMap<string, PolicyTable>;
+	/** Anyone may call. */
+	readonly open: boolean;
+	readonly judgesPaths: boolean;
+	readonly judgesUsers: boolean;
+}
+
+export const enforced = (table: AccessTable): Enforced => ({
+	policies: new Map(table.policies.filter(({ shadow }) => !shadow).map((policy) => [policy.name, policy])),
+	open: isOpen(table),
+	judgesPaths: judgesPaths(table),
+	judgesUsers: judgesUsers(table),
+});
 
 /** The same of rules that may let in less, such as `allow removed: staff, of Service shop`. */
 export function tightened(before: Rules, after: Rules, room = new Room()): readonly string[] {
@@ -70,41 +85,42 @@ function changes(strict: Rules, loose: Rules, words: Words, room: Room): readonl
 		const name = qualifiedName(one.metadata);
 		const other = services.get(name);
 		if (other === undefined) return [];
-		const tables = [
-			accessTable(one, strict.accessPolicies, strict.referenceGrants),
-			accessTable(other, loose.accessPolicies, loose.referenceGrants),
+		const rules = [
+			enforced(accessTable(one, strict.accessPolicies, strict.referenceGrants)),
+			enforced(accessTable(other, loose.accessPolicies, loose.referenceGrants)),
 		] as const;
-		return changedRules(...tables, words, room).map((text) => `${text}, of Service ${name}`);
+		return changedRules(...rules, words, room).map((text) => `${text}, of Service ${name}`);
 	});
 }
 
-/** @param isAbout policies that are looked at, by name */
+/** @param name of the one policy that is looked at; null = all are */
 function changedRules(
-	strict: AccessTable,
-	loose: AccessTable,
+	strict: Enforced,
+	loose: Enforced,
 	words: Words,
 	room: Room,
-	isAbout: (policy: string) => boolean = () => true,
+	name: string | null = null,
 ): readonly string[] {
-	const [old, now] = [enforced(strict, isAbout), enforced(loose, isAbout)];
+	const lookedAt = ({ policies }: Enforced): readonly PolicyTable[] =>
+		[...(name === null ? policies.values() : [policies.get(name)])].filter((one) => one !== undefined);
 	return [
-		...[...old].flatMap(([name, policy]) => {
+		...lookedAt(strict).flatMap((policy) => {
 			if (policy.action !== "deny") return [];
-			const kept = now.get(name);
-			if (kept?.action !== "deny") return [`${words.denyGone}: ${name}`];
+			const kept = loose.policies.get(policy.name);
+			if (kept?.action !== "deny") return [`${words.denyGone}: ${policy.name}`];
 			const fields = uncovered(kept, policy, room);
-			return fields.length === 0 ? [] : [`${words.denyLess}: ${name} (${fields.join(", ")})`];
+			return fields.length === 0 ? [] : [`${words.denyLess}: ${policy.name} (${fields.join(", ")})`];
 		}),
-		...[...now].flatMap(([name, policy]) => {
+		...lookedAt(loose).flatMap((policy) => {
 			// An allow that names nobody is for nobody.
 			if (policy.action !== "allow" || !namesCaller(policy)) return [];
-			const former = old.get(name);
-			if (former?.action !== "allow" || !namesCaller(former)) return [`${words.allowCome}: ${name}`];
+			const former = strict.policies.get(policy.name);
+			if (former?.action !== "allow" || !namesCaller(former)) return [`${words.allowCome}: ${policy.name}`];
 			const fields = uncovered(former, policy, room);
-			return fields.length === 0 ? [] : [`${words.allowMore}: ${name} (${fields.join(", ")})`];
+			return fields.length === 0 ? [] : [`${words.allowMore}: ${policy.name} (${fields.join(", ")})`];
 		}),
-		...(judgesPaths(strict) && !judgesPaths(loose) ? [words.paths] : []),
-		...(judgesUsers(strict) && !judgesUsers(loose) ? [words.tokens] : []),
+		...(strict.judgesPaths && !loose.judgesPaths ? [words.paths] : []),
+		...(strict.judgesUsers && !loose.judgesUsers ? [words.tokens] : []),
 	];
 }
 
@@ -122,25 +138,26 @@ export interface Opening {
  * a rule under a new name opens nothing where one of before let in as much, or where a denial of after keeps all of it out.
  */
 export function openings(before: AccessTable, after: AccessTable, room = new Room()): readonly Opening[] {
-	if (isOpen(before)) return [];
-	if (isOpen(after)) return [{ policy: null, what: LEFT_OPEN }];
-	const of = (table: AccessTable, action: PolicyTable["action"]): ReadonlyMap<string, PolicyTable> =>
-		new Map([...enforced(table)].filter(([, one]) => one.action === action && (action === "deny" || namesCaller(one))));
-	const [allowed, denied] = [of(before, "allow"), of(before, "deny")];
-	const [allows, denies] = [of(after, "allow"), of(after, "deny")];
-	if (allows.size === 0) return [];
-	const openedBy = (policy: PolicyTable, by: readonly ReadonlyMap<string, PolicyTable>[], what: string): Opening[] => {
-		room.begin();
-		if (by.some((policies) => isCovered(policy, policies, room))) return [];
-		return [{ policy, what: room.ranOut ? "it may let in more, there is too much to compare" : what }];
+	const [old, now] = [enforced(before), enforced(after)];
+	if (old.open) return [];
+	if (now.open) return [{ policy: null, what: LEFT_OPEN }];
+	const of = ({ policies }: Enforced, action: PolicyTable["action"]): readonly PolicyTable[] =>
+		[...policies.values()].filter((one) => one.action === action && (action === "deny" || namesCaller(one)));
+	const [denied, allows] = [of(old, "deny"), of(now, "allow")];
+	if (allows.length === 0) return [];
+	const [wereAllowed, areDenied] = [new Covering(of(old, "allow"), room), new Covering(of(now, "deny"), room)];
+	const told = (policy: PolicyTable, by: readonly Covering[], what: string): Opening[] => {
+		const own = room.forOne();
+		if (by.some((covering) => covering.covers(policy, own))) return [];
+		return [{ policy, what: own.ranOut ? "it may let in more, there is too much to compare" : what }];
 	};
 	return [
-		...[...denied.values()].flatMap((one) => openedBy(one, [denies], "what it denies is denied no more")),
-		...[...allows.values()].flatMap((one) => openedBy(one, [allowed, denies], "it lets in more than the rules of now")),
-		...(judgesPaths(before) && !judgesPaths(after)
+		...denied.flatMap((one) => told(one, [areDenied], "what it denies is denied no more")),
+		...allows.flatMap((one) => told(one, [wereAllowed, areDenied], "it lets in more than the rules of now")),
+		...(old.judgesPaths && !now.judgesPaths
 			? [{ policy: null, what: "paths that can be read in two ways are refused no more" }]
 			: []),
-		...(judgesUsers(before) && !judgesUsers(after)
+		...(old.judgesUsers && !now.judgesUsers
 			? [{ policy: null, what: "tokens that do not hold are refused no more" }]
 			: []),
 	];
@@ -148,27 +165,36 @@ export function openings(before: AccessTable, after: AccessTable, room = new Roo
 
 /** The same at many Services, from one declaration to another: Services of a namespace with the same rules are compared once. */
 export class OpeningsOfChange {
-	readonly #room = new Room();
 	readonly #known = new Map<string, readonly Opening[]>();
+
+	constructor(private readonly room = new Room()) {}
 
 	of({ metadata: { namespace } }: Service, before: AccessTable, after: AccessTable): readonly Opening[] {
 		const tables = [before, after].map(({ open, policies }) => [open, policies.map(({ name }) => name)]);
 		const key = JSON.stringify([namespace, tables]);
-		const known = this.#known.get(key) ?? openings(before, after, this.#room);
+		const known = this.#known.get(key) ?? openings(before, after, this.room);
 		this.#known.set(key, known);
 		return known;
 	}
 }
 
-/** Whether one of them alone matches all that the policy matches. Of many only its own former self is asked: each with each is quadratic. */
-function isCovered(policy: PolicyTable, by: ReadonlyMap<string, PolicyTable>, room: Room): boolean {
-	const former = by.get(policy.name);
-	if (former !== undefined && room.alone(() => covers(former, policy, room))) return true;
-	return by.size <= POLICIES_HELD_AGAINST_MAX && [...by.values()].some((one) => covers(one, policy, room));
-}
+/** Whether one of the policies alone matches all that another one matches: one that says the same, its former self, or any. */
+class Covering {
+	readonly #contents: ReadonlySet<string>;
+	readonly #named: ReadonlyMap<string, PolicyTable>;
 
-const enforced = (
-	{ policies }: AccessTable,
-	isAbout: (policy: string) => boolean = () => true,
-): ReadonlyMap<string, PolicyTable> =>
-	new Map(policies.filter(({ shadow, name }) => !shadow && isAbout(name)).map((policy) => [policy.name, policy]));
+	constructor(
+		private readonly policies: readonly PolicyTable[],
+		room: Room,
+	) {
+		this.#contents = new Set(policies.map((one) => contentOf(one, room)));
+		this.#named = new Map(policies.map((one) => [one.name, one]));
+	}
+
+	covers(policy: PolicyTable, room: Room): boolean {
+		if (this.#contents.has(contentOf(policy, room))) return true;
+		const former = this.#named.get(policy.name);
+		if (former !== undefined && covers(former, policy, room)) return true;
+		return this.policies.some((one) => covers(one, policy, room));
+	}
+}

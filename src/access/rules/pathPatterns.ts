@@ -1,6 +1,7 @@
 /** Where a rule holds: prefixes and templates, any of which may fit. Many are not compared one by one. */
 import { PATH_TEMPLATE_CHARS_MAX } from "../../limits.js";
 import { fitsSegments, isUnder, templateSegments, trimPrefix } from "../requests/path.js";
+import { type Branch, follow, treeOf } from "./pathBranch.js";
 
 const SLASH = 0x2f;
 
@@ -27,20 +28,6 @@ function textOf(path: string): string {
 	if (path !== lastInOrder.path) lastInOrder = { path, text: inOrder(path) };
 	return lastInOrder.text;
 }
-
-/** Templates that begin alike, segment by segment. Most have one way on: a Map for each would be most of the memory. */
-interface Branch {
-	/** A literal segment, and what follows it. */
-	literal: string | null;
-	next: Branch | null;
-	/** Further ones. */
-	more: Map<string, Branch> | null;
-	/** What follows any segment that is not empty. */
-	any: Branch | null;
-	ends: boolean;
-}
-
-const branch = (): Branch => ({ literal: null, next: null, more: null, any: null, ends: false });
 
 export class PathPatterns {
 	/** Without the slash at the end. */
@@ -116,36 +103,6 @@ function nearest(all: readonly Sorted[], text: string): string {
 	}
 	return all[low]?.prefix ?? "";
 }
-
-function treeOf(templates: PathPatterns["templates"]): Branch {
-	const root = branch();
-	for (const segments of templates) {
-		let at = root;
-		for (const segment of segments) at = segment === null ? anyOf(at) : literalOf(at, segment);
-		at.ends = true;
-	}
-	return root;
-}
-
-function anyOf(from: Branch): Branch {
-	from.any ??= branch();
-	return from.any;
-}
-
-function literalOf(from: Branch, segment: string): Branch {
-	const known = follow(from, segment);
-	if (known !== undefined) return known;
-	const next = branch();
-	if (from.next === null) Object.assign(from, { literal: segment, next });
-	else {
-		from.more ??= new Map();
-		from.more.set(segment, next);
-	}
-	return next;
-}
-
-const follow = ({ literal, next, more }: Branch, segment: string): Branch | undefined =>
-	next !== null && literal === segment ? next : more?.get(segment);
 
 /** Each branch is looked at once at most: what that costs is what templates have of segments (resources/checks/rules.ts). */
 function leads(from: Branch, segments: readonly string[], at: number): boolean {

@@ -1,5 +1,6 @@
 /** Access rules as data: out of AccessPolicies, per Service, and what a verdict by them needs to know. */
 import type { AccessTable, MoreConditions, PolicyTable } from "../../compiler/plan.js";
+import { once } from "../../resources/once.js";
 import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../../resources/resource.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
 import { ANYONE, patternsAround } from "../requests/principal.js";
@@ -17,19 +18,24 @@ export function accessTable(
 	return {
 		open: service.spec.access === "open",
 		policies: policiesOf(service, policies, grants)
-			.map(({ metadata, spec }) => ({
-				name: qualifiedName(metadata),
-				action: spec.action,
-				principals: spec.principals,
-				methods: spec.methods,
-				pathPrefixes: spec.pathPrefixes,
-				variants: spec.variants,
-				shadow: spec.mode === "shadow",
-				more: moreConditions(spec),
-			}))
+			.map(policyTable)
 			.sort((one, other) => (one.name < other.name ? -1 : 1)),
 	};
 }
+
+/** The same wherever it is asked for: what is worked out of one is kept by it. */
+const policyTable = once(
+	({ metadata, spec }: AccessPolicy): PolicyTable => ({
+		name: qualifiedName(metadata),
+		action: spec.action,
+		principals: spec.principals,
+		methods: spec.methods,
+		pathPrefixes: spec.pathPrefixes,
+		variants: spec.variants,
+		shadow: spec.mode === "shadow",
+		more: moreConditions(spec),
+	}),
+);
 
 /** As if none of them were used. */
 export const NO_MORE: MoreConditions = {

@@ -3,10 +3,9 @@
  * rules themselves are compared, and no requests are made up. Careful, not exact, as those words are. Pure.
  */
 import { Room } from "../../access/review/comparisons.js";
-import { loosenedBy } from "../../access/review/policyLoosened.js";
+import { type Enforced, enforced, loosenedBy } from "../../access/review/policyLoosened.js";
 import { policiesNaming } from "../../access/rules/selection.js";
-import { accessTable, isOpen, judgesPaths, judgesUsers } from "../../access/rules/table.js";
-import type { AccessTable } from "../../compiler/plan.js";
+import { accessTable } from "../../access/rules/table.js";
 import { findNamed } from "../../resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
@@ -42,13 +41,13 @@ export function rulesLoosened(
 		const is = findNamed(after.services, was.metadata);
 		const names = new Set(policiesNaming(was, touched).map(({ metadata }) => qualifiedName(metadata)));
 		if (is === undefined || names.size === 0) continue;
-		const tables = [
-			accessTable(was, before.accessPolicies, before.referenceGrants),
-			accessTable(is, after.accessPolicies, after.referenceGrants),
+		const rules = [
+			enforced(accessTable(was, before.accessPolicies, before.referenceGrants)),
+			enforced(accessTable(is, after.accessPolicies, after.referenceGrants)),
 		] as const;
 		for (const policy of names) {
-			const shape = JSON.stringify([policy, ...tables.map((table) => shapeOf(table, policy))]);
-			const words = compared.get(shape) ?? loosenedBy(policy, ...tables, room);
+			const shape = JSON.stringify([policy, ...rules.map((one) => shapeOf(one, policy))]);
+			const words = compared.get(shape) ?? loosenedBy(policy, ...rules, room);
 			compared.set(shape, words);
 			if (words.length === 0) continue;
 			const { name, namespace } = was.metadata;
@@ -61,10 +60,10 @@ export function rulesLoosened(
 	return [...found.values()];
 }
 
-/** What of a table, beside the policies themselves, decides what is said of one of them. */
-const shapeOf = (table: AccessTable, name: string): readonly unknown[] => [
-	table.policies.some((policy) => policy.name === name),
-	isOpen(table),
-	judgesPaths(table),
-	judgesUsers(table),
+/** What of them, beside the policies themselves, decides what is said of one policy. */
+const shapeOf = ({ policies, open, judgesPaths, judgesUsers }: Enforced, policy: string): readonly boolean[] => [
+	policies.has(policy),
+	open,
+	judgesPaths,
+	judgesUsers,
 ];
