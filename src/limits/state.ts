@@ -264,7 +264,7 @@ export const POLICY_HISTORIES_MAX = 10_000;
 
 /**
  * Entries of lists and segments of paths that are looked up, of the rules before and after one change, to see whether they let in
- * more: about 0.4 s together. Of more, they may.
+ * more: about 0.4 s together, and a few more of each rule and its former self. Of more, they may.
  */
 export const RULE_LOOKUPS_MAX = 5_000_000;
 

@@ -17,12 +17,13 @@ const deny = (name: string, spec: Spec = {}) => accessPolicy(name, "deny", ["s"]
 const [V1, V2] = [{ variants: ["v1"] }, { variants: ["v2"] }];
 
 /** Of a promotion from v1 to v2, at 1,000. */
-/** Has room for all. */
 class Counting extends Room {
 	taken = 0;
+	asked = 0;
 	override take(lookups: number): boolean {
 		this.taken += lookups;
-		return true;
+		this.asked++;
+		return super.take(lookups);
 	}
 }
 
@@ -89,7 +90,7 @@ t.test(
 		const twenty = (at: number) => Array.from({ length: 20 }, (_, one) => `spiffe://a/p${one}/${at}`);
 		const each = (name: string, spec: Spec) =>
 			Array.from({ length: COUNT }, (_, at) => allow(`${name}${at}`, { ...spec, principals: twenty(at) }));
-		const room = new Counting();
+		const room = new Counting(1_000_000);
 		const table = accessTable(guarded, [...each("one", V1), ...each("other", V2)]);
 		t.same(shutOutBy(table, "v1", "v2", 0, room), []);
 		const compared = room.taken;
@@ -119,6 +120,9 @@ t.test("where too much would have to be compared nobody says that nobody is shut
 		Array.from({ length: count }, (_, at) => allow(`${variants.variants}-${at}`, { ...variants, groups: [`g${at}`] }));
 	t.same(shut(...users(V1, 100), ...users(V2, 100)), []);
 	t.equal(shut(...users(V1, 1_000), ...users(V2, 1_000)), null, "of everybody, each with a group of its own");
+	const [little, everybody] = [new Counting(100), [...users(V1, 1_000), ...users(V2, 1_000)]];
+	t.equal(shutOutBy(accessTable(guarded, everybody), "v1", "v2", 0, little), null);
+	t.ok(little.asked < 200, `${little.asked}: then it ends`);
 	const wide = (variants: Spec) =>
 		allow(`${variants.variants}`, {
 			...variants,

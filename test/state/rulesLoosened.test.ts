@@ -165,6 +165,8 @@ const staffs = (called: string, policies: number, principals: number, id = "spif
 			principals: Array.from({ length: principals }, (_, at) => `${id}${at === principals - 1 ? `own${n}` : at}`),
 		}),
 	);
+const PRINCIPALS = Array.from({ length: 100 }, (_, n) => `spiffe://a.example/p${n}`);
+
 /** What is opened from one to the other, at each Service. */
 function opened(before: ResourceSet, after: ResourceSet) {
 	const compared = new OpeningsOfChange();
@@ -189,11 +191,50 @@ t.test("what says the same opens nothing, under whatever name and without any ro
 		{ policy: table("p").policies[0], what: "it may let in more, there is too much to compare" },
 	]);
 	const other = accessTable(one, [accessPolicy("p", "allow", ["*"], { principals: [B] })]);
-	t.same(openings(table("q", 2), other, new Room(0)), [
+	t.same(openings(table("q", 2), other, new Room(100)), [
 		{ policy: other.policies[0], what: "it lets in more than the rules of now" },
 	]);
+	const fewer = (to: number) =>
+		accessTable(one, [...staffs("a", 1, 300), allow({ principals: [A, B, ...PRINCIPALS].slice(0, to) })]);
+	t.same(openings(fewer(100), fewer(99), new Room(0)), [], "a small one is compared with its former self in any case");
 	const many = (called: string) => accessTable(one, staffs(called, 300, 3));
 	t.same(openings(many("q"), many("p")), [], "however many they are");
+});
+
+t.test("Services that differ are told apart, whichever comes first", async (t) => {
+	const [a, b, c] = [
+		service("a", [variant("v1", 1)], { access: null }),
+		service("b", [variant("v1", 1)], { access: "open" }),
+		service("c", [variant("v1", 1)], { access: null }),
+	];
+	const gone = (spec: Partial<AccessPolicy["spec"]>, beside: Partial<AccessPolicy["spec"]>) => {
+		const all = [accessPolicy("gone", "allow", ["a", "b", "c"], { principals: [A], ...spec })];
+		const others = (services: readonly string[]) => accessPolicy("beside", "allow", services, beside);
+		return (which: readonly string[]) =>
+			rulesLoosened(
+				resourceSet({ services: [a, b, c], accessPolicies: [...all, others(which)] }),
+				resourceSet({ services: [a, b, c], accessPolicies: [others(which)] }),
+				[{ kind: "AccessPolicy", name: "gone", change: "deleted" }],
+			).flatMap(({ services, words }) => services.map((one) => `${one}: ${words.join("; ")}`));
+	};
+	t.same(gone({}, { principals: [B] })(["a", "c"]), ["b: no rule is left, and anyone may call it"]);
+	t.same(gone({ pathPrefixes: ["/a"] }, { principals: [B], pathPrefixes: ["/b"] })(["a", "b"]), [
+		"c: paths that can be read in two ways are refused no more",
+	]);
+	t.same(gone({ users: ["*"] }, { principals: [B], users: ["*"] })(["a", "b"]), [
+		"c: tokens that do not hold are refused no more",
+	]);
+	const compared = new OpeningsOfChange();
+	const rules = [allow({ principals: [A] })];
+	const [none, some] = [(one: typeof a) => accessTable(one, []), (one: typeof a) => accessTable(one, rules)];
+	const first = compared.of(a, none(a), some(a));
+	t.match(first, [{ policy: { name: "staff" } }]);
+	t.equal(compared.of(c, none(c), some(c)), first, "the same rules are compared once");
+	t.same(compared.of(b, none(b), some(b)), [], "it was open");
+	const elsewhere = { ...a, metadata: { ...a.metadata, namespace: "bank" } };
+	const wider = accessTable(a, [allow({ principals: [A, B] })]);
+	t.match(compared.of(a, some(a), wider), [{ policy: { name: "staff" } }]);
+	t.same(compared.of(elsewhere, wider, wider), [], "what was there before is another thing in another namespace");
 });
 
 t.test("what is opened is told the same each time, and holds nobody up", async (t) => {

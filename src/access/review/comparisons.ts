@@ -1,8 +1,8 @@
 /** How much of rules is compared with rules at once: control compares them on the loop that serves everybody. */
 import { RULE_LOOKUPS_MAX } from "../../limits.js";
 
-/** So many of one rule's own are free: what is small is compared after all that is large. */
-const OWN_LOOKUPS = 250;
+/** So many are free where a rule is compared with its former self: what is small is, after all that is large. */
+export const OWN_LOOKUPS = 250;
 
 /** To look a text up takes the longer the longer it is. */
 const CHARS_PER_LOOKUP = 64;
@@ -31,9 +31,9 @@ export class Room {
 		return this.#ranOut;
 	}
 
-	/** For what is asked of one rule: with a little of its own, and its own word on whether that and all the rest was enough. */
-	forOne(): Room {
-		return new Room(OWN_LOOKUPS, this);
+	/** For one question: with its own word on whether there was enough. @param own what it has beside the room of all */
+	forOne(own = 0): Room {
+		return new Room(own, this);
 	}
 
 	/** @returns whether there is room for so many; if not, it stays for what is smaller */

@@ -2,12 +2,13 @@
  * Whether all that one rule matches is matched by another: careful, not exact, for what is not certain is taken for not
  * matched. A schedule or a condition in CEL holds one of the same words alone.
  */
+import { createHash } from "node:crypto";
 import type { PolicyTable } from "../../compiler/plan.js";
 import type { Schedule } from "../../resources/resource.js";
 import { templateSegments } from "../requests/path.js";
 import { ANYONE, patternsAround, principalPrefix } from "../requests/principal.js";
 import { NO_MORE } from "../rules/table.js";
-import { lookupsOf, lookupsOfAll, type Room } from "./comparisons.js";
+import { lookupsOf, lookupsOfAll, OWN_LOOKUPS, type Room } from "./comparisons.js";
 import { PathTree, prefixSegments } from "./pathTree.js";
 
 /** Whether what the narrow one asks of a request is at least what the wide one asks. */
@@ -41,18 +42,22 @@ const ALL = Object.values(FIELDS);
 export const covers = (wide: PolicyTable, narrow: PolicyTable, room: Room): boolean =>
 	room.take(1) && ALL.every((holds) => holds(wide, narrow, room));
 
-/** Fields in which it is not certain; empty = all that `narrow` matches is matched. @param room as of `covers` */
+/** Fields in which it is not certain of a rule and its former self; empty = all that `narrow` matches is matched. @param room as of `covers` */
 export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): readonly string[] {
 	if (saysTheSame(wide, narrow, room)) return [];
-	const own = room.forOne();
+	const own = room.forOne(OWN_LOOKUPS);
 	const fields = Object.entries(FIELDS).flatMap(([field, holds]) => (holds(wide, narrow, own) ? [] : [field]));
 	return own.ranOut ? ["too much to compare"] : fields;
 }
 
-/** All that a policy says, without its name: of as many as there are, it is found among others at once. */
-export const contentOf = (policy: PolicyTable, room: Room): string => room.once(policy, textOf);
+/** Of all that a policy says but its name: of as many as there are, one that says the same is found at once. */
+export const contentOf = (policy: PolicyTable, room: Room): string => room.once(policy, digestOf);
 
-const textOf = (policy: PolicyTable): string => JSON.stringify({ ...policy, name: "" });
+/** Not the text itself: V8 tells long ones apart by their length alone, until it compares them. */
+const digestOf = (policy: PolicyTable): string =>
+	createHash("sha256")
+		.update(JSON.stringify({ ...policy, name: "" }))
+		.digest("base64");
 
 const saysTheSame = (one: PolicyTable, other: PolicyTable, room: Room): boolean =>
 	contentOf(one, room) === contentOf(other, room);

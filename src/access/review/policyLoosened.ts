@@ -8,7 +8,7 @@
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
 import { qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
 import { accessTable, isOpen, judgesPaths, judgesUsers, namesCaller } from "../rules/table.js";
-import { Room } from "./comparisons.js";
+import { OWN_LOOKUPS, Room } from "./comparisons.js";
 import { contentOf, covers, uncovered } from "./coverage.js";
 
 type Rules = Pick<ResourceSet, "services" | "accessPolicies" | "referenceGrants">;
@@ -147,9 +147,13 @@ export function openings(before: AccessTable, after: AccessTable, room = new Roo
 	if (allows.length === 0) return [];
 	const [wereAllowed, areDenied] = [new Covering(of(old, "allow"), room), new Covering(of(now, "deny"), room)];
 	const told = (policy: PolicyTable, by: readonly Covering[], what: string): Opening[] => {
-		const own = room.forOne();
-		if (by.some((covering) => covering.covers(policy, own))) return [];
-		return [{ policy, what: own.ranOut ? "it may let in more, there is too much to compare" : what }];
+		let words = what;
+		for (const covering of by) {
+			const found = covering.covers(policy);
+			if (found === true) return [];
+			if (found === null) words = "it may let in more, there is too much to compare";
+		}
+		return [{ policy, what: words }];
 	};
 	return [
 		...denied.flatMap((one) => told(one, [areDenied], "what it denies is denied no more")),
@@ -165,14 +169,13 @@ export function openings(before: AccessTable, after: AccessTable, room = new Roo
 
 /** The same at many Services, from one declaration to another: Services of a namespace with the same rules are compared once. */
 export class OpeningsOfChange {
+	readonly #room = new Room();
 	readonly #known = new Map<string, readonly Opening[]>();
-
-	constructor(private readonly room = new Room()) {}
 
 	of({ metadata: { namespace } }: Service, before: AccessTable, after: AccessTable): readonly Opening[] {
 		const tables = [before, after].map(({ open, policies }) => [open, policies.map(({ name }) => name)]);
 		const key = JSON.stringify([namespace, tables]);
-		const known = this.#known.get(key) ?? openings(before, after, this.room);
+		const known = this.#known.get(key) ?? openings(before, after, this.#room);
 		this.#known.set(key, known);
 		return known;
 	}
@@ -185,16 +188,24 @@ class Covering {
 
 	constructor(
 		private readonly policies: readonly PolicyTable[],
-		room: Room,
+		private readonly room: Room,
 	) {
 		this.#contents = new Set(policies.map((one) => contentOf(one, room)));
 		this.#named = new Map(policies.map((one) => [one.name, one]));
 	}
 
-	covers(policy: PolicyTable, room: Room): boolean {
-		if (this.#contents.has(contentOf(policy, room))) return true;
+	/** @returns null = not all could be compared */
+	covers(policy: PolicyTable): boolean | null {
+		if (this.#contents.has(contentOf(policy, this.room))) return true;
+		const own = this.room.forOne(OWN_LOOKUPS);
 		const former = this.#named.get(policy.name);
-		if (former !== undefined && covers(former, policy, room)) return true;
-		return this.policies.some((one) => covers(one, policy, room));
+		if (former !== undefined && covers(former, policy, own)) return true;
+		const rest = this.room.forOne();
+		for (const one of this.policies) {
+			if (covers(one, policy, rest)) return true;
+			// There may be many more, at many Services.
+			if (rest.ranOut) return null;
+		}
+		return own.ranOut ? null : false;
 	}
 }

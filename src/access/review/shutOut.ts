@@ -40,7 +40,8 @@ function beyond(policies: readonly PolicyTable[], one: string, other: string, ro
 		principalsOf(policy).every((principal) => {
 			const keys = principal === null ? [null] : [null, ...patternsAround(principal)];
 			if (!room.take(keys.length * lookupsOf(principal ?? ""))) return false;
-			return keys.some((key) => othersOf.get(key)?.some((wide) => covers(wide, policy, room)));
+			// Without room nothing is said of anybody.
+			return keys.some((key) => othersOf.get(key)?.some((wide) => room.ranOut || covers(wide, policy, room)));
 		});
 	return policies
 		.filter((policy) => isAbout(policy, one) && (!isAbout(policy, other) || readsVariant(policy)))

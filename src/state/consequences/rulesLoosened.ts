@@ -45,8 +45,10 @@ export function rulesLoosened(
 			enforced(accessTable(was, before.accessPolicies, before.referenceGrants)),
 			enforced(accessTable(is, after.accessPolicies, after.referenceGrants)),
 		] as const;
+		const whole = rules.map(wholeOf).join();
 		for (const policy of names) {
-			const shape = JSON.stringify([policy, ...rules.map((one) => shapeOf(one, policy))]);
+			// Beside the policy itself these decide what is said of it.
+			const shape = `${policy} ${rules.map(({ policies }) => policies.has(policy)).join()} ${whole}`;
 			const words = compared.get(shape) ?? loosenedBy(policy, ...rules, room);
 			compared.set(shape, words);
 			if (words.length === 0) continue;
@@ -60,10 +62,5 @@ export function rulesLoosened(
 	return [...found.values()];
 }
 
-/** What of them, beside the policies themselves, decides what is said of one policy. */
-const shapeOf = ({ policies, open, judgesPaths, judgesUsers }: Enforced, policy: string): readonly boolean[] => [
-	policies.has(policy),
-	open,
-	judgesPaths,
-	judgesUsers,
-];
+/** What of all rules of a Service together decides what is said of one. */
+const wholeOf = ({ open, judgesPaths, judgesUsers }: Enforced): string => [open, judgesPaths, judgesUsers].join();

@@ -5,7 +5,6 @@
  * scope. So with data of such a Service, by a DataClass as it was then. A rollback brings back who was let in, and lets nobody
  * in anew: it is refused whole, naming the Service and the policy. A pure function of what is known of then.
  */
-import { Room } from "../../access/review/comparisons.js";
 import { type Opening, OpeningsOfChange } from "../../access/review/policyLoosened.js";
 import { policiesOf } from "../../access/rules/selection.js";
 import { accessTable } from "../../access/rules/table.js";
@@ -41,8 +40,7 @@ function openedServices(restoration: Restoration, now: Rules, past: Past, former
 	const then = policiesAfter(restoration, now);
 	const places = placesOf(restoration);
 	const grants = now.referenceGrants;
-	const room = new Room();
-	const [sinceThen, sinceNow] = [new OpeningsOfChange(room), new OpeningsOfChange(room)];
+	const [sinceThen, sinceNow] = [new OpeningsOfChange(), new OpeningsOfChange()];
 	return now.services.flatMap((service) => {
 		const before = policiesOf(service, now.accessPolicies, grants);
 		const after = policiesOf(service, then, grants);
