@@ -263,8 +263,8 @@ export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
 export const POLICY_HISTORIES_MAX = 10_000;
 
 /**
- * Entries of lists and segments of paths that are looked up, of the rules before and after one change, to see whether they let in
- * more: about 0.4 s together, and a few more of each rule and its former self. Of more, they may.
+ * Entries of lists and segments of paths that are looked up, of the rules before and after a change, to see whether they let in
+ * more: about 0.4 s for each thing that is told of it, and a few more of each rule and its former self. Of more, they may.
  */
 export const RULE_LOOKUPS_MAX = 5_000_000;
 

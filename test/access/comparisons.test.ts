@@ -22,8 +22,12 @@ t.test("room is taken until there is none, and what is smaller finds it still", 
 	t.ok(room.take(6));
 	t.notOk(room.take(5));
 	t.ok(room.ranOut);
+	t.notOk(room.isSpent);
 	t.ok(room.take(4));
 	t.notOk(room.take(1));
+	t.ok(room.isSpent);
+	t.ok(room.forOne().isSpent);
+	t.notOk(room.forOne(1).isSpent);
 	t.notOk(room.forOne().ranOut, "each has its own word");
 	const one = room.forOne(250);
 	t.ok(one.take(250), "and a little of its own");
@@ -57,6 +61,23 @@ t.test("what is made of a list is made once, by each who makes it, and paid once
 	t.notOk(room.take(1));
 	t.same(new Room(3).onceFor(list, setOf, three), new Set(list));
 	t.equal(count.set, 2, "for another change anew");
+});
+
+t.test("what says the same has the same number, however long it is and however many there are", async (t) => {
+	const long = "x".repeat(40_000);
+	const texts = ["", "a", "b", "1 a", long, `${long}a`, `${long}b`, `a${long}`, long.slice(1), `${long}${long}`];
+	const room = new Room(0);
+	const numbers = texts.map((text) => room.forOne().numberOf({ text }, (of) => of.text));
+	t.equal(new Set(numbers).size, texts.length);
+	t.same(
+		texts.map((text) => room.numberOf({ text: `${text}` }, (of) => of.text)),
+		numbers,
+	);
+	const many = Array.from({ length: 3_000 }, (_, n) => ({ text: `${long.slice(0, 17_000)}${10_000 + n}` }));
+	const from = process.cpuUsage();
+	t.equal(new Set(many.map((one) => room.numberOf(one, (of) => of.text))).size, 3_000);
+	const { user } = process.cpuUsage(from);
+	t.ok(user < 3_000_000, `${user} µs: each with each they are 76,000 MB`);
 });
 
 /** What it takes at least. */

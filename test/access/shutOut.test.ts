@@ -16,7 +16,6 @@ const allow = (name: string, spec: Spec = {}) => accessPolicy(name, "allow", ["s
 const deny = (name: string, spec: Spec = {}) => accessPolicy(name, "deny", ["s"], spec);
 const [V1, V2] = [{ variants: ["v1"] }, { variants: ["v2"] }];
 
-/** Of a promotion from v1 to v2, at 1,000. */
 class Counting extends Room {
 	taken = 0;
 	asked = 0;
@@ -27,6 +26,7 @@ class Counting extends Room {
 	}
 }
 
+/** Of a promotion from v1 to v2, at 1,000. */
 const shut = (...policies: readonly AccessPolicy[]) => shutOutBy(accessTable(guarded, policies), "v1", "v2", 1_000);
 
 t.test("who may use the default Variant and not the winner's is shut out, and the policy is named", async (t) => {

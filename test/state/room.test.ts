@@ -62,6 +62,47 @@ t.test("one namespace cannot fill the table, by long rules or by rules of many S
 	t.equal(store.current.revision, 2);
 });
 
+t.test("rules that are far too many are refused before each is asked about each Service", async (t) => {
+	const store = opened(t);
+	const services = (many: number) =>
+		Array.from(
+			{ length: many },
+			(_, n) => `${HEAD}kind: Service
+metadata: {name: s${n}}
+spec: {hosts: [s${n}.example], defaultVariant: v1, identities: plaintext, ${n === 0 ? "dataClass: gold, " : ""}variants: [{name: v1, endpoints: [{address: s${n}.internal, port: 9, locality: {region: eu}}]}]}
+`,
+		);
+	const rules = (many: number, selects: string, more = "") =>
+		Array.from(
+			{ length: many },
+			(_, n) => `${HEAD}kind: AccessPolicy
+metadata: {name: p${n}}
+spec: {services: ${selects}, action: deny, principals: ["spiffe://a.example/p${n}"]${more}}
+`,
+		);
+	const reader = `${HEAD}kind: AccessPolicy
+metadata: {name: reader}
+spec: {services: ["*"], action: allow, principals: ["spiffe://a.example/reader"]}
+`;
+	const gold = `${HEAD}kind: DataClass
+metadata: {name: gold}
+spec: {regions: [eu]}
+`;
+	t.same(problemsOf(store, [gold, ...services(300), reader].join("---\n")), []);
+	const from = process.cpuUsage();
+	t.same(problemsOf(store, rules(1_500, '["*"]').join("---\n")), [
+		"the rules of namespace default would be in the table 450300 times, once for each of its Services that they select; it holds fewer than 31457",
+	]);
+	const { user, system } = process.cpuUsage(from);
+	t.ok(user + system < 6_000_000, `${user + system} µs`);
+	t.same(
+		problemsOf(store, rules(150, '["*"]', ", dataClasses: [gold]").join("---\n")),
+		[],
+		"of one Service's data alone",
+	);
+	t.same(problemsOf(store, rules(150, "[s0, s1, default/s2]").join("---\n")), []);
+});
+
 t.test("what all declare together fits too, and is told by its hint", async (t) => {
 	const store = opened(t);
 	for (const namespace of ["a", "b"]) t.same(problemsOf(store, ruled(namespace, 2_900_000)), []);

@@ -39,6 +39,12 @@ t.test("in the words of weir policy diff, once however many Services it is about
 	t.same(one(allow({ principals: ["spiffe://a.example/n/*"] }), allow({ principals: [A] })), [
 		"allow widened: staff (principals)",
 	]);
+	const schedule = { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 60 };
+	t.same(one(allow({ principals: [A], schedule }), allow({ principals: [A] })), ["allow widened: staff (schedule)"]);
+	t.same(one(allow({ principals: [A] }), allow({ principals: [A], schedule })), []);
+	const claims = (...values: string[]) => allow({ principals: [A], claims: [{ claim: "role", values }] });
+	t.same(one(claims("x"), claims("x", "y")), ["allow widened: staff (claims)"]);
+	t.same(one(claims("x", "y"), claims("y")), []);
 	t.same(one(deny({ principals: [A, B] }), deny({ principals: [B] })), ["deny weakened: staff (principals)"]);
 	t.same(one(deny({ principals: [A] }), deny({ principals: [A], mode: "shadow" })), ["deny removed: staff"]);
 	t.same(told(set([]), set([allow({ principals: [A] })])), ["allow added: staff"]);
@@ -191,12 +197,42 @@ t.test("what says the same opens nothing, under whatever name and without any ro
 		{ policy: table("p").policies[0], what: "it may let in more, there is too much to compare" },
 	]);
 	const other = accessTable(one, [accessPolicy("p", "allow", ["*"], { principals: [B] })]);
+	t.same(
+		openings(table("q", 3), table("p", 2), new Room(0)).map(({ what }) => what),
+		["it may let in more, there is too much to compare"],
+		"a small one under another name finds none",
+	);
 	t.same(openings(table("q", 2), other, new Room(100)), [
 		{ policy: other.policies[0], what: "it lets in more than the rules of now" },
 	]);
 	const fewer = (to: number) =>
 		accessTable(one, [...staffs("a", 1, 300), allow({ principals: [A, B, ...PRINCIPALS].slice(0, to) })]);
 	t.same(openings(fewer(100), fewer(99), new Room(0)), [], "a small one is compared with its former self in any case");
+	const lone = allow({ principals: [A] });
+	const denied = accessTable(one, [lone, accessPolicy("no", "deny", ["*"], { principals: [...PRINCIPALS, A] })]);
+	t.match(
+		openings(accessTable(one, []), denied, new Room(10)),
+		[{ what: /may let in more/ }],
+		"where it is denials that are too much",
+	);
+	t.same(openings(accessTable(one, []), denied, new Room(1_000)), [], "of which one keeps it out");
+	const users = (name: string, principal: string, many: number) =>
+		accessPolicy(name, "allow", ["*"], {
+			principals: [principal],
+			users: Array.from({ length: many }, (_, n) => `https://${name}.example#${n}`),
+		});
+	t.same(
+		openings(
+			accessTable(one, [users("z", A, 300)]),
+			accessTable(one, [users("a", A, 299), users("b", B, 1)]),
+			new Room(100),
+		).map(({ policy, what }) => [policy?.name, what]),
+		[
+			["a", "it may let in more, there is too much to compare"],
+			["b", "it lets in more than the rules of now"],
+		],
+		"what is small is told for sure after it",
+	);
 	const many = (called: string) => accessTable(one, staffs(called, 300, 3));
 	t.same(openings(many("q"), many("p")), [], "however many they are");
 });
@@ -224,6 +260,13 @@ t.test("Services that differ are told apart, whichever comes first", async (t) =
 	t.same(gone({ users: ["*"] }, { principals: [B], users: ["*"] })(["a", "b"]), [
 		"c: tokens that do not hold are refused no more",
 	]);
+	const added = (services: readonly ReturnType<typeof service>[]) =>
+		rulesLoosened(
+			resourceSet({ services, accessPolicies: [] }),
+			resourceSet({ services, accessPolicies: [allow({ principals: [A] })] }),
+			[{ kind: "AccessPolicy", name: "staff", change: "created" }],
+		).map(({ services, words }) => [...services, ...words]);
+	t.same(added([b, c]), [["c", "allow added: staff"]], "one was open before");
 	const compared = new OpeningsOfChange();
 	const rules = [allow({ principals: [A] })];
 	const [none, some] = [(one: typeof a) => accessTable(one, []), (one: typeof a) => accessTable(one, rules)];
@@ -235,6 +278,18 @@ t.test("Services that differ are told apart, whichever comes first", async (t) =
 	const wider = accessTable(a, [allow({ principals: [A, B] })]);
 	t.match(compared.of(a, some(a), wider), [{ policy: { name: "staff" } }]);
 	t.same(compared.of(elsewhere, wider, wider), [], "what was there before is another thing in another namespace");
+	const anew = new OpeningsOfChange();
+	t.same([anew.of(a, some(a), some(a)), anew.of(a, none(a), none(a))], [[], []]);
+	t.match(anew.of(c, none(c), some(c)), [{ policy: { name: "staff" } }], "nor is another before or another after");
+	const little = new OpeningsOfChange(new Room(1_000));
+	const [large, larger] = [900, 901].map((many) => (called: string) => accessTable(a, staffs(called, 1, many)));
+	if (large === undefined || larger === undefined) throw new Error("none");
+	t.same(little.of(a, large("q"), large("p")), []);
+	t.match(
+		[little.of(a, larger("q"), large("r")), little.of(c, larger("s"), large("t"))].map((found) => found.length),
+		[1, 1],
+		"all Services together have one room",
+	);
 });
 
 t.test("what is opened is told the same each time, and holds nobody up", async (t) => {

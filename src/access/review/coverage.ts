@@ -49,8 +49,8 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): r
 	return own.ranOut ? ["too much to compare"] : fields;
 }
 
-/** All that a policy says but its name: of as many as there are, one that says the same is found at once. */
-export const contentOf = (policy: PolicyTable, room: Room): string => room.once(policy, textOf);
+/** Of all that a policy says but its name: of as many as there are, one that says the same is found at once. */
+export const contentOf = (policy: PolicyTable, room: Room): number => room.numberOf(policy, textOf);
 
 const textOf = (policy: PolicyTable): string => JSON.stringify({ ...policy, name: "" });
 

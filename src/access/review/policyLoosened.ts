@@ -169,13 +169,14 @@ export function openings(before: AccessTable, after: AccessTable, room = new Roo
 
 /** The same at many Services, from one declaration to another: Services of a namespace with the same rules are compared once. */
 export class OpeningsOfChange {
-	readonly #room = new Room();
 	readonly #known = new Map<string, readonly Opening[]>();
+
+	constructor(private readonly room = new Room()) {}
 
 	of({ metadata: { namespace } }: Service, before: AccessTable, after: AccessTable): readonly Opening[] {
 		const tables = [before, after].map(({ open, policies }) => [open, policies.map(({ name }) => name)]);
 		const key = JSON.stringify([namespace, tables]);
-		const known = this.#known.get(key) ?? openings(before, after, this.#room);
+		const known = this.#known.get(key) ?? openings(before, after, this.room);
 		this.#known.set(key, known);
 		return known;
 	}
@@ -183,7 +184,7 @@ export class OpeningsOfChange {
 
 /** Whether one of the policies alone matches all that another one matches: one that says the same, its former self, or any. */
 class Covering {
-	readonly #contents: ReadonlySet<string>;
+	readonly #contents: ReadonlySet<number>;
 	readonly #named: ReadonlyMap<string, PolicyTable>;
 
 	constructor(
@@ -197,15 +198,14 @@ class Covering {
 	/** @returns null = not all could be compared */
 	covers(policy: PolicyTable): boolean | null {
 		if (this.#contents.has(contentOf(policy, this.room))) return true;
-		const own = this.room.forOne(OWN_LOOKUPS);
 		const former = this.#named.get(policy.name);
-		if (former !== undefined && covers(former, policy, own)) return true;
+		if (former !== undefined && covers(former, policy, this.room.forOne(OWN_LOOKUPS))) return true;
 		const rest = this.room.forOne();
 		for (const one of this.policies) {
 			if (covers(one, policy, rest)) return true;
 			// There may be many more, at many Services.
-			if (rest.ranOut) return null;
+			if (rest.isSpent) break;
 		}
-		return own.ranOut ? null : false;
+		return rest.ranOut ? null : false;
 	}
 }

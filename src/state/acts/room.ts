@@ -14,7 +14,8 @@ import {
 	RESOURCES_MAX,
 } from "../../limits.js";
 import { resourceSet } from "../../resources/kinds.js";
-import { namespaceOf, type Problem, type Resource } from "../../resources/resource.js";
+import { findNamed, inNamespace } from "../../resources/lookup.js";
+import { namespaceOf, type Problem, type Resource, type ResourceSet } from "../../resources/resource.js";
 import type { Status } from "../../rollout/status.js";
 import type { StoredResource } from "../store/database.js";
 
@@ -53,6 +54,8 @@ const BOUNDS: readonly Bound[] = [
 	},
 ];
 
+const FEWER = "name fewer principals and paths, or let AccessPolicies of many names select fewer Services";
+
 /**
  * Problems of a change that makes more of what is too much already; one that makes less of it is none, so that a state
  * which came to be under other bounds can be made smaller step by step.
@@ -72,23 +75,53 @@ export function roomProblems(
 	const full = total > DECLARED_TABLE_BYTES_MAX;
 	if (!full && [...used.values()].every((bytes) => bytes <= NAMESPACE_TABLE_BYTES_MAX)) return [];
 	const known = tableBytes(before, status);
-	const hint = "name fewer principals and paths, or let AccessPolicies of many names select fewer Services";
 	return [
 		...grown(known, used, NAMESPACE_TABLE_BYTES_MAX).map(([namespace, bytes]) =>
 			problem(
 				`the rules of namespace ${namespace} would take ${bytes} bytes of the table, more than ${NAMESPACE_TABLE_BYTES_MAX}`,
-				hint,
+				FEWER,
 			),
 		),
 		...(full && total > sum(known)
 			? [
 					problem(
 						`the table of all Services and rules would have ${total} bytes, more than ${DECLARED_TABLE_BYTES_MAX}`,
-						hint,
+						FEWER,
 					),
 				]
 			: []),
 	];
+}
+
+/** A rule takes at least so much in the rules of one Service. */
+const RULE_BYTES_MIN = 100;
+
+/**
+ * The same of rules that are far too many, before each is asked about each Service: that takes seconds, which all others wait.
+ * @param before,after all that is declared, unchecked
+ */
+export function ruleProblems(before: ResourceSet, after: ResourceSet): readonly Problem[] {
+	const most = Math.floor(NAMESPACE_TABLE_BYTES_MAX / RULE_BYTES_MIN);
+	return grown(timesSelecting(before), timesSelecting(after), most).map(([namespace, times]) =>
+		problem(
+			`the rules of namespace ${namespace} would be in the table ${times} times, once for each of its Services that they select; it holds fewer than ${most}`,
+			FEWER,
+		),
+	);
+}
+
+/** How often the policies of a namespace select Services of it, at least. */
+function timesSelecting({ accessPolicies, services }: ResourceSet): Sizes {
+	const all = new Map<string, number>();
+	for (const { metadata, spec } of accessPolicies) {
+		const { namespace } = metadata;
+		if (spec.dataClasses.length > 0) continue;
+		const selected = spec.services.includes("*")
+			? inNamespace(services, namespace)
+			: spec.services.filter((name) => findNamed(services, { name, namespace }) !== undefined);
+		add(all, namespace, selected.length);
+	}
+	return all;
 }
 
 const problem = (message: string, hint: string): Problem => ({ position: null, message, hint });

@@ -37,7 +37,7 @@ import type { StoredResource, Used } from "../store/database.js";
 import { keyOf, resourceKey, sortedSet } from "../store/resourceSet.js";
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
 import type { Target } from "./deletion.js";
-import { roomProblems } from "./room.js";
+import { roomProblems, ruleProblems } from "./room.js";
 
 export interface SourceFile {
 	readonly name: string;
@@ -158,6 +158,8 @@ export function planApply(
 	);
 	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
 	const after = sortedSet([...kept.map((stored) => stored.resource), ...resources]);
+	const tooMany = ruleProblems(wishes.resources, after);
+	if (tooMany.length > 0) return { ...NOTHING, problems: tooMany, given: about };
 	const whole = crossCheck(wishes.stored, kept, files, wishes.status, readings);
 	const fresh = new Set(
 		given.resources.experiments.filter((one) => !before.has(keyOf(one))).map((one) => qualifiedName(one.metadata)),

@@ -32,8 +32,9 @@ export function openedProblems(
 	past: Past,
 	former: FormerRules,
 ): readonly Problem[] {
-	const opened = [...openedServices(restoration, now, past, former), ...openedData(restoration, now, past, former)];
-	return opened.slice(0, PROBLEMS_MAX);
+	const opened = openedServices(restoration, now, past, former);
+	const data = opened.length < PROBLEMS_MAX ? openedData(restoration, now, past, former) : [];
+	return [...opened, ...data].slice(0, PROBLEMS_MAX);
 }
 
 function openedServices(restoration: Restoration, now: Rules, past: Past, former: FormerRules): readonly Problem[] {
@@ -41,7 +42,7 @@ function openedServices(restoration: Restoration, now: Rules, past: Past, former
 	const places = placesOf(restoration);
 	const grants = now.referenceGrants;
 	const [sinceThen, sinceNow] = [new OpeningsOfChange(), new OpeningsOfChange()];
-	return now.services.flatMap((service) => {
+	const openingsOf = (service: Service): readonly Problem[] => {
 		const before = policiesOf(service, now.accessPolicies, grants);
 		const after = policiesOf(service, then, grants);
 		if (isSame(before, after)) return [];
@@ -53,7 +54,13 @@ function openedServices(restoration: Restoration, now: Rules, past: Past, former
 		return sinceNow
 			.of(service, accessTable(service, now.accessPolicies, grants), table)
 			.map((opening) => problemOf(opening, since, places));
-	});
+	};
+	const found: Problem[] = [];
+	for (const service of now.services) {
+		found.push(...openingsOf(service));
+		if (found.length >= PROBLEMS_MAX) break;
+	}
+	return found;
 }
 
 const formerPolicies = (service: Service, { accessPolicies, referenceGrants }: Formerly): readonly AccessPolicy[] =>

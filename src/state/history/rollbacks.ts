@@ -32,8 +32,11 @@ export class Rollbacks {
 		const plan = planApply(wishes, restoration.documents, nowMs, restoration.deletions);
 		const { resources } = wishes;
 		const { past, former } = this.#past(restoration, wishes);
-		const opened = openedProblems(restoration, resources, past, former);
-		const problems = [...bareProblems(plan.problems, restoration, resources), ...opened];
+		// What it opens takes some time to see, and is not seen where it is refused without it.
+		const problems =
+			plan.problems.length > 0
+				? bareProblems(plan.problems, restoration, resources)
+				: openedProblems(restoration, resources, past, former);
 		return problems.length === 0 ? plan : { ...NOTHING, problems, given: plan.given };
 	}
 
