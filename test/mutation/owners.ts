@@ -20,11 +20,13 @@ const HEADERS_FROM_CLIENTS = ["attack/config", "attack/trailers", "attack/http1"
 const REQUESTS = ["compiler/canonicalRules", "attack/http1", "attack/http2", "attack/jwt", "tokens/oidc"];
 const CERTIFICATES = ["compiler/identityRule", "compiler/secure/identity", "access/identities"];
 const LOGS = ["compiler/plan", "events/shadow", "events/envoy", "telemetry/envoyTrace"];
+const TOKENS = ["compiler/tokens", "compiler/secure/users", "attack/jwt", "attack/claimValues", "tokens/oidc"];
 const CLAIMS = ["compiler/tokens", "compiler/callout", "attack/claimUnits", "attack/claimValues", "events/filterUnits"];
 const DENIALS = ["compiler/secure/denial", "envoy/loop", "access/identities"];
 const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
 
 export const OWNERS: readonly Owner[] = [
+	{ file: /^access\/requests\/canonical\.js$/, tests: ["access/canonical", ...REQUESTS] },
 	{ file: /^access\/rules\/table\.js$/, tests: ["access/table", "access/dryRun", "access/eligibility"] },
 	{ file: /^compiler\/cluster\.js$/, changed: /common_http_protocol/, tests: ["compiler/secure/identity"] },
 	{ file: /^compiler\/(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
@@ -91,6 +93,12 @@ export const OWNERS: readonly Owner[] = [
 		changed: /upgrade_configs|route\.timeout/,
 		tests: ["attack/config", "compiler/failure"],
 	},
+	{
+		file: /^compiler\/routeAction\.js$/,
+		tests: ["compiler/plan", "compiler/variantAccess", "compiler/callout", "compiler/failure", "events/envoy"],
+	},
+	{ file: /^compiler\/token(?:s|Metadata|Rules)\.js$/, tests: TOKENS },
+	{ file: /^compiler\/denial\.js$/, tests: ["compiler/secure/denial"] },
 	{ file: /^assignment\//, tests: ["assignment/region", "assignment/table"] },
 ];
 
