@@ -65,7 +65,21 @@ t.test("what is made of a list is made once, by each who makes it, and paid once
 
 t.test("what says the same has the same number, however long it is and however many there are", async (t) => {
 	const long = "x".repeat(40_000);
-	const texts = ["", "a", "b", "1 a", long, `${long}a`, `${long}b`, `a${long}`, long.slice(1), `${long}${long}`];
+	const texts = [
+		"",
+		"a",
+		"b",
+		"1 a",
+		long,
+		`${long}a`,
+		`${long}b`,
+		`a${long}`,
+		`b${long}`,
+		long.slice(1),
+		`${long}${long}`,
+	];
+	const middle = (piece: string) => `${long.slice(0, 16_000)}${piece}${long.slice(0, 32_000)}`;
+	texts.push(middle("a"), middle("b"));
 	const room = new Room(0);
 	const numbers = texts.map((text) => room.forOne().numberOf({ text }, (of) => of.text));
 	t.equal(new Set(numbers).size, texts.length);

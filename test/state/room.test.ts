@@ -13,8 +13,11 @@ import {
 	RESOURCES_MAX,
 	TABLE_BYTES_MAX,
 } from "../../src/limits.js";
+import type { AccessPolicy, Service } from "../../src/resources/resource.js";
+import { ruleProblems } from "../../src/state/acts/room.js";
 import { StateClient } from "../../src/state/api/client.js";
 import { Store } from "../../src/state/store/store.js";
+import { accessPolicy, service, variant } from "../fixtures/resources.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 import { mutualApi } from "./mutualApi.js";
 
@@ -102,6 +105,113 @@ spec: {regions: [eu]}
 	);
 	t.same(problemsOf(store, rules(150, "[s0, s1, default/s2]").join("---\n")), []);
 });
+
+t.test(
+	"of rules that are far too many, those are counted that are in the table, and only what makes more of them is refused",
+	async (t) => {
+		const own = (many: number, dataClass: string | null = null) =>
+			Array.from({ length: many }, (_, n) => {
+				const one = service(`s${n}`, [variant("v1", 1)], { access: null });
+				return { ...one, spec: { ...one.spec, dataClass } };
+			});
+		const rules = (many: number, services: readonly string[], spec: Partial<AccessPolicy["spec"]> = {}) =>
+			Array.from({ length: many }, (_, n) => accessPolicy(`p${n}`, "deny", services, spec));
+		const set = (services: readonly Service[], accessPolicies: readonly AccessPolicy[]) => ({
+			services,
+			accessPolicies,
+		});
+		const none = set([], []);
+		const counted = (all: ReturnType<typeof set>, before = none) =>
+			ruleProblems(before, all).map(({ message }) => Number(/table (\d+) times/.exec(message)?.[1]));
+		const [few, many] = [own(200), own(400)];
+		t.same(counted(set(few, rules(157, ["*"]))), []);
+		t.same(counted(set(few, rules(158, ["*"]))), [31_600]);
+		t.same(
+			counted(
+				set(
+					many,
+					rules(
+						100,
+						many.map(({ metadata }) => metadata.name),
+					),
+				),
+			),
+			[40_000],
+			"by their names",
+		);
+		t.same(
+			counted(
+				set(
+					many,
+					rules(
+						100,
+						many.map(({ metadata }) => `default/${metadata.name}`),
+					),
+				),
+			),
+			[40_000],
+		);
+		t.same(
+			counted(
+				set(
+					few,
+					rules(
+						100,
+						many.map(({ metadata }) => metadata.name),
+					),
+				),
+			),
+			[],
+			"that are known",
+		);
+		t.same(
+			counted(
+				set(
+					few,
+					rules(
+						1_000,
+						few.map(({ metadata }) => `other/${metadata.name}`),
+					),
+				),
+			),
+			[],
+			"and its own",
+		);
+		const gold = { dataClasses: ["gold", "default/gold", "silver"] };
+		t.same(counted(set([...own(200, "gold"), ...own(200)], rules(158, ["*"], gold))), [31_600], "of their DataClasses");
+		t.same(counted(set([...own(100, "gold"), ...own(900)], rules(158, ["*"], gold))), []);
+		t.same(
+			counted(
+				set(
+					own(400, "gold"),
+					rules(
+						100,
+						many.map(({ metadata }) => metadata.name),
+						gold,
+					),
+				),
+			),
+			[40_000],
+		);
+		t.same(
+			counted(
+				set(
+					own(400, "iron"),
+					rules(
+						100,
+						many.map(({ metadata }) => metadata.name),
+						gold,
+					),
+				),
+			),
+			[],
+		);
+		const full = set(few, rules(300, ["*"]));
+		t.same(counted(full, full), [], "one that is beyond it can be changed");
+		t.same(counted(set(few, rules(299, ["*"])), full), [], "and made smaller");
+		t.same(counted(set(few, rules(301, ["*"])), full), [60_200]);
+	},
+);
 
 t.test("what all declare together fits too, and is told by its hint", async (t) => {
 	const store = opened(t);

@@ -233,6 +233,24 @@ t.test("what says the same opens nothing, under whatever name and without any ro
 		],
 		"what is small is told for sure after it",
 	);
+	const covered = accessTable(one, [users("a", A, 299)]);
+	t.same(
+		openings(
+			accessTable(one, [users("m", A, 300), accessPolicy("z", "allow", ["*"], { principals: [A] })]),
+			covered,
+			new Room(100),
+		),
+		[],
+		"and what is small is looked at after what is too much",
+	);
+	const wide = accessTable(one, [users("a", B, 1), accessPolicy("wide", "allow", ["*"], { principals: [A, B] })]);
+	for (let room = 0; room < 20; room++) {
+		const found = openings(wide, accessTable(one, [lone]), new Room(room));
+		t.notOk(
+			found.some(({ what }) => what === "it lets in more than the rules of now"),
+			`room for ${room}: nothing is said for sure`,
+		);
+	}
 	const many = (called: string) => accessTable(one, staffs(called, 300, 3));
 	t.same(openings(many("q"), many("p")), [], "however many they are");
 });

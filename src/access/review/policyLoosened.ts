@@ -202,9 +202,9 @@ class Covering {
 		if (former !== undefined && covers(former, policy, this.room.forOne(OWN_LOOKUPS))) return true;
 		const rest = this.room.forOne();
 		for (const one of this.policies) {
-			if (covers(one, policy, rest)) return true;
 			// There may be many more, at many Services.
-			if (rest.isSpent) break;
+			if (rest.isSpent) return null;
+			if (covers(one, policy, rest)) return true;
 		}
 		return rest.ranOut ? null : false;
 	}

@@ -15,7 +15,16 @@ import {
 } from "../../limits.js";
 import { resourceSet } from "../../resources/kinds.js";
 import { findNamed, inNamespace } from "../../resources/lookup.js";
-import { namespaceOf, type Problem, type Resource, type ResourceSet } from "../../resources/resource.js";
+import { namedIn } from "../../resources/reference.js";
+import {
+	type AccessPolicy,
+	namespaceOf,
+	type Problem,
+	qualifiedName,
+	type Resource,
+	type ResourceSet,
+	type Service,
+} from "../../resources/resource.js";
 import type { Status } from "../../rollout/status.js";
 import type { StoredResource } from "../store/database.js";
 
@@ -93,14 +102,17 @@ export function roomProblems(
 	];
 }
 
+type Rules = Pick<ResourceSet, "accessPolicies" | "services">;
+
 /** A rule takes at least so much in the rules of one Service. */
 const RULE_BYTES_MIN = 100;
 
 /**
- * The same of rules that are far too many, before each is asked about each Service: that takes seconds, which all others wait.
+ * Problems of a change that makes more of rules that are far too many for the table, before each is asked about each Service: that
+ * takes seconds, which all others wait.
  * @param before,after all that is declared, unchecked
  */
-export function ruleProblems(before: ResourceSet, after: ResourceSet): readonly Problem[] {
+export function ruleProblems(before: Rules, after: Rules): readonly Problem[] {
 	const most = Math.floor(NAMESPACE_TABLE_BYTES_MAX / RULE_BYTES_MIN);
 	return grown(timesSelecting(before), timesSelecting(after), most).map(([namespace, times]) =>
 		problem(
@@ -110,19 +122,30 @@ export function ruleProblems(before: ResourceSet, after: ResourceSet): readonly 
 	);
 }
 
-/** How often the policies of a namespace select Services of it, at least. */
-function timesSelecting({ accessPolicies, services }: ResourceSet): Sizes {
+/** How often the policies of a namespace select Services of it; those of others are not counted, for each needs a grant. */
+function timesSelecting({ accessPolicies, services }: Rules): Sizes {
+	const ofClass = new Map<string, number>();
+	for (const service of services) add(ofClass, `${service.metadata.namespace} ${classOf(service)}`, 1);
+	const times = ({ metadata: { namespace }, spec }: AccessPolicy): number => {
+		const classes = new Set(spec.dataClasses.map((written) => qualifiedName(namedIn(namespace, written))));
+		if (spec.services.includes("*")) {
+			if (classes.size === 0) return inNamespace(services, namespace).length;
+			return sum(new Map([...classes].map((name) => [name, ofClass.get(`${namespace} ${name}`) ?? 0])));
+		}
+		return spec.services.filter((written) => {
+			const named = namedIn(namespace, written);
+			const service = named.namespace === namespace ? findNamed(services, named) : undefined;
+			return service !== undefined && (classes.size === 0 || classes.has(classOf(service)));
+		}).length;
+	};
 	const all = new Map<string, number>();
-	for (const { metadata, spec } of accessPolicies) {
-		const { namespace } = metadata;
-		if (spec.dataClasses.length > 0) continue;
-		const selected = spec.services.includes("*")
-			? inNamespace(services, namespace)
-			: spec.services.filter((name) => findNamed(services, { name, namespace }) !== undefined);
-		add(all, namespace, selected.length);
-	}
+	for (const policy of accessPolicies) add(all, policy.metadata.namespace, times(policy));
 	return all;
 }
+
+/** Qualified name of its DataClass; none has an empty one. */
+const classOf = ({ metadata, spec }: Service): string =>
+	spec.dataClass === null ? "" : qualifiedName(namedIn(metadata.namespace, spec.dataClass));
 
 const problem = (message: string, hint: string): Problem => ({ position: null, message, hint });
 
