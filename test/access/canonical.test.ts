@@ -121,6 +121,8 @@ const CASES: readonly (readonly [fault: string | null, cases: readonly Fields[]]
 				"/%f0%9f%c3%a9",
 				"/%e9t%e9",
 				"/%zz",
+				"/%0z",
+				"/%7g/a",
 				"/%",
 				"/%a",
 				"/a%2",

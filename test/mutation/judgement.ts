@@ -37,6 +37,18 @@ const FIELDS: readonly Field[] = [
 	{ field: /layered_runtime/, reason: "keeps streams alive over thousands of requests (test/failure/streamReset)" },
 	{ field: /mutation_rules|disallow_|validate_mutations/, reason: BOUNDS },
 	{ field: /allowed_headers|forward_rules/, reason: BOUNDS },
+	{ field: /jwt_cache_size$|jwt_max_token_size$/, reason: LIMITS },
+	{
+		file: /tokens/,
+		field: /max_lifetime$/,
+		reason: "Envoy's is of what is left of a token's life; the whole of it is judged by tokenRules.ts",
+	},
+	{ file: /tokenRules/, field: /policies\.\(invalid token[^.]*$/, reason: NAMES },
+	{
+		file: /tokenMetadata/,
+		field: /principals\[\]\.(?:or_ids|and_ids)$/,
+		reason: "one condition by itself, or in a list of one",
+	},
 	{ file: /calloutProof/, field: /local_reply_config/, reason: PROOF },
 	{ field: /weir\.proof/, reason: PROOF },
 	{ field: /route_config\.name$/, reason: NAMES },
@@ -84,6 +96,10 @@ const TEXTS: readonly Text[] = [
 	{ file: /canonical|calloutRoute/, change: /^present_match: true → \(removed\)/, reason: DEFAULT },
 	{ file: /loop/, change: /^installation, gateway →/, reason: "another text of the mark, as much each Service's own" },
 	{ file: /calloutProof/, change: /^metadata_source: "DYNAMIC" → \(removed\)/, reason: DEFAULT },
+	{ file: /tokenMetadata/, change: /^metadata_source: "DYNAMIC", *→ \(removed\)/, reason: DEFAULT },
+	{ file: /tokenRules/, change: /^present_match: true → \(removed\)/, reason: DEFAULT },
+	{ file: /tokenRules/, change: /^present, *→ \(removed\)/, reason: "a header that is not there speaks of no token" },
+	{ file: /tokens/, change: /^clock_skew_seconds: /, reason: DEFAULT },
 	{ file: /bootstrap/, change: /^type: "STATIC", +→ \(removed\)/, reason: DEFAULT },
 	{ file: /loop/, change: /^append_action: "APPEND_IF_EXISTS_OR_ADD", *→ \(removed\)/, reason: DEFAULT },
 	{ file: /accessControl/, change: /^(?:action: "ALLOW", |policies: \{\}) → \(removed\)/, reason: DEFAULT },
@@ -99,6 +115,8 @@ const ORDERS = new RegExp(
 		String.raw`^compiler/bootstrap\.js \{ \.\.\.socketCluster`,
 		String.raw`^compiler/claims\.js RULES_FILTER, `,
 		String.raw`^compiler/route\.js own, \.\.\.others`,
+		String.raw`^compiler/tokenRules\.js (?:allOf\(\[present|present, not|verified\(|someOf\(issuers|not\(headerFits)`,
+		String.raw`^access/requests/canonical\.js "`,
 	].join("|"),
 );
 

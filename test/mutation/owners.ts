@@ -20,7 +20,14 @@ const HEADERS_FROM_CLIENTS = ["attack/config", "attack/trailers", "attack/http1"
 const REQUESTS = ["compiler/canonicalRules", "attack/http1", "attack/http2", "attack/jwt", "tokens/oidc"];
 const CERTIFICATES = ["compiler/identityRule", "compiler/secure/identity", "access/identities"];
 const LOGS = ["compiler/plan", "events/shadow", "events/envoy", "telemetry/envoyTrace"];
-const TOKENS = ["compiler/tokens", "compiler/secure/users", "attack/jwt", "attack/claimValues", "tokens/oidc"];
+const TOKENS = [
+	"compiler/tokens",
+	"compiler/secure/users",
+	"attack/jwt",
+	"attack/claimUnits",
+	"tokens/oidc",
+	"tokens/binding",
+];
 const CLAIMS = ["compiler/tokens", "compiler/callout", "attack/claimUnits", "attack/claimValues", "events/filterUnits"];
 const DENIALS = ["compiler/secure/denial", "envoy/loop", "access/identities"];
 const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
@@ -95,7 +102,7 @@ export const OWNERS: readonly Owner[] = [
 	},
 	{
 		file: /^compiler\/routeAction\.js$/,
-		tests: ["compiler/plan", "compiler/variantAccess", "compiler/callout", "compiler/failure", "events/envoy"],
+		tests: ["compiler/plan", "compiler/variantAccess", "compiler/callout", "compiler/failure", ...CLAIMS],
 	},
 	{ file: /^compiler\/token(?:s|Metadata|Rules)\.js$/, tests: TOKENS },
 	{ file: /^compiler\/denial\.js$/, tests: ["compiler/secure/denial"] },
