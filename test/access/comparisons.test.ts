@@ -1,10 +1,10 @@
 /** What comparing rules takes of the room that there is, by what it costs; and that many paths are found as one by one. */
 import fc from "fast-check";
 import t from "tap";
-import { templateSegments, underPrefix } from "../../src/access/requests/path.js";
+import { prefixSegments, templateSegments, underPrefix } from "../../src/access/requests/path.js";
 import { Room } from "../../src/access/review/comparisons.js";
 import { covers, uncovered } from "../../src/access/review/coverage.js";
-import { PathTree, prefixSegments } from "../../src/access/review/pathTree.js";
+import { PathTree } from "../../src/access/review/pathTree.js";
 import { accessTable } from "../../src/access/rules/table.js";
 import type { PolicyTable } from "../../src/compiler/plan.js";
 import type { AccessPolicy } from "../../src/resources/resource.js";
@@ -81,15 +81,15 @@ t.test("what says the same has the same number, however long it is and however m
 	const middle = (piece: string) => `${long.slice(0, 16_000)}${piece}${long.slice(0, 32_000)}`;
 	texts.push(middle("a"), middle("b"));
 	const room = new Room(0);
-	const numbers = texts.map((text) => room.forOne().numberOf({ text }, (of) => of.text));
+	const numbers = texts.map((text) => room.forOne().memory.numberOf({ text }, (of) => of.text));
 	t.equal(new Set(numbers).size, texts.length);
 	t.same(
-		texts.map((text) => room.numberOf({ text: `${text}` }, (of) => of.text)),
+		texts.map((text) => room.memory.numberOf({ text }, (of) => of.text)),
 		numbers,
 	);
 	const many = Array.from({ length: 3_000 }, (_, n) => ({ text: `${long.slice(0, 17_000)}${10_000 + n}` }));
 	const from = process.cpuUsage();
-	t.equal(new Set(many.map((one) => room.numberOf(one, (of) => of.text))).size, 3_000);
+	t.equal(new Set(many.map((one) => room.memory.numberOf(one, (of) => of.text))).size, 3_000);
 	const { user } = process.cpuUsage(from);
 	t.ok(user < 3_000_000, `${user} µs: each with each they are 76,000 MB`);
 });

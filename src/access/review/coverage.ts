@@ -4,11 +4,11 @@
  */
 import type { PolicyTable } from "../../compiler/plan.js";
 import type { Schedule } from "../../resources/resource.js";
-import { templateSegments } from "../requests/path.js";
+import { prefixSegments, templateSegments } from "../requests/path.js";
 import { ANYONE, patternsAround, principalPrefix } from "../requests/principal.js";
 import { NO_MORE } from "../rules/table.js";
 import { lookupsOf, lookupsOfAll, OWN_LOOKUPS, type Room } from "./comparisons.js";
-import { PathTree, prefixSegments } from "./pathTree.js";
+import { PathTree } from "./pathTree.js";
 
 /** Whether what the narrow one asks of a request is at least what the wide one asks. */
 type Holds = (wide: PolicyTable, narrow: PolicyTable, room: Room) => boolean;
@@ -50,7 +50,7 @@ export function uncovered(wide: PolicyTable, narrow: PolicyTable, room: Room): r
 }
 
 /** Of all that a policy says but its name: of as many as there are, one that says the same is found at once. */
-export const contentOf = (policy: PolicyTable, room: Room): number => room.numberOf(policy, textOf);
+export const contentOf = (policy: PolicyTable, { memory }: Room): number => memory.numberOf(policy, textOf);
 
 const textOf = (policy: PolicyTable): string => JSON.stringify({ ...policy, name: "" });
 
@@ -113,7 +113,8 @@ function containsPaths(wide: PolicyTable, narrow: PolicyTable, room: Room): bool
 	const over = room.onceFor(wide.pathPrefixes, PathTree.ofPrefixes, lookupsOfPaths);
 	const like = room.onceFor(around, PathTree.ofTemplates, lookupsOfPaths);
 	if (over === null || like === null) return false;
-	const segmentsOf = (paths: readonly string[], read: typeof readPrefixes) => room.onceFor(paths, read, lookupsOfPaths);
+	const segmentsOf = (paths: readonly string[], read: typeof readTemplates) =>
+		room.onceFor(paths, read, lookupsOfPaths);
 	const [prefixes, templates] = [segmentsOf(narrow.pathPrefixes, readPrefixes), segmentsOf(within, readTemplates)];
 	return (
 		prefixes !== null &&

@@ -1,10 +1,7 @@
 /** Prefixes or templates of paths that begin alike, segment by segment: what lies within one of them is found without trying each. */
-import { templateSegments, trimPrefix } from "../requests/path.js";
+import { prefixSegments, templateSegments } from "../requests/path.js";
 import { type Branch, follow, type Segments, treeOf } from "../rules/pathBranch.js";
 import { lookupsOf, type Room } from "./comparisons.js";
-
-/** Of a prefix: all of them exact. */
-export const prefixSegments = (prefix: string): Segments => trimPrefix(prefix).split("/").slice(1);
 
 /** What an exact segment is compared by; of any segment, the shortest. */
 const lookups = (segment: string | null): number => lookupsOf(segment ?? "");

@@ -1,6 +1,6 @@
 /** Paths at the bounds of rules: of every prefix and template one inside and some outside, and where two rules meet. */
 import type { PolicyTable } from "../../compiler/plan.js";
-import { templateSegments, trimPrefix } from "../requests/path.js";
+import { prefixSegments, templateSegments, trimPrefix } from "../requests/path.js";
 
 const OUTSIDE = "weir-outside";
 
@@ -40,7 +40,7 @@ interface PathShape {
 
 /** Prefixes and templates are one condition, either will do. */
 const shapesOf = ({ pathPrefixes, more }: PolicyTable): readonly PathShape[] => [
-	...pathPrefixes.map((prefix) => ({ segments: trimPrefix(prefix).split("/").slice(1), goesOn: true })),
+	...pathPrefixes.map((prefix) => ({ segments: prefixSegments(prefix), goesOn: true })),
 	...(more?.pathTemplates ?? []).map((template) => ({ segments: templateSegments(template), goesOn: false })),
 ];
 

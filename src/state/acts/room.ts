@@ -130,7 +130,7 @@ function timesSelecting({ accessPolicies, services }: Rules): Sizes {
 		const classes = new Set(spec.dataClasses.map((written) => qualifiedName(namedIn(namespace, written))));
 		if (spec.services.includes("*")) {
 			if (classes.size === 0) return inNamespace(services, namespace).length;
-			return sum(new Map([...classes].map((name) => [name, ofClass.get(`${namespace} ${name}`) ?? 0])));
+			return [...classes].reduce((all, name) => all + (ofClass.get(`${namespace} ${name}`) ?? 0), 0);
 		}
 		return spec.services.filter((written) => {
 			const named = namedIn(namespace, written);
