@@ -87,6 +87,14 @@ t.test("what says the same has the same number, however long it is and however m
 		texts.map((text) => room.memory.numberOf({ text }, (of) => of.text)),
 		numbers,
 	);
+	const one = { text: "written once" };
+	let written = 0;
+	const text = (of: { readonly text: string }) => {
+		written++;
+		return of.text;
+	};
+	t.equal(room.memory.numberOf(one, text), room.forOne().memory.numberOf(one, text));
+	t.equal(written, 1);
 	const many = Array.from({ length: 3_000 }, (_, n) => ({ text: `${long.slice(0, 17_000)}${10_000 + n}` }));
 	const from = process.cpuUsage();
 	t.equal(new Set(many.map((one) => room.memory.numberOf(one, (of) => of.text))).size, 3_000);
@@ -150,6 +158,8 @@ t.test("where there is no room for it, nothing is said to be matched", async (t)
 	const [few, more] = [policy({ methods: ["GET"] }), policy({ methods: ["GET", "POST"] })];
 	t.same(uncovered(few, more, new Room(0)), ["methods"], "and of what is small");
 	t.same(uncovered(more, few, new Room(0)), []);
+	const prefix = (text: string) => policy({ pathPrefixes: [text] });
+	t.same(uncovered(prefix("/{a}/b"), prefix("/{a}/b/c/"), new Room()), [], "braces of a prefix are no variable");
 });
 
 const segment = fc.constantFrom("a", "b", "ab", "", "c");

@@ -10,6 +10,8 @@ interface Field {
 	readonly file?: RegExp;
 	/** Of a changed path of the Plan. */
 	readonly field: RegExp;
+	/** Of Mutant.change; any by default. */
+	readonly change?: RegExp;
 	readonly reason: string;
 }
 
@@ -41,12 +43,19 @@ const FIELDS: readonly Field[] = [
 	{
 		file: /tokens/,
 		field: /max_lifetime$/,
+		change: /→ (?:\(removed\)|1001)$/,
 		reason: "Envoy's is of what is left of a token's life; the whole of it is judged by tokenRules.ts",
 	},
-	{ file: /tokenRules/, field: /policies\.\(invalid token[^.]*$/, reason: NAMES },
+	{
+		file: /tokenRules/,
+		field: /policies\.\(invalid token[^.]*$/,
+		change: /^(?:"\(invalid token"| →) /,
+		reason: NAMES,
+	},
 	{
 		file: /tokenMetadata/,
 		field: /principals\[\]\.(?:or_ids|and_ids)$/,
+		change: /^(?:1 → 0|0 → 1|!== → ===)$/,
 		reason: "one condition by itself, or in a list of one",
 	},
 	{ file: /calloutProof/, field: /local_reply_config/, reason: PROOF },
@@ -128,7 +137,11 @@ export function judgementOf({ mutant, changed }: Verdict): string | null {
 	const reasons = changed
 		.filter((path) => !path.endsWith("{keys}"))
 		.map(
-			(path) => FIELDS.find(({ file, field }) => file?.test(mutant.file) !== false && field.test(path))?.reason ?? null,
+			(path) =>
+				FIELDS.find(
+					({ file, field, change }) =>
+						file?.test(mutant.file) !== false && change?.test(mutant.change) !== false && field.test(path),
+				)?.reason ?? null,
 		);
 	const [first = null] = reasons;
 	return reasons.includes(null) ? null : first;

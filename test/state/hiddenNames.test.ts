@@ -55,6 +55,33 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 	t.match(await told(twice, policyText("px", "x")), [/is taken by Service model;/]);
 });
 
+t.test("nor where there are far too many rules: one's own text is told as it is, and is no crossing", async (t) => {
+	const { owner, as, store } = await mutualApi(t);
+	const documents = [
+		RULES_GATEWAY,
+		serviceText("payroll", "hidden"),
+		policyText("mp", "payroll", "hidden"),
+		binding("ada", "apply", ["ada"], "[default]"),
+	];
+	await owner.apply(file(documents.join("---\n")), { dryRun: false });
+	const ada = await as("ada");
+	const many = (count: number, make: (n: number) => string) => Array.from({ length: count }, (_, n) => make(n));
+	const rules = [...many(200, (n) => serviceText(`s${n}`)), ...many(160, (n) => policyText(`p${n}`, "*"))];
+	const at = (name: string) => serviceText("x").replace("protocol: http1", `"Service ${name}": http1`);
+	const told = async (name: string): Promise<readonly string[]> => {
+		const answer = await ada.apply(file([...rules, at(name)].join("---\n")), { dryRun: false });
+		return answer.outcome === "refused" ? answer.problems.map(formatProblem) : [answer.outcome];
+	};
+	const [there, not] = [await told("hidden/payroll"), await told("hidden/nothing")];
+	t.match(there, [/unknown field .*Service hidden\/payroll/, /32000 times/]);
+	t.same(
+		there.map((line) => line.replaceAll("payroll", "nothing")),
+		not,
+	);
+	const audited = JSON.stringify(store.audit.page(0, 100, "refused"));
+	t.notMatch(audited, /payroll": http1|unknown field/);
+});
+
 const SHARED = (name: string, salt: string, namespace = "b") => `apiVersion: weir.dev/v1alpha1
 kind: Experiment
 metadata: {name: ${name}, namespace: ${namespace}}

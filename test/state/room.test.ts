@@ -206,12 +206,60 @@ t.test(
 			),
 			[],
 		);
+		t.same(
+			counted(
+				set(
+					few,
+					rules(
+						157,
+						few.flatMap(({ metadata: { name } }) => [name, `default/${name}`]),
+					),
+				),
+			),
+			[],
+			"each Service once, however often it is named",
+		);
 		const full = set(few, rules(300, ["*"]));
 		t.same(counted(full, full), [], "one that is beyond it can be changed");
 		t.same(counted(set(few, rules(299, ["*"])), full), [], "and made smaller");
 		t.same(counted(set(few, rules(301, ["*"])), full), [60_200]);
 	},
 );
+
+t.test("of two namespaces with the same names, each one's own rules at its own Services are counted", async (t) => {
+	const within = <One extends Service | AccessPolicy>(namespace: string, all: readonly One[]): readonly One[] =>
+		all.map((one) => ({ ...one, metadata: { ...one.metadata, namespace } }));
+	const services = (namespace: string, many: number, dataClass: string | null = null) =>
+		within(
+			namespace,
+			Array.from({ length: many }, (_, n) => {
+				const one = service(`s${n}`, [variant("v1", 1)], { access: null });
+				return { ...one, spec: { ...one.spec, dataClass } };
+			}),
+		);
+	const rules = (selects: readonly string[], dataClasses: readonly string[] = []) =>
+		within(
+			"a",
+			Array.from({ length: 100 }, (_, n) => accessPolicy(`p${n}`, "deny", selects, { dataClasses })),
+		);
+	const told = (accessPolicies: readonly AccessPolicy[], ...all: readonly (readonly Service[])[]) =>
+		ruleProblems({ services: [], accessPolicies: [] }, { services: all.flat(), accessPolicies }).map(
+			({ message }) => /namespace (\S+) would be in the table (\d+)/.exec(message)?.slice(1).join(" ") ?? message,
+		);
+	const theirs = services("b", 400);
+	const names = theirs.map(({ metadata: { name } }) => name);
+	t.same(told(rules(["*"]), services("a", 400), services("b", 100)), ["a 40000"]);
+	t.same(told(rules(["*"]), services("a", 100), theirs), []);
+	t.same(told(rules(["s0", "*"]), services("a", 400)), ["a 40000"], "wherever the star stands");
+	t.same(told(rules(names.map((name) => `b/${name}`)), theirs), [], "others by name");
+	t.same(told(rules(names), services("a", 100), theirs), []);
+	const [gold, own] = [services("a", 400, "gold"), services("a", 400, "default/gold")];
+	t.same(told(rules(["*"], ["gold"]), gold), ["a 40000"], "a DataClass is its namespace's");
+	t.same(told(rules(["*"], ["gold"]), own, services("b", 400, "gold")), []);
+	t.same(told(rules(["*"], ["default/gold"]), own), ["a 40000"]);
+	t.same(told(rules(names, ["a/gold"]), gold), ["a 40000"]);
+	t.same(told(rules(names, ["default/gold"]), gold), []);
+});
 
 t.test("what all declare together fits too, and is told by its hint", async (t) => {
 	const store = opened(t);

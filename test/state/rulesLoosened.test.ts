@@ -186,6 +186,22 @@ t.test("a rule under a new name opens no Service, however many there are", async
 	t.same(opened(set(staffs("q", 100, 20), names), set(staffs("p", 100, 20), names)), []);
 });
 
+t.test("where no room is left, not each is asked about each", async (t) => {
+	class Spent extends Room {
+		asked = 0;
+		override take(): boolean {
+			this.asked++;
+			return false;
+		}
+	}
+	const [spent, many] = [new Spent(0), 100];
+	const [one] = set([], ["shop"]).services;
+	if (one === undefined) throw new Error("none");
+	const table = (called: string) => accessTable(one, staffs(called, many, 2, `spiffe://a.example/${called}`));
+	t.equal(openings(table("q"), table("p"), spent).length, many);
+	t.ok(spent.asked < many * 5, `${spent.asked}`);
+});
+
 t.test("what says the same opens nothing, under whatever name and without any room left", async (t) => {
 	const [one] = set([], ["shop"]).services;
 	if (one === undefined) throw new Error("none");

@@ -122,7 +122,10 @@ export function ruleProblems(before: Rules, after: Rules): readonly Problem[] {
 	);
 }
 
-/** How often the policies of a namespace select Services of it; those of others are not counted, for each needs a grant. */
+/**
+ * How often the policies of a namespace select Services of it. Those of others are not counted: how many there are of a name or a
+ * DataClass would tell what nobody there granted.
+ */
 function timesSelecting({ accessPolicies, services }: Rules): Sizes {
 	const ofClass = new Map<string, number>();
 	for (const service of services) add(ofClass, `${service.metadata.namespace} ${classOf(service)}`, 1);
@@ -132,9 +135,12 @@ function timesSelecting({ accessPolicies, services }: Rules): Sizes {
 			if (classes.size === 0) return inNamespace(services, namespace).length;
 			return [...classes].reduce((all, name) => all + (ofClass.get(`${namespace} ${name}`) ?? 0), 0);
 		}
-		return spec.services.filter((written) => {
-			const named = namedIn(namespace, written);
-			const service = named.namespace === namespace ? findNamed(services, named) : undefined;
+		const own = spec.services
+			.map((written) => namedIn(namespace, written))
+			.filter((one) => one.namespace === namespace);
+		// NAME and NAMESPACE/NAME are one Service.
+		return [...new Set(own.map(({ name }) => name))].filter((name) => {
+			const service = findNamed(services, { name, namespace });
 			return service !== undefined && (classes.size === 0 || classes.has(classOf(service)));
 		}).length;
 	};

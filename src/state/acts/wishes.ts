@@ -159,7 +159,8 @@ export function planApply(
 	const before = new Map(wishes.stored.map((stored) => [keyOf(stored.resource), stored]));
 	const after = sortedSet([...kept.map((stored) => stored.resource), ...resources]);
 	const tooMany = ruleProblems(wishes.resources, after);
-	if (tooMany.length > 0) return { ...NOTHING, problems: [...given.problems, ...tooMany], given: about };
+	if (tooMany.length > 0)
+		return { ...NOTHING, problems: [...given.problems, ...tooMany], faults: given.problems, given: about };
 	const whole = crossCheck(wishes.stored, kept, files, wishes.status, readings);
 	const fresh = new Set(
 		given.resources.experiments.filter((one) => !before.has(keyOf(one))).map((one) => qualifiedName(one.metadata)),
