@@ -56,8 +56,8 @@ export const TOKEN_PAYERS_MAX = 10_000;
 /** A JWKS from an address: how long it is fresh (jose's and Envoy's usual ten minutes), and how long it serves while none can be had. */
 export const KEYS_URL_MS = { fresh: 10 * 60_000, stale: 60 * 60_000, cooldown: 30_000 } as const;
 
-/** A JWKS in a file is looked at far more often: it costs nothing. */
-export const KEYS_FILE_MS = { fresh: 5_000, stale: 60 * 60_000, cooldown: 1_000 } as const;
+/** A JWKS in a file is read at each look (KEYS_LOOK_MS): it costs nothing. */
+export const KEYS_FILE_MS = { fresh: 1_000, stale: 60 * 60_000, cooldown: 1_000 } as const;
 
 /** First pause after a failed fetch; doubled up to the cooldown. */
 export const KEYS_RETRY_MS = 1_000;
@@ -118,8 +118,8 @@ export const DECISION_CHAIN_MAX = 3;
 export const DECISION_SIGNERS_MAX = 256;
 
 /**
- * How often xds looks at key sets of token issuers: an old key in a file stays good so long at most, and a look costs
- * some 0.1 ms. An unknown key that an access log tells of is heard of as soon.
+ * How often whoever verifies tokens, or publishes the keys for it, looks whether a set is fresh still: an old key in a file stays
+ * good so long at most, and a look costs some 0.1 ms. An unknown key that an access log tells of is heard of as soon.
  */
 export const KEYS_LOOK_MS = 2_000;
 

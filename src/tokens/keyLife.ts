@@ -53,7 +53,8 @@ export class KeyLife<Read> {
 
 	/**
 	 * Whether what was read may still be believed now. What is no longer fresh, or holds no key, is looked for again,
-	 * meanwhile it serves: no request waits for that.
+	 * meanwhile it serves: no request waits for that. So whoever keeps it asks every KEYS_LOOK_MS, lest the first request for
+	 * long be judged by what was withdrawn long ago.
 	 */
 	serving(): boolean {
 		if (!this.#found || this.#ageMs() > this.options.times.fresh) void this.look();

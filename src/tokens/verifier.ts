@@ -129,6 +129,11 @@ export class TokenVerifier {
 		this.#issuers = issuers;
 		this.#all = new Set(issuers.values());
 		// The first token shall not wait for the keys.
+		this.lookAtKeys();
+	}
+
+	/** Looks at the key sets that are not fresh any more; to be called every KEYS_LOOK_MS, for nobody may ask for hours. */
+	lookAtKeys(): void {
 		for (const issuer of this.#all) issuer.keys.serving();
 	}
 

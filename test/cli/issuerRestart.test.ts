@@ -130,6 +130,10 @@ spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
 	// Of the sidecar that was killed the probe may say that it was unanswered.
 	t.notMatch(status.stdout, /ALARM no-issuer-keys/);
 
+	// A sidecar that has its keys asks no more, and keeps none anew meanwhile.
+	how = "well";
+	await killed(" sidecar --data", "asked");
+	await until("asked", 200);
 	// As after an update from a Weir that kept none.
 	const forgotten = (): Promise<void> => rm(`${data}/issuer-keys`, { recursive: true });
 	how = "slow";

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
@@ -220,6 +221,30 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 	// Each request meets keys that have not been read yet, as an issuer's newest has not.
 	const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, { warn: () => {} })(...asked) });
 	await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");
+});
+
+t.test("a key that its issuer has no more is no operator's, though nobody has asked since", async (t) => {
+	const pair = await keyPair();
+	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
+	const keys = await fileOf(await temporaryDirectory(t), "jwks.json", JSON.stringify({ keys: [jwk] }));
+	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
+	const seconds = Math.floor(Date.now() / 1_000);
+	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
+	const shown = async (jti: string) => `Bearer ${await signed({ ...claims, jti }, pair)}`;
+	const asker = { method: "GET", socket: { remoteAddress: "10.0.0.1", getPeerCertificate: () => ({}) } };
+	let toldOfNone = (): void => {};
+	const none = new Promise<void>((resolve) => {
+		toldOfNone = resolve;
+	});
+	const judge = operatorTokens(options, { warn: () => toldOfNone() });
+	const said = async (jti: string) => judge(await shown(jti), asker as never);
+	t.match(await said("1"), { subject: "https://id.example#ada" });
+	await writeFile(keys, JSON.stringify({ keys: [] }));
+	// Timers of the judge keep no process alive.
+	const awake = setInterval(() => {}, 1_000);
+	await none;
+	clearInterval(awake);
+	t.match(await said("2"), { refused: /invalid-token/ });
 });
 
 t.test("a token that is bound to a certificate (RFC 8705) is taken with that one, and with nothing else", async (t) => {

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import type { TokenQuestion } from "../../src/access/users/token.js";
+import { KEYS_FILE_MS, KEYS_LOOK_MS } from "../../src/limits.js";
 import type { KeySource } from "../../src/resources/resource.js";
 import { keyLoad } from "../../src/tokens/keyLoad.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
@@ -39,6 +40,34 @@ t.test("rotation: a new kid is looked for once in a while, a removed key stops, 
 	await one.said(bySecond);
 	await new Promise((resolve) => setImmediate(resolve));
 	t.match(await one.said(bySecond), /^invalid/, "another key under the same kid is another key");
+});
+
+t.test(
+	"a removed key stops where nobody asks too: keys are looked at by the clock, the first token after long finds it gone",
+	async (t) => {
+		const one = new Scene([k1]);
+		t.equal(await one.said(byFirst), "ok ann");
+		one.keys = () => jwksBytes([k2]);
+		one.monotonicMs += 599_999;
+		one.verifier.lookAtKeys();
+		t.equal(one.loads, 1, "fresh");
+		one.monotonicMs += 2;
+		one.verifier.lookAtKeys();
+		await new Promise((resolve) => setImmediate(resolve));
+		t.equal(one.loads, 2);
+		const another = await signed({ ...CLAIMS, jti: "another" }, first);
+		t.match(await Promise.all([one.said(another), one.said(byFirst)]), [/^invalid/, /^invalid/]);
+	},
+);
+
+t.test("a set in a file is read at each look", async (t) => {
+	const one = new Scene([k1], [issuerOf()], { times: KEYS_FILE_MS });
+	t.equal(await one.said(byFirst), "ok ann");
+	one.keys = () => jwksBytes([k2]);
+	one.monotonicMs += KEYS_LOOK_MS;
+	one.verifier.lookAtKeys();
+	await new Promise((resolve) => setImmediate(resolve));
+	t.match(await one.said(byFirst), /^invalid/);
 });
 
 t.test(

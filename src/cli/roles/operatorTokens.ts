@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
+import { KEYS_LOOK_MS } from "../../limits.js";
 import { isLoopback } from "../../resources/address.js";
 import type { KeySource, TokenIssuer } from "../../resources/resource.js";
 import type { OperatorToken, TcpDoor } from "../../state/api/caller.js";
@@ -51,6 +52,7 @@ export function operatorTokens(
 	});
 	// A declaration has one kind of binding, and an issuer here tokens of two: what one refuses for that, the other judges.
 	verifier.use([{ name: DOOR, issuers: [declared("none"), declared("mtls")] }]);
+	setInterval(() => verifier.lookAtKeys(), KEYS_LOOK_MS).unref();
 	return async (authorization, request): Promise<OperatorToken> => {
 		const answer = await verifier.verify({
 			gateway: DOOR,

@@ -3,6 +3,7 @@
  * a sidecar without end users shall not pay for it.
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../access/users/token.js";
+import { KEYS_LOOK_MS } from "../../limits.js";
 import type { Tables } from "../../sidecar/tables.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
@@ -33,13 +34,15 @@ export function tokensOf(
 		const onTrouble = (why: string): void =>
 			log.warn("kept keys of token issuers cannot be written or read on disk", { why });
 		const shelf = keysDirectory === null ? null : KeyShelf.open(keysDirectory, { onTrouble });
-		verifier = new room.TokenVerifier({
+		const made = new room.TokenVerifier({
 			keysFailed: (issuer, why) => log.warn("an issuer's keys cannot be had", { issuer, why }),
 			...(proofs === undefined ? {} : { proofs }),
 			...(shelf === null ? {} : { kept: (source) => shelf.of(source) }),
 		});
+		verifier = made;
 		use();
-		return verifier;
+		setInterval(() => made.lookAtKeys(), KEYS_LOOK_MS).unref();
+		return made;
 	};
 	const loaded = (): Promise<TokenVerifier> => {
 		loading ??= load();

@@ -49,7 +49,7 @@ const spec = fields({
 	tenants: words("tenant").meta({ description: `One of them is the token's tenant. ${ANY_ISSUER}` }),
 	purposes: words("purpose").meta({ description: `One of them is in the token's purposes. ${ANY_ISSUER}` }),
 	claims: claimRules.meta({
-		description: `Each must hold: the claim is one of the values, or a list that holds one. No patterns: * is itself. ${ANY_ISSUER}`,
+		description: `Each must hold: the claim is one of the values, or a list that holds one. Texts alone: true and 5 in a token are none. No patterns: * is itself. ${ANY_ISSUER}`,
 	}),
 	methods: uniqueList(httpMethod, "write a list of HTTP methods").default([]).meta({ description: "Empty = all." }),
 	pathPrefixes: uniqueList(pathPrefix, "write a list of path prefixes")

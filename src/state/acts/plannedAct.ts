@@ -154,7 +154,7 @@ export function planWish(
 			resource: null,
 			namespaces: [...new Set([one.namespace, namespaceOf(one.policy)])],
 		})),
-		...openedEffects(plan.opened).map(({ effect, namespace }) => ({
+		...[...plan.shared, ...openedEffects(plan.opened)].map(({ effect, namespace }) => ({
 			effect,
 			resource: null,
 			namespaces: [namespace],

@@ -31,6 +31,7 @@ import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/stat
 import { declaredIn } from "../api/documents.js";
 import { type Opening, openedByGrants } from "../consequences/grantsOpened.js";
 import { type Loosened, rulesLoosened } from "../consequences/rulesLoosened.js";
+import { type ServerShared, serversShared } from "../consequences/serversShared.js";
 import { newlyUnplaced, type ToldServices } from "../consequences/unplaced.js";
 import type { StandingFault } from "../standingFaults.js";
 import type { StoredResource, Used } from "../store/database.js";
@@ -107,6 +108,7 @@ export interface WishPlan {
 	readonly unplaced: readonly StandingFault[];
 	readonly opened: readonly Opening[];
 	readonly loosened: readonly Loosened[];
+	readonly shared: readonly ServerShared[];
 	/** By qualified name; null = gone. */
 	readonly experiments: Readonly<Record<string, ExperimentStatus | null>>;
 	readonly services: Readonly<Record<string, ServiceStatus | null>>;
@@ -131,6 +133,7 @@ export const NOTHING: Omit<WishPlan, "problems" | "given"> = {
 	unplaced: [],
 	opened: [],
 	loosened: [],
+	shared: [],
 	experiments: {},
 	services: {},
 	decisions: [],
@@ -205,6 +208,7 @@ export function planApply(
 		unplaced: newlyUnplaced(wishes.resources, after, changes),
 		opened: openedByGrants(wishes.resources, after, changes),
 		loosened: rulesLoosened(wishes.resources, after, changes),
+		shared: serversShared(wishes.resources, after, changes),
 		newlyUsed,
 		...facts(wishes, before, resources, nowMs),
 	};

@@ -1,0 +1,74 @@
+/** What an approver is told where a Service is put before the servers of another one. */
+import t from "tap";
+import type { Service } from "../../src/resources/resource.js";
+import { serversShared } from "../../src/state/consequences/serversShared.js";
+import { resourceSet, service, variant } from "../fixtures/resources.js";
+import { file } from "./employment.js";
+import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
+import { mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const at = (name: string, ...ports: readonly number[]): Service => {
+	const one = service(name, [variant("v1", 1)]);
+	const endpoints = ports.map((port) => ({ address: "10.0.0.1", port, locality: null }));
+	return { ...one, spec: { ...one.spec, variants: [{ ...variant("v1", 1), endpoints }] } };
+};
+const told = (before: readonly Service[], after: readonly Service[], ...names: readonly string[]) =>
+	serversShared(
+		resourceSet({ services: before }),
+		resourceSet({ services: after }),
+		names.map((name) => ({ kind: "Service", name, change: "configured" })),
+	).map(({ effect }) => effect);
+
+t.test("a server that another one has, and this one had not", async (t) => {
+	const [records, demo] = [at("records", 1, 2), at("demo", 2, 3)];
+	const words = "Service demo leads to a server of Service records too, whose rules do not hold there";
+	t.same(told([records], [records, demo], "demo"), [words]);
+	t.same(told([records, at("demo", 3)], [records, demo], "demo"), [words]);
+	t.same(told([records, demo], [records, demo], "demo"), [], "it did already");
+	t.same(told([records], [records, demo]), [], "what is not changed");
+	t.same(told([records], [at("records", 1), at("demo", 2)], "demo", "records"), [words], "what moves is told too");
+	t.same(told([], [records, demo], "demo", "records"), [], "both are new");
+	t.same(told([at("records", 1)], [at("records", 1), at("demo", 3)], "demo"), []);
+});
+
+t.test("of many some are named, and thousands that share hold nobody up", async (t) => {
+	const many = (called: string, count: number, ...ports: readonly number[]) =>
+		Array.from({ length: count }, (_, n) => at(`${called}${n}`, ...ports));
+	const [few, all] = [many("a", 5, 1), many("a", 3_000, 1)];
+	t.match(told(few, [...few, at("demo", 1)], "demo"), [/of Service a0, a1, a2, a3, a4 too/]);
+	t.match(told(all, [...all, at("demo", 1)], "demo"), [/of Service a0, a1, a2, a3, a4 and others too/]);
+	const fresh = many("b", 3_000, ...Array.from({ length: 20 }, (_, n) => n + 1));
+	const from = process.cpuUsage();
+	const names = fresh.map(({ metadata: { name } }) => name);
+	t.equal(told(all, [...all, ...fresh], ...names).length, 3_000);
+	const { user } = process.cpuUsage(from);
+	t.ok(user < 2_000_000, `${user} µs`);
+});
+
+t.test("it stands in the request", async (t) => {
+	const { owner, as } = await mutualApi(t);
+	const documents = [
+		RULES_GATEWAY,
+		serviceText("records"),
+		policyText("p", "records"),
+		binding("ada", "apply", ["ada"], "[default]"),
+		binding("bob", "approve", ["bob"], "[default]"),
+		`apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [apply], namespaces: [default]}
+`,
+	];
+	t.match(await owner.apply(file(documents.join("---\n")), { dryRun: false }), { outcome: "applied" });
+	const text = serviceText("demo", "default", "  access: open\n").replaceAll(
+		"demo.default.internal",
+		"records.default.internal",
+	);
+	const asked = await (await as("ada")).apply(file(text), { dryRun: false });
+	if (asked.outcome !== "pending") throw new Error(asked.outcome);
+	t.same((await (await as("bob")).request(asked.request.id)).effects, [
+		"created Service demo",
+		"Service demo leads to a server of Service records too, whose rules do not hold there",
+	]);
+});
