@@ -119,7 +119,7 @@ export const DECISION_SIGNERS_MAX = 256;
 
 /**
  * How often whoever verifies tokens, or publishes the keys for it, looks whether a set is fresh still: an old key in a file stays
- * good so long at most, and a look costs some 0.1 ms. An unknown key that an access log tells of is heard of as soon.
+ * good for as long, or a second more, and a look costs some 0.1 ms. An unknown key that an access log tells of is heard of as soon.
  */
 export const KEYS_LOOK_MS = 2_000;
 

@@ -36,15 +36,19 @@ export class VerificationKey {
 export class Keys {
 	#keys: readonly VerificationKey[] = [];
 	readonly #life: KeyLife<KeySet>;
-	/** What is wrong with the set in use; told when that changes. */
+	/** What is wrong: with the set in use, or why none can be had; told when that changes, for looks are many. */
 	#fault: string | null = null;
 
+	/** @param options.failed is told of a fault once, until it is another one or is over */
 	constructor(private readonly options: KeysOptions) {
-		this.#life = new KeyLife(options, {
-			read: readKeySet,
-			isEmpty: ({ keys }) => keys.length === 0,
-			taken: (set) => this.#take(set),
-		});
+		this.#life = new KeyLife(
+			{ ...options, failed: (why) => this.#tell(why) },
+			{
+				read: readKeySet,
+				isEmpty: ({ keys }) => keys.length === 0,
+				taken: (set) => this.#take(set),
+			},
+		);
 		const { held } = this.#life;
 		if (held !== null) this.#take(held);
 	}
@@ -86,7 +90,10 @@ export class Keys {
 		});
 		const stay = new Set(this.#keys);
 		for (const key of before.values()) if (!stay.has(key)) key.live = false;
-		const fault = keySetFault(set);
+		this.#tell(keySetFault(set));
+	}
+
+	#tell(fault: string | null): void {
 		if (fault !== null && fault !== this.#fault) this.options.failed?.(fault);
 		this.#fault = fault;
 	}

@@ -56,9 +56,10 @@ t.test("what is not there is an error unless has() asks, and an error may not de
 	t.equal(holds('variant == "v1" || request.method == "GET"', { variant: null }), true, "CEL's or forgives");
 	t.equal(holds('variant == "v1" && request.method == "PUT"', { variant: null }), false, "and so does its and");
 	t.equal(holds("1 / 0 == 1"), "error");
-	const contractor = "has(user.claims.contractor) && user.claims.contractor == true";
+	const contractor = "has(user.claims) && has(user.claims.contractor) && user.claims.contractor == true";
 	const as = (claims: object) => ({ token: { ...token, claims: { ...token.claims, ...claims } } });
 	t.equal(holds(contractor), false);
+	t.equal(holds(contractor, { token: null }), false, "nor are those who show none refused");
 	t.equal(holds(contractor, as({ contractor: true })), true);
 	t.equal(holds(contractor, as({ contractor: "true" })), false);
 });

@@ -55,14 +55,14 @@ const rows: readonly Row[] = [
 		"a claim's number",
 		policy("claims: [{claim: a, values: [1]}]"),
 		[
-			`${at(101)} spec.claims[0].values[0] is the number 1; write a text in quotes, or, where the token has a number, condition: 'has(user.claims.NAME) && user.claims.NAME == 1'`,
+			`${at(101)} spec.claims[0].values[0] is the number 1; write a text in quotes, or, where the token has a number, condition: 'has(user.claims) && has(user.claims.NAME) && user.claims.NAME == 1'`,
 		],
 	],
 	[
 		"a claim's truth value",
 		policy("claims: [{claim: email_verified, values: [true]}]"),
 		[
-			`${at(114)} spec.claims[0].values[0] is the truth value true; write a text in quotes, or, where the token has a truth value, condition: 'has(user.claims.NAME) && user.claims.NAME == true'`,
+			`${at(114)} spec.claims[0].values[0] is the truth value true; write a text in quotes, or, where the token has a truth value, condition: 'has(user.claims) && has(user.claims.NAME) && user.claims.NAME == true'`,
 		],
 	],
 	[

@@ -22,28 +22,43 @@ const told = (before: readonly Service[], after: readonly Service[], ...names: r
 
 t.test("a server that another one has, and this one had not", async (t) => {
 	const [records, demo] = [at("records", 1, 2), at("demo", 2, 3)];
-	const words = "Service demo leads to a server of Service records too, whose rules do not hold there";
+	const words = "Service demo leads to a server of Service records, and its own rules decide there";
 	t.same(told([records], [records, demo], "demo"), [words]);
 	t.same(told([records, at("demo", 3)], [records, demo], "demo"), [words]);
 	t.same(told([records, demo], [records, demo], "demo"), [], "it did already");
 	t.same(told([records], [records, demo]), [], "what is not changed");
-	t.same(told([records], [at("records", 1), at("demo", 2)], "demo", "records"), [words], "what moves is told too");
-	t.same(told([], [records, demo], "demo", "records"), [], "both are new");
+	t.same(told([records], [at("records", 1), at("demo", 2)], "demo", "records"), [
+		words.replace("server of", "server that was of"),
+	]);
+	t.same(
+		told([at("records", 1), at("demo", 3)], [at("records", 1, 3), at("demo", 4)], "demo", "records"),
+		["Service records leads to a server that was of Service demo, and its own rules decide there"],
+		"each to whom one comes",
+	);
+	t.same(
+		told([], [records, demo], "demo", "records"),
+		["Service records leads to a server of Service demo, and its own rules decide there", words],
+		"both are new",
+	);
 	t.same(told([at("records", 1)], [at("records", 1), at("demo", 3)], "demo"), []);
+	const theirs = { ...records, metadata: { ...records.metadata, namespace: "other" } };
+	t.same(told([theirs], [demo], "demo"), [], "of other namespaces nothing is told");
+	t.same(told([theirs], [theirs, demo], "demo"), []);
 });
 
 t.test("of many some are named, and thousands that share hold nobody up", async (t) => {
-	const many = (called: string, count: number, ...ports: readonly number[]) =>
+	const ports = Array.from({ length: 100 }, (_, n) => n + 1);
+	const many = (called: string, count: number) =>
 		Array.from({ length: count }, (_, n) => at(`${called}${n}`, ...ports));
-	const [few, all] = [many("a", 5, 1), many("a", 3_000, 1)];
-	t.match(told(few, [...few, at("demo", 1)], "demo"), [/of Service a0, a1, a2, a3, a4 too/]);
-	t.match(told(all, [...all, at("demo", 1)], "demo"), [/of Service a0, a1, a2, a3, a4 and others too/]);
-	const fresh = many("b", 3_000, ...Array.from({ length: 20 }, (_, n) => n + 1));
-	const from = process.cpuUsage();
+	const [few, all] = [many("a", 5), many("a", 2_000)];
+	t.match(told(few, [...few, at("demo", 1)], "demo"), [/of Service a0, a1, a2, a3, a4, and/]);
+	t.match(told(all, [...all, at("demo", 1)], "demo"), [/of Service a0, a1, a2, a3, a4 and others, and/]);
+	const fresh = many("b", 1_000);
 	const names = fresh.map(({ metadata: { name } }) => name);
-	t.equal(told(all, [...all, ...fresh], ...names).length, 3_000);
+	const from = process.cpuUsage();
+	t.equal(told(all, [...all, ...fresh], ...names).length, 1_000);
 	const { user } = process.cpuUsage(from);
-	t.ok(user < 2_000_000, `${user} µs`);
+	t.ok(user < 3_000_000, `${user} µs`);
 });
 
 t.test("it stands in the request", async (t) => {
@@ -69,6 +84,6 @@ spec: {verbs: [apply], namespaces: [default]}
 	if (asked.outcome !== "pending") throw new Error(asked.outcome);
 	t.same((await (await as("bob")).request(asked.request.id)).effects, [
 		"created Service demo",
-		"Service demo leads to a server of Service records too, whose rules do not hold there",
+		"Service demo leads to a server of Service records, and its own rules decide there",
 	]);
 });

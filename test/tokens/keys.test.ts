@@ -60,6 +60,31 @@ t.test(
 	},
 );
 
+t.test("what is wrong with an issuer's keys is told when it changes, however often they are looked at", async (t) => {
+	const told: string[] = [];
+	const times = { fresh: 1_000, stale: 3_600_000, cooldown: 1_000 };
+	const one = new Scene([k1], [issuerOf()], { times, keysFailed: (_, why) => told.push(why) });
+	const looks = async (keys: Scene["keys"]): Promise<void> => {
+		one.keys = keys;
+		for (let n = 0; n < 5; n++) {
+			one.monotonicMs += 2_000;
+			one.verifier.lookAtKeys();
+			await new Promise((resolve) => setImmediate(resolve));
+		}
+	};
+	const well = () => jwksBytes([k1]);
+	await looks(well);
+	t.same(told, []);
+	await looks(fail);
+	t.same(told, ["down"]);
+	await looks(well);
+	await looks(fail);
+	t.same(told, ["down", "down"], "again after it was well");
+	await looks(() => jwksBytes([]));
+	t.equal(told.length, 3, "another fault");
+	t.ok(one.loads > 20);
+});
+
 t.test("a set in a file is read at each look", async (t) => {
 	const one = new Scene([k1], [issuerOf()], { times: KEYS_FILE_MS });
 	t.equal(await one.said(byFirst), "ok ann");

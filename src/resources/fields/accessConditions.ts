@@ -49,7 +49,7 @@ const VALUES_HINT = "write a list of at least one text";
 const claimText = text(({ input }) => {
 	const kind = { number: "number", boolean: "truth value" }[typeof input as string];
 	if (kind === undefined) return "write a text";
-	return `write a text in quotes, or, where the token has a ${kind}, condition: 'has(user.claims.NAME) && user.claims.NAME == ${input}'`;
+	return `write a text in quotes, or, where the token has a ${kind}, condition: 'has(user.claims) && has(user.claims.NAME) && user.claims.NAME == ${input}'`;
 });
 
 export const claimRules = list(

@@ -1,7 +1,6 @@
 /**
- * Services of a change that lead to another Service's servers from then on, told to who approves it: the document says an address,
- * and not whose server that is already, nor that other rules stand before it. Across namespaces nobody may
- * (resources/checks/shared.ts). Pure.
+ * Services of a change that lead to another Service's servers, told to who approves it: the document says an address, and not whose
+ * server that is already, whose callers other rules judge. By addresses; across namespaces nobody may (resources/checks/shared.ts). Pure.
  */
 import { serverKey } from "../../resources/checks/shared.js";
 import { findNamed, inNamespace } from "../../resources/lookup.js";
@@ -10,13 +9,17 @@ import type { ResourceChange } from "../acts/wishes.js";
 
 export interface ServerShared {
 	readonly namespace: string;
-	/** `Service demo leads to a server of Service records too, whose rules do not hold there` */
+	/** `Service demo leads to a server of Service records, and its own rules decide there` */
 	readonly effect: string;
 }
 
 /** So many are named: thousands may share one server. */
 const NAMED = 5;
 
+/** Qualified names of Services by server, of each as many as may be named, and who asks. */
+type Owners = ReadonlyMap<string, readonly string[]>;
+
+/** Told once of each Service to which such a server comes, in words for its namespace. */
 export function serversShared(
 	before: ResourceSet,
 	after: ResourceSet,
@@ -27,31 +30,28 @@ export function serversShared(
 	);
 	const given = after.services.filter(({ metadata }) => changed.has(qualifiedName(metadata)));
 	return [...new Set(given.map(({ metadata }) => metadata.namespace))].flatMap((namespace) => {
-		const owners = ownersOf(inNamespace(before.services, namespace));
+		const [were, are] = [before, after].map(({ services }) => ownersOf(inNamespace(services, namespace)));
 		return inNamespace(given, namespace).flatMap((one): ServerShared[] => {
+			const own = qualifiedName(one.metadata);
 			const was = findNamed(before.services, one.metadata);
 			const had = new Set(was === undefined ? [] : serversOf(was));
-			const others = namesOfSome(
-				serversOf(one).filter((server) => !had.has(server)),
-				owners,
-				qualifiedName(one.metadata),
-			);
+			const come = serversOf(one).filter((server) => !had.has(server));
+			const now = othersAt(come, are, own);
+			const others = now.length > 0 ? now : othersAt(come, were, own);
 			if (others.length === 0) return [];
-			const more = others.length > NAMED ? " and others" : "";
-			const whose = `Service ${others.slice(0, NAMED).join(", ")}${more}`;
-			const effect = `Service ${qualifiedName(one.metadata)} leads to a server of ${whose} too, whose rules do not hold there`;
-			return [{ namespace, effect }];
+			const names = `Service ${others.slice(0, NAMED).join(", ")}${others.length > NAMED ? " and others" : ""}`;
+			const whose = now.length > 0 ? `a server of ${names}` : `a server that was of ${names}`;
+			return [{ namespace, effect: `Service ${own} leads to ${whose}, and its own rules decide there` }];
 		});
 	});
 }
 
-/** Qualified names of the Services of each server. */
-function ownersOf(services: readonly Service[]): ReadonlyMap<string, readonly string[]> {
+function ownersOf(services: readonly Service[]): Owners {
 	const owners = new Map<string, string[]>();
 	for (const one of services) {
 		for (const server of new Set(serversOf(one))) {
 			const known = owners.get(server) ?? [];
-			// One more than are named, and one that is the asker itself.
+			// One more than are named, and the asker itself.
 			if (known.length < NAMED + 2) known.push(qualifiedName(one.metadata));
 			owners.set(server, known);
 		}
@@ -59,15 +59,10 @@ function ownersOf(services: readonly Service[]): ReadonlyMap<string, readonly st
 	return owners;
 }
 
-function namesOfSome(
-	servers: readonly string[],
-	owners: ReadonlyMap<string, readonly string[]>,
-	own: string,
-): readonly string[] {
+function othersAt(servers: readonly string[], owners: Owners | undefined, own: string): readonly string[] {
 	const names = new Set<string>();
 	for (const server of servers) {
-		for (const name of owners.get(server) ?? []) if (name !== own) names.add(name);
-		if (names.size > NAMED) break;
+		for (const name of owners?.get(server) ?? []) if (name !== own) names.add(name);
 	}
 	return [...names];
 }
