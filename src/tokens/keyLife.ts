@@ -11,7 +11,7 @@ export interface KeysOptions {
 	/** How long a set is fresh; how long it serves when no newer one can be had; the pause between two looks. */
 	readonly times: { readonly fresh: number; readonly stale: number; readonly cooldown: number };
 	readonly monotonicMs: () => number;
-	/** Told of each failed look, and once of a set by which no token holds, in words without anything of the answer. */
+	/** Told of each failed look, in words without anything of the answer. */
 	readonly failed?: (why: string) => void;
 	/** What was had by a process before this one; it serves until it is as old as the set of a process may be. */
 	readonly kept?: KeptKeys | undefined;

@@ -1,5 +1,6 @@
 /** The keys of one issuer: what a JSON Web Key Set says, and which of them a token may be signed by. */
 import { importJWK } from "jose";
+import { KEYS_TOLD_MS } from "../limits.js";
 import { KeyLife, type KeysOptions } from "./keyLife.js";
 import { type KeySet, keySetFault, readKeySet } from "./keySet.js";
 import type { PublicKey } from "./publicKey.js";
@@ -33,16 +34,34 @@ export class VerificationKey {
 	}
 }
 
+/** What is wrong with the keys of an issuer. */
+export interface KeysTrouble {
+	/** In words without anything of the answer. */
+	readonly why: string;
+	/** Whether those of before serve on; else no token of the issuer holds. */
+	readonly serveOn: boolean;
+}
+
+export interface IssuerKeysOptions extends Omit<KeysOptions, "failed"> {
+	/** Told when it changes, for looks are many; null = they are good again. */
+	readonly troubled?: (trouble: KeysTrouble | null) => void;
+}
+
 export class Keys {
 	#keys: readonly VerificationKey[] = [];
 	readonly #life: KeyLife<KeySet>;
-	/** What is wrong: with the set in use, or why none can be had; told when that changes, for looks are many. */
+	/** With the set in use, or why none can be had. */
 	#fault: string | null = null;
+	#told: KeysTrouble | null = null;
+	#toldMs = Number.NEGATIVE_INFINITY;
 
-	/** @param options.failed is told of a fault once, until it is another one or is over */
-	constructor(private readonly options: KeysOptions) {
+	constructor(private readonly options: IssuerKeysOptions) {
+		const failed = (why: string): void => {
+			this.#fault = why;
+			this.#tell();
+		};
 		this.#life = new KeyLife(
-			{ ...options, failed: (why) => this.#tell(why) },
+			{ ...options, failed },
 			{
 				read: readKeySet,
 				isEmpty: ({ keys }) => keys.length === 0,
@@ -56,6 +75,12 @@ export class Keys {
 	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */
 	serving(): boolean {
 		return this.#life.serving();
+	}
+
+	/** To be called every KEYS_LOOK_MS: looks for newer ones where these are old, and tells where they are too old now. */
+	look(): void {
+		this.serving();
+		this.#tell();
 	}
 
 	/** Whether no token can hold by them now, whoever signs it. */
@@ -90,11 +115,18 @@ export class Keys {
 		});
 		const stay = new Set(this.#keys);
 		for (const key of before.values()) if (!stay.has(key)) key.live = false;
-		this.#tell(keySetFault(set));
+		this.#fault = keySetFault(set);
+		this.#tell();
 	}
 
-	#tell(fault: string | null): void {
-		if (fault !== null && fault !== this.#fault) this.options.failed?.(fault);
-		this.#fault = fault;
+	/** Other words for what lasts are told now and then alone: a name that leads to two addresses fails in two ways by turns. */
+	#tell(): void {
+		const [was, why] = [this.#told, this.#fault];
+		const is = why === null ? null : { why, serveOn: !this.none };
+		const nowMs = this.options.monotonicMs();
+		const isOther = is?.serveOn !== was?.serveOn;
+		if (!isOther && (is?.why === was?.why || nowMs - this.#toldMs < KEYS_TOLD_MS)) return;
+		[this.#told, this.#toldMs] = [is, nowMs];
+		this.options.troubled?.(is);
 	}
 }

@@ -21,7 +21,7 @@ import { type ProofFault, proofFault, readProof } from "./dpop.js";
 import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
 import type { KeptKeys } from "./keyShelf.js";
-import { Keys, type VerificationKey } from "./keys.js";
+import { Keys, type KeysTrouble, type VerificationKey } from "./keys.js";
 import { type ProofMemory, Replays } from "./replays.js";
 import { Shares } from "./shares.js";
 import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
@@ -45,8 +45,8 @@ export interface VerifierOptions {
 	readonly admission?: Admission;
 	/** What remembers proofs; without it one of its own that holds REPLAYS_MAX. */
 	readonly proofs?: ProofMemory;
-	/** One line for the operator about an issuer's keys that cannot be had. */
-	readonly keysFailed?: (issuer: string, why: string) => void;
+	/** Told what is wrong with an issuer's keys, when that changes; null = they are good again. */
+	readonly keysTroubled?: (issuer: string, trouble: KeysTrouble | null) => void;
 }
 
 /** Who shows a token that is not known. */
@@ -83,7 +83,8 @@ const MALFORMED = invalid("the Authorization header speaks of a token and is not
 const WAITING = limited("too many wait for their issuer's keys");
 
 export class TokenVerifier {
-	readonly #options: Required<Pick<VerifierOptions, "nowMs" | "monotonicMs" | "load" | "keysFailed">> & VerifierOptions;
+	readonly #options: Required<Pick<VerifierOptions, "nowMs" | "monotonicMs" | "load" | "keysTroubled">> &
+		VerifierOptions;
 	readonly #cache = new TokenCache();
 	readonly #admission: Admission;
 	/** Tokens that wait for keys, by payer. */
@@ -103,7 +104,7 @@ export class TokenVerifier {
 			nowMs: Date.now,
 			monotonicMs: () => performance.now(),
 			load: keyLoad,
-			keysFailed: () => {},
+			keysTroubled: () => {},
 			...options,
 		};
 		this.#admission = options.admission ?? new Admission();
@@ -134,7 +135,7 @@ export class TokenVerifier {
 
 	/** Looks at the key sets that are not fresh any more; to be called every KEYS_LOOK_MS, for nobody may ask for hours. */
 	lookAtKeys(): void {
-		for (const issuer of this.#all) issuer.keys.serving();
+		for (const issuer of this.#all) issuer.keys.look();
 	}
 
 	/** A question is read before this returns; nothing of it is looked at later. */
@@ -173,7 +174,7 @@ export class TokenVerifier {
 	}
 
 	#keysOf({ issuer, keys }: TokenIssuer): Keys {
-		const { load, monotonicMs, keysFailed, times, kept: keptOf } = this.#options;
+		const { load, monotonicMs, keysTroubled, times, kept: keptOf } = this.#options;
 		let loading: () => Promise<Uint8Array>;
 		try {
 			loading = load(keys);
@@ -184,7 +185,7 @@ export class TokenVerifier {
 			load: loading,
 			times: times ?? (keys.from === "file" ? KEYS_FILE_MS : KEYS_URL_MS),
 			monotonicMs,
-			failed: (why) => keysFailed(issuer, why),
+			troubled: (trouble) => keysTroubled(issuer, trouble),
 			kept: keptOf?.(keys),
 		});
 	}

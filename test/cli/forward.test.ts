@@ -96,7 +96,7 @@ async function startStack(t: Test) {
 	const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
 	const tokens = operatorTokens(
 		{ issuer: ISSUER, audience: "weir-api", keys, groupsClaim: "groups" },
-		{ warn: () => undefined },
+		{ info: () => undefined, warn: () => undefined },
 	);
 	const logged: string[] = [];
 	const tls = await controlTls(ca);

@@ -11,6 +11,7 @@ import { mutualApi, newCa, operator, READS_NOTHING } from "../state/mutualApi.js
 import { keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { fileOf, MAIN, type Result, temporaryDirectory } from "./command.js";
 
+const NO_LOG = { info: () => {}, warn: () => {} };
 const CLICKS = METRIC.replace("accuracy", "clicks");
 const RULES = `apiVersion: weir.dev/v1alpha1
 kind: RoleBinding
@@ -184,7 +185,7 @@ t.test("an operator by OIDC: signature, issuer, audience and lifetime count, gro
 	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
 	const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
 	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
-	const { owner, withToken } = await mutualApi(t, { tokens: operatorTokens(options, { warn: () => {} }) });
+	const { owner, withToken } = await mutualApi(t, { tokens: operatorTokens(options, NO_LOG) });
 	const binding = (name: string, subject: string, verb: string) => `apiVersion: weir.dev/v1alpha1
 kind: RoleBinding
 metadata: {name: ${name}}
@@ -219,7 +220,7 @@ spec: {verbs: [${verb}], subjects: ["${subject}"], namespaces: [default]}
 	for (const typ of ["JWT", "at+jwt", "application/at+jwt", "AT+JWT"])
 		t.equal((await (await typed(typ)).status()).experiments.length, 1, typ);
 	// Each request meets keys that have not been read yet, as an issuer's newest has not.
-	const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, { warn: () => {} })(...asked) });
+	const anew = await mutualApi(t, { tokens: (...asked) => operatorTokens(options, NO_LOG)(...asked) });
 	await t.rejects(anew.withToken(await signed(claims, pair)).get(), READS_NOTHING, "an unknown key is waited for");
 });
 
@@ -236,7 +237,7 @@ t.test("a key that its issuer has no more is no operator's, though nobody has as
 	const none = new Promise<void>((resolve) => {
 		toldOfNone = resolve;
 	});
-	const judge = operatorTokens(options, { warn: () => toldOfNone() });
+	const judge = operatorTokens(options, { ...NO_LOG, warn: () => toldOfNone() });
 	const said = async (jti: string) => judge(await shown(jti), asker as never);
 	t.match(await said("1"), { subject: "https://id.example#ada" });
 	await writeFile(keys, JSON.stringify({ keys: [] }));
@@ -253,7 +254,7 @@ t.test("a token that is bound to a certificate (RFC 8705) is taken with that one
 	const jwk = await publicJwk(pair, { kid: "k1", alg: "ES256", use: "sig" });
 	const keys = await fileOf(directory, "jwks.json", JSON.stringify({ keys: [jwk] }));
 	const options = { issuer: "https://id.example", audience: "weir-api", keys, groupsClaim: "groups" };
-	const { ca, withToken } = await mutualApi(t, { tokens: operatorTokens(options, { warn: () => {} }) });
+	const { ca, withToken } = await mutualApi(t, { tokens: operatorTokens(options, NO_LOG) });
 	const [own, other] = [await ca.issue({ spiffeId: operator("ada") }), await ca.issue({ spiffeId: operator("ada") })];
 	const stranger = await newCa();
 	const elsewhere = await stranger.issue({ spiffeId: operator("ada") });

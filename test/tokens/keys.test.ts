@@ -11,6 +11,7 @@ import type { TokenQuestion } from "../../src/access/users/token.js";
 import { KEYS_FILE_MS, KEYS_LOOK_MS } from "../../src/limits.js";
 import type { KeySource } from "../../src/resources/resource.js";
 import { keyLoad } from "../../src/tokens/keyLoad.js";
+import type { VerifierOptions } from "../../src/tokens/verifier.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { CLAIMS, issuerOf, jwksBytes, keyPair, publicJwk, Scene, signed } from "./issuer.js";
 
@@ -63,7 +64,9 @@ t.test(
 t.test("what is wrong with an issuer's keys is told when it changes, however often they are looked at", async (t) => {
 	const told: string[] = [];
 	const times = { fresh: 1_000, stale: 3_600_000, cooldown: 1_000 };
-	const one = new Scene([k1], [issuerOf()], { times, keysFailed: (_, why) => told.push(why) });
+	const keysTroubled: VerifierOptions["keysTroubled"] = (_, trouble) =>
+		told.push(trouble === null ? "well" : `${trouble.serveOn ? "serve on" : "none"}: ${trouble.why}`);
+	const one = new Scene([k1], [issuerOf()], { times, keysTroubled });
 	const looks = async (keys: Scene["keys"]): Promise<void> => {
 		one.keys = keys;
 		for (let n = 0; n < 5; n++) {
@@ -76,12 +79,28 @@ t.test("what is wrong with an issuer's keys is told when it changes, however oft
 	await looks(well);
 	t.same(told, []);
 	await looks(fail);
-	t.same(told, ["down"]);
+	t.same(told.splice(0), ["serve on: down"]);
 	await looks(well);
 	await looks(fail);
-	t.same(told, ["down", "down"], "again after it was well");
+	t.same(told.splice(0), ["well", "serve on: down"], "again after it was well");
 	await looks(() => jwksBytes([]));
-	t.equal(told.length, 3, "another fault");
+	t.match(told.splice(0), [/^none: /], "no token holds any more");
+	await looks(fail);
+	t.same(told, [], "which is the same, in other words");
+	one.monotonicMs += 60_000;
+	await looks(fail);
+	t.same(told.splice(0), ["none: down"], "that are told later");
+	let turn = 0;
+	await looks(() => Promise.reject(new Error(`${turn++ % 2}`)));
+	t.same(told, []);
+	await looks(well);
+	await looks(fail);
+	t.same(told.splice(0), ["well", "serve on: down"]);
+	one.monotonicMs += 3_600_000;
+	one.verifier.lookAtKeys();
+	t.same(told.splice(0), ["none: down"], "they are too old now");
+	await looks(well);
+	t.same(told.splice(0), ["well"]);
 	t.ok(one.loads > 20);
 });
 

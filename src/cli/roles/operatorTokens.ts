@@ -31,7 +31,7 @@ const DOOR = "api";
  */
 export function operatorTokens(
 	{ issuer, audience, keys, groupsClaim }: OperatorIssuer,
-	log: Pick<Log, "warn">,
+	log: Pick<Log, "info" | "warn">,
 ): NonNullable<TcpDoor["tokens"]> {
 	const source: KeySource = keys.startsWith("https://")
 		? { from: "url", url: keys, caFile: null }
@@ -48,7 +48,10 @@ export function operatorTokens(
 		purposeClaim: "purpose",
 	});
 	const verifier = new TokenVerifier({
-		keysFailed: (name, why) => log.warn("keys of the operators' issuer cannot be had", { issuer: name, why }),
+		keysTroubled: (name, trouble) => {
+			if (trouble === null) log.info("keys of the operators' issuer are good again", { issuer: name });
+			else log.warn("keys of the operators' issuer cannot be had", { issuer: name, ...trouble });
+		},
 	});
 	// A declaration has one kind of binding, and an issuer here tokens of two: what one refuses for that, the other judges.
 	verifier.use([{ name: DOOR, issuers: [declared("none"), declared("mtls")] }]);

@@ -10,6 +10,7 @@ import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sideca
 import { sidecarMethods } from "../../sidecar/methods.js";
 import { inSlices } from "../../sidecar/slices.js";
 import { type Freshness, Tables, type VersionedTable } from "../../sidecar/tables.js";
+import type { Log } from "../../telemetry/log.js";
 import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import { ProcessCounts } from "./counts.js";
 import { type DoorOptions, openDoors } from "./doors.js";
@@ -42,11 +43,6 @@ export interface Answering<Known extends Freshness> {
 
 export interface AnsweringOptions extends Pick<DoorOptions, "identity" | "peers">, TokensOptions {}
 
-interface AnsweringLog {
-	warn(message: string, fields?: Readonly<Record<string, string>>): void;
-	error(message: string, fields?: Readonly<Record<string, string>>): void;
-}
-
 /**
  * @param ready awaited when it could answer, before it listens: whoever has a table gives it here. @returns how old the newest is
  * @throws WeirError where it cannot listen, or has no identity where it needs one
@@ -54,7 +50,7 @@ interface AnsweringLog {
 export async function startAnswering<Known extends Freshness>(
 	listen: GrpcAddress,
 	{ identity, peers, keysDirectory, proofs }: AnsweringOptions,
-	log: AnsweringLog,
+	log: Pick<Log, "info" | "warn" | "error">,
 	ready: (tables: Tables<CompiledTable>) => Promise<Known>,
 ): Promise<Answering<Known>> {
 	const tracing = await startTracing();

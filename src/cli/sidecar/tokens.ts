@@ -5,6 +5,7 @@
 import { kept, type TokenAnswer, type VerifyToken } from "../../access/users/token.js";
 import { KEYS_LOOK_MS } from "../../limits.js";
 import type { Tables } from "../../sidecar/tables.js";
+import type { Log } from "../../telemetry/log.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
 
@@ -21,7 +22,7 @@ export interface TokensOptions {
 export function tokensOf(
 	tables: Tables<unknown>,
 	{ keysDirectory, proofs }: TokensOptions,
-	log: { warn(message: string, fields?: Readonly<Record<string, string>>): void },
+	log: Pick<Log, "info" | "warn">,
 ): VerifyToken {
 	let verifier: TokenVerifier | null = null;
 	let loading: Promise<TokenVerifier> | null = null;
@@ -35,7 +36,10 @@ export function tokensOf(
 			log.warn("kept keys of token issuers cannot be written or read on disk", { why });
 		const shelf = keysDirectory === null ? null : KeyShelf.open(keysDirectory, { onTrouble });
 		const made = new room.TokenVerifier({
-			keysFailed: (issuer, why) => log.warn("an issuer's keys cannot be had", { issuer, why }),
+			keysTroubled: (issuer, trouble) => {
+				if (trouble === null) log.info("an issuer's keys are good again", { issuer });
+				else log.warn("an issuer's keys cannot be had", { issuer, ...trouble });
+			},
 			...(proofs === undefined ? {} : { proofs }),
 			...(shelf === null ? {} : { kept: (source) => shelf.of(source) }),
 		});

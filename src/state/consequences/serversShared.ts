@@ -9,7 +9,7 @@ import type { ResourceChange } from "../acts/wishes.js";
 
 export interface ServerShared {
 	readonly namespace: string;
-	/** `Service demo leads to a server of Service records, and its own rules decide there` */
+	/** `Service demo leads to a server that Service records has or had: who calls demo is judged by the rules of demo` */
 	readonly effect: string;
 }
 
@@ -19,7 +19,7 @@ const NAMED = 5;
 /** Qualified names of Services by server, of each as many as may be named, and who asks. */
 type Owners = ReadonlyMap<string, readonly string[]>;
 
-/** Told once of each Service to which such a server comes, in words for its namespace. */
+/** Of each Service to which such a server comes, whether the other one keeps it or leaves it in the same change. */
 export function serversShared(
 	before: ResourceSet,
 	after: ResourceSet,
@@ -30,41 +30,40 @@ export function serversShared(
 	);
 	const given = after.services.filter(({ metadata }) => changed.has(qualifiedName(metadata)));
 	return [...new Set(given.map(({ metadata }) => metadata.namespace))].flatMap((namespace) => {
-		const [were, are] = [before, after].map(({ services }) => ownersOf(inNamespace(services, namespace)));
+		const owners = ownersOf([before, after].flatMap(({ services }) => inNamespace(services, namespace)));
 		return inNamespace(given, namespace).flatMap((one): ServerShared[] => {
 			const own = qualifiedName(one.metadata);
 			const was = findNamed(before.services, one.metadata);
 			const had = new Set(was === undefined ? [] : serversOf(was));
 			const come = serversOf(one).filter((server) => !had.has(server));
-			const now = othersAt(come, are, own);
-			const others = now.length > 0 ? now : othersAt(come, were, own);
+			const others = othersAt(come, owners, own);
 			if (others.length === 0) return [];
 			const names = `Service ${others.slice(0, NAMED).join(", ")}${others.length > NAMED ? " and others" : ""}`;
-			const whose = now.length > 0 ? `a server of ${names}` : `a server that was of ${names}`;
-			return [{ namespace, effect: `Service ${own} leads to ${whose}, and its own rules decide there` }];
+			const words = `leads to a server that ${names} has or had: who calls ${own} is judged by the rules of ${own}`;
+			return [{ namespace, effect: `Service ${own} ${words}` }];
 		});
 	});
 }
 
+/** Those that had it come before those to which it comes. @param services of before, then of after */
 function ownersOf(services: readonly Service[]): Owners {
 	const owners = new Map<string, string[]>();
 	for (const one of services) {
-		for (const server of new Set(serversOf(one))) {
+		const name = qualifiedName(one.metadata);
+		for (const server of serversOf(one)) {
 			const known = owners.get(server) ?? [];
 			// One more than are named, and the asker itself.
-			if (known.length < NAMED + 2) known.push(qualifiedName(one.metadata));
+			if (known.length < NAMED + 2 && !known.includes(name)) known.push(name);
 			owners.set(server, known);
 		}
 	}
 	return owners;
 }
 
-function othersAt(servers: readonly string[], owners: Owners | undefined, own: string): readonly string[] {
-	const names = new Set<string>();
-	for (const server of servers) {
-		for (const name of owners?.get(server) ?? []) if (name !== own) names.add(name);
-	}
-	return [...names];
+/** Each once; first one of each server, so that none is hidden by the many of another. */
+function othersAt(servers: readonly string[], owners: Owners, own: string): readonly string[] {
+	const lists = servers.map((server) => (owners.get(server) ?? []).filter((name) => name !== own));
+	return [...new Set([...lists.flatMap((names) => names.slice(0, 1)), ...lists.flat()])];
 }
 
 const serversOf = ({ spec }: Service): readonly string[] =>
