@@ -4,7 +4,7 @@
  */
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { RESOURCES_MAX } from "../limits.js";
+import { RESOURCES_MAX, XDS_GONE_PLACES_MAX } from "../limits.js";
 import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
 import { formerEndpoints } from "./former.js";
@@ -34,7 +34,7 @@ export interface Snapshot {
 	 * have their clusters: by the DataClass that each had last, as that is now.
 	 */
 	readonly bound: ReadonlyMap<string, readonly string[] | null>;
-	/** Regions in which endpoints are by now. */
+	/** Regions in which endpoints are by now; of the last ones that nobody declares any more, in which they were last. */
 	readonly places: Plan["places"];
 	/** Endpoints that clusters had last which have DNS names now: see former.ts. */
 	readonly former: View;
@@ -49,6 +49,7 @@ const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 	#residents: Residents;
+	#places: Plan["places"] = new Map();
 	#last: Pick<Snapshot, "views" | "former"> | null = null;
 
 	/** @param before as `residents` said before this one was */
@@ -63,7 +64,7 @@ export class SnapshotMaker {
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
 	make(
-		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, places = new Map() }: Publishable,
+		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, places: declared = new Map() }: Publishable,
 		revision: number,
 	): Snapshot {
 		const encodings = new Encodings(this.#encodings);
@@ -71,11 +72,13 @@ export class SnapshotMaker {
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
 		const known = withGone(residents, this.#residents);
 		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
+		const places = withGonePlaces(declared, this.#places);
 		const former = formerEndpoints(this.#last, { views, bound, places });
 		const made = { revision, bound, places, former, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
 		this.#residents = known;
+		this.#places = places;
 		this.#last = { views, former };
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
@@ -98,6 +101,15 @@ function withGone(declared: Residents, before: Residents): Residents {
 	const isBound = ([, { spec }]: (typeof gone)[number]): boolean => spec.dataClass !== null;
 	const kept = [...gone.filter((one) => !isBound(one)), ...gone.filter(isBound)].slice(-RESOURCES_MAX);
 	return new Map([...kept, ...declared]);
+}
+
+/**
+ * A client that was not told, for it was slow or refused the Service, has it by where it was before that.
+ * @param before with those that had gone by then, longest ago first
+ */
+function withGonePlaces(declared: Plan["places"], before: Plan["places"]): Plan["places"] {
+	const gone = [...before].filter(([host]) => !declared.has(host)).slice(-XDS_GONE_PLACES_MAX);
+	return gone.length === 0 ? declared : new Map([...gone, ...declared]);
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { RESOURCES_MAX } from "../../src/limits.js";
+import { RESOURCES_MAX, XDS_GONE_PLACES_MAX } from "../../src/limits.js";
 import type { ReferenceGrant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
@@ -149,6 +149,44 @@ t.test(
 		both.becomes({ placed: moved, regions: shared });
 		t.same(both.has("other/v2"), [6, 5], "no DataClass keeps it from other, and model never has it");
 		t.same(both.has("model/v2"), [2]);
+	},
+);
+
+t.test(
+	"nor one that was placed outside while the client was told nothing, and is declared by nobody now",
+	async (t) => {
+		const regions = { model: EU };
+		const before = [at("model/v1", 1, "eu"), at("model/v1", 2, "eu")];
+		const replaced = [at("model/v1", 1, "eu"), at("model/v1", 3, "eu")];
+		const outside = [...replaced, at("model/v1", 2, "us")];
+
+		const slow = Client.of({ placed: before, regions });
+		const heard = slow.publish(snapshot({ placed: [...before, at("model/v1", 4, "eu")], regions }));
+		slow.publish(snapshot({ placed: outside, regions }));
+		slow.publish(snapshot({ placed: replaced, regions }));
+		slow.agree(heard);
+		t.same(slow.has("model/v1"), [1, 3, 4], "one that had not answered");
+
+		const closed = Client.of({ placed: before, regions });
+		closed.becomes({ placed: replaced, regions });
+		t.same(closed.has("model/v1"), [1, 3, 2], "it waits for its successor");
+		closed.becomes({ placed: replaced, regions, closed: ["model"] });
+		closed.becomes({ placed: outside, regions, closed: ["model"] });
+		closed.becomes({ placed: replaced, regions });
+		t.same(closed.has("model/v1"), [1, 3], "one that had refused the Service");
+
+		const gone = new SnapshotMaker();
+		const plan = compile(resourceSet({}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
+		const placesOf = (...hosts: readonly string[]) => new Map(hosts.map((host) => [host, ["us"]]));
+		const many = Array.from({ length: XDS_GONE_PLACES_MAX }, (_, n) => `10.0.0.1:${n}`);
+		gone.make({ ...plan, places: placesOf("first:1") }, 1);
+		t.ok(gone.make({ ...plan, places: placesOf(...many) }, 1).places.has("first:1"));
+		t.same(
+			[...gone.make({ ...plan, places: placesOf("last:1") }, 1).places.keys()],
+			[...many, "last:1"],
+			"a bounded number",
+		);
+		t.same(gone.make({ ...plan, places: new Map([["last:1", ["eu"]]]) }, 1).places.get("last:1"), ["eu"]);
 	},
 );
 
