@@ -119,13 +119,17 @@ export class Keys {
 		this.#tell();
 	}
 
-	/** Other words for what lasts are told now and then alone: a name that leads to two addresses fails in two ways by turns. */
+	/**
+	 * That no token holds any more, or some do again, is told at once; what else changes now and then alone: a name that leads to two
+	 * addresses fails in two ways by turns, or by the one alone.
+	 */
 	#tell(): void {
 		const [was, why] = [this.#told, this.#fault];
 		const is = why === null ? null : { why, serveOn: !this.none };
 		const nowMs = this.options.monotonicMs();
-		const isOther = is?.serveOn !== was?.serveOn;
-		if (!isOther && (is?.why === was?.why || nowMs - this.#toldMs < KEYS_TOLD_MS)) return;
+		if (is?.why === was?.why && is?.serveOn === was?.serveOn) return;
+		const isUrgent = (is?.serveOn === false) !== (was?.serveOn === false);
+		if (!isUrgent && nowMs - this.#toldMs < KEYS_TOLD_MS) return;
 		[this.#told, this.#toldMs] = [is, nowMs];
 		this.options.troubled?.(is);
 	}

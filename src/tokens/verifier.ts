@@ -45,8 +45,8 @@ export interface VerifierOptions {
 	readonly admission?: Admission;
 	/** What remembers proofs; without it one of its own that holds REPLAYS_MAX. */
 	readonly proofs?: ProofMemory;
-	/** Told what is wrong with an issuer's keys, when that changes; null = they are good again. */
-	readonly keysTroubled?: (issuer: string, trouble: KeysTrouble | null) => void;
+	/** Told what is wrong with the keys of a file or a URL, when that changes; null = they are good again. */
+	readonly keysTroubled?: (source: string, trouble: KeysTrouble | null) => void;
 }
 
 /** Who shows a token that is not known. */
@@ -173,7 +173,7 @@ export class TokenVerifier {
 		return Math.floor(this.#options.nowMs() / 1_000);
 	}
 
-	#keysOf({ issuer, keys }: TokenIssuer): Keys {
+	#keysOf({ keys }: TokenIssuer): Keys {
 		const { load, monotonicMs, keysTroubled, times, kept: keptOf } = this.#options;
 		let loading: () => Promise<Uint8Array>;
 		try {
@@ -185,7 +185,7 @@ export class TokenVerifier {
 			load: loading,
 			times: times ?? (keys.from === "file" ? KEYS_FILE_MS : KEYS_URL_MS),
 			monotonicMs,
-			troubled: (trouble) => keysTroubled(issuer, trouble),
+			troubled: (trouble) => keysTroubled(keys.from === "url" ? keys.url : keys.file, trouble),
 			kept: keptOf?.(keys),
 		});
 	}

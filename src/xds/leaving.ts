@@ -35,7 +35,7 @@ interface Leaving {
 }
 
 /** What says whose an endpoint is, and where it may serve. */
-type Published = Pick<Snapshot, "views" | "bound" | "places">;
+type Published = Pick<Snapshot, "views" | "bound" | "places" | "gone">;
 
 /** Whether a route table that the client may hold names a cluster. */
 type InUse = (name: string) => boolean;
@@ -191,15 +191,20 @@ export class LeavingEndpoints {
 	}
 }
 
-/** Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it. */
-function within({ source, regions }: EncodedResource, { bound, places }: Published) {
+/**
+ * Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it; of one that
+ * nobody places now, by where it was last, unless this cluster had it there.
+ */
+function within({ name, source, regions }: EncodedResource, { bound, places, gone }: Published) {
 	const allowed = bound.get(source.replace(/^Service /, ""));
 	if (allowed === null) return () => true;
 	return (host: string, at: number): boolean => {
 		const was = regions[at] ?? "";
 		// Of a Service that went too long ago nobody knows by what it was bound: what stands where it stood was allowed.
 		const isAllowed = (region: string): boolean => allowed?.includes(region) ?? region === was;
-		return isAllowed(was) && (places.get(host) ?? []).every(isAllowed);
+		const last = gone.get(host);
+		const regionsNow = places.get(host) ?? (last === undefined || last.clusters.has(name) ? [] : last.regions);
+		return isAllowed(was) && regionsNow.every(isAllowed);
 	};
 }
 

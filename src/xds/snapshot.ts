@@ -34,10 +34,19 @@ export interface Snapshot {
 	 * have their clusters: by the DataClass that each had last, as that is now.
 	 */
 	readonly bound: ReadonlyMap<string, readonly string[] | null>;
-	/** Regions in which endpoints are by now; of the last ones that nobody declares any more, in which they were last. */
+	/** Regions in which endpoints are by now. */
 	readonly places: Plan["places"];
+	/** The last endpoints that nobody declares any more, by address. */
+	readonly gone: ReadonlyMap<string, Gone>;
 	/** Endpoints that clusters had last which have DNS names now: see former.ts. */
 	readonly former: View;
+}
+
+/** Of an endpoint, as it was published last by this process. */
+export interface Gone {
+	readonly regions: readonly string[];
+	/** The clusters that had it then: for these it was where it may be. */
+	readonly clusters: ReadonlySet<string>;
 }
 
 /** What a snapshot is made of; without the rest, nothing is of endpoints. */
@@ -49,8 +58,7 @@ const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 	#residents: Residents;
-	#places: Plan["places"] = new Map();
-	#last: Pick<Snapshot, "views" | "former"> | null = null;
+	#last: Pick<Snapshot, "views" | "former" | "places" | "gone"> | null = null;
 
 	/** @param before as `residents` said before this one was */
 	constructor(before: Residents = new Map()) {
@@ -64,7 +72,7 @@ export class SnapshotMaker {
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
 	make(
-		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, places: declared = new Map() }: Publishable,
+		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, places = new Map() }: Publishable,
 		revision: number,
 	): Snapshot {
 		const encodings = new Encodings(this.#encodings);
@@ -72,14 +80,13 @@ export class SnapshotMaker {
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
 		const known = withGone(residents, this.#residents);
 		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
-		const places = withGonePlaces(declared, this.#places);
-		const former = formerEndpoints(this.#last, { views, bound, places });
-		const made = { revision, bound, places, former, ...versioned(views) };
+		const gone = goneSince(this.#last, places);
+		const former = formerEndpoints(this.#last, { views, bound, places, gone });
+		const made = { revision, bound, places, gone, former, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
 		this.#residents = known;
-		this.#places = places;
-		this.#last = { views, former };
+		this.#last = { views, former, places, gone };
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
@@ -103,13 +110,26 @@ function withGone(declared: Residents, before: Residents): Residents {
 	return new Map([...kept, ...declared]);
 }
 
+const NONE: ReadonlyMap<string, Gone> = new Map();
+
 /**
- * A client that was not told, for it was slow or refused the Service, has it by where it was before that.
- * @param before with those that had gone by then, longest ago first
+ * A client that was not told, for it was slow or refused the Service, has them by where they were before that.
+ * @returns longest ago first
  */
-function withGonePlaces(declared: Plan["places"], before: Plan["places"]): Plan["places"] {
-	const gone = [...before].filter(([host]) => !declared.has(host)).slice(-XDS_GONE_PLACES_MAX);
-	return gone.length === 0 ? declared : new Map([...gone, ...declared]);
+function goneSince(
+	last: Pick<Snapshot, "views" | "places" | "gone"> | null,
+	places: Plan["places"],
+): ReadonlyMap<string, Gone> {
+	if (last === null) return NONE;
+	const fresh = new Map<string, Gone & { readonly clusters: Set<string> }>();
+	for (const [host, regions] of last.places)
+		if (!places.has(host)) fresh.set(host, { regions, clusters: new Set<string>() });
+	if (fresh.size > 0) {
+		for (const { name, hosts } of [...last.views.endpoints.values(), ...last.views.clusters.values()])
+			for (const host of hosts) fresh.get(host)?.clusters.add(name);
+	}
+	const before = [...last.gone].filter(([host]) => !places.has(host));
+	return new Map([...before, ...fresh].slice(-XDS_GONE_PLACES_MAX));
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

@@ -1,7 +1,7 @@
 /** The commands as operators use them: their certificate in the environment, a second person, the audit log. */
 import { spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
@@ -233,19 +233,24 @@ t.test("a key that its issuer has no more is no operator's, though nobody has as
 	const claims = { iss: "https://id.example", aud: "weir-api", sub: "ada", iat: seconds, exp: seconds + 600 };
 	const shown = async (jti: string) => `Bearer ${await signed({ ...claims, jti }, pair)}`;
 	const asker = { method: "GET", socket: { remoteAddress: "10.0.0.1", getPeerCertificate: () => ({}) } };
-	let toldOfNone = (): void => {};
-	const none = new Promise<void>((resolve) => {
-		toldOfNone = resolve;
-	});
-	const judge = operatorTokens(options, { ...NO_LOG, warn: () => toldOfNone() });
+	const told = new EventEmitter();
+	const log = {
+		info: (message: string, fields?: object) => void told.emit("info", message, fields),
+		warn: (message: string, fields?: object) => void told.emit("warn", message, fields),
+	};
+	const judge = operatorTokens(options, log);
 	const said = async (jti: string) => judge(await shown(jti), asker as never);
 	t.match(await said("1"), { subject: "https://id.example#ada" });
-	await writeFile(keys, JSON.stringify({ keys: [] }));
 	// Timers of the judge keep no process alive.
 	const awake = setInterval(() => {}, 1_000);
-	await none;
-	clearInterval(awake);
+	const [none, well] = [once(told, "warn"), once(told, "info")];
+	await writeFile(keys, JSON.stringify({ keys: [] }));
+	t.match(await none, [/cannot be had$/, { serveOn: false, why: /\w/ }]);
 	t.match(await said("2"), { refused: /invalid-token/ });
+	await writeFile(keys, JSON.stringify({ keys: [jwk] }));
+	t.match(await well, [/are good again$/]);
+	clearInterval(awake);
+	t.match(await said("3"), { subject: "https://id.example#ada" });
 });
 
 t.test("a token that is bound to a certificate (RFC 8705) is taken with that one, and with nothing else", async (t) => {

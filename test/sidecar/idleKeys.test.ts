@@ -18,7 +18,8 @@ t.test("a key that its file has no more", async (t) => {
 	const data = join(await temporaryDirectory(t), "data");
 	await mkdir(data, { mode: 0o700 });
 	const file = join(data, "keys.json");
-	await writeFile(file, jwksBytes([await publicJwk(pair, { kid: "k1" })]));
+	const set = jwksBytes([await publicJwk(pair, { kid: "k1" })]);
+	await writeFile(file, set);
 	const { version, table } = compile(
 		resourceSet({
 			gateways: [gateway({ tokens: [issuerOf({ keys: { from: "file", file } })] })],
@@ -44,5 +45,15 @@ t.test("a key that its file has no more", async (t) => {
 	await writeFile(file, jwksBytes([]));
 	while (!/an issuer's keys cannot be had/.test(sidecar.log())) await pause(10);
 	t.not(await code("2"), 0);
+	const line =
+		sidecar
+			.log()
+			.split("\n")
+			.find((one) => one.includes("an issuer's keys cannot be had")) ?? "{}";
+	t.match(JSON.parse(line), { level: "warn", fields: { serveOn: false, why: /\w/ } });
+	t.match(line, file);
+	await writeFile(file, set);
+	while (!/an issuer's keys are good again/.test(sidecar.log())) await pause(10);
+	t.equal(await code("3"), 0);
 	await sidecar.end("SIGTERM");
 });

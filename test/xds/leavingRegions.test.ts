@@ -178,15 +178,31 @@ t.test(
 		const gone = new SnapshotMaker();
 		const plan = compile(resourceSet({}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
 		const placesOf = (...hosts: readonly string[]) => new Map(hosts.map((host) => [host, ["us"]]));
+		const made = (places: ReadonlyMap<string, readonly string[]>) => gone.make({ ...plan, places }, 1).gone;
 		const many = Array.from({ length: XDS_GONE_PLACES_MAX }, (_, n) => `10.0.0.1:${n}`);
-		gone.make({ ...plan, places: placesOf("first:1") }, 1);
-		t.ok(gone.make({ ...plan, places: placesOf(...many) }, 1).places.has("first:1"));
-		t.same(
-			[...gone.make({ ...plan, places: placesOf("last:1") }, 1).places.keys()],
-			[...many, "last:1"],
-			"a bounded number",
-		);
-		t.same(gone.make({ ...plan, places: new Map([["last:1", ["eu"]]]) }, 1).places.get("last:1"), ["eu"]);
+		made(placesOf("first:1"));
+		t.same([...made(placesOf(...many)).keys()], ["first:1"]);
+		t.same([...made(placesOf("first:1")).keys()], many, "one that is back is declared");
+		t.same([...made(placesOf("last:1")).keys()], [...many.slice(1), "first:1"], "a bounded number");
+		const { envoy } = compile(resourceSet({ gateways: [gateway()] }), EMPTY_STATUS, { collectors: NO_COLLECTORS });
+		const broken = { ...plan, envoy: { ...envoy, listeners: [...envoy.listeners, ...envoy.listeners] } };
+		t.throws(() => gone.make({ ...broken, places: placesOf("never:1") }, 1), { code: "failed-precondition" });
+		t.notOk(made(placesOf("last:1")).has("never:1"), "nor what was never published");
+	},
+);
+
+t.test(
+	"servers that two Services share wait for their successors though one of both says no region of them",
+	async (t) => {
+		const regions = { model: EU, other: null };
+		const after = (before: readonly Placed[], now: readonly Placed[]): readonly number[] =>
+			Client.of({ placed: before, regions }).becomes({ placed: now, regions }).has("model/v1");
+		const before = [at("model/v1", 1, "eu"), at("model/v1", 2, "eu")];
+		const now = [at("model/v1", 3, "eu")];
+		const shared = [...before, at("other/v1", 1, ""), at("other/v1", 2, "us")];
+		t.same(after(shared, [...now, at("other/v1", 3, "")]), [3, 1, 2], "it was model's word that counted there");
+		t.same(after([...before, at("other/v1", 2, "")], [...now, at("other/v1", 5, "")]), [3, 1, 2]);
+		t.same(after(shared, [...now, at("other/v1", 1, "")]), [3, 2], "but not where the other one's is the only one");
 	},
 );
 
@@ -211,6 +227,17 @@ t.test("a cluster of DNS names that goes does so at once where one is outside no
 	};
 	t.notOk(goes("eu"), "its routes have not left it");
 	t.ok(goes("us"));
+
+	const regions = { model: EU, other: null };
+	const shared = [at("model/v1", DNS_PORT, "eu"), at("other/v1", DNS_PORT, "")];
+	const client = Client.of({ placed: shared, regions });
+	client.told();
+	const both = [at("model/v2", 2, "eu"), at("other/v2", 4, "eu")];
+	client.publish(snapshot({ placed: both, regions, defaultVariant: "v2" }));
+	t.ok(
+		client.told().some(([cluster]) => cluster === "model/v1"),
+		"nor where another one said no region of it as they shared it",
+	);
 });
 
 t.test("where no DataClass bound a Service that is gone, its DNS names serve wherever they are", async (t) => {

@@ -48,9 +48,9 @@ export function operatorTokens(
 		purposeClaim: "purpose",
 	});
 	const verifier = new TokenVerifier({
-		keysTroubled: (name, trouble) => {
-			if (trouble === null) log.info("keys of the operators' issuer are good again", { issuer: name });
-			else log.warn("keys of the operators' issuer cannot be had", { issuer: name, ...trouble });
+		keysTroubled: (source, trouble) => {
+			if (trouble === null) log.info("keys of the operators' issuer are good again", { source });
+			else log.warn("keys of the operators' issuer cannot be had", { source, ...trouble });
 		},
 	});
 	// A declaration has one kind of binding, and an issuer here tokens of two: what one refuses for that, the other judges.

@@ -36,9 +36,9 @@ export function tokensOf(
 			log.warn("kept keys of token issuers cannot be written or read on disk", { why });
 		const shelf = keysDirectory === null ? null : KeyShelf.open(keysDirectory, { onTrouble });
 		const made = new room.TokenVerifier({
-			keysTroubled: (issuer, trouble) => {
-				if (trouble === null) log.info("an issuer's keys are good again", { issuer });
-				else log.warn("an issuer's keys cannot be had", { issuer, ...trouble });
+			keysTroubled: (source, trouble) => {
+				if (trouble === null) log.info("an issuer's keys are good again", { source });
+				else log.warn("an issuer's keys cannot be had", { source, ...trouble });
 			},
 			...(proofs === undefined ? {} : { proofs }),
 			...(shelf === null ? {} : { kept: (source) => shelf.of(source) }),

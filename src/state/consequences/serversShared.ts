@@ -1,6 +1,7 @@
 /**
  * Services of a change that lead to another Service's servers, told to who approves it: the document says an address, and not whose
- * server that is already, whose callers other rules judge. By addresses; across namespaces nobody may (resources/checks/shared.ts). Pure.
+ * server that is already, whose callers other rules judge. By addresses, in one namespace: what another one has nobody may take
+ * (resources/checks/shared.ts). Pure.
  */
 import { serverKey } from "../../resources/checks/shared.js";
 import { findNamed, inNamespace } from "../../resources/lookup.js";
@@ -38,8 +39,9 @@ export function serversShared(
 			const come = serversOf(one).filter((server) => !had.has(server));
 			const others = othersAt(come, owners, own);
 			if (others.length === 0) return [];
-			const names = `Service ${others.slice(0, NAMED).join(", ")}${others.length > NAMED ? " and others" : ""}`;
-			const words = `leads to a server that ${names} has or had: who calls ${own} is judged by the rules of ${own}`;
+			const names = `${others.slice(0, NAMED).join(", ")}${others.length > NAMED ? " and others" : ""}`;
+			const whose = others.length === 1 ? `a server that Service ${names} has` : `servers that Services ${names} have`;
+			const words = `leads to ${whose} or had: who calls ${own} is judged by the rules of ${own}`;
 			return [{ namespace, effect: `Service ${own} ${words}` }];
 		});
 	});
