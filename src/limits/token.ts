@@ -68,7 +68,7 @@ export const KEYS_NONE_RETRY_MS = 5_000;
 /** How often the kept file of an unchanged set is told that it was had again: a restart takes it for at most this much older than it is. */
 export const KEYS_KEPT_REFRESH_MS = 60_000;
 
-/** How soon other words for what is still wrong with keys are logged. */
+/** How soon another word on an issuer's keys is logged, but for the start and the end of there being none. */
 export const KEYS_TOLD_MS = 60_000;
 
 /** One fetch of a JWKS, name resolution included. */

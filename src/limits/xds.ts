@@ -71,8 +71,11 @@ export const XDS_SENT_VIEWS_MIN = 20;
 /** The same, of endpoints that clusters had last which have DNS names now; the youngest stay. */
 export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Endpoints that nobody declares any more whose last regions are known, some 400 bytes each. */
+/** Endpoints that nobody declares any more whose last regions are known, some 200 bytes each. */
 export const XDS_GONE_PLACES_MAX = 20_000;
+
+/** Of one of which several regions were said, clusters whose own word is known; the others are judged by all words. */
+export const XDS_GONE_CLUSTERS_MAX = 20;
 
 /** A TCP connection to xds whose client vanished without closing is noticed in these two together. */
 export const XDS_KEEPALIVE_MS = 30_000;

@@ -193,7 +193,7 @@ export class LeavingEndpoints {
 
 /**
  * Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it; of one that
- * nobody places now, by where it was last, unless this cluster had it there.
+ * nobody places now, by where it was last: by the word of this cluster if it had it then, else by everybody's.
  */
 function within({ name, source, regions }: EncodedResource, { bound, places, gone }: Published) {
 	const allowed = bound.get(source.replace(/^Service /, ""));
@@ -203,7 +203,7 @@ function within({ name, source, regions }: EncodedResource, { bound, places, gon
 		// Of a Service that went too long ago nobody knows by what it was bound: what stands where it stood was allowed.
 		const isAllowed = (region: string): boolean => allowed?.includes(region) ?? region === was;
 		const last = gone.get(host);
-		const regionsNow = places.get(host) ?? (last === undefined || last.clusters.has(name) ? [] : last.regions);
+		const regionsNow = places.get(host) ?? last?.own.get(name) ?? last?.regions ?? [];
 		return isAllowed(was) && regionsNow.every(isAllowed);
 	};
 }

@@ -4,7 +4,7 @@
  */
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { RESOURCES_MAX, XDS_GONE_PLACES_MAX } from "../limits.js";
+import { RESOURCES_MAX, XDS_GONE_CLUSTERS_MAX, XDS_GONE_PLACES_MAX } from "../limits.js";
 import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
 import { formerEndpoints } from "./former.js";
@@ -44,9 +44,10 @@ export interface Snapshot {
 
 /** Of an endpoint, as it was published last by this process. */
 export interface Gone {
+	/** All that anybody said. */
 	readonly regions: readonly string[];
-	/** The clusters that had it then: for these it was where it may be. */
-	readonly clusters: ReadonlySet<string>;
+	/** Where not all said the same: by what those clusters said that had it, of some of them. */
+	readonly own: ReadonlyMap<string, readonly string[]>;
 }
 
 /** What a snapshot is made of; without the rest, nothing is of endpoints. */
@@ -121,12 +122,22 @@ function goneSince(
 	places: Plan["places"],
 ): ReadonlyMap<string, Gone> {
 	if (last === null) return NONE;
-	const fresh = new Map<string, Gone & { readonly clusters: Set<string> }>();
-	for (const [host, regions] of last.places)
-		if (!places.has(host)) fresh.set(host, { regions, clusters: new Set<string>() });
-	if (fresh.size > 0) {
-		for (const { name, hosts } of [...last.views.endpoints.values(), ...last.views.clusters.values()])
-			for (const host of hosts) fresh.get(host)?.clusters.add(name);
+	const fresh = new Map<string, Gone>();
+	const disputed = new Map<string, Map<string, readonly string[]>>();
+	for (const [host, regions] of last.places) {
+		if (places.has(host)) continue;
+		const own = new Map<string, readonly string[]>();
+		fresh.set(host, { regions, own });
+		if (regions.length > 1) disputed.set(host, own);
+	}
+	if (disputed.size > 0) {
+		for (const { name, hosts, regions } of [...last.views.endpoints.values(), ...last.views.clusters.values()])
+			for (const [at, host] of hosts.entries()) {
+				const own = disputed.get(host);
+				const said = own?.get(name) ?? [];
+				if (own !== undefined && (own.has(name) || own.size < XDS_GONE_CLUSTERS_MAX))
+					own.set(name, [...said, regions[at] ?? ""]);
+			}
 	}
 	const before = [...last.gone].filter(([host]) => !places.has(host));
 	return new Map([...before, ...fresh].slice(-XDS_GONE_PLACES_MAX));

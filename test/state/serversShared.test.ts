@@ -20,10 +20,8 @@ const told = (before: readonly Service[], after: readonly Service[], ...names: r
 		names.map((name) => ({ kind: "Service", name, change: "configured" })),
 	).map(({ effect }) => effect);
 
-const words = (own: string, others: string): string =>
-	`Service ${own} leads to ${
-		others.includes(" ") ? `servers that Services ${others} have` : `a server that Service ${others} has`
-	} or had: who calls ${own} is judged by the rules of ${own}`;
+const words = (own: string, others: string, servers = "a server"): string =>
+	`Service ${own} leads to ${servers} that Service${others.includes(" ") ? `s ${others} have` : ` ${others} has`} or had: who calls ${own} is judged by the rules of ${own}`;
 
 t.test("a server that another one has, and this one had not", async (t) => {
 	const [records, demo] = [at("records", 1, 2), at("demo", 2, 3)];
@@ -51,11 +49,13 @@ t.test("one that another leaves in the same change, whoever else comes to it", a
 		words("x", "records, demo"),
 	]);
 	const open = at("public", 5);
-	t.same(told([records, open], [moved, open, at("demo", 5, 2)], "demo", "records"), [words("demo", "public, records")]);
+	t.same(told([records, open], [moved, open, at("demo", 5, 2)], "demo", "records"), [
+		words("demo", "public, records", "servers"),
+	]);
 	const crowd = Array.from({ length: 7 }, (_, n) => at(`a${n}`, 5));
 	t.same(
 		told([...crowd, records], [...crowd, moved, at("demo", 5, 2)], "demo", "records"),
-		[words("demo", "a0, records, a1, a2, a3 and others")],
+		[words("demo", "a0, records, a1, a2, a3 and others", "servers")],
 		"and none is hidden by a crowd at another one",
 	);
 });
@@ -100,6 +100,6 @@ spec: {verbs: [apply], namespaces: [default]}
 	if (asked.outcome !== "pending") throw new Error(asked.outcome);
 	t.same((await (await as("bob")).request(asked.request.id)).effects, [
 		"created Service demo",
-		words("demo", "records"),
+		words("demo", "records", "servers"),
 	]);
 });

@@ -64,9 +64,12 @@ t.test(
 t.test("what is wrong with an issuer's keys is told when it changes, however often they are looked at", async (t) => {
 	const told: string[] = [];
 	const times = { fresh: 1_000, stale: 3_600_000, cooldown: 1_000 };
-	const keysTroubled: VerifierOptions["keysTroubled"] = (_, trouble) =>
+	const keysTroubled: VerifierOptions["keysTroubled"] = (source, trouble) => {
+		t.equal(source, url);
 		told.push(trouble === null ? "well" : `${trouble.serveOn ? "serve on" : "none"}: ${trouble.why}`);
-	const one = new Scene([k1], [issuerOf()], { times, keysTroubled });
+	};
+	const url = "https://id.test/keys";
+	const one = new Scene([k1], [issuerOf({ keys: { from: "url", url, caFile: null } })], { times, keysTroubled });
 	const looks = async (keys: Scene["keys"]): Promise<void> => {
 		one.keys = keys;
 		for (let n = 0; n < 5; n++) {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { RESOURCES_MAX, XDS_GONE_PLACES_MAX } from "../../src/limits.js";
+import { RESOURCES_MAX, XDS_GONE_CLUSTERS_MAX, XDS_GONE_PLACES_MAX } from "../../src/limits.js";
 import type { ReferenceGrant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
@@ -175,6 +175,26 @@ t.test(
 		closed.becomes({ placed: replaced, regions });
 		t.same(closed.has("model/v1"), [1, 3], "one that had refused the Service");
 
+		const moved = [at("model/v1", 1, "eu"), at("model/v1", 2, "us")];
+		const [wide, free] = [{ model: ["eu", "us"] }, { model: null, other: null }];
+		const shared = [...moved, at("other/v1", 2, "eu")];
+		for (const [former, place] of [
+			[wide, moved],
+			[free, moved],
+			[free, shared],
+		] as const) {
+			const late = Client.of({ placed: before, regions: former });
+			const said = late.publish(snapshot({ placed: [...before, at("model/v1", 4, "eu")], regions: former }));
+			for (const [placed, bound] of [
+				[place, former],
+				[replaced, former],
+				[replaced, regions],
+			] as const)
+				late.publish(snapshot({ placed, regions: bound }));
+			late.agree(said);
+			t.same(late.has("model/v1"), [1, 3, 4], "it was where the DataClass allowed it then, and does not now");
+		}
+
 		const gone = new SnapshotMaker();
 		const plan = compile(resourceSet({}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
 		const placesOf = (...hosts: readonly string[]) => new Map(hosts.map((host) => [host, ["us"]]));
@@ -203,6 +223,21 @@ t.test(
 		t.same(after(shared, [...now, at("other/v1", 3, "")]), [3, 1, 2], "it was model's word that counted there");
 		t.same(after([...before, at("other/v1", 2, "")], [...now, at("other/v1", 5, "")]), [3, 1, 2]);
 		t.same(after(shared, [...now, at("other/v1", 1, "")]), [3, 2], "but not where the other one's is the only one");
+
+		const disputed = new SnapshotMaker();
+		const clusters = Array.from({ length: XDS_GONE_CLUSTERS_MAX + 1 }, (_, n) => `s${n}`);
+		const of = (services: readonly string[]) => {
+			const sets = services.map((name) => {
+				const locality = name === "s0" ? null : { region: "eu", zone: "", subZone: "" };
+				return service(name, [{ name: "v1", endpoints: [{ address: "127.0.0.1", port: 1, locality }] }]);
+			});
+			const set = resourceSet({ gateways: [gateway()], services: sets });
+			return disputed.make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1).gone.get("127.0.0.1:1");
+		};
+		of(clusters);
+		t.equal(of([])?.own.size, XDS_GONE_CLUSTERS_MAX, "a bounded number");
+		of(clusters.slice(1));
+		t.same(of([]), { regions: ["eu"], own: new Map() }, "where all said the same, no cluster is remembered");
 	},
 );
 

@@ -37,11 +37,13 @@ export function serversShared(
 			const was = findNamed(before.services, one.metadata);
 			const had = new Set(was === undefined ? [] : serversOf(was));
 			const come = serversOf(one).filter((server) => !had.has(server));
-			const others = othersAt(come, owners, own);
-			if (others.length === 0) return [];
+			const shared = come.filter((server) => owners.get(server)?.some((name) => name !== own));
+			if (shared.length === 0) return [];
+			const others = othersAt(shared, owners, own);
 			const names = `${others.slice(0, NAMED).join(", ")}${others.length > NAMED ? " and others" : ""}`;
-			const whose = others.length === 1 ? `a server that Service ${names} has` : `servers that Services ${names} have`;
-			const words = `leads to ${whose} or had: who calls ${own} is judged by the rules of ${own}`;
+			const whose = others.length === 1 ? `Service ${names} has` : `Services ${names} have`;
+			const servers = new Set(shared).size === 1 ? "a server" : "servers";
+			const words = `leads to ${servers} that ${whose} or had: who calls ${own} is judged by the rules of ${own}`;
 			return [{ namespace, effect: `Service ${own} ${words}` }];
 		});
 	});
