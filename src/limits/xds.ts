@@ -71,7 +71,7 @@ export const XDS_SENT_VIEWS_MIN = 20;
 /** The same, of endpoints that clusters had last which have DNS names now; the youngest stay. */
 export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Endpoints that nobody declares any more whose last regions are known, some 200 bytes each. */
+/** Endpoints that nobody declares any more whose last regions are known, some 200 bytes each; 5 KB where 20 clusters' words differ. */
 export const XDS_GONE_PLACES_MAX = 20_000;
 
 /** Of one of which several regions were said, clusters whose own word is known; the others are judged by all words. */

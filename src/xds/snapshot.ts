@@ -46,7 +46,7 @@ export interface Snapshot {
 export interface Gone {
 	/** All that anybody said. */
 	readonly regions: readonly string[];
-	/** Where not all said the same: by what those clusters said that had it, of some of them. */
+	/** Where not all said the same: the words of clusters that had it, of some; a bound Service's word outside is in `regions` alone. */
 	readonly own: ReadonlyMap<string, readonly string[]>;
 }
 
