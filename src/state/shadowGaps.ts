@@ -10,6 +10,7 @@ import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import type { ResourceChange } from "./acts/wishes.js";
 import { type MayRead, visibleWords } from "./api/visible.js";
+import { changedNames } from "./changedNames.js";
 
 const HIDDEN = "a policy of another namespace";
 
@@ -43,9 +44,7 @@ export function visibleShadowGaps(
 
 /** Whether a change has to do with one: it is of the Service, or of one of its shadow policies. null = with none. */
 function concerns(changes: readonly ResourceChange[]): ((gap: ShadowGap) => boolean) | null {
-	const changed = (kind: ResourceChange["kind"]): ReadonlySet<string> =>
-		new Set(changes.flatMap((one) => (one.kind === kind && one.change !== "unchanged" ? [one.name] : [])));
-	const [services, policies] = [changed("Service"), changed("AccessPolicy")];
+	const [services, policies] = [changedNames(changes, "Service"), changedNames(changes, "AccessPolicy")];
 	if (services.size === 0 && policies.size === 0) return null;
 	return ({ service, untried, tried }) =>
 		services.has(service) || [...untried.map(({ name }) => name), ...tried].some((name) => policies.has(name));

@@ -9,6 +9,7 @@ import { accessTable } from "../../access/rules/table.js";
 import { findNamed } from "../../resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
+import { changedNames } from "../changedNames.js";
 
 /** The same of one policy, at Services of one namespace: what befalls another's is told there alone. */
 export interface Loosened {
@@ -27,9 +28,7 @@ export function rulesLoosened(
 	after: ResourceSet,
 	changes: readonly ResourceChange[],
 ): readonly Loosened[] {
-	const changed = new Set(
-		changes.flatMap(({ kind, name, change }) => (kind === "AccessPolicy" && change !== "unchanged" ? [name] : [])),
-	);
+	const changed = changedNames(changes, "AccessPolicy");
 	const touched = [...before.accessPolicies, ...after.accessPolicies].filter(({ metadata }) =>
 		changed.has(qualifiedName(metadata)),
 	);

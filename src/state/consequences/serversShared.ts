@@ -7,6 +7,7 @@ import { serverKey } from "../../resources/checks/shared.js";
 import { findNamed, inNamespace } from "../../resources/lookup.js";
 import { qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
+import { changedNames } from "../changedNames.js";
 
 export interface ServerShared {
 	readonly namespace: string;
@@ -26,9 +27,7 @@ export function serversShared(
 	after: ResourceSet,
 	changes: readonly ResourceChange[],
 ): readonly ServerShared[] {
-	const changed = new Set(
-		changes.flatMap(({ kind, name, change }) => (kind === "Service" && change !== "unchanged" ? [name] : [])),
-	);
+	const changed = changedNames(changes, "Service");
 	const given = after.services.filter(({ metadata }) => changed.has(qualifiedName(metadata)));
 	return [...new Set(given.map(({ metadata }) => metadata.namespace))].flatMap((namespace) => {
 		const owners = ownersOf([before, after].flatMap(({ services }) => inNamespace(services, namespace)));
