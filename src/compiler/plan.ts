@@ -19,6 +19,9 @@ export interface Collectors {
 	readonly traceSamplingPercent: number;
 }
 
+/** Regions by Service (its qualified name) and endpoint (`10.0.0.1:80`); "" = it says none. */
+export type Placings = ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
+
 export interface Plan {
 	/** 16 hex digits of the XXH64 of the table: content-derived, so a restart or a replica gives the same. */
 	readonly version: string;
@@ -28,8 +31,8 @@ export interface Plan {
 	readonly residents: ReadonlyMap<string, Resident>;
 	/** What says to which regions, of those that are gone too. */
 	readonly regionRules: RegionRules;
-	/** Regions in which an endpoint is declared, `10.0.0.1:80`, by whichever Service, excluded or not; "" = it says none. */
-	readonly places: ReadonlyMap<string, readonly string[]>;
+	/** Where each Service says that its endpoints are, excluded or not. */
+	readonly placings: Placings;
 	readonly problems: readonly Problem[];
 	readonly rules: readonly RuleExecution[];
 	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */

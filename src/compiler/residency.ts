@@ -42,27 +42,32 @@ export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 	});
 }
 
-/**
- * What keeps a cluster from serving for a while by an endpoint that it had: one server stands in one place, whoever declares it,
- * and whether or not that one may use it.
- */
-export function residency(resources: ResourceSet): Pick<Plan, "residents" | "regionRules" | "places"> {
+/** What keeps a cluster from serving for a while by an endpoint that it had. */
+export function residency(resources: ResourceSet): Pick<Plan, "residents" | "regionRules" | "placings"> {
 	const { dataClasses, referenceGrants } = resources;
 	// Nothing else of it, for it is remembered after the Service is gone.
 	const residents = resources.services.map(({ kind, metadata: { name, namespace }, spec: { dataClass } }) => {
 		const resident: Resident = { kind, metadata: { name, namespace }, spec: { dataClass } };
 		return [qualifiedName(resident.metadata), resident] as const;
 	});
-	const places = new Map<string, readonly string[]>();
-	const variants = resources.services.flatMap(({ spec }) => spec.variants);
-	for (const { address, port, locality } of variants.flatMap(({ endpoints }) => endpoints)) {
+	const placings = resources.services.map((service) => [qualifiedName(service.metadata), placed(service)] as const);
+	return {
+		residents: new Map(residents),
+		regionRules: { dataClasses, referenceGrants },
+		placings: new Map(placings),
+	};
+}
+
+function placed({ spec }: Service): ReadonlyMap<string, readonly string[]> {
+	const regions = new Map<string, readonly string[]>();
+	for (const { address, port, locality } of spec.variants.flatMap(({ endpoints }) => endpoints)) {
 		const host = `${oneSpelling(address)}:${port}`;
 		const region = locality?.region ?? "";
-		const known = places.get(host);
-		if (known === undefined) places.set(host, [region]);
-		else if (!known.includes(region)) places.set(host, [...known, region]);
+		const known = regions.get(host);
+		if (known === undefined) regions.set(host, [region]);
+		else if (!known.includes(region)) regions.set(host, [...known, region]);
 	}
-	return { residents: new Map(residents), regionRules: { dataClasses, referenceGrants }, places };
+	return regions;
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

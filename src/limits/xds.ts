@@ -71,11 +71,8 @@ export const XDS_SENT_VIEWS_MIN = 20;
 /** The same, of endpoints that clusters had last which have DNS names now; the youngest stay. */
 export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Endpoints that nobody declares any more whose last regions are known, some 200 bytes each; 5 KB where 20 clusters' words differ. */
-export const XDS_GONE_PLACES_MAX = 20_000;
-
-/** Of one of which several regions were said, clusters whose own word is known; the others are judged by all words. */
-export const XDS_GONE_CLUSTERS_MAX = 20;
+/** Endpoints that Services have no more of which is known where each said last that they are, some 200 bytes each. */
+export const XDS_LAST_WORDS_MAX = 20_000;
 
 /** A TCP connection to xds whose client vanished without closing is noticed in these two together. */
 export const XDS_KEEPALIVE_MS = 30_000;

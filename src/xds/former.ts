@@ -13,7 +13,7 @@ import type { Snapshot, View } from "./snapshot.js";
  */
 export function formerEndpoints(
 	last: Pick<Snapshot, "views" | "former"> | null,
-	target: Pick<Snapshot, "views" | "bound" | "places" | "gone">,
+	target: Pick<Snapshot, "views" | "bound" | "places" | "left">,
 ): View {
 	const { clusters, endpoints } = target.views;
 	let bytes = 0;

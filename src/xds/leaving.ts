@@ -9,6 +9,7 @@
  * would serve people of both.
  */
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XDS_LEAVING_MS } from "../limits.js";
+import { lastWord } from "./placings.js";
 import { contentHash, type EncodedResource, withHosts } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 
@@ -35,7 +36,7 @@ interface Leaving {
 }
 
 /** What says whose an endpoint is, and where it may serve. */
-type Published = Pick<Snapshot, "views" | "bound" | "places" | "gone">;
+type Published = Pick<Snapshot, "views" | "bound" | "places" | "left">;
 
 /** Whether a route table that the client may hold names a cluster. */
 type InUse = (name: string) => boolean;
@@ -160,7 +161,7 @@ export class LeavingEndpoints {
 		return { of: published, made: withHosts(published, held, stays), untilMs, leftMs, replaced: true };
 	}
 
-	/** @param waits null = the cluster itself is about to go */
+	/** @param waits null = the cluster itself is about to go, and may be told of until then: of none that is forbidden */
 	#last(
 		held: EncodedResource,
 		published: EncodedResource | undefined,
@@ -168,20 +169,21 @@ export class LeavingEndpoints {
 		target: Snapshot,
 		nowMs: number,
 	): Leaving | null {
-		if (waits === null) return null;
 		const { name, hosts } = held;
+		const mayServe = within(held, target);
+		if (waits === null && hosts.every(mayServe)) return null;
 		const before = this.#leaving.get(name);
 		const [knownMs] = before?.replaced === false ? before.untilMs.values() : [];
 		const inline = new Set(target.views.clusters.get(name)?.hosts);
 		const isBare = waits === "for the cluster" && !hosts.some((host) => inline.has(host));
-		const endMs = isBare
-			? Number.POSITIVE_INFINITY
-			: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
+		const endMs =
+			isBare || waits === null
+				? Number.POSITIVE_INFINITY
+				: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
 		// A Variant that has another name now serves nobody but its own Service's people.
 		const service = published === undefined ? held.source : null;
-		const mayServe = within(held, target);
 		const mayStay = (host: string, at: number): boolean =>
-			mayServe(host, at) && !isAnothers(host, name, target, service);
+			mayServe(host, at) && (waits === null || !isAnothers(host, name, target, service));
 		const stays = hosts.filter(
 			(host, at) => inline.has(host) || (waits !== "no" && endMs > nowMs && mayStay(host, at)),
 		);
@@ -192,19 +194,18 @@ export class LeavingEndpoints {
 }
 
 /**
- * Whether a DataClass lets an endpoint serve: by where anybody places it now, and where it was when the client was told of it; of one that
- * nobody places now, by where it was last: by the word of this cluster if it had it then, else by everybody's.
+ * Whether a DataClass lets an endpoint serve: by where it was when the client was told of it, by where anybody places it now, and by the
+ * last word of its own Service, which may have placed it elsewhere since.
  */
-function within({ name, source, regions }: EncodedResource, { bound, places, gone }: Published) {
-	const allowed = bound.get(source.replace(/^Service /, ""));
+function within({ source, regions }: EncodedResource, { bound, places, left }: Published) {
+	const service = source.replace(/^Service /, "");
+	const allowed = bound.get(service);
 	if (allowed === null) return () => true;
 	return (host: string, at: number): boolean => {
 		const was = regions[at] ?? "";
 		// Of a Service that went too long ago nobody knows by what it was bound: what stands where it stood was allowed.
 		const isAllowed = (region: string): boolean => allowed?.includes(region) ?? region === was;
-		const last = gone.get(host);
-		const regionsNow = places.get(host) ?? last?.own.get(name) ?? last?.regions ?? [];
-		return isAllowed(was) && regionsNow.every(isAllowed);
+		return [was, ...(places.get(host) ?? []), ...lastWord(left, service, host)].every(isAllowed);
 	};
 }
 

@@ -11,7 +11,7 @@ export interface Published extends Pick<Plan, "envoy" | "table" | "version"> {
 	/** Left out = none. */
 	readonly regionRules?: Plan["regionRules"];
 	/** Left out = none. */
-	readonly places?: Plan["places"];
+	readonly placings?: Plan["placings"];
 	/** Left out = where an Envoy refuses the plan, nothing of it can be closed. */
 	readonly closable?: Closable;
 }

@@ -4,10 +4,11 @@
  */
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
-import { RESOURCES_MAX, XDS_GONE_CLUSTERS_MAX, XDS_GONE_PLACES_MAX } from "../limits.js";
+import { RESOURCES_MAX } from "../limits.js";
 import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
 import { formerEndpoints } from "./former.js";
+import { type LastWords, leftSince, placesIn } from "./placings.js";
 import type { Residents } from "./residentFile.js";
 import {
 	contentHash,
@@ -34,32 +35,24 @@ export interface Snapshot {
 	 * have their clusters: by the DataClass that each had last, as that is now.
 	 */
 	readonly bound: ReadonlyMap<string, readonly string[] | null>;
-	/** Regions in which endpoints are by now. */
-	readonly places: Plan["places"];
-	/** The last endpoints that nobody declares any more, by address. */
-	readonly gone: ReadonlyMap<string, Gone>;
+	/** Regions in which endpoints are by now, by address, whoever declares them: a server stands in one place. */
+	readonly places: ReadonlyMap<string, readonly string[]>;
+	/** Where Services said last that endpoints are which they have no more. */
+	readonly left: LastWords;
 	/** Endpoints that clusters had last which have DNS names now: see former.ts. */
 	readonly former: View;
 }
 
-/** Of an endpoint, as it was published last by this process. */
-export interface Gone {
-	/** All that anybody said. */
-	readonly regions: readonly string[];
-	/** Where not all said the same: the words of clusters that had it, of some; a bound Service's word outside is in `regions` alone. */
-	readonly own: ReadonlyMap<string, readonly string[]>;
-}
-
 /** What a snapshot is made of; without the rest, nothing is of endpoints. */
 type Publishable = Pick<Plan, "envoy" | "table" | "version"> &
-	Partial<Pick<Plan, "residents" | "regionRules" | "places">>;
+	Partial<Pick<Plan, "residents" | "regionRules" | "placings">>;
 
 const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 	#residents: Residents;
-	#last: Pick<Snapshot, "views" | "former" | "places" | "gone"> | null = null;
+	#last: (Pick<Snapshot, "views" | "former" | "left"> & Pick<Plan, "placings">) | null = null;
 
 	/** @param before as `residents` said before this one was */
 	constructor(before: Residents = new Map()) {
@@ -73,7 +66,7 @@ export class SnapshotMaker {
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
 	make(
-		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, places = new Map() }: Publishable,
+		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, placings = new Map() }: Publishable,
 		revision: number,
 	): Snapshot {
 		const encodings = new Encodings(this.#encodings);
@@ -81,13 +74,14 @@ export class SnapshotMaker {
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
 		const known = withGone(residents, this.#residents);
 		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
-		const gone = goneSince(this.#last, places);
-		const former = formerEndpoints(this.#last, { views, bound, places, gone });
-		const made = { revision, bound, places, gone, former, ...versioned(views) };
+		const places = placesIn(placings);
+		const left = leftSince(this.#last, placings);
+		const former = formerEndpoints(this.#last, { views, bound, places, left });
+		const made = { revision, bound, places, left, former, ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
 		this.#residents = known;
-		this.#last = { views, former, places, gone };
+		this.#last = { views, former, left, placings };
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
@@ -109,38 +103,6 @@ function withGone(declared: Residents, before: Residents): Residents {
 	const isBound = ([, { spec }]: (typeof gone)[number]): boolean => spec.dataClass !== null;
 	const kept = [...gone.filter((one) => !isBound(one)), ...gone.filter(isBound)].slice(-RESOURCES_MAX);
 	return new Map([...kept, ...declared]);
-}
-
-const NONE: ReadonlyMap<string, Gone> = new Map();
-
-/**
- * A client that was not told, for it was slow or refused the Service, has them by where they were before that.
- * @returns longest ago first
- */
-function goneSince(
-	last: Pick<Snapshot, "views" | "places" | "gone"> | null,
-	places: Plan["places"],
-): ReadonlyMap<string, Gone> {
-	if (last === null) return NONE;
-	const fresh = new Map<string, Gone>();
-	const disputed = new Map<string, Map<string, readonly string[]>>();
-	for (const [host, regions] of last.places) {
-		if (places.has(host)) continue;
-		const own = new Map<string, readonly string[]>();
-		fresh.set(host, { regions, own });
-		if (regions.length > 1) disputed.set(host, own);
-	}
-	if (disputed.size > 0) {
-		for (const { name, hosts, regions } of [...last.views.endpoints.values(), ...last.views.clusters.values()])
-			for (const [at, host] of hosts.entries()) {
-				const own = disputed.get(host);
-				const said = own?.get(name) ?? [];
-				if (own !== undefined && (own.has(name) || own.size < XDS_GONE_CLUSTERS_MAX))
-					own.set(name, [...said, regions[at] ?? ""]);
-			}
-	}
-	const before = [...last.gone].filter(([host]) => !places.has(host));
-	return new Map([...before, ...fresh].slice(-XDS_GONE_PLACES_MAX));
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {

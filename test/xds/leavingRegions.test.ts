@@ -2,9 +2,10 @@
 import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { RESOURCES_MAX, XDS_GONE_CLUSTERS_MAX, XDS_GONE_PLACES_MAX } from "../../src/limits.js";
+import { RESOURCES_MAX } from "../../src/limits.js";
 import type { ReferenceGrant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import type { EncodedResource } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { gateway, metadata, resourceSet, service } from "../fixtures/resources.js";
@@ -83,14 +84,14 @@ class Client extends Script {
 		return this;
 	}
 
-	/** Ports by cluster, as they were told since the last look. */
-	told(): readonly (readonly [cluster: string, ports: readonly number[]])[] {
+	/** What each cluster had, by what was told since the last look. */
+	told(): readonly (readonly [cluster: string, had: readonly Pick<Placed, "port" | "region">[]])[] {
 		const since = this.received.slice(this.#told);
 		this.#told = this.received.length;
+		const of = ({ hosts, regions }: EncodedResource) =>
+			hosts.map((host, at) => ({ port: Number(host.split(":").at(-1)), region: regions[at] ?? "" }));
 		return since.flatMap(({ type, resources }) =>
-			type === "endpoints" || type === "clusters"
-				? resources.map(({ name, hosts }) => [name, hosts.map((host) => Number(host.split(":").at(-1)))] as const)
-				: [],
+			type === "endpoints" || type === "clusters" ? resources.map((one) => [one.name, of(one)] as const) : [],
 		);
 	}
 
@@ -194,20 +195,68 @@ t.test(
 			late.agree(said);
 			t.same(late.has("model/v1"), [1, 3, 4], "it was where the DataClass allowed it then, and does not now");
 		}
+	},
+);
 
-		const gone = new SnapshotMaker();
-		const plan = compile(resourceSet({}), EMPTY_STATUS, { collectors: NO_COLLECTORS });
-		const placesOf = (...hosts: readonly string[]) => new Map(hosts.map((host) => [host, ["us"]]));
-		const made = (places: ReadonlyMap<string, readonly string[]>) => gone.make({ ...plan, places }, 1).gone;
-		const many = Array.from({ length: XDS_GONE_PLACES_MAX }, (_, n) => `10.0.0.1:${n}`);
-		made(placesOf("first:1"));
-		t.same([...made(placesOf(...many)).keys()], ["first:1"]);
-		t.same([...made(placesOf("first:1")).keys()], many, "one that is back is declared");
-		t.same([...made(placesOf("last:1")).keys()], [...many.slice(1), "first:1"], "a bounded number");
-		const { envoy } = compile(resourceSet({ gateways: [gateway()] }), EMPTY_STATUS, { collectors: NO_COLLECTORS });
-		const broken = { ...plan, envoy: { ...envoy, listeners: [...envoy.listeners, ...envoy.listeners] } };
-		t.throws(() => gone.make({ ...broken, places: placesOf("never:1") }, 1), { code: "failed-precondition" });
-		t.notOk(made(placesOf("last:1")).has("never:1"), "nor what was never published");
+t.test(
+	"what others say of a server meanwhile, and no more, takes nothing of its own Service's last word away",
+	async (t) => {
+		const kept = [at("model/v1", 1, "eu"), at("other/v1", 9, "eu")];
+		const before = [...kept, at("model/v1", 2, "eu")];
+		const now = [...kept, at("model/v1", 3, "eu")];
+		const outside = [...kept, at("model/v1", 2, "us")];
+		const others = at("other/v1", 2, "eu");
+		const [bound, free] = [
+			{ model: EU, other: null },
+			{ model: null, other: null },
+		];
+		/** @returns what a client has of the cluster that answers nothing until all that is published */
+		const late = (first: Declared["regions"], steps: readonly Declared[]): readonly number[] => {
+			const client = Client.of({ placed: before, regions: first });
+			const said = client.publish(snapshot({ placed: [...before, at("model/v1", 4, "eu")], regions: first }));
+			for (const declared of [...steps, { placed: now, regions: bound }]) client.publish(snapshot(declared));
+			client.agree(said);
+			return client.has("model/v1");
+		};
+		const [gone, waits] = [
+			[1, 3, 4],
+			[1, 3, 2, 4],
+		];
+		for (const first of [free, bound]) {
+			const after = (...steps: readonly (readonly Placed[])[]): readonly number[] =>
+				late(
+					first,
+					steps.map((placed) => ({ placed, regions: first })),
+				);
+			t.same(after([...outside, others], [...now, others]), gone, "another one drops it later");
+			t.same(after([...outside, others], outside), gone, "or before");
+			t.same(after(outside, now, [...now, others]), gone, "or has it for a while since");
+			t.same(after(outside, now, before), waits, "its own Service has it back inside, and drops it again");
+			t.same(after([...before, { ...others, region: "us" }], before), waits, "another one's word that is past is none");
+		}
+		t.same(
+			late(bound, [{ placed: now, regions: { other: null } }]),
+			waits,
+			"nor is it lost with the Service for a while",
+		);
+		t.same(
+			late(bound, [
+				{ placed: outside, regions: bound },
+				{ placed: now, regions: { other: null } },
+			]),
+			gone,
+		);
+		const twice = [...kept, at("model/v1", 2, "eu"), at("model/v2", 2, "us")];
+		t.same(late(free, [{ placed: twice, regions: free }]), gone, "where its Service says two places, one is outside");
+
+		const refuses = Client.of({ placed: before, regions: bound });
+		refuses.becomes({ placed: now, regions: bound });
+		t.same(refuses.has("model/v1"), [1, 3, 2], "it waits for its successor");
+		const closed = { regions: bound, closed: ["model"] };
+		for (const placed of [now, [...now, at("model/v1", 2, "us"), others], [...now, others]])
+			refuses.becomes({ placed, ...closed });
+		refuses.becomes({ placed: now, regions: bound });
+		t.same(refuses.has("model/v1"), [1, 3], "one that had refused the Service");
 	},
 );
 
@@ -224,20 +273,13 @@ t.test(
 		t.same(after([...before, at("other/v1", 2, "")], [...now, at("other/v1", 5, "")]), [3, 1, 2]);
 		t.same(after(shared, [...now, at("other/v1", 1, "")]), [3, 2], "but not where the other one's is the only one");
 
-		const disputed = new SnapshotMaker();
-		const clusters = Array.from({ length: XDS_GONE_CLUSTERS_MAX + 1 }, (_, n) => `s${n}`);
-		const of = (services: readonly string[]) => {
-			const sets = services.map((name) => {
-				const locality = name === "s0" ? null : { region: "eu", zone: "", subZone: "" };
-				return service(name, [{ name: "v1", endpoints: [{ address: "127.0.0.1", port: 1, locality }] }]);
-			});
-			const set = resourceSet({ gateways: [gateway()], services: sets });
-			return disputed.make(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }), 1).gone.get("127.0.0.1:1");
-		};
-		of(clusters);
-		t.equal(of([])?.own.size, XDS_GONE_CLUSTERS_MAX, "a bounded number");
-		of(clusters.slice(1));
-		t.same(of([]), { regions: ["eu"], own: new Map() }, "where all said the same, no cluster is remembered");
+		const others = Array.from({ length: 30 }, (_, n) => `s${n}`);
+		const many: Declared["regions"] = { model: EU, ...Object.fromEntries(others.map((name) => [name, null])) };
+		const all = (port: number): Declared => ({
+			placed: [at("model/v1", port, "eu"), ...others.map((name) => at(`${name}/v1`, port, ""))],
+			regions: many,
+		});
+		t.same(Client.of(all(1)).becomes(all(2)).has("model/v1"), [2, 1], "however many share it");
 	},
 );
 
@@ -248,6 +290,24 @@ t.test("nor where a Service that is gone had it", async (t) => {
 	const placed = [at("other/v1", 4, "eu"), at("other/v2", 1, "us")];
 	client.publish(snapshot({ placed, regions: { other: EU }, gone: { model: EU } }));
 	t.same(client.has("model/v1"), [2], "what nobody declares serves until the routes have left");
+});
+
+t.test("nor in a cluster that goes before the client has answered what changed it", async (t) => {
+	const told = (region: string): readonly (readonly number[])[] => {
+		const regions = { model: EU, other: EU };
+		const client = Client.of({ placed: [at("model/v3", 1, "eu")], regions });
+		const more = [at("model/v3", 1, "eu"), at("model/v3", 2, "eu")];
+		const heard = [
+			...client.publish(snapshot({ placed: more, regions })),
+			...client.publish(snapshot({ placed: [], regions, defaultVariant: "v3", isChecked: false })),
+		];
+		client.told();
+		client.target = snapshot({ placed: [at("model/v2", 1, region)], regions });
+		client.agree(heard);
+		return client.told().flatMap(([name, had]) => (name === "model/v3" ? [had.map(({ port }) => port)] : []));
+	};
+	t.same(told("eu"), [[1, 2]], "it may be told of it until it goes");
+	t.same(told("us"), [[2]]);
 });
 
 t.test("a cluster of DNS names that goes does so at once where one is outside now", async (t) => {
@@ -376,10 +436,14 @@ const step = fc.record({
 	),
 	defaultVariant: fc.constantFrom("v1", "v1", ...VARIANTS),
 	isChecked: fc.constantFrom(true, true, true, false),
-	closed: fc.constantFrom([], [], [], ["other"]),
+	closed: fc.constantFrom([], [], [], ["other"], ["model"]),
+	/** It answers nothing yet. */
+	isLate: fc.constantFrom(false, false, true),
 	laterMs: fc.constantFrom(0, 100, 900, 5_000),
 	comesBack: fc.constantFrom(...Array(9).fill(false), true),
 });
+
+const wordOf = (service: string, port: number): string => `${service} ${port}`;
 
 t.test(
 	"random changes: an endpoint that was published elsewhere, or is placed elsewhere now, is in no message",
@@ -393,38 +457,50 @@ t.test(
 					let now: Declared = { placed: placedBy([], first), regions: { model: EU, other: EU } };
 					const views = new RecentViews(AMPLE);
 					let client = Client.of(now, views);
-					const [lastIn, lastBound] = [new Map<string, string>(), new Map<string, readonly string[] | null>()];
+					const lastBound = new Map<string, readonly string[] | null>();
+					/** Regions by Service and port. */
+					const lastWords = new Map<string, readonly string[]>();
 					const judge = (): void => {
 						const placed = now.placed.filter((one) => now.regions[one.service] !== undefined);
-						for (const { service, variant, port, region } of placed)
-							lastIn.set(`${service}/${variant} ${port}`, region);
+						for (const one of placed) lastWords.set(wordOf(one.service, one.port), []);
+						for (const { service, port, region } of placed)
+							lastWords.set(wordOf(service, port), [...(lastWords.get(wordOf(service, port)) ?? []), region]);
 						for (const [name, regions] of Object.entries(now.regions)) lastBound.set(name, regions);
-						for (const [cluster, ports] of client.told()) {
+						for (const [cluster, had] of client.told()) {
 							const [service = ""] = cluster.split("/");
 							const within = lastBound.get(service) ?? null;
-							for (const port of within === null ? [] : ports) {
+							for (const { port, region } of within === null ? [] : had) {
 								const everywhere = placed.filter((one) => one.port === port);
 								const own = everywhere.find((one) => `${one.service}/${one.variant}` === cluster);
 								if (own === undefined) stayed++;
-								const was = lastIn.get(`${cluster} ${port}`) ?? "";
-								const where = own === undefined ? [was, ...everywhere.map(({ region }) => region)] : [own.region];
+								const others = everywhere.map((one) => one.region);
+								const last = lastWords.get(wordOf(service, port)) ?? [];
+								const where = own === undefined ? [region, ...last, ...others] : [own.region];
 								if (!where.every((one) => within?.includes(one)))
 									throw new Error(`${cluster} has ${port}, in ${where}, of ${within}`);
 							}
 						}
 					};
 					judge();
-					for (const { replaced, by, placings, regions, laterMs, comesBack, ...more } of steps) {
+					let unanswered: readonly string[] = [];
+					for (const { replaced, by, placings, regions, laterMs, isLate, comesBack, ...more } of steps) {
 						now = {
 							placed: placedBy(replacedBy(now.placed, replaced, by), placings),
 							regions: regions ?? now.regions,
 							...more,
 						};
 						if (comesBack) client = Client.of(now, views);
-						else client.becomes(now);
+						const said = client.publish(snapshot(now));
+						unanswered = comesBack ? said : [...unanswered, ...said];
+						if (!isLate) {
+							client.agree(unanswered);
+							unanswered = [];
+						}
 						judge();
 						client.nowMs += laterMs;
-						client.agree(client.pump());
+						const later = client.pump();
+						if (isLate) unanswered = [...unanswered, ...later];
+						else client.agree(later);
 						judge();
 					}
 				},
