@@ -58,16 +58,16 @@ export function residency(resources: ResourceSet): Pick<Plan, "residents" | "reg
 	};
 }
 
+/** Where one Variant says where an endpoint is, another one that says nothing takes nothing of that back. */
 function placed({ spec }: Service): ReadonlyMap<string, readonly string[]> {
-	const regions = new Map<string, readonly string[]>();
+	const said = new Map<string, Set<string>>();
 	for (const { address, port, locality } of spec.variants.flatMap(({ endpoints }) => endpoints)) {
 		const host = `${oneSpelling(address)}:${port}`;
-		const region = locality?.region ?? "";
-		const known = regions.get(host);
-		if (known === undefined) regions.set(host, [region]);
-		else if (!known.includes(region)) regions.set(host, [...known, region]);
+		const regions = said.get(host) ?? new Set();
+		if (locality !== null) regions.add(locality.region);
+		said.set(host, regions);
 	}
-	return regions;
+	return new Map([...said].map(([host, regions]) => [host, regions.size === 0 ? [""] : [...regions]]));
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

@@ -171,19 +171,24 @@ export class LeavingEndpoints {
 	): Leaving | null {
 		const { name, hosts } = held;
 		const mayServe = within(held, target);
-		if (waits === null && hosts.every(mayServe)) return null;
+		if (waits === null) {
+			const allowed = hosts.filter(mayServe);
+			const made = withHosts(published, held, new Set(allowed));
+			return allowed.length === hosts.length
+				? null
+				: { of: published, made, untilMs: NONE, leftMs: NONE, replaced: false };
+		}
 		const before = this.#leaving.get(name);
 		const [knownMs] = before?.replaced === false ? before.untilMs.values() : [];
 		const inline = new Set(target.views.clusters.get(name)?.hosts);
 		const isBare = waits === "for the cluster" && !hosts.some((host) => inline.has(host));
-		const endMs =
-			isBare || waits === null
-				? Number.POSITIVE_INFINITY
-				: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
+		const endMs = isBare
+			? Number.POSITIVE_INFINITY
+			: Math.min(knownMs ?? Number.POSITIVE_INFINITY, nowMs + XDS_LEAVING_MS);
 		// A Variant that has another name now serves nobody but its own Service's people.
 		const service = published === undefined ? held.source : null;
 		const mayStay = (host: string, at: number): boolean =>
-			mayServe(host, at) && (waits === null || !isAnothers(host, name, target, service));
+			mayServe(host, at) && !isAnothers(host, name, target, service);
 		const stays = hosts.filter(
 			(host, at) => inline.has(host) || (waits !== "no" && endMs > nowMs && mayStay(host, at)),
 		);

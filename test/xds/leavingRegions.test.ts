@@ -248,6 +248,15 @@ t.test(
 		);
 		const twice = [...kept, at("model/v1", 2, "eu"), at("model/v2", 2, "us")];
 		t.same(late(free, [{ placed: twice, regions: free }]), gone, "where its Service says two places, one is outside");
+		const silent = [...before, at("model/v2", 2, "")];
+		t.same(late(bound, [{ placed: silent, regions: bound }]), waits, "a Variant that says none takes none back");
+		t.same(
+			late(
+				bound,
+				[silent, silent.slice(0, 2).concat(silent.slice(3))].map((placed) => ({ placed, regions: bound })),
+			),
+			gone,
+		);
 
 		const refuses = Client.of({ placed: before, regions: bound });
 		refuses.becomes({ placed: now, regions: bound });
@@ -292,22 +301,38 @@ t.test("nor where a Service that is gone had it", async (t) => {
 	t.same(client.has("model/v1"), [2], "what nobody declares serves until the routes have left");
 });
 
+t.test("nor does one by a DNS name have it from before", async (t) => {
+	const regions = { model: EU, other: EU };
+	const kept = [at("other/v1", 9, "eu")];
+	const before = [...kept, at("model/v1", 1, "eu"), at("model/v1", 2, "eu")];
+	const former = (first: readonly Placed[], now: readonly Placed[]): readonly string[] | undefined => {
+		snapshot({ placed: [...before, ...first], regions });
+		const { former } = snapshot({ placed: [...kept, at("model/v1", DNS_PORT, "eu"), ...now], regions });
+		return former.get("model/v1")?.hosts;
+	};
+	const [one, two] = ["127.0.0.1:1", "127.0.0.1:2"];
+	t.same(former([], []), [one, two]);
+	t.same(former([], [at("other/v1", 2, "us")]), [one], "another one places it outside now");
+	t.same(former([at("model/v2", 2, "us")], []), [one], "so did its own Service");
+});
+
 t.test("nor in a cluster that goes before the client has answered what changed it", async (t) => {
-	const told = (region: string): readonly (readonly number[])[] => {
+	const told = (region: string, ...more: readonly Placed[]): readonly (readonly number[])[] => {
 		const regions = { model: EU, other: EU };
 		const client = Client.of({ placed: [at("model/v3", 1, "eu")], regions });
-		const more = [at("model/v3", 1, "eu"), at("model/v3", 2, "eu")];
+		const both = [at("model/v3", 1, "eu"), at("model/v3", 2, "eu")];
 		const heard = [
-			...client.publish(snapshot({ placed: more, regions })),
+			...client.publish(snapshot({ placed: both, regions })),
 			...client.publish(snapshot({ placed: [], regions, defaultVariant: "v3", isChecked: false })),
 		];
 		client.told();
-		client.target = snapshot({ placed: [at("model/v2", 1, region)], regions });
+		client.target = snapshot({ placed: [at("model/v2", 1, region), ...more], regions });
 		client.agree(heard);
 		return client.told().flatMap(([name, had]) => (name === "model/v3" ? [had.map(({ port }) => port)] : []));
 	};
 	t.same(told("eu"), [[1, 2]], "it may be told of it until it goes");
 	t.same(told("us"), [[2]]);
+	t.same(told("us", at("model/v1", 2, "eu")), [[2]], "one that another Variant has now too");
 });
 
 t.test("a cluster of DNS names that goes does so at once where one is outside now", async (t) => {

@@ -71,8 +71,7 @@ t.test("they are of what was published, in whatever spelling, within a DataClass
 	maker.make(of(["2001:DB8::1"]), 1);
 	const broken = of(["10.0.0.9"]);
 	const { envoy } = broken;
-	const listeners = [...envoy.listeners, ...envoy.listeners];
-	t.throws(() => maker.make({ ...broken, envoy: { ...envoy, listeners } }, 2), { code: "failed-precondition" });
+	t.throws(() => maker.make({ ...broken, envoy: { ...envoy, routes: [] } }, 2), { code: "failed-precondition" });
 	const { left } = maker.make(of([]), 3);
 	t.same(
 		[...left.values()].map(({ service, regions }) => [service, regions]),
