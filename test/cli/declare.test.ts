@@ -224,6 +224,26 @@ t.test(
 	},
 );
 
+t.test(
+	"where a second person must approve nothing of the file is in force, overwriting or not, and it is said",
+	async (t) => {
+		const { start, methods } = await starts(t);
+		const TWO = [
+			binding("others", "approve", ["ben"], "[default]"),
+			"apiVersion: weir.dev/v1alpha1\nkind: ApprovalPolicy\nmetadata: {name: two}\nspec: {verbs: [apply], namespaces: [default]}\n",
+		];
+		await start(text(WIDE, ...TWO));
+		const said = (more: string) => [
+			new RegExp(
+				`^starting with what is declared already: AccessPolicy callers of the file differ, .*in force${more}; ask for it`,
+			),
+		];
+		t.match(await start(text(NARROW, ...TWO)), said(""));
+		t.match(await start(text(NARROW, ...TWO), true), said(" \\(--overwrite changes nothing of that\\)"));
+		t.same(methods(), []);
+	},
+);
+
 /** Once, when what the store is asked next has been answered, and before it is asked anything else. */
 function soonAfter<Name extends "planApply" | "realise">(store: Store, name: Name, then: () => void): void {
 	const asked = store[name].bind(store) as (...given: readonly unknown[]) => unknown;

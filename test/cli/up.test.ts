@@ -225,7 +225,7 @@ t.test("the stack under weir up", async (t) => {
 		up = await weirUp(file, data);
 		t.match(
 			up.log(),
-			/weir: starting with what is declared already: .*Metric quality of the file differ, and the change needs another's approval/,
+			/weir: starting with what is declared already: .*Metric quality of the file differ, and the change needs another's approval: nothing of it is in force; ask/,
 		);
 		t.same(JSON.parse((await askApi(up.ready.api, "/v1/approvals")).text), { requests: [] }, "nothing is asked for");
 		t.match((await askApi(up.ready.api, "/v1/resources?format=yaml")).text, /window: 2s/);

@@ -5,6 +5,7 @@ import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { RESOURCES_MAX } from "../../src/limits.js";
 import type { ReferenceGrant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { allWithin } from "../../src/xds/leaving.js";
 import type { EncodedResource } from "../../src/xds/resource.js";
 import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
@@ -41,7 +42,8 @@ const DNS_PORT = 12;
 const VARIANTS = ["v1", "v2", "v3"];
 const maker = new SnapshotMaker();
 
-function snapshot({ placed, regions, gone, defaultVariant = "v1", isChecked = true, closed = [] }: Declared): Snapshot {
+function snapshot(declared: Declared, by = maker): Snapshot {
+	const { placed, regions, gone, defaultVariant = "v1", isChecked = true, closed = [] } = declared;
 	const services = Object.entries(regions).map(([name, allowed]) => {
 		const variants = VARIANTS.map((variant) => ({
 			name: variant,
@@ -61,8 +63,8 @@ function snapshot({ placed, regions, gone, defaultVariant = "v1", isChecked = tr
 	const set = resourceSet({ gateways: [gateway()], services, dataClasses });
 	const planOf = (more: { readonly closed?: ReadonlySet<string> }) =>
 		compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, ...more });
-	const whole = maker.make(planOf({}), 1);
-	return closed.length === 0 ? whole : maker.variant(whole, planOf({ closed: new Set(closed) }).envoy);
+	const whole = by.make(planOf({}), 1);
+	return closed.length === 0 ? whole : by.variant(whole, planOf({ closed: new Set(closed) }).envoy);
 }
 
 /** An Envoy that agrees with everything, and what it was told of endpoints. */
@@ -395,6 +397,19 @@ t.test("where no DataClass bound a Service that is gone, its DNS names serve whe
 	]);
 	t.equal(since[2]?.[0], "first", "what is declared pushes out none");
 	t.same(since[3], [...[...many.keys()].slice(1), "first"], "one that is bound is known longest");
+});
+
+t.test("of a Service of which nothing is known any more serves on what stands where it stood", async (t) => {
+	const before = snapshot({ placed: [at("model/v1", DNS_PORT, "eu")], regions: { model: EU } });
+	const had = before.views.clusters.get("model/v1");
+	if (had === undefined) throw new Error("it has a cluster");
+	const now = (placed: readonly Placed[]): Snapshot =>
+		snapshot({ placed: [at("other/v1", 4, "eu"), ...placed], regions: { other: null } }, new SnapshotMaker());
+	t.notOk(now([]).bound.has("model"));
+	t.ok(allWithin(had, now([])));
+	t.ok(allWithin(had, now([at("other/v2", DNS_PORT, "eu")])));
+	t.notOk(allWithin(had, now([at("other/v2", DNS_PORT, "us")])));
+	t.notOk(allWithin(had, now([at("other/v2", DNS_PORT, "")])));
 });
 
 t.test("a DataClass holds as it is now for a Service that is gone too", async (t) => {

@@ -80,7 +80,7 @@ async function declareOn(
 		// Only what is declared already holds a policy, so that there is something to start with.
 		if ((planned.approvals ?? 0) > 0) {
 			notice(
-				`starting with what is declared already: ${listed(names)} of the file differ, and the change needs another's approval; ask for it with weir apply -f FILE`,
+				`starting with what is declared already: ${listed(names)} of the file differ, and the change needs another's approval: nothing of it is in force${overwrite ? " (--overwrite changes nothing of that)" : ""}; ask for it with weir apply -f FILE`,
 			);
 			return state.resources;
 		}
