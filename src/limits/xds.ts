@@ -71,7 +71,7 @@ export const XDS_SENT_VIEWS_MIN = 20;
 /** The same, of endpoints that clusters had last which have DNS names now; the youngest stay. */
 export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
 
-/** Endpoints that Services have no more of which is known where each said last that they are, some 300 bytes each. */
+/** Endpoints that a Service declares no more, whose last regions by its word are known; some 300 bytes each. */
 export const XDS_LAST_WORDS_MAX = 20_000;
 
 /** A TCP connection to xds whose client vanished without closing is noticed in these two together. */

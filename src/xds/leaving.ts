@@ -5,8 +5,8 @@
  * Where Envoy checks health, new endpoints serve nobody before their first check. So those that they replace stay until a new
  * one has been known there for a check's timeout; not in a region where no new one is (a DataClass may forbid it). The last
  * endpoints of a cluster, removed or not, stay until the routes have left it, and XDS_LEAVING_MS at most: the routes may wait for
- * others' clusters. None stays where a DataClass forbids its region, whoever places it there, nor one that is another cluster's: it
- * would serve people of both.
+ * others' clusters. None stays where a DataClass forbids its region, whoever places it there or its own Service did last, nor one that
+ * is another cluster's: it would serve people of both.
  */
 import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, XDS_CHECKED_TOGETHER_MS, XDS_LEAVING_MS } from "../limits.js";
 import { lastWord } from "./placings.js";
@@ -173,10 +173,9 @@ export class LeavingEndpoints {
 		const mayServe = within(held, target);
 		if (waits === null) {
 			const allowed = hosts.filter(mayServe);
+			if (allowed.length === hosts.length) return null;
 			const made = withHosts(published, held, new Set(allowed));
-			return allowed.length === hosts.length
-				? null
-				: { of: published, made, untilMs: NONE, leftMs: NONE, replaced: false };
+			return { of: published, made, untilMs: NONE, leftMs: NONE, replaced: false };
 		}
 		const before = this.#leaving.get(name);
 		const [knownMs] = before?.replaced === false ? before.untilMs.values() : [];

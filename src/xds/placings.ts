@@ -22,8 +22,8 @@ export function placesIn(placings: Placings): ReadonlyMap<string, readonly strin
 }
 
 /**
- * What others say meanwhile takes nothing away: only the Service itself does, when it declares the endpoint again. What was
- * declared and is no more when it might have been published was never said here.
+ * What others say meanwhile takes nothing away: only the Service itself does, when it declares the endpoint again. Only what was
+ * published counts: xds compiles the newest state, and never hears of what came and went while it did.
  * @param last what was published before
  * @returns longest ago first
  */
