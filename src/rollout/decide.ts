@@ -10,7 +10,7 @@
  * 5. a pause holds; a person decides.
  * 6. data: on broken data nothing is ramped or promoted.
  * 7. look: a planned look at the goal, where the design has them.
- * 8. promote (last step only; former harm, interaction, novelty, another Experiment's winner and who would be shut out may hold
+ * 8. promote (last step only; former harm, interaction, novelty, another Experiment's winner and a loss of access may hold
  *    it, up to maxDuration, and another promotion of the Service for as long as that lasts) and ramp.
  * 9. max-duration: what onInconclusive says.
  * 10. bandit (last step only): other shares for the arms.

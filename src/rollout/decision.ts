@@ -21,7 +21,7 @@ export type Rule =
 	| "interaction"
 	/** The winner's effect fades. */
 	| "novelty"
-	/** The winner would shut out callers of the Service's default Variant. */
+	/** The promotion would deny callers of the Service's default Variant. */
 	| "access"
 	/** Another Experiment of the Service is being promoted, or was since this one began. */
 	| "concurrent"
@@ -128,25 +128,12 @@ export interface DecisionInput {
 	readonly nowMs: number;
 	/** By metric name, where a latency threshold has still to be frozen and the baseline has been measured. */
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
-	/** By challenger, asked for once one is ready; absent: nobody is shut out. */
-	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
+	/** By challenger, why its promotion would deny callers of the default Variant (accessLosses.ts); absent: none would. */
+	readonly accessLosses?: Readonly<Record<string, string>>;
 	/** Another Experiment of the Service that is being promoted; absent: none. */
 	readonly beingPromoted?: string;
 	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
 	readonly replaces?: string;
-}
-
-/** Whom a promotion would shut out: rollout/shutOut.ts. */
-export interface ShutOut {
-	/** The Service's default Variant now, and the one that it would be. */
-	readonly from: string;
-	readonly to: string;
-	/** AccessPolicies by which requests may use the one and not the other, by qualified name: the first ones. */
-	readonly policies: readonly string[];
-	/** Further ones. */
-	readonly more: number;
-	/** Nobody can tell: there are too many policies to compare. None is named then. */
-	readonly tooMany?: true;
 }
 
 /** What a decision that holds is waiting for; the loop records a wait once per kind. */
@@ -159,8 +146,6 @@ export type WaitsFor =
 	| "takeover-time"
 	| "takeover-health"
 	| "gate"
-	/** Other access rules. */
-	| "access"
 	/** The end of another Experiment's promotion. */
 	| "promotion"
 	/** Complete evidence. */

@@ -1,7 +1,7 @@
 /**
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
  * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
- * another running Experiment, or where it would shut out callers outside of the Experiment: then a person may promote it, until
+ * another running Experiment, or where it would deny callers of the default Variant: then a person may promote it, until
  * maxDuration ends it, as where another Variant was promoted since it began, with which it was not compared. While another
  * Experiment of the Service is being promoted it waits for that one's end.
  */
@@ -19,7 +19,6 @@ import {
 	RULES_WITH_LIMITED_HOLDS,
 	RULES_WITH_SKEWNESS,
 	type Rule,
-	type ShutOut,
 	type WaitsFor,
 } from "../decision.js";
 import { uncompared } from "../otherPromotion.js";
@@ -27,7 +26,6 @@ import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.
 import { better, peopleOfLook } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
-import { policyNames, shutOutCure, shutOutWords } from "../shutOut.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
@@ -59,8 +57,8 @@ export const promotion: RuleOf = (input, analysis) => {
 	if (other !== undefined) return held(input, analysis, interaction(best, other));
 	const replaces = uncompared(experiment, best.arm, input.replaces);
 	if (replaces !== null) return held(input, analysis, notCompared(input, best.arm, replaces));
-	const shutOut = input.shutOuts?.[best.arm];
-	if (shutOut !== undefined) return held(input, analysis, shuttingOut(best.arm, shutOut));
+	const loss = input.accessLosses?.[best.arm];
+	if (loss !== undefined) return held(input, analysis, losingAccess(best.arm, loss));
 	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
 	const { variant = "", takeoverPpm = 0 } = after.promotion ?? {};
 	const from = percent(takeoverPpm);
@@ -219,17 +217,12 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 	};
 }
 
-/** It goes on by itself when the rules are others. */
-function shuttingOut(arm: string, shutOut: ShutOut): Held {
-	const { from, to, tooMany } = shutOut;
-	const callers = tooMany
-		? "whether callers outside of the Experiment would be refused cannot be told: there are too many AccessPolicies"
-		: `callers outside of the Experiment would be refused: ${policyNames(shutOut)} lets requests use ${from} that may not use ${to}`;
+function losingAccess(arm: string, loss: string): Held {
 	return {
-		...{ rule: "access", waitsFor: "access", how: " it all the same (--shut-out --reason WHY)", blames: false },
+		...{ rule: "access", waitsFor: "person", how: " it all the same (--shut-out --reason WHY)", blames: false },
 		why: {
-			reason: `every claim of arm ${arm} is proved, but ${shutOutWords(shutOut)}, and would be refused outside of the Experiment; ${shutOutCure(shutOut)} and it goes on by itself`,
-			summary: `${arm} would be ready, but ${callers}; ${shutOutCure(shutOut)}, and it goes on by itself`,
+			reason: `every claim of arm ${arm} is proved, but ${loss}`,
+			summary: `${arm} would be ready, but ${loss}`,
 		},
 	};
 }
