@@ -2,7 +2,7 @@
 import type { PolicyTable } from "../../compiler/plan.js";
 import type { ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
-import type { StandingFault } from "../standingFaults.js";
+import type { StandingFault } from "./unplaced.js";
 
 export interface Opening extends StandingFault {
 	readonly openings: readonly string[];
