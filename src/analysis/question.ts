@@ -103,7 +103,7 @@ export function lineOf(
 
 /**
  * The line that a claim must fall below to be harm. −∞, never, for a goal on a quantile: above a threshold below the
- * baseline's own a challenger that is just like the baseline has the larger share. (By former rules it was 0.)
+ * baseline's own a challenger that is just like the baseline has the larger share.
  */
 export function harmLineOf(
 	question: Pick<Question, "role" | "effect" | "slowLine" | "reference">,

@@ -90,7 +90,7 @@ export interface ArmShares {
 	readonly movedAtMs: number;
 }
 
-/** Of one arm. Without units and boundary (former rules) all arms had those of the look. */
+/** Of one arm. Without units and boundary it has those of the look. */
 export type LookEffect = Pick<FindingLook, "improvement" | "lower"> & Partial<Pick<FindingLook, "units" | "boundary">>;
 
 /** One planned look, taken once: what it saw stays, whatever comes later. */
