@@ -27,7 +27,6 @@ import {
 	thresholdsOf,
 } from "./question.js";
 import { segmentHarms } from "./segmentHarm.js";
-import { logEvidenceBelow, PRIOR_RARE } from "./sequential/bernoulliMixture.js";
 import { type ExposureCounts, exposuresSince, type SampleRatio, sampleRatio } from "./sequential/srm.js";
 import { ofRequests } from "./slowShare.js";
 import { NO_MOMENTS } from "./statistics/moments.js";
@@ -44,18 +43,8 @@ export interface AnalysisInput {
 	readonly accepted: ExposureCounts;
 	/** By arm, see Finding.look. Only for designs with planned looks: there nothing else proves the goal. */
 	readonly looks?: Readonly<Record<string, FindingLook>>;
-	/** null = levels() of the experiment; else a decision by former rules is made again. */
-	readonly levels: Levels | null;
 	/** The evidence is of units first exposed in a holdback. Absent or null: of those before. */
 	readonly heldBack?: HeldBack | null;
-	/** By rules to which findings did not say which requests are slow. */
-	readonly withoutSlow?: boolean;
-	/** By rules to which sentences did not say that slow requests are counted by person. */
-	readonly slowOfRequests?: boolean;
-	/** See Claim. */
-	readonly byRules10?: boolean;
-	/** By rules to which a holdback was no test of its own. */
-	readonly wholeAlpha?: boolean;
 }
 
 export interface Analysis {
@@ -74,12 +63,10 @@ export const NOTHING: Analysis = { findings: [], srm: null, moved: [] };
 export function analyse(asked: AnalysisInput): Analysis {
 	const own = holdbackOf(asked);
 	// What its looks saw was seen before.
-	const input = own === null ? asked : { ...asked, ...own, levels: null, looks: {} };
+	const input = own === null ? asked : { ...asked, ...own, looks: {} };
 	const { experiment, metrics, evidence } = input;
-	const shared =
-		own?.levels ?? input.levels ?? levels(experiment, input.wholeAlpha ? "by former rules" : "until a holdback");
-	const declared = claims(experiment, metrics, input.thresholds, input.levels !== null);
-	const all = declared.map((claim) => withRatios(withSlow(claim, input), input));
+	const shared = own?.levels ?? levels(experiment);
+	const all = claims(experiment, metrics, input.thresholds);
 	const open = input.closedArms.length === 0 ? all : all.filter(({ arm }) => !input.closedArms.includes(arm));
 	const baseline = baselineOf(experiment);
 	const findings: Finding[] = [];
@@ -98,15 +85,6 @@ export function analyse(asked: AnalysisInput): Analysis {
 	const told = moved.length === 0 ? open : open.filter(({ metricName }) => !moved.includes(metricName));
 	findings.push(...segmentHarms(told, experiment, evidence, shared));
 	return { findings, srm: sampleRatio(exposuresSince(evidence.exposures, input.accepted)), moved };
-}
-
-function withSlow(claim: Claim, { withoutSlow, slowOfRequests }: AnalysisInput): Claim {
-	if (claim.slow === null || slowOfRequests) return withoutSlow ? { ...claim, slow: null } : claim;
-	return { ...claim, slow: { ...claim.slow, perPerson: true } };
-}
-
-function withRatios(claim: Claim, { byRules10 }: AnalysisInput): Claim {
-	return byRules10 ? { ...claim, byRules10 } : claim;
 }
 
 function holdbackOf({ heldBack, experiment, metrics, thresholds }: AnalysisInput): HoldbackQuestions | null {
@@ -164,10 +142,10 @@ function isLost(claim: Claim, c: MetricEvidence, { spec }: Experiment): boolean 
 	return movement(claim, c) !== null;
 }
 
-function movedNote({ reference, slow }: Claim, c: MetricEvidence): string {
+function movedNote({ reference }: Claim, c: MetricEvidence): string {
 	if (reference === null) return "";
 	const { quantile, referenceMs } = reference;
-	const share = ofRequests(`${Number((c.mean * 100).toPrecision(3))}%`, slow?.perPerson === true);
+	const share = ofRequests(`${Number((c.mean * 100).toPrecision(3))}%`);
 	return `the baseline itself has moved: ${share} are slower than ${Number(referenceMs.toPrecision(4))} ms, which was its quantile ${quantile} when the thresholds were frozen; nothing can be concluded until they are frozen again`;
 }
 
@@ -244,22 +222,10 @@ function isProved(
 	arm: string,
 	input: AnalysisInput,
 ): boolean {
-	const { metric, role, reference } = question;
+	const { role, reference } = question;
 	if (role === "goal" && isPlanned(input)) return isProvedBy(lookOf(input, arm));
 	if (!(logE >= -Math.log(question.alpha))) return false;
-	if (reference !== null) return passIsNear(reference, thresholdsOf(question), t, c, question.alpha);
-	const quantile = metric.spec.type === "quantile" ? metric.spec.quantile : null;
-	const former = quantile !== null && role === "goal" && question.slowLine >= 1 - quantile;
-	return !former || quantileBelow(t, quantile, question.alpha);
-}
-
-/**
- * A goal "the q-quantile falls by r" by former thresholds, one for both arms: besides beating the baseline's slow share, the challenger's own share above
- * T = (1 − r)·(baseline quantile) must be proved below 1 − q, which is the same as its quantile lying below T. Both at
- * the whole level: the goal is proved only if both are (see levels()).
- */
-function quantileBelow({ n, mean }: MetricEvidence, quantile: number, alpha: number): boolean {
-	return logEvidenceBelow({ n, sum: n * mean }, 1 - quantile, PRIOR_RARE) >= -Math.log(alpha);
+	return reference === null || passIsNear(reference, thresholdsOf(question), t, c, question.alpha);
 }
 
 /** Why the claim cannot be tested, or empty. */

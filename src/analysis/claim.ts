@@ -16,18 +16,13 @@ export interface Claim {
 	readonly effect: Effect;
 	/** Of a quantile, else 0: see slowLine(). */
 	readonly slowLine: number;
-	/** Of a quantile whose thresholds are watched; null: they are no quantile's, not frozen, or frozen by former rules. */
+	/** Of a quantile whose thresholds are watched; null: they are no quantile's, or not frozen. */
 	readonly reference: Reference | null;
 	/** Of a quantile whose arms have thresholds of their own, else null. */
 	readonly slow: SlowRequests | null;
 	/** Units in the smaller arm below which a mean is unknown. */
 	readonly meanUnits: number;
-	/** By rules up to 10, see RULES_WITH_SKEWNESS: absent or false, by those since. */
-	readonly byRules10?: boolean;
 }
-
-/** By former rules. */
-const FORMER_MEAN_UNITS = 500;
 
 /**
  * Of 1 − q: by so much may the challenger's slow share exceed the baseline's and its quantile still count as inside its
@@ -38,13 +33,11 @@ const SLOW_TOLERANCE = 0.25;
 
 /**
  * How far the challenger's slow share may exceed the baseline's for a quantile's guardrail to pass: SLOW_TOLERANCE of
- * 1 − q where each arm has its own threshold. Thresholds frozen by former rules, one for both arms, have 1 − q.
+ * 1 − q.
  */
-function slowLine(metric: Metric | undefined, threshold: unknown, former: boolean): number {
+function slowLine(metric: Metric | undefined): number {
 	const quantile = metric?.spec.quantile ?? null;
-	const isFormer = typeof threshold === "object" && threshold !== null ? !("referenceMs" in threshold) : former;
-	if (quantile === null) return 0;
-	return isFormer ? 1 - quantile : SLOW_TOLERANCE * (1 - quantile);
+	return quantile === null ? 0 : SLOW_TOLERANCE * (1 - quantile);
 }
 
 /** What a frozen threshold was made from, see Reference. */
@@ -65,16 +58,13 @@ function slowOf(metric: Metric | undefined, threshold: unknown, effect: Effect):
 /**
  * Every claim in declared order: guardrails then goal, for each challenger. Closed arms are the caller's matter.
  * @param thresholds those frozen so far
- * @param former what is not frozen yet will be so by former rules
  */
 export function claims(
 	experiment: Experiment,
 	metrics: Readonly<Record<string, Metric>>,
 	thresholds: Readonly<Record<string, unknown>> = {},
-	former = false,
 ): Claim[] {
 	const { arms, guardrails, goal } = experiment.spec;
-	const meanUnits = former ? FORMER_MEAN_UNITS : ASYMPCS_MIN_UNITS;
 	const result: Claim[] = [];
 	for (const arm of arms) {
 		if (arm.baseline) continue;
@@ -86,10 +76,10 @@ export function claims(
 				metricName,
 				metric: metric ?? null,
 				effect,
-				slowLine: slowLine(metric, threshold, former),
+				slowLine: slowLine(metric),
 				reference: referenceOf(metric, threshold),
 				slow: slowOf(metric, threshold, effect),
-				meanUnits,
+				meanUnits: ASYMPCS_MIN_UNITS,
 			});
 		};
 		for (const { metric, margin } of guardrails) add("guardrail", metric, margin);
@@ -108,15 +98,14 @@ export interface Levels {
 	readonly segmentHarm: number;
 }
 
-/** Former rules gave harm the whole of alpha before a holdback, too. */
-export type When = "until a holdback" | "in a holdback" | "by former rules";
+export type When = "until a holdback" | "in a holdback";
 
 /** Of harm's alpha, what a declared holdback has: it is one test of one arm, and few take it back. */
 const HOLDBACK_PART = 0.25;
 
 function harmPart({ rollout }: Experiment["spec"], when: When): number {
 	if (when === "in a holdback") return HOLDBACK_PART;
-	return when === "by former rules" || rollout.holdback === null ? 1 : 1 - HOLDBACK_PART;
+	return rollout.holdback === null ? 1 : 1 - HOLDBACK_PART;
 }
 
 /**

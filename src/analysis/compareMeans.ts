@@ -59,7 +59,7 @@ export function compareMeans(question: Question, t: MetricEvidence, c: MetricEvi
 		if (isNoEstimate(below) || isNoEstimate(over) || below.kind !== "interval" || over.kind !== "interval")
 			return { note: "the baseline's level is not clearly different from 0, so a share of it means nothing" };
 		[lower, upper] = [below.lower, over.upper];
-		if (!question.byRules10 && Number.isNaN(lower + upper)) return { note: "values too large for double precision" };
+		if (Number.isNaN(lower + upper)) return { note: "values too large for double precision" };
 	}
 	return turned(sign, {
 		improvement: value,
@@ -89,7 +89,7 @@ export function aboveLine(
 
 /** The arms' levels as the metric says, adjusted alike; or why there are none. */
 export function levelsOf(
-	{ metric, byRules10 }: Pick<Question, "metric" | "byRules10">,
+	{ metric }: Pick<Question, "metric">,
 	t: MetricEvidence,
 	c: MetricEvidence,
 ): { readonly challenger: Level; readonly baseline: Level } | Unmeasured {
@@ -105,8 +105,7 @@ export function levelsOf(
 	const [cVector, tVector] = [meanVectorOf(k, cCo), meanVectorOf(k, tCo)];
 	if (isNoEstimate(cVector)) return { note: cVector.reason };
 	if (isNoEstimate(tVector)) return { note: tVector.reason };
-	if (!covariate || (ratio && !byRules10 && [tCo, cCo].some(hasNoPast)))
-		return both(ratioLevel(tVector), ratioLevel(cVector));
+	if (!covariate || (ratio && [tCo, cCo].some(hasNoPast))) return both(ratioLevel(tVector), ratioLevel(cVector));
 	const adjustment = ratio ? pooledRatioAdjustment([cCo, tCo]) : pooledMeanAdjustment([cCo, tCo]);
 	if (isNoEstimate(adjustment)) return { note: adjustment.reason };
 	const level = ratio ? cupedRatioLevel : cupedLevel;

@@ -64,11 +64,10 @@ export function compareShares(question: Question, t: MetricEvidence, c: MetricEv
 	const relative = isRelative(question);
 	// The lower bound of the improvement is at alpha, the upper one at harmAlpha; down turns them.
 	const bounds = sign === 1 ? test.bounds(alpha, harmAlpha) : test.bounds(harmAlpha, alpha);
-	// Of a ratio beyond the last that is looked at nothing is known; by former rules it was told as that.
-	const unbounded = relative && !question.byRules10;
 	const scale = (value: number): number => sign * (relative ? value - 1 : value * (range.hi - range.lo));
 	const most = (): number =>
-		unbounded && bounds.upper >= RATIO_MAX ? sign * Number.POSITIVE_INFINITY : scale(bounds.upper);
+		// Nothing is known of a ratio beyond the last that is looked at.
+		relative && bounds.upper >= RATIO_MAX ? sign * Number.POSITIVE_INFINITY : scale(bounds.upper);
 	const estimate = relative ? ratioOf(t.mean, c.mean) : t.mean - c.mean;
 	const { side, contrast } = halfPlane(question, lineOf(question, metric), range);
 	return {

@@ -26,26 +26,26 @@ export interface Finding {
 	/** null: unknown, both of them; or one of them, a share of the baseline that nothing bounds on this side. */
 	readonly lower: number | null;
 	readonly upper: number | null;
-	/** Of the improvement, by the units' variance; null where there is none: exact tests do without. Absent by former rules. */
-	readonly standardError?: number | null;
+	/** Of the improvement, by the units' variance; null where there is none: exact tests do without. */
+	readonly standardError: number | null;
 	/**
 	 * The line that counts for a pass, on the same scale: −margin for a guardrail, improveBy for the goal. Of a quantile with
 	 * `slow`: what more slow requests are tolerated; harm is any more at all.
 	 */
 	readonly line: number;
-	/** Of a quantile with a threshold for each arm. Absent: one for both, not frozen, no quantile, or by former rules. */
+	/** Of a quantile with a threshold for each arm. Absent: one for both, not frozen, or no quantile. */
 	readonly slow?: SlowRequests;
-	/** Whether the scale is a share of the baseline. Absent by former rules. */
-	readonly relative?: boolean;
+	/** Whether the scale is a share of the baseline. */
+	readonly relative: boolean;
 	/** Level at which it is proved better than the line. */
 	readonly alpha: number;
-	/** Level at which harm is proved; absent by former rules: alpha. */
-	readonly harmAlpha?: number;
+	/** Level at which harm is proved. */
+	readonly harmAlpha: number;
 	/**
 	 * ln of the e-value for "better than the line": proved from −ln(alpha) on; e-BH looks at many of them together.
-	 * Within ±LOG_E_MAX; null where nothing could be tested. Absent by former rules.
+	 * Within ±LOG_E_MAX; null where nothing could be tested.
 	 */
-	readonly logE?: number | null;
+	readonly logE: number | null;
 	/** harm: worse than the line (guardrail) or than zero (goal), proved. pass: better than the line, proved. */
 	readonly verdict: "harm" | "pass" | "open" | "unknown";
 	/** Only of a goal with planned looks once one was taken: it passes by this alone, whatever `lower` and `logE` are. */
@@ -61,8 +61,6 @@ export interface SlowRequests {
 	/** That with the margin of a guardrail added, or the improvement of a goal taken away. */
 	readonly challengerMs: number;
 	readonly effect: Effect;
-	/** The levels are means over persons of the share of their requests, and sentences say so. Absent by former rules. */
-	readonly perPerson?: true;
 }
 
 /** The planned look that proved a goal, else the last one that was taken. */

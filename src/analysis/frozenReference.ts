@@ -29,7 +29,7 @@
  * narrower than BAND, either this or what a pass needs of c is proved in the end: nothing stays open for ever because the
  * baseline has moved. What is then neither pass nor harm is unknown, and the thresholds are frozen anew.
  *
- * By rules 5 further thresholds are frozen around q₀ (quantileGrid.ts), and a verdict is about q itself: a pass asks the grid in
+ * Further thresholds are frozen around q₀ (quantileGrid.ts), and a verdict is about q itself: a pass asks the grid in
  * the place of t ≤ hi and c ≥ lo, harm asks it besides.
  *
  * An era is what is measured by one freezing: only units first exposed after it, by thresholds made of data before it.
@@ -89,7 +89,7 @@ export function baselineMoved({ quantile }: Reference, baseline: Moments): "slow
 /** What a claim asks about its thresholds. */
 type AtThresholds = Omit<GridQuestion, "quantile">;
 
-/** Whether a pass by the thresholds is one of the quantile; by former rules of one near it, t ≤ hi and c ≥ lo. */
+/** Whether a pass by the thresholds is one of the quantile; without a grid of one near it, t ≤ hi and c ≥ lo. */
 export function passIsNear(
 	{ quantile, grid }: Reference,
 	asked: AtThresholds,

@@ -96,7 +96,7 @@ export interface PlannedTest {
 	readonly degreesOfFreedom: number | null;
 }
 
-type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine" | "byRules10">;
+type Goal = Pick<Question, "metric" | "role" | "effect" | "slowLine">;
 
 /**
  * The goal against its line by the classical test, or why it cannot be tested so.
@@ -164,8 +164,7 @@ function scoreTest(goal: Goal, t: MetricEvidence, c: MetricEvidence, alpha: numb
 	if (challenger === undefined || baseline === undefined) return { reason: "an arm is missing" };
 	const nullValue = relative ? Math.max(0, 1 + line) : line;
 	const hypothesis = { alternative: better(sign), nullValue, alpha };
-	const skewness = goal.byRules10 ? "ignored" : "corrected";
-	const tested = proportionsTest(challenger, baseline, hypothesis, relative ? "ratio" : "difference", skewness);
+	const tested = proportionsTest(challenger, baseline, hypothesis, relative ? "ratio" : "difference", "corrected");
 	if (isNoEstimate(tested)) return tested;
 	const seen = relative ? t.mean / c.mean - 1 : t.mean - c.mean;
 	const bound = boundOf(tested, sign);

@@ -62,7 +62,7 @@ export function problemOfGrid(slow: readonly number[], mean: number): string {
 	for (const [index, share] of slow.entries()) {
 		const said = (): string => {
 			// NaN is null once it is stored, and the words must be the same.
-			const of = Number.isFinite(share) ? ofRequests(`${share}`, true) : "no number of a person's requests";
+			const of = Number.isFinite(share) ? ofRequests(`${share}`) : "no number of a person's requests";
 			return `${of} are above threshold ${index + 1} of ${GRID_SIZE}`;
 		};
 		if (!(typeof share === "number" && share >= -RANGE_SLACK && share <= 1 + RANGE_SLACK)) return said();
@@ -72,7 +72,7 @@ export function problemOfGrid(slow: readonly number[], mean: number): string {
 	const centre = slow[CENTRE] ?? Number.NaN;
 	return Math.abs(centre - mean) <= RANGE_SLACK
 		? ""
-		: `${ofRequests(`${centre}`, true)} are above the frozen threshold by its grid, ${mean} by the metric`;
+		: `${ofRequests(`${centre}`)} are above the frozen threshold by its grid, ${mean} by the metric`;
 }
 
 export interface GridQuestion {

@@ -23,8 +23,6 @@ export interface Question {
 	/** One-sided levels of the lower and of the upper bound. */
 	readonly alpha: number;
 	readonly harmAlpha: number;
-	/** As of the claim. */
-	readonly byRules10?: boolean;
 }
 
 /** On the finding's scale, positive is better. */
@@ -84,9 +82,9 @@ export function isRelative({ metric, effect }: Pick<Question, "metric" | "effect
 	return metric.spec.type !== "quantile" && effect.kind === "relative";
 }
 
-/** Whether its denominators must not be too few: a ratio, but by former rules. */
-export function isRatio({ metric, byRules10 }: Pick<Question, "metric" | "byRules10">): boolean {
-	return metric.spec.type === "ratio" && !byRules10;
+/** Whether its denominators must not be too few. */
+export function isRatio({ metric }: Pick<Question, "metric">): boolean {
+	return metric.spec.type === "ratio";
 }
 
 /** 1 where more is better. Slower is worse whatever the metric's direction says of its raw value. */
@@ -105,7 +103,7 @@ export function lineOf(
 
 /**
  * The line that a claim must fall below to be harm. −∞, never, for a goal on a quantile: above a threshold below the
- * baseline's own a challenger that is just like the baseline has the larger share. (By former rules it was 0.)
+ * baseline's own a challenger that is just like the baseline has the larger share.
  */
 export function harmLineOf(
 	question: Pick<Question, "role" | "effect" | "slowLine" | "reference">,
@@ -153,15 +151,15 @@ export function turned<Bounds extends Pick<Measured, "improvement" | "lower" | "
 
 /** What a claim asks, of all units or of some of them. */
 export function questionOf(
-	claim: Pick<Claim, "role" | "effect" | "slowLine" | "reference" | "meanUnits" | "arm" | "byRules10">,
+	claim: Pick<Claim, "role" | "effect" | "slowLine" | "reference" | "meanUnits" | "arm">,
 	metric: Metric,
 	experiment: Experiment,
 	alpha: number,
 	harmAlpha: number,
 ): Question {
-	const { role, effect, slowLine, reference, meanUnits, arm, byRules10 = false } = claim;
+	const { role, effect, slowLine, reference, meanUnits, arm } = claim;
 	const shares = sharesOf(experiment, arm);
-	return { metric, role, effect, slowLine, reference, meanUnits, shares, alpha, harmAlpha, byRules10 };
+	return { metric, role, effect, slowLine, reference, meanUnits, shares, alpha, harmAlpha };
 }
 
 /** Name of the baseline arm. */

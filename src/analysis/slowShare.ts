@@ -2,12 +2,10 @@
 import { type BetaPrior, PRIOR_RARE, PRIOR_RATE } from "./sequential/bernoulliMixture.js";
 
 /**
- * `on average 0.56% of a person's requests`: a person of a hundred requests counts like one of a single request. By former
- * rules `0.56% of its requests`. @param share as it is written
+ * `on average 0.56% of a person's requests`: a person of a hundred requests counts like one of a single request.
+ * @param share as it is written
  */
-export function ofRequests(share: string, perPerson: boolean): string {
-	return perPerson ? `on average ${share} of a person's requests` : `${share} of its requests`;
-}
+export const ofRequests = (share: string): string => `on average ${share} of a person's requests`;
 
 /** From this quantile on, slow requests are rare. */
 const RARE_QUANTILE = 0.9;

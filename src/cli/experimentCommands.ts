@@ -62,10 +62,7 @@ export function addExperimentCommands(
 			command
 				.option("--arm <arm>", "which arm, where there are several")
 				.option("--override-gates", "as an admin, with a reason: do not ask the gates before a promotion")
-				.option(
-					"--shut-out",
-					"with a reason: though access rules let requests use the default Variant that may not use its",
-				);
+				.option("--shut-out", "with a reason: although callers of the default Variant lose access");
 		}
 		command
 			.option("--reason <text>", "kept with the decision")

@@ -101,11 +101,6 @@ export interface Ingest {
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const { clock, meter, log } = options;
 	const store = await openEventStore(options.dataDirectory);
-	if (store.outcomesTakenAway > 0) {
-		const refused = { result: "value-too-large" };
-		meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, refused, store.outcomesTakenAway);
-		log.warn("outcomes with values too large to be squared were taken away", { rows: String(store.outcomesTakenAway) });
-	}
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
 	const logs: AccessLogDoor[] = [];

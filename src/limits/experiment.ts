@@ -39,23 +39,11 @@ export const PERIODS_MAX = 60;
 /** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
 export const INTERACTIONS_MAX = 10;
 
-/** AccessPolicies that a promotion is held for, named in its sentence and its record; the rest is counted. */
-export const SHUT_OUT_NAMED_MAX = 5;
-
-/**
- * Entries of AccessPolicies that are looked up to tell whom another default Variant would shut out, about 0.1 s together.
- * Beyond it the promotion is held: all Experiments share one loop, and all callers one API.
- */
-export const SHUT_OUT_LOOKUPS_MAX = 1_000_000;
-
 /**
  * How long a tick of the loop looks at Experiments, each namespace at one at the least: who has few is looked at in each, which
  * is about once a second. The next tick, with the state of then, goes on at once.
  */
 export const LOOKS_MS_PER_TICK = 1_000;
-
-/** How long a tick of the loop goes on to tell whom promotions would shut out, after all else; the last answer may end later. */
-export const SHUT_OUT_MS_PER_TICK = 100;
 
 /** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
 export const SEGMENT_VALUE_BYTES_MAX = 64;

@@ -100,7 +100,7 @@ export const FILE_READ_MS = 5_000;
 /** Files whose readers have not come back: each holds one of Node's four threads, and two are left for all else. */
 export const FILES_STUCK_MAX = 2;
 
-/** Requests that `weir policy diff` constructs for one Service: seconds; beyond it they are drawn from the whole product. */
+/** Requests that `weir policy diff` constructs for one Service: seconds; beyond it they are spread over all combinations. */
 export const POLICY_DIFF_REQUESTS_MAX = 50_000;
 
 /** Differences that `weir policy diff` keeps to show; all are counted. */

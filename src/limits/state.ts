@@ -262,12 +262,6 @@ export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
 /** Of all namespaces, for names come and go: beyond it the oldest of whichever has most. Fifty that are full. */
 export const POLICY_HISTORIES_MAX = 10_000;
 
-/**
- * Entries of lists and segments of paths that are looked up, of the rules before and after a change, to see whether they let in
- * more: about 0.4 s for each thing that is told of it, and a few more of each rule and its former self. Of more, they may.
- */
-export const RULE_LOOKUPS_MAX = 5_000_000;
-
 /** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
 export const PUBLICATION_LAG_MS = 5_000;
 

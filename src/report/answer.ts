@@ -37,7 +37,7 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	const { atMs, ...standing } = input;
 	const asked = { rules: RULES, ...standing, evidence: found.evidence, nowMs: atMs };
 	const own = decisions.findLast((decision) => decision.input !== null);
-	const wanted = decide({ ...asked, ...shutOutsOf(own) });
+	const wanted = decide({ ...asked, ...accessLossesOf(own) });
 	if (input.closed && movesOn(wanted.action)) return closed(input, wanted);
 	const now = atGate(asked, wanted, own);
 	return {
@@ -50,14 +50,11 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	};
 }
 
-/**
- * Whom a winner would shut out, as the loop found when it last decided. That stands recorded for as long as it holds; to tell it
- * once more would take the time of all who call the API.
- */
-function shutOutsOf(last: Decision | undefined): Pick<DecisionInput, "shutOuts"> {
-	const { shutOuts } = last?.input ?? {};
-	return last?.outcome.rule === "access" && shutOuts !== undefined ? { shutOuts } : {};
-}
+/** As the loop found them when it last decided: a report does not read the access rules. */
+const accessLossesOf = (last: Decision | undefined): Pick<DecisionInput, "accessLosses"> => {
+	const { accessLosses } = last?.input ?? {};
+	return accessLosses === undefined ? {} : { accessLosses };
+};
 
 /** What is wanted now, held where a gate said no to it last. */
 function atGate(input: DecisionInput, wanted: Outcome, last: Decision | undefined): Outcome {
@@ -157,8 +154,6 @@ function nextOf(
 			return `That look decides; ${harm}.`;
 		case "person":
 			return `A person decides: ${personMay(status, beingPromoted)}.`;
-		case "access":
-			return "It goes on when access rules treat both versions alike. Or a person decides: weir promote --shut-out with a reason, or abort.";
 		case "promotion":
 			return `It goes on if its baseline's Variant or its own is the default then; else it is left to a person, unless its time is over by then; ${harm}.`;
 		case "gate":

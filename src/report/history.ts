@@ -88,14 +88,14 @@ function pointsOf(looks: readonly Look[], claim: Finding, now: Look["thresholds"
 
 /** Bounds of another level or on another scale are no look at the same claim. */
 function isAlike(a: Finding, b: Finding): boolean {
-	return a.alpha === b.alpha && (a.harmAlpha ?? a.alpha) === (b.harmAlpha ?? b.alpha) && a.relative === b.relative;
+	return a.alpha === b.alpha && a.harmAlpha === b.harmAlpha && a.relative === b.relative;
 }
 
 function atDecisions({ decisions, status }: ReportInput, { asOfMs }: Evidence): Look[] {
 	const now = peopleOf(status);
 	return decisions.flatMap(({ input, outcome }) =>
 		// A holdback is another test, of other people.
-		input === null || input.evidence.asOfMs >= asOfMs || peopleOf(input.status, input.rules) !== now
+		input === null || input.evidence.asOfMs >= asOfMs || peopleOf(input.status) !== now
 			? []
 			: { atMs: input.evidence.asOfMs, findings: outcome.findings, thresholds: input.status.thresholds },
 	);

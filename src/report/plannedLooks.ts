@@ -11,7 +11,7 @@ import { adjustedPs } from "../analysis/multiplicity/adjusted.js";
 import { type PlannedTest, plannedTest } from "../analysis/plannedLook.js";
 import { baselineOf } from "../analysis/question.js";
 import { NO_MOMENTS } from "../analysis/statistics/moments.js";
-import { type DecisionInput, RULES_WITH_SKEWNESS } from "../rollout/decision.js";
+import type { DecisionInput } from "../rollout/decision.js";
 import { lineOfLook } from "../rollout/rules/plannedLook.js";
 import type { ReportInput } from "./reportInput.js";
 
@@ -67,20 +67,15 @@ export function plannedLooksOf({
 	});
 }
 
-type LookInput = Pick<DecisionInput, "rules" | "experiment" | "metrics" | "evidence">;
+type LookInput = Pick<DecisionInput, "experiment" | "metrics" | "evidence">;
 
-function testOf(
-	{ rules = 0, experiment, metrics, evidence }: LookInput,
-	arm: string,
-	alpha: number,
-): PlannedTest | null {
+function testOf({ experiment, metrics, evidence }: LookInput, arm: string, alpha: number): PlannedTest | null {
 	const goal = claims(experiment, metrics).find((claim) => claim.arm === arm && claim.role === "goal");
 	if (goal === undefined || goal.metric === null || !(alpha > 0)) return null;
 	const { metric, role, effect, slowLine, metricName } = goal;
 	const of = (name: string) => evidence.arms.find((one) => one.arm === name)?.metrics[metricName] ?? NO_MOMENTS;
 	const goalAlpha = levels(experiment).pass;
 	const [t, c] = [of(arm), of(baselineOf(experiment))];
-	const byRules10 = rules < RULES_WITH_SKEWNESS;
-	const found = plannedTest({ metric, role, effect, slowLine, byRules10 }, t, c, goalAlpha, alpha);
+	const found = plannedTest({ metric, role, effect, slowLine }, t, c, goalAlpha, alpha);
 	return isNoEstimate(found) ? null : found;
 }

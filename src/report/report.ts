@@ -60,7 +60,6 @@ export interface DecisionReport extends Pick<Decision, "sequence" | "atMs" | "by
 	readonly action: Decision["outcome"]["action"];
 	readonly rule: Decision["outcome"]["rule"];
 	readonly reason: string;
-	/** Absent by former rules. */
 	readonly summary?: string;
 }
 

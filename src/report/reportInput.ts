@@ -4,7 +4,7 @@ import { levels } from "../analysis/claim.js";
 import type { Evidence } from "../analysis/evidence.js";
 import { type HoldbackQuestions, holdbackQuestions } from "../analysis/holdback.js";
 import type { Experiment, Metric } from "../resources/resource.js";
-import { type Decision, RULES_WITH_HOLDBACKS } from "../rollout/decision.js";
+import type { Decision } from "../rollout/decision.js";
 import { looksByArm } from "../rollout/rules/plannedLook.js";
 import { type ExperimentStatus, heldBackOf } from "../rollout/status.js";
 
@@ -38,7 +38,6 @@ export function analyseAll({ experiment, metrics, status }: ReportInput, evidenc
 		closedArms: [],
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
 		looks: looksByArm(status),
-		levels: null,
 		heldBack: heldBackOf(status),
 	});
 }
@@ -53,7 +52,4 @@ export function questionsOf({ experiment, metrics, status }: ReportInput): Holdb
 }
 
 /** Names whose looks they are: null those of everybody until a takeover, else since when a share is held back. */
-export function peopleOf(status: ExperimentStatus, rules: number = RULES_WITH_HOLDBACKS): number | null | "mixed" {
-	const { fromMs = null } = heldBackOf(status) ?? {};
-	return fromMs !== null && rules < RULES_WITH_HOLDBACKS ? "mixed" : fromMs;
-}
+export const peopleOf = (status: ExperimentStatus): number | null => heldBackOf(status)?.fromMs ?? null;

@@ -41,7 +41,7 @@ export function sampleRatioOf(
 	});
 	const now = peopleOf(status);
 	const history = decisions.flatMap(({ atMs, input, outcome: { srmP } }) =>
-		srmP === null || atMs >= evidence.asOfMs || (input !== null && peopleOf(input.status, input.rules) !== now)
+		srmP === null || atMs >= evidence.asOfMs || (input !== null && peopleOf(input.status) !== now)
 			? []
 			: { atMs, p: srmP },
 	);

@@ -6,7 +6,6 @@
  * the plan and goal of planned looks. Who may take a guardrail or a holdback away: state/consequences/promotionEased.ts; what is left
  * shares alpha anew. And of an Experiment that has ended: its spec.
  */
-import { GATE_TIMEOUT_MS_MAX } from "../limits.js";
 import { canonicalJson } from "./canonicalJson.js";
 import { metricsJudging } from "./judgedBy.js";
 import { findNamed, findQualified } from "./lookup.js";
@@ -67,29 +66,14 @@ export function changeProblems(
 	return problems;
 }
 
-/** The first field that differs; null = none. What a former version did not know of was nothing then. */
+/** The first field that differs; null = none. */
 function editedField(before: Experiment, after: Experiment): readonly string[] | null {
-	const [was, is] = [comparable(before), comparable(after)];
-	const field = differingField(was.spec, is.spec);
+	const [was, is] = [before.spec, after.spec];
+	const field = differingField({ ...was, rollout: null }, { ...is, rollout: null });
 	if (field !== undefined) return ["spec", field];
 	// As they are written: stepsPpm are `steps`.
 	const rule = differingField(was.rollout, is.rollout)?.replace(/(?:Ppm|Ms)$/, "");
 	return rule === undefined ? null : ["spec", "rollout", rule];
-}
-
-/** A salt that is written out, a gate's URL in another spelling, and times that all are longer than one waits, are the same. */
-function comparable({ metadata, spec: { rollout, ...spec } }: Experiment) {
-	return {
-		spec: { ...spec, salt: spec.salt ?? qualifiedName(metadata) },
-		rollout: {
-			...rollout,
-			gates: rollout.gates.map((gate) => ({
-				...gate,
-				url: new URL(gate.url).href,
-				timeoutMs: Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX),
-			})),
-		},
-	};
 }
 
 function differingField(was: object, is: object): string | undefined {

@@ -43,18 +43,6 @@ export function hostMoves(services: readonly Service[], changed: readonly Change
 	});
 }
 
-/** The same of all Services of then and of now. */
-export function hostMovesBetween(before: readonly Service[], after: readonly Service[]): readonly HostMove[] {
-	const byName = (all: readonly Service[]): ReadonlyMap<string, Service> =>
-		new Map(all.map((one) => [qualifiedName(one.metadata), one]));
-	const [old, now] = [byName(before), byName(after)];
-	const changed = [...new Set([...old.keys(), ...now.keys()])].map((name) => ({
-		before: old.get(name) ?? null,
-		after: now.get(name) ?? null,
-	}));
-	return hostMoves(before, changed);
-}
-
 /** Hosts that only one of both forms has. */
 function movingOf({ before, after }: Changed): readonly string[] {
 	const [had, has] = [before, after].map((one) => new Set(one?.kind === "Service" ? one.spec.hosts : []));

@@ -4,7 +4,7 @@
  */
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../limits.js";
 import { checkResources } from "./checks/check.js";
-import { FileReadings, readResource } from "./fileReading.js";
+import { FileReadings } from "./fileReading.js";
 import { resourceSet } from "./kinds.js";
 import { DocumentPlaces, type Named, type Path, type Places, Positions, resourceTitle } from "./position.js";
 import type { Problem, Resource, ResourceSet } from "./resource.js";
@@ -15,10 +15,7 @@ export interface ResourceFile {
 	/** As messages show it: a path, or `-` for stdin. */
 	readonly name: string;
 	readonly text: string;
-	/**
-	 * Of a text that is stored, one document: what it was accepted as. It stands where the rules of today would refuse
-	 * the text, and its faults are no problems, so that nobody else's change waits for its owners.
-	 */
+	/** Of a text that is stored, one document: the resource that was read from it. */
 	readonly accepted?: Resource;
 }
 
@@ -42,10 +39,10 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 	let documents = 0;
 	for (const file of files) {
 		if (file.accepted !== undefined) {
-			const { resource, places } = readAccepted(file, file.accepted);
-			declared.add(resourceTitle(resource));
-			positions.add(resource, places, false);
-			resources.push(resource);
+			const { accepted } = file;
+			declared.add(resourceTitle(accepted));
+			positions.add(accepted, acceptedPlaces(file, accepted), false);
+			resources.push(accepted);
 			continue;
 		}
 		// Nothing will be applied, and nobody is told of more.
@@ -103,42 +100,15 @@ export function loadHeldResources(files: readonly ResourceFile[]): HeldResources
 	return { ...parsed, problems: told(problems), lapses: problems.length === 0 ? told(declared) : [] };
 }
 
-/** What a stored text is today, worked out once: each change is checked against all that is stored. */
-interface Accepted {
-	readonly text: string;
-	readonly resource: Resource;
-	/** Sources of scalars that were asked for. Other places are looked up in the text again, for they take some times its bytes. */
-	readonly sources: Map<string, string | null>;
-}
-
-/** As long as the state that has them. */
-const READ = new WeakMap<Resource, Accepted>();
+/** Sources of scalars that were asked for of an accepted resource. Other places are looked up in the text again: they take more than its bytes. */
+const SOURCES = new WeakMap<Resource, Map<string, string | null>>();
 
 /** As long as their files: what is stored is checked with the change, and by itself. */
 const PLACES = new WeakMap<ResourceFile, DocumentPlaces>();
 
-/** To be accepted, it need not be read again: it was just read from this very text. */
-export function acceptedAs(resource: Resource, text: string): void {
-	READ.set(resource, { text, resource, sources: new Map() });
-}
-
-function readAccepted(
-	file: ResourceFile,
-	accepted: Resource,
-): { readonly resource: Resource; readonly places: Places } {
-	let known = READ.get(accepted);
-	if (known?.text !== file.text) {
-		const [document] = readYaml(file).documents;
-		PLACES.set(file, document?.places ?? new DocumentPlaces());
-		const resource = (document && readResource(document).resource) ?? accepted;
-		known = {
-			text: file.text,
-			resource: JSON.stringify(resource) === JSON.stringify(accepted) ? accepted : resource,
-			sources: new Map(),
-		};
-		READ.set(accepted, known);
-	}
-	const { resource, sources } = known;
+function acceptedPlaces(file: ResourceFile, resource: Resource): Places {
+	const sources = SOURCES.get(resource) ?? new Map<string, string | null>();
+	SOURCES.set(resource, sources);
 	const source = (path: Path): string | null => {
 		const key = path.join(".");
 		const kept = sources.get(key);
@@ -147,7 +117,7 @@ function readAccepted(
 		sources.set(key, found);
 		return found;
 	};
-	return { resource, places: { nearest: (path) => placesOf(file).nearest(path), source } };
+	return { nearest: (path) => placesOf(file).nearest(path), source };
 }
 
 function placesOf(file: ResourceFile): DocumentPlaces {

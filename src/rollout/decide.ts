@@ -10,22 +10,14 @@
  * 5. a pause holds; a person decides.
  * 6. data: on broken data nothing is ramped or promoted.
  * 7. look: a planned look at the goal, where the design has them.
- * 8. promote (last step only; former harm, interaction, novelty, another Experiment's winner and who would be shut out may hold
+ * 8. promote (last step only; former harm, interaction, novelty, another Experiment's winner and a loss of access may hold
  *    it, up to maxDuration, and another promotion of the Service for as long as that lasts) and ramp.
  * 9. max-duration: what onInconclusive says.
  * 10. bandit (last step only): other shares for the arms.
  * 11. wait, with what is missing and how long it may take.
  */
 import { analyse, NOTHING } from "../analysis/analyse.js";
-import {
-	type DecisionInput,
-	type Outcome,
-	RULES_WITH_HOLDBACKS,
-	RULES_WITH_PERSONS,
-	RULES_WITH_SKEWNESS,
-	RULES_WITH_SLOW_WORDS,
-} from "./decision.js";
-import { asFormer, completed, formerLevels } from "./formerRules.js";
+import type { DecisionInput, Outcome } from "./decision.js";
 import { decideHoldback } from "./holdback.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
@@ -57,15 +49,8 @@ const RULES: readonly RuleOf[] = [
 	bandit,
 ];
 
-/** Those of decisions that name no rules: what the others look at was not asked for then. */
-const FORMER_RULES: readonly RuleOf[] = [harm, freezeThreshold, sampleRatioRule, paused, promotion, ramp, maxDuration];
-
 /** The decision for this moment. Never throws for valid resources; every branch returns a reason with numbers. */
 export function decide(input: DecisionInput): Outcome {
-	return input.rules === undefined ? asFormer(decideBy(FORMER_RULES, completed(input))) : decideBy(RULES, input);
-}
-
-function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 	const { status, experiment } = input;
 	if (!isExposing(status.phase) && status.phase !== "Promoting") {
 		const words = { reason: `The experiment has ended: ${status.phase}.`, summary: "It has ended." };
@@ -81,15 +66,11 @@ function decideBy(rules: readonly RuleOf[], input: DecisionInput): Outcome {
 		closedArms: status.closedArms,
 		accepted: typeof status.acceptedExposures === "object" ? status.acceptedExposures : {},
 		looks: looksByArm(status),
-		levels: input.rules === undefined ? formerLevels(experiment) : null,
-		...((input.rules ?? 0) < RULES_WITH_HOLDBACKS ? { wholeAlpha: true } : { heldBack: heldBackOf(status) }),
-		slowOfRequests: (input.rules ?? 0) < RULES_WITH_PERSONS,
-		byRules10: (input.rules ?? 0) < RULES_WITH_SKEWNESS,
-		withoutSlow: (input.rules ?? 0) < RULES_WITH_SLOW_WORDS,
+		heldBack: heldBackOf(status),
 	});
 	if (heldBackFromMs !== undefined && status.phase === "Promoting")
 		return decideHoldback(input, analysis, heldBackFromMs);
-	for (const rule of rules) {
+	for (const rule of RULES) {
 		const outcome = rule(input, analysis);
 		if (outcome !== null) return outcome;
 	}

@@ -21,7 +21,7 @@ export type Rule =
 	| "interaction"
 	/** The winner's effect fades. */
 	| "novelty"
-	/** The winner would shut out callers of the Service's default Variant. */
+	/** The promotion would deny callers of the Service's default Variant. */
 	| "access"
 	/** Another Experiment of the Service is being promoted, or was since this one began. */
 	| "concurrent"
@@ -59,67 +59,13 @@ export type Action =
 	| "look"
 	| "abort";
 
-/** Of the rules below: a decision is made again by the rules that made it. */
-export const RULES = 13;
-
-/** From these rules on thresholds have eras, and the baseline is watched. */
-export const RULES_WITH_ERAS = 3;
-
-/** From these rules on further thresholds are frozen around a quantile, and verdicts are about the quantile itself. */
-export const RULES_WITH_GRID = 5;
-
-/** From these rules on planned looks count what carries information on the goal, for each challenger by itself. */
-export const RULES_WITH_INFORMATION = 6;
-
-/** From these rules on a holdback is a test of its own, and what a takeover finds open never counts. */
-export const RULES_WITH_HOLDBACKS = 7;
-
-/** From these rules on extremes are looked at too, and no threshold is given up on numbers that no sample has. */
-export const RULES_WITH_SHAPES = 7;
-
-/** From these rules on findings say which requests are slow, and sentences speak of a quantile's margin by them. */
-export const RULES_WITH_SLOW_WORDS = 8;
-
-/** From these rules on a mean at the end of its range may lie beyond it by rounding. */
-export const RULES_WITH_ROUNDING = 9;
-
-/** From these rules on sentences say that slow requests are counted by person. */
-export const RULES_WITH_PERSONS = 9;
-
-/** From these rules on the shares above a grid's thresholds are looked at, too. */
-export const RULES_WITH_GRID_SHAPES = 9;
-
-/**
- * From these rules on a holdback says of what it judges and which harm was known before it, looks say whose people they count,
- * and an arm that was frozen for harm is promoted by a person alone.
- */
-export const RULES_WITH_KNOWN_HARMS = 9;
-
-/** From these rules on harm says on which broken data it was found, and a holdback does not end on them by itself. */
-export const RULES_WITH_DOUBTS = 10;
-
-/** From these rules on what is ready and held for a person ends with maxDuration. */
-export const RULES_WITH_LIMITED_HOLDS = 10;
-
-/**
- * From these rules on a ratio is told only where its denominators are not too few, and without its units' past where that has too
- * few; a planned look at a share corrects its statistic for skewness; a ratio of shares that nothing bounds has no bound.
- */
-export const RULES_WITH_SKEWNESS = 11;
-
-/** From these rules on an end by maxDuration on broken data says what was broken. */
-export const RULES_WITH_BROKEN_ENDS = 11;
-
-/** From these rules on a takeover begins below what is held back, and a holdback that grew meanwhile takes nobody back from the winner. */
-export const RULES_WITH_KEPT_TAKEOVERS = 12;
-
-/** From these rules on values of a metric that do not come are told apart from people who do not. */
-export const RULES_WITH_LACKING_VALUES = 13;
+/** Version of the rules of decide(). */
+export const RULES = 1;
 
 /** Everything decide() reads. */
 export interface DecisionInput {
-	/** Absent: made before rules had numbers, see formerRules.ts. */
-	readonly rules?: number;
+	/** RULES of the Weir that made it. */
+	readonly rules: number;
 	readonly experiment: Experiment;
 	/** The Metrics that the goal and guardrails name, by name. */
 	readonly metrics: Readonly<Record<string, Metric>>;
@@ -128,25 +74,12 @@ export interface DecisionInput {
 	readonly nowMs: number;
 	/** By metric name, where a latency threshold has still to be frozen and the baseline has been measured. */
 	readonly baselineQuantiles?: Readonly<Record<string, BaselineQuantile>>;
-	/** By challenger, asked for once one is ready; absent: nobody is shut out. */
-	readonly shutOuts?: Readonly<Record<string, ShutOut>>;
+	/** By challenger, why its promotion would deny callers of the default Variant (accessLosses.ts); absent: none would. */
+	readonly accessLosses?: Readonly<Record<string, string>>;
 	/** Another Experiment of the Service that is being promoted; absent: none. */
 	readonly beingPromoted?: string;
 	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
 	readonly replaces?: string;
-}
-
-/** Whom a promotion would shut out: rollout/shutOut.ts. */
-export interface ShutOut {
-	/** The Service's default Variant now, and the one that it would be. */
-	readonly from: string;
-	readonly to: string;
-	/** AccessPolicies by which requests may use the one and not the other, by qualified name: the first ones. */
-	readonly policies: readonly string[];
-	/** Further ones. */
-	readonly more: number;
-	/** Nobody can tell: there are too many policies to compare. None is named then. */
-	readonly tooMany?: true;
 }
 
 /** What a decision that holds is waiting for; the loop records a wait once per kind. */
@@ -159,8 +92,6 @@ export type WaitsFor =
 	| "takeover-time"
 	| "takeover-health"
 	| "gate"
-	/** Other access rules. */
-	| "access"
 	/** The end of another Experiment's promotion. */
 	| "promotion"
 	/** Complete evidence. */
@@ -186,7 +117,7 @@ export interface Outcome {
 	readonly rule: Rule;
 	/** One exact sentence, with the names and numbers that decided. */
 	readonly reason: string;
-	/** The same in plain words, for whoever is no statistician. Absent by former rules. */
+	/** The same in plain words. Absent of what a person or a declaration decides. */
 	readonly summary?: string;
 	readonly findings: readonly Finding[];
 	/** Anytime-valid p-value of the sample-ratio test; null where it was not made. */
@@ -199,7 +130,7 @@ export interface Outcome {
 	readonly expectedMs: number | null;
 	/** Set where the action is hold. */
 	readonly waitsFor?: WaitsFor;
-	/** Set where it waits for units: what of them is too few, without numbers. Absent by former rules. */
+	/** Set where it waits for units: what of them is too few, without numbers. */
 	readonly lacks?: string;
 	/** Set where the rule is gate: with it and the input the decision can be made again. */
 	readonly gate?: GateAnswer;

@@ -102,7 +102,6 @@ export function sharingUnits({ resources, status }: Pick<State, "resources" | "s
 		.map(({ name }) => name);
 }
 
-/** Thresholds frozen by former rules are one for both arms. */
 function slowThreshold(
 	experiment: Experiment,
 	{ thresholdMs, referenceMs, frozenAtMs }: FrozenThreshold,

@@ -7,38 +7,29 @@
  */
 import type { Analysis } from "../analysis/analyse.js";
 import { claimedMetrics } from "../analysis/claim.js";
-import { baselineOf } from "../analysis/question.js";
-import {
-	type DecisionInput,
-	type Finding,
-	type Outcome,
-	RULES_WITH_DOUBTS,
-	RULES_WITH_KNOWN_HARMS,
-} from "./decision.js";
+import type { DecisionInput, Finding, Outcome } from "./decision.js";
 import { outcomeOf, type Words } from "./outcome.js";
 import { people, whereIn, worse } from "./plainWords.js";
 import { doubts, doubtsOfHarm } from "./rules/brokenData.js";
 import { harmKey, namesOfHarm } from "./rules/harm.js";
 import { duration, harmSentence } from "./sentence.js";
-import { completion, judgeHealth, judgesApart, replacedVariant } from "./takeover.js";
+import { completion, judgeHealth, replacedVariant } from "./takeover.js";
 
 /** What it does next, while it lasts and at its end. @param fromMs when it began */
 export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs: number): Outcome {
-	const { experiment, status, evidence, nowMs, rules = 0 } = input;
+	const { experiment, status, evidence, nowMs } = input;
 	const { arm = "", variant = "" } = status.promotion ?? {};
-	const tells = rules >= RULES_WITH_KNOWN_HARMS;
 	const accepted = status.frozenHarms ?? [];
 	const isKnown = (finding: Finding): boolean => {
 		const { segment: _, ...whole } = finding;
-		return accepted.includes(harmKey(finding)) || (tells && accepted.includes(harmKey(whole)));
+		return accepted.includes(harmKey(finding)) || accepted.includes(harmKey(whole));
 	};
 	const harms = analysis.findings.filter((finding) => finding.verdict === "harm" && finding.arm === arm);
 	const fresh = harms.filter((finding) => !isKnown(finding));
 	if (fresh.length > 0) return harmed(input, analysis, fresh, fromMs);
 	const left = (experiment.spec.rollout.holdback?.forMs ?? 0) - (nowMs - fromMs);
 	const ended = "the holdback has ended";
-	const isOpen = rules >= RULES_WITH_DOUBTS && doubts(input, analysis).length > 0;
-	if (left <= 0 && !tells) return completion(input, analysis, `${ended} without proved harm`);
+	const isOpen = doubts(input, analysis).length > 0;
 	const known = harms.filter(isKnown);
 	if (left <= 0 && !isOpen) {
 		const { reason, summary } = judgement(input, analysis, known, "");
@@ -51,40 +42,32 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 	const words: Words = {
 		get reason() {
 			const until = isOpen ? "it does not end until they are whole, unless a person promotes or aborts; " : "";
-			if (tells) return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${until}${why}.`;
-			const among = judgesApart(input) ? ` among ${unitsSoFar(input, arm)} first exposed in it` : "";
-			return `${reason}, no harm is proved${among}; ${why}.`;
+			return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${until}${why}.`;
 		},
 		get summary() {
 			const until = isOpen ? " It does not end until that is mended, unless a person ends it." : "";
-			if (tells) return `${summary}: ${judgement(input, analysis, known, " yet").summary}.${until}`;
-			return `${summary}, and no harm has been found.`;
+			return `${summary}: ${judgement(input, analysis, known, " yet").summary}.${until}`;
 		},
 	};
 	if (isOpen) return outcomeOf(input, analysis, ["hold", "data"], words, { waitsFor: "data" });
-	const rule = tells && known.length > 0 ? "harm" : "takeover";
+	const rule = known.length > 0 ? "harm" : "takeover";
 	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor: "holdback", expectedMs: left });
 }
 
 function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Finding[], fromMs: number): Outcome {
-	const { experiment, status, nowMs, rules = 0 } = input;
-	const apart = judgesApart(input);
-	const whose = apart ? `among units first exposed in its ${duration(nowMs - fromMs)}, ` : "";
+	const { experiment, status, nowMs } = input;
+	const whose = `among units first exposed in its ${duration(nowMs - fromMs)}, `;
 	const doubted = doubtsOfHarm(input, analysis);
 	const reason = `${whose}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
-	const toWhom = apart ? " to the people who came since it took over" : "";
+	const toWhom = " to the people who came since it took over";
 	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubted.summary}`;
 	if (experiment.spec.rollout.onHarm === "freeze") {
-		const ends =
-			rules < RULES_WITH_KNOWN_HARMS
-				? "a person aborts or waits for its end"
-				: "a person aborts, or promotes to end it";
 		return outcomeOf(
 			input,
 			analysis,
 			["hold", "harm"],
 			{
-				reason: `The holdback does not end by itself, ${ends}: ${reason}`,
+				reason: `The holdback does not end by itself, a person aborts, or promotes to end it: ${reason}`,
 				summary: `The new version does harm after all${toWhom}, a person decides: ${summary}`,
 			},
 			{ waitsFor: "person" },
@@ -107,7 +90,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 
 /** What is known of the winner by the holdback's own units, claim by claim: what could not be judged is no absence of harm. */
 function judgement(input: DecisionInput, analysis: Analysis, known: readonly Finding[], yet: string): Words {
-	const { rules = 0, experiment, status } = input;
+	const { experiment, status } = input;
 	const { arm = "" } = status.promotion ?? {};
 	const watched = claimedMetrics(experiment);
 	const own = analysis.findings.filter((finding) => finding.arm === arm && finding.segment === undefined);
@@ -123,8 +106,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 		summaries.push(`it is still worse by ${named(known)}, as was known when it was promoted`);
 	}
 	const former = namesOfHarm(status, arm).filter((name) => !known.some((finding) => nameOf(finding) === name));
-	const isGone = (name: string): boolean =>
-		rules >= RULES_WITH_DOUBTS && !watched.some((one) => `${name} `.startsWith(`${one} `));
+	const isGone = (name: string): boolean => !watched.some((one) => `${name} `.startsWith(`${one} `));
 	const [before, gone] = [former.filter((name) => !isGone(name)), former.filter(isGone)];
 	if (before.length > 0) {
 		reasons.push(`${before.join(", ")} was proved worse before it was promoted, and is not in the holdback${yet}`);
@@ -166,9 +148,3 @@ function amongWhom(judged: readonly Finding[], named: boolean): string {
 }
 
 const unique = (names: readonly string[]): string => [...new Set(names)].join(", ");
-
-/** `812 units against 41`, of the winner and the baseline. */
-function unitsSoFar({ evidence, experiment }: DecisionInput, winner: string): string {
-	const of = (name: string): number => evidence.arms.find(({ arm }) => arm === name)?.exposedUnits ?? 0;
-	return `${of(winner)} units against ${of(baselineOf(experiment))}`;
-}

@@ -45,7 +45,7 @@ const frozenMetrics = ({ metrics }: ResourceSet): ReadonlySet<string> =>
 /** Whether units fall due in it that count: in a takeover those of its holdback alone. */
 function closesUnits(status: ExperimentStatus | undefined): boolean {
 	if (status === undefined || isExposing(status.phase)) return true;
-	return status.phase === "Promoting" && (status.takeover === undefined || heldBackOf(status) !== null);
+	return status.phase === "Promoting" && heldBackOf(status) !== null;
 }
 
 function unfrozenSinceMs(status: ExperimentStatus | undefined, metric: string): number | null {

@@ -2,11 +2,11 @@
  * What is too few for minUnits: people, or values of a metric that people could have by now and have not. Who waits for people
  * where a metric's sender is broken waits in vain, so that the two are told apart.
  */
-import { type DecisionInput, RULES_WITH_LACKING_VALUES } from "./decision.js";
+import type { DecisionInput } from "./decision.js";
 import { expectedUnitsMs } from "./expectation.js";
 import type { Words } from "./outcome.js";
 import { count } from "./plainWords.js";
-import { type ArmCount, armCounts, fewest, scarcest } from "./scarcest.js";
+import { type ArmCount, armCounts, fewest } from "./scarcest.js";
 
 type ValueCount = ArmCount & { readonly metric: string };
 
@@ -15,8 +15,8 @@ export interface Lack {
 	readonly words: Words;
 	/** The same as the cause of an end without a verdict. */
 	readonly cause: Words;
-	/** By which a hold is known to be another (Outcome.lacks); absent by former rules. */
-	readonly lacks?: string;
+	/** By which a hold is known to be another (Outcome.lacks). */
+	readonly lacks: string;
 	/** At the present pace; null = cannot say. */
 	readonly expectedMs: number | null;
 }
@@ -24,7 +24,6 @@ export interface Lack {
 /** null: nothing, there are enough of all. */
 export function lackOf(input: DecisionInput): Lack | null {
 	const { minUnits } = input.experiment.spec.rollout;
-	if ((input.rules ?? 0) < RULES_WITH_LACKING_VALUES) return formerLack(input);
 	const counts = armCounts(input);
 	const few = counts.filter((one): one is ValueCount => one.metric !== null && one.units < minUnits);
 	// More people bring none of it: whoever waits for them waits in vain.
@@ -40,14 +39,6 @@ export function lackOf(input: DecisionInput): Lack | null {
 		later &&
 		lackOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
 	);
-}
-
-/** What was lacking was people, whatever it was. */
-function formerLack(input: DecisionInput): Lack | null {
-	const { arm, what, units } = scarcest(input);
-	if (units >= input.experiment.spec.rollout.minUnits) return null;
-	const { lacks: _, ...lack } = lackOfPeople(input, arm, units, what);
-	return lack;
 }
 
 function lackOfPeople(input: DecisionInput, arm: string, units: number, what: string, measured = ""): Lack {

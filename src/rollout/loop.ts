@@ -7,9 +7,10 @@ import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import { gridQuantiles } from "../analysis/quantileGrid.js";
 import { WeirError } from "../error.js";
-import { LOOKS_MS_PER_TICK, SHUT_OUT_MS_PER_TICK } from "../limits.js";
+import { LOOKS_MS_PER_TICK } from "../limits.js";
 import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
+import { accessLosses } from "./accessLosses.js";
 import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";
 import { decidedFrom } from "./decidedFrom.js";
@@ -24,8 +25,6 @@ import { otherPromotions } from "./otherPromotion.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";
-import { askShutOut } from "./shutOut.js";
-import { ShutOutAnswers } from "./shutOutAnswers.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 
 /** What the loop tells the outside, for logs and metrics; never a unit id or a payload. */
@@ -69,7 +68,6 @@ export class RolloutLoop {
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
 	readonly #gates: GateKeeper;
-	readonly #shutOuts = new ShutOutAnswers();
 	readonly #endings = new Endings();
 	#cancel: (() => void) | null = null;
 	#running: Promise<void> | null = null;
@@ -123,9 +121,7 @@ export class RolloutLoop {
 		}
 		const { left } = this.#turns;
 		this.#reachedAll = left.length === 0;
-		for (const name of left) this.#shutOuts.keep(name);
 		await this.#endings.look(now, this.options.clock.nowMs(), this.options.evidence);
-		this.#shutOuts.answer(SHUT_OUT_MS_PER_TICK, (name, thrown) => this.#hold(name, thrown));
 	}
 
 	/** null: there is none, or it cannot be had. */
@@ -178,16 +174,6 @@ export class RolloutLoop {
 				input = await this.#input(state, experiment, status, others);
 				wanted = decide(input);
 			}
-			const { arm } = wanted.status.promotion ?? {};
-			if (wanted.action === "promote" && arm !== undefined) {
-				const found = this.#shutOuts.find(name, askShutOut(state, experiment, arm, input.nowMs));
-				// It is told after this tick.
-				if (found === undefined) return state;
-				if (found !== null) {
-					input = { ...input, shutOuts: { [arm]: found } };
-					wanted = decide(input);
-				}
-			}
 			if (movesOn(wanted.action) && state.closed?.includes(serviceOf(experiment)) === true) {
 				throw new WeirError(
 					"failed-precondition",
@@ -204,7 +190,6 @@ export class RolloutLoop {
 			return await this.#record(state, experiment, input, outcome, input.nowMs);
 		} catch (thrown) {
 			const error = WeirError.from(thrown);
-			this.#shutOuts.keep(name);
 			if (error.code === "conflict") {
 				this.options.report({ type: "conflict", experiment: name });
 				return "conflict";
@@ -247,8 +232,12 @@ export class RolloutLoop {
 		const found = localEvidence(await evidence.evidence(query), metrics);
 		// The moment of the decision lies after all of its evidence.
 		const others = otherPromotions(state, experiment, status);
-		const input = { rules: RULES, experiment, metrics, status, evidence: found, nowMs: clock.nowMs(), ...others };
-		return Object.keys(baselineQuantiles).length === 0 ? input : { ...input, baselineQuantiles };
+		const losses = accessLosses(state, experiment);
+		return {
+			...{ rules: RULES, experiment, metrics, status, evidence: found, nowMs: clock.nowMs(), ...others },
+			...(Object.keys(losses).length === 0 ? {} : { accessLosses: losses }),
+			...(Object.keys(baselineQuantiles).length === 0 ? {} : { baselineQuantiles }),
+		};
 	}
 
 	async #record(

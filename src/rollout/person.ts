@@ -4,19 +4,18 @@
  */
 import { WeirError } from "../error.js";
 import type { Experiment } from "../resources/resource.js";
-import type { Outcome, ShutOut } from "./decision.js";
+import type { Outcome } from "./decision.js";
 import { uncomparedWords } from "./otherPromotion.js";
 import { openChallengers } from "./outcome.js";
 import { namesOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
-import { shutOutCure, shutOutWords } from "./shutOut.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 import { completedStatus, replacedVariant, startTakeover } from "./takeover.js";
 
 export type PersonAct =
 	| { readonly verb: "pause" }
 	| { readonly verb: "resume" }
-	/** arm null: the only open challenger. shutOut: though it shuts callers out. */
+	/** arm null: the only open challenger. shutOut: although callers lose access. */
 	| { readonly verb: "promote"; readonly arm: string | null; readonly shutOut?: boolean }
 	| { readonly verb: "abort" };
 
@@ -26,8 +25,8 @@ export interface PersonInput {
 	/** Who; for the reason only. */
 	readonly by: string;
 	readonly nowMs: number;
-	/** Whom the promotion of an arm would shut out, null = nobody; asked of the one that is promoted only. */
-	readonly shutOutBy?: (arm: string) => ShutOut | null;
+	/** By challenger, why its promotion would deny callers of the default Variant; absent: none would. */
+	readonly accessLosses?: Readonly<Record<string, string>>;
 	/** Another Experiment of the Service that is being promoted; absent: none. */
 	readonly beingPromoted?: string;
 	/** The Service's default Variant, where it is not the baseline's any more; absent: it is. */
@@ -131,21 +130,21 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 			`arm ${arm} is proved worse by ${harms.join(", ")}, and was frozen for it`,
 			`name it to promote it all the same: --arm ${arm}`,
 		);
-	const shutOut = input.shutOutBy?.(arm) ?? null;
-	if (shutOut !== null && !isMeant)
+	const loss = input.accessLosses?.[arm];
+	if (loss !== undefined && !isMeant)
 		throw new WeirError(
 			"failed-precondition",
-			`${shutOutWords(shutOut)}: outside of the Experiment they would be refused`,
-			`${shutOutCure(shutOut)}; or promote it all the same: --shut-out --reason WHY`,
+			loss,
+			"change the policy, or promote all the same: --shut-out --reason WHY",
 		);
 	const after = startTakeover(experiment, status, arm, nowMs);
 	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
-	const shuts = shutOut === null ? "" : `, though ${shutOutWords(shutOut)}`;
+	const denies = loss === undefined ? "" : `, although ${loss}`;
 	const unknown = uncomparedWords(experiment, arm, input.replaces);
 	const untold = unknown === null ? "" : `, though ${unknown}`;
 	return outcome(
 		"promote",
-		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${untold}${shuts}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
+		`Arm ${arm} promoted by ${by} at ${percent(status.allocationPpm)}${harmed}${untold}${denies}; it takes over from ${percent(after.promotion?.takeoverPpm ?? 0)} on.`,
 		after,
 	);
 }

@@ -3,7 +3,7 @@
  * than 2.4 points (0.5 points asked for); 6,000 people against 6,000`. The same bytes for the same numbers.
  */
 import type { Metric } from "../resources/resource.js";
-import { type DecisionInput, type Finding, RULES_WITH_KNOWN_HARMS } from "./decision.js";
+import type { Finding } from "./decision.js";
 import { slowRequests } from "./slowWords.js";
 
 /** 12345.6 → `12,345.6`. */
@@ -61,24 +61,13 @@ export function worse(finding: Finding, metric: Metric | undefined): string {
 	return `${name(finding, metric)} is worse${by}${surely}${allowed}; ${people(finding)}`;
 }
 
-/** How the units of a planned look are spoken of: they are a measure of information (informationUnits()), not a count. */
-export type LookUnits = "information" | "people";
-
-/** As former rules did, people. */
-export function peopleOfLook({ rules = 0 }: Pick<DecisionInput, "rules">): LookUnits {
-	return rules < RULES_WITH_KNOWN_HARMS ? "people" : "information";
-}
-
 /** `as much as 6,000 people of all versions would tell` */
 export function information(units: number): string {
 	return `as much as ${count(units)} people of all versions would tell`;
 }
 
-const atLook = (units: number, spoken: LookUnits): string =>
-	spoken === "people" ? `at ${count(units)} people of all versions` : `with ${information(units)}`;
-
 /** Of a claim that is proved. */
-export function better(finding: Finding, metric: Metric | undefined, spoken: LookUnits = "information"): string {
+export function better(finding: Finding, metric: Metric | undefined): string {
 	const { line, role, look } = finding;
 	const { improvement, lower } = look ?? finding;
 	const what = name(finding, metric);
@@ -89,7 +78,7 @@ export function better(finding: Finding, metric: Metric | undefined, spoken: Loo
 			lower === null || lower <= 0
 				? ""
 				: `, surely more than ${size(finding, metric, lower)} (${size(finding, metric, line)} asked for)`;
-		const whom = look === undefined ? people(finding) : `planned look ${look.number}, ${atLook(look.units, spoken)}`;
+		const whom = look === undefined ? people(finding) : `planned look ${look.number}, with ${information(look.units)}`;
 		return `${what} is better${by}${surely}; ${whom}`;
 	}
 	if (lower === null || lower >= 0) return `${what} is no worse`;
@@ -112,7 +101,7 @@ function withinOrBetter(finding: Finding, metric: Metric | undefined, what: stri
 }
 
 /** Of a claim that is not proved yet. */
-export function undecided(finding: Finding, metric: Metric | undefined, spoken: LookUnits = "information"): string {
+export function undecided(finding: Finding, metric: Metric | undefined): string {
 	const { improvement, line, role, verdict, note } = finding;
 	const lower = finding.lower ?? Number.NEGATIVE_INFINITY;
 	const what = name(finding, metric);
@@ -127,7 +116,7 @@ export function undecided(finding: Finding, metric: Metric | undefined, spoken: 
 		return `${what} may still be up to ${size(finding, metric, lower)} worse, ${size(finding, metric, line)} are allowed`;
 	const by = line === 0 ? "" : ` by ${size(finding, metric, line)}`;
 	if (finding.look !== undefined)
-		return `${what} was not proved better${by} at its planned looks, the last ${atLook(finding.look.units, spoken)}`;
+		return `${what} was not proved better${by} at its planned looks, the last with ${information(finding.look.units)}`;
 	if (finding.slow !== undefined) return `${what} is not proved better yet; ${slowRequests(finding)}`;
 	const seen =
 		improvement === null ? "" : `; it looks like ${size(finding, metric, improvement)} ${way(metric, improvement)}`;

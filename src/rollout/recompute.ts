@@ -4,17 +4,11 @@
 import { canonicalJson } from "../resources/canonicalJson.js";
 import { decide } from "./decide.js";
 import type { Decision } from "./decision.js";
-import { saysTheSame } from "./formerRules.js";
 import { heldAtGate } from "./gate.js";
 
 export interface Recomputation {
-	/**
-	 * True when every byte of the canonical outcome is the same. By former rules: when it says the same, see
-	 * formerRules.ts.
-	 */
+	/** True when every byte of the canonical outcome is the same. */
 	readonly matches: boolean;
-	/** It was made by former rules, so numbers are compared as numbers and not as bytes. */
-	readonly former: boolean;
 	/** Canonical JSON of the stored outcome. */
 	readonly expected: string;
 	/** Canonical JSON of the outcome made now. */
@@ -32,9 +26,7 @@ export function recompute(decision: Decision): Recomputation | null {
 	const { gate } = decision.outcome;
 	const made = gate === undefined ? decided : heldAtGate(decision.input, decided, gate);
 	const actual = canonicalJson(made);
-	if (decision.input.rules !== undefined) return { matches: actual === expected, former: false, expected, actual };
-	const matches = saysTheSame(JSON.parse(actual), JSON.parse(expected));
-	return { matches, former: true, expected, actual };
+	return { matches: actual === expected, expected, actual };
 }
 
 /** What has no input, by the rule that it names: nothing was concluded. */
@@ -56,8 +48,7 @@ export function recomputedWords(decision: Decision): { readonly words: string; r
 		const words = NOTHING_TO_RECOMPUTE[decision.outcome.rule];
 		return { words: words ?? INPUT_MISSING, holds: words !== undefined };
 	}
-	const { matches, former, expected, actual } = again;
+	const { matches, expected, actual } = again;
 	if (!matches) return { words: `DIFFERS\n      stored     ${expected}\n      recomputed ${actual}`, holds: false };
-	const how = former ? "it says the same, by the rules of its time" : "every byte matches";
-	return { words: `recomputed from its stored aggregates: ${how}`, holds: true };
+	return { words: "recomputed from its stored aggregates: every byte matches", holds: true };
 }

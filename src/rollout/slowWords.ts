@@ -29,6 +29,6 @@ export function slowComparison({ slow, role }: OfQuantile): string {
 /** `on average 0.56% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms` */
 export function slowRequests({ slow, role, challenger, baseline }: Finding, whose = "the old version's"): string {
 	if (slow === undefined) return "";
-	const own = `${ofRequests(share(challenger.mean), slow.perPerson === true)} took longer than ${slowLimit(slow, role)}`;
+	const own = `${ofRequests(share(challenger.mean))} took longer than ${slowLimit(slow, role)}`;
 	return `${own}, ${share(baseline.mean)} of ${whose} longer than ${ms(slow.baselineMs)}`;
 }

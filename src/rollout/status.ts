@@ -59,11 +59,11 @@ export function heldBackOf({
 /** A latency threshold frozen from earlier data of the default Variant. */
 export interface FrozenThreshold {
 	readonly thresholdMs: number;
-	/** The baseline's quantile that it was made from: the baseline's own threshold. Absent: frozen by former rules, or a cap. */
+	/** The baseline's quantile that it was made from: the baseline's own threshold. Absent: a cap. */
 	readonly referenceMs?: number;
-	/** Which freezing of this metric it is, 1, 2, 3 …: see analysis/frozenReference.ts. Absent: by former rules, or a cap. */
+	/** Which freezing of this metric it is, 1, 2, 3 …: see analysis/frozenReference.ts. Absent: a cap. */
 	readonly era?: number;
-	/** The baseline's quantiles around it, rising, and itself among them (analysis/quantileGrid.ts). Absent: by former rules, or a cap. */
+	/** The baseline's quantiles around it, rising, and itself among them (analysis/quantileGrid.ts). Absent: a cap, or none was measured. */
 	readonly gridMs?: readonly number[];
 	readonly frozenAtMs: number;
 	readonly sampleSize: number;
@@ -90,7 +90,7 @@ export interface ArmShares {
 	readonly movedAtMs: number;
 }
 
-/** Of one arm. Without units and boundary (former rules) all arms had those of the look. */
+/** Of one arm. Without units and boundary it has those of the look. */
 export type LookEffect = Pick<FindingLook, "improvement" | "lower"> & Partial<Pick<FindingLook, "units" | "boundary">>;
 
 /** One planned look, taken once: what it saw stays, whatever comes later. */
@@ -112,7 +112,7 @@ export interface ExperimentStatus {
 	readonly stepIndex: number;
 	readonly allocationPpm: number;
 	readonly startedAtMs: number;
-	/** When it came to a phase that it does not leave. Absent: it has not, or did under former rules. */
+	/** When it came to a phase that it does not leave. Absent: it has not. */
 	readonly endedAtMs?: number;
 	/** When the live allocation was last acknowledged by Envoy (or published, where nothing acknowledges). */
 	readonly stepStartedAtMs: number;
@@ -130,7 +130,7 @@ export interface ExperimentStatus {
 		/** The default Variant that a holdback's winner replaced, where it was not the baseline's; absent: it was. */
 		readonly replaced?: string;
 	} | null;
-	/** Set by a promotion, stays after its end. Absent: nobody was promoted, or by former rules. */
+	/** Set by a promotion, stays after its end. Absent: nobody was promoted. */
 	readonly takeover?: {
 		/** What of a unit was still open then never counts: its version may be another since. */
 		readonly fromMs: number;

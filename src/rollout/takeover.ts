@@ -7,7 +7,7 @@ import type { VariantHealth } from "../analysis/evidence.js";
 import { baselineVariant } from "../analysis/question.js";
 import { PPM } from "../limits.js";
 import type { Experiment } from "../resources/resource.js";
-import { type DecisionInput, type Outcome, RULES_WITH_HOLDBACKS, RULES_WITH_KEPT_TAKEOVERS } from "./decision.js";
+import type { DecisionInput, Outcome } from "./decision.js";
 import { uncompared } from "./otherPromotion.js";
 import { type Extras, outcomeOf, type Words } from "./outcome.js";
 import { duration, percent } from "./sentence.js";
@@ -22,30 +22,25 @@ const TAKEOVER_EXCUSE_MAX = 0.1;
 /** Share of failures above which a winner's endpoints count as unhealthy, unless other Variants fail as often. */
 const TAKEOVER_FAILURE_SHARE = 0.01;
 
-/**
- * The status that a promotion starts with: exposure counting ends, the first step is live.
- * @param rules by which it was decided; null: a person did
- */
+/** The status that a promotion starts with: exposure counting ends, the first step is live. */
 export function startTakeover(
 	experiment: Experiment,
 	status: ExperimentStatus,
 	arm: string,
 	nowMs: number,
-	rules: number | null = null,
 ): ExperimentStatus {
 	const variant = experiment.spec.arms.find((candidate) => candidate.name === arm)?.variant ?? "";
 	const { stepsPpm, holdback } = experiment.spec.rollout;
 	const first = stepsPpm[0] ?? PPM;
 	// Whoever is to be held back is not moved first.
-	const isKept = rules === null || rules >= RULES_WITH_KEPT_TAKEOVERS;
-	const takeoverPpm = isKept ? Math.min(first, PPM - (holdback?.sharePpm ?? 0)) : first;
+	const takeoverPpm = Math.min(first, PPM - (holdback?.sharePpm ?? 0));
 	return {
 		...status,
 		phase: "Promoting",
 		hold: null,
 		stepStartedAtMs: nowMs,
 		promotion: { arm, variant, stepIndex: 0, takeoverPpm },
-		...(rules === null || rules >= RULES_WITH_HOLDBACKS ? { takeover: { fromMs: nowMs } } : {}),
+		takeover: { fromMs: nowMs },
 	};
 }
 
@@ -84,7 +79,7 @@ export function judgeHealth(
  * holdback that step switches the default all the same, but leaves its share of the baseline's units where they are.
  */
 export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcome {
-	const { experiment, status, evidence, nowMs, rules = 0 } = input;
+	const { experiment, status, evidence, nowMs } = input;
 	const { stepsPpm, everyMs, holdback } = experiment.spec.rollout;
 	const { promotion } = status;
 	const say = (action: Outcome["action"], words: Words, extras: Extras): Outcome =>
@@ -123,9 +118,8 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 			{ waitsFor: "takeover-health" },
 		);
 	const declared = PPM - (holdback?.sharePpm ?? 0);
-	// Who has the winner keeps it, also where an edit holds back more than are left. One that has everybody began by former rules.
-	const isKept = rules >= RULES_WITH_KEPT_TAKEOVERS && promotion.takeoverPpm < PPM;
-	const most = isKept ? Math.max(declared, promotion.takeoverPpm) : declared;
+	// Who has the winner keeps it, also where an edit holds back more than are left.
+	const most = Math.max(declared, promotion.takeoverPpm);
 	const next = Math.min(stepsPpm[promotion.stepIndex + 1] ?? PPM, most);
 	if (next < most)
 		return say(
@@ -148,12 +142,11 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const fewer = most === declared ? "" : ` (${percent(PPM - declared)} are declared, but nobody is taken back)`;
 	// Where it is the default already, what it is compared with is the baseline's.
 	const replaced = uncompared(experiment, promotion.arm, input.replaces);
-	const apart = judgesApart(input);
 	return say(
 		"advance-takeover",
 		{
-			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units${fewer}, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}.${apart ? " Only units first exposed from here on are judged." : ""}`,
-			summary: `${promotion.variant} is the new version for everybody but ${share} of the people who had the old one to compare with: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen${apart ? " in the people who come from now on" : ""}.`,
+			reason: `Takeover by ${promotion.variant} from ${at} to all but ${share} of the baseline's units${fewer}, which stay for ${duration(holdback.forMs)}; it is the Service's default now: ${why}. Only units first exposed from here on are judged.`,
+			summary: `${promotion.variant} is the new version for everybody but ${share} of the people who had the old one to compare with: they keep it for ${duration(holdback.forMs)}, so that a late effect is seen in the people who come from now on.`,
 		},
 		{
 			status: {
@@ -170,7 +163,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 					heldBackFromMs: nowMs,
 					...(replaced === null ? {} : { replaced }),
 				},
-				...(apart && status.takeover !== undefined
+				...(status.takeover !== undefined
 					? { takeover: { ...status.takeover, heldBack: { fromMs: nowMs, sharePpm: PPM - most } } }
 					: {}),
 			},
@@ -178,11 +171,6 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 			expectedMs: holdback.forMs,
 		},
 	);
-}
-
-/** Whether a holdback is judged by the units that come in it alone; by former rules it was by everybody since the start. */
-export function judgesApart({ rules }: DecisionInput): boolean {
-	return rules !== undefined && rules >= RULES_WITH_HOLDBACKS;
 }
 
 /** The end: nothing is assigned any more, the winner's Variant is the default. @param plain said of it besides */

@@ -312,11 +312,6 @@ t.test(
 		const more = measured(ask({ type: "rate" }, RELATIVE), bad, good);
 		t.equal(more.upper, Number.POSITIVE_INFINITY);
 		t.ok(more.lower > 500 && more.lower < 2_999);
-		t.match(
-			measured({ ...question, byRules10: true }, bad, good),
-			{ lower: -999 },
-			"by former rules as the last looked at",
-		);
 	},
 );
 

@@ -18,7 +18,7 @@ import type { Finding } from "../../src/analysis/finding.js";
 import { type EventCount, proportionsTest } from "../../src/analysis/fixed/proportions.js";
 import { tTest } from "../../src/analysis/fixed/tTest.js";
 import type { Metric } from "../../src/resources/resource.js";
-import { evidence, experiment, metric, rate } from "../rollout/example.js";
+import { evidence, experiment, metric, ROLLOUT, rate } from "../rollout/example.js";
 import { logPropensityEvidence, type PropensityBatch } from "./bandit/propensityBetting.js";
 
 interface Welch {
@@ -110,6 +110,7 @@ function sequential(spec: Partial<Metric["spec"]>, { challenger, baseline }: Arm
 	const one = experiment(["boosted"], {
 		goal: { metric: "outcome", improveBy: { kind: "absolute", value: 0 } },
 		guardrails: [],
+		rollout: { ...ROLLOUT, alpha: 0.025 },
 	});
 	const arm = (name: string, moments: MetricEvidence) => ({
 		arm: name,
@@ -125,7 +126,6 @@ function sequential(spec: Partial<Metric["spec"]>, { challenger, baseline }: Arm
 		thresholds: {},
 		closedArms: [],
 		accepted: {},
-		levels: { pass: 0.025, harm: 0.025, segmentHarm: 0 },
 	});
 	if (findings[0] === undefined) throw new Error("no finding");
 	return findings[0];

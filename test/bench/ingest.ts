@@ -15,7 +15,7 @@ import type { Evidence } from "../../src/analysis/evidence.js";
 import { ingestClient } from "../../src/events/client.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { decide } from "../../src/rollout/decide.js";
-import type { Action } from "../../src/rollout/decision.js";
+import { type Action, RULES } from "../../src/rollout/decision.js";
 import { initialStatus } from "../../src/rollout/status.js";
 import { AccessLogStream } from "../events/accessLogStream.js";
 import { spawnIngest } from "../events/child.js";
@@ -149,7 +149,7 @@ async function look(): Promise<Action> {
 	const evidence = await client.evidence(asked());
 	const nowMs = Date.now();
 	const status = initialStatus(DECIDED.spec.rollout.stepsPpm, nowMs);
-	return decide({ experiment: DECIDED, metrics: { errors: ERRORS }, status, evidence, nowMs }).action;
+	return decide({ rules: RULES, experiment: DECIDED, metrics: { errors: ERRORS }, status, evidence, nowMs }).action;
 }
 
 /** The 95th percentile of EVIDENCE_CALLS looks, some time apart, while entries come in as fast as ingest takes them. */

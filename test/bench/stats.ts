@@ -87,7 +87,6 @@ function inputOf({ baseline, challenger }: Pair): AnalysisInput {
 		thresholds: {},
 		closedArms: [],
 		accepted: {},
-		levels: null,
 	};
 }
 

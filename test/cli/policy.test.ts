@@ -181,54 +181,57 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 	const cases: (readonly [string, RegExp])[] = [
 		[
 			"tests:\n  - name: a\n    request: {service: shop, metod: GET}\n    expect: allow\n",
-			/t\.yaml:3:30: unknown field metod; known are/,
+			/t\.yaml:3:30: unknown field tests\[0\]\.request\.metod; .*method/,
 		],
 		[
 			"tests:\n  - name: a\n    request: {service: shop, principal: web}\n    expect: allow\n",
-			/t\.yaml:3:41: principal does not begin with spiffe/,
+			/t\.yaml:3:41: tests\[0\]\.request\.principal does not begin with spiffe/,
 		],
-		["tests:\n  - name: a\n    request: {service: shop}\n    expect: maybe\n", /t\.yaml:4:13: expect is neither/],
+		[
+			"tests:\n  - name: a\n    request: {service: shop}\n    expect: maybe\n",
+			/t\.yaml:4:13: tests\[0\]\.expect is "maybe"; write allow, deny/,
+		],
 		[
 			"tests:\n  - name: a\n    request: {service: shop}\n    expect: {verdict: deny, reason: tired}\n",
-			/there is no reason "tired"/,
+			/expect\.reason is "tired"; write open, allowed/,
 		],
-		["tests:\n  - name: a\n    request: {}\n    expect: allow\n", /either service or host/],
+		[
+			"tests:\n  - name: a\n    request: {}\n    expect: allow\n",
+			/request is for no one Service; write either service: NAME or host/,
+		],
 		[
 			"tests:\n  - name: a\n    request: {service: shop, path: v2, time: noon, method: get, token: [1]}\n    expect: allow\n",
-			/path does not begin[\s\S]*time is no RFC 3339|time is no RFC 3339[\s\S]*path does not begin/,
+			/token is a list of 1; write its claims[\s\S]*method is "get"[\s\S]*path is "v2"; write a path that begins[\s\S]*time is "noon"; write an RFC 3339/,
 		],
-		["tests: []\n", /tests is no list of cases/],
+		["tests: []\n", /tests is an empty list; write a list of 1 to 10000 cases/],
 		["", /t\.yaml:1:1: the file holds nothing; write tests: with a list/],
 		["tests:\n  - name: a\n    request: {service: shop}\n    expect: allow\n    expect: deny\n", /written twice/],
 	];
 	cases.push(
-		[tableOf('{service: shop, path: "/v2//x"}'), /t\.yaml:3:\d+: Envoy resolves \/\/ and dot segments/],
-		[tableOf('{service: shop, path: "/v2/%2E./admin?a=1"}'), /Envoy resolves/],
+		...["/v2//x", "/v2/%2E./admin?a=1", "/%70ublic/x", "/a/%7e", "/a\\\\b", "/a|b", "/a/.."].map(
+			(path) =>
+				[
+					tableOf(`{service: shop, path: "${path}"}`),
+					/t\.yaml:3:\d+: tests\[0\]\.request\.path is a path that Envoy changes before any rule reads it/,
+				] as const,
+		),
 		[
-			tableOf('{service: shop, path: "/%70ublic/x"}'),
-			/t\.yaml:3:\d+: Envoy makes \\ a slash, and undoes .* before any rule; write the path as it is after: \/public\/x\n/,
+			tableOf('{service: shop, time: "2026-02-30T12:00:00Z"}'),
+			/request\.time is "2026-02-30T12:00:00Z"; write an RFC 3339 time/,
 		],
-		[tableOf('{service: shop, path: "/a/%41%7e%2D?x=%41"}'), /write the path as it is after: \/a\/A~-\?x=%41\n/],
-		[tableOf('{service: shop, path: "/a\\\\b"}'), /write the path as it is after: \/a\/b\n/],
-		[tableOf('{service: shop, path: "/a\\\\..\\\\b"}'), /Envoy resolves/],
-		[tableOf('{service: shop, path: "/a|b"}'), /t\.yaml:3:\d+: Envoy escapes .*; write them so, such as %7C/],
-		[tableOf('{service: shop, time: "2026-02-30T12:00:00Z"}'), /t\.yaml:3:\d+: time is no RFC 3339 date-time/],
-		[tableOf("{service: shopp}"), /t\.yaml:3:\d+: there is no Service "shopp"; declared are shop, plain, free/],
+		[tableOf("{service: shopp}"), /t\.yaml:2:5: there is no service "shopp"; declared are shop, plain, free/],
 		[
 			tableOf("{host: shopp.test}"),
-			/t\.yaml:3:\d+: no Service has the host "shopp\.test"; declared are shop\.test, plain\.test, \*\.plain\.test, free\.test\n/,
+			/t\.yaml:2:5: there is no host "shopp\.test"; declared are shop\.test, plain\.test, \*\.plain\.test, free\.test\n/,
 		],
-		[tableOf("{host: shop}"), /t\.yaml:3:\d+: no Service has the host "shop"; declared are/],
-		[
-			tableOf("{service: shop.test}"),
-			/t\.yaml:3:\d+: there is no Service "shop\.test"; declared are shop, plain, free/,
-		],
-		[tableOf("{service: shop, gateway: egde}"), /t\.yaml:3:\d+: there is no Gateway "egde"; declared are edge/],
-		[tableOf("{service: shop, region: ue}"), /t\.yaml:3:\d+: there is no region "ue"; declared are eu/],
-		[tableOf("{service: shop, variant: v11}"), /t\.yaml:3:\d+: there is no Variant "v11"; declared are v1/],
+		[tableOf("{host: shop}"), /t\.yaml:2:5: there is no host "shop"; declared are/],
+		[tableOf("{service: shop.test}"), /t\.yaml:2:5: there is no service "shop\.test"; declared are shop, plain, free/],
+		[tableOf("{service: shop, gateway: egde}"), /t\.yaml:2:5: there is no gateway "egde"; declared are edge/],
+		[tableOf("{service: shop, region: ue}"), /t\.yaml:2:5: there is no region "ue"; declared are eu/],
+		[tableOf("{service: shop, variant: v11}"), /t\.yaml:2:5: there is no variant "v11"; declared are v1/],
 		[
 			tableOf("{host: no.test, gateway: egde}", "{verdict: deny, reason: unknown-service}"),
-			/there is no Gateway "egde"/,
+			/there is no gateway "egde"/,
 		],
 	);
 	const { code, stdout, said } = await tested(
@@ -245,12 +248,8 @@ t.test("a table with faults fails as a whole, each with its place", async (t) =>
 	);
 	const table = await fileOf(directory, "table.yaml", TABLE);
 	const { stderr } = await weir(["policy", "test", "-f", timed, "-t", table]);
-	t.match(stderr, /depends on the time; add time:/);
-	t.same(
-		stderr.match(/(?<=the verdict of ").*(?=" depends)/g),
-		["staff", "whatever its times and audience say"],
-		"asked of none whom no rule with a time concerns, and not where a forbid stands whatever the time",
-	);
+	t.match(stderr, /the verdict of "staff" depends on the time; add time:/);
+	t.notMatch(stderr, /"web reads" depends/);
 });
 
 t.test("a case at a host is judged by the Service that has it, not by one of that name", async (t) => {
@@ -269,45 +268,6 @@ t.test("a case at a host is judged by the Service that has it, not by one of tha
 	t.equal(stdout, "4 passed, 0 failed\n");
 });
 
-t.test("a principal where no certificate is demanded cannot be", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const other = (name: string, spec: string): string =>
-		`apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: ${name}}\nspec: {port: 8443${spec}}\n---\n`;
-	const tls = "tls: {certificateFile: c.pem, privateKeyFile: k.pem}";
-	const request = (more: string): string =>
-		`tests:\n  - name: a\n    request: {service: plain${more}}\n    expect: deny\n`;
-	const asked = async (text: string, more: string) => {
-		const resources = await fileOf(directory, "resources.yaml", text);
-		const { code, stdout, stderr } = await weir([
-			...["policy", "test", "-f", resources, "-t", await fileOf(directory, "t.yaml", request(more))],
-		]);
-		return `${code} ${stderr.split("\n")[0]?.replace(/^.*t\.yaml/, "t.yaml") ?? ""}${stdout}`;
-	};
-	const BAD = ", principal: spiffe://a.test/bad";
-	const WHY =
-		"demands no client certificates, so that a caller's principal cannot be known; remove principal: from the request";
-	const two =
-		other("bare", "") + other("behind", ", tls: {identity: mesh}, trustedProxies: [spiffe://a.test/proxy]") + RESOURCES;
-	t.equal(
-		await asked(two, `, gateway: bare${BAD}`),
-		`1 t.yaml:3:57: Gateway bare ${WHY}, or name a Gateway that demands them: behind, edge`,
-	);
-	for (const place of ["", ", gateway: edge", ", gateway: behind"])
-		t.equal(await asked(two, place + BAD), "0 1 passed, 0 failed\n", place);
-	t.equal(await asked(two, ", gateway: bare"), "0 1 passed, 0 failed\n", "nobody's principal");
-	const none = RESOURCES.replace(", clientCaFile: /etc/weir/ca.pem", "").replaceAll(
-		"[spiffe://a.test/web]",
-		"[anyone]",
-	);
-	t.equal(await asked(none, BAD), `1 t.yaml:3:42: Gateway edge ${WHY}`, "the only one");
-	t.equal(
-		await asked(other("bare", `, ${tls}`) + none, BAD),
-		`1 t.yaml:3:42: ${WHY.replace("demands no", "no Gateway demands")}`,
-		"none of them",
-	);
-	t.equal(await asked(RESOURCES.slice(RESOURCES.indexOf("---\n") + 4), BAD), "0 1 passed, 0 failed\n", "no Gateways");
-});
-
 t.test("a request that a trusted proxy brings", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const behind = `apiVersion: weir.dev/v1alpha1\nkind: Gateway\nmetadata: {name: behind}\nspec: {port: 8443, tls: {identity: mesh}, trustedProxies: [spiffe://a.test/proxy]}\n---\n`;
@@ -323,19 +283,15 @@ t.test("a request that a trusted proxy brings", async (t) => {
 	const bad: readonly (readonly [string, RegExp])[] = [
 		[
 			`${WEB}, via: spiffe://a.test/other`,
-			/^t\.yaml:3:68: no Gateway has the trusted proxy spiffe:\/\/a\.test\/other; remove via: from the request\n$/,
+			/^t\.yaml:2:5: no Gateway accepts this client; Gateway behind does not trust the proxy spiffe:\/\/a\.test\/other; Gateway edge does not trust/,
 		],
 		[
 			`${WEB}, gateway: edge, via: spiffe://a.test/proxy`,
-			/^t\.yaml:3:83: Gateway edge does not trust spiffe:\/\/a\.test\/proxy; remove via: from the request, or name a Gateway that has it: behind\n$/,
+			/^t\.yaml:2:5: no Gateway accepts this client; Gateway edge does not trust the proxy spiffe:\/\/a\.test\/proxy\n$/,
 		],
-		[
-			"via: spiffe://a.test/proxy",
-			/^t\.yaml:3:36: via names a proxy, and nothing its client; add principal: to the request\n$/,
-		],
-		[`${WEB}, via: proxy`, /^t\.yaml:3:68: via does not begin with spiffe:\/\//],
-		[`${WEB}, via: [a]`, /^t\.yaml:3:68: via is no text/],
-		[`${WEB}, proxy: spiffe://a.test/proxy`, /^t\.yaml:3:63: unknown field proxy; .*via/],
+		["via: spiffe://a.test/proxy", /names a proxy and no client; add principal: to the request\n$/],
+		[`${WEB}, via: proxy`, /^t\.yaml:3:68: tests\[0\]\.request\.via does not begin with spiffe:\/\//],
+		[`${WEB}, proxy: spiffe://a.test/proxy`, /^t\.yaml:3:63: unknown field .*proxy; .*via/],
 	];
 	const { code, stdout, said } = await tested(
 		directory,
@@ -360,7 +316,7 @@ t.test("diff names what is let in and kept out", async (t) => {
 	t.equal(same.code, 0);
 	t.match(
 		same.stdout.toString(),
-		/^0 newly allowed, 0 newly denied of \d+ requests compared .*\nrequests are examples: that none was found proves nothing\n$/,
+		/^0 newly allowed, 0 newly denied of \d+ requests compared .*\nthese requests are examples, not a proof: the verdict on others may change too\n$/,
 	);
 	const log = await fileOf(
 		directory,
@@ -382,9 +338,9 @@ t.test("diff names what is let in and kept out", async (t) => {
 		text,
 		/NEWLY DENIED {2}shop: allow \(allowed by policy (web|staff)\) → deny \(forbidden by policy no-admin\)/,
 	);
-	t.match(text, /logged requests left out: 1, for their Service reads tokens/);
-	t.match(text, /logged requests left out: 1, for parts of their paths are masked or cut in the log/);
-	t.match(text, /logged requests left out: 1, for the log has no word for their method/);
+	t.match(text, /logged requests left out: 1, their Service's rules read tokens/);
+	t.match(text, /logged requests left out: 1, their path is masked or cut in the log/);
+	t.match(text, /logged requests left out: 1, the log does not hold their method/);
 	const faulty = await fileOf(directory, "faulty.ndjson", `\n${JSON.stringify({ kind: "denied" })}\n\n17\n`);
 	const refused = await weir(["policy", "diff", before, after, "--log", faulty]);
 	t.match(refused, { code: 64, stderr: /faulty\.ndjson:4: not a JSON record/ });
@@ -392,121 +348,16 @@ t.test("diff names what is let in and kept out", async (t) => {
 	t.ok(json.newlyAllowed > 0 && json.newlyDenied > 0);
 });
 
-t.test("diff tells of an allow that is lost where no request shows it, and does not succeed", async (t) => {
+t.test("diff says that requests are examples, and of what they are none", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const text = RESOURCES.replace("  groups: [staff]", "  groups: [staff]\n  methods: [PUT]");
 	const seniors =
 		'---\napiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: seniors}\nspec: {services: [shop], principals: [anyone], condition: "user.claims.level > 3"}\n';
-	const before = await fileOf(directory, "old.yaml", text + seniors);
-	const after = await fileOf(directory, "new.yaml", text);
+	const before = await fileOf(directory, "old.yaml", RESOURCES + seniors);
+	const after = await fileOf(directory, "new.yaml", RESOURCES);
 	const { code, stdout } = await weir(["policy", "diff", before, after]);
-	t.match(stdout.toString(), /^allow removed: seniors, of Service shop\n0 newly allowed, 0 newly denied of /);
-	t.match(stdout.toString(), /rules that may let in more, or less, are named above without one/);
-	t.equal(code, 1);
-	const json = JSON.parse((await weir(["policy", "diff", before, after, "--json"])).stdout.toString());
-	t.match(json, { loosened: [], tightened: ["allow removed: seniors, of Service shop"] });
-	t.equal((await weir(["policy", "diff", before, before])).code, 0);
-});
-
-t.test("diff tells what decides verdicts beside the rules", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const before = await fileOf(directory, "old.yaml", RESOURCES);
-	const after = await fileOf(
-		directory,
-		"new.yaml",
-		RESOURCES.replace("audiences: [weir]", "audiences: [weir, other]\n      binding: dpop")
-			.replace("jwks.json", "others.json")
-			.replace("hosts: [shop.test]", "hosts: [shop.test, store.test]"),
-	);
-	const { code, stdout } = await weir(["policy", "diff", before, after]);
-	const text = stdout.toString();
-	t.equal(code, 1, "although no verdict differs");
-	t.match(
-		text,
-		/^changed: Gateway edge, tokens of https:\/\/issuer\.test: audiences \["weir"\] → \["weir","other"\]$/m,
-	);
-	t.match(text, /^changed: Gateway edge, tokens of https:\/\/issuer\.test: binding "none" → "dpop"$/m);
-	t.match(text, /^changed: Gateway edge, tokens of https:\/\/issuer\.test: keys .*jwks\.json.* → .*others\.json/m);
-	t.match(text, /^changed: Service shop, hosts: also store\.test$/m);
-	t.match(text, /^0 newly allowed, 0 newly denied/m);
-});
-
-t.test("diff names requests of a host that goes to another Service, with those of the log", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const before = await fileOf(directory, "old.yaml", RESOURCES);
-	const after = await fileOf(directory, "new.yaml", RESOURCES.replace("[free.test]", "[free.test, a.plain.test]"));
-	const asked = { kind: "denied", service: "plain", method: "POST", path: "/secret", ...WEB_AT_EDGE, principal: null };
-	const log = await fileOf(directory, "log.ndjson", `${JSON.stringify(asked)}\n`);
-	const { code, stdout } = await weir(["policy", "diff", before, after, "--log", log]);
-	const text = stdout.toString();
-	t.equal(code, 1);
-	t.match(text, /^changed: Service free: takes host a\.plain\.test from Service plain$/m);
-	t.match(text, /^NEWLY ALLOWED {2}host a\.plain\.test: deny \(no-policy-allows\) → allow \(open\)$/m);
-	t.match(text, /^ {2}asked, by a host that the log does not tell: POST \/secret {2}no principal/m);
-});
-
-t.test("diff asks with who is named by no rule, of each trust domain that a Gateway takes, and says so", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const told = async (trustDomains: string): Promise<string> => {
-		const of = (name: string, methods: string) =>
-			fileOf(
-				directory,
-				name,
-				`apiVersion: weir.dev/v1alpha1
-kind: Gateway
-metadata: {name: edge}
-spec:
-  port: 8443
-  tls: {certificateFile: /c.pem, privateKeyFile: /k.pem, clientCaFile: /ca.pem${trustDomains}}
----
-apiVersion: weir.dev/v1alpha1
-kind: Service
-metadata: {name: shop}
-spec: {hosts: [shop.test], defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 127.0.0.1, port: 9001}]}]}
----
-apiVersion: weir.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: all}
-spec: {services: [shop], principals: ["*", "spiffe://b.test/nobody"], methods: [${methods}]}
-`,
-			);
-		const { stdout } = await weir(["policy", "diff", await of("old.yaml", "GET"), await of("new.yaml", "GET, POST")]);
-		return stdout.toString();
-	};
-	t.match(await told(""), /^ {2}POST \/ {2}a principal that no rule names {2}/m);
-	const some = await told(", trustDomains: [b.test]");
-	t.match(some, /^ {2}POST \/ {2}a principal of b\.test that no rule names {2}/m);
-	t.match(some, /^ {2}POST \/ {2}spiffe:\/\/b\.test\/nobody {2}/m, "whom one names is told by the name");
-	t.notMatch(some, / a principal that no rule names/);
-});
-
-t.test("diff tells of limits and of where data may go", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const placed = RESOURCES.replace(
-		"hosts: [shop.test]",
-		"hosts: [shop.test]\n  identities: plaintext\n  dataClass: personal\n  rateLimits: {service: {requests: 100, per: 1s}}",
-	).replace(
-		"port: 9001}",
-		"port: 9001, locality: {region: eu}}, {address: 10.9.0.1, port: 9001, locality: {region: us}}",
-	);
-	const text = `${placed}---\napiVersion: weir.dev/v1alpha1\nkind: DataClass\nmetadata: {name: personal}\nspec: {regions: [eu]}\n`;
-	const before = await fileOf(directory, "old.yaml", text);
-	const cases: Readonly<Record<string, string>> = {
-		"Service shop, limit of all requests: 100 in 1s → none": text.replace(/ {2}rateLimits:.*\n/, ""),
-		"Service shop, limit of all requests: 100 in 1s → 9000 in 1m": text.replace("100, per: 1s", "9000, per: 1m"),
-		"DataClass personal, regions: also us": text.replace("regions: [eu]", "regions: [eu, us]"),
-		"Service shop, DataClass: personal, eu → none, any region": text.replace("  dataClass: personal\n", ""),
-		"Service shop, region of endpoint 10.9.0.1:9001: us → eu": text.replace("region: us", "region: eu"),
-	};
-	for (const [told, changed] of Object.entries(cases)) {
-		const { code, stdout } = await weir(["policy", "diff", before, await fileOf(directory, "new.yaml", changed)]);
-		t.equal(code, 1, told);
-		t.equal(
-			stdout.toString().split(" requests compared")[0]?.replace(/\d+$/, ""),
-			`changed: ${told}\n0 newly allowed, 0 newly denied of `,
-		);
-	}
-	t.equal((await weir(["policy", "diff", before, before])).code, 0);
+	t.match(stdout.toString(), /^0 newly allowed, 0 newly denied of .*\nthese requests are examples, not a proof: /);
+	t.match(stdout.toString(), /^of conditions in CEL only the literal texts were tried: seniors$/m);
+	t.equal(code, 0);
 });
 
 t.test("who has read enough ends a command quietly, and not with success", async (t) => {

@@ -4,7 +4,7 @@ import t from "tap";
 import { ANYONE } from "../../src/access/requests/principal.js";
 import { type PolicyRequest, policyJudge } from "../../src/access/review/policyCheck.js";
 import { diffPolicies } from "../../src/access/review/policyDiff.js";
-import type { AccessPolicy, GatewayTls, ResourceSet, TokenIssuer } from "../../src/resources/resource.js";
+import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://issuer.test";
@@ -143,79 +143,6 @@ t.test("the same rules differ in nothing, and a cut is told", (t) => {
 	t.end();
 });
 
-t.test("a request that needs no time has one verdict at all times", (t) => {
-	let free = 0;
-	let bound = 0;
-	const asking = fc.tuple(fc.array(policy, { minLength: 1, maxLength: 4 }), fc.array(request, { minLength: 30 }));
-	for (const [policies, asked] of fc.sample(asking, { numRuns: 300, seed: 7 })) {
-		if (policies.every(({ schedule, validUntilMs }) => schedule === null && validUntilMs === null)) continue;
-		const judge = policyJudge(set(policies));
-		for (const one of asked) {
-			if (judge.dependsOnTime(one)) {
-				bound++;
-				continue;
-			}
-			free++;
-			const verdicts = Array.from({ length: 28 }, (_, index) => {
-				const { reason, policy } = judge.judge({ ...one, nowMs: NOW + (index - 14) * 6 * 3_600_000 });
-				return `${reason} ${policy}`;
-			});
-			if (new Set(verdicts).size > 1) t.fail(JSON.stringify({ policies, one, verdicts }));
-		}
-	}
-	t.ok(free > 2_000 && bound > 300, `${free} need none, ${bound} need one`);
-	t.end();
-});
-
-t.test("a condition that reads the time needs one, where it can decide", (t) => {
-	const condition = "request.time.getHours() >= 12";
-	const judge = policyJudge(
-		resourceSet({
-			services: [service("shop", [variant("v1", 1)], { access: null })],
-			accessPolicies: [
-				accessPolicy("all", "allow", ["shop"], { principals: ["anyone"] }),
-				accessPolicy("evening", "deny", ["shop"], { methods: ["POST"], condition }),
-			],
-		}),
-	);
-	const asked = { ...{ service: "shop", host: null, gateway: null, region: null, variant: null }, path: "/a" };
-	const needs = (method: string): boolean => judge.dependsOnTime({ ...asked, method, principal: null, token: null });
-	t.same([needs("POST"), needs("GET")], [true, false]);
-	t.end();
-});
-
-t.test(
-	"a zone's clock is asked once for each quarter of an hour, however many schedules and Services look at it",
-	(t) => {
-		const services = ["a", "b", "c"];
-		const scheduled = (first: number) =>
-			resourceSet({
-				services: services.map((name) => service(name, [variant("v1", 1)], { access: null })),
-				accessPolicies: Array.from({ length: 4 }, (_, index) =>
-					accessPolicy(`p${index}`, "allow", services, {
-						principals: ["*"],
-						schedule: { timezone: "Asia/Almaty", days: [1], fromMinute: first + index * 61, untilMinute: 900 },
-					}),
-				),
-			});
-		let asked = 0;
-		const format = Intl.DateTimeFormat.prototype;
-		const { formatToParts } = format;
-		format.formatToParts = function (this: Intl.DateTimeFormat, ...time) {
-			asked++;
-			return formatToParts.apply(this, time);
-		};
-		t.teardown(() => {
-			format.formatToParts = formatToParts;
-		});
-		const before = scheduled(60);
-		t.match(diffPolicies(before, scheduled(61), [], NOW), { cut: [], loosened: [], tightened: [] });
-		// Eight days of quarters, and a year's days at which the clock may have changed.
-		t.ok(asked > 0 && asked <= 8 * 96 + 2 * 366 + 4, `${asked}`);
-		t.end();
-	},
-);
-
 t.test("what a rule's change lets in and keeps out, and what the log has asked", (t) => {
 	const one = (spec: Partial<AccessPolicy["spec"]>): ResourceSet =>
 		resourceSet({
@@ -268,133 +195,89 @@ t.test("what a rule's change lets in and keeps out, and what the log has asked",
 
 const WEB = "spiffe://a/web";
 
-t.test("what is refused before any rule is asked", (t) => {
-	const one = (access: "open" | null, spec: Partial<AccessPolicy["spec"]> | null): ResourceSet =>
+t.test("an invalid token is refused once a rule reads tokens", (t) => {
+	const one = (...names: readonly string[]): ResourceSet =>
 		resourceSet({
 			gateways: [gateway({ tls: MUTUAL, tokens: [tokenIssuer(ISSUER, ["weir"], "/keys")] })],
-			services: [service("shop", [variant("v1", 1)], { access })],
-			accessPolicies: spec === null ? [] : [accessPolicy("p", "allow", ["shop"], spec)],
+			services: [service("shop", [variant("v1", 1)], { access: null })],
+			accessPolicies: names.map((name) =>
+				accessPolicy(name, "allow", ["shop"], { principals: [WEB], users: name === "users" ? ["*"] : [] }),
+			),
 		});
-	const closed = diffPolicies(one("open", null), one(null, { principals: [ANYONE] }), [], NOW);
-	t.ok(closed.newlyDenied > 0);
-	const denied = closed.differences.filter(({ after }) => after.reason === "not-canonical");
-	t.ok(
-		denied.some(({ request }) => request.method === "TRACE"),
-		"a refused method",
-	);
-	t.ok(
-		denied.some(({ request }) => request.path.includes(";")),
-		"a path that is not canonical",
-	);
-	t.same(closed.changed, ["Service shop, access: open → protected"]);
-	const users = diffPolicies(
-		one(null, { principals: [WEB] }),
-		{
-			...one(null, { principals: [WEB] }),
-			accessPolicies: [
-				accessPolicy("p", "allow", ["shop"], { principals: [WEB] }),
-				accessPolicy("users", "allow", ["shop"], { principals: [WEB], users: ["*"] }),
-			],
-		},
-		[],
-		NOW,
-	);
-	t.match(users.differences, [{ request: { principal: WEB, token: "invalid" }, after: { reason: "invalid-token" } }]);
-	t.ok(users.differences.length > 0);
+	const { differences } = diffPolicies(one("p"), one("p", "users"), [], NOW);
+	t.ok(differences.length > 0);
+	for (const { request, after } of differences)
+		t.match([request.principal, request.token, after.reason], [WEB, "invalid", "invalid-token"]);
 	t.end();
 });
 
-t.test("nobody's principal is known where no certificate is demanded, before or after", (t) => {
-	const BAD = "spiffe://a/bad";
-	const one = (tls: Readonly<Record<string, GatewayTls | null>>, denied: readonly string[]): ResourceSet =>
+t.test("clients are those that a Gateway of both accepts", (t) => {
+	const files: GatewayTls = {
+		from: "files",
+		certificateFile: "c.pem",
+		privateKeyFile: "k.pem",
+		clientCaFile: "ca.pem",
+	};
+	const one = (tls: Readonly<Record<string, GatewayTls | null>>, access: "open" | null): ResourceSet =>
 		resourceSet({
-			gateways: Object.entries(tls).map(([name, tls]) =>
-				gateway({ tls, trustedProxies: name === "behind" ? ["spiffe://a/proxy"] : [] }, name),
-			),
-			services: [service("shop", [variant("v1", 1)], { access: null })],
-			accessPolicies: [
-				accessPolicy("all", "allow", ["shop"], { principals: [ANYONE] }),
-				...denied.map((id) => accessPolicy("not-bad", "deny", ["shop"], { principals: [id] })),
-			],
+			gateways: Object.entries(tls).map(([name, tls]) => gateway({ tls }, name)),
+			services: [service("shop", [variant("v1", 1)], { access })],
+			accessPolicies:
+				access === null ? [accessPolicy("web", "allow", ["shop"], { principals: [WEB], methods: ["GET"] })] : [],
 		});
-	const files: GatewayTls = { from: "files", certificateFile: "c.pem", privateKeyFile: "k.pem", clientCaFile: null };
-	const byFiles: GatewayTls = { ...files, clientCaFile: "ca.pem" };
 	const told = (before: ResourceSet, after: ResourceSet): readonly string[] => [
 		...new Set(
 			diffPolicies(before, after, [], NOW).differences.map(
-				({ request: { gateway, principal }, after }) =>
-					`${principal} at ${gateway}: ${after.allowed ? "allow" : "deny"}`,
+				({ request: { gateway, principal }, before, after }) =>
+					`${gateway} ${principal}: ${before.reason}, ${after.reason}`,
 			),
 		),
 	];
-	const all = { plain: null, tls: files, edge: byFiles, mesh: MUTUAL, behind: MUTUAL };
-	const known = ["edge", "mesh", "behind"].map((name) => `${BAD} at ${name}: allow`);
-	t.same(told(one(all, [BAD]), one(all, [])), known, "a deny removed lets in nobody elsewhere");
-	t.same(told(one({ edge: byFiles }, [BAD]), one({ edge: files }, [BAD])), [`${BAD} at edge: allow`], "asked no more");
-	t.same(told(one({ edge: null }, [BAD]), one({ edge: MUTUAL }, [BAD])), [`${BAD} at edge: deny`], "asked now");
-	const { plain, ...others } = all;
-	t.same(told(one(others, [BAD]), one(all, [])), known, "nor where a Gateway is new");
-	t.same(told(one({}, [BAD]), one({}, [])), [`${BAD} at null: allow`], "of a file without Gateways nothing is known");
+	const OUTSIDER = "edge spiffe://outsider.invalid/weir-other";
+	t.same(told(one({ edge: MUTUAL }, null), one({ edge: MUTUAL }, "open")), [
+		`${OUTSIDER}: no-policy-allows, open`,
+		`edge ${WEB}/weir-other: no-policy-allows, open`,
+		`edge ${WEB}: no-policy-allows, open`,
+	]);
+	t.same(told(one({ edge: null }, null), one({ edge: null }, "open")), ["edge null: no-policy-allows, open"]);
+	t.same(
+		told(one({ edge: MUTUAL }, "open"), one({ edge: null }, "open")),
+		["edge null: not-connected, open", `${OUTSIDER}: open, not-connected`],
+		"certificates are demanded no more",
+	);
+	const own = { ...files, trustDomains: ["b"] };
+	t.same(told(one({ edge: own }, null), one({ edge: own }, "open")), [
+		"edge spiffe://b/weir-other: no-policy-allows, open",
+	]);
+	t.same(
+		told(one({ edge: MUTUAL }, "open"), one({ edge: MUTUAL, more: MUTUAL }, "open")),
+		[],
+		"a Gateway that is new is not compared",
+	);
+	t.match(told(one({ edge: null }, null), one({ other: null }, "open")), ["null null: no-policy-allows, open"]);
 	t.end();
 });
 
-t.test("nobody is named who does not get to the Gateway, as policy test has it", (t) => {
-	const one = (tls: GatewayTls | null, access: "open" | null): ResourceSet =>
+t.test("a host that goes to another Service is judged by the rules of both", (t) => {
+	const one = (hosts: Readonly<Record<"shop" | "free", readonly string[]>>): ResourceSet =>
 		resourceSet({
-			gateways: [gateway({ tls })],
-			services: [service("shop", [variant("v1", 1)], { access })],
-			accessPolicies:
-				access === null
-					? [accessPolicy("web", "allow", ["shop"], { principals: ["spiffe://a/*"], methods: ["GET"] })]
-					: [],
-		});
-	const told = (before: ResourceSet, after: ResourceSet) => {
-		const { differences } = diffPolicies(before, after, [], NOW);
-		const [judge, former] = [policyJudge(after), policyJudge(before)];
-		for (const { request, after } of differences)
-			t.ok((after.allowed ? judge : former).admits(request), `${request.principal}`);
-		return new Set(differences.map(({ request: { principal } }) => principal));
-	};
-	const [closed, open] = [one(MUTUAL, null), one(MUTUAL, "open")];
-	for (const callers of [told(closed, open), told(open, closed)]) {
-		t.ok(callers.size > 0);
-		t.notOk(callers.has(null), "no certificate");
-		t.notOk(callers.has("spiffe://a"), "a trust domain alone is nobody's id");
-	}
-	t.ok(told(one(null, null), one(null, "open")).has(null), "where none is demanded");
-	t.notOk(told(one(null, null), open).has(null), "nor where one is demanded after, which alone lets him in");
-	t.notOk(told(one(MUTUAL, "open"), one(null, null)).has(null), "nor where one was demanded");
-	const files = { from: "files", certificateFile: "c.pem", privateKeyFile: "k.pem", clientCaFile: "ca.pem" } as const;
-	const callers = (tls: GatewayTls): readonly (string | null)[] => [...told(one(tls, null), one(tls, "open"))];
-	t.ok(callers(files).includes("spiffe://outsider.invalid/weir-outside-nobody"));
-	t.same(
-		callers({ ...files, trustDomains: ["b", "c"] }),
-		["spiffe://b/weir-outside-nobody", "spiffe://c/weir-outside-nobody"],
-		"nor of a trust domain that it does not take",
-	);
-	t.same(
-		callers({ ...files, trustDomains: ["a"] }),
-		["spiffe://a/weir-outside"],
-		"whom its rule names stands for all of a",
-	);
-	const through = (principals: readonly string[], methods: readonly string[]): ResourceSet =>
-		resourceSet({
-			gateways: [gateway({ tls: { ...files, trustDomains: ["b"] }, trustedProxies: ["spiffe://b/proxy"] })],
-			services: [service("shop", [variant("v1", 1)])],
-			accessPolicies: [
-				accessPolicy("web", "allow", ["shop"], { principals, methods }),
-				accessPolicy("ban", "deny", ["shop"], { principals: ["spiffe://b/proxy"], methods: ["PUT"] }),
+			services: [
+				service("shop", [variant("v1", 1)], { access: null, hosts: hosts.shop }),
+				service("free", [variant("v1", 3)], { access: "open", hosts: hosts.free }),
 			],
+			accessPolicies: [accessPolicy("pub", "allow", ["shop"], { principals: [ANYONE], pathPrefixes: ["/pub"] })],
 		});
-	t.ok(
-		told(through(["*"], ["GET"]), through(["*"], ["GET", "POST"])).has("spiffe://b/weir-outside-nobody"),
-		"by the rule for all",
-	);
-	const more = { ...closed, gateways: [...closed.gateways, gateway({ tls: MUTUAL }, "more")] };
-	t.same(told(more, more), new Set());
-	const { differences } = diffPolicies(one(MUTUAL, "open"), more, [], NOW);
-	const places = new Set(differences.map(({ request }) => request.gateway));
-	t.same(places, new Set(["edge"]), "nor was anybody let in where no Gateway was yet");
+	const before = one({ shop: ["shop.example", "*.shop.example"], free: ["free.example"] });
+	const hostsOf = (after: ResourceSet) => {
+		const { differences } = diffPolicies(before, after, [], NOW);
+		t.ok(differences.every(({ request: { service, path } }) => service === null && !path.startsWith("/pub/")));
+		return [...new Set(differences.map(({ request }) => request.host))];
+	};
+	const [name, wildcard] = ["shop.example", "*.shop.example"];
+	t.same(hostsOf(one({ shop: [wildcard], free: ["free.example", name] })), ["shop.example"]);
+	t.same(hostsOf(one({ shop: [name, wildcard], free: ["free.example", "pay.shop.example"] })), ["pay.shop.example"]);
+	t.same(hostsOf(one({ shop: [name], free: ["free.example", wildcard] })), ["weir-other.shop.example"]);
+	t.same(hostsOf(one({ shop: [name, wildcard, "new.example"], free: ["new.other"] })), [], "no other Service had them");
 	t.end();
 });
 
@@ -419,24 +302,5 @@ t.test("a ban on a trusted proxy is met by who comes through it, made or logged"
 		new Set([`log ${WEB} via ${PROXY}`, `constructed ${WEB} via ${PROXY}`]),
 	);
 	t.ok(differences.every(({ after }) => after.reason === "forbidden" && after.policy === "ban"));
-	t.end();
-});
-
-t.test("the issuers that a Gateway believes, field by field", (t) => {
-	const believing = (...tokens: readonly TokenIssuer[]): ResourceSet =>
-		resourceSet({ gateways: [gateway({ tokens })] });
-	const issuer = tokenIssuer(ISSUER, ["weir"], "/keys");
-	const changed = (before: ResourceSet, after: ResourceSet) => diffPolicies(before, after, [], NOW).changed;
-	t.same(changed(believing(issuer), believing({ ...issuer })), []);
-	t.same(changed(believing(issuer), believing()), [`Gateway edge, tokens of ${ISSUER}: believed no more`]);
-	t.same(changed(believing(), believing(issuer)), [`Gateway edge, tokens of ${ISSUER}: believed now`]);
-	const other: Partial<TokenIssuer> = {
-		audiences: ["other"],
-		keys: { from: "file", file: "/others" },
-		profile: "at+jwt",
-		binding: "mtls",
-		maxLifetimeMs: 1,
-	};
-	t.equal(changed(believing(issuer), believing({ ...issuer, ...other })).length, Object.keys(other).length);
 	t.end();
 });

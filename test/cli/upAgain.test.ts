@@ -56,7 +56,7 @@ t.test(
 		const refused = await ended("-f", wide);
 		t.match(refused, {
 			code: 1,
-			stderr: /^weir: NEWLY ALLOWED: allow widened: storefront \(principals\), of Service demand$/m,
+			stderr: /^weir: configure AccessPolicy storefront$/m,
 		});
 		t.match(refused.stderr, /would change AccessPolicy storefront; start without -f .*--overwrite/);
 		t.notMatch(refused.stdout.toString(), /READY/);

@@ -42,16 +42,17 @@ t.test("a store of a newer Weir, of another key, or that is no store is refused"
 	await t.rejects(openEventStore(directory), { code: "failed-precondition", message: /unit key .* is missing/ });
 	writeFileSync(join(directory, "unit.key"), Buffer.alloc(32), { mode: 0o600 });
 	await t.rejects(openEventStore(directory), { code: "failed-precondition", message: /not the one/ });
-	const newer = fresh();
-	await (await openEventStore(newer)).close();
-	const instance = await DuckDBInstance.create(join(newer, "events.duckdb"));
+	const other = fresh();
+	await (await openEventStore(other)).close();
+	const instance = await DuckDBInstance.create(join(other, "events.duckdb"));
 	const connection = await instance.connect();
-	await connection.run(`UPDATE meta SET value = '${SCHEMA_VERSION + 1}' WHERE key = 'schema'`);
+	await connection.run(`UPDATE meta SET value = '${SCHEMA_VERSION - 1}' WHERE key = 'schema'`);
 	connection.closeSync();
 	instance.closeSync();
-	await t.rejects(openEventStore(newer), {
+	await t.rejects(openEventStore(other), {
 		code: "failed-precondition",
-		message: new RegExp(`schema ${SCHEMA_VERSION + 1}`),
+		message: new RegExp(`version ${SCHEMA_VERSION - 1}, and this Weir reads version ${SCHEMA_VERSION}`),
+		hint: "delete it, or use the Weir that made it",
 	});
 	const none = fresh();
 	writeFileSync(join(none, "events.duckdb"), "this is not a database".repeat(1_000));

@@ -432,11 +432,15 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	const asked = all[at]?.input;
 	if (!asked) throw new RangeError("nothing was promoted");
 	const ready: ReportInput = { ...asked, atMs: asked.nowMs, decisions: all.slice(0, at) };
-	const shutOuts = { boosted: { from: "v1", to: "v2", policies: ["all"], more: 0 } };
+	const accessLosses = { boosted: "AccessPolicy all allows v1 and not v2" };
 	const told = (more: Partial<ReportInput> = {}, ...outcomes: readonly Outcome[]) => {
 		const record = (outcome: Outcome): Decision => ({
 			...{ experiment: "main", sequence: 9, atMs: ready.atMs, by: "weir", acknowledgedAtMs: null },
-			...{ input: outcome.rule === "declaration" ? null : { ...asked, shutOuts }, outcome },
+			...{
+				input:
+					outcome.rule === "declaration" ? null : { ...asked, ...(outcome.rule === "access" ? { accessLosses } : {}) },
+				outcome,
+			},
 		});
 		return reportOf({ ...ready, ...more, decisions: [...ready.decisions, ...outcomes.map(record)] }).answer;
 	};
@@ -460,14 +464,11 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 		howLong: unknown,
 	});
 
-	const shut = decide({ ...asked, shutOuts });
+	const shut = decide({ ...asked, accessLosses });
 	const edit: Outcome = { ...decide(asked), action: "hold", rule: "declaration" };
 	const access = told({}, shut, edit);
-	t.match(
-		access.sentence,
-		/^boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all/,
-	);
-	t.match(access.next, /^It goes on when access rules treat both versions alike/);
+	t.match(access.sentence, /^boosted would be ready, but AccessPolicy all allows v1 and not v2/);
+	t.match(access.next, /^A person decides: /);
 	t.match(access.howLong, /Without a verdict by /, "it ends then");
 
 	const wanted = decide(asked);

@@ -2,7 +2,7 @@
 import t from "tap";
 import { RESOURCE_TOKENS_MAX } from "../../src/limits.js";
 import { FileReadings } from "../../src/resources/fileReading.js";
-import { acceptedAs, parseResources } from "../../src/resources/parse.js";
+import { parseResources } from "../../src/resources/parse.js";
 import { tokenBudget } from "../../src/resources/yaml/tokens.js";
 import { METRIC } from "../state/employment.js";
 
@@ -49,7 +49,6 @@ t.test("what was accepted with a text is not read from it again", async (t) => {
 			return FILE.text;
 		},
 	};
-	acceptedAs(accepted, FILE.text);
 	t.equal(parseResources([stored]).resources.metrics[0], accepted);
-	t.equal(looks, 1, "to see that it is the same text");
+	t.equal(looks, 0);
 });

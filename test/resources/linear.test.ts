@@ -132,8 +132,6 @@ t.test("a stored text is read once, and again where a place in it is told of", a
 		t.equal(positions.source(accepted, ["spec", "guardrails", 0, "margin", "absolute"]), "0.1");
 		t.match(positions.at(accepted, ["spec", "service"]), { file: "stored", line: 5, column: 12 });
 	}
-	const newer = parseResources([{ name: "stored", text: text.replace("0.1", "0.2"), accepted }]);
-	t.equal(newer.resources.experiments[0]?.spec.guardrails[0]?.margin.value, 0.2, "another text is another resource");
 });
 
 t.test("what is near to an unknown name is looked for as often as problems are told, and not for each", async (t) => {

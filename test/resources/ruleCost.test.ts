@@ -88,7 +88,6 @@ spec: {type: rate, source: errors, direction: down, window: 10m}
 });
 
 t.test("what Envoy will walk once an Experiment has ended, which is nobody's change", async (t) => {
-	const { owner } = await mutualApi(t);
 	const experiment = (unit: string): string => `${HEAD} Experiment
 metadata: {name: e}
 spec:
@@ -122,10 +121,6 @@ spec:
 		[/with it the sidecar can try/],
 		"and what the sidecar walks until then",
 	);
-	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), { dryRun: false });
-	t.match(await apply(gateway(), two(BY_SIDECAR), header, apart, many), { outcome: "applied" });
-	t.match(await apply(two()), { outcome: "refused", problems: [{ message: / once none of its Experiments / }] });
-	t.same((await owner.status()).conditions, []);
 });
 
 t.test("what the sidecar cannot tell apart by who asks", async (t) => {
@@ -232,25 +227,4 @@ t.test("so it is in files that a state may hold: what may be declared anew may b
 	const { problems, lapses } = loadHeldResources([{ name: "w.yaml", text }]);
 	t.same([problems, lapses], [[], []]);
 	t.end();
-});
-
-t.test("what comes to be dear by another issuer stands, is told, and may only get cheaper", async (t) => {
-	const { owner } = await mutualApi(t);
-	const wet = { dryRun: false };
-	const apply = (...documents: readonly string[]) => owner.apply(file(documents.join("---\n")), wet);
-	const issuers = RULE_VALUES_MAX / (5 * LISTED_VALUES_MAX);
-	const asks = policy("p", scopes(LISTED_VALUES_MAX));
-	t.match(await apply(gateway(issuers), service(), asks), { outcome: "applied" });
-	t.same((await owner.status()).conditions, []);
-	t.match(await apply(gateway(issuers + 1)), { outcome: "applied" });
-	t.match((await owner.status()).conditions, [
-		{
-			resource: "Service s",
-			words: /^Envoy tries up to 21000 values of rules .* until then no change is taken that adds/,
-		},
-	]);
-	t.match(await apply(policy("q", callers(1))), { outcome: "refused", problems: [{ message: /with it Envoy tries/ }] });
-	t.match(await apply(policy("p", scopes(LISTED_VALUES_MAX - 1))), { outcome: "applied" });
-	t.match(await apply(service(BY_SIDECAR)), { outcome: "applied" });
-	t.same((await owner.status()).conditions, []);
 });

@@ -4,7 +4,7 @@ import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
 import { gridQuantiles } from "../../src/analysis/quantileGrid.js";
 import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
 import { decide } from "../../src/rollout/decide.js";
-import { type DecisionInput, RULES, RULES_WITH_LACKING_VALUES } from "../../src/rollout/decision.js";
+import type { DecisionInput } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
@@ -178,7 +178,6 @@ for (const { fact, evidence: given, reason } of CASES)
 		t.match(ended, { action: "roll-back", rule: "max-duration", reason }, ended.reason);
 		t.match(ended.reason, /^Back to the default: no verdict after 11\.7 min of at most 10 min, the data are broken: /);
 		t.ok(ended.summary?.endsWith(`result after 11.7 min, because what is measured cannot be trusted: ${why}`));
-		t.notMatch(decide({ ...longAgo, rules: 10 }).reason, /broken/, "former rules said nothing of them");
 		for (const { lower, upper, improvement } of outcome.findings)
 			t.notOk([lower, upper, improvement].some(Number.isNaN), "no finding holds what is no number");
 		const stored = {
@@ -195,7 +194,7 @@ for (const { fact, evidence: given, reason } of CASES)
 
 /** A score in [0,1] whose values are 0.2 and 0.8, by what is changed of it. */
 const SCORES = { ...METRICS, score: metric("score", { type: "mean", range: { lo: 0, hi: 1 } }) };
-const scored = (change: Partial<MetricEvidence>, rules = RULES) => {
+const scored = (change: Partial<MetricEvidence>) => {
 	const n = 6_000;
 	const of = (high: number): MetricEvidence => ({
 		...{ n, mean: 0.2 + 0.6 * high, m2: n * 0.36 * high * (1 - high), extremes: [{ lo: 0.2, hi: 0.8 }] },
@@ -204,7 +203,6 @@ const scored = (change: Partial<MetricEvidence>, rules = RULES) => {
 	const made = evidence(GOOD);
 	return decide(
 		input({
-			rules,
 			experiment: experiment(["boosted"], {
 				goal: { metric: "score", improveBy: { kind: "absolute", value: 0.005 } },
 				guardrails: [],
@@ -233,10 +231,9 @@ t.test("extremes outside of the range or beside the mean are no data", async (t)
 		[0.2, Number.NaN, /where values are/],
 	] as const)
 		t.match(scored({ extremes: [{ lo: lo as number, hi }] }), { action: "hold", rule: "data", reason }, `${lo} ${hi}`);
-	const said = (lo: number, hi: number, rules?: number) => scored({ extremes: [{ lo, hi }] }, rules).summary;
+	const said = (lo: number, hi: number) => scored({ extremes: [{ lo, hi }] }).summary;
 	t.match(said(0.2, 7), /score of boosted has values outside of its range \[0, 1\]\./);
 	t.match(said(0.2, 0.5), /score of boosted has a mean that its least and greatest value cannot have\./);
-	t.match(said(0.2, 7, 8), /score of boosted is not a number\./, "as it was said by former rules");
 });
 
 t.test("an end of the range is passed by rounding, and by no more", async (t) => {
@@ -246,7 +243,6 @@ t.test("an end of the range is passed by rounding, and by no more", async (t) =>
 		[-9e-10, 1 + 9e-10],
 	] as const) {
 		t.equal(scored({ extremes: [{ lo, hi }] }).action, "promote", `${lo} ${hi}`);
-		t.match(scored({ extremes: [{ lo, hi }] }, 8), { rule: "data", reason: /outside of its range/ }, "by former rules");
 	}
 	for (const [lo, hi] of [
 		[0.2, 1 + 1.1e-9],
@@ -284,11 +280,9 @@ t.test("a threshold is not given up on a share that is no number", async (t) => 
 				: arm,
 		),
 	});
-	const at = (mean: number | null, rules = RULES) =>
-		decide(input({ rules, status: status(LAST_STEP), evidence: slow(mean) }));
+	const at = (mean: number | null) => decide(input({ status: status(LAST_STEP), evidence: slow(mean) }));
 	t.equal(at(0).rule, "baseline-moved", "nobody is as slow any more");
 	t.match(at(null), { rule: "data", reason: /latency-p99 of arm control: the mean is null/ });
-	t.equal(at(null, 5).rule, "baseline-moved", "as it was decided by former rules");
 });
 
 t.test("shares above the thresholds of a grid are shares, fall, and are the metric's at its own", async (t) => {
@@ -300,7 +294,7 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 	const own = experiment(["boosted"], {
 		guardrails: [{ metric: "latency-p99", margin: { kind: "relative", value: 1 } }],
 	});
-	const at = (boosted: readonly (number | null)[], control: readonly number[], rules = RULES) => {
+	const at = (boosted: readonly (number | null)[], control: readonly number[]) => {
 		const shares: Readonly<Record<string, readonly unknown[]>> = { control, boosted };
 		const arms = made.arms.map((arm) => {
 			const p99 = { ...rate(n, arm.arm === "control" ? 0.01 : 0.001), slow: shares[arm.arm] as number[] };
@@ -308,7 +302,7 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 		});
 		const thresholds = { "latency-p99": frozen };
 		const given = { status: status({ ...LAST_STEP, thresholds }), evidence: { ...made, arms } };
-		return decide(input({ rules, experiment: own, ...given }));
+		return decide(input({ experiment: own, ...given }));
 	};
 	const few = above.map((p) => p / 10);
 	t.equal(at(few, above).action, "promote");
@@ -331,7 +325,6 @@ t.test("shares above the thresholds of a grid are shares, fall, and are the metr
 		const outcome = at(boosted, control);
 		t.match(outcome, { action: "hold", rule: "data", reason }, outcome.reason);
 		t.match(outcome.summary, /latency-p99 of \w+ has shares of slow requests that no requests have/);
-		t.not(at(boosted, control, 8).rule, "data", "by former rules");
 	}
 });
 
@@ -448,21 +441,6 @@ t.test("people are waited for before values, and of those since a threshold was 
 	}));
 	t.match(decide(input({ evidence: { ...frozen, arms: both } })), { lacks: "any value of accuracy in arm control" });
 	t.end();
-});
-
-t.test("former rules told them as people, and are made again so", async (t) => {
-	const former = { rules: RULES_WITH_LACKING_VALUES - 1, evidence: outcomesOf(0, 0) };
-	const { lacks, ...outcome } = decide(input(former));
-	t.equal(lacks, undefined);
-	t.match(outcome, {
-		reason: "Holding at 20%: arm control has 0 of 200 units with accuracy.",
-		summary: "Waiting at 20%: too few people to tell anything yet, control lacks 200 of 200.",
-		expectedMs: Number,
-	});
-	t.match(decide(input({ ...former, status: status({ startedAtMs: -600_000 }) })), {
-		reason: /of at most 10 min; arm control has 0 of 200 units with accuracy, too few to tell\.$/,
-		summary: /after 11.7 min, because too few people came: control lacks 200\.$/,
-	});
 });
 
 t.test("too few people are neither success nor failure, and how many are missing is said", async (t) => {

@@ -111,7 +111,7 @@ t.test("a goal on a quantile counts by the cell of its grid that it is least sur
 		const outcome = decide(asked);
 		const decision = { sequence: 1, atMs: 1, by: "weir", acknowledgedAtMs: null, input: asked, outcome };
 		const log = { last: () => 1, page: () => ({ decisions: [decision] }) } as unknown as DecisionLog;
-		return { finding: outcome.findings[0], logE: lastDecisionIn(log, "main", () => true)?.goalLogE ?? null };
+		return { finding: outcome.findings[0], logE: lastDecisionIn(log, "main")?.goalLogE ?? null };
 	};
 	const sample = (slow: readonly number[]) => ({ n, slow });
 	const least = (boosted: readonly number[]) =>

@@ -49,6 +49,6 @@ t.test("one that does harm since then is taken back, though the level rises by m
 			outcome,
 			acknowledgedAtMs: null,
 		};
-		t.match(recompute(JSON.parse(JSON.stringify(decision))), { matches: true, former: false });
+		t.match(recompute(JSON.parse(JSON.stringify(decision))), { matches: true });
 	}
 });

@@ -130,14 +130,10 @@ export const EDGES: readonly World[] = [
 ];
 
 /** How `runs` experiments in a world ended, and in how many the thresholds were given up at least once. */
-export function endsIn(
-	world: World,
-	runs: number,
-	rules: number = RULES,
-): Record<"promoted" | "harmed" | "unfrozen", number> {
+export function endsIn(world: World, runs: number): Record<"promoted" | "harmed" | "unfrozen", number> {
 	const ends = { promoted: 0, harmed: 0, unfrozen: 0 };
 	for (let seed = 0; seed < runs; seed++) {
-		const outcomes = simulateLatency(seed, world, rules);
+		const outcomes = simulateLatency(seed, world);
 		if (outcomes.some(({ action }) => action === "promote")) ends.promoted++;
 		if (outcomes.some(({ rule }) => rule === "harm")) ends.harmed++;
 		if (outcomes.some(({ action }) => action === "unfreeze-threshold")) ends.unfrozen++;
@@ -146,7 +142,7 @@ export function endsIn(
 }
 
 /** What decide() did, holds left out. Ends with the promotion or the rollback. */
-export function simulateLatency(seed: number, world: World, rules: number): readonly Outcome[] {
+export function simulateLatency(seed: number, world: World): readonly Outcome[] {
 	const { control, boosted, perLook, looks, margin = 1, quantile = 0.9, walk = 0 } = world;
 	const next = uniforms(20_261_125, seed);
 	const wander = uniforms(20_261_126, seed);
@@ -171,7 +167,6 @@ export function simulateLatency(seed: number, world: World, rules: number): read
 		}
 		const outcome = decide({
 			...inputOf(world, status, slow, look),
-			rules,
 			...(frozen === undefined ? { baselineQuantiles: { latency: quantileOf(baseline, quantile) } } : {}),
 		});
 		if (outcome.action !== "hold") outcomes.push(outcome);

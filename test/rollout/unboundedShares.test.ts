@@ -27,9 +27,3 @@ t.test("an end that nothing bounds is null, stored and told", (t) => {
 	t.match(intervalWords(errors, scaleOf(METRICS["error-rate"], true)), /between any less and \+/);
 	t.end();
 });
-
-t.test("by former rules it was told as the last number that was looked at", (t) => {
-	const errors = decide({ ...asked, rules: 10 }).findings.find(({ metric }) => metric === "error-rate");
-	t.equal(errors?.lower, -999);
-	t.end();
-});

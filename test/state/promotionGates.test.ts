@@ -164,7 +164,7 @@ t.test("a request that cannot happen any more is told void with its last approva
 		[
 			"it would shut callers out",
 			() => owner.apply(file(RULES), now),
-			/is void: by AccessPolicy all-may-v1 requests may/,
+			/is void: a promotion of arm boosted would deny callers/,
 		],
 	];
 	for (const [what, change, why] of changes) {

@@ -24,9 +24,6 @@ export function templateSegments(template: string): readonly (string | null)[] {
 		.map((segment) => (segment.startsWith("{") && segment.endsWith("}") ? null : segment));
 }
 
-/** Of a prefix: all exact, and without the slash at its end. */
-export const prefixSegments = (prefix: string): readonly string[] => trimPrefix(prefix).split("/").slice(1);
-
 /** Whether the whole path fits the template: nothing before, nothing after, `/` at the end counts. */
 export function matchesTemplate(path: string, template: string): boolean {
 	return fitsSegments(path, templateSegments(template));

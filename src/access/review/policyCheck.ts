@@ -1,11 +1,8 @@
 /**
- * A whole declaration as one question: what would the verdict on this request be? For `weir policy test` and
- * `weir policy diff`, which know no Envoy. Tokens are taken as verified: signed, in time, for us, and proved where they are
- * bound; of an issuer that the Gateway does not trust, or with claims that no execution takes, they are invalid, as
- * everywhere. The order is that of the executions (sidecar/answer.ts): what is not canonical, then the token, then the
- * rules; headers are not told here, and count as ordinary ones.
+ * The verdict of a set of resources on one request, for `weir policy test` and `weir policy diff`. Tokens count as signed,
+ * current and proved where they are bound; claims that no execution accepts make them invalid. The order is that of the
+ * executions (sidecar/answer.ts): canonical form, then the token, then the rules. Headers are not part of a request here.
  */
-import type { AccessTable } from "../../compiler/plan.js";
 import { hostOwners } from "../../resources/hostOwner.js";
 import {
 	demandsClientCertificates,
@@ -27,10 +24,9 @@ import {
 	readsUsers,
 	type Verdict,
 } from "../rules/policy.js";
-import { isTimed, withTimes } from "../rules/timedRules.js";
 import type { VerifiedToken } from "../users/token.js";
 import { bindingFault, confirmationOf, shapeFault, verifiedToken } from "../users/tokenClaims.js";
-import { literalsOf } from "./policyBounds.js";
+import { timesOf } from "./boundaries.js";
 
 /** A request as a table or a log tells it. */
 export interface PolicyRequest {
@@ -70,41 +66,24 @@ export interface PolicyJudge {
 	judge(request: PolicyRequest): JudgedRequest;
 	/** Qualified name of the Service that the request is for; null = there is none. */
 	serviceOf(request: Asked): string | null;
-	/** Whether the Service's verdicts read a token. */
-	judgesUsers(service: string): boolean;
-	/** Whether its verdict depends on the time: not where all rules that have one are about others. */
+	/** Whether the Service's verdicts depend on tokens. */
+	readsTokens(service: string): boolean;
+	/** Whether the verdict differs between the times at which rules begin, end or turn. */
 	dependsOnTime(request: Omit<PolicyRequest, "nowMs">): boolean;
-	/** What the request names and nobody declares, with what could be meant: of it no verdict says anything. */
+	/** Names in the request that no resource declares. */
 	undeclared(request: Pick<PolicyRequest, NameField>): readonly Undeclared[];
-	/**
-	 * Gateways that such a request can come through, of that name, in that region: with a principal those that demand client
-	 * certificates, without one those that demand none; through a proxy those that trust it. [null] = none is declared, so that
-	 * nothing of them is known.
-	 */
+	/** Gateways that accept the caller's connection. [null] = no Gateway is declared. */
 	gatewaysOf(request: Entering): readonly (string | null)[];
-	/** Why there is none; null = there is one, or it names what nobody declares. */
-	barred(request: Entering): Barred | null;
-	/** Whether a Gateway lets it in to be judged, with a principal perhaps as nobody; true where none is declared at all. */
-	admits(request: Entering): boolean;
+	/** Why each Gateway that the request may mean does not accept it; empty = one does. */
+	refusals(request: Entering): readonly string[];
 }
 
-/** Where a request comes in, and as whom. */
-type Entering = Pick<PolicyRequest, "gateway" | "region" | "principal" | "via">;
-
-export interface Barred {
-	/** What it says of itself that no Gateway fits. */
-	readonly field: "principal" | "region" | "via";
-	/** The one that was asked for; null = any of several. */
-	readonly gateway: string | null;
-	/** Trust domains that are taken there, where the principal's is none of them; null = it is not that. */
-	readonly domains: readonly string[] | null;
-	/** Others that the request can come through. */
-	readonly others: readonly string[];
-}
+/** Where a request connects, and as which client. */
+export type Entering = Pick<PolicyRequest, "gateway" | "region" | "principal" | "via">;
 
 export type NameField = "service" | "host" | "gateway" | "region" | "variant";
 
-/** Whom a request is for. */
+/** The Service that a request is for. */
 type Asked = Pick<PolicyRequest, "service" | "host">;
 
 export interface Undeclared {
@@ -131,8 +110,7 @@ interface CompiledService {
 	readonly shadow: Ask | null;
 	readonly judgesUsers: boolean;
 	readonly readsUsers: boolean;
-	/** As if the times of all rules held, and those of none; null = none has any. Made when it is first asked for. */
-	readonly timed: (() => readonly [Ask, Ask]) | null;
+	readonly timesMs: readonly number[];
 }
 
 /** @throws ConditionError or RangeError for what validation would have refused */
@@ -149,7 +127,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			shadow: compileShadow(table, name),
 			judgesUsers: judgesUsers(table),
 			readsUsers: readsUsers(table),
-			timed: table.policies.some(isTimed) ? extremesOf(table, name) : null,
+			timesMs: timesOf(table.policies, 0),
 		};
 	});
 	const byName = new Map(compiled.map((service) => [service.name, service]));
@@ -161,17 +139,8 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 		return name === null ? null : (byName.get(name) ?? null);
 	};
 	const [only] = gateways.length === 1 ? gateways : [];
-	const lets = (gateway: Gateway, { region, principal, via = null }: Entering): boolean =>
-		(principal !== null || !demandsClientCertificates(gateway)) &&
-		(via !== null || takesDomainOf(gateway, principal)) &&
-		isIn(gateway, region) &&
-		(via === null || trusts(gateway, via));
-	const fits = (gateway: Gateway, request: Entering): boolean =>
-		lets(gateway, request) && (request.principal === null || demandsClientCertificates(gateway));
-	const askedFor = (name: string | null): readonly Gateway[] =>
+	const named = (name: string | null): readonly Gateway[] =>
 		gateways.filter(({ metadata }) => name === null || qualifiedName(metadata) === name);
-	const fitting = (request: Entering): readonly string[] =>
-		gateways.filter((one) => fits(one, request)).map(({ metadata }) => qualifiedName(metadata));
 	const placeOf = (name: string | null): Gateway | null =>
 		name === null ? (only ?? null) : (gateways.find(({ metadata }) => qualifiedName(metadata) === name) ?? null);
 	const judged = (request: PolicyRequest, service: CompiledService): JudgedRequest => {
@@ -199,60 +168,39 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 	};
 	return {
 		serviceOf: (request) => find(request)?.name ?? null,
-		judgesUsers: (service) => byName.get(service)?.readsUsers ?? false,
+		readsTokens: (service) => byName.get(service)?.readsUsers ?? false,
 		dependsOnTime(request) {
 			const service = find(request);
-			if (service === null || service.timed === null) return false;
-			const [all, none] = service.timed().map((enforced) => judged({ ...request, nowMs: 0 }, { ...service, enforced }));
-			return all?.reason !== none?.reason || all?.policy !== none?.policy;
+			if (service === null) return false;
+			const verdicts = service.timesMs.map((nowMs) => judged({ ...request, nowMs }, service));
+			return new Set(verdicts.map(({ reason, policy }) => `${reason} ${policy}`)).size > 1;
 		},
-		undeclared({ service: named, host, gateway, region, variant }) {
-			const service = find({ service: named, host });
-			const names = (field: NameField, name: string | null, known: readonly string[]): readonly Undeclared[] =>
-				name === null || known.includes(name) ? [] : [{ field, name, known }];
-			return [
-				...(host === null ? names("service", named, [...byName.keys()]) : []),
-				...(service === null
-					? names(
-							"host",
-							host,
-							services.flatMap(({ spec }) => spec.hosts),
-						)
-					: []),
-				...names(
-					"gateway",
-					gateway,
-					gateways.map(({ metadata }) => qualifiedName(metadata)),
-				),
-				...names("region", region, regionsOf({ gateways, accessPolicies })),
-				...(service === null ? [] : names("variant", variant, service.variants)),
-			];
+		undeclared(request) {
+			const service = find(request);
+			const known: Readonly<Record<NameField, readonly string[]>> = {
+				service: [...byName.keys()],
+				host: service === null ? services.flatMap(({ spec }) => spec.hosts) : [request.host ?? ""],
+				gateway: gateways.map(({ metadata }) => qualifiedName(metadata)),
+				region: gateways.length === 0 ? [request.region ?? ""] : gateways.flatMap(({ spec }) => spec.region ?? []),
+				variant: service?.variants ?? [request.variant ?? ""],
+			};
+			return (Object.keys(known) as readonly NameField[]).flatMap((field) => {
+				const name = request[field];
+				return name === null || known[field].includes(name) ? [] : [{ field, name, known: known[field] }];
+			});
 		},
 		gatewaysOf(request) {
 			if (gateways.length === 0) return [null];
-			return fitting(request).filter((name) => request.gateway === null || request.gateway === name);
+			return named(request.gateway)
+				.filter((gateway) => entryFault(gateway, request) === null)
+				.map(({ metadata }) => qualifiedName(metadata));
 		},
-		barred(request) {
-			const { region, principal, via = null } = request;
-			const asked = askedFor(request.gateway);
-			const isKnown = region === null || gateways.some((one) => isIn(one, region));
-			if (asked.length === 0 || !isKnown || asked.some((one) => fits(one, request))) return null;
-			const [gateway, ...more] = asked;
-			const one = gateway === undefined || more.length > 0 ? null : gateway;
-			if (via !== null && (one === null || !trusts(one, via)))
-				return { field: "via", gateway: one && qualifiedName(one.metadata), domains: null, others: fitting(request) };
-			const strict = asked.filter((each) => isIn(each, region) && !takesDomainOf(each, principal));
-			const domains = via === null && strict.length > 0 ? strict.flatMap((each) => trustDomainsOf(each) ?? []) : null;
-			const isElsewhere = domains === null && one !== null && demandsClientCertificates(one) === (principal !== null);
-			return {
-				field: isElsewhere ? "region" : "principal",
-				gateway: one && qualifiedName(one.metadata),
-				domains,
-				others: fitting(request),
-			};
-		},
-		admits(request) {
-			return gateways.length === 0 || askedFor(request.gateway).some((one) => lets(one, request));
+		refusals(request) {
+			const faults = named(request.gateway).map((gateway) => {
+				const fault = entryFault(gateway, request);
+				return fault === null ? null : `Gateway ${qualifiedName(gateway.metadata)} ${fault}`;
+			});
+			return faults.includes(null) ? [] : faults.filter((fault) => fault !== null);
 		},
 		judge(request) {
 			const service = find(request);
@@ -262,15 +210,19 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 	};
 }
 
-function extremesOf(table: AccessTable, name: string): () => readonly [Ask, Ask] {
-	let made: readonly [Ask, Ask] | null = null;
-	return () => {
-		made ??= [compileAccess(withTimes(table, true), name), compileAccess(withTimes(table, false), name)];
-		return made;
-	};
+/** null = the Gateway accepts the connection. */
+function entryFault(gateway: Gateway, { region, principal, via = null }: Entering): string | null {
+	if (region !== null && gateway.spec.region !== region) return `is not in region ${JSON.stringify(region)}`;
+	if (via !== null && !trusts(gateway, via)) return `does not trust the proxy ${via}`;
+	if (demandsClientCertificates(gateway) !== (principal !== null))
+		return principal === null
+			? "demands client certificates: add principal: to the request"
+			: "demands no client certificates: remove principal: from the request";
+	const domains = trustDomainsOf(gateway);
+	if (via !== null || principal === null || domains === null || domains.includes(domainOfId(principal) ?? ""))
+		return null;
+	return `accepts only principals of ${domains.join(" or ")}`;
 }
-
-const isIn = ({ spec }: Gateway, region: string | null): boolean => region === null || spec.region === region;
 
 /** A Service that is named, not its host, is reached at a proper one. */
 function sent({ method, path, host }: PolicyRequest): SentRequest {
@@ -279,10 +231,6 @@ function sent({ method, path, host }: PolicyRequest): SentRequest {
 
 /** Trust domains whose certificates it takes; null = any that its CA signs for, or the mesh's own, which no file names. */
 export const trustDomainsOf = (gateway: Gateway): readonly string[] | null => tlsFiles(gateway)?.trustDomains ?? null;
-
-function takesDomainOf(gateway: Gateway, principal: string | null): boolean {
-	return principal === null || (trustDomainsOf(gateway)?.includes(domainOfId(principal) ?? "") ?? true);
-}
 
 const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxies.includes(proxy);
 
@@ -302,15 +250,6 @@ function callerOf({ principal, via = null }: PolicyRequest, gateway: Gateway | n
 	// It can name nobody of another trust domain than its own (forwardedClientCert.ts).
 	const named = via !== null && principal !== null && domainOfId(principal) === domainOfId(via);
 	return { principal: named ? principal : null, peer };
-}
-
-/** Where Gateways stand; of a declaration without Gateways, which others complete, what its rules speak of. */
-function regionsOf({ gateways, accessPolicies }: Pick<ResourceSet, "gateways" | "accessPolicies">): readonly string[] {
-	const regions =
-		gateways.length > 0
-			? gateways.flatMap(({ spec }) => spec.region ?? [])
-			: accessPolicies.flatMap(({ spec }) => [...spec.regions, ...literalsOf(spec.condition ?? "")]);
-	return [...new Set(regions)];
 }
 
 /** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */

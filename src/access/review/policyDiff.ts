@@ -1,30 +1,33 @@
 /**
- * Two declarations held against each other: requests whose verdict differs. Constructed ones lie at the boundaries of all
- * rules of both, by a host that goes to another Service of those of the two Services; logged ones were asked. A difference
- * that is found is one; that none is found proves nothing, least of all where the product of boundaries was cut or
- * conditions in CEL take part. What may let in more, or less, is therefore also told from the rules themselves (policyLoosened.ts).
+ * Requests whose verdict differs between two sets of resources: constructed ones at the boundaries of all rules of both, and
+ * logged ones. They are examples: that none was found is no proof.
  */
-import type { PolicyTable } from "../../compiler/plan.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../limits.js";
-import { type Gateway, qualifiedName, type ResourceSet, type Service } from "../../resources/resource.js";
+import { hostOwners } from "../../resources/hostOwner.js";
+import { type Gateway, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
-import { unbounded } from "./comparisons.js";
-import { askedHost, movedHosts } from "./movedHosts.js";
-import { type Bounds, boundsOf, choices, NEVER_ALLOWED } from "./policyBounds.js";
-import { type JudgedRequest, type PolicyRequest, policyJudge, trustDomainsOf } from "./policyCheck.js";
-import { loosened, tightened } from "./policyLoosened.js";
-import { changedSettings } from "./policySettings.js";
-import { rememberedTurns, type Turns } from "./policyTimes.js";
+import { boundariesOf, combinations, sizeOf } from "./boundaries.js";
+import {
+	type JudgedRequest,
+	type PolicyJudge,
+	type PolicyRequest,
+	policyJudge,
+	trustDomainsOf,
+} from "./policyCheck.js";
 
 export interface PolicyDifference {
 	readonly request: PolicyRequest;
-	/** logged: somebody has asked it. */
 	readonly from: "constructed" | "log";
-	readonly before: JudgedRequest;
-	readonly after: JudgedRequest;
+	readonly before: ComparedVerdict;
+	readonly after: ComparedVerdict;
 }
+
+/** not-connected: no Gateway accepts the client's connection. */
+export type ComparedVerdict = Pick<JudgedRequest, "allowed" | "policy"> & {
+	readonly reason: JudgedRequest["reason"] | "not-connected";
+};
 
 export interface PolicyDiff {
 	/** At most POLICY_DIFF_KEPT_MAX; logged ones first. */
@@ -33,23 +36,19 @@ export interface PolicyDiff {
 	readonly newlyAllowed: number;
 	readonly newlyDenied: number;
 	readonly compared: number;
-	/** Services, and hosts that go to another one (`host a.example`), of which not every combination of boundaries was tried. */
+	/** Services and hosts of which not every combination of boundaries was tried. */
 	readonly cut: readonly string[];
 	/** Policies with a condition in CEL, whose boundaries are not known. */
 	readonly conditions: readonly string[];
-	/** Logged requests that were not compared, or not by each host: their Service reads tokens, which no log holds. */
+	/** Logged requests left out: the Service's rules read tokens, which the log does not hold. */
 	readonly withoutToken: number;
-	/** Logged requests that were not compared: their path is masked or cut in the log. */
+	/** Logged requests left out: their path is masked or cut in the log. */
 	readonly withoutPath: number;
-	/** What decides verdicts beside the rules, in words: whose tokens hold, who is asked for, whether anyone may. */
-	readonly changed: readonly string[];
-	/** Rules that may let in more than before, whether or not a request was found that shows it. */
-	readonly loosened: readonly string[];
-	/** Likewise those that may let in less. */
-	readonly tightened: readonly string[];
 }
 
-/** @param nowMs for rules that depend on the time, where neither rule nor log names one */
+const NOT_CONNECTED: ComparedVerdict = { allowed: false, reason: "not-connected", policy: null };
+
+/** @param nowMs for rules that read the time, where neither rule nor log names one */
 export function diffPolicies(
 	before: ResourceSet,
 	after: ResourceSet,
@@ -57,126 +56,60 @@ export function diffPolicies(
 	nowMs: number,
 	requestsMax: number = POLICY_DIFF_REQUESTS_MAX,
 ): PolicyDiff {
-	const judges = { before: policyJudge(before), after: policyJudge(after) };
+	const judges = [policyJudge(before), policyJudge(after)] as const;
 	const differences: PolicyDifference[] = [];
 	const totals = { newlyAllowed: 0, newlyDenied: 0, compared: 0, withoutToken: 0, withoutPath: 0 };
 	const compare = (request: PolicyRequest, from: PolicyDifference["from"]): void => {
 		totals.compared++;
-		const was = judges.before.judge(request);
-		const is = judges.after.judge(request);
+		const [was, is] = judges.map((judge) => verdictOf(judge, request, from)) as [ComparedVerdict, ComparedVerdict];
 		if (was.allowed === is.allowed) return;
-		// Whom no Gateway lets in to be judged no rule lets in; what was asked has come in.
-		if (from === "constructed" && !(is.allowed ? judges.after : judges.before).admits(request)) return;
-		if (is.allowed) totals.newlyAllowed++;
-		else totals.newlyDenied++;
+		totals[is.allowed ? "newlyAllowed" : "newlyDenied"]++;
 		if (differences.length < POLICY_DIFF_KEPT_MAX) differences.push({ request, from, before: was, after: is });
 	};
-	const moved = movedHosts(before, after).map((one) => ({ ...one, host: askedHost(one) }));
-	// The log holds no host: what came to a Service may have come by each that it had. Its Variant is none of the other Service's.
-	const atHosts = (request: PolicyRequest): readonly PolicyRequest[] =>
-		moved.flatMap(({ from, host }) =>
-			qualifiedName(from.metadata) === request.service ? [{ ...request, service: null, host, variant: null }] : [],
-		);
-	const readsToken = (request: PolicyRequest): boolean =>
-		request.token === null &&
-		[judges.before, judges.after].some((judge) => {
-			const service = judge.serviceOf(request);
-			return service !== null && judge.judgesUsers(service);
-		});
 	for (const request of logged) {
-		if (!isWholePath(request.path)) {
-			totals.withoutPath++;
-			continue;
-		}
-		const asked = [request, ...atHosts(request)];
-		if (asked.some(readsToken)) totals.withoutToken++;
-		for (const one of asked) if (!readsToken(one)) compare(one, "log");
+		const needsToken = request.token === null && judges.some((judge) => judge.readsTokens(request.service ?? ""));
+		if (!isWholePath(request.path)) totals.withoutPath++;
+		else if (needsToken) totals.withoutToken++;
+		else compare(request, "log");
 	}
 	const cut: string[] = [];
-	const sets = [before, after];
-	const names = new Set(sets.flatMap(({ services }) => services.map(({ metadata }) => qualifiedName(metadata))));
-	const turnsOf = rememberedTurns();
-	const comesIn = (caller: Caller): boolean =>
-		[judges.before, judges.after].some((judge) =>
-			judge.gatewaysOf({ ...BASE, ...caller }).includes(caller.gateway ?? null),
-		);
-	const compareAll = (asked: Asked, name: string): void => {
-		const { requests, isCut } = constructed(asked, sets, comesIn, nowMs, turnsOf, requestsMax);
-		for (const request of requests) compare(request, "constructed");
-		if (isCut) cut.push(name);
-	};
-	for (const name of names) compareAll(askedByName(name, sets), name);
-	for (const { from, to, host } of moved) {
-		const owners = [[from, before] as const, [to, after] as const];
-		// Variants of two Services have nothing in common, but that each has a default one.
-		compareAll({ at: { host }, owners, variants: () => [null] }, `host ${host}`);
+	for (const asked of askedOf(before, after)) {
+		const { dimensions, isCut } = dimensionsOf(asked, [before, after], judges, nowMs);
+		const base = { ...BASE, service: asked.service, host: asked.host };
+		for (const parts of combinations(dimensions, requestsMax))
+			compare(Object.assign({}, base, ...parts), "constructed");
+		if (isCut || sizeOf(dimensions) > requestsMax) cut.push(asked.service ?? `host ${asked.host}`);
 	}
-	const conditions = sets.flatMap(({ accessPolicies }) =>
-		accessPolicies.flatMap(({ metadata, spec }) => (spec.condition === null ? [] : [qualifiedName(metadata)])),
+	const conditions = [before, after].flatMap(({ accessPolicies }) =>
+		accessPolicies.filter(({ spec }) => spec.condition !== null).map(({ metadata }) => qualifiedName(metadata)),
 	);
-	const changed = changedSettings(before, after);
-	return {
-		differences,
-		...totals,
-		cut,
-		conditions: [...new Set(conditions)],
-		changed,
-		loosened: loosened(before, after, unbounded()),
-		tightened: tightened(before, after, unbounded()),
-	};
+	return { differences, ...totals, cut, conditions: [...new Set(conditions)] };
 }
 
-/** By what requests are asked, and whose rules judge them. */
+/** A logged request has connected. */
+function verdictOf(judge: PolicyJudge, request: PolicyRequest, from: PolicyDifference["from"]): ComparedVerdict {
+	return from === "constructed" && judge.gatewaysOf(request).length === 0 ? NOT_CONNECTED : judge.judge(request);
+}
+
+/** A Service by its name, or by a host that goes to another Service afterwards; with the names of all Services concerned. */
 interface Asked {
-	readonly at: Partial<Pick<PolicyRequest, "service" | "host">>;
-	readonly owners: readonly (readonly [Service, ResourceSet])[];
-	/** @param named by their rules */
-	readonly variants: (named: readonly string[]) => readonly (string | null)[];
+	readonly service: string | null;
+	readonly host: string | null;
+	readonly owners: readonly string[];
 }
 
-function askedByName(name: string, sets: readonly ResourceSet[]): Asked {
-	const owners = sets.flatMap((set) => {
-		const service = set.services.find(({ metadata }) => qualifiedName(metadata) === name);
-		return service === undefined ? [] : [[service, set] as const];
-	});
-	const services = owners.map(([service]) => service);
-	return { at: { service: name }, owners, variants: (named) => variantsOf(services, named) };
-}
-
-function constructed(
-	{ at, owners, variants }: Asked,
-	sets: readonly ResourceSet[],
-	comesIn: (caller: Caller) => boolean,
-	nowMs: number,
-	turnsOf: Turns,
-	max: number,
-): { readonly requests: Iterable<PolicyRequest>; readonly isCut: boolean } {
-	const tables = owners.map(([service, set]) => accessTable(service, set.accessPolicies, set.referenceGrants));
-	const policies: readonly PolicyTable[] = tables.flatMap((one) => one.policies.filter(({ shadow }) => !shadow));
-	const gateways = sets.flatMap((set) => set.gateways);
-	const issuers = new Map(
-		gateways.flatMap(({ spec }) => spec.tokens).map((issuer) => [JSON.stringify(issuer), issuer] as const),
-	);
-	const domains = [...new Set(gateways.flatMap((gateway) => trustDomainsOf(gateway) ?? []))];
-	const bounds = boundsOf(policies, domains, [...issuers.values()], nowMs, turnsOf);
-	const callers = callersOf(sets, policies, bounds).filter(comesIn);
-	const dimensions: readonly (readonly Partial<PolicyRequest>[])[] = [
-		callers,
-		bounds.tokens.map((token) => ({ token })),
-		bounds.methods.map((method) => ({ method })),
-		bounds.paths.map((path) => ({ path })),
-		variants(bounds.variants).map((variant) => ({ variant })),
-		bounds.timesMs.map((nowMs) => ({ nowMs })),
-	];
-	const size = dimensions.reduce((product, values) => product * values.length, 1);
-	const requests = function* (): Generator<PolicyRequest> {
-		const base: PolicyRequest = { ...BASE, ...at, nowMs: bounds.timesMs[0] ?? nowMs };
-		for (const choice of choices(dimensions, max)) yield Object.assign({}, base, ...choice);
-		const direct = callers.filter(({ via }) => via === undefined);
-		const once = new Map(direct.toReversed().map((caller) => [caller.principal, caller]));
-		for (const caller of once.values()) for (const never of NEVER_ALLOWED) yield { ...base, ...caller, ...never };
-	};
-	return { requests: requests(), isCut: bounds.cut || size > max };
+function askedOf(before: ResourceSet, after: ResourceSet): readonly Asked[] {
+	const services = [...before.services, ...after.services];
+	const names = new Set(services.map(({ metadata }) => qualifiedName(metadata)));
+	const ownersOf = [hostOwners(before.services), hostOwners(after.services)];
+	// One host for each pair of Services: rules do not read the host.
+	const moved = new Map<string, Asked>();
+	for (const host of services.flatMap(({ spec }) => spec.hosts)) {
+		const owners = ownersOf.flatMap((ownerOf) => ownerOf(host) ?? []).map(({ metadata }) => qualifiedName(metadata));
+		if (owners.length < 2 || owners[0] === owners[1]) continue;
+		moved.set(owners.join(" "), { service: null, host: host.replace("*", "weir-other"), owners });
+	}
+	return [...[...names].map((name) => ({ service: name, host: null, owners: [name] })), ...moved.values()];
 }
 
 const BASE: PolicyRequest = {
@@ -192,41 +125,53 @@ const BASE: PolicyRequest = {
 	nowMs: 0,
 };
 
-/** Where verdicts depend on the place: each Gateway of both; a region without a Gateway only where none is declared. */
-function placesOf(gateways: readonly Gateway[], regions: readonly string[]): readonly Partial<PolicyRequest>[] {
-	if (gateways.length === 0) return [{ region: null }, ...regions.map((region) => ({ region }))];
-	return [...new Set(gateways.map(({ metadata }) => qualifiedName(metadata)))].map((gateway) => ({ gateway }));
-}
+type Part = Partial<PolicyRequest>;
 
-type Caller = Partial<PolicyRequest> & Pick<PolicyRequest, "principal">;
-
-/** Whoever could come there, and through its trusted proxies, where a denial may be about one of them. */
-function callersOf(
+function dimensionsOf(
+	{ owners }: Asked,
 	sets: readonly ResourceSet[],
-	policies: readonly PolicyTable[],
-	{ principals, regions }: Pick<Bounds, "principals" | "regions">,
-): readonly Caller[] {
+	judges: readonly PolicyJudge[],
+	nowMs: number,
+): { readonly dimensions: readonly (readonly Part[])[]; readonly isCut: boolean } {
+	const declared = sets.flatMap((set) =>
+		set.services
+			.filter(({ metadata }) => owners.includes(qualifiedName(metadata)))
+			.map((service) => ({ service, set })),
+	);
+	const policies = declared.flatMap(({ service, set }) =>
+		accessTable(service, set.accessPolicies, set.referenceGrants).policies.filter(({ shadow }) => !shadow),
+	);
 	const gateways = sets.flatMap((set) => set.gateways);
-	return placesOf(gateways, regions).flatMap((place) => {
-		const direct = principals.map((principal) => ({ ...place, principal }));
-		const proxies = gateways
-			.filter(({ metadata }) => qualifiedName(metadata) === place.gateway)
-			.flatMap(({ spec }) => spec.trustedProxies);
-		const brought = [...new Set(proxies)]
-			.filter((proxy) => policies.some((policy) => mayDeny(policy, proxy)))
-			.flatMap((via) => principals.flatMap((principal) => (principal === null ? [] : [{ ...place, principal, via }])));
-		return [...direct, ...brought];
-	});
+	const issuers = new Map(gateways.flatMap(({ spec }) => spec.tokens).map((one) => [one.issuer, one]));
+	const domains = [...new Set(gateways.flatMap((gateway) => trustDomainsOf(gateway) ?? []))];
+	const bounds = boundariesOf(policies, domains, [...issuers.values()], nowMs);
+	const isDenied = (proxy: string): boolean =>
+		policies.some((one) => one.action === "deny" && one.principals.some((pattern) => matchesPrincipal(proxy, pattern)));
+	const proxies = new Set(gateways.flatMap(({ spec }) => spec.trustedProxies).filter(isDenied));
+	const callers = placesOf(sets, bounds.regions)
+		.flatMap((place) => bounds.principals.map((principal) => ({ ...BASE, ...place, principal })))
+		.flatMap((caller) => [null, ...proxies].map((via) => ({ ...caller, via })))
+		.filter((caller) => judges.some((judge) => judge.gatewaysOf(caller).length > 0))
+		.map(({ gateway, region, principal, via }) => ({ gateway, region, principal, via }));
+	const variants = declared.flatMap(({ service }) => service.spec.variants.map(({ name }) => name));
+	return {
+		dimensions: [
+			callers,
+			bounds.tokens.map((token) => ({ token })),
+			bounds.methods.map((method) => ({ method })),
+			bounds.paths.map((path) => ({ path })),
+			[null, ...(bounds.variants.length === 0 ? [] : new Set(variants))].map((variant) => ({ variant })),
+			bounds.timesMs.map((nowMs) => ({ nowMs })),
+		],
+		isCut: bounds.isCut,
+	};
 }
 
-/** A denial that names nobody meets the client as well, whoever brings it. */
-const mayDeny = ({ action, principals, more }: PolicyTable, proxy: string): boolean =>
-	action === "deny" &&
-	(principals.some((pattern) => matchesPrincipal(proxy, pattern)) ||
-		(principals.length === 0 && (more?.condition ?? null) !== null));
-
-/** Where rules look at Variants: each that the Service has; else the default one. */
-function variantsOf(services: readonly Service[], named: readonly string[]): readonly (string | null)[] {
-	if (named.length === 0) return [null];
-	return [null, ...new Set(services.flatMap(({ spec }) => spec.variants.map((variant) => variant.name)))];
+/** The Gateways that both sets have; regions that rules name only where no Gateway is declared. */
+function placesOf([before, after]: readonly ResourceSet[], regions: readonly string[]): readonly Part[] {
+	const namesOf = (gateways: readonly Gateway[] = []) => gateways.map(({ metadata }) => qualifiedName(metadata));
+	const names = namesOf(after?.gateways);
+	const both = namesOf(before?.gateways).filter((name) => names.includes(name));
+	if (both.length > 0) return both.map((gateway) => ({ gateway }));
+	return names.length > 0 ? [{}] : [{}, ...regions.map((region) => ({ region }))];
 }

@@ -6,8 +6,6 @@ interface WallClock {
 	/** 1 = Monday … 7 = Sunday. */
 	readonly day: number;
 	readonly minute: number;
-	/** What it is ahead of UTC, in minutes. */
-	readonly offset: number;
 }
 
 const MINUTE_MS = 60_000;
@@ -52,14 +50,14 @@ function zoneOf(timezone: string): Zone {
 		return minute === quarter * QUARTER_MINUTES || offset === atQuarter(quarter + 1) ? offset : ask(minute);
 	};
 	let lastMinute = Number.NaN;
-	let last: WallClock = { day: 0, minute: 0, offset: 0 };
+	let last: WallClock = { day: 0, minute: 0 };
 	const zone: Zone = (nowMs) => {
 		const minute = Math.floor(nowMs / MINUTE_MS);
 		if (minute === lastMinute) return last;
 		const offset = offsetAt(minute);
 		const days = Math.floor((minute + offset) / DAY_MINUTES);
 		// 1970-01-01 was a Thursday.
-		last = { day: ((((days + 3) % 7) + 7) % 7) + 1, minute: minute + offset - days * DAY_MINUTES, offset };
+		last = { day: ((((days + 3) % 7) + 7) % 7) + 1, minute: minute + offset - days * DAY_MINUTES };
 		lastMinute = minute;
 		return last;
 	};
@@ -85,9 +83,6 @@ function intlOffset(timezone: string): (minute: number) => number {
 		return Math.floor(Date.UTC(year, month - 1, day) / DAY_MS) * DAY_MINUTES + hour * 60 + (parts.minute ?? 0) - minute;
 	};
 }
-
-/** How far the zone's clock is ahead of UTC at a time (epoch milliseconds). @throws RangeError for a zone that is none */
-export const offsetMinutes = (timezone: string, nowMs: number): number => zoneOf(timezone)(nowMs).offset;
 
 /** Whether the zone is one that this Node.js knows. */
 export function isTimezone(timezone: string): boolean {

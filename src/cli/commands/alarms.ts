@@ -67,8 +67,8 @@ export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] 
 	closed.map((one) => `ALARM closed: ${closureWords(one)}`);
 
 /** Lines of what stands and would be refused today. */
-export const conditionLines = (standing: StatusAnswer["conditions"] = []): readonly string[] =>
-	standing.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
+export const faultLines = (faults: StatusAnswer["faults"] = []): readonly string[] =>
+	faults.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
 
 /** A line per alarm; silence is no proof that none stands where nobody can say. */
 export function alarmLines(alarms: StatusAnswer["alarms"], known: StatusAnswer["knownAlarms"] = []): readonly string[] {

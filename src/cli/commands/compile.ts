@@ -4,12 +4,11 @@ import { staticBootstrap } from "../../compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
 import { COSTS_NOTE, costText } from "../../compiler/cost.js";
 import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
-import type { Plan, RuleExecution } from "../../compiler/plan.js";
+import type { Plan } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import { parsePercentage } from "../../resources/fields/units.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainFault } from "../../resources/spiffe.js";
-import { shutOutWarnings } from "../../rollout/shutOut.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { heldResources, printProblems, validResources } from "../resourceFiles.js";
@@ -117,8 +116,8 @@ function refuseUseless(options: CompileArguments): void {
 }
 
 export async function explain(options: CompileArguments): Promise<void> {
-	const { plan, resources } = await planOf(options, heldResources);
-	const rules = [...plan.rules, ...promotionRules(resources)];
+	const { plan } = await planOf(options, heldResources);
+	const { rules } = plan;
 	for (const { rule, execution, because, facts = [], cost } of rules) {
 		process.stdout.write(`${rule}\n  ${execution === null ? "" : `${execution}: `}${because}\n`);
 		const costs = cost === null ? [] : [["costs", costText(cost, execution)] as const];
@@ -129,18 +128,6 @@ export async function explain(options: CompileArguments): Promise<void> {
 
 /** What a fact is about, in a column of its own. */
 const FACT_CHARS = 14;
-
-/**
- * Where no promotion begins by itself. No part of a Plan: control compiles for all tenants at each change, and this takes
- * time. Without a clock, a policy whose time is over is told of too.
- */
-const promotionRules = (resources: ResourceSet): readonly RuleExecution[] =>
-	shutOutWarnings({ resources, status: EMPTY_STATUS }, resources.experiments, 0).map(({ experiment, because }) => ({
-		rule: `Experiment ${experiment}: promotion`,
-		execution: null,
-		because,
-		cost: null,
-	}));
 
 async function planOf(
 	{ file, allocation, mode, protocol, trustDomain }: CompileArguments,

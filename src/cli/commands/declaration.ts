@@ -3,8 +3,9 @@ import { compileShadowGaps } from "../../compiler/compile.js";
 import { gapWords } from "../../compiler/shadow.js";
 import { FileReadings } from "../../resources/fileReading.js";
 import { loadResources } from "../../resources/parse.js";
+import { qualifiedName } from "../../resources/resource.js";
 import { jsonSchema } from "../../resources/schema.js";
-import { shutOutWarnings } from "../../rollout/shutOut.js";
+import { accessLosses } from "../../rollout/accessLosses.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { roomProblems } from "../../state/acts/room.js";
 import { declaredIn } from "../../state/api/documents.js";
@@ -27,9 +28,13 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 	}
 	const { warnings } = await declaredKeys(resources);
 	const gaps = compileShadowGaps(resources, EMPTY_STATUS).map(gapWords);
-	const held = shutOutWarnings({ resources, status: EMPTY_STATUS }, resources.experiments, Date.now()).map(
-		({ experiment, because }) => `Experiment ${experiment}: ${because}`,
-	);
+	const held = resources.experiments
+		.filter(({ spec }) => spec.goal !== null)
+		.flatMap((one) =>
+			Object.values(accessLosses({ resources, status: EMPTY_STATUS }, one)).map(
+				(loss) => `Experiment ${qualifiedName(one.metadata)}: ${loss}; Weir will not promote it by itself`,
+			),
+		);
 	for (const warning of [...warnings, ...gaps, ...held]) process.stderr.write(`warning: ${warning}\n`);
 	const count = Object.values(resources).reduce((sum, list) => sum + list.length, 0);
 	process.stdout.write(`valid: ${count} resource${count === 1 ? "" : "s"}\n`);

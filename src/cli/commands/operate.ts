@@ -14,7 +14,7 @@ import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { warningLines } from "../warningLines.js";
-import { alarmLines, behindLines, closureLines, conditionLines, refusalLines } from "./alarms.js";
+import { alarmLines, behindLines, closureLines, faultLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
 import { type NamespaceArgument, nameIn } from "./namespace.js";
@@ -101,7 +101,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	if (options.json) return print(JSON.stringify(answer, null, 2));
 	for (const line of refusalLines(answer.refusals ?? [])) print(line);
 	for (const line of closureLines(answer.closed ?? [])) print(line);
-	for (const line of [...conditionLines(answer.conditions), ...conditionLines(answer.faults)]) print(line);
+	for (const line of faultLines(answer.faults)) print(line);
 	for (const line of behindLines(answer)) print(line);
 	for (const line of alarmLines(answer.alarms, answer.knownAlarms)) print(line);
 	if (answer.experiments.length === 0 && answer.services.length === 0) {

@@ -1,13 +1,13 @@
 /** `weir policy test | diff`: what access rules do, before they do it. */
-import { strangerWords } from "../../access/review/policyBounds.js";
+import { otherPrincipal } from "../../access/review/boundaries.js";
 import {
 	type JudgedRequest,
 	type PolicyJudge,
 	type PolicyRequest,
 	policyJudge,
 } from "../../access/review/policyCheck.js";
-import { diffPolicies, type PolicyDifference } from "../../access/review/policyDiff.js";
-import { barredIn, type PolicyTest, readPolicyTests, undeclaredIn } from "../../access/review/policyTable.js";
+import { type ComparedVerdict, diffPolicies, type PolicyDifference } from "../../access/review/policyDiff.js";
+import { type PolicyTest, readPolicyTests, testFaults } from "../../access/review/policyTable.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
 import type { ResourceSet } from "../../resources/resource.js";
@@ -37,17 +37,7 @@ export async function policyTest(options: PolicyTestArguments): Promise<void> {
 	const tables = (await readResourceFiles(options.table)).map(readPolicyTests);
 	const problems = tables.flatMap((table) => table.problems);
 	const tests = tables.flatMap((table) => table.tests);
-	const untimed = tests.filter(
-		({ request }) =>
-			request.nowMs === null &&
-			judge.gatewaysOf(request).some((gateway) => judge.dependsOnTime({ ...request, gateway })),
-	);
-	const timeless = untimed.map(({ position, name }) => ({
-		position,
-		message: `the verdict of "${name}" depends on the time`,
-		hint: "add time: to its request, so that it is the same tomorrow",
-	}));
-	const faults = [...problems, ...undeclaredIn(tests, judge), ...barredIn(tests, judge), ...timeless];
+	const faults = [...problems, ...testFaults(tests, judge)];
 	if (faults.length > 0) {
 		printProblems(faults);
 		throw new WeirError("failed-precondition", "the table cannot be used");
@@ -117,7 +107,7 @@ function expected({ expect: { allowed, reason, policy } }: PolicyTest): string {
 	return `${allowed ? "allow" : "deny"}${parts.length === 0 ? "" : ` (${parts.join(", ")})`}`;
 }
 
-function told({ allowed, reason, policy }: JudgedRequest): string {
+function told({ allowed, reason, policy }: ComparedVerdict): string {
 	return `${allowed ? "allow" : "deny"} (${reason}${policy === null ? "" : ` by policy ${policy}`})`;
 }
 
@@ -132,7 +122,7 @@ export interface PolicyDiffArguments extends ApiArguments {
 /** Differences shown of each kind (Service or host, from, to): the rest is counted. */
 const EXAMPLES = 3;
 
-/** Exit code 1 where a verdict differs, a rule may let in more or less, or what decides verdicts beside the rules has changed. */
+/** Exit code 1 where a verdict differs. */
 export async function policyDiff(before: string, after: string, options: PolicyDiffArguments): Promise<void> {
 	const sets = [await heldResources([before]), await heldResources([after])] as const;
 	const recent: DecisionsAnswer | { readonly decisions: readonly []; readonly partial?: never } =
@@ -144,55 +134,41 @@ export async function policyDiff(before: string, after: string, options: PolicyD
 	const logged = judged.flatMap(requestOf);
 	const withoutMethod = judged.filter(({ service, method }) => typeof service === "string" && method === null).length;
 	const diff = diffPolicies(...sets, logged, Date.now());
-	const rules = [...diff.loosened, ...diff.tightened];
-	if (diff.newlyAllowed + diff.newlyDenied + diff.changed.length + rules.length > 0) process.exitCode = 1;
+	if (diff.newlyAllowed + diff.newlyDenied > 0) process.exitCode = 1;
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify({ ...diff, withoutMethod }, null, 2)}\n`);
 		return;
 	}
-	for (const change of diff.changed) print(`changed: ${change}`);
-	for (const change of rules) print(change);
+	const kindOf = ({ request: { service, host }, before, after }: PolicyDifference): string =>
+		`${after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${service ?? `host ${host}`}: ${told(before)} → ${told(after)}`;
 	const kinds = new Map<string, PolicyDifference[]>();
-	for (const one of diff.differences) {
-		const kind = JSON.stringify([one.request.service, one.request.host, told(one.before), told(one.after)]);
-		const alike = kinds.get(kind);
-		if (alike === undefined) kinds.set(kind, [one]);
-		else alike.push(one);
-	}
-	for (const alike of kinds.values()) {
-		const [first] = alike;
-		if (first === undefined) continue;
-		const { service, host } = first.request;
-		print(
-			`${first.after.allowed ? "NEWLY ALLOWED" : "NEWLY DENIED"}  ${host === null ? service : `host ${host}`}: ${told(first.before)} → ${told(first.after)}`,
-		);
-		const asked = host === null ? "asked: " : "asked, by a host that the log does not tell: ";
+	for (const one of diff.differences) kinds.set(kindOf(one), [...(kinds.get(kindOf(one)) ?? []), one]);
+	for (const [kind, alike] of kinds) {
+		print(kind);
 		for (const { request, from } of alike.slice(0, EXAMPLES))
-			print(`  ${from === "log" ? asked : ""}${shown(request)}`);
+			print(`  ${from === "log" ? "logged: " : ""}${shown(request)}`);
 		if (alike.length > EXAMPLES) print(`  and ${alike.length - EXAMPLES} more like it`);
 	}
 	const ofLog = logged.length - diff.withoutToken - diff.withoutPath;
 	print(
 		`${diff.newlyAllowed} newly allowed, ${diff.newlyDenied} newly denied of ${diff.compared} requests compared (${ofLog} of the log${ofAll(recent.partial)})`,
 	);
-	const named = rules.length === 0 ? "" : "; rules that may let in more, or less, are named above without one";
-	print(`requests are examples: that none was found proves nothing${named}`);
+	print("these requests are examples, not a proof: the verdict on others may change too");
 	if (diff.cut.length > 0) print(`not every combination was tried for ${diff.cut.join(", ")}`);
-	if (diff.conditions.length > 0) {
-		print(`conditions in CEL are met only where these requests happen to meet them: ${diff.conditions.join(", ")}`);
-	}
+	if (diff.conditions.length > 0)
+		print(`of conditions in CEL only the literal texts were tried: ${diff.conditions.join(", ")}`);
 	for (const [count, why] of [
-		[diff.withoutToken, "their Service reads tokens, which the log does not hold"],
-		[diff.withoutPath, "parts of their paths are masked or cut in the log"],
-		[withoutMethod, "the log has no word for their method"],
+		[diff.withoutToken, "their Service's rules read tokens, which the log does not hold"],
+		[diff.withoutPath, "their path is masked or cut in the log"],
+		[withoutMethod, "the log does not hold their method"],
 	] as const)
-		if (count > 0) print(`logged requests left out: ${count}, for ${why}`);
+		if (count > 0) print(`logged requests left out: ${count}, ${why}`);
 }
 
 function shown({ method, path, principal, via = null, token, variant, gateway, region, nowMs }: PolicyRequest): string {
 	const parts = [
 		`${method} ${path}`,
-		principal === null ? "no principal" : (strangerWords(principal) ?? principal),
+		principal === null ? "no principal" : (otherPrincipal(principal) ?? principal),
 		...(via === null ? [] : [`via ${via}`]),
 		...(token === null ? [] : [`token ${JSON.stringify(token)}`]),
 		...(variant === null ? [] : [`Variant ${variant}`]),

@@ -1,21 +1,16 @@
 /**
- * What a stack is started with: the state as it stands, or files on top of it. What they change is told before anything serves,
- * and whom they let in anew. As `git push` does, a start overwrites nobody: where anybody has changed a resource since the last
+ * What a stack is started with: the state as it is, or files on top of it. What they change is printed before anything serves. As `git push` does, a start overwrites nobody: where anybody has changed a resource since the last
  * start declared its files, files that would change one are refused. What was taken away meanwhile can come back in many ways
  * (under another name, below another policy, by a file that others applied and took back), and no comparison knows all of them.
  * Who edits the file and starts again, and nobody has changed anything meanwhile, is held up by nothing.
  */
 import { WeirError } from "../../error.js";
-import { resourceSet } from "../../resources/kinds.js";
-import { parseResources } from "../../resources/parse.js";
-import { formatProblem, type Resource, type ResourceSet } from "../../resources/resource.js";
+import { formatProblem, type Resource } from "../../resources/resource.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
 import { resourceKey } from "../../state/store/resourceSet.js";
-import { oneLine } from "../commands/oneLine.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { warningLines } from "../warningLines.js";
-import { changedOtherwise, newlyAllowed } from "./loosening.js";
 import type { Places } from "./places.js";
 
 export interface Declaring {
@@ -85,7 +80,7 @@ async function declareOn(
 			return state.resources;
 		}
 		if (names.length > 0 && state.declaredRevision > 0) {
-			tell(state, planned, parseResources(files).resources, declaring);
+			tell(state, planned, declaring);
 			if (!overwrite) demandNobodyElse(state, names);
 		}
 		// By what they change, or say that they overwrite, they have taken all before into account; what agrees with the state has
@@ -107,20 +102,12 @@ async function declareOn(
 	return (await client.get()).resources;
 }
 
-/** Says what the files change of what stands, and whom they let do what the state denies. */
-function tell(
-	{ revision, resources }: ResourcesAnswer,
-	planned: Applied,
-	given: ResourceSet,
-	{ at, notice }: Declaring,
-): void {
-	const change = { state: resourceSet(resources), given };
+/** Prints what the files would change of the state. */
+function tell({ revision, resources }: ResourcesAnswer, planned: Applied, { at, notice }: Declaring): void {
 	notice(
 		`the files given would change the state of ${at.dataDirectory} (revision ${revision}, ${resources.length} resources):`,
 	);
 	for (const one of changedOf(planned)) notice(`${VERBS[one.change]} ${one.kind} ${one.name}`);
-	for (const words of newlyAllowed(change)) notice(`NEWLY ALLOWED: ${oneLine(words)}`);
-	for (const words of changedOtherwise(change)) notice(`change: ${oneLine(words)}`);
 }
 
 /**

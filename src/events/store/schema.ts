@@ -5,8 +5,8 @@
  */
 import { BETS } from "../../analysis/statistics/logCapital.js";
 
-/** Grows by one with every change of the tables; a store of a newer one is refused. */
-export const SCHEMA_VERSION = 14;
+/** Grows by one with every change of the tables; a store of another version is refused. */
+export const SCHEMA_VERSION = 15;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
 
@@ -15,8 +15,7 @@ CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL
 
 -- One row per access-log entry of an exposing request (start) and of any ended one (end).
 -- experiment, unit and arm are null for requests outside them; reference: default Variant, outside every challenger arm.
--- assigned: arm that an ended request's unit had, exposing or not, '' for none; null: outside, or of a store before there
--- was this column.
+-- assigned: arm that an ended request's unit had, exposing or not, '' for none; null: outside.
 CREATE TABLE IF NOT EXISTS entries (
 	ended BOOLEAN NOT NULL, request UHUGEINT NOT NULL, start_us BIGINT NOT NULL, received_ms BIGINT NOT NULL,
 	service VARCHAR NOT NULL, variant VARCHAR, experiment VARCHAR, unit UHUGEINT, arm VARCHAR,
@@ -58,8 +57,8 @@ CREATE TABLE IF NOT EXISTS idempotency (
 	key UHUGEINT PRIMARY KEY, body VARCHAR NOT NULL, status USMALLINT NOT NULL, answer VARCHAR NOT NULL, at_ms BIGINT NOT NULL
 );
 
--- A metric of an experiment as it was once defined; another definition is another series. definition null: of a store
--- before series, to be taken over by the first definition that is asked for.
+-- A metric of an experiment as it was once defined; another definition is another series. definition null: to be taken
+-- over by the first definition that is asked for.
 CREATE SEQUENCE IF NOT EXISTS series_numbers MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS series (
 	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR
@@ -67,7 +66,7 @@ CREATE TABLE IF NOT EXISTS series (
 
 -- What was observed of a unit, entered once when it was closed: variables as aggregateSql.ts has them. A closed unit
 -- without a row had no data. Series of one variable have a table of their own: three more columns, all null, are most of
--- what it costs to write them. Before version 10 all were in the wide one, and those are there still.
+-- what it costs to write them.
 CREATE TABLE IF NOT EXISTS observations (series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL);
 CREATE TABLE IF NOT EXISTS co_observations (
 	series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL, x1 DOUBLE, x2 DOUBLE, x3 DOUBLE

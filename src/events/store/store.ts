@@ -15,7 +15,6 @@ import duckdb = require("@duckdb/node-api");
 
 import { WeirError } from "../../error.js";
 import { EVENTS_MEMORY_MB } from "../../limits.js";
-import { migrate } from "./migration.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
 import { UnfitRows } from "./unfitRows.js";
@@ -136,8 +135,6 @@ function fill<Item>(appender: DuckDBAppender, table: string, items: readonly Ite
 export interface EventStore {
 	readonly path: string;
 	readonly pseudonyms: Pseudonyms;
-	/** Outcomes that an earlier Weir took and this one refuses, taken away as the store was opened. */
-	readonly outcomesTakenAway: number;
 	readonly entries: Lane;
 	readonly outcomes: Lane;
 	readonly analysis: Lane;
@@ -150,7 +147,7 @@ export interface EventStore {
 
 /**
  * Opens or makes `events.duckdb` and `unit.key` (0600) in the directory (0700); files that this process makes from then on
- * are its user's alone. Throws `failed-precondition` when another process holds the file, when it is of a newer Weir, or when
+ * are its user's alone. Throws `failed-precondition` when another process holds the file, when it is of another version, or when
  * it was written under another unit key.
  */
 export async function openEventStore(directory: string): Promise<EventStore> {
@@ -162,7 +159,7 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 	const instance = await openInstance(path);
 	try {
 		const first = await instance.connect();
-		const { pseudonyms, outcomesTakenAway } = await prepare(first, path, join(directory, "unit.key"));
+		const pseudonyms = await prepare(first, path, join(directory, "unit.key"));
 		const lanes = {
 			entries: new Lane(first),
 			outcomes: new Lane(await instance.connect()),
@@ -173,7 +170,6 @@ export async function openEventStore(directory: string): Promise<EventStore> {
 		return {
 			path,
 			pseudonyms,
-			outcomesTakenAway,
 			...lanes,
 			async close() {
 				const { entries, ...others } = lanes;
@@ -215,11 +211,7 @@ async function openInstance(path: string): Promise<duckdb.DuckDBInstance> {
 const NOTE_OPENING =
 	"INSERT INTO openings SELECT max(received_ms) FROM entries HAVING max(received_ms) IS NOT NULL ON CONFLICT DO NOTHING";
 
-async function prepare(
-	connection: DuckDBConnection,
-	path: string,
-	keyPath: string,
-): Promise<Pick<EventStore, "pseudonyms" | "outcomesTakenAway">> {
+async function prepare(connection: DuckDBConnection, path: string, keyPath: string): Promise<Pseudonyms> {
 	const meta = new Map<string, string>();
 	const tables = await connection.runAndReadAll("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'");
 	if (tables.currentRowCount > 0) {
@@ -227,11 +219,11 @@ async function prepare(
 		for (const row of reader.getRowObjects()) meta.set(String(row.key), String(row.value));
 	}
 	const version = Number(meta.get("schema") ?? SCHEMA_VERSION);
-	if (version > SCHEMA_VERSION) {
+	if (version !== SCHEMA_VERSION) {
 		throw new WeirError(
 			"failed-precondition",
-			`the event store ${path} has schema ${version}; this Weir knows up to ${SCHEMA_VERSION}`,
-			"run the newer Weir that wrote it, or give this one another data directory",
+			`the event store ${path} is of version ${version}, and this Weir reads version ${SCHEMA_VERSION}`,
+			"delete it, or use the Weir that made it",
 		);
 	}
 	const pseudonyms = loadPseudonyms(keyPath, !meta.has("unit-key"));
@@ -243,9 +235,7 @@ async function prepare(
 		);
 	}
 	await connection.run("BEGIN TRANSACTION");
-	const outcomesTakenAway = await migrate(connection, version, async () => {
-		await connection.run(SCHEMA);
-	});
+	await connection.run(SCHEMA);
 	await connection.run(NOTE_OPENING);
 	for (const [key, value] of [
 		["schema", String(SCHEMA_VERSION)],
@@ -253,7 +243,6 @@ async function prepare(
 	] as const) {
 		await connection.run("INSERT INTO meta VALUES ($key, $value) ON CONFLICT DO NOTHING", { key, value });
 	}
-	await connection.run("UPDATE meta SET value = $value WHERE key = 'schema'", { value: String(SCHEMA_VERSION) });
 	await connection.run("COMMIT");
-	return { pseudonyms, outcomesTakenAway };
+	return pseudonyms;
 }

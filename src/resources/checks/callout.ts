@@ -7,7 +7,6 @@ import { tooManyListed } from "../../access/rules/listedValues.js";
 import { accessTable, judgesUsers } from "../../access/rules/table.js";
 import { proxiedGateway, verdictReason } from "../../access/verdictReason.js";
 import { experimentsOf } from "../lookup.js";
-import { once } from "../once.js";
 import { demandsClientCertificates, qualifiedName, type ResourceSet, type Service } from "../resource.js";
 import type { Check } from "./report.js";
 
@@ -147,16 +146,14 @@ export interface LapsedLimit {
 }
 
 /**
- * Services whose limit of tenants holds nobody: an earlier Weir took it, or a Gateway or a promotion has changed who decides.
- * Looked for once for each set.
+ * Services whose limit of tenants has no effect, because a Gateway or a promotion has changed who decides.
  * @param live as it is served: with the default Variants of now, without Experiments that are over
  */
-export const lapsedLimits = once((live: ResourceSet): readonly LapsedLimit[] =>
+export const lapsedLimits = (live: ResourceSet): readonly LapsedLimit[] =>
 	live.services.flatMap((resource): readonly LapsedLimit[] => {
 		if (resource.spec.rateLimits.tenant === null) return [];
 		const why = sidecarDecides({ set: live }, resource);
 		if (why === null) return [];
 		const words = `spec.rateLimits.tenant holds nobody: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
 		return [{ resource, words }];
-	}),
-);
+	});

@@ -1,22 +1,18 @@
 /** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
-import { compileCondition, conditionFault } from "../../access/conditions/condition.js";
+import { compileCondition } from "../../access/conditions/condition.js";
 import { ANYONE } from "../../access/requests/principal.js";
-import { policiesOf } from "../../access/rules/selection.js";
 import { CONDITION_STEPS_MAX } from "../../limits.js";
-import { findNamed } from "../lookup.js";
-import { once } from "../once.js";
 import { resourceTitle } from "../position.js";
-import type { AccessPolicy, ResourceSet, Service } from "../resource.js";
+import type { AccessPolicy, Service } from "../resource.js";
 import type { Check } from "./report.js";
 
 /**
- * Told of a policy of the change, where there is one; and only where a request can cost more than before it, so that what
- * stands since before the bound holds up nobody.
+ * Reported of a policy of the change, if there is one.
  * @param selected the policies that select the Service, in declared order
  */
 export function conditionProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
 	const { steps } = costOf(selected);
-	if (steps <= CONDITION_STEPS_MAX || steps <= stepsBefore(check.before, service)) return;
+	if (steps <= CONDITION_STEPS_MAX) return;
 	const stored = selected.filter((one) => check.isStored(one));
 	const told = new Cost(timesAsked(selected));
 	for (const one of stored) told.add(one);
@@ -67,43 +63,4 @@ function costOf(policies: readonly AccessPolicy[]): Cost {
 	const cost = new Cost(timesAsked(policies));
 	for (const one of policies) cost.add(one);
 	return cost;
-}
-
-function stepsBefore(before: ResourceSet | null, service: Service): number {
-	const former = before === null ? undefined : findNamed(before.services, service.metadata);
-	if (before === null || former === undefined) return 0;
-	return costOf(policiesOf(former, before.accessPolicies, before.referenceGrants)).steps;
-}
-
-export interface StandingCondition {
-	readonly resource: AccessPolicy | Service;
-	/** What is so, and what follows. */
-	readonly words: string;
-}
-
-/** Conditions that stand since before their cost was bounded. Looked for once for each set. */
-export const standingConditions = once((set: ResourceSet): readonly StandingCondition[] => [
-	...untold(set),
-	...dear(set),
-]);
-
-const untold = ({ accessPolicies }: ResourceSet): readonly StandingCondition[] =>
-	accessPolicies.flatMap((resource) => {
-		const { condition, action } = resource.spec;
-		const fault = condition === null ? null : conditionFault(condition);
-		if (fault === null) return [];
-		const does = action === "allow" ? "lets nobody in" : "denies everyone whom the rest of the policy is about";
-		return [
-			{ resource, words: `its condition ${fault.what}; it is never told, so that the policy ${does}: replace it` },
-		];
-	});
-
-function dear({ services, accessPolicies, referenceGrants }: ResourceSet): readonly StandingCondition[] {
-	const policies = accessPolicies.filter(({ spec }) => spec.condition !== null || spec.mode === "shadow");
-	return services.flatMap((resource) => {
-		const { steps } = costOf(policiesOf(resource, policies, referenceGrants));
-		if (steps <= CONDITION_STEPS_MAX) return [];
-		const words = `the conditions about it can cost one request ${steps} steps, more than ${CONDITION_STEPS_MAX}: make them cheaper; until then no change is taken that adds to it`;
-		return [{ resource, words }];
-	});
 }

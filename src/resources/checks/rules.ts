@@ -3,22 +3,18 @@
  * sidecar, which finds most by who asks and for what. Requests to other Services wait behind it.
  */
 import { ANYONE } from "../../access/requests/principal.js";
-import { policiesOf } from "../../access/rules/selection.js";
 import { accessTable } from "../../access/rules/table.js";
 import { triedValues } from "../../access/rules/triedValues.js";
 import { proxiedGateway } from "../../access/verdictReason.js";
 import { dryRunOf } from "../../compiler/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../limits.js";
-import { findNamed } from "../lookup.js";
-import { once } from "../once.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, ResourceSet, Service } from "../resource.js";
 import { sidecarDecides, sidecarDecidesAlways } from "./callout.js";
 import type { Check } from "./report.js";
 
 /**
- * Told of a policy of the change, where there is one, and only where a request can cost more than before it: what stands since
- * before the bound, or comes to be beyond it by another issuer, holds up nobody. Denials may be twice as many: they are urgent.
+ * Reported of a policy of the change, if there is one. Denials may be twice as many: they are urgent.
  * @param selected the policies that select the Service, in declared order
  */
 export function ruleProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
@@ -26,9 +22,7 @@ export function ruleProblems(check: Check, service: Service, selected: readonly 
 	if (isSmall(set, selected)) return;
 	const given = selected.filter((one) => !check.isStored(one));
 	const urgent = given.length > 0 && given.every(({ spec }) => spec.action === "deny");
-	const tried = triedBy(set, service, selected).find(
-		(one) => one.count > mostOf(one) * (urgent ? 2 : 1) && one.count > countBefore(check, service, one),
-	);
+	const tried = triedBy(set, service, selected).find((one) => one.count > mostOf(one) * (urgent ? 2 : 1));
 	if (tried === undefined) return;
 	const words = `${wordsOf(tried)} ${resourceTitle(service)}${whenOf(tried)}`;
 	const last = given.at(-1);
@@ -95,15 +89,6 @@ function triedByEnvoy(set: ResourceSet, service: Service, later: boolean): Tried
 	return { bySidecar: false, later, count: values + (PATH_VALUES - 1) * paths };
 }
 
-/** By the Gateways of now: another issuer is not this change's. 0 = it was tried otherwise, or not there. */
-function countBefore({ before, set }: Check, service: Service, { bySidecar }: Tried): number {
-	const former = before === null ? undefined : findNamed(before.services, service.metadata);
-	if (before === null || former === undefined) return 0;
-	const then = { ...before, gateways: set.gateways };
-	const policies = policiesOf(former, before.accessPolicies, before.referenceGrants);
-	return triedBy(then, former, policies).find((one) => one.bySidecar === bySidecar)?.count ?? 0;
-}
-
 /** At least as many as there are names, segments of paths and rules. */
 function stepsNamed({
 	methods,
@@ -165,45 +150,4 @@ function stepsOf(policies: readonly AccessPolicy[]): number {
 		}
 	}
 	return common + most;
-}
-
-export interface DearRules {
-	readonly resource: Service;
-	/** What is so, and what follows. */
-	readonly words: string;
-}
-
-/**
- * Services whose rules stand beyond the bound, or will once their Experiments end.
- * @param live as it is served: with the default Variants of now, without Experiments that are over
- */
-export function dearRules(set: ResourceSet, live: ResourceSet = set): readonly DearRules[] {
-	const declared = new Map(beyondBound(set).map(({ resource, all }) => [resource, all]));
-	return set.services.flatMap((resource) => {
-		const served = live === set ? resource : (findNamed(live.services, resource.metadata) ?? resource);
-		// By another default Variant eligibility may matter where it did not: then the sidecar decides, by what it can be tried against.
-		const moved = served.spec.defaultVariant !== resource.spec.defaultVariant;
-		const all = moved ? triedBeyond(live, served) : (declared.get(resource) ?? []);
-		if (all.length === 0) return [];
-		const bySidecar = sidecarDecides({ set: live }, served) !== null;
-		const tried = all.find((one) => one.bySidecar === bySidecar) ?? all.find((one) => !one.bySidecar);
-		if (tried === undefined) return [];
-		const told = { ...tried, later: bySidecar && !tried.bySidecar };
-		const words = `${wordsOf(told)} it${whenOf(told)}: ${hintOf(told)}; until then no change is taken that adds to it`;
-		return [{ resource, words }];
-	});
-}
-
-/** What of them is beyond it, by any course of their Experiments. Looked for once for each set. */
-const beyondBound = once((set: ResourceSet) =>
-	set.services.flatMap((resource) => {
-		const all = triedBeyond(set, resource);
-		return all.length === 0 ? [] : [{ resource, all }];
-	}),
-);
-
-function triedBeyond(set: ResourceSet, service: Service): readonly Tried[] {
-	const policies = policiesOf(service, set.accessPolicies, set.referenceGrants);
-	if (isSmall(set, policies)) return [];
-	return triedBy(set, service, policies).filter((one) => one.count > mostOf(one));
 }

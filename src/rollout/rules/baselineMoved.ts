@@ -5,18 +5,18 @@
 import { unmovedShares } from "../../analysis/frozenReference.js";
 import { baselineOf } from "../../analysis/question.js";
 import { ofRequests } from "../../analysis/slowShare.js";
-import { type DecisionInput, RULES_WITH_PERSONS, RULES_WITH_SHAPES } from "../decision.js";
+import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { number, percent } from "../sentence.js";
 import type { Refreeze } from "../status.js";
 import { shapes } from "./brokenData.js";
 
 export const baselineMoved: RuleOf = (input, analysis) => {
-	const { rules = 0, status, nowMs } = input;
+	const { status, nowMs } = input;
 	const { moved } = analysis;
 	if (moved.length === 0) return null;
 	// A share that is no number has not moved.
-	if (rules >= RULES_WITH_SHAPES && shapes(input).length > 0) return null;
+	if (shapes(input).length > 0) return null;
 	const thresholds = Object.fromEntries(Object.entries(status.thresholds).filter(([name]) => !moved.includes(name)));
 	const refreezes: Record<string, Refreeze> = { ...status.refreezes };
 	for (const name of moved) {
@@ -36,17 +36,16 @@ export const baselineMoved: RuleOf = (input, analysis) => {
 	);
 };
 
-function wordsOf({ rules = 0, experiment, metrics, evidence, status }: DecisionInput, name: string): Words {
+function wordsOf({ experiment, metrics, evidence, status }: DecisionInput, name: string): Words {
 	const found = evidence.arms.find(({ arm }) => arm === baselineOf(experiment))?.metrics[name];
 	const { n = 0, mean = Number.NaN } = found ?? {};
 	const quantile = metrics[name]?.spec.quantile ?? Number.NaN;
 	const { from, to } = unmovedShares(quantile);
 	const ms = number(status.thresholds[name]?.referenceMs ?? Number.NaN);
 	const share = (value: number): string => percent(Number((value * 1e6).toPrecision(3)));
-	const perPerson = rules >= RULES_WITH_PERSONS;
-	const slow = ofRequests(share(mean), perPerson);
+	const slow = ofRequests(share(mean));
 	// It was frozen from requests, whosever they were.
-	const did = `${share(1 - quantile)}${perPerson ? " of all requests" : ""} did`;
+	const did = `${share(1 - quantile)} of all requests did`;
 	return {
 		reason: `${slow} over ${n} units are slower than ${ms} ms, its quantile ${quantile} when ${name} was frozen (${share(from)} to ${share(to)} would still be that)`,
 		summary: `The old version itself has become ${mean > 1 - quantile ? "slower" : "faster"} since the limits of ${name} were set: ${slow} take longer than ${ms} ms, ${did}`,

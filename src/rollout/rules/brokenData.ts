@@ -11,14 +11,7 @@ import { problemOfGrid } from "../../analysis/quantileGrid.js";
 import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../analysis/statistics/extremes.js";
 import { problemOf } from "../../analysis/statistics/moments.js";
 import type { Metric } from "../../resources/resource.js";
-import {
-	type DecisionInput,
-	RULES_WITH_BROKEN_ENDS,
-	RULES_WITH_DOUBTS,
-	RULES_WITH_GRID_SHAPES,
-	RULES_WITH_ROUNDING,
-	RULES_WITH_SHAPES,
-} from "../decision.js";
+import type { DecisionInput } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { duration, number, percent } from "../sentence.js";
@@ -50,7 +43,7 @@ export const brokenData: RuleOf = (input, analysis) => {
 		reason: broken.map(({ reason }) => reason).join("; "),
 		summary: broken.map(({ summary }) => summary).join("; "),
 	};
-	const kept = (input.rules ?? 0) < RULES_WITH_BROKEN_ENDS ? undefined : ({ by: "data", ...words } as const);
+	const kept = { by: "data", ...words } as const;
 	const ended = Number.isFinite(input.nowMs) ? maxDuration(input, analysis, kept) : null;
 	if (ended !== null) return ended;
 	const at = percent(input.status.allocationPpm);
@@ -91,7 +84,7 @@ export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Wo
 
 /** What harm says besides, for it counts all the same; each a sentence after a space, or empty. */
 export function doubtsOfHarm(input: DecisionInput, analysis: Pick<Analysis, "srm">): Words {
-	const found = (input.rules ?? 0) < RULES_WITH_DOUBTS ? [] : doubts(input, analysis);
+	const found = doubts(input, analysis);
 	if (found.length === 0) return { reason: "", summary: "" };
 	return {
 		reason: ` Harm counts though the data are broken: ${found.map(({ reason }) => reason).join("; ")}.`,
@@ -127,7 +120,7 @@ function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
 }
 
 /** Numbers that no sample can have; arms twice or undeclared. */
-export function shapes({ rules = 0, experiment, metrics: declaredMetrics, evidence }: DecisionInput): Words[] {
+export function shapes({ experiment, metrics: declaredMetrics, evidence }: DecisionInput): Words[] {
 	const declared = experiment.spec.arms.map(({ name }) => name);
 	const names = evidence.arms.map(({ arm }) => arm);
 	const found: Words[] = [];
@@ -145,11 +138,11 @@ export function shapes({ rules = 0, experiment, metrics: declaredMetrics, eviden
 			});
 		for (const metric of claimedMetrics(experiment)) {
 			const moments = metrics[metric];
-			const problem = moments === undefined ? null : measureProblem(rules, moments, declaredMetrics[metric]);
+			const problem = moments === undefined ? null : measureProblem(moments, declaredMetrics[metric]);
 			if (problem !== null)
 				found.push({
 					reason: `${metric} of arm ${arm}: ${problem.reason}`,
-					summary: `${metric} of ${arm} ${rules < RULES_WITH_ROUNDING ? "is not a number" : problem.summary}`,
+					summary: `${metric} of ${arm} ${problem.summary}`,
 				});
 		}
 	}
@@ -175,21 +168,21 @@ export function shapes({ rules = 0, experiment, metrics: declaredMetrics, eviden
 }
 
 /** What is wrong with the numbers of a metric in an arm. */
-function measureProblem(rules: number, measured: MetricEvidence, metric: Metric | undefined): Words | null {
+function measureProblem(measured: MetricEvidence, metric: Metric | undefined): Words | null {
 	const { n, mean, extremes: [own] = [] } = measured;
 	const moments = problemOf(measured);
 	if (moments !== "") return { reason: moments, summary: "is not a number" };
-	if (rules >= RULES_WITH_GRID_SHAPES && n > 0 && measured.slow !== undefined) {
+	if (n > 0 && measured.slow !== undefined) {
 		const grid = problemOfGrid(measured.slow, mean);
 		if (grid !== "") return { reason: grid, summary: "has shares of slow requests that no requests have" };
 	}
 	// Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim.
-	if (rules < RULES_WITH_SHAPES || n === 0 || own === undefined) return null;
+	if (n === 0 || own === undefined) return null;
 	const beside = problemOfExtremes(own, mean);
 	if (beside !== "") return { reason: beside, summary: "has a mean that its least and greatest value cannot have" };
 	const range = metric?.spec.range ?? null;
 	if (range === null) return null;
-	const outside = problemOfRange(own, range, rules < RULES_WITH_ROUNDING ? 0 : RANGE_SLACK);
+	const outside = problemOfRange(own, range, RANGE_SLACK);
 	return outside === ""
 		? null
 		: { reason: outside, summary: `has values outside of its range [${range.lo}, ${range.hi}]` };

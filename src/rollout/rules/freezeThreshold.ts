@@ -5,7 +5,7 @@
 import { claimedMetrics, latencyThresholdMs, requestsToFreeze, valuesToFreeze } from "../../analysis/claim.js";
 import type { BaselineQuantile } from "../../analysis/evidence.js";
 import type { Metric } from "../../resources/resource.js";
-import { type DecisionInput, RULES_WITH_ERAS, RULES_WITH_GRID } from "../decision.js";
+import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { FrozenThreshold } from "../status.js";
@@ -40,19 +40,10 @@ export function quantileToFreeze({ spec }: Metric): number | null {
 	return spec.cap !== null && "quantile" in spec.cap ? spec.cap.quantile : null;
 }
 
-/** From these rules on a threshold is frozen from many slow requests, not from the first few. */
-const RULES_WITH_MANY_SLOW = 4;
-
-/** What a threshold was frozen anew from before, as a multiple of the first time. */
-const FORMER_REFREEZE_FACTOR = 4;
-
 /** Requests, or values, of the default Variant below which it is not frozen; minUnits distinct units go with them. */
-export function neededToFreeze({ rules, status }: DecisionInput, name: string, metric: Metric): number {
+export function neededToFreeze(metric: Metric): number {
 	const quantile = quantileToFreeze(metric) ?? 0.5;
-	if (metric.spec.type === "quantile" && rules !== undefined && rules >= RULES_WITH_MANY_SLOW) {
-		return requestsToFreeze(quantile);
-	}
-	return valuesToFreeze(quantile) * ((status.refreezes?.[name]?.era ?? 1) > 1 ? FORMER_REFREEZE_FACTOR : 1);
+	return metric.spec.type === "quantile" ? requestsToFreeze(quantile) : valuesToFreeze(quantile);
 }
 
 interface Frozen {
@@ -62,32 +53,27 @@ interface Frozen {
 }
 
 function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | null {
-	const { experiment, baselineQuantiles, nowMs, rules, status } = input;
+	const { experiment, baselineQuantiles, nowMs, status } = input;
 	const quantile = quantileToFreeze(metric);
 	const measured = baselineQuantiles?.[name];
 	if (quantile === null || measured === undefined || !isDuration(metric, measured.valueMs)) return null;
 	const refreeze = status.refreezes?.[name];
 	const era = refreeze?.era ?? 1;
 	const { minUnits } = experiment.spec.rollout;
-	if (!(measured.requests >= neededToFreeze(input, name, metric) && measured.units >= minUnits)) return null;
+	if (!(measured.requests >= neededToFreeze(metric) && measured.units >= minUnits)) return null;
 	const { valueMs, standardErrorMs, requests, units } = measured;
 	const known = standardErrorMs === undefined ? "" : `, standard error ${number(standardErrorMs)} ms`;
 	const of = `the baseline's quantile ${quantile} was ${number(valueMs)}`;
 	if (metric.spec.type === "quantile") {
 		const thresholdMs = latencyThresholdMs(experiment, name, valueMs);
-		// Former rules had one threshold for both arms.
-		const own = {
-			...(rules === undefined ? {} : { referenceMs: valueMs }),
-			...(rules === undefined || rules < RULES_WITH_ERAS ? {} : { era }),
-			...(rules === undefined || rules < RULES_WITH_GRID ? {} : gridOf(measured)),
-		};
+		const own = { referenceMs: valueMs, era, ...gridOf(measured) };
 		const again =
 			refreeze === undefined
 				? ""
 				: refreeze.because === "declaration"
 					? "again, the declaration had changed; "
 					: `again, the baseline moved from ${number(refreeze.formerMs)} ms to ${number(valueMs)} ms; `;
-		const inBaseline = rules === undefined ? "" : `, in the baseline slower than ${number(valueMs)} ms`;
+		const inBaseline = `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
 			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,

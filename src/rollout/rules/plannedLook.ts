@@ -12,9 +12,9 @@ import type { FindingLook } from "../../analysis/finding.js";
 import { boundary, informationUnits, lookAt, type PlannedDesign, plannedUnits } from "../../analysis/plannedLook.js";
 import { baselineOf } from "../../analysis/question.js";
 import { NO_MOMENTS } from "../../analysis/statistics/moments.js";
-import { type DecisionInput, RULES_WITH_INFORMATION, RULES_WITH_SKEWNESS } from "../decision.js";
+import type { DecisionInput } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
-import { count, information, peopleOfLook } from "../plainWords.js";
+import { count, information } from "../plainWords.js";
 import { number } from "../sentence.js";
 import type { ExperimentStatus, LookEffect, PlannedLook } from "../status.js";
 import { inconclusive } from "./maxDuration.js";
@@ -31,7 +31,7 @@ export function looksByArm({ looks = [] }: ExperimentStatus): Record<string, Fin
 	return found;
 }
 
-/** What an arm had and had to reach; by former rules all arms the same. */
+/** What an arm had and had to reach. */
 export function lineOfLook(look: PlannedLook, arm: string): Pick<FindingLook, "units" | "boundary"> {
 	const { units = look.units, boundary = look.boundary } = look.effects?.[arm] ?? {};
 	return { units, boundary };
@@ -56,10 +56,7 @@ export function nextLook({ experiment, status }: Pick<DecisionInput, "experiment
 	return index === -1 ? null : { units: planned[index] ?? 0, index, of: planned.length };
 }
 
-/**
- * The open comparison that is farthest behind, and its information as units of all arms; before RULES_WITH_INFORMATION all
- * matured units stood for it.
- */
+/** The open comparison that is farthest behind, and its information as units of all arms. */
 export function leastInformed(input: DecisionInput): { readonly arm: string; readonly units: number } {
 	const all = openChallengers(input).map((arm) => ({ arm, units: informationIn(input, arm) }));
 	// Without weight an arm never has a unit, and nobody waits for it.
@@ -70,8 +67,7 @@ export function leastInformed(input: DecisionInput): { readonly arm: string; rea
 	return rest.reduce((least, one) => (one.units < least.units ? one : least), first);
 }
 
-function informationIn({ rules = 0, experiment, evidence }: DecisionInput, arm: string): number {
-	if (rules < RULES_WITH_INFORMATION) return evidence.arms.reduce((sum, one) => sum + one.maturedUnits, 0);
+function informationIn({ experiment, evidence }: DecisionInput, arm: string): number {
 	return informationUnits(experiment, arm, pairOf({ experiment, evidence }, arm));
 }
 
@@ -94,10 +90,7 @@ export const plannedLook: RuleOf = (input, analysis) => {
 		if (proved.length > 0 || (status.durationFromMs ?? Number.NEGATIVE_INFINITY) >= atMs) return null;
 		return inconclusive(input, analysis, "look", {
 			reason: `the last of the planned looks, at ${units} units, did not prove the goal; alpha is spent, and another plan needs a new Experiment`,
-			summary:
-				peopleOfLook(input) === "people"
-					? `no clear result among the ${count(units)} people that were planned for`
-					: `no clear result by the last planned look, which had ${information(units)}`,
+			summary: `no clear result by the last planned look, which had ${information(units)}`,
 		});
 	}
 	if (leastInformed(input).units < next.units) return null;
@@ -127,12 +120,12 @@ export const plannedLook: RuleOf = (input, analysis) => {
 function whoIsMeasured(input: DecisionInput, units: number): string {
 	const { arm } = leastInformed(input);
 	const pair = pairOf(input, arm);
-	if (peopleOfLook(input) === "people" || pair === units) return `${count(units)} people have been measured`;
+	if (pair === units) return `${count(units)} people have been measured`;
 	return `${count(pair)} people of ${arm} and the old version have been measured, and tell ${information(units)}`;
 }
 
 function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
-	const { rules = 0, experiment, metrics, evidence, status, nowMs } = input;
+	const { experiment, metrics, evidence, status, nowMs } = input;
 	const of = (arm: string, metric: string) =>
 		evidence.arms.find((entry) => entry.arm === arm)?.metrics[metric] ?? NO_MOMENTS;
 	const open = openChallengers(input);
@@ -141,7 +134,6 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 		const taken = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
 		return Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
 	};
-	const byRules10 = rules < RULES_WITH_SKEWNESS;
 	const z: Record<string, number | null> = {};
 	const effects: Record<string, LookEffect> = {};
 	for (const { arm, metric, metricName, role, effect: asked, slowLine } of claims(experiment, metrics)) {
@@ -151,9 +143,9 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 		if (metric === null) continue;
 		const units = informationIn(input, arm);
 		const line = lineAt(arm, units);
-		const { z: own, ...effect } = lookAt({ metric, role, effect: asked, slowLine, byRules10 }, t, c, pass, line);
+		const { z: own, ...effect } = lookAt({ metric, role, effect: asked, slowLine }, t, c, pass, line);
 		z[arm] = own;
-		effects[arm] = rules < RULES_WITH_INFORMATION ? effect : { ...effect, units, boundary: line };
+		effects[arm] = { ...effect, units, boundary: line };
 	}
 	const { arm, units } = leastInformed(input);
 	return { atMs: nowMs, units, z, boundary: effects[arm]?.boundary ?? lineAt(arm, units), effects };

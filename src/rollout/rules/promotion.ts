@@ -1,7 +1,7 @@
 /**
  * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
  * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
- * another running Experiment, or where it would shut out callers outside of the Experiment: then a person may promote it, until
+ * another running Experiment, or where it would deny callers of the default Variant: then a person may promote it, until
  * maxDuration ends it, as where another Variant was promoted since it began, with which it was not compared. While another
  * Experiment of the Service is being promoted it waits for that one's end.
  */
@@ -10,24 +10,12 @@ import { claims, levels } from "../../analysis/claim.js";
 import { type EffectOverTime, effectOverTime } from "../../analysis/effectOverTime.js";
 import { type Interaction, interactions } from "../../analysis/interaction.js";
 import { baselineOf, baselineVariant, type Question, questionOf } from "../../analysis/question.js";
-import {
-	type DecisionInput,
-	type Finding,
-	type Outcome,
-	RULES_WITH_HOLDBACKS,
-	RULES_WITH_KNOWN_HARMS,
-	RULES_WITH_LIMITED_HOLDS,
-	RULES_WITH_SKEWNESS,
-	type Rule,
-	type ShutOut,
-	type WaitsFor,
-} from "../decision.js";
+import type { DecisionInput, Finding, Outcome, Rule, WaitsFor } from "../decision.js";
 import { uncompared } from "../otherPromotion.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { better, peopleOfLook } from "../plainWords.js";
+import { better } from "../plainWords.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
-import { policyNames, shutOutCure, shutOutWords } from "../shutOut.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
@@ -51,17 +39,16 @@ export const promotion: RuleOf = (input, analysis) => {
 	// Before what is left to a person, who may not promote it either while that lasts.
 	if (input.beingPromoted !== undefined) return afterAnother(input, analysis, best.arm, input.beingPromoted);
 	const harmedBy = namesOfHarm(status, best.arm);
-	if ((input.rules ?? 0) >= RULES_WITH_KNOWN_HARMS && harmedBy.length > 0)
-		return held(input, analysis, harmedBefore(best.arm, harmedBy));
+	if (harmedBy.length > 0) return held(input, analysis, harmedBefore(best.arm, harmedBy));
 	const trend = overTime(input, best);
 	if (trend?.trend === "fades") return held(input, analysis, fading(best, trend));
 	const [other] = interacting(input, best);
 	if (other !== undefined) return held(input, analysis, interaction(best, other));
 	const replaces = uncompared(experiment, best.arm, input.replaces);
 	if (replaces !== null) return held(input, analysis, notCompared(input, best.arm, replaces));
-	const shutOut = input.shutOuts?.[best.arm];
-	if (shutOut !== undefined) return held(input, analysis, shuttingOut(best.arm, shutOut));
-	const after = startTakeover(experiment, status, best.arm, nowMs, input.rules ?? 0);
+	const loss = input.accessLosses?.[best.arm];
+	if (loss !== undefined) return held(input, analysis, losingAccess(best.arm, loss));
+	const after = startTakeover(experiment, status, best.arm, nowMs);
 	const { variant = "", takeoverPpm = 0 } = after.promotion ?? {};
 	const from = percent(takeoverPpm);
 	return outcomeOf(
@@ -70,7 +57,7 @@ export const promotion: RuleOf = (input, analysis) => {
 		["promote", "promote"],
 		{
 			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, ${looked(input, best)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
-			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric], peopleOfLook(input))).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
+			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric])).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
 		},
 		{ status: after },
 	);
@@ -84,8 +71,8 @@ function looked({ experiment }: DecisionInput, best: Winner): string {
 /** An arm is ready when nothing about it is open. */
 function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	let best: Winner | null = null;
-	const { status, rules = 0 } = input;
-	const isHarmed = (arm: string): boolean => rules >= RULES_WITH_KNOWN_HARMS && namesOfHarm(status, arm).length > 0;
+	const { status } = input;
+	const isHarmed = (arm: string): boolean => namesOfHarm(status, arm).length > 0;
 	for (const arm of openChallengers(input)) {
 		const findings = analysis.findings.filter((finding) => finding.arm === arm);
 		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
@@ -103,12 +90,11 @@ function lowerOf({ look, lower }: Finding): number {
 	return (look === undefined ? lower : look.lower) ?? Number.NEGATIVE_INFINITY;
 }
 
-function goalQuestion({ experiment, metrics, rules = 0 }: DecisionInput, { arm }: Winner): Question | null {
+function goalQuestion({ experiment, metrics }: DecisionInput, { arm }: Winner): Question | null {
 	const claim = claims(experiment, metrics).find((one) => one.arm === arm && one.role === "goal");
 	if (claim === undefined || claim.metric === null) return null;
-	const { pass, harm } = levels(experiment, rules < RULES_WITH_HOLDBACKS ? "by former rules" : "until a holdback");
-	const byRules10 = rules < RULES_WITH_SKEWNESS;
-	return questionOf({ ...claim, byRules10 }, claim.metric, experiment, pass, harm);
+	const { pass, harm } = levels(experiment);
+	return questionOf(claim, claim.metric, experiment, pass, harm);
 }
 
 function overTime(input: DecisionInput, best: Winner): EffectOverTime | null {
@@ -151,9 +137,8 @@ function held(
 	analysis: Analysis,
 	{ rule, waitsFor, why, how = "", blames = true }: Held,
 ): Outcome {
-	const { rules = 0, status } = input;
-	const ended =
-		rules < RULES_WITH_LIMITED_HOLDS ? null : maxDuration(input, analysis, { by: "person", blames, ...why });
+	const { status } = input;
+	const ended = maxDuration(input, analysis, { by: "person", blames, ...why });
 	if (ended !== null) return ended;
 	const words = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
@@ -219,17 +204,12 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 	};
 }
 
-/** It goes on by itself when the rules are others. */
-function shuttingOut(arm: string, shutOut: ShutOut): Held {
-	const { from, to, tooMany } = shutOut;
-	const callers = tooMany
-		? "whether callers outside of the Experiment would be refused cannot be told: there are too many AccessPolicies"
-		: `callers outside of the Experiment would be refused: ${policyNames(shutOut)} lets requests use ${from} that may not use ${to}`;
+function losingAccess(arm: string, loss: string): Held {
 	return {
-		...{ rule: "access", waitsFor: "access", how: " it all the same (--shut-out --reason WHY)", blames: false },
+		...{ rule: "access", waitsFor: "person", how: " it all the same (--shut-out --reason WHY)", blames: false },
 		why: {
-			reason: `every claim of arm ${arm} is proved, but ${shutOutWords(shutOut)}, and would be refused outside of the Experiment; ${shutOutCure(shutOut)} and it goes on by itself`,
-			summary: `${arm} would be ready, but ${callers}; ${shutOutCure(shutOut)}, and it goes on by itself`,
+			reason: `every claim of arm ${arm} is proved, but ${loss}`,
+			summary: `${arm} would be ready, but ${loss}`,
 		},
 	};
 }

@@ -1,11 +1,11 @@
 /** Nothing fires: what is missing, and how long it may take. */
 import { claimedMetrics } from "../../analysis/claim.js";
 import { unitsOfInformation } from "../../analysis/plannedLook.js";
-import { RULES_WITH_INFORMATION, type WaitsFor } from "../decision.js";
+import type { WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
 import { lackOf } from "../lack.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { count, peopleOfLook, undecided } from "../plainWords.js";
+import { count, undecided } from "../plainWords.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
@@ -37,7 +37,7 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 	if (first !== undefined) {
 		const metric = metrics[first];
 		const measured = input.baselineQuantiles?.[first];
-		const needs = metric === undefined ? 0 : neededToFreeze(input, first, metric);
+		const needs = metric === undefined ? 0 : neededToFreeze(metric);
 		const what = metric?.spec.type === "quantile" ? "latency threshold" : "cap";
 		const rows = metric?.spec.type === "quantile" ? "requests" : "values";
 		return hold(
@@ -76,16 +76,11 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 		const rest = look.units - units;
 		const times = experiment.spec.arms.map((one) => expectedUnitsMs(input, one.name, 1)).filter((ms) => ms !== null);
 		const perMs = times.reduce((sum, ms) => sum + 1 / ms, 0);
-		const former = (input.rules ?? 0) < RULES_WITH_INFORMATION;
 		const { metric } = experiment.spec.goal;
-		const there = former
-			? `matured units, there are ${units}`
-			: `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
+		const there = `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
 		const lacks = unitsOfInformation(experiment, arm, look.units) - pairOf(input, arm);
 		const lacking =
-			peopleOfLook(input) === "people" || lacks === rest
-				? `${count(rest)} more people`
-				: `${count(lacks)} more people of ${arm} and the old version`;
+			lacks === rest ? `${count(rest)} more people` : `${count(lacks)} more people of ${arm} and the old version`;
 		return hold(
 			"look",
 			{
@@ -103,7 +98,7 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 				return open.map(lackSentence).join("; ");
 			},
 			get summary() {
-				return open.map((finding) => undecided(finding, metrics[finding.metric], peopleOfLook(input))).join("; ");
+				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
 			},
 		},
 		expectedProofMs(input, analysis.findings),

@@ -14,7 +14,6 @@ import {
 import { promotedBefore, uncomparedWords } from "../../rollout/otherPromotion.js";
 import { openChallengers } from "../../rollout/outcome.js";
 import type { State } from "../../rollout/ports.js";
-import { askShutOut, shutOutWords } from "../../rollout/shutOut.js";
 import { type ExperimentStatus, isExposing, liveDefault } from "../../rollout/status.js";
 import type { MayRead } from "../api/visible.js";
 import {
@@ -225,8 +224,6 @@ export function planPerson(
 	const begins = verb === "promote" && live !== undefined && isExposing(live.phase);
 	const winner = begins ? (arm ?? onlyChallenger(experiment, live)) : null;
 	const known = { resources, status };
-	const asked = shutOut && winner !== null ? askShutOut(known, experiment, winner, 0) : null;
-	const shuts = asked?.answer() ?? null;
 	const unknown = winner && uncomparedWords(experiment, winner, promotedBefore(known, experiment));
 	// The arm of a holdback that it ends stands in the status.
 	const which = verb === "promote" ? (winner ?? arm ?? live?.promotion?.arm) : null;
@@ -234,7 +231,7 @@ export function planPerson(
 		...experiment.spec.arms.flatMap((one) => (one.name === which ? [`arm ${which}`] : [])),
 		...(overrideGates ? ["overriding its gates"] : []),
 		...(unknown === null ? [] : [`though ${unknown}`]),
-		...(shuts === null ? [] : [`though ${shutOutWords(shuts)}`]),
+		...(shutOut ? ["although callers lose access"] : []),
 	];
 	const effect = [`${verb} Experiment ${name}`, ...meant].join(", ");
 	return {
@@ -260,7 +257,6 @@ export function planPerson(
 			// Some of the policies are named, and what they say is not: others approve that these callers are shut out and no others.
 			// Nor which Variant it replaces: others approve that it is this one.
 			...(verb === "promote" && service !== undefined ? { "default Variant": liveDefault(service, status) } : {}),
-			...(asked === null ? {} : { "access rules": fingerprint(asked.basis) }),
 		},
 	};
 }

@@ -1,13 +1,16 @@
 /** How all stands, as a caller may see it: `weir status`. */
+import { lapsedLimits } from "../../resources/checks/callout.js";
+import { withdrawn } from "../../resources/checks/withdrawn.js";
 import { serviceOf } from "../../resources/lookup.js";
-import { namespaceOf, qualifiedName } from "../../resources/resource.js";
+import { resourceTitle } from "../../resources/position.js";
+import { namespaceOf, qualifiedName, type Resource } from "../../resources/resource.js";
 import { closuresOf } from "../../rollout/closedServices.js";
-import type { Unheld } from "../../rollout/ports.js";
+import type { State, Unheld } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { liveDefault } from "../../rollout/status.js";
 import { untakenOf } from "../../rollout/untaken.js";
+import { phasesOf, withDefault } from "../acts/crossCheck.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
-import { standing } from "../standingFaults.js";
 import { actCall, type Call } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { visibleState } from "./visible.js";
@@ -39,7 +42,9 @@ function answerOf(
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),
 		closed: closuresOf(store.proxies.proxies).filter(({ service }) => mayRead(namespaceOf(service))),
-		...standing(store.current, store.faults.now, mayRead),
+		faults: faultsOf(store.current)
+			.filter(({ resource }) => mayRead(resource.metadata.namespace))
+			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words })),
 		...(alarms === null
 			? { alarms, knownAlarms: own.filter(mayBeTold) }
 			: { alarms: [...own, ...alarms].filter(mayBeTold) }),
@@ -53,7 +58,7 @@ function answerOf(
 				experiment: name,
 				service,
 				status: live,
-				last: store.lastDecision(name, mayRead),
+				last: store.lastDecision(name),
 				...(none === undefined ? {} : { unheld: none }),
 			};
 		}),
@@ -67,4 +72,18 @@ function answerOf(
 			};
 		}),
 	};
+}
+
+/** Resources that have no effect any more: a grant was withdrawn, or a promotion changed who decides. */
+export function faultsOf({
+	resources,
+	status,
+}: Pick<State, "resources" | "status">): readonly { readonly resource: Resource; readonly words: string }[] {
+	const { ended } = phasesOf(status);
+	const served = {
+		...resources,
+		services: resources.services.map((one) => withDefault(one, liveDefault(one, status))),
+		experiments: resources.experiments.filter(({ metadata }) => !ended.has(qualifiedName(metadata))),
+	};
+	return [...withdrawn(resources), ...lapsedLimits(served)];
 }

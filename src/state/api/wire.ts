@@ -19,7 +19,7 @@ export interface LastDecision {
 	readonly action: Action;
 	readonly rule: Rule;
 	readonly reason: string;
-	/** In plain words; absent in decisions by former rules. */
+	/** In plain words. */
 	readonly summary?: string;
 	/** ln of the e-value for its goal then, see goalLogE(). */
 	readonly goalLogE: number | null;
@@ -91,16 +91,8 @@ export interface StatusAnswer extends Partly {
 	readonly refusals: readonly Refusal[];
 	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */
 	readonly closed: readonly Closure[];
-	/**
-	 * Conditions of access rules that an earlier Weir took and this one would not, in namespaces that the caller may
-	 * read.
-	 */
-	readonly conditions?: readonly { readonly resource: string; readonly words: string }[];
-	/**
-	 * What else of stored texts an earlier Weir took and this one would not, and names whose grant is gone, in
-	 * namespaces that the caller may read.
-	 */
-	readonly faults?: StatusAnswer["conditions"];
+	/** Resources that have no effect any more, in namespaces that the caller may read. */
+	readonly faults?: readonly { readonly resource: string; readonly words: string }[];
 	/**
 	 * Of Gateways in namespaces that the caller may read, and of control itself; null = who would know those of Gateways does
 	 * not answer.

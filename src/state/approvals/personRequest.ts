@@ -2,12 +2,12 @@
 import { WeirError } from "../../error.js";
 import { PERSON_TEXT_CHARS_MAX } from "../../limits.js";
 import { type Experiment, qualifiedName } from "../../resources/resource.js";
+import { accessLosses } from "../../rollout/accessLosses.js";
 import type { Outcome } from "../../rollout/decision.js";
 import { askedBefore } from "../../rollout/gate.js";
 import { otherPromotions } from "../../rollout/otherPromotion.js";
 import { actByPerson } from "../../rollout/person.js";
 import type { State } from "../../rollout/ports.js";
-import { askShutOut } from "../../rollout/shutOut.js";
 
 export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
 export type PersonVerb = (typeof PERSON_VERBS)[number];
@@ -23,7 +23,7 @@ export interface PersonRequest {
 	readonly nowMs: number;
 	/** Promote without asking the gates: an admin's, with a reason. */
 	readonly overrideGates?: boolean;
-	/** Promote though it shuts callers out (rollout/shutOut.ts), with a reason. */
+	/** Promote although callers lose access (rollout/accessLosses.ts), with a reason. */
 	readonly shutOut?: boolean;
 	/** Who approved it, where an ApprovalPolicy asks for that. */
 	readonly approvedBy?: readonly string[];
@@ -57,7 +57,7 @@ export function parsePersonRequest(
 	}
 	if (typeof shutOut !== "boolean") throw new WeirError("invalid-argument", "shutOut must be true or false");
 	if (shutOut && reason === "") {
-		throw new WeirError("invalid-argument", "callers are shut out with a reason only", "say it with --reason");
+		throw new WeirError("invalid-argument", "shutOut needs a reason", "add --reason");
 	}
 	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}), ...(shutOut ? { shutOut } : {}) };
 }
@@ -79,9 +79,11 @@ export function personOutcome(
 	const status = state.status.experiments[name];
 	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
 	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
-	const shutOutBy = (promoted: string) => askShutOut(state, experiment, promoted, nowMs).answer();
 	const others = otherPromotions(state, experiment, status);
-	const outcome = actByPerson({ experiment, status, by, nowMs, shutOutBy, ...others }, act);
+	const outcome = actByPerson(
+		{ experiment, status, by, nowMs, accessLosses: accessLosses(state, experiment), ...others },
+		act,
+	);
 	const approved = (request.approvedBy ?? []).join(", ");
 	const gates = request.overrideGates && askedBefore({ experiment, status }, outcome).length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";

@@ -6,10 +6,14 @@ import { PROBLEMS_MAX } from "../../limits.js";
 import { unplaced } from "../../resources/checks/dataClass.js";
 import { severed } from "../../resources/checks/reference.js";
 import { resourceTitle } from "../../resources/position.js";
-import type { ResourceSet } from "../../resources/resource.js";
+import type { Resource, ResourceSet } from "../../resources/resource.js";
 import type { ResourceChange } from "../acts/wishes.js";
 import type { MayRead } from "../api/visible.js";
-import type { StandingFault } from "../standingFaults.js";
+
+export interface StandingFault {
+	readonly resource: Resource;
+	readonly words: string;
+}
 
 export interface ToldServices {
 	readonly services: readonly { readonly resource: string; readonly words: string }[];

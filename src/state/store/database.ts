@@ -131,8 +131,8 @@ export interface StateDatabase {
 }
 
 const FILE = "state.mdb";
-/** Layout of the file; a later Weir that changes it raises this and converts. */
-const FORMAT = 1;
+/** Version of the file; a Weir that changes what it holds, or what it would accept of that, raises this. */
+const FORMAT = 2;
 
 /**
  * Opens or creates the state file in `directory` (made with mode 0700).
@@ -159,8 +159,8 @@ export function openDatabase(directory: string): StateDatabase {
 			if (format !== undefined && format !== FORMAT) {
 				throw new WeirError(
 					"failed-precondition",
-					`the state in ${directory} has format ${format}, this Weir reads ${FORMAT}`,
-					"use the Weir that wrote it",
+					`the state in ${directory} is of version ${format}, and this Weir reads version ${FORMAT}`,
+					"delete it, or use the Weir that made it",
 				);
 			}
 			meta.putSync("format", FORMAT);

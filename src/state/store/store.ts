@@ -32,14 +32,12 @@ import { planDelete, type Target } from "../acts/deletion.js";
 import { type ApplyOptions, type ApplyResult, planApply, type Wishes, type WishPlan } from "../acts/wishes.js";
 import { lastDecisionIn } from "../api/lastDecision.js";
 import { RevisionWaiters } from "../api/revisionWaiters.js";
-import type { MayRead } from "../api/visible.js";
 import type { LastDecision } from "../api/wire.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { AuditLog } from "../audit/auditLog.js";
 import { Arrivals } from "../history/arrivals.js";
 import { PolicyHistory, type Restoration, type Scope } from "../history/policyHistory.js";
 import { Rollbacks } from "../history/rollbacks.js";
-import { StandingFaults } from "../standingFaults.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { Declarations } from "./declarations.js";
@@ -83,7 +81,6 @@ export class Store implements StateStore, Outbox {
 	/** What operators did; its records are written inside `atomically`. */
 	readonly audit: AuditLog;
 	readonly declarations: Declarations;
-	readonly faults = new StandingFaults(() => this.#stored);
 	/** How access rules stood earlier. */
 	readonly policies: PolicyHistory;
 	readonly #arrivals: Arrivals;
@@ -241,8 +238,8 @@ export class Store implements StateStore, Outbox {
 	}
 
 	/** The newest decision in brief, as the reader may see it; null for none. */
-	lastDecision(experiment: string, mayRead: MayRead): LastDecision | null {
-		return lastDecisionIn(this.#log, experiment, mayRead);
+	lastDecision(experiment: string): LastDecision | null {
+		return lastDecisionIn(this.#log, experiment);
 	}
 
 	/** @param service of its requests, where it is gone and the asker knows; see experimentEnd.ts */
@@ -391,7 +388,7 @@ export class Store implements StateStore, Outbox {
 	}
 
 	#load(wishes: readonly StoredResource[] | null): State {
-		if (wishes !== null) this.#stored = storedIn(this.#database, this.#stored, wishes);
+		if (wishes !== null) this.#stored = storedIn(this.#database, this.#stored);
 		const resources = wishes !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
 		return { ...factsIn(this.#database), resources };
 	}

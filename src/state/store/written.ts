@@ -1,7 +1,6 @@
 /** Wishes and facts as the file holds them: read as a whole, and written as a plan of them says. */
 import { isDeepStrictEqual } from "node:util";
 import { serviceOf } from "../../resources/lookup.js";
-import { acceptedAs } from "../../resources/parse.js";
 import { type Experiment, qualifiedName } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
@@ -13,22 +12,18 @@ import { keyOf } from "./resourceSet.js";
 /**
  * Every resource with the text it was written in, sorted by kind and name.
  * @param former as they were before a change: what is the same stays the same object, with what is known of it
- * @param wrote what the change wrote, just read. Not kept: its texts hold on to the whole file that they are parts of
  */
 export function storedIn(
 	{ resources }: StateDatabase,
 	former: readonly StoredResource[] = [],
-	wrote: readonly StoredResource[] = [],
 ): readonly StoredResource[] {
-	const [known, fresh] = [former, wrote].map((all) => new Map(all.map((one) => [keyOf(one.resource), one])));
+	const known = new Map(former.map((one) => [keyOf(one.resource), one]));
 	const isSame = (one: StoredResource | undefined, value: StoredResource): one is StoredResource =>
 		one !== undefined && isDeepStrictEqual(one, value);
 	return [...resources.getRange()].map(({ value }) => {
 		const key = keyOf(value.resource);
-		const before = known?.get(key);
-		if (isSame(before, value)) return before;
-		if (isSame(fresh?.get(key), value)) acceptedAs(value.resource, value.source);
-		return value;
+		const before = known.get(key);
+		return isSame(before, value) ? before : value;
 	});
 }
 

@@ -1,27 +1,18 @@
-/** A promotion that would shut out callers of the default Variant: held with the policies' names, or meant by a person. */
+/** Promotions that a person decides: those that would deny callers, and those after or beside another of the Service. */
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Experiment } from "../../src/resources/resource.js";
+import { accessLosses } from "../../src/rollout/accessLosses.js";
 import { decide } from "../../src/rollout/decide.js";
-import type { DecisionInput, ShutOut } from "../../src/rollout/decision.js";
+import type { DecisionInput } from "../../src/rollout/decision.js";
 import { beingPromoted, otherPromotions, promotedBefore } from "../../src/rollout/otherPromotion.js";
 import { actByPerson } from "../../src/rollout/person.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { RecordedOutcomes } from "../../src/rollout/recordedOutcomes.js";
-import { askShutOut, shutOutWarnings } from "../../src/rollout/shutOut.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
 import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
 
 const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
-const BOOSTED: ShutOut = { from: "v1", to: "v2", policies: ["all-may-v1"], more: 0 };
-const shutOuts = (state: Parameters<typeof askShutOut>[0], of: Experiment, nowMs: number) =>
-	Object.fromEntries(
-		of.spec.arms.flatMap(({ name }) => {
-			const found = askShutOut(state, of, name, nowMs).answer();
-			return found === null ? [] : [[name, found]];
-		}),
-	);
+const LOSS =
+	"a promotion of arm boosted would deny callers that use the default Variant today: AccessPolicy all-may-v1 allows v1 and not v2";
 const ready = (change: Partial<DecisionInput> = {}) =>
 	input({ status: status(LAST_STEP), evidence: evidence(GOOD), ...change });
 const all = (variants: readonly string[], name = "all-may-v1") =>
@@ -32,31 +23,24 @@ const set = (...accessPolicies: ReturnType<typeof accessPolicy>[]) =>
 		accessPolicies,
 	});
 
-t.test("Weir begins none: it says which policy it is, and what to do", async (t) => {
+t.test("Weir begins no promotion that would deny callers", (t) => {
 	t.equal(decide(ready()).action, "promote");
-	const held = decide(ready({ shutOuts: { boosted: BOOSTED } }));
+	const made = ready({ accessLosses: { boosted: LOSS } });
+	const held = decide(made);
 	t.match(held, {
-		action: "hold",
-		rule: "access",
-		waitsFor: "access",
-		status: { phase: "Running" },
-		reason:
-			"Holding at 100%: every claim of arm boosted is proved, but by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2, and would be refused outside of the Experiment; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants) and it goes on by itself; a person may promote it all the same (--shut-out --reason WHY).",
-		summary:
-			"boosted would be ready, but callers outside of the Experiment would be refused: AccessPolicy all-may-v1 lets requests use v1 that may not use v2; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants), and it goes on by itself. A person may promote it all the same.",
+		...{ action: "hold", rule: "access", waitsFor: "person", status: { phase: "Running", promotion: null } },
+		reason: `Holding at 100%: every claim of arm boosted is proved, but ${LOSS}; a person may promote it all the same (--shut-out --reason WHY).`,
+		summary: `boosted would be ready, but ${LOSS}. A person may promote it all the same.`,
 	});
-	t.equal(held.status.promotion, null);
-	t.equal(decide(ready({ shutOuts: { other: BOOSTED } })).action, "promote", "another arm's matter");
-	const many = decide(ready({ shutOuts: { boosted: { ...BOOSTED, policies: ["a", "b"], more: 3 } } }));
-	t.match(many.summary, /AccessPolicy a, b and 3 more lets/);
-	const made = ready({ shutOuts: { boosted: BOOSTED } });
-	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: decide(made) };
+	t.equal(decide(ready({ accessLosses: { other: LOSS } })).action, "promote", "another arm");
+	const decision = { experiment: "main", sequence: 1, atMs: 1, by: "weir", input: made, outcome: held };
 	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true, "from its stored input alone");
+	t.end();
 });
 
 t.test("it ends with maxDuration, which says nothing against the new version", async (t) => {
 	const late = { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } };
-	const ended = decide(ready({ experiment: experiment(["boosted"], late), shutOuts: { boosted: BOOSTED } }));
+	const ended = decide(ready({ experiment: experiment(["boosted"], late), accessLosses: { boosted: LOSS } }));
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
 	t.match(
 		ended.summary,
@@ -66,7 +50,7 @@ t.test("it ends with maxDuration, which says nothing against the new version", a
 
 t.test("it is recorded once, and again when it names something else", async (t) => {
 	const recorded = new RecordedOutcomes();
-	const held = (policies: readonly string[]) => decide(ready({ shutOuts: { boosted: { ...BOOSTED, policies } } }));
+	const held = (policies: readonly string[]) => decide(ready({ accessLosses: { boosted: policies.join() } }));
 	t.notOk(recorded.has("main", held(["a", "b"]), 1));
 	recorded.add("main", held(["a", "b"]), 1);
 	t.ok(recorded.has("main", held(["a", "b"]), 2));
@@ -95,36 +79,26 @@ t.test("it is recorded once, and again when it names something else", async (t) 
 	}
 });
 
-t.test("a person is refused, unless it is said to be meant, and the decision tells of it", async (t) => {
-	const by = (shutOut: boolean, found: Readonly<Record<string, ShutOut>> = { boosted: BOOSTED }) =>
+t.test("a person is refused, unless --shut-out is given, and the decision records it", (t) => {
+	const by = (shutOut: boolean, losses: Readonly<Record<string, string>>, change: Parameters<typeof status>[0] = {}) =>
 		actByPerson(
-			{
-				experiment: experiment(),
-				status: status(),
-				by: "ada",
-				nowMs: 7_000,
-				shutOutBy: (arm: string) => found[arm] ?? null,
-			},
+			{ experiment: experiment(), status: status(change), by: "ada", nowMs: 7_000, accessLosses: losses },
 			{ verb: "promote", arm: null, shutOut },
 		);
-	t.throws(() => by(false), {
-		code: "failed-precondition",
-		message:
-			"by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2: outside of the Experiment they would be refused",
-		hint: /^let AccessPolicies say of v2 what they say of v1 .*; or promote it all the same: --shut-out --reason WHY$/,
+	t.throws(() => by(false, { boosted: LOSS }), {
+		...{ code: "failed-precondition", message: LOSS, hint: /--shut-out --reason WHY$/ },
 	});
-	t.match(by(true), {
-		action: "promote",
-		reason:
-			/^Arm boosted promoted by ada at 20%, though by AccessPolicy all-may-v1 requests may use variant v1, .*; it takes/,
-	});
-	t.notMatch(by(true, {}).reason, /though/);
-	const holding = status({
-		phase: "Promoting",
-		promotion: { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 1, heldBackFromMs: 1 },
-	});
-	const end = { experiment: experiment(), status: holding, by: "ada", nowMs: 7_000, shutOutBy: () => BOOSTED };
-	t.equal(actByPerson(end, { verb: "promote", arm: null }).action, "complete", "it is the default already");
+	const meant = by(true, { boosted: LOSS });
+	t.equal(meant.action, "promote");
+	t.match(meant.reason, `Arm boosted promoted by ada at 20%, although ${LOSS}; it takes`);
+	t.notMatch(by(true, {}).reason, /although/);
+	const promotion = { arm: "boosted", variant: "v2", stepIndex: 0, takeoverPpm: 1, heldBackFromMs: 1 };
+	t.equal(
+		by(false, { boosted: LOSS }, { phase: "Promoting", promotion }).action,
+		"complete",
+		"it is the default already",
+	);
+	t.end();
 });
 
 t.test("the way back from a promotion is told: an apply of what was never changed is none", async (t) => {
@@ -136,31 +110,20 @@ t.test("the way back from a promotion is told: an apply of what was never change
 	});
 });
 
-t.test("each challenger is judged against the default Variant of now", async (t) => {
+t.test("a policy that names the default Variant of now and not the arm's, or denies the arm's alone", (t) => {
 	const two = experiment(["boosted", "third"]);
-	const declared = { resources: set(all(["v1", "v3"])), status: EMPTY_STATUS };
-	t.same(shutOuts(declared, two, 0), { boosted: BOOSTED });
-	const promoted = { ...declared, status: { experiments: {}, services: { employment: { defaultVariant: "v2" } } } };
-	t.same(shutOuts(promoted, two, 0), {}, "of who may not use v2 nobody is shut out");
-	const gone = { ...declared, status: { experiments: {}, services: { employment: { defaultVariant: "v9" } } } };
-	t.same(shutOuts(gone, two, 0), { boosted: BOOSTED }, "a promoted one that is declared no more does not serve");
-	const many = Array.from({ length: 7 }, (_, index) => all(["v1"], `p${index}`));
-	t.match(shutOuts({ ...declared, resources: set(...many) }, two, 0).boosted, {
-		policies: ["p0", "p1", "p2", "p3", "p4"],
-		more: 2,
-	});
-	t.same(shutOuts({ ...declared, resources: resourceSet({}) }, two, 0), {});
-	t.same(
-		shutOutWarnings(declared, [two], 0).map(({ because }) => because),
-		[
-			"boosted will not be promoted by itself: by AccessPolicy all-may-v1 requests may use variant v1, the Service's default, that may not use v2; let AccessPolicies say of v2 what they say of v1 (an allow: name both in its variants)",
-		],
-	);
-	t.same(
-		shutOutWarnings(declared, [experiment(["boosted"], { goal: null })], 0),
-		[],
-		"without a goal a person promotes",
-	);
+	const losses = (policies: ReturnType<typeof accessPolicy>[], defaultVariant = "v1") =>
+		accessLosses({ resources: set(...policies), status: { services: { employment: { defaultVariant } } } }, two);
+	t.same(losses([all(["v1", "v3"])]), { boosted: LOSS });
+	t.same(losses([all(["v1", "v2", "v3"])]), {});
+	t.same(losses([all(["v1", "v3"])], "v2"), {}, "they are denied today");
+	t.same(losses([all(["v1", "v3"])], "v9"), { boosted: LOSS }, "a default that is no longer declared");
+	t.same(losses([accessPolicy("all", "allow", ["employment"], { principals: ["*"] })]), {}, "it names no Variant");
+	const deny = (mode: "enforce" | "shadow") => accessPolicy("no", "deny", ["employment"], { variants: ["v3"], mode });
+	t.match(losses([deny("enforce")]), { third: /AccessPolicy no denies v3 and not v1$/, boosted: undefined });
+	t.same(losses([deny("shadow")]), {});
+	t.same(accessLosses({ resources: resourceSet({}), status: { services: {} } }, two), {});
+	t.end();
 });
 
 t.test("while another Experiment of the Service is being promoted, no promotion begins there", async (t) => {
@@ -256,71 +219,4 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 		reason:
 			/, though nothing proves boosted better than variant v3, which is the Service's default by now; it takes over/,
 	});
-});
-
-t.test("where there are too many policies to tell it holds and says so; a person may mean it", async (t) => {
-	const many = ["v1", "v2"].flatMap((to) =>
-		Array.from({ length: 1_000 }, (_, at) =>
-			accessPolicy(`${to}-${at}`, "allow", ["employment"], { principals: ["*"], groups: [`g${at}`], variants: [to] }),
-		),
-	);
-	const state = { resources: set(...many), status: EMPTY_STATUS };
-	const found = shutOuts(state, experiment(), 0);
-	t.same(found, { boosted: { from: "v1", to: "v2", policies: [], more: 0, tooMany: true } });
-	const words =
-		"there are too many AccessPolicies to tell whether requests may use variant v1, the Service's default, that may not use v2";
-	const cure = "let fewer AccessPolicies tell v1 and v2 apart (one for both: name both in its variants)";
-	t.match(decide(ready({ shutOuts: found })), {
-		action: "hold",
-		waitsFor: "access",
-		reason: `Holding at 100%: every claim of arm boosted is proved, but ${words}, and would be refused outside of the Experiment; ${cure} and it goes on by itself; a person may promote it all the same (--shut-out --reason WHY).`,
-		summary: `boosted would be ready, but whether callers outside of the Experiment would be refused cannot be told: there are too many AccessPolicies; ${cure}, and it goes on by itself. A person may promote it all the same.`,
-	});
-	const asked = {
-		experiment: experiment(),
-		status: status(),
-		by: "ada",
-		nowMs: 7_000,
-		shutOutBy: (arm: string) => found[arm] ?? null,
-	};
-	t.throws(() => actByPerson(asked, { verb: "promote", arm: null }), {
-		message: `${words}: outside of the Experiment they would be refused`,
-		hint: `${cure}; or promote it all the same: --shut-out --reason WHY`,
-	});
-	t.equal(actByPerson(asked, { verb: "promote", arm: null, shutOut: true }).action, "promote");
-	t.match(shutOutWarnings(state, [experiment()], 0), [
-		{ because: `boosted will not be promoted by itself: ${words}; ${cure}` },
-	]);
-});
-
-t.test("two Variants are judged once for all Experiments, and no plan for Envoys judges them", async (t) => {
-	const declared = set(all(["v1"]));
-	const warned = (count: number) => {
-		let read = 0;
-		// Another one each time: what has been answered of the same rules is known.
-		const policy = all(["v1"], `all-of-${count}-may-v1`);
-		const counted = {
-			...policy,
-			get spec() {
-				read++;
-				return policy.spec;
-			},
-		};
-		const state = { resources: { ...declared, accessPolicies: [counted] }, status: EMPTY_STATUS };
-		const told = shutOutWarnings(
-			state,
-			Array.from({ length: count }, () => experiment()),
-			0,
-		);
-		t.equal(told.length, count);
-		return read;
-	};
-	const once = warned(1);
-	t.ok(once > 0);
-	t.equal(warned(5), once);
-	const plan = compile({ ...declared, experiments: [experiment()] }, EMPTY_STATUS, { collectors: NO_COLLECTORS });
-	t.same(
-		plan.rules.filter(({ rule }) => rule.endsWith("promotion")),
-		[],
-	);
 });
