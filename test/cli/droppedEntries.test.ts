@@ -2,7 +2,7 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import t from "tap";
-import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
+import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
 import { startIngestRole } from "../../src/cli/roles/ingest.js";
 import { places } from "../../src/cli/stack/places.js";
 import { COUNTERS } from "../../src/events/meter.js";

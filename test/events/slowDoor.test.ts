@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import t from "tap";
-import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
+import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
 import { compile } from "../../src/compiler/compile.js";
 import { ACCESS_LOG_CLUSTER } from "../../src/compiler/listener.js";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
