@@ -20,11 +20,14 @@ export interface EnvoyAdmin {
 export const envoyAdmin = (socketPath: string): EnvoyAdmin => ({
 	counters: async (filter) => {
 		const text = await page(socketPath, `/stats?usedonly&filter=${encodeURIComponent(filter)}`);
-		const lines = text.split("\n").flatMap((line) => {
-			const [, name, value] = /^(.+): ([0-9]+)$/.exec(line) ?? [];
-			return name === undefined ? [] : [[name, Number(value)] as const];
-		});
-		return new Map(lines);
+		const lines = text.split("\n").filter((line) => line !== "");
+		return new Map(
+			lines.map((line) => {
+				const [, name, value] = /^(.+): ([0-9]+)$/.exec(line) ?? [];
+				if (name === undefined) throw unreadable("it shows no counters");
+				return [name, Number(value)];
+			}),
+		);
 	},
 	listeners: async () => {
 		const { listener_statuses: listeners = [] } = JSON.parse(
@@ -46,9 +49,11 @@ interface Listeners {
 	}[];
 }
 
+const unreadable = (why: string): WeirError => new WeirError("unavailable", `Envoy's admin cannot be read: ${why}`);
+
 function page(socketPath: string, path: string): Promise<string> {
 	return new Promise((resolve, reject) => {
-		const fail = (why: string): void => reject(new WeirError("unavailable", `Envoy's admin cannot be read: ${why}`));
+		const fail = (why: string): void => reject(unreadable(why));
 		const signal = AbortSignal.timeout(ADMIN_ANSWER_MS);
 		const call = request({ socketPath, path, agent: false, signal }, (response) => {
 			let text = "";

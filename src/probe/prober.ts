@@ -37,7 +37,9 @@ export class Prober {
 		try {
 			const listeners = await this.options.admin.listeners();
 			const probeAll = (): Promise<readonly ProbeResult[]> =>
-				Promise.all(gateways.map((one) => this.#probe(one, listeners.get(one.name), services))).then((all) => all.flat());
+				Promise.all(gateways.map((one) => this.#probe(one, listeners.get(one.name), services))).then((all) =>
+					all.flat(),
+				);
 			let results = await probeAll();
 			// An Envoy may take a moment to apply what control has just published.
 			if (results.some(({ outcome }) => outcome === "bypassed")) {

@@ -7,9 +7,9 @@ import {
 	credentials as channelCredentials,
 	type MethodDefinition,
 	makeClientConstructor,
-	type sendUnaryData,
 	type ServerUnaryCall,
 	type ServiceError,
+	type sendUnaryData,
 	status,
 } from "@grpc/grpc-js";
 import { OUTCOMES, type ProbeReport, type ProbeResult, type ProbeTargets } from "../access/bypass/probe.js";
@@ -77,24 +77,24 @@ export interface ProbeAccess {
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
 }
 
-/** An agent speaks for the Envoy of its own SPIFFE id alone. */
 export function answerProbe(
 	{ probes, gatewaysOf, onRefused }: ProbeAccess,
 	call: ProbeCall,
 	peer: Peer | Stranger,
 	answer: AnswerProbe,
 ): void {
-	const refuse = (reason: RefusedFor, code: status, details: string): void => {
-		onRefused(reason, "id" in peer ? peer.id : null);
-		answer({ code, details });
-	};
-	if ("refusedFor" in peer) return refuse(peer.refusedFor, status.UNAUTHENTICATED, "only agents of Envoys may report");
-	if (probes === null) return answer({ code: status.UNIMPLEMENTED, details: "no probes are taken here" });
 	const { node, report } = call.request;
-	if (peer.kind === "sidecar") return refuse("type", status.PERMISSION_DENIED, "a sidecar is not probed");
-	if (!mayBeNode(peer, node)) return refuse("another-node", status.PERMISSION_DENIED, "node.id is not the client's own");
-	const gateways = peer.kind === "envoy" ? gatewaysOf(peer.id) : null;
-	if (gateways?.length === 0) return refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's");
+	const gateways = "kind" in peer && peer.kind === "envoy" ? gatewaysOf(peer.id) : null;
+	const refused = refusalOf(peer, node, gateways);
+	if (refused !== null) {
+		onRefused(refused.reason, "id" in peer ? peer.id : null);
+		answer(refused);
+		return;
+	}
+	if (probes === null) {
+		answer({ code: status.UNIMPLEMENTED, details: "no probes are taken here" });
+		return;
+	}
 	const gone = new AbortController();
 	call.on("cancelled", () => gone.abort());
 	const results = report?.results.map((one) => ({ ...one, detail: plain(one.detail) })) ?? [];
@@ -102,6 +102,22 @@ export function answerProbe(
 		(targets) => answer(null, targets),
 		(error: unknown) => answer({ code: status.ABORTED, details: WeirError.from(error).message }),
 	);
+}
+
+interface Refusal {
+	readonly reason: RefusedFor;
+	readonly code: status;
+	readonly details: string;
+}
+
+/** An agent speaks for the Envoy of its own SPIFFE id alone. */
+function refusalOf(peer: Peer | Stranger, node: string, gateways: readonly string[] | null): Refusal | null {
+	const denied = (reason: RefusedFor, details: string) => ({ reason, code: status.PERMISSION_DENIED, details });
+	if ("refusedFor" in peer)
+		return { reason: peer.refusedFor, code: status.UNAUTHENTICATED, details: "only agents of Envoys may report" };
+	if (peer.kind === "sidecar") return denied("type", "a sidecar is not probed");
+	if (!mayBeNode(peer, node)) return denied("another-node", "node.id is not the client's own");
+	return gateways?.length === 0 ? denied("no-gateway", "no Gateway is this Envoy's") : null;
 }
 
 const Client = makeClientConstructor(ProbeServiceDefinition, "Probe");

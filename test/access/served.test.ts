@@ -65,7 +65,11 @@ t.test("what was sent beyond the verdicts of its judge is", async (t) => {
 
 t.test("a request that was judged before a reading may be sent after it, once", async (t) => {
 	t.equal(found({ active: 1 }, { native: 1 })?.envoy, 0);
-	t.equal(found({ active: 1 }, { native: 1, active: 1 }, { native: 2, active: 1 })?.envoy, 1, "an open stream hides one");
+	t.equal(
+		found({ active: 1 }, { native: 1, active: 1 }, { native: 2, active: 1 })?.envoy,
+		1,
+		"an open stream hides one",
+	);
 	t.equal(found({}, { allowed: 1, active: 1 }, { allowed: 1, native: 1 })?.envoy, 0);
 	t.equal(found({}, { allowed: 1 }, { allowed: 1, native: 1 })?.envoy, 1, "it has ended, so that nothing is owed");
 });

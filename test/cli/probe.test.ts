@@ -34,7 +34,9 @@ const bypassing = (port: number, cluster: string): object => ({
 						stat_prefix: "bypass",
 						route_config: {
 							validate_clusters: false,
-							virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] }],
+							virtual_hosts: [
+								{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] },
+							],
 						},
 						http_filters: [
 							{
@@ -106,7 +108,9 @@ spec: {address: 127.0.0.1, port: ${port}}
 	t.match(failed.text, /^denied .*\nbypassed {4}Envoy weir-gateway: requests that were served without a verdict: 1\n$/);
 	const { stdout } = await weir(["status", "--api", `unix:${at.apiSocket}`]);
 	t.match(stdout.toString(), /^ALARM probe-failed of Envoy weir-gateway: .*without a verdict: 1$/m);
-	t.match(await client.raw("GET", "/metrics"), { text: /weir_bypass_probe_failures\{[^}]*envoy="weir-gateway"[^}]*\} 1/ });
+	t.match(await client.raw("GET", "/metrics"), {
+		text: /weir_bypass_probe_failures\{[^}]*envoy="weir-gateway"[^}]*\} 1/,
+	});
 	t.match(lines.join("\n"), /requests were served without a verdict/);
 	t.same(notices, []);
 });

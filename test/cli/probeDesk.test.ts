@@ -31,7 +31,9 @@ function scene(_: Test) {
 		meter,
 		nowMs: () => at.nowMs,
 	});
-	const types = { listeners: { state: "SYNCED", sentVersion: "1", acceptedVersion: "1", error: "", source: "" } } as const;
+	const types = {
+		listeners: { state: "SYNCED", sentVersion: "1", acceptedVersion: "1", error: "", source: "" },
+	} as const;
 	at.proxies = [{ node: "a", connectedAtMs: at.nowMs, types }];
 	const gone = new AbortController();
 	const next = (of: ProbeReport | null, gateways: readonly string[] | null = null) =>

@@ -1,7 +1,8 @@
 /** The part of deploy/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/events check. */
-import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
+
 import { COUNTERS } from "../../src/events/meter.js";
 import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";
+import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
 
 const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${result}"}\``;
 

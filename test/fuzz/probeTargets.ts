@@ -14,9 +14,10 @@ const REPORT: ProbeReport = {
 export const PROBE_TARGETS: readonly Target[] = [
 	{
 		name: "probe-report",
-		seeds: [{ node: "edge", report: null }, { node: "edge", report: REPORT }].map((one) =>
-			Buffer.from(JSON.stringify(one)),
-		),
+		seeds: [
+			{ node: "edge", report: null },
+			{ node: "edge", report: REPORT },
+		].map((one) => Buffer.from(JSON.stringify(one))),
 		weight: 1,
 		run: (input) => refusing([Error], () => void requestDeserialize(input)),
 	},

@@ -12,8 +12,8 @@ import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
-import type { ProbeAgentOptions } from "../stack/probeAgent.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
+import type { ProbeAgentOptions } from "../stack/probeAgent.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
 export interface EnvoyArguments extends ControlDoorArguments {

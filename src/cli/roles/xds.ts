@@ -1,5 +1,6 @@
 /** The xds role: state → compile → publish → acknowledged. */
 import { isDeepStrictEqual } from "node:util";
+import { probeTargets } from "../../access/bypass/probe.js";
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
@@ -7,7 +8,6 @@ import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
-import { probeTargets } from "../../access/bypass/probe.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
@@ -37,8 +37,7 @@ const POLL_MS = 20_000;
 const RETRY_MS = 300;
 
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
-	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } =
-		context;
+	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
 	const keeper = new PlanKeeper(state, log);
 	const installation = installationId(at.dataDirectory);

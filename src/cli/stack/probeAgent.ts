@@ -24,7 +24,9 @@ export interface ProbeAgentOptions {
 	readonly notice: (line: string) => void;
 }
 
-export function startProbeAgent({ node, adminSocket, control, identity, notice }: ProbeAgentOptions): { close(): void } {
+export function startProbeAgent({ node, adminSocket, control, identity, notice }: ProbeAgentOptions): {
+	close(): void;
+} {
 	const client =
 		typeof control === "string"
 			? probeClient(`unix:${control}`, null)
