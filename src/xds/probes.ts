@@ -4,6 +4,7 @@
  */
 import {
 	type ChannelCredentials,
+	type ClientUnaryCall,
 	credentials as channelCredentials,
 	type MethodDefinition,
 	makeClientConstructor,
@@ -139,13 +140,17 @@ export function probeClient(target: string, credentials: ChannelCredentials | nu
 		// Control is known by its SPIFFE id, not by a name; Node warns of an address as SNI.
 		...(credentials === null ? {} : { "grpc.ssl_target_name_override": "control" }),
 	});
+	let call: ClientUnaryCall | undefined;
 	return {
 		next: (node, report) =>
 			new Promise((resolve, reject) => {
 				const taken = (error: ServiceError | null, targets: ProbeTargets | undefined): void =>
 					targets === undefined ? reject(error) : resolve(targets);
-				client.next?.({ node, report }, taken);
+				call = client.next?.({ node, report }, taken);
 			}),
-		close: () => client.close(),
+		close: () => {
+			call?.cancel();
+			client.close();
+		},
 	};
 }
