@@ -86,15 +86,6 @@ export function list<Item>(item: Check<Item>): Check<readonly Item[]> {
 	};
 }
 
-export function pair<One, Other>(one: Check<One>, other: Check<Other>): Check<readonly [One, Other]> {
-	return (value) => {
-		if (!Array.isArray(value) || value.length !== 2) fail(`is ${kindOf(value)}, not a pair`);
-		one(value[0]);
-		other(value[1]);
-		return value as unknown as readonly [One, Other];
-	};
-}
-
 /** @param label stands before an item's name in words, in the place of the list's own name */
 export function namedList<Item extends { readonly name: string }>(
 	item: Check<Item>,

@@ -3,7 +3,6 @@
  * new bound adds it to the file of its noun. Sizes are in bytes, times in milliseconds, unless the name says otherwise.
  */
 export * from "./limits/assignment.js";
-export * from "./limits/attendance.js";
 export * from "./limits/callout.js";
 export * from "./limits/door.js";
 export * from "./limits/experiment.js";

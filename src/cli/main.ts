@@ -295,7 +295,7 @@ program
 	.action(async (options) => (await import("./commands/operate.js")).proxyStatus(options));
 program
 	.command("probe")
-	.description("send the built-in probe of a bypass through every listener now; exit 1 on an alarm")
+	.description("send the bypass probe through every listener of every Envoy now; exit 1 unless all is denied")
 	.addOption(api())
 	.option("--json")
 	.action(async (options) => (await import("./commands/probe.js")).probe(options));

@@ -42,7 +42,7 @@ const RBAC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v
 
 /** Counters of the gate apart, so that those without a prefix are verdicts by policies (`weir probe` looks at them). */
 const GATE_STATS = "weir_gate_";
-/** What passed the last of the native filters is counted apart: access/bypass/probe.ts. */
+/** What passed the last of the native filters is counted apart: access/bypass/served.ts. */
 const ALLOW_STATS = "weir_allow_";
 
 /** What names of shadow rules begin with, in statistics (Envoy takes them from the filter) and in metadata (from the route). */

@@ -74,7 +74,7 @@ export function listener(context: ListenerContext): EnvoyResource {
 
 const SAMPLERS = "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3";
 
-/** Qualified: two Gateways of one Envoy that share a name must not share the counters that alarms read (access/bypass/probe.ts). */
+/** Qualified: two Gateways of one Envoy that share a name must not share counters. */
 const statPrefix = (gateway: Gateway): string => `gateway.${qualifiedName(gateway.metadata)}`;
 
 /** Before TLS: what one Gateway has too many of is closed at once, and shuts no other Gateway. */

@@ -27,14 +27,11 @@ export interface RouteContext {
 export interface Route {
 	readonly name: string;
 	readonly match: { readonly prefix: string; readonly headers?: readonly object[] };
-	readonly stat_prefix?: string;
 }
 
-export const routeIdentity = ({ planVersion, table, gateway }: RouteContext, experiment: string | null): Route => ({
+export const routeIdentity = ({ planVersion, table }: RouteContext, experiment: string | null): Route => ({
 	name: routeName(planVersion, table.name, experiment),
 	match: { prefix: "/" },
-	// What is served of a protected Service through this Gateway is counted: access/bypass/probe.ts.
-	...(isOpen(table.access) ? {} : { stat_prefix: gateway.name }),
 });
 
 /**

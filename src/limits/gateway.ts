@@ -58,45 +58,32 @@ export const RATE_LIMIT_BUCKETS_MAX = 10_000;
  */
 export const PATH_CHARS_MAX = 2_048;
 
-/** One built-in probe, or one short page of Envoy's admin: both are local. */
+/** One probe; it is local. */
 export const PROBE_TIMEOUT_MS = 5_000;
 
-/** Answer to one of them: Envoy's listeners, some ten thousand. */
-export const PROBE_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+/** An answer to a probe that is longer is no denial of Weir's. */
+export const PROBE_ANSWER_CHARS_MAX = 1_024;
 
-/** Objects and lists in it: a listener has three, in some 85 characters at least. Each costs memory, and may be written in one character. */
-export const PROBE_ANSWER_NESTS_MAX = 200_000;
+/** Services of one Gateway that are probed at once; each is a connection there for a moment. */
+export const PROBES_AT_ONCE = 8;
 
-/**
- * Of Envoy's counters, which are read line by line. Only those that ever moved are asked for, four of some 150 bytes (330 with the
- * longest names) for each Service at each Gateway that it was asked at: RESOURCES_MAX Services at thirteen Gateways (six), all in
- * use. All that there are, in use or not, took 4 MiB for 4,000 Services at seven Gateways (Envoy 1.40.0).
- */
-export const PROBE_COUNTERS_BYTES_MAX = 64 * 1024 * 1024;
+/** What seems bypassed is probed again after this, for an Envoy may take a moment to apply a change. */
+export const PROBE_AGAIN_MS = 3_000;
 
-/** Lines of a page of them: the shortest that Envoy writes of a Service has some 44 bytes, so that no honest page has more. */
-export const PROBE_COUNTERS_LINES_MAX = 1_600_000;
+/** One page of Envoy's admin: it looks through all counters, 2 s for 4,000 Services at four Gateways on a busy machine. */
+export const ADMIN_ANSWER_MS = 20_000;
 
-/** A line: with the longest names it has 330. */
-export const PROBE_COUNTER_CHARS_MAX = 1_024;
-
-/**
- * Names of one page that are kept of an Envoy of another machine, whoever answers for it, however much is declared.
- * Four for each of RESOURCES_MAX Services at each of nine Gateways, all in use.
- */
-export const REMOTE_COUNTERS_MAX = 300_000;
-
-/** Until their last byte: Envoy looks through all that it has, 2 s for 4,000 Services at four Gateways on a busy machine. */
-export const PROBE_COUNTERS_MS_MAX = 20_000;
-
-/** What is remembered of them, on disk: three times what the half of PROBE_COUNTERS_BYTES_MAX is. Read and written as a whole. */
-export const PROBE_MEMORY_BYTES_MAX = 96 * 1024 * 1024;
-
-/** Pause between two rounds of probes: a bypass is told within half a minute, at the price of two requests per Service. */
+/** Pause between two rounds of probes: a bypass is reported within half a minute, for two requests per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
 
-/** How long who asks for a round is told of the last one: readers may ask, and each round is a few requests per Service. */
-export const PROBE_SHARED_MS = 3_000;
+/** An Envoy that has given no verdict, or no report, for three intervals has failed the probe. */
+export const PROBE_LATE_MS = 3 * PROBE_INTERVAL_MS;
+
+/** How long `weir probe` waits for the report of an Envoy. */
+export const PROBE_WAIT_MS = 20_000;
+
+/** Until an agent calls control again that was away. */
+export const PROBE_RETRY_MS = 1_000;
 
 /** Of a limited Service one probe in so many milliseconds, and so many more: what is beyond it is somebody else's than control's. */
 export const PROBE_BUCKET_EVERY_MS = 100;

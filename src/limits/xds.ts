@@ -78,18 +78,6 @@ export const XDS_LAST_WORDS_MAX = 20_000;
 export const XDS_KEEPALIVE_MS = 30_000;
 export const XDS_KEEPALIVE_ANSWER_MS = 10_000;
 
-/**
- * How long several streams of one SPIFFE id may be one Envoy's: where the network forgot its connection, or its machine lost power, it
- * comes anew long before the old one is noticed to be dead; the rest is for a loaded machine.
- */
-export const REMOTE_STALE_MS = XDS_KEEPALIVE_MS + XDS_KEEPALIVE_ANSWER_MS + 10_000;
-
-/** How long there may be fewer sidecars than Envoys of other machines: connections are opened anew every few minutes. */
-export const REMOTE_LACK_PATIENCE_MS = 10_000;
-
-/** An Envoy that has served requests later than that after ingest last heard of it is not recorded: loads come every 10 s, entries sooner. */
-export const REMOTE_UNHEARD_MS = 60_000;
-
 /** How often an Envoy reports its load: what is under way now is news for a person, and the report costs next to nothing. */
 export const LOAD_REPORT_MS = 10_000;
 

@@ -3,7 +3,6 @@
  * them, so a slow reader costs one response per type and then sees the newest state, never a queue of old ones.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
-import { INSTANCE_KEY } from "../compiler/envoyInstance.js";
 import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { XDS_NAME_CHARS_MAX } from "../limits.js";
@@ -13,7 +12,6 @@ import { Isolation, type Memory, type Target } from "./isolation.js";
 import { isNode, mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import type { Publication } from "./publication.js";
 import type { TypeName } from "./resource.js";
-import type { Served } from "./served.js";
 import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type SentViews } from "./stream.js";
@@ -53,8 +51,6 @@ export class Connection {
 	readonly #connectedAtMs: number;
 	/** Null until the first request has said it (S2). */
 	#node: string | null = null;
-	/** Which process of it; null = it does not say. */
-	#instance: string | null = null;
 	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
 	readonly #refusedSinceMs = new Map<string, number>();
 	/** Since when it owes an answer to a table, whatever it was sent after that one; null = it does not. */
@@ -96,10 +92,6 @@ export class Connection {
 		return this.#node;
 	}
 
-	get instance(): string | null {
-		return this.#instance;
-	}
-
 	/** That it has subscribed to. */
 	get names(): number {
 		return this.#names;
@@ -124,21 +116,9 @@ export class Connection {
 		return { ...rested, closed: [...rested.closed, ...this.#closedThere.keys()] };
 	}
 
-	/** What it has of each Gateway. */
-	get served(): Served {
-		const target = this.#target();
-		if (target === null) return new Map();
-		return this.#stream.served(target, this.#isolation.target?.publication === this.options.publication());
-	}
-
 	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */
 	get closedThere(): ReadonlyMap<string, ClosedService> {
 		return this.#closedThere;
-	}
-
-	/** Services that it may have been given closed. */
-	get mayBeClosed(): Isolation["mayBeClosed"] {
-		return this.#isolation.mayBeClosed;
 	}
 
 	status(): ProxyStatus {
@@ -361,11 +341,7 @@ export class Connection {
 			else if (!mayBeNode(this.options.peer, id)) {
 				this.options.onRefused("another-node");
 				this.refuse(status.PERMISSION_DENIED, "node.id is not the last segment of the client's SPIFFE id");
-			} else {
-				const instance = message.node?.metadata?.[INSTANCE_KEY];
-				this.#instance = typeof instance === "string" && isNode(instance) ? instance : null;
-				this.#begin(id, message.versionInfo !== "");
-			}
+			} else this.#begin(id, message.versionInfo !== "");
 		} else if (id !== "" && id !== this.#node) {
 			this.options.onRefused("another-node");
 			this.refuse(status.INVALID_ARGUMENT, `the stream is of node ${this.#node}, this request is of another`);

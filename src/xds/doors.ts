@@ -18,11 +18,10 @@ import {
 } from "../limits.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
-import type { AttendCall } from "./attendance/attendance.js";
-import { AttendanceServiceDefinition } from "./attendance/service.js";
 import type { Call } from "./connection.js";
 import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor } from "./peer.js";
+import { type AnswerProbe, type ProbeCall, ProbeServiceDefinition } from "./probes.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
@@ -50,7 +49,7 @@ export interface XdsDoorsOptions {
 	readonly connectionIdleMs: number;
 	readonly onStream: (call: Call, peer: Peer | Stranger) => void;
 	readonly onLoads: (call: LoadCall, peer: Peer | Stranger) => void;
-	readonly onAttendance: (call: AttendCall, peer: Peer | Stranger) => void;
+	readonly onProbe: (call: ProbeCall, peer: Peer | Stranger, answer: AnswerProbe) => void;
 	/** Told of each connection that is refused. */
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
 	/** Told of each TLS handshake that failed. */
@@ -133,8 +132,8 @@ export class XdsDoors {
 		server.addService(LoadReportingServiceDefinition, {
 			streamLoadStats: (call: LoadCall) => this.options.onLoads(call, peer(call)),
 		});
-		server.addService(AttendanceServiceDefinition, {
-			attend: (call: AttendCall) => this.options.onAttendance(call, peer(call)),
+		server.addService(ProbeServiceDefinition, {
+			next: (call: ProbeCall, answer: AnswerProbe) => this.options.onProbe(call, peer(call), answer),
 		});
 		return server;
 	}

@@ -31,18 +31,6 @@ export function peerOf(id: string): Peer | null {
 		: { kind: "envoy", id, name: envoyName ?? "" };
 }
 
-/** An open stream of one. */
-export interface RemoteStream extends RemotePeer {
-	/** Which process of that node, as an Envoy says that `weir envoy` runs; null = it does not. */
-	readonly instance: string | null;
-}
-
-/** How many Envoys have these streams, all of one id: one that the network forgot is open here for a while beside the next. */
-export function envoysOf(streams: readonly RemoteStream[]): number {
-	const instances = streams.flatMap(({ instance }) => instance ?? []);
-	return new Set(instances).size + streams.length - instances.length;
-}
-
 /** What is told of a node wherever one is: a line of a log, a label of a metric, a report. */
 const NODE = /^[\x20-\x7e]{1,256}$/;
 

@@ -13,17 +13,15 @@ import {
 	XDS_STREAMS_MAX,
 } from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
-import type { AttendCall } from "./attendance/attendance.js";
-import { Attendances } from "./attendance/attendances.js";
 import { type Call, Connection } from "./connection.js";
 import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import type { Peer, RefusedFor, RemoteStream } from "./peer.js";
+import type { Peer, RefusedFor } from "./peer.js";
+import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
 import { mayName, roomFor } from "./room.js";
 import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
-import type { Served } from "./served.js";
 import { ToldClosures, withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 import type { SentViews } from "./stream.js";
@@ -45,8 +43,8 @@ export interface XdsServerOptions {
 	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
 	/** Of the load reporting service. */
 	readonly loads?: Pick<LoadReportsOptions, "intervalMs" | "onReport">;
-	/** Told when the keeper of an Envoy of another machine has come, or gone. */
-	readonly onAttendance?: (id: string) => void;
+	/** Takes what agents of Envoys report of their probes; left out: they are refused. */
+	readonly probes?: Probes;
 	/** Told of every stream, and every connection, that was refused for who its client is or has too much. `id`: proved by mTLS; null = none was. */
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
 	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it, as often as they like. */
@@ -75,14 +73,8 @@ export class XdsServer {
 	readonly #proxiesChanged = new Set<() => void>();
 	readonly #told: ToldClosures;
 	readonly #loads: LoadReports;
-	/** Keepers of Envoys of other machines. */
-	readonly attendances: Attendances;
 	/** By node id, of clients that have gone; the youngest last. */
 	readonly #remembered = new Map<string, Memory>();
-	/** By node id, of Envoys that have gone: what they had, and what was on its way. */
-	readonly #left = new Map<string, { readonly served: Served; readonly own: boolean }>();
-	/** The same by SPIFFE id, of Envoys of other machines. */
-	readonly #leftRemote = new Map<string, Served>();
 	#newest: Publication | null = null;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
@@ -99,16 +91,18 @@ export class XdsServer {
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
 		this.#loads = new LoadReports({ onRefused: this.#onRefused, ...loads });
-		this.attendances = new Attendances({
-			onRefused: this.#onRefused,
-			onChange: (id) => options.onAttendance?.(id),
-		});
 		this.#doors = new XdsDoors({
 			secure: secure ?? null,
 			connectionIdleMs: connectionIdleMs ?? XDS_CONNECTION_IDLE_MS,
 			onStream: (call, peer) => this.#connect(call, peer),
 			onLoads: (call, peer) => this.#takeLoads(call, peer),
-			onAttendance: (call, peer) => this.#attend(call, peer),
+			onProbe: (call, peer, answer) =>
+				answerProbe(
+					{ probes: options.probes ?? null, gatewaysOf: this.#gatewaysOf, onRefused: this.#onRefused },
+					call,
+					peer,
+					answer,
+				),
 			onRefused: this.#onRefused,
 			onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		});
@@ -182,33 +176,6 @@ export class XdsServer {
 			.filter(({ closed }) => closed.length > 0);
 	}
 
-	/** Services that some client may have been given closed, those too that are closed for a trial or were until now. */
-	mayBeClosed(): ReadonlySet<string> {
-		const known = this.refusing().flatMap(({ closed }) => closed.map(({ service }) => service));
-		return new Set([...known, ...[...this.#connections].flatMap(({ mayBeClosed }) => [...mayBeClosed])]);
-	}
-
-	/**
-	 * What the Envoy of that node has, by Gateway, or had when it left; null = none such has come. Machines may share a name: of
-	 * several one that came by the UNIX socket is meant, else the last.
-	 */
-	served(node: string): Served | null {
-		const known = [...this.#connections].filter((one) => one.node === node && !one.asksForTables && !one.closed);
-		const own = known.findLast(({ peer }) => peer.kind === "owner");
-		const left = this.#left.get(node);
-		if (own !== undefined || left?.own === true) return own?.served ?? left?.served ?? null;
-		return known.at(-1)?.served ?? left?.served ?? null;
-	}
-
-	/** The same of the Envoy of another machine with that SPIFFE id. */
-	servedBy(id: string): Served | null {
-		const own = [...this.#connections].filter(
-			({ peer, node, asksForTables, closed }) =>
-				peer.kind === "envoy" && peer.id === id && node !== null && !asksForTables && !closed,
-		);
-		return own.at(-1)?.served ?? this.#leftRemote.get(id) ?? null;
-	}
-
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
 	onProxiesChanged(listener: () => void): () => void {
 		this.#proxiesChanged.add(listener);
@@ -224,15 +191,8 @@ export class XdsServer {
 		).map((one) => (one.closed === undefined ? one : { ...one, closed: words.of(one.closed) }));
 	}
 
-	/** Who has come by mTLS, one for each open stream. */
-	remotePeers(): readonly RemoteStream[] {
-		const open = [...this.#connections].filter(({ identified, closed }) => identified && !closed);
-		return open.flatMap(({ peer, instance }) => (peer.kind === "owner" ? [] : [{ ...peer, instance }]));
-	}
-
 	async close(): Promise<void> {
 		this.#loads.close();
-		this.attendances.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
 		await this.#doors.close();
 	}
@@ -303,13 +263,6 @@ export class XdsServer {
 		} else this.#loads.connect(call, peer, peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null);
 	}
 
-	#attend(call: AttendCall, peer: Peer | Stranger): void {
-		if ("refusedFor" in peer) {
-			this.#onRefused(peer.refusedFor, peer.id);
-			call.emit("error", { code: status.UNAUTHENTICATED, details: "only Envoys of this trust domain are attended" });
-		} else this.attendances.connect(call, peer, peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null);
-	}
-
 	#reportNack(node: string, proxy: ProxyStatus): void {
 		for (const [type, { state, source, error }] of Object.entries(proxy.types)) {
 			if (state === "ERROR") this.#log(`${node} rejects ${type} of ${source}: ${error}`);
@@ -340,15 +293,8 @@ export class XdsServer {
 		for (const listener of this.#onAcknowledged) listener(revision, this.#nowMs(), closed);
 	}
 
-	#leave(connection: Connection): void {
-		const { memory, asksForTables, peer } = connection;
-		if (memory === null) return;
-		const { node } = memory;
-		this.#keep(node, memory.memory);
-		const own = peer.kind === "owner";
-		if (peer.kind === "envoy") setYoungest(this.#leftRemote, peer.id, connection.served);
-		if (asksForTables || (!own && this.#left.get(node)?.own === true)) return;
-		setYoungest(this.#left, node, { served: connection.served, own });
+	#leave({ memory }: Connection): void {
+		if (memory !== null) this.#keep(memory.node, memory.memory);
 	}
 
 	#keep(node: string, memory: Memory): void {

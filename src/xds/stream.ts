@@ -20,7 +20,6 @@ import {
 	type TypeName,
 } from "./resource.js";
 import { type Channels, RouteGates } from "./routeGates.js";
-import { type Served, servedGateways } from "./served.js";
 import type { Snapshot, View } from "./snapshot.js";
 
 /** Views by version that were sent on any stream of this server, for clients that come back. */
@@ -147,11 +146,6 @@ export class ClientStream {
 			);
 		const [listeners, extensions] = [served("listeners"), served("extensions")];
 		return this.synced({ ...target, views: { ...target.views, listeners, extensions } });
-	}
-
-	/** See servedGateways. */
-	served(target: Snapshot, isNewest: boolean): Served {
-		return servedGateways(this.#channels, target, isNewest);
 	}
 
 	/** What an Envoy refuses of the snapshot now. */

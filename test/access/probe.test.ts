@@ -1,66 +1,74 @@
-/** What is an alarm, and what is none. */
+/** What is probed, and which answers are a denial. */
 import t from "tap";
-import { probeAlarm } from "../../src/access/bypass/probe.js";
-import { watchedListeners } from "../../src/access/bypass/watched.js";
+import { judgeProbes, type ProbeAnswer, probeTargets } from "../../src/access/bypass/probe.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
+import { gateway } from "../fixtures/resources.js";
 
-t.test("a wildcard is probed at a host that nobody has declared", async (t) => {
+t.test("a wildcard is probed at a host that no other Service declares", async (t) => {
 	const service = (name: string, hosts: readonly string[]) => ({ name, hosts, access: {}, callout: null });
 	const table = {
-		gateways: [{ name: "edge" }],
 		services: [
 			service("wild", ["*.shop.test"]),
 			service("decoy", ["weir-probe.shop.test", "weir-probe-2.shop.test"]),
 			service("other", ["*.other.test"]),
 		],
 	} as unknown as PlanTable;
+	const files = { from: "files", certificateFile: "/c", keyFile: "/k", clientCaFile: null } as const;
+	const gateways = [
+		gateway(),
+		gateway({ tls: { from: "identity" } as never }, "mesh"),
+		gateway({ tls: files as never }, "web"),
+		gateway({ tls: { ...files, clientCaFile: "/ca" } as never }, "partners"),
+	];
+	const targets = probeTargets("7", table, gateways);
 	t.same(
-		watchedListeners(table).flatMap(({ services }) => services.map(({ host }) => host)),
+		targets.services.map(({ host }) => host),
 		["weir-probe-3.shop.test", "weir-probe.shop.test", "weir-probe.other.test"],
+	);
+	t.same(
+		targets.gateways.map(({ name, tls }) => `${name} ${tls}`),
+		["edge none", "mesh mesh", "web files", "partners client-ca"],
 	);
 });
 
-const result = { gateway: "edge", service: "guarded", guard: "gate", mayBeClosed: false } as const;
+const GATE: ProbeAnswer = { status: 403, body: "access denied: not-canonical\n" };
+const RULES: ProbeAnswer = { status: 403, body: "access denied: forbidden\n" };
 
-t.test("only a refusal in our own words is one", async (t) => {
-	for (const [status, body, alarm] of [
-		[403, "access denied: not-canonical\n", null],
-		[403, "access denied: forbidden\n", "probe-misjudged"],
-		[401, "access denied: invalid-token\n", "probe-misjudged"],
-		[429, "access denied: rate-limited\n", "probe-misjudged"],
-		[403, "Forbidden", "probe-passed"],
-		[403, "access denied: not-canonical\nand more", "probe-passed"],
-		[200, "access denied: not-canonical\n", "probe-passed"],
-		[404, "", "probe-passed"],
-		[302, "", "probe-passed"],
-		[503, "unavailable\n", "probe-unanswered"],
-		[503, "closed: configuration-refused\n", "probe-passed"],
-		[200, "closed: configuration-refused\n", "probe-passed"],
-		[null, "", "probe-unanswered"],
-	] as const) {
-		t.equal(probeAlarm({ ...result, status, body })?.alarm ?? null, alarm, `${status} ${body}`);
-	}
+t.test("each guard must deny with its own reason", async (t) => {
+	for (const [status, body, outcome] of [
+		[403, "access denied: not-canonical\n", "denied"],
+		[503, "closed: configuration-refused\n", "denied"],
+		[403, "access denied: forbidden\n", "bypassed"],
+		[401, "access denied: invalid-token\n", "bypassed"],
+		[429, "access denied: rate-limited\n", "bypassed"],
+		[403, "Forbidden", "bypassed"],
+		[403, "access denied: not-canonical\nand more", "bypassed"],
+		[200, "access denied: not-canonical\n", "bypassed"],
+		[404, "", "bypassed"],
+		[503, "unavailable\n", "unanswered"],
+		[null, "", "unanswered"],
+	] as const)
+		t.equal(judgeProbes({ gate: { status, body }, rules: RULES }).outcome, outcome, `gate ${status} ${body}`);
+	for (const [status, body, outcome] of [
+		[403, "access denied: forbidden\n", "denied"],
+		[503, "closed: configuration-refused\n", "denied"],
+		[429, "access denied: rate-limited\n", "unanswered"],
+		[403, "access denied: no-policy-allows\n", "bypassed"],
+		[403, "access denied: not-canonical\n", "bypassed"],
+		[200, "ok", "bypassed"],
+		[503, "unavailable\n", "unanswered"],
+	] as const)
+		t.equal(judgeProbes({ gate: GATE, rules: { status, body } }).outcome, outcome, `rules ${status} ${body}`);
 });
 
-t.test("that a Service is closed is believed of one that is closed alone", async (t) => {
-	const body = "closed: configuration-refused\n";
-	for (const guard of ["gate", "rules"] as const) {
-		t.equal(probeAlarm({ ...result, guard, status: 503, body, mayBeClosed: true }), null);
-		t.match(probeAlarm({ ...result, guard, status: 200, body, mayBeClosed: true }), { alarm: "probe-passed" });
-		t.match(probeAlarm({ ...result, guard, status: 503, body: "", mayBeClosed: true }), { alarm: "probe-unanswered" });
-	}
-});
-
-t.test("the rules' probe is refused by the rules; a limit before them leaves them unasked", async (t) => {
-	for (const [status, body, alarm] of [
-		[403, "access denied: forbidden\n", null],
-		[429, "access denied: rate-limited\n", "probe-unanswered"],
-		[403, "access denied: no-policy-allows\n", "probe-misjudged"],
-		[403, "access denied: not-canonical\n", "probe-misjudged"],
-		[200, "ok", "probe-passed"],
-		[503, "unavailable\n", "probe-unanswered"],
-		[503, "closed: configuration-refused\n", "probe-passed"],
-	] as const) {
-		t.equal(probeAlarm({ ...result, guard: "rules", status, body })?.alarm ?? null, alarm, `${status} ${body}`);
-	}
+t.test("the detail has Weir's reason and nothing else of an answer", async (t) => {
+	t.same(judgeProbes({ gate: { status: 200, body: "secret" }, rules: RULES }), {
+		outcome: "bypassed",
+		detail: "gate: 200, rules: 403 forbidden",
+	});
+	t.equal(
+		judgeProbes({ gate: { status: null, body: "", why: "ECONNREFUSED" }, rules: { status: 200, body: "" } }).outcome,
+		"bypassed",
+		"the worse one counts",
+	);
 });

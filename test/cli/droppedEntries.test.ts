@@ -2,10 +2,10 @@
 import { createServer } from "node:http";
 import { join } from "node:path";
 import t from "tap";
-import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
 import { startIngestRole } from "../../src/cli/roles/ingest.js";
 import { places } from "../../src/cli/stack/places.js";
 import { COUNTERS } from "../../src/events/meter.js";
+import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

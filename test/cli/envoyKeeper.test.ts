@@ -4,7 +4,6 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { EnvoyKeeper, type EnvoyKeeperOptions } from "../../src/cli/stack/envoyKeeper.js";
-import { LastReached } from "../../src/cli/stack/lastReached.js";
 import type { EntrySink } from "../../src/events/accessLog/accessLog.js";
 import { serveAccessLog } from "../../src/events/accessLog/accessLog.js";
 import { KEEPER_LATE_MS } from "../../src/limits.js";
@@ -132,40 +131,6 @@ t.test("its Envoy's own connections failed, though it gets through itself", asyn
 	await keeper.ask();
 	await keeper.ask();
 	t.same(told, [[500_000 - 1_500, 500_000, 500_000]], "once");
-});
-
-t.test("one that was started anew tells what the one before it could not", async (t) => {
-	const { told, at, path, open, start } = await scene(t);
-	const lastReached = new LastReached(`${path}.reached`);
-	let wallMs = 1_700_000_000_000;
-	const next = () => start({ lastReached, wallMs: () => wallMs });
-	const first = next();
-	wallMs += 2_000;
-	at.passedMs += 2_000;
-	await first.ended(true);
-	// Nobody was there, and its clock of time passed begins anew.
-	wallMs += 7_000;
-	at.passedMs = 100;
-	const second = next();
-	await second.ask();
-	const door = await open();
-	at.passedMs = 400;
-	await second.ask();
-	t.same(told.splice(0), [[500_000 - 9_300, 500_000 - 300, 500_000]], "from the first one's start");
-	wallMs += 1_000;
-	await second.ask();
-	wallMs += 3_000;
-	// It is killed.
-	const third = next();
-	await third.ask();
-	t.same(told.splice(0), [[500_000 - 3_000, 500_000, 500_000]], "from when it was reached last");
-	await third.ended(true);
-	await door.close();
-	wallMs += 60_000;
-	await open();
-	const fourth = next();
-	await fourth.ask();
-	t.same(told, [], "all was told at its end");
 });
 
 t.test("who is refused is not heard: that is said, and told as missing when it is heard again", async (t) => {

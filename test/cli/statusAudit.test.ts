@@ -10,10 +10,9 @@ import { operatorCommand } from "./operatorCommand.js";
 t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {
 	let own: readonly GatewayAlarm[] = [];
 	let alarms: readonly GatewayAlarm[] | null = [
-		{ gateway: "edge", alarm: "probe-passed", why: null },
-		{ gateway: "team/inner", alarm: "probe-unanswered", why: null },
-		{ gateway: "team/other", alarm: null, why: "its port is not known" },
-		{ gateway: "", alarm: "foreign-listener", why: null },
+		{ gateway: "edge", alarm: "no-clients", why: null },
+		{ gateway: "team/inner", alarm: "probe-failed", why: "Services bypassed: 1", envoy: "a" },
+		{ gateway: "", alarm: "plan-unkept", why: null },
 	];
 	const mutual = await mutualApi(t, { alarms: async () => alarms, ownAlarms: async () => own });
 	const rules = [
@@ -27,17 +26,17 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 	const before = records();
 	const { as, local } = await operatorCommand(t, mutual);
 	const lines = async (run: (...words: string[]) => Promise<{ out: string }>): Promise<readonly string[]> =>
-		(await run("status")).out.split("\n").filter((line) => /^(ALARM|not probed)/.test(line));
-	const edge = "ALARM probe-passed at Gateway edge: a request that every policy denies was not refused";
-	const inner = "ALARM probe-unanswered at Gateway team/inner: no verdict can be had, or nobody listens";
-	const left = "not probed: Gateway team/other: its port is not known";
+		(await run("status")).out.split("\n").filter((line) => /^ALARM/.test(line));
+	const edge = "ALARM no-clients at Gateway edge: nobody can connect there";
+	const inner =
+		"ALARM probe-failed at Gateway team/inner of Envoy a: a request that no policy allows was not denied, or no verdict or report came (weir probe): Services bypassed: 1";
 	const [ann, tim, bob] = [await as("ann"), await as("tim"), await as("bob")];
 	t.same(await lines(ann), [edge]);
-	t.same(await lines(tim), [inner, left]);
+	t.same(await lines(tim), [inner]);
 	for (const run of [bob, local]) {
-		const [foreign, ...others] = (await lines(run)).toReversed();
-		t.match(foreign, /^ALARM foreign-listener: this machine's Envoy has listeners that are no Gateway's/);
-		t.same(others.toReversed(), [edge, inner, left]);
+		const [unkept, ...others] = (await lines(run)).toReversed();
+		t.match(unkept, /^ALARM plan-unkept: /);
+		t.same(others.toReversed(), [edge, inner]);
 	}
 	t.equal(records(), before, "no record");
 	alarms = null;

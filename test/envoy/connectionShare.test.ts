@@ -1,14 +1,10 @@
-/** Strangers that only finish TLS, on a real Envoy: they are gone soon, take no other Gateway with them, and are told of. */
+/** Strangers that only finish TLS, on a real Envoy: they are gone soon, take no other Gateway with them, and are counted. */
 
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
-import { type ProbeAlarm, refusedConnections } from "../../src/access/bypass/probe.js";
-import { watchedListeners } from "../../src/access/bypass/watched.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { localAdmin } from "../../src/probe/envoyPage.js";
-import { Prober } from "../../src/probe/prober.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { CONNECTION_COUNTERS } from "../failure/connectionLimits.js";
@@ -43,16 +39,9 @@ const own = await tls.ca.issue({ spiffeId: spiffe("app") });
 const nobody = { ca: tls.ca.certificate, servername: "gateway.test" };
 const app = { ...nobody, cert: own.certificate, key: own.privateKey };
 
-interface Stage {
-	readonly envoy: RunningEnvoy;
-	readonly adminSocket: string;
-}
-
 /** The plan with other bounds; what is not there cannot be replaced. */
-async function stage(t: Test, ...changes: readonly (readonly [from: string, to: string])[]): Promise<Stage> {
-	let adminSocket = "";
-	const envoy = await startEnvoy(t, (admin) => {
-		adminSocket = admin;
+async function stage(t: Test, ...changes: readonly (readonly [from: string, to: string])[]): Promise<RunningEnvoy> {
+	return startEnvoy(t, (admin) => {
 		let text = JSON.stringify(bootstrapOf(plan)(admin));
 		for (const [from, to] of changes) {
 			if (!text.includes(from)) throw new Error(`the bootstrap has no ${from}`);
@@ -60,11 +49,10 @@ async function stage(t: Test, ...changes: readonly (readonly [from: string, to: 
 		}
 		return JSON.parse(text) as object;
 	});
-	return { envoy, adminSocket };
 }
 
 t.test("a connection without a request ends, one under a request or used again does not", async (t) => {
-	const { envoy } = await stage(t, [IDLE, IDLE.replace("75s", "1s")]);
+	const envoy = await stage(t, [IDLE, IDLE.replace("75s", "1s")]);
 	const port = envoy.port("shop/public");
 	const strangers = await Promise.all(Array.from({ length: 20 }, () => connected(t, port, nobody)));
 	const http2 = await connected(t, port, { ...nobody, ALPNProtocols: ["h2"] });
@@ -102,45 +90,20 @@ t.test("a connection without a request ends, one under a request or used again d
 	t.equal(known.socket.destroyed, false, "who has shown a certificate may be silent for longer");
 });
 
-/** What a round of the probe tells of refused connections, after those. */
-async function told(t: Test, { adminSocket }: Stage, happens: () => Promise<unknown>): Promise<readonly ProbeAlarm[]> {
-	const prober = new Prober({
-		listeners: () => watchedListeners(plan.table),
-		ask: () => null,
-		admin: localAdmin(adminSocket),
-	});
-	await prober.round();
-	await happens();
-	const { alarms } = await prober.round();
-	t.same((await prober.round()).alarms, [], "it ends with them");
-	return alarms;
-}
-
-t.test("strangers at one Gateway leave connections to another, and it is an alarm", async (t) => {
-	const scene = await stage(t, [EACH, EACH.replace("40000", "3")], [ALL, ALL.replace("50000", "5")]);
+t.test("clients of one Gateway leave connections to another, and those that are refused are counted", async (t) => {
+	const envoy = await stage(t, [EACH, EACH.replace("40000", "3")], [ALL, ALL.replace("50000", "5")]);
 	const said: string[] = [];
-	const alarms = await told(t, scene, async () => {
-		for (let n = 0; n < 9; n++) said.push((await connected(t, scene.envoy.port("shop/public"), nobody)).said);
-		t.equal(await asker(t, scene.envoy.port("edge"), app)("/"), "200", "the other Gateway serves");
-	});
+	for (let n = 0; n < 9; n++) said.push((await connected(t, envoy.port("shop/public"), nobody)).said);
+	t.equal(await asker(t, envoy.port("edge"), app)("/"), "200", "the other Gateway serves");
 	t.same(said, [...Array(3).fill("open"), ...Array(6).fill("closed")]);
-	t.same(alarms, [{ alarm: "connections-refused", gateway: "shop/public", refused: 6 }]);
+	t.equal(await envoy.stat("connection_limit.gateway.shop/public.limited_connections"), 6);
 });
 
-t.test("what the whole Envoy has too many of is an alarm of the Gateway that was asked", async (t) => {
-	const scene = await stage(t, [ALL, ALL.replace("50000", "2")]);
-	const alarms = await told(t, scene, async () => {
-		for (let n = 0; n < 2; n++) await connected(t, scene.envoy.port("shop/public"), nobody);
-		for (let n = 0; n < 3; n++) t.equal((await connected(t, scene.envoy.port("edge"), app)).said, "closed");
-	});
-	t.same(alarms, [{ alarm: "connections-refused", gateway: "edge", refused: 3 }]);
-});
-
-t.test("counters that fell began anew with their Envoy", async (t) => {
-	const counter = "connection_limit.gateway.edge.limited_connections";
-	const at = (value: number) => new Map([[counter, value]]);
-	t.same(refusedConnections(at(5), at(5)), []);
-	t.same(refusedConnections(at(5), at(2)), [{ alarm: "connections-refused", gateway: "edge", refused: 2 }]);
+t.test("what the whole Envoy has too many of is counted at the Gateway that was asked", async (t) => {
+	const envoy = await stage(t, [ALL, ALL.replace("50000", "2")]);
+	for (let n = 0; n < 2; n++) await connected(t, envoy.port("shop/public"), nobody);
+	for (let n = 0; n < 3; n++) t.equal((await connected(t, envoy.port("edge"), app)).said, "closed");
+	t.equal(await envoy.stat("listener.gateway.edge.downstream_global_cx_overflow"), 3);
 });
 
 t.test("how long a connection lies idle is the Gateway's to say", async (t) => {

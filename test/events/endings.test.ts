@@ -7,7 +7,7 @@ import { GUARDS } from "../../src/access/bypass/probe.js";
 import { PROBE_PATH } from "../../src/access/requests/canonical.js";
 import { compile } from "../../src/compiler/compile.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
-import { probe } from "../../src/probe/probe.js";
+import { sendProbe } from "../../src/probe/sendProbe.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -89,14 +89,13 @@ for (const version of ["1.40.0", "1.36.2"])
 			t.match((await send(text)).slice(9, 12), new RegExp(`^(?:${status})$`), text.slice(0, 60));
 		const upgrade = lines("guarded", "/ok/upgrade", "Upgrade: websocket", "Connection: Upgrade");
 		t.match(await send(upgrade), /\r\n\r\naccess denied: upgrade-refused\n$/);
-		const target = { address: "127.0.0.1", port: envoy.port(), tls: null };
+		const at = { address: "127.0.0.1", port: envoy.port() };
 		for (const [name, reason] of [
 			["guarded", "forbidden"],
 			["shut", "configuration-refused"],
 		] as const) {
-			const service = { name, host: `${name}.test`, judgedBy: "envoy", wild: false } as const;
 			for (const guard of GUARDS) {
-				const answer = await probe(target, service.host, guard);
+				const answer = await sendProbe(at, null, `${name}.test`, guard);
 				if (guard === "rules") t.match(answer.body, reason);
 			}
 		}

@@ -5,7 +5,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { droppedDecisions } from "../../src/cli/roles/probeAlarms.js";
+import { droppedDecisions } from "../../src/cli/roles/unwrittenAlarms.js";
 import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
 import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import { readWholeMs } from "../../src/events/decisions/decisionAppend.js";

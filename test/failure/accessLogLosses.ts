@@ -1,7 +1,8 @@
-/** The part of deploy/failures.md about access-log entries that are lost, which test/probe/droppedEntries and test/events check. */
-import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
+/** The part of deploy/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/events check. */
+
 import { COUNTERS } from "../../src/events/meter.js";
 import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";
+import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
 
 const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${result}"}\``;
 
@@ -9,8 +10,7 @@ export const ACCESS_LOG_LOSSES = `## When the access log does not keep up
 
 Envoy keeps what ingest has not taken yet, up to ${ACCESS_LOG_UNSENT_BYTES / 1_048_576} MiB for each worker and 16 MiB for its stream of each Gateway, and drops what is
 more. A flood does that, by refused requests too: each costs two entries, with its path, \`User-Agent\` and \`Referer\`. Denials are
-missing from the decision log then. \`weir status\` says ALARM entries-dropped of all Gateways of that Envoy, as above: limit the
-client that floods in front of it.
+missing from the decision log then: limit the client that floods in front of the Envoy.
 
 | lost | counted as | and for Experiments |
 |---|---|---|

@@ -15,9 +15,7 @@ const seconds = (ms: number): string => `${number(ms / 1_000)} s`;
 
 export const CONNECTION_LIMITS = `## When a Gateway takes no more connections
 
-New connections are closed at once, before TLS, and the client sees them reset; those that are open go on. \`weir status\` says
-ALARM connections-refused of the Gateway, \`weir_probe_alarm{alarm="connections-refused"}\` is 1 for as long as there were some
-between two rounds of the probe (it needs Envoy's admin socket: on control's machine, or by \`weir envoy\`), and the log counts them.
+New connections are closed at once, before TLS, and the client sees them reset; those that are open go on. Envoy counts them.
 
 | bound | value | Envoy's counter |
 |---|---|---|

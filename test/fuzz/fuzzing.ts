@@ -2,11 +2,11 @@
 import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import type { Test } from "tap";
-import { ATTENDANCE_TARGETS } from "./attendanceTargets.js";
 import { CALLOUT_TARGETS } from "./calloutTargets.js";
 import { EVENT_TARGETS } from "./eventTargets.js";
 import { IDENTITY_TARGETS } from "./identityTargets.js";
 import { inputs } from "./mutation.js";
+import { PROBE_TARGETS } from "./probeTargets.js";
 import { RESOURCE_TARGETS } from "./resourceTargets.js";
 import type { Target } from "./target.js";
 import { XDS_TARGETS } from "./xdsTargets.js";
@@ -57,7 +57,7 @@ const TARGETS: readonly Target[] = [
 	...IDENTITY_TARGETS,
 	...EVENT_TARGETS,
 	...XDS_TARGETS,
-	...ATTENDANCE_TARGETS,
+	...PROBE_TARGETS,
 	...RESOURCE_TARGETS,
 ];
 

@@ -4,11 +4,10 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { DROPPED_COUNTER } from "../../src/access/bypass/probe.js";
 import { compile } from "../../src/compiler/compile.js";
 import { ACCESS_LOG_CONNECT_MS } from "../../src/limits.js";
-import { watchAccessLog } from "../../src/probe/accessLogWatch.js";
-import { localAdmin } from "../../src/probe/envoyPage.js";
+import { DROPPED_COUNTER, watchAccessLog } from "../../src/probe/accessLogLosses.js";
+import { envoyAdmin } from "../../src/probe/envoyAdmin.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
@@ -42,7 +41,8 @@ ${DROPPED_COUNTER}: ${dropped}\n`,
 		failed: (sinceMs: number) => told.push(["failed", sinceMs]),
 		dropped: (entries: number, sinceMs: number) => told.push(["dropped", entries, sinceMs]),
 	};
-	const watch = watchAccessLog(localAdmin(adminSocket), () => at.ms, troubles, 3_600_000);
+	const options = { admin: envoyAdmin(adminSocket), clock: () => at.ms, fresh: true, everyMs: 3_600_000 };
+	const watch = watchAccessLog(options, troubles);
 	t.teardown(() => watch.close());
 	const look = (ms: number, numbers: Numbers | null) => {
 		at.ms = ms;
@@ -102,10 +102,8 @@ for (const version of ["1.40.0", "1.38.3", "1.36.2"])
 		);
 		const failed = new Promise<void>((resolve) => {
 			const watch = watchAccessLog(
-				localAdmin(adminSocket),
-				Date.now,
+				{ admin: envoyAdmin(adminSocket), clock: Date.now, fresh: true, everyMs: 50 },
 				{ failed: () => resolve(), dropped: () => undefined },
-				50,
 			);
 			t.teardown(() => watch.close());
 		});

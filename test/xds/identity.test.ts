@@ -3,7 +3,6 @@ import { promisify } from "node:util";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { Client, connectivityState, credentials, status } from "@grpc/grpc-js";
 import t from "tap";
-import { INSTANCE_KEY } from "../../src/compiler/envoyInstance.js";
 import { mayAsk, mayBeNode, peerOf } from "../../src/xds/peer.js";
 import type { XdsServerOptions } from "../../src/xds/server.js";
 import { closedServices } from "./adsClient.js";
@@ -49,18 +48,6 @@ t.test("an Envoy under its own name, and a sidecar, are served", async (t) => {
 	sidecar.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/1" });
 	t.equal((await sidecar.next()).resources.length, 1);
 	t.same(refused, []);
-});
-
-t.test("whose streams are open, and of which process where it says", async (t) => {
-	const { server, connect } = await start(t);
-	server.publish(plan, 1);
-	for (const instance of ["a", undefined, "\n", 7]) {
-		const envoy = await connect("weir/envoy/edge");
-		const metadata = instance === undefined ? {} : { [INSTANCE_KEY]: instance };
-		envoy.ask("listeners", [], undefined, { node: "edge", metadata });
-		await envoy.next();
-	}
-	t.match(server.remotePeers(), [{ id: id("weir/envoy/edge"), instance: "a" }, ...Array(3).fill({ instance: null })]);
 });
 
 t.test("a connection without a stream is ended, one with a quiet stream is not", async (t) => {

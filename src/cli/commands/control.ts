@@ -79,7 +79,6 @@ export async function control(options: ControlArguments): Promise<void> {
 		traceSamplingPercent: percent(options.traceSampling),
 		decisionLog: options.decisionLog ?? "denied",
 		identity,
-		...(identity === null ? {} : { identityEndMs: () => identity.validity().notAfterMs }),
 		apiDoor:
 			identity === null || options.apiPort === undefined
 				? null

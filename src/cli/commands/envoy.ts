@@ -6,14 +6,14 @@ import { connect as connectTls } from "node:tls";
 import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
-import { type AccessLogWatch, watchAccessLog } from "../../probe/accessLogWatch.js";
-import { localAdmin } from "../../probe/envoyPage.js";
+import { type AccessLogWatch, watchAccessLog } from "../../probe/accessLogLosses.js";
+import { envoyAdmin } from "../../probe/envoyAdmin.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
-import { LastReached } from "../stack/lastReached.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
+import type { ProbeAgentOptions } from "../stack/probeAgent.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
 export interface EnvoyArguments extends ControlDoorArguments {
@@ -37,16 +37,16 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	let told = false;
 	let stop = async (): Promise<void> => undefined;
 	let log: AccessLogWatch | null = null;
-	let attendant: { close(): void } | null = null;
+	let agent: { close(): void } | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
 	endWhenTold(() => {
 		told = true;
 		// An Envoy that takes no more requests would be an alarm.
-		attendant?.close();
+		agent?.close();
 		return stop();
 	});
 	const instance = randomUUID();
-	const own = control === null && accessLog === null ? null : whoItIs(identity);
+	const own = identity === undefined ? null : whoItIs(identity);
 	const keeper = await keeperOf({ node, instance }, accessLog, at, own);
 	const running = await startEnvoy({
 		binary: binary.path,
@@ -68,7 +68,8 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		},
 		spawned: (how) => {
 			stop = how;
-			if (accessLog !== null) log = watchAccessLog(localAdmin(at.envoyAdminSocket), passedMs, keeper);
+			if (accessLog !== null)
+				log = watchAccessLog({ admin: envoyAdmin(at.envoyAdminSocket), clock: passedMs, fresh: true }, keeper);
 			if (told) void stop();
 		},
 	}).catch((error: unknown) => {
@@ -81,11 +82,10 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		process.stderr.write(`weir: Envoy ended (${signal ?? `exit ${code}`})\n`);
 		process.exit(1);
 	});
-	if (control !== null && own !== null)
-		void attend(control, own, { node, adminSocket: at.envoyAdminSocket }).then((one) => {
-			attendant = one;
-			if (told) one.close();
-		});
+	void probing({ node, adminSocket: at.envoyAdminSocket, control: control ?? at.adsSocket }, own).then((one) => {
+		agent = one;
+		if (told) one.close();
+	});
 	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
 		process.stderr.write(
@@ -99,7 +99,7 @@ const say = (line: string): void => void process.stderr.write(`weir: ${line}\n`)
 const passedMs = (): number => performance.now();
 
 /** Envoy waits for its own as long. */
-async function whoItIs(socket: string | undefined): Promise<Identity> {
+async function whoItIs(socket: string): Promise<Identity> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	for (;;) {
 		const identity = await ownIdentity(socket, { warn: say }).catch(() => null);
@@ -107,14 +107,13 @@ async function whoItIs(socket: string | undefined): Promise<Identity> {
 	}
 }
 
-/** Control on another machine asks through this process what only somebody beside the Envoy can. */
-async function attend(
-	control: RemoteDoor,
-	own: Promise<Identity>,
-	envoy: { readonly node: string; readonly adminSocket: string },
+/** Loaded only now, so that Envoy starts sooner. */
+async function probing(
+	envoy: Pick<ProbeAgentOptions, "node" | "adminSocket" | "control">,
+	own: Promise<Identity> | null,
 ): Promise<{ close(): void }> {
-	const { attendControl } = await import("../stack/attend.js");
-	return attendControl(control, await own, envoy);
+	const { startProbeAgent } = await import("../stack/probeAgent.js");
+	return startProbeAgent({ ...envoy, identity: await own, notice: say });
 }
 
 /** By the access log's own door. That of another machine is watched, by the Envoy's identity. */
@@ -131,7 +130,6 @@ async function keeperOf(
 	const keeper = new EnvoyKeeper({
 		...which,
 		passedMs,
-		lastReached: new LastReached(at.ingestReachedFile),
 		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
 		open: () => {
 			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");

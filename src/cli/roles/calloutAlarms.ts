@@ -4,7 +4,7 @@ import { GAUGES } from "../../events/meter.js";
 import { CALLOUT_FAULT_TOLD_MS } from "../../limits.js";
 import { type GatewayAlarm, NO_SIDECAR_KEYS, UNANSWERED } from "../../state/api/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
-import { gaugesOf } from "./probeAlarms.js";
+import { gaugesOf } from "./metrics.js";
 
 const ALARMS: Readonly<Record<CalloutFault, string>> = { unanswered: UNANSWERED, "no-issuer-keys": NO_SIDECAR_KEYS };
 

@@ -7,8 +7,7 @@ import type { Places } from "../stack/places.js";
 import { calloutAlarms } from "./calloutAlarms.js";
 import { unrenewedIdentities } from "./identityAlarms.js";
 import { readMetrics } from "./metrics.js";
-import { droppedDecisions } from "./probeAlarms.js";
-import { unwrittenEvents, unwrittenState } from "./unwrittenAlarms.js";
+import { droppedDecisions, unwrittenEvents, unwrittenState } from "./unwrittenAlarms.js";
 
 type Sockets = Pick<Places, "ingestSocket" | "xdsMetricsSocket" | "rolloutMetricsSocket" | "sidecarMetricsSocket">;
 

@@ -1,6 +1,6 @@
 /**
- * What is amiss with Gateways that xds alone knows, by the built-in probe, of issuers' keys and of who can connect, told to api,
- * which is asked.
+ * Alarms of Gateways that xds alone knows, for api: of the bypass probe, of issuers' keys and of Gateways that no client can
+ * connect to.
  */
 import type { GatewayAlarm } from "../../state/api/wire.js";
 import { readJson } from "./metrics.js";

@@ -2,7 +2,7 @@
 import { type GatewayAlarm, IDENTITY_UNRENEWED } from "../../state/api/wire.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
 import { IDENTITY_GAUGES } from "../stack/renewal.js";
-import { gaugesOf } from "./probeAlarms.js";
+import { gaugesOf } from "./metrics.js";
 
 /** @param metrics of the parts, several of one process too; null = one does not answer, and so nobody knows */
 export function unrenewedIdentities(

@@ -5,8 +5,8 @@ import { WeirError } from "../../error.js";
 import type { AccessLogTcp } from "../../events/accessLog/accessLog.js";
 import { startIngest } from "../../events/ingest.js";
 import { PPM } from "../../limits.js";
-import { watchDroppedEntries } from "../../probe/droppedEntries.js";
-import { localAdmin } from "../../probe/envoyPage.js";
+import { watchAccessLog } from "../../probe/accessLogLosses.js";
+import { envoyAdmin } from "../../probe/envoyAdmin.js";
 import { parsePercentage } from "../../resources/fields/units.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
@@ -40,8 +40,9 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		metricsJson: () => meter.json(),
 		log,
 	});
-	const dropped = watchDroppedEntries(localAdmin(at.envoyAdminSocket), Date.now, (entries, sinceMs) =>
-		ingest.undelivered(entries, sinceMs),
+	const losses = watchAccessLog(
+		{ admin: envoyAdmin(at.envoyAdminSocket), clock: Date.now, fresh: false },
+		{ dropped: (entries, sinceMs) => ingest.undelivered(entries, sinceMs) },
 	);
 	const endpoint = tracesEndpoint(process.env);
 	const forward = endpoint === null ? undefined : traceForwarder(endpoint, meter);
@@ -52,7 +53,7 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 	return {
 		ready: ingest.accessLogPort === null ? {} : { accessLogPort: ingest.accessLogPort },
 		close: async () => {
-			dropped.close();
+			losses.close();
 			traces.close();
 			await receiver.close();
 			await ingest.close();

@@ -42,6 +42,15 @@ export async function serveMetrics(
 export const readMetrics = (socketPath: string, timeoutMs?: number): Promise<MetricsJson | null> =>
 	readJson<MetricsJson>(socketPath, METRICS_PATH, timeoutMs);
 
+/** As prom-client writes a gauge. */
+export interface GaugeJson {
+	readonly name: string;
+	readonly values: readonly { readonly value: number; readonly labels: Readonly<Record<string, string>> }[];
+}
+
+export const gaugesOf = (metrics: MetricsJson | null): readonly GaugeJson[] =>
+	(metrics?.metrics ?? []) as readonly GaugeJson[];
+
 /** What a role answers on its own socket; null while it is down. Never rejects. */
 export function readJson<T>(socketPath: string, path: string, timeout = TIMEOUT_MS): Promise<T | null> {
 	return new Promise((resolve) => {

@@ -12,8 +12,6 @@ export interface RoleContext {
 	readonly traceSamplingPercent: number;
 	/** Who this process is; null = nobody, so that it has no door but UNIX sockets. */
 	readonly identity: Identity | null;
-	/** When the newest SVID of it ends, or has ended; left out where it has none. */
-	readonly identityEndMs?: () => number;
 	/** The API over TCP; null = on its UNIX socket only. */
 	readonly apiDoor?: TcpDoor | null;
 	/** Who may do everything on the API before any RoleBinding says so. */

@@ -5,7 +5,7 @@ import { COMMIT_FAULT_STANDS_MS } from "../../limits.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../state/api/wire.js";
 import type { StateDatabase } from "../../state/store/database.js";
 import type { MetricsJson } from "../../telemetry/meter.js";
-import { gaugesOf } from "./probeAlarms.js";
+import { gaugesOf } from "./metrics.js";
 
 export function unwrittenState(database: Pick<StateDatabase, "unwritten">): readonly GatewayAlarm[] {
 	const why = database.unwritten();
@@ -22,4 +22,12 @@ export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Dat
 	const whats = [...new Set(failing.map(({ labels }) => labels.of))].join(", ");
 	const why = failing.some(({ labels }) => labels.reason === "no-room") ? NO_ROOM : "see ingest's log";
 	return [{ gateway: "", alarm: EVENTS_UNWRITTEN, why: `${whats}: ${why}` }];
+}
+
+/** Whether ingest drops decision records now, by its metrics; null = it does not answer. */
+export function droppedDecisions(metrics: MetricsJson | null): readonly GatewayAlarm[] {
+	const drops = gaugesOf(metrics).some(
+		({ name, values }) => name === GAUGES.dropping.name && values.some(({ value }) => value === 1),
+	);
+	return drops ? [{ gateway: "", alarm: "decisions-dropped", why: null }] : [];
 }

@@ -1,5 +1,6 @@
 /** The xds role: state → compile → publish → acknowledged. */
 import { isDeepStrictEqual } from "node:util";
+import { probeTargets } from "../../access/bypass/probe.js";
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
@@ -7,7 +8,6 @@ import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
-import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
@@ -18,7 +18,6 @@ import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
 import { XdsServer } from "../../xds/server.js";
 import { ViewShelf } from "../../xds/viewShelf.js";
 import { installationId } from "../stack/installation.js";
-import { localReach } from "../stack/localReach.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
 import { connectionLifeMs } from "./connectionLife.js";
@@ -26,25 +25,19 @@ import { TROUBLES_PATH } from "./gatewayTroubles.js";
 import { IssuerKeys } from "./issuerKeys.js";
 import { loadMetrics } from "./loads.js";
 import { meshClientTroubles } from "./meshClients.js";
-import { readMetrics, serveMetrics } from "./metrics.js";
+import { serveMetrics } from "./metrics.js";
 import { PlanKeeper } from "./planKeeper.js";
-import { type Watch, watchForBypass } from "./probe.js";
-import { mergeReports } from "./probeReport.js";
+import { ProbeDesk } from "./probeDesk.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { refusedStreams } from "./refusedStreams.js";
-import { RemoteEnvoys } from "./remoteEnvoys.js";
-import { RemoteWatches } from "./remoteWatches.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
 
 const POLL_MS = 20_000;
 const RETRY_MS = 300;
-/** api, which asks us, waits for no longer than twice as long. */
-const INGEST_ANSWER_MS = 1_000;
 
 export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
-	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, identityEndMs, xdsListen, envoyGateways } =
-		context;
+	const { at, log, meter, traceSamplingPercent, gatewayPorts, identity, xdsListen, envoyGateways } = context;
 	const state = new StateClient(at.apiSocket);
 	const keeper = new PlanKeeper(state, log);
 	const installation = installationId(at.dataDirectory);
@@ -86,18 +79,14 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		onTrouble(WeirError.from(error).message);
 		return null;
 	});
-	const countLoads = loadMetrics(meter);
 	const server: XdsServer = new XdsServer({
 		...(shelf === null ? {} : { shelf }),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
-		loads: {
-			onReport: (node, loads, peer) => {
-				countLoads(node, loads);
-				if (peer.kind === "envoy") remote.reported(peer.id, loads);
-			},
+		loads: { onReport: loadMetrics(meter) },
+		probes: {
+			next: (envoy, report, gone) => probes.next(envoy, report, gone),
 		},
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
-		onAttendance: (id) => remoteWatches?.attendance(id),
 		onRefused: (reason, id) => {
 			audit(reason, id);
 			meter.count(
@@ -111,46 +100,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			handshakes.add(reason);
 		},
 	});
-	const memory = new MemoryShelf(
-		at.probeMemoryFile,
-		(why) => log.warn("what the built-in probe knows cannot be written or read on disk", { why }),
-		() => watch.look(),
-	);
-	/** null = no Envoy of another machine can come. */
-	const remoteWatches: RemoteWatches | null =
-		xdsListen === null
-			? null
-			: new RemoteWatches({
-					...{ server, log, meter },
-					planOf: (version) => state.plan(version),
-					gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
-					ids: envoyGateways.keys(),
-					directory: at.probeMemoriesDirectory,
-				});
-	const watch: Watch = watchForBypass({
-		memory,
-		log,
-		meter,
-		reach: localReach(at.envoyAdminSocket, identity),
-		toldElsewhere: (gateway) => remoteWatches?.tells(gateway) ?? false,
-		connected: (named) =>
-			server
-				.proxies()
-				.some(
-					({ node, types }) => [undefined, node].includes(named) && (types.listeners?.acceptedVersion ?? "") !== "",
-				),
-		served: (node) => server.served(node),
-		planOf: (version) => state.plan(version),
-		closed: () => server.mayBeClosed(),
-	});
-	let asksSidecar = false;
-	const remote = new RemoteEnvoys({
-		peers: () => server.remotePeers(),
-		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
-		asksSidecar: () => asksSidecar,
-		ingested: () => readMetrics(at.ingestSocket, INGEST_ANSWER_MS),
-		...(identityEndMs === undefined ? {} : { ownEndMs: identityEndMs }),
-	});
+	const probes: ProbeDesk = new ProbeDesk({ proxies: () => server.proxies(), log, meter });
 	const stopped = new AbortController();
 	server.onAcknowledged((revision, atMs, closed) => {
 		meter.gauge(
@@ -188,28 +138,18 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
 		refusals.look(proxies);
 		closures.look(proxies);
-		remote.look();
-		remoteWatches?.look();
 		reportProxies();
 	});
 	await server.listen({ socketPath: at.adsSocket });
 	const tcp = xdsListen === null ? null : await server.listen(xdsListen);
 	const metrics = await serveMetrics(at.xdsMetricsSocket, meter, {
-		"POST /v1/probe": async () => {
-			const [report, others] = await Promise.all([watch.recent(), remoteWatches?.recent() ?? []]);
-			return mergeReports([{ envoy: "", report }, ...others]);
-		},
-		[`GET ${TROUBLES_PATH}`]: async () => {
-			const troubles = await remote.troubles();
-			return [
-				...watch.standing(),
-				...(remoteWatches?.standing() ?? []).filter((one) => !remote.saysMore(one)),
-				...issuerKeys.troubles(),
-				...keeper.troubles(),
-				...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
-				...troubles,
-			];
-		},
+		"POST /v1/probe": () => probes.ask(),
+		[`GET ${TROUBLES_PATH}`]: async () => [
+			...probes.alarms(),
+			...issuerKeys.troubles(),
+			...keeper.troubles(),
+			...(now === null ? [] : meshClientTroubles(now.state.resources, trustDomain)),
+		],
 	});
 	let publishedOnce: () => void = () => {};
 	const published = new Promise<void>((resolve) => {
@@ -234,7 +174,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const telling = setInterval(tellPublished, PUBLICATION_LOOK_MS);
 	tellPublished();
 	const looking = setInterval(() => {
-		remoteWatches?.look();
 		publishKeys();
 		if (now?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url")))
 			void unknownKeys.look();
@@ -247,13 +186,11 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			clearInterval(looking);
 			clearInterval(telling);
 			keeper.close();
-			watch.close();
 			metrics.close();
-			await remoteWatches?.close();
 			await server.close();
 			handshakes.close();
 			untaken.close();
-			await Promise.all([shelf?.close(), memory.close()]);
+			await shelf?.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
 	};
@@ -290,11 +227,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		};
 		server.publish({ ...plan, closable }, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
-		asksSidecar = plan.table.services.some(({ callout }) => callout !== null);
-		remote.look();
-		const declared = { version: plan.version, table: plan.table, gateways: resources.gateways, former };
-		watch.published(declared);
-		remoteWatches?.published(declared);
+		probes.publish(probeTargets(plan.version, plan.table, resources.gateways));
 		tellPublished();
 		meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
 		publishedOnce();

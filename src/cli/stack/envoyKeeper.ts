@@ -13,7 +13,6 @@ import {
 	KEEPER_LATE_MS,
 	KEEPER_REFUSED_MS,
 } from "../../limits.js";
-import type { LastReached } from "./lastReached.js";
 
 export interface EnvoyKeeperOptions {
 	/** `node.id` of the Envoy. */
@@ -24,10 +23,6 @@ export interface EnvoyKeeperOptions {
 	readonly open: () => Duplex;
 	/** Milliseconds that no clock's setting changes. */
 	readonly passedMs: () => number;
-	/** Epoch milliseconds; by default Date.now. */
-	readonly wallMs?: () => number;
-	/** What the keeper before it has left; left out = nothing outlives the process. */
-	readonly lastReached?: LastReached;
 	/** Told once that ingest cannot be reached, or refuses, and once that it is well again; by default nobody is. */
 	readonly say?: (line: string) => void;
 }
@@ -50,7 +45,6 @@ type Answer = { readonly kind: "taken" } | { readonly kind: "unreached" | "refus
 
 export class EnvoyKeeper {
 	readonly #options: EnvoyKeeperOptions;
-	readonly #wallMs: () => number;
 	/** When ingest was asked last, and took it. */
 	#reachedAt: number;
 	/** Not told yet. */
@@ -64,15 +58,9 @@ export class EnvoyKeeper {
 	#watching = false;
 	#closed = false;
 
-	/** From before its Envoy is started: what the one before it has not told is told by it. */
 	constructor(options: EnvoyKeeperOptions) {
 		this.#options = options;
-		this.#wallMs = options.wallMs ?? Date.now;
-		const [at, nowMs] = [options.passedMs(), this.#wallMs()];
-		this.#reachedAt = this.#askedAt = at;
-		const leftMs = options.lastReached?.ms ?? null;
-		if (leftMs === null) options.lastReached?.keep(nowMs);
-		else this.#missed(at - Math.max(0, nowMs - leftMs), at);
+		this.#reachedAt = this.#askedAt = options.passedMs();
 	}
 
 	/** Asks again and again, from now on. */
@@ -94,8 +82,8 @@ export class EnvoyKeeper {
 
 	/** Asks now. Resolves when it was answered, or was not. */
 	async ask(drained = false): Promise<void> {
-		const { passedMs, node, instance, open, lastReached } = this.#options;
-		const [askedAt, askedMs] = [passedMs(), this.#wallMs()];
+		const { passedMs, node, instance, open } = this.#options;
+		const askedAt = passedMs();
 		// Who was stopped has seen nothing meanwhile.
 		if (this.#watching && askedAt - this.#askedAt >= KEEPER_LATE_MS) this.#missed(this.#reachedAt, askedAt);
 		this.#askedAt = askedAt;
@@ -110,7 +98,6 @@ export class EnvoyKeeper {
 		this.#say(answer, askedAt);
 		if (answer.kind === "taken") {
 			this.#reachedAt = askedAt;
-			lastReached?.keep(askedMs);
 			return;
 		}
 		this.#missed(Math.min(this.#reachedAt, away?.sinceAt ?? askedAt), askedAt);
@@ -126,8 +113,6 @@ export class EnvoyKeeper {
 		await this.#asking;
 		if (!drained && !this.#watching) return;
 		await this.ask(drained);
-		// What breaks with it ingest knows itself.
-		if (this.#answer === "taken") this.#options.lastReached?.clear();
 	}
 
 	close(): void {

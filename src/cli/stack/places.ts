@@ -28,10 +28,6 @@ export interface Places {
 	readonly sidecarTableFile: string;
 	/** What xds has sent lately. */
 	readonly sentViewsDirectory: string;
-	/** What the built-in probe knows. */
-	readonly probeMemoryFile: string;
-	/** The same of Envoys of other machines, a file for each. */
-	readonly probeMemoriesDirectory: string;
 	/** The last good key sets of token issuers, of xds and of the sidecar. */
 	readonly issuerKeysDirectory: string;
 	/** xDS (ADS). */
@@ -41,8 +37,6 @@ export interface Places {
 	readonly sidecarMetricsSocket: string;
 	readonly rolloutMetricsSocket: string;
 	readonly envoyAdminSocket: string;
-	/** When the keeper of this directory's Envoy has reached ingest of another machine last. */
-	readonly ingestReachedFile: string;
 	/** The public addresses of the running stack, for the CLI. */
 	readonly addressesFile: string;
 }
@@ -77,14 +71,11 @@ export function places(data: string, run?: string): Places {
 		sidecarSocket: at("sidecar.sock"),
 		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
 		sentViewsDirectory: join(dataDirectory, "sent-views"),
-		probeMemoryFile: join(dataDirectory, "probe-memory"),
-		probeMemoriesDirectory: join(dataDirectory, "probe-memories"),
 		issuerKeysDirectory: join(dataDirectory, "issuer-keys"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
-		ingestReachedFile: at("ingest-reached"),
 		addressesFile: join(dataDirectory, "addresses.json"),
 	};
 }

@@ -7,8 +7,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
-import { readListeners } from "../../probe/envoyCounters.js";
-import { localAdmin } from "../../probe/envoyPage.js";
+import { envoyAdmin } from "../../probe/envoyAdmin.js";
 import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import { isAnswered } from "../../socket.js";
 import { ApiClient } from "../../state/api/apiClient.js";
@@ -133,7 +132,6 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		await Promise.all([
 			supervisor.start(
 				role("xds", [
-					// The built-in probe comes through the Gateways as everybody does: with an identity.
 					...["--identity", identity.socketOf("control")],
 					...gatewayPorts.flatMap(([name, port]) => ["--gateway-port", `${name}=${port}`]),
 				]),
@@ -210,7 +208,7 @@ async function allListen(
 	const names = declared.map(({ metadata }) => qualifiedName(metadata));
 	const client = new ApiClient(api);
 	const unheard = await untilListening(names, {
-		listening: async () => new Set((await readListeners(localAdmin(envoyAdminSocket))).keys()),
+		listening: async () => new Set((await envoyAdmin(envoyAdminSocket).listeners()).keys()),
 		refusal: async () => {
 			const { proxies } = await client.proxies();
 			const errors = proxies.flatMap(({ types: { listeners } }) =>

@@ -1,5 +1,5 @@
 /**
- * The built-in probe (probe/probe.ts) in the access log: it asks every few seconds to be refused, and would fill the
+ * The bypass probe (probe/sendProbe.ts) in the access log: it asks every few seconds to be refused, and would fill the
  * decision log. Anybody may ask as it does, and hear whether a stolen token is any good: so only what the probe itself
  * can be is taken for it. It shows no token, and its headers have no room for one.
  */
@@ -10,8 +10,8 @@ import type { DecisionRecord } from "../decisions/decisionRecord.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import { http1HeaderBytes, requestDetails } from "./requestDetails.js";
 
-/** Of control, whose process sends it (cli/stack/identity.ts); of an Envoy of another machine, whose keeper does. */
-const PROBER = /^spiffe:\/\/[^/]+\/weir\/(?:control|envoy\/[^/]+)$/;
+/** The agent of an Envoy sends it with that Envoy's identity. */
+const PROBER = /^spiffe:\/\/[^/]+\/weir\/envoy\/[^/]+$/;
 
 /** By its form alone. */
 export function asksLikeProbe({ method, path }: Pick<DecisionRecord, "method" | "path">): boolean {
@@ -28,7 +28,7 @@ export function isOwnProbe(entry: AccessLogEntry, denial: DecisionRecord): boole
 	return bytes !== null && bytes > 0 && bytes <= OWN_BYTES + host.length;
 }
 
-/** As probe.ts writes it, without the host. */
+/** As sendProbe.ts writes it, without the host. */
 const OWN_BYTES = Math.max(
 	...GUARDS.map((guard) => {
 		const headers = { host: "", connection: "close", ...probeHeaders(guard) };

@@ -27,14 +27,14 @@ export interface LastDecision {
 	readonly acknowledgedAtMs: number | null;
 }
 
-/** What the built-in probe says of a Gateway now, or is amiss with the keys of its issuers, with its sidecar or with who can connect. */
+/** What is wrong at a Gateway now: the bypass probe, the keys of its issuers, its sidecar, or that no client can connect. */
 export interface GatewayAlarm {
 	/** Qualified name; empty = it is of none, and for who may read in all namespaces. */
 	readonly gateway: string;
-	/** Such as `probe-passed`, NO_KEYS, KEYS_NOTE or REMOTE_NOTE; null = it is not probed, and `why` says why. */
-	readonly alarm: string | null;
+	/** Such as PROBE_FAILED, NO_KEYS or KEYS_NOTE. */
+	readonly alarm: string;
 	readonly why: string | null;
-	/** Of the built-in probe: name of the Envoy where it is another machine's. */
+	/** Of the bypass probe: `node.id` of the Envoy. */
 	readonly envoy?: string;
 }
 
@@ -58,8 +58,8 @@ export const EVENTS_UNWRITTEN = "events-unwritten";
 export const IDENTITY_UNRENEWED = "identity-unrenewed";
 /** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
 export const KEYS_NOTE = "issuer-keys-note";
-/** Of an Envoy of another machine of which nothing is heard: `why` says it, and it need be none. */
-export const REMOTE_NOTE = "remote-envoy-note";
+/** Alarm of an Envoy at which the bypass probe failed, or that has not reported it. */
+export const PROBE_FAILED = "probe-failed";
 
 /** Of an answer that holds what the caller may read, and no more. */
 export interface Partly {

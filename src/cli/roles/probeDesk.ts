@@ -1,0 +1,198 @@
+/**
+ * Control's side of the bypass probe: says when a round is due, and keeps the last report of each Envoy in memory for
+ * `weir probe`, `weir status` and one metric.
+ */
+import type { ProbeReport, ProbeResult, ProbeTargets } from "../../access/bypass/probe.js";
+import { NONE } from "../../access/bypass/served.js";
+import { PROBE_INTERVAL_MS, PROBE_LATE_MS, PROBE_WAIT_MS } from "../../limits.js";
+import type { ProxyStatus } from "../../rollout/ports.js";
+import { type GatewayAlarm, PROBE_FAILED } from "../../state/api/wire.js";
+import type { Log } from "../../telemetry/log.js";
+import type { Meter } from "../../telemetry/meter.js";
+import { within } from "../../within.js";
+import type { Probes } from "../../xds/probes.js";
+
+export interface ProbeDeskOptions {
+	/** Envoys and sidecars that are connected to xDS. */
+	readonly proxies: () => readonly ProxyStatus[];
+	readonly log: Log;
+	readonly meter: Pick<Meter, "gauge">;
+	readonly nowMs?: () => number;
+}
+
+/** The last report of one Envoy, as `weir probe` prints it. */
+export interface ProbedEnvoy {
+	readonly envoy: string;
+	/** null = none came. */
+	readonly report: ProbeReport | null;
+	/** This report answers the question; else it is an older one. */
+	readonly fresh: boolean;
+}
+
+interface Agent {
+	report: ProbeReport | null;
+	reportedAtMs: number;
+	/** Since when each Service, by Gateway and name, has given no verdict. */
+	unansweredSinceMs: ReadonlyMap<string, number>;
+	/** Starts the round; null = one is under way. */
+	start: (() => void) | null;
+	/** Wait for a round that has not begun, and for the one that is under way. */
+	waiting: (() => void)[];
+	running: (() => void)[];
+}
+
+export class ProbeDesk implements Probes {
+	readonly #options: Required<ProbeDeskOptions>;
+	/** By node. */
+	readonly #agents = new Map<string, Agent>();
+	#targets: ProbeTargets | null = null;
+
+	constructor(options: ProbeDeskOptions) {
+		this.#options = { nowMs: Date.now, ...options };
+	}
+
+	publish(targets: ProbeTargets): void {
+		const isFirst = this.#targets === null;
+		this.#targets = targets;
+		if (isFirst) for (const agent of this.#agents.values()) agent.start?.();
+	}
+
+	next(
+		{ node, gateways }: { readonly node: string; readonly gateways: readonly string[] | null },
+		report: ProbeReport | null,
+		gone: AbortSignal,
+	): Promise<ProbeTargets> {
+		const agent = this.#agents.get(node) ?? unknown();
+		this.#forgetGone();
+		this.#agents.set(node, agent);
+		// A report of an older plan says nothing of what is published now.
+		const isCurrent = report !== null && report.version === this.#targets?.version;
+		if (isCurrent) {
+			this.#keep(node, agent, report);
+			for (const done of agent.running.splice(0)) done();
+		}
+		return new Promise((resolve, reject) => {
+			const over = (): void => {
+				clearTimeout(timer);
+				if (agent.start === start) agent.start = null;
+			};
+			const start = (): void => {
+				if (this.#targets === null) return;
+				over();
+				agent.running.push(...agent.waiting.splice(0));
+				const { gateways: all, ...targets } = this.#targets;
+				resolve({ ...targets, gateways: all.filter(({ name }) => gateways === null || gateways.includes(name)) });
+			};
+			const timer = setTimeout(start, PROBE_INTERVAL_MS).unref();
+			agent.start = start;
+			gone.addEventListener("abort", () => {
+				over();
+				reject(gone.reason);
+			});
+			if (!isCurrent || agent.waiting.length > 0) start();
+		});
+	}
+
+	/** A round of every connected Envoy, now; null = none is connected. */
+	async ask(): Promise<readonly ProbedEnvoy[] | null> {
+		const envoys = this.#envoys();
+		if (envoys.length === 0) return null;
+		return Promise.all(
+			envoys.map(async ({ node }) => {
+				const agent = this.#agents.get(node);
+				if (agent === undefined) return { envoy: node, report: null, fresh: false };
+				let fresh = false;
+				const done = new Promise<void>((resolve) => {
+					agent.waiting.push(() => {
+						fresh = true;
+						resolve();
+					});
+				});
+				agent.start?.();
+				await within(PROBE_WAIT_MS, done);
+				return { envoy: node, report: this.#agents.get(node)?.report ?? null, fresh };
+			}),
+		);
+	}
+
+	alarms(): readonly GatewayAlarm[] {
+		if (this.#targets === null || this.#targets.services.length === 0) return [];
+		const lateMs = this.#options.nowMs() - PROBE_LATE_MS;
+		return this.#envoys().flatMap(({ node, connectedAtMs }): readonly GatewayAlarm[] => {
+			const agent = this.#agents.get(node);
+			const alarm = (gateway: string, why: string) => ({ gateway, alarm: PROBE_FAILED, why, envoy: node });
+			const reportedAtMs = Math.max(connectedAtMs, agent?.reportedAtMs ?? 0);
+			if (reportedAtMs <= lateMs)
+				return [alarm("", `its weir envoy has reported no probe since ${new Date(reportedAtMs).toISOString()}`)];
+			if (agent === undefined) return [];
+			const failed = failures(agent, lateMs);
+			const counts = new Map<string, number>();
+			for (const { gateway, outcome } of failed) {
+				const key = JSON.stringify([gateway, outcome]);
+				counts.set(key, (counts.get(key) ?? 0) + 1);
+			}
+			const unjudged = unjudgedOf(agent.report);
+			return [
+				...[...counts].map(([key, count]) => {
+					const [gateway, outcome] = JSON.parse(key) as [string, ProbeResult["outcome"]];
+					return alarm(gateway, `Services ${outcome}: ${count}`);
+				}),
+				...(unjudged === 0 ? [] : [alarm("", `requests that were served without a verdict: ${unjudged}`)]),
+			];
+		});
+	}
+
+	/** Envoys that have taken a listener. */
+	#envoys(): readonly ProxyStatus[] {
+		const taken = this.#options.proxies().filter(({ types }) => (types.listeners?.acceptedVersion ?? "") !== "");
+		return [...new Map(taken.map((one) => [one.node, one])).values()];
+	}
+
+	#forgetGone(): void {
+		const here = new Set(this.#options.proxies().map(({ node }) => node));
+		for (const node of this.#agents.keys()) if (!here.has(node)) this.#agents.delete(node);
+	}
+
+	#keep(node: string, agent: Agent, report: ProbeReport): void {
+		const { nowMs, meter, log } = this.#options;
+		const before = agent.unansweredSinceMs;
+		const unanswered = report.results.filter(({ outcome }) => outcome === "unanswered").map(keyOf);
+		agent.unansweredSinceMs = new Map(unanswered.map((key) => [key, before.get(key) ?? nowMs()]));
+		const known = new Set(failures(agent, nowMs() - PROBE_LATE_MS).map(keyOf));
+		const wasUnjudged = unjudgedOf(agent.report) > 0;
+		agent.report = report;
+		agent.reportedAtMs = nowMs();
+		const failed = failures(agent, nowMs() - PROBE_LATE_MS);
+		for (const one of failed) {
+			if (!known.has(keyOf(one))) log.error("a probe that no policy allows was not denied", { envoy: node, ...one });
+		}
+		const unjudged = unjudgedOf(report);
+		if (unjudged > 0 && !wasUnjudged)
+			log.error("requests were served without a verdict", { envoy: node, requests: unjudged });
+		meter.gauge(
+			"weir_bypass_probe_failures",
+			"Services, by Gateway, at which the last bypass probe failed, and requests that were served without a verdict.",
+			failed.length + unjudged,
+			{ envoy: node },
+		);
+	}
+}
+
+const keyOf = ({ gateway, service }: ProbeResult): string => `${gateway} ${service}`;
+
+const unjudgedOf = (report: ProbeReport | null): number => {
+	const { envoy, sidecar } = report?.unjudged ?? NONE;
+	return envoy + sidecar;
+};
+
+const unknown = (): Agent => ({
+	...{ report: null, reportedAtMs: 0, unansweredSinceMs: new Map(), start: null, waiting: [], running: [] },
+});
+
+/** @param lateMs what gives no verdict since then has failed; one answer may be missing while a part starts */
+const failures = ({ report, unansweredSinceMs }: Agent, lateMs: number): readonly ProbeResult[] =>
+	(report?.results ?? []).filter(
+		(one) =>
+			one.outcome === "bypassed" ||
+			(one.outcome === "unanswered" && (unansweredSinceMs.get(keyOf(one)) ?? Infinity) <= lateMs),
+	);

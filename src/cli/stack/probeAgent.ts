@@ -1,0 +1,84 @@
+/** Probes this machine's Envoy for as long as it runs, whenever control says that a round is due. */
+import { setTimeout as pause } from "node:timers/promises";
+import type { ProbeReport } from "../../access/bypass/probe.js";
+import type { RemoteDoor } from "../../compiler/bootstrap.js";
+import { WeirError } from "../../error.js";
+import { grpcChannelCredentials } from "../../identity/grpcTls.js";
+import { clientTls } from "../../identity/nodeTls.js";
+import type { Identity } from "../../identity/svid.js";
+import { PROBE_RETRY_MS } from "../../limits.js";
+import { envoyAdmin } from "../../probe/envoyAdmin.js";
+import { Prober } from "../../probe/prober.js";
+import type { ProbeTls } from "../../probe/sendProbe.js";
+import { hostPort } from "../../resources/address.js";
+import { probeClient } from "../../xds/probes.js";
+
+export interface ProbeAgentOptions {
+	/** `node.id` of the Envoy. */
+	readonly node: string;
+	readonly adminSocket: string;
+	/** Control's xDS: its UNIX socket, or a TCP address. */
+	readonly control: string | RemoteDoor;
+	/** Of the Envoy; null = only on the UNIX socket, and Gateways of the mesh are not probed. */
+	readonly identity: Identity | null;
+	readonly notice: (line: string) => void;
+}
+
+export function startProbeAgent({ node, adminSocket, control, identity, notice }: ProbeAgentOptions): {
+	close(): void;
+} {
+	const client =
+		typeof control === "string"
+			? probeClient(`unix:${control}`, null)
+			: probeClient(hostPort(control.address, control.port), credentialsFor(control, identity));
+	const prober = new Prober({
+		admin: envoyAdmin(adminSocket),
+		meshTls: identity === null ? null : () => meshTls(identity),
+	});
+	let closed = false;
+	let refused = "";
+	const run = async (): Promise<void> => {
+		let report: ProbeReport | null = null;
+		while (!closed) {
+			try {
+				const targets = await client.next(node, report);
+				if (closed) return;
+				refused = "";
+				report = await prober.round(targets);
+			} catch (error) {
+				report = null;
+				const why = WeirError.from(error).message;
+				if (!closed && why !== refused) notice(`control takes no probe of this Envoy: ${why}`);
+				refused = why;
+				await pause(PROBE_RETRY_MS, undefined, { ref: false });
+			}
+		}
+	};
+	void run();
+	return {
+		close: () => {
+			closed = true;
+			client.close();
+		},
+	};
+}
+
+function credentialsFor({ spiffeId }: RemoteDoor, identity: Identity | null) {
+	if (identity === null) throw new WeirError("invalid-argument", "control on another machine is mTLS only");
+	return grpcChannelCredentials(identity, (id) => id === spiffeId);
+}
+
+/** Envoy shows the identity that its agent has. */
+function meshTls(identity: Identity): ProbeTls {
+	const { cert, key, ca, servername, checkServerIdentity } = clientTls(
+		identity,
+		(id) => id === identity.current().spiffeId,
+	);
+	return {
+		cert,
+		key,
+		ca,
+		...(servername === undefined ? {} : { servername }),
+		...(checkServerIdentity === undefined ? {} : { checkServerIdentity }),
+	};
+}

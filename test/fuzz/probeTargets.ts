@@ -1,0 +1,24 @@
+/** What control reads of agents of other machines' Envoys. */
+import type { ProbeReport } from "../../src/access/bypass/probe.js";
+import { ProbeServiceDefinition } from "../../src/xds/probes.js";
+import { refusing, type Target } from "./target.js";
+
+const { requestDeserialize } = ProbeServiceDefinition.next;
+
+const REPORT: ProbeReport = {
+	version: "1",
+	results: [{ gateway: "edge", service: "shop", outcome: "bypassed", detail: "gate: 200, rules: 403 forbidden" }],
+	unjudged: { envoy: 0, sidecar: 3 },
+};
+
+export const PROBE_TARGETS: readonly Target[] = [
+	{
+		name: "probe-report",
+		seeds: [
+			{ node: "edge", report: null },
+			{ node: "edge", report: REPORT },
+		].map((one) => Buffer.from(JSON.stringify(one))),
+		weight: 1,
+		run: (input) => refusing([Error], () => void requestDeserialize(input)),
+	},
+];
