@@ -207,12 +207,14 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 			}),
 	});
 	const { feed } = startFeed(t, socketPath, { tables });
+	const begun = (): Promise<void> => new Promise((resolve) => asked.push(resolve));
+	let preparing = begun();
 	server.publish(plan(tableOf(1).table), 1);
 	await serves(tables, tableOf(1));
+	await preparing;
 	ready.shift()?.();
-	const begun = (): Promise<void> => new Promise((resolve) => asked.push(resolve));
 	const accepted = () => server.proxies()[0]?.types.tables?.acceptedVersion;
-	let preparing = begun();
+	preparing = begun();
 	const done = acknowledged(server, 2);
 	server.publish(plan(tableOf(2).table), 2);
 	await preparing;

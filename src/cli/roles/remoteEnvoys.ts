@@ -77,7 +77,7 @@ export class RemoteEnvoys {
 				sharedSinceMs: number > 1 ? (before?.sharedSinceMs ?? nowMs) : null,
 			});
 		}
-		const few = this.#options.asksSidecar() && this.#streams("sidecar").length < this.#envoys;
+		const few = this.#options.asksSidecar() && envoysOf(this.#streams("sidecar")) < this.#envoys;
 		this.#fewSinceMs = few ? (this.#fewSinceMs ?? nowMs) : null;
 	}
 
@@ -103,7 +103,7 @@ export class RemoteEnvoys {
 
 	#withoutSidecar(): readonly GatewayAlarm[] {
 		if (!this.#lasts(this.#fewSinceMs)) return [];
-		const why = `Envoys of other machines: ${this.#envoys}, sidecars there that follow control: ${this.#streams("sidecar").length}`;
+		const why = `Envoys of other machines: ${this.#envoys}, sidecars there that follow control: ${envoysOf(this.#streams("sidecar"))}`;
 		const gateways = new Set(this.#streams("envoy").flatMap(({ id }) => this.#gatewaysOf(id)));
 		return [...gateways].map((gateway) => ({ gateway, alarm: "sidecar-missing", why }));
 	}
