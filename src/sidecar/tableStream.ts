@@ -146,7 +146,10 @@ export class TableStream {
 	#ask(
 		responseNonce: string,
 		versionInfo: string,
-		more: { node?: { id: string; metadata?: JsonObject }; errorDetail?: { code: number; message: string; details?: Any[] } } = {},
+		more: {
+			node?: { id: string; metadata?: JsonObject };
+			errorDetail?: { code: number; message: string; details?: Any[] };
+		} = {},
 	): void {
 		if (this.#over) return;
 		const request = { typeUrl: TYPE_URL, resourceNames: [RESOURCE_NAME], responseNonce, versionInfo, ...more };

@@ -31,20 +31,23 @@ t.test("what a full machine costs is no standstill", async (t) => {
 	t.same(asked, []);
 });
 
-t.test("after a standstill no table counts until control has answered, whether a call or a timer comes first", async (t) => {
-	for (const isTimer of [false, true]) {
-		const { standstill, asked, passes } = scene(t);
-		passes(60_000);
-		if (isTimer) standstill.turned();
-		t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
-		passes(1_000);
-		standstill.turned();
-		t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
-		t.same(asked, [60_000], "control is asked once");
-		standstill.over();
-		t.equal(standstill.ageMs(), AGE_MS);
-	}
-});
+t.test(
+	"after a standstill no table counts until control has answered, whether a call or a timer comes first",
+	async (t) => {
+		for (const isTimer of [false, true]) {
+			const { standstill, asked, passes } = scene(t);
+			passes(60_000);
+			if (isTimer) standstill.turned();
+			t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+			passes(1_000);
+			standstill.turned();
+			t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+			t.same(asked, [60_000], "control is asked once");
+			standstill.over();
+			t.equal(standstill.ageMs(), AGE_MS);
+		}
+	},
+);
 
 t.test("either clock shows it, whatever is done to the other", async (t) => {
 	for (const [wallMs, monotonicMs] of [

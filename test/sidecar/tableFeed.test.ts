@@ -1,6 +1,7 @@
 /** The sidecar's feed against the real xDS server: what is served, what is refused, and who is waited for. */
 import { join } from "node:path";
 import t from "tap";
+import { INSTANCE_KEY } from "../../src/compiler/envoyInstance.js";
 import { TABLE_BYTES_MAX } from "../../src/limits.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {
@@ -10,6 +11,7 @@ import {
 	NODE,
 	plan,
 	serves,
+	startControl,
 	startDoor,
 	startFeed,
 	startServer,
@@ -249,4 +251,16 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 	ready.shift()?.();
 	await served;
 	t.notOk(tables.confirmed, "nobody confirms what comes into force when the stream has ended");
+});
+
+t.test("control is given the instance, by which it counts the workers of a sidecar as one", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const node = new Promise((resolve) => {
+		void startControl(t, socketPath, (call) => {
+			call.on("error", () => {});
+			call.once("data", (request) => resolve(request.node));
+		});
+	});
+	startFeed(t, socketPath, { instance: "one" });
+	t.match(await node, { id: NODE, metadata: { [INSTANCE_KEY]: "one" } });
 });

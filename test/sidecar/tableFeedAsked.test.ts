@@ -217,23 +217,26 @@ const says = (call: Call, number: number): void => {
 	call.write(offer("1", version, tableJson(table)));
 };
 
-t.test("control has answered when its table is in force, is refused, or there is none, and when it is down", async (t) => {
-	const { tables, nextCall, nextAnswer } = await asked(t);
-	const answered: readonly (readonly [string, (call: Call) => void])[] = [
-		["no table", (call) => call.write({ ...offer("1", "", ""), resources: [] })],
-		["a table", (call) => says(call, 1)],
-		["another", (call) => says(call, 2)],
-		["a bad one", (call) => call.write(offer("1", "unreadable", "{"))],
-		["the end", (call) => call.end()],
-	];
-	const call = await nextCall();
-	for (const [what, say] of answered) {
-		const answer = nextAnswer();
-		say(call);
-		await answer;
-		if (what === "another") t.equal(tables.get(null), tableOf(2).version, "it is in force by then");
-	}
-});
+t.test(
+	"control has answered when its table is in force, is refused, or there is none, and when it is down",
+	async (t) => {
+		const { tables, nextCall, nextAnswer } = await asked(t);
+		const answered: readonly (readonly [string, (call: Call) => void])[] = [
+			["no table", (call) => call.write({ ...offer("1", "", ""), resources: [] })],
+			["a table", (call) => says(call, 1)],
+			["another", (call) => says(call, 2)],
+			["a bad one", (call) => call.write(offer("1", "unreadable", "{"))],
+			["the end", (call) => call.end()],
+		];
+		const call = await nextCall();
+		for (const [what, say] of answered) {
+			const answer = nextAnswer();
+			say(call);
+			await answer;
+			if (what === "another") t.equal(tables.get(null), tableOf(2).version, "it is in force by then");
+		}
+	},
+);
 
 t.test("a control that hangs is down when it answers no pings", async (t) => {
 	const folder = await folderOf(t);

@@ -206,27 +206,30 @@ t.test(
 	},
 );
 
-t.test("control's first table that cannot be read is none: the file's is served at once, and stays on disk", async (t) => {
-	const { folder, socketPath, follow, leave, onDisk } = await kept(t);
-	await leave(1);
-	const stopped = follow(60_000);
-	await stopped.following.close();
-	t.equal(stopped.tables.newest, null);
-	t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
-	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, socketPath, join(folder, "inside.sock"));
-	// What was hashed is another text.
-	server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
-	const { tables, log, served, following } = follow(60_000);
-	const rejected = told(server, "ERROR");
-	await until(tables, () => tables.get(null) !== null);
-	t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
-	t.same(served, [tableOf(1).version], "though control was there");
-	await rejected;
-	t.match(door.asked(), tableOf(1).version, "the rejection names what is served");
-	await following.close();
-	t.equal(onDisk(), tableOf(1).version);
-});
+t.test(
+	"control's first table that cannot be read is none: the file's is served at once, and stays on disk",
+	async (t) => {
+		const { folder, socketPath, follow, leave, onDisk } = await kept(t);
+		await leave(1);
+		const stopped = follow(60_000);
+		await stopped.following.close();
+		t.equal(stopped.tables.newest, null);
+		t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
+		const server = await startServer(t, join(folder, "inside.sock"));
+		const door = await startDoor(t, socketPath, join(folder, "inside.sock"));
+		// What was hashed is another text.
+		server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
+		const { tables, log, served, following } = follow(60_000);
+		const rejected = told(server, "ERROR");
+		await until(tables, () => tables.get(null) !== null);
+		t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
+		t.same(served, [tableOf(1).version], "though control was there");
+		await rejected;
+		t.match(door.asked(), tableOf(1).version, "the rejection names what is served");
+		await following.close();
+		t.equal(onDisk(), tableOf(1).version);
+	},
+);
 
 t.test("without control and without a file there is no table", async (t) => {
 	const folder = await folderOf(t);

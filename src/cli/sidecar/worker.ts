@@ -22,9 +22,7 @@ sayAlive();
 keepHeapSmall();
 const given: AnsweringOptions = JSON.parse(process.argv[2] ?? "");
 const source =
-	"table" in given.source
-		? given.source
-		: { ...given.source, file: tableFileOf(given.source.file, workerNumber()) };
+	"table" in given.source ? given.source : { ...given.source, file: tableFileOf(given.source.file, workerNumber()) };
 const tell = (message: FromWorker): void => toPrimary(message);
 const proofs = new AskedProofs(tell);
 fromPrimary((message) => proofs.answered(message as ProofAnswer));

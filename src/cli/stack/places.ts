@@ -32,8 +32,6 @@ export interface Places {
 	readonly probeMemoryFile: string;
 	/** The same of Envoys of other machines, a file for each. */
 	readonly probeMemoriesDirectory: string;
-	/** The last good key sets of token issuers, of xds and of the sidecar. */
-	readonly issuerKeysDirectory: string;
 	/** xDS (ADS). */
 	readonly adsSocket: string;
 	/** Metrics of the roles that have no other door. */
@@ -79,7 +77,6 @@ export function places(data: string, run?: string): Places {
 		sentViewsDirectory: join(dataDirectory, "sent-views"),
 		probeMemoryFile: join(dataDirectory, "probe-memory"),
 		probeMemoriesDirectory: join(dataDirectory, "probe-memories"),
-		issuerKeysDirectory: join(dataDirectory, "issuer-keys"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),

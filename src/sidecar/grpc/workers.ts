@@ -102,7 +102,9 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
 			closing = true;
 			clearInterval(looks);
 			for (const timer of waiting) clearTimeout(timer);
-			const ends = [...living.keys()].map((worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())));
+			const ends = [...living.keys()].map(
+				(worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())),
+			);
 			for (const worker of living.keys()) worker.process.kill("SIGTERM");
 			const cut = setTimeout(() => {
 				for (const worker of living.keys()) worker.process.kill("SIGKILL");
