@@ -112,7 +112,7 @@ export const TABLE_FILE_REFRESH_MS = 10_000;
  */
 export const TABLE_FILE_SWAP_MS_MAX = 2_000;
 
-/** How often a static table's file is looked at where the file system tells no changes (network mounts). */
+/** How often a static table's file is looked at. */
 export const TABLE_FILE_POLL_MS = 2_000;
 
 /** How far in the future a file's time may lie: a clock that was set back by more makes the table's age unknown. */
