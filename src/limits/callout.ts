@@ -53,26 +53,16 @@ export const CALLOUT_TIMEOUT_MS = 200;
 export const CALLOUT_TIMEOUT_MS_MAX = 10_000;
 
 /**
- * How long a sidecar reads a new table's rules between calls, before it answers by them, from when the table is given, or the
- * first of those that waited and that it came instead of: what is denied now is let in no longer than so, than the table itself
- * takes (TABLE_BYTES_MAX), and than one before it that control waits for. A megabyte of rules takes 0.3 s; what is left then is read by the first request that needs it.
+ * How long a sidecar reads a new table's rules between calls, before it answers by them. A megabyte of rules takes 0.3 s; what is left
+ * then is read by the first request that needs it.
  */
 export const TABLE_AHEAD_MS_MAX = 1_000;
 
 /**
- * How long the acknowledgement of a table waits for a sidecar's workers, from when it is given: for TABLE_AHEAD_MS_MAX, and as long
- * again to be handed on and compiled on a busy machine. A worker that hangs holds up no more; when it goes on, it is told no age
- * until it has caught up, and notices by itself that it has none.
+ * How long a worker of the sidecar, which sends a message every second, may be silent until it is killed and replaced. To load its
+ * code takes up to 5 s on a machine whose cores many others want, and so does reading a table (TABLE_BYTES_MAX).
  */
-export const WORKERS_IN_FORCE_MS_MAX = 2 * TABLE_AHEAD_MS_MAX;
-
-/**
- * How long a worker of the sidecar, which says every second that it is alive, may say nothing until the log tells, and until it
- * is killed and replaced. What keeps one from its messages at most is reading a table (TABLE_BYTES_MAX) and making the rules
- * of several megabytes at once, some seconds on a machine that has no half core for it. Before its first word it loads its code, and
- * both are later by `starting`: half a second, above 5 s on a machine whose cores many others want.
- */
-export const WORKER_SILENT_MS = { told: 5_000, killed: 30_000, starting: 25_000 } as const;
+export const WORKER_SILENT_MS = 30_000;
 
 /** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
 export const CALLOUT_TABLES_KEPT = 8;
@@ -85,12 +75,6 @@ export const TABLE_BYTES_MAX = 8 * 1024 * 1024;
 
 /** First and longest pause before the sidecar asks control again; control is back within seconds of its return. */
 export const TABLE_FEED_RETRY_MS = { first: 50, max: 2_000 } as const;
-
-/**
- * The longest pause while control has been silent for less than TABLE_CONTROL_FIRST_MS: what waits for it for so long, at the start and
- * after a standstill, has then really asked all the while.
- */
-export const TABLE_FEED_RETRY_SOON_MS = 250;
 
 /** A UNIX socket connects at once; a peer that has not said a word of HTTP/2 by then hangs. */
 export const TABLE_FEED_CONNECT_MS = 5_000;
@@ -105,25 +89,19 @@ export const TABLE_WORDS_CHARS_MAX = 500;
 export const TABLE_CLOSED_WORDS_MAX = 100;
 
 /**
- * How long a sidecar that starts has no table (its calls are answered 503) until it answers by the one on its disk, where control gives none:
- * control's comes 0.1 to 0.3 s after it is asked, from another machine too; what is left is for a busy machine, and for a
- * control that starts at the same time and is asked again (TABLE_FEED_RETRY_SOON_MS).
+ * How long a sidecar that starts waits for control's table until it answers by the one on its disk: control's comes 0.1 to 0.3 s
+ * after it is asked, from another machine too.
  */
 export const TABLE_CONTROL_FIRST_MS = 2_000;
 
-/**
- * After how long a standstill of the process that control's tables come to it answers only when control has said anew which is the
- * newest and that is in force, or, asked, has said nothing for TABLE_CONTROL_FIRST_MS of turns. Longer than a machine whose cores many
- * others want keeps it waiting (1 to 2 s), and shorter than what is not in force may go untold (PUBLICATION_LAG_MS).
- */
-export const SIDECAR_STOOD_STILL_MS = 3_000;
+/** How long a sidecar that starts waits for a first table until it listens without one, and answers 503. */
+export const SIDECAR_FIRST_TABLE_MS = 5_000;
 
 /**
- * For how long after it control may begin to answer and be gone before it has said it, as one that is started anew. What it begins by a
- * later call counts as nothing: behind a path that lets small packets pass alone it would begin for ever. As long as two calls by which
- * nothing comes are kept (TABLE_FEED_KEEPALIVE_MS): what it began before that may go on for as long as one.
+ * After how long a standstill of its loop a sidecar answers nothing until it has asked control anew. Longer than a machine whose cores
+ * many others want keeps it waiting (1 to 2 s), and shorter than control lets a table stay untaken (PUBLICATION_LAG_MS, 5 s).
  */
-export const TABLE_CONTROL_BEGINS_MS = 30_000;
+export const SIDECAR_STOOD_STILL_MS = 3_000;
 
 /** How often the sidecar's file is told that its table is still confirmed: a restart takes it for at most this much older than it is. */
 export const TABLE_FILE_REFRESH_MS = 10_000;
@@ -134,7 +112,7 @@ export const TABLE_FILE_REFRESH_MS = 10_000;
  */
 export const TABLE_FILE_SWAP_MS_MAX = 2_000;
 
-/** How often a static table's file is looked at where the file system tells no changes (network mounts). */
+/** How often a static table's file is looked at. */
 export const TABLE_FILE_POLL_MS = 2_000;
 
 /** How far in the future a file's time may lie: a clock that was set back by more makes the table's age unknown. */

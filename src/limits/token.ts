@@ -65,12 +65,6 @@ export const KEYS_RETRY_MS = 1_000;
 /** The longest such pause while there is no key at all: nobody's token holds meanwhile, and an issuer that is back is asked 12 times a minute. */
 export const KEYS_NONE_RETRY_MS = 5_000;
 
-/** How often the kept file of an unchanged set is told that it was had again: a restart takes it for at most this much older than it is. */
-export const KEYS_KEPT_REFRESH_MS = 60_000;
-
-/** How soon another word on an issuer's keys is logged, but for the start and the end of there being none. */
-export const KEYS_TOLD_MS = 60_000;
-
 /** One fetch of a JWKS, name resolution included. */
 export const KEYS_FETCH_MS = 5_000;
 
@@ -130,7 +124,7 @@ export const KEYS_LOOK_MS = 2_000;
 export const KEYS_WAIT_MS = 1_000;
 
 /**
- * How long an xds that has just started waits, after that, for issuers of which nothing was kept, before it tells Envoys that they
+ * How long an xds that has just started waits, after that, for issuers, before it tells Envoys that they
  * have no key: together less than PUBLICATION_LAG_MS, by which control would be unready.
  */
 export const KEYS_AWAITED_MS = 3_000;

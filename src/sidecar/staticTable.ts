@@ -2,9 +2,7 @@
  * A table that a person gives by file (`weir sidecar --table FILE`, printed by `weir compile --format table`). It needs
  * no control and never grows old; a changed file is taken up, a broken one is not.
  */
-import { type FSWatcher, watch } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { dirname } from "node:path";
 import { WeirError } from "../error.js";
 import { TABLE_FILE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../limits.js";
 import { readTable } from "./tableReader.js";
@@ -15,8 +13,6 @@ export interface StaticTableOptions<Compiled> {
 	readonly tables: Tables<Compiled>;
 	readonly log: TableLog;
 	readonly pollMs?: number;
-	/** false: only looks now and then, as where the file system tells no changes. */
-	readonly watching?: boolean;
 }
 
 /**
@@ -39,8 +35,6 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 	// Who gives a file reads the words, and mends it: nothing of it is closed for others' sake.
 	const whole = (given: VersionedTable): VersionedTable =>
 		given.closed?.[0] === undefined ? given : refuse("invalid-argument", `is refused: ${given.closed[0].why}`);
-	const printed = readPrinted(text);
-	if (printed !== null) return whole(printed);
 	let value: Readonly<Record<string, unknown>> | null;
 	try {
 		value = JSON.parse(text);
@@ -62,22 +56,6 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 }
 
 /**
- * A file as `weir compile` prints it holds the very text that was hashed, so that it is parsed once and not made again:
- * calls wait meanwhile.
- * @returns null for any other file, and for what is refused: the long way finds the words
- */
-function readPrinted(text: string): VersionedTable | null {
-	const head = /^\{"version":"([0-9a-f]{16})","table":(?=\{)/.exec(text);
-	const end = text.lastIndexOf("}");
-	if (head?.[1] === undefined || text.slice(end + 1).trim() !== "") return null;
-	try {
-		return readTable(head[1], text.slice(head[0].length, end));
-	} catch {
-		return null;
-	}
-}
-
-/**
  * Makes the file's table the newest, and goes on doing so whenever the file changes.
  * @throws as readTableFile, and what the tables' compile throws, where there is no good table to begin with.
  */
@@ -86,26 +64,19 @@ export async function followTableFile<Compiled>({
 	tables,
 	log,
 	pollMs = TABLE_FILE_POLL_MS,
-	watching = true,
 }: StaticTableOptions<Compiled>): Promise<{ close(): void }> {
 	let seen = await signature(path);
 	await tables.take(await readTableFile(path));
 	tables.confirm();
 	let looking = false;
-	let again = false;
 	let closed = false;
 
 	const look = async (): Promise<void> => {
-		again = true;
 		if (looking) return;
 		looking = true;
-		while (again && !closed) {
-			again = false;
-			const now = await signature(path);
-			if (now === seen) continue;
-			seen = now;
-			await take();
-		}
+		const now = await signature(path);
+		if (now !== seen) await take();
+		seen = now;
 		looking = false;
 	};
 	const take = async (): Promise<void> => {
@@ -120,13 +91,10 @@ export async function followTableFile<Compiled>({
 		}
 	};
 
-	// The folder, not the file: editors and mounted volumes put another file, or link, in its place.
-	const watcher = watching ? watchFolder(dirname(path), () => void look()) : null;
 	const timer = setInterval(() => void look(), pollMs).unref();
 	return {
 		close: () => {
 			closed = true;
-			watcher?.close();
 			clearInterval(timer);
 		},
 	};
@@ -136,15 +104,4 @@ export async function followTableFile<Compiled>({
 async function signature(path: string): Promise<string> {
 	const found = await stat(path, { bigint: true }).catch(() => null);
 	return found === null ? "missing" : `${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;
-}
-
-/** @returns null where the file system cannot be watched: then it is looked at now and then. */
-function watchFolder(folder: string, onEvent: () => void): FSWatcher | null {
-	try {
-		const watcher = watch(folder, { persistent: false }, onEvent);
-		watcher.on("error", () => watcher.close());
-		return watcher;
-	} catch {
-		return null;
-	}
 }

@@ -1,29 +1,30 @@
 /**
- * Follows control's tables for as long as the sidecar lives: checks each, makes it the newest in one step, and says so
- * to control. A Service that it cannot execute is closed alone; a table that it cannot read is rejected, and the last good
- * one kept. While control is away it tries again, and
- * the table grows older.
+ * Follows control's tables for as long as the sidecar lives: checks each, makes it the newest in one step, and acknowledges it.
+ * A Service that it cannot execute is closed alone; a table that it cannot read is rejected, and the last good one kept. While
+ * control is away it tries again, and the table grows older.
  */
 import { WeirError } from "../error.js";
 import {
-	TABLE_CONTROL_BEGINS_MS,
 	TABLE_CONTROL_FIRST_MS,
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
 	TABLE_FEED_RETRY_MS,
-	TABLE_FEED_RETRY_SOON_MS,
 	TABLE_WORDS_CHARS_MAX,
 } from "../limits.js";
 import { within } from "../within.js";
+import type { Clock } from "./clock.js";
+import { Standstill } from "./standstill.js";
 import { TableFile } from "./tableFile.js";
 import { type ControlDoor, type Offer, TableStream } from "./tableStream.js";
-import type { TableLog, Tables, VersionedTable } from "./tables.js";
+import type { Freshness, TableLog, Tables, VersionedTable } from "./tables.js";
 
 export type TableFeedOptions<Compiled> = ControlDoor & FeedOptions<Compiled>;
 
 interface FeedOptions<Compiled> {
 	/** Node id in control's proxy-status; begins with `weir-sidecar/`. */
 	readonly node: string;
+	/** The same for all workers of one sidecar: control counts them as one. Left out = it has none. */
+	readonly instance?: string;
 	readonly tables: Tables<Compiled>;
 	readonly log: TableLog;
 	readonly retryMs?: { readonly first: number; readonly max: number };
@@ -31,27 +32,20 @@ interface FeedOptions<Compiled> {
 	readonly connectMs?: number;
 	/** What is served where control's first table is refused: control is told of that when it ends. */
 	readonly restore?: () => Promise<unknown>;
+	/** The open stream has said which table is the newest, or is down. */
+	readonly onAnswered?: () => void;
 	/** [0, 1), for the jitter. */
 	readonly random?: () => number;
 }
 
 export class TableFeed<Compiled> {
-	readonly #options: Required<TableFeedOptions<Compiled>>;
+	readonly #options: Required<Omit<FeedOptions<Compiled>, "instance">> & TableFeedOptions<Compiled>;
 	#stream: TableStream | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#pauseMs: number;
 	/** The table that control offered last, and in which offer; one that was rejected too. */
 	#offered: VersionedTable | null = null;
 	#latest: Offer | null = null;
-	/** When control was asked anew. */
-	#askedMs = performance.now();
-	/** That was long before the call that is open. */
-	#askedLong = false;
-	/**
-	 * Since when control says nothing to what it is asked; null = it has begun to answer, and owes the rest, or all is said. Also in the
-	 * pause after a call by which it began: it is not asked then. Where it did not, the pause is part of its silence.
-	 */
-	#silentSinceMs: number | null = performance.now();
 	/** Control's absence has been reported. */
 	#toldAway = false;
 	#rejected = 0;
@@ -62,6 +56,7 @@ export class TableFeed<Compiled> {
 			keepaliveMs: TABLE_FEED_KEEPALIVE_MS,
 			connectMs: TABLE_FEED_CONNECT_MS,
 			restore: async () => {},
+			onAnswered: () => {},
 			random: Math.random,
 			...options,
 		};
@@ -84,22 +79,11 @@ export class TableFeed<Compiled> {
 	}
 
 	/**
-	 * For how long control has said nothing to what it is asked; 0 = it has said which table is the newest, or begun to, and that one is
-	 * not in force here yet. Who begins again and again for long, and is gone before it is said, says nothing.
-	 */
-	get silentMs(): number {
-		if (this.#options.tables.taking || this.#silentSinceMs === null) return 0;
-		return performance.now() - this.#silentSinceMs;
-	}
-
-	/**
-	 * Asks control anew, by another call: what came by this one may have lain there since long. Until control answers, the table is
-	 * confirmed by nobody.
+	 * Asks control by a new stream: what came by this one may be old. Until control answers, the table is not confirmed.
 	 * @param ageMs how long ago it was certainly confirmed
 	 */
 	askAnew(ageMs: number): void {
 		this.#options.tables.atLeast(ageMs);
-		this.#askedMs = performance.now();
 		if (this.#stream === null && this.#retry === null) return;
 		this.#hangUp();
 		this.#open();
@@ -110,7 +94,6 @@ export class TableFeed<Compiled> {
 		this.#retry = null;
 		this.#stream?.close();
 		this.#stream = null;
-		this.#silentSinceMs = performance.now();
 	}
 
 	/** Version of the table that is served; empty = there is none. */
@@ -119,35 +102,30 @@ export class TableFeed<Compiled> {
 	}
 
 	#open(): void {
-		const { node, keepaliveMs, connectMs } = this.#options;
+		const { node, instance, keepaliveMs, connectMs } = this.#options;
 		const openedAtMs = performance.now();
-		this.#askedLong = openedAtMs - this.#askedMs >= TABLE_CONTROL_BEGINS_MS;
-		this.#silentSinceMs ??= openedAtMs;
 		this.#retry = null;
 		const stream = new TableStream({
 			door: this.#options,
 			node,
+			instance,
 			held: this.#held,
 			keepaliveMs,
 			connectMs,
-			onBegin: () => {
-				if (!this.#askedLong) this.#silentSinceMs = null;
-			},
 			onOffer: (offer) => this.#take(stream, offer),
 			onEnd: (reason) => this.#ended(reason, performance.now() - openedAtMs),
 		});
 		this.#stream = stream;
 	}
 
-	/** What control said by it names no table that can be in force, and ends its silence no more. */
-	#saidNothing(stream: TableStream): void {
-		if (this.#stream === stream) this.#silentSinceMs ??= performance.now();
+	#answered(stream: TableStream): void {
+		if (this.#stream === stream) this.#options.onAnswered();
 	}
 
 	#take(stream: TableStream, offer: Offer): void {
 		let table: VersionedTable | null;
 		try {
-			// To read a large one keeps calls waiting, and may be a standstill itself, after which control is asked again.
+			// To read a large one may be a standstill itself; it is read once.
 			table = offer.read(this.#offered);
 		} catch (error) {
 			this.#latest = offer;
@@ -156,7 +134,7 @@ export class TableFeed<Compiled> {
 		}
 		if (table === null) {
 			stream.accept(offer);
-			this.#saidNothing(stream);
+			this.#answered(stream);
 			return;
 		}
 		this.#latest = offer;
@@ -180,7 +158,7 @@ export class TableFeed<Compiled> {
 		// A disk that hangs must not keep from control that its table is refused.
 		if (tables.newest === null) await within(TABLE_CONTROL_FIRST_MS, restore());
 		stream.reject(offer, words, this.#held);
-		this.#saidNothing(stream);
+		this.#answered(stream);
 	}
 
 	async #adopt(stream: TableStream, offer: Offer, table: VersionedTable): Promise<void> {
@@ -194,11 +172,7 @@ export class TableFeed<Compiled> {
 		const inForce = (): void => {
 			// While it was prepared the stream may have ended, or control have said that another one is the newest: then nobody confirms it.
 			const current = this.#stream === stream && this.#latest === offer;
-			if (current) {
-				// Before whoever is told of it asks anew.
-				this.#silentSinceMs = null;
-				tables.confirm();
-			}
+			if (current) tables.confirm();
 			if (isNew || this.#toldAway) log.info("control's table is served", { version });
 			if (isNew && closed[0] !== undefined) {
 				log.warn("Services of it cannot be executed: they deny everything", {
@@ -209,6 +183,7 @@ export class TableFeed<Compiled> {
 			if (!current) return;
 			this.#toldAway = false;
 			stream.accept(offer, closed);
+			this.#answered(stream);
 		};
 		// One that is not in force yet would come after it.
 		if (isNew || tables.taking) await tables.take(table, inForce);
@@ -223,14 +198,12 @@ export class TableFeed<Compiled> {
 		if (livedLong) this.#pauseMs = retryMs.first;
 		// An mTLS connection ends before its certificate does: control is away where the next one fails, too.
 		if (!livedLong || !tables.confirmed) this.#tellAway(reason);
-		// Whoever waits for its answer must not take long pauses for its silence.
-		const isAwaited = this.#silentSinceMs !== null && this.silentMs < TABLE_CONTROL_FIRST_MS;
-		const longestMs = isAwaited ? Math.min(this.#pauseMs, TABLE_FEED_RETRY_SOON_MS) : this.#pauseMs;
-		const pauseMs = longestMs * (0.5 + random() / 2);
+		const pauseMs = this.#pauseMs * (0.5 + random() / 2);
 		this.#pauseMs = Math.min(retryMs.max, this.#pauseMs * 2);
 		this.#retry = setTimeout(() => this.#open(), pauseMs);
-		// Whoever is told of it may ask anew at once.
 		tables.lapse();
+		// What heard of that may have asked by a new stream.
+		if (this.#stream === null) this.#options.onAnswered();
 	}
 
 	#tellAway(reason: string): void {
@@ -245,20 +218,19 @@ export class TableFeed<Compiled> {
 }
 
 /**
- * All of it: control's tables, which the file keeps, and where control gives none at first, the last good one from that file. That one may
- * allow what has been denied since, and acknowledged, for who is away is not waited for: control has its chance before it.
+ * Control's tables, kept in a file, and where control gives none at first, the last good one from that file. That one may allow
+ * what has been denied since, so control is asked before it.
  * @param options.filePath null = nothing is kept
- * @returns close() ends it, with the file as new as can be.
+ * @returns `freshness` is how old what calls are answered by is; close() ends it, with the file as new as can be.
  */
 export function followControl<Compiled>(
 	options: TableFeedOptions<Compiled> & {
 		readonly filePath: string | null;
-		/** Resolves when somebody can be answered: until then control has its chance, however long that takes. */
-		readonly up?: Promise<void>;
 		readonly controlFirstMs?: number;
+		readonly clock?: Clock;
 	},
-): { readonly feed: TableFeed<Compiled>; close(): Promise<void> } {
-	const { filePath, tables, log, up, controlFirstMs = TABLE_CONTROL_FIRST_MS } = options;
+): { readonly feed: TableFeed<Compiled>; readonly freshness: Freshness; close(): Promise<void> } {
+	const { filePath, tables, log, controlFirstMs = TABLE_CONTROL_FIRST_MS, clock } = options;
 	const file = filePath === null ? null : new TableFile(filePath, { log });
 	const stop = file?.follow(tables);
 	let closed = false;
@@ -267,19 +239,28 @@ export function followControl<Compiled>(
 		if (!closed && file !== null) restored = file.restore(tables);
 		return restored;
 	};
-	const feed = new TableFeed({ ...options, restore });
+	const feed = new TableFeed({ ...options, restore, onAnswered: () => standstill.over() });
+	const standstill = new Standstill(
+		tables,
+		(stoodMs) => {
+			log.warn("the process stood still: it answers when control has been asked anew", { ms: Math.round(stoodMs) });
+			feed.askAnew(stoodMs);
+		},
+		clock,
+	);
 	feed.start();
 	const timer = setTimeout(async () => {
-		await up;
 		// One of control's that is being taken may still be refused.
 		await tables.settled();
 		await restore();
 	}, controlFirstMs);
 	return {
 		feed,
+		freshness: standstill,
 		close: async () => {
 			closed = true;
 			clearTimeout(timer);
+			standstill.close();
 			feed.close();
 			await restored;
 			await stop?.();

@@ -1,8 +1,7 @@
 /**
- * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and
- * knows how old it is. A file that is not whole and unharmed counts as none, and none is there from when somebody may answer by another
- * table until that one is in force (unless the disk refuses even that, which is logged): who is killed then denies, for the one before
- * may have allowed what is denied by now.
+ * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and knows how old
+ * it is. A file that is not whole and unharmed counts as none. Before another table comes into force the file is removed: after a
+ * crash no table is there that may allow what has been denied since.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
@@ -16,9 +15,6 @@ import type { TableLog, Tables, VersionedTable } from "./tables.js";
 
 /** Of the file's form; another one is not read. */
 const FORMAT = 1;
-
-const NOTHING: Promise<null> = Promise.resolve(null);
-const STAYS_ON_DISK = "the table before cannot be taken from disk: a restart may answer by it";
 
 export interface TableFileOptions {
 	readonly log: TableLog;
@@ -40,12 +36,10 @@ export class TableFile {
 	readonly #removing: typeof removePrivate;
 	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
 	#body: { readonly version: string; readonly text: string } | null = null;
-	/** Of the table that lies there; null = none, or nobody knows. */
+	/** Version of the table that is there; null = none, or one that is not known. */
 	#onDisk: string | null = null;
-	/** What lay there at first, for as long as no table has been in force; null = it has not been looked for. */
-	#found: Promise<SavedTable | null> | null = null;
-	/** Each is told once, until it is over: that nothing can be written must not hide that nothing can be removed. */
-	readonly #faults = new Set<string>();
+	/** A write has failed, which is logged once. */
+	#failing = false;
 
 	constructor(
 		readonly path: string,
@@ -58,50 +52,31 @@ export class TableFile {
 	}
 
 	/**
-	 * Makes the table that lay there at first the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it
-	 * is logged.
+	 * Makes the file's table the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it is logged.
 	 * @returns whether it did.
 	 */
 	async restore<Compiled>(tables: Tables<Compiled>): Promise<boolean> {
-		const saved = await this.#find();
-		if (saved === null || tables.newest !== null || tables.taking) return false;
-		const { given, confirmedAtMs } = saved;
 		try {
+			const saved = await this.load();
+			if (saved === null || tables.newest !== null || tables.taking) return false;
+			const { given, confirmedAtMs } = saved;
+			this.#onDisk = given.version;
 			await tables.take(given, () => {
 				const ageMs = this.#clock.wallMs() - confirmedAtMs;
-				// From the future: nobody knows how old it is, so it is as old as can be.
+				// From the future: its age is not known, so it is as old as can be.
 				tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
 				this.#log.info("the last good table is served until control gives one", {
 					version: given.version,
 					ageMs: tables.ageMs() === Number.POSITIVE_INFINITY ? "unknown" : Math.round(tables.ageMs()),
 				});
 			});
+			return true;
 		} catch (error) {
-			this.#ignored(error, "its table cannot be compiled");
+			// Other errors may quote the table.
+			const why = error instanceof WeirError ? error.message : "it cannot be read or compiled";
+			this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
 			return false;
 		}
-		return tables.newest === given;
-	}
-
-	/** Reads once what lies there: it is known before another table comes into force, and outlives one that is refused. */
-	#find(): Promise<SavedTable | null> {
-		this.#found ??= this.load().then(
-			(saved) => {
-				this.#onDisk = saved?.given.version ?? null;
-				return saved;
-			},
-			(error: unknown) => {
-				this.#ignored(error, "it cannot be read");
-				return null;
-			},
-		);
-		return this.#found;
-	}
-
-	/** @param otherwise said where the words are not ours: those may quote it */
-	#ignored(error: unknown, otherwise: string): void {
-		const why = error instanceof WeirError ? error.message : otherwise;
-		this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
 	}
 
 	/**
@@ -131,32 +106,32 @@ export class TableFile {
 	 * @returns stops it, after what is being taken, and the last write.
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
-		let disk: Promise<unknown> = this.#find();
+		let disk: Promise<unknown> = Promise.resolve();
 		let due = false;
-		let swaps = 0;
+		let swapping = false;
 		const save = (): void => {
 			// What is said in one step (a new table, and that it is confirmed) is one write.
 			if (due) return;
 			due = true;
 			disk = disk.then(() => {
 				due = false;
-				return swaps > 0 ? undefined : this.#save(tables);
+				return swapping ? undefined : this.#save(tables);
 			});
 		};
 		tables.onSwap(async (version, swap) => {
 			let cleared = false;
-			swaps++;
+			swapping = true;
 			disk = disk.then(async () => {
-				if (swaps > 0 && this.#onDisk !== version) await this.#remove();
+				if (this.#onDisk !== version) await this.#remove();
 				cleared = true;
 			});
 			await within(TABLE_FILE_SWAP_MS_MAX, disk);
 			if (!cleared) this.#log.warn("the disk is slow: a restart may answer by the table before", { path: this.path });
 			try {
-				await swap();
+				swap();
 			} finally {
-				swaps--;
-				// Also where it cannot be compiled: the one before stays.
+				swapping = false;
+				// Where it cannot be compiled the one before stays.
 				save();
 			}
 		});
@@ -171,9 +146,10 @@ export class TableFile {
 	}
 
 	async #save<Compiled>(tables: Tables<Compiled>): Promise<void> {
-		const saved = await this.#toKeep(tables);
-		if (saved === null) return;
-		const { given, confirmedAtMs } = saved;
+		const given = tables.newest;
+		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
+		// Never confirmed, or at an unknown time: nothing to go by after a restart.
+		if (given === null || !Number.isSafeInteger(confirmedAtMs)) return;
 		if (this.#body?.version !== given.version) {
 			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${tableJson(given.table)}`;
 			this.#body = { version: given.version, text };
@@ -181,41 +157,25 @@ export class TableFile {
 		try {
 			await replacePrivate(this.path, `${this.#body.text},"confirmedAtMs":${confirmedAtMs}}\n`);
 			this.#onDisk = given.version;
-			this.#faults.clear();
+			this.#failing = false;
 		} catch (error) {
-			this.#failed("the last good table cannot be kept on disk", error);
+			if (!this.#failing) this.#warn("the last good table cannot be kept on disk", error);
+			this.#failing = true;
 			if (this.#onDisk !== given.version) await this.#remove();
 		}
-	}
-
-	/** @returns null where the disk is to be left as it is */
-	async #toKeep<Compiled>(tables: Tables<Compiled>): Promise<SavedTable | null> {
-		const given = tables.newest;
-		if (given === null) {
-			// It was taken from disk for one that has been refused since.
-			const found = await this.#find();
-			return found?.given.version === this.#onDisk ? null : found;
-		}
-		this.#found = NOTHING;
-		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
-		// Never confirmed, or at an unknown time: nothing to go by after a restart.
-		return Number.isSafeInteger(confirmedAtMs) ? { given, confirmedAtMs } : null;
 	}
 
 	async #remove(): Promise<void> {
 		this.#onDisk = null;
 		try {
 			await this.#removing(this.path);
-			this.#faults.delete(STAYS_ON_DISK);
 		} catch (error) {
-			this.#failed(STAYS_ON_DISK, error);
+			this.#warn("the table before cannot be taken from disk: a restart may answer by it", error);
 		}
 	}
 
-	#failed(what: string, error: unknown): void {
-		const why = error instanceof Error ? error.message : String(error);
-		if (!this.#faults.has(what)) this.#log.warn(what, { path: this.path, why });
-		this.#faults.add(what);
+	#warn(what: string, error: unknown): void {
+		this.#log.warn(what, { path: this.path, why: error instanceof Error ? error.message : String(error) });
 	}
 }
 

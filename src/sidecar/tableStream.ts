@@ -2,7 +2,7 @@
  * One ADS call to control that asks for the plan's table, in the state-of-the-world protocol. The file of the room
  * in which xDS messages become tables.
  */
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
 	type ChannelCredentials,
@@ -14,6 +14,7 @@ import {
 	type ServiceError,
 	status,
 } from "@grpc/grpc-js";
+import { INSTANCE_KEY } from "../compiler/envoyInstance.js";
 import { WeirError } from "../error.js";
 import {
 	type DiscoveryRequest,
@@ -64,13 +65,14 @@ export interface TableStreamOptions {
 	readonly door: ControlDoor;
 	/** Node id by which control knows this sidecar. */
 	readonly node: string;
+	/** Of the sidecar that this process belongs to; undefined = it has none. */
+	readonly instance: string | undefined;
 	/** Version of the table that the sidecar already has; empty = none. */
 	readonly held: string;
 	readonly keepaliveMs: { readonly every: number; readonly answer: number };
 	/** A peer that accepts connections and says nothing is given up after this. */
 	readonly connectMs: number;
-	/** Control answers by it: comes before the first offer, which may be large. Not after close(), as all of these. */
-	readonly onBegin: () => void;
+	/** Not called after close(), nor is onEnd. */
 	readonly onOffer: (offer: Offer) => void;
 	/** Called once, with the reason in words for the operator. */
 	readonly onEnd: (reason: string) => void;
@@ -82,7 +84,7 @@ export class TableStream {
 	readonly #watchdog: NodeJS.Timeout;
 	#over = false;
 
-	constructor({ door, node, held, keepaliveMs, connectMs, onBegin, onOffer, onEnd }: TableStreamOptions) {
+	constructor({ door, node, instance, held, keepaliveMs, connectMs, onOffer, onEnd }: TableStreamOptions) {
 		const [target, who] =
 			"socketPath" in door
 				? [`unix:${door.socketPath}`, credentials.createInsecure()]
@@ -105,7 +107,6 @@ export class TableStream {
 			this.close();
 			onEnd(reason);
 		};
-		this.#call.on("metadata", () => onBegin());
 		this.#call.on("data", (response: DiscoveryResponse) => {
 			if (this.#over || response.typeUrl !== TYPE_URL) return;
 			onOffer({ nonce: response.nonce, version: response.versionInfo, read: (known) => read(response, known) });
@@ -116,7 +117,8 @@ export class TableStream {
 			const state = this.#client.getChannel().getConnectivityState(false);
 			if (state !== connectivityState.READY) end(`no answer within ${connectMs} ms`);
 		}, connectMs).unref();
-		this.#ask("", held, { node: { id: node } });
+		const metadata = instance === undefined ? {} : { metadata: { [INSTANCE_KEY]: instance } };
+		this.#ask("", held, { node: { id: node, ...metadata } });
 	}
 
 	/** @param closed Services of it that cannot be executed: the version is served without them */
@@ -144,7 +146,10 @@ export class TableStream {
 	#ask(
 		responseNonce: string,
 		versionInfo: string,
-		more: { node?: { id: string }; errorDetail?: { code: number; message: string; details?: Any[] } } = {},
+		more: {
+			node?: { id: string; metadata?: JsonObject };
+			errorDetail?: { code: number; message: string; details?: Any[] };
+		} = {},
 	): void {
 		if (this.#over) return;
 		const request = { typeUrl: TYPE_URL, resourceNames: [RESOURCE_NAME], responseNonce, versionInfo, ...more };

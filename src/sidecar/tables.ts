@@ -37,18 +37,8 @@ export interface TablesOptions<Compiled> {
 	readonly compile: (table: VersionedTable) => Compiled;
 	/** Called when a table that is still held is neither the newest nor the one before: it may make itself small. */
 	readonly retire?: (compiled: Compiled) => void;
-	/**
-	 * Does before a table comes into force what requests would wait for after it, between them. Left out = there is none.
-	 * @param sinceMs by the monotonic clock, since when this table, or one that it came instead of, has waited: deadlines count from it
-	 */
-	readonly prepare?: (table: VersionedTable, sinceMs: number) => Promise<void>;
-	/**
-	 * Told of each table that take() is given, also of those that never come into force: others, who may answer by it before this
-	 * process does.
-	 */
-	readonly announce?: (table: VersionedTable) => void;
-	/** Also the first comes into force only when it is prepared. */
-	readonly prepareFirst?: boolean;
+	/** What requests would wait for after the table comes into force, done before it, between them. */
+	readonly prepare?: (table: VersionedTable) => Promise<void>;
 	readonly kept?: number;
 	readonly clock?: Clock;
 }
@@ -58,8 +48,8 @@ interface KnownAge extends Moment {
 	readonly ageMs: number;
 }
 
-/** Lets go of what is kept of another version, runs `swap`, and keeps what is newest when no swap runs any more. */
-type Swapping = (version: string, swap: () => void | Promise<void>) => Promise<void>;
+/** Removes what is kept of another version, runs `swap`, and then keeps the newest. */
+type Swapping = (version: string, swap: () => void) => Promise<void>;
 
 interface Held<Compiled> {
 	readonly compiled: Compiled;
@@ -70,17 +60,13 @@ export class Tables<Compiled> implements Freshness {
 	readonly #hold: (table: VersionedTable) => Held<Compiled>;
 	readonly #kept: number;
 	readonly #clock: Clock;
-	readonly #prepare: TablesOptions<Compiled>["prepare"] | null;
-	readonly #announce: TablesOptions<Compiled>["announce"];
-	readonly #firstAtOnce: boolean;
-	/** The last of those that wait for their turn. */
+	readonly #prepare: NonNullable<TablesOptions<Compiled>["prepare"]>;
+	/** The last of those that wait. */
 	#wanted: VersionedTable | null = null;
-	#swapping: Swapping | null = null;
+	#swapping: Swapping = async (_, swap) => swap();
 	/** Ends when what was given before is in force. */
 	#turn: Promise<unknown> = Promise.resolve();
 	readonly #takes = new Set<Promise<void>>();
-	/** When the first was given of those whose turn has not come. */
-	#sinceMs: number | null = null;
 	/** By version, the newest last. */
 	readonly #held = new Map<string, Held<Compiled>>();
 	readonly #listeners = new Set<() => void>();
@@ -88,24 +74,19 @@ export class Tables<Compiled> implements Freshness {
 	/** null = control confirms the newest table now. */
 	#knownAge: KnownAge | null;
 
-	constructor(options: TablesOptions<Compiled>) {
-		const {
-			compile,
-			retire,
-			prepare = null,
-			announce,
-			prepareFirst = false,
-			kept = CALLOUT_TABLES_KEPT,
-			clock = SYSTEM_CLOCK,
-		} = options;
+	constructor({
+		compile,
+		retire,
+		prepare = async () => {},
+		kept = CALLOUT_TABLES_KEPT,
+		clock = SYSTEM_CLOCK,
+	}: TablesOptions<Compiled>) {
 		this.#hold = (table) => {
 			const compiled = compile(table);
 			return { compiled, retire: () => retire?.(compiled) };
 		};
 		this.#kept = kept;
 		this.#prepare = prepare;
-		this.#announce = announce;
-		this.#firstAtOnce = !prepareFirst;
 		this.#clock = clock;
 		// Nothing has been confirmed yet, so nothing is fresh.
 		this.#knownAge = this.#from(Number.POSITIVE_INFINITY);
@@ -162,55 +143,29 @@ export class Tables<Compiled> implements Freshness {
 	 * The same as put(), when it is prepared: until then the one before answers. One after the other, so that each comes into
 	 * force however many follow; of those that wait only the newest does. The first is put at once, and prepared beside.
 	 * @param inForce called in the step in which it comes into force; never, where a newer one was given before
-	 * @param waitedMs how long it has waited already, where another process was given it
 	 */
-	take(given: VersionedTable, inForce: () => void = () => {}, waitedMs = 0): Promise<void> {
-		const sinceMs = this.#clock.monotonicMs() - waitedMs;
-		const atOnce = this.#prepare === null || (this.#firstAtOnce && this.#newest === null && !this.taking);
-		let beside: Promise<void> | undefined;
-		const put = (): void => {
-			this.put(given);
-			inForce();
-			if (atOnce) beside = this.#prepare?.(given, sinceMs);
-		};
-		const bring = (swap: () => Promise<void>): Promise<void> => {
-			if (!atOnce) return this.#bringInTurn(given, sinceMs, swap);
-			const first = swap();
-			this.#turn = first.then(() => beside).catch(() => {});
-			return first;
-		};
-		const announce = this.#announce;
-		const brought =
-			announce === undefined
-				? bring(() => this.#alone(given, put))
-				: this.#alone(given, () => {
-						announce(given);
-						return bring(async () => put());
-					});
+	take(given: VersionedTable, inForce: () => void = () => {}): Promise<void> {
+		const swap = (): Promise<void> =>
+			this.#swapping(given.version, () => {
+				this.put(given);
+				inForce();
+			});
+		let brought: Promise<void>;
+		if (this.#newest === null && !this.taking) {
+			brought = swap();
+			this.#turn = brought.then(() => this.#prepare(given)).catch(() => {});
+		} else {
+			this.#wanted = given;
+			brought = this.#turn.then(async () => {
+				if (this.#wanted !== given) return;
+				await this.#prepare(given);
+				await swap();
+			});
+			this.#turn = brought.catch(() => {});
+		}
 		const taken = brought.finally(() => this.#takes.delete(taken));
 		this.#takes.add(taken);
 		return taken;
-	}
-
-	#bringInTurn(given: VersionedTable, sinceMs: number, swap: () => Promise<void>): Promise<void> {
-		this.#wanted = given;
-		this.#sinceMs = Math.min(this.#sinceMs ?? sinceMs, sinceMs);
-		const taken = this.#turn.then(async () => {
-			if (this.#wanted !== given) return;
-			// What it came instead of may have denied something: the newer one owes that no later.
-			const oldestMs = this.#sinceMs ?? sinceMs;
-			this.#sinceMs = null;
-			await this.#prepare?.(given, oldestMs);
-			await swap();
-		});
-		this.#turn = taken.catch(() => {});
-		return taken;
-	}
-
-	/** From there on somebody may answer by the table: no other one is kept elsewhere. */
-	async #alone({ version }: VersionedTable, swap: () => void | Promise<void>): Promise<void> {
-		if (this.#swapping === null) await swap();
-		else await this.#swapping(version, swap);
 	}
 
 	/** Control says that the newest table is the one to serve, and goes on saying so until lapse() or setAge(). */
@@ -248,7 +203,7 @@ export class Tables<Compiled> implements Freshness {
 		return () => this.#listeners.delete(listener);
 	}
 
-	/** Who keeps the newest table elsewhere has the word before another version is answered by, here or by whom it is announced to. */
+	/** What keeps the newest table on disk is called before another version is answered by. */
 	onSwap(swapping: Swapping): void {
 		this.#swapping = swapping;
 	}

@@ -3,7 +3,6 @@
  * be. The sidecar's keys and those that control publishes live by it alike.
  */
 import { KEYS_NONE_RETRY_MS, KEYS_RETRY_MS } from "../limits.js";
-import type { KeptKeys } from "./keyShelf.js";
 
 export interface KeysOptions {
 	/** The bytes of the set, size-bounded and in bounded time; rejects where they cannot be had. */
@@ -13,8 +12,6 @@ export interface KeysOptions {
 	readonly monotonicMs: () => number;
 	/** Told of each failed look, in words without anything of the answer. */
 	readonly failed?: (why: string) => void;
-	/** What was had by a process before this one; it serves until it is as old as the set of a process may be. */
-	readonly kept?: KeptKeys | undefined;
 }
 
 export interface KeyReading<Read> {
@@ -39,12 +36,7 @@ export class KeyLife<Read> {
 	constructor(
 		private readonly options: KeysOptions,
 		private readonly reading: KeyReading<Read>,
-	) {
-		const kept = options.kept?.recall() ?? null;
-		if (kept === null) return;
-		this.#held = reading.read(kept.bytes);
-		this.#hadMs = options.monotonicMs() - kept.ageMs;
-	}
+	) {}
 
 	/** null = there is none, or it is too old to be believed. Nothing is looked for. */
 	get held(): Read | null {
@@ -78,25 +70,17 @@ export class KeyLife<Read> {
 		return this.#looking;
 	}
 
-	/** Nobody names the source any more. */
-	forget(): void {
-		this.options.kept?.forget();
-	}
-
 	#ageMs(): number {
 		return this.options.monotonicMs() - this.#hadMs;
 	}
 
 	async #load(): Promise<void> {
-		const { load, monotonicMs, failed, kept } = this.options;
+		const { load, monotonicMs, failed } = this.options;
 		const { read, isEmpty, taken } = this.reading;
 		let why = "it is no JWKS";
-		const fromMs = monotonicMs();
 		try {
-			const bytes = await load();
-			const set = read(bytes);
+			const set = read(await load());
 			if (set !== null) {
-				kept?.keep(bytes, monotonicMs() - fromMs);
 				this.#held = set;
 				this.#hadMs = monotonicMs();
 				this.#found = !isEmpty(set);

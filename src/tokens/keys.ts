@@ -1,6 +1,5 @@
 /** The keys of one issuer: what a JSON Web Key Set says, and which of them a token may be signed by. */
 import { importJWK } from "jose";
-import { KEYS_TOLD_MS } from "../limits.js";
 import { KeyLife, type KeysOptions } from "./keyLife.js";
 import { type KeySet, keySetFault, readKeySet } from "./keySet.js";
 import type { PublicKey } from "./publicKey.js";
@@ -52,8 +51,7 @@ export class Keys {
 	readonly #life: KeyLife<KeySet>;
 	/** With the set in use, or why none can be had. */
 	#fault: string | null = null;
-	#told: KeysTrouble | null = null;
-	#toldMs = Number.NEGATIVE_INFINITY;
+	#told: "good" | "serve on" | "none" = "good";
 
 	constructor(private readonly options: IssuerKeysOptions) {
 		const failed = (why: string): void => {
@@ -68,8 +66,6 @@ export class Keys {
 				taken: (set) => this.#take(set),
 			},
 		);
-		const { held } = this.#life;
-		if (held !== null) this.#take(held);
 	}
 
 	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */
@@ -86,11 +82,6 @@ export class Keys {
 	/** Whether no token can hold by them now, whoever signs it. */
 	get none(): boolean {
 		return this.#life.held === null || this.#keys.length === 0;
-	}
-
-	/** Nobody names the source any more: nothing of it stays on disk. */
-	forget(): void {
-		this.#life.forget();
 	}
 
 	/** The keys that a token with this header may be signed by, as far as is known now. */
@@ -119,18 +110,12 @@ export class Keys {
 		this.#tell();
 	}
 
-	/**
-	 * That no token holds any more, or some do again, is told at once; what else changes now and then alone: a name that leads to two
-	 * addresses fails in two ways by turns, or by the one alone.
-	 */
+	/** Once for each state, however its words change: a name that leads to two addresses fails in two ways by turns. */
 	#tell(): void {
-		const [was, why] = [this.#told, this.#fault];
-		const is = why === null ? null : { why, serveOn: !this.none };
-		const nowMs = this.options.monotonicMs();
-		if (is?.why === was?.why && is?.serveOn === was?.serveOn) return;
-		const isUrgent = (is?.serveOn === false) !== (was?.serveOn === false);
-		if (!isUrgent && nowMs - this.#toldMs < KEYS_TOLD_MS) return;
-		[this.#told, this.#toldMs] = [is, nowMs];
-		this.options.troubled?.(is);
+		const why = this.#fault;
+		const is = why === null ? "good" : this.none ? "none" : "serve on";
+		if (is === this.#told) return;
+		this.#told = is;
+		this.options.troubled?.(why === null ? null : { why, serveOn: is === "serve on" });
 	}
 }

@@ -20,7 +20,6 @@ import { type CompactToken, readCompact, type ShownToken, shownToken } from "./c
 import { type ProofFault, proofFault, readProof } from "./dpop.js";
 import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
-import type { KeptKeys } from "./keyShelf.js";
 import { Keys, type KeysTrouble, type VerificationKey } from "./keys.js";
 import { type ProofMemory, Replays } from "./replays.js";
 import { Shares } from "./shares.js";
@@ -40,8 +39,6 @@ export interface VerifierOptions {
 	/** How a key set is had; keyLoad() unless a test says otherwise. */
 	readonly load?: (source: KeySource) => () => Promise<Uint8Array>;
 	readonly times?: KeysOptions["times"];
-	/** The sets that a process before this one had; without it a start knows none. */
-	readonly kept?: (source: KeySource) => KeptKeys;
 	readonly admission?: Admission;
 	/** What remembers proofs; without it one of its own that holds REPLAYS_MAX. */
 	readonly proofs?: ProofMemory;
@@ -125,8 +122,6 @@ export class TokenVerifier {
 		};
 		this.#byGateway = new Map(gateways.map(({ name, issuers: list }) => [name, new Set(list.map(made))]));
 		this.#declared++;
-		const named = new Set([...issuers.values()].map((issuer) => issuer.keys));
-		for (const issuer of this.#issuers.values()) if (!named.has(issuer.keys)) issuer.keys.forget();
 		this.#issuers = issuers;
 		this.#all = new Set(issuers.values());
 		// The first token shall not wait for the keys.
@@ -174,7 +169,7 @@ export class TokenVerifier {
 	}
 
 	#keysOf({ keys }: TokenIssuer): Keys {
-		const { load, monotonicMs, keysTroubled, times, kept: keptOf } = this.#options;
+		const { load, monotonicMs, keysTroubled, times } = this.#options;
 		let loading: () => Promise<Uint8Array>;
 		try {
 			loading = load(keys);
@@ -186,7 +181,6 @@ export class TokenVerifier {
 			times: times ?? (keys.from === "file" ? KEYS_FILE_MS : KEYS_URL_MS),
 			monotonicMs,
 			troubled: (trouble) => keysTroubled(keys.from === "url" ? keys.url : keys.file, trouble),
-			kept: keptOf?.(keys),
 		});
 	}
 

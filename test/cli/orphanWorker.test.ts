@@ -5,7 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { ALIVE_EVERY_MS } from "../../src/sidecar/grpc/pulse.js";
+import { ALIVE_EVERY_MS } from "../../src/sidecar/grpc/workers.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { serviceTable } from "../sidecar/calloutTable.js";
 import { versioned } from "../sidecar/sampleTable.js";

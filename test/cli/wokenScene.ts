@@ -82,7 +82,6 @@ export async function startWoken(t: Test, workers: number) {
 		},
 	});
 	await first;
-	/** Of the workers. */
 	const pids =
 		workers === 1
 			? []
@@ -97,5 +96,7 @@ export async function startWoken(t: Test, workers: number) {
 		});
 		return clients;
 	};
-	return { server, sidecar, pids, give, publish, connect, ahead };
+	/** Processes that answer. */
+	const answering = workers === 1 ? [sidecar.pid] : pids;
+	return { server, sidecar, answering, give, publish, connect, ahead };
 }

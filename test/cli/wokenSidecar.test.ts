@@ -1,6 +1,6 @@
 /**
- * A whole sidecar that stood still: when it goes on, it answers by none of the tables from before until control has been asked, whichever
- * of its processes goes on first; where control is away, by its last one again.
+ * What stood still, all of a sidecar or one of its workers: when it goes on, it answers by none of the tables from before until control
+ * has been asked; where control is away, by its last one again.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
@@ -24,8 +24,8 @@ for (const workers of [1, 2]) {
 		t.test(
 			`${workers === 1 ? "one process" : "workers"}: what came during ${what} is what is answered by`,
 			async (t) => {
-				const { sidecar, pids, give, connect, ahead } = await startWoken(t, workers);
-				const all = [sidecar.pid, ...pids];
+				const { sidecar, answering, give, connect, ahead } = await startWoken(t, workers);
+				const all = [...new Set([sidecar.pid, ...answering])];
 				for (let round = 0; round < ROUNDS; round++) {
 					const clients = connect(CONNECTIONS);
 					const [before, now]: readonly [Action, Action] = round % 2 === 0 ? ["allow", "deny"] : ["deny", "allow"];
@@ -50,21 +50,59 @@ for (const workers of [1, 2]) {
 		);
 
 	t.test(`${workers === 1 ? "one process" : "workers"}: where control is away the last table stays`, async (t) => {
-		const { server, sidecar, pids, connect } = await startWoken(t, workers);
+		const { server, sidecar, answering, connect } = await startWoken(t, workers);
 		const clients = connect(CONNECTIONS);
 		t.same(new Set(await Promise.all(clients.map(verdict))), new Set(["allow"]));
 		await server.close();
-		for (const pid of [sidecar.pid, ...pids]) process.kill(pid, "SIGSTOP");
+		for (const pid of answering) process.kill(pid, "SIGSTOP");
 		const waiting = clients.map(verdict);
 		await pause(SIDECAR_STOOD_STILL_MS + 500);
-		for (const pid of [sidecar.pid, ...pids]) process.kill(pid, "SIGCONT");
-		t.same(new Set(await Promise.all(waiting)), new Set(["stale"]), "control has its chance");
+		for (const pid of answering) process.kill(pid, "SIGCONT");
+		t.notOk((await Promise.all(waiting)).includes("deny"));
 		for (;;) {
 			const again = await Promise.all(clients.map(verdict));
 			t.notOk(again.includes("deny"));
 			if (again.every((one) => one === "allow")) break;
 			await pause(50);
 		}
+		t.match(sidecar.log(), /stood still/);
 		t.equal(await sidecar.end("SIGTERM"), 0);
 	});
 }
+
+t.test("what is acknowledged is what every worker answers by, and one that hangs holds it up", async (t) => {
+	const { server, sidecar, answering, publish, give, connect } = await startWoken(t, 2);
+	const clients = connect(CONNECTIONS);
+	const said = async (): Promise<Set<string>> => new Set(await Promise.all(clients.map(verdict)));
+	for (const action of ["deny", "allow"] as const) {
+		await publish(action);
+		t.same(await said(), new Set([action]));
+	}
+	let isAcknowledged = false;
+	const stop = server.onAcknowledged(() => {
+		isAcknowledged = true;
+	});
+	t.teardown(stop);
+	const [hangs = 0] = answering;
+	process.kill(hangs, "SIGSTOP");
+	give("deny");
+	while ((await Promise.any(clients.map(verdict))) !== "deny");
+	const calls = clients.map(verdict);
+	await pause(SIDECAR_STOOD_STILL_MS + 500);
+	t.notOk(isAcknowledged);
+	const acknowledged = new Promise<void>((resolve) => {
+		const stop = server.onAcknowledged(() => {
+			stop();
+			resolve();
+		});
+	});
+	process.kill(hangs, "SIGCONT");
+	t.notOk((await Promise.all(calls)).includes("allow"));
+	await acknowledged;
+	for (;;) {
+		const again = await said();
+		t.notOk(again.has("allow"));
+		if (!again.has("stale")) break;
+	}
+	t.equal(await sidecar.end("SIGTERM"), 0);
+});

@@ -135,7 +135,7 @@ export const NO_TABLE: FailureCase = {
 };
 
 export const STALE: FailureCase = {
-	name: "has a table older than callout.maxStaleness; or stood still, until control has said anew which is the newest, or nothing for 2 s",
+	name: "has a table older than callout.maxStaleness; or stood still for more than 3 s, until control has answered anew or is away",
 	signs: noWord,
 	sidecar: 'weir_sidecar_answers_total{verdict="none",reason="stale-table"}; weir_sidecar_table_age_seconds',
 };

@@ -1,6 +1,7 @@
 /** The sidecar's feed against the real xDS server: what is served, what is refused, and who is waited for. */
 import { join } from "node:path";
 import t from "tap";
+import { INSTANCE_KEY } from "../../src/compiler/envoyInstance.js";
 import { TABLE_BYTES_MAX } from "../../src/limits.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {
@@ -10,6 +11,7 @@ import {
 	NODE,
 	plan,
 	serves,
+	startControl,
 	startDoor,
 	startFeed,
 	startServer,
@@ -207,12 +209,14 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 			}),
 	});
 	const { feed } = startFeed(t, socketPath, { tables });
+	const begun = (): Promise<void> => new Promise((resolve) => asked.push(resolve));
+	let preparing = begun();
 	server.publish(plan(tableOf(1).table), 1);
 	await serves(tables, tableOf(1));
+	await preparing;
 	ready.shift()?.();
-	const begun = (): Promise<void> => new Promise((resolve) => asked.push(resolve));
 	const accepted = () => server.proxies()[0]?.types.tables?.acceptedVersion;
-	let preparing = begun();
+	preparing = begun();
 	const done = acknowledged(server, 2);
 	server.publish(plan(tableOf(2).table), 2);
 	await preparing;
@@ -247,4 +251,16 @@ t.test("a table is acknowledged and confirmed when it is in force, and not befor
 	ready.shift()?.();
 	await served;
 	t.notOk(tables.confirmed, "nobody confirms what comes into force when the stream has ended");
+});
+
+t.test("control is given the instance, by which it counts the workers of a sidecar as one", async (t) => {
+	const socketPath = join(await folderOf(t), "ads.sock");
+	const node = new Promise((resolve) => {
+		void startControl(t, socketPath, (call) => {
+			call.on("error", () => {});
+			call.once("data", (request) => resolve(request.node));
+		});
+	});
+	startFeed(t, socketPath, { instance: "one" });
+	t.match(await node, { id: NODE, metadata: { [INSTANCE_KEY]: "one" } });
 });

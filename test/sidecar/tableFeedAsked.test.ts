@@ -1,7 +1,9 @@
 /** The sidecar's feed that asks control anew, as who stood still does: which call counts, and what control has said so far. */
 import { join } from "node:path";
-import { Metadata } from "@grpc/grpc-js";
-import t from "tap";
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import t, { type Test } from "tap";
+import type { DiscoveryRequest, DiscoveryResponse } from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
+import type { TableFeedOptions } from "../../src/sidecar/tableFeed.js";
 import { tableJson } from "../../src/sidecar/tableReader.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {
@@ -18,6 +20,8 @@ import {
 	until,
 } from "./feedScene.js";
 import { tableOf } from "./sampleTable.js";
+
+type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 
 t.test(
 	"asked anew, control confirms its newest by another call, and what the one before brings confirms nothing",
@@ -107,7 +111,6 @@ t.test(
 			},
 		});
 		const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
-		t.ok(feed.silentMs > 0, "nothing yet");
 		await serves(tables, tableOf(1));
 		await told(server, "SYNCED");
 		const parse = t.capture(JSON, "parse", JSON.parse);
@@ -119,7 +122,6 @@ t.test(
 		prepared = [];
 		server.publish(plan(tableOf(2).table), 2);
 		await isBegun;
-		t.equal(feed.silentMs, 0);
 		t.equal(parse().length, 1);
 		/** Resolves when control has answered. */
 		const askAgain = async (): Promise<void> => {
@@ -135,7 +137,6 @@ t.test(
 				};
 			});
 			feed.askAnew(0);
-			t.equal(feed.silentMs, 0, "by a call before, whatever becomes of this one");
 			await offered;
 		};
 		await askAgain();
@@ -155,9 +156,9 @@ t.test(
 	},
 );
 
-t.test("one that comes into force after a newer one was rejected is confirmed by nobody", async (t) => {
+t.test("one that comes into force after a newer one was rejected is not confirmed", async (t) => {
 	const folder = await folderOf(t);
-	const { version, table } = tableOf(1);
+	const { version, table } = tableOf(2);
 	let [begun, go] = [(): unknown => null, (): void => {}];
 	const mayGo = new Promise<void>((resolve) => (go = resolve));
 	await startControl(t, join(folder, "ads.sock"), (call) => {
@@ -168,12 +169,13 @@ t.test("one that comes into force after a newer one was rejected is confirmed by
 	});
 	const tables = new Tables({
 		compile,
-		prepareFirst: true,
-		prepare: async () => {
+		prepare: async (given) => {
+			if (given.version !== version) return;
 			begun();
 			await mayGo;
 		},
 	});
+	await tables.take(tableOf(1));
 	startFeed(t, join(folder, "ads.sock"), { tables });
 	await until(tables, () => tables.get(null) === version);
 	await tables.settled();
@@ -181,15 +183,109 @@ t.test("one that comes into force after a newer one was rejected is confirmed by
 	t.notOk(tables.confirmed);
 });
 
-t.test("a refusal that ends when control has been asked anew says nothing of the call since", async (t) => {
+/** A feed of a control that says what the test says, and how often it has answered or was down. */
+async function asked(t: Test, options: Partial<TableFeedOptions<string>> = {}) {
 	const socketPath = join(await folderOf(t), "ads.sock");
-	const offered = offer("1", "unreadable", "{");
-	let calls = 0;
+	const calls: Call[] = [];
+	const waits: (() => void)[] = [];
 	await startControl(t, socketPath, (call) => {
 		call.on("error", () => {});
-		if (++calls === 1) call.write(offered);
-		else call.sendMetadata(new Metadata());
+		calls.push(call);
+		waits.shift()?.();
 	});
+	let [answers, answered] = [0, (): void => {}];
+	const { feed, tables } = startFeed(t, socketPath, {
+		...options,
+		onAnswered: () => {
+			answers++;
+			answered();
+		},
+	});
+	return {
+		...{ feed, tables },
+		answers: () => answers,
+		nextAnswer: () => new Promise<void>((resolve) => (answered = resolve)),
+		nextCall: async (): Promise<Call> => {
+			if (calls.length === 0) await new Promise<void>((resolve) => waits.push(resolve));
+			return calls.shift() as Call;
+		},
+	};
+}
+
+const says = (call: Call, number: number): void => {
+	const { version, table } = tableOf(number);
+	call.write(offer("1", version, tableJson(table)));
+};
+
+t.test(
+	"control has answered when its table is in force, is refused, or there is none, and when it is down",
+	async (t) => {
+		const { tables, nextCall, nextAnswer } = await asked(t);
+		const answered: readonly (readonly [string, (call: Call) => void])[] = [
+			["no table", (call) => call.write({ ...offer("1", "", ""), resources: [] })],
+			["a table", (call) => says(call, 1)],
+			["another", (call) => says(call, 2)],
+			["a bad one", (call) => call.write(offer("1", "unreadable", "{"))],
+			["the end", (call) => call.end()],
+		];
+		const call = await nextCall();
+		for (const [what, say] of answered) {
+			const answer = nextAnswer();
+			say(call);
+			await answer;
+			if (what === "another") t.equal(tables.get(null), tableOf(2).version, "it is in force by then");
+		}
+	},
+);
+
+t.test("a control that hangs is down when it answers no pings", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "inside.sock"));
+	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	let down = (): void => {};
+	const { feed, tables } = startFeed(t, join(folder, "ads.sock"), {
+		keepaliveMs: { every: 40, answer: 40 },
+		connectMs: 100,
+		onAnswered: () => down(),
+	});
+	await serves(tables, tableOf(1));
+	door.freeze();
+	const isDown = new Promise<void>((resolve) => (down = resolve));
+	feed.askAnew(4_000);
+	await isDown;
+	t.ok(tables.ageMs() >= 4_000);
+});
+
+t.test("what was asked before it is asked anew answers nothing: a table that comes into force", async (t) => {
+	let [begun, go] = [(): void => {}, (): void => {}];
+	const isBegun = new Promise<void>((resolve) => (begun = resolve));
+	const mayGo = new Promise<void>((resolve) => (go = resolve));
+	const tables = new Tables({
+		compile,
+		prepare: async ({ version }) => {
+			if (version !== tableOf(2).version) return;
+			begun();
+			await mayGo;
+		},
+	});
+	await tables.take(tableOf(1));
+	const { feed, answers, nextAnswer, nextCall } = await asked(t, { tables });
+	says(await nextCall(), 2);
+	await isBegun;
+	feed.askAnew(0);
+	const call = await nextCall();
+	go();
+	await tables.settled();
+	t.equal(tables.get(null), tableOf(2).version);
+	t.equal(answers(), 0);
+	const answer = nextAnswer();
+	says(call, 2);
+	await answer;
+	t.ok(tables.confirmed);
+});
+
+t.test("what was asked before it is asked anew answers nothing: a refusal", async (t) => {
 	let [refuses, go] = [(): void => {}, (): void => {}];
 	const isRefusing = new Promise<void>((resolve) => (refuses = resolve));
 	const restored = new Promise<void>((resolve) => (go = resolve));
@@ -197,33 +293,36 @@ t.test("a refusal that ends when control has been asked anew says nothing of the
 		refuses();
 		return restored;
 	};
-	const { feed } = startFeed(t, socketPath, { restore });
+	const { feed, answers, nextCall } = await asked(t, { restore });
+	(await nextCall()).write(offer("1", "unreadable", "{"));
 	await isRefusing;
 	feed.askAnew(0);
-	// Nothing tells when the feed has read that control begins.
-	while (feed.silentMs > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+	await nextCall();
 	go();
-	// Whoever waits for it goes on in between.
+	// What waits for it goes on in between.
 	await new Promise((resolve) => setImmediate(resolve));
-	t.equal(feed.silentMs, 0);
+	t.equal(answers(), 0);
 });
 
-t.test("whoever is told that a table is confirmed, and asks anew, waits for control again", async (t) => {
-	const socketPath = join(await folderOf(t), "ads.sock");
-	const { version, table } = tableOf(1);
-	let calls = 0;
-	await startControl(t, socketPath, (call) => {
-		call.on("error", () => {});
-		if (++calls === 1) call.write(offer("1", version, tableJson(table)));
-	});
-	const { feed, tables } = startFeed(t, socketPath);
-	const silentMs = new Promise<number>((resolve) => {
-		const stop = tables.onChange(() => {
-			if (!tables.confirmed) return;
-			stop();
-			feed.askAnew(0);
-			setImmediate(() => resolve(feed.silentMs));
+t.test("what was asked before it is asked anew answers nothing: a confirmation, or an end", async (t) => {
+	for (const [isConfirmed, say] of [
+		[false, (call: Call) => says(call, 1)],
+		[true, (call: Call) => void call.end()],
+	] as const) {
+		const { feed, tables, answers, nextCall } = await asked(t);
+		await tables.take(tableOf(1));
+		if (isConfirmed) tables.confirm();
+		const again = new Promise<void>((resolve) => {
+			// As who notices a standstill when the table changes.
+			const stop = tables.onChange(() => {
+				stop();
+				feed.askAnew(0);
+				resolve();
+			});
 		});
-	});
-	t.ok((await silentMs) > 0);
+		say(await nextCall());
+		await again;
+		await nextCall();
+		t.equal(answers(), 0);
+	}
 });

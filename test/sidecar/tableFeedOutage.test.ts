@@ -3,9 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { TABLE_CONTROL_FIRST_MS } from "../../src/limits.js";
 import { followControl } from "../../src/sidecar/tableFeed.js";
-import { Tables, type VersionedTable } from "../../src/sidecar/tables.js";
+import { Tables } from "../../src/sidecar/tables.js";
 import {
 	compile,
 	folderOf,
@@ -107,9 +106,6 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 	});
 	let isDrawn = false;
 	let drawn = 0;
-	let laterMs = 0;
-	const now = performance.now.bind(performance);
-	t.intercept(performance, "now", { value: () => now() + laterMs });
 	const timer = setTimeout;
 	// The timer that is set when a number was drawn is the pause. None is waited out: a machine may be late, and a timer early.
 	t.intercept(globalThis, "setTimeout", {
@@ -128,8 +124,6 @@ t.test("tries again after pauses that double, up to the longest, with jitter bel
 			return jitter[drawn++ % 2] ?? 0;
 		},
 	});
-	// Nobody waits for its answer any more.
-	laterMs = TABLE_CONTROL_FIRST_MS;
 	await eight;
 	const whole = [100_000, 200_000, 400_000, 500_000, 500_000, 500_000, 500_000, 500_000];
 	t.same(
@@ -143,19 +137,15 @@ async function kept(t: Test) {
 	const folder = await folderOf(t);
 	const socketPath = join(folder, "ads.sock");
 	const filePath = join(folder, "sidecar/table.json");
-	const follow = (
-		controlFirstMs: number,
-		compiling: (given: VersionedTable) => string = compile,
-		up = Promise.resolve(),
-	) => {
+	const follow = (controlFirstMs: number) => {
 		const log = new LogLines();
-		const tables = new Tables({ compile: compiling });
+		const tables = new Tables({ compile });
 		const served: (string | undefined)[] = [];
 		tables.onChange(() => {
 			const version = tables.newest?.version;
 			if (served.at(-1) !== version) served.push(version);
 		});
-		const following = followControl({ socketPath, node: NODE, tables, log, filePath, controlFirstMs, up, ...QUICK });
+		const following = followControl({ socketPath, node: NODE, tables, log, filePath, controlFirstMs, ...QUICK });
 		t.teardown(() => following.close());
 		return { tables, log, following, served };
 	};
@@ -216,67 +206,30 @@ t.test(
 	},
 );
 
-t.test("a restart that changes nothing leaves the file where it is", async (t) => {
-	const { socketPath, follow, leave, onDisk } = await kept(t);
-	await leave(1);
-	const server = await startServer(t, socketPath);
-	server.publish(plan(tableOf(1).table), 1);
-	let compiled = 0;
-	const { tables } = follow(60_000, (given) => {
-		compiled++;
-		t.equal(onDisk(), tableOf(1).version, "who is killed while it compiles has it");
-		return compile(given);
-	});
-	await serves(tables, tableOf(1));
-	t.equal(compiled, 1);
-	t.equal(onDisk(), tableOf(1).version);
-});
-
-const refuseSecond = (given: VersionedTable): string => {
-	if (given.version === tableOf(2).version) throw new Error("refused");
-	return compile(given);
-};
-for (const [what, second, compiling] of [
-	// No table: what was hashed is another text.
-	["read", { ...plan(tableOf(2).table), version: "0".repeat(16) }, compile],
-	["compiled", plan(tableOf(2).table), refuseSecond],
-] as const) {
-	t.test(
-		`control's first table that cannot be ${what} is none: the file's is served at once, and stays on disk`,
-		async (t) => {
-			const { folder, socketPath, follow, leave, onDisk } = await kept(t);
-			await leave(1);
-			const stopped = follow(60_000);
-			await stopped.following.close();
-			t.equal(stopped.tables.newest, null);
-			t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
-			const server = await startServer(t, join(folder, "inside.sock"));
-			const door = await startDoor(t, socketPath, join(folder, "inside.sock"));
-			server.publish(second, 2);
-			const { tables, log, served, following } = follow(60_000, compiling);
-			const rejected = told(server, "ERROR");
-			await until(tables, () => tables.get(null) !== null);
-			t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
-			t.same(served, [tableOf(1).version], "though control was there");
-			await rejected;
-			t.match(door.asked(), tableOf(1).version, "the rejection names what is served");
-			await following.close();
-			t.equal(onDisk(), tableOf(1).version);
-		},
-	);
-}
-
-t.test("the file waits until somebody can be answered, and a stop waits for that no longer", async (t) => {
-	const { follow, leave } = await kept(t);
-	await leave(1);
-	await follow(0, compile, new Promise(() => {})).following.close();
-	let isUp = (): void => {};
-	const { tables } = follow(0, compile, new Promise((resolve) => (isUp = resolve)));
-	await new Promise((resolve) => setTimeout(resolve, 50));
-	t.equal(tables.newest, null);
-	isUp();
-	await until(tables, () => tables.get(null) === tableOf(1).version);
-});
+t.test(
+	"control's first table that cannot be read is none: the file's is served at once, and stays on disk",
+	async (t) => {
+		const { folder, socketPath, follow, leave, onDisk } = await kept(t);
+		await leave(1);
+		const stopped = follow(60_000);
+		await stopped.following.close();
+		t.equal(stopped.tables.newest, null);
+		t.equal(onDisk(), tableOf(1).version, "a stop before control has answered harms it not");
+		const server = await startServer(t, join(folder, "inside.sock"));
+		const door = await startDoor(t, socketPath, join(folder, "inside.sock"));
+		// What was hashed is another text.
+		server.publish({ ...plan(tableOf(2).table), version: "0".repeat(16) }, 2);
+		const { tables, log, served, following } = follow(60_000);
+		const rejected = told(server, "ERROR");
+		await until(tables, () => tables.get(null) !== null);
+		t.match(log.lines, [/control's table is rejected/, /the last good table is served/]);
+		t.same(served, [tableOf(1).version], "though control was there");
+		await rejected;
+		t.match(door.asked(), tableOf(1).version, "the rejection names what is served");
+		await following.close();
+		t.equal(onDisk(), tableOf(1).version);
+	},
+);
 
 t.test("without control and without a file there is no table", async (t) => {
 	const folder = await folderOf(t);

@@ -88,7 +88,7 @@ t.test("a time from the future is no age: the table counts as old as can be", as
 
 t.test("a file is no match for a table that was given before it", async (t) => {
 	const { clock, log, file } = await save(t);
-	const tables = new Tables({ compile, clock, prepare: async () => {}, prepareFirst: true });
+	const tables = new Tables({ compile, clock, prepare: async () => {} });
 	const taken = tables.take(tableOf(2));
 	t.equal(await file().restore(tables), false);
 	await taken;
@@ -175,7 +175,7 @@ t.test("a table that cannot be compiled any more is ignored", async (t) => {
 	});
 	t.equal(await file().restore(tables), false);
 	t.equal(tables.newest, null);
-	t.match(log.lines.at(-1), "its table cannot be compiled");
+	t.match(log.lines.at(-1), "it cannot be read or compiled");
 	t.notMatch(log.lines.at(-1), "employment");
 });
 
@@ -255,44 +255,6 @@ t.test("when a table is in force no other one is on disk any more, whatever the 
 	tables.lapse();
 	await until(() => onDisk() === tableOf(5).version);
 	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
-});
-
-t.test("no table is on disk from when others are told of another one until all of those are in force", async (t) => {
-	const { clock, path, file } = await start(t);
-	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
-	const ready: (() => void)[] = [];
-	let announced = 0;
-	const tables = new Tables({
-		...{ compile, clock, prepareFirst: true },
-		announce: () => {
-			announced++;
-			t.equal(onDisk(), null);
-		},
-		prepare: () => new Promise<void>((resolve) => ready.push(resolve)),
-	});
-	const stop = file(1).follow(tables);
-	t.teardown(stop);
-	const next = async (): Promise<void> => {
-		await until(() => ready.length > 0);
-		ready.shift()?.();
-	};
-	tables.confirm();
-	const first = tables.take(tableOf(1));
-	await next();
-	await first;
-	await until(() => onDisk() === tableOf(1).version);
-	const second = tables.take(tableOf(2));
-	await until(() => announced === 2);
-	const third = tables.take(tableOf(3));
-	await until(() => announced === 3);
-	await next();
-	await second;
-	// Several looks of the file at what is confirmed.
-	await new Promise((resolve) => setTimeout(resolve, 50));
-	t.equal(onDisk(), null, "though the second is in force: somebody may answer by the third");
-	await next();
-	await third;
-	await until(() => onDisk() === tableOf(3).version);
 });
 
 t.test("a stop waits for the table that comes into force, and writes it", async (t) => {
@@ -398,7 +360,7 @@ t.test("a disk that takes nothing and gives nothing back is told of for both", a
 	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
 	for (const number of [2, 3]) await tables.take(tableOf(number));
 	const told = log.lines.filter((line) => line.startsWith("the table before cannot be taken from disk"));
-	t.equal(told.length, 1, "once, though the other fault was told before");
+	t.ok(told.length >= 2, "each time: an older table may come back");
 	t.match(told[0], "a restart may answer by it");
 });
 
@@ -420,25 +382,6 @@ t.test("one that is refused leaves the one before on disk", async (t) => {
 		await stop();
 		t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
 	}
-});
-
-t.test("what lay there comes back as it was where the first that is given is refused", async (t) => {
-	const { clock, at, path, file } = await save(t);
-	const whole = await readFile(path, "utf8");
-	// From the future: nobody knows how old it is.
-	at.wall -= 2 * TABLE_CLOCK_SKEW_MS;
-	const tables = new Tables({
-		clock,
-		compile: () => {
-			t.notOk(existsSync(path), "somebody may answer by the other one");
-			throw new Error("refused");
-		},
-	});
-	const stop = file().follow(tables);
-	await t.rejects(tables.take(tableOf(2)), /refused/);
-	await t.rejects(tables.take(tableOf(3)), /refused/);
-	await stop();
-	t.equal(await readFile(path, "utf8"), whole);
 });
 
 t.test("a leftover of a killed write is no obstacle; a folder that takes nothing is said once", async (t) => {

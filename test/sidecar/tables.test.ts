@@ -201,101 +201,20 @@ t.test("one that cannot be compiled changes nothing, and holds up none after it"
 	t.same(tables.newest, tableOf(3));
 });
 
-t.test(
-	"a deadline counts from when a table was given, and who comes instead of one that waited has its deadline",
-	async (t) => {
-		const time = clock();
-		const since: number[] = [];
-		const ready: (() => void)[] = [];
-		const tables = new Tables({
-			compile,
-			clock: time,
-			prepare: (_, sinceMs) =>
-				new Promise<void>((resolve) => {
-					since.push(sinceMs);
-					ready.push(resolve);
-				}),
-		});
-		const give = (version: number, waitedMs?: number) => tables.take(tableOf(version), () => {}, waitedMs);
-		const turn = async (): Promise<void> => {
-			ready.shift()?.();
-			await new Promise((resolve) => setImmediate(resolve));
-		};
-		time.at.monotonic = 100;
-		await give(1);
-		time.at.monotonic = 200;
-		const taken = [give(2)];
-		time.at.monotonic = 300;
-		taken.push(give(3));
-		await turn();
-		t.same(since, [100, 200], "the newest of those that wait, and the oldest's time");
-		time.at.monotonic = 900;
-		taken.push(give(4));
-		await turn();
-		t.same(since, [100, 200, 900], "which is owed once");
-		taken.push(give(5, 650));
-		await turn();
-		t.same(since, [100, 200, 900, 250], "it was given to another process before");
-		await turn();
-		await Promise.all(taken);
-	},
-);
-
-t.test("each table is announced when it is given, and the first may wait until it is prepared", async (t) => {
-	const announced: VersionedTable[] = [];
-	let ready: () => void = () => {};
-	const tables = new Tables({
-		compile,
-		announce: (given) => announced.push(given),
-		prepareFirst: true,
-		prepare: () =>
-			new Promise<void>((resolve) => {
-				ready = resolve;
-			}),
+t.test("what keeps the newest elsewhere is called before another one comes into force", async (t) => {
+	const did: string[] = [];
+	const [one, two] = [tableOf(1), tableOf(2)];
+	const tables = new Tables({ compile, prepare: async () => {} });
+	tables.onSwap(async (version, swap) => {
+		await new Promise((resolve) => setImmediate(resolve));
+		did.push(`${version} from ${tables.newest?.version ?? "none"}`);
+		swap();
 	});
-	const given = [1, 2, 3].map(tableOf);
-	const taken = given.map((one) => tables.take(one));
-	t.same(announced, given);
-	await new Promise((resolve) => setImmediate(resolve));
-	t.equal(tables.newest, null);
-	ready();
-	await Promise.all(taken);
-	t.equal(tables.newest, given[2]);
+	await Promise.all([one, two].map((given) => tables.take(given, () => did.push(`${given.version} is in force`))));
+	t.same(did, [
+		`${one.version} from none`,
+		`${one.version} is in force`,
+		`${two.version} from ${one.version}`,
+		`${two.version} is in force`,
+	]);
 });
-
-t.test(
-	"who keeps the newest elsewhere lets go of it before another one is announced, until none is announced any more",
-	async (t) => {
-		const did: string[] = [];
-		const ready: (() => void)[] = [];
-		const turn = async (): Promise<void> => {
-			ready.shift()?.();
-			await new Promise((resolve) => setImmediate(resolve));
-		};
-		const [one, two] = [tableOf(1), tableOf(2)];
-		const name = (version: string | undefined): string => (version === one.version ? "one" : "two");
-		const tables = new Tables({
-			compile,
-			announce: ({ version }) => did.push(`announced ${name(version)}`),
-			prepareFirst: true,
-			prepare: () => new Promise<void>((resolve) => ready.push(resolve)),
-		});
-		tables.onSwap(async (version, swap) => {
-			await new Promise((resolve) => setImmediate(resolve));
-			did.push(`let go for ${name(version)}`);
-			await swap();
-			did.push(`over with ${name(version)}`);
-		});
-		const taken = [one, two].map((given) => tables.take(given, () => did.push(`in force ${name(given.version)}`)));
-		t.same(did, []);
-		await turn();
-		t.same(did, ["let go for one", "announced one", "let go for two", "announced two"]);
-		await turn();
-		t.same(did.slice(4), ["in force one", "over with one"]);
-		t.ok(tables.taking);
-		await turn();
-		await Promise.all(taken);
-		t.same(did.slice(6), ["in force two", "over with two"]);
-		t.notOk(tables.taking);
-	},
-);

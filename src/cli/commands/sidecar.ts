@@ -3,31 +3,26 @@
  * machine or by mTLS of another, and while control is away from the file of the last good one; or, with --table, from a
  * file alone.
  */
+import { randomUUID } from "node:crypto";
 import { statSync } from "node:fs";
-import { hostname } from "node:os";
+import { rm } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
-import { firstToEnd, type Validity } from "../../identity/validity.js";
-import { WORKERS_IN_FORCE_MS_MAX } from "../../limits.js";
 import { bareHost } from "../../resources/address.js";
 import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../sidecar/grpc/server.js";
 import { startWorkers } from "../../sidecar/grpc/workers.js";
-import { followTableFile } from "../../sidecar/staticTable.js";
-import type { TableFeed } from "../../sidecar/tableFeed.js";
-import type { ControlDoor } from "../../sidecar/tableStream.js";
-import { Tables } from "../../sidecar/tables.js";
+import { readTableFile } from "../../sidecar/staticTable.js";
 import { requireOwnFolder } from "../../socket.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter, type Meter } from "../../telemetry/meter.js";
 import { serveMetrics } from "../roles/metrics.js";
-import { type AnsweringOptions, startAnswering } from "../sidecar/answering.js";
-import { Confirmation } from "../sidecar/confirmation.js";
-import { CountPublisher } from "../sidecar/counts.js";
-import { Handover } from "../sidecar/handover.js";
-import { type FromWorker, machineMs, type ToWorker } from "../sidecar/message.js";
+import { type AnsweringOptions, type Listening, startAnswering } from "../sidecar/answering.js";
+import { Reports } from "../sidecar/counts.js";
+import { type TableSource, tableFileOf } from "../sidecar/tableSource.js";
 import { UsedProofs } from "../sidecar/usedProofs.js";
+import type { FromWorker } from "../sidecar/worker.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { places } from "../stack/places.js";
 import { watchRenewal } from "../stack/renewal.js";
@@ -46,259 +41,128 @@ export interface SidecarArguments extends ControlDoorArguments {
 	readonly peers?: readonly string[];
 }
 
-/** How long a start waits for the first table before it says that it is ready all the same. */
-const FIRST_TABLE_MS = 5_000;
+const WORKERS_MAX = 256;
 const WORKERS_STOP_MS = 4_000;
-/** How often workers are told the age of their table; far below any `maxStaleness` that makes sense. */
-const AGE_EVERY_MS = 1_000;
 
 export async function sidecar(options: SidecarArguments): Promise<void> {
 	const log = createLog({ role: "sidecar" });
 	const meter = createMeter({ role: "sidecar" });
 	// A static table needs no directory of control's.
 	const at = options.table === undefined ? places(options.data, options.run) : null;
-	const remote = remoteOf(options);
-	const listen = addressOf(options, at?.sidecarSocket);
+	const address = addressOf(options, at?.sidecarSocket);
 	const workers = workersOf(options.workers);
-	if (workers > 1 && "port" in listen && listen.port === 0)
+	if (workers > 1 && "port" in address && address.port === 0)
 		throw new WeirError("invalid-argument", "--workers needs a port", "workers share one: write --listen ADDRESS:PORT");
-	// Whoever can write there can put a socket of their own in place, and give the verdicts.
-	if ("socketPath" in listen) requireOwnFolder(dirname(resolve(listen.socketPath)));
-	if (options.table !== undefined) guardFile(options.table);
-	const who: AnsweringOptions = {
-		...{ identity: options.identity ?? null, peers: options.peers ?? [] },
-		keysDirectory: at?.issuerKeysDirectory ?? null,
-	};
-	if ("host" in listen && who.identity === null)
+	// Who can write there can put a socket of their own in place, and give the verdicts.
+	if ("socketPath" in address) requireOwnFolder(dirname(resolve(address.socketPath)));
+	if ("host" in address && options.identity === undefined)
 		throw new WeirError(
 			"invalid-argument",
 			"--listen needs an identity: the sidecar listens on TCP only with mutual TLS",
 			"add --identity SOCKET (weir ca or SPIRE), or use --socket",
 		);
+	if (options.table !== undefined) guardFile(options.table);
+	const answering: AnsweringOptions = {
+		address,
+		source: sourceOf(options, at),
+		identity: options.identity ?? null,
+		peers: options.peers ?? [],
+	};
+	if (at !== null) await removeOtherTables(at.sidecarTableFile, workers);
 	keepHeapSmall();
-	const publisher = new CountPublisher(meter);
-	const answering = await (workers === 1
-		? inProcess(listen, who, log, publisher)
-		: inWorkers(listen, who, workers, log, publisher, meter));
-	const renewal = watchRenewal(meter, log, answering.validity);
-	const { tables } = answering;
-	const first = new Promise<void>((resolve) => {
-		const stop = tables.onChange(() => {
-			if (tables.newest === null) return;
-			stop();
-			resolve();
-		});
-	});
-	const source = await followTable(options, at, remote, answering, log).catch(async (error: unknown) => {
-		// A sidecar that listens without a table would look alive.
-		renewal.close();
-		await answering.close();
-		throw error;
-	});
+	const reports = new Reports(meter);
+	const front = await (workers === 1
+		? inProcess(answering, log, reports)
+		: inWorkers(answering, workers, log, reports, meter));
+	const renewal = watchRenewal(meter, log, () => reports.validity());
 	let metrics: Awaited<ReturnType<typeof serveMetrics>> | null = null;
 	// From here on: a start that waits for control ends in order too.
 	endWhenTold(async () => {
 		metrics?.close();
 		renewal.close();
-		// Side by side: a table that a worker which hangs has not taken yet is waited for, and so is that worker's end.
-		await Promise.all([source.close(), answering.close()]);
+		await front.close();
 	});
 	const metricsSocket = options.metricsSocket ?? at?.sidecarMetricsSocket;
-	metrics =
-		metricsSocket === undefined
-			? null
-			: await serveMetrics(metricsSocket, {
-					...renewal.meter,
-					json: () => {
-						answering.publish();
-						const age = tables.ageMs() / 1_000;
-						meter.gauge("weir_sidecar_table_age_seconds", "Since control last confirmed the table.", age);
-						const rejected = source.feed?.rejected ?? 0;
-						meter.gauge("weir_sidecar_tables_rejected", "Tables of control that were refused.", rejected);
-						const closed = tables.newest?.closed?.length ?? 0;
-						meter.gauge(
-							"weir_sidecar_services_closed",
-							"Services that cannot be executed, and deny everything.",
-							closed,
-						);
-						return renewal.meter.json();
-					},
-				});
-	await answering.up;
-	if (tables.newest === null)
-		await Promise.race([first, new Promise((resolve) => setTimeout(resolve, FIRST_TABLE_MS))]);
-	tellReady({ ...answering.address, plan: tables.newest?.version ?? null });
-}
-
-type AnyTables = Tables<unknown>;
-
-interface RemoteControl {
-	/** ADDRESS:PORT of its xDS. */
-	readonly target: string;
-	readonly spiffeId: string;
+	if (metricsSocket !== undefined) {
+		const json = () => {
+			front.report();
+			return renewal.meter.json();
+		};
+		metrics = await serveMetrics(metricsSocket, { ...renewal.meter, json });
+	}
+	tellReady(await front.listen());
 }
 
 interface Front {
-	readonly tables: AnyTables;
-	/** To follow control, where that is what the tables come from. */
-	readonly confirmation: Confirmation;
-	readonly address: GrpcAddress;
-	/** Resolves when all of it listens: control is asked meanwhile. */
-	readonly up: Promise<void>;
-	publish(): void;
-	/** Of the SVID, of several that which ends first; null = there is none. */
-	validity(): Validity | null;
+	listen(): Promise<Listening>;
+	/** Takes the newest reports. */
+	report(): void;
 	close(): Promise<void>;
 }
 
-async function inProcess(
-	listen: GrpcAddress,
-	who: AnsweringOptions,
-	log: Log,
-	publisher: CountPublisher,
-): Promise<Front> {
-	const answering = await startAnswering(listen, who, log, async (tables) => new Confirmation(tables, { log }));
-	const { tables, freshness, counts, server, validity, close } = answering;
-	const publish = (): void => publisher.publish("", counts.rows());
-	return { tables, confirmation: freshness, address: server.address, up: Promise.resolve(), publish, validity, close };
+async function inProcess(options: AnsweringOptions, log: Log, reports: Reports): Promise<Front> {
+	const { report, ...answering } = await startAnswering(options, log);
+	const take = (): void => reports.take(0, "", report());
+	take();
+	return { ...answering, report: take };
 }
 
-/** The primary follows the table and hands it on; it answers nothing itself, and has in force what its workers have. */
+/** The primary answers nothing itself. */
 async function inWorkers(
-	listen: GrpcAddress,
-	who: AnsweringOptions,
+	options: AnsweringOptions,
 	count: number,
 	log: Log,
-	publisher: CountPublisher,
+	reports: Reports,
 	meter: Meter,
 ): Promise<Front> {
-	const handover = new Handover((worker, message) => workers.send(worker, message));
-	const tables = new Tables<null>({
-		compile: () => null,
-		announce: (given) => handover.give(given),
-		prepareFirst: true,
-		prepare: async (given) => {
-			const behind = await handover.settle(given, WORKERS_IN_FORCE_MS_MAX);
-			if (behind > 0)
-				log.warn("workers do not answer by the new table yet", { version: given.version, workers: behind });
-		},
-	});
-	const confirmation = new Confirmation(tables, { log });
-	/** None while it knows none: their tables grow old by themselves, and who asks is told when control has answered. */
-	const age = (): ToWorker[] =>
-		confirmation.isLate ? [] : [{ kind: "age", ageMs: tables.ageMs(), saidAtMs: machineMs() }];
+	const { address, source } = options;
+	// Each worker would end for a bad one, and be replaced.
+	if ("table" in source) await readTableFile(source.table);
 	const proofs = new UsedProofs(count);
-	/** By worker. */
-	const validities = new Map<number, Validity>();
 	let listening = 0;
-	let up: () => void = () => {};
-	const allUp = new Promise<void>((resolve) => {
+	let up: (first: Listening) => void = () => {};
+	const allUp = new Promise<Listening>((resolve) => {
 		up = resolve;
 	});
-	const tellAge = (worker: number): void => {
-		if (tables.newest === null || !handover.isServed(worker)) return;
-		for (const said of age()) workers.send(worker, said);
-	};
-	const workers = await startWorkers<ToWorker>({
+	const workers = await startWorkers({
 		count,
 		module: fileURLToPath(new URL("../sidecar/worker.js", import.meta.url)),
-		args: [JSON.stringify(listen), JSON.stringify(who)],
-		...("socketPath" in listen ? { socketPath: listen.socketPath } : {}),
-		greet: (worker) => {
-			const table = handover.greet(worker);
-			// What it is greeted with is what is served, or newer.
-			const known = table.length === 0 || tables.newest === null ? [] : age();
-			return [...table, ...known, { kind: "greeted" }];
-		},
+		args: [JSON.stringify(options)],
+		...("socketPath" in address ? { socketPath: address.socketPath } : {}),
 		onMessage: (message, worker) => {
 			const said = message as FromWorker;
-			if (said.kind === "counts") {
-				publisher.publish(said.process, said.rows);
-				if (said.validity !== null) validities.set(worker, said.validity);
-			} else if (said.kind === "proof") workers.send(worker, proofs.answer(said));
-			else if (said.kind === "in-force") {
-				handover.report(worker, said.order);
-				tellAge(worker);
-			} else if (said.kind === "late") tellAge(worker);
-			else if (said.kind === "refused") handover.refuse(worker, said.order);
-			else if (++listening === count) up();
+			if (said.kind === "report") reports.take(worker, said.process, said.report);
+			else if (said.kind === "proof") workers.send(worker, proofs.answer(said));
+			else if (++listening === count) up({ ...address, plan: said.plan });
 		},
 		onEnd: (worker) => {
-			handover.leave(worker);
-			validities.delete(worker);
+			reports.drop(worker);
 			meter.count("weir_sidecar_workers_ended_total", "Workers that ended, and were replaced.");
 		},
 		log: (line) => log.warn(line),
 	});
-	const tellAges = (): void => workers.ids().forEach(tellAge);
-	tables.onChange(tellAges);
-	const timer = setInterval(tellAges, AGE_EVERY_MS);
-	return {
-		...{ tables, confirmation },
-		address: listen,
-		up: allUp,
-		publish: () =>
-			meter.gauge("weir_sidecar_workers_silent", "Workers that say nothing, and are killed soon.", workers.silent()),
-		validity: () => firstToEnd(validities.values()),
-		close: () => {
-			clearInterval(timer);
-			return workers.close(WORKERS_STOP_MS);
-		},
-	};
+	return { listen: () => allUp, report: () => {}, close: () => workers.close(WORKERS_STOP_MS) };
 }
 
-async function followTable(
-	{ table, identity }: SidecarArguments,
-	at: ReturnType<typeof places> | null,
-	remote: RemoteControl | null,
-	{ tables, confirmation, up }: Front,
-	log: Log,
-): Promise<{ readonly feed: TableFeed<unknown> | null; close(): Promise<void> }> {
-	if (at === null) {
-		const followed = await followTableFile({ path: table ?? "", tables, log });
-		return { feed: null, close: async () => followed.close() };
-	}
-	// The gRPC client takes memory that a table from a file does not need.
-	const { followControl } = await import("../../sidecar/tableFeed.js");
-	const rest = {
-		filePath: at.sidecarTableFile,
-		node: `weir-sidecar/${hostname()}/${process.pid}`,
-		...{ tables, log, up },
-	};
-	const follow = (door: ControlDoor): ReturnType<typeof followControl> => {
-		const following = followControl({ ...rest, ...door });
-		confirmation.follow(following.feed);
-		return {
-			feed: following.feed,
-			close: async () => {
-				confirmation.close();
-				await following.close();
-			},
-		};
-	};
-	if (remote === null) return follow({ socketPath: at.adsSocket });
-	const [{ ownIdentity }, { grpcChannelCredentials }] = await Promise.all([
-		import("../stack/identity.js"),
-		import("../../identity/grpcTls.js"),
-	]);
-	const own = await ownIdentity(identity, log);
-	const credentials = grpcChannelCredentials(own, (server) => server === remote.spiffeId);
-	const following = follow({ target: remote.target, credentials });
-	return {
-		feed: following.feed,
-		close: async () => {
-			await following.close();
-			own.close();
-		},
-	};
+/** Tables of workers that there are no more: what was denied since they were written is not known there. */
+async function removeOtherTables(file: string, workers: number): Promise<void> {
+	const others = Array.from({ length: WORKERS_MAX - workers }, (_, index) => tableFileOf(file, workers + index));
+	await Promise.all(others.map((path) => rm(path, { force: true })));
 }
 
-/** Control on another machine; null = its table comes from this one. */
-function remoteOf(options: SidecarArguments): RemoteControl | null {
-	if (options.control === undefined) return null;
-	if (options.table !== undefined)
+function sourceOf(options: SidecarArguments, at: ReturnType<typeof places> | null): TableSource {
+	const { table, control } = options;
+	if (table !== undefined && control !== undefined)
 		throw new WeirError("invalid-argument", "--table and --control exclude each other", "name one source of the table");
-	return { target: options.control, spiffeId: controlDoor(options.control, options).spiffeId };
+	if (at === null) return { table: table ?? "" };
+	return {
+		control:
+			control === undefined
+				? { socketPath: at.adsSocket }
+				: { target: control, spiffeId: controlDoor(control, options).spiffeId },
+		file: at.sidecarTableFile,
+		instance: randomUUID(),
+	};
 }
 
 /** A table says who may call: only its owner may write it. */
@@ -328,7 +192,7 @@ function addressOf({ socket, listen }: SidecarArguments, usual: string | undefin
 
 function workersOf(text: string): number {
 	const count = Number(text);
-	if (!Number.isInteger(count) || count < 1 || count > 256)
-		throw new WeirError("invalid-argument", `--workers ${text} is no number of workers`, "1 to 256");
+	if (!Number.isInteger(count) || count < 1 || count > WORKERS_MAX)
+		throw new WeirError("invalid-argument", `--workers ${text} is no number of workers`, `1 to ${WORKERS_MAX}`);
 	return count;
 }

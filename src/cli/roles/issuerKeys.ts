@@ -12,7 +12,6 @@ import type { Meter } from "../../telemetry/meter.js";
 import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
 import { keyLoad } from "../../tokens/keyLoad.js";
 import { keySetFault, readKeySet } from "../../tokens/keySet.js";
-import type { KeptKeys } from "../../tokens/keyShelf.js";
 import { publishedKeySet } from "../../tokens/publishedKeys.js";
 import { within } from "../../within.js";
 
@@ -25,8 +24,6 @@ export interface IssuerKeysOptions {
 	readonly monotonicMs?: () => number;
 	readonly times?: (source: KeySource) => KeysOptions["times"];
 	readonly load?: typeof keyLoad;
-	/** The sets that a process before this one had; without it a start knows none. */
-	readonly kept?: (source: KeySource) => KeptKeys;
 	/** How long `read` waits for a source. */
 	readonly waitMs?: number;
 }
@@ -90,11 +87,7 @@ export class IssuerKeys {
 				name: keySetName(keys),
 			})),
 		);
-		for (const [name, { life }] of this.#sources) {
-			if (named.has(name)) continue;
-			life.forget();
-			this.#sources.delete(name);
-		}
+		for (const name of this.#sources.keys()) if (!named.has(name)) this.#sources.delete(name);
 		await Promise.all([...named].map(([name, source]) => this.#look(name, source)));
 		const texts = [...named.keys()].map((name) => [name, this.#text(name)] as const);
 		this.options.meter.gauge(
@@ -153,14 +146,7 @@ export class IssuerKeys {
 	}
 
 	#begin(name: string, source: KeySource): Source {
-		const {
-			log,
-			changed,
-			monotonicMs = () => performance.now(),
-			times = usualTimes,
-			load = keyLoad,
-			kept,
-		} = this.options;
+		const { log, changed, monotonicMs = () => performance.now(), times = usualTimes, load = keyLoad } = this.options;
 		let last: Read = { text: "", fault: null, leftOut: [] };
 		const taken = (read: Read): void => {
 			if (read.fault !== null && read.fault !== own.fault) {
@@ -184,12 +170,11 @@ export class IssuerKeys {
 			const instead = own.life.held === null ? ENVOY_VERIFIES_NONE : "the keys it had before serve on";
 			log.warn("keys of a token issuer cannot be had", { source: name, why, instead });
 		};
-		const options = { load: load(source), times: times(source), monotonicMs, failed, kept: kept?.(source) };
+		const options = { load: load(source), times: times(source), monotonicMs, failed };
 		const isEmpty = ({ fault }: Read): boolean => fault !== null;
 		const life = new KeyLife(options, { read: publishable, isEmpty, taken });
-		const own: Source = { life, fault: null, serves: life.held !== null };
+		const own: Source = { life, fault: null, serves: false };
 		this.#sources.set(name, own);
-		if (own.serves) log.info("kept keys of a token issuer serve until it answers", { source: name });
 		return own;
 	}
 

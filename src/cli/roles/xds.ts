@@ -12,7 +12,6 @@ import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/api/client.js";
-import { KeyShelf } from "../../tokens/keyShelf.js";
 import type { XdsSecurity } from "../../xds/doors.js";
 import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
 import { XdsServer } from "../../xds/server.js";
@@ -50,13 +49,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => untaken.add(`${what} was not taken by api: ${WeirError.from(error).message}`));
 	};
-	const keyShelf = KeyShelf.open(at.issuerKeysDirectory, {
-		onTrouble: (why) => log.warn("kept keys of token issuers cannot be written or read on disk", { why }),
-	});
-	const issuerKeys = new IssuerKeys({
-		...{ log, meter, changed: publishKeys },
-		...(keyShelf === null ? {} : { kept: (source) => keyShelf.of(source) }),
-	});
+	const issuerKeys = new IssuerKeys({ log, meter, changed: publishKeys });
 	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
 		issuerKeys.unknownKey(gateway),
 	);
@@ -210,7 +203,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		if (trustDomain === null) warnOfNobody(resources);
 		// Of the process before this one: from now on it is this one's.
 		const former = now === null ? await state.newestPlan() : null;
-		// Envoys keep what they have until an issuer has answered of which nothing was kept: they may have its keys. Only where
+		// After a restart Envoys keep what they have until the issuers have answered: they may have their keys. Only where
 		// they believe whom they should, and judge as they should: nothing that was taken away waits for that.
 		const awaited = former === null ? null : issuerKeys.awaited();
 		if (awaited !== null && isDeepStrictEqual(former, JSON.parse(JSON.stringify(plan.table)))) {

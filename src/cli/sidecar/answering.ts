@@ -1,7 +1,5 @@
-/** The part of the sidecar that answers: a gRPC server over tables, in the one process or in each worker. */
-
-import type { Validity } from "../../identity/validity.js";
-import { CALLOUT_STALENESS_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
+/** What answers, in the one process or in each worker: tables that it follows itself, and a gRPC server over them. */
+import { CALLOUT_STALENESS_MS, SIDECAR_FIRST_TABLE_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
 import { CompiledAccess } from "../../sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../sidecar/compiledTable.js";
 import { mintUnit } from "../../sidecar/cookie.js";
@@ -9,12 +7,14 @@ import { Health } from "../../sidecar/grpc/health.js";
 import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sidecar/grpc/server.js";
 import { sidecarMethods } from "../../sidecar/methods.js";
 import { inSlices } from "../../sidecar/slices.js";
-import { type Freshness, Tables, type VersionedTable } from "../../sidecar/tables.js";
+import { Tables, type VersionedTable } from "../../sidecar/tables.js";
 import type { Log } from "../../telemetry/log.js";
 import { tracesSocket } from "../../telemetry/tracesSocket.js";
-import { ProcessCounts } from "./counts.js";
-import { type DoorOptions, openDoors } from "./doors.js";
-import { type TokensOptions, tokensOf } from "./tokens.js";
+import type { ProofMemory } from "../../tokens/replays.js";
+import { within } from "../../within.js";
+import { ProcessCounts, type Report } from "./counts.js";
+import { followTables, type TableSource } from "./tableSource.js";
+import { tokensOf } from "./tokens.js";
 
 /**
  * How long a sidecar that is told to stop lets calls finish that wait for their answer: beyond it Envoy has given them up
@@ -24,40 +24,39 @@ const DRAIN_MS = 2_000;
 
 const HEALTH_EVERY_MS = 1_000;
 
-/** Beyond it no Service of the table gets a verdict. */
-function longestMs({ table }: VersionedTable): number {
-	const bounds = table.services.flatMap(({ callout }) => callout?.maxStalenessMs ?? []);
-	return bounds.length === 0 ? CALLOUT_STALENESS_MS : Math.max(...bounds);
+export interface AnsweringOptions {
+	readonly address: GrpcAddress;
+	readonly source: TableSource;
+	/** UNIX socket of the SPIFFE agent; null = this process has no identity. */
+	readonly identity: string | null;
+	/** SPIFFE ids of the peers that are answered on TCP, exact or `PREFIX/*`; empty = the Envoys of the own trust domain. */
+	readonly peers: readonly string[];
 }
 
-export interface Answering<Known extends Freshness> {
-	readonly tables: Tables<CompiledTable>;
-	/** How old the newest is, as it answers by. */
-	readonly freshness: Known;
-	readonly counts: ProcessCounts;
-	readonly server: GrpcServer;
-	/** Of the own SVID; null = it has no identity. */
-	validity(): Validity | null;
+/** Where it listens, and the version of its table; null = there is none yet. */
+export type Listening = GrpcAddress & { readonly plan: string | null };
+
+export interface Answering {
+	/** To be called once. Waits for a first table, for a while: who starts shall refuse no one for that. */
+	listen(): Promise<Listening>;
+	report(): Report;
 	close(): Promise<void>;
 }
 
-export interface AnsweringOptions extends Pick<DoorOptions, "identity" | "peers">, TokensOptions {}
-
 /**
- * @param ready awaited when it could answer, before it listens: whoever has a table gives it here. @returns how old the newest is
- * @throws WeirError where it cannot listen, or has no identity where it needs one
+ * @param proofs whom workers of one sidecar ask whether a proof was used; null = this process alone remembers
+ * @throws WeirError where it has no identity that it needs, or the table's file is bad
  */
-export async function startAnswering<Known extends Freshness>(
-	listen: GrpcAddress,
-	{ identity, peers, keysDirectory, proofs }: AnsweringOptions,
+export async function startAnswering(
+	{ address, source, identity, peers }: AnsweringOptions,
 	log: Pick<Log, "info" | "warn" | "error">,
-	ready: (tables: Tables<CompiledTable>) => Promise<Known>,
-): Promise<Answering<Known>> {
+	proofs: ProofMemory | null = null,
+): Promise<Answering> {
 	const tracing = await startTracing();
 	const rules = new CompiledAccess();
 	const tables = new Tables<CompiledTable>({
 		compile: (given) => compileTable(given, rules),
-		prepare: ({ table }, sinceMs) => inSlices(rules.ahead(table.services), sinceMs + TABLE_AHEAD_MS_MAX),
+		prepare: ({ table }) => inSlices(rules.ahead(table.services), performance.now() + TABLE_AHEAD_MS_MAX),
 		retire: (table) => table.retire(),
 	});
 	const counts = new ProcessCounts((method, error) =>
@@ -66,49 +65,74 @@ export async function startAnswering<Known extends Freshness>(
 			why: error instanceof Error ? (error.stack ?? error.message) : String(error),
 		}),
 	);
+	const verifyToken = tokensOf(tables, proofs, log);
+	// What an identity needs is loaded only where there is one.
+	const workload = identity === null ? null : await (await import("../stack/identity.js")).ownIdentity(identity, log);
+	const sign =
+		workload === null ? null : (await import("../../tokens/decision.js")).decisionSigner(() => workload.current());
+	const tls =
+		workload !== null && "host" in address
+			? (await import("./mutualTls.js")).mutualTls(workload, peers, log)
+			: undefined;
+	const { freshness, rejected, close } = await followTables(source, workload, tables, log).catch((error: unknown) => {
+		workload?.close();
+		throw error;
+	});
 	const health = new Health();
-	const doors = await openDoors({ identity, peers, tcp: "host" in listen }, log);
-	const verifyToken = tokensOf(tables, { keysDirectory, proofs }, log);
-	const freshness = await ready(tables);
 	const judgeHealth = (): void =>
 		health.setServing(tables.newest !== null && freshness.ageMs() <= longestMs(tables.newest));
-	judgeHealth();
 	tables.onChange(judgeHealth);
 	// Growing old is nothing that happens at a moment.
 	const healthTimer = setInterval(judgeHealth, HEALTH_EVERY_MS).unref();
-	const methods = sidecarMethods({
-		tables,
-		freshness,
-		mint: mintUnit,
-		nowMs: Date.now,
-		verifyToken,
-		sign: doors.sign,
-		observer: counts.answers,
-	});
-	const server = await startGrpcServer({
-		listen,
-		tls: doors.tls,
-		methods,
-		health,
-		counters: counts,
-	}).catch((error: unknown) => {
-		clearInterval(healthTimer);
-		doors.close();
-		throw error;
-	});
+	let server: GrpcServer | null = null;
 	return {
-		tables,
-		freshness,
-		counts,
-		server,
-		validity: () => doors.validity(),
+		listen: async () => {
+			await within(SIDECAR_FIRST_TABLE_MS, firstOf(tables));
+			judgeHealth();
+			server = await startGrpcServer({
+				listen: address,
+				...{ tls, health, counters: counts },
+				methods: sidecarMethods({
+					...{ tables, freshness, verifyToken, sign },
+					mint: mintUnit,
+					nowMs: Date.now,
+					observer: counts.answers,
+				}),
+			});
+			return { ...server.address, plan: tables.newest?.version ?? null };
+		},
+		report: () => ({
+			rows: counts.rows(),
+			ageMs: freshness.ageMs(),
+			rejected: rejected(),
+			closed: tables.newest?.closed?.length ?? 0,
+			validity: workload?.validity() ?? null,
+		}),
 		close: async () => {
 			clearInterval(healthTimer);
-			await server.drain(DRAIN_MS);
-			doors.close();
+			// Side by side: a disk that hangs shall not keep calls from their end.
+			await Promise.all([close(), server?.drain(DRAIN_MS)]);
+			workload?.close();
 			await tracing?.shutdown();
 		},
 	};
+}
+
+/** Beyond it no Service of the table gets a verdict. */
+function longestMs({ table }: VersionedTable): number {
+	const bounds = table.services.flatMap(({ callout }) => callout?.maxStalenessMs ?? []);
+	return bounds.length === 0 ? CALLOUT_STALENESS_MS : Math.max(...bounds);
+}
+
+function firstOf(tables: Tables<unknown>): Promise<void> {
+	if (tables.newest !== null) return Promise.resolve();
+	return new Promise((resolve) => {
+		const stop = tables.onChange(() => {
+			if (tables.newest === null) return;
+			stop();
+			resolve();
+		});
+	});
 }
 
 /** The tracing packages take tens of megabytes: only where spans are exported. */

@@ -1,8 +1,6 @@
-/**
- * What one process of the sidecar has counted since its start, as rows that another process can add up, and what the
- * sum becomes in the metrics.
- */
+/** What each process of the sidecar reports of itself, and the metrics that all reports together become. */
 import { HANDSHAKES_REFUSED, type HandshakeFault } from "../../handshake.js";
+import { firstToEnd, type Validity } from "../../identity/validity.js";
 import { AnswerCounters } from "../../sidecar/counters.js";
 import type { GrpcCounters } from "../../sidecar/grpc/ports.js";
 import type { GrpcCode } from "../../sidecar/grpc/service.js";
@@ -79,20 +77,62 @@ export class ProcessCounts implements GrpcCounters {
 
 const row = (name: CountRow["name"], count: number, labels: Labels): CountRow => ({ name, labels, count });
 
-/** Adds the rows of several processes to the meter, each count once. */
-export class CountPublisher {
+/** Of one process. */
+export interface Report {
+	/** Counted since its start. */
+	readonly rows: readonly CountRow[];
+	/** Of its table, in milliseconds. */
+	readonly ageMs: number;
+	readonly rejected: number;
+	readonly closed: number;
+	/** Of its SVID; null = it has no identity. */
+	readonly validity: Validity | null;
+}
+
+/** Adds the counts of all processes to the meter, each once, and shows the worst of their tables. */
+export class Reports {
+	/** Of the living processes, by the primary's number of them. */
+	readonly #newest = new Map<number, Report>();
 	/** By process, name and labels: what the meter has of it already. */
 	readonly #published = new Map<string, number>();
 
 	constructor(private readonly meter: Meter) {}
 
-	/** @param process whose rows they are: a name that no later process bears, as process ids come again. */
-	publish(process: string, rows: readonly CountRow[]): void {
-		for (const { name, labels, count } of rows) {
+	/** @param process a name that no later process has */
+	take(id: number, process: string, report: Report): void {
+		this.#newest.set(id, report);
+		for (const { name, labels, count } of report.rows) {
 			const key = `${process} ${name} ${JSON.stringify(labels)}`;
 			const more = count - (this.#published.get(key) ?? 0);
 			this.meter.count(name, HELP[name], labels, more);
 			this.#published.set(key, count);
 		}
+		const most = (value: (one: Report) => number): number => Math.max(...[...this.#newest.values()].map(value));
+		const gauge = (name: string, help: string, value: number): void => this.meter.gauge(name, help, value);
+		gauge(
+			"weir_sidecar_table_age_seconds",
+			"Since control last confirmed the table.",
+			most(({ ageMs }) => ageMs) / 1_000,
+		);
+		gauge(
+			"weir_sidecar_tables_rejected",
+			"Tables of control that were refused.",
+			most(({ rejected }) => rejected),
+		);
+		gauge(
+			"weir_sidecar_services_closed",
+			"Services that cannot be executed, and deny everything.",
+			most(({ closed }) => closed),
+		);
+	}
+
+	/** It has ended. */
+	drop(id: number): void {
+		this.#newest.delete(id);
+	}
+
+	/** Of the SVIDs, that which ends first; null = there is none. */
+	validity(): Validity | null {
+		return firstToEnd([...this.#newest.values()].flatMap(({ validity }) => validity ?? []));
 	}
 }

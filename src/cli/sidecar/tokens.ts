@@ -9,39 +9,26 @@ import type { Log } from "../../telemetry/log.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
 
-export interface TokensOptions {
-	/** Of the last good key sets of token issuers; null = a start knows none. */
-	readonly keysDirectory: string | null;
-	/** Whom workers of one sidecar ask whether a proof was used; without it this process alone remembers. */
-	readonly proofs?: ProofMemory | undefined;
-}
-
 /**
+ * @param proofs whom workers of one sidecar ask whether a proof was used; null = this process alone remembers
  * @returns the port; it follows the newest table by itself
  */
 export function tokensOf(
 	tables: Tables<unknown>,
-	{ keysDirectory, proofs }: TokensOptions,
+	proofs: ProofMemory | null,
 	log: Pick<Log, "info" | "warn">,
 ): VerifyToken {
 	let verifier: TokenVerifier | null = null;
 	let loading: Promise<TokenVerifier> | null = null;
 	const use = (): void => verifier?.use(tables.newest?.table.gateways ?? []);
 	const load = async (): Promise<TokenVerifier> => {
-		const [room, { KeyShelf }] = await Promise.all([
-			import("../../tokens/verifier.js"),
-			import("../../tokens/keyShelf.js"),
-		]);
-		const onTrouble = (why: string): void =>
-			log.warn("kept keys of token issuers cannot be written or read on disk", { why });
-		const shelf = keysDirectory === null ? null : KeyShelf.open(keysDirectory, { onTrouble });
+		const room = await import("../../tokens/verifier.js");
 		const made = new room.TokenVerifier({
 			keysTroubled: (source, trouble) => {
 				if (trouble === null) log.info("an issuer's keys are good again", { source });
 				else log.warn("an issuer's keys cannot be had", { source, ...trouble });
 			},
-			...(proofs === undefined ? {} : { proofs }),
-			...(shelf === null ? {} : { kept: (source) => shelf.of(source) }),
+			...(proofs === null ? {} : { proofs }),
 		});
 		verifier = made;
 		use();

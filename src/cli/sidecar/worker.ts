@@ -1,72 +1,32 @@
-/** One worker of `weir sidecar --workers N`: answers by the tables that the primary hands on. */
+/** One worker of `weir sidecar --workers N`: it follows the tables itself. The primary restarts it, sums its counts and remembers proofs. */
 import { randomUUID } from "node:crypto";
 import { keepHeapSmall } from "../../sidecar/grpc/heap.js";
-import { fromPrimary, sayAlive, toPrimary } from "../../sidecar/grpc/workers.js";
-import type { Tables } from "../../sidecar/tables.js";
+import { fromPrimary, sayAlive, toPrimary, workerNumber } from "../../sidecar/grpc/workers.js";
 import { createLog } from "../../telemetry/log.js";
 import { endWhenTold } from "../stack/child.js";
-import { startAnswering } from "./answering.js";
-import { Lateness, TURN_EVERY_MS } from "./lateness.js";
-import { type FromWorker, machineMs, type ToWorker } from "./message.js";
-import { AskedProofs } from "./usedProofs.js";
+import { type AnsweringOptions, type Listening, startAnswering } from "./answering.js";
+import type { Report } from "./counts.js";
+import { tableFileOf } from "./tableSource.js";
+import { AskedProofs, type ProofAnswer, type ProofAsked } from "./usedProofs.js";
 
-const COUNTS_EVERY_MS = 1_000;
+export type FromWorker =
+	| ({ readonly kind: "listening" } & Listening)
+	| { readonly kind: "report"; readonly process: string; readonly report: Report }
+	| ProofAsked;
+
+const REPORT_EVERY_MS = 1_000;
+/** Process ids come again. */
 const name = randomUUID();
 
 sayAlive();
 keepHeapSmall();
-const [, , listen = "", who = ""] = process.argv;
-const log = createLog({ role: "sidecar" });
+const given: AnsweringOptions = JSON.parse(process.argv[2] ?? "");
+const source =
+	"table" in given.source ? given.source : { ...given.source, file: tableFileOf(given.source.file, workerNumber()) };
 const tell = (message: FromWorker): void => toPrimary(message);
 const proofs = new AskedProofs(tell);
-/** From when it may listen on: before, it answers nobody. */
-let lateness: Lateness | null = null;
-type Handed = Extract<ToWorker, { readonly kind: "table" }>;
-const take = ({ order, given, givenAtMs }: Handed, tables: Tables<unknown>): void => {
-	const waitedMs = Math.max(0, machineMs() - givenAtMs);
-	lateness?.takes(givenAtMs);
-	const inForce = (): void => {
-		lateness?.took();
-		tell({ kind: "in-force", order });
-	};
-	tables
-		.take(given, inForce, waitedMs)
-		// Its replacement would be greeted with the same one, and end as well.
-		.catch((error: unknown) => {
-			lateness?.took();
-			log.error("a table cannot be compiled", { why: error instanceof Error ? (error.stack ?? "") : String(error) });
-			tell({ kind: "refused", order });
-		});
-};
-/** Where it listened before, its share of the calls would find no table, or one of an unknown age. */
-const greeted = (tables: Tables<unknown>): Promise<Lateness> =>
-	new Promise((resolve) => {
-		fromPrimary((message) => {
-			const said = message as ToWorker;
-			if (said.kind === "greeted") {
-				const begun = new Lateness(tables, () => tell({ kind: "late" }));
-				setInterval(() => begun.turned(), TURN_EVERY_MS).unref();
-				lateness = begun;
-				resolve(begun);
-			} else if (said.kind === "age") {
-				// One that lay there while it stood still would make the table younger than it is.
-				if (lateness?.told(said.saidAtMs) ?? true) tables.setAge(said.ageMs);
-			} else if (said.kind === "proof") proofs.answered(said);
-			else take(said, tables);
-		});
-	});
-const { counts, validity, close } = await startAnswering(
-	JSON.parse(listen),
-	{ ...JSON.parse(who), proofs },
-	log,
-	greeted,
-);
-tell({ kind: "listening", pid: process.pid });
-const timer = setInterval(
-	() => tell({ kind: "counts", process: name, rows: counts.rows(), validity: validity() }),
-	COUNTS_EVERY_MS,
-);
-endWhenTold(() => {
-	clearInterval(timer);
-	return close();
-});
+fromPrimary((message) => proofs.answered(message as ProofAnswer));
+const answering = await startAnswering({ ...given, source }, createLog({ role: "sidecar" }), proofs);
+endWhenTold(() => answering.close());
+tell({ kind: "listening", ...(await answering.listen()) });
+setInterval(() => tell({ kind: "report", process: name, report: answering.report() }), REPORT_EVERY_MS).unref();

@@ -28,8 +28,6 @@ export interface Places {
 	readonly sidecarTableFile: string;
 	/** What xds has sent lately. */
 	readonly sentViewsDirectory: string;
-	/** The last good key sets of token issuers, of xds and of the sidecar. */
-	readonly issuerKeysDirectory: string;
 	/** xDS (ADS). */
 	readonly adsSocket: string;
 	/** Metrics of the roles that have no other door. */
@@ -71,7 +69,6 @@ export function places(data: string, run?: string): Places {
 		sidecarSocket: at("sidecar.sock"),
 		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
 		sentViewsDirectory: join(dataDirectory, "sent-views"),
-		issuerKeysDirectory: join(dataDirectory, "issuer-keys"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),

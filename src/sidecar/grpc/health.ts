@@ -1,12 +1,12 @@
 /**
- * grpc.health.v1 (grpc/grpc doc/health-checking.md), by hand: two messages of one field each. `liveness` is about the
- * process and always serves; everything else serves when the sidecar can decide.
+ * Check of grpc.health.v1 (grpc/grpc doc/health-checking.md), by hand: two messages of one field each. `liveness` is about the
+ * process and always serves; everything else serves when the sidecar can decide. Who calls Watch is told that there is none,
+ * and asks again.
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { GRPC, GrpcFailure, type Reply } from "./service.js";
 
 export const HEALTH_CHECK = "/grpc.health.v1.Health/Check";
-export const HEALTH_WATCH = "/grpc.health.v1.Health/Watch";
 
 /** The names that Envoy and the Gateway API inference extension probe, and the services themselves. */
 const READINESS: ReadonlySet<string> = new Set([
@@ -16,46 +16,26 @@ const READINESS: ReadonlySet<string> = new Set([
 	"envoy.service.ext_proc.v3.ExternalProcessor",
 ]);
 
-/** HealthCheckResponse, field 1: SERVING 1, NOT_SERVING 2, SERVICE_UNKNOWN 3. */
+/** HealthCheckResponse, field 1: SERVING 1, NOT_SERVING 2. */
 const SERVING: Uint8Array = Uint8Array.of(0x08, 1);
 const NOT_SERVING: Uint8Array = Uint8Array.of(0x08, 2);
-const SERVICE_UNKNOWN: Uint8Array = Uint8Array.of(0x08, 3);
 const UNKNOWN = new GrpcFailure(GRPC.NOT_FOUND, "unknown service");
 const MALFORMED = new GrpcFailure(GRPC.INTERNAL, "malformed HealthCheckRequest");
 
 export class Health {
 	#serving = false;
-	readonly #watchers = new Set<() => void>();
 
 	/** Not serving until this is called with true. */
 	setServing(serving: boolean): void {
-		if (serving === this.#serving) return;
 		this.#serving = serving;
-		for (const changed of this.#watchers) changed();
 	}
 
 	/** @param request a serialised HealthCheckRequest */
 	check(request: Uint8Array): Reply {
 		const service = serviceOf(request);
 		if (service === null) return MALFORMED;
-		const status = this.#status(service);
-		return status === SERVICE_UNKNOWN ? UNKNOWN : status;
-	}
-
-	/**
-	 * What Watch answers now and from now on.
-	 * @returns the current status for each call of `current`, and `stop`; or how the call ends
-	 */
-	watch(request: Uint8Array, changed: () => void): { current(): Uint8Array; stop(): void } | GrpcFailure {
-		const service = serviceOf(request);
-		if (service === null) return MALFORMED;
-		this.#watchers.add(changed);
-		return { current: () => this.#status(service), stop: () => this.#watchers.delete(changed) };
-	}
-
-	#status(service: string): Uint8Array {
 		if (service === "liveness") return SERVING;
-		if (!READINESS.has(service)) return SERVICE_UNKNOWN;
+		if (!READINESS.has(service)) return UNKNOWN;
 		return this.#serving ? SERVING : NOT_SERVING;
 	}
 }

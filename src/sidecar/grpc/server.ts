@@ -33,15 +33,14 @@ import { boundConnections } from "../../tlsDoor.js";
 import type { Shared } from "./call.js";
 import { deadlineMs } from "./deadline.js";
 import { PartialBytes } from "./framing.js";
-import { HEALTH_CHECK, HEALTH_WATCH, type Health } from "./health.js";
+import { HEALTH_CHECK, type Health } from "./health.js";
 import { type GrpcCounters, NO_COUNTERS } from "./ports.js";
 import { endWithoutMessage, refuseHttp } from "./response.js";
-import { GRPC, type GrpcCode, GrpcFailure, type Methods, type StreamMethod, type UnaryMethod } from "./service.js";
+import { GRPC, type GrpcCode, GrpcFailure, type Methods } from "./service.js";
 import { Sessions } from "./sessions.js";
 import { StreamCall } from "./streamCall.js";
 import { Turn } from "./turn.js";
 import { UnaryCall } from "./unaryCall.js";
-import { WatchCall } from "./watchCall.js";
 
 export type GrpcAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
@@ -108,14 +107,11 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
 	return server;
 }
 
-type Served = UnaryMethod | StreamMethod | { readonly kind: "watch" };
-
 class Server implements GrpcServer {
 	address: GrpcAddress;
 	readonly #http: Http2Server | Http2SecureServer;
 	readonly #unguard: () => void;
-	readonly #served: ReadonlyMap<string, Served>;
-	readonly #health: Health;
+	readonly #served: Methods;
 	readonly #counters: GrpcCounters;
 	readonly #shared: Shared;
 	readonly #sessions: Sessions;
@@ -130,7 +126,6 @@ class Server implements GrpcServer {
 			);
 		}
 		this.address = listen;
-		this.#health = health;
 		this.#counters = counters ?? NO_COUNTERS;
 		this.#shared = {
 			turn: new Turn(limits?.queueMs ?? CALLOUT_QUEUE_MS_MAX, CALLOUT_GAP_MS),
@@ -142,10 +137,9 @@ class Server implements GrpcServer {
 			stopped: new Set(),
 			draining: false,
 		};
-		this.#served = new Map<string, Served>([
+		this.#served = new Map([
 			...methods,
-			[HEALTH_CHECK, { kind: "unary", handle: (message) => health.check(message) }],
-			[HEALTH_WATCH, { kind: "watch" }],
+			[HEALTH_CHECK, { kind: "unary", handle: (message: Buffer) => health.check(message) } as const],
 		]);
 		if (tls === undefined || !("host" in listen)) {
 			this.#http = createServer(OPTIONS);
@@ -277,10 +271,8 @@ class Server implements GrpcServer {
 		}
 		if (method.kind === "unary") {
 			new UnaryCall(stream, path, this.#shared, method, headers, untilMs).start();
-		} else if (method.kind === "stream") {
-			new StreamCall(stream, path, this.#shared, method, headers, untilMs).start();
 		} else {
-			new WatchCall(stream, path, this.#shared, this.#health, headers).start();
+			new StreamCall(stream, path, this.#shared, method, headers, untilMs).start();
 		}
 	}
 

@@ -1,49 +1,43 @@
 /**
  * More cores: worker processes that share one listening socket (node:cluster; the primary accepts and hands the
- * connections round). Envoy opens one connection per worker thread, so that its threads spread over the workers. What
- * the workers need (the table) comes from the primary by messages; a worker that dies, or hangs, is replaced and told again.
+ * connections round). Envoy opens one connection per worker thread, so that its threads spread over the workers. A worker that
+ * dies, or hangs, is replaced.
  */
 import cluster, { type Worker } from "node:cluster";
 import { performance } from "node:perf_hooks";
 import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../limits.js";
 import { claimSocket } from "../../socket.js";
-import { ALIVE_EVERY_MS, Pulse, type SilenceMs } from "./pulse.js";
 
-/** What a worker says when it hears the primary, and is to be greeted. */
-const HEARS = "weir: the worker hears";
-/** What it says every second from its start on. */
+/** A worker sends it from its start on, so that silence shows one that hangs. */
 const ALIVE = "weir: the worker is alive";
+export const ALIVE_EVERY_MS = 1_000;
 
-export interface WorkersOptions<ToWorker> {
+const NUMBER = "WEIR_SIDECAR_WORKER";
+
+export interface WorkersOptions {
 	readonly count: number;
-	/** The file that a worker runs: it starts the server and listens to `fromPrimary`. */
+	/** The file that a worker runs. */
 	readonly module: string;
-	readonly args?: readonly string[] | undefined;
+	readonly args: readonly string[];
 	/** Claimed here, once, before the workers share it. */
 	readonly socketPath?: string | undefined;
-	/** What a new worker is told first, in order: the state as it is then. */
-	readonly greet: (id: number) => readonly ToWorker[];
 	/**
-	 * A message of a worker: from another process of ours, but unknown until it is looked at.
+	 * A message of a worker.
 	 * @param id of the worker; no other ever has it
 	 */
 	readonly onMessage: (message: unknown, id: number) => void;
-	/** A worker is gone. */
+	/** A worker has ended, and is replaced. */
 	readonly onEnd?: (id: number) => void;
 	/** One line for a person. */
 	readonly log?: ((line: string) => void) | undefined;
-	readonly silentMs?: SilenceMs;
+	readonly silentMs?: number;
 }
 
-export interface Workers<ToWorker> {
-	/** Of those that have been greeted; one that is not up yet is greeted with the state as it is then. */
-	ids(): number[];
-	/** Nothing where it is gone. */
-	send(id: number, message: ToWorker): void;
+export interface Workers {
+	/** Nothing where it has ended. */
+	send(id: number, message: object): void;
 	/** Process ids of the living workers. */
 	pids(): number[];
-	/** How many have been silent for so long that it was told. */
-	silent(): number;
 	/** SIGTERM to all, which they take as drain; SIGKILL to what is left after `graceMs`. */
 	close(graceMs: number): Promise<void>;
 }
@@ -52,44 +46,35 @@ export interface Workers<ToWorker> {
  * Only in a process that is no worker itself, and once per process: node:cluster has one set of workers.
  * @throws WeirError where the socket cannot be claimed
  */
-export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>): Promise<Workers<ToWorker>> {
-	const { count, module, args, socketPath, greet, onMessage, onEnd, log, silentMs = WORKER_SILENT_MS } = options;
+export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+	const { count, module, args, socketPath, onMessage, onEnd, log, silentMs = WORKER_SILENT_MS } = options;
 	if (socketPath !== undefined) await claimSocket(socketPath);
-	cluster.setupPrimary({ exec: module, args: [...(args ?? [])], serialization: "advanced" });
-	const living = new Set<Worker>();
-	const greeted = new Map<number, Worker>();
+	cluster.setupPrimary({ exec: module, args: [...args], serialization: "advanced" });
+	/** By worker, the looks since its last message. A clock would count a standstill of the primary too. */
+	const living = new Map<Worker, number>();
 	const waiting = new Set<NodeJS.Timeout>();
 	let closing = false;
-	const pulse = new Pulse<Worker>(silentMs, {
-		onSilent: ({ process: { pid } }, ms) => log?.(`sidecar worker ${pid} has said nothing for ${ms} ms`),
-		onHung: (worker, ms) => {
-			log?.(`sidecar worker ${worker.process.pid} hangs: silent for ${ms} ms, it is killed`);
+	const looks = setInterval(() => {
+		for (const [worker, before] of living) {
+			living.set(worker, before + 1);
+			if ((before + 1) * ALIVE_EVERY_MS < silentMs) continue;
+			log?.(`sidecar worker ${worker.process.pid} hangs, it is killed`);
 			worker.process.kill("SIGKILL");
-		},
-	});
-	const looks = setInterval(() => pulse.look(), ALIVE_EVERY_MS).unref();
+		}
+	}, ALIVE_EVERY_MS).unref();
 
-	function start(pauseMs: number): void {
+	function start(number: number, pauseMs: number): void {
 		const startedMs = performance.now();
-		const worker = cluster.fork();
-		living.add(worker);
-		pulse.began(worker);
+		const worker = cluster.fork({ [NUMBER]: number });
+		living.set(worker, 0);
 		worker.on("message", (message: unknown) => {
 			if (!living.has(worker)) return;
-			pulse.heard(worker);
-			if (message === ALIVE) return;
-			if (message !== HEARS) {
-				onMessage(message, worker.id);
-				return;
-			}
-			for (const first of greet(worker.id)) send(worker, first);
-			greeted.set(worker.id, worker);
+			living.set(worker, 0);
+			if (message !== ALIVE) onMessage(message, worker.id);
 		});
 		worker.on("error", (error) => log?.(`sidecar worker ${worker.process.pid}: ${error.message}`));
 		worker.once("exit", (code, signal) => {
 			living.delete(worker);
-			greeted.delete(worker.id);
-			pulse.ended(worker);
 			onEnd?.(worker.id);
 			if (closing) return;
 			const young = performance.now() - startedMs < WORKER_RESTART_MS.max;
@@ -97,31 +82,32 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 			log?.(`sidecar worker ${worker.process.pid} ended (${signal ?? code}), the next one starts in ${nextMs} ms`);
 			const timer = setTimeout(() => {
 				waiting.delete(timer);
-				start(nextMs);
+				start(number, nextMs);
 			}, nextMs);
 			waiting.add(timer);
 		});
 	}
-	for (let i = 0; i < count; i++) start(WORKER_RESTART_MS.first / 2);
+	for (let number = 0; number < count; number++) start(number, WORKER_RESTART_MS.first / 2);
 
 	return {
-		ids: () => [...greeted.keys()],
 		send(id, message) {
-			const worker = greeted.get(id);
-			if (worker !== undefined) send(worker, message);
+			const worker = cluster.workers?.[id];
+			// One that dies between two messages is replaced.
+			if (worker?.isConnected()) worker.send(message, () => {});
 		},
 		pids() {
-			return [...living].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
+			return [...living.keys()].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
 		},
-		silent: () => pulse.silent,
 		async close(graceMs) {
 			closing = true;
 			clearInterval(looks);
 			for (const timer of waiting) clearTimeout(timer);
-			const ends = [...living].map((worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())));
-			for (const worker of living) worker.process.kill("SIGTERM");
+			const ends = [...living.keys()].map(
+				(worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())),
+			);
+			for (const worker of living.keys()) worker.process.kill("SIGTERM");
 			const cut = setTimeout(() => {
-				for (const worker of living) worker.process.kill("SIGKILL");
+				for (const worker of living.keys()) worker.process.kill("SIGKILL");
 			}, graceMs);
 			await Promise.all(ends);
 			clearTimeout(cut);
@@ -129,21 +115,17 @@ export async function startWorkers<ToWorker>(options: WorkersOptions<ToWorker>):
 	};
 }
 
-/** A worker that dies between two messages is replaced and greeted; nothing is owed to the dead. */
-function send(worker: Worker, message: unknown): void {
-	if (worker.isConnected()) worker.send(message as object, () => {});
-}
+/** Worker side: from 0 to count - 1, and that of the worker that this one replaces. */
+export const workerNumber = (): number => Number(process.env[NUMBER]);
 
-/** Worker side: what the primary says, the greeting first. To be called once. */
+/** Worker side: what the primary sends. To be called once. */
 export function fromPrimary(take: (message: unknown) => void): void {
 	process.on("message", take);
-	// node:cluster reads the channel from the start: what came before somebody listens would be lost.
-	process.send?.(HEARS);
 }
 
-/** Worker side: to be called first of all, as what it waits for before it is greeted may take longer than a silence may. */
+/** Worker side: to be called first of all. */
 export function sayAlive(): void {
-	// What it, or node:cluster, says to a primary that was killed is lost: the end of the channel, which it reads next, ends it.
+	// What is sent to a primary that was killed is lost: the end of the channel, which is read next, ends this process.
 	cluster.worker?.on("error", () => {});
 	setInterval(() => process.send?.(ALIVE), ALIVE_EVERY_MS).unref();
 }

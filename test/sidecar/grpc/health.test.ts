@@ -1,6 +1,6 @@
 import * as grpc from "@grpc/grpc-js";
 import t, { type Test } from "tap";
-import { startEcho, until } from "./rig.js";
+import { startEcho } from "./rig.js";
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
@@ -42,36 +42,4 @@ t.test("Check: the names that are probed, by grpc-js", async (t) => {
 	health.setServing(false);
 	t.equal(await check(probe, about("")), "0802");
 	t.equal(await check(probe, about("liveness")), "0801", "a sidecar without a table lives");
-});
-
-t.test("Watch: the status now and each change; it ends with the call, or with the server", async (t) => {
-	const { socketPath, health, server } = await startEcho(t);
-	const watcher = client(t, socketPath);
-	const watch = (service: string) => {
-		const seen: string[] = [];
-		const call = watcher.makeServerStreamRequest("/grpc.health.v1.Health/Watch", identity, identity, about(service));
-		call.on("data", (message: Buffer) => seen.push(message.toString("hex")));
-		const ended = new Promise<number>((resolve) => call.on("error", (error: grpc.ServiceError) => resolve(error.code)));
-		return { seen, call, ended };
-	};
-	const ready = watch("readiness");
-	const live = watch("liveness");
-	const unknown = watch("another.Service");
-	await until(() => ready.seen.length + live.seen.length + unknown.seen.length === 3);
-	health.setServing(true);
-	await until(() => ready.seen.length === 2);
-	health.setServing(true);
-	health.setServing(false);
-	await until(() => ready.seen.length === 3);
-	t.same(ready.seen, ["0802", "0801", "0802"]);
-	t.same(live.seen, ["0801"]);
-	t.same(unknown.seen, ["0803"], "SERVICE_UNKNOWN, and it stays open");
-	live.call.cancel();
-	t.equal(await live.ended, grpc.status.CANCELLED);
-	await until(() => server.streams() === 2);
-	const drained = server.drain(5_000);
-	t.equal(await ready.ended, grpc.status.UNAVAILABLE);
-	t.equal(await unknown.ended, grpc.status.UNAVAILABLE);
-	await drained;
-	t.equal(server.streams(), 0);
 });

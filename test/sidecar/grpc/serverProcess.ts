@@ -5,7 +5,7 @@
 import { Health } from "../../../src/sidecar/grpc/health.js";
 import { keepHeapSmall } from "../../../src/sidecar/grpc/heap.js";
 import { startGrpcServer } from "../../../src/sidecar/grpc/server.js";
-import { fromPrimary, sayAlive, toPrimary } from "../../../src/sidecar/grpc/workers.js";
+import { fromPrimary, sayAlive, toPrimary, workerNumber } from "../../../src/sidecar/grpc/workers.js";
 import { garbageCollector } from "./garbageCollector.js";
 import { echoMethods } from "./rig.js";
 
@@ -24,7 +24,7 @@ sayAlive();
 keepHeapSmall();
 fromPrimary((message) => {
 	if (message === "memory") toPrimary(memory());
-	else toPrimary({ pid: process.pid, told: message });
+	else toPrimary({ told: message });
 });
 const streams = { opened: 0, messages: 0, ended: 0 };
 const methods = new Map(echoMethods(streams));
@@ -33,4 +33,4 @@ const server = await startGrpcServer({ listen: { socketPath }, methods, health: 
 process.once("SIGTERM", () => {
 	void server.drain(1_000).then(() => process.exit(0));
 });
-toPrimary({ pid: process.pid, ready: true });
+toPrimary({ ready: workerNumber() });

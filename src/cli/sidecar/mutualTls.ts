@@ -1,0 +1,24 @@
+/** The sidecar's server over TCP: mutual TLS, for Envoys of certain SPIFFE ids alone. */
+import { matchesPrincipal } from "../../access/requests/principal.js";
+import { isForwardedRequest } from "../../identity/forwarded.js";
+import { admitPeers, followRotation, serverTls } from "../../identity/nodeTls.js";
+import type { Workload } from "../../identity/workloadClient.js";
+import { trustDomainOf } from "../../resources/spiffe.js";
+import type { GrpcTls } from "../../sidecar/grpc/server.js";
+import type { TableLog } from "../../sidecar/tables.js";
+
+/** @param peers SPIFFE ids, exact or `PREFIX/*`; empty = the Envoys of the own trust domain */
+export function mutualTls(workload: Workload, peers: readonly string[], log: Pick<TableLog, "warn">): GrpcTls {
+	const admitted = peers.length > 0 ? peers : [`spiffe://${trustDomainOf(workload.current().spiffeId)}/weir/envoy/*`];
+	const admit = (id: string): boolean => admitted.some((pattern) => matchesPrincipal(id, pattern));
+	return {
+		options: serverTls(workload),
+		guard: (server) => {
+			admitPeers(server, workload, admit, (reason, id) =>
+				log.warn("a connection was refused", { reason, peer: id ?? "-" }),
+			);
+			return followRotation(server, workload);
+		},
+		isForwarded: isForwardedRequest,
+	};
+}
