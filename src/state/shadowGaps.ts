@@ -8,7 +8,7 @@ import { resourcesOf } from "../resources/kinds.js";
 import { once } from "../resources/once.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import type { ResourceChange } from "./acts/wishes.js";
+import type { ResourceChange } from "./acts/applyPlan.js";
 import { type MayRead, visibleWords } from "./api/visible.js";
 import { changedNames } from "./changedNames.js";
 

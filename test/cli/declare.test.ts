@@ -78,7 +78,7 @@ t.test("what others have changed since is overwritten by nobody who does not say
 		"the file is edited as before",
 	);
 
-	await owner.rollback(null, null, now);
+	await owner.rollback(store.current.revision - 1, null, now);
 	t.same(methods(), ["GET"]);
 	await t.rejects(start(text(WIDE)), refused, "after a rollback");
 	t.same(await start(text(NARROW)), [], "a file that is as the state needs no word");
@@ -91,7 +91,7 @@ t.test("that others gave and took back, or emptied the state, is a change", asyn
 	const { start, owner, store } = await starts(t);
 	await start(text(NARROW));
 	await owner.apply(file(WIDE), now);
-	await owner.rollback(null, null, now);
+	await owner.rollback(store.current.revision - 1, null, now);
 	await t.rejects(start(text(WIDE)), since("AccessPolicy callers"), "the state is as the start left it");
 	const eve = binding("eve", "admin", ["eve"], "[default]");
 	await owner.apply(file(eve), now);
@@ -213,11 +213,11 @@ t.test(
 		const revoke = (): void => void store.apply(file(NARROW), { by: "ada", dryRun: false, nowMs: 1 });
 		const changed = since("AccessPolicy callers");
 		await start(text(WIDE));
-		soonAfter(store, "planApply", revoke);
+		soonAfter(store, "planChange", revoke);
 		await t.rejects(start(text(WIDE)), changed, "revoked after the dry run, which changed nothing");
 		t.same(methods(), ["GET"]);
 		await start(text(WIDE), true);
-		soonAfter(store, "realise", revoke);
+		soonAfter(store, "commit", revoke);
 		await start(text(WIDE, metricText("accuracy")));
 		t.same(methods(), ["GET"], "revoked after the declaration");
 		await t.rejects(start(text(WIDE)), changed);
@@ -245,7 +245,7 @@ t.test(
 );
 
 /** Once, when what the store is asked next has been answered, and before it is asked anything else. */
-function soonAfter<Name extends "planApply" | "realise">(store: Store, name: Name, then: () => void): void {
+function soonAfter<Name extends "planChange" | "commit">(store: Store, name: Name, then: () => void): void {
 	const asked = store[name].bind(store) as (...given: readonly unknown[]) => unknown;
 	const once = (...given: readonly unknown[]): unknown => {
 		Reflect.deleteProperty(store, name);

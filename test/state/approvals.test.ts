@@ -55,17 +55,17 @@ t.test("an apply waits, holds its exact content, and happens with the approval o
 	t.match(request, {
 		state: "pending",
 		askedBy: operator("ada"),
-		effects: ["configured Metric clicks"],
+		effects: ["configured Metric clicks: spec.window"],
 		namespaces: ["default"],
 		needs: 1,
 		approvals: [],
-		act: { verb: "apply", files: [{ text: changed }] },
+		operation: { verb: "apply", files: [{ text: changed }] },
 	});
 	const { revision } = store.current;
 	t.equal(windowOf(store), 1_000, "nothing happened yet");
 	await t.rejects(ada.approve(request.id), { code: "permission-denied", message: /another one must approve/ });
 	await t.rejects(dave.approve(request.id), { code: "permission-denied" });
-	t.match(await bob.request(request.id), { act: { files: [{ text: changed }] } }, "who approves reads what it is");
+	t.match(await bob.request(request.id), { operation: { files: [{ text: changed }] } }, "who approves reads what it is");
 	t.match(await bob.approve(request.id), { state: "done", approvals: [{ by: operator("bob") }] });
 	t.equal(windowOf(store), 2_000);
 	t.equal(store.current.revision, revision + 1);
@@ -210,7 +210,7 @@ t.test("a ramp under way voids no promotion, an end or a closed arm does", async
 	};
 	const [abort, promote] = [await ask("abort"), await ask("promote")];
 	t.match(
-		promote.act,
+		promote.operation,
 		{ verb: "promote", experiment: "boosted", arm: "boosted" },
 		"the arm is settled when it is asked",
 	);
@@ -301,7 +301,7 @@ t.test("a request ends by itself, by who rejects it, or by who asked", async (t)
 	await t.rejects(bob.approve(rejected.id), { code: "failed-precondition", message: /Friday/ });
 	t.match(await ada.reject(withdrawn.id), { state: "rejected" });
 	nowMs += 3_600_000;
-	await t.rejects(bob.approve(late.id), { code: "failed-precondition", message: /its time is over/ });
+	await t.rejects(bob.approve(late.id), { code: "failed-precondition", message: /it has expired/ });
 	t.match(await ada.request(late.id), { state: "void" });
 	nowMs += 31 * 24 * 3_600_000;
 	await asked(ada);

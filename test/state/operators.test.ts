@@ -74,7 +74,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 		() => ada.status(),
 		() => ada.diff(),
 		() => ada.requests(),
-		() => ada.policyHistory(null),
+		() => ada.history(null),
 		() => ada.shadowGaps(),
 	];
 	for (const read of reads) await t.rejects(read(), READS_NOTHING, "nothing would be told as all there is");
@@ -101,7 +101,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 			{ verb: "read", result: "refused", objects: ["/v1/proxies"], namespaces: ["*"] },
 			{ verb: "read", result: "refused", objects: ["/v1/audit"] },
 			{ verb: "pause", result: "refused", objects: ["Experiment boosted"], namespaces: ["default"] },
-			{ verb: "delete", result: "refused", objects: ["delete Metric accuracy"], namespaces: ["default"] },
+			{ verb: "delete", result: "refused", objects: ["Metric accuracy"], namespaces: ["default"] },
 			{ verb: "approve", result: "refused", objects: [`request ${"0".repeat(20)}`] },
 			{ verb: "reject", result: "refused", objects: [`request ${"0".repeat(20)}`] },
 			{ verb: "read", result: "refused", objects: ["/v1/experiments/boosted/decisions"], namespaces: [] },

@@ -219,7 +219,7 @@ t.test("who has had declarations read for too long waits, whatever came of them;
 	};
 	await t.rejects(ada.apply(file(METRIC), { dryRun: true }), waits);
 	await t.rejects(ada.delete("Metric", "accuracy", { dryRun: true }), waits);
-	await t.rejects(ada.rollback(null, null, { dryRun: true }), waits);
+	await t.rejects(ada.rollback(1, null, { dryRun: true }), waits);
 	t.match(
 		store.audit.page(0, 10, "refused").records.filter(({ why }) => why?.includes("of control's time")),
 		[{ subject: operator("ada"), verb: "apply" }, { verb: "delete" }, { verb: "rollback" }],

@@ -14,7 +14,6 @@ import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
 import { resourceKey } from "../../state/store/resourceSet.js";
 import { oneLine } from "../commands/oneLine.js";
 import type { ResourceFile } from "../resourceFiles.js";
-import { warningLines } from "../warningLines.js";
 import { changedOtherwise, newlyAllowed } from "./loosening.js";
 import type { Places } from "./places.js";
 
@@ -103,7 +102,6 @@ async function declareOn(
 		for (const problem of answer.problems) process.stderr.write(`${formatProblem(problem)}\n`);
 		throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 	}
-	for (const line of warningLines(answer)) notice(line);
 	return (await client.get()).resources;
 }
 

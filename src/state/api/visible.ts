@@ -4,7 +4,7 @@ import { KINDS, resourceSet, resourcesOf } from "../../resources/kinds.js";
 import { resourceTitle } from "../../resources/position.js";
 import { formatProblem, namespaceOf, type Problem, type Resource, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
-import type { WishPlan } from "../acts/wishes.js";
+import type { ApplyPlan } from "../acts/applyPlan.js";
 
 /** Whether the caller may read a namespace; `*` = all of them. */
 export type MayRead = (namespace: string) => boolean;
@@ -60,7 +60,7 @@ export function visibleWords(
  * is: it knows of nothing else, and a name that is hidden where it exists, and not where it does not, would tell that.
  */
 export function visibleProblems(
-	{ problems, faults }: Pick<WishPlan, "problems" | "faults">,
+	{ problems, faults }: Pick<ApplyPlan, "problems" | "faults">,
 	stored: readonly Resource[],
 	mayRead: MayRead,
 ): readonly Problem[] {

@@ -1,0 +1,90 @@
+/** What a running Experiment depends on takes `promote` to change, and waits where promotions wait. */
+import t from "tap";
+import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
+import { type MutualApiOptions, mutualApi } from "./mutualApi.js";
+import { binding } from "./operatorBinding.js";
+
+const now = { dryRun: false };
+const try_ = { dryRun: true };
+const WAITS = `apiVersion: weir.dev/v1alpha1
+kind: ApprovalPolicy
+metadata: {name: two}
+spec: {verbs: [promote], namespaces: [default]}
+`;
+const edited = (steps: string, more = ""): string =>
+	experiment("boosted").replace("[2%, 10%, 50%, 100%]", `[${steps}]`).replace("alpha: 0.05", `alpha: 0.05${more}`);
+/** Each changes what people get, or what the Experiment is judged by. */
+const CHANGES = {
+	"its spec": edited("2%, 10%, 50%, 100%", ", maxDuration: 1d"),
+	"its steps": edited("2%, 100%"),
+	"its Service's default Variant": SERVICE.replace("defaultVariant: v1", "defaultVariant: v2"),
+	"a Metric that judges it": METRIC.replace("{type", '{senders: ["spiffe://weir.test/sender"], type'),
+};
+
+async function scene(t: Parameters<typeof mutualApi>[0], more: MutualApiOptions = {}) {
+	const made = await mutualApi(t, more);
+	const people = [
+		binding("ada", "apply", ["ada"], "[default]"),
+		binding("bob", "apply, promote", ["bob"], "[default]"),
+		binding("carol", "approve", ["carol"], "[default]"),
+	];
+	await made.owner.apply(file([ALL, METRIC.replace("accuracy", "other"), ...people].join("---\n")), now);
+	return { ...made, ada: await made.as("ada"), bob: await made.as("bob"), carol: await made.as("carol") };
+}
+
+t.test("apply alone changes none of it; with promote it happens at once", async (t) => {
+	const { ada, bob } = await scene(t);
+	for (const [what, text] of Object.entries(CHANGES)) {
+		await t.rejects(
+			ada.apply(file(text), try_),
+			{
+				code: "permission-denied",
+				message:
+					/ada promote in namespace default, which it takes where a declaration changes .* while Experiment boosted is running/,
+			},
+			what,
+		);
+		t.match(await bob.apply(file(text), try_), { outcome: "applied", approvals: 0 }, what);
+	}
+	const unrelated = [
+		`# a comment\n${experiment("boosted")}`,
+		SERVICE.replace("9001", "9009"),
+		METRIC.replace("accuracy", "other").replace("1s", "2s"),
+	];
+	for (const text of unrelated) t.match(await ada.apply(file(text), try_), { outcome: "applied" }, text);
+});
+
+t.test("it waits where promotions wait, and says why", async (t) => {
+	const { bob, carol, owner, store } = await scene(t);
+	await owner.apply(file(WAITS), now);
+	for (const text of Object.values(CHANGES)) t.match(await bob.apply(file(text), try_), { approvals: 1 });
+	const asked = await bob.apply(file(CHANGES["its Service's default Variant"]), now);
+	t.match(asked, {
+		outcome: "pending",
+		request: {
+			needsIn: { default: 1 },
+			effects: [
+				"configured Service employment: spec.defaultVariant",
+				"changes the default Variant of Service employment while Experiment boosted is running",
+			],
+		},
+	});
+	if (asked.outcome !== "pending") return;
+	t.match(await carol.approve(asked.request.id), { state: "done" });
+	t.equal(store.current.resources.services[0]?.spec.defaultVariant, "v2");
+});
+
+t.test("a step down is free, and so is what no running Experiment depends on", async (t) => {
+	const { ada, bob, owner, store } = await scene(t);
+	await owner.apply(file(WAITS), now);
+	const live = store.current.status.experiments.boosted;
+	t.equal(live?.allocationPpm, 20_000);
+	t.match(await ada.apply(file(edited("1%")), try_), { outcome: "applied", approvals: 0 });
+	await t.rejects(ada.apply(file(edited("1%, 3%")), try_), { code: "permission-denied" }, "it would go further again");
+	await t.rejects(ada.apply(file(edited("1%", ", maxDuration: 1d")), try_), { code: "permission-denied" });
+	t.match(await bob.act("boosted", "pause"), { outcome: "done" });
+	await t.rejects(ada.apply(file(CHANGES["its steps"]), try_), { code: "permission-denied" }, "a paused one runs on");
+	await owner.act("boosted", "abort");
+	const moved = file(CHANGES["its Service's default Variant"]);
+	t.match(await ada.apply(moved, now), { outcome: "applied" }, "once it is over");
+});
