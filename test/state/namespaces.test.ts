@@ -191,7 +191,8 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 		ownDoors: [],
 		allowLocalGates: false,
 	};
-	const problems = (text: string) => planApply(declared, { files: file(text), deletions: [] }, 1_000).problems.map(({ message }) => message);
+	const problems = (text: string) =>
+		planApply(declared, { files: file(text), deletions: [] }, 1_000).problems.map(({ message }) => message);
 	t.same(problems(own.replace("minUnits: 500", "minUnits: 900")), []);
 	t.match(problems(inNamespace("a", salted("other").replace("models", "more"))), [
 		/second to choose/,
@@ -200,8 +201,10 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 	const text = [mine(SERVICE), METRIC, experiment("shared")].join("---\n");
 	t.match(problems(text), [/"shared" is in use by Experiment a/]);
 	const gone = { ...declared, stored: [], resources: parseResources([]).resources };
-	t.match(planApply({ ...gone, status: { experiments: {}, services: {} } }, { files: file(text), deletions: [] }, 1_000).problems, [
-		{ message: "the salt 'shared' was used by an Experiment of another namespace, whose groups would be the same" },
-	]);
+	t.match(
+		planApply({ ...gone, status: { experiments: {}, services: {} } }, { files: file(text), deletions: [] }, 1_000)
+			.problems,
+		[{ message: "the salt 'shared' was used by an Experiment of another namespace, whose groups would be the same" }],
+	);
 	t.end();
 });

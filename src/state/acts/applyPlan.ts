@@ -262,7 +262,11 @@ function statusChanges(
 			if (after === null) {
 				experiments[name] = null;
 				if (live === null) continue;
-				decisions.push({ experiment: name, before: live, outcome: declaredOutcome(live, "The Experiment was deleted.") });
+				decisions.push({
+					experiment: name,
+					before: live,
+					outcome: declaredOutcome(live, "The Experiment was deleted."),
+				});
 			} else if (after.kind === "Experiment") {
 				const outcome = applyExperiment(before?.kind === "Experiment" ? before : null, after, live, nowMs);
 				if (outcome === null) continue;

@@ -75,7 +75,12 @@ export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan
 export function authorisePerson(
 	{ resources, status }: Asker["state"],
 	experimentName: string,
-	{ verb, arm, overrideGates = false, shutOut = false }: Pick<PersonRequest, "verb" | "arm" | "overrideGates" | "shutOut">,
+	{
+		verb,
+		arm,
+		overrideGates = false,
+		shutOut = false,
+	}: Pick<PersonRequest, "verb" | "arm" | "overrideGates" | "shutOut">,
 ): Authorisation {
 	const namespace = namespaceOf(experimentName);
 	const experiment = resources.experiments.find((one) => qualifiedName(one.metadata) === experimentName);

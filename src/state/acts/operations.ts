@@ -68,7 +68,11 @@ export class Operations {
 		const mayRead = this.rights.mayRead(call.caller);
 		const hidden = deletions.find(({ name }) => !mayRead(namespaceOf(name)));
 		if (hidden !== undefined) this.#denyUnseen(call, "delete", hidden.kind, hidden.name, "see weir get");
-		this.rights.demandSome(call, "delete", deletions.map(({ kind, name }) => `${kind} ${name.slice(0, 200)}`).join(", "));
+		this.rights.demandSome(
+			call,
+			"delete",
+			deletions.map(({ kind, name }) => `${kind} ${name.slice(0, 200)}`).join(", "),
+		);
 		return this.#change(call, { verb: "delete", files: [], deletions }, dryRun);
 	}
 
@@ -246,12 +250,7 @@ export class Operations {
 		return authorisation;
 	}
 
-	#ask(
-		call: ActCall,
-		operation: Operation,
-		authorisation: Authorisation,
-		objects: readonly string[],
-	): Pending {
+	#ask(call: ActCall, operation: Operation, authorisation: Authorisation, objects: readonly string[]): Pending {
 		const { revision } = this.store.current;
 		const request = this.store.atomically(() => {
 			const made = this.requests.ask({ askedBy: call.caller, operation, authorisation, revision }, call.nowMs);

@@ -57,7 +57,8 @@ export class PromotionGates {
 		{ operation, askedBy, state }: WaitingRequest,
 		whilePossible: WhilePossible,
 	): Promise<void> | null {
-		if (isChange(operation) || operation.verb !== "promote" || operation.overrideGates || state !== "pending") return null;
+		if (isChange(operation) || operation.verb !== "promote" || operation.overrideGates || state !== "pending")
+			return null;
 		const said = { ...operation, by: askedBy.subject, nowMs: asker.call.nowMs };
 		return this.#asking(asker, operation.experiment, said, whilePossible);
 	}

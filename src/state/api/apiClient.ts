@@ -122,11 +122,7 @@ export class ApiClient {
 	}
 
 	/** `weir rollback`. @param namespace null = all that the caller may read */
-	async rollback(
-		to: number,
-		namespace: string | null,
-		options: { readonly dryRun: boolean },
-	): Promise<ApplyAnswer> {
+	async rollback(to: number, namespace: string | null, options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
 		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		const body = jsonBody({ to, namespace });
 		return applyAnswer(await this.#send("POST", `/v1/rollback?${query}`, { body }));

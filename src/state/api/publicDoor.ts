@@ -104,7 +104,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				onlyQuery(query, []);
 				return ok({
 					...door.acts.rights.partly(call.caller),
-					requests: door.approvals.list(actCall(call, door.now()), [pathOf(call)]).map((one) => requestAnswer(one)),
+					requests: door.approvals.list(actCall(call, door.now()), [pathOf(call)]).map(requestAnswer),
 				} satisfies RequestsAnswer);
 		}
 	}
@@ -163,7 +163,12 @@ async function rollback(door: PublicDoor, call: Call): Promise<Answer> {
 	if (!isKnown || !Number.isSafeInteger(to) || Number(to) < 0)
 		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME or absent}');
 	const dryRun = flag(call.query, "dryRun");
-	return warned(door, call, acts.rollback(actCall(call, now()), Number(to), namespace as string | null, dryRun), dryRun);
+	return warned(
+		door,
+		call,
+		acts.rollback(actCall(call, now()), Number(to), namespace as string | null, dryRun),
+		dryRun,
+	);
 }
 
 function resources(door: PublicDoor, call: Call): Answer {
@@ -195,10 +200,7 @@ function resources(door: PublicDoor, call: Call): Answer {
 async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
 	const [id = "", act] = rest;
 	onlyQuery(call.query, []);
-	if (call.method === "GET" && act === undefined) {
-		const { operation, ...request } = approvals.get(actCall(call, now()), id);
-		return ok(requestAnswer(request, operation));
-	}
+	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(actCall(call, now()), id)));
 	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
 		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
 	}

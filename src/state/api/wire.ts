@@ -147,8 +147,8 @@ export interface RequestAnswer
 	readonly operation: Operation | null;
 }
 
-export function requestAnswer(request: ApprovalRequest, operation: Operation | null = null): RequestAnswer {
-	const { askedBy, approvals, fingerprints: _, question: __, bytes: ___, ...rest } = request;
+export function requestAnswer(request: ApprovalRequest & { readonly operation?: Operation | null }): RequestAnswer {
+	const { askedBy, approvals, operation = null, fingerprints: _, question: __, bytes: ___, ...rest } = request;
 	return {
 		...rest,
 		askedBy: askedBy.subject,

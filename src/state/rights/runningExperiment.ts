@@ -32,9 +32,15 @@ export function promoteNeeds(
 			}));
 		if (before.kind === "Experiment" && after.kind === "Experiment") {
 			const isFree = !isRunning(before) || isDeepStrictEqual(before.spec, after.spec);
-			return isFree || isStepDown(before, after, statusOf(before)?.allocationPpm ?? 0) ? [] : needs([before], "its spec");
+			return isFree || isStepDown(before, after, statusOf(before)?.allocationPpm ?? 0)
+				? []
+				: needs([before], "its spec");
 		}
-		if (before.kind === "Service" && after.kind === "Service" && before.spec.defaultVariant !== after.spec.defaultVariant)
+		if (
+			before.kind === "Service" &&
+			after.kind === "Service" &&
+			before.spec.defaultVariant !== after.spec.defaultVariant
+		)
 			return needs(experimentsOfName(running, name), `the default Variant of ${resourceTitle(before)}`);
 		if (before.kind === "Metric" && !isDeepStrictEqual(before.spec, after.spec))
 			return needs(byMetric(running).get(name) ?? [], resourceTitle(before));
