@@ -106,7 +106,7 @@ t.test("no salt tells which names stand or stood in another namespace, or takes 
 			.replace("service: m", "service: n"),
 		open(namespace).replaceAll("m.", "n.").replace("name: m", "name: n"),
 	]);
-	const people = [binding("eve", "apply", ["eve"], "[b]"), binding("dora", "apply", ["dora"], "[default]")];
+	const people = [binding("eve", "apply, promote", ["eve"], "[b]"), binding("dora", "apply", ["dora"], "[default]")];
 	t.match(await owner.apply(file([open("b"), ...theirs, ...people].join("---\n")), { dryRun: false }), {
 		outcome: "applied",
 	});

@@ -1,16 +1,10 @@
 /** What a running Experiment depends on takes `promote` to change, and waits where promotions wait. */
 import t from "tap";
-import { ALL, experiment, file, METRIC, SERVICE } from "./employment.js";
-import { type MutualApiOptions, mutualApi } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
+import { experiment, file, METRIC, SERVICE } from "./employment.js";
+import { operatorScene, TWO } from "./operatorScene.js";
 
 const now = { dryRun: false };
 const try_ = { dryRun: true };
-const WAITS = `apiVersion: weir.dev/v1alpha1
-kind: ApprovalPolicy
-metadata: {name: two}
-spec: {verbs: [promote], namespaces: [default]}
-`;
 const edited = (steps: string, more = ""): string =>
 	experiment("boosted").replace("[2%, 10%, 50%, 100%]", `[${steps}]`).replace("alpha: 0.05", `alpha: 0.05${more}`);
 /** Each changes what people get, or what the Experiment is judged by. */
@@ -21,16 +15,14 @@ const CHANGES = {
 	"a Metric that judges it": METRIC.replace("{type", '{senders: ["spiffe://weir.test/sender"], type'),
 };
 
-async function scene(t: Parameters<typeof mutualApi>[0], more: MutualApiOptions = {}) {
-	const made = await mutualApi(t, more);
-	const people = [
-		binding("ada", "apply", ["ada"], "[default]"),
-		binding("bob", "apply, promote", ["bob"], "[default]"),
-		binding("carol", "approve", ["carol"], "[default]"),
-	];
-	await made.owner.apply(file([ALL, METRIC.replace("accuracy", "other"), ...people].join("---\n")), now);
-	return { ...made, ada: await made.as("ada"), bob: await made.as("bob"), carol: await made.as("carol") };
-}
+const scene = (t: Parameters<typeof operatorScene>[0]) =>
+	operatorScene(
+		t,
+		{ ada: "apply", bob: "apply, promote", carol: "approve" },
+		METRIC,
+		METRIC.replace("accuracy", "other"),
+		experiment("boosted"),
+	);
 
 t.test("apply alone changes none of it; with promote it happens at once", async (t) => {
 	const { ada, bob } = await scene(t);
@@ -40,7 +32,7 @@ t.test("apply alone changes none of it; with promote it happens at once", async 
 			{
 				code: "permission-denied",
 				message:
-					/ada promote in namespace default, which it takes where a declaration changes .* while Experiment boosted is running/,
+					/ada promote in namespace default, which it takes where a declaration changes .* of Experiment boosted, which is running/,
 			},
 			what,
 		);
@@ -58,7 +50,7 @@ t.test("apply alone changes none of it; with promote it happens at once", async 
 
 t.test("it waits where promotions wait, and says why", async (t) => {
 	const { bob, carol, owner, store } = await scene(t);
-	await owner.apply(file(WAITS), now);
+	await owner.apply(file(TWO), now);
 	for (const what of ["its steps", "a Metric that judges it"] as const)
 		t.match(await bob.apply(file(CHANGES[what]), try_), { approvals: 1 }, what);
 	const asked = await bob.apply(file(CHANGES["its spec"]), now);
@@ -68,7 +60,7 @@ t.test("it waits where promotions wait, and says why", async (t) => {
 			needsIn: { default: 1 },
 			effects: [
 				"configured Experiment boosted: spec.rollout.maxDuration",
-				"changes its spec while Experiment boosted is running",
+				"changes the spec of Experiment boosted, which is running",
 			],
 		},
 	});
@@ -79,7 +71,7 @@ t.test("it waits where promotions wait, and says why", async (t) => {
 
 t.test("a step down is free, and so is what no running Experiment depends on", async (t) => {
 	const { ada, bob, owner, store } = await scene(t);
-	await owner.apply(file(WAITS), now);
+	await owner.apply(file(TWO), now);
 	const live = store.current.status.experiments.boosted;
 	t.equal(live?.allocationPpm, 20_000);
 	t.match(await ada.apply(file(edited("1%")), try_), { outcome: "applied", approvals: 0 });

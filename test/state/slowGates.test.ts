@@ -55,7 +55,7 @@ t.test("a request whose time is over when its gates have answered is void, whate
 	const bob = await as("bob");
 	const late = await pending();
 	answers.push(after(59_999), after(1));
-	await t.rejects(bob.approve(late), { code: "failed-precondition", message: /is over: void, its time is over/ });
+	await t.rejects(bob.approve(late), { code: "failed-precondition", message: /is over: void, it has expired/ });
 	t.match(await bob.request(late), { state: "void", approvals: [] });
 	t.equal(phase(), "Running");
 

@@ -59,10 +59,14 @@ function printRequest(request: RequestAnswer): void {
 }
 
 function printContent({ operation }: RequestAnswer): void {
-	if (operation === null) return print("    it is over: see weir history and weir audit operators");
-	if ("experiment" in operation) return print(oneLine(JSON.stringify(operation)));
-	for (const { kind, name } of operation.deletions) print(oneLine(`delete ${kind} ${name}`));
-	for (const { name, text } of operation.files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
+	if (operation === null) {
+		print("    it is over: see weir history and weir audit operators");
+	} else if ("experiment" in operation) {
+		print(oneLine(JSON.stringify(operation)));
+	} else {
+		for (const { kind, name } of operation.deletions) print(oneLine(`delete ${kind} ${name}`));
+		for (const { name, text } of operation.files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
+	}
 }
 
 /** Line by line, for what is approved must be what is read: U+202E would turn the rest of a line around. */

@@ -122,7 +122,8 @@ export class Approvals {
 		if (error.code === "internal") return cause;
 		const why = error.code === "conflict" ? error.message : `the request is void: ${error.message}`;
 		this.#end(call, request, "void", "approve", why, why);
-		return new WeirError("conflict", why, error.hint === "" ? "ask again" : error.hint, { cause });
+		const hint = error.hint === "" || error.code === "conflict" ? "ask again" : `${error.hint}; then ask again`;
+		return new WeirError("conflict", why, hint, { cause });
 	}
 
 	/** Ends a request: by one who may approve it, or by its asker. */

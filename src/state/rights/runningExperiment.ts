@@ -24,26 +24,26 @@ export function promoteNeeds(
 	return touched.flatMap(({ before, after }): readonly Need[] => {
 		if (before === null || after === null) return [];
 		const name = qualifiedName(before.metadata);
-		const needs = (affected: readonly Experiment[], what: string): readonly Need[] =>
+		const needs = (affected: readonly Experiment[], changed: string): readonly Need[] =>
 			affected.map((one) => ({
 				verb: "promote",
 				namespace: one.metadata.namespace,
-				because: `changes ${what} while ${resourceTitle(one)} is running`,
+				because: `changes ${changed} of ${resourceTitle(one)}, which is running`,
 			}));
 		if (before.kind === "Experiment" && after.kind === "Experiment") {
 			const isFree = !isRunning(before) || isDeepStrictEqual(before.spec, after.spec);
 			return isFree || isStepDown(before, after, statusOf(before)?.allocationPpm ?? 0)
 				? []
-				: needs([before], "its spec");
+				: needs([before], "the spec");
 		}
 		if (
 			before.kind === "Service" &&
 			after.kind === "Service" &&
 			before.spec.defaultVariant !== after.spec.defaultVariant
 		)
-			return needs(experimentsOfName(running, name), `the default Variant of ${resourceTitle(before)}`);
+			return needs(experimentsOfName(running, name), "the default Variant of the Service");
 		if (before.kind === "Metric" && !isDeepStrictEqual(before.spec, after.spec))
-			return needs(byMetric(running).get(name) ?? [], resourceTitle(before));
+			return needs(byMetric(running).get(name) ?? [], "a Metric");
 		return [];
 	});
 }
