@@ -78,7 +78,7 @@ t.test("what others have changed since is overwritten by nobody who does not say
 		"the file is edited as before",
 	);
 
-	await owner.rollback(store.current.revision - 1, null, now);
+	await owner.rollback(revision, null, now);
 	t.same(methods(), ["GET"]);
 	await t.rejects(start(text(WIDE)), refused, "after a rollback");
 	t.same(await start(text(NARROW)), [], "a file that is as the state needs no word");

@@ -13,7 +13,7 @@ import type { PromotionGates } from "../acts/promotionGates.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
 import { AUDIT_CHAINS } from "../audit/auditLog.js";
-import { difference, promotedNotes } from "../difference.js";
+import { difference } from "../difference.js";
 import type { Publication } from "../publication.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
@@ -181,7 +181,7 @@ function resources(door: PublicDoor, call: Call): Answer {
 	if (format === "yaml") {
 		const text = telling(door, call, () => {
 			const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
-			return [...promotedNotes(store.current, mayRead), ...seen.map(({ source }) => source)].join("---\n");
+			return seen.map(({ source }) => source).join("---\n");
 		});
 		return { status: 200, text, contentType: "application/yaml" };
 	}
