@@ -6,7 +6,7 @@ import { dearRules } from "../../src/resources/checks/rules.js";
 import { resourcesOf } from "../../src/resources/kinds.js";
 import { parseResources } from "../../src/resources/parse.js";
 import type { Status } from "../../src/rollout/status.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS, initialStatus } from "../../src/rollout/status.js";
 import { crossCheck } from "../../src/state/acts/crossCheck.js";
 import { standing } from "../../src/state/standingFaults.js";
 import { keyOf } from "../../src/state/store/resourceSet.js";
@@ -182,7 +182,10 @@ t.test("what a promotion made of rules is no fault of the next change, and what 
 		t.same(problems, []);
 		return resourcesOf(resources).map((resource) => ({ resource, source: text }));
 	});
-	const status = { ...EMPTY_STATUS, services: { shop: { defaultVariant: "v2" } } };
+	const status = {
+		experiments: { alike: initialStatus([100_000], 0) },
+		services: { shop: { defaultVariant: "v2" } },
+	};
 	const saying = (count: number, live: Status): readonly string[] =>
 		crossCheck(
 			stored,

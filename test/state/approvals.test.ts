@@ -106,6 +106,20 @@ t.test("an apply waits, holds its exact content, and happens with the approval o
 	]);
 });
 
+t.test("the same question asked again is the request that waits, until what it touches has changed", async (t) => {
+	const { ada, bob, owner } = await scene(t, "{verbs: [apply], namespaces: [default]}");
+	const [first, again] = [await asked(ada), await asked(ada)];
+	t.equal(again.id, first.id);
+	t.not((await asked(owner)).id, first.id, "another asker's is another one");
+	const other = await asked(ada, clicks("3s"));
+	t.match(await bob.approve(other.id), { state: "done" });
+	t.not((await asked(ada)).id, first.id);
+	await t.rejects(bob.approve(first.id), {
+		code: "conflict",
+		message: "the request is void: Metric clicks has changed since revision 2",
+	});
+});
+
 t.test("two approvals are two subjects", async (t) => {
 	const { ada, bob, carol, store } = await scene(t, "{verbs: [apply], namespaces: [default], approvals: 2}");
 	const { id } = await asked(ada);

@@ -172,7 +172,7 @@ t.test("reads hold what lies in the caller's namespaces, and nothing else by any
 	const taken = await ada.apply(file(host), now);
 	t.match(
 		taken,
-		{ outcome: "refused", problems: [{ message: /secretive\.example is taken/ }] },
+		{ outcome: "refused", problems: [{ message: /conflicts with a resource of another namespace/ }] },
 		"one host, one Service",
 	);
 	t.notMatch(JSON.stringify(taken), /employment|namespace.*secretive|stored/);

@@ -17,10 +17,7 @@ import type { Caller } from "../api/caller.js";
 import type { StateDatabase } from "../store/database.js";
 import { AuditShelf } from "./auditShelf.js";
 
-/**
- * acts: what was done or waits for approval, and what builds before the two were told apart had refused; refused:
- * attempts.
- */
+/** acts: what was done or waits for approval; refused: attempts. */
 export const AUDIT_CHAINS = ["acts", "refused"] as const;
 export type AuditChainName = (typeof AUDIT_CHAINS)[number];
 
