@@ -1,4 +1,4 @@
-/** `weir requests`, `approve`, `reject` and `audit`: what waits for a second person, and who did what; as the program reads them. */
+/** `weir requests`, `approve`, `reject`, `history`, `rollback` and `audit`, as the program reads them. */
 import type { Command } from "commander";
 import type { SharedOptions } from "./policyCommands.js";
 
@@ -20,6 +20,21 @@ export function addAccountabilityCommands(program: Command, { api }: Pick<Shared
 		.addOption(api())
 		.option("--reason <text>", "kept with the request")
 		.action(async (id, options) => (await import("./commands/approve.js")).reject(id, options));
+	program
+		.command("history")
+		.description("changes of the declaration, newest first")
+		.addOption(api())
+		.option("-n, --namespace <name>", "of that namespace alone")
+		.option("--json")
+		.action(async (options) => (await import("./commands/history.js")).history(options));
+	program
+		.command("rollback")
+		.description("apply the documents of an earlier revision again, as one change")
+		.addOption(api())
+		.requiredOption("--to <revision>", "see weir history")
+		.option("-n, --namespace <name>", "of that namespace alone")
+		.option("--dry-run", "check and show what would change")
+		.action(async (options) => (await import("./commands/history.js")).rollback(options));
 	const audit = program.command("audit").description("what was done and decided, by whom");
 	audit
 		.command("operators")

@@ -57,6 +57,8 @@ const decisionLog = () =>
 		"--decision-log <share>",
 		"what of requests that were allowed ingest records: denied (none), 1%, all",
 	).default("denied");
+const allowLocalGates = () =>
+	new Option("--allow-local-gates", "Experiments may declare gates on control's own machine (http://127.0.0.1:PORT)");
 const namespace = () => new Option("-n, --namespace <name>", "of names that say none").default("default");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
@@ -131,6 +133,7 @@ program
 	.option("--identity-socket <path>", "a SPIFFE agent that runs already (SPIRE), instead of an own authority")
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
 	.addOption(decisionLog())
+	.addOption(allowLocalGates())
 	.addHelpText("after", HEALTH_HELP)
 	.action(async (options) => (await import("./commands/up.js")).up(options));
 program
@@ -147,6 +150,7 @@ program
 			.argParser(collect)
 			.default([]),
 	)
+	.addOption(allowLocalGates())
 	.option("--operator-issuer <issuer>", "OIDC issuer whose tokens the API's TCP door takes, beside client certificates")
 	.option("--operator-audience <audience>", "of these tokens")
 	.option("--operator-keys <url>", "JWKS of that issuer: an https URL or a file")

@@ -49,15 +49,4 @@ export function addPolicyCommands(program: Command, { files, api, collect }: Sha
 		.option("--all-rules", "also what was judged under earlier rules of the Service, each apart")
 		.option("--json")
 		.action(async (options) => (await import("./commands/policyShadow.js")).policyShadow(options));
-	policy
-		.command("rollback")
-		.description(
-			"the AccessPolicies and DataClasses of an earlier revision again, as one change; by default the last one is undone",
-		)
-		.addOption(api())
-		.option("--to <revision>", "as they stood at that revision")
-		.option("--list", "the changes that are kept, newest first")
-		.option("-n, --namespace <name>", "of that namespace alone")
-		.option("--dry-run", "check and show what would change")
-		.action(async (options) => (await import("./commands/policyRollback.js")).policyRollback(options));
 }

@@ -74,10 +74,7 @@ export const PLANS_KEPT_MIN = 200;
 /** Plans younger than this are all kept: no request but a stream lives longer, and evidence is long matured. */
 export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** Plans that a full disk does not take and that are kept in memory meanwhile: one with the largest table is some 8 MiB. */
-export const UNWRITTEN_PLANS_MAX = 8;
-
-/** How often it is tried again to keep such a plan. */
+/** How often a plan that a full disk refused is written again. */
 export const PLAN_KEPT_AGAIN_MS = 5_000;
 
 /** Longest qualified name or salt that is looked up in the state file; LMDB keys end at 1,978 bytes. */
@@ -168,9 +165,6 @@ export const ACTING_SUBJECTS_MAX = 10_000;
 /** Names of objects in one audit record; the count of all stands beside them. What changed more leaves several records. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
 
-/** Of a problem that a refused declaration's record tells: two whole names (253 characters each) and the words between. */
-export const AUDIT_PROBLEM_CHARS_MAX = 600;
-
 /** Paths of changed fields that are told of one resource, their depth and length: a record says what a change is about, not what it is. */
 export const CHANGED_FIELDS_MAX = 8;
 export const CHANGED_FIELD_DEPTH_MAX = 3;
@@ -188,32 +182,18 @@ export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 /** Before it a request is not void: a policy whose requests nobody has the time to approve could not be taken away. */
 export const APPROVAL_EXPIRE_MIN_MS = 60_000;
 
-/**
- * Requests that wait for approval at once, those of the platform apart from those of namespaces. One namespace's take no
- * more than they leave free: 100, the next one's 50.
- */
+/** Requests that wait for approval at once, of all and of one subject. */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
-
-/** Of one subject, so that nobody fills the list for all. */
 export const APPROVAL_REQUESTS_PER_SUBJECT_MAX = 50;
 
-/**
- * Contents of declarations that wait, shared in the same way: one namespace's at most 128 MiB, the next one's 64. The
- * platform's apart, so that the state file holds twice as much.
- */
+/** Contents of requests that wait, together. */
 export const APPROVAL_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
-export const APPROVAL_CONTENT_BYTES_PER_SUBJECT_MAX = 64 * 1024 * 1024;
 
-/** Effects that the head of a request names: all heads are read to list them and to ask for one more. */
-export const APPROVAL_HEAD_EFFECTS_MAX = 20;
+/** Effects that a request lists: its documents have the rest. */
+export const APPROVAL_EFFECTS_SHOWN_MAX = 20;
 
 /** Requests that are over and kept; the oldest go first. */
-export const APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX = 100;
 export const APPROVAL_REQUESTS_ENDED_MAX = 1_000;
-
-/** Contents of those that were done, which are kept with them; the oldest go first. */
-export const APPROVAL_DONE_CONTENT_BYTES_PER_NAMESPACE_MAX = 16 * 1024 * 1024;
-export const APPROVAL_DONE_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
 
 /** How long a request that is over (done, rejected, void) can still be looked at; its acts stay in the audit log. */
 export const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
@@ -253,14 +233,9 @@ export const GATE_OUTBOX_MAX = 10_000;
 export const GATES_TOLD_AT_ONCE_MAX = 32;
 export const GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX = 4;
 
-/** Changes of access rules that can be rolled back, of each namespace: some weeks of a busy team. */
-export const POLICY_HISTORY_MAX = 200;
-
-/** With what they replaced: beyond it the namespace's oldest go first, and its newest stays. Read whole by its rollback. */
-export const POLICY_HISTORY_BYTES_MAX = 16 * 1024 * 1024;
-
-/** Of all namespaces, for names come and go: beyond it the oldest of whichever has most. Fifty that are full. */
-export const POLICY_HISTORIES_MAX = 10_000;
+/** Changes of the declaration that can be rolled back, and the documents that they replaced; the oldest go first. */
+export const HISTORY_REVISIONS_MAX = 1_000;
+export const HISTORY_BYTES_MAX = 64 * 1024 * 1024;
 
 /** How long publication may stand still behind the state before that is told: a plan is usually out in a tenth of it. */
 export const PUBLICATION_LAG_MS = 5_000;
@@ -270,6 +245,3 @@ export const PUBLICATION_LOOK_MS = 1_000;
 
 /** How long /readyz waits for what it only notes: who asks gives up after a second, and a note is no reason to. */
 export const READY_NOTES_MS = 250;
-
-/** Texts of requests whose documents are kept understood, which takes some times as much: one whole file. */
-export const REQUEST_DOCUMENTS_BYTES_MAX = 4 * 1024 * 1024;

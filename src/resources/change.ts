@@ -3,7 +3,7 @@
  * its Metrics, denominators among them, measure. A changed hash would move people between arms, a changed Metric would
  * add observations of one thing to those of another, and the evidence so far would be about something else. Nor what
  * alpha is spent on: segments, further guardrails, a holdback where none was, the design, what the goal measures, and
- * the plan and goal of planned looks. Who may take a guardrail or a holdback away: state/consequences/promotionEased.ts; what is left
+ * the plan and goal of planned looks. Who may change the rest: state/rights/runningExperiment.ts. What is left of guardrails
  * shares alpha anew. And of an Experiment that has ended: its spec.
  */
 import { canonicalJson } from "./canonicalJson.js";

@@ -12,6 +12,6 @@ export function settleMs(source: Metric["spec"]["source"], timeoutMs: number): n
 }
 
 /** How long a request is waited for: where it may last for ever, as long as most do. @param timeoutMs the Service's; 0: none */
-export function countedTimeoutMs(timeoutMs: number): number {
+function countedTimeoutMs(timeoutMs: number): number {
 	return timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS;
 }

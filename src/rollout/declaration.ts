@@ -6,14 +6,12 @@
 import { claimedMetrics, latencyThresholdMs } from "../analysis/claim.js";
 import { canonicalJson } from "../resources/canonicalJson.js";
 import type { Experiment, Service } from "../resources/resource.js";
-import { countedTimeoutMs } from "../resources/settle.js";
 import type { Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 import {
 	type ExperimentStatus,
 	type FrozenThreshold,
 	initialStatus,
-	isOver,
 	type Refreeze,
 	type ServiceStatus,
 } from "./status.js";
@@ -97,7 +95,7 @@ function onSteps(experiment: Experiment, status: ExperimentStatus, nowMs: number
 }
 
 /** Metrics that are claimed still, and whose thresholds an edit takes. */
-export function thresholdsLost(
+function thresholdsLost(
 	before: Experiment,
 	after: Experiment,
 	{ thresholds }: Pick<ExperimentStatus, "thresholds">,
@@ -133,13 +131,6 @@ function refrozen(
 				: [[name, { era: era + 1, sinceMs: frozenAtMs, formerMs: referenceMs, because: "declaration" }]],
 		),
 	);
-}
-
-/** What stays known under a shorter timeout of its Service: back to what it had is no longer than it was. null = nothing to keep. */
-export function underTimeout(before: Service, after: Service, status: ExperimentStatus): ExperimentStatus | null {
-	const [old, now] = [before, after].map(({ spec }) => countedTimeoutMs(spec.timeoutMs)) as [number, number];
-	if (isOver(status.phase) || now >= old || (status.longestTimeoutMs ?? 0) >= old) return null;
-	return { ...status, longestTimeoutMs: old };
 }
 
 /**

@@ -3,7 +3,7 @@
  * must pass, what it is sent, and what a no makes of the decision. A promotion begins with its takeover's first step, so it
  * asks those before a step too. A person's asks both kinds as well (state/acts/promotionGates.ts), its other acts ask none (an
  * ApprovalPolicy is the check on persons), and a rollback never waits for one. The first step of all begins with the declaration,
- * which a person applied, and asks none: whom it may move without a promotion's right or an override says state/consequences/majorityStarted.ts.
+ * which a person applied, and asks none.
  */
 import type { FindingLook } from "../analysis/finding.js";
 import type { Gate } from "../resources/resource.js";

@@ -154,8 +154,6 @@ export interface ExperimentStatus {
 	readonly looks?: readonly PlannedLook[];
 	/** Absent: no bandit, or it has moved nothing yet. */
 	readonly shares?: ArmShares;
-	/** The longest timeout that its Service had since it began, as requests are waited for. Absent: none was longer than the present one. */
-	readonly longestTimeoutMs?: number;
 	/** maxDuration counts from here when a person resumed after an inconclusive end. Absent: from startedAtMs. */
 	readonly durationFromMs?: number;
 }

@@ -1,9 +1,8 @@
-/** Wishes against facts: where what is served differs from what is declared, and why. Pure. */
+/** Where what is served differs from what is declared, and why. Pure. */
 import { serviceOf } from "../resources/lookup.js";
 import { qualifiedName } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, liveDefault } from "../rollout/status.js";
-import type { MayRead } from "./api/visible.js";
 
 export interface ExperimentDifference {
 	readonly experiment: string;
@@ -27,10 +26,7 @@ export interface Difference {
 	readonly services: readonly ServiceDifference[];
 }
 
-/**
- * A wish is taken at its word: an Experiment wishes to run through its steps, a Service to send its traffic to its
- * default Variant. A ramp under way is no difference, a hold, an end or a closed arm is.
- */
+/** A ramp under way is no difference; a hold, an end or a closed arm is. */
 export function difference(state: State): Difference {
 	const experiments = state.resources.experiments.flatMap((experiment) => {
 		const name = qualifiedName(experiment.metadata);
@@ -89,21 +85,4 @@ function experimentDifferences(stepsPpm: readonly number[], live: ExperimentStat
 /** 500000 → `50%`; exact, since ppm has four decimals of a percent. */
 function percent(ppm: number): string {
 	return `${ppm / 10_000}%`;
-}
-
-/**
- * In YAML, above what `weir get` prints: of Services whose default Variant is a promoted one, which no declaration says. A
- * document of comments alone, so that an apply of the whole stores none of them.
- */
-export function promotedNotes({ resources, status }: State, mayRead: MayRead): readonly string[] {
-	const lines = resources.services.flatMap((service) => {
-		const [live, declared] = [liveDefault(service, status), service.spec.defaultVariant];
-		if (live === declared || !mayRead(service.metadata.namespace)) return [];
-		const name = qualifiedName(service.metadata);
-		return [
-			`# Service ${name}: Variant ${live} was promoted and is its default, and stays it while defaultVariant stays ${declared}.`,
-			`# weir policy test judges by ${declared}, and by ${live} with --live.`,
-		];
-	});
-	return lines.length === 0 ? [] : [`${lines.join("\n")}\n`];
 }

@@ -8,8 +8,8 @@ import { resourcesOf } from "../resources/kinds.js";
 import { once } from "../resources/once.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import type { ResourceChange } from "./acts/wishes.js";
-import { type MayRead, visibleWords } from "./api/visible.js";
+import type { ResourceChange } from "./acts/applyPlan.js";
+import { hiddenNames, type MayRead } from "./api/visible.js";
 import { changedNames } from "./changedNames.js";
 
 const HIDDEN = "a policy of another namespace";
@@ -33,11 +33,11 @@ export function visibleShadowGaps(
 			[service, ...untried.map(({ name }) => name), ...tried].some(mayReadNamed),
 		);
 	if (gaps.length === 0) return [];
-	// Why may name a Gateway.
-	const { clean } = visibleWords(resourcesOf(state.resources), mayRead);
+	// A reason may name a Gateway.
+	const isHidden = hiddenNames(resourcesOf(state.resources), mayRead);
 	return gaps.map(({ untried, tried, ...rest }) => ({
 		...rest,
-		untried: untried.map(({ name, why }) => ({ name: shown(name), why: clean(why) })),
+		untried: untried.map(({ name, why }) => ({ name: shown(name), why: isHidden(why) ? "of another namespace" : why })),
 		tried: tried.map(shown),
 	}));
 }

@@ -116,13 +116,13 @@ export type Resolve = (
 
 /**
  * That a gate must not be asked there, in words; null = it may.
- * @param local the gate is declared as one on this machine, which takes the platform's admin (state/consequences/localGates.ts)
+ * @param local the gate is declared as one on this machine, which control must have been started for (--allow-local-gates)
  */
 function refusedAddress(address: string, local: boolean): string | null {
 	const own = machineAddress(address);
 	if (own !== null) return `it cannot be reached (${own})`;
 	if (local || !leadsToSelf(address)) return null;
-	return "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, by an admin in '*')";
+	return "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, with --allow-local-gates)";
 }
 
 class RefusedAddress extends Error {}

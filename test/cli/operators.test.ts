@@ -78,11 +78,6 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	});
 	t.match(await bob("requests"), { out: new RegExp(`${id} {2}pending {3}asked by ${operator("ada")}`) });
 	t.match(await bob("requests", id), { out: /configured Metric clicks[\s\S]*clicks\.yaml[\s\S]*window: 2s/ });
-	t.match(
-		await bob("requests", id),
-		{ out: /as it stands: Metric clicks\n[\s\S]*window: 1s[\s\S]*clicks\.yaml\n[\s\S]*window: 2s/ },
-		"what it changes is told as it stands",
-	);
 	const written = CLICKS.replace("window: 1s", "window: 3s").replace("kind:", "# \u202e2 :wodniw\rx\r\nkind:");
 	const turned = await fileOf(directory, "turned.yaml", written);
 	const lie = /weir approve ([0-9a-f]{16})/.exec((await ada("apply", "-f", turned)).out)?.[1] ?? "";
@@ -92,8 +87,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.match(await bob("reject", lie), { code: 0 });
 	t.match(await bob("approve", id), { code: 0, out: `${id}: approved and done\n` });
 	const after = await bob("requests", id);
-	t.match(after, { out: /done .*; made revision \d+\n[\s\S]*window: 2s/ }, "readable after it too");
-	t.notMatch(after.out, /as it stands/);
+	t.match(after, { out: /done .*; made revision \d+\n[\s\S]*it is over: see weir history/ });
 	t.equal(store.current.resources.metrics.find(({ metadata }) => metadata.name === "clicks")?.spec.windowMs, 2_000);
 	const promote = await ada("promote", "boosted", "--reason", "numbers are good");
 	const second = /weir approve ([0-9a-f]{16})/.exec(promote.out)?.[1] ?? "";

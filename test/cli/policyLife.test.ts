@@ -72,9 +72,10 @@ ${policy("callers", "GET")}`,
 		out: "ok     Gateway edge  Service guarded  gate   403 not-canonical\nok     Gateway edge  Service guarded  rules  403 forbidden\n",
 	});
 
+	const [{ revision }] = JSON.parse((await run("history", "--json")).out);
 	await apply(policy("callers", "PUT"));
 	t.equal(await becomes("GET", 403), 403);
-	t.match(await run("policy", "rollback"), { code: 0, out: "configured AccessPolicy callers\n" });
+	t.match(await run("rollback", "--to", String(revision)), { code: 0, out: "configured AccessPolicy callers\n" });
 	t.equal(await becomes("GET", 200), 200);
 	t.equal(await status("PUT"), 403);
 

@@ -11,7 +11,7 @@ t.setTimeout(120_000);
 const now = { dryRun: false };
 const READS: readonly (readonly string[])[] = [
 	["requests"],
-	["policy", "rollback", "--list"],
+	["history"],
 	["policy", "shadow"],
 	["status"],
 	["get"],
@@ -58,7 +58,7 @@ t.test(
 			);
 		}
 		t.match(await mia("requests"), { code: 0, out: "nothing waits for approval that you may read\n" });
-		t.match(await mia("policy", "rollback", "--list"), { out: "no earlier access rules are kept that you may read\n" });
+		t.match(await mia("history"), { out: "no changes are kept that you may read\n" });
 		t.match(await mia("policy", "shadow"), {
 			out: "no policy that is declared now is in shadow mode that you may read\n",
 		});
@@ -82,7 +82,7 @@ t.test(
 t.test("of a whole that is empty it is said as it is", async (t) => {
 	const { local } = await operatorCommand(t, await mutualApi(t));
 	t.match(await local("requests"), { code: 0, out: "nothing waits for approval\n" });
-	t.match(await local("policy", "rollback", "--list"), { out: "no earlier access rules are kept\n" });
+	t.match(await local("history"), { out: "no changes are kept\n" });
 	t.match(await local("status"), { out: "no Experiment and no Service is declared\n" });
 	t.match(await local("get"), { code: 0, out: "", stderr: "weir: nothing is declared\n" });
 });

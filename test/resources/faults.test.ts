@@ -310,6 +310,12 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		],
 	],
 	[
+		"wildcard over one label",
+		"[employment.example]",
+		'["*.com"]',
+		['w.yaml:5:11: spec.hosts[0] is "*.com"; write at least two labels below the wildcard, such as *.example.com'],
+	],
+	[
 		"no host",
 		"[employment.example]",
 		"[]",

@@ -20,7 +20,7 @@ async function role(
 	name: string,
 	directory: string,
 ): Promise<ChildProcess> {
-	const child = fork(MAIN, ["control", "--roles", name, "--data", directory], {
+	const child = fork(MAIN, ["control", "--roles", name, "--data", directory, "--allow-local-gates"], {
 		stdio: ["ignore", "ignore", "ignore", "ipc"],
 		detached: true,
 	});

@@ -35,16 +35,20 @@ t.test("which document takes it, and where", async (t) => {
 		message: `no RoleBinding lets ${operator("eve")} admin in ${where}, which it takes where a declaration ${what}`,
 		hint: "ask an admin for a RoleBinding",
 	});
-	const only = (title: string): string => `is about ${title}, a kind that only an admin declares, changes or deletes`;
+	const only = (title: string, operation = "change"): string =>
+		`is about ${title}, which only an admin may ${operation}`;
 	const other = policyText("more", "nat");
 	await t.rejects(
 		eve.apply(file(`${other}---\n${GRANT.replace("platform", "p")}`), now),
 		takes(only("ReferenceGrant plat")),
 	);
-	await t.rejects(eve.delete("ReferenceGrant", "plat", now), takes(only("ReferenceGrant plat")));
+	await t.rejects(eve.delete("ReferenceGrant", "plat", now), takes(only("ReferenceGrant plat", "delete")));
 	await t.rejects(eve.apply(file(CLASS.replace("eu", "us")), now), takes(only("DataClass pii")));
-	await t.rejects(eve.apply(file(TWO), now), takes(only("ApprovalPolicy two")));
-	await t.rejects(eve.apply(file(binding("x", "admin", ["eve"], "[default]")), now), takes(only("RoleBinding x")));
+	await t.rejects(eve.apply(file(TWO), now), takes(only("ApprovalPolicy two", "create")));
+	await t.rejects(
+		eve.apply(file(binding("x", "admin", ["eve"], "[default]")), now),
+		takes(only("RoleBinding x", "create")),
+	);
 	const gateway = RULES_GATEWAY.replace("port: 0", "port: 1");
 	await t.rejects(eve.apply(file(gateway), now), takes(only("Gateway edge"), "all namespaces"));
 	await t.rejects(
@@ -59,7 +63,7 @@ t.test("which document takes it, and where", async (t) => {
 			],
 			now,
 		),
-		takes("takes host nat.default.example from Service nat, which has a DataClass"),
+		takes("takes Service nat out of its DataClass pii"),
 	);
 	t.match(await eve.apply(file(other), now), { outcome: "applied" });
 });

@@ -195,7 +195,7 @@ t.test(
 		};
 		const denied = (name: string, doing: string) => `403 no RoleBinding lets ${operator(name)} ${doing}`;
 		for (const name of ["nobody", "rita"]) {
-			for (const target of ["POST /v1/resources", "POST /v1/deletions", "POST /v1/policies/rollback"])
+			for (const target of ["POST /v1/resources", "POST /v1/deletions", "POST /v1/rollback"])
 				t.equal(await ask(name, target), denied(name, "apply in any namespace"), target);
 		}
 		for (const id of ["boosted", "none"]) {
@@ -208,7 +208,7 @@ t.test(
 		const unread = [
 			["apply", "files, unread"],
 			["delete", "resources, unread"],
-			["rollback", "access rules"],
+			["rollback", "unread"],
 		];
 		const unseen = ["boosted", "none"].map((id) => ["abort", `Experiment ${id}`]);
 		t.same(recorded, [...unread, ...unread, ...unseen, ["abort", "Experiment boosted"]]);

@@ -1,7 +1,5 @@
 /** The audit log of operators: its chain, its bounds, and that a log line stays one line. */
-import { join } from "node:path";
 import t from "tap";
-import type { ApiClient } from "../../src/state/api/apiClient.js";
 import { AuditChain } from "../../src/state/audit/auditChain.js";
 import { auditHash } from "../../src/state/audit/auditHash.js";
 import type { AuditChainName, AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/audit/auditLog.js";
@@ -9,7 +7,6 @@ import { openDatabase } from "../../src/state/store/database.js";
 import { Store } from "../../src/state/store/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
 
 const made = (more: Partial<NewAuditRecord> = {}): NewAuditRecord => ({
 	atMs: 1_000,
@@ -181,77 +178,6 @@ t.test("nothing goes from between others, nor from the oldest end before it must
 	);
 });
 
-t.test(
-	"a file of a build that left gaps opens: what follows the last gap is the chain, the rest goes in turn",
-	async (t) => {
-		const directory = temporaryDirectory(t);
-		const first = new Store(directory, { auditRecords: 6 });
-		for (let n = 0; n < 9; n++) first.audit.append(made({ subject: "ada" }));
-		await first.close();
-		// As that build would leave it: 4 stays, and 5 and 6 went from between.
-		const { open } = await import("lmdb");
-		const root = open({ path: join(directory, "state.mdb"), noSubdir: true, encoding: "json", maxDbs: 24 });
-		const table = (name: string) => root.openDB<unknown, number | string>({ name, encoding: "json" });
-		await table("audit").remove(5);
-		await table("audit").remove(6);
-		await table("auditGaps").put(5, { from: 5, to: 6, before: "", after: "" });
-		await table("counters").put("auditHeld", 3);
-		for (const name of ["auditHeld", "auditShares", "auditSizes"]) await table(name).put(1, true);
-		await root.close();
-		const sequences = (store: Store) => store.audit.page(0, 10).records.map(({ sequence }) => sequence);
-		const store = new Store(directory, { auditRecords: 6 });
-		t.same([sequences(store), store.audit.dropped("acts")], [[4, 7, 8, 9], 6], "what is there is kept");
-		t.equal(
-			fault(store),
-			"6 records are said to be dropped, and of 9 the newest 6 are kept",
-			"and that some went is told",
-		);
-		for (let n = 0; n < 3; n++) store.audit.append(made());
-		t.same(sequences(store), [7, 8, 9, 10, 11, 12]);
-		t.equal(fault(store), null);
-		await store.close();
-		const after = open({ path: join(directory, "state.mdb"), noSubdir: true, encoding: "json", maxDbs: 24 });
-		t.same(
-			[...after.getKeys()].filter((name) => /audit/.test(String(name))),
-			["audit", "auditRefused"],
-		);
-		t.notOk(after.openDB({ name: "counters", encoding: "json" }).doesExist("auditHeld"));
-		await after.close();
-	},
-);
-
-t.test(
-	"records of a build with one chain are taken along, refused ones too, and an earlier Weir may write between",
-	async (t) => {
-		const store = storeOf(t, 6);
-		const { audit, counters } = store.database;
-		/** As a build before the two chains appends: everything into one. */
-		const earlier = (more: Partial<NewAuditRecord>): void =>
-			store.database.transaction(() => {
-				const [last] = audit.getRange({ reverse: true, limit: 1 });
-				const sequence = (last?.value.sequence ?? 0) + 1;
-				const previous = last === undefined ? "0".repeat(64) : auditHash(last.value);
-				audit.putSync(sequence, { ...made(more), sequence, previous, objectCount: 1, unrecordedRefusals: 0 });
-				if (sequence <= 6) return;
-				audit.removeSync(sequence - 6);
-				counters.putSync("auditDropped", sequence - 6);
-			});
-		for (let n = 0; n < 8; n++) earlier(n % 2 === 0 ? {} : { result: "refused", why: "no RoleBinding" });
-		const noted = store.audit.page(0, 1).head;
-		t.equal(fault(store), null);
-		store.audit.append(made());
-		store.audit.append(made({ result: "refused" }));
-		earlier({ result: "refused" });
-		store.audit.append(made());
-		t.same(
-			store.audit.page(0, 10).records.map(({ sequence, result }) => `${sequence} ${result}`),
-			["6 refused", "7 done", "8 refused", "9 done", "10 refused", "11 done"],
-		);
-		t.equal(fault(store, "acts", [noted]), null, "an earlier head is in the chain of acts");
-		t.equal(store.audit.page(0, 10, "refused").head.sequence, 1);
-	},
-);
-
 t.test("what one subject repeats without changing anything is recorded once a minute", async (t) => {
 	const store = storeOf(t);
 	const probes = (atMs: number, subject = "eve"): void =>
@@ -333,41 +259,3 @@ t.test("who, how, what and why over the API; an operator's words stay on one lin
 	const { text } = await ada.raw("GET", "/v1/audit");
 	t.notMatch(text, /[\r\n]/);
 });
-
-t.test(
-	"a refused declaration's record names what it reached for in another namespace, and nothing that was written",
-	async (t) => {
-		const { owner, as } = await mutualApi(t);
-		const service = (name: string, namespace: string, host: string, port: number): string =>
-			`apiVersion: weir.dev/v1alpha1\nkind: Service\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec: {hosts: [${host}], access: open, defaultVariant: v1, variants: [{name: v1, endpoints: [{address: 10.0.0.1, port: ${port}}]}]}\n`;
-		const policy = (...services: readonly string[]): string =>
-			`apiVersion: weir.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: p, namespace: ta}\nspec: {action: deny, services: [${services.join(", ")}], principals: [anyone]}\n`;
-		const apply = async (who: ApiClient, text: string) => who.apply(file(text), { dryRun: false });
-		await apply(
-			owner,
-			[service("victim", "tb", "victim.test", 1), binding("ada", "apply", ["ada"], "[ta]")].join("---\n"),
-		);
-		const ada = await as("ada");
-		const whyOf = async (text: string) => {
-			t.match(await apply(ada, text), { outcome: "refused" });
-			return (await owner.audit(0, 100, "refused")).records.at(-1)?.why;
-		};
-		const barred = "is of another namespace, which grants no AccessPolicy of namespace ta to name it";
-		t.equal(await whyOf(policy("tb/victim")), `1 problem in the declaration: Service tb/victim ${barred}`);
-		t.equal(await whyOf(policy("tb/none")), `1 problem in the declaration: Service tb/none ${barred}`);
-		t.match(
-			await whyOf(policy("tb/victim", "tb/none")),
-			/^2 problems in the declaration: Service tb\/victim .*, and 1 more of other namespaces$/,
-		);
-		t.equal(
-			await whyOf(service("thief", "ta", "victim.test", 2)),
-			"1 problem in the declaration: host victim.test is taken by Service tb/victim",
-		);
-		t.equal(
-			await whyOf(service("thief", "ta", "thief.test", 1)),
-			"1 problem in the declaration: endpoint 10.0.0.1:1 is declared by Service tb/victim",
-		);
-		t.equal(await whyOf(service("thief", "ta", "hunter2!", 2)), "1 problem in the declaration");
-		t.equal(await whyOf(policy("none")), "1 problem in the declaration");
-	},
-);

@@ -20,7 +20,6 @@ export const GATED = DECLARED.replace(
 		return `rollout:\n    steps: ${steps}\n    every: ${every}\n    minUnits: ${minUnits}\n    alpha: ${alpha}\n  ${GATES}`;
 	},
 );
-export const UNGATED = GATED.replace(/ +gates:\n(?: +- \{at.*\n)+/, "");
 
 /** Gates say yes where `answers` has nothing else for them; ada may promote, bob approve, root is an admin. */
 export async function gatedScene(t: Parameters<typeof mutualApi>[0], more: MutualApiOptions = {}) {

@@ -46,10 +46,10 @@ t.test("names of other namespaces are hidden whole, one's own never, and as if n
 		"a bare name finds nothing there",
 	);
 	t.match(await told(serviceText("x").replace("x.default.example", "m.hidden.example"), policyText("px", "x")), [
-		/host m\.hidden\.example is taken by a resource of another namespace; give each/,
+		/^weir.yaml:\d+:\d+: the change conflicts with a resource of another namespace; ask its owners$/,
 	]);
 	t.match(await told(serviceText("x").replace("x.default.example", "m.wide.example"), policyText("px", "x")), [
-		/host m\.wide\.example lies under \*\.wide\.example of a resource of another namespace; choose a host/,
+		/: the change conflicts with a resource of another namespace; ask its owners$/,
 	]);
 	const twice = serviceText("x").replace("x.default.example", "model.default.example");
 	t.match(await told(twice, policyText("px", "x")), [/is taken by Service model;/]);
@@ -106,7 +106,7 @@ t.test("no salt tells which names stand or stood in another namespace, or takes 
 			.replace("service: m", "service: n"),
 		open(namespace).replaceAll("m.", "n.").replace("name: m", "name: n"),
 	]);
-	const people = [binding("eve", "apply", ["eve"], "[b]"), binding("dora", "apply", ["dora"], "[default]")];
+	const people = [binding("eve", "apply, promote", ["eve"], "[b]"), binding("dora", "apply", ["dora"], "[default]")];
 	t.match(await owner.apply(file([open("b"), ...theirs, ...people].join("---\n")), { dryRun: false }), {
 		outcome: "applied",
 	});

@@ -81,7 +81,7 @@ t.test("a policy on all namespaces binds the platform's admins, and the namespac
 	const freed = await pending(zoe.delete("ApprovalPolicy", "team/own", now));
 	t.strictSame(freed.needsIn, { "*": 1 });
 	for (const act of [() => ann.approve(freed.id), () => ann.reject(freed.id)])
-		await t.rejects(act(), { code: "permission-denied" });
+		await t.rejects(act(), { code: "not-found" }, "it cannot be read there");
 	const mine = await pending(owner.delete("RoleBinding", "team-admin", now));
 	t.match(await carl.approve(freed.id), { state: "done" });
 	t.match(await zoe.approve(mine.id), { state: "done" });
@@ -107,49 +107,9 @@ t.test("a policy on all namespaces needs approvers by name: nobody knows who is 
 	await t.rejects(owner.apply(file(policy("all", "'*'")), now), {
 		code: "failed-precondition",
 		message: /wants 1 others to approve in all namespaces, and 0 could, groups not counted/,
-		hint: /bind 1 more subject by name with approve in all namespaces first/,
+		hint: /bind 1 more subject with approve in all namespaces first/,
 	});
 	const named = binding("carl", "approve", ["carl"], "['*']");
 	t.match(await owner.apply(file([named, policy("all", "'*'")].join("---\n")), now), applied);
 	await t.rejects(owner.delete("RoleBinding", "carl", now), { message: /0 could, groups/ });
-});
-
-t.test("a namespace's requests leave others as much room as they take", async (t) => {
-	const { owner, as } = await mutualApi(t);
-	const names = ["a", "b", "c", "d"];
-	const people = [binding("carl", "approve", ["carl"], "['*']"), binding("team", "apply", names, "[team]")];
-	await owner.apply(file([...people, policy("own", "team"), policy("own", "prod")].join("---\n")), now);
-	const clients = await Promise.all(names.map(as));
-	const fill = async (namespace: string, client: ApiClient, count: number) => {
-		for (let n = 0; n < count; n++)
-			await pending(client.apply(file(`${metricText("clicks", namespace)}# ${n}\n`), now));
-	};
-	const [a, b, c] = clients as [ApiClient, ApiClient, ApiClient];
-	await fill("team", a, 50);
-	await fill("team", b, 50);
-	const full = { code: "resource-exhausted", message: /too many requests of namespace team wait for approval/ };
-	await t.rejects(c.apply(file(metricText("clicks", "team")), now), full);
-	await fill("prod", owner, 49);
-	await t.rejects(owner.apply(file(metricText("clicks", "team")), now), full, "whoever asks");
-	await owner.apply(file(policy("all", "'*'")), now).then((answer) => t.match(answer, applied));
-	t.match(await pending(owner.delete("ApprovalPolicy", "all", now)), { needsIn: { "*": 1 } });
-});
-
-t.test("namespaces together fill their shelf, and the platform has another", async (t) => {
-	const { owner, as } = await mutualApi(t);
-	const names = ["a", "b", "c", "d"];
-	const people = [binding("carl", "approve", ["carl"], "['*']"), binding("four", "apply", names, "['*']")];
-	const teams = ["n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8"];
-	await owner.apply(file([...people, ...teams.map((team) => policy("own", team))].join("---\n")), now);
-	const clients = await Promise.all(names.map(as));
-	let asked = 0;
-	for (const [index, count] of [100, 50, 25, 13, 6, 3, 2, 1].entries())
-		for (let n = 0; n < count; n++, asked++) {
-			const client = clients[Math.floor(asked / 50)] as ApiClient;
-			await pending(client.apply(file(`${metricText("clicks", teams[index] ?? "")}# ${n}\n`), now));
-		}
-	const full = { code: "resource-exhausted", message: /too many requests wait for approval/ };
-	await t.rejects(owner.apply(file(metricText("clicks", "n1")), now), full);
-	t.match(await owner.apply(file(policy("all", "'*'")), now), applied);
-	t.match(await pending(owner.delete("RoleBinding", "four", now)), { needsIn: { "*": 1 } });
 });

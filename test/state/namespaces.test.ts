@@ -2,7 +2,7 @@
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { planApply } from "../../src/state/acts/wishes.js";
+import { planApply } from "../../src/state/acts/applyPlan.js";
 import { Store } from "../../src/state/store/store.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 import { PLAIN } from "./guarded.js";
@@ -143,7 +143,7 @@ t.test("a host under another namespace's wildcard is theirs, in whichever order 
 	}
 });
 
-t.test("a gate is https, or this machine, and holds no credentials", async (t) => {
+t.test("a gate is https, or this machine where control allows that, and holds no credentials", async (t) => {
 	const store = new Store(temporaryDirectory(t));
 	t.teardown(() => store.close());
 	const options = { by: "owner", dryRun: true, nowMs: 1_000 };
@@ -153,8 +153,16 @@ t.test("a gate is https, or this machine, and holds no credentials", async (t) =
 			METRIC,
 			experiment("boosted").replace(", alpha: 0.05", `, alpha: 0.05, gates: [{at: before-step, url: '${url}'}]`),
 		].join("---\n");
-	for (const url of ["https://gate.example/x", "http://127.0.0.1:8080/", "http://localhost/"]) {
-		t.match(store.apply(file(withGate(url)), options), { outcome: "applied" }, url);
+	t.match(store.apply(file(withGate("https://gate.example/x")), options), { outcome: "applied" });
+	const local = new Store(temporaryDirectory(t), { allowLocalGates: true });
+	t.teardown(() => local.close());
+	for (const url of ["http://127.0.0.1:8080/", "http://localhost/", "https://[::1]/", "http://127.0.0.2/"]) {
+		t.match(local.apply(file(withGate(url)), options), { outcome: "applied" }, url);
+		t.match(
+			store.apply(file(withGate(url)), options),
+			{ outcome: "refused", problems: [{ message: /control's own machine/, hint: /--allow-local-gates/ }] },
+			url,
+		);
 	}
 	for (const url of [
 		"http://gate.example/",
@@ -172,7 +180,7 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 	const [service, own] = [inNamespace("a", SERVICE), inNamespace("a", [METRIC, salted("hidden")].join("---\n"))];
 	const before = parseResources(file([service, own].join("---\n"))).resources;
 	const texts = [service, ...own.split("---\n")];
-	const wishes = {
+	const declared = {
 		stored: [before.services, before.metrics, before.experiments]
 			.flatMap(([resource]) => resource ?? [])
 			.map((resource, at) => ({ resource, source: texts[at] ?? "" })),
@@ -181,8 +189,10 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 		used: (kind: "name" | "salt", text: string) =>
 			kind === "salt" && text === "shared" ? { experiment: "a/hidden", sinceMs: 0 } : undefined,
 		ownDoors: [],
+		allowLocalGates: false,
 	};
-	const problems = (text: string) => planApply(wishes, file(text), 1_000).problems.map(({ message }) => message);
+	const problems = (text: string) =>
+		planApply(declared, { files: file(text), deletions: [] }, 1_000).problems.map(({ message }) => message);
 	t.same(problems(own.replace("minUnits: 500", "minUnits: 900")), []);
 	t.match(problems(inNamespace("a", salted("other").replace("models", "more"))), [
 		/second to choose/,
@@ -190,9 +200,11 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 	]);
 	const text = [mine(SERVICE), METRIC, experiment("shared")].join("---\n");
 	t.match(problems(text), [/"shared" is in use by Experiment a/]);
-	const gone = { ...wishes, stored: [], resources: parseResources([]).resources };
-	t.match(planApply({ ...gone, status: { experiments: {}, services: {} } }, file(text), 1_000).problems, [
-		{ message: "the salt 'shared' was used by an Experiment of another namespace, whose groups would be the same" },
-	]);
+	const gone = { ...declared, stored: [], resources: parseResources([]).resources };
+	t.match(
+		planApply({ ...gone, status: { experiments: {}, services: {} } }, { files: file(text), deletions: [] }, 1_000)
+			.problems,
+		[{ message: "the salt 'shared' was used by an Experiment of another namespace, whose groups would be the same" }],
+	);
 	t.end();
 });

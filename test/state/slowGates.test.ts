@@ -6,7 +6,7 @@ import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { GATE_ASKINGS_MAX } from "../../src/limits.js";
 import type { WebhookAnswer } from "../../src/rollout/ports.js";
-import { Acts } from "../../src/state/acts/acts.js";
+import { Operations } from "../../src/state/acts/operations.js";
 import { PromotionGates } from "../../src/state/acts/promotionGates.js";
 import { UNCOUNTED } from "../../src/state/api/bodies.js";
 import { takeApart } from "../../src/state/api/http.js";
@@ -55,7 +55,7 @@ t.test("a request whose time is over when its gates have answered is void, whate
 	const bob = await as("bob");
 	const late = await pending();
 	answers.push(after(59_999), after(1));
-	await t.rejects(bob.approve(late), { code: "failed-precondition", message: /is over: void, its time is over/ });
+	await t.rejects(bob.approve(late), { code: "failed-precondition", message: /is over: void, it has expired/ });
 	t.match(await bob.request(late), { state: "void", approvals: [] });
 	t.equal(phase(), "Running");
 
@@ -115,7 +115,7 @@ t.test("two who approve in one moment: whoever is the last asks the gates", asyn
 		return { ok: false, why: "no" };
 	};
 	const budget = new SubjectBudget(1_000, 1_000);
-	const acts = new Acts(store, new Rights(store, new Permissions(), { acts: budget, readingMs: budget }));
+	const acts = new Operations(store, new Rights(store, new Permissions(), { acts: budget, readingMs: budget }));
 	const clock = () => START_MS;
 	const gates = new PromotionGates(store, acts, webhook, clock);
 	const door = { store, acts, approvals: new Approvals(store, acts), gates, now: clock } as unknown as PublicDoor;

@@ -35,9 +35,9 @@ t.test("each resource has its own text", async (t) => {
 			`\n\n--- {apiVersion: weir.dev/v1alpha1, kind: Metric, metadata: {name: e},\n spec: {type: rate, source: errors, direction: down, window: 1m}}`,
 		),
 	];
-	const plan = store.planApply(files, 1_000_000);
+	const plan = store.planChange({ files, deletions: [] }, 1_000_000);
 	t.same(plan.problems, []);
-	store.realise(plan, { by: "ada", dryRun: false, nowMs: 1_000_000 });
+	store.commit(plan, { by: "ada", dryRun: false, nowMs: 1_000_000 });
 	t.same(
 		store.sources.map(({ resource, source }) => [resource.metadata.name, source]),
 		[

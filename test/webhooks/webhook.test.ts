@@ -131,7 +131,7 @@ t.test("a name that leads to control's own machine is asked only where the gate 
 	const { port } = new URL(url);
 	const refused = {
 		ok: false,
-		why: "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, by an admin in '*')",
+		why: "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, with --allow-local-gates)",
 	};
 	const own = [
 		"127.0.0.1",

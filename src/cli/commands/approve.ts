@@ -1,8 +1,5 @@
 /** `weir requests | approve | reject`: what waits for a second person. */
-import { WeirError } from "../../error.js";
-import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RequestAnswer, RequestsAnswer } from "../../state/api/wire.js";
-import type { RequestDocument, Texts } from "../../state/approvals/requestDocuments.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
@@ -20,10 +17,7 @@ export async function requests(
 	if (options.json) return print(JSON.stringify(id === undefined ? found : found[0], null, 2));
 	for (const request of found) {
 		printRequest(request);
-		if (id === undefined) continue;
-		for (const { key, text } of await standing(client, request))
-			print(`--- # as it stands: ${oneLine(key)}\n${shown(text)}`);
-		printContent(request);
+		if (id !== undefined) printContent(request);
 	}
 	if (found.length === 0) print(`nothing waits for approval${ofAll(partial)}`);
 }
@@ -64,35 +58,15 @@ function printRequest(request: RequestAnswer): void {
 	if (why !== "") print(`    ${oneLine(why)}`);
 }
 
-const textsOf = (act: NonNullable<RequestAnswer["act"]>): Texts | null =>
-	act.verb === "apply" ? act.files : act.verb === "rollback" ? act.documents : null;
-
-/** What the documents of a request that waits would change, as the caller may read it; they are part of what is approved. */
-async function standing(client: ApiClient, { act, state }: RequestAnswer): Promise<readonly RequestDocument[]> {
-	const texts = act === null ? null : textsOf(act);
-	if (texts === null || state !== "pending") return [];
-	const { RequestDocuments } = await import("../../state/approvals/requestDocuments.js");
-	const asked = new Map(new RequestDocuments().of("asked", texts).map(({ key, text }) => [key, text]));
-	const stored = await client.getYaml().catch((error: unknown) => {
-		// Who asked sees the request, whatever else.
-		if (WeirError.from(error).code === "permission-denied") return "";
-		throw error;
-	});
-	return new RequestDocuments()
-		.of("stored", [{ name: "stored", text: stored }])
-		.filter(({ key, text }) => asked.has(key) && asked.get(key)?.trim() !== text.trim());
-}
-
-function printContent({ act, state }: RequestAnswer): void {
-	if (act === null) {
-		print(
-			`    ${state === "done" ? "its content is not kept any more" : "it did not happen, and its content is not kept"}`,
-		);
-		return;
+function printContent({ operation }: RequestAnswer): void {
+	if (operation === null) {
+		print("    it is over: see weir history and weir audit operators");
+	} else if ("experiment" in operation) {
+		print(oneLine(JSON.stringify(operation)));
+	} else {
+		for (const { kind, name } of operation.deletions) print(oneLine(`delete ${kind} ${name}`));
+		for (const { name, text } of operation.files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
 	}
-	const files = textsOf(act);
-	if (files !== null) for (const { name, text } of files) print(`--- # ${oneLine(name)}\n${shown(text)}`);
-	else print(oneLine(JSON.stringify(act)));
 }
 
 /** Line by line, for what is approved must be what is read: U+202E would turn the rest of a line around. */

@@ -24,6 +24,7 @@ export interface ControlArguments {
 	/** Left out: the API has no TCP door. */
 	readonly apiPort?: string;
 	readonly admin: readonly string[];
+	readonly allowLocalGates?: boolean;
 	/** OIDC of operators: the issuer, and with it the audience and the keys. */
 	readonly operatorIssuer?: string;
 	readonly operatorAudience?: string;
@@ -91,6 +92,7 @@ export async function control(options: ControlArguments): Promise<void> {
 						...(await operatorsByToken(options, log)),
 					},
 		apiAdmins: options.admin,
+		allowLocalGates: options.allowLocalGates ?? false,
 		xdsListen: xdsListen === undefined ? null : hostAndPort(xdsListen),
 		accessLogListen: accessLogListen === undefined ? null : hostAndPort(accessLogListen),
 		envoyGateways: new Map(options.envoyGateways.map(envoyGateways)),

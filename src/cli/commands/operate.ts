@@ -13,7 +13,6 @@ import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
-import { warningLines } from "../warningLines.js";
 import { alarmLines, behindLines, closureLines, faultLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { printPending } from "./approve.js";
@@ -67,17 +66,9 @@ export function printChanges(answer: ApplyAnswer, dryRun: boolean): void {
 		process.exitCode = 1;
 		return;
 	}
-	const { kept = [], leftOut = [] } = answer;
-	if (answer.changes.length === 0) print(kept.length + leftOut.length === 0 ? "nothing changes" : "nothing changes:");
+	if (answer.changes.length === 0) print("nothing changes");
 	for (const change of answer.changes)
 		print(`${change.change} ${change.kind} ${change.name}${dryRun ? " (dry run)" : ""}`);
-	for (const { kind, name } of kept) {
-		print(`kept ${kind} ${name}: it came later, and what it is for would be left without${dryRun ? " (dry run)" : ""}`);
-	}
-	for (const { kind, name } of leftOut) {
-		print(`left out ${kind} ${name}: the Services that it was about are gone${dryRun ? " (dry run)" : ""}`);
-	}
-	for (const line of warningLines(answer)) process.stderr.write(`${line}\n`);
 	for (const gap of answer.shadowGaps ?? []) process.stderr.write(`warning: ${oneLine(gapWords(gap))}\n`);
 	const { approvals = 0 } = answer;
 	if (approvals > 0) print(`it would wait for approval by ${approvals} other${approvals === 1 ? "" : "s"}`);

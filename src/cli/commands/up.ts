@@ -19,6 +19,7 @@ export interface UpArguments {
 	readonly trustDomain: string;
 	/** What of allowed requests is recorded: denied (none), 1%, all. */
 	readonly decisionLog: string;
+	readonly allowLocalGates?: boolean;
 	readonly svidLifetime?: string;
 	/** UNIX socket of a SPIFFE agent that runs already. */
 	readonly identitySocket?: string;
@@ -36,6 +37,7 @@ export async function up(options: UpArguments): Promise<void> {
 		traceSamplingPercent: percent(traceSampling),
 		trustDomain,
 		decisionLog: options.decisionLog,
+		allowLocalGates: options.allowLocalGates ?? false,
 		workloads: workloadIds(options.workload, trustDomain),
 		...(identitySocket === undefined ? {} : { identitySocket }),
 		...(options.svidLifetime === undefined ? {} : { svidLifetime: options.svidLifetime }),

@@ -42,9 +42,9 @@ const logged =
 	};
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {
-	const { at, log, meter, apiDoor, apiAdmins = [] } = context;
+	const { at, log, meter, apiDoor, apiAdmins = [], allowLocalGates = false } = context;
 	let doors: readonly OwnDoor[] = [];
-	const store = new Store(join(at.dataDirectory, "state"), { ownDoors: () => doors });
+	const store = new Store(join(at.dataDirectory, "state"), { ownDoors: () => doors, allowLocalGates });
 	const publication = new Publication(() => store.current.revision);
 	const stopLooking = [
 		logStanding(

@@ -1,8 +1,8 @@
 /**
  * Has the table of each plan kept by the state's owner before the plan is published. Where it cannot be kept, as on a full
  * disk, the plan is published all the same, for what was acknowledged is in force, and it is tried again until it is: whatever
- * xds publishes it makes of the state, so that a restart serves no older rules for that. The owner holds what its disk does not
- * take as long as it lives. If it ends too, ingest cannot read what came under that plan.
+ * xds publishes it makes of the state, so that a restart serves no older rules for that. Until it is kept ingest cannot read
+ * what came under that plan.
  */
 import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";

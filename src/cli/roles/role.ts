@@ -16,6 +16,8 @@ export interface RoleContext {
 	readonly apiDoor?: TcpDoor | null;
 	/** Who may do everything on the API before any RoleBinding says so. */
 	readonly apiAdmins?: readonly string[];
+	/** Whether gates may lie on this machine. */
+	readonly allowLocalGates?: boolean;
 	/** xDS over TCP, for Envoys of other machines; null = on its UNIX socket only. */
 	readonly xdsListen: { readonly host: string; readonly port: number } | null;
 	/** Envoy's access log over TCP, likewise. */

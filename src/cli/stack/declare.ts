@@ -10,7 +10,6 @@ import { ApiClient } from "../../state/api/apiClient.js";
 import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
 import { resourceKey } from "../../state/store/resourceSet.js";
 import type { ResourceFile } from "../resourceFiles.js";
-import { warningLines } from "../warningLines.js";
 import type { Places } from "./places.js";
 
 export interface Declaring {
@@ -98,7 +97,6 @@ async function declareOn(
 		for (const problem of answer.problems) process.stderr.write(`${formatProblem(problem)}\n`);
 		throw new WeirError("failed-precondition", "the declaration was refused", "each problem stands above");
 	}
-	for (const line of warningLines(answer)) notice(line);
 	return (await client.get()).resources;
 }
 

@@ -33,6 +33,8 @@ export interface StackOptions {
 	readonly svidLifetime?: string;
 	/** What of allowed requests ingest records: denied (none), 1%, all; none. */
 	readonly decisionLog?: string;
+	/** Whether gates may lie on this machine; no. */
+	readonly allowLocalGates?: boolean;
 	/** Further identities of the own authority, by name: SPIFFE ids. */
 	readonly workloads?: Readonly<Record<string, string>>;
 	/** Processes to start before anything is declared. */
@@ -108,6 +110,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		}
 		const apiArgs = (port: string) => [
 			...["--identity", identity.socketOf("control"), "--admin", identity.ids.operator],
+			...(options.allowLocalGates === true ? ["--allow-local-gates"] : []),
 			...["--api-port", port],
 		];
 		const { api: https } = (await supervisor.start({

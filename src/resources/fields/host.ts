@@ -28,12 +28,15 @@ export const endpointAddress = z
 	.meta({ description: "IP address or DNS name." });
 
 const HOST_HINT = "write a DNS name such as api.example.com or *.example.com, without scheme, port or path";
+const WILDCARD_HINT = "write at least two labels below the wildcard, such as *.example.com";
 
 /** Host that clients call, lower-cased; a leading `*.` matches any subdomain (Envoy VirtualHost.domains). */
 export const hostName = z
 	.string({ error: HOST_HINT })
 	.transform((value, context): string => {
 		const lower = value.toLowerCase();
+		// `*.com` would take every name under it from all other namespaces.
+		if (/^\*\.[^.]+$/.test(lower)) return refuse(context, WILDCARD_HINT);
 		return DNS_NAME.test(lower.startsWith("*.") ? lower.slice(2) : lower) ? lower : refuse(context, HOST_HINT);
 	})
 	.meta({ description: "DNS name, optionally with a leading *. ; no port." });

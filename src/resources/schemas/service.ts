@@ -142,7 +142,7 @@ const spec = fields({
 		.max(HOSTS_MAX, { error: `write at most ${HOSTS_MAX} hosts` })
 		.meta({
 			description:
-				"Names that clients call; *.NAME = all below it that no other host names. A wildcard over a single label (*.com) takes admin in '*'.",
+				"Names that clients call; *.NAME = all below it that no other host names. NAME has two labels or more.",
 		}),
 	protocol: oneOf("http1", "http2", "grpc").default("http1").meta({ description: "What the endpoints speak." }),
 	access: z

@@ -48,46 +48,13 @@ export function crossCheck(
 	status: Status,
 	readings?: FileReadings,
 ): CrossChecked {
-	const asFiles = new Map(before.map((stored) => [stored, asFile(stored)]));
-	const { problems, sources, ...checked } = checkedSet(before, kept, files, status, asFiles, readings);
-	const given = new Set(files.map(({ name }) => name));
-	const isOfStored = ({ position }: Problem): boolean =>
-		position?.file.startsWith(STORED) === true && !given.has(position.file);
-	if (!problems.some(isOfStored)) return { ...checked, problems: limited(inOrder(problems, sources)) };
-	// What a stored document was at fault for before, by a rule that it was accepted without, no other change waits for.
-	// Its hint may be another one, where there are many.
-	const fault = ({ position, message }: Problem): string => JSON.stringify([position, message]);
-	const standing = new Set(checkedSet(before, before, [], status, asFiles).problems.map(fault));
-	const made = problems.filter((one) => !isOfStored(one) || !standing.has(fault(one)));
-	return { ...checked, problems: limited(inOrder(made, sources)) };
-}
-
-/** How the name of a stored text begins, which no given file has. */
-export const STORED = "stored ";
-
-/** The text of what is stored, as messages show it. */
-export const asFile = ({ resource, source }: StoredResource): ResourceFile & { readonly accepted: Resource } => ({
-	name: `${STORED}${keyOf(resource)}`,
-	text: source,
-	accepted: resource,
-});
-
-/** All problems, in no order, and the texts that were read. */
-function checkedSet(
-	before: readonly StoredResource[],
-	kept: readonly StoredResource[],
-	files: readonly { readonly name: string; readonly text: string }[],
-	status: Status,
-	asFiles: ReadonlyMap<StoredResource, ResourceFile>,
-	readings?: FileReadings,
-): CrossChecked & { readonly sources: readonly ResourceFile[] } {
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
 	const { running: assigning, ended } = phasesOf(status);
 	// Else the next Experiment could not have the slot of the last one while that stands in the file, nor a Service take a
 	// promoted Variant as its default.
 	const demands = (one: Resource): boolean => one.kind !== "Experiment" || !ended.has(qualifiedName(one.metadata));
 	const stored = kept.filter(({ resource }) => demands(resource));
-	const sources: readonly ResourceFile[] = [...stored.map((one) => asFiles.get(one) ?? asFile(one)), ...files];
+	const sources: readonly ResourceFile[] = [...stored.map(asFile), ...files];
 	const parsed = parseResources(sources, readings);
 	const demanding = parsed.resources.experiments.filter(demands);
 	const stillDemanding = new Set(demanding);
@@ -115,8 +82,18 @@ function checkedSet(
 		...services.flatMap(({ one, moved }) => promotionProblems(one, moved, former, status, parsed.positions)),
 	];
 	const { resources, positions } = parsed;
-	return { problems, resources, demanding, positions, sources };
+	return { problems: limited(inOrder(problems, sources)), resources, demanding, positions };
 }
+
+/** How the name of a stored text begins, which no given file has. */
+export const STORED = "stored ";
+
+/** The text of what is stored, as messages show it. */
+export const asFile = ({ resource, source }: StoredResource): ResourceFile & { readonly accepted: Resource } => ({
+	name: `${STORED}${keyOf(resource)}`,
+	text: source,
+	accepted: resource,
+});
 
 /**
  * What stood before the change, by the default Variants that were live: what a promotion made of it is no change's fault. With the

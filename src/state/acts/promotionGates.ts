@@ -9,12 +9,12 @@ import { GATE_ASKINGS_MAX } from "../../limits.js";
 import { namespaceOf } from "../../resources/resource.js";
 import { type Asking, askedBefore, gateHost } from "../../rollout/gate.js";
 import type { Webhook } from "../../rollout/ports.js";
-import { approvalRecords, fingerprint, isWish, type WaitingRequest } from "../approvals/approval.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
+import { isChange, type WaitingRequest } from "../approvals/request.js";
+import { fingerprint } from "../approvals/required.js";
 import { type ActCall, record } from "../audit/actRecord.js";
-import { isAsked } from "../consequences/gatesWeakened.js";
 import type { Store } from "../store/store.js";
-import type { Acts } from "./acts.js";
+import type { Operations } from "./operations.js";
 
 /** Who asks, and whether nobody is there any more to be answered. */
 export interface Asker {
@@ -31,7 +31,7 @@ export class PromotionGates {
 
 	constructor(
 		private readonly store: Store,
-		private readonly acts: Acts,
+		private readonly operations: Operations,
 		private readonly webhook: Webhook,
 		private readonly now: () => number,
 	) {}
@@ -44,8 +44,7 @@ export class PromotionGates {
 	 */
 	beforeAct(asker: Asker, experiment: string, said: PersonRequest): Promise<void> | null {
 		if (said.verb !== "promote" || said.overrideGates) return null;
-		if (this.acts.mustWait(asker.call, experiment, said)) return null;
-		this.acts.rights.demandTurnLeft(asker.call, "promote", [`Experiment ${experiment}`]);
+		if (this.operations.mustWait(asker.call, experiment, said)) return null;
 		return this.#asking(asker, experiment, said);
 	}
 
@@ -55,14 +54,13 @@ export class PromotionGates {
 	 */
 	beforeApproval(
 		asker: Asker,
-		{ act, askedBy, state, effects }: WaitingRequest,
+		{ operation, askedBy, state }: WaitingRequest,
 		whilePossible: WhilePossible,
 	): Promise<void> | null {
-		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return null;
-		const { call } = asker;
-		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
-		const said = { ...act, by: askedBy.subject, nowMs: call.nowMs };
-		return this.#asking(asker, act.experiment, said, whilePossible);
+		if (isChange(operation) || operation.verb !== "promote" || operation.overrideGates || state !== "pending")
+			return null;
+		const said = { ...operation, by: askedBy.subject, nowMs: asker.call.nowMs };
+		return this.#asking(asker, operation.experiment, said, whilePossible);
 	}
 
 	#asking(
@@ -76,9 +74,8 @@ export class PromotionGates {
 			const { current } = this.store;
 			const status = current.status.experiments[name];
 			// Without any the act itself says what is wrong with it.
-			if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return null;
-			const outcome = this.acts.rights.reading(asker.call, () => personOutcome(current, experiment, said));
-			return askedBefore({ experiment, status }, outcome);
+			if (!experiment.spec.rollout.gates.some(({ at }) => at !== "after-rollback") || status === undefined) return null;
+			return askedBefore({ experiment, status }, personOutcome(current, experiment, said));
 		});
 		return asked && this.#counted(asker, () => this.#ask(asker, name, asked));
 	}

@@ -22,7 +22,7 @@ import { isLoopbackHost } from "../../resources/address.js";
 import type { EvidenceSource, Unheld, Webhook } from "../../rollout/ports.js";
 import { requireOwnFolder } from "../../socket.js";
 import { SubjectBudget } from "../../subjectBudget.js";
-import { Acts } from "../acts/acts.js";
+import { Operations } from "../acts/operations.js";
 import { PromotionGates } from "../acts/promotionGates.js";
 import { Approvals } from "../approvals/approvals.js";
 import { Publication } from "../publication.js";
@@ -119,7 +119,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 
-	const acts = new Acts(
+	const acts = new Operations(
 		store,
 		new Rights(store, new Permissions(options.admins), {
 			acts: options.actBudget ?? new SubjectBudget(ACTS_AT_ONCE_MAX, ACTS_PER_HOUR_MAX),

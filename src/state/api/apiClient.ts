@@ -5,7 +5,7 @@ import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits.js";
 import type { Kind, Position } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { Standing } from "../../rollout/standing.js";
-import type { Target } from "../acts/deletion.js";
+import type { Target } from "../acts/applyPlan.js";
 import type { PersonRequest, PersonVerb } from "../approvals/personRequest.js";
 import type { AuditChainName, AuditPage } from "../audit/auditLog.js";
 import type { ProxyReport } from "../store/database.js";
@@ -15,8 +15,8 @@ import type {
 	ActAnswer,
 	ApplyAnswer,
 	DiffAnswer,
+	HistoryAnswer,
 	PendingAnswer,
-	PolicyHistoryAnswer,
 	RequestAnswer,
 	RequestsAnswer,
 	ResourcesAnswer,
@@ -110,10 +110,10 @@ export class ApiClient {
 		return applyAnswer(await this.#send("POST", `/v1/deletions?${query}`, { body: jsonBody({ resources }) }));
 	}
 
-	/** `weir policy rollback --list`. @param namespace null = all that the caller may see */
-	policyHistory(namespace: string | null): Promise<PolicyHistoryAnswer> {
+	/** `weir history`. @param namespace null = all that the caller may read */
+	history(namespace: string | null): Promise<HistoryAnswer> {
 		const query = namespace === null ? "" : `?${new URLSearchParams({ namespace })}`;
-		return this.#json("GET", `/v1/policies/history${query}`);
+		return this.#json("GET", `/v1/history${query}`);
 	}
 
 	/** What `weir policy shadow` cannot tell. */
@@ -121,15 +121,11 @@ export class ApiClient {
 		return (await this.#json<ShadowGapsAnswer>("GET", "/v1/policies/shadow-gaps")).gaps;
 	}
 
-	/** `weir policy rollback`. @param to null = before the last change */
-	async rollback(
-		to: number | null,
-		namespace: string | null,
-		options: { readonly dryRun: boolean },
-	): Promise<ApplyAnswer> {
+	/** `weir rollback`. @param namespace null = all that the caller may read */
+	async rollback(to: number, namespace: string | null, options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
 		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		const body = jsonBody({ to, namespace });
-		return applyAnswer(await this.#send("POST", `/v1/policies/rollback?${query}`, { body }));
+		return applyAnswer(await this.#send("POST", `/v1/rollback?${query}`, { body }));
 	}
 
 	/** `weir get` as JSON. */

@@ -3,9 +3,9 @@ import { WeirError } from "../../error.js";
 import { RESOURCE_DOCUMENTS_MAX } from "../../limits.js";
 import { isKind, KINDS } from "../../resources/kinds.js";
 import { qualifiedText } from "../../resources/resource.js";
-import type { Pending } from "../acts/acts.js";
+import type { Target } from "../acts/applyPlan.js";
 import { STORED } from "../acts/crossCheck.js";
-import type { Target } from "../acts/deletion.js";
+import type { Pending } from "../acts/operations.js";
 import { BY_HINT } from "../approvals/personRequest.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
 import type { ApplyResult } from "../store/store.js";
@@ -39,7 +39,7 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 	const isStart = flag(query, "start");
 	const unread = isJson(request) ? "files, unread" : "1 file, unread";
 	if (isStart) acts.rights.demandOwner(actCall(call, now()), "apply", unread, START);
-	acts.demandSome(actCall(call, now()), "apply", unread);
+	acts.rights.demandSome(actCall(call, now()), "apply", unread);
 	const files = isJson(request)
 		? parseFiles(await readObject(call))
 		: [
@@ -129,7 +129,7 @@ export function remove({ acts, now }: PublicDoor, call: Call, path: readonly str
 /** Several resources, all or none: `{"resources": [{"kind": …, "name": …}]}`. */
 export async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
 	onlyWishQuery(call.query);
-	acts.demandSome(actCall(call, now()), "delete", "resources, unread");
+	acts.rights.demandSome(actCall(call, now()), "delete", "resources, unread");
 	const body = await readObject(call);
 	const wrong = new WeirError(
 		"invalid-argument",

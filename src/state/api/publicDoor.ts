@@ -8,12 +8,12 @@ import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } f
 import { resourcesOf } from "../../resources/kinds.js";
 import type { EvidenceSource, Unheld } from "../../rollout/ports.js";
 import { standingOf } from "../../rollout/standing.js";
-import type { Acts } from "../acts/acts.js";
+import type { Operations } from "../acts/operations.js";
 import type { PromotionGates } from "../acts/promotionGates.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
 import { AUDIT_CHAINS } from "../audit/auditLog.js";
-import { difference, promotedNotes } from "../difference.js";
+import { difference } from "../difference.js";
 import type { Publication } from "../publication.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
@@ -27,7 +27,7 @@ import { visibleState } from "./visible.js";
 import {
 	type DiffAnswer,
 	type GatewayAlarm,
-	type PolicyHistoryAnswer,
+	type HistoryAnswer,
 	type RequestsAnswer,
 	type ResourcesAnswer,
 	requestAnswer,
@@ -36,7 +36,7 @@ import {
 
 export interface PublicDoor {
 	readonly store: Store;
-	readonly acts: Acts;
+	readonly acts: Operations;
 	readonly approvals: Approvals;
 	readonly gates: PromotionGates;
 	/** null = there is no evidence here. */
@@ -95,6 +95,10 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				const after = wholeNumber(query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
 				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX), chain));
 			}
+			case "GET history":
+				return history(door, call);
+			case "POST rollback":
+				return rollback(door, call);
 			case "GET approvals":
 				onlyQuery(query, []);
 				return ok({
@@ -127,35 +131,43 @@ function telling<T>({ acts, now }: PublicDoor, call: Call, tell: () => T): T {
 
 const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
-/** Earlier access rules: what is kept of them, and back to them; and what is not told of shadow policies. */
-async function policies(door: PublicDoor, call: Call, act: string): Promise<Answer> {
-	const { store, acts, now } = door;
-	if (call.method === "GET" && act === "shadow-gaps") {
-		onlyQuery(call.query, []);
-		demandSomeRead(door, call);
-		const tell = () => visibleShadowGaps(store.current, acts.rights.mayRead(call.caller), null);
-		return ok({ gaps: telling(door, call, tell) } satisfies ShadowGapsAnswer);
-	}
-	if (call.method === "GET" && act === "history") {
-		onlyQuery(call.query, ["namespace"]);
-		demandSomeRead(door, call);
-		const history = telling(door, call, () => acts.policyHistory(call.caller, call.query.get("namespace")));
-		return ok({ ...acts.rights.partly(call.caller), ...history } satisfies PolicyHistoryAnswer);
-	}
-	if (call.method !== "POST" || act !== "rollback") {
-		throw new WeirError("not-found", "no such thing of access rules", "GET history, shadow-gaps; POST rollback");
-	}
+/** What Envoy cannot try of shadow policies. */
+function policies(door: PublicDoor, call: Call, noun: string): Answer {
+	if (call.method !== "GET" || noun !== "shadow-gaps")
+		throw new WeirError("not-found", "no such path under policies", "GET shadow-gaps");
+	onlyQuery(call.query, []);
+	demandSomeRead(door, call);
+	const mayRead = door.acts.rights.mayRead(call.caller);
+	const tell = () => visibleShadowGaps(door.store.current, mayRead, null);
+	return ok({ gaps: telling(door, call, tell) } satisfies ShadowGapsAnswer);
+}
+
+function history(door: PublicDoor, call: Call): Answer {
+	const { store, acts } = door;
+	onlyQuery(call.query, ["namespace"]);
+	demandSomeRead(door, call);
+	return ok({
+		...acts.rights.partly(call.caller),
+		keptFrom: store.history.keptFrom,
+		changes: acts.history(call.caller, call.query.get("namespace")),
+	} satisfies HistoryAnswer);
+}
+
+async function rollback(door: PublicDoor, call: Call): Promise<Answer> {
+	const { acts, now } = door;
 	onlyWishQuery(call.query);
-	acts.demandSome(actCall(call, now()), "rollback", "access rules");
-	const { to = null, namespace = null, ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
-	const [field] = Object.keys(unknown);
-	const isRevision = to === null || (Number.isSafeInteger(to) && Number(to) >= 0);
-	if (field !== undefined || !isRevision || (namespace !== null && typeof namespace !== "string")) {
-		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME}, each may be absent');
-	}
+	acts.rights.demandSome(actCall(call, now()), "rollback", "unread");
+	const { to, namespace = null, ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const isKnown = Object.keys(unknown).length === 0 && (namespace === null || typeof namespace === "string");
+	if (!isKnown || !Number.isSafeInteger(to) || Number(to) < 0)
+		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME or absent}');
 	const dryRun = flag(call.query, "dryRun");
-	const revision = to === null ? null : Number(to);
-	return warned(door, call, acts.rollback(actCall(call, now()), revision, namespace, dryRun), dryRun);
+	return warned(
+		door,
+		call,
+		acts.rollback(actCall(call, now()), Number(to), namespace as string | null, dryRun),
+		dryRun,
+	);
 }
 
 function resources(door: PublicDoor, call: Call): Answer {
@@ -168,7 +180,7 @@ function resources(door: PublicDoor, call: Call): Answer {
 	if (format === "yaml") {
 		const text = telling(door, call, () => {
 			const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
-			return [...promotedNotes(store.current, mayRead), ...seen.map(({ source }) => source)].join("---\n");
+			return seen.map(({ source }) => source).join("---\n");
 		});
 		return { status: 200, text, contentType: "application/yaml" };
 	}

@@ -4,7 +4,7 @@ import { KINDS, resourceSet, resourcesOf } from "../../resources/kinds.js";
 import { resourceTitle } from "../../resources/position.js";
 import { formatProblem, namespaceOf, type Problem, type Resource, type ResourceSet } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
-import type { WishPlan } from "../acts/wishes.js";
+import type { ApplyPlan } from "../acts/applyPlan.js";
 
 /** Whether the caller may read a namespace; `*` = all of them. */
 export type MayRead = (namespace: string) => boolean;
@@ -23,60 +23,44 @@ function visibleSet(set: ResourceSet, mayRead: MayRead): ResourceSet {
 	return resourceSet(resourcesOf(set).filter(({ metadata }) => mayRead(metadata.namespace)));
 }
 
-/** Stands for what is hidden. */
-export const HIDDEN = "a resource of another namespace";
-
 /**
- * A kind and a whole name, as `resourceTitle` writes them; not what the answer to a name without a grant tells of
- * itself. What stands in quotes is a text that the caller wrote: to hide a name in it would tell that it is one.
+ * A kind and a whole name, as `resourceTitle` writes them; not in the answer to a name without a grant, which is the same
+ * whether the resource exists or not. Text in quotes was written by the caller.
  */
 const TITLE = new RegExp(
 	`"(?:[^"\\\\]|\\\\.)*"|\\b(${KINDS.join("|")}) ([a-z0-9](?:[-a-z0-9./]*[a-z0-9])?)(?![-\\w/]|\\.\\w)(?! ${NOT_GRANTED})`,
 	"g",
 );
 
-/** Takes out of a text the names of what the caller may not see. Looks at all that is stored once, for many texts. */
-export function visibleWords(
-	stored: readonly Resource[],
-	mayRead: MayRead,
-): {
-	clean(text: string): string;
-	/** Of what is hidden. */
-	readonly titles: ReadonlySet<string>;
-} {
+/** Tells whether a text names what the caller may not read, whether that exists or not. Reads all that is stored once. */
+export function hiddenNames(stored: readonly Resource[], mayRead: MayRead): (text: string) => boolean {
 	const titles = new Set(stored.filter(({ metadata }) => !mayRead(metadata.namespace)).map(resourceTitle));
-	// A word alone may be no name at all, so of the namespace default it is hidden where it is stored.
+	// A name without a namespace may be any word, so it is hidden only if it is stored.
 	const isHidden = (title: string, name: string): boolean =>
 		titles.has(title) || (name.includes("/") && !mayRead(namespaceOf(name)));
-	const clean = (text: string): string =>
-		text.replace(TITLE, (found, _, name?: string) => (name !== undefined && isHidden(found, name) ? HIDDEN : found));
-	return { clean, titles };
+	return (text) => [...text.matchAll(TITLE)].some(([title, , name]) => name !== undefined && isHidden(title, name));
 }
 
 /**
- * Problems of a change without the names of what the caller may not see: a change is checked against the whole, and its
- * problems would tell what stands in other namespaces. In the same words whether it stands there or not; a hint loses
- * the part that names it, for half a command is no advice. What the given texts are at fault for by themselves is told as it
- * is: it knows of nothing else, and a name that is hidden where it exists, and not where it does not, would tell that.
+ * Problems of a change without those that name what the caller may not read: one sentence stands for each. Faults of the given
+ * texts by themselves are shown as they are, because they know of nothing else.
  */
 export function visibleProblems(
-	{ problems, faults }: Pick<WishPlan, "problems" | "faults">,
+	{ problems, faults }: Pick<ApplyPlan, "problems" | "faults">,
 	stored: readonly Resource[],
 	mayRead: MayRead,
 ): readonly Problem[] {
-	const { clean, titles } = visibleWords(stored, mayRead);
-	const files = new Set([...titles].map((title) => `stored ${title}`));
+	const isHidden = hiddenNames(stored, mayRead);
 	const own = new Set(faults.map(formatProblem));
 	return problems.map((problem) => {
+		const { position, message, hint } = problem;
 		if (own.has(formatProblem(problem))) return problem;
-		if (problem.position !== null && files.has(problem.position.file)) {
-			return {
-				position: null,
-				message: "the change would break a resource of another namespace",
-				hint: "ask its owners",
-			};
+		const isOfHidden = position?.file.startsWith("stored ") === true && isHidden(position.file);
+		if (isOfHidden || isHidden(message)) {
+			const summary = "the change conflicts with a resource of another namespace";
+			return { position: isOfHidden ? null : position, message: summary, hint: "ask its owners" };
 		}
-		const clauses = problem.hint.split("; ").filter((clause) => clean(clause) === clause);
-		return { ...problem, message: clean(problem.message), hint: clauses.join("; ") };
+		const clauses = hint.split("; ").filter((clause) => !isHidden(clause));
+		return { ...problem, hint: clauses.join("; ") };
 	});
 }

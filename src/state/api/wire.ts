@@ -7,10 +7,11 @@ import type { Unheld } from "../../rollout/ports.js";
 import type { Refusal } from "../../rollout/refusal.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
 import type { Untaken } from "../../rollout/untaken.js";
-import type { ApplyResult } from "../acts/wishes.js";
-import type { ApprovalRequest } from "../approvals/approval.js";
+import type { ApplyResult } from "../acts/applyPlan.js";
+import type { ApprovalRequest, Operation } from "../approvals/request.js";
+import { mostNeeded } from "../approvals/required.js";
 import type { Difference } from "../difference.js";
-import type { PolicyRecord } from "../history/policyShelf.js";
+import type { HistoryEntry } from "../history/history.js";
 
 export interface LastDecision {
 	readonly sequence: number;
@@ -127,51 +128,33 @@ export interface RequestsAnswer extends Partly {
 	readonly requests: readonly RequestAnswer[];
 }
 
-/**
- * GET /v1/approvals and /v1/approvals/ID: a request as people see it. `act` holds the exact content, by id while it
- * waits and for a while after it was done; null = that is not kept, or this is the list, which names the first effects and says
- * how many more there are.
- */
+/** GET /v1/approvals and /v1/approvals/ID */
 export interface RequestAnswer
-	extends Omit<
-		ApprovalRequest,
-		"askedBy" | "approvals" | "basis" | "parts" | "effectCount" | "underPolicies" | "bytes" | "sameAct"
-	> {
+	extends Omit<ApprovalRequest, "askedBy" | "approvals" | "fingerprints" | "question" | "bytes"> {
 	readonly askedBy: string;
 	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
+	/** Approvals that it needs: the most that one namespace wants. */
+	readonly needs: number;
+	/** The exact content, by id while it waits; else null. */
+	readonly operation: Operation | null;
 }
 
-export function requestAnswer(request: ApprovalRequest): RequestAnswer {
-	const { id, verb, act, namespaces, governedBy, effects, effectCount, revision, needs, needsIn, state, why } = request;
-	const { reason = "", made } = request;
-	const more = effectCount - effects.length;
+export function requestAnswer(request: ApprovalRequest & { readonly operation?: Operation | null }): RequestAnswer {
+	const { askedBy, approvals, operation = null, fingerprints: _, question: __, bytes: ___, ...rest } = request;
 	return {
-		id,
-		verb,
-		act,
-		askedBy: request.askedBy.subject,
-		askedAtMs: request.askedAtMs,
-		expiresAtMs: request.expiresAtMs,
-		namespaces,
-		governedBy,
-		effects: more > 0 ? [...effects, `${more} more ${more === 1 ? "effect" : "effects"}`] : effects,
-		revision,
-		...(made === undefined ? {} : { made }),
-		needs,
-		needsIn,
-		...(reason === "" ? {} : { reason }),
-		approvals: request.approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })),
-		state,
-		why,
-		endedAtMs: request.endedAtMs,
+		...rest,
+		askedBy: askedBy.subject,
+		approvals: approvals.map(({ by, atMs }) => ({ by: by.subject, atMs })),
+		needs: mostNeeded(request),
+		operation,
 	};
 }
 
-/** GET /v1/policies/history: changes of access rules that can be rolled back, newest first. */
-export interface PolicyHistoryAnswer extends Partly {
-	readonly changes: readonly PolicyRecord[];
-	/** Namespaces of which earlier changes were dropped; left out = none. */
-	readonly dropped?: readonly { readonly namespace: string; readonly keptFrom: number }[];
+/** GET /v1/history: changes of the declaration, newest first. */
+export interface HistoryAnswer extends Partly {
+	readonly changes: readonly HistoryEntry[];
+	/** The oldest revision that a rollback can go back to. */
+	readonly keptFrom: number;
 }
 
 /** GET /v1/policies/shadow-gaps: what is not told of shadow policies, since Envoy cannot try them all. */
@@ -180,7 +163,7 @@ export interface ShadowGapsAnswer {
 }
 
 /**
- * POST /v1/resources, /v1/deletions and /v1/policies/rollback, and DELETE: what changed, or every problem (status 400),
+ * POST /v1/resources, /v1/deletions and /v1/rollback, and DELETE: what changed, or every problem (status 400),
  * or that it waits for approval.
  */
 export type ApplyAnswer =

@@ -1,76 +1,67 @@
 /**
- * The second person: looks at what waits, approves or rejects it. An approval counts for the namespaces in which who
- * gave it may approve, while they may (by the groups of the token that they approved with: Weir hears of no others),
- * and never where they asked themselves. Subjects are told apart by their text: a person with a certificate and a token
- * has two, so give `approve` to one of them. The local owner and the bootstrap admins are one person, by whatever door.
+ * The second person, who sees what waits, approves or rejects it. An approval counts in the namespaces in which its giver may
+ * approve, while they may, and never from the asker. Subjects are compared by their text: a person with a certificate and a
+ * token has two, so give `approve` to one of them. The local owner and the bootstrap admins are one person.
  */
 import { WeirError } from "../../error.js";
-import type { Acts } from "../acts/acts.js";
+import type { Operations } from "../acts/operations.js";
 import type { Caller } from "../api/caller.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import type { Store } from "../store/store.js";
-import { type ApprovalRequest, approvalRecords, type WaitingRequest } from "./approval.js";
-import { RequestDocuments } from "./requestDocuments.js";
-import { hasDocuments, redacted } from "./requestSight.js";
+import type { ApprovalRequest, WaitingRequest } from "./request.js";
 
 export class Approvals {
 	constructor(
 		private readonly store: Store,
-		private readonly acts: Acts,
-		private readonly documents = new RequestDocuments(),
+		private readonly operations: Operations,
 	) {}
 
 	/**
-	 * What the caller may see: their own, those whose namespaces they may all read, and of those that they may approve
-	 * in one namespace what concerns it. Oldest first, without contents.
-	 * @throws WeirError `permission-denied`, recorded, for who has no right anywhere and none of their own
+	 * What the caller may see: their own requests, and those of namespaces that they may all read. Oldest first.
+	 * @throws WeirError `permission-denied`, recorded, for a caller with no right anywhere and no request
 	 */
 	list(call: ActCall, objects: readonly string[]): readonly ApprovalRequest[] {
-		const { caller, nowMs } = call;
-		if (!this.acts.rights.maySome(caller, "read")) {
-			const own = this.acts.requests.askedBy(caller.subject, nowMs);
-			if (own.length === 0) this.acts.rights.demandSomeRead(call, objects);
-			return own.flatMap((request) => this.#seen(call, request) ?? []);
-		}
-		return this.acts.requests.all(nowMs).flatMap((request) => this.#seen(call, request) ?? []);
+		const { rights, requests } = this.operations;
+		const seen = requests.all(call.nowMs).filter((request) => this.#sees(call.caller, request));
+		if (seen.length === 0) rights.demandSomeRead(call, objects);
+		return seen;
 	}
 
-	/**
-	 * What is told in part is told in the caller's time: its documents are looked into.
-	 * @throws WeirError `not-found`, also for what the caller may not see, and `resource-exhausted`, recorded
-	 */
-	get(call: ActCall, id: string): ApprovalRequest {
+	/** With its content, while it waits. @throws WeirError `not-found`, also for what the caller may not see */
+	get(call: ActCall, id: string): ApprovalRequest & { readonly operation: WaitingRequest["operation"] | null } {
 		const request = this.#found(call, id, "read");
-		if (this.#sight(call.caller, request) === "part" && hasDocuments(request))
-			this.acts.rights.demandReading(call, "read", [`request ${id}`]);
-		return this.#seen(call, request) ?? this.#part(call, request);
+		return { ...request, operation: this.operations.requests.operation(request) };
 	}
 
 	/**
-	 * The whole request, where the caller may add an approval to it; who has approved may once more where all that it took is
-	 * there: one of them might not approve when the last one came, and may again.
-	 * @throws WeirError as `approve` does for who may not
+	 * The request, if the caller may approve it. Who has approved it may do so again once it has all approvals: one of the
+	 * approvers might not have been able to approve when the last one came.
+	 * @throws WeirError as `approve` does for a caller who may not
 	 */
 	demandAnother(call: ActCall, id: string): WaitingRequest {
 		const found = this.#found(call, id, "approve");
+		this.#demandApprover(call, found, "approve");
 		this.#demandOther(call, found);
 		const request = this.#waiting(found);
-		if (this.#hasApproved(call.caller, request) && !this.completes(call.caller, request)) {
+		if (this.#hasApproved(call.caller, request) && !this.completes(call.caller, request))
 			throw new WeirError("failed-precondition", `${call.caller.subject} has approved it already`);
-		}
 		return request;
 	}
 
-	/** Whether with the caller's approval it has as many as it took when it was asked for, of people who may give them now. */
+	/** Whether it has all its approvals with the caller's. */
 	completes(caller: Caller, request: WaitingRequest): boolean {
-		const people = this.#with(caller, request).map(({ by }) => by);
-		return Object.entries(request.needsIn).every(
-			([namespace, needs]) => people.filter((by) => this.acts.rights.mayApprove(by, namespace)).length >= needs,
+		return this.#isEnough(request.needsIn, this.#with(caller, request));
+	}
+
+	#isEnough(needsIn: ApprovalRequest["needsIn"], approvals: ApprovalRequest["approvals"]): boolean {
+		return Object.entries(needsIn).every(
+			([namespace, needs]) =>
+				approvals.filter(({ by }) => this.operations.rights.mayApprove(by, namespace)).length >= needs,
 		);
 	}
 
 	#hasApproved(caller: Caller, { approvals }: ApprovalRequest): boolean {
-		return approvals.some(({ by }) => this.acts.rights.isSamePerson(by, caller));
+		return approvals.some(({ by }) => this.operations.rights.isSamePerson(by, caller));
 	}
 
 	#with(caller: Caller, request: ApprovalRequest, atMs = 0): ApprovalRequest["approvals"] {
@@ -78,138 +69,100 @@ export class Approvals {
 	}
 
 	/**
-	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
-	 * @returns the request as the caller may see it
-	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`,
-	 * `failed-precondition` (twice in vain, or it is over), `conflict` where what it would change has changed: the request is
-	 * void then.
+	 * Adds the caller's approval; with the last one the operation is carried out in the same transaction.
+	 * @throws WeirError `permission-denied` for the asker or without `approve`, `failed-precondition` for a second approval or a
+	 * request that is over, `conflict` if what it touches has changed: the request is void then
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
-		this.acts.rights.demandReading(call, "approve", request.effects);
-		this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
+		const { operations, store } = this;
 		const approvals = this.#with(call.caller, request, call.nowMs);
-		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
-		const { revision } = this.store.current;
+		const { revision } = store.current;
 		try {
-			return this.store.atomically(() => {
-				this.store.audit.append(this.#record(call, request, "approve", "done"));
-				const prepared = this.acts.prepare(call, request);
-				const wanted = Object.entries(prepared.needsIn);
-				const enough = wanted.every(([namespace, needs]) => inNamespace(namespace).length >= needs);
+			return store.atomically(() => {
+				store.audit.append(this.#record(call, request, "approve", "done"));
+				const prepared = operations.prepare(call, request);
+				const isEnough = this.#isEnough(prepared.needsIn, approvals);
 				const counting = approvals
-					.filter((one) => wanted.some(([namespace]) => inNamespace(namespace).includes(one)))
+					.filter(({ by }) => Object.keys(prepared.needsIn).some((one) => operations.rights.mayApprove(by, one)))
 					.map(({ by }) => by.subject);
-				const after = enough ? this.acts.carryOut(call, request, prepared, counting) : null;
-				this.acts.requests.put({
-					...request,
+				const made = isEnough ? operations.carryOut(call, request, prepared, counting) : null;
+				const { operation: _, ...before } = request;
+				const after: ApprovalRequest = {
+					...before,
 					approvals,
-					...(after === null ? {} : { state: "done", endedAtMs: call.nowMs }),
-					...(after === null || after === revision ? {} : { made: after }),
-				});
-				const is = this.acts.requests.get(id, call.nowMs) ?? request;
-				return this.#seen(call, is) ?? this.#part(call, is);
+					...(made === null ? {} : { state: "done", endedAtMs: call.nowMs }),
+					...(made === null || made === revision ? {} : { made }),
+				};
+				operations.requests.put(after);
+				return after;
 			});
-		} catch (thrown) {
-			// Nothing of the above is written.
-			if (this.store.current.revision !== revision) throw thrown;
-			throw this.#voided(call, request, thrown);
+		} catch (error) {
+			if (store.current.revision !== revision) throw error;
+			throw this.#voided(call, request, error);
 		}
 	}
 
 	/**
-	 * What is found where the request can happen still: for what comes before its last approval.
-	 * @throws WeirError as `approve` does for what cannot: the request is void then
+	 * Runs `find` if the request can still be carried out: for what comes before its last approval.
+	 * @throws WeirError as `approve` does: the request is void then
 	 */
 	whilePossible<Found>(call: ActCall, request: WaitingRequest, find: () => Found): Found {
-		this.acts.rights.demandReading(call, "approve", request.effects);
 		try {
-			this.acts.prepare(call, request);
+			this.operations.prepare(call, request);
 			return find();
-		} catch (thrown) {
-			this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
-			throw this.#voided(call, request, thrown);
+		} catch (error) {
+			throw this.#voided(call, request, error);
 		}
 	}
 
-	/** What cannot be carried out any more is void, and that is written. @returns what is told of it */
-	#voided(call: ActCall, request: WaitingRequest, thrown: unknown): unknown {
-		const error = WeirError.from(thrown);
-		if (error.code === "internal") return thrown;
+	/** @returns what the approver is told */
+	#voided(call: ActCall, request: WaitingRequest, cause: unknown): unknown {
+		const error = WeirError.from(cause);
+		if (error.code === "internal") return cause;
 		const why = error.code === "conflict" ? error.message : `the request is void: ${error.message}`;
-		this.#end(call, { ...request, state: "void", why, endedAtMs: call.nowMs }, "approve", why);
+		this.#end(call, request, "void", "approve", why, why);
 		const hint = error.hint === "" || error.code === "conflict" ? "ask again" : `${error.hint}; then ask again`;
-		return new WeirError("conflict", why, hint, { cause: thrown });
+		return new WeirError("conflict", why, hint, { cause });
 	}
 
-	/** Ends it: by who may approve it, or by who asked. */
+	/** Ends a request: by one who may approve it, or by its asker. */
 	reject(call: ActCall, id: string, reason: string): ApprovalRequest {
 		const request = this.demandEnding(call, id);
-		this.acts.rights.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
-		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
-		return this.get(call, id);
+		return this.#end(call, request, "rejected", "reject", why, reason);
 	}
 
-	/**
-	 * The whole request, where the caller may reject it.
-	 * @throws WeirError as `reject` does for who may not
-	 */
+	/** The request, if the caller may reject it. @throws WeirError as `reject` does for a caller who may not */
 	demandEnding(call: ActCall, id: string): WaitingRequest {
 		const found = this.#found(call, id, "reject");
 		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
 		return this.#waiting(found);
 	}
 
-	/** As it is, where the caller may see something of it. @throws WeirError `not-found`; recorded of who does not see all */
 	#found(call: ActCall, id: string, verb: "read" | "approve" | "reject"): ApprovalRequest {
-		const { caller, nowMs } = call;
-		const { rights, requests } = this.acts;
-		const request = requests.get(id, nowMs);
-		if (request !== null && this.#sight(caller, request) !== null) return request;
-		if (rights.readable(caller) === null) throw notFound(id);
-		const what = { verb, namespaces: request?.namespaces ?? [], objects: [`request ${id.slice(0, 100)}`] };
-		return rights.denyUnseen(call, what, notFound(id));
+		const request = this.operations.requests.get(id, call.nowMs);
+		if (request !== null && this.#sees(call.caller, request)) return request;
+		const unseen = new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
+		if (request === null) throw unseen;
+		const what = { verb, namespaces: request.namespaces, objects: [`request ${id}`] };
+		return this.operations.rights.denyUnseen(call, what, unseen);
 	}
 
-	/** null = nothing of it. Of what was not done, approvals that would not count now are left out: it would read as approved. */
-	#seen(call: ActCall, asked: ApprovalRequest): ApprovalRequest | null {
-		const request = asked.state !== "done" ? { ...asked, approvals: this.#counting(asked) } : asked;
-		const sight = this.#sight(call.caller, request);
-		return sight === "part" ? this.#part(call, request) : sight && request;
+	#sees(caller: Caller, { askedBy, namespaces }: ApprovalRequest): boolean {
+		return askedBy.subject === caller.subject || namespaces.every(this.operations.rights.mayRead(caller));
 	}
 
-	#part(call: ActCall, request: ApprovalRequest): ApprovalRequest {
-		const { rights } = this.acts;
-		const part = () => redacted(request, rights.mayRead(call.caller), this.documents);
-		return hasDocuments(request) ? rights.reading(call, part) : part();
-	}
-
-	/** How much of it the caller may see; null = nothing. */
-	#sight(caller: Caller, request: ApprovalRequest): "whole" | "part" | null {
-		if (request.askedBy.subject === caller.subject || request.namespaces.every(this.acts.rights.mayRead(caller)))
-			return "whole";
-		return request.parts.length > 0 && this.#approvesIn(caller, request) ? "part" : null;
-	}
-
-	#counting(request: ApprovalRequest): ApprovalRequest["approvals"] {
-		return request.approvals.filter(({ by }) => this.#approvesIn(by, request));
-	}
-
-	#approvesIn(caller: Caller, request: ApprovalRequest): boolean {
-		return this.acts.approvedIn(request).some((namespace) => this.acts.rights.mayApprove(caller, namespace));
-	}
-
-	/** In one of the namespaces that want approvals: it counts there. */
-	#demandApprover(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject"): void {
-		if (this.#approvesIn(call.caller, request)) return;
-		const needs = this.acts.approvedIn(request).map((namespace) => ({ verb: "approve" as const, namespace }));
-		this.acts.rights.demand(call, needs, verb, request.effects);
+	/** In one of the namespaces that it touches. */
+	#demandApprover(call: ActCall, { namespaces, effects }: ApprovalRequest, verb: "approve" | "reject"): void {
+		const { rights } = this.operations;
+		if (namespaces.some((namespace) => rights.mayApprove(call.caller, namespace))) return;
+		const needs = namespaces.map((namespace) => ({ verb: "approve" as const, namespace }));
+		rights.demand(call, needs, verb, effects);
 	}
 
 	#demandOther(call: ActCall, request: ApprovalRequest): void {
-		this.#demandApprover(call, request, "approve");
-		if (!this.acts.rights.isSamePerson(request.askedBy, call.caller)) return;
+		if (!this.operations.rights.isSamePerson(request.askedBy, call.caller)) return;
 		const { subject } = request.askedBy;
 		const who = subject === call.caller.subject ? subject : `${subject}, one person with ${call.caller.subject},`;
 		const why = `${who} asked for it: another one must approve`;
@@ -218,17 +171,27 @@ export class Approvals {
 	}
 
 	#waiting(request: ApprovalRequest): WaitingRequest {
-		const { state, why, act } = request;
-		if (state === "pending" && act !== null) return { ...request, act };
+		const { state, why } = request;
+		const operation = this.operations.requests.operation(request);
+		if (operation !== null) return { ...request, operation };
 		throw new WeirError("failed-precondition", `the request is over: ${state}${why === "" ? "" : `, ${why}`}`);
 	}
 
-	#end(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject", why: string): void {
+	#end(
+		call: ActCall,
+		{ operation: _, ...request }: WaitingRequest,
+		state: "rejected" | "void",
+		verb: "approve" | "reject",
+		why: string,
+		recorded: string,
+	): ApprovalRequest {
+		const ended: ApprovalRequest = { ...request, state, why, endedAtMs: call.nowMs };
 		this.store.atomically(() => {
-			this.acts.requests.put(request);
-			const result = request.state === "void" ? "refused" : "done";
-			this.store.audit.append(this.#record(call, request, verb, result, why));
+			this.operations.requests.put(ended);
+			const result = state === "void" ? "refused" : "done";
+			this.store.audit.append(this.#record(call, ended, verb, result, recorded));
 		});
+		return ended;
 	}
 
 	#record(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject", result: "done" | "refused", why = "") {
@@ -245,6 +208,3 @@ export class Approvals {
 		});
 	}
 }
-
-const notFound = (id: string): WeirError =>
-	new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");

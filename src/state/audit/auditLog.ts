@@ -17,10 +17,7 @@ import type { Caller } from "../api/caller.js";
 import type { StateDatabase } from "../store/database.js";
 import { AuditShelf } from "./auditShelf.js";
 
-/**
- * acts: what was done or waits for approval, and what builds before the two were told apart had refused; refused:
- * attempts.
- */
+/** acts: what was done or waits for approval; refused: attempts. */
 export const AUDIT_CHAINS = ["acts", "refused"] as const;
 export type AuditChainName = (typeof AUDIT_CHAINS)[number];
 
@@ -109,8 +106,7 @@ export class AuditLog {
 	}
 
 	/**
-	 * What changed something, told whole in as many records as it takes: behind 50 harmless objects one could be hidden.
-	 * The caller has paid for `recordsOf` of its objects.
+	 * What changed something, recorded whole in as many records as it takes: behind 50 harmless objects one could be hidden.
 	 */
 	appendWhole(made: NewAuditRecord): void {
 		this.#append("acts", made, inPieces(made.objects));
@@ -161,9 +157,6 @@ export class AuditLog {
 		return count > perMinute;
 	}
 }
-
-/** How many records an act leaves that is about so many objects. */
-export const recordsOf = (objects: readonly string[]): number => inPieces(objects).length;
 
 function inPieces(objects: readonly string[]): readonly (readonly string[])[] {
 	const count = Math.max(1, Math.ceil(objects.length / OPERATOR_AUDIT_OBJECTS_MAX));

@@ -31,9 +31,7 @@ export class AuditShelf {
 		records.putSync(sequence, { ...made, sequence, previous });
 		const newestGone = sequence - this.keep;
 		if (newestGone < 1) return;
-		// By what is there, not by the counter: whatever wrote the file before, this ends.
 		for (const gone of [...records.getKeys({ end: newestGone + 1 })]) records.removeSync(gone);
-		if (newestGone <= this.dropped) return;
 		this.database.counters.putSync(`${this.chain}Dropped`, newestGone);
 	}
 

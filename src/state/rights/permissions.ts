@@ -14,6 +14,7 @@ import {
 	type ResourceSet,
 	type RoleBinding,
 } from "../../resources/resource.js";
+import type { Touched } from "../acts/applyPlan.js";
 import type { Caller } from "../api/caller.js";
 
 /** Namespace of what belongs to no one namespace. */
@@ -23,10 +24,8 @@ export const ALL_NAMESPACES = "*";
 export interface Need {
 	readonly verb: OperatorVerb;
 	readonly namespace: string;
-	/** What of the act takes it, where that is not plain from its name: `takes gate … from Experiment …`. */
+	/** Which part of the change takes it, if that is not obvious: `changes Experiment trial, which is running`. */
 	readonly because?: string;
-	/** What who has no such right can do instead. Absent: ask for it. */
-	readonly cure?: string;
 }
 
 export class Permissions {
@@ -116,39 +115,44 @@ export function namespacesOf(resource: Resource): readonly string[] {
 	}
 }
 
-/** Only an admin declares them. */
-export const ADMIN_KINDS: ReadonlySet<Kind> = new Set([
-	"Gateway",
-	"RoleBinding",
-	"ApprovalPolicy",
-	"DataClass",
-	// It gives others something to say here.
-	"ReferenceGrant",
-]);
+type Operation = "create" | "change" | "delete";
 
-/**
- * What it takes to create, change or delete it. A change needs this for the form before and the form after, and what
- * `needsOfChange` adds.
- */
-export function needsOf(resource: Resource): readonly Need[] {
-	const namespaces = namespacesOf(resource);
-	if (!ADMIN_KINDS.has(resource.kind)) return namespaces.map((namespace) => ({ verb: "apply", namespace }));
-	const because = `is about ${resourceTitle(resource)}, a kind that only an admin declares, changes or deletes`;
-	return namespaces.map((namespace) => ({ verb: "admin", namespace, because }));
+const APPLY: Readonly<Record<Operation, OperatorVerb>> = { create: "apply", change: "apply", delete: "apply" };
+const ADMIN: Readonly<Record<Operation, OperatorVerb>> = { create: "admin", change: "admin", delete: "admin" };
+
+/** Which right an operation on a kind takes, in each namespace that the resource is about. */
+const RIGHTS: Readonly<Record<Kind, Readonly<Record<Operation, OperatorVerb>>>> = {
+	Service: APPLY,
+	Experiment: APPLY,
+	Layer: APPLY,
+	Metric: APPLY,
+	AccessPolicy: APPLY,
+	// They decide what others may do, whose tokens are trusted, and where data may go.
+	Gateway: ADMIN,
+	RoleBinding: ADMIN,
+	ApprovalPolicy: ADMIN,
+	DataClass: ADMIN,
+	ReferenceGrant: ADMIN,
+};
+
+/** The rights that a change of one resource takes. What a running Experiment adds: runningExperiment.ts. */
+export function needsOf({ before, after }: Touched): readonly Need[] {
+	const operation = before === null ? "create" : after === null ? "delete" : "change";
+	const resource = after ?? before;
+	const verb = RIGHTS[resource.kind][operation];
+	const because = verb === "admin" ? `is about ${resourceTitle(resource)}, which only an admin may ${operation}` : null;
+	const namespaces = new Set([before, after].flatMap((one) => (one === null ? [] : namespacesOf(one))));
+	return [
+		...[...namespaces].map((namespace) => ({ verb, namespace, ...(because === null ? {} : { because }) })),
+		...classNeeds(before, after),
+	];
 }
 
-/**
- * A Service's DataClass, once given, is an admin's: to change it, to leave it out, or to delete the Service, which
- * could be declared anew without it, sends its data elsewhere. To take its hosts does too: hostsTaken.ts.
- * @param after null = deleted
- */
-export function needsOfChange(before: Resource, after: Resource | null): readonly Need[] {
-	if (before.kind !== "Service" || before.spec.dataClass === null) return [];
+/** A Service leaves its DataClass by an admin only: the class says where its data may go. */
+function classNeeds(before: Resource | null, after: Resource | null): readonly Need[] {
+	if (before?.kind !== "Service" || before.spec.dataClass === null) return [];
 	if (after?.kind === "Service" && after.spec.dataClass === before.spec.dataClass) return [];
 	const name = qualifiedName(before.metadata);
-	const because =
-		after === null
-			? `deletes Service ${name}, which has DataClass ${before.spec.dataClass}`
-			: `takes Service ${name} out of its DataClass ${before.spec.dataClass}`;
+	const because = `takes Service ${name} out of its DataClass ${before.spec.dataClass}`;
 	return [{ verb: "admin", namespace: before.metadata.namespace, because }];
 }

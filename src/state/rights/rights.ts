@@ -91,7 +91,7 @@ export class Rights {
 		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
 		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
 		const readsAll = missing.namespace === ALL_NAMESPACES && missing.verb === "read";
-		const hint = missing.cure ?? (readsAll ? READ_ALL_HINT : ASK_HINT);
+		const hint = readsAll ? READ_ALL_HINT : ASK_HINT;
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
 	}
 

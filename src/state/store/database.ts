@@ -20,10 +20,9 @@ import type { Decision } from "../../rollout/decision.js";
 import type { ProxyStatus, RefusingNode, UntoldMessage } from "../../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../rollout/status.js";
 import { requireOwnFolder } from "../../socket.js";
-import type { RequestHead, WaitingRequest } from "../approvals/approval.js";
+import type { ApprovalRequest } from "../approvals/request.js";
 import type { AuditRecord } from "../audit/auditLog.js";
-import type { Arrival } from "../history/arrivals.js";
-import type { PolicyHead, WholePolicyRecord } from "../history/policyShelf.js";
+import type { StoredEntry } from "../history/history.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import { Writes } from "./writes.js";
 
@@ -62,13 +61,6 @@ export interface ProxyReport {
 	readonly refusing?: readonly RefusingNode[];
 }
 
-/** A request with its content, as they were kept before heads were told apart. */
-export type WholeRequest = Omit<WaitingRequest, NewInRequest | MissingInOld> &
-	Partial<Pick<WaitingRequest, MissingInOld>>;
-type NewInRequest = "verb" | "effectCount" | "underPolicies" | "bytes";
-type MissingInOld = "needsIn" | "parts" | "governedBy";
-
-/** An earlier Weir crosses out what a later one wrote, too: it knows of three parts, and takes them from what is kept. */
 export type OutboxKey = [experiment: string, sequence: number, place: number];
 
 type Counter =
@@ -79,8 +71,7 @@ type Counter =
 	| "auditDropped"
 	| "auditRefusedDropped"
 	| "untoldDropped"
-	| "policiesKept"
-	| "grantsKept";
+	| "historyKeptFrom";
 
 export interface StateDatabase {
 	readonly resources: Database<StoredResource, [Kind, string]>;
@@ -95,26 +86,17 @@ export interface StateDatabase {
 	readonly used: Database<Used, ["name" | "salt", string]>;
 	/**
 	 * `revision`, `declared` and `started` (declarations.ts), `acknowledged` (the highest revision all Envoys had taken), how many of the oldest audit records of
-	 * each chain and how many untold rollbacks were dropped, and back to which revision what an earlier Weir stored
-	 * tells of access rules and of grants.
+	 * each chain and how many untold rollbacks were dropped, and the oldest revision that a rollback can go back to.
 	 */
 	readonly counters: Database<number, Counter>;
 	readonly proxies: Database<ProxyReport, "report">;
-	/** Changes of access rules, by namespace and the revision that they led to, and what each of them replaced. */
-	readonly policyHeads: Database<PolicyHead, [string, number]>;
-	readonly policyReplaced: Database<readonly (StoredResource | null)[], [string, number]>;
-	/** By namespace: the newest of those that were dropped. */
-	readonly policiesDropped: Database<number, string>;
-	/** As an earlier Weir kept them; nothing is added. */
-	readonly policies: Database<WholePolicyRecord, number>;
-	/** Since when Services are there, by kind and qualified name. */
-	readonly arrivals: Database<Arrival, [Kind, string]>;
+	/** Changes by the revision that they made, and what each of them replaced. */
+	readonly history: Database<StoredEntry, number>;
+	readonly replacedDocuments: Database<readonly (StoredResource | null)[], number>;
 	/** By id. */
-	readonly requestHeads: Database<RequestHead, string>;
-	/** JSON of those that wait, by id. */
-	readonly requestContents: Database<string, string>;
-	/** As an earlier Weir kept them; nothing is added. */
-	readonly requests: Database<WholeRequest, string>;
+	readonly requests: Database<ApprovalRequest, string>;
+	/** JSON of the operations that wait for approval, by the id of the request. */
+	readonly operations: Database<string, string>;
 	/** By sequence: acts, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
@@ -174,7 +156,6 @@ export function openDatabase(directory: string): StateDatabase {
 	}
 	const part = <V, K extends string | number | (string | number)[]>(name: string): Database<V, K> =>
 		root.openDB<V, K>({ name, encoding: "json" });
-	endAuditGaps(root);
 	const writes = new Writes(
 		directory,
 		(change) => root.transactionSync(change),
@@ -191,14 +172,10 @@ export function openDatabase(directory: string): StateDatabase {
 		used: part("used"),
 		counters: part("counters"),
 		proxies: part("proxies"),
-		policyHeads: part("policyHeads"),
-		policyReplaced: part("policyReplaced"),
-		policiesDropped: part("policiesDropped"),
-		policies: part("policies"),
-		arrivals: part("arrivals"),
-		requestHeads: part("requestHeads"),
-		requestContents: root.openDB<string, string>({ name: "requestContents", encoding: "string" }),
+		history: part("history"),
+		replacedDocuments: part("replacedDocuments"),
 		requests: part("requests"),
+		operations: root.openDB<string, string>({ name: "operations", encoding: "string" }),
 		audit: part("audit"),
 		auditRefused: part("auditRefused"),
 		outbox: part("outbox"),
@@ -209,25 +186,6 @@ export function openDatabase(directory: string): StateDatabase {
 			await root.close();
 		},
 	};
-}
-
-/**
- * A build between releases dropped audit records from between others. What it left before its last gap is in no chain
- * and counts as dropped; it stays readable until its turn comes. Does nothing to other files, and may be cut anywhere.
- */
-function endAuditGaps(root: RootDatabase): void {
-	const counters = root.openDB<number, string>({ name: "counters", encoding: "json" });
-	if (counters.get("auditHeld") === undefined) return;
-	const [gaps, ...others] = ["auditGaps", "auditHeld", "auditShares", "auditSizes"].map((name) =>
-		root.openDB<{ readonly to: number }, number>({ name, encoding: "json" }),
-	);
-	root.transactionSync(() => {
-		const [last] = gaps?.getRange({ reverse: true, limit: 1 }) ?? [];
-		const dropped = Math.max(counters.get("auditDropped") ?? 0, last?.value.to ?? 0);
-		if (dropped > 0) counters.putSync("auditDropped", dropped);
-	});
-	for (const table of [gaps, ...others]) table?.dropSync();
-	root.transactionSync(() => counters.removeSync("auditHeld"));
 }
 
 function openRoot(directory: string): RootDatabase {

@@ -10,9 +10,7 @@ export class Declarations {
 
 	/** Of the last change of a resource, whoever made it; 0 = nothing was ever declared. */
 	get revision(): number {
-		const { counters } = this.#database;
-		// What an earlier Weir changed counts as changed last.
-		return counters.get("declared") ?? counters.get("revision") ?? 0;
+		return this.#database.counters.get("declared") ?? 0;
 	}
 
 	/** Of the last one that a start had taken into account; null = none has. Lost and brought back with the state that it is about. */
@@ -23,8 +21,6 @@ export class Declarations {
 	/** A start has taken into account all that was declared up to now. */
 	start(): void {
 		const { revision } = this;
-		this.#database.transaction(() => {
-			for (const name of ["declared", "started"] as const) this.#database.counters.putSync(name, revision);
-		});
+		this.#database.transaction(() => this.#database.counters.putSync("started", revision));
 	}
 }

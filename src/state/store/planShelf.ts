@@ -1,79 +1,51 @@
 /**
  * Tables of published plans by version, so that the access log of a request that began under an old plan can be
  * read back. Kept are the latest PLANS_KEPT_MIN and all younger than PLAN_KEPT_MS; a plan that is published again
- * counts as young again. What the disk does not take is read from memory as long as this process lives, and goes with the next
- * one that it takes.
+ * counts as young again.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
-import { PLAN_KEPT_MS, PLANS_KEPT_MIN, UNWRITTEN_PLANS_MAX } from "../../limits.js";
-import type { StateDatabase, StoredPlan } from "./database.js";
+import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../limits.js";
+import type { StateDatabase } from "./database.js";
 
 export class PlanShelf {
-	readonly #database: StateDatabase;
-	/** By version, in the order of their publication. */
-	readonly #unwritten = new Map<string, StoredPlan>();
-
-	constructor(database: StateDatabase) {
-		this.#database = database;
-	}
+	constructor(private readonly database: StateDatabase) {}
 
 	/**
 	 * Stores the table durably and drops what is too old.
-	 * @throws WeirError `already-exists`: the version names another table (versions are made from the content);
-	 * `unavailable`: the disk does not take it, and it is in memory alone.
+	 * @throws WeirError `already-exists` if the version names another table (versions are made from the content),
+	 *   `unavailable` if the disk refuses it
 	 */
 	keep(version: string, table: PlanTable, nowMs: number): void {
 		if (!/^[A-Za-z0-9._-]{1,128}$/.test(version)) {
 			throw new WeirError("invalid-argument", "a plan version is 1 to 128 of A-Z a-z 0-9 . _ -");
 		}
-		const known = this.get(version);
-		if (known !== null && !isDeepStrictEqual(known, table)) {
+		const { plans, planAges, transaction } = this.database;
+		const known = plans.get(version);
+		if (known !== undefined && !isDeepStrictEqual(known.table, table)) {
 			throw new WeirError("already-exists", `plan ${version} is kept with another table`);
 		}
-		// As the newest.
-		this.#unwritten.delete(version);
-		this.#unwritten.set(version, { keptAtMs: nowMs, table });
-		for (const oldest of this.#unwritten.keys()) {
-			if (this.#unwritten.size <= UNWRITTEN_PLANS_MAX) break;
-			this.#unwritten.delete(oldest);
-		}
-		try {
-			this.#database.transaction(() => {
-				for (const [due, plan] of this.#unwritten) this.#write(due, plan);
-				this.#prune(nowMs);
-			});
-		} catch (error) {
-			// What is not the disk's doing would keep each later one from it, too.
-			if (WeirError.from(error).code !== "unavailable") this.#unwritten.delete(version);
-			throw error;
-		}
-		this.#unwritten.clear();
+		transaction(() => {
+			if (known !== undefined) planAges.removeSync([known.keptAtMs, version]);
+			plans.putSync(version, { keptAtMs: nowMs, table });
+			planAges.putSync([nowMs, version], true);
+			this.#prune(nowMs);
+		});
 	}
 
 	get(version: string): PlanTable | null {
-		return (this.#unwritten.get(version) ?? this.#database.plans.get(version))?.table ?? null;
+		return this.database.plans.get(version)?.table ?? null;
 	}
 
 	/** The one that was kept last. */
 	newest(): PlanTable | null {
-		const unwritten = [...this.#unwritten.values()].at(-1);
-		if (unwritten !== undefined) return unwritten.table;
-		for (const [, version] of this.#database.planAges.getKeys({ reverse: true, limit: 1 })) return this.get(version);
+		for (const [, version] of this.database.planAges.getKeys({ reverse: true, limit: 1 })) return this.get(version);
 		return null;
 	}
 
-	#write(version: string, plan: StoredPlan): void {
-		const { plans, planAges } = this.#database;
-		const kept = plans.get(version);
-		if (kept !== undefined) planAges.removeSync([kept.keptAtMs, version]);
-		plans.putSync(version, plan);
-		planAges.putSync([plan.keptAtMs, version], true);
-	}
-
 	#prune(nowMs: number): void {
-		const { plans, planAges } = this.#database;
+		const { plans, planAges } = this.database;
 		let spare = planAges.getKeysCount() - PLANS_KEPT_MIN;
 		if (spare <= 0) return;
 		for (const key of [...planAges.getKeys({ limit: spare })]) {

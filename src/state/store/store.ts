@@ -1,5 +1,5 @@
 /**
- * Wishes and facts in one transactional file. Every change of several parts is one durable transaction: after
+ * Declared resources and live status in one transactional file. Every change of several parts is one durable transaction: after
  * kill -9 at any moment, what was answered is there and nothing is half applied.
  *
  * The revision grows by one with every change of resources or status, and with nothing else. Acknowledgements,
@@ -28,16 +28,13 @@ import type {
 	UntoldMessage,
 } from "../../rollout/ports.js";
 import { isOver } from "../../rollout/status.js";
-import { planDelete, type Target } from "../acts/deletion.js";
-import { type ApplyOptions, type ApplyResult, planApply, type Wishes, type WishPlan } from "../acts/wishes.js";
+import { type ApplyPlan, type ApplyResult, type Change, planApply, type Target } from "../acts/applyPlan.js";
 import { lastDecisionIn } from "../api/lastDecision.js";
 import { RevisionWaiters } from "../api/revisionWaiters.js";
 import type { LastDecision } from "../api/wire.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { AuditLog } from "../audit/auditLog.js";
-import { Arrivals } from "../history/arrivals.js";
-import { PolicyHistory, type Restoration, type Scope } from "../history/policyHistory.js";
-import { Rollbacks } from "../history/rollbacks.js";
+import { History, type Scope } from "../history/history.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { Declarations } from "./declarations.js";
@@ -45,9 +42,19 @@ import { experimentEnd } from "./experimentEnd.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { PlanShelf } from "./planShelf.js";
 import { experimentsUnderWay, type MetricName, metricNames, sortedSet } from "./resourceSet.js";
-import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writeWishes } from "./written.js";
+import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
 
-export type { ApplyOptions, ApplyResult } from "../acts/wishes.js";
+export type { ApplyResult } from "../acts/applyPlan.js";
+
+export interface ApplyOptions {
+	/** The person, as recorded with what the declaration decides. */
+	readonly by: string;
+	/** Check only, change nothing. */
+	readonly dryRun: boolean;
+	readonly nowMs: number;
+	/** Of a rollback: the revision that it goes back to. */
+	readonly rolledBackTo?: number | null;
+}
 
 export interface StoreOptions {
 	/** The clock of kept plans and reports; decisions bring their own time. */
@@ -56,13 +63,15 @@ export interface StoreOptions {
 	readonly auditRecords?: number;
 	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
 	readonly ownDoors?: () => readonly OwnDoor[];
+	/** Whether gates may lie on control's own machine. */
+	readonly allowLocalGates?: boolean;
 }
 
 /** What a transaction did to the state. */
-interface Change {
+interface Written {
 	facts: boolean;
-	/** What it wrote of them; null = they are as they were. */
-	wishes: readonly StoredResource[] | null;
+	/** The resources that it wrote; null = none changed. */
+	resources: readonly StoredResource[] | null;
 }
 
 export class Store implements StateStore, Outbox {
@@ -72,19 +81,17 @@ export class Store implements StateStore, Outbox {
 	readonly #waiters = new RevisionWaiters();
 	readonly #now: () => number;
 	readonly #ownDoors: () => readonly OwnDoor[];
+	readonly #allowLocalGates: boolean;
 	#stored: readonly StoredResource[] = [];
 	#state: State;
 	#closed = false;
 	readonly #outbox: OutboxShelf;
 	/** Set while a transaction runs. */
-	#change: Change | null = null;
+	#change: Written | null = null;
 	/** What operators did; its records are written inside `atomically`. */
 	readonly audit: AuditLog;
 	readonly declarations: Declarations;
-	/** How access rules stood earlier. */
-	readonly policies: PolicyHistory;
-	readonly #arrivals: Arrivals;
-	readonly #rollbacks: Rollbacks;
+	readonly history: History;
 
 	/**
 	 * Opens or creates the state in a directory of its own (mode 0700).
@@ -96,14 +103,12 @@ export class Store implements StateStore, Outbox {
 		this.#plans = new PlanShelf(this.#database);
 		this.#outbox = new OutboxShelf(this.#database);
 		this.audit = new AuditLog(this.#database, options.auditRecords);
-		this.policies = new PolicyHistory(this.#database);
+		this.history = new History(this.#database);
 		this.declarations = new Declarations(this.#database);
 		this.#now = options.now ?? Date.now;
 		this.#ownDoors = options.ownDoors ?? (() => []);
+		this.#allowLocalGates = options.allowLocalGates ?? false;
 		this.#state = this.#load([]);
-		this.#arrivals = new Arrivals(this.#database);
-		this.#rollbacks = new Rollbacks(this.policies, this.#arrivals);
-		this.#database.transaction(() => this.#arrivals.complete(this.#stored, this.#state.revision));
 	}
 
 	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
@@ -117,7 +122,7 @@ export class Store implements StateStore, Outbox {
 	 */
 	atomically<T>(change: () => T): T {
 		if (this.#change !== null) return change();
-		const made: Change = { facts: false, wishes: null };
+		const made: Written = { facts: false, resources: null };
 		this.#change = made;
 		let result: T;
 		try {
@@ -125,7 +130,7 @@ export class Store implements StateStore, Outbox {
 		} finally {
 			this.#change = null;
 		}
-		if (made.facts) this.#committed(made.wishes);
+		if (made.facts) this.#committed(made.resources);
 		return result;
 	}
 
@@ -163,36 +168,34 @@ export class Store implements StateStore, Outbox {
 	}
 
 	/**
-	 * Merges the documents into the wishes by kind, namespace and name, checks the whole, and starts what is new.
+	 * Merges the documents into what is declared, by kind, namespace and name, checks the whole, and starts what is new.
 	 * Applying what is already there changes nothing, not even the revision.
 	 */
-	apply(files: readonly { readonly name: string; readonly text: string }[], options: ApplyOptions): ApplyResult {
-		return this.realise(this.planApply(files, options.nowMs), options);
+	apply(files: Change["files"], options: ApplyOptions): ApplyResult {
+		return this.commit(this.planChange({ files, deletions: [] }, options.nowMs), options);
 	}
 
-	/** What an apply would do; changes nothing. */
-	planApply(files: readonly { readonly name: string; readonly text: string }[], nowMs: number): WishPlan {
-		return planApply(this.#wishes(), files, nowMs);
+	/** Removes resources, all or none. @throws WeirError `not-found` */
+	delete(deletions: readonly Target[], options: ApplyOptions): ApplyResult {
+		return this.commit(this.planChange({ files: [], deletions }, options.nowMs), options);
 	}
 
-	/** What it takes to have the access rules of a revision again; see rollbacks.ts. */
-	restoration(to: number | null, scope: Scope): Restoration {
-		return this.#rollbacks.restoration(to, scope, { ...this.#state, stored: this.#stored });
+	/** What a change would do; changes nothing. @throws WeirError `not-found` */
+	planChange(change: Change, nowMs: number): ApplyPlan {
+		const { resources, status } = this.#state;
+		const declared = {
+			...{ stored: this.#stored, resources, status },
+			ownDoors: this.#ownDoors(),
+			allowLocalGates: this.#allowLocalGates,
+			used: (kind: "name" | "salt", text: string) =>
+				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
+		};
+		return planApply(declared, change, nowMs);
 	}
 
-	/** What a rollback would do; changes nothing. */
-	planRestore(restoration: Restoration, nowMs: number): WishPlan {
-		return this.#rollbacks.plan(restoration, this.#wishes(), nowMs);
-	}
-
-	/** What a delete would do; changes nothing. @throws WeirError `not-found`. */
-	planDelete(targets: readonly Target[]): WishPlan {
-		return planDelete(this.#wishes(), targets);
-	}
-
-	/** Takes resources away, all or none. @throws WeirError `not-found`. */
-	delete(targets: readonly Target[], options: ApplyOptions): ApplyResult {
-		return this.realise(this.planDelete(targets), options);
+	/** The change that goes back to a revision. @throws WeirError as `History.rollback` does */
+	rollbackTo(to: number, scope: Scope): Change {
+		return this.history.rollback(to, { revision: this.#state.revision, stored: this.#stored }, scope);
 	}
 
 	async decide(request: NewDecision & { readonly expectedRevision: number }): Promise<{
@@ -309,18 +312,8 @@ export class Store implements StateStore, Outbox {
 		await this.#database.close();
 	}
 
-	#wishes(): Wishes {
-		return {
-			stored: this.#stored,
-			resources: this.#state.resources,
-			status: this.#state.status,
-			ownDoors: this.#ownDoors(),
-			used: (kind, text) => (text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text])),
-		};
-	}
-
-	/** Carries out a plan that was made on `current`. */
-	realise(plan: WishPlan, { by, dryRun, nowMs, restored = null }: ApplyOptions): ApplyResult {
+	/** Writes a plan that was made on `current`. */
+	commit(plan: ApplyPlan, { by, dryRun, nowMs, rolledBackTo = null }: ApplyOptions): ApplyResult {
 		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
 		const bump = plan.changes.some((change) => change.change !== "unchanged");
 		if (dryRun || (!bump && plan.upserts.length === 0)) {
@@ -328,10 +321,8 @@ export class Store implements StateStore, Outbox {
 		}
 		const revision = this.#state.revision + (bump ? 1 : 0);
 		this.atomically(() => {
-			writeWishes(this.#database, this.#log, plan, { by, nowMs, revision });
-			const made = { revision, revisionBefore: this.#state.revision, atMs: nowMs, by, restored };
-			this.policies.record(plan, this.#stored, made);
-			this.#arrivals.record(plan, this.#stored, revision);
+			writePlan(this.#database, this.#log, plan, { by, nowMs, revision });
+			this.history.record({ revision, atMs: nowMs, by, rolledBackTo, changes: plan.changes }, this.#stored);
 			this.#changed(plan.upserts);
 		});
 		return { outcome: "applied", revision, changes: plan.changes };
@@ -362,11 +353,11 @@ export class Store implements StateStore, Outbox {
 		return { revision, decision };
 	}
 
-	/** @param wishes what was written of them; null = they are as they were */
-	#changed(wishes: readonly StoredResource[] | null): void {
+	/** @param resources that were written; null = none changed */
+	#changed(resources: readonly StoredResource[] | null): void {
 		if (this.#change === null) throw new WeirError("internal", "a change outside of a transaction");
 		this.#change.facts = true;
-		if (wishes !== null) this.#change.wishes = [...(this.#change.wishes ?? []), ...wishes];
+		if (resources !== null) this.#change.resources = [...(this.#change.resources ?? []), ...resources];
 	}
 
 	/** @throws WeirError `not-found`. */
@@ -382,14 +373,14 @@ export class Store implements StateStore, Outbox {
 		return status;
 	}
 
-	#committed(wishes: readonly StoredResource[] | null): void {
-		this.#state = this.#load(wishes);
+	#committed(written: readonly StoredResource[] | null): void {
+		this.#state = this.#load(written);
 		this.#waiters.wake();
 	}
 
-	#load(wishes: readonly StoredResource[] | null): State {
-		if (wishes !== null) this.#stored = storedIn(this.#database, this.#stored);
-		const resources = wishes !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
+	#load(written: readonly StoredResource[] | null): State {
+		if (written !== null) this.#stored = storedIn(this.#database, this.#stored);
+		const resources = written !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
 		return { ...factsIn(this.#database), resources };
 	}
 }

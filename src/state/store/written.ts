@@ -1,10 +1,10 @@
-/** Wishes and facts as the file holds them: read as a whole, and written as a plan of them says. */
+/** Declared resources and live status in the state file: read as a whole, and written as a plan says. */
 import { isDeepStrictEqual } from "node:util";
 import { serviceOf } from "../../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
-import type { WishPlan } from "../acts/wishes.js";
+import type { ApplyPlan } from "../acts/applyPlan.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { DecisionLog } from "./decisionLog.js";
 import { keyOf } from "./resourceSet.js";
@@ -38,10 +38,10 @@ export function factsIn({ experiments, services, counters }: StateDatabase): Pic
 }
 
 /** Writes what a plan changes, and the revision that it leads to. Inside a transaction. */
-export function writeWishes(
+export function writePlan(
 	{ resources, experiments, services, used, counters }: StateDatabase,
 	log: DecisionLog,
-	plan: WishPlan,
+	plan: ApplyPlan,
 	{ by, nowMs, revision }: { readonly by: string; readonly nowMs: number; readonly revision: number },
 ): void {
 	for (const stored of plan.upserts) {
