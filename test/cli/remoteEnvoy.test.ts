@@ -155,10 +155,10 @@ spec:
 	t.throws(() => process.kill(started, 0), { code: "ESRCH" }, "an Envoy that is still starting ends with its keeper");
 });
 
-/** The commands that README prints for it, word by word, without the name of the program. */
+/** The commands that docs/operations.md prints for it, word by word, without the name of the program. */
 async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>> {
-	const text = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
-	const block = /an Envoy on another machine:\n\n```sh\n([^`]*)```/.exec(text)?.[1] ?? "";
+	const text = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
+	const block = /## An Envoy on another machine\n[^`]*```sh\n([^`]*)```/.exec(text)?.[1] ?? "";
 	const lines = block.replaceAll("\\\n", " ").split("\n");
 	return new Map(
 		lines
@@ -167,7 +167,7 @@ async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>
 	);
 }
 
-t.test("README's commands for another machine: the sidecar judges there, denials are recorded", async (t) => {
+t.test("the commands of docs/operations.md for another machine: the sidecar judges there, denials are recorded", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const backend = await startBackend(t);
 	const [here, there] = [`${directory}/here`, `${directory}/there`];
@@ -177,7 +177,7 @@ t.test("README's commands for another machine: the sidecar judges there, denials
 	await part(t, ["ca", "--data", `${directory}/ca`, ...workloads]);
 	const printed = await printedCommands();
 	t.same([...printed.keys()], ["control", "sidecar", "envoy"]);
-	/** README's, where the addresses and sockets of this test stand. */
+	/** Those of the page, where the addresses and sockets of this test stand. */
 	const run = (name: string, machine: string, ports: { readonly xds: number; readonly accessLog: number }) => {
 		const args = (printed.get(name) ?? []).map((word) =>
 			word

@@ -1,4 +1,4 @@
-/** deploy/secure.yaml, which shows all of access, identity and operators in one place, holds; README quotes what is tested. */
+/** deploy/secure.yaml, which shows all of access, identity and operators in one place, holds. */
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -75,41 +75,6 @@ t.test("each kind, and each field of access, is shown in deploy", async (t) => {
 	for (const field of ["trustedProxies", "binding", "rateLimits", "gates", "senders", "schedule", "condition"])
 		t.match(text, new RegExp(`\\b${field}: `), field);
 });
-
-t.test("README quotes YAML from files in deploy only", async (t) => {
-	const files = await deployed();
-	const readme = await readFile(pathOf("README.md"), "utf8");
-	const quotes = [...readme.matchAll(/^```yaml\n(.*?)^```$/gms)].map(([, text = ""]) => text);
-	t.ok(quotes.length >= 4, `${quotes.length} quotes`);
-	// Some quote a few lines, whose place is further to the right in the file.
-	const left = (text: string): string => text.replace(/^ +/gm, "");
-	for (const quote of quotes)
-		t.ok(
-			files.some((file) => left(file).includes(left(quote))),
-			quote,
-		);
-});
-
-t.test("links of README and of deploy/operations.md lead somewhere", async (t) => {
-	for (const from of ["README.md", "deploy/operations.md"]) {
-		const text = await readFile(pathOf(from), "utf8");
-		const links = [...text.matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)];
-		t.ok(links.length > 0, from);
-		for (const [, file = "", anchor] of links) {
-			const target = file === "" ? text : await readFile(new URL(file, new URL(from, ROOT)), "utf8");
-			if (anchor !== undefined) t.ok(anchorsOf(target).includes(anchor), `${from}: ${file}#${anchor}`);
-		}
-	}
-});
-
-/** As GitHub makes them of headings. */
-const anchorsOf = (text: string): readonly string[] =>
-	[...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
-		heading
-			.toLowerCase()
-			.replace(/[^\w\- ]/g, "")
-			.replaceAll(" ", "-"),
-	);
 
 async function deployed(): Promise<readonly string[]> {
 	const names = (await readdir(pathOf("deploy"))).filter((name) => name.endsWith(".yaml"));

@@ -1,6 +1,6 @@
 /**
  * Which share of public Istio AuthorizationPolicies compiles natively: each of policies.json (made by translate.ts, with
- * its source) is declared in our form and compiled. README states these figures: those of Istio's own test data, which nobody
+ * its source) is declared in our form and compiled. docs/meshes.md states these figures: those of Istio's own test data, which nobody
  * runs, apart from those of manifests and samples.
  */
 import { readFileSync } from "node:fs";
@@ -95,8 +95,8 @@ t.test("of at least 100 public policies", async (t) => {
 	t.same(row(run), "81 | 38 | 5 | 38");
 	t.same(row(testData), "108 | 36 | 22 | 50");
 	t.equal(run.cannot.get(PORT), 34);
-	const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
-	for (const share of [run, testData]) t.match(readme, `| ${row(share)} |`, "README says it");
-	t.match(readme, `${run.cannot.get(PORT)} of the ${sum(run.cannot.values())}`, "and how many name a port");
-	for (const repository of new Set(all.map((one) => one.repository))) t.match(readme, repository);
+	const page = readFileSync(new URL("../../../docs/meshes.md", import.meta.url), "utf8");
+	for (const share of [run, testData]) t.match(page, `| ${row(share)} |`, "docs/meshes.md says it");
+	t.match(page, `${run.cannot.get(PORT)} of the ${sum(run.cannot.values())}`, "and how many name a port");
+	for (const repository of new Set(all.map((one) => one.repository))) t.match(page, repository);
 });

@@ -1,4 +1,4 @@
-/** One set of words: whatever README's table of reasons names, `weir why` tells by the word that the decision log has. */
+/** One set of words: whatever the table of reasons in docs/access.md names, `weir why` tells by the word that the decision log has. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import type { WholeAccount } from "../../src/events/accessLog/account.js";
@@ -82,9 +82,9 @@ const SCENES: Readonly<Record<string, readonly Scene[]>> = {
 	],
 };
 
-t.test("each row of README's table is told alike by weir why and the decision log", async (t) => {
-	const readme = await readFile("README.md", "utf8");
-	const [, table = ""] = /\n\| reason \| status \| \|\n\|[-|]+\n((?:\|.*\n)+)/.exec(readme) ?? [];
+t.test("each row of the table in docs/access.md is told alike by weir why and the decision log", async (t) => {
+	const page = await readFile("docs/access.md", "utf8");
+	const [, table = ""] = /\n\| reason \| status \| \|\n\|[-|]+\n((?:\|.*\n)+)/.exec(page) ?? [];
 	const words = table
 		.split("\n")
 		.flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word));

@@ -1,4 +1,4 @@
-/** The part of deploy/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/events check. */
+/** The part of docs/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/events check. */
 
 import { COUNTERS } from "../../src/events/meter.js";
 import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";

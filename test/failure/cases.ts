@@ -1,6 +1,6 @@
 /**
  * What operators see of each way in which the sidecar can fail: Envoy's counters, and the response code details of the
- * access log. The matrix checks every line on a real Envoy, and deploy/failures.md is this table.
+ * access log. The matrix checks every line on a real Envoy, and docs/failures.md is this table.
  */
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
 import { ACCESS_LOG_LOSSES } from "./accessLogLosses.js";
@@ -174,7 +174,7 @@ export const PASSED: Readonly<Record<CalloutProtocol, string>> = {
 	ext_proc: `${PROC}.failure_mode_allowed`,
 };
 
-/** deploy/failures.md. */
+/** docs/failures.md. */
 export function failuresPage(): string {
 	const code = (text: string): string => `\`${text.replaceAll("|", "\\|")}\``;
 	const rows = CASES.map(({ name, signs, sidecar = "", refusesAll = false }) => {

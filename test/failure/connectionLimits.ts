@@ -1,4 +1,4 @@
-/** The part of deploy/failures.md about clients' connections: the bounds themselves, which test/envoy/connectionShare checks. */
+/** The part of docs/failures.md about clients' connections: the bounds themselves, which test/envoy/connectionShare checks. */
 import {
 	GATEWAY_CONNECTION_MS,
 	GATEWAY_CONNECTIONS_EACH_MAX,

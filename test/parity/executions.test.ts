@@ -26,6 +26,6 @@ t.test(
 			t.ok((seen.get(what) ?? 0) > 15, `${what} occurs: ${seen.get(what)}`);
 		}
 		t.comment(`${requests} requests`);
-		t.ok(requests >= 10_000, "as many as README says");
+		t.ok(requests >= 10_000, "as many as docs/meshes.md says");
 	},
 );

@@ -14,7 +14,7 @@ t.setTimeout(600_000);
 t.test("who may do what: one verdict and one reason in every execution", { timeout: 240_000 }, async (t) => {
 	const { requests, mismatches, seen } = await runSecure(t, { seed: 5, services: 40, requests: 3_400 });
 	t.same(mismatches.slice(0, 10), [], `${mismatches.length} mismatches in ${requests} requests`);
-	t.ok(requests >= 10_000, "as many as README says");
+	t.ok(requests >= 10_000, "as many as docs/meshes.md says");
 	for (const what of ["allowed", "open", "forbidden", "no-policy-allows", "invalid-token", "not-canonical"]) {
 		const count = [...seen].filter(([key]) => key.startsWith(what)).reduce((sum, [, times]) => sum + times, 0);
 		t.ok(count > 60, `${what} occurs: ${count}`);

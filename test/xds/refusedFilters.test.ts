@@ -195,7 +195,7 @@ t.test(
 			const lacks = wanted.filter(([name, hash]) => !unreadable.has(hash) && client.has.get(name) !== hash);
 			const refused = wanted.some(([, hash]) => unreadable.has(hash));
 			const state = refused ? "ERROR" : "SYNCED";
-			// One that knows nothing of what it has cannot be told again what it was: see the limits in CHANGELOG.
+			// One that knows nothing of what it has cannot be told again what it was: see docs/limits.md.
 			const told = client.state === state || (refused && !remembers);
 			const routes = client.table === client.target.views.routes.get(TABLE)?.hash;
 			if (lacks.length > 0 || !told || !routes)
