@@ -18,9 +18,6 @@ export const GATES_MAX = 16;
 /** Longest that a gate is waited for: it has a connection of control's for so long, and one that says no is asked again. */
 export const GATE_TIMEOUT_MS_MAX = 60_000;
 
-/** Promotions of one person whose gates may be asked at once: each holds a connection, and is free until they have answered. */
-export const GATE_ASKINGS_MAX = 16;
-
 /** Least alpha. */
 export const ALPHA_MIN = 1e-6;
 

@@ -7,24 +7,8 @@ export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Body of what a person does to an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
 export const API_ACT_BODY_BYTES_MAX = 64 * 1024;
 
-/**
- * Bodies under way, of all callers of the TCP door together: sixteen whole files, and the text and the documents that are
- * made of each take some times as much. Outcomes, which are passed on, have as much apart; the UNIX socket's owner too.
- */
-export const API_BODIES_BYTES_MAX = 64 * 1024 * 1024;
-
-/** Of that one subject's: one whole file while another one is answered. */
-export const API_BODIES_BYTES_PER_SUBJECT_MAX = 2 * API_BODY_BYTES_MAX;
-
-/** How long a body may take to come: a whole one at 1.1 Mbit/s. */
-export const API_BODY_MS_MAX = 30_000;
-
-/** Parts of a body that are kept as they came: a part of one byte takes some hundred. */
-export const API_BODY_PARTS_MAX = 256;
-
-/** How much of a body that is passed on is gathered before it goes on, and for how long. */
-export const API_BODY_PART_BYTES = 16 * 1024;
-export const API_BODY_PART_MS = 50;
+/** How long a request may take to arrive: a whole body at 1.1 Mbit/s. */
+export const API_REQUEST_MS_MAX = 30_000;
 
 /** Body of a plan that xds hands over: the largest table that a sidecar reads, and a margin for characters of several bytes. */
 export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
@@ -89,35 +73,6 @@ export const PERSON_TEXT_CHARS_MAX = 1_000;
 /** Connections to the API at once: people, CI and a few roles. */
 export const API_CONNECTIONS_MAX = 1_000;
 
-/** Requests that a client of the API's TCP door may have sent ahead on one connection; no common client sends any. */
-export const API_REQUESTS_AHEAD_MAX = 16;
-
-/** Beyond those, before the connection is cut: what Node reads at once holds some 700 short ones. */
-export const API_REQUESTS_DROPPED_MAX = 1_000;
-
-/** Requests of one subject under way at the API's TCP door, long polls among them: a team's senders share an identity. */
-export const API_REQUESTS_PER_SUBJECT_MAX = 64;
-
-/**
- * Requests that the API passes on to one role at once, of one subject and of all: the others wait, the subjects in turn. Those of
- * the UNIX socket's owner count apart. All together are well below what waits at a socket to be accepted (Node's backlog of
- * 511), where one more is refused to whoever it is. A body that does not come holds its place for API_BODY_MS_MAX, so that it
- * takes 16 subjects, each with many slow bodies, to keep others waiting.
- */
-export const API_FORWARDED_OF_SUBJECT_MAX = 16;
-export const API_FORWARDED_AT_ONCE_MAX = 256;
-export const API_FORWARDED_OF_OWNER_MAX = 128;
-
-/** How long one waits to be passed on, but for the owner's: less than clients wait for an answer, who may try again. */
-export const API_FORWARDED_WAIT_MS = 10_000;
-
-/** And its subject's own among what it waits for: as long as those take at the most whose bodies are slow. */
-export const API_FORWARDED_WAIT_MS_MAX =
-	(API_REQUESTS_PER_SUBJECT_MAX / API_FORWARDED_OF_SUBJECT_MAX) * API_BODY_MS_MAX;
-
-/** Of those that one waited for, so many subjects are named: as many as can hold all places. */
-export const API_FORWARDED_NAMED_MAX = API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX;
-
 /** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
 export const STATE_CALL_TIMEOUT_MS = 10_000;
 
@@ -136,34 +91,6 @@ export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
 
 /** Refused attempts that are kept, in a chain of their own: who may do nothing writes there, and pushes out no act. */
 export const OPERATOR_AUDIT_REFUSED_MAX = 50_000;
-
-/**
- * Acts of one subject, at once and again per hour: a release has dozens, and one subject takes about a week to push out
- * what OPERATOR_AUDIT_RECORDS_MAX keeps. A pause and an abort never wait, and what comes next waits for longer. The owner of
- * the machine is not bound.
- */
-export const ACTS_AT_ONCE_MAX = 1_000;
-export const ACTS_PER_HOUR_MAX = 600;
-
-/**
- * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
- * meanwhile. Dry runs, refused files, requests that are told of in part, and reads of what is declared and was decided count
- * too. A file of 4 MiB takes some 4 to 5 s, a small change over 2,000 stored Services with a policy each some 0.15 s. The owner
- * of the machine is not bound.
- */
-export const READING_MS_AT_ONCE_MAX = 30_000;
-export const READING_MS_PER_HOUR_MAX = 720_000;
-
-/**
- * How Experiments stand is asked of ingest, as the loop asks, for one reader after the other: so many questions of one subject
- * wait or are under way, and so many of all wait. Who comes then takes the place of whoever has most. The owner of the machine
- * has as many as all, apart.
- */
-export const STANDINGS_PER_SUBJECT_MAX = 4;
-export const STANDINGS_WAITING_MAX = 64;
-
-/** Subjects whose acts of the last hours are counted apart; further ones share one count. */
-export const ACTING_SUBJECTS_MAX = 10_000;
 
 /** Names of objects in one audit record; the count of all stands beside them. What changed more leaves several records. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;

@@ -2,12 +2,7 @@
 import t from "tap";
 import { resourcesOf } from "../../src/resources/kinds.js";
 import { visibleShadowGaps } from "../../src/state/shadowGaps.js";
-import { SubjectBudget } from "../../src/subjectBudget.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { file } from "./employment.js";
-import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
-import { mutualApi, operator } from "./mutualApi.js";
-import { binding } from "./operatorBinding.js";
 
 t.test(
 	"what is stored is looked at once, however much there is to tell, and not at all of a change of nothing",
@@ -39,35 +34,3 @@ t.test(
 		t.equal(visibleShadowGaps(state, mayRead, [{ kind: "Service", name: "s3", change: "configured" }]).length, 1);
 	},
 );
-
-t.test("to tell of them is in the reader's time, and a rollback wholly in its subject's", async (t) => {
-	const readingBudget = new SubjectBudget(1_000, 3_600, 10, () => 0);
-	const { owner, as, store } = await mutualApi(t, { readingBudget });
-	const roles = [binding("ada", "apply", ["ada"], "[default]"), binding("rita", "read", ["rita"], "[default]")];
-	const declared = [RULES_GATEWAY, serviceText("shop"), policyText("web", "shop"), ...roles].join("---\n");
-	await owner.apply(file(declared), { dryRun: false });
-	await owner.apply(file(policyText("more", "shop")), { dryRun: false });
-	const [ada, rita] = [await as("ada"), await as("rita")];
-	t.same(await rita.shadowGaps(), []);
-	t.ok(readingBudget.taken(operator("rita")) > 0);
-	const told = readingBudget.taken(operator("rita"));
-	t.match(await rita.policyHistory(null), { changes: [{ revision: 2 }, { revision: 1 }] });
-	const listed = readingBudget.taken(operator("rita"));
-	t.ok(listed > told, "nor to list earlier rules");
-	await rita.status();
-	t.ok(readingBudget.taken(operator("rita")) > listed, "nor how all stands");
-	readingBudget.owe(operator("rita"), 10_000);
-	const asked: readonly Promise<unknown>[] = [rita.shadowGaps(), rita.policyHistory(null), rita.status()];
-	for (const one of asked) await t.rejects(one, { code: "resource-exhausted" });
-	t.match(await owner.status(), { revision: 2 }, "the owner of the machine need not wait");
-
-	const restoration = store.restoration.bind(store);
-	store.restoration = (...args) => {
-		const { user } = process.cpuUsage();
-		while (process.cpuUsage().user - user < 300_000);
-		return restoration(...args);
-	};
-	t.match(await ada.rollback(null, "default", { dryRun: true }), { outcome: "applied" });
-	const taken = readingBudget.taken(operator("ada"));
-	t.ok(taken >= 290, `${taken} ms`);
-});

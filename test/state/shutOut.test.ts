@@ -2,9 +2,8 @@
 import t from "tap";
 import { parseResources } from "../../src/resources/parse.js";
 import { completedStatus } from "../../src/rollout/takeover.js";
-import { SubjectBudget } from "../../src/subjectBudget.js";
 import { experiment, file, METRIC, outcome, SERVICE } from "./employment.js";
-import { type MutualApiOptions, mutualApi, operator } from "./mutualApi.js";
+import { type MutualApiOptions, mutualApi } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";
 import { TWO } from "./operatorScene.js";
 
@@ -66,20 +65,6 @@ t.test(
 		});
 	},
 );
-
-t.test("it is judged in the time of who asks, also where it is refused; nobody waits to stop one", async (t) => {
-	const readingBudget = new SubjectBudget(1_000, 3_600, 10, () => 0);
-	const { as, phase } = await scene(t, { readingBudget });
-	const ada = await as("ada");
-	await t.rejects(ada.act("boosted", "promote"), { code: "failed-precondition" });
-	t.ok(readingBudget.taken(operator("ada")) > 0);
-	readingBudget.owe(operator("ada"), 10_000);
-	const late = { code: "resource-exhausted", message: /have taken 1\d s of control's time/ };
-	await t.rejects(ada.act("boosted", "promote", MEANT), late);
-	t.equal(phase(), "Running");
-	t.match(await ada.act("boosted", "pause"), { outcome: "done" });
-	t.equal(phase(), "Paused");
-});
 
 t.test("where the policies are mended no flag is asked for", async (t) => {
 	const { as, owner, last, phase } = await scene(t);

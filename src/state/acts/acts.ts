@@ -27,7 +27,6 @@ import { ApprovalShelf } from "../approvals/approvalShelf.js";
 import { rulesAfter } from "../approvals/approvers.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { type ActCall, record } from "../audit/actRecord.js";
-import { recordsOf } from "../audit/auditLog.js";
 import { crossings } from "../audit/crossings.js";
 import { approvedEffects, told } from "../consequences/unplaced.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
@@ -144,19 +143,16 @@ export class Acts {
 		// The record has the verb by itself.
 		const objects = planned.effects.map((effect) => effect.slice(said.verb.length + 1));
 		this.rights.demand(call, planned.needs, said.verb, objects);
-		// What cannot be done is told to who asks, leaves no record and costs nothing.
-		const outcome = this.rights.reading(call, () => this.#outcome(experiment, said));
+		// What cannot be done is told to who asks, and leaves no record.
+		const outcome = this.#outcome(experiment, said);
 		if (planned.requirement.needs > 0) {
 			// The arm is settled now.
 			const arm = outcome.status.promotion?.arm ?? said.arm;
 			const act = { ...planned.act, ...(said.verb === "promote" ? { arm } : {}) } as AskedAct;
 			return this.#ask(call, { ...planned, act }, objects);
 		}
-		// What stops an Experiment never waits, and is owed: one act declares 50 of them.
-		const stops = said.verb === "pause" || said.verb === "abort";
-		if (!stops) this.rights.demandTurn(call, said.verb, objects);
-		const done = this.store.atomically(() => {
-			const made = this.rights.reading(call, () => this.store.act(experiment, said));
+		return this.store.atomically(() => {
+			const made = this.store.act(experiment, said);
 			this.store.audit.append(
 				record(call, {
 					...about(planned, objects),
@@ -169,8 +165,6 @@ export class Acts {
 			);
 			return made;
 		});
-		if (stops) this.rights.oweTurn(call);
-		return done;
 	}
 
 	/**
@@ -182,14 +176,10 @@ export class Acts {
 		const { act, askedBy } = request;
 		const sight = this.#sight(askedBy);
 		const { resources } = sight;
-		const plan = isWish(act) ? this.rights.reading(call, () => this.#wishPlan(act, call.nowMs)) : null;
+		const plan = isWish(act) ? this.#wishPlan(act, call.nowMs) : null;
+		const said = act as Exclude<AskedAct, AskedWish>;
 		const planned =
-			isWish(act) && plan !== null
-				? planWish(sight, act, plan, call.nowMs)
-				: this.rights.reading(call, () => {
-						const said = act as Exclude<AskedAct, AskedWish>;
-						return planPerson(sight, said.experiment, said);
-					});
+			isWish(act) && plan !== null ? planWish(sight, act, plan, call.nowMs) : planPerson(sight, said.experiment, said);
 		if (fingerprint(planned.basis) !== fingerprint(request.basis))
 			throw changedSince("what it would change has changed");
 		if (fingerprint(approvedEffects(planned.effects)) !== fingerprint(approvedEffects(request.effects)))
@@ -214,7 +204,7 @@ export class Acts {
 		} else if (!isWish(act)) {
 			const { experiment, ...said } = act;
 			const meant = { ...said, by, nowMs: call.nowMs, approvedBy };
-			after = this.rights.reading(call, () => this.store.act(experiment, meant)).revision;
+			after = this.store.act(experiment, meant).revision;
 		}
 		this.store.audit.appendWhole(
 			record(call, {
@@ -250,7 +240,7 @@ export class Acts {
 		const act: Extract<AskedWish, { verb: "rollback" }> = {
 			verb: "rollback",
 			namespace,
-			...this.rights.reading(call, () => this.store.restoration(to, scope)),
+			...this.store.restoration(to, scope),
 		};
 		const result = this.#wish(call, act, dryRun);
 		const { kept = [], leftOut = [] } = act;
@@ -277,10 +267,8 @@ export class Acts {
 	}
 
 	#wish(call: ActCall, act: AskedWish, dryRun: boolean): ApplyResult | Pending {
-		const { plan, planned } = this.rights.reading(call, () => {
-			const plan = this.#wishPlan(act, call.nowMs);
-			return { plan, planned: planWish(this.#sight(call.caller), act, plan, call.nowMs) };
-		});
+		const plan = this.#wishPlan(act, call.nowMs);
+		const planned = planWish(this.#sight(call.caller), act, plan, call.nowMs);
 		const { revision, resources } = this.store.current;
 		this.rights.demand(call, planned.needs, act.verb, planned.effects);
 		if (plan.problems.length > 0) {
@@ -310,7 +298,6 @@ export class Acts {
 		if (dryRun || idle)
 			return { outcome: "applied", revision, changes: plan.changes, ...beside, ...(dryRun ? { approvals } : {}) };
 		if (planned.requirement.needs > 0) return this.#ask(call, planned, planned.effects);
-		this.rights.demandTurn(call, act.verb, planned.effects, recordsOf(planned.effects));
 		return this.store.atomically(() => {
 			const by = call.caller.subject;
 			const result = this.store.realise(plan, { by, dryRun: false, nowMs: call.nowMs, restored: restoredBy(act) });
@@ -343,11 +330,9 @@ export class Acts {
 		}
 	}
 
-	/** A promotion is judged by all AccessPolicies of its Service, so who has had too much read waits; nobody does to stop one. */
 	#planPerson(call: ActCall, experiment: string, said: PersonRequest): Planned {
 		this.demandSeen(call, experiment, said.verb);
-		if (said.verb === "promote") this.rights.demandReading(call, said.verb, [`Experiment ${experiment.slice(0, 200)}`]);
-		return this.rights.reading(call, () => planPerson(this.#sight(call.caller), experiment, said));
+		return planPerson(this.#sight(call.caller), experiment, said);
 	}
 
 	#sight(caller: Caller): Sight {
@@ -363,7 +348,6 @@ export class Acts {
 		const { act, governedBy, effects, parts, basis } = planned;
 		if (act.verb === "pause") throw new WeirError("internal", "a pause waits for nobody");
 		const { revision } = this.store.current;
-		if (act.verb !== "abort") this.rights.demandTurn(call, act.verb, objects);
 		const request = this.store.atomically(() => {
 			const what = { act, askedBy: call.caller, namespaces: namespacesIn(planned), governedBy };
 			const asked = { ...what, effects, parts, revision, basis };
@@ -380,8 +364,6 @@ export class Acts {
 			);
 			return made;
 		});
-		// To stop an Experiment may be urgent; it is bounded by how many of one subject wait, and to reject takes a turn.
-		if (act.verb === "abort") this.rights.oweTurn(call);
 		return { outcome: "pending", request };
 	}
 }

@@ -5,11 +5,10 @@
  * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 import { WeirError } from "../../error.js";
-import { GATE_ASKINGS_MAX } from "../../limits.js";
 import { namespaceOf } from "../../resources/resource.js";
 import { type Asking, askedBefore, gateHost } from "../../rollout/gate.js";
 import type { Webhook } from "../../rollout/ports.js";
-import { approvalRecords, fingerprint, isWish, type WaitingRequest } from "../approvals/approval.js";
+import { fingerprint, isWish, type WaitingRequest } from "../approvals/approval.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import { isAsked } from "../consequences/gatesWeakened.js";
@@ -26,9 +25,6 @@ export interface Asker {
 type WhilePossible = <Found>(find: () => Found) => Found;
 
 export class PromotionGates {
-	/** Promotions whose gates are being asked, by who asked for them. */
-	readonly #underWay = new Map<string, number>();
-
 	constructor(
 		private readonly store: Store,
 		private readonly acts: Acts,
@@ -40,12 +36,11 @@ export class PromotionGates {
 	 * Before a person's act; null: nothing is asked, as for any other verb, or where it has to wait for approval first. Then it
 	 * must follow at once: what was judged here may be otherwise after any wait.
 	 * @throws WeirError `failed-precondition` where a gate says no, or who asks has gone, recorded; `conflict` where the
-	 * Experiment moved meanwhile; `resource-exhausted` where too many of the same person wait for their gates
+	 * Experiment moved meanwhile
 	 */
 	beforeAct(asker: Asker, experiment: string, said: PersonRequest): Promise<void> | null {
 		if (said.verb !== "promote" || said.overrideGates) return null;
 		if (this.acts.mustWait(asker.call, experiment, said)) return null;
-		this.acts.rights.demandTurnLeft(asker.call, "promote", [`Experiment ${experiment}`]);
 		return this.#asking(asker, experiment, said);
 	}
 
@@ -55,12 +50,11 @@ export class PromotionGates {
 	 */
 	beforeApproval(
 		asker: Asker,
-		{ act, askedBy, state, effects }: WaitingRequest,
+		{ act, askedBy, state }: WaitingRequest,
 		whilePossible: WhilePossible,
 	): Promise<void> | null {
 		if (isWish(act) || act.verb !== "promote" || act.overrideGates || state !== "pending") return null;
 		const { call } = asker;
-		this.acts.rights.demandTurnLeft(call, "approve", effects, approvalRecords(effects));
 		const said = { ...act, by: askedBy.subject, nowMs: call.nowMs };
 		return this.#asking(asker, act.experiment, said, whilePossible);
 	}
@@ -77,25 +71,10 @@ export class PromotionGates {
 			const status = current.status.experiments[name];
 			// Without any the act itself says what is wrong with it.
 			if (!experiment.spec.rollout.gates.some(isAsked) || status === undefined) return null;
-			const outcome = this.acts.rights.reading(asker.call, () => personOutcome(current, experiment, said));
+			const outcome = personOutcome(current, experiment, said);
 			return askedBefore({ experiment, status }, outcome);
 		});
-		return asked && this.#counted(asker, () => this.#ask(asker, name, asked));
-	}
-
-	#counted({ call }: Asker, ask: () => Promise<void>): Promise<void> {
-		const { subject } = call.caller;
-		const others = this.#underWay.get(subject) ?? 0;
-		if (others >= GATE_ASKINGS_MAX) {
-			const message = `${others} promotions that you asked for wait for their gates already`;
-			throw new WeirError("resource-exhausted", message, "ask again when these have answered");
-		}
-		this.#underWay.set(subject, others + 1);
-		return ask().finally(() => {
-			const left = (this.#underWay.get(subject) ?? 1) - 1;
-			if (left > 0) this.#underWay.set(subject, left);
-			else this.#underWay.delete(subject);
-		});
+		return asked && this.#ask(asker, name, asked);
 	}
 
 	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {

@@ -16,13 +16,9 @@ import { canonicalJson } from "../../resources/canonicalJson.js";
 import type { ApprovalPolicy, Kind } from "../../resources/resource.js";
 import type { Target } from "../acts/deletion.js";
 import type { Caller } from "../api/caller.js";
-import { recordsOf } from "../audit/auditLog.js";
 import type { Restoration } from "../history/policyHistory.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import type { PersonVerb } from "./personRequest.js";
-
-/** Records that an approval may leave: its own, and those of what it lets happen. */
-export const approvalRecords = (effects: readonly string[]): number => 1 + recordsOf(effects);
 
 /** Changes of the declaration. */
 export type AskedWish =

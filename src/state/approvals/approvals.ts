@@ -9,9 +9,9 @@ import type { Acts } from "../acts/acts.js";
 import type { Caller } from "../api/caller.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import type { Store } from "../store/store.js";
-import { type ApprovalRequest, approvalRecords, type WaitingRequest } from "./approval.js";
+import type { ApprovalRequest, WaitingRequest } from "./approval.js";
 import { RequestDocuments } from "./requestDocuments.js";
-import { hasDocuments, redacted } from "./requestSight.js";
+import { redacted } from "./requestSight.js";
 
 export class Approvals {
 	constructor(
@@ -36,13 +36,10 @@ export class Approvals {
 	}
 
 	/**
-	 * What is told in part is told in the caller's time: its documents are looked into.
-	 * @throws WeirError `not-found`, also for what the caller may not see, and `resource-exhausted`, recorded
+	 * @throws WeirError `not-found`, also for what the caller may not see
 	 */
 	get(call: ActCall, id: string): ApprovalRequest {
 		const request = this.#found(call, id, "read");
-		if (this.#sight(call.caller, request) === "part" && hasDocuments(request))
-			this.acts.rights.demandReading(call, "read", [`request ${id}`]);
 		return this.#seen(call, request) ?? this.#part(call, request);
 	}
 
@@ -80,14 +77,12 @@ export class Approvals {
 	/**
 	 * Adds the caller's approval; with the last one that is needed the act is carried out in the same transaction.
 	 * @returns the request as the caller may see it
-	 * @throws WeirError `permission-denied` (who asked, or without `approve`), `resource-exhausted`,
+	 * @throws WeirError `permission-denied` (who asked, or without `approve`),
 	 * `failed-precondition` (twice in vain, or it is over), `conflict` where what it would change has changed: the request is
 	 * void then.
 	 */
 	approve(call: ActCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
-		this.acts.rights.demandReading(call, "approve", request.effects);
-		this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
 		const approvals = this.#with(call.caller, request, call.nowMs);
 		const inNamespace = (namespace: string) => approvals.filter(({ by }) => this.acts.rights.mayApprove(by, namespace));
 		const { revision } = this.store.current;
@@ -122,12 +117,10 @@ export class Approvals {
 	 * @throws WeirError as `approve` does for what cannot: the request is void then
 	 */
 	whilePossible<Found>(call: ActCall, request: WaitingRequest, find: () => Found): Found {
-		this.acts.rights.demandReading(call, "approve", request.effects);
 		try {
 			this.acts.prepare(call, request);
 			return find();
 		} catch (thrown) {
-			this.acts.rights.demandTurn(call, "approve", request.effects, approvalRecords(request.effects));
 			throw this.#voided(call, request, thrown);
 		}
 	}
@@ -145,7 +138,6 @@ export class Approvals {
 	/** Ends it: by who may approve it, or by who asked. */
 	reject(call: ActCall, id: string, reason: string): ApprovalRequest {
 		const request = this.demandEnding(call, id);
-		this.acts.rights.demandTurn(call, "reject", request.effects);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		this.#end(call, { ...request, state: "rejected", why, endedAtMs: call.nowMs }, "reject", reason);
 		return this.get(call, id);
@@ -181,8 +173,7 @@ export class Approvals {
 
 	#part(call: ActCall, request: ApprovalRequest): ApprovalRequest {
 		const { rights } = this.acts;
-		const part = () => redacted(request, rights.mayRead(call.caller), this.documents);
-		return hasDocuments(request) ? rights.reading(call, part) : part();
+		return redacted(request, rights.mayRead(call.caller), this.documents);
 	}
 
 	/** How much of it the caller may see; null = nothing. */

@@ -26,11 +26,6 @@ export function concerned(resource: Resource): readonly string[] {
 	];
 }
 
-/** Whether `redacted` looks into documents, which takes time. */
-export function hasDocuments({ act }: ApprovalRequest): boolean {
-	return act !== null && !("experiment" in act) && act.verb !== "delete";
-}
-
 export function redacted(request: ApprovalRequest, mayRead: MayRead, documents: RequestDocuments): ApprovalRequest {
 	const seen = request.parts.filter(({ namespaces }) => namespaces.length === 0 || namespaces.some(mayRead));
 	const hidden = request.effectCount - seen.length;

@@ -110,7 +110,6 @@ export class AuditLog {
 
 	/**
 	 * What changed something, told whole in as many records as it takes: behind 50 harmless objects one could be hidden.
-	 * The caller has paid for `recordsOf` of its objects.
 	 */
 	appendWhole(made: NewAuditRecord): void {
 		this.#append("acts", made, inPieces(made.objects));
@@ -161,9 +160,6 @@ export class AuditLog {
 		return count > perMinute;
 	}
 }
-
-/** How many records an act leaves that is about so many objects. */
-export const recordsOf = (objects: readonly string[]): number => inPieces(objects).length;
 
 function inPieces(objects: readonly string[]): readonly (readonly string[])[] {
 	const count = Math.max(1, Math.ceil(objects.length / OPERATOR_AUDIT_OBJECTS_MAX));
