@@ -45,12 +45,6 @@ export const SHUT_OUT_NAMED_MAX = 5;
  */
 export const SHUT_OUT_LOOKUPS_MAX = 1_000_000;
 
-/**
- * How long a tick of the loop looks at Experiments, each namespace at one at the least: who has few is looked at in each, which
- * is about once a second. The next tick, with the state of then, goes on at once.
- */
-export const LOOKS_MS_PER_TICK = 1_000;
-
 /** How long a tick of the loop goes on to tell whom promotions would shut out, after all else; the last answer may end later. */
 export const SHUT_OUT_MS_PER_TICK = 100;
 

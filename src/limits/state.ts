@@ -25,26 +25,20 @@ export const PROXIES_BODY_BYTES_MAX = 2 * TABLE_BYTES_MAX;
  */
 export const DECLARED_TABLE_BYTES_MAX = TABLE_BYTES_MAX - 1024 * 1024;
 
-/** Of that, what one namespace's Services and rules may take: a table that is full stops every change, of everybody. */
-export const NAMESPACE_TABLE_BYTES_MAX = 3 * 1024 * 1024;
+/** All documents, as written: each apply reads all that is stored. */
+export const DECLARED_BYTES_MAX = 32 * 1024 * 1024;
 
-/** All documents of one namespace, as written: each apply reads all that is stored. */
-export const NAMESPACE_DECLARED_BYTES_MAX = 4 * 1024 * 1024;
+/** Rules times the Services that they select; in the table each takes at least 100 bytes. */
+export const SELECTED_RULES_MAX = Math.floor(DECLARED_TABLE_BYTES_MAX / 100);
 
 /** Resources of all namespaces: each apply checks all that is stored. */
 export const RESOURCES_MAX = 8_000;
-
-/** Of those, one namespace's: what is full stops every new declaration, of everybody. */
-export const NAMESPACE_RESOURCES_MAX = 4_000;
 
 /**
  * Endpoints whose health Envoys check, of all namespaces: a socket each in every Envoy, and twice as many while they are
  * replaced. One that has no descriptor left ends (SIGSEGV at 20,000, Envoy 1.40).
  */
 export const CHECKED_ENDPOINTS_MAX = 8_000;
-
-/** Of those, one namespace's. */
-export const NAMESPACE_CHECKED_ENDPOINTS_MAX = 4_000;
 
 /** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
 export const STATE_LONG_POLL_MS_MAX = 60_000;
@@ -115,21 +109,11 @@ export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 /** Before it a request is not void: a policy whose requests nobody has the time to approve could not be taken away. */
 export const APPROVAL_EXPIRE_MIN_MS = 60_000;
 
-/**
- * Requests that wait for approval at once, those of the platform apart from those of namespaces. One namespace's take no
- * more than they leave free: 100, the next one's 50.
- */
+/** Requests that wait for approval at once. */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
 
-/** Of one subject, so that nobody fills the list for all. */
-export const APPROVAL_REQUESTS_PER_SUBJECT_MAX = 50;
-
-/**
- * Contents of declarations that wait, shared in the same way: one namespace's at most 128 MiB, the next one's 64. The
- * platform's apart, so that the state file holds twice as much.
- */
+/** Contents of declarations that wait. */
 export const APPROVAL_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
-export const APPROVAL_CONTENT_BYTES_PER_SUBJECT_MAX = 64 * 1024 * 1024;
 
 /** Effects that the head of a request names: all heads are read to list them and to ask for one more. */
 export const APPROVAL_HEAD_EFFECTS_MAX = 20;
@@ -168,17 +152,13 @@ export const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
 export const GATE_YES_MS = 30_000;
 
 /**
- * Rollbacks not yet told, of all Experiments; beyond it the oldest of whichever namespace has most is given up and counted. A
+ * Rollbacks not yet told, of all Experiments; beyond it the oldest is given up and counted. A
  * receiver was gone for all of them.
  */
 export const GATE_OUTBOX_MAX = 10_000;
 
-/**
- * Gates told at once of rollbacks, of all namespaces in turn and of each: receivers that hang keep nobody else's waiting, and
- * each that is told is a commit of control's API.
- */
+/** Gates told at once of rollbacks: each that is told is a commit of control's API. */
 export const GATES_TOLD_AT_ONCE_MAX = 32;
-export const GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX = 4;
 
 /** Changes of access rules that can be rolled back, of each namespace: some weeks of a busy team. */
 export const POLICY_HISTORY_MAX = 200;

@@ -1,11 +1,10 @@
 /**
  * What the loop knows of whom promotions would shut out. To tell it can take up to a second, and all Experiments share the
- * loop: so it is told once for the same rules, after the look at everybody, and for so long a tick. The namespaces take turns,
- * and in each who waits the longest is told first, so that nobody waits for ever for others whose rules change all the time.
+ * loop: so it is told once for the same rules, after the look at everybody, and for so long a tick. Who waits the longest is told
+ * first, so that nobody waits for ever for others whose rules change all the time.
  * Bounded by the promotions that are ready: what was not asked in a tick is forgotten.
  */
 import type { ShutOut } from "./decision.js";
-import { NamespaceTurns } from "./namespaceTurns.js";
 import type { ShutOutQuestion } from "./shutOut.js";
 
 interface Known {
@@ -16,7 +15,7 @@ interface Known {
 export class ShutOutAnswers {
 	/** By Experiment. */
 	readonly #known = new Map<string, Known>();
-	readonly #waiting = new NamespaceTurns<ShutOutQuestion>();
+	readonly #waiting = new Map<string, ShutOutQuestion>();
 	readonly #asked = new Set<string>();
 
 	/** null: nobody; undefined: it is told in its turn, and is to be asked again at the next tick. */
@@ -26,7 +25,7 @@ export class ShutOutAnswers {
 		this.#asked.add(experiment);
 		const known = this.#known.get(experiment);
 		if (known === undefined || !isSame(known.basis, basis)) {
-			this.#waiting.add(experiment, question);
+			this.#waiting.set(experiment, question);
 			return undefined;
 		}
 		// The texts of now: all answers share them, and those of former ticks can go.
@@ -47,8 +46,8 @@ export class ShutOutAnswers {
 	answer(milliseconds: number, failed: (experiment: string, thrown: unknown) => void): void {
 		this.#forget();
 		const fromMs = performance.now();
-		for (let next = this.#waiting.next(); next !== null; next = this.#waiting.next()) {
-			const [experiment, { basis, answer }] = next;
+		for (const [experiment, { basis, answer }] of this.#waiting) {
+			this.#waiting.delete(experiment);
 			try {
 				this.#known.set(experiment, { basis, found: answer() });
 			} catch (thrown) {
@@ -60,7 +59,7 @@ export class ShutOutAnswers {
 
 	#forget(): void {
 		for (const experiment of this.#known.keys()) if (!this.#asked.has(experiment)) this.#known.delete(experiment);
-		this.#waiting.keepOnly((experiment) => this.#asked.has(experiment));
+		for (const experiment of this.#waiting.keys()) if (!this.#asked.has(experiment)) this.#waiting.delete(experiment);
 		this.#asked.clear();
 	}
 }

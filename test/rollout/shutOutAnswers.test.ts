@@ -100,19 +100,6 @@ t.test("what cannot be answered is told, keeps nobody else, and is asked again",
 	t.equal(other.told, 1);
 });
 
-t.test("the namespaces take turns: many promotions of one keep no other's waiting for all of them", async (t) => {
-	const answers = new ShutOutAnswers();
-	const crowd = Array.from({ length: 10 }, (_, at) => question([`${at}`]));
-	const other = question(["other"]);
-	for (let tick = 0; tick < 2; tick++) {
-		for (const [at, one] of crowd.entries()) answers.find(`crowd/e${at}`, one);
-		answers.find("alone/e", other);
-		answers.answer(0, failed);
-	}
-	t.equal(other.told, 1);
-	t.equal(crowd.filter(({ told }) => told > 0).length, 1);
-});
-
 t.test("who could not ask in a tick loses neither its turn nor its answer", async (t) => {
 	const answers = new ShutOutAnswers();
 	const one = question(["one"]);

@@ -5,13 +5,16 @@
  */
 import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
+import { WeirError } from "../../error.js";
 import {
+	APPROVAL_CONTENT_BYTES_MAX,
 	APPROVAL_DONE_CONTENT_BYTES_MAX,
 	APPROVAL_DONE_CONTENT_BYTES_PER_NAMESPACE_MAX,
 	APPROVAL_HEAD_EFFECTS_MAX,
 	APPROVAL_REQUEST_KEPT_MS,
 	APPROVAL_REQUESTS_ENDED_MAX,
 	APPROVAL_REQUESTS_ENDED_PER_NAMESPACE_MAX,
+	APPROVAL_REQUESTS_PENDING_MAX,
 } from "../../limits.js";
 import type { StateDatabase, WholeRequest } from "../store/database.js";
 import {
@@ -24,7 +27,6 @@ import {
 	underPolicies,
 	type WaitingRequest,
 } from "./approval.js";
-import { demandRoom } from "./approvalRoom.js";
 
 export class ApprovalShelf {
 	readonly #database: StateDatabase;
@@ -40,7 +42,7 @@ export class ApprovalShelf {
 	 * The same act of the same person does not wait twice: as it waits already, with its approvals, or anew where what it would
 	 * change, the reason or what its asker may do is otherwise now. What nobody has approved yet waits its whole time from now on,
 	 * and where it is replaced it leaves no head: else who asks pushes out what others have ended. The audit log has it.
-	 * @throws WeirError as `demandRoom`
+	 * @throws WeirError `resource-exhausted` where too much waits already
 	 */
 	ask(
 		asked: Pick<WaitingRequest, "askedBy" | "namespaces" | "governedBy" | "revision"> & RequestContent,
@@ -80,10 +82,10 @@ export class ApprovalShelf {
 			endedAtMs: null,
 			bytes: isWish(asked.act) ? Buffer.byteLength(text) : 0,
 		};
-		demandRoom(
-			waiting.filter((one) => one !== same),
-			request,
-		);
+		const others = waiting.filter((one) => one !== same);
+		const bytes = others.reduce((sum, one) => sum + one.bytes, request.bytes);
+		if (others.length >= APPROVAL_REQUESTS_PENDING_MAX || bytes > APPROVAL_CONTENT_BYTES_MAX)
+			throw new WeirError("resource-exhausted", "too many requests wait for approval", "end some first: weir requests");
 		if (same !== undefined) {
 			if (isApproved(same))
 				this.put({ ...bare(same), state: "void", why: `asked for again: ${request.id}`, endedAtMs: nowMs });
