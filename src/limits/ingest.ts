@@ -231,14 +231,11 @@ export const KEEPER_AGO_MAX_MS = 31 * 24 * 60 * 60 * 1000;
 export const MISSING_NAMED_MAX = 4_096;
 
 /**
- * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials, of all namespaces
- * together: beyond it those of whoever has the most go first.
+ * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials:
+ * beyond it the oldest go first.
  */
 export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 export const DECISIONS_ROWS_MAX = 1_000_000;
-
-/** Namespaces of which an answer says that records were dropped; only those that have the most lose any. */
-export const DROPPED_TOLD_MAX = 100;
 
 /** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
 export const DECISION_TEXT_CHARS_MAX = 512;
