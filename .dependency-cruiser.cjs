@@ -92,6 +92,13 @@ module.exports = {
 			to: { path: `node_modules/${name}` },
 		})),
 		{
+			name: "one-owner-rate-limiter-flexible",
+			comment: "Every server limits its clients by the same limiter. Use ClientLimiter.",
+			severity: "error",
+			from: { path: "^src/", pathNot: "^src/clientLimiter\\.ts$" },
+			to: { path: "node_modules/rate-limiter-flexible" },
+		},
+		{
 			name: "one-door-to-jstat",
 			comment: "jStat is silently wrong outside a measured domain; distributions/jstat.ts guards it. Our own distributions hold everywhere.",
 			severity: "error",

@@ -7,7 +7,6 @@ import { Digest } from "../digest.js";
 import { WeirError } from "../error.js";
 import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import type { SubjectBudget } from "../subjectBudget.js";
 import {
 	type AccessLogDoor,
 	type AccessLogTcp,
@@ -73,8 +72,6 @@ export interface IngestOptions {
 	readonly exposureSettlesMs?: number;
 	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
-	/** Milliseconds that senders' outcomes may take to be read; one of its own by default. */
-	readonly outcomesReading?: SubjectBudget;
 	/** Records of the decision log that are kept; by default DECISIONS_ROWS_MAX. */
 	readonly decisionRowsMax?: number;
 	readonly meter: Meter;
@@ -147,7 +144,6 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		meter,
 		log,
 		refused: (refusal) => refusedSenders.add(refusal),
-		reading: options.outcomesReading,
 	});
 	const failedAt = (door: "access-log" | "outcomes") =>
 		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.queue.refused(one)), clock, meter });

@@ -81,7 +81,7 @@ export const COUNTERS = {
 	},
 	roomDrops: {
 		name: "weir_ingest_decisions_dropped_total",
-		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table: of the namespaces that hold the most, or of what names no Service. weir audit requests says which.",
+		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table. weir audit requests says of when.",
 	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;

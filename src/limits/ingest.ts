@@ -7,16 +7,6 @@ export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Rows in one outcomes request. */
 export const OUTCOMES_ROWS_MAX = 10_000;
 
-/**
- * How long ingest's thread reads and judges the outcomes of one sender, at once and again per hour: nothing else is done
- * meanwhile, and an aggregate query must be answered within EVIDENCE_TIMEOUT_MS; behind all of one sender's it waits for 6 s.
- * 10,000 rows of new units took 54 ms (11 to 17 ms where the units are known), so that half of the thread reads some 90,000 rows
- * a second: where little else ran one sender brought 97,000, and was refused after 16 s. Of 4 MiB that are one object of as many
- * keys as fit it is some 15 at once, of arrays in each other 6. The owner of the machine is not bound.
- */
-export const OUTCOMES_READING_MS_AT_ONCE_MAX = 3_000;
-export const OUTCOMES_READING_MS_PER_HOUR_MAX = 1_800_000;
-
 /** How often the log and the decision log tell of one sender that is refused, with how many times it was. */
 export const SENDERS_TOLD_MS = 60_000;
 
@@ -112,10 +102,6 @@ export const EVENTS_MEMORY_MB = 1_024;
 
 /** How long metric declarations are believed before control is asked again. */
 export const METRICS_CACHE_MS = 1_000;
-
-/** How often one sender has it asked sooner, at once and again per hour: for what was declared since, which anybody may claim. */
-export const METRICS_ASKED_AT_ONCE_MAX = 5;
-export const METRICS_ASKED_PER_HOUR_MAX = 3_600;
 
 /** One aggregate query to ingest; then it counts as dead. */
 export const EVIDENCE_TIMEOUT_MS = 10_000;
@@ -245,14 +231,11 @@ export const KEEPER_AGO_MAX_MS = 31 * 24 * 60 * 60 * 1000;
 export const MISSING_NAMED_MAX = 4_096;
 
 /**
- * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials, of all namespaces
- * together: beyond it those of whoever has the most go first.
+ * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials:
+ * beyond it the oldest go first.
  */
 export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 export const DECISIONS_ROWS_MAX = 1_000_000;
-
-/** Namespaces of which an answer says that records were dropped; only those that have the most lose any. */
-export const DROPPED_TOLD_MAX = 100;
 
 /** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
 export const DECISION_TEXT_CHARS_MAX = 512;
@@ -260,11 +243,8 @@ export const DECISION_TEXT_CHARS_MAX = 512;
 /** Decision records in one answer. */
 export const DECISIONS_ANSWER_MAX = 1_000;
 
-/** Questions about requests that wait for those before them; the machine's owner has as many apart. */
-export const QUESTIONS_WAITING_MAX = 16;
-
-/** Readers' questions for evidence that wait: control asks one for all, and one for the machine's owner. */
-export const READERS_EVIDENCE_WAITING_MAX = 16;
+/** People's queries for evidence that wait, and for the decision log as many. */
+export const QUERIES_WAITING_MAX = 64;
 
 /** Names of namespaces that a reader of the decision log has roles in, as the API tells ingest: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;

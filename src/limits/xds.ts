@@ -28,9 +28,6 @@ export const XDS_CLOSED_FIELDS_MAX = 60_000;
 /** Names that one client subscribes to in all, or twice what is published: what it came with may be gone. */
 export const XDS_NAMES_MAX = 20_000;
 
-/** The same, of all streams of one SPIFFE id, which Envoys of one deployment share; or twice what is published for each. */
-export const XDS_NAMES_OF_ID_MAX = 400_000;
-
 /** Of one such name: three names of 63 characters and what is between them. */
 export const XDS_NAME_CHARS_MAX = 256;
 
@@ -46,11 +43,12 @@ export const XDS_REPORT_WORDS_CHARS_MAX = 1024 * 1024;
 /** A client that is gone for less comes back from opening its connection anew (XDS_CONNECTION_AGE_MS): no alarm has ended. */
 export const XDS_CLIENT_AWAY_MS = 30_000;
 
-/** Open ADS streams; each Envoy has one. When all are taken, a newcomer's is opened instead of one of whose id has most. */
+/** Open ADS streams; each Envoy has one. */
 export const XDS_STREAMS_MAX = 1_000;
 
-/** The same, of one Envoy's SPIFFE id: several may share it (a note of `weir status`). Sidecars do, by default all of them: no bound. */
+/** The same, of one Envoy's SPIFFE id: several may share it (a note of `weir status`). Sidecars do, by default all of them. */
 export const XDS_STREAMS_OF_ENVOY_MAX = 100;
+export const XDS_STREAMS_OF_SIDECARS_MAX = 800;
 
 /** On one TCP connection, at once: an Envoy has its configuration, its load reports and its keeper's word; a sidecar its table. */
 export const XDS_STREAMS_OF_CONNECTION_MAX = 32;

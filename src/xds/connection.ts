@@ -63,7 +63,6 @@ export class Connection {
 	/** When what is tried was first tried; what takes too long proves nothing and is searched on later. */
 	#triedSinceMs = 0;
 	#blocked = false;
-	#names = 0;
 	#closed = false;
 	#timer: NodeJS.Timeout | null = null;
 
@@ -90,11 +89,6 @@ export class Connection {
 
 	get node(): string | null {
 		return this.#node;
-	}
-
-	/** That it has subscribed to. */
-	get names(): number {
-		return this.#names;
 	}
 
 	get identified(): boolean {
@@ -305,8 +299,7 @@ export class Connection {
 	#mayName(type: TypeName, list: readonly string[]): boolean {
 		const names = this.#stream.namesBut(type) + list.length;
 		const may = this.options.mayName(names) && list.every(({ length }) => length <= XDS_NAME_CHARS_MAX);
-		if (may) this.#names = names;
-		else {
+		if (!may) {
 			this.options.onRefused("too-many");
 			this.refuse(status.RESOURCE_EXHAUSTED, "the request names far more than there is, or what can be no name");
 		}

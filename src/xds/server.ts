@@ -8,19 +8,18 @@ import type { HandshakeFault } from "../handshake.js";
 import {
 	XDS_ACK_TIMEOUT_MS,
 	XDS_CONNECTION_IDLE_MS,
+	XDS_NAMES_MAX,
 	XDS_NODES_REMEMBERED_MAX,
 	XDS_REPORT_WORDS_CHARS_MAX,
-	XDS_STREAMS_MAX,
 } from "../limits.js";
 import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
 import { type Call, Connection } from "./connection.js";
 import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import type { Peer, RefusedFor } from "./peer.js";
+import { mayOpen, type Peer, type RefusedFor } from "./peer.js";
 import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
-import { mayName, roomFor } from "./room.js";
 import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
 import { ToldClosures, withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
@@ -207,8 +206,7 @@ export class XdsServer {
 			refuse(peer.refusedFor, status.UNAUTHENTICATED, "only Envoys and sidecars of this trust domain are served");
 			return;
 		}
-		const room = roomFor(this.#connections, peer);
-		if (room === null) {
+		if (!mayOpen(this.#connections, peer)) {
 			refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
 			return;
 		}
@@ -216,10 +214,6 @@ export class XdsServer {
 		if (gateways?.length === 0) {
 			refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's: control must be told which are");
 			return;
-		}
-		if (room.insteadOf !== null) {
-			room.insteadOf.options.onRefused("too-many");
-			room.insteadOf.refuse(status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
 		}
 		const connection: Connection = new Connection(call, {
 			peer,
@@ -237,10 +231,15 @@ export class XdsServer {
 			onFault: (node, error) => this.#log(`${node}: a request could not be taken: ${WeirError.from(error).message}`),
 			onBroken: (why) => this.#log(`Services cannot be closed for an Envoy that refuses them: ${why}`),
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
-			mayName: (names) => mayName(this.#connections, connection, names, this.#newest?.whole.views ?? {}),
+			mayName: (names) => names <= Math.max(XDS_NAMES_MAX, 2 * this.#published()),
 			onRefused: (reason) => this.#onRefused(reason, id),
 		});
 		this.#connections.add(connection);
+	}
+
+	/** How many names. */
+	#published(): number {
+		return Object.values(this.#newest?.whole.views ?? {}).reduce((sum, { size }) => sum + size, 0);
 	}
 
 	/** What is published is at hand: after a start most come back with that, and nothing is read from the disk for it. */

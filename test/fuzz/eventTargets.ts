@@ -11,7 +11,7 @@ import {
 } from "../../src/events/accessLog/accessLogEntry.js";
 import { readKeeperWord } from "../../src/events/accessLog/keeperWord.js";
 import { parseJson } from "../../src/events/outcomes/json.js";
-import { bodyMode, readBody } from "../../src/events/outcomes/outcomeBody.js";
+import { bodyMode, readRows } from "../../src/events/outcomes/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
 import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
 import { poisoned, RECEIVED_SECONDS } from "../events/poison.js";
@@ -75,7 +75,7 @@ function outcomes(input: Buffer): void {
 		refusing([WeirError], () => {
 			const mode = bodyMode(headers);
 			if (mode === null) throw new Error(`no mode for ${type}`);
-			readBody(mode, body, headers);
+			readRows(mode, body, headers);
 		});
 	}
 	parseJson(body);

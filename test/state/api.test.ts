@@ -330,7 +330,7 @@ const BAD: readonly {
 		method: "POST",
 		headers: { "content-type": "text/yaml" },
 		body: "#".repeat(API_BODY_BYTES_MAX + 1),
-		status: 400,
+		status: 413,
 		match: /larger/,
 	},
 	{

@@ -14,10 +14,9 @@ import {
 	TABLE_WORDS_CHARS_MAX,
 	XDS_NAME_CHARS_MAX,
 	XDS_NAMES_MAX,
-	XDS_NAMES_OF_ID_MAX,
-	XDS_STREAMS_MAX,
 	XDS_STREAMS_OF_CONNECTION_MAX,
 	XDS_STREAMS_OF_ENVOY_MAX,
+	XDS_STREAMS_OF_SIDECARS_MAX,
 } from "../../src/limits.js";
 import { mentions } from "../../src/xds/rejection.js";
 import { TYPE_URLS } from "../../src/xds/resource.js";
@@ -140,25 +139,7 @@ t.test("a client names no more than there can be, in all that it asks for", asyn
 	t.equal((await empty.ended).code, status.INTERNAL, "counted before anything is made of them");
 });
 
-t.test("nor do all streams of one id together, and another id's are served", async (t) => {
-	const { server, refused, ids, connect } = await start(t);
-	server.publish(TINY, 1);
-	const names = ["a/v1", ...Array.from({ length: XDS_NAMES_MAX - 1 }, (_, at) => String(at))];
-	for (let stream = 0; stream < XDS_NAMES_OF_ID_MAX / XDS_NAMES_MAX; stream++) {
-		const envoy = await connect("weir/envoy/tenant");
-		envoy.ask("endpoints", names, undefined, { node: "tenant" });
-		await envoy.next();
-	}
-	const further = await connect("weir/envoy/tenant");
-	further.ask("endpoints", names, undefined, { node: "tenant" });
-	t.equal((await further.ended).code, status.RESOURCE_EXHAUSTED);
-	t.same([refused, ids], [["too-many"], [id("weir/envoy/tenant")]]);
-	const edge = await connect("weir/envoy/edge");
-	edge.ask("endpoints", names, undefined, { node: "edge" });
-	t.equal((await edge.next()).resources.length, 1);
-});
-
-t.test("nobody's streams shut another id out, nor one sidecar's the others of its id", async (t) => {
+t.test("so many streams of one id are open, and another id's are served", async (t) => {
 	const { server, target, refused, ids, channel, connect } = await start(t);
 	server.publish(TINY, 1);
 	const open = async (path: string, nodes: readonly string[], type: "listeners" | "tables") => {
@@ -191,24 +172,23 @@ t.test("nobody's streams shut another id out, nor one sidecar's the others of it
 		["8"],
 		"an Envoy's id has its bound",
 	);
-	const sidecars = Array.from({ length: 880 }, (_, at) => `weir-sidecar/host/${at}`);
-	t.same(new Set(await open("weir/sidecar", sidecars, "tables")), new Set(["served"]), "sidecars share one id");
-	await open("weir/sidecar", several("weir-sidecar/greedy/1", 100), "tables");
-	t.equal(server.proxies().length, XDS_STREAMS_MAX);
-	refused.length = 0;
-	ids.length = 0;
+	const sidecars = Array.from({ length: XDS_STREAMS_OF_SIDECARS_MAX + 1 }, (_, at) => `weir-sidecar/host/${at}`);
+	const answers = await open("weir/sidecar", sidecars, "tables");
+	t.same(
+		answers.filter((one) => one !== "served"),
+		["8"],
+		"and the sidecars' id has one",
+	);
+	t.same(
+		[refused, ids],
+		[
+			["too-many", "too-many"],
+			[id("weir/envoy/tenant"), id("weir/sidecar")],
+		],
+	);
 	const edge = await connect("weir/envoy/edge");
 	edge.ask("listeners", [], undefined, { node: "edge" });
 	t.equal((await edge.next()).resources.length, 1);
-	t.same([refused, ids], [["too-many"], [id("weir/sidecar")]], "who has most is told of");
-	const late = await connect("weir/sidecar");
-	late.ask("tables", ["plan"], undefined, { node: "weir-sidecar/late/1" });
-	t.equal((await late.next()).resources.length, 1);
-	const known = new Set(server.proxies().map(({ node }) => node));
-	t.ok(
-		[...sidecars, "weir-sidecar/late/1", "tenant", "edge"].every((node) => known.has(node)),
-		"the greedy one's alone are ended",
-	);
 });
 
 t.test("whoever is no Envoy and no sidecar holds no connection", async (t) => {

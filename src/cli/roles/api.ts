@@ -106,12 +106,8 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				"weir_api_connections_crowded_out_total",
 				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",
 			),
-		onTooMany: (bound) =>
-			meter.count(
-				"weir_api_requests_too_many_total",
-				"Requests of the API's TCP door beyond what one subject may have under way or a role takes in time, and connections with too many ahead.",
-				{ bound },
-			),
+		onLimited: (exceeded) =>
+			meter.count("weir_api_requests_limited_total", "Requests of the API that were answered with 429.", { exceeded }),
 		onHandshakeFault: (reason) =>
 			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),

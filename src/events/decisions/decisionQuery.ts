@@ -6,11 +6,10 @@
 import { shownPath } from "../../access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import { DECISIONS_ANSWER_MAX } from "../../limits.js";
-import { namespaceOf } from "../../resources/resource.js";
 import { shownPseudonym } from "../accessLog/account.js";
 import type { EventStore, Parameters, Row } from "../store/store.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
-import { type DroppedForRoom, droppedForRoom, NAMESPACE, type RoomQuestion } from "./logRoom.js";
+import { type DroppedForRoom, droppedForRoom, NAMESPACE } from "./logRoom.js";
 import { type Asked, type MissingTold, missingTold } from "./missingTold.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 
@@ -28,8 +27,8 @@ interface Partly {
 }
 
 interface Told extends Partly {
-	/** Of what was asked for, what is not whole, for records were dropped for want of room; absent: none was. */
-	readonly dropped?: readonly DroppedForRoom[];
+	/** Records of the time asked for that were dropped for want of room; absent: none was. */
+	readonly dropped?: DroppedForRoom;
 }
 
 export interface DecisionsAnswer extends Told {
@@ -73,7 +72,6 @@ interface Question {
 	readonly allRules: boolean;
 	/** Of some namespaces alone. */
 	readonly partly: Partly;
-	readonly room: RoomQuestion;
 	readonly asked: Asked;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
@@ -161,11 +159,9 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
 		);
 	}
-	const service = query.get("service");
 	const time = (name: "since" | "until"): number | null => (query.has(name) ? Number(query.get(name)) : null);
 	const asked = { sinceMs: time("since"), untilMs: time("until") };
-	const room = { namespaces, namespace: service === null ? null : namespaceOf(service), sinceMs: asked.sinceMs };
-	return { view, allRules: rules === "all", partly, room, asked, where, parameters, limit };
+	return { view, allRules: rules === "all", partly, asked, where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -182,19 +178,19 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 
 export async function answerDecisions(
 	store: EventStore,
-	{ partly, room, asked, where, parameters, limit }: Question,
+	{ partly, asked, where, parameters, limit }: Question,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
 	const [rows, dropped, missing] = await store.questions.transaction(async (transaction) => [
 		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
-		await droppedForRoom(transaction, "decisions", room),
+		await droppedForRoom(transaction, "decisions", asked.sinceMs),
 		await missingTold(transaction, asked),
 	]);
 	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
 	return {
 		...partly,
-		...(dropped.length > 0 ? { dropped } : {}),
+		...(dropped === null ? {} : { dropped }),
 		...(missing.length > 0 ? { missing } : {}),
 		decisions,
 		next,
@@ -240,7 +236,7 @@ const pathOf = ({ path }: Row): string | null => (typeof path === "string" ? sho
 /** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
 export async function answerShadow(
 	store: EventStore,
-	{ allRules, partly, room, where, parameters, limit }: Question,
+	{ allRules, partly, asked, where, parameters, limit }: Question,
 	rulesInForce: ReadonlyMap<string, string>,
 ): Promise<ShadowAnswer> {
 	// No name holds a tab or a new line, and what is null is in no list.
@@ -254,12 +250,12 @@ export async function answerShadow(
 			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
 			allRules ? parameters : { ...parameters, inForce },
 		),
-		await droppedForRoom(transaction, "shadows", room),
+		await droppedForRoom(transaction, "shadows", asked.sinceMs),
 	]);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {
 		...partly,
-		...(dropped.length > 0 ? { dropped } : {}),
+		...(dropped === null ? {} : { dropped }),
 		cut: rows.length > limit,
 		changes: rows.slice(0, limit).map((row) => ({
 			change: row.change === "would-deny" ? "would-deny" : "would-allow",
