@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
-import { runTestFile } from "./testFile.js";
+import { type Finished, runTestFiles } from "./testFile.js";
 
 /** Comes to no timer and no signal handler any more, as an endless loop does, but takes no CPU. */
 const STUCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
@@ -15,7 +15,13 @@ const written = (t: Test, text: string): string => {
 	return join(t.testdir({ "it.mjs": `import t from ${modules};\n${text}` }), "it.mjs");
 };
 
-const run = (t: Test, text: string, timeoutSeconds = 20) => runTestFile(written(t, text), timeoutSeconds);
+async function runOne(file: string, timeoutSeconds = 20, onComment?: (line: string) => void): Promise<Finished> {
+	const finished: Finished[] = [];
+	await runTestFiles([file], { timeoutSeconds, onComment }, (file) => finished.push(file));
+	return finished[0] as Finished;
+}
+
+const run = (t: Test, text: string, timeoutSeconds = 20) => runOne(written(t, text), timeoutSeconds);
 
 t.test("passed, and what was skipped is said", async (t) => {
 	const got = await run(t, `t.test("x", async (t) => t.pass()); t.test("y", { skip: "no Go" }, async () => {});`);
@@ -26,7 +32,7 @@ t.test("passed, and what was skipped is said", async (t) => {
 t.test("what a test says is told while it runs", async (t) => {
 	const told: string[] = [];
 	const file = written(t, `t.test("x", async (t) => { t.comment("1 of 2"); t.pass("y"); t.comment("2 of 2"); });`);
-	t.equal((await runTestFile(file, 20, undefined, (line) => told.push(line))).fault, null);
+	t.equal((await runOne(file, 20, (line) => told.push(line))).fault, null);
 	t.same(told, ["1 of 2", "2 of 2"]);
 });
 
