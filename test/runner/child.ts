@@ -5,8 +5,9 @@
 import { pathToFileURL } from "node:url";
 import * as tap from "tap";
 
-/** Then a file that is done but left a server or a timer open ends the process. */
-const OPEN_MS = 30_000;
+const TIMEOUT_MS = Number(process.env.TAP_TIMEOUT) * 1_000;
+/** A file that is done, but left a server or a timer open for so long, ends the process. */
+const OPEN_MS = TIMEOUT_MS / 8;
 
 const { setRoot, Test } = tap as typeof tap & { setRoot(root: tap.Test): void };
 // Exceptions of a file's root test are caught like those of its subtests.
@@ -19,17 +20,19 @@ const environment = (): string => JSON.stringify([process.cwd(), process.env]);
 const started = environment();
 let root: tap.Test;
 let imported: boolean;
+let open: NodeJS.Timeout | undefined;
 
 function start(file: string): void {
 	// Tap names folders of fixtures by it.
 	process.argv[1] = file;
 	imported = false;
-	const options: tap.TestOpts = { name: file, timeout: Number(process.env.TAP_TIMEOUT) * 1_000 };
+	const options: tap.TestOpts = { name: file, timeout: TIMEOUT_MS };
 	root = new Test(options);
 	root.pipe(process.stdout, { end: false });
 	root.runMain(() => {});
-	const fault = () => leave(`left open: ${process.getActiveResourcesInfo().join(", ")}`);
-	root.on("complete", () => setTimeout(fault, OPEN_MS).unref());
+	root.on("complete", () => {
+		open = setTimeout(() => leave(`left open: ${process.getActiveResourcesInfo().join(", ")}`), OPEN_MS).unref();
+	});
 	setRoot(root);
 	root.hook.runInAsyncScope(load, null, file, root);
 }
@@ -59,6 +62,7 @@ process.on("beforeExit", () => {
 	if (!imported) root.threw(new Error("the import of the file does not end"));
 	endRoot();
 	if (environment() !== started) leave("left another environment or working directory");
+	clearTimeout(open);
 	const next = files.shift();
 	if (next === undefined) return;
 	console.log(`\n# ended with ${process.exitCode ?? 0}`);

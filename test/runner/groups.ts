@@ -18,7 +18,9 @@ function imports(path: string): readonly string[] {
 	if (known !== undefined) return known;
 	// What looks like an import in a comment or a string may name no file.
 	const text = existsSync(path) ? readFileSync(path, "utf8") : "";
-	const found = [...text.matchAll(IMPORTED)].map(([, name = ""]) => (name.startsWith(".") ? resolve(dirname(path), name) : name));
+	const found = [...text.matchAll(IMPORTED)].map(([, name = ""]) =>
+		name.startsWith(".") ? resolve(dirname(path), name) : name,
+	);
 	importsOf.set(path, found);
 	return found;
 }
