@@ -21,6 +21,7 @@ const started = environment();
 let root: tap.Test;
 let imported: boolean;
 let open: NodeJS.Timeout | undefined;
+let done = false;
 
 function start(file: string): void {
 	// Tap names folders of fixtures by it.
@@ -64,11 +65,19 @@ process.on("beforeExit", () => {
 	if (environment() !== started) leave("left another environment or working directory");
 	clearTimeout(open);
 	const next = files.shift();
-	if (next === undefined) return;
+	if (next === undefined) {
+		done = true;
+		return;
+	}
 	console.log(`\n# ended with ${process.exitCode ?? 0}`);
 	process.exitCode = undefined;
 	start(next);
 });
-process.on("exit", endRoot);
+process.on("exit", () => {
+	if (done) return;
+	endRoot();
+	// No file ends the process, not even with 0.
+	process.exitCode = process.exitCode || 1;
+});
 
 start(files.shift() as string);

@@ -1,8 +1,8 @@
 /**
- * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files, those of
- * a folder that start nothing in one process, others in a process each. Folders are those of test; without any, the fast tier: all but long, components and bench. Prints the
- * whole output of a file that failed, with one job what tests say of their progress, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
- * or if there was nothing to run.
+ * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files. Those of a folder that
+ * start nothing share a process; each other file has its own. Folders are those of test; without any, the fast tier: all but long,
+ * components and bench. Prints the whole output of a file that failed, with one job what tests say of their progress, and last the
+ * line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed, or if there was nothing to run.
  */
 import { availableParallelism } from "node:os";
 import { relative } from "node:path";

@@ -61,6 +61,7 @@ const FAULTS: readonly (readonly [text: string, fault: string])[] = [
 	["t.pass(); process.exitCode = 3;", "exit code 3"],
 	["t.test('x', async () => process.exit(0));", "exit code 1"],
 	["t.test('x', async () => process.exit(3));", "exit code 3"],
+	["t.pass(); setTimeout(() => process.exit(0), 50);", "exit code 1"],
 	["process.reallyExit(0);", "ended before its plan"],
 	["t.pass(); process.env.WEIR_LEFT = 'x';", "exit code 1"],
 	["t.pass(); process.chdir('/');", "exit code 1"],

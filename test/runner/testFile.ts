@@ -1,7 +1,7 @@
 /**
  * Test files run in a process by bare Node (child.ts). Promises that silence is no pass: a file has passed only if it ended
- * by itself with exit code 0 after the closing plan (`1..N`) of its TAP output. A file that ends the process fails, if its
- * tests have not ended, and the files after it get a new process.
+ * by itself with exit code 0 after the closing plan (`1..N`) of its TAP output. A file that ends the process fails, and
+ * the files after it get a new process.
  *
  * Each process has a process group, which ends with it: a server or an Envoy that a file left behind, because it
  * was killed or forgot it, would take the machine's time from all later ones.
