@@ -11,7 +11,7 @@ import { freshBundle } from "./bundle.js";
 import { grouped } from "./groups.js";
 import { bundleTap } from "./tapBundle.js";
 import { type Finished, runTestFiles } from "./testFile.js";
-import { COMPILED, fastFiles, filesIn } from "./tiers.js";
+import { COMPILED, fastFiles, fastTierLine, filesIn } from "./tiers.js";
 
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
@@ -21,9 +21,6 @@ const { values, positionals } = parseArgs({
 		timeout: { type: "string", default: "240" },
 	},
 });
-
-/** What the fast tier may take on two cores. */
-const FAST_SECONDS = 540;
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -77,8 +74,6 @@ if (first !== undefined)
 	print(`# with lines of the source: node --enable-source-maps ${relative(process.cwd(), first.file)}`);
 const seconds = Math.round((performance.now() - startMs) / 1_000);
 print(`# ${seconds} s, ${values.jobs} processes at once`);
-if (positionals.length === 0) {
-	print(`# fast tier: ${seconds} s of at most ${FAST_SECONDS} s${seconds > FAST_SECONDS ? ": TOO SLOW" : ""}`);
-}
+if (positionals.length === 0) print(fastTierLine(seconds));
 print(`# { total: ${files.length}, pass: ${files.length - failed.length}, fail: ${failed.length} }`);
 process.exitCode = failed.length > 0 || files.length === 0 ? 1 : 0;
