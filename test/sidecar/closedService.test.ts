@@ -39,7 +39,7 @@ function read(...services: readonly ServiceTable[]) {
 
 /** The answer by these tables, the newest last. */
 function ask(tables: readonly ReturnType<typeof read>[], asked: Partial<Parameters<typeof question>[0]>) {
-	const held = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+	const held = new Tables<CompiledTable>({ compile: compileTable });
 	for (const table of tables) held.put(table);
 	held.confirm();
 	const knowledge = { tables: held, freshness: held, mint: () => "minted", ...NOBODY_ASKED };
