@@ -14,9 +14,7 @@ import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/api/client.js";
 import { KeyShelf } from "../../tokens/keyShelf.js";
 import type { XdsSecurity } from "../../xds/doors.js";
-import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
 import { XdsServer } from "../../xds/server.js";
-import { ViewShelf } from "../../xds/viewShelf.js";
 import { installationId } from "../stack/installation.js";
 import { localReach } from "../stack/localReach.js";
 import { collectorsOf } from "../stack/places.js";
@@ -76,19 +74,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		tell("a refused handshake", state.refusedStream({ id: null, reason, atMs: Date.now() }));
 		log.warn("a TLS handshake at xDS was refused", { reason });
 	}, HANDSHAKE_FAULTS_TOLD_MS);
-	const onTrouble = (why: string): void =>
-		log.warn("what was sent to Envoys cannot be written or read on disk", { why });
-	const shelf = await ViewShelf.open(at.sentViewsDirectory, {
-		...{ bounds: SENT_VIEWS_BOUNDS, onTrouble },
-		onWell: () => log.info("what is sent to Envoys is written on disk again"),
-	}).catch((error: unknown) => {
-		// It spares Envoys failed requests after the next start; without it they are served all the same.
-		onTrouble(WeirError.from(error).message);
-		return null;
-	});
 	const countLoads = loadMetrics(meter);
 	const server: XdsServer = new XdsServer({
-		...(shelf === null ? {} : { shelf }),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: {
 			onReport: (node, loads, peer) => {
@@ -177,7 +164,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const reportProxies = (): void => {
 		reportDue = !recalled;
 		if (reportDue) return;
-		const call = state.reportProxies(server.proxies(), server.refusing());
+		const call = state.reportProxies(server.proxies());
 		call.catch(() => {
 			reportDue = true;
 		});
@@ -253,7 +240,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			await server.close();
 			handshakes.close();
 			untaken.close();
-			await Promise.all([shelf?.close(), memory.close()]);
+			await memory.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
 	};
@@ -287,6 +274,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		const closable = {
 			forms: () => compileForms(resources, next.status),
 			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
+			onFault: (error: unknown) =>
+				log.error("Services cannot be closed for an Envoy that refuses them", { why: WeirError.from(error).message }),
 		};
 		server.publish({ ...plan, closable }, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
@@ -327,7 +316,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 
 	/** What was reported before this process is over, but what Envoys refused is still refused by those that come back. */
 	async function recall(): Promise<void> {
-		server.remember(await state.refusing());
+		server.remember(await state.reportedProxies());
 		recalled = true;
 		reportProxies();
 	}

@@ -26,8 +26,6 @@ export interface Places {
 	readonly sidecarSocket: string;
 	/** The sidecar's last good table. */
 	readonly sidecarTableFile: string;
-	/** What xds has sent lately. */
-	readonly sentViewsDirectory: string;
 	/** What the built-in probe knows. */
 	readonly probeMemoryFile: string;
 	/** The same of Envoys of other machines, a file for each. */
@@ -76,7 +74,6 @@ export function places(data: string, run?: string): Places {
 		adsSocket: at("ads.sock"),
 		sidecarSocket: at("sidecar.sock"),
 		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
-		sentViewsDirectory: join(dataDirectory, "sent-views"),
 		probeMemoryFile: join(dataDirectory, "probe-memory"),
 		probeMemoriesDirectory: join(dataDirectory, "probe-memories"),
 		issuerKeysDirectory: join(dataDirectory, "issuer-keys"),
