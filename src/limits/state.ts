@@ -74,12 +74,6 @@ export const PLANS_KEPT_MIN = 200;
 /** Plans younger than this are all kept: no request but a stream lives longer, and evidence is long matured. */
 export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** Plans that a full disk does not take and that are kept in memory meanwhile: one with the largest table is some 8 MiB. */
-export const UNWRITTEN_PLANS_MAX = 8;
-
-/** How often it is tried again to keep such a plan. */
-export const PLAN_KEPT_AGAIN_MS = 5_000;
-
 /** Longest qualified name or salt that is looked up in the state file; LMDB keys end at 1,978 bytes. */
 export const STATE_KEY_CHARS_MAX = 512;
 

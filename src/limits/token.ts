@@ -128,9 +128,3 @@ export const KEYS_LOOK_MS = 2_000;
 
 /** How long a publication waits for an issuer's file, and the first for its address: most answer at once, and no revocation waits for a slow one. */
 export const KEYS_WAIT_MS = 1_000;
-
-/**
- * How long an xds that has just started waits, after that, for issuers of which nothing was kept, before it tells Envoys that they
- * have no key: together less than PUBLICATION_LAG_MS, by which control would be unready.
- */
-export const KEYS_AWAITED_MS = 3_000;

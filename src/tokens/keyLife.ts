@@ -73,11 +73,6 @@ export class KeyLife<Read> {
 		return this.#looking;
 	}
 
-	/** The look that has not ended. */
-	get looking(): Promise<void> | null {
-		return this.#looking;
-	}
-
 	/** Nobody names the source any more. */
 	forget(): void {
 		this.options.kept?.forget();

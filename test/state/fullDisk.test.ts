@@ -39,43 +39,6 @@ t.test("a disk that is full refuses the change, and nothing else", (t) => {
 	t.end();
 });
 
-const PLANS = `
-	import { execFileSync } from "node:child_process";
-	import { Store } from ${JSON.stringify(new URL("../../src/state/store/store.js", import.meta.url).href)};
-	const store = new Store(process.argv[1]);
-	const plan = (of) => ({ gateways: [], services: [], of, rest: "x".repeat(300_000) });
-	const refused = [];
-	const keep = (version) => store.keepPlan(version, plan(version)).catch(({ code, message }) => refused.push({ version, code, message }));
-	let last = 0;
-	while (refused.length === 0 && last < 50) await keep("plan-" + ++last);
-	await keep("late");
-	const inMemory = [(await store.plan("plan-" + last))?.of, (await store.plan("late"))?.of, store.newestPlan.of];
-	execFileSync("prlimit", ["--pid", String(process.pid), "--fsize=unlimited:"]);
-	await keep("late");
-	await store.close();
-	const again = new Store(process.argv[1]);
-	const onDisk = [(await again.plan("plan-" + last))?.of, (await again.plan("late"))?.of, again.newestPlan.of];
-	await again.close();
-	console.log(JSON.stringify({ last: "plan-" + last, refused, inMemory, onDisk }));`;
-
-t.test("plans that the disk does not take are read from memory, and go with the next one that it takes", (t) => {
-	const directory = mkdtempSync(join(tmpdir(), "weir-full-"));
-	t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-	const run = ["-c", 'ulimit -S -f 4096; exec "$0" "$@"', process.execPath, "--input-type=module", "-e", PLANS];
-	const { stdout, stderr } = spawnSync("sh", [...run, join(directory, "state")], { encoding: "utf8" });
-	t.notMatch(stderr, /Error/);
-	const { last, refused, inMemory, onDisk } = JSON.parse(stdout);
-	const why = /^the state file cannot be written/;
-	t.match(refused, [
-		{ version: last, code: "unavailable", message: why },
-		{ version: "late", code: "unavailable", message: why },
-	]);
-	t.equal(refused.length, 2);
-	t.same(inMemory, [last, "late", "late"]);
-	t.same(onDisk, [last, "late", "late"]);
-	t.end();
-});
-
 t.test("what the disk refuses is told in words, and stands until it takes something", (t) => {
 	let error: Error | null = Object.assign(new Error("No space left on device"), { code: 28 });
 	let tried = 0;

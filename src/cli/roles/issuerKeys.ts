@@ -4,7 +4,7 @@
  * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
-import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
+import { KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/api/wire.js";
 import type { Log } from "../../telemetry/log.js";
@@ -108,17 +108,6 @@ export class IssuerKeys {
 			[...this.#sources.values()].reduce((sum, { life }) => sum + (life.held?.leftOut.length ?? 0), 0),
 		);
 		return Object.fromEntries(texts);
-	}
-
-	/**
-	 * Of issuers of which there is nothing, and that are being asked.
-	 * @returns when they have answered, or not soon; null = there are none. Never rejects
-	 */
-	awaited(): Promise<unknown> | null {
-		const looks = [...this.#sources.values()].flatMap(({ life }) =>
-			life.held === null && life.looking !== null ? [life.looking] : [],
-		);
-		return looks.length === 0 ? null : within(KEYS_AWAITED_MS, Promise.all(looks));
 	}
 
 	/** What is amiss with the keys of issuers now, for `weir status`; nothing of the keys is in it. */

@@ -1,5 +1,4 @@
 /** The xds role: state → compile → publish → acknowledged. */
-import { isDeepStrictEqual } from "node:util";
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
@@ -233,7 +232,6 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			stopped.abort();
 			clearInterval(looking);
 			clearInterval(telling);
-			keeper.close();
 			watch.close();
 			metrics.close();
 			await remoteWatches?.close();
@@ -247,28 +245,19 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 
 	async function publish(next: State): Promise<void> {
 		const resources = withPorts(next.resources, gatewayPorts);
-		let keySets = await issuerKeys.read(resources);
-		const optionsNow = (): CompileOptions => ({
+		const keySets = await issuerKeys.read(resources);
+		const options: CompileOptions = {
 			collectors: collectorsOf(at, traceSamplingPercent),
 			sidecar: "always",
 			keySets,
 			installation,
 			...(connectionMs === null ? {} : { connectionMs }),
 			...(trustDomain === null ? {} : { trustDomain }),
-		});
-		let plan = compile(resources, next.status, optionsNow());
+		};
+		const plan = compile(resources, next.status, options);
 		if (trustDomain === null) warnOfNobody(resources);
 		// Of the process before this one: from now on it is this one's.
 		const former = now === null ? await state.newestPlan() : null;
-		// Envoys keep what they have until an issuer has answered of which nothing was kept: they may have its keys. Only where
-		// they believe whom they should, and judge as they should: nothing that was taken away waits for that.
-		const awaited = former === null ? null : issuerKeys.awaited();
-		if (awaited !== null && isDeepStrictEqual(former, JSON.parse(JSON.stringify(plan.table)))) {
-			await awaited;
-			keySets = await issuerKeys.read(resources);
-			plan = compile(resources, next.status, optionsNow());
-		}
-		const options = optionsNow();
 		await keeper.keep(plan.version, plan.table);
 		revision = next.revision;
 		const closable = {

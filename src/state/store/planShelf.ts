@@ -1,19 +1,16 @@
 /**
  * Tables of published plans by version, so that the access log of a request that began under an old plan can be
  * read back. Kept are the latest PLANS_KEPT_MIN and all younger than PLAN_KEPT_MS; a plan that is published again
- * counts as young again. What the disk does not take is read from memory as long as this process lives, and goes with the next
- * one that it takes.
+ * counts as young again.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
-import { PLAN_KEPT_MS, PLANS_KEPT_MIN, UNWRITTEN_PLANS_MAX } from "../../limits.js";
+import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../limits.js";
 import type { StateDatabase, StoredPlan } from "./database.js";
 
 export class PlanShelf {
 	readonly #database: StateDatabase;
-	/** By version, in the order of their publication. */
-	readonly #unwritten = new Map<string, StoredPlan>();
 
 	constructor(database: StateDatabase) {
 		this.#database = database;
@@ -22,7 +19,7 @@ export class PlanShelf {
 	/**
 	 * Stores the table durably and drops what is too old.
 	 * @throws WeirError `already-exists`: the version names another table (versions are made from the content);
-	 * `unavailable`: the disk does not take it, and it is in memory alone.
+	 * `unavailable`: the disk does not take it.
 	 */
 	keep(version: string, table: PlanTable, nowMs: number): void {
 		if (!/^[A-Za-z0-9._-]{1,128}$/.test(version)) {
@@ -32,34 +29,18 @@ export class PlanShelf {
 		if (known !== null && !isDeepStrictEqual(known, table)) {
 			throw new WeirError("already-exists", `plan ${version} is kept with another table`);
 		}
-		// As the newest.
-		this.#unwritten.delete(version);
-		this.#unwritten.set(version, { keptAtMs: nowMs, table });
-		for (const oldest of this.#unwritten.keys()) {
-			if (this.#unwritten.size <= UNWRITTEN_PLANS_MAX) break;
-			this.#unwritten.delete(oldest);
-		}
-		try {
-			this.#database.transaction(() => {
-				for (const [due, plan] of this.#unwritten) this.#write(due, plan);
-				this.#prune(nowMs);
-			});
-		} catch (error) {
-			// What is not the disk's doing would keep each later one from it, too.
-			if (WeirError.from(error).code !== "unavailable") this.#unwritten.delete(version);
-			throw error;
-		}
-		this.#unwritten.clear();
+		this.#database.transaction(() => {
+			this.#write(version, { keptAtMs: nowMs, table });
+			this.#prune(nowMs);
+		});
 	}
 
 	get(version: string): PlanTable | null {
-		return (this.#unwritten.get(version) ?? this.#database.plans.get(version))?.table ?? null;
+		return this.#database.plans.get(version)?.table ?? null;
 	}
 
 	/** The one that was kept last. */
 	newest(): PlanTable | null {
-		const unwritten = [...this.#unwritten.values()].at(-1);
-		if (unwritten !== undefined) return unwritten.table;
 		for (const [, version] of this.#database.planAges.getKeys({ reverse: true, limit: 1 })) return this.get(version);
 		return null;
 	}
