@@ -80,9 +80,6 @@ export const XDS_CONNECTION_IDLE_MS = 30_000;
 /** Refused xDS streams are audited once in this time for each id and reason: clients try again every few seconds. */
 export const XDS_REFUSALS_AUDITED_MS = 60_000;
 
-/** Ids, each with a reason, whose refusals are told apart; the others share one place a reason. */
-export const XDS_REFUSED_IDS_MAX = 1_000;
-
 /** Refusals of one publication after which only those Services are closed that the Envoy names; it may name one at a time. */
 export const XDS_NAMED_TRIALS_MAX = 10;
 

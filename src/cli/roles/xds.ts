@@ -5,7 +5,7 @@ import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
-import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
+import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSALS_AUDITED_MS } from "../../limits.js";
 import { MemoryShelf } from "../../probe/memoryShelf.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
@@ -28,7 +28,6 @@ import { PlanKeeper } from "./planKeeper.js";
 import { type Watch, watchForBypass } from "./probe.js";
 import { mergeReports } from "./probeReport.js";
 import { watchRefusals } from "./refusedConfigurations.js";
-import { refusedStreams } from "./refusedStreams.js";
 import { RemoteEnvoys } from "./remoteEnvoys.js";
 import { RemoteWatches } from "./remoteWatches.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
@@ -64,10 +63,12 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
 		issuerKeys.unknownKey(gateway),
 	);
-	const audit = refusedStreams((refused) => {
-		tell("a refused stream", state.refusedStream(refused));
-		log.warn("an xDS stream was refused", { reason: refused.reason, id: refused.id ?? "" });
-	});
+	/** A client tries again every few seconds: each id and reason are logged once in a while. */
+	const refusedStreams = new Digest<string>((refused) => {
+		const [reason, id]: [string, string | null] = JSON.parse(refused);
+		tell("a refused stream", state.refusedStream({ reason, id, atMs: Date.now() }));
+		log.warn("an xDS stream was refused", { reason, id: id ?? "" });
+	}, XDS_REFUSALS_AUDITED_MS);
 	const handshakes = new Digest<HandshakeFault>((fault, times) => {
 		const reason = toldFault(fault, times);
 		tell("a refused handshake", state.refusedStream({ id: null, reason, atMs: Date.now() }));
@@ -85,7 +86,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
 		onAttendance: (id) => remoteWatches?.attendance(id),
 		onRefused: (reason, id) => {
-			audit(reason, id);
+			refusedStreams.add(JSON.stringify([reason, id]));
 			meter.count(
 				"weir_xds_streams_refused_total",
 				"xDS streams and connections refused for who their client is, or for having too much.",
@@ -237,6 +238,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			await remoteWatches?.close();
 			await server.close();
 			handshakes.close();
+			refusedStreams.close();
 			untaken.close();
 			await memory.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
