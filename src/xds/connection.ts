@@ -27,7 +27,7 @@ export interface ConnectionOptions {
 	/** What of a snapshot is for this client. */
 	readonly restrict: (snapshot: Snapshot) => Snapshot;
 	/** What is known of a node from before. */
-	readonly recall: (node: string) => Remembered | undefined;
+	readonly recall: (node: string, instance: string | null) => Remembered | undefined;
 	/** Something that status() or synced() shows may have changed. */
 	readonly onChange: () => void;
 	readonly onNack: (node: string, status: ProxyStatus) => void;
@@ -321,7 +321,7 @@ export class Connection {
 	/** @param holds it has a configuration; one without has been started anew, and may be another version */
 	#begin(node: string, holds: boolean): void {
 		this.#node = node;
-		const before = holds ? this.options.recall(node) : undefined;
+		const before = holds ? this.options.recall(node, this.#instance) : undefined;
 		this.#isolation = new Isolation(before?.isolation);
 		if (before?.stream != null) this.#stream.resume(before.stream);
 	}

@@ -29,6 +29,7 @@ export class LeavingEndpoints {
 	readonly #youngestMs = new Map<string, number>();
 	#leaving: ReadonlyMap<string, Leaving> = new Map();
 	#endsMs: number | null = null;
+	#published: { readonly of: View; readonly view: View; readonly version: string } | null = null;
 
 	/**
 	 * Call it after each request, after a publication, and at `endsMs`.
@@ -53,6 +54,7 @@ export class LeavingEndpoints {
 			return one === null ? [] : [[held.name, one] as const];
 		});
 		this.#leaving = new Map(leaving);
+		this.#published = null;
 		const ends = leaving.flatMap(([, { untilMs }]) => [...untilMs.values()]).filter((ms) => ms > nowMs);
 		this.#endsMs = ends.length === 0 ? null : ends.reduce((least, one) => Math.min(least, one));
 	}
@@ -70,14 +72,17 @@ export class LeavingEndpoints {
 	/** What is published for this client: with the endpoints that wait for their replacements' check. */
 	published({ views, versions }: Snapshot): { readonly view: View; readonly version: string } {
 		const { endpoints } = views;
+		if (this.#published?.of === endpoints) return this.#published;
 		const kept = [...this.#leaving.values()].flatMap(({ made, replacedBy }) =>
 			replacedBy !== null && made !== replacedBy && endpoints.get(made.name) === replacedBy ? [made] : [],
 		);
 		if (kept.length === 0) return { view: endpoints, version: versions.endpoints };
-		return {
+		this.#published = {
+			of: endpoints,
 			view: new Map([...endpoints, ...kept.map((made) => [made.name, made] as const)]),
 			version: contentHash([versions.endpoints, ...kept.map(({ hash }) => hash).sort()].join("\n")),
 		};
+		return this.#published;
 	}
 
 	#learn(accepted: View, nowMs: number): void {

@@ -60,7 +60,7 @@ export class XdsServer {
 	readonly #loads: LoadReports;
 	/** Keepers of Envoys of other machines. */
 	readonly attendances: Attendances;
-	/** By node id, of clients that have gone; the youngest last. */
+	/** Clients that have gone, by node id and process, the youngest last; by node id alone of an earlier xds. */
 	readonly #remembered = new Map<string, Remembered>();
 	/** By node id, of Envoys that have gone: what they had, and what was on its way. */
 	readonly #left = new Map<string, { readonly served: Served; readonly own: boolean }>();
@@ -232,7 +232,7 @@ export class XdsServer {
 			nowMs: this.#nowMs,
 			publication: () => this.#newest,
 			restrict: (snapshot) => this.#gatewayViews.of(snapshot, gateways),
-			recall: (node) => this.#recall(node, connection),
+			recall: (node, instance) => this.#recall(node, instance, connection),
 			onChange: () => {
 				if (connection.closed && this.#connections.delete(connection)) this.#leave(connection);
 				this.#notice();
@@ -245,9 +245,11 @@ export class XdsServer {
 	}
 
 	/** Of its last stream, which may be open still: a connection is opened anew before the old one is noticed to be dead. */
-	#recall(node: string, comes: Connection): Remembered | undefined {
-		const open = [...this.#connections].findLast((one) => one !== comes && one.node === node && !one.closed);
-		return open?.memory ?? this.#remembered.get(node);
+	#recall(node: string, instance: string | null, comes: Connection): Remembered | undefined {
+		const open = [...this.#connections].findLast(
+			(one) => one !== comes && one.node === node && one.instance === instance,
+		);
+		return open?.memory ?? this.#remembered.get(keyOf(node, instance)) ?? this.#remembered.get(node);
 	}
 
 	#takeLoads(call: LoadCall, peer: Peer | Stranger): void {
@@ -298,13 +300,16 @@ export class XdsServer {
 	#leave(connection: Connection): void {
 		const { memory, node, asksForTables, peer } = connection;
 		if (node === null) return;
-		setYoungest(this.#remembered, node, memory);
+		setYoungest(this.#remembered, keyOf(node, connection.instance), memory);
 		const own = peer.kind === "owner";
 		if (peer.kind === "envoy") setYoungest(this.#leftRemote, peer.id, connection.served);
 		if (asksForTables || (!own && this.#left.get(node)?.own === true)) return;
 		setYoungest(this.#left, node, { served: connection.served, own });
 	}
 }
+
+/** Several Envoys may have one node id. */
+const keyOf = (node: string, instance: string | null): string => `${node} ${instance ?? ""}`;
 
 /** Set again, so that the youngest is the last; beyond the bound the oldest goes. */
 function setYoungest<Value>(of: Map<string, Value>, node: string, value: Value): void {
