@@ -52,9 +52,6 @@ export const PLANS_KEPT_MIN = 200;
 /** Plans younger than this are all kept: no request but a stream lives longer, and evidence is long matured. */
 export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** How often a plan that a full disk refused is written again. */
-export const PLAN_KEPT_AGAIN_MS = 5_000;
-
 /** Longest qualified name or salt that is looked up in the state file; LMDB keys end at 1,978 bytes. */
 export const STATE_KEY_CHARS_MAX = 512;
 

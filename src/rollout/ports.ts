@@ -79,7 +79,7 @@ export interface StateStore {
 	 * What xds knows of each connected Envoy, for `weir proxy-status`, and what it should know of those that come back
 	 * after it was started again; replaces the former report.
 	 */
-	reportProxies(proxies: readonly ProxyStatus[], refusing?: readonly RefusingNode[]): Promise<void>;
+	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
 }
 
 /**
@@ -141,12 +141,6 @@ export interface ClosedService {
 	readonly sinceMs: number;
 	/** Further clients that have closed it; left out = none, or each is told of itself. */
 	readonly others?: number;
-}
-
-/** A client, connected or gone, with the Services that it refused. */
-export interface RefusingNode {
-	readonly node: string;
-	readonly closed: readonly ClosedService[];
 }
 
 export interface ProxyStatus {

@@ -13,16 +13,15 @@ import {
 	type LoadStatsResponse,
 	LoadStatsResponseSchema,
 } from "../gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { LOAD_REPORT_MS, XDS_REQUEST_FIELDS_MAX } from "../limits.js";
-import { readBounded } from "./boundedMessage.js";
-import { mayBeNode, mayOpen, type Peer, type RefusedFor } from "./peer.js";
+import { LOAD_REPORT_MS } from "../limits.js";
+import { isFull, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 
 const method: MethodDefinition<LoadStatsRequest, LoadStatsResponse> = {
 	path: "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats",
 	requestStream: true,
 	responseStream: true,
 	requestSerialize: (request) => Buffer.from(toBinary(LoadStatsRequestSchema, request)),
-	requestDeserialize: (bytes) => readBounded(LoadStatsRequestSchema, bytes, XDS_REQUEST_FIELDS_MAX),
+	requestDeserialize: (bytes) => fromBinary(LoadStatsRequestSchema, bytes, { readUnknownFields: false }),
 	responseSerialize: (response) => Buffer.from(toBinary(LoadStatsResponseSchema, response)),
 	responseDeserialize: (bytes) => fromBinary(LoadStatsResponseSchema, bytes),
 };
@@ -80,7 +79,7 @@ export class LoadReports {
 		if (peer.kind === "sidecar") return void refuse("type", status.PERMISSION_DENIED, "only Envoys report loads");
 		if (gateways?.length === 0)
 			return void refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's");
-		if (!mayOpen(this.#reporters, peer))
+		if (isFull(this.#reporters, peer))
 			return void refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
 		this.#reporters.add(reporter);
 		const end = (): void => this.#forget(reporter);

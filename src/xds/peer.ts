@@ -2,7 +2,7 @@
  * Who is at the other end of a stream, and what it may have. Only Envoys and sidecars are served; each by the SPIFFE id
  * that its TLS has proved, or, on the UNIX socket, by being the owner's own process. Pure.
  */
-import { XDS_STREAMS_MAX, XDS_STREAMS_OF_ENVOY_MAX, XDS_STREAMS_OF_SIDECARS_MAX } from "../limits.js";
+import { XDS_STREAMS_MAX, XDS_STREAMS_OF_ENVOY_MAX } from "../limits.js";
 import { ENVOY_TYPES, type TypeName } from "./resource.js";
 
 /** What a stream that is not served was refused for. */
@@ -32,14 +32,6 @@ export function peerOf(id: string): Peer | null {
 		: { kind: "envoy", id, name: envoyName ?? "" };
 }
 
-/** Whether one more stream may open: so many of one SPIFFE id, and of all. */
-export function mayOpen(open: ReadonlySet<{ readonly peer: Peer }>, newcomer: Peer): boolean {
-	if (open.size >= XDS_STREAMS_MAX) return false;
-	if (newcomer.kind === "owner") return true;
-	const own = [...open].filter(({ peer }) => peer.kind !== "owner" && peer.id === newcomer.id).length;
-	return own < (newcomer.kind === "envoy" ? XDS_STREAMS_OF_ENVOY_MAX : XDS_STREAMS_OF_SIDECARS_MAX);
-}
-
 /** What is told of a node wherever one is: a line of a log, a label of a metric, a report. */
 const NODE = /^[\x20-\x7e]{1,256}$/;
 
@@ -56,4 +48,13 @@ export function mayBeNode(peer: Peer, node: string): boolean {
 export function mayAsk(peer: Peer, type: TypeName): boolean {
 	if (peer.kind === "owner") return true;
 	return ENVOY_TYPES.some((one) => one === type) === (peer.kind === "envoy");
+}
+
+/** Whether no further stream of the client may be opened, of all or of an Envoy's SPIFFE id. */
+export function isFull(open: ReadonlySet<{ readonly peer: Peer }>, newcomer: Peer): boolean {
+	if (open.size >= XDS_STREAMS_MAX) return true;
+	if (newcomer.kind !== "envoy") return false;
+	return (
+		[...open].filter(({ peer }) => peer.kind === "envoy" && peer.id === newcomer.id).length >= XDS_STREAMS_OF_ENVOY_MAX
+	);
 }

@@ -131,7 +131,6 @@ t.test("control is told which, for whom and since when; it counts as taken, and 
 	]);
 	t.same(refusalsOf(server.proxies()), [], "nothing is held up");
 	t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
-	t.same(server.refusing(), [], "xds closes nothing for it");
 	t.ok(tables.confirmed);
 	t.equal(feed.rejected, 0);
 	t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);

@@ -18,15 +18,7 @@ import { closedServices } from "../../rollout/closedServices.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { ExperimentEnd } from "../../rollout/experimentEnd.js";
 import { toldOf } from "../../rollout/gate.js";
-import type {
-	Outbox,
-	ProxyStatus,
-	RefusingNode,
-	State,
-	StateStore,
-	Untold,
-	UntoldMessage,
-} from "../../rollout/ports.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";
 import { isOver } from "../../rollout/status.js";
 import { type ApplyPlan, type ApplyResult, type Change, planApply, type Target } from "../acts/applyPlan.js";
 import { lastDecisionIn } from "../api/lastDecision.js";
@@ -276,8 +268,8 @@ export class Store implements StateStore, Outbox {
 		this.#state = this.#load(null);
 	}
 
-	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
-		const report = { reportedAtMs: this.#now(), proxies, ...(refusing.length === 0 ? {} : { refusing }) };
+	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
+		const report = { reportedAtMs: this.#now(), proxies };
 		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
 	}
 
