@@ -28,7 +28,7 @@ export interface House {
 	readonly onError: (error: unknown) => void;
 }
 
-const STOPS = /^\/v1\/(experiments\/[^?]+\/(abort|pause)|policies\/rollback)(\?|$)/;
+const STOPS = /^\/v1\/(experiments\/[^?]+\/(abort|pause)|rollback)(\?|$)/;
 
 /** @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked */
 export function handler(
