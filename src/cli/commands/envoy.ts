@@ -12,7 +12,6 @@ import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
-import { LastReached } from "../stack/lastReached.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
 import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
 
@@ -131,7 +130,6 @@ async function keeperOf(
 	const keeper = new EnvoyKeeper({
 		...which,
 		passedMs,
-		lastReached: new LastReached(at.ingestReachedFile),
 		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),
 		open: () => {
 			if (identity === null) throw new WeirError("unavailable", "there is no identity yet");

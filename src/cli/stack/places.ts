@@ -41,8 +41,6 @@ export interface Places {
 	readonly sidecarMetricsSocket: string;
 	readonly rolloutMetricsSocket: string;
 	readonly envoyAdminSocket: string;
-	/** When the keeper of this directory's Envoy has reached ingest of another machine last. */
-	readonly ingestReachedFile: string;
 	/** The public addresses of the running stack, for the CLI. */
 	readonly addressesFile: string;
 }
@@ -84,7 +82,6 @@ export function places(data: string, run?: string): Places {
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
-		ingestReachedFile: at("ingest-reached"),
 		addressesFile: join(dataDirectory, "addresses.json"),
 	};
 }

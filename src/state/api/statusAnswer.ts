@@ -2,7 +2,6 @@
 import { serviceOf } from "../../resources/lookup.js";
 import { namespaceOf, qualifiedName } from "../../resources/resource.js";
 import { closuresOf } from "../../rollout/closedServices.js";
-import type { Unheld } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { liveDefault } from "../../rollout/status.js";
 import { untakenOf } from "../../rollout/untaken.js";
@@ -15,8 +14,8 @@ import type { GatewayAlarm, StatusAnswer } from "./wire.js";
 
 /** @throws WeirError as `demandReading` does, for there may be thousands of Experiments */
 export async function statusAnswer(door: PublicDoor, call: Call): Promise<StatusAnswer> {
-	const [alarms, own, unheld] = await Promise.all([door.alarms(), door.ownAlarms(), door.unheld()]);
-	const tell = () => answerOf(door, call, { alarms, own }, unheld);
+	const [alarms, own] = await Promise.all([door.alarms(), door.ownAlarms()]);
+	const tell = () => answerOf(door, call, { alarms, own });
 	return door.acts.rights.telling(actCall(call, door.now()), ["/v1/status"], tell);
 }
 
@@ -24,7 +23,6 @@ function answerOf(
 	{ store, acts, publication, now }: PublicDoor,
 	{ caller }: Call,
 	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
-	unheldTokens: Readonly<Record<string, readonly Unheld[]>>,
 ): StatusAnswer {
 	const mayRead = acts.rights.mayRead(caller);
 	const mayBeTold = ({ gateway }: GatewayAlarm): boolean =>
@@ -48,13 +46,11 @@ function answerOf(
 			const live = status.experiments[name];
 			if (live === undefined) return [];
 			const service = serviceOf(one);
-			const none = one.spec.unit.from === "claim" ? unheldTokens[service] : undefined;
 			return {
 				experiment: name,
 				service,
 				status: live,
 				last: store.lastDecision(name, mayRead),
-				...(none === undefined ? {} : { unheld: none }),
 			};
 		}),
 		services: resources.services.map((one) => {
