@@ -12,6 +12,7 @@ const OWNERS = {
 	"xxhash-wasm": ["assignment"],
 	"@marcbachmann/cel-js": ["access"],
 	"lmdb": ["state"],
+	"lru-cache": ["events"],
 	"@duckdb": ["events"],
 	"onnxruntime-node": ["predictor"],
 	"prom-client": ["telemetry"],

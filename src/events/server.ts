@@ -17,7 +17,7 @@ import {
 	REQUEST_ID_CHARS_MAX,
 	UNASKED_CONNECTION_MS,
 } from "../limits.js";
-import type { EvidenceSource, Unheld } from "../rollout/ports.js";
+import type { EvidenceSource } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
 import { readBody } from "../unreadBody.js";
@@ -40,8 +40,6 @@ export interface Doors {
 	readonly decisions: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
-	/** Requests whose tokens give no unit, by Service. */
-	readonly unheldTokens: () => Readonly<Record<string, readonly Unheld[]>>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	/** Told of each TLS handshake at the TCP door that failed. */
@@ -142,7 +140,7 @@ function publicRoutes(
 	};
 }
 
-function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: Doors): Routes {
 	const queue = new QueryQueue();
 	const query = <Query>(
 		asker: "loop" | "people",
@@ -179,10 +177,6 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 			method: "GET",
 			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unknownKeys())),
 		},
-		[UNHELD_PATH]: {
-			method: "GET",
-			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unheldTokens())),
-		},
 		...(metricsJson === null
 			? {}
 			: {
@@ -194,9 +188,6 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 				}),
 	};
 }
-
-/** Asked by the api role. */
-export const UNHELD_PATH = "/unheld-tokens";
 
 /** The path under which a request's account lies; its last segment is the request id. */
 const REQUESTS = "/v1/requests/";

@@ -28,17 +28,6 @@ export interface EvidenceSource {
 	}): Promise<BaselineQuantile | null>;
 }
 
-/** Requests to one Service with tokens that give no unit, though no user is judged: they are in no Experiment by a claim. */
-export interface Unheld {
-	/** The rules of its times and length, those of its form (compiler/tokenRules.ts), or Envoy could not verify it. */
-	readonly cause: "times" | "form" | "unverified";
-	readonly requests: number;
-	/** When the first of them came. */
-	readonly sinceMs: number;
-	/** The newest one. */
-	readonly requestId: string;
-}
-
 /** The revision grows by one with every change of resources or status; revision 0 is the empty store. */
 export interface State {
 	readonly revision: number;

@@ -123,7 +123,7 @@ CREATE TABLE IF NOT EXISTS decisions (
 	trace VARCHAR, gateway VARCHAR, service VARCHAR, method VARCHAR, path VARCHAR, principal VARCHAR, unit UHUGEINT,
 	experiment VARCHAR, arm VARCHAR, former_arm VARCHAR, variant VARCHAR, verdict VARCHAR, reason VARCHAR NOT NULL,
 	policy VARCHAR, decided_by VARCHAR NOT NULL, plan VARCHAR, status USMALLINT, latency_ms DOUBLE, count BIGINT NOT NULL,
-	via VARCHAR, decision BIGINT
+	via VARCHAR
 );
 
 -- Requests whose verdict shadow policies would change, counted; summed up when asked for. rules: those of the Service

@@ -18,7 +18,7 @@ import {
 	SOCKET_PATH_BYTES_MAX,
 } from "../../limits.js";
 import { isLoopbackHost } from "../../resources/address.js";
-import type { EvidenceSource, Unheld, Webhook } from "../../rollout/ports.js";
+import type { EvidenceSource, Webhook } from "../../rollout/ports.js";
 import { requireOwnFolder } from "../../socket.js";
 import { Operations } from "../acts/operations.js";
 import { PromotionGates } from "../acts/promotionGates.js";
@@ -62,8 +62,6 @@ export interface ApiOptions {
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
 	/** What is known without the probe. Never rejects. @param tooLate what other parts have not told by then is left out */
 	readonly ownAlarms?: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
-	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
-	readonly unheld?: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now?: () => number;
 	/** Told of every connection of the TCP door that was ended to make room for another's. */
 	readonly onCrowded?: () => void;
@@ -124,7 +122,6 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			publication: options.publication ?? new Publication(() => store.current.revision),
 			alarms: options.alarms ?? (async () => []),
 			ownAlarms: options.ownAlarms ?? (async () => []),
-			unheld: options.unheld ?? (async () => ({})),
 			now,
 		},
 		limiter: new ClientLimiter(options.clientLimits),

@@ -93,13 +93,6 @@ export async function answerInternal(
 				await store.told(String(body.key));
 				return ok({});
 			}
-			case "GET experiments-names":
-				onlyQuery(query, []);
-				return ok({ experiments: store.experimentsUnderWay });
-			case "GET experiment-end": {
-				onlyQuery(query, ["experiment", "service"]);
-				return ok({ end: store.experimentEnd(query.get("experiment") ?? "", query.get("service")) });
-			}
 			case "GET metrics-names":
 				onlyQuery(query, []);
 				return ok({ revision: store.current.revision, metrics: store.metricNames });

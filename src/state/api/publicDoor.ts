@@ -6,7 +6,7 @@ import { shownPath } from "../../access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
 import { resourcesOf } from "../../resources/kinds.js";
-import type { EvidenceSource, Unheld } from "../../rollout/ports.js";
+import type { EvidenceSource } from "../../rollout/ports.js";
 import { standingOf } from "../../rollout/standing.js";
 import type { Operations } from "../acts/operations.js";
 import type { PromotionGates } from "../acts/promotionGates.js";
@@ -48,8 +48,6 @@ export interface PublicDoor {
 	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
 	/** Those that are known without it. Never rejects. @param tooLate what other parts have not told by then is left out */
 	readonly ownAlarms: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
-	/** By Service. Never rejects. */
-	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now: () => number;
 }
 

@@ -16,7 +16,6 @@ import { serviceOf } from "../../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../resources/resource.js";
 import { closedServices } from "../../rollout/closedServices.js";
 import type { Decision } from "../../rollout/decision.js";
-import type { ExperimentEnd } from "../../rollout/experimentEnd.js";
 import { toldOf } from "../../rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";
 import { isOver } from "../../rollout/status.js";
@@ -30,10 +29,9 @@ import { History, type Scope } from "../history/history.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { Declarations } from "./declarations.js";
-import { experimentEnd } from "./experimentEnd.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { PlanShelf } from "./planShelf.js";
-import { experimentsUnderWay, type MetricName, metricNames, sortedSet } from "./resourceSet.js";
+import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
 
 export type { ApplyResult } from "../acts/applyPlan.js";
@@ -140,11 +138,6 @@ export class Store implements StateStore, Outbox {
 		return metricNames(this.#state);
 	}
 
-	/** Qualified names. */
-	get experimentsUnderWay(): readonly string[] {
-		return experimentsUnderWay(this.#state);
-	}
-
 	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */
 	async state(after: number, waitMs: number, signal?: AbortSignal): Promise<State | null> {
 		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
@@ -235,11 +228,6 @@ export class Store implements StateStore, Outbox {
 	/** The newest decision in brief, as the reader may see it; null for none. */
 	lastDecision(experiment: string): LastDecision | null {
 		return lastDecisionIn(this.#log, experiment);
-	}
-
-	/** @param service of its requests, where it is gone and the asker knows; see experimentEnd.ts */
-	experimentEnd(name: string, service: string | null): ExperimentEnd | null {
-		return name.length > STATE_KEY_CHARS_MAX ? null : experimentEnd(this.#state, this.#log, name, service);
 	}
 
 	async keepPlan(version: string, table: PlanTable): Promise<void> {

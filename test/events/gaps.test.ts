@@ -1,4 +1,4 @@
-/** Times of which the decision log lacks records are told by a record, by a counter and by an alarm. */
+/** Times of which the decision log may lack records have a record, and an alarm while ingest drops any. */
 import { cp } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer } from "node:net";
@@ -6,27 +6,24 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { droppedDecisions } from "../../src/cli/roles/unwrittenAlarms.js";
-import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
-import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import { readWholeMs } from "../../src/events/decisions/decisionAppend.js";
-import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
 import { DecisionQueue } from "../../src/events/decisions/decisionQueue.js";
 import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
-import { MissingRecords } from "../../src/events/decisions/missingRecords.js";
-import { NAMESPACES_HEADER } from "../../src/events/decisions/readNamespaces.js";
+import { Gaps } from "../../src/events/decisions/gaps.js";
 import { GAUGES } from "../../src/events/meter.js";
 import { openEventStore } from "../../src/events/store/store.js";
 import {
 	DECISION_COMMIT_MS,
-	DECISIONS_KEPT_MS,
 	DECISIONS_WHOLE_MS,
-	MISSING_NAMED_MAX,
-	MISSING_OVER_MS,
+	ENVOY_SILENT_MS,
+	GAP_ENVOYS_MAX,
+	GAP_MARGIN_MS,
+	GAP_OVER_MS,
 	STREAM_ENDING_MS,
 } from "../../src/limits.js";
 import { AccessLogStream } from "./accessLogStream.js";
-import { type Entry, encode, type Rig, seriesKey, startRig, TestMeter } from "./rig.js";
+import { type Entry, encode, type Rig, startRig, TestMeter } from "./rig.js";
 
 t.setTimeout(120_000);
 
@@ -43,53 +40,28 @@ async function asked(rig: Rig, query = ""): Promise<readonly ShownDecision[]> {
 	return ((await rig.call("GET", path, "")).json as DecisionsAnswer).decisions;
 }
 
-const seconds = (rig: Rig, reason: string): number =>
-	rig.meter.counts.get(seriesKey("weir_ingest_decision_gap_seconds_total", { reason })) ?? 0;
-
-t.test("a restart says from when to when records may be missing; a first start has missed nothing", async (t) => {
+t.test("a restart records from when to when records may be missing; a first start has missed nothing", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	await rig.send([DENIED]);
-	rig.nowMs = 1_010_000;
+	rig.nowMs = 1_020_000;
 	t.same(await asked(rig), []);
 	await rig.ingest.close();
 	rig.nowMs = 1_070_000;
 	await rig.reopen();
-	t.match(await asked(rig), [
-		{ reason: "ingest-away", atMs: 1_009_000, latencyMs: 62_000, count: 0, by: "ingest", service: null, gateway: null },
-	]);
-	t.equal(seconds(rig, "ingest-away"), 62);
+	const away = { reason: "not-received", count: 0, by: "ingest", service: null, gateway: null, principal: null };
+	// An Envoy that cannot be reached is noticed so much later.
+	const fromMs = 1_020_000 - ENVOY_SILENT_MS - GAP_MARGIN_MS;
+	const latencyMs = 1_070_000 + GAP_MARGIN_MS - fromMs;
+	t.match(await asked(rig), [{ ...away, atMs: fromMs, latencyMs }]);
 	t.equal((await asked(rig, "&since=1040000")).length, 1, "it lasted until then");
 	t.equal((await asked(rig, "&since=1080000")).length, 0);
 	rig.ingest.undelivered(7, 1_065_000);
 	await rig.restart();
 	t.match(
-		await asked(rig, "&reason=entries-dropped"),
-		[{ atMs: 1_064_000, latencyMs: 6_000, count: 7 }],
-		"by its Envoy",
-	);
-	await t.test(
-		"told to who may read all, others that there is something, and kept as long as other records",
-		async (t) => {
-			const of = async (namespaces: string, query = "") =>
-				(await rig.call("GET", `/v1/requests${query}`, "", { [NAMESPACES_HEADER]: namespaces }))
-					.json as DecisionsAnswer;
-			const { decisions, missing } = await of("default");
-			t.notOk(decisions.some(({ kind }) => kind === "records-missing"));
-			const away = { reason: "ingest-away", times: 2, fromMs: 1_009_000, untilMs: 1_071_000 };
-			const dropped = { reason: "entries-dropped", times: 1, fromMs: 1_064_000, untilMs: 1_070_000 };
-			t.same(missing, [away, dropped]);
-			t.same(
-				(await of("team", "?service=team/shop&reason=forbidden")).missing,
-				[away, dropped],
-				"whatever they look for",
-			);
-			t.same((await of("*")).missing, [away, dropped]);
-			t.same((await of("default", "?since=1080000")).missing, undefined);
-			t.same((await of("default", "?until=1030000")).missing, [{ ...away, times: 1, untilMs: 1_071_000 }]);
-			rig.nowMs += DECISIONS_KEPT_MS + 1;
-			await rig.ingest.maintain();
-			t.same(await asked(rig), []);
+		(await asked(rig)).find(({ count }) => count === 7),
+		{
+			...{ reason: "not-received", atMs: 1_065_000 - GAP_MARGIN_MS, latencyMs: 5_000 + 2 * GAP_MARGIN_MS },
 		},
 	);
 });
@@ -104,7 +76,7 @@ t.test("what is committed tells until when the log is whole, also while nobody a
 	const copy = join(rig.directory, "copy");
 	await cp(join(rig.directory, "data"), copy, { recursive: true });
 	const killed = await openEventStore(copy);
-	t.equal(await killed.decisions.transaction(readWholeMs), 1_199_000);
+	t.equal(await killed.decisions.transaction(readWholeMs), 1_200_000 - ENVOY_SILENT_MS);
 	await killed.close();
 });
 
@@ -137,15 +109,16 @@ t.test("a connection that broke and came again", async (t) => {
 	await heard(1);
 	rig.nowMs = 1_100_000;
 	for (const socket of sockets) socket.destroy();
-	while (seconds(rig, "stream-broken") === 0) {
+	let gap: ShownDecision | undefined;
+	while (gap === undefined) {
 		await pause(50);
-		// Once it is over for a while it is told.
-		rig.nowMs += MISSING_OVER_MS;
+		// It is recorded once it is over for a while.
+		rig.nowMs += GAP_OVER_MS;
+		[gap] = await asked(rig);
 	}
-	const [gap] = await asked(rig);
-	t.match(gap, { reason: "stream-broken", gateway: "shop/edge", count: 0 });
+	t.match(gap, { reason: "not-received", gateway: "shop/edge", count: 0 });
 	// When its last sign of life was is up to this machine, and how soon the end is noticed.
-	t.ok((gap?.atMs ?? 0) <= 1_099_000 && (gap?.atMs ?? 0) + (gap?.latencyMs ?? 0) >= 1_101_000, JSON.stringify(gap));
+	t.ok(gap.atMs <= 1_099_000 && gap.atMs + (gap.latencyMs ?? 0) >= 1_101_000, JSON.stringify(gap));
 
 	await t.test("a stream that is reset on a connection that stays is a listener's that was replaced", async (t) => {
 		const session = connectHttp2("http://ingest", { createConnection: () => connect(rig.accessLogSocket) });
@@ -179,63 +152,83 @@ t.test("a connection that broke and came again", async (t) => {
 			await pause(100);
 			session.destroy();
 			await pause(100);
-			rig.nowMs += MISSING_OVER_MS + 2_000;
+			rig.nowMs += GAP_OVER_MS + 2_000;
 			while ((await asked(rig)).length < 2) await pause(50);
-			t.match((await asked(rig))[0], { reason: "stream-broken", gateway: "shop/other" });
+			t.match((await asked(rig))[0], { reason: "not-received", gateway: "shop/other" });
 		});
 	});
 });
 
-t.test("losses that last are told once a minute, and when they are over", (t) => {
-	const missing = new MissingRecords();
-	for (let atMs = 0; atMs <= 59_000; atMs += 1_000) missing.add("queue-full", 2, atMs, atMs);
-	t.same(missing.take(59_500, false), []);
-	t.match(missing.take(60_000, false), [
-		{ kind: "records-missing", reason: "queue-full", atMs: 0, latencyMs: 59_000, count: 120 },
+const of = (gateway: string) => ({ gateway, principal: "spiffe://weir.test/weir/envoy/edge" });
+
+t.test("a gap is recorded when it is over, and once a minute while it lasts", (t) => {
+	const gaps = new Gaps();
+	for (let atMs = 0; atMs <= 58_000; atMs += 1_000) gaps.notStored(2, atMs, atMs);
+	t.ok(gaps.dropping);
+	t.same(gaps.take(58_500, false), []);
+	t.match(gaps.take(60_000, false), [
+		{ kind: "records-missing", reason: "not-stored", atMs: -1_000, latencyMs: 60_000, count: 118 },
 	]);
-	t.same(missing.take(60_000, true), []);
-	missing.add("unfit", 1, 100_000, 100_000);
-	t.same(missing.take(104_999, false), []);
-	t.match(missing.take(105_000, false), [{ reason: "unfit", count: 1 }]);
-	const whose = (gateway: string) => ({ gateway, principal: "spiffe://weir.test/weir/envoy/edge" });
+	t.same(gaps.take(60_000, true), []);
 	for (let atMs = 0; atMs < 10_000; atMs += 40)
-		for (const gateway of ["a", "b"]) missing.add("stream-broken", 0, 200_000 + atMs, 202_000 + atMs, whose(gateway));
-	t.equal(missing.oldestMs, 200_000);
+		for (const gateway of ["a", "b"]) gaps.notReceived(of(gateway), 200_000 + atMs, 202_000 + atMs);
+	t.equal(gaps.oldestMs, 199_000);
 	t.match(
-		missing.take(220_000, false),
-		["a", "b"].map((gateway) => ({ reason: "stream-broken", gateway, atMs: 200_000, latencyMs: 11_960, count: 0 })),
+		gaps.take(220_000, false),
+		["a", "b"].map((gateway) => ({ reason: "not-received", gateway, atMs: 199_000, latencyMs: 13_960, count: 0 })),
 		"a connection that flaps has one record for each Gateway",
 	);
-	t.equal(missing.oldestMs, null);
+	t.equal(gaps.oldestMs, Number.POSITIVE_INFINITY);
 	t.end();
 });
 
-t.test("the log is not called whole past what is lost and not told yet", async (t) => {
-	const rig = await startRig();
-	await rig.ingest.close();
-	const store = await openEventStore(join(rig.directory, "data"));
+t.test("an Envoy's gap lasts until it is heard again", (t) => {
+	const gaps = new Gaps();
+	gaps.broke(of("a"), 100_000, 102_000);
+	gaps.heard(of("b"), 103_000);
+	gaps.heard(of("a"), 104_000);
+	t.match(
+		gaps.take(120_000, false),
+		[{ gateway: "a", atMs: 99_000, latencyMs: 6_000 }],
+		"one record where it is back soon",
+	);
+	gaps.broke(of("a"), 200_000, 202_000);
+	t.match(gaps.take(220_000, false), [{ gateway: "a", atMs: 199_000, latencyMs: 4_000 }], "else what is known so far");
+	gaps.heard(of("a"), 300_000);
+	t.match(gaps.take(320_000, false), [{ gateway: "a", atMs: 201_000, latencyMs: 100_000 }], "and the rest");
+	gaps.heard(of("a"), 400_000);
+	t.same(gaps.take(420_000, true), []);
+	t.end();
+});
+
+t.test("of too many Envoys at once the gaps have one record together", (t) => {
+	const gaps = new Gaps();
+	for (let index = 0; index < GAP_ENVOYS_MAX + 2; index++) gaps.notReceived(of(`g${index}`), 1_000, 2_000);
+	gaps.notReceived(of("g0"), 1_000, 2_000);
+	const records = gaps.take(2_000, true);
+	t.equal(records.length, GAP_ENVOYS_MAX + 1);
+	t.match(records.at(-1), { gateway: null, principal: null });
+	t.end();
+});
+
+const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+t.test("the log is not called whole past a gap that is not recorded yet", async (t) => {
+	const store = await openEventStore(t.testdir());
 	t.teardown(() => store.close());
 	let nowMs = 2_000_000;
-	let sinceMs = Number.POSITIVE_INFINITY;
-	const plans = new PlanReader(async () => null);
-	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-	const own = new DecisionLog({
-		...{ store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 },
-		aliveSinceMs: () => sinceMs,
-	});
-	own.queue.listening();
+	const queue = new DecisionQueue({ store, clock: () => nowMs, meter: new TestMeter(), log: LOG });
+	queue.listening();
 	const whole = async (): Promise<number | null> => {
-		own.queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
-		await own.queue.flush();
+		queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+		await queue.flush();
 		return store.decisions.transaction(readWholeMs);
 	};
-	t.equal(await whole(), 1_999_000);
-	own.queue.lost("queue-full", 3);
-	nowMs += 3_000;
-	t.equal(await whole(), 1_999_000, "what was dropped, which has ended before");
-	sinceMs = 1_990_000;
-	t.equal(await whole(), 1_990_000, "who has given no sign of life since");
-	await own.queue.close();
+	t.equal(await whole(), 2_000_000 - ENVOY_SILENT_MS);
+	queue.lost(3, 1_995_000);
+	nowMs += 30_000;
+	t.equal(await whole(), 1_995_000 - GAP_MARGIN_MS);
+	await queue.close();
 });
 
 t.test(
@@ -259,7 +252,8 @@ t.test(
 			const refused = new Promise<never>((_, reject) => (refuse = () => reject(new Error("the disk is full"))));
 			decisions.transaction = () => refused;
 			const before = await kinds();
-			const lost = t.rejects(queue.always([denied]));
+			queue.refused(denied);
+			const lost = t.rejects(queue.flush());
 			await new Promise(setImmediate);
 			decisions.transaction = write;
 			meanwhile(queue);
@@ -269,26 +263,9 @@ t.test(
 			await closed;
 			return (await kinds()).slice(before.length);
 		};
-		t.same(await ended(0, () => {}), ["records-missing"], "the one that had no room");
+		t.same(await ended(1, (queue) => queue.refused(denied)), ["denied", "records-missing"], "the one that did not fit");
 		await write((transaction) => transaction.rows("DELETE FROM decisions"));
 		t.same(await ended(9, (queue) => queue.refused(denied)), ["denied", "denied"]);
-
-		await t.test("also what a commit that waits for a plan is refused", async (t) => {
-			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, 9);
-			const before = await kinds();
-			let come = (): void => {};
-			queue.hold(new Promise<void>((resolve) => (come = resolve)), () => queue.refused(denied));
-			const lost = t.rejects(queue.flush());
-			decisions.transaction = async () => {
-				decisions.transaction = write;
-				throw new Error("the disk is full");
-			};
-			const closed = queue.close();
-			come();
-			await lost;
-			await closed;
-			t.equal((await kinds()).length, before.length + 1);
-		});
 
 		await t.test("and no more after that", async (t) => {
 			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, 9);
@@ -307,102 +284,49 @@ t.test(
 	},
 );
 
-t.test("of too many Envoys and Gateways at once it is told together", (t) => {
-	const missing = new MissingRecords();
-	const add = (gateway: string) =>
-		missing.add("stream-broken", 0, 1_000, 2_000, { gateway, principal: "spiffe://weir.test/weir/envoy/edge" });
-	for (let index = 0; index < MISSING_NAMED_MAX + 2; index++) add(`g${index}`);
-	add("g0");
-	const told = missing.take(2_000, true);
-	t.equal(told.length, MISSING_NAMED_MAX + 1);
-	t.match(told.at(-1), { gateway: null, principal: null });
-	t.end();
-});
-
-t.test("what waits for its plan is not called whole, and the plan is asked for once", async (t) => {
-	const store = await openEventStore(t.testdir());
-	t.teardown(() => store.close());
-	const { decisions } = store;
-	const write = decisions.transaction.bind(decisions);
-	let writes = 0;
-	decisions.transaction = async (work) => {
-		const result = await write(work);
-		writes++;
-		return result;
-	};
-	let release: () => void = () => undefined;
-	const released = new Promise<null>((resolve) => {
-		release = () => resolve(null);
-	});
-	let nowMs = 2_000_000;
-	const asked: string[] = [];
-	const plans = new PlanReader(async () => null);
-	plans.load = (version) => {
-		asked.push(version);
-		return released;
-	};
-	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-	const own = new DecisionLog({ store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 });
-	own.queue.listening();
-	own.queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
-	await own.queue.flush();
-	decodeMessage(encode([{ ...DENIED, plan: "p8" }]), (entry) => own.request(entry, nowMs, null));
-	t.same(asked, ["p8"]);
-	nowMs = 2_500_000;
-	for (const before = writes; writes < before + 1; ) await pause(50);
-	t.equal(await write(readWholeMs), 1_999_000);
-	release();
-	await own.queue.flush();
-	t.equal(await write(readWholeMs), 2_499_000);
-	t.same(asked, ["p8"], "nobody knows it: it is not asked for again");
-	await own.queue.close();
-});
-
 t.test(
 	"of what is missing one record is kept, however long the store takes nothing and however full the queue",
 	async (t) => {
 		const store = await openEventStore(t.testdir());
 		t.teardown(() => store.close());
-		const plans = new PlanReader(async () => null);
-		const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 		let nowMs = 2_000_000;
-		const options = { store, plans, clock: () => nowMs, meter: new TestMeter(), log, allowedPpm: 0 };
-		const former = new DecisionLog(options);
-		former.queue.listening();
-		await former.queue.close();
+		const options = { store, clock: () => nowMs, meter: new TestMeter(), log: LOG };
+		const former = new DecisionQueue(options);
+		former.listening();
+		await former.close();
 		const { decisions } = store;
 		const write = decisions.transaction.bind(decisions);
 		let failed = 0;
-		const own = new DecisionLog(options, 3);
+		const own = new DecisionQueue(options, 3);
 		await own.recall();
 		decisions.transaction = () => {
 			failed++;
 			// What comes meanwhile takes the room of what is given back.
-			own.queue.refused({ ...NOTHING_ELSE, atMs: 900, kind: "denied", reason: "forbidden" });
+			own.refused({ ...NOTHING_ELSE, atMs: 900, kind: "denied", reason: "forbidden" });
 			return Promise.reject(new Error("no space left on device"));
 		};
 		nowMs += 60_000;
-		own.queue.listening();
+		own.listening();
 		const beat = async () => {
 			for (let index = 0; index < 5; index++) {
 				// Older than the time that is missing: first in the queue.
-				own.queue.refused({ ...NOTHING_ELSE, atMs: 1_000 + index, kind: "denied", reason: "forbidden" });
+				own.refused({ ...NOTHING_ELSE, atMs: 1_000 + index, kind: "denied", reason: "forbidden" });
 			}
 			const before = failed;
-			await own.queue.flush().catch(() => undefined);
-			nowMs += 2 * MISSING_OVER_MS;
+			await own.flush().catch(() => undefined);
+			nowMs += 2 * GAP_OVER_MS;
 			while (failed < before + 2) await pause(50);
 		};
 		await beat();
 		await beat();
 		decisions.transaction = write;
-		await own.queue.close();
+		await own.close();
 		const rows = await store.questions.transaction((transaction) =>
 			transaction.rows("SELECT reason FROM decisions WHERE kind = 'records-missing' ORDER BY reason"),
 		);
 		t.same(
 			rows.map(({ reason }) => reason),
-			["ingest-away", "queue-full"],
+			["not-received", "not-stored"],
 		);
 	},
 );
@@ -420,30 +344,28 @@ t.test("records that a full disk or a full queue dropped", async (t) => {
 	const { decisions } = store;
 	const write = decisions.transaction.bind(decisions);
 	decisions.transaction = (work) => (full ? Promise.reject(new Error("no space left on device")) : write(work));
-	const plans = new PlanReader(async () => null);
-	const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
-	const own = new DecisionLog({ store, plans, clock: () => nowMs, meter, log, allowedPpm: 0 }, 3);
-	own.queue.listening();
+	const own = new DecisionQueue({ store, clock: () => nowMs, meter, log: LOG }, 3);
+	own.listening();
 	const dropping = () => [...meter.gauges].find(([key]) => key.startsWith(GAUGES.dropping.name))?.[1];
 	for (let index = 0; index < 8; index++) {
 		nowMs += 10;
-		own.queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+		own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
 	}
-	await t.rejects(own.queue.flush());
+	await t.rejects(own.flush());
 	await pause(50);
 	t.equal(dropping(), 1, "weir status says so meanwhile");
 	nowMs += 10_000;
 	// It is to be told now, and there is no room.
 	await pause(DECISIONS_WHOLE_MS + 500);
 	full = false;
-	await own.queue.close();
+	await own.close();
 	const rows = await store.questions.transaction((transaction) =>
 		transaction.rows("SELECT kind, reason, at_ms, latency_ms, count FROM decisions ORDER BY id"),
 	);
 	t.equal(rows.filter(({ kind }) => kind === "denied").length, 3);
 	t.match(
 		rows.filter(({ kind }) => kind === "records-missing").map((row) => ({ ...row, count: Number(row.count) })),
-		[{ reason: "queue-full", count: 5 }],
+		[{ reason: "not-stored", count: 5 }],
 	);
 	t.equal(dropping(), 0);
 });
