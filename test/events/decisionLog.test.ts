@@ -173,22 +173,21 @@ t.test("reasons of every execution", async (t) => {
 	t.same(await decisions(rig, "requestId=nr"), []);
 });
 
-t.test("the built-in probe is counted and leaves no record", async (t) => {
+t.test("the bypass probe is counted and leaves no record", async (t) => {
 	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
 	t.teardown(() => rig.close());
 	const probe: Partial<Entry> = {
 		requestId: "probe",
 		method: "OPTIONS",
 		path: "/.well-known/weir-probe",
-		principal: "spiffe://a.test/weir/control",
+		principal: "spiffe://a.test/weir/envoy/edge",
 		headerBytes: 97,
 		codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]",
 	};
 	await rig.send([
 		denied(probe),
 		denied({ ...probe, plan: "callout", unit: null, codeDetails: "weir_not_canonical" }),
-		// By the keeper of an Envoy of another machine.
-		denied({ ...probe, principal: "spiffe://a.test/weir/envoy/edge" }),
+		denied({ ...probe, requestId: "control", principal: "spiffe://a.test/weir/control" }),
 		// By the rules; shadow policies say nothing of it.
 		denied({
 			...probe,
@@ -205,10 +204,10 @@ t.test("the built-in probe is counted and leaves no record", async (t) => {
 		denied({ ...probe, requestId: "bad-token", status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_expired}" }),
 		denied({ ...probe, requestId: "unanswered", status: 503, codeDetails: "ext_authz_error" }),
 	]);
-	const told = ["bad-token", "below", "get", "passed", "token", "unanswered", "web"];
+	const told = ["bad-token", "below", "control", "get", "passed", "token", "unanswered", "web"];
 	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), told);
 	const refused = (by: string) => rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by }));
-	t.equal(refused("envoy"), 3);
+	t.equal(refused("envoy"), 2);
 	t.equal(refused("sidecar"), 1);
 	t.same((await rig.call("GET", "/v1/requests?view=shadow&rules=all", "")).json, { changes: [], cut: false });
 });
