@@ -12,6 +12,7 @@ const OWNERS = {
 	"xxhash-wasm": ["assignment"],
 	"@marcbachmann/cel-js": ["access"],
 	"lmdb": ["state"],
+	"lru-cache": ["events"],
 	"@duckdb": ["events"],
 	"onnxruntime-node": ["predictor"],
 	"prom-client": ["telemetry"],
@@ -91,6 +92,13 @@ module.exports = {
 			from: { path: "^src/", pathNot: `^src/(${owners.join("|")})/` },
 			to: { path: `node_modules/${name}` },
 		})),
+		{
+			name: "one-owner-rate-limiter-flexible",
+			comment: "Every server limits its clients by the same limiter. Use ClientLimiter.",
+			severity: "error",
+			from: { path: "^src/", pathNot: "^src/clientLimiter\\.ts$" },
+			to: { path: "node_modules/rate-limiter-flexible" },
+		},
 		{
 			name: "one-door-to-jstat",
 			comment: "jStat is silently wrong outside a measured domain; distributions/jstat.ts guards it. Our own distributions hold everywhere.",

@@ -10,11 +10,11 @@ export function othersCanWrite({ mode, uid }: Pick<Stats, "mode" | "uid">): bool
 }
 
 /**
- * All or nothing, and durable when it resolves: written aside, synced, renamed, and the folder synced.
- * @param aside where it is written first; of one such path one call at a time, of all processes
+ * All or nothing, and durable when it resolves: written aside, synced, renamed, and the folder synced. One call at a time for a path.
  * @throws the disk's own errors; what was there stays
  */
-export async function replacePrivate(path: string, content: string | Uint8Array, aside = `${path}.new`): Promise<void> {
+export async function replacePrivate(path: string, content: string | Uint8Array): Promise<void> {
+	const aside = `${path}.new`;
 	const folder = dirname(path);
 	await mkdir(folder, { recursive: true, mode: 0o700 });
 	await unlinkAny(aside);

@@ -1,6 +1,41 @@
-/** Requests that are answered before their bodies have come: how such a connection ends without taking the answer along. */
+/** Bodies of requests: read up to a limit, or answered before they have come. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { WeirError } from "./error.js";
 import { UNREAD_BODY_MS } from "./limits.js";
+
+/** HTTP 413. */
+export class BodyTooLarge extends WeirError {
+	constructor(bytesMax: number) {
+		super("invalid-argument", `the body is larger than ${bytesMax} bytes`, "send it in parts");
+	}
+}
+
+/**
+ * The whole body. How long it may take is the server's `requestTimeout`.
+ * @throws BodyTooLarge; WeirError `invalid-argument` for a body that ends early
+ */
+export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+	if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw new BodyTooLarge(bytesMax);
+	// Copied into one buffer: a list of chunks of one byte would take a hundred times the memory.
+	let bytes = Buffer.allocUnsafe(16 * 1024);
+	let length = 0;
+	try {
+		for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+			if (length + chunk.length > bytesMax) throw new BodyTooLarge(bytesMax);
+			if (length + chunk.length > bytes.length) {
+				const more = Buffer.allocUnsafe(Math.min(bytesMax, 2 * (length + chunk.length)));
+				bytes.copy(more, 0, 0, length);
+				bytes = more;
+			}
+			chunk.copy(bytes, length);
+			length += chunk.length;
+		}
+	} catch (thrown) {
+		if (thrown instanceof WeirError) throw thrown;
+		throw new WeirError("invalid-argument", "the body ended early", "", { cause: thrown });
+	}
+	return bytes.subarray(0, length);
+}
 
 /**
  * Reads what is still coming of the body and throws it away, for a while: a connection that is closed on bytes which are

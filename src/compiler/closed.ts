@@ -3,7 +3,7 @@
  * everybody, under its newest hosts. Nothing else of them is there, so that whatever was refused is gone, and no request
  * is judged by rules that are older than the declared ones. The plan's table and version stay: nobody is asked about them.
  */
-import { type Gateway, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { accessBySidecar } from "./accessControl.js";
 import { noCallout } from "./calloutFilters.js";
 import type { CompiledService } from "./execution.js";
@@ -39,15 +39,6 @@ export function withoutClosed(resources: ResourceSet, closed: ReadonlySet<string
 	};
 }
 
-/**
- * Each Service and Gateway as it is declared and learned of, by `Service NAME` and `Gateway NAME`: what Envoy is given of
- * a Service changes only where its text does, or a Gateway's.
- */
-export const formsOf = (
-	services: readonly CompiledService[],
-	gateways: readonly Gateway[],
-): ReadonlyMap<string, string> =>
-	new Map([
-		...services.map(({ service, table }) => [`Service ${table.name}`, JSON.stringify([service, table])] as const),
-		...gateways.map((gateway) => [`Gateway ${qualifiedName(gateway.metadata)}`, JSON.stringify(gateway)] as const),
-	]);
+/** Each Service as it is declared and learned, by qualified name: what Envoy is given of it changes only where its text does. */
+export const formsOf = (services: readonly CompiledService[]): ReadonlyMap<string, string> =>
+	new Map(services.map(({ service, table }) => [table.name, JSON.stringify([service, table])]));

@@ -41,7 +41,7 @@ import {
 	routeConfigName,
 } from "./plan.js";
 import { planProblems } from "./problems.js";
-import { excludedEndpoints, residency, withinRegions } from "./residency.js";
+import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
 import { type ShadowGap, shadowGapOf } from "./shadow.js";
 import { keysClusters } from "./tokenKeys.js";
@@ -121,7 +121,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
-		...residency(declared),
+		bound: new Map(declared.services.map(({ metadata, spec }) => [qualifiedName(metadata), spec.dataClass !== null])),
 		envoy: {
 			clusters: [...variants.map(({ cluster }) => cluster), ...keysClusters(resources.gateways, keySets)],
 			endpoints: variants.flatMap(({ endpoints }) => (endpoints === null ? [] : [endpoints])),
@@ -197,11 +197,9 @@ export function compileShadowGaps(declared: ResourceSet, status: Status): readon
 	);
 }
 
-/** What an Envoy is given of each Service and Gateway changes only where its text here does: formsOf. */
-export function compileForms(declared: ResourceSet, status: Status): ReadonlyMap<string, string> {
-	const { resources, services } = tabled(declared, status, {});
-	return formsOf(services, resources.gateways);
-}
+/** Texts by Service: formsOf. */
+export const compileForms = (declared: ResourceSet, status: Status): ReadonlyMap<string, string> =>
+	formsOf(tabled(declared, status, {}).services);
 
 type TableOptions = Pick<CompileOptions, "allocationPpm" | "mode">;
 

@@ -2,7 +2,6 @@
  * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
  * execute and `explain` prints.
  */
-import type { RegionRules, Resident } from "../resources/regions.js";
 import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../resources/resource.js";
 import type { Cost } from "./cost.js";
 
@@ -19,20 +18,13 @@ export interface Collectors {
 	readonly traceSamplingPercent: number;
 }
 
-/** Regions by Service (its qualified name) and endpoint (`10.0.0.1:80`); "" = it says none. */
-export type Placings = ReadonlyMap<string, ReadonlyMap<string, readonly string[]>>;
-
 export interface Plan {
 	/** 16 hex digits of the XXH64 of the table: content-derived, so a restart or a replica gives the same. */
 	readonly version: string;
 	readonly envoy: EnvoyResources;
 	readonly table: PlanTable;
-	/** Each Service that is declared, by qualified name, as far as a DataClass binds it. */
-	readonly residents: ReadonlyMap<string, Resident>;
-	/** What says to which regions, of those that are gone too. */
-	readonly regionRules: RegionRules;
-	/** Where each Service says that its endpoints are, excluded or not. */
-	readonly placings: Placings;
+	/** Each declared Service by qualified name, and whether it names a DataClass. */
+	readonly bound: ReadonlyMap<string, boolean>;
 	readonly problems: readonly Problem[];
 	readonly rules: readonly RuleExecution[];
 	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */

@@ -3,10 +3,8 @@
  * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
  * endpoints and a preference fails over to the others: security reference 9.)
  */
-import { oneSpelling } from "../resources/address.js";
-import { type Resident, regionsOf } from "../resources/regions.js";
+import { regionsOf } from "../resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
-import type { Plan } from "./plan.js";
 
 /** An endpoint that a Service must not use. */
 export interface Excluded {
@@ -40,34 +38,6 @@ export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 				})),
 		);
 	});
-}
-
-/** What keeps a cluster from serving for a while by an endpoint that it had. */
-export function residency(resources: ResourceSet): Pick<Plan, "residents" | "regionRules" | "placings"> {
-	const { dataClasses, referenceGrants } = resources;
-	// Nothing else of it, for it is remembered after the Service is gone.
-	const residents = resources.services.map(({ kind, metadata: { name, namespace }, spec: { dataClass } }) => {
-		const resident: Resident = { kind, metadata: { name, namespace }, spec: { dataClass } };
-		return [qualifiedName(resident.metadata), resident] as const;
-	});
-	const placings = resources.services.map((service) => [qualifiedName(service.metadata), placed(service)] as const);
-	return {
-		residents: new Map(residents),
-		regionRules: { dataClasses, referenceGrants },
-		placings: new Map(placings),
-	};
-}
-
-/** Where one Variant says where an endpoint is, another one that says nothing takes nothing of that back. */
-function placed({ spec }: Service): ReadonlyMap<string, readonly string[]> {
-	const said = new Map<string, Set<string>>();
-	for (const { address, port, locality } of spec.variants.flatMap(({ endpoints }) => endpoints)) {
-		const host = `${oneSpelling(address)}:${port}`;
-		const regions = said.get(host) ?? new Set();
-		if (locality !== null) regions.add(locality.region);
-		said.set(host, regions);
-	}
-	return new Map([...said].map(([host, regions]) => [host, regions.size === 0 ? [""] : [...regions]]));
 }
 
 function restricted(resources: ResourceSet, service: Service): Service {

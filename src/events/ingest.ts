@@ -7,7 +7,6 @@ import { Digest } from "../digest.js";
 import { WeirError } from "../error.js";
 import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../limits.js";
 import type { EvidenceSource } from "../rollout/ports.js";
-import type { SubjectBudget } from "../subjectBudget.js";
 import {
 	type AccessLogDoor,
 	type AccessLogTcp,
@@ -15,31 +14,25 @@ import {
 	serveAccessLog,
 	serveAccessLogTcp,
 } from "./accessLog/accessLog.js";
-import { accountOf, type RequestAccount } from "./accessLog/account.js";
+import { accountOf, outlineOf, type RequestAccount } from "./accessLog/account.js";
 import { PlanReader, triedRulesIn } from "./accessLog/planReader.js";
 import { RecentRequests } from "./accessLog/recentRequests.js";
-import { storedRequest } from "./accessLog/storedRequest.js";
 import type { StreamPeer } from "./accessLog/streamIdentity.js";
-import { UnheldTokens } from "./accessLog/unheldToken.js";
 import { UnknownKeys } from "./accessLog/unknownKeys.js";
 import { DecisionLog } from "./decisions/decisionLog.js";
 import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisions/decisionQuery.js";
-import { NOTHING_ELSE, shownPrincipal, shownText } from "./decisions/decisionRecord.js";
-import { forgetEnded } from "./decisions/endedExperiments.js";
-import { type EndOf, ExperimentEnds } from "./decisions/experimentEnds.js";
-import type { MissingOf } from "./decisions/missingRecords.js";
+import { shownPrincipal, shownText } from "./decisions/decisionRecord.js";
+import { ANY_ENVOY, type GapOf } from "./decisions/gaps.js";
 import type { ReadNamespaces } from "./decisions/readNamespaces.js";
 import { baselineQuantile } from "./evidence/baselineQuantile.js";
 import { gatherEvidence } from "./evidence/evidence.js";
-import { countLate } from "./evidence/late.js";
 import { Looks } from "./evidence/looks.js";
-import { FailedHandshakes } from "./failedHandshakes.js";
-import { Intake, type IntakeOptions } from "./intake.js";
-import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { Intake } from "./intake.js";
+import { GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
 import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
 import { Outcomes } from "./outcomes/outcomes.js";
 import { RefusedSenders } from "./outcomes/refusedSenders.js";
-import { RefusedStreams } from "./refusedStreams.js";
+import { Refusals } from "./refusals.js";
 import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
@@ -61,10 +54,6 @@ export interface IngestOptions {
 	readonly plans: (version: string) => Promise<PlanTable | null>;
 	/** Table of the newest plan that was published; null = none was. */
 	readonly newestPlan: () => Promise<PlanTable | null>;
-	/** Qualified names of the Experiments that have not ended. */
-	readonly experiments: () => Promise<readonly string[]>;
-	/** How one of the others ended, for the decision log; absent: nobody is asked, and it says nothing. */
-	readonly endOf?: EndOf;
 	/** What control knows of metrics. */
 	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
 	/** Epoch milliseconds. */
@@ -73,8 +62,6 @@ export interface IngestOptions {
 	readonly exposureSettlesMs?: number;
 	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
-	/** Milliseconds that senders' outcomes may take to be read; one of its own by default. */
-	readonly outcomesReading?: SubjectBudget;
 	/** Records of the decision log that are kept; by default DECISIONS_ROWS_MAX. */
 	readonly decisionRowsMax?: number;
 	readonly meter: Meter;
@@ -104,39 +91,19 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
 	const logs: AccessLogDoor[] = [];
-	const aliveSinceMs = (): number => Math.min(...logs.map((door) => door.aliveSinceMs() ?? Number.POSITIVE_INFINITY));
-	const decisions = new DecisionLog({ store, plans, clock, meter, log, allowedPpm, aliveSinceMs });
-	/** Evidence never suffers from the log: an entry that this cannot read is read by the intake all the same. */
-	const recorded = (record: () => void): void => {
-		try {
-			record();
-		} catch (thrown) {
-			meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind: "unreadable", result: "dropped" });
-			decisions.queue.lost("unreadable", 1);
-			log.error("a decision record could not be made", { error: String(thrown) });
-		}
-	};
-	const assigned: IntakeOptions["assigned"] = (heard, seen, variant) =>
-		recorded(() => decisions.assigned(heard, seen, variant));
+	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm });
 	await decisions.recall();
+	const { exposureSettlesMs } = options;
 	const intake = new Intake({
-		store,
-		plans,
-		clock,
-		meter,
-		log,
-		assigned,
-		...(options.exposureSettlesMs === undefined ? {} : { exposureSettlesMs: options.exposureSettlesMs }),
+		...{ store, plans, clock, meter, log },
+		ended: (request) => decisions.ended(request),
+		...(exposureSettlesMs === undefined ? {} : { exposureSettlesMs }),
 	});
-	const { endOf = async () => null } = options;
-	const ends = new ExperimentEnds({ store, decisions, endOf, heard: () => intake.flush(), clock, log });
-	await ends.recall();
 	const recent = new RecentRequests();
-	const unknownKeys = new UnknownKeys(plans);
-	const unheldTokens = new UnheldTokens();
+	const unknownKeys = new UnknownKeys();
 	const catalogue = new MetricCatalogue(options.metrics);
 	const refusedSenders = new RefusedSenders({
-		record: (one) => recorded(() => decisions.queue.refused(one)),
+		record: (one) => decisions.queue.refused(one),
 		clock,
 		meter,
 	});
@@ -147,27 +114,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		meter,
 		log,
 		refused: (refusal) => refusedSenders.add(refusal),
-		reading: options.outcomesReading,
 	});
-	const failedAt = (door: "access-log" | "outcomes") =>
-		new FailedHandshakes({ door, refused: (one) => recorded(() => decisions.queue.refused(one)), clock, meter });
-	const failedHandshakes = { accessLog: failedAt("access-log"), outcomes: failedAt("outcomes") };
-	const refusedStreams = new RefusedStreams({
-		record: (fault, id, count, gateway) =>
-			recorded(() =>
-				decisions.queue.refused({
-					...NOTHING_ELSE,
-					kind: "stream-refused",
-					atMs: clock(),
-					gateway,
-					principal: id === null ? null : shownPrincipal(id),
-					verdict: "deny",
-					reason: fault,
-					count,
-				}),
-			),
-		meter,
-	});
+	const refusals = new Refusals((record) => decisions.queue.refused(record), clock, meter);
 	const looks = new Looks();
 	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
 	const account = async (requestId: string): Promise<RequestAccount | null> => {
@@ -178,14 +126,13 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		const atOnce = atHand();
 		if (atOnce !== null) return atOnce;
 		await intake.flush();
-		const stored = await storedRequest(store, requestId);
+		const stored = await outlineOf(store, requestId);
 		// It may have ended meanwhile: the store's outline is for what is gone.
 		return atHand() ?? stored;
 	};
 	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
 		const question = parseDecisionQuery(query, namespaces);
-		// Who asks right after an end is told of it.
-		if (question.view === "decisions") await forgetEnded([ends], options.experiments);
+		await intake.plansLoaded();
 		await decisions.queue.flush();
 		return question.view === "shadow"
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
@@ -197,20 +144,17 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		account,
 		decisions: askDecisions,
 		unknownKeys: () => unknownKeys.counts(),
-		unheldTokens: () => unheldTokens.at(clock()),
 		metricsJson: options.metricsJson,
-		handshakeFailed: (fault) => failedHandshakes.outcomes.add(fault),
+		handshakeFailed: (fault) => refusals.handshake("outcomes", fault),
 		log,
 	};
 	const sink: EntrySink = {
 		offer(entry, receivedMs, gateway) {
 			if (entry.kind === "end") {
-				recent.keep(entry, receivedMs);
+				recent.keep(entry);
 				unknownKeys.see(entry, gateway);
-				unheldTokens.see(entry, receivedMs);
 			}
 			intake.offer({ entry, receivedMs, gateway });
-			if (entry.kind === "end") recorded(() => decisions.request(entry, receivedMs, gateway));
 		},
 		heard(peer, receivedMs) {
 			if (peer?.kind === "spiffe")
@@ -218,38 +162,21 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		},
 		broken: () => intake.broken(),
 		impossible: (entry) => intake.impossible(entry),
-		refused: (fault, peer, gateway) =>
-			refusedStreams.add(fault, idOf(peer), gateway === null ? null : shownText(gateway)),
-		wordRefused: (fault, peer) => refusedStreams.add(fault, idOf(peer), null),
-		broke: (fromMs, untilMs, peer, gateway) =>
-			decisions.queue.broke(fromMs, untilMs, {
-				gateway: gateway === null ? null : shownText(gateway),
-				principal: shownId(peer),
-			}),
-		away: (fromMs, lastMs, untilMs, peer) =>
-			decisions.queue.unreached(fromMs, lastMs, untilMs, {
-				gateway: null,
-				principal: shownId(peer),
-			}),
-		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, { gateway: null, principal: shownId(peer) }),
-		handshakeFailed: (fault) => failedHandshakes.accessLog.add(fault),
+		refused: (fault, peer) => refusals.stream(fault, shownId(peer)),
+		opened: (peer, gateway, receivedMs) => decisions.queue.gaps.heard(envoyOf(peer, gateway), receivedMs),
+		broke: (fromMs, peer, gateway) => decisions.queue.gaps.broke(envoyOf(peer, gateway), fromMs, clock()),
+		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, envoyOf(peer, null)),
+		handshakeFailed: (fault) => refusals.handshake("access-log", fault),
 	};
 	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
-	const undelivered = (entries: number, sinceMs: number, whose?: MissingOf): void => {
+	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
 		intake.undelivered(entries, sinceMs);
-		decisions.queue.lost("entries-dropped", entries, sinceMs, whose);
+		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
 	};
 	const others: { close(): Promise<void> }[] = [];
-	/** Late rows are counted up to here; those from before the start were counted by the process before. */
-	let countedMs = clock();
 	const maintain = async (): Promise<void> => {
 		await intake.flush();
-		await forgetEnded([intake, ends], options.experiments);
-		meter.gauge(GAUGES.known.name, GAUGES.known.help, decisions.knownUnits, { known: "arm" });
-		meter.gauge(GAUGES.known.name, GAUGES.known.help, intake.knownUnits, { known: "exposure" });
 		const nowMs = clock();
-		await countLate(store, countedMs, nowMs, meter);
-		countedMs = nowMs;
 		const declared = await catalogue.current().catch(() => null);
 		// Without the declarations nobody knows how long rows are needed.
 		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
@@ -271,7 +198,8 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await maintaining;
 		unmaintained.close();
 		await outcomes.close();
-		for (const failed of [refusedSenders, refusedStreams, ...Object.values(failedHandshakes)]) failed.close();
+		refusedSenders.close();
+		refusals.close();
 		await decisions.queue
 			.close()
 			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
@@ -303,13 +231,13 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	}
 }
 
-/** Proved SPIFFE id of who called; null = the owner's own process, or nobody's. */
-const idOf = (peer: StreamPeer): string | null => (peer?.kind === "spiffe" ? peer.id : null);
+/** SPIFFE id that the caller proved, as it may be shown; null = the owner's own process, or none. */
+const shownId = (peer: StreamPeer): string | null => (peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null);
 
-const shownId = (peer: StreamPeer): string | null => {
-	const id = idOf(peer);
-	return id === null ? null : shownPrincipal(id);
-};
+const envoyOf = (peer: StreamPeer, gateway: string | null): GapOf => ({
+	gateway: gateway === null ? null : shownText(gateway),
+	principal: shownId(peer),
+});
 
 function evidenceSource(
 	store: EventStore,

@@ -7,13 +7,12 @@ import { parseRouteName } from "../compiler/plan.js";
 import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, ARMS_KNOWN_MAX } from "../limits.js";
 import type { AccessLogEntry, Heard } from "./accessLog/accessLogEntry.js";
 import { type RouteOfEntry, readEntry } from "./accessLog/entryReader.js";
-import type { PlanReader } from "./accessLog/planReader.js";
+import type { PlanReader, ReadableService } from "./accessLog/planReader.js";
 import { RequestStarts } from "./accessLog/requestStarts.js";
-import type { Assigned } from "./decisions/assignmentChanges.js";
-import { UnitArms } from "./decisions/unitArms.js";
+import { keyOf } from "./decisions/assignmentChanges.js";
 import { SettlingExposures } from "./evidence/settlingExposures.js";
 import { COUNTERS, GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
-import { Backlog, type Pending, withoutUnfitOf } from "./store/backlog.js";
+import { Backlog } from "./store/backlog.js";
 import { CommitFaults } from "./store/commitFaults.js";
 import { Generations } from "./store/generations.js";
 import { type Loss, Losses } from "./store/losses.js";
@@ -35,8 +34,15 @@ export interface IntakeOptions {
 	readonly meter: Meter;
 	readonly log: Log;
 	readonly exposureSettlesMs?: number;
-	/** Told how each ended request was assigned. */
-	readonly assigned?: (heard: Heard, assigned: Assigned, variant: string | null) => void;
+	/** Called once for each ended request. */
+	readonly ended?: (request: EndedRequest) => void;
+}
+
+export interface EndedRequest extends Heard {
+	/** By the plan of its route; null = that is unknown, or the route is not Weir's. */
+	readonly service: ReadableService | null;
+	/** null = its entry could not be read, or the queue was full. */
+	readonly row: Extract<Reading, { kind: "row" }> | null;
 }
 
 export class Intake {
@@ -48,7 +54,7 @@ export class Intake {
 	readonly #losses = new Losses();
 	readonly #routes = new Generations<string, RouteOfEntry | "foreign">(10_000);
 	/** Arms of units known to be stored: their later starts need no look into the store. */
-	readonly #exposed = new UnitArms(ARMS_KNOWN_MAX);
+	readonly #exposed = new Generations<bigint, string>(ARMS_KNOWN_MAX);
 	readonly #commit = new RequestCommit();
 	/** Exposures that may still be taken back, or that an earlier one may overtake. */
 	readonly #settling: SettlingExposures;
@@ -80,12 +86,14 @@ export class Intake {
 		const route = this.#route(entry.routeName);
 		if (route === "foreign") {
 			this.#count("foreign");
+			this.#ended(heard);
 			return;
 		}
 		if (this.#waiting >= ACCESS_LOG_QUEUE_MAX) {
 			if (!this.#dropping) this.options.log.error("access-log entries are dropped: the queue is full");
 			this.#dropping = true;
 			this.#lose("dropped");
+			this.#ended(heard);
 			return;
 		}
 		const plan = this.options.plans.known(route.version);
@@ -100,7 +108,6 @@ export class Intake {
 			case "row":
 				if (reading.refused) this.#refuse(reading.row, reading.late);
 				else this.#queue(dated ?? entry, reading);
-				if (entry.kind === "end" && !reading.refused) this.#tell(heard, reading);
 				break;
 			case "ignored":
 				if (entry.kind === "start") this.#starts.begin(entry);
@@ -115,13 +122,14 @@ export class Intake {
 				break;
 			case "plan-missing":
 				this.#hold(heard, reading.version);
+				return;
 		}
+		this.#ended(heard, plan.get(route.service), reading.kind === "row" ? reading : null);
 	}
 
-	#tell(heard: Heard, { row, plan }: Extract<Reading, { kind: "row" }>): void {
-		const { experiment, unit, startUs, variant, assigned } = row;
-		if (experiment === null || unit === null) return;
-		this.options.assigned?.(heard, { experiment, unit, arm: assigned, plan, startUs }, variant);
+	#ended(heard: Heard, service: ReadableService | null = null, row: EndedRequest["row"] = null): void {
+		const { entry, receivedMs, gateway } = heard;
+		if (entry.kind === "end") this.options.ended?.({ entry, receivedMs, gateway, service, row });
 	}
 
 	/** A message that could not be decoded. */
@@ -160,34 +168,24 @@ export class Intake {
 		return this.#committing;
 	}
 
+	/** Resolves when no entry waits for its plan. */
+	async plansLoaded(): Promise<void> {
+		// An entry may need a second plan, the one that the sidecar answered by.
+		while (this.#held.size > 0) {
+			await Promise.all([...this.#held.keys()].map((version) => this.options.plans.load(version)));
+			// The entries held for them are read in callbacks of those same promises.
+			await Promise.resolve();
+		}
+	}
+
 	/** Gives up on plans that are being asked for, and commits the rest: of exposures that still wait all that may stand. */
 	async close(): Promise<void> {
 		this.#closedMs = this.options.clock();
 		this.options.plans.close();
-		// An entry may ask for a second plan, the one that the sidecar answered by.
-		while (this.#held.size > 0) {
-			await Promise.all([...this.#held.keys()].map((version) => this.options.plans.load(version)));
-			// The entries held for them are counted in callbacks of those same promises.
-			await Promise.resolve();
-		}
+		await this.plansLoaded();
 		// Where that is refused, what came since has not been tried once.
 		await this.#committing?.catch(() => undefined);
 		await this.flush().finally(() => this.#faults.close());
-	}
-
-	/** Units that it knows to be stored, each in every Experiment that it is in. */
-	get knownUnits(): number {
-		return this.#exposed.size;
-	}
-
-	/** Experiments of which it knows units to be stored. */
-	get experiments(): readonly string[] {
-		return this.#exposed.experiments;
-	}
-
-	/** These have ended, or are no more. */
-	forget(experiments: readonly string[]): void {
-		this.#exposed.forget(experiments);
 	}
 
 	/** Entries that wait for the store or for their plan. */
@@ -246,8 +244,7 @@ export class Intake {
 
 	#expose(request: RequestKey, exposure: Exposure, late: boolean): void {
 		// Stored already: nothing that comes later says more.
-		const known = this.#exposed.find(exposure.experiment, exposure.unit);
-		if (known !== -1 && this.#exposed.arm(known) === exposure.arm) return;
+		if (this.#exposed.get(keyOf(exposure.experiment, exposure.unit)) === exposure.arm) return;
 		this.#settling.add(request, exposure, late);
 	}
 
@@ -293,6 +290,7 @@ export class Intake {
 			else {
 				this.options.log.error("access-log entries cannot be read: their plan is unknown", { plan: version });
 				this.#lose("unreadable", all.length);
+				for (const one of all) this.#ended(one);
 			}
 		});
 	}
@@ -309,12 +307,24 @@ export class Intake {
 
 	/** Commits what is queued now; what comes meanwhile waits, so that a caller's flush ends under any load. */
 	async #commitAll(): Promise<void> {
-		const { meter } = this.options;
+		const { store, clock, meter } = this.options;
 		let left = this.#backlog.rows.length;
 		do {
 			const pending = this.#backlog.take(Math.min(left, ACCESS_LOG_COMMIT_ROWS));
-			left -= pending.rows.length;
-			const [{ rows, exposures }, learnt] = await this.#write(pending);
+			const { rows, exposures } = pending;
+			left -= rows.length;
+			const lost = this.#losses.take();
+			let learnt: Learnt;
+			try {
+				learnt = await store.entries.transaction((transaction) =>
+					this.#commit.write(transaction, { ...pending, lost, nowMs: clock() }),
+				);
+			} catch (thrown) {
+				this.#losses.giveBack(lost);
+				this.#commit.forget();
+				this.#backlog.giveBack(pending);
+				throw this.#faults.failed(thrown);
+			}
 			this.#waiting -= rows.length;
 			this.#dropping = false;
 			this.#faults.taken();
@@ -322,35 +332,6 @@ export class Intake {
 			this.#report(rows.length, learnt);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);
 		} while (left > 0);
-	}
-
-	/**
-	 * One transaction. What no transaction can take is left out and lost; where the store refuses, all waits for the next.
-	 * @returns what it wrote
-	 */
-	async #write(pending: Pending): Promise<readonly [written: Pending, learnt: Learnt]> {
-		const { store, log, clock } = this.options;
-		const lost = this.#losses.take();
-		try {
-			const learnt = await store.entries.transaction((transaction) =>
-				this.#commit.write(transaction, { ...pending, lost, nowMs: clock() }),
-			);
-			return [pending, learnt];
-		} catch (thrown) {
-			this.#losses.giveBack(lost);
-			this.#commit.forget();
-			const fit = withoutUnfitOf(thrown, pending);
-			if (fit === null) {
-				this.#backlog.giveBack(pending);
-				throw this.#faults.failed(thrown);
-			}
-			log.error("access-log entries that the store cannot hold are left out", { error: String(thrown) });
-			const left = pending.rows.length - fit.rows.length;
-			this.#waiting -= left;
-			// Of a row that is stored its exposure, or that its start goes, may be what is missing.
-			this.#lose("unreadable", Math.max(1, left));
-			return this.#write(fit);
-		}
 	}
 
 	#report(stored: number, { added, conflicts }: Learnt): void {
@@ -373,6 +354,7 @@ export class Intake {
 
 	#remember({ experiment, unit, arm }: Exposure): void {
 		// A unit in conflict stays known by its first arm; by any other it goes to the store, which knows it already.
-		if (this.#exposed.find(experiment, unit) === -1) this.#exposed.add(experiment, unit, arm);
+		const key = keyOf(experiment, unit);
+		if (this.#exposed.get(key) === undefined) this.#exposed.set(key, arm);
 	}
 }

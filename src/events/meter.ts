@@ -39,24 +39,12 @@ export const COUNTERS = {
 	},
 	outcomes: {
 		name: "weir_ingest_outcomes_total",
-		help: "Outcome rows by what became of them: accepted, replayed (idempotency key), unfit (the store cannot hold one of its request), or the code of the refusal.",
-	},
-	late: {
-		name: "weir_ingest_late_total",
-		help: "Ends and outcomes that came after their unit's observation was closed and so change nothing.",
+		help: "Outcome rows by what became of them: accepted, replayed (idempotency key), or the code of the refusal.",
 	},
 	commits: { name: "weir_ingest_commits_total", help: "Committed transactions of the event store, by kind." },
 	decisions: {
 		name: "weir_ingest_decision_records_total",
-		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full), unfit (the store cannot hold them).",
-	},
-	missing: {
-		name: "weir_ingest_decision_gap_seconds_total",
-		help: "Seconds of which decision records may be missing, by reason: ingest-away, stream-broken. weir audit requests --kind records-missing tells them.",
-	},
-	forgotten: {
-		name: "weir_ingest_forgotten_units_total",
-		help: "Units whose last arm was forgotten for room, by experiment: where it changes before they are seen again, no record says so.",
+		help: "Decision records by kind and by what became of them: stored, dropped (the queue was full).",
 	},
 	probes: {
 		name: "weir_ingest_probes_refused_total",
@@ -81,7 +69,7 @@ export const COUNTERS = {
 	},
 	roomDrops: {
 		name: "weir_ingest_decisions_dropped_total",
-		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table: of the namespaces that hold the most, or of what names no Service. weir audit requests says which.",
+		help: "Decision records and shadow counts that were dropped before their time, for want of room, by table. weir audit requests says of when.",
 	},
 	pruned: { name: "weir_ingest_pruned_rows_total", help: "Rows past their retention that were removed, by table." },
 } as const;
@@ -100,10 +88,6 @@ export const GAUGES = {
 	waiting: {
 		name: "weir_ingest_outcomes_waiting",
 		help: "Outcomes kept without an exposure to join yet, by what is unknown so far: unit, request, experiment.",
-	},
-	known: {
-		name: "weir_ingest_known_units",
-		help: "Units in memory, of all Experiments together (3,000,000 at most), by what is known of them: arm, exposure.",
 	},
 	dropping: {
 		name: "weir_ingest_decisions_dropping",

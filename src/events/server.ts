@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
+import { ClientLimiter, type ClientLimits } from "../clientLimiter.js";
 import { WeirError } from "../error.js";
 import type { HandshakeFault } from "../handshake.js";
 import {
@@ -16,16 +17,16 @@ import {
 	REQUEST_ID_CHARS_MAX,
 	UNASKED_CONNECTION_MS,
 } from "../limits.js";
-import type { EvidenceSource, Unheld } from "../rollout/ports.js";
+import type { EvidenceSource } from "../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { boundConnections } from "../tlsDoor.js";
+import { readBody } from "../unreadBody.js";
 import type { RequestAccount } from "./accessLog/account.js";
 import { EVIDENCE_PATHS } from "./client.js";
 import { type ReadNamespaces, readNamespacesOf } from "./decisions/readNamespaces.js";
-import { LoopFirst } from "./evidence/loopFirst.js";
 import { parseBaselineQuery, parseEvidenceQuery } from "./evidence/query.js";
-import { Questions } from "./evidence/questions.js";
-import { answerError, answerJson, HttpProblem, readBytes } from "./http.js";
+import { QueryQueue } from "./evidence/queryQueue.js";
+import { answerError, answerJson, HttpProblem } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes/outcomes.js";
 import { type Sender, senderOfId, senderOnSocket } from "./outcomes/sender.js";
@@ -39,8 +40,6 @@ export interface Doors {
 	readonly decisions: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
-	/** Requests whose tokens give no unit, by Service. */
-	readonly unheldTokens: () => Readonly<Record<string, readonly Unheld[]>>;
 	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	/** Told of each TLS handshake at the TCP door that failed. */
@@ -84,11 +83,13 @@ export interface OutcomesTcp {
 	readonly peer: (request: IncomingMessage) => string | null;
 	/** Given the server once it exists, to renew its certificates; what it returns is called at the end. */
 	readonly follow?: (server: TlsServer) => () => void;
+	/** Of each sender; Weir's own where absent. */
+	readonly clientLimits?: Partial<ClientLimits>;
 }
 
 /** @throws WeirError `invalid-argument` for a door that would let in clients without a certificate */
 export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise<Listening> {
-	const { address, port, tls, peer, follow } = door;
+	const { address, port, tls, peer, follow, clientLimits } = door;
 	if (tls.requestCert !== true || tls.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
@@ -99,9 +100,12 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		onHandshakeFault: doors.handshakeFailed,
 	});
 	// A connection outlives the certificate that it was opened with; who sends by it then is nobody.
-	const routes = publicRoutes(doors, (request) =>
-		senderOfId(connections.leftMs(request.socket) > 0 ? peer(request) : null),
-	);
+	const limiter = new ClientLimiter(clientLimits);
+	const routes = publicRoutes(doors, async (request, response) => {
+		const id = connections.leftMs(request.socket) > 0 ? peer(request) : null;
+		if (id !== null) await limiter.admit(id, response);
+		return senderOfId(id);
+	});
 	server.prependListener("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
 		if (connections.isOld(socket)) response.setHeader("connection", "close");
 	});
@@ -118,12 +122,15 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 
 type Routes = Readonly<Record<string, Route>>;
 
-function publicRoutes({ outcomes }: Doors, senderOf: (request: IncomingMessage) => Sender): Routes {
+function publicRoutes(
+	{ outcomes }: Doors,
+	senderOf: (request: IncomingMessage, response: ServerResponse) => Sender | Promise<Sender>,
+): Routes {
 	return {
 		"/v1/outcomes": {
 			method: "POST",
 			async answer(request, response) {
-				const { status, body, replayed } = await outcomes.post(request, senderOf(request));
+				const { status, body, replayed } = await outcomes.post(request, await senderOf(request, response));
 				// As IETF draft-ietf-httpapi-idempotency-key and common APIs mark it.
 				if (replayed) response.setHeader("idempotency-replayed", "true");
 				answerJson(response, status, body);
@@ -133,33 +140,28 @@ function publicRoutes({ outcomes }: Doors, senderOf: (request: IncomingMessage) 
 	};
 }
 
-function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, metricsJson }: Doors): Routes {
-	const query = <Query>(parse: (json: unknown) => Query, run: (query: Query) => Promise<unknown>): Route => ({
+function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: Doors): Routes {
+	const queue = new QueryQueue();
+	const query = <Query>(
+		asker: "loop" | "people",
+		parse: (json: unknown) => Query,
+		run: (query: Query) => Promise<unknown>,
+	): Route => ({
 		method: "POST",
 		async answer(request, response) {
-			const bytes = await readBytes(request, EVIDENCE_BODY_BYTES_MAX);
-			answerJson(response, 200, JSON.stringify(await run(parse(parseQueryJson(bytes)))));
+			const parsed = parse(parseQueryJson(await readBody(request, EVIDENCE_BODY_BYTES_MAX)));
+			await queue.run(asker, response, async () => answerJson(response, 200, JSON.stringify(await run(parsed))));
 		},
 	});
-	const loopFirst = new LoopFirst();
-	const byLoop = ({ method, answer }: Route): Route => ({
-		method,
-		answer: (request, response) => loopFirst.loop(() => answer(request, response)),
-	});
-	const byReader = ({ method, answer }: Route): Route => ({
-		method,
-		answer: (request, response) => loopFirst.reader(response, () => answer(request, response)),
-	});
-	const gather = query(parseEvidenceQuery, (parsed) => evidence.evidence(parsed));
-	const questions = new Questions();
-	/** Of a reader. */
+	// Apart from evidence: it is read by a connection of its own.
+	const decisionLog = new QueryQueue();
 	const question = (answer: Route["answer"]): Route => ({
 		method: "GET",
-		answer: (request, response) => questions.take(request, response, () => answer(request, response)),
+		answer: (request, response) => decisionLog.run("people", response, () => answer(request, response)),
 	});
 	return {
-		[EVIDENCE_PATHS.loop]: byLoop(gather),
-		[EVIDENCE_PATHS.readers]: byReader(gather),
+		[EVIDENCE_PATHS.loop]: query("loop", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		[EVIDENCE_PATHS.readers]: query("people", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
 		"/v1/requests": question(async (request, response) => {
 			const query = new URL(request.url ?? "", "http://ingest").searchParams;
 			answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
@@ -170,14 +172,10 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 			if (found === null) throw new WeirError("not-found", "no request is known by that id", UNKNOWN_REQUEST);
 			answerJson(response, 200, JSON.stringify(found));
 		}),
-		"/baseline-quantile": byLoop(query(parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed))),
+		"/baseline-quantile": query("loop", parseBaselineQuery, (parsed) => evidence.baselineQuantile(parsed)),
 		"/unknown-keys": {
 			method: "GET",
 			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unknownKeys())),
-		},
-		[UNHELD_PATH]: {
-			method: "GET",
-			answer: async (_, response) => answerJson(response, 200, JSON.stringify(unheldTokens())),
 		},
 		...(metricsJson === null
 			? {}
@@ -190,9 +188,6 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, unheldTokens, me
 				}),
 	};
 }
-
-/** Asked by the api role. */
-export const UNHELD_PATH = "/unheld-tokens";
 
 /** The path under which a request's account lies; its last segment is the request id. */
 const REQUESTS = "/v1/requests/";

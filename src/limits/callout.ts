@@ -64,8 +64,8 @@ export const TABLE_AHEAD_MS_MAX = 1_000;
  */
 export const WORKER_SILENT_MS = 30_000;
 
-/** Tables that the sidecar holds: the newest, and those that routes of the last few ramps may still name. */
-export const CALLOUT_TABLES_KEPT = 8;
+/** Tables that the sidecar holds: the newest, and those before it that Envoys' routes may still name for a moment. */
+export const CALLOUT_TABLES_KEPT = 3;
 
 /**
  * A plan's table as JSON. No call is answered while one is read (parsed, hashed, checked), so its size is time: about

@@ -54,3 +54,15 @@ export const HANDSHAKE_FAULTS_TOLD_MS = 60_000;
  * and others' Metrics of outcomes.
  */
 export const REFUSED_NAMES_MAX = 20;
+
+/**
+ * Requests of one authenticated client to one server: at once, and in a window. A team's senders share an identity; each may hold
+ * a body of 4 MiB.
+ */
+export const CLIENT_REQUESTS_AT_ONCE_MAX = 32;
+export const CLIENT_REQUESTS_MAX = 2_000;
+export const CLIENT_REQUESTS_WINDOW_SECONDS = 10;
+
+/** Beside those, aborts, pauses and rollbacks. */
+export const CLIENT_STOPS_AT_ONCE_MAX = 8;
+export const CLIENT_STOPS_MAX = 100;

@@ -18,9 +18,6 @@ export const GATES_MAX = 16;
 /** Longest that a gate is waited for: it has a connection of control's for so long, and one that says no is asked again. */
 export const GATE_TIMEOUT_MS_MAX = 60_000;
 
-/** Promotions of one person whose gates may be asked at once: each holds a connection, and is free until they have answered. */
-export const GATE_ASKINGS_MAX = 16;
-
 /** Least alpha. */
 export const ALPHA_MIN = 1e-6;
 
@@ -38,12 +35,6 @@ export const PERIODS_MAX = 60;
 
 /** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
 export const INTERACTIONS_MAX = 10;
-
-/**
- * How long a tick of the loop looks at Experiments, each namespace at one at the least: who has few is looked at in each, which
- * is about once a second. The next tick, with the state of then, goes on at once.
- */
-export const LOOKS_MS_PER_TICK = 1_000;
 
 /** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
 export const SEGMENT_VALUE_BYTES_MAX = 64;

@@ -7,16 +7,6 @@ export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Rows in one outcomes request. */
 export const OUTCOMES_ROWS_MAX = 10_000;
 
-/**
- * How long ingest's thread reads and judges the outcomes of one sender, at once and again per hour: nothing else is done
- * meanwhile, and an aggregate query must be answered within EVIDENCE_TIMEOUT_MS; behind all of one sender's it waits for 6 s.
- * 10,000 rows of new units took 54 ms (11 to 17 ms where the units are known), so that half of the thread reads some 90,000 rows
- * a second: where little else ran one sender brought 97,000, and was refused after 16 s. Of 4 MiB that are one object of as many
- * keys as fit it is some 15 at once, of arrays in each other 6. The owner of the machine is not bound.
- */
-export const OUTCOMES_READING_MS_AT_ONCE_MAX = 3_000;
-export const OUTCOMES_READING_MS_PER_HOUR_MAX = 1_800_000;
-
 /** How often the log and the decision log tell of one sender that is refused, with how many times it was. */
 export const SENDERS_TOLD_MS = 60_000;
 
@@ -59,14 +49,14 @@ export const PLAN_RETRY_MS = 200;
 /** Plan versions held compiled: one per ramp or apply while a request may still name it. */
 export const PLAN_CACHE_MAX = 200;
 
-/** Pseudonyms remembered in memory, in two generations of this size (about 40 MB), and exposures that wait until they stand. */
+/** Pseudonyms remembered in memory (about 30 MB), and exposures that wait until they stand. */
 export const UNIT_CACHE_MAX = 100_000;
 
 /**
- * Units whose last arm is known, of all Experiments together, and as many again whose exposure is known to be stored: 96 MB
- * and 60 MB when full, by 32 and 20 bytes a unit. More are more days of a large site, whose people come again or do not.
+ * Units whose last arm is known, of all Experiments together, and as many again whose exposure is known to be stored: some 100 MB
+ * each when full.
  */
-export const ARMS_KNOWN_MAX = 3_000_000;
+export const ARMS_KNOWN_MAX = 500_000;
 
 /** Newest requests, and newest decision records, that a new process reads for the arms that units had last: some seconds' work. */
 export const ARMS_RECALLED_ROWS = 2_000_000;
@@ -112,10 +102,6 @@ export const EVENTS_MEMORY_MB = 1_024;
 
 /** How long metric declarations are believed before control is asked again. */
 export const METRICS_CACHE_MS = 1_000;
-
-/** How often one sender has it asked sooner, at once and again per hour: for what was declared since, which anybody may claim. */
-export const METRICS_ASKED_AT_ONCE_MAX = 5;
-export const METRICS_ASKED_PER_HOUR_MAX = 3_600;
 
 /** One aggregate query to ingest; then it counts as dead. */
 export const EVIDENCE_TIMEOUT_MS = 10_000;
@@ -176,7 +162,7 @@ export const RECENT_REQUESTS_MAX = 20_000;
 export const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;
 
 /**
- * In two generations: requests of late units remembered as stored, with a row each until they end, and starts remembered until
+ * Requests of late units remembered as stored, with a row each until they end, and starts remembered until
  * their requests are sent on.
  */
 export const OPENED_REQUESTS_MAX = 100_000;
@@ -197,15 +183,18 @@ export const COMMIT_FAULTS_TOLD_MS = 60_000;
 export const COMMIT_FAULT_STANDS_MS = 15_000;
 
 /**
- * Added to both ends of a time of which records may be missing. Envoy writes entries every 200 ms, into a connection that is
- * being made too, for which it waits a second; it keeps none that it wrote (seen on 1.36.2 and 1.40.0: the first one missing
- * had ended 210 ms before ingest was killed, the last one before it listened again).
+ * Added to both ends of a gap. Envoy writes entries every 200 ms, into a connection that is being made too, for which it waits a
+ * second; it keeps none that it wrote (seen on 1.36.2 and 1.40.0: the first one missing had ended 210 ms before ingest was
+ * killed, the last one before it listened again).
  */
-export const MISSING_MARGIN_MS = 1_000;
+export const GAP_MARGIN_MS = 1_000;
 
-/** Losses this far apart are two times of which records are missing; while one lasts, it is told of this often. */
-export const MISSING_OVER_MS = 5_000;
-export const MISSING_TOLD_MS = 60_000;
+/** Losses this far apart are two gaps; while one lasts, it is recorded this often. */
+export const GAP_OVER_MS = 5_000;
+export const GAP_RECORDED_MS = 60_000;
+
+/** Envoys and Gateways that have gaps of their own at once. */
+export const GAP_ENVOYS_MAX = 4_096;
 
 /** A stream that is reset this long before its connection ends is that of an Envoy which ends; else its listener was replaced. */
 export const STREAM_ENDING_MS = 1_000;
@@ -216,19 +205,12 @@ export const ENVOY_PING_MS = 2_000;
 /** An Envoy of another machine that has not answered for so long is gone, or the network between. */
 export const ENVOY_SILENT_MS = 10_000;
 
-/** How often that Envoy asks in turn, and how long it waits: within both it has noticed that its connection is none any more. */
+/** How often that Envoy sends a PING in turn, and how long it waits for the answer. */
 export const ENVOY_ASKS_MS = 10_000;
-export const ENVOY_NOTICES_MS = 2 * ENVOY_ASKS_MS;
 
-/**
- * How often the keeper of an Envoy of another machine asks whether ingest can be reached, and how long it waits: less than its
- * Envoy waits for a connection, so that what fails there has failed here. One that asks so late was stopped.
- */
+/** How often `weir envoy` on another machine reports to ingest, how long it waits, and how often while ingest refuses it. */
 export const KEEPER_BEAT_MS = 1_000;
 export const KEEPER_ANSWER_MS = 4_000;
-export const KEEPER_LATE_MS = 10_000;
-
-/** How often one asks that ingest refuses: within KEEPER_LATE_MS. */
 export const KEEPER_REFUSED_MS = 5_000;
 
 /** How long an Envoy's end waits for what its keeper says last: with ENVOY_LAST_WORDS_TRIES below what `weir up` gives it to end. */
@@ -237,22 +219,16 @@ export const KEEPER_LAST_WORD_MS = 1_500;
 /** How long an Envoy of another machine waits for a connection to the access log: what it has written to it is lost then. */
 export const ACCESS_LOG_CONNECT_MS = 5_000;
 
-/** What a keeper says at once, and how long ago at the most: a month. */
-export const KEEPER_WORD_BYTES_MAX = 4_096;
+/** Bytes of one report of `weir envoy`, and how long ago what it reports may be: a month. */
+export const KEEPER_REPORT_BYTES_MAX = 4_096;
 export const KEEPER_AGO_MAX_MS = 31 * 24 * 60 * 60 * 1000;
 
-/** Envoys and Gateways of which times of missing records are told apart at once. */
-export const MISSING_NAMED_MAX = 4_096;
-
 /**
- * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials, of all namespaces
- * together: beyond it those of whoever has the most go first.
+ * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials:
+ * beyond it the oldest go first.
  */
 export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 export const DECISIONS_ROWS_MAX = 1_000_000;
-
-/** Namespaces of which an answer says that records were dropped; only those that have the most lose any. */
-export const DROPPED_TOLD_MAX = 100;
 
 /** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
 export const DECISION_TEXT_CHARS_MAX = 512;
@@ -260,11 +236,8 @@ export const DECISION_TEXT_CHARS_MAX = 512;
 /** Decision records in one answer. */
 export const DECISIONS_ANSWER_MAX = 1_000;
 
-/** Questions about requests that wait for those before them; the machine's owner has as many apart. */
-export const QUESTIONS_WAITING_MAX = 16;
-
-/** Readers' questions for evidence that wait: control asks one for all, and one for the machine's owner. */
-export const READERS_EVIDENCE_WAITING_MAX = 16;
+/** People's queries for evidence that wait, and for the decision log as many. */
+export const QUERIES_WAITING_MAX = 64;
 
 /** Names of namespaces that a reader of the decision log has roles in, as the API tells ingest: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;
@@ -277,10 +250,6 @@ export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 
 /** How long after the last request that the sidecar failed the alarm stands; access-log entries come within a second. */
 export const CALLOUT_FAULT_TOLD_MS = 60_000;
-
-/** Services whose requests with tokens that give no unit are counted, and for how long after the last such request. */
-export const UNHELD_SERVICES_MAX = 1_000;
-export const UNHELD_KEPT_MS = 60 * 60 * 1000;
 
 /**
  * Experiments whose last look is kept in ingest's memory, some ten kilobytes each: as many as there can be. With fewer, of all that

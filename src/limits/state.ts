@@ -7,24 +7,8 @@ export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Body of what a person does to an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
 export const API_ACT_BODY_BYTES_MAX = 64 * 1024;
 
-/**
- * Bodies under way, of all callers of the TCP door together: sixteen whole files, and the text and the documents that are
- * made of each take some times as much. Outcomes, which are passed on, have as much apart; the UNIX socket's owner too.
- */
-export const API_BODIES_BYTES_MAX = 64 * 1024 * 1024;
-
-/** Of that one subject's: one whole file while another one is answered. */
-export const API_BODIES_BYTES_PER_SUBJECT_MAX = 2 * API_BODY_BYTES_MAX;
-
-/** How long a body may take to come: a whole one at 1.1 Mbit/s. */
-export const API_BODY_MS_MAX = 30_000;
-
-/** Parts of a body that are kept as they came: a part of one byte takes some hundred. */
-export const API_BODY_PARTS_MAX = 256;
-
-/** How much of a body that is passed on is gathered before it goes on, and for how long. */
-export const API_BODY_PART_BYTES = 16 * 1024;
-export const API_BODY_PART_MS = 50;
+/** How long a request may take to arrive: a whole body at 1.1 Mbit/s. */
+export const API_REQUEST_MS_MAX = 30_000;
 
 /** Body of a plan that xds hands over: the largest table that a sidecar reads, and a margin for characters of several bytes. */
 export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
@@ -41,26 +25,20 @@ export const PROXIES_BODY_BYTES_MAX = 2 * TABLE_BYTES_MAX;
  */
 export const DECLARED_TABLE_BYTES_MAX = TABLE_BYTES_MAX - 1024 * 1024;
 
-/** Of that, what one namespace's Services and rules may take: a table that is full stops every change, of everybody. */
-export const NAMESPACE_TABLE_BYTES_MAX = 3 * 1024 * 1024;
+/** All documents, as written: each apply reads all that is stored. */
+export const DECLARED_BYTES_MAX = 32 * 1024 * 1024;
 
-/** All documents of one namespace, as written: each apply reads all that is stored. */
-export const NAMESPACE_DECLARED_BYTES_MAX = 4 * 1024 * 1024;
+/** Rules times the Services that they select; in the table each takes at least 100 bytes. */
+export const SELECTED_RULES_MAX = Math.floor(DECLARED_TABLE_BYTES_MAX / 100);
 
 /** Resources of all namespaces: each apply checks all that is stored. */
 export const RESOURCES_MAX = 8_000;
-
-/** Of those, one namespace's: what is full stops every new declaration, of everybody. */
-export const NAMESPACE_RESOURCES_MAX = 4_000;
 
 /**
  * Endpoints whose health Envoys check, of all namespaces: a socket each in every Envoy, and twice as many while they are
  * replaced. One that has no descriptor left ends (SIGSEGV at 20,000, Envoy 1.40).
  */
 export const CHECKED_ENDPOINTS_MAX = 8_000;
-
-/** Of those, one namespace's. */
-export const NAMESPACE_CHECKED_ENDPOINTS_MAX = 4_000;
 
 /** Longest wait of one long poll on the state: below the idle limits of common HTTP stacks, so none cuts it. */
 export const STATE_LONG_POLL_MS_MAX = 60_000;
@@ -74,9 +52,6 @@ export const PLANS_KEPT_MIN = 200;
 /** Plans younger than this are all kept: no request but a stream lives longer, and evidence is long matured. */
 export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** How often a plan that a full disk refused is written again. */
-export const PLAN_KEPT_AGAIN_MS = 5_000;
-
 /** Longest qualified name or salt that is looked up in the state file; LMDB keys end at 1,978 bytes. */
 export const STATE_KEY_CHARS_MAX = 512;
 
@@ -85,35 +60,6 @@ export const PERSON_TEXT_CHARS_MAX = 1_000;
 
 /** Connections to the API at once: people, CI and a few roles. */
 export const API_CONNECTIONS_MAX = 1_000;
-
-/** Requests that a client of the API's TCP door may have sent ahead on one connection; no common client sends any. */
-export const API_REQUESTS_AHEAD_MAX = 16;
-
-/** Beyond those, before the connection is cut: what Node reads at once holds some 700 short ones. */
-export const API_REQUESTS_DROPPED_MAX = 1_000;
-
-/** Requests of one subject under way at the API's TCP door, long polls among them: a team's senders share an identity. */
-export const API_REQUESTS_PER_SUBJECT_MAX = 64;
-
-/**
- * Requests that the API passes on to one role at once, of one subject and of all: the others wait, the subjects in turn. Those of
- * the UNIX socket's owner count apart. All together are well below what waits at a socket to be accepted (Node's backlog of
- * 511), where one more is refused to whoever it is. A body that does not come holds its place for API_BODY_MS_MAX, so that it
- * takes 16 subjects, each with many slow bodies, to keep others waiting.
- */
-export const API_FORWARDED_OF_SUBJECT_MAX = 16;
-export const API_FORWARDED_AT_ONCE_MAX = 256;
-export const API_FORWARDED_OF_OWNER_MAX = 128;
-
-/** How long one waits to be passed on, but for the owner's: less than clients wait for an answer, who may try again. */
-export const API_FORWARDED_WAIT_MS = 10_000;
-
-/** And its subject's own among what it waits for: as long as those take at the most whose bodies are slow. */
-export const API_FORWARDED_WAIT_MS_MAX =
-	(API_REQUESTS_PER_SUBJECT_MAX / API_FORWARDED_OF_SUBJECT_MAX) * API_BODY_MS_MAX;
-
-/** Of those that one waited for, so many subjects are named: as many as can hold all places. */
-export const API_FORWARDED_NAMED_MAX = API_FORWARDED_AT_ONCE_MAX / API_FORWARDED_OF_SUBJECT_MAX;
 
 /** One request of a role to the state's owner, long polls' own wait not counted; then it counts as dead. */
 export const STATE_CALL_TIMEOUT_MS = 10_000;
@@ -133,34 +79,6 @@ export const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
 
 /** Refused attempts that are kept, in a chain of their own: who may do nothing writes there, and pushes out no act. */
 export const OPERATOR_AUDIT_REFUSED_MAX = 50_000;
-
-/**
- * Acts of one subject, at once and again per hour: a release has dozens, and one subject takes about a week to push out
- * what OPERATOR_AUDIT_RECORDS_MAX keeps. A pause and an abort never wait, and what comes next waits for longer. The owner of
- * the machine is not bound.
- */
-export const ACTS_AT_ONCE_MAX = 1_000;
-export const ACTS_PER_HOUR_MAX = 600;
-
-/**
- * How long control's API reads the declarations of one subject, at once and again per hour: nothing else is answered
- * meanwhile. Dry runs, refused files, requests that are told of in part, and reads of what is declared and was decided count
- * too. A file of 4 MiB takes some 4 to 5 s, a small change over 2,000 stored Services with a policy each some 0.15 s. The owner
- * of the machine is not bound.
- */
-export const READING_MS_AT_ONCE_MAX = 30_000;
-export const READING_MS_PER_HOUR_MAX = 720_000;
-
-/**
- * How Experiments stand is asked of ingest, as the loop asks, for one reader after the other: so many questions of one subject
- * wait or are under way, and so many of all wait. Who comes then takes the place of whoever has most. The owner of the machine
- * has as many as all, apart.
- */
-export const STANDINGS_PER_SUBJECT_MAX = 4;
-export const STANDINGS_WAITING_MAX = 64;
-
-/** Subjects whose acts of the last hours are counted apart; further ones share one count. */
-export const ACTING_SUBJECTS_MAX = 10_000;
 
 /** Names of objects in one audit record; the count of all stands beside them. What changed more leaves several records. */
 export const OPERATOR_AUDIT_OBJECTS_MAX = 50;
@@ -182,9 +100,8 @@ export const OPERATOR_AUDIT_PAGE_MAX = 1_000;
 /** Before it a request is not void: a policy whose requests nobody has the time to approve could not be taken away. */
 export const APPROVAL_EXPIRE_MIN_MS = 60_000;
 
-/** Requests that wait for approval at once, of all and of one subject. */
+/** Requests that wait for approval at once. */
 export const APPROVAL_REQUESTS_PENDING_MAX = 200;
-export const APPROVAL_REQUESTS_PER_SUBJECT_MAX = 50;
 
 /** Contents of requests that wait, together. */
 export const APPROVAL_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
@@ -221,17 +138,13 @@ export const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
 export const GATE_YES_MS = 30_000;
 
 /**
- * Rollbacks not yet told, of all Experiments; beyond it the oldest of whichever namespace has most is given up and counted. A
+ * Rollbacks not yet told, of all Experiments; beyond it the oldest is given up and counted. A
  * receiver was gone for all of them.
  */
 export const GATE_OUTBOX_MAX = 10_000;
 
-/**
- * Gates told at once of rollbacks, of all namespaces in turn and of each: receivers that hang keep nobody else's waiting, and
- * each that is told is a commit of control's API.
- */
+/** Gates told at once of rollbacks: each that is told is a commit of control's API. */
 export const GATES_TOLD_AT_ONCE_MAX = 32;
-export const GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX = 4;
 
 /** Changes of the declaration that can be rolled back, and the documents that they replaced; the oldest go first. */
 export const HISTORY_REVISIONS_MAX = 1_000;

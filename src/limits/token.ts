@@ -23,13 +23,10 @@ export const TOKEN_SKEW_SECONDS = 60;
 export const TOKENS_CACHED_MAX = 20_000;
 export const TOKENS_CACHED_BYTES_MAX = 32 * 1024 * 1024;
 
-/**
- * Tokens and proofs that are being verified at once: beyond, the next one would wait longer than Envoy does. One payer
- * has at most half of what the others leave.
- */
+/** Tokens and proofs that are being verified at once: beyond, the next one would wait longer than Envoy does. */
 export const TOKENS_PENDING_MAX = 512;
 
-/** Tokens that wait at once for an issuer's keys to be fetched; shared as TOKENS_PENDING_MAX. */
+/** Tokens that wait at once for an issuer's keys to be fetched. */
 export const TOKENS_KEYS_WAITING_MAX = 512;
 
 /**
@@ -85,8 +82,8 @@ export const RSA_MODULUS_BITS = { min: 2_048, max: 8_192 } as const;
 export const DPOP_AGE_SECONDS = 60;
 
 /**
- * DPoP proofs and signed decisions that are remembered against replay. Who makes them may have as many as are free, so
- * half of all by itself: 1,560 proofs a second, each kept for 160 s at most. 65 MB when full.
+ * DPoP proofs and signed decisions that are remembered against replay: 3,125 proofs a second, each kept for 160 s at most.
+ * 65 MB when full.
  */
 export const REPLAYS_MAX = 500_000;
 

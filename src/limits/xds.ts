@@ -19,17 +19,8 @@ export const HEALTH_CHECK_TIMEOUT_MS_MAX = XDS_ACK_TIMEOUT_MS / 2;
 /** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
 export const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Fields of one DiscoveryRequest or load report, those of its parts too: ten thousand clusters' load has some 130,000. */
-export const XDS_REQUEST_FIELDS_MAX = 250_000;
-
-/** The same, of a sidecar's list of closed Services: three each. */
-export const XDS_CLOSED_FIELDS_MAX = 60_000;
-
-/** Names that one client subscribes to in all, or twice what is published: what it came with may be gone. */
-export const XDS_NAMES_MAX = 20_000;
-
-/** The same, of all streams of one SPIFFE id, which Envoys of one deployment share; or twice what is published for each. */
-export const XDS_NAMES_OF_ID_MAX = 400_000;
+/** Names in one request: far more than there are Variants. */
+export const XDS_NAMES_MAX = 100_000;
 
 /** Of one such name: three names of 63 characters and what is between them. */
 export const XDS_NAME_CHARS_MAX = 256;
@@ -40,16 +31,13 @@ export const XDS_VERSION_CHARS_MAX = 128;
 /** How far the words of a rejection are read for whom they name; told is much less (TABLE_WORDS_CHARS_MAX). */
 export const XDS_WORDS_READ_CHARS_MAX = 64 * 1024;
 
-/** Words of closed Services in one report, twice: api takes 16 MiB, and the names need some of them. */
-export const XDS_REPORT_WORDS_CHARS_MAX = 1024 * 1024;
-
 /** A client that is gone for less comes back from opening its connection anew (XDS_CONNECTION_AGE_MS): no alarm has ended. */
 export const XDS_CLIENT_AWAY_MS = 30_000;
 
-/** Open ADS streams; each Envoy has one. When all are taken, a newcomer's is opened instead of one of whose id has most. */
+/** Open ADS streams, or load reporting streams; each Envoy has one. When all are taken, a newcomer is refused. */
 export const XDS_STREAMS_MAX = 1_000;
 
-/** The same, of one Envoy's SPIFFE id: several may share it (a note of `weir status`). Sidecars do, by default all of them: no bound. */
+/** The same, of one Envoy's SPIFFE id: several may share it (a note of `weir status`). Sidecars do, by default all of them. */
 export const XDS_STREAMS_OF_ENVOY_MAX = 100;
 
 /** On one TCP connection, at once: an Envoy has its configuration, its load reports and its keeper's word; a sidecar its table. */
@@ -58,21 +46,8 @@ export const XDS_STREAMS_OF_CONNECTION_MAX = 32;
 /** TCP connections of proved peers to xds, or to the access log: an Envoy's next one is open before its last one ends. */
 export const XDS_CONNECTIONS_MAX = 2 * XDS_STREAMS_MAX;
 
-/** Versions that xds remembers, in memory and on disk, so that an Envoy that comes back is known: a few per type and publication. */
-export const XDS_SENT_VIEWS_MAX = 256;
-
-/**
- * Bytes of all these by their own count (the heap has some three times as many), and how many of the youngest stay however
- * large they are: of some four publications.
- */
-export const XDS_SENT_VIEWS_BYTES_MAX = 64 * 1024 * 1024;
-export const XDS_SENT_VIEWS_MIN = 20;
-
-/** The same, of endpoints that clusters had last which have DNS names now; the youngest stay. */
-export const XDS_FORMER_ENDPOINTS_BYTES_MAX = 8 * 1024 * 1024;
-
-/** Endpoints that a Service declares no more, whose last regions by its word are known; some 300 bytes each. */
-export const XDS_LAST_WORDS_MAX = 20_000;
+/** How long clusters of a client that an earlier process of xds configured stay, while its routes may still name them. */
+export const XDS_RESTART_WAIT_MS = 2_000;
 
 /** A TCP connection to xds whose client vanished without closing is noticed in these two together. */
 export const XDS_KEEPALIVE_MS = 30_000;
@@ -93,20 +68,8 @@ export const XDS_CONNECTION_IDLE_MS = 30_000;
 /** Refused xDS streams are audited once in this time for each id and reason: clients try again every few seconds. */
 export const XDS_REFUSALS_AUDITED_MS = 60_000;
 
-/** Ids, each with a reason, whose refusals are told apart; the others share one place a reason. */
-export const XDS_REFUSED_IDS_MAX = 1_000;
-
-/**
- * Configurations that one Envoy is tried with in one search for whose Services it refuses: some three culprits among a
- * thousand namespaces. Newer publications wait for its end; it goes on after a pause, on the newest.
- */
-export const XDS_TRIALS_MAX = 40;
-
-/** Trials that close only whom the Envoy's words name; it may name one a trial. */
+/** Refusals of one publication after which only those Services are closed that the Envoy names; it may name one at a time. */
 export const XDS_NAMED_TRIALS_MAX = 10;
-
-/** From the bound of one search to the next. */
-export const XDS_SEARCH_PAUSE_MS = 5_000;
 
 /** Configurations of one publication with Services closed that are kept: most Envoys refuse the same. */
 export const XDS_VARIANTS_MAX = 32;
@@ -119,6 +82,3 @@ export const XDS_NODES_REMEMBERED_MAX = 100;
  * other clusters takes longer, and must not go on sending to what was taken away.
  */
 export const XDS_LEAVING_MS = 2_000;
-
-/** What endpoints wait for is looked at together, so far apart: one namespace's Services may all have timeouts of their own. */
-export const XDS_CHECKED_TOGETHER_MS = 500;

@@ -6,7 +6,6 @@ import type { EvidenceQuery } from "../analysis/evidence.js";
 import { EVENTS_MARGIN_MS } from "../limits.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { evidenceQuery } from "./evidenceQuery.js";
-import { NamespaceTurns } from "./namespaceTurns.js";
 import type { EvidenceSource, State } from "./ports.js";
 import type { ExperimentStatus } from "./status.js";
 
@@ -34,13 +33,13 @@ export class Endings {
 	/** By name, of those that are declared. */
 	#looked: ReadonlyMap<string, Looked> = new Map();
 	/** Whose time has come. Who was looked at the longest time ago comes first, so that many keep nobody waiting for ever. */
-	readonly #turns = new NamespaceTurns<Ending>();
+	readonly #waiting = new Map<string, Ending>();
 
 	/** One at a time: those under way are looked at between. What goes wrong is tried again at the next look. */
 	async look(state: State, nowMs: number, evidence: EvidenceSource): Promise<void> {
 		const known = this.#wait(state, nowMs);
-		for (let next = this.#turns.next(); next !== null; next = this.#turns.next()) {
-			const [name, { experiment, status, endedAtMs }] = next;
+		for (const [name, { experiment, status, endedAtMs }] of this.#waiting) {
+			this.#waiting.delete(name);
 			const query = evidenceQuery(state.resources, experiment, status, nowMs);
 			const dueMs = lastDueMs(query, status);
 			const isGone = nowMs >= dueMs + EVENTS_MARGIN_MS;
@@ -70,10 +69,10 @@ export class Endings {
 				if (before.closed || nowMs < before.triedMs + LOOK_MS) continue;
 			}
 			waits.add(name);
-			this.#turns.add(name, { experiment, status: own, endedAtMs });
+			this.#waiting.set(name, { experiment, status: own, endedAtMs });
 		}
 		this.#looked = known;
-		this.#turns.keepOnly((name) => waits.has(name));
+		for (const name of this.#waiting.keys()) if (!waits.has(name)) this.#waiting.delete(name);
 		return known;
 	}
 }

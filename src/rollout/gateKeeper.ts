@@ -60,11 +60,6 @@ export class GateKeeper {
 		return asked.no ?? "asking";
 	}
 
-	/** Experiments whose gates have said yes: it holds for GATE_YES_MS, and a namespace of thousands has its turns later. */
-	get agreed(): ReadonlySet<string> {
-		return new Set([...this.#asked].filter(([, asked]) => this.#holds(asked)).map(([experiment]) => experiment));
-	}
-
 	#holds({ yesAtMs }: Asked): boolean {
 		return yesAtMs !== null && this.clock.nowMs() - yesAtMs <= GATE_YES_MS;
 	}

@@ -1,5 +1,5 @@
 /**
- * The rollout loop: at every tick, for every active experiment or as many as it reaches, the namespaces in turn: state →
+ * The rollout loop: at every tick, for every active experiment: state →
  * evidence → decide → store. It keeps no facts of its own: after a restart it goes on from the stored status. When state or
  * evidence cannot be had it holds and reports; it never decides on what it does not know.
  */
@@ -7,7 +7,6 @@ import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import { gridQuantiles } from "../analysis/quantileGrid.js";
 import { WeirError } from "../error.js";
-import { LOOKS_MS_PER_TICK } from "../limits.js";
 import { serviceOf } from "../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { accessLosses } from "./accessLosses.js";
@@ -20,7 +19,6 @@ import { Endings } from "./endings.js";
 import { evidenceQuery, freezingSinceMs, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";
 import { heldAtGate } from "./gate.js";
 import { GateKeeper, type GateReport } from "./gateKeeper.js";
-import { LookTurns } from "./lookTurns.js";
 import { otherPromotions } from "./otherPromotion.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
@@ -63,7 +61,6 @@ const LOOKS_PER_TURN_MAX = 3;
 const RECORDS_PER_LOOK_MAX = 10;
 
 export class RolloutLoop {
-	readonly #turns = new LookTurns();
 	readonly #recorded = new RecordedOutcomes();
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
@@ -73,8 +70,6 @@ export class RolloutLoop {
 	#running: Promise<void> | null = null;
 	#stopped = false;
 	#intervalMs: number;
-	/** Else the next tick goes on at once. */
-	#reachedAll = true;
 
 	constructor(private readonly options: LoopOptions) {
 		this.#intervalMs = options.intervalMs ?? INTERVAL_MAX_MS;
@@ -102,25 +97,22 @@ export class RolloutLoop {
 		this.#cancel = this.options.clock.after(ms, () => {
 			this.#running = this.tick().finally(() => {
 				this.#running = null;
-				this.#schedule(this.#reachedAll ? this.#intervalMs : 0);
+				this.#schedule(this.#intervalMs);
 			});
 		});
 	}
 
-	/** One look at every active experiment, for about LOOKS_MS_PER_TICK. Never rejects: what goes wrong is reported. */
+	/** One look at every active experiment. Never rejects: what goes wrong is reported. */
 	async tick(): Promise<void> {
-		this.#reachedAll = true;
 		const state = await this.#read();
 		if (state === null) return;
 		const active = state.resources.experiments.filter((experiment) => isActive(state, experiment));
 		this.#pace(active);
 		let now = state;
-		for (const experiment of this.#turns.tick(active, LOOKS_MS_PER_TICK, this.#gates.agreed)) {
+		for (const experiment of active) {
 			if (this.#stopped) return;
 			now = await this.#turn(now, experiment);
 		}
-		const { left } = this.#turns;
-		this.#reachedAll = left.length === 0;
 		await this.#endings.look(now, this.options.clock.nowMs(), this.options.evidence);
 	}
 

@@ -28,17 +28,6 @@ export interface EvidenceSource {
 	}): Promise<BaselineQuantile | null>;
 }
 
-/** Requests to one Service with tokens that give no unit, though no user is judged: they are in no Experiment by a claim. */
-export interface Unheld {
-	/** The rules of its times and length, those of its form (compiler/tokenRules.ts), or Envoy could not verify it. */
-	readonly cause: "times" | "form" | "unverified";
-	readonly requests: number;
-	/** When the first of them came. */
-	readonly sinceMs: number;
-	/** The newest one. */
-	readonly requestId: string;
-}
-
 /** The revision grows by one with every change of resources or status; revision 0 is the empty store. */
 export interface State {
 	readonly revision: number;
@@ -79,7 +68,7 @@ export interface StateStore {
 	 * What xds knows of each connected Envoy, for `weir proxy-status`, and what it should know of those that come back
 	 * after it was started again; replaces the former report.
 	 */
-	reportProxies(proxies: readonly ProxyStatus[], refusing?: readonly RefusingNode[]): Promise<void>;
+	reportProxies(proxies: readonly ProxyStatus[]): Promise<void>;
 }
 
 /**
@@ -141,12 +130,6 @@ export interface ClosedService {
 	readonly sinceMs: number;
 	/** Further clients that have closed it; left out = none, or each is told of itself. */
 	readonly others?: number;
-}
-
-/** A client, connected or gone, with the Services that it refused. */
-export interface RefusingNode {
-	readonly node: string;
-	readonly closed: readonly ClosedService[];
 }
 
 export interface ProxyStatus {

@@ -1,13 +1,10 @@
 /**
  * Tells gates of rollbacks, at least once each: what is to be told lies in the durable outbox, written with the
  * rollback, and leaves it only after a 2xx. A restart tells again what was not crossed out, with the same idempotency
- * id. The rollback itself has long happened. The namespaces take turns, with a few places each at most: gates that hang
- * keep nobody else's from being told.
+ * id. The rollback itself has long happened. What was not tried yet comes first, then what is due the longest.
  */
 import { WeirError } from "../error.js";
-import { GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX, GATES_TOLD_AT_ONCE_MAX } from "../limits.js";
-import { grouping } from "../resources/lookup.js";
-import { namespaceOf } from "../resources/resource.js";
+import { GATES_TOLD_AT_ONCE_MAX } from "../limits.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, reported, retryPause } from "./gateKeeper.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
@@ -24,8 +21,6 @@ export interface TellerOptions {
 /** How often the outbox is looked at: a rollback is told within about this. */
 const LOOK_MS = 500;
 
-const byNamespace = grouping<Untold>(({ experiment }) => [namespaceOf(experiment)]);
-
 interface Wait {
 	readonly failures: number;
 	readonly againAtMs: number;
@@ -35,10 +30,8 @@ interface Wait {
 
 export class Teller {
 	readonly #waits = new Map<string, Wait>();
-	/** What is under way, with its namespace. */
-	readonly #telling = new Map<string, string>();
-	/** Namespaces that something waits of, in the order of their turns. */
-	readonly #turns = new Set<string>();
+	/** What is under way. */
+	readonly #telling = new Set<string>();
 	#cancel: (() => void) | null = null;
 	#stopped = true;
 	#holding = false;
@@ -75,45 +68,19 @@ export class Teller {
 		}
 		const keys = new Set(untold.map(({ key }) => key));
 		for (const key of this.#waits.keys()) if (!keys.has(key)) this.#waits.delete(key);
-		const all = byNamespace(untold);
-		for (const namespace of this.#turns) if (!all.has(namespace)) this.#turns.delete(namespace);
-		for (const namespace of all.keys()) this.#turns.add(namespace);
-		const waiting = this.#waiting(untold);
-		while (!this.#stopped && this.#telling.size < GATES_TOLD_AT_ONCE_MAX) {
-			const next = this.#next(waiting);
-			if (next === null) return;
-			void this.#tell(next);
-		}
-	}
-
-	/** What is due, by namespace: first what was not tried yet, then what is due the longest. */
-	#waiting(untold: readonly Untold[]): ReadonlyMap<string, Untold[]> {
+		if (this.#stopped) return;
 		const nowMs = this.options.clock.nowMs();
 		const againAtMs = ({ key }: Untold): number => this.#waits.get(key)?.againAtMs ?? 0;
 		const due = untold.filter((one) => againAtMs(one) <= nowMs && !this.#telling.has(one.key));
-		const groups = [...byNamespace(due)];
-		return new Map(groups.map(([of, own]) => [of, [...own].sort((a, b) => againAtMs(a) - againAtMs(b))]));
-	}
-
-	/** Of the namespace whose turn it is, and has a place left; the others come before it again. */
-	#next(waiting: ReadonlyMap<string, Untold[]>): Untold | null {
-		const places = [...this.#telling.values()];
-		for (const namespace of this.#turns) {
-			if (places.filter((of) => of === namespace).length >= GATES_TOLD_AT_ONCE_IN_NAMESPACE_MAX) continue;
-			const next = waiting.get(namespace)?.shift();
-			if (next === undefined) continue;
-			this.#turns.delete(namespace);
-			this.#turns.add(namespace);
-			return next;
-		}
-		return null;
+		due.sort((a, b) => againAtMs(a) - againAtMs(b));
+		for (const one of due.slice(0, GATES_TOLD_AT_ONCE_MAX - this.#telling.size)) void this.#tell(one);
 	}
 
 	async #tell({ key, experiment }: Untold): Promise<void> {
 		const { webhook, clock, outbox, report } = this.options;
 		const { failures = 0, held = false } = this.#waits.get(key) ?? {};
 		let holds = held;
-		this.#telling.set(key, namespaceOf(experiment));
+		this.#telling.add(key);
 		try {
 			const message = await outbox.message(key);
 			if (message === null) return;
@@ -126,7 +93,7 @@ export class Teller {
 			if (!held) this.#hold(thrown);
 			holds = true;
 		} finally {
-			// Whatever came of it: what cannot even be read would take the places of the namespace's others at each look.
+			// Whatever came of it: what cannot even be read would take the places of others at each look.
 			this.#waits.set(key, { failures: failures + 1, againAtMs: clock.nowMs() + retryPause(failures), held: holds });
 			this.#telling.delete(key);
 		}

@@ -28,11 +28,6 @@ export interface CompiledTable {
 	invalidToken(gateway: string | null): InvalidToken;
 	/** Services that are compiled now. */
 	compiledServices(): number;
-	/**
-	 * The table is no longer one of the newest: it gives up what was made of it and keeps the text of each Service, from
-	 * which it answers as before. Little by little, between the turns of the loop.
-	 */
-	retire(): void;
 }
 
 export interface CompiledService extends ServiceAccess {
@@ -130,18 +125,15 @@ export class Place {
 /** Places that were told by Envoy, of one Service, that are remembered: far more than a Service has entries. */
 const PLACED_MAX = 256;
 
-/** One Service: as parsed, or as text, and what was made of it. */
+/** One Service, and what was made of it. */
 class Entry {
-	#source: ServiceTable | ClosedService | string;
 	#compiled: CompiledService | null = null;
 
 	constructor(
 		private readonly version: string,
-		source: ServiceTable | ClosedService,
+		private readonly source: ServiceTable | ClosedService,
 		private readonly rules: CompiledAccess,
-	) {
-		this.#source = source;
-	}
+	) {}
 
 	get isCompiled(): boolean {
 		return this.#compiled !== null;
@@ -149,33 +141,13 @@ class Entry {
 
 	/** Cannot fail for what tableShape.ts lets in. */
 	compiled(): CompiledService {
-		if (this.#compiled !== null) return this.#compiled;
-		const source = this.#source;
-		const table: ServiceTable | ClosedService = typeof source === "string" ? JSON.parse(source) : source;
-		this.#compiled =
-			"why" in table
-				? closedService(this.version, table)
-				: compileService(this.version, table, () => this.rules.of(table.name, table.access));
+		const { version, source, rules } = this;
+		this.#compiled ??=
+			"why" in source
+				? closedService(version, source)
+				: compileService(version, source, () => rules.of(source.name, source.access));
 		return this.#compiled;
 	}
-
-	pack(): void {
-		if (typeof this.#source !== "string") this.#source = JSON.stringify(this.#source);
-		this.#compiled = null;
-	}
-}
-
-/** How long retiring a table may hold up the loop at once. */
-const RETIRE_SLICE_MS = 2;
-
-function retire(entries: Iterator<Entry>): void {
-	const untilMs = performance.now() + RETIRE_SLICE_MS;
-	do {
-		const next = entries.next();
-		if (next.done) return;
-		next.value.pack();
-	} while (performance.now() < untilMs);
-	setImmediate(retire, entries);
 }
 
 /**
@@ -222,7 +194,6 @@ export function compileTable(
 		region: (gateway) => (gateway === null ? null : (regions.get(gateway) ?? null)),
 		invalidToken: (gateway) => (gateway === null ? undefined : refusals.get(gateway)) ?? refusal,
 		compiledServices: () => [...services.values()].filter(({ isCompiled }) => isCompiled).length,
-		retire: () => retire(services.values()),
 	};
 }
 

@@ -35,8 +35,6 @@ export interface TableLog {
 export interface TablesOptions<Compiled> {
 	/** Makes a table answerable. What it throws refuses the table. */
 	readonly compile: (table: VersionedTable) => Compiled;
-	/** Called when a table that is still held is neither the newest nor the one before: it may make itself small. */
-	readonly retire?: (compiled: Compiled) => void;
 	/** What requests would wait for after the table comes into force, done before it, between them. */
 	readonly prepare?: (table: VersionedTable) => Promise<void>;
 	readonly kept?: number;
@@ -51,13 +49,8 @@ interface KnownAge extends Moment {
 /** Removes what is kept of another version, runs `swap`, and then keeps the newest. */
 type Swapping = (version: string, swap: () => void) => Promise<void>;
 
-interface Held<Compiled> {
-	readonly compiled: Compiled;
-	retire(): void;
-}
-
 export class Tables<Compiled> implements Freshness {
-	readonly #hold: (table: VersionedTable) => Held<Compiled>;
+	readonly #compile: TablesOptions<Compiled>["compile"];
 	readonly #kept: number;
 	readonly #clock: Clock;
 	readonly #prepare: NonNullable<TablesOptions<Compiled>["prepare"]>;
@@ -68,7 +61,7 @@ export class Tables<Compiled> implements Freshness {
 	#turn: Promise<unknown> = Promise.resolve();
 	readonly #takes = new Set<Promise<void>>();
 	/** By version, the newest last. */
-	readonly #held = new Map<string, Held<Compiled>>();
+	readonly #held = new Map<string, Compiled>();
 	readonly #listeners = new Set<() => void>();
 	#newest: { readonly given: VersionedTable; readonly compiled: Compiled } | null = null;
 	/** null = control confirms the newest table now. */
@@ -76,15 +69,11 @@ export class Tables<Compiled> implements Freshness {
 
 	constructor({
 		compile,
-		retire,
 		prepare = async () => {},
 		kept = CALLOUT_TABLES_KEPT,
 		clock = SYSTEM_CLOCK,
 	}: TablesOptions<Compiled>) {
-		this.#hold = (table) => {
-			const compiled = compile(table);
-			return { compiled, retire: () => retire?.(compiled) };
-		};
+		this.#compile = compile;
 		this.#kept = kept;
 		this.#prepare = prepare;
 		this.#clock = clock;
@@ -106,7 +95,7 @@ export class Tables<Compiled> implements Freshness {
 	 * @returns null where that version is not held (any more), or there is no table at all
 	 */
 	get(version: string | null): Compiled | null {
-		return (version === null ? this.#newest?.compiled : this.#held.get(version)?.compiled) ?? null;
+		return (version === null ? this.#newest?.compiled : this.#held.get(version)) ?? null;
 	}
 
 	/**
@@ -116,16 +105,14 @@ export class Tables<Compiled> implements Freshness {
 	put(given: VersionedTable): void {
 		const { version } = given;
 		// Content-derived: the same version is the same table, such as after a ramp that was taken back.
-		const held = this.#held.get(version) ?? this.#hold(given);
+		const compiled = this.#held.get(version) ?? this.#compile(given);
 		this.#held.delete(version);
-		this.#held.set(version, held);
-		this.#newest = { given, compiled: held.compiled };
+		this.#held.set(version, compiled);
+		this.#newest = { given, compiled };
 		for (const old of this.#held.keys()) {
 			if (this.#held.size <= this.#kept) break;
 			this.#held.delete(old);
 		}
-		// The one before the newest is still asked about: Envoys take a plan a moment later.
-		[...this.#held.values()].at(-3)?.retire();
 		this.#tell();
 	}
 

@@ -12,7 +12,6 @@ import {
 	TOKENS_PENDING_MAX,
 } from "../limits.js";
 import { Payers, type Rate } from "./payers.js";
-import { Shares } from "./shares.js";
 
 export interface AdmissionRates {
 	/** Of one payer: signatures that did not hold. */
@@ -44,7 +43,8 @@ export class Admission {
 	readonly #failedUsers: Payers;
 	/** Holds verified users only. */
 	readonly #held: Readonly<Record<Pass["what"], Payers>>;
-	readonly #pending = new Shares(TOKENS_PENDING_MAX);
+	/** Verifications in progress. */
+	#pending = 0;
 
 	constructor(rates: Partial<AdmissionRates> = {}) {
 		const { failed, failedUser, token, proof } = { ...RATES, ...rates };
@@ -61,17 +61,16 @@ export class Admission {
 	enter(what: Pass["what"], payer: string, user: string, monotonicMs: number): Pass | string {
 		const held = this.#held[what];
 		if (held.has(user) && held.level(user, monotonicMs) < 1) return "the user has had too many verified";
+		if (this.#pending >= TOKENS_PENDING_MAX) return "too many are being verified";
 		const by = this.#payer(what, payer, user, monotonicMs);
 		if (by === null) return "too many that did not hold came from the caller";
-		const pass = { what, payer, user, by };
-		if (this.#pending.take(payer)) return pass;
-		this.#refund(pass, monotonicMs);
-		return "too many are being verified";
+		this.#pending++;
+		return { what, payer, user, by };
 	}
 
 	/** After it: what held costs its user one, what did not costs the payer. */
 	leave(pass: Pass, holds: boolean, monotonicMs: number): void {
-		this.#pending.release(pass.payer);
+		this.#pending--;
 		if (!holds) return;
 		this.#refund(pass, monotonicMs);
 		this.#held[pass.what].pay(pass.user, monotonicMs);

@@ -166,10 +166,10 @@ export class DecisionVerifier {
 				// What is asked first and used later may have ended meanwhile, and would be forgotten before it has.
 				const late = timeFault(payload, this.#options.nowMs());
 				if (late !== null) return late;
-				const taken = this.#used.take(id, owner, this.#options.monotonicMs());
+				const taken = this.#used.take(id, this.#options.monotonicMs());
 				return taken === "first" ? null : taken === "again" ? "it was used before" : "too many are remembered";
 			},
-			giveBack: () => this.#used.giveBack(id, owner),
+			giveBack: () => this.#used.giveBack(id),
 		};
 	}
 

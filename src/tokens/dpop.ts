@@ -56,14 +56,10 @@ export interface ProofFault {
 	readonly what: "proof" | "token" | "room";
 }
 
-/**
- * null = the proof holds, and is used up. Never rejects.
- * @param owner of the token, verified: whose share of the memory it takes
- */
+/** null = the proof holds, and is used up. Never rejects. */
 export async function proofFault(
 	{ proof, alg, jwk, jti }: ReadProof,
 	{ jkt, monotonicMs }: Pick<ProofQuestion, "jkt" | "monotonicMs">,
-	owner: string,
 	memory: ProofMemory,
 ): Promise<ProofFault | null> {
 	const fault = (why: string, what: ProofFault["what"] = "proof"): ProofFault => ({ why, what });
@@ -80,7 +76,7 @@ export async function proofFault(
 	}
 	// Only what its holder has signed is remembered: nobody else can fill the memory, or use up another's proof.
 	const id = createHash("sha256").update(`${jkt}.${jti}`).digest().toString("latin1", 0, 16);
-	const taken = await memory.take(id, owner, monotonicMs);
+	const taken = await memory.take(id, monotonicMs);
 	return taken === "first" ? null : USED[taken];
 }
 

@@ -22,7 +22,6 @@ import type { KeysOptions } from "./keyLife.js";
 import { keyLoad } from "./keyLoad.js";
 import { Keys, type KeysTrouble, type VerificationKey } from "./keys.js";
 import { type ProofMemory, Replays } from "./replays.js";
-import { Shares } from "./shares.js";
 import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
 
 /** As the plan's table has them. */
@@ -84,8 +83,8 @@ export class TokenVerifier {
 		VerifierOptions;
 	readonly #cache = new TokenCache();
 	readonly #admission: Admission;
-	/** Tokens that wait for keys, by payer. */
-	readonly #waiting = new Shares(TOKENS_KEYS_WAITING_MAX);
+	/** Tokens that wait for keys. */
+	#waiting = 0;
 	readonly #proofs: ProofMemory;
 	/** By declaration, so that an unchanged one keeps its keys and what they have verified. */
 	#issuers = new Map<string, Issuer>();
@@ -240,7 +239,7 @@ export class TokenVerifier {
 		shower: Shower,
 	): Promise<HeldToken | Refused> {
 		const { payer, mayLook } = shower;
-		const candidates = await this.#candidates(read, issuers, shower);
+		const candidates = await this.#candidates(read, issuers, mayLook);
 		if (!Array.isArray(candidates)) return candidates as Refused;
 		if (candidates.length === 0) return mayLook && issuers.some(({ keys }) => keys.none) ? KEYLESS : invalid(NO_KEY);
 		const { monotonicMs } = this.#options;
@@ -260,15 +259,16 @@ export class TokenVerifier {
 	async #candidates(
 		token: CompactToken,
 		issuers: readonly Issuer[],
-		{ payer, mayLook }: Shower,
+		mayLook: boolean,
 	): Promise<readonly Candidate[] | Refused> {
 		const found: Candidate[] = [];
 		for (const issuer of issuers) {
 			let keys = knownKeys(issuer.keys, token);
 			if (keys.length === 0 && mayLook) {
 				const { kid, alg } = namedKey(token);
-				if (!this.#waiting.take(payer)) return WAITING;
-				keys = await issuer.keys.find(kid, alg).finally(() => this.#waiting.release(payer));
+				if (this.#waiting >= TOKENS_KEYS_WAITING_MAX) return WAITING;
+				this.#waiting++;
+				keys = await issuer.keys.find(kid, alg).finally(() => this.#waiting--);
 			}
 			found.push(...keys.map((key) => ({ issuer, key })));
 		}
@@ -349,7 +349,7 @@ export class TokenVerifier {
 		if (typeof proof === "string") return invalidProof(proof);
 		const pass = this.#admission.enter("proof", payer, held.user, monotonicMs);
 		if (typeof pass === "string") return limited(pass);
-		return proofFault(proof, question, held.user, this.#proofs).then((failed) => {
+		return proofFault(proof, question, this.#proofs).then((failed) => {
 			this.#admission.leave(pass, failed === null || failed.what === "room", this.#options.monotonicMs());
 			return failed === null ? answer : REFUSALS[failed.what](failed.why);
 		});

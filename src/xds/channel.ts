@@ -72,10 +72,6 @@ export class Channel {
 	/** Parts of a response that was rejected as a whole, sent again one by one to find the bad one. */
 	#singly = new Set<string>();
 	#rejectedVersion: string | null = null;
-	/** Where `#takesUnread`: what it may have refused unsaid, until what was there before is told again. */
-	readonly #known = new Set<string>();
-	/** What was told again, by name, and whether that was rejected. */
-	readonly #retold = new Map<string, { readonly hash: string; readonly refused: boolean }>();
 
 	constructor(
 		readonly type: TypeName,
@@ -153,34 +149,6 @@ export class Channel {
 	}
 
 	/**
-	 * Envoy takes a filter's bytes that it has refused for known, and acknowledges them unread when they are told again: after a
-	 * refusal it is told what it had before, and of several that were refused together each new one alone.
-	 */
-	get #takesUnread(): boolean {
-		return this.type === "extensions";
-	}
-
-	/**
-	 * Of filters: see `#takesUnread`.
-	 * @param instead what is there until one comes
-	 * @returns what is to be told of a resource now; undefined = nothing
-	 */
-	toldNow(published: EncodedResource, instead: EncodedResource | undefined): EncodedResource | undefined {
-		const { name } = published;
-		const rejected = this.isRejected(published);
-		if (!rejected && !this.#known.has(name)) return published;
-		// Of one that came with what is not known here, nothing better is.
-		const before = this.accepted.get(name) ?? (this.cameWithState ? undefined : instead);
-		const retold = this.#retold.get(name);
-		if (before !== undefined && before.hash !== published.hash && !(retold?.refused && retold.hash === before.hash)) {
-			this.#retold.set(name, { hash: before.hash, refused: false });
-			return before;
-		}
-		this.#known.delete(name);
-		return rejected ? undefined : published;
-	}
-
-	/**
 	 * @param wanted what the client should hold of what it subscribed to
 	 * @param target all that is published of the type, and its version
 	 * @returns null when there is nothing to say (S6) or an answer is awaited
@@ -195,8 +163,7 @@ export class Channel {
 		const resources = this.full ? this.#whole(wanted, target.view) : this.#changed(wanted);
 		if (resources === null) return null;
 		const after = this.full ? wanted : new Map([...this.#sent, ...byName(resources)]);
-		const stands = this.#standing(after);
-		const version = this.#isTarget(stands, target.view) ? target.version : viewVersion(stands);
+		const version = this.#isTarget(after, target.view) ? target.version : viewVersion(after);
 		if (this.full && version === this.#rejectedVersion && !this.#isAsking(wanted)) return null;
 		const response = { type: this.type, version, nonce, resources };
 		this.#flight = { response, sentAtMs: nowMs, before: this.accepted, assumed: false };
@@ -208,15 +175,16 @@ export class Channel {
 		return response;
 	}
 
-	/** What a version stands for, once this channel has sent it. */
-	get sentView(): View {
-		return this.#standing(this.#sent);
+	/** What the client holds by a version that it may name on its next stream; null = it is not of this stream. */
+	viewOf(version: string): View | null {
+		if (version === "") return null;
+		if (version === this.sentVersion) return this.#sent;
+		return version === this.acceptedVersion ? this.accepted : null;
 	}
 
-	/** Where `#takesUnread`: with what it has of what it refused, which may not have been told again yet. */
-	#standing(sent: View): View {
-		if (!this.#takesUnread) return sent;
-		return new Map([...this.accepted, ...[...sent].filter(([, one]) => !this.isRejected(one))]);
+	/** What a version stands for, once this channel has sent it. */
+	get sentView(): View {
+		return this.#sent;
 	}
 
 	/** G1: everything, when anything changed. An empty first answer only to a wildcard; missing names get silence (G3). */
@@ -233,14 +201,10 @@ export class Channel {
 		const due = [...wanted.values()].filter(
 			(resource) => this.#asked.has(resource.name) || this.#sent.get(resource.name)?.hash !== resource.hash,
 		);
-		const single = due.find(({ name }) => this.#singly.has(name) || this.#isUnsure(name));
+		// Envoy acknowledges a filter unread whose bytes it refused before, so each goes alone and is refused alone.
+		const single = this.type === "extensions" ? due[0] : due.find(({ name }) => this.#singly.has(name));
 		if (single !== undefined) return [single];
 		return due.length === 0 ? null : due;
-	}
-
-	/** It is not known what the client has of it: where it is refused, nothing could be told again. */
-	#isUnsure(name: string): boolean {
-		return this.#takesUnread && this.cameWithState && !this.accepted.has(name);
 	}
 
 	#isAsking(wanted: View): boolean {
@@ -259,11 +223,7 @@ export class Channel {
 		this.acceptedVersion = version;
 		this.cameWithState = true;
 		if (view === null) this.opaque = true;
-		else {
-			this.accepted = view;
-			// It may have refused others since, where its NACK was lost with the stream.
-			if (this.#takesUnread) for (const name of view.keys()) this.#known.add(name);
-		}
+		else this.accepted = view;
 	}
 
 	#judge(request: Request): Verdict {
@@ -276,7 +236,7 @@ export class Channel {
 			this.accepted = flight.before;
 			this.#accept(resources);
 			this.acceptedVersion = version;
-			for (const { name } of resources) if (!this.#known.delete(name)) this.#singly.delete(name);
+			for (const { name } of resources) this.#singly.delete(name);
 			return "ack";
 		}
 		this.accepted = flight.before;
@@ -290,13 +250,7 @@ export class Channel {
 		this.#rejectedVersion = version;
 		if (!this.full && resources.length > 1) {
 			this.#singly = new Set(resources.map(({ name }) => name));
-			if (this.#takesUnread) for (const { name } of resources) this.#known.add(name);
 			this.#sent = new Map([...this.#sent].filter(([name]) => !this.#singly.has(name)));
-			return;
-		}
-		const [only] = resources;
-		if (only !== undefined && this.#retold.get(only.name)?.hash === only.hash) {
-			this.#retold.set(only.name, { hash: only.hash, refused: true });
 			return;
 		}
 		// Nothing new in it and rejected all the same: the words are about all of it.
@@ -305,8 +259,7 @@ export class Channel {
 		const told = toldWords(words);
 		for (const resource of bad) {
 			const { name, hash } = resource;
-			const before = this.rejections.get(name);
-			rejections.set(name, { hash, words: told, source: sourceOf(resource, this.accepted.get(name), words, before) });
+			rejections.set(name, { hash, words: told, source: sourceOf(resource, this.accepted.get(name), words) });
 			this.#singly.delete(name);
 		}
 		this.rejections = rejections;
@@ -328,9 +281,6 @@ export class Channel {
 		if (!this.full) this.accepted = new Map([...this.accepted].filter(wanted));
 		this.#asked = new Set([...this.#asked].filter((name) => this.subscription.names.has(name)));
 		this.brought = new Set([...this.brought].filter((name) => this.subscription.names.has(name)));
-		// What is asked for again is told anew, whatever came of it before.
-		if (this.#takesUnread)
-			this.rejections = new Map([...this.rejections].filter(([name]) => this.subscription.wants(name)));
 	}
 }
 

@@ -3,24 +3,21 @@
  * them, so a slow reader costs one response per type and then sees the newest state, never a queue of old ones.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
-import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { XDS_NAME_CHARS_MAX } from "../limits.js";
+import { XDS_NAME_CHARS_MAX, XDS_NAMES_MAX } from "../limits.js";
 import type { ClosedService, ProxyStatus } from "../rollout/ports.js";
 import type { ClosedThere } from "./channel.js";
-import { Isolation, type Memory, type Target } from "./isolation.js";
+import { Isolation, type Memory } from "./isolation.js";
 import { isNode, mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 import type { Publication } from "./publication.js";
-import type { TypeName } from "./resource.js";
 import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
-import { ClientStream, type SentViews } from "./stream.js";
+import { ClientStream, type StreamMemory } from "./stream.js";
 import { toldWords } from "./words.js";
 
 export interface ConnectionOptions {
 	readonly peer: Peer;
 	readonly ackTimeoutMs: number;
-	readonly views: SentViews;
 	readonly server: string;
 	readonly nowMs: () => number;
 	/** The newest publication; null until the first one: until then nothing is ever sent. */
@@ -28,18 +25,21 @@ export interface ConnectionOptions {
 	/** What of a snapshot is for this client. */
 	readonly restrict: (snapshot: Snapshot) => Snapshot;
 	/** What is known of a node from before. */
-	readonly recall: (node: string) => Memory | undefined;
+	readonly recall: (node: string) => Remembered | undefined;
 	/** Something that status() or synced() shows may have changed. */
 	readonly onChange: () => void;
 	readonly onNack: (node: string, status: ProxyStatus) => void;
 	/** What it sent could not be taken, by a fault of ours; the stream is ended. */
 	readonly onFault: (node: string, error: unknown) => void;
-	/** Services of it could not be closed: everything stays at the last good. */
-	readonly onBroken: (why: string) => void;
-	/** Whether it may subscribe to so many names in all. */
-	readonly mayName: (names: number) => boolean;
 	/** The client is not who it says it is, or asks for what is not its own or too much; the stream is ended. */
 	readonly onRefused: (reason: RefusedFor) => void;
+}
+
+/** What a client had on its last stream. */
+export interface Remembered {
+	readonly isolation: Memory;
+	/** null = only what another process reported is known. */
+	readonly stream: StreamMemory | null;
 }
 
 const NO_NODE = "the first request of a stream must carry node.id: printable ASCII characters, at most 256";
@@ -57,13 +57,7 @@ export class Connection {
 	#unansweredSinceMs: number | null = null;
 	#isolation = new Isolation();
 	#closedThere: ReadonlyMap<string, ClosedService> = new Map();
-	/** What the client took last, and so keeps while what it should have cannot be made. */
-	#settled: Snapshot | null = null;
-	#unmade: Target | null = null;
-	/** When what is tried was first tried; what takes too long proves nothing and is searched on later. */
-	#triedSinceMs = 0;
 	#blocked = false;
-	#names = 0;
 	#closed = false;
 	#timer: NodeJS.Timeout | null = null;
 
@@ -71,7 +65,11 @@ export class Connection {
 		readonly call: Call,
 		readonly options: ConnectionOptions,
 	) {
-		this.#stream = new ClientStream(options.ackTimeoutMs, options.views);
+		this.#stream = new ClientStream(options.ackTimeoutMs, (type, version) => {
+			const publication = options.publication();
+			const newest = publication === null ? null : options.restrict(publication.whole);
+			return newest?.versions[type] === version ? newest.views[type] : null;
+		});
 		this.#connectedAtMs = options.nowMs();
 		call.on("data", (message: DiscoveryRequest) => this.#guarded(() => this.#receive(message)));
 		call.on("drain", () => {
@@ -90,11 +88,6 @@ export class Connection {
 
 	get node(): string | null {
 		return this.#node;
-	}
-
-	/** That it has subscribed to. */
-	get names(): number {
-		return this.#names;
 	}
 
 	get identified(): boolean {
@@ -145,32 +138,14 @@ export class Connection {
 	}
 
 	/** What is known of the client, for when it comes back. */
-	get memory(): { readonly node: string; readonly memory: Memory } | null {
-		return this.#node === null ? null : { node: this.#node, memory: this.#isolation.memory };
+	get memory(): Remembered {
+		return { isolation: this.#isolation.memory, stream: this.#stream.memory };
 	}
 
 	/** What this client should have; null until the first publication. */
 	#target(): Snapshot | null {
-		const target = this.#isolation.target;
-		return target === null ? null : this.options.restrict(this.#snapshot(target));
-	}
-
-	#snapshot(target: Target): Snapshot {
-		const { publication, closed } = target;
-		const kept = this.#settled ?? publication.whole;
-		if (target === this.#unmade) return kept;
-		try {
-			return publication.snapshot(closed);
-		} catch (error) {
-			this.options.onBroken(WeirError.from(error).message);
-			const searched = this.#isolation.searching;
-			this.#isolation.fail();
-			const next = this.#isolation.target ?? target;
-			// What was closed before the search may be closed all the same.
-			if (searched) return this.#snapshot(next);
-			this.#unmade = next;
-			return kept;
-		}
+		const { target } = this.#isolation;
+		return target === null ? null : this.options.restrict(target.publication.snapshot(target.closed));
 	}
 
 	/** Remembers since when something has been refused. */
@@ -181,49 +156,29 @@ export class Connection {
 		}
 	}
 
-	/** What the client refuses of what it was given last may make it be given something else. */
+	/** What the client refuses of the target may make it be given something else. */
 	#judgeRefusals(): void {
 		for (;;) {
 			const { errors } = this.#refusals();
-			if (errors.length === 0) return;
-			const { cameWithState } = this.#stream;
-			if (!this.#isolation.refuse(errors, { nowMs: this.options.nowMs(), all: !cameWithState })) return;
-			this.#triedSinceMs = this.options.nowMs();
+			const more = { nowMs: this.options.nowMs(), isFresh: !this.#stream.cameWithState };
+			if (errors.length === 0 || !this.#isolation.refuse(errors, more)) return;
 		}
 	}
 
-	/** Own: of its Gateway, for which no Service can be closed. */
+	/** Own: of a Gateway, whose last good listener and filters stay. No Service is closed for them. */
 	#refusals() {
 		const target = this.#target();
 		const refusals = target === null ? [] : this.#stream.refusals(target);
-		const own = refusals.filter((one) => this.#isolation.ofGateway(one, refusals));
+		const own = refusals.filter(({ type }) => type === "listeners" || type === "extensions");
 		return { own, errors: refusals.filter((one) => !own.includes(one)) };
 	}
 
-	/**
-	 * Whether the client has taken what it should have, and so should have something else now. Asked when all is said: one
-	 * that took this before, and refused what was published in between, must be told that this is wanted again.
-	 */
+	/** Whether the client has taken the target, and should have another one now. */
 	#taken(target: Snapshot): boolean {
 		const { own, errors } = this.#refusals();
-		if (errors.length > 0 || this.#isolation.target === this.#unmade) return false;
-		const nowMs = this.options.nowMs();
-		if (this.#isolation.settled) return this.#resume(nowMs);
-		const late = this.#isolation.searching && nowMs >= this.#triedSinceMs + this.options.ackTimeoutMs;
-		const serves = !this.#blocked && this.#stream.syncedBut(target, new Set(own.map(({ name }) => name)));
-		if (!late && !serves) return false;
-		if (serves) this.#settled = target;
-		const gateways = own.map(({ source }) => source);
-		const another = serves ? this.#isolation.take(gateways, nowMs) : this.#isolation.giveTime(nowMs);
-		if (another) this.#triedSinceMs = nowMs;
-		return another;
-	}
-
-	/** Whether a search that came to its bound goes on now. */
-	#resume(nowMs: number): boolean {
-		const another = this.#isolation.resume(nowMs);
-		if (another) this.#triedSinceMs = nowMs;
-		return another;
+		if (errors.length > 0 || this.#blocked) return false;
+		const names = new Set(own.map(({ name }) => name));
+		return this.#stream.syncedBut(target, names) && this.#isolation.take(own.length === 0);
 	}
 
 	/** Writes what is due, and sets the timer for what becomes due by waiting. */
@@ -256,14 +211,11 @@ export class Connection {
 			if (target === null) return;
 			this.#say(target, steadyMs);
 		} while (this.#taken(target));
-		const nowMs = this.options.nowMs();
-		const trialEndsMs = this.#isolation.searching ? [this.#triedSinceMs + this.options.ackTimeoutMs] : [];
-		const waits = [...trialEndsMs, this.#isolation.resumesAtMs ?? []].flat().map((deadlineMs) => deadlineMs - nowMs);
 		const saysAtMs = this.#stream.deadlineMs(steadyMs);
-		// One that does not read is told nothing however long one waits.
-		if (saysAtMs !== null && !this.#blocked) waits.push(saysAtMs - steadyMs);
 		this.#note();
-		if (waits.length > 0) this.#timer = setTimeout(() => this.pump(), Math.max(1, Math.min(...waits))).unref();
+		// A client that does not read gets nothing, however long one waits.
+		if (saysAtMs !== null && !this.#blocked)
+			this.#timer = setTimeout(() => this.pump(), Math.max(1, saysAtMs - steadyMs)).unref();
 		this.options.onChange();
 	}
 
@@ -289,7 +241,12 @@ export class Connection {
 			this.refuse(status.PERMISSION_DENIED, `${type} are not for a client with this SPIFFE id`);
 			return;
 		}
-		if (!this.#mayName(type, message.resourceNames)) return;
+		const { resourceNames: names } = message;
+		if (names.length > XDS_NAMES_MAX || names.some(({ length }) => length > XDS_NAME_CHARS_MAX)) {
+			this.options.onRefused("too-many");
+			this.refuse(status.RESOURCE_EXHAUSTED, "the request names too many resources, or one with too long a name");
+			return;
+		}
 		const request = readRequest(message, type);
 		const verdict = this.#stream.take(request);
 		if (verdict !== "none" && type === "tables") this.#unansweredSinceMs = null;
@@ -299,18 +256,6 @@ export class Connection {
 		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.#pump();
 		this.options.onChange();
-	}
-
-	/** Before anything is made of them. */
-	#mayName(type: TypeName, list: readonly string[]): boolean {
-		const names = this.#stream.namesBut(type) + list.length;
-		const may = this.options.mayName(names) && list.every(({ length }) => length <= XDS_NAME_CHARS_MAX);
-		if (may) this.#names = names;
-		else {
-			this.options.onRefused("too-many");
-			this.refuse(status.RESOURCE_EXHAUSTED, "the request names far more than there is, or what can be no name");
-		}
-		return may;
 	}
 
 	/**
@@ -352,8 +297,9 @@ export class Connection {
 	/** @param holds it has a configuration; one without has been started anew, and may be another version */
 	#begin(node: string, holds: boolean): void {
 		this.#node = node;
-		const memory = this.options.recall(node);
-		this.#isolation = new Isolation(holds || memory === undefined ? memory : { ...memory, closed: [] });
+		const before = holds ? this.options.recall(node) : undefined;
+		this.#isolation = new Isolation(before?.isolation);
+		if (before?.stream != null) this.#stream.resume(before.stream);
 	}
 
 	#end(): void {

@@ -1,13 +1,12 @@
 /**
- * Filters that will not make some header any more wait for the routes of their Gateway, which may follow it until then: what is
- * taken away goes last. Not for long, for there may be a key in them that is to be believed no more.
+ * Filters that make fewer request headers of claims wait for the routes of their Gateway, which may use these headers until then.
+ * Not for long, since a filter may also revoke a key.
  */
 import { XDS_LEAVING_MS } from "../limits.js";
-import type { EncodedResource } from "./resource.js";
 import type { View } from "./snapshot.js";
 
 export class HeldFilters {
-	/** Of each Gateway together, by source: they are about the same issuers. */
+	/** Since when the filters of each source wait, together: they are about the same issuers. */
 	#sinceMs: ReadonlyMap<string, number> = new Map();
 
 	/**
@@ -21,7 +20,7 @@ export class HeldFilters {
 		const follow = fewer.length === 0 ? new Set<string>() : coming();
 		const held = fewer.map(({ source }) => source).filter((source) => follow.has(source));
 		this.#sinceMs = new Map(held.map((source) => [source, this.#sinceMs.get(source) ?? nowMs]));
-		return new Map([...filters].filter(([, filter]) => !this.#waits(filter, nowMs)));
+		return new Map([...filters].filter(([, { source }]) => nowMs >= (this.#endMs(source) ?? nowMs)));
 	}
 
 	/** Until when each waits. */
@@ -29,8 +28,8 @@ export class HeldFilters {
 		return [...this.#sinceMs.values()].map((since) => since + XDS_LEAVING_MS);
 	}
 
-	#waits({ source }: EncodedResource, nowMs: number): boolean {
+	#endMs(source: string): number | undefined {
 		const since = this.#sinceMs.get(source);
-		return since !== undefined && nowMs < since + XDS_LEAVING_MS;
+		return since === undefined ? undefined : since + XDS_LEAVING_MS;
 	}
 }

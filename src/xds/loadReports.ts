@@ -13,17 +13,15 @@ import {
 	type LoadStatsResponse,
 	LoadStatsResponseSchema,
 } from "../gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { LOAD_REPORT_MS, XDS_REQUEST_FIELDS_MAX, XDS_STREAMS_MAX } from "../limits.js";
-import { readBounded } from "./boundedMessage.js";
-import { mayBeNode, type Peer, type RefusedFor } from "./peer.js";
-import { roomFor } from "./room.js";
+import { LOAD_REPORT_MS } from "../limits.js";
+import { isFull, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 
 const method: MethodDefinition<LoadStatsRequest, LoadStatsResponse> = {
 	path: "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats",
 	requestStream: true,
 	responseStream: true,
 	requestSerialize: (request) => Buffer.from(toBinary(LoadStatsRequestSchema, request)),
-	requestDeserialize: (bytes) => readBounded(LoadStatsRequestSchema, bytes, XDS_REQUEST_FIELDS_MAX),
+	requestDeserialize: (bytes) => fromBinary(LoadStatsRequestSchema, bytes, { readUnknownFields: false }),
 	responseSerialize: (response) => Buffer.from(toBinary(LoadStatsResponseSchema, response)),
 	responseDeserialize: (bytes) => fromBinary(LoadStatsResponseSchema, bytes),
 };
@@ -81,9 +79,8 @@ export class LoadReports {
 		if (peer.kind === "sidecar") return void refuse("type", status.PERMISSION_DENIED, "only Envoys report loads");
 		if (gateways?.length === 0)
 			return void refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's");
-		const room = roomFor(this.#reporters, peer);
-		if (room === null) return void refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
-		if (room.insteadOf !== null) this.#end(room.insteadOf);
+		if (isFull(this.#reporters, peer))
+			return void refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
 		this.#reporters.add(reporter);
 		const end = (): void => this.#forget(reporter);
 		call.on("data", (request: LoadStatsRequest) => {
@@ -105,12 +102,6 @@ export class LoadReports {
 	close(): void {
 		for (const { call } of this.#reporters) call.emit("error", { code: status.UNAVAILABLE, details: "shutting down" });
 		this.#reporters.clear();
-	}
-
-	/** For another's stream, whose id has fewer. */
-	#end({ call, peer }: Reporter): void {
-		this.options.onRefused("too-many", peer.kind === "owner" ? null : peer.id);
-		call.emit("error", { code: status.RESOURCE_EXHAUSTED, details: `${XDS_STREAMS_MAX} streams are open` });
 	}
 
 	#forget(reporter: Reporter): void {

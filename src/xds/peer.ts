@@ -2,6 +2,7 @@
  * Who is at the other end of a stream, and what it may have. Only Envoys and sidecars are served; each by the SPIFFE id
  * that its TLS has proved, or, on the UNIX socket, by being the owner's own process. Pure.
  */
+import { XDS_STREAMS_MAX, XDS_STREAMS_OF_ENVOY_MAX } from "../limits.js";
 import { ENVOY_TYPES, type TypeName } from "./resource.js";
 
 /** What a stream that is not served was refused for. */
@@ -47,4 +48,13 @@ export function mayBeNode(peer: Peer, node: string): boolean {
 export function mayAsk(peer: Peer, type: TypeName): boolean {
 	if (peer.kind === "owner") return true;
 	return ENVOY_TYPES.some((one) => one === type) === (peer.kind === "envoy");
+}
+
+/** Whether no further stream of the client may be opened, of all or of an Envoy's SPIFFE id. */
+export function isFull(open: ReadonlySet<{ readonly peer: Peer }>, newcomer: Peer): boolean {
+	if (open.size >= XDS_STREAMS_MAX) return true;
+	if (newcomer.kind !== "envoy") return false;
+	return (
+		[...open].filter(({ peer }) => peer.kind === "envoy" && peer.id === newcomer.id).length >= XDS_STREAMS_OF_ENVOY_MAX
+	);
 }

@@ -1,7 +1,6 @@
 /** Reading a NACK: which resources it is about, and which declaration they came from. */
 import type { EncodedResource } from "./resource.js";
 import type { View } from "./snapshot.js";
-import { toldWords } from "./words.js";
 
 export interface Rejection {
 	readonly hash: string;
@@ -22,24 +21,16 @@ export function blamed(changed: readonly EncodedResource[], words: string): read
 
 /**
  * The declaration behind a rejected resource: the experiment or service that the words name, else the only virtual
- * host that changed since the client's last good one, else the one that was blamed with the same words before others
- * changed too, else the resource's own source.
+ * host that changed since the client's last good one, else the resource's own source.
  */
-export function sourceOf(
-	rejected: EncodedResource,
-	lastGood: EncodedResource | undefined,
-	words: string,
-	before: Rejection | undefined = undefined,
-): string {
+export function sourceOf(rejected: EncodedResource, lastGood: EncodedResource | undefined, words: string): string {
 	const named = rejected.parts
 		.filter(({ name }) => mentions(words, name))
 		.sort((a, b) => b.name.length - a.name.length);
 	if (named[0] !== undefined) return named[0].source;
 	const good = new Set(lastGood?.parts.map(({ name, hash }) => `${name}\n${hash}`));
 	const changed = rejected.parts.filter(({ name, hash }) => hash !== "" && !good.has(`${name}\n${hash}`));
-	if (changed.length === 1 && changed[0] !== undefined) return changed[0].source;
-	const again = before?.words === toldWords(words) ? changed.find(({ source }) => source === before.source) : undefined;
-	return again?.source ?? rejected.source;
+	return changed.length === 1 && changed[0] !== undefined ? changed[0].source : rejected.source;
 }
 
 /** As a whole word: `a/v1` is not in `a/v10`. */

@@ -8,11 +8,7 @@ import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
 import { type EnvoyResource, parseRouteName, partGateway } from "../compiler/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
-import {
-	type ExtensionConfigSource,
-	type TypedExtensionConfig,
-	TypedExtensionConfigSchema,
-} from "../gen/envoy/config/core/v3/extension_pb.js";
+import type { TypedExtensionConfig } from "../gen/envoy/config/core/v3/extension_pb.js";
 import type { LbEndpoint, LocalityLbEndpoints } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import {
 	type ClusterLoadAssignment,
@@ -62,27 +58,18 @@ export interface EncodedResource {
 	readonly clusters: readonly string[];
 	/** Route configurations that its connection managers take by RDS. */
 	readonly routeConfigs: readonly string[];
-	/** Filters that its connection managers take by ECDS, as they are until one comes. */
-	readonly extensions: readonly EncodedResource[];
-	/** Request headers that it makes of claims, which routes follow. */
+	/** Filters that its connection managers take by ECDS. */
+	readonly extensions: readonly string[];
+	/** Request headers that it makes of claims, which routes use. */
 	readonly claimHeaders: readonly string[];
 	/** Name of its endpoints resource, for EDS clusters. */
 	readonly endpoints: string | null;
 	/** Addresses with ports of its endpoints, `10.0.0.1:80`; empty for what has none. */
 	readonly hosts: readonly string[];
-	/** Of each of these; empty texts for those that have none. */
-	readonly regions: readonly string[];
 	/** Of a cluster's health check; null = it has none. */
 	readonly checkTimeoutMs: number | null;
 	readonly parts: readonly Part[];
 }
-
-/** Of a map's entry, and of an object or a short text. */
-export const ENTRY_BYTES = 64;
-
-/** That one takes in memory, about. */
-export const bytesOf = ({ bytes, hosts, clusters, parts }: EncodedResource): number =>
-	bytes.length + ENTRY_BYTES * (8 + hosts.length + clusters.length + 4 * parts.length);
 
 /** A named piece inside a resource, so that an error can be put down to what was declared. */
 export interface Part {
@@ -97,14 +84,6 @@ export function encodeResource(type: EnvoyTypeName, resource: EnvoyResource): En
 	const { typeUrl, schema, message } = decodeEnvoyResource(resource);
 	if (typeUrl !== TYPE_URLS[type]) throw new TypeError(`${typeUrl} among the ${type}`);
 	return encoded(type, schema, message, toBinary(schema, message));
-}
-
-/** As it was sent. @throws where it is of another type, or of none that is known here */
-export function receivedResource(type: EnvoyTypeName, sent: Any): EncodedResource {
-	const message = sent.typeUrl === TYPE_URLS[type] ? anyUnpack(sent, registry) : undefined;
-	const schema = message === undefined ? undefined : registry.getMessage(message.$typeName);
-	if (message === undefined || schema === undefined) throw new TypeError(`${sent.typeUrl} among the ${type}`);
-	return encoded(type, schema, message, sent.value);
 }
 
 function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, bytes: Uint8Array): EncodedResource {
@@ -127,41 +106,30 @@ const encodedEndpoints = (made: ClusterLoadAssignment): EncodedResource =>
 export const noEndpoints = (clusterName: string): EncodedResource =>
 	encodedEndpoints(create(ClusterLoadAssignmentSchema, { clusterName }));
 
-/**
- * What was made last, by what has the hosts: most clients are given the same. Weakly, for more is made of what is made, and a
- * client that stands still holds the first.
- */
-const madeOf = new WeakMap<EncodedResource, { readonly key: string; readonly made: WeakRef<EncodedResource> }>();
+/** What was made last of a published resource: most clients are given the same. */
+const merged = new WeakMap<EncodedResource, { readonly key: string; readonly made: EncodedResource }>();
 
-/**
- * Endpoints with some of another's beside, at their places.
- * @param published undefined = none
- * @param stays hosts of `held`
- */
+/** The published endpoints with some of another's beside. @param stays hosts of `held` */
 export function withHosts(
-	published: EncodedResource | undefined,
+	published: EncodedResource,
 	held: EncodedResource,
 	stays: ReadonlySet<string>,
 ): EncodedResource {
-	if (published !== undefined && stays.size === 0) return published;
-	const key = contentHash([published?.hash ?? "", ...stays].join(" "));
-	const known = madeOf.get(held);
-	const before = known?.key === key ? known.made.deref() : undefined;
-	if (before !== undefined) return before;
+	if (stays.size === 0) return published;
+	const key = [held.hash, ...stays].join(" ");
+	const known = merged.get(published);
+	if (known?.key === key) return known.made;
 	const made = encodedEndpoints(assignmentOf(published, held, stays));
-	madeOf.set(held, { key, made: new WeakRef(made) });
+	merged.set(published, { key, made });
 	return made;
 }
 
 function assignmentOf(
-	published: EncodedResource | undefined,
-	{ name, bytes }: EncodedResource,
+	published: EncodedResource,
+	{ bytes }: EncodedResource,
 	stays: ReadonlySet<string>,
 ): ClusterLoadAssignment {
-	const assignment =
-		published === undefined
-			? create(ClusterLoadAssignmentSchema, { clusterName: name })
-			: fromBinary(ClusterLoadAssignmentSchema, published.bytes);
+	const assignment = fromBinary(ClusterLoadAssignmentSchema, published.bytes);
 	const groups = new Map(assignment.endpoints.map((one) => [placeOf(one), one]));
 	for (const one of fromBinary(ClusterLoadAssignmentSchema, bytes).endpoints) {
 		const staying = one.lbEndpoints.filter((endpoint) => stays.has(hostOf(endpoint)));
@@ -180,10 +148,10 @@ export function contentHash(content: Uint8Array | string): string {
 	return createHash("sha256").update(content).digest("hex").slice(0, 16);
 }
 
-type Named = Pick<EncodedResource, "name" | "source" | "endpoints" | "hosts" | "regions" | "checkTimeoutMs">;
+type Named = Pick<EncodedResource, "name" | "source" | "endpoints" | "hosts" | "checkTimeoutMs">;
 
 function nameOf(type: EnvoyTypeName, message: Message): Named {
-	const none = { endpoints: null, hosts: [], regions: [], checkTimeoutMs: null };
+	const none = { endpoints: null, hosts: [], checkTimeoutMs: null };
 	if (type === "clusters") {
 		const { name, clusterDiscoveryType: discovery, edsClusterConfig: eds, ...cluster } = message as Cluster;
 		const timeout = cluster.healthChecks[0]?.timeout;
@@ -192,14 +160,14 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 			name,
 			source: serviceOf(name),
 			endpoints: byEds ? eds.serviceName || name : null,
-			...hostsOf(cluster.loadAssignment),
+			hosts: hostsOf(cluster.loadAssignment),
 			checkTimeoutMs: timeout === undefined ? null : durationMs(timeout),
 		};
 	}
 	if (type === "endpoints") {
 		const assignment = message as ClusterLoadAssignment;
 		const { clusterName: name } = assignment;
-		return { ...none, name, source: serviceOf(name), ...hostsOf(assignment) };
+		return { ...none, name, source: serviceOf(name), hosts: hostsOf(assignment) };
 	}
 	const { name } = message as Listener | RouteConfiguration | TypedExtensionConfig;
 	return { ...none, name, source: `Gateway ${gatewayOf(type, name)}` };
@@ -209,12 +177,8 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 export const gatewayOf = (type: GatewayTypeName, name: string): string =>
 	type === "listeners" ? name : partGateway(name);
 
-function hostsOf(assignment: ClusterLoadAssignment | undefined): Pick<EncodedResource, "hosts" | "regions"> {
-	const all = (assignment?.endpoints ?? []).flatMap(({ locality, lbEndpoints }) =>
-		lbEndpoints.map((one) => ({ host: hostOf(one), region: locality?.region ?? "" })),
-	);
-	return { hosts: all.map(({ host }) => host), regions: all.map(({ region }) => region) };
-}
+const hostsOf = (assignment: ClusterLoadAssignment | undefined): readonly string[] =>
+	(assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints.map(hostOf));
 
 /** Of both address and port. */
 function hostOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
@@ -254,19 +218,13 @@ export const NO_REFERENCES: References = {
 	parts: [],
 };
 
-function filterInstead(name: string, { defaultConfig }: ExtensionConfigSource): EncodedResource {
-	const typedConfig = defaultConfig === undefined ? {} : { typedConfig: defaultConfig };
-	const made = create(TypedExtensionConfigSchema, { name, ...typedConfig });
-	return encoded("extensions", TypedExtensionConfigSchema, made, toBinary(TypedExtensionConfigSchema, made));
-}
-
 const CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3";
 
 /** What a resource names, wherever it stands: inside matchers and filters too. */
 function references(schema: DescMessage, message: Message): References {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();
-	const extensions: EncodedResource[] = [];
+	const extensions = new Set<string>();
 	const claimHeaders = new Set<string>();
 	const parts: Part[] = [];
 	visit(reflect(schema, message), (inner) => {
@@ -284,7 +242,7 @@ function references(schema: DescMessage, message: Message): References {
 			routeConfigs.add((inner as Rds).routeConfigName);
 		} else if (inner.$typeName === `${CONNECTION_MANAGER}.HttpFilter`) {
 			const { name, configType } = inner as HttpFilter;
-			if (configType.case === "configDiscovery") extensions.push(filterInstead(name, configType.value));
+			if (configType.case === "configDiscovery") extensions.add(name);
 		} else if (inner.$typeName === "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider") {
 			for (const { headerName } of (inner as JwtProvider).claimToHeaders) claimHeaders.add(headerName);
 		}
@@ -293,7 +251,7 @@ function references(schema: DescMessage, message: Message): References {
 	return {
 		clusters: [...clusters],
 		routeConfigs: [...routeConfigs],
-		extensions,
+		extensions: [...extensions],
 		claimHeaders: [...claimHeaders],
 		parts,
 	};

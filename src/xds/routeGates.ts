@@ -3,7 +3,6 @@
  * whatever is published meanwhile: a table that one namespace changes again and again would never be sent otherwise, nor what
  * others changed in it.
  */
-import { XDS_LEAVING_MS } from "../limits.js";
 import type { Channel, Response } from "./channel.js";
 import { ENVOY_TYPES, type EncodedResource, gatewayOf, type TypeName } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
@@ -13,14 +12,9 @@ export type Channels = Readonly<Record<TypeName, Channel>>;
 /** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
 type Gate = "ready" | "wait" | "blocked";
 
-/** What goes behind filters. */
-const BEHIND = ["listeners", "routes"] as const;
-
 export class RouteGates {
 	/** By the table's name. */
 	#waitingSince = new Map<string, number>();
-	/** The same of listeners too, behind filters: there may always be one on its way, and a table needs none but for new headers. */
-	readonly #behindSince = { listeners: new Map<string, number>(), routes: new Map<string, number>() };
 	#nowMs = 0;
 	#patienceMs = 0;
 
@@ -39,57 +33,41 @@ export class RouteGates {
 			}
 		}
 		this.#waitingSince = waiting;
-		for (const type of BEHIND) {
-			const { [type]: channel } = this.channels;
-			for (const name of this.#behindSince[type].keys()) {
-				const unsent = channel.sentHash(name) !== target.views[type].get(name)?.hash;
-				if (!unsent || !channel.subscription.wants(name)) this.#behindSince[type].delete(name);
-			}
-		}
 		this.#nowMs = nowMs;
 		this.#patienceMs = patienceMs;
 	}
 
 	/** They wait no more. */
 	sent({ type, resources }: Response): void {
-		for (const { name } of resources) {
-			if (type === "routes") this.#waitingSince.delete(name);
-			if (type === "routes" || type === "listeners") this.#behindSince[type].delete(name);
-		}
+		if (type === "routes") for (const { name } of resources) this.#waitingSince.delete(name);
 	}
 
 	/** Until when each waits. */
 	get endsMs(): readonly number[] {
-		return [
-			...[...this.#waitingSince.values()].map((since) => since + this.#patienceMs),
-			...BEHIND.flatMap((type) => [...this.#behindSince[type].values()]).map((since) => since + XDS_LEAVING_MS),
-		];
+		return [...this.#waitingSince.values()].map((since) => since + this.#patienceMs);
 	}
 
 	/**
-	 * A listener waits for what its tables wait for, and behind filters: Envoy refuses it where it has refused one of its filters
-	 * and was not told again what that was before.
+	 * A listener waits for what its tables wait for, and for filters that are on their way.
 	 */
 	ofListener({ name, routeConfigs }: EncodedResource, target: Snapshot): Gate {
 		const gates = routeConfigs.map((table) => this.#of(target.views.routes.get(table), target));
 		if (gates.includes("blocked")) return "blocked";
 		if (gates.includes("wait")) return "wait";
-		// No longer than its tables, which come after it.
-		const follows =
-			this.#mayFollowFilters("listeners", name) || routeConfigs.some((table) => this.#hasBeenBehind("routes", table));
-		return follows ? "ready" : "wait";
+		const { extensions, listeners } = this.channels;
+		return extensions.inFlight === null || listeners.isAsked(name) ? "ready" : "wait";
 	}
 
 	/** Those of the tables that may be sent now. */
 	open(tables: View, target: Snapshot): View {
-		const { listeners, routes } = this.channels;
+		const { extensions, listeners, routes } = this.channels;
 		return new Map(
 			[...tables].filter(([name, table]) => {
 				// A new listener asks for its table by itself; known tables come after the listeners.
 				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
 				if (this.#of(table, target) !== "ready") return false;
 				if (this.#hasWaited(table)) return true;
-				return !this.#lacksExtensions(table, target) && this.#mayFollowFilters("routes", name);
+				return !this.#lacksExtensions(table, target) && (extensions.inFlight === null || routes.isAsked(name));
 			}),
 		);
 	}
@@ -105,18 +83,6 @@ export class RouteGates {
 
 	get #cameWithState(): boolean {
 		return ENVOY_TYPES.some((type) => this.channels[type].cameWithState);
-	}
-
-	/** None is on its way, or it has been behind for long enough; from now on, where it was not yet. */
-	#mayFollowFilters(type: (typeof BEHIND)[number], name: string): boolean {
-		if (this.channels.extensions.inFlight === null || this.channels[type].isAsked(name)) return true;
-		if (!this.#behindSince[type].has(name)) this.#behindSince[type].set(name, this.#nowMs);
-		return this.#hasBeenBehind(type, name);
-	}
-
-	#hasBeenBehind(type: (typeof BEHIND)[number], name: string): boolean {
-		const since = this.#behindSince[type].get(name);
-		return since !== undefined && this.#nowMs >= since + XDS_LEAVING_MS;
 	}
 
 	#of(table: EncodedResource | undefined, target: Snapshot): Gate {
@@ -138,6 +104,8 @@ export class RouteGates {
 			return endpoints.requested || (listeners.requested && this.#cameWithState) ? "wait" : "ready";
 		let gate: Gate = "ready";
 		for (const name of table.clusters) {
+			// It came with it: what else of it is published goes out later.
+			if (clusters.opaque && endpoints.brought.has(name)) continue;
 			const accepted = clusters.accepted.get(name);
 			const published = target.views.clusters.get(name);
 			if (accepted === undefined && published !== undefined && clusters.isRejected(published)) return "blocked";
@@ -152,7 +120,7 @@ export class RouteGates {
 		const { extensions, listeners } = this.channels;
 		const listener = target.views.listeners.get(gatewayOf("routes", name));
 		if (!listeners.requested || listener === undefined || listeners.isRejected(listener)) return false;
-		return listener.extensions.some(({ name: one }) => {
+		return listener.extensions.some((one) => {
 			const published = target.views.extensions.get(one);
 			return !extensions.accepted.has(one) && (published === undefined || !extensions.isRejected(published));
 		});

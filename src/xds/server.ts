@@ -5,28 +5,16 @@
 import { status } from "@grpc/grpc-js";
 import { WeirError } from "../error.js";
 import type { HandshakeFault } from "../handshake.js";
-import {
-	XDS_ACK_TIMEOUT_MS,
-	XDS_CONNECTION_IDLE_MS,
-	XDS_NODES_REMEMBERED_MAX,
-	XDS_REPORT_WORDS_CHARS_MAX,
-	XDS_STREAMS_MAX,
-} from "../limits.js";
-import type { ProxyStatus, RefusingNode } from "../rollout/ports.js";
-import { type Call, Connection } from "./connection.js";
+import { XDS_ACK_TIMEOUT_MS, XDS_CONNECTION_IDLE_MS, XDS_NODES_REMEMBERED_MAX } from "../limits.js";
+import type { ProxyStatus } from "../rollout/ports.js";
+import { type Call, Connection, type Remembered } from "./connection.js";
 import { type Stranger, type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
-import type { Memory } from "./isolation.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import type { Peer, RefusedFor } from "./peer.js";
+import { isFull, type Peer, type RefusedFor } from "./peer.js";
 import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
-import { mayName, roomFor } from "./room.js";
-import { RecentViews, SENT_VIEWS_BOUNDS } from "./sentViews.js";
-import { ToldClosures, withClosures } from "./sidecarClosures.js";
+import { withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
-import type { SentViews } from "./stream.js";
-import type { ViewShelf } from "./viewShelf.js";
-import { WordsLeft } from "./words.js";
 
 export interface XdsServerOptions {
 	/** One line for a person; never a unit, a token or a payload. */
@@ -35,8 +23,6 @@ export interface XdsServerOptions {
 	/** How long a TCP connection may have no stream. */
 	readonly connectionIdleMs?: number;
 	readonly nowMs?: () => number;
-	/** Where what was sent outlives the process; left out: nowhere. Closed by its owner, after this. */
-	readonly shelf?: ViewShelf;
 	/** Identity for TCP; left out: the UNIX socket only. */
 	readonly secure?: XdsSecurity;
 	/** Gateways of an Envoy by its SPIFFE id, asked on the TCP door; null = all, none = it is refused. By default none. */
@@ -62,32 +48,26 @@ export class XdsServer {
 	readonly #log: (line: string) => void;
 	readonly #ackTimeoutMs: number;
 	readonly #nowMs: () => number;
-	readonly #snapshots: SnapshotMaker;
-	readonly #shelf: ViewShelf | null;
-	readonly #views: RecentViews;
+	readonly #snapshots = new SnapshotMaker();
 	readonly #connections = new Set<Connection>();
 	/** Those that are to be told of the newest. */
 	readonly #due = new Set<Connection>();
 	#pumping = false;
 	readonly #onAcknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
-	readonly #told: ToldClosures;
 	readonly #loads: LoadReports;
-	/** By node id, of clients that have gone; the youngest last. */
-	readonly #remembered = new Map<string, Memory>();
+	/** Clients that have gone, by node id, the youngest last. */
+	readonly #remembered = new Map<string, Remembered>();
 	#newest: Publication | null = null;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
 	#noticing = false;
+	#closing = false;
 
 	constructor(options: XdsServerOptions = {}) {
-		const { log, ackTimeoutMs, connectionIdleMs, nowMs, shelf, secure, gatewaysOf, onRefused, loads } = options;
-		this.#shelf = shelf ?? null;
-		this.#snapshots = new SnapshotMaker(shelf?.residents);
-		this.#views = new RecentViews(SENT_VIEWS_BOUNDS, shelf);
+		const { log, ackTimeoutMs, connectionIdleMs, nowMs, secure, gatewaysOf, onRefused, loads } = options;
 		this.#log = log ?? (() => {});
 		this.#ackTimeoutMs = ackTimeoutMs ?? XDS_ACK_TIMEOUT_MS;
 		this.#nowMs = nowMs ?? Date.now;
-		this.#told = new ToldClosures(this.#nowMs);
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
 		this.#loads = new LoadReports({ onRefused: this.#onRefused, ...loads });
@@ -126,7 +106,6 @@ export class XdsServer {
 			);
 		}
 		this.#newest = new Publication(plan, revision, this.#snapshots);
-		this.#shelf?.keepResidents(this.#snapshots.residents);
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
 		// Sidecars first: the new routes name the new table to them.
 		for (const connection of this.#connections) if (connection.asksForTables) connection.pump();
@@ -160,20 +139,11 @@ export class XdsServer {
 		return () => this.#onAcknowledged.delete(listener);
 	}
 
-	/** What `refusing` said in the process before this one: what they refused is not sent to those that come back. */
-	remember(refusing: readonly RefusingNode[]): void {
-		for (const { node, closed } of refusing) this.#keep(node, { taken: null, closed });
-	}
-
-	/** Clients with the Services that they refused, those that have gone too; not what sidecars close by themselves. */
-	refusing(): RefusingNode[] {
-		const here = [...this.#connections].flatMap(({ memory }) => memory ?? []);
-		const names = new Set(here.map(({ node }) => node));
-		const gone = [...this.#remembered].filter(([name]) => !names.has(name));
-		const words = new WordsLeft(XDS_REPORT_WORDS_CHARS_MAX);
-		return [...here, ...gone.map(([node, memory]) => ({ node, memory }))]
-			.map(({ node, memory: { closed } }) => ({ node, closed: words.of(closed) }))
-			.filter(({ closed }) => closed.length > 0);
+	/** What `proxies` reported in an earlier process: a Service that a client refused is not sent to it again as it was. */
+	remember(proxies: readonly ProxyStatus[]): void {
+		for (const { node, types, closed = [] } of proxies)
+			if (types.tables === undefined && closed.length > 0)
+				setYoungest(this.#remembered, node, { isolation: { taken: null, closed }, stream: null });
 	}
 
 	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
@@ -184,14 +154,12 @@ export class XdsServer {
 
 	/** One for each open stream, in the order of connecting. What several sidecars have closed is told of the first alone. */
 	proxies(): ProxyStatus[] {
-		const words = new WordsLeft(XDS_REPORT_WORDS_CHARS_MAX);
-		return withClosures(
-			[...this.#connections].filter(({ identified }) => identified),
-			this.#told,
-		).map((one) => (one.closed === undefined ? one : { ...one, closed: words.of(one.closed) }));
+		return withClosures([...this.#connections].filter(({ identified }) => identified));
 	}
 
 	async close(): Promise<void> {
+		// The last report stands until the next process makes one: an Envoy refuses the same then.
+		this.#closing = true;
 		this.#loads.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
 		await this.#doors.close();
@@ -207,8 +175,7 @@ export class XdsServer {
 			refuse(peer.refusedFor, status.UNAUTHENTICATED, "only Envoys and sidecars of this trust domain are served");
 			return;
 		}
-		const room = roomFor(this.#connections, peer);
-		if (room === null) {
+		if (isFull(this.#connections, peer)) {
 			refuse("too-many", status.RESOURCE_EXHAUSTED, "too many streams are open");
 			return;
 		}
@@ -217,43 +184,29 @@ export class XdsServer {
 			refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's: control must be told which are");
 			return;
 		}
-		if (room.insteadOf !== null) {
-			room.insteadOf.options.onRefused("too-many");
-			room.insteadOf.refuse(status.RESOURCE_EXHAUSTED, `${XDS_STREAMS_MAX} streams are open`);
-		}
 		const connection: Connection = new Connection(call, {
 			peer,
 			ackTimeoutMs: this.#ackTimeoutMs,
-			views: this.#viewsFor(gateways),
 			server: `weir ${process.pid}`,
 			nowMs: this.#nowMs,
 			publication: () => this.#newest,
 			restrict: (snapshot) => this.#gatewayViews.of(snapshot, gateways),
-			recall: (node) => this.#remembered.get(node),
+			recall: (node) => this.#recall(node, connection),
 			onChange: () => {
 				if (connection.closed && this.#connections.delete(connection)) this.#leave(connection);
 				this.#notice();
 			},
 			onFault: (node, error) => this.#log(`${node}: a request could not be taken: ${WeirError.from(error).message}`),
-			onBroken: (why) => this.#log(`Services cannot be closed for an Envoy that refuses them: ${why}`),
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
-			mayName: (names) => mayName(this.#connections, connection, names, this.#newest?.whole.views ?? {}),
 			onRefused: (reason) => this.#onRefused(reason, id),
 		});
 		this.#connections.add(connection);
 	}
 
-	/** What is published is at hand: after a start most come back with that, and nothing is read from the disk for it. */
-	#viewsFor(gateways: readonly string[] | null): SentViews {
-		const views = this.#views;
-		return {
-			remember: (type, version, view) => views.remember(type, version, view),
-			touch: (type, version) => views.touch(type, version),
-			recall: (type, version) => {
-				const newest = this.#newest === null ? null : this.#gatewayViews.of(this.#newest.whole, gateways);
-				return newest?.versions[type] === version ? newest.views[type] : views.recall(type, version);
-			},
-		};
+	/** Of its last stream, which may be open still: a connection is opened anew before the old one is noticed to be dead. */
+	#recall(node: string, comes: Connection): Remembered | undefined {
+		const open = [...this.#connections].findLast((one) => one !== comes && one.node === node);
+		return open?.memory ?? this.#remembered.get(node);
 	}
 
 	#takeLoads(call: LoadCall, peer: Peer | Stranger): void {
@@ -272,10 +225,11 @@ export class XdsServer {
 	/** Coalesced: a burst of requests is one notice. */
 	#notice(): void {
 		// Before all are told nothing is acknowledged by all.
-		if (this.#noticing || this.#pumping) return;
+		if (this.#noticing || this.#pumping || this.#closing) return;
 		this.#noticing = true;
 		setImmediate(() => {
 			this.#noticing = false;
+			if (this.#closing) return;
 			for (const listener of this.#proxiesChanged) listener();
 			this.#acknowledge();
 		});
@@ -293,12 +247,8 @@ export class XdsServer {
 		for (const listener of this.#onAcknowledged) listener(revision, this.#nowMs(), closed);
 	}
 
-	#leave({ memory }: Connection): void {
-		if (memory !== null) this.#keep(memory.node, memory.memory);
-	}
-
-	#keep(node: string, memory: Memory): void {
-		setYoungest(this.#remembered, node, memory);
+	#leave({ memory, node }: Connection): void {
+		if (node !== null) setYoungest(this.#remembered, node, memory);
 	}
 }
 

@@ -10,13 +10,7 @@ import {
 } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Status } from "../gen/google/rpc/status_pb.js";
 import { ClosedServicesSchema } from "../gen/weir/sidecar/v1/table_pb.js";
-import {
-	XDS_CLOSED_FIELDS_MAX,
-	XDS_REQUEST_FIELDS_MAX,
-	XDS_VERSION_CHARS_MAX,
-	XDS_WORDS_READ_CHARS_MAX,
-} from "../limits.js";
-import { readBounded } from "./boundedMessage.js";
+import { XDS_VERSION_CHARS_MAX, XDS_WORDS_READ_CHARS_MAX } from "../limits.js";
 import type { ClosedThere, Request, Response } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 
@@ -25,7 +19,7 @@ const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {
 	requestStream: true,
 	responseStream: true,
 	requestSerialize: (request) => Buffer.from(toBinary(DiscoveryRequestSchema, request)),
-	requestDeserialize: (bytes) => readBounded(DiscoveryRequestSchema, bytes, XDS_REQUEST_FIELDS_MAX),
+	requestDeserialize: (bytes) => fromBinary(DiscoveryRequestSchema, bytes, { readUnknownFields: false }),
 	responseSerialize: (response) => Buffer.from(toBinary(DiscoveryResponseSchema, response)),
 	responseDeserialize: (bytes) => fromBinary(DiscoveryResponseSchema, bytes),
 };
@@ -51,15 +45,21 @@ export function readRequest(message: DiscoveryRequest, type: TypeName): Request 
 	};
 }
 
+/**
+ * Envoy prints the whole message before these words, which holds other namespaces' declarations too. Its name alone is kept of it.
+ */
+const PRINTED =
+	/^(Error adding\S* \S+ [^:]+: )?(?:goo\.gle\/debug\w+\s+)?((?:cluster_)?name: "[^"]*"\s)?.*\s: (?=Proto constraint)/s;
+
 const wordsOf = ({ code, message }: Status): string =>
-	message.slice(0, XDS_WORDS_READ_CHARS_MAX) || `gRPC code ${code}`;
+	message.replace(PRINTED, "$1$2").slice(0, XDS_WORDS_READ_CHARS_MAX) || `gRPC code ${code}`;
 
 /** By these a sidecar takes a table but for some Services (table.proto). What cannot be read is none: it rejects the table. */
 function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {
 	const [detail] = errorDetail?.details ?? [];
 	if (detail === undefined || !anyIs(detail, ClosedServicesSchema)) return [];
 	try {
-		const { services } = readBounded(ClosedServicesSchema, detail.value, XDS_CLOSED_FIELDS_MAX);
+		const { services } = fromBinary(ClosedServicesSchema, detail.value);
 		return services.map(({ name, why }) => ({ service: name, why }));
 	} catch {
 		return [];

@@ -5,11 +5,7 @@
 import type { EnvoyResources, Plan } from "../compiler/plan.js";
 import { WeirError } from "../error.js";
 import { RESOURCES_MAX } from "../limits.js";
-import { regionsOf } from "../resources/regions.js";
 import { Encodings } from "./encodings.js";
-import { formerEndpoints } from "./former.js";
-import { type LastWords, leftSince, placesIn } from "./placings.js";
-import type { Residents } from "./residentFile.js";
 import {
 	contentHash,
 	ENVOY_TYPES,
@@ -30,58 +26,26 @@ export interface Snapshot {
 	readonly revision: number;
 	readonly views: Readonly<Record<TypeName, View>>;
 	readonly versions: Readonly<Record<TypeName, string>>;
-	/**
-	 * Regions in which alone endpoints may stay, by Service; null = anywhere. Of the last ones that went too, since clients may
-	 * have their clusters: by the DataClass that each had last, as that is now.
-	 */
-	readonly bound: ReadonlyMap<string, readonly string[] | null>;
-	/** Regions in which endpoints are by now, by address, whoever declares them: a server stands in one place. */
-	readonly places: ReadonlyMap<string, readonly string[]>;
-	/** Where Services said last that endpoints are which they have no more. */
-	readonly left: LastWords;
-	/** Endpoints that clusters had last which have DNS names now: see former.ts. */
-	readonly former: View;
+	/** Titles of Services with a DataClass (`Service NAME`), deleted ones too: clients may still have their endpoints. */
+	readonly bound: ReadonlySet<string>;
 }
 
-/** What a snapshot is made of; without the rest, nothing is of endpoints. */
-type Publishable = Pick<Plan, "envoy" | "table" | "version"> &
-	Partial<Pick<Plan, "residents" | "regionRules" | "placings">>;
-
-const NO_RULES: Plan["regionRules"] = { dataClasses: [], referenceGrants: [] };
+/** What a snapshot is made of. */
+type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "bound">>;
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
-	#residents: Residents;
-	#last: (Pick<Snapshot, "views" | "former" | "left"> & Pick<Plan, "placings">) | null = null;
-
-	/** @param before as `residents` said before this one was */
-	constructor(before: Residents = new Map()) {
-		this.#residents = before;
-	}
-
-	/** Of what was made last, and of Services that went before. */
-	get residents(): Residents {
-		return this.#residents;
-	}
+	#bound: ReadonlySet<string> = new Set();
 
 	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
-	make(
-		{ envoy, table, version, residents = new Map(), regionRules = NO_RULES, placings = new Map() }: Publishable,
-		revision: number,
-	): Snapshot {
+	make({ envoy, table, version, bound = new Map() }: Publishable, revision: number): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
 		const views = { ...encodedViews(envoy, version, encodings), tables: new Map([[executable.name, executable]]) };
-		const known = withGone(residents, this.#residents);
-		const bound = new Map([...known].map(([name, resident]) => [name, regionsOf(regionRules, resident)]));
-		const places = placesIn(placings);
-		const left = leftSince(this.#last, placings);
-		const former = formerEndpoints(this.#last, { views, bound, places, left });
-		const made = { revision, bound, places, left, former, ...versioned(views) };
+		const made = { revision, bound: boundSince(this.#bound, bound), ...versioned(views) };
 		encodings.close();
 		this.#encodings = encodings;
-		this.#residents = known;
-		this.#last = { views, former, left, placings };
+		this.#bound = made.bound;
 		// One resource, whose version says it all: proxy-status shows the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
@@ -94,15 +58,11 @@ export class SnapshotMaker {
 	}
 }
 
-/**
- * What nobody knows any more is taken for bound by nothing, and so those that are go last.
- * @param before with those that had gone by then, longest ago first
- */
-function withGone(declared: Residents, before: Residents): Residents {
-	const gone = [...before].filter(([service]) => !declared.has(service));
-	const isBound = ([, { spec }]: (typeof gone)[number]): boolean => spec.dataClass !== null;
-	const kept = [...gone.filter((one) => !isBound(one)), ...gone.filter(isBound)].slice(-RESOURCES_MAX);
-	return new Map([...kept, ...declared]);
+/** @param before with Services that are deleted by now, the longest ago first */
+function boundSince(before: ReadonlySet<string>, declared: Plan["bound"]): ReadonlySet<string> {
+	const deleted = [...before].filter((title) => !declared.has(title.replace(/^Service /, "")));
+	const bound = [...declared].flatMap(([name, isBound]) => (isBound ? [`Service ${name}`] : []));
+	return new Set([...deleted, ...bound].slice(-RESOURCES_MAX));
 }
 
 function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodings): Record<EnvoyTypeName, View> {
@@ -177,7 +137,7 @@ function dangling({ clusters, endpoints, extensions, listeners, routes }: Snapsh
 			if (!routes.has(name))
 				problems.push(`listener ${listener.name} names route configuration ${name}, which does not exist`);
 		}
-		for (const { name } of listener.extensions) {
+		for (const name of listener.extensions) {
 			if (!extensions.has(name))
 				problems.push(`listener ${listener.name} names filter ${name}, whose configuration does not exist`);
 		}

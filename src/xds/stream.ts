@@ -6,10 +6,10 @@
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
  * endpoints, extensions, listeners, routes, and removals last. Tables depend on nothing.
  */
-import { XDS_LEAVING_MS } from "../limits.js";
+import { XDS_RESTART_WAIT_MS } from "../limits.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { HeldFilters } from "./heldFilters.js";
-import { allWithin, LeavingEndpoints } from "./leaving.js";
+import { isBound, LeavingEndpoints } from "./leaving.js";
 import { type Rejection, standing } from "./rejection.js";
 import {
 	ENVOY_TYPES,
@@ -22,12 +22,14 @@ import {
 import { type Channels, RouteGates } from "./routeGates.js";
 import type { Snapshot, View } from "./snapshot.js";
 
-/** Views by version that were sent on any stream of this server, for clients that come back. */
-export interface SentViews {
-	remember(type: EnvoyTypeName, version: string, view: View): void;
-	/** It is in use. */
-	touch(type: EnvoyTypeName, version: string): void;
-	recall(type: EnvoyTypeName, version: string): View | null;
+/** The view that a client names by its version when it comes back; null = it is not known here. */
+export type Recall = (type: EnvoyTypeName, version: string) => View | null;
+
+/** What the client's next stream has to know of this one. */
+export interface StreamMemory {
+	readonly recall: Recall;
+	/** Envoy would acknowledge these unread. */
+	readonly refusedFilters: ReadonlyMap<string, Rejection>;
 }
 
 export interface TypeStatus {
@@ -42,14 +44,16 @@ export class ClientStream {
 	readonly #channels: Channels;
 	readonly #gates: RouteGates;
 	readonly #leaving = new LeavingEndpoints();
-	/** Clusters that its routes may name, and that have gone with the first answer. */
-	readonly #lostClusters = new Set<string>();
+	/** Since when clusters that are not known here may be taken from the client; null = it has none. */
+	#unknownSinceMs: number | null = null;
 	readonly #heldFilters = new HeldFilters();
+	#before: StreamMemory | null = null;
 	#nonces = 0;
 
 	constructor(
 		readonly ackTimeoutMs: number,
-		readonly views: SentViews,
+		/** Of what is published. */
+		readonly recall: Recall = () => null,
 	) {
 		this.#channels = {
 			clusters: new Channel("clusters", true, ackTimeoutMs),
@@ -66,12 +70,18 @@ export class ClientStream {
 		return this.#channels.tables.requested;
 	}
 
-	/** Names that it has subscribed to, of all types but one. */
-	namesBut(type: TypeName): number {
-		return TYPES.filter((one) => one !== type).reduce(
-			(sum, one) => sum + this.#channels[one].subscription.names.size,
-			0,
-		);
+	get memory(): StreamMemory {
+		const channels = this.#channels;
+		return {
+			recall: (type, version) => channels[type].viewOf(version),
+			refusedFilters: channels.extensions.rejections,
+		};
+	}
+
+	/** Call it before the first request. @param before of the client's last stream */
+	resume(before: StreamMemory): void {
+		this.#before = before;
+		this.#channels.extensions.rejections = before.refusedFilters;
 	}
 
 	/** @returns `nack` when the request rejects the newest response of its type. */
@@ -80,7 +90,7 @@ export class ClientStream {
 		const { extensions, listeners } = this.#channels;
 		const filters = type === "extensions" ? extensions.inFlight?.resources : undefined;
 		const verdict = this.#channels[type].take(request, (version) =>
-			type === "tables" ? null : this.views.recall(type, version),
+			type === "tables" ? null : (this.recall(type, version) ?? this.#before?.recall(type, version) ?? null),
 		);
 		if (verdict === "ack" && filters !== undefined) listeners.forgive(filters.map(({ source }) => source));
 		return verdict;
@@ -89,9 +99,8 @@ export class ClientStream {
 	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
 	next(target: Snapshot, nowMs: number): readonly Response[] {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
-		for (const type of ENVOY_TYPES) this.views.touch(type, this.#channels[type].acceptedVersion);
-		this.#noteLost(target);
-		this.#gates.note(target, nowMs, this.#patienceMs);
+		if (this.#channels.clusters.opaque) this.#unknownSinceMs ??= nowMs;
+		this.#gates.note(target, nowMs, this.ackTimeoutMs);
 		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
 		const responses: Response[] = [];
 		for (const type of TYPES) {
@@ -104,8 +113,6 @@ export class ClientStream {
 			const response = channel.respond(wanted, published, String(this.#nonces + 1), nowMs);
 			if (response === null) continue;
 			this.#nonces++;
-			// What a returning sidecar holds decides nothing; tables would only push out what Envoys hold.
-			if (type !== "tables") this.views.remember(type, response.version, channel.sentView);
 			if (type === "clusters") this.#askEndpoints(response, before);
 			this.#gates.sent(response);
 			responses.push(response);
@@ -119,6 +126,7 @@ export class ClientStream {
 			...this.#gates.endsMs,
 			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
 			...this.#heldFilters.endsMs,
+			...(this.#unknownSinceMs === null ? [] : [this.#unknownSinceMs + XDS_RESTART_WAIT_MS]),
 		];
 		const deadlines = [
 			...TYPES.flatMap((type) => this.#channels[type].deadlineMs ?? []),
@@ -201,7 +209,7 @@ export class ClientStream {
 
 	/** What the client should hold of a type now; null = say nothing yet. */
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
-		if (type === "clusters") return this.#wantedClusters(target);
+		if (type === "clusters") return this.#wantedClusters(target, nowMs);
 		if (type === "endpoints") return this.#wantedEndpoints(target);
 		if (type === "tables") return this.#subscribed(type, target.views.tables);
 		if (type === "extensions") return this.#wantedExtensions(target, nowMs);
@@ -213,71 +221,42 @@ export class ClientStream {
 	}
 
 	#wantedExtensions(target: Snapshot, nowMs: number): View {
-		const { extensions } = this.#channels;
-		const published = new Map([...target.views.extensions].filter(([name]) => extensions.subscription.wants(name)));
 		const coming = () => this.#gates.coming(this.#subscribed("routes", target.views.routes), target);
-		const free = this.#heldFilters.free(published, extensions.accepted, coming, nowMs);
-		const instead = new Map(
-			[...target.views.listeners.values()].flatMap((one) => one.extensions).map((one) => [one.name, one]),
-		);
-		return new Map(
-			[...free].flatMap(([name, resource]) => {
-				const told = extensions.toldNow(resource, instead.get(name));
-				return told === undefined ? [] : [[name, told] as const];
-			}),
-		);
+		const filters = this.#subscribed("extensions", target.views.extensions);
+		return this.#heldFilters.free(filters, this.#channels.extensions.accepted, coming, nowMs);
 	}
 
 	#wantedEndpoints(target: Snapshot): View {
 		const { instead } = this.#leaving;
 		const known = new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]);
-		return this.#subscribed("endpoints", new Map([...this.#withAwaited(known, target), ...known]));
+		return this.#subscribed("endpoints", new Map([...this.#withAwaited(known), ...known]));
 	}
 
 	/**
 	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard of some or that there are none, or for
 	 * its initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or so it was on a stream that ended
 	 * before they were sent: of its clusters it says nothing on the next one before it has taken them. Of what it may have by then
-	 * nothing is taken, and a name that nobody told it gets silence. A cluster that has a DNS name since may serve by one from before,
-	 * which this one replaces until the next: it has the endpoints that were published last, for that.
+	 * nothing is taken, and a name that nobody told it gets silence.
 	 */
-	#withAwaited(known: View, { former }: Snapshot): View {
+	#withAwaited(known: View): View {
 		const { clusters, endpoints } = this.#channels;
 		const held = [clusters.accepted, clusters.sentView];
 		const told = new Set(held.flatMap((view) => [...view.values()].map((cluster) => cluster.endpoints)));
 		const isAwaited = (name: string): boolean =>
 			endpoints.brought.has(name) ? !endpoints.opaque && !held.some((view) => view.has(name)) : told.has(name);
 		const names = [...endpoints.subscription.names].filter((name) => !known.has(name) && isAwaited(name));
-		return new Map(names.map((name) => [name, former.get(name) ?? noEndpoints(name)]));
-	}
-
-	/** Requests by routes that still name one which a DataClass forbids now fail: better than that they go there. */
-	#wantedClusters(target: Snapshot): View {
-		const inUse = this.#clustersInUse(target);
-		const held = [...this.#held("clusters")].filter(([name, one]) => inUse(name) && allWithin(one, target));
-		return this.#subscribed("clusters", new Map([...held, ...target.views.clusters]));
+		return new Map(names.map((name) => [name, noEndpoints(name)]));
 	}
 
 	/**
-	 * A client that came with what this server does not remember keeps no cluster that is not published any more: their names
-	 * are in what it asks for and in routes that are remembered, their contents nowhere. Requests to them fail until its routes
-	 * leave them, so that these wait less.
+	 * A client of an earlier process may hold clusters that are not known here, and an answer takes them away. So it comes some time
+	 * after the new routes, where these name none but clusters that the client has.
 	 */
-	#noteLost(target: Snapshot): void {
-		const { clusters, endpoints, routes } = this.#channels;
-		if (clusters.opaque) {
-			const named = [...routes.accepted.values()].flatMap((table) => table.clusters);
-			for (const name of [...endpoints.subscription.names, ...named])
-				if (!target.views.clusters.has(name)) this.#lostClusters.add(name);
-		}
-		if (this.#lostClusters.size === 0) return;
+	#wantedClusters(target: Snapshot, nowMs: number): View | null {
+		if (this.#channels.clusters.opaque && nowMs < (this.#unknownSinceMs ?? nowMs) + XDS_RESTART_WAIT_MS) return null;
 		const inUse = this.#clustersInUse(target);
-		for (const name of this.#lostClusters) if (!inUse(name)) this.#lostClusters.delete(name);
-	}
-
-	/** How long a route table waits for the clusters that it names. */
-	get #patienceMs(): number {
-		return this.#lostClusters.size > 0 ? Math.min(XDS_LEAVING_MS, this.ackTimeoutMs) : this.ackTimeoutMs;
+		const held = [...this.#held("clusters")].filter(([name, one]) => inUse(name) && !isBound(one, target));
+		return this.#subscribed("clusters", new Map([...held, ...target.views.clusters]));
 	}
 
 	/** The client may hold routes that nobody knows. */
@@ -347,9 +326,7 @@ export class ClientStream {
 		if (type === "endpoints")
 			return [...target.views.clusters.values()].flatMap(({ endpoints }) => endpoints ?? []).every(holds);
 		return [...target.views.listeners.values()]
-			.flatMap(({ routeConfigs, extensions }) =>
-				type === "routes" ? routeConfigs : extensions.map(({ name }) => name),
-			)
+			.flatMap(({ routeConfigs, extensions }) => (type === "routes" ? routeConfigs : extensions))
 			.every(holds);
 	}
 

@@ -20,7 +20,6 @@ export function encodeTable({ table, version }: Pick<Plan, "table" | "version">)
 		...NO_REFERENCES,
 		endpoints: null,
 		hosts: [],
-		regions: [],
 		checkTimeoutMs: null,
 		parts: table.services.flatMap(({ name, experiments }): readonly Part[] => [
 			{ name: `Service ${name}`, source: `Service ${name}`, hash: "" },

@@ -16,7 +16,7 @@ import type { TestScope } from "../envoy/harness.js";
 export async function startVerifyingSidecar(t: TestScope, plan: Plan): Promise<string> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
 	const socketPath = join(directory, "sidecar.sock");
-	const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+	const tables = new Tables<CompiledTable>({ compile: compileTable });
 	tables.put(plan);
 	tables.confirm();
 	const verifier = new TokenVerifier();

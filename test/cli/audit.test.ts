@@ -165,16 +165,12 @@ t.test("what was dropped for want of room is told beside what is left, once", as
 	await rig.send(ids("n", 3).map((id) => ({ ...denied(id), routeName: "" })));
 	t.equal((await output(() => auditRequests({ api }))).stderr, "");
 	await rig.ingest.maintain();
-	const none = "that name no Service were dropped for want of room: those from 1970-01-01T00:15:00.001Z on are whole";
-	const some = "of namespace default were dropped for want of room: those from 1970-01-01T00:15:00.001Z on are whole";
+	const dropped = "were dropped for want of room: those from 1970-01-01T00:15:00.001Z on are whole";
 	const told = await output(() => auditRequests({ api, json: true }));
-	t.same(told.stderr.trimEnd().split("\n"), [`weir: 1 older records ${none}`, `weir: 3 older records ${some}`]);
+	t.equal(told.stderr, `weir: 4 older records ${dropped}\n`);
 	t.equal(told.stdout.trimEnd().split("\n").length, 4, "and no line of them among the records");
 	t.equal((await output(() => auditRequests({ api, since: "1970-01-01T00:15:00.001Z" }))).stderr, "");
-	t.match(
-		(await output(() => policyShadow({ api }))).stderr,
-		/^weir: 5 older counts of namespace default were dropped/,
-	);
+	t.match((await output(() => policyShadow({ api }))).stderr, /^weir: 5 older counts were dropped/);
 });
 
 t.test("that records may be missing is told beside whatever was looked for, once", async (t) => {

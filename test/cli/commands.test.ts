@@ -4,7 +4,7 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
-import { NAMESPACE_RESOURCES_MAX } from "../../src/limits.js";
+import { CHECKED_ENDPOINTS_MAX } from "../../src/limits.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 
@@ -50,17 +50,18 @@ t.test("validate reads standard input and several files as one set", async (t) =
 
 t.test("validate refuses what no control has room for, in its words", async (t) => {
 	const directory = await temporaryDirectory(t);
-	const layers = (count: number): string =>
-		Array.from(
-			{ length: count },
-			(_, index) => `apiVersion: weir.dev/v1alpha1\nkind: Layer\nmetadata: {name: l${index}}\nspec: {}\n`,
-		).join("---\n");
-	const said = async (count: number) => weir(["validate", "-f", await fileOf(directory, "l.yaml", layers(count))]);
-	const full = await said(NAMESPACE_RESOURCES_MAX);
-	t.match(full.stdout.toString(), `valid: ${NAMESPACE_RESOURCES_MAX} resources`, full.stderr);
-	t.match(await said(NAMESPACE_RESOURCES_MAX + 1), {
+	const service = (name: string, count: number): string => {
+		const endpoints = Array.from({ length: count }, (_, at) => `{address: ${name}.internal, port: ${at + 1}}`);
+		return `apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: ${name}}
+spec: {hosts: [${name}.example], access: open, healthCheck: {path: /h}, defaultVariant: v1, variants: [{name: v1, endpoints: [${endpoints.join(", ")}]}]}
+`;
+	};
+	const text = [service("a", 4_000), service("b", CHECKED_ENDPOINTS_MAX - 3_999)].join("---\n");
+	t.match(await weir(["validate", "-f", await fileOf(directory, "a.yaml", text)]), {
 		code: 1,
-		stderr: `namespace default would declare ${NAMESPACE_RESOURCES_MAX + 1} resources, more than ${NAMESPACE_RESOURCES_MAX}; delete what is not needed any more\n`,
+		stderr: new RegExp(`^${CHECKED_ENDPOINTS_MAX + 1} endpoints with a healthCheck would be declared, more than`),
 	});
 });
 

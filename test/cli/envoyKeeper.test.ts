@@ -6,7 +6,6 @@ import t, { type Test } from "tap";
 import { EnvoyKeeper, type EnvoyKeeperOptions } from "../../src/cli/stack/envoyKeeper.js";
 import type { EntrySink } from "../../src/events/accessLog/accessLog.js";
 import { serveAccessLog } from "../../src/events/accessLog/accessLog.js";
-import { KEEPER_LATE_MS } from "../../src/limits.js";
 import { temporaryDirectory } from "./command.js";
 
 /** The access log's door, which writes down what a keeper said; and a keeper before it. */
@@ -23,11 +22,10 @@ async function scene(t: Test) {
 			broke: unused,
 			impossible: unused,
 			refused: unused,
-			wordRefused: unused,
+			opened: unused,
 			handshakeFailed: unused,
 			heard: unused,
 		},
-		away: (...all) => told.push(all.slice(0, 3)),
 		undelivered: (...all) => told.push(all.slice(0, 2)),
 	};
 	const log = { info: unused, warn: unused, error: unused };
@@ -49,28 +47,6 @@ async function scene(t: Test) {
 	return { told, at, path, open, said, start, keeper: start() };
 }
 
-t.test("the time in which ingest could not be reached, from its Envoy's start on", async (t) => {
-	const { told, at, open, keeper } = await scene(t);
-	at.passedMs = 3_000;
-	await keeper.ask();
-	at.passedMs = 9_000;
-	await keeper.ask();
-	const door = await open();
-	at.passedMs = 10_000;
-	await keeper.ask();
-	t.same(told.splice(0), [[500_000 - 9_000, 500_000 - 1_000, 500_000]], "it began with the start");
-	at.passedMs = 11_000;
-	await keeper.ask();
-	t.same(told, [], "once");
-	await door.close();
-	at.passedMs = 12_000;
-	await keeper.ask();
-	await open();
-	at.passedMs = 12_500;
-	await keeper.ask();
-	t.same(told, [[500_000 - 1_500, 500_000 - 500, 500_000]], "since it was reached last");
-});
-
 t.test("what was dropped is told once, with what was dropped meanwhile", async (t) => {
 	const { told, at, open, keeper } = await scene(t);
 	keeper.dropped(3, 800);
@@ -81,24 +57,7 @@ t.test("what was dropped is told once, with what was dropped meanwhile", async (
 	at.passedMs = 2_000;
 	await keeper.ask();
 	await keeper.ask();
-	t.same(told, [
-		[499_000, 499_000, 500_000],
-		[7, 500_000 - 1_200],
-	]);
-});
-
-t.test("one that was stopped itself has seen nothing meanwhile", async (t) => {
-	const { told, at, open, keeper } = await scene(t);
-	await open();
-	at.passedMs += 3 * KEEPER_LATE_MS;
-	await keeper.ended(true);
-	t.same(told, [], "who does not watch misses nothing");
-	keeper.watch();
-	keeper.close();
-	await keeper.ask();
-	at.passedMs += KEEPER_LATE_MS;
-	await keeper.ask();
-	t.same(told, [[500_000 - KEEPER_LATE_MS, 500_000, 500_000]]);
+	t.same(told, [[7, 500_000 - 1_200]]);
 });
 
 t.test("who is silent is not there, and a certificate that has ended opens nothing", async (t) => {
@@ -120,43 +79,30 @@ t.test("who is silent is not there, and a certificate that has ended opens nothi
 	t.same(told, []);
 });
 
-t.test("its Envoy's own connections failed, though it gets through itself", async (t) => {
-	const { told, at, open, keeper } = await scene(t);
-	await open();
-	at.passedMs = 5_000;
-	await keeper.ask();
-	keeper.failed(4_500);
-	at.passedMs = 6_000;
-	keeper.failed(5_200);
-	await keeper.ask();
-	await keeper.ask();
-	t.same(told, [[500_000 - 1_500, 500_000, 500_000]], "once");
-});
-
-t.test("who is refused is not heard: that is said, and told as missing when it is heard again", async (t) => {
-	const { told, at, path, open, said, keeper } = await scene(t);
-	const refusing = createHttp2Server();
-	refusing.on("stream", (stream) =>
-		stream.respond(
-			{ ":status": 200, "grpc-status": "7", "grpc-message": "refused:%20other-gateway" },
-			{ endStream: true },
-		),
-	);
-	await new Promise<void>((resolve) => refusing.listen(path, resolve));
-	t.teardown(() => refusing.close());
-	keeper.dropped(2, 1_000);
-	for (at.passedMs of [2_000, 7_000]) await keeper.ask();
-	t.same(said.splice(0), ["ingest refuses this Envoy's access log: refused: other-gateway"], "once");
-	await new Promise((resolve) => refusing.close(resolve));
-	for (at.passedMs of [12_000, 13_000]) await keeper.ask();
-	t.match(said.splice(0), [/^ingest cannot be reached, .*: connect ENOENT/]);
-	await open();
-	at.passedMs = 14_000;
-	await keeper.ask();
-	await keeper.ask();
-	t.match(said, [/^ingest takes this Envoy's access log again, after 13 s/]);
-	t.same(told, [
-		[500_000 - 13_000, 500_000 - 1_000, 500_000],
-		[2, 500_000 - 13_000],
-	]);
-});
+t.test(
+	"who is refused is not heard: that is said, and what it dropped is reported when it is heard again",
+	async (t) => {
+		const { told, at, path, open, said, keeper } = await scene(t);
+		const refusing = createHttp2Server();
+		refusing.on("stream", (stream) =>
+			stream.respond(
+				{ ":status": 200, "grpc-status": "7", "grpc-message": "refused:%20other-gateway" },
+				{ endStream: true },
+			),
+		);
+		await new Promise<void>((resolve) => refusing.listen(path, resolve));
+		t.teardown(() => refusing.close());
+		keeper.dropped(2, 1_000);
+		for (at.passedMs of [2_000, 7_000]) await keeper.ask();
+		t.same(said.splice(0), ["ingest refuses this Envoy's access log: refused: other-gateway"], "once");
+		await new Promise((resolve) => refusing.close(resolve));
+		for (at.passedMs of [12_000, 13_000]) await keeper.ask();
+		t.match(said.splice(0), [/^ingest cannot be reached, .*: connect ENOENT/]);
+		await open();
+		at.passedMs = 14_000;
+		await keeper.ask();
+		await keeper.ask();
+		t.match(said, [/^ingest takes this Envoy's access log again, after 13 s/]);
+		t.same(told, [[2, 500_000 - 13_000]]);
+	},
+);

@@ -17,7 +17,6 @@ import { places } from "../../src/cli/stack/places.js";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { OUTCOMES_BODY_BYTES_MAX } from "../../src/limits.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
-import { Bodies } from "../../src/state/api/bodies.js";
 import type { Caller } from "../../src/state/api/caller.js";
 import { sendError } from "../../src/state/api/http.js";
 import { createMeter } from "../../src/telemetry/meter.js";
@@ -253,32 +252,6 @@ t.test("whom no Metric names is refused before a body has come", async (t) => {
 	t.equal(decisions.length, 1);
 });
 
-t.test("bodies of outcomes that never end fill nothing, and the owner of the machine is taken meanwhile", async (t) => {
-	const { open, owner, accepted } = await startStack(t);
-	const head = lines("POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, `content-length: ${OUTCOMES_BODY_BYTES_MAX}`);
-	const part = " ".repeat(OUTCOMES_BODY_BYTES_MAX - 1);
-	const answers: string[] = [];
-	const sockets: Socket[] = [];
-	while (sockets.length < 10) {
-		const socket = (await open("app")).on("error", () => undefined);
-		t.teardown(() => socket.destroy());
-		sockets.push(socket);
-		const answered = new Promise<void>((resolve) => {
-			socket.setEncoding("latin1").once("data", (text: string) => {
-				answers.push(text);
-				resolve();
-			});
-		});
-		await Promise.race([new Promise((resolve) => socket.write(`${head}\r\n\r\n${part}`, resolve)), answered]);
-	}
-	const body = { contentType: "application/json", text: rows("orders") };
-	t.match(await owner.raw("POST", "/v1/outcomes", body), { status: 200, json: { accepted: 1 } });
-	while (answers.length < 8) await new Promise((resolve) => setTimeout(resolve, 10));
-	for (const one of answers) t.match(one, /^HTTP\/1\.1 429 [\s\S]*\r\nretry-after: 1\r\n/i);
-	t.ok(answers.length < 10, "one or two of one sender are under way");
-	t.equal(await accepted(), 1);
-});
-
 t.test("readers are asked by GET without a body, by whom may read; and a name need not be Latin", async (t) => {
 	const { send, accepted, owner, byToken } = await startStack(t);
 	const rules: readonly (readonly [status: number, head: readonly string[], body: string])[] = [
@@ -323,7 +296,7 @@ t.test("readers are asked by GET without a body, by whom may read; and a name ne
 });
 
 /** The forwarder alone, behind no check, before an owner that the test plays. */
-async function startForwarder(t: Test, play: (socket: Socket) => void, bodies?: Bodies) {
+async function startForwarder(t: Test, play: (socket: Socket) => void) {
 	const socketPath = join(await temporaryDirectory(t), "owner.sock");
 	const connections = new Set<Socket>();
 	const owner = createServer((socket) => {
@@ -336,7 +309,7 @@ async function startForwarder(t: Test, play: (socket: Socket) => void, bodies?: 
 		owner.close();
 	});
 	const caller: Caller = { subject: "spiffe://weir.test/a b", groups: [], how: "mtls" };
-	const forward = forwardTo(socketPath, "ingest", bodies);
+	const forward = forwardTo(socketPath, "ingest");
 	const front = createHttpServer(async (call, answer) => {
 		try {
 			await forward(call, answer, caller);
@@ -496,38 +469,4 @@ t.test("an owner that is not there is told of, and an answer that is cut is cut"
 		{ status: 503, head: /connection: close\r\nretry-after: 1/i, rest: /ingest does not answer/ },
 		"the body is not waited for",
 	);
-});
-
-t.test("a body that is passed on has a bound and a time, and its owner is told when it is over", async (t) => {
-	const ended: Promise<unknown>[] = [];
-	const { send } = await startForwarder(
-		t,
-		(socket) => ended.push(once(socket.resume(), "close")),
-		new Bodies({ bytesPerSubject: 1_000, ms: 300 }),
-	);
-	const post = ["POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, "content-length: 2000", ""];
-	t.match(await send(...post, "x".repeat(1_001)), { status: 429, head: /retry-after: 1/i });
-	t.match(await send(...post, "x".repeat(999)), { status: 504, rest: /did not end within 0\.3 s/ });
-	t.match(await send(...post, "x".repeat(999)), { status: 504 }, "what is over takes no room");
-	t.equal(ended.length, 3);
-	await Promise.all(ended);
-});
-
-t.test("a body of parts of one byte goes on in few", async (t) => {
-	let heard = "";
-	const { send } = await startForwarder(t, (socket) => {
-		socket.setEncoding("latin1").on("data", (part: string) => {
-			heard += part;
-			if (heard.endsWith("\r\n0\r\n\r\n")) socket.end("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1");
-		});
-	});
-	const bytes = 40_000;
-	const post = ["POST /v1/outcomes HTTP/1.1", "host: x", JSON_TYPE, "connection: close", CHUNKED, ""];
-	t.match(await send(...post, `${"1\r\nx\r\n".repeat(bytes)}0\r\n\r\n`), { status: 200 });
-	const sizes = [...heard.matchAll(/^([0-9a-f]+)\r$/gm)].map(([, size = ""]) => Number.parseInt(size, 16));
-	t.equal(
-		sizes.reduce((sum, size) => sum + size, 0),
-		bytes,
-	);
-	t.ok(sizes.length < 100, `${sizes.length} parts`);
 });

@@ -2,7 +2,7 @@
  * An Envoy refuses what one namespace declares: the rules of the others go on, through control's own roles and a real
  * Envoy. It was started with an older bootstrap, which takes shorter regular expressions than `weir validate` does.
  */
-import { readdirSync, symlinkSync } from "node:fs";
+import { symlinkSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -110,13 +110,9 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 				if (port !== 0) symlinkSync(socket, at.envoyAdminSocket);
 				return make(bootstrap(socket));
 			}),
-		/** @returns types of which something sent is known to the next one */
 		restartXds: async () => {
 			await xds.close();
-			const views = readdirSync(at.sentViewsDirectory).filter((file) => file.endsWith(".pb"));
-			const kept = new Set(views.map((file) => file.split("-")[0] ?? ""));
 			xds = await startXdsRole(context("xds"));
-			return [...kept].sort();
 		},
 	};
 }
@@ -167,7 +163,7 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
 
 	// xds dies while it stands: nobody is closed or opened by that.
-	t.same(await restartXds(), ["clusters", "endpoints", "listeners", "routes"]);
+	await restartXds();
 	await until((answer, revision) => revision === revoked && answer.closed.length === 1);
 	const given = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/b]" }));
 	await until((_, revision) => revision === given);
@@ -203,42 +199,37 @@ t.test("of many namespaces that change in one apply the guilty one alone stays c
 	for (const name of innocent) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
 	t.equal(await get(envoy, "svc.evil.test", "/a"), CLOSED);
 	const refused = await envoy.stat("http.gateway.mesh/edge.rds.weir/mesh/edge.update_rejected");
-	t.ok(refused >= 1 && refused <= 1 + Math.ceil(Math.log2(7)) + 1, `${refused} were refused`);
+	t.ok(refused >= 1 && refused <= 2 * Math.ceil(Math.log2(7)) + 1, `${refused} were refused`);
 	t.match((await client.proxies()).proxies[0], { types: { routes: { state: "SYNCED", error: "" } } });
 });
 
-t.test(
-	"of more guilty ones than one search can prove none takes an innocent with it, and each reads its own words",
-	async (t) => {
-		const names = Array.from({ length: 20 }, (_, at) => `n${String(at).padStart(2, "0")}`);
-		const guilty = names.filter((_, at) => at % 2 === 1);
-		const { apply, ports, until, startEnvoy: start } = await scene(t, names);
-		const envoy = await start(older);
-		const all = (where: (name: string) => string): readonly string[] =>
-			names.map((namespace) => declared({ namespace, ports, where: where(namespace) }));
-		const first = await apply(...all(() => "pathPrefixes: [/a]"));
-		await until((_, revision) => revision === first);
-		const secret = (name: string): string => `pathTemplates: ["/secret-of-${name}-${"a".repeat(110)}/{id}"]`;
-		const second = await apply(...all((name) => (guilty.includes(name) ? secret(name) : "pathPrefixes: [/b]")));
-		const bound = await until((_, revision) => revision === second);
-		t.ok(bound.closed.length > guilty.length, `${bound.closed.length} are closed at the bound`);
-		const { closed } = await until((answer) => answer.closed.length === guilty.length);
-		t.same(
-			closed.map(({ service }) => service).sort(),
-			guilty.map((name) => `${name}/svc`),
-		);
-		for (const { service, why } of [...bound.closed, ...closed]) {
-			const others = names.filter((name) => !service.startsWith(name) && why.includes(`secret-of-${name}-`));
-			t.same(others, [], service);
-		}
-		t.ok(closed.every(({ service, why }) => why.includes(`secret-of-${service.slice(0, 3)}-`)));
-		for (const name of names)
-			t.equal(await get(envoy, `svc.${name}.test`, "/b"), guilty.includes(name) ? CLOSED : "200", name);
-		const mended = await apply(...all(() => "pathPrefixes: [/b]"));
-		await until((answer, revision) => revision === mended && answer.closed.length === 0);
-		for (const name of guilty) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
-	},
-);
+t.test("of many bad ones none keeps an innocent closed, and each has its own error message", async (t) => {
+	const names = Array.from({ length: 20 }, (_, at) => `n${String(at).padStart(2, "0")}`);
+	const guilty = names.filter((_, at) => at % 2 === 1);
+	const { apply, ports, until, startEnvoy: start } = await scene(t, names);
+	const envoy = await start(older);
+	const all = (where: (name: string) => string): readonly string[] =>
+		names.map((namespace) => declared({ namespace, ports, where: where(namespace) }));
+	const first = await apply(...all(() => "pathPrefixes: [/a]"));
+	await until((_, revision) => revision === first);
+	const secret = (name: string): string => `pathTemplates: ["/secret-of-${name}-${"a".repeat(110)}/{id}"]`;
+	const second = await apply(...all((name) => (guilty.includes(name) ? secret(name) : "pathPrefixes: [/b]")));
+	const { closed } = await until((_, revision) => revision === second);
+	t.same(
+		closed.map(({ service }) => service).sort(),
+		guilty.map((name) => `${name}/svc`),
+	);
+	for (const { service, why } of closed) {
+		const others = names.filter((name) => !service.startsWith(name) && why.includes(`secret-of-${name}-`));
+		t.same(others, [], service);
+	}
+	t.ok(closed.every(({ service, why }) => why.includes(`secret-of-${service.slice(0, 3)}-`)));
+	for (const name of names)
+		t.equal(await get(envoy, `svc.${name}.test`, "/b"), guilty.includes(name) ? CLOSED : "200", name);
+	const mended = await apply(...all(() => "pathPrefixes: [/b]"));
+	await until((answer, revision) => revision === mended && answer.closed.length === 0);
+	for (const name of guilty) t.equal(await get(envoy, `svc.${name}.test`, "/b"), "200", name);
+});
 
 t.test("an Envoy that is started anew with a new bootstrap is tried whole, and nothing is closed", async (t) => {
 	const { apply, ports, until, startEnvoy: start } = await scene(t);

@@ -69,7 +69,7 @@ ${policy("callers", "GET")}`,
 
 	t.match(await run("probe"), {
 		code: 0,
-		out: "ok     Gateway edge  Service guarded  gate   403 not-canonical\nok     Gateway edge  Service guarded  rules  403 forbidden\n",
+		out: "denied      Envoy weir-gateway  Gateway edge  Service guarded\n",
 	});
 
 	const [{ revision }] = JSON.parse((await run("history", "--json")).out);

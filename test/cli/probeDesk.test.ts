@@ -55,6 +55,10 @@ t.test("an agent waits for what is published, and is asked for its own Gateways 
 t.test("who asks waits for a round that begins then", async (t) => {
 	const { at, desk, next } = scene(t);
 	desk.publish(TARGETS);
+	const early = desk.ask();
+	await next(null);
+	void next(report("denied")).catch(() => undefined);
+	t.match(await early, [{ fresh: true, report: report("denied") }], "also for an agent that is about to connect");
 	await next(null);
 	const asked = desk.ask();
 	const again = next(report("denied"));

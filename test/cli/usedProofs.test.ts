@@ -109,7 +109,7 @@ t.test("the primary remembers a proof for as long as it holds, and as a worker m
 	for (let comesMs = 0; comesMs < PROOF_KEPT_MS; comesMs += PROOF_ASKED_MS / 2) {
 		const at = { ms: comesMs };
 		const memory = new UsedProofs(2, () => at.ms);
-		const take = () => memory.answer({ kind: "proof", ask: 1, id: "id", owner: "ann" }).taken;
+		const take = () => memory.answer({ kind: "proof", ask: 1, id: "id" }).taken;
 		const taken = [take()];
 		at.ms += PROOF_KEPT_MS + PROOF_ASKED_MS;
 		taken.push(take());
@@ -123,11 +123,11 @@ t.test("the primary remembers a proof for as long as it holds, and as a worker m
 t.test("a primary that does not answer is asked no more, and lets nothing in", async (t) => {
 	const sent: ProofAsked[] = [];
 	const asked = new AskedProofs((ask) => sent.push(ask), 1);
-	for (let n = 0; n < TOKENS_PENDING_MAX + 5; n++) t.equal(await asked.take(`id ${n}`, "ann"), "unanswered");
+	for (let n = 0; n < TOKENS_PENDING_MAX + 5; n++) t.equal(await asked.take(`id ${n}`), "unanswered");
 	t.equal(sent.length, TOKENS_PENDING_MAX);
 	const memory = new UsedProofs(1);
 	for (const ask of sent) asked.answered(memory.answer(ask));
-	const late = asked.take("id 0", "ann");
+	const late = asked.take("id 0");
 	const [last] = sent.slice(TOKENS_PENDING_MAX);
 	if (last === undefined) throw new Error("it was not asked");
 	asked.answered(memory.answer(last));

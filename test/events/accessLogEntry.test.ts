@@ -4,7 +4,6 @@ import {
 	type AccessLogEntry,
 	decodeMessage,
 	FAILED_FLAGS,
-	requestHeader,
 	UNHEALTHY_FLAGS,
 } from "../../src/events/accessLog/accessLogEntry.js";
 
@@ -37,11 +36,11 @@ t.test("every field that Weir reads has the upstream number", async (t) => {
 
 t.test("request headers are found by name, in any place", async (t) => {
 	const [entry] = decode(fixtures.startAndEnd);
-	if (entry === undefined) throw new Error("no entry");
-	t.equal(requestHeader(entry, "x-user-id"), "user-1");
-	t.equal(requestHeader(entry, "x-other"), "other");
-	t.equal(requestHeader(entry, "x-third"), "");
-	t.equal(requestHeader(entry, "x-none"), null);
+	t.same([...(entry?.headers ?? [])].sort(), [
+		["x-other", "other"],
+		["x-third", ""],
+		["x-user-id", "user-1"],
+	]);
 });
 
 t.test("a periodic entry is known as one", async (t) => {

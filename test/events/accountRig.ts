@@ -43,7 +43,6 @@ const RULES = {
 	],
 } as const;
 
-export const { boosted, ...unexplained } = { boosted: unitsOf("boosted", 1)[0] ?? "", ...EXPERIMENT };
 const slotted = { ...EXPERIMENT, slotLoPpm: 0, slotHiPpm: 1 };
 
 const COOKIES = { ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs: 1_000 } } as const;
@@ -51,19 +50,7 @@ const COOKIES = { ...EXPERIMENT, unit: { from: "cookie", cookie: "id", maxAgeMs:
 const KNOWN: Readonly<Record<string, unknown>> = {
 	guarded: planWith(EXPERIMENT, { access: RULES }),
 	slotted: planWith(slotted),
-	bare: { gateways: [], services: [{ name: "shop", defaultVariant: "v1", timeoutMs: 0, experiments: [] }] },
-	// As an earlier Weir kept it.
-	old: {
-		gateways: [],
-		services: [
-			{
-				name: "shop",
-				defaultVariant: "v1",
-				timeoutMs: 0,
-				experiments: [{ ...unexplained, unit: undefined, unitHeader: "x-user-id" }],
-			},
-		],
-	},
+	bare: planWith(EXPERIMENT, { experiments: [] }),
 	verdict: planWith(EXPERIMENT, { access: RULES, callout: { ...CALLOUT, assignment: false } }),
 	assigned: planWith(COOKIES, { access: RULES, callout: { ...CALLOUT, verdict: false } }),
 	assignedOpen: planWith(COOKIES, { callout: { ...CALLOUT, verdict: false } }),

@@ -4,8 +4,8 @@ import t from "tap";
 import type { DenialReason } from "../../src/compiler/denial.js";
 import type { PlanTable } from "../../src/compiler/plan.js";
 import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
-import { PlanReader } from "../../src/events/accessLog/planReader.js";
 import type { StreamFault } from "../../src/events/accessLog/streamIdentity.js";
+import { AssignmentChanges } from "../../src/events/decisions/assignmentChanges.js";
 import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
 import { createPseudonyms } from "../../src/events/store/pseudonym.js";
@@ -173,22 +173,21 @@ t.test("reasons of every execution", async (t) => {
 	t.same(await decisions(rig, "requestId=nr"), []);
 });
 
-t.test("the built-in probe is counted and leaves no record", async (t) => {
+t.test("the bypass probe is counted and leaves no record", async (t) => {
 	const rig = await startRig({ allowedDecisionsPpm: 1_000_000 });
 	t.teardown(() => rig.close());
 	const probe: Partial<Entry> = {
 		requestId: "probe",
 		method: "OPTIONS",
 		path: "/.well-known/weir-probe",
-		principal: "spiffe://a.test/weir/control",
+		principal: "spiffe://a.test/weir/envoy/edge",
 		headerBytes: 97,
 		codeDetails: "rbac_access_denied_matched_policy[(not_canonical_path)]",
 	};
 	await rig.send([
 		denied(probe),
 		denied({ ...probe, plan: "callout", unit: null, codeDetails: "weir_not_canonical" }),
-		// By the keeper of an Envoy of another machine.
-		denied({ ...probe, principal: "spiffe://a.test/weir/envoy/edge" }),
+		denied({ ...probe, requestId: "control", principal: "spiffe://a.test/weir/control" }),
 		// By the rules; shadow policies say nothing of it.
 		denied({
 			...probe,
@@ -205,10 +204,10 @@ t.test("the built-in probe is counted and leaves no record", async (t) => {
 		denied({ ...probe, requestId: "bad-token", status: 401, codeDetails: "jwt_authn_access_denied{Jwt_is_expired}" }),
 		denied({ ...probe, requestId: "unanswered", status: 503, codeDetails: "ext_authz_error" }),
 	]);
-	const told = ["bad-token", "below", "get", "passed", "token", "unanswered", "web"];
+	const told = ["bad-token", "below", "control", "get", "passed", "token", "unanswered", "web"];
 	t.same((await decisions(rig)).map(({ requestId }) => requestId).sort(), told);
 	const refused = (by: string) => rig.meter.counts.get(seriesKey("weir_ingest_probes_refused_total", { by }));
-	t.equal(refused("envoy"), 3);
+	t.equal(refused("envoy"), 2);
 	t.equal(refused("sidecar"), 1);
 	t.same((await rig.call("GET", "/v1/requests?view=shadow&rules=all", "")).json, { changes: [], cut: false });
 });
@@ -411,48 +410,20 @@ t.test("a change across a restart of ingest is told of, once", async (t) => {
 	t.equal((await changes()).length, 3, "recorded, though the request itself was lost with the process");
 });
 
-t.test("what is known of an Experiment's units is forgotten once it has ended", async (t) => {
-	let underWay: readonly string[] = ["models"];
-	const rig = await startRig({ experiments: async () => underWay });
-	t.teardown(() => rig.close());
-	const [control = "", second = ""] = unitsOf("control", 2);
-	const request = (plan: string, unit: string, startMs: number): readonly Entry[] =>
-		(["start", "end"] as const).map((kind) => ({ kind, unit, requestId: `${plan}-${unit}`, startMs, plan }));
-	const known = (what: string) => rig.meter.gauges.get(seriesKey("weir_ingest_known_units", { known: what }));
-	await rig.send([...request("p1", control, 1_000), ...request("p1", second, 1_000)]);
-	await rig.ingest.maintain();
-	t.same([known("arm"), known("exposure")], [2, 2]);
-	await rig.send(request("p2", control, 2_000));
-	t.equal((await decisions(rig, "kind=assignment-changed")).length, 1);
-	underWay = ["another"];
-	await rig.ingest.maintain();
-	t.same([known("arm"), known("exposure")], [0, 0]);
-	await rig.send(request("p2", second, 3_000));
-	t.equal((await decisions(rig, "kind=assignment-changed")).length, 1, "it is seen for the first time");
-});
-
-t.test("units that are forgotten for room are counted, and said once", async (t) => {
-	const store = await openEventStore(t.testdir());
-	t.teardown(() => store.close());
-	const meter = new TestMeter();
-	const lines: string[] = [];
-	const line = (message: string): void => void lines.push(message);
-	const log = { info: line, warn: line, error: line };
-	const plans = new PlanReader(async () => null);
-	const armsMax = 10;
-	const options = { store, plans, clock: () => START, meter, log, allowedPpm: 0 };
-	const decisionLog = new DecisionLog(options, 100, armsMax);
-	decodeMessage(encode([denied()]), (entry) => {
-		for (let index = 0; index < armsMax + 3; index++) {
-			const assigned = { experiment: "models", unit: BigInt(index), arm: null, plan: "p1", startUs: index };
-			decisionLog.assigned({ entry, receivedMs: START, gateway: null }, assigned, null);
-		}
-	});
-	const series = seriesKey("weir_ingest_forgotten_units_total", { experiment: "models" });
-	t.equal(meter.counts.get(series), 3);
-	t.same(lines, ["arms of units are forgotten for room: changes of assignments may go unrecorded"]);
-	t.equal(decisionLog.knownUnits, armsMax);
-	await decisionLog.queue.close();
+t.test("of more units than are kept the one seen longest ago is forgotten: its next arm is no change", async (t) => {
+	const changes = new AssignmentChanges(2);
+	const see = (unit: bigint, arm: string, plan: string, startUs: number) =>
+		changes.see({ experiment: "models", unit, arm, plan, startUs });
+	for (const unit of [1n, 2n, 1n, 3n]) t.equal(see(unit, "control", "p1", 1), null);
+	t.equal(see(2n, "boosted", "p2", 2), null, "forgotten");
+	t.same(see(3n, "boosted", "p2", 2), { formerArm: "control" });
+	t.equal(see(3n, "boosted", "p3", 3), null, "the same arm by another plan");
+	t.equal(see(3n, "control", "p1", 1), null, "a request that began before that");
+	t.same(
+		changes.see({ experiment: "others", unit: 3n, arm: null, plan: "p4", startUs: 4 }),
+		null,
+		"another Experiment",
+	);
 });
 
 t.test("records are durable, asked for page by page, and pruned", async (t) => {
@@ -493,30 +464,22 @@ t.test("records are durable, asked for page by page, and pruned", async (t) => {
 });
 
 t.test("a full queue drops records and counts them", async (t) => {
-	let release: () => void = () => undefined;
-	const released = new Promise<void>((resolve) => {
-		release = resolve;
-	});
 	const store = await openEventStore(t.testdir());
 	t.teardown(() => store.close());
-	const plans = new PlanReader(async () => {
-		// While it is asked for, the records that need it wait, and fill the queue.
-		await released;
-		return PLANS.p1 ?? null;
-	});
 	const meter = new TestMeter();
 	const lines: string[] = [];
 	const error = (message: string): void => void lines.push(message);
 	const log = { info: error, warn: error, error };
 	const queueMax = 50;
-	const decisionLog = new DecisionLog({ store, plans, clock: () => START, meter, log, allowedPpm: 0 }, queueMax);
+	const decisionLog = new DecisionLog({ store, clock: () => START, meter, log, allowedPpm: 0 }, queueMax);
 	const entries = Array.from({ length: queueMax + 7 }, (_, index) => denied({ requestId: `r${index}` }));
-	decodeMessage(encode(entries), (entry) => decisionLog.request(entry, START, null));
+	decodeMessage(encode(entries), (entry) =>
+		decisionLog.ended({ entry, receivedMs: START, gateway: null, service: null, row: null }),
+	);
 	const counted = (result: string) =>
 		meter.counts.get(seriesKey("weir_ingest_decision_records_total", { kind: "denied", result }));
 	t.equal(counted("dropped"), 7);
 	t.same(lines, ["decision records are dropped: the queue is full"], "said once");
-	release();
 	await decisionLog.queue.close();
 	t.equal(counted("stored"), queueMax);
 	const [row] = await store.decisions.transaction((lane) => lane.rows("SELECT count(*) AS n FROM decisions"));

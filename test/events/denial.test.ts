@@ -2,7 +2,7 @@
 import t from "tap";
 import { type AccessLogEntry, decodeMessage, OVERLOAD_FLAG } from "../../src/events/accessLog/accessLogEntry.js";
 import { decisionIn } from "../../src/events/decisions/decisionRecord.js";
-import { denialOf } from "../../src/events/decisions/denial.js";
+import { denialOf } from "../../src/events/decisions/verdict.js";
 import { encode } from "./rig.js";
 
 /** Answered by Envoy with 503; the client went before it took that. */

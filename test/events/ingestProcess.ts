@@ -15,7 +15,6 @@ const ingest = await startIngest({
 	outcomesListen: null,
 	plans: async (version) => PLANS[version] ?? null,
 	newestPlan: async () => null,
-	experiments: async () => ["models"],
 	metrics: async () => METRICS,
 	clock: Date.now,
 	meter: { count: quiet, gauge: quiet, observe: quiet },

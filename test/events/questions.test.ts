@@ -1,7 +1,6 @@
 /** The decision log's commits and its readers' questions, each held up: neither waits for the other. */
 import t from "tap";
-import { PlanReader } from "../../src/events/accessLog/planReader.js";
-import { storedRequest } from "../../src/events/accessLog/storedRequest.js";
+import { outlineOf } from "../../src/events/accessLog/account.js";
 import { DecisionLog } from "../../src/events/decisions/decisionLog.js";
 import { answerDecisions, answerShadow, parseDecisionQuery } from "../../src/events/decisions/decisionQuery.js";
 import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
@@ -41,7 +40,6 @@ t.test("commits wait for no question, and questions for no commit or evidence", 
 	const quiet = (): void => undefined;
 	const log = new DecisionLog({
 		store,
-		plans: new PlanReader(async () => null),
 		clock: () => 1_000,
 		meter: new TestMeter(),
 		log: { info: quiet, warn: quiet, error: quiet },
@@ -67,7 +65,7 @@ t.test("commits wait for no question, and questions for no commit or evidence", 
 			t.equal(await records(), 1);
 			const shadows = parseDecisionQuery(new URLSearchParams("view=shadow"), null);
 			t.match(await answerShadow(store, shadows, new Map()), { changes: [] });
-			t.equal(await storedRequest(store, "unknown"), null);
+			t.equal(await outlineOf(store, "unknown"), null);
 		});
 	}
 	await t.rejects(

@@ -77,22 +77,15 @@ for (const [version, protocol] of [
 		] as const) {
 			const { account, record } = await told(host, method, path);
 			const what = `${method} ${host}${path}`;
-			t.match(account.route?.access, { reason, policy, by }, what);
-			t.not(account.route?.access?.agrees, false, what);
+			t.match(account.access, { reason, policy, by }, what);
 			t.match(record, { reason, by, method: account.method }, what);
-			if (host === "cookies") t.equal(account.route?.unassigned, path === "/" ? null : "refused-first", what);
+			if (host === "cookies") t.equal(account.route?.assignment === null, path !== "/", what);
 		}
 		const { account, record } = await told("shut", "GET", "/");
-		t.match(
-			[account.unrouted, record],
-			Array(2).fill({ kind: "denied", reason: "configuration-refused", by: "envoy" }),
-		);
-		t.equal((await told("nobodys", "GET", "/")).account.unrouted?.reason, "unknown-service");
+		t.match([account.access, record], Array(2).fill({ kind: "denied", reason: "configuration-refused", by: "envoy" }));
+		t.equal((await told("nobodys", "GET", "/")).account.access.reason, "unknown-service");
 		await sidecar.server.close();
 		const silent = await told("cookies", "GET", "/");
-		t.match(silent.account.route, {
-			access: { verdict: "none", reason: "unanswered", denied: true, agrees: true },
-			unassigned: "unanswered",
-		});
+		t.match(silent.account, { access: { kind: "denied", reason: "unanswered" }, route: { assignment: null } });
 		t.match(silent.record, { kind: "denied", reason: "unanswered" });
 	});

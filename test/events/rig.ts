@@ -395,7 +395,6 @@ export async function startRig(over: Partial<IngestOptions> = {}): Promise<Rig> 
 		outcomesListen: null,
 		plans: async (version) => PLANS[version] ?? null,
 		newestPlan: async () => null,
-		experiments: async () => ["models"],
 		metrics: async () => METRICS,
 		clock: () => rig.nowMs,
 		// At once, whatever times a test gives its requests.

@@ -1,5 +1,6 @@
 /** Outcomes move traffic: who may post which metric, and that what others post moves nothing. */
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { connect } from "node:net";
 import t from "tap";
@@ -181,4 +182,29 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 		}),
 		{ code: "invalid-argument" },
 	);
+});
+
+t.test("over TCP a sender beyond its rate gets 429, and another one is heard", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const own = await ownIdentity(ca, "control");
+	const peer = (one: IncomingMessage) => httpPeerSpiffeId(one, own);
+	const limited = { peer, tls: serverTls(own), clientLimits: { requests: 2, windowSeconds: 60 } };
+	const rig = await startRig({
+		metrics: async () => GRANTED,
+		outcomesListen: { address: "127.0.0.1", port: 0, ...limited },
+	});
+	t.teardown(() => rig.close());
+	const post = async ({ certificate: cert, privateKey: key }: IssuedCertificate): Promise<IncomingMessage> => {
+		const at = { host: "127.0.0.1", port: rig.ingest.outcomesPort ?? 0, path: "/v1/outcomes", method: "POST" };
+		const tls = { ca: ca.certificate, checkServerIdentity: () => undefined, cert, key };
+		const sent = request({ ...at, ...tls, agent: false, headers: { "content-type": "application/json" } });
+		sent.end(JSON.stringify(ROW));
+		const [response] = (await once(sent, "response")) as [IncomingMessage];
+		return response.resume();
+	};
+	const [trainer, mallory] = await Promise.all([TRAINER, idOf("mallory")].map((id) => ca.issue({ spiffeId: id })));
+	if (trainer === undefined || mallory === undefined) throw new Error("no certificate");
+	for (let count = 0; count < 2; count++) t.equal((await post(trainer)).statusCode, 200);
+	t.match(await post(trainer), { statusCode: 429, headers: { "retry-after": /^[1-6]?[0-9]$/ } });
+	t.equal((await post(mallory)).statusCode, 403);
 });

@@ -29,10 +29,10 @@ unknown \`kid\`, claims that do not fit, a proof for another request.
 | the same, when the payer has none left | user whose tokens have held (${number(TOKEN_USERS_MAX)} are remembered) | ${number(TOKEN_FAILED_USER.burst)} at once, ${number(TOKEN_FAILED_USER.perSecond)} a second | that user's new tokens and proofs |
 | new tokens that hold | user (issuer and \`sub\`) | ${number(TOKEN_USER.burst)} at once, ${number(TOKEN_USER.perSecond)} a second | that user's new tokens |
 | DPoP proofs that hold, one for each request | user | ${number(DPOP_USER.burst)} at once, ${number(DPOP_USER.perSecond)} a second | that user's requests |
-| proofs remembered against replay, 120 to 160 s each | user: as many as are free | ${number(REPLAYS_MAX)} in all, for each of up to ${REPLAYS_SHARED_MAX / REPLAYS_MAX} workers | that user's requests; one user has at most half, N users leave 1/(N+1) |
+| proofs remembered against replay, 120 to 160 s each | process | ${number(REPLAYS_MAX)}, for each of up to ${REPLAYS_SHARED_MAX / REPLAYS_MAX} workers | requests with a proof |
 | proofs that a worker asks the primary about | worker | ${number(TOKENS_PENDING_MAX)} at once, ${number(PROOF_ASKED_MS)} ms each | requests with a proof, while the primary hangs; where Envoy waits for less (\`callout.timeout\`), it answers 503 before |
-| verifications under way | payer: as many as are free | ${number(TOKENS_PENDING_MAX)} in all | that payer's new tokens and proofs |
-| tokens that wait for keys to be fetched | payer: as many as are free | ${number(TOKENS_KEYS_WAITING_MAX)} in all | that payer's tokens of unknown keys |
+| verifications under way | process | ${number(TOKENS_PENDING_MAX)} | new tokens and proofs |
+| tokens that wait for keys to be fetched | process | ${number(TOKENS_KEYS_WAITING_MAX)} | tokens of unknown keys |
 
 What remains: who floods from behind a shared payer with forgeries under a known \`kid\` keeps out, while it lasts, users behind
 the same payer whose tokens have not held here before; with a user's name (\`sub\`) in them, that user's new tokens too. Nothing

@@ -44,7 +44,7 @@ const plan = compile(
 	EMPTY_STATUS,
 	{ collectors: NO_COLLECTORS, mode: "callout" },
 );
-const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+const tables = new Tables<CompiledTable>({ compile: compileTable });
 tables.put(plan);
 tables.confirm();
 const methods = sidecarMethods({ tables, freshness: tables, mint: () => "minted", ...NOBODY_ASKED });
@@ -203,7 +203,6 @@ function table(input: Buffer): void {
 			if (found === null) continue;
 			found.place(found.unit === null ? null : "u1");
 		}
-		compiled.retire();
 	});
 }
 

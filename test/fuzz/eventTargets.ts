@@ -2,16 +2,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compiler/denial.js";
 import { WeirError } from "../../src/error.js";
-import {
-	codeDetailsOf,
-	decodeIdentifier,
-	decodeMessage,
-	decodeSingle,
-	requestHeader,
-} from "../../src/events/accessLog/accessLogEntry.js";
-import { readKeeperWord } from "../../src/events/accessLog/keeperWord.js";
+import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
+import { readEnvoyReport } from "../../src/events/accessLog/envoyReport.js";
 import { parseJson } from "../../src/events/outcomes/json.js";
-import { bodyMode, readBody } from "../../src/events/outcomes/outcomeBody.js";
+import { bodyMode, readRows } from "../../src/events/outcomes/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
 import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
 import { poisoned, RECEIVED_SECONDS } from "../events/poison.js";
@@ -53,9 +47,8 @@ async function accessLogs(input: Buffer): Promise<void> {
 	refusing([Error], () => {
 		decodeIdentifier(input);
 		decodeMessage(input, (entry) => {
-			requestHeader(entry, "x-user-id");
-			denialOf(codeDetailsOf(entry));
-			decodeSingle(input.subarray(entry.entryAt, entry.entryEnd));
+			denialOf(entry.codeDetails);
+			decodeEntry(input.subarray(entry.at, entry.end));
 		});
 	});
 	await appendEntries(input);
@@ -75,7 +68,7 @@ function outcomes(input: Buffer): void {
 		refusing([WeirError], () => {
 			const mode = bodyMode(headers);
 			if (mode === null) throw new Error(`no mode for ${type}`);
-			readBody(mode, body, headers);
+			readRows(mode, body, headers);
 		});
 	}
 	parseJson(body);
@@ -95,16 +88,15 @@ export const EVENT_TARGETS: readonly Target[] = [
 		run: outcomes,
 	},
 	{
-		name: "keeper-word",
+		name: "envoy-report",
 		seeds: [
-			'{"node":"edge","instance":"a","away":{"sinceAgoMs":5,"lastAgoMs":1},"dropped":{"entries":2,"sinceAgoMs":3},"drained":false}',
-			'{"node":"edge","instance":"a","away":null,"dropped":null,"drained":true}',
+			'{"node":"edge","instance":"a","dropped":{"entries":2,"sinceAgoMs":3},"drained":false}',
+			'{"node":"edge","instance":"a","dropped":null,"drained":true}',
 		].map((seed) => Buffer.from(seed)),
 		weight: 1,
 		run: (input) => {
-			const { away, dropped } = readKeeperWord(input) ?? {};
-			for (const ms of [away?.sinceAgoMs, away?.lastAgoMs, dropped?.sinceAgoMs])
-				if (ms !== undefined && !(ms >= 0 && ms <= KEEPER_AGO_MAX_MS)) throw new Error(`${ms} ms ago`);
+			const ms = readEnvoyReport(input)?.dropped?.sinceAgoMs ?? 0;
+			if (!(ms >= 0 && ms <= KEEPER_AGO_MAX_MS)) throw new Error(`${ms} ms ago`);
 		},
 	},
 	{

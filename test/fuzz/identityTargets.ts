@@ -100,7 +100,7 @@ async function proof(input: Buffer): Promise<void> {
 	const question = proofQuestion(input);
 	const read = readProof(question);
 	if (typeof read === "string") return;
-	if ((await proofFault(read, question, "ann", new Replays(1_000))) !== null) return;
+	if ((await proofFault(read, question, new Replays(1_000))) !== null) return;
 	const parts = (compact: string) =>
 		compact.split(".").map((part) => Buffer.from(part, "base64url").toString("latin1"));
 	if (parts(question.dpop[0] ?? "").join("\n") !== parts(PROOF).join("\n")) never("a proof");

@@ -5,7 +5,6 @@ import {
 	DiscoveryRequestSchema,
 } from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { TYPE_URLS } from "../../src/xds/resource.js";
-import { RecentViews } from "../../src/xds/sentViews.js";
 import { readRequest, typeOf } from "../../src/xds/service.js";
 import { ClientStream } from "../../src/xds/stream.js";
 import { closedServices } from "../xds/adsClient.js";
@@ -27,7 +26,7 @@ function discoveryRequest(input: Buffer): void {
 	});
 	const type = request === null ? null : typeOf(request);
 	if (request === null || type === null) return;
-	const stream = new ClientStream(1_000, new RecentViews({ views: 10, bytes: Number.POSITIVE_INFINITY, least: 0 }));
+	const stream = new ClientStream(1_000);
 	stream.take({ type, version: "", nonce: "", names: ["plan", "a/v1", "weir/edge"], error: null });
 	stream.next(target, 0);
 	stream.take(readRequest(request, type));

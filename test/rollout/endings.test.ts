@@ -103,16 +103,6 @@ t.test("many keep nobody waiting for ever: who was looked at the longest time ag
 	t.same([...new Set(names.map((name) => seen.get(name)))], [3]);
 });
 
-t.test("the namespaces take turns: thousands of one keep another's from no look", async (t) => {
-	const crowd = Array.from({ length: 1_000 }, (_, index) => `crowd/ended-${index}`);
-	const state = endedOnes([...crowd, "one"]);
-	const { seen, source } = counting();
-	const endings = new Endings();
-	for (let minute = 0; minute < 90; minute++) await endings.look(state, ENDED + minute * MINUTE, source);
-	t.equal(seen.get("one"), 5, "every 20 minutes");
-	t.equal(crowd.filter((name) => seen.get(name) === 1).length, 85);
-});
-
 t.test("what is declared no more is forgotten", async (t) => {
 	const { seen, source } = counting();
 	const endings = new Endings();

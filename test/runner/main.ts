@@ -1,16 +1,17 @@
 /**
- * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files, a process
- * each. Folders are those of test; without any, the fast tier: all but long, components and bench. Prints the
- * whole output of a file that failed, with one job what tests say of their progress, and last the line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed,
- * or if there was nothing to run.
+ * `node dist/test/runner/main.js [--jobs=N] [--timeout=SECONDS] [FOLDER or FILE…]`: runs compiled test files. Those of a folder that
+ * start nothing share a process; each other file has its own. Folders are those of test; without any, the fast tier: all but long,
+ * components and bench. Prints the whole output of a file that failed, with one job what tests say of their progress, and last the
+ * line `# { total: N, pass: N, fail: N }`; exit code 1 if one failed, or if there was nothing to run.
  */
 import { availableParallelism } from "node:os";
 import { relative } from "node:path";
 import { parseArgs } from "node:util";
 import { freshBundle } from "./bundle.js";
+import { grouped } from "./groups.js";
 import { bundleTap } from "./tapBundle.js";
-import { type Finished, runTestFile } from "./testFile.js";
-import { COMPILED, fastFiles, filesIn } from "./tiers.js";
+import { type Finished, runTestFiles } from "./testFile.js";
+import { COMPILED, fastFiles, fastTierLine, filesIn } from "./tiers.js";
 
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
@@ -35,7 +36,7 @@ if (bundled !== null) process.env.WEIR_MAIN ??= bundled;
 
 const asked = positionals.length > 0 ? (await Promise.all(positionals.map(filesIn))).flat() : await fastFiles();
 const files = [...new Set(asked)].sort();
-const waiting = [...files];
+const waiting = [...grouped(files)];
 const failed: Finished[] = [];
 const startMs = performance.now();
 
@@ -48,14 +49,21 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 	});
 }
 
-/** Long files are run one at a time. */
-const told = values.jobs === "1" ? (line: string) => print(`   ${line}`) : undefined;
+function finish(file: Finished): void {
+	report(file);
+	if (file.fault !== null) failed.push(file);
+}
+
+const options = {
+	timeoutSeconds: Number(values.timeout),
+	stopped: stopped.signal,
+	// Long files are run one at a time.
+	onComment: values.jobs === "1" ? (line: string) => print(`   ${line}`) : undefined,
+};
 
 async function work(): Promise<void> {
-	for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-		const finished = await runTestFile(file, Number(values.timeout), stopped.signal, told);
-		report(finished);
-		if (finished.fault !== null) failed.push(finished);
+	for (let group = waiting.shift(); group !== undefined; group = waiting.shift()) {
+		await runTestFiles(group, options, finish);
 	}
 }
 
@@ -64,6 +72,8 @@ for (const { file, fault } of failed) print(`FAILED ${relative(COMPILED, file)}:
 const [first] = failed;
 if (first !== undefined)
 	print(`# with lines of the source: node --enable-source-maps ${relative(process.cwd(), first.file)}`);
-print(`# ${Math.round((performance.now() - startMs) / 1_000)} s, ${values.jobs} files at once`);
+const seconds = Math.round((performance.now() - startMs) / 1_000);
+print(`# ${seconds} s, ${values.jobs} processes at once`);
+if (positionals.length === 0) print(fastTierLine(seconds));
 print(`# { total: ${files.length}, pass: ${files.length - failed.length}, fail: ${failed.length} }`);
 process.exitCode = failed.length > 0 || files.length === 0 ? 1 : 0;

@@ -14,14 +14,20 @@ const ROOT = dirname(DIST);
 const MAIN = "node_modules/@tapjs/tap.js";
 const REQUIRE = `import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);`;
 
-/** Made anew where there is none, or tap was installed after it. @param dist of what was compiled */
+/** `import t from "tap"` is a live binding: files that share a process (child.ts) each have a root test of their own. */
+const ENTRY = `export * from "tap"; import { t } from "tap"; let root = t; export { root as default };
+export const setRoot = (next) => { root = next; };`;
+
+/** Made anew where there is none, or tap or this file is newer. @param dist of what was compiled */
 export async function bundleTap(dist = DIST): Promise<void> {
 	const place = join(dist, "node_modules/tap");
-	if ((await changedMs(join(place, MAIN))) >= (await changedMs(join(ROOT, "node_modules/tap/package.json")))) return;
+	const sources = [join(ROOT, "node_modules/tap/package.json"), import.meta.filename];
+	const newestMs = Math.max(...(await Promise.all(sources.map(changedMs))));
+	if ((await changedMs(join(place, MAIN))) >= newestMs) return;
 	await mkdir(dirname(place), { recursive: true });
 	const made = await mkdtemp(`${place}-`);
 	await build({
-		stdin: { contents: `export * from "tap"; export { default } from "tap";`, resolveDir: ROOT },
+		stdin: { contents: ENTRY, resolveDir: ROOT },
 		outfile: join(made, MAIN),
 		bundle: true,
 		format: "esm",

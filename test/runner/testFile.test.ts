@@ -4,18 +4,33 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import t, { type Test } from "tap";
-import { runTestFile } from "./testFile.js";
+import { type Finished, runTestFiles } from "./testFile.js";
 
 /** Comes to no timer and no signal handler any more, as an endless loop does, but takes no CPU. */
 const STUCK = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);";
 
-/** A test file of its own, outside of what npm test finds. */
-const written = (t: Test, text: string): string => {
-	const modules = JSON.stringify(import.meta.resolve("tap"));
-	return join(t.testdir({ "it.mjs": `import t from ${modules};\n${text}` }), "it.mjs");
-};
+/** Runs files with these texts, outside of what npm test finds. */
+async function runAll(
+	t: Test,
+	texts: readonly string[],
+	timeoutSeconds = 20,
+	onComment?: (line: string) => void,
+): Promise<readonly Finished[]> {
+	const tap = JSON.stringify(import.meta.resolve("tap"));
+	const names = texts.map((_, n) => `${n}.mjs`);
+	const directory = t.testdir(Object.fromEntries(texts.map((text, n) => [names[n], `import t from ${tap};\n${text}`])));
+	const files = names.map((name) => join(directory, name));
+	const finished: Finished[] = [];
+	await runTestFiles(files, { timeoutSeconds, onComment }, (file) => finished.push(file));
+	t.same(
+		finished.map(({ file }) => file),
+		files,
+	);
+	return finished;
+}
 
-const run = (t: Test, text: string, timeoutSeconds = 20) => runTestFile(written(t, text), timeoutSeconds);
+const run = async (t: Test, text: string, timeoutSeconds?: number): Promise<Finished> =>
+	(await runAll(t, [text], timeoutSeconds))[0] as Finished;
 
 t.test("passed, and what was skipped is said", async (t) => {
 	const got = await run(t, `t.test("x", async (t) => t.pass()); t.test("y", { skip: "no Go" }, async () => {});`);
@@ -25,23 +40,53 @@ t.test("passed, and what was skipped is said", async (t) => {
 
 t.test("what a test says is told while it runs", async (t) => {
 	const told: string[] = [];
-	const file = written(t, `t.test("x", async (t) => { t.comment("1 of 2"); t.pass("y"); t.comment("2 of 2"); });`);
-	t.equal((await runTestFile(file, 20, undefined, (line) => told.push(line))).fault, null);
+	const text = `t.test("x", async (t) => { t.comment("1 of 2"); t.pass("y"); t.comment("2 of 2"); });`;
+	await runAll(t, [text], 20, (line) => told.push(line));
 	t.same(told, ["1 of 2", "2 of 2"]);
 });
 
-t.test("not passed", async (t) => {
-	const faults: readonly (readonly [text: string, fault: string])[] = [
-		["t.fail();", "exit code 1"],
-		["throw new Error();", "exit code 1"],
-		["t.test('x', (t) => t.rejects(Promise.resolve()));", "exit code 1"],
-		[
-			"process.kill(process.pid, 'SIGTERM');\nawait new Promise((resolve) => setTimeout(resolve, 9_999));",
-			"ended by SIGTERM",
-		],
-		["process.reallyExit(0);", "ended before its plan"],
-	];
-	for (const [text, fault] of faults) t.equal((await run(t, text)).fault, fault, text);
+/** Files that do not pass, and why. Each is run between two that pass, in the same process until it ends it. */
+const FAULTS: readonly (readonly [text: string, fault: string])[] = [
+	["t.fail();", "exit code 1"],
+	["t.test('x', (t) => t.rejects(Promise.resolve()));", "exit code 1"],
+	["throw new Error();", "exit code 1"],
+	["import './missing.js';", "exit code 1"],
+	["t.test('x', async () => { throw new Error(); });", "exit code 1"],
+	["t.pass(); Promise.reject(new Error());", "exit code 1"],
+	["t.pass(); setTimeout(() => { throw new Error(); });", "exit code 1"],
+	["t.pass(); setTimeout(() => Promise.reject(new Error()), 50);", "exit code 1"],
+	["t.test('ends before it', () => new Promise(() => {}));", "exit code 1"],
+	["t.pass(); await new Promise(() => {});", "exit code 1"],
+	["t.pass(); setInterval(() => {}, 1_000);", "exit code 1"],
+	["t.pass(); process.exitCode = 3;", "exit code 3"],
+	["t.test('x', async () => process.exit(0));", "exit code 1"],
+	["t.test('x', async () => process.exit(3));", "exit code 3"],
+	["t.pass(); setTimeout(() => process.exit(0), 50);", "exit code 1"],
+	["process.reallyExit(0);", "ended before its plan"],
+	["t.pass(); process.env.WEIR_LEFT = 'x';", "exit code 1"],
+	["t.pass(); process.chdir('/');", "exit code 1"],
+	["process.kill(process.pid, 'SIGKILL'); await new Promise(() => {});", "ended by SIGKILL"],
+];
+
+t.test("a file that fails does not touch those before and after it", async (t) => {
+	const passes = (n: number): string => `t.test("passes", async (t) => { t.comment("file ${n}"); t.pass(); });`;
+	const finished = await runAll(
+		t,
+		FAULTS.flatMap(([text], n) => [text, passes(n)]),
+		12,
+	);
+	for (const [n, [text, fault]] of FAULTS.entries()) {
+		t.equal(finished[2 * n]?.fault, fault, text);
+		t.notMatch(finished[2 * n]?.output, "# file");
+		t.match(finished[2 * n + 1], { fault: null, output: `# file ${n}` });
+	}
+});
+
+t.test("files share a process", async (t) => {
+	const text = `t.pass(process.pid + " " + process.argv.slice(1).map((path) => path.at(-5)));`;
+	const [a, b] = (await runAll(t, [text, text])).map(({ output }) => /ok 1 - (\d+) (.*)/.exec(output));
+	t.equal(a?.[1], b?.[1]);
+	t.same([a?.[2], b?.[2]], ["0", "1"], "and each is its main module, by which tap names fixtures");
 });
 
 t.test("what does not end", async (t) => {
@@ -49,7 +94,8 @@ t.test("what does not end", async (t) => {
 	const hangs = await run(t, "t.test('x', () => new Promise(() => setInterval(() => {}, 1_000)));", 4);
 	t.equal(hangs.fault === null, false, "tap's timeout");
 	t.match(hangs.output, /timeout/);
-	t.equal((await run(t, STUCK, 1)).fault, "did not end in time");
+	const [stuck, next] = await runAll(t, [STUCK, "t.pass();"], 2);
+	t.same([stuck?.fault, next?.fault], ["did not end in time", null]);
 	const started = performance.now();
 	const leaves = await run(
 		t,

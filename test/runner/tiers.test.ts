@@ -2,7 +2,7 @@
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { COMPILED, fastFiles, filesIn, SLOW, SOURCES } from "./tiers.js";
+import { COMPILED, fastFiles, fastTierLine, filesIn, SLOW, SOURCES } from "./tiers.js";
 
 t.test("every test file, whether or not it lies in a folder, as it was compiled", async (t) => {
 	const written = (await readdir(SOURCES, { recursive: true })).filter((name) => name.endsWith(".test.ts"));
@@ -17,4 +17,9 @@ t.test("none whose source is gone", async (t) => {
 	await writeFile(gone, "");
 	t.teardown(() => rm(gone));
 	t.notOk((await filesIn("runner")).includes(gone));
+});
+
+t.test("a fast tier that takes longer than it may is named so", async (t) => {
+	t.equal(fastTierLine(540), "# fast tier: 540 s of at most 540 s");
+	t.equal(fastTierLine(541), "# fast tier: 541 s of at most 540 s: TOO SLOW");
 });

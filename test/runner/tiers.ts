@@ -22,3 +22,9 @@ export async function fastFiles(): Promise<readonly string[]> {
 	const slow = SLOW.map((folder) => join(COMPILED, folder, "/"));
 	return (await filesIn(".")).filter((file) => !slow.some((folder) => file.startsWith(folder)));
 }
+
+/** On two cores. */
+const FAST_SECONDS = 540;
+
+export const fastTierLine = (seconds: number): string =>
+	`# fast tier: ${seconds} s of at most ${FAST_SECONDS} s${seconds > FAST_SECONDS ? ": TOO SLOW" : ""}`;

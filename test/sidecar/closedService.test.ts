@@ -39,7 +39,7 @@ function read(...services: readonly ServiceTable[]) {
 
 /** The answer by these tables, the newest last. */
 function ask(tables: readonly ReturnType<typeof read>[], asked: Partial<Parameters<typeof question>[0]>) {
-	const held = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+	const held = new Tables<CompiledTable>({ compile: compileTable });
 	for (const table of tables) held.put(table);
 	held.confirm();
 	const knowledge = { tables: held, freshness: held, mint: () => "minted", ...NOBODY_ASKED };
@@ -131,7 +131,6 @@ t.test("control is told which, for whom and since when; it counts as taken, and 
 	]);
 	t.same(refusalsOf(server.proxies()), [], "nothing is held up");
 	t.equal(server.proxies()[0]?.types.tables?.state, "SYNCED");
-	t.same(server.refusing(), [], "xds closes nothing for it");
 	t.ok(tables.confirmed);
 	t.equal(feed.rejected, 0);
 	t.match(log.lines.at(-1), /^Services of it cannot be executed.*"services":2/);

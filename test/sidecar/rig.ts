@@ -26,7 +26,7 @@ export async function startSidecar(
 ): Promise<TestSidecar> {
 	const directory = await mkdtemp(join(tmpdir(), "weir-sidecar-"));
 	const socketPath = join(directory, "sidecar.sock");
-	const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+	const tables = new Tables<CompiledTable>({ compile: compileTable });
 	if (plan !== null) {
 		tables.put(plan);
 		tables.confirm();

@@ -1,5 +1,4 @@
 /** A process that takes many large tables, one after another, and says how much memory it holds then. */
-import { setTimeout as pause } from "node:timers/promises";
 import { contentHash } from "../../src/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { keepHeapSmall } from "../../src/sidecar/grpc/heap.js";
@@ -9,7 +8,7 @@ import { arm, experimentTable, serviceTable } from "./calloutTable.js";
 
 const [, , swaps = "", services = ""] = process.argv;
 keepHeapSmall();
-const tables = new Tables<CompiledTable>({ compile: compileTable, retire: (table) => table.retire() });
+const tables = new Tables<CompiledTable>({ compile: compileTable });
 const halves = [arm("a", "v1", 0, 500_000), arm("b", "v2", 500_000, 1_000_000)];
 for (let swap = 0; swap < Number(swaps); swap++) {
 	const json = JSON.stringify({
@@ -36,7 +35,5 @@ for (let swap = 0; swap < Number(swaps); swap++) {
 	tables.put(readTable(contentHash(json), json));
 	// One Service of ten is asked about, as under traffic.
 	for (let index = 0; index < Number(services); index += 10) tables.get(null)?.service(`s${index}`)?.place("u");
-	// As long as the loop rests between two tables at the least, so that the old one is made small.
-	await pause(50);
 }
 process.send?.({ rssMiB: process.memoryUsage.rss() / 2 ** 20 });

@@ -42,17 +42,6 @@ t.test("a version that comes back is the newest again, is not compiled again, an
 	t.end();
 });
 
-t.test("a table is told to make itself small when two newer ones are there", (t) => {
-	const retired: string[] = [];
-	const tables = new Tables({ compile, retire: ({ version }) => retired.push(version), kept: 4 });
-	const given = [1, 2, 3, 4].map(tableOf);
-	for (const one of given) tables.put(one);
-	const [one, two] = given.map(({ version }) => version);
-	t.same(retired, [one, two]);
-	t.equal(tables.get(one ?? "")?.version, one, "it still answers");
-	t.end();
-});
-
 t.test("a table that cannot be compiled changes nothing", (t) => {
 	const bad = tableOf(2);
 	const tables = new Tables({

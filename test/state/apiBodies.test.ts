@@ -10,9 +10,8 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { API_ACT_BODY_BYTES_MAX, API_BODY_BYTES_MAX } from "../../src/limits.js";
+import { API_ACT_BODY_BYTES_MAX, API_BODY_BYTES_MAX, CLIENT_REQUESTS_AT_ONCE_MAX } from "../../src/limits.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
-import { Bodies } from "../../src/state/api/bodies.js";
 import type { DevelopmentCa } from "../identity/developmentCa.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
 import { controlTls, mutualApi, newCa, operator, operatorClient } from "./mutualApi.js";
@@ -112,67 +111,15 @@ t.test("hundreds of whole files that never end: control's memory stays, and anot
 	await new Promise<void>((resolve) => {
 		for (const { answered } of all) {
 			void answered.then((answer) => {
-				if (told.push(answer) === all.length - 2) resolve();
+				if (told.push(answer) === all.length - CLIENT_REQUESTS_AT_ONCE_MAX) resolve();
 			});
 		}
 	});
-	t.same(new Set(told.map(status)), new Set([429]), "of one subject two are under way at the most");
+	t.same(new Set(told.map(status)), new Set([429]), "the others are in progress");
 	t.match(told[0], /\r\nretry-after: 1\r\n/i);
 	const after = await rssMb();
-	t.ok(after - before < 150, `${before.toFixed()} MB before, ${after.toFixed()} MB after`);
+	t.ok(after - before < 300, `${before.toFixed()} MB before, ${after.toFixed()} MB after`);
 	t.match(await bob.apply(file(METRIC.replace("accuracy", "clicks")), wet), { outcome: "applied", revision: 2 });
-});
-
-t.test("what all have under way is bounded; the owner of the machine does not wait for it", async (t) => {
-	const KIB = 1024;
-	const bodies = new Bodies({ bytes: 100 * KIB, bytesPerSubject: 60 * KIB });
-	const { api, ca, owner, as } = await mutualApi(t, { bodies });
-	const names = ["ada", "bob", "cy"];
-	await owner.apply(file([ALL, binding("all", "apply", names, "['*']")].join("---\n")), wet);
-	const held: Sent[] = [];
-	for (const [name, size] of [
-		["ada", 60],
-		["bob", 30],
-	] as const) {
-		const sent = await (await sender(t, ca, api.url, operator(name)))(
-			"POST /v1/resources",
-			Buffer.alloc(size * KIB, 0x20),
-		);
-		await sent.written;
-		held.push(sent);
-	}
-	const cy = await sender(t, ca, api.url, operator("cy"));
-	const refused = await (await cy("POST /v1/resources", Buffer.alloc(20 * KIB, 0x20))).answered;
-	t.match(refused, /^HTTP\/1\.1 503 .*\r\nretry-after: 1\r\n.*"code":"unavailable"/s);
-	const large = `${METRIC}#${"x".repeat(20 * KIB)}\n`;
-	await t.rejects((await as("cy")).apply(file(large), wet), { code: "unavailable" });
-	t.match(await (await as("cy")).apply(file(METRIC), wet), { outcome: "applied" }, "a small one has room");
-	t.match(await owner.apply(file(large), wet), { outcome: "applied" });
-	await t.rejects(
-		owner.apply(file(`${METRIC}#${"x".repeat(100 * KIB)}\n`), wet),
-		{ code: "unavailable" },
-		"its own bound",
-	);
-	held[0]?.socket.destroy();
-	let outcome: unknown = null;
-	while (outcome !== "applied")
-		outcome = await (await as("cy")).apply(file(large), wet).then(
-			(made) => made.outcome,
-			() => null,
-		);
-	t.equal(held[1]?.socket.destroyed, false);
-});
-
-t.test("a body has a time to come, and who was too slow has room again", async (t) => {
-	const part = Buffer.alloc(1_000, 0x20);
-	const { api, ca, owner } = await mutualApi(t, { bodies: new Bodies({ ms: 300, bytesPerSubject: 1_500 }) });
-	await owner.apply(file(binding("ada", "apply", ["ada"], "['*']")), wet);
-	const send = await sender(t, ca, api.url, operator("ada"));
-	for (let index = 0; index < 3; index++) {
-		const { answered, socket } = await send("POST /v1/resources", part);
-		t.match(await answered, /^HTTP\/1\.1 504 .*\r\nconnection: close\r\n.*the body did not end within 0\.3 s/is);
-		if (!socket.destroyed) await once(socket, "close");
-	}
 });
 
 t.test(
@@ -213,7 +160,7 @@ t.test(
 		const unseen = ["boosted", "none"].map((id) => ["abort", `Experiment ${id}`]);
 		t.same(recorded, [...unread, ...unread, ...unseen, ["abort", "Experiment boosted"]]);
 		const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_ACT_BODY_BYTES_MAX + 1);
-		t.equal(large, `400 the body is larger than ${API_ACT_BODY_BYTES_MAX} bytes`, "as announced");
+		t.equal(large, `413 the body is larger than ${API_ACT_BODY_BYTES_MAX} bytes`, "as announced");
 		t.equal(await ask("ada", "POST /v1/experiments/boosted/pause", 1), "400 the body is not JSON");
 	},
 );

@@ -88,7 +88,7 @@ t.test(
 );
 
 t.test("a connection does not outlive its certificate: it is closed in order before, and nobody's after", async (t) => {
-	const { api, ca, store, owner } = await mutualApi(t);
+	const { api, ca, store, owner } = await mutualApi(t, { clientLimits: { requests: 1_000_000 } });
 	await owner.apply(file(binding("ada", "read, apply", ["ada"], "[default]")), { dryRun: false });
 	const { port } = new URL(api.url);
 	const LIFE_MS = 4_000;

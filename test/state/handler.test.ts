@@ -1,10 +1,11 @@
 /** What every door of the API has. */
 import { createServer } from "node:http";
 import t from "tap";
+import { API_REQUEST_MS_MAX } from "../../src/limits.js";
 import { withBounds } from "../../src/state/api/handler.js";
 
-t.test("Node's own time for a whole request, which runs while a body waits for its turn, cuts none", async (t) => {
+t.test("a request has a time to arrive, and its head a shorter one", async (t) => {
 	const server = withBounds(createServer(), null);
-	t.equal(server.requestTimeout, 0);
+	t.equal(server.requestTimeout, API_REQUEST_MS_MAX);
 	t.equal(server.headersTimeout, 10_000);
 });

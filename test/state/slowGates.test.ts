@@ -4,17 +4,14 @@ import { connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
-import { GATE_ASKINGS_MAX } from "../../src/limits.js";
 import type { WebhookAnswer } from "../../src/rollout/ports.js";
 import { Operations } from "../../src/state/acts/operations.js";
 import { PromotionGates } from "../../src/state/acts/promotionGates.js";
-import { UNCOUNTED } from "../../src/state/api/bodies.js";
 import { takeApart } from "../../src/state/api/http.js";
 import { answerPublic, type PublicDoor } from "../../src/state/api/publicDoor.js";
 import { Approvals } from "../../src/state/approvals/approvals.js";
 import { Permissions } from "../../src/state/rights/permissions.js";
 import { Rights } from "../../src/state/rights/rights.js";
-import { SubjectBudget } from "../../src/subjectBudget.js";
 import { until } from "../identity/mesh.js";
 import { file, outcome } from "./employment.js";
 import { gatedScene } from "./gatedScene.js";
@@ -114,8 +111,7 @@ t.test("two who approve in one moment: whoever is the last asks the gates", asyn
 		asked += 1;
 		return { ok: false, why: "no" };
 	};
-	const budget = new SubjectBudget(1_000, 1_000);
-	const acts = new Operations(store, new Rights(store, new Permissions(), { acts: budget, readingMs: budget }));
+	const acts = new Operations(store, new Rights(store, new Permissions()));
 	const clock = () => START_MS;
 	const gates = new PromotionGates(store, acts, webhook, clock);
 	const door = { store, acts, approvals: new Approvals(store, acts), gates, now: clock } as unknown as PublicDoor;
@@ -127,7 +123,7 @@ t.test("two who approve in one moment: whoever is the last asks the gates", asyn
 		const request = Object.assign(body, { method: "POST", url, headers, socket: {} }) as unknown as IncomingMessage;
 		const caller = { subject: operator(name), groups: [], how: "mtls" } as const;
 		const { signal } = new AbortController();
-		return answerPublic(door, takeApart(request, { caller, id: name, intake: UNCOUNTED, signal }));
+		return answerPublic(door, takeApart(request, { caller, id: name, signal }));
 	};
 	const [carol, dora] = await Promise.allSettled([approves("carol"), approves("dora")]);
 	t.match(carol, { status: "fulfilled", value: { json: { state: "pending", approvals: [{}] } } });
@@ -223,30 +219,3 @@ t.test(
 		t.equal(phase(), "Promoting");
 	},
 );
-
-t.test("of one person so many promotions wait for gates at once, and the next is asked no gate", async (t) => {
-	const { asked, answers, as, phase, last } = await slowScene(t);
-	const [ada, root] = [await as("ada"), await as("root")];
-	for (const round of [1, 2]) {
-		asked.length = 0;
-		let answer = (_: WebhookAnswer): void => {};
-		const no = new Promise<WebhookAnswer>((resolve) => {
-			answer = resolve;
-		});
-		answers.push(...Array.from({ length: GATE_ASKINGS_MAX + 1 }, () => () => no));
-		const waiting = Array.from({ length: GATE_ASKINGS_MAX }, () =>
-			t.rejects(ada.act("boosted", "promote"), { code: "failed-precondition", message: /did not let it happen/ }),
-		);
-		await until(() => asked.length === GATE_ASKINGS_MAX, `all are asked in round ${round}: the others have ended`);
-		const tooMany = { code: "resource-exhausted", message: /wait for their gates already/ };
-		await t.rejects(ada.act("boosted", "promote"), tooMany);
-		t.equal(asked.length, GATE_ASKINGS_MAX);
-		const other = t.rejects(root.act("boosted", "promote"), { code: "failed-precondition" });
-		await until(() => asked.length === GATE_ASKINGS_MAX + 1, "somebody else's is asked");
-		answer({ ok: false, why: "not now" });
-		await Promise.all([...waiting, other]);
-		t.match(last("refused"), { result: "refused", why: /not now/ });
-	}
-	await ada.act("boosted", "promote");
-	t.equal(phase(), "Promoting");
-});

@@ -117,9 +117,7 @@ t.test("re-applying after a promotion does not undo it, a changed default varian
 	const store = opened(t);
 	store.apply(file(ALL), at(1_000));
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
-	t.same(store.experimentsUnderWay, ["boosted"]);
 	await decide(store, "boosted", { phase: "Promoted", promotion }, 5_000, "v2");
-	t.same(store.experimentsUnderWay, [], "it assigns nobody any more");
 	t.same(store.current.status.services, { employment: { defaultVariant: "v2" } });
 	const before = store.current;
 	t.match(store.apply(file(ALL), at(6_000)), { revision: before.revision });

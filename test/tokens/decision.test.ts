@@ -78,18 +78,18 @@ t.test("the memory's room is given back too, in whichever part of time it was ta
 	const used = new Replays(keptMs, max);
 	for (const nowMs of [0, 300]) {
 		for (let n = 0; n < 100; n++) {
-			t.equal(used.take(`${n}`, "a", nowMs), "first");
-			used.giveBack(`${n}`, "a");
+			t.equal(used.take(`${n}`, nowMs), "first");
+			used.giveBack(`${n}`);
 		}
 	}
-	t.equal(used.take("old", "a", 300), "first");
-	t.equal(used.take("new", "a", 600), "first");
-	used.giveBack("old", "a");
-	used.giveBack("old", "a");
-	used.giveBack("unknown", "a");
-	const more = Array.from({ length: max }, (_, n) => used.take(`more ${n}`, "a", 600));
-	t.equal(more.filter((one) => one === "first").length, max / 2 - 1, "half of it is one owner's");
-	t.equal(used.take("fresh", "a", 10_000), "first", "and those that end are counted once");
+	t.equal(used.take("old", 300), "first");
+	t.equal(used.take("new", 600), "first");
+	used.giveBack("old");
+	used.giveBack("old");
+	used.giveBack("unknown");
+	const more = Array.from({ length: max }, (_, n) => used.take(`more ${n}`, 600));
+	t.equal(more.filter((one) => one === "first").length, max - 1);
+	t.equal(used.take("fresh", 10_000), "first", "and those that end are counted once");
 });
 
 t.test("it is for one method, path, host, service and variant", async (t) => {

@@ -10,13 +10,11 @@ import {
 import { type Call, Connection, type ConnectionOptions } from "../../src/xds/connection.js";
 import { Publication } from "../../src/xds/publication.js";
 import { TYPE_URLS } from "../../src/xds/resource.js";
-import { RecentViews } from "../../src/xds/sentViews.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
-import type { ViewShelf } from "../../src/xds/viewShelf.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { AdsClient } from "./adsClient.js";
-import { A, AMPLE, B } from "./script.js";
+import { A, B } from "./script.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
 const plan = (port: number) =>
@@ -26,15 +24,12 @@ const plan = (port: number) =>
 const OPTIONS: Omit<ConnectionOptions, "publication" | "onFault"> = {
 	peer: { kind: "owner" },
 	ackTimeoutMs: 1,
-	views: new RecentViews(AMPLE),
 	server: "weir",
 	nowMs: Date.now,
 	restrict: (snapshot) => snapshot,
 	recall: () => undefined,
 	onChange() {},
 	onNack() {},
-	onBroken() {},
-	mayName: () => true,
 	onRefused() {},
 };
 
@@ -84,33 +79,6 @@ t.test("a fault while one is told ends its own stream", async (t) => {
 	t.match(faults, [{ message: "broken" }]);
 	t.match(heard, [{ details: "the request could not be taken" }]);
 	t.ok(connection.closed);
-});
-
-t.test("for an Envoy that has what is published nothing is read from the disk", async (t) => {
-	const directory = await temporaryDirectory(t);
-	const wanted: string[] = [];
-	const find = (type: string): null => {
-		wanted.push(type);
-		return null;
-	};
-	const shelf = { keep() {}, keepResidents() {}, touch() {}, sizeOf: () => 0, find };
-	const comes = async (has: DiscoveryResponse | undefined, port: number): Promise<DiscoveryResponse> => {
-		const server = new XdsServer({ shelf: shelf as unknown as ViewShelf });
-		const socketPath = join(directory, "ads.sock");
-		await server.listen({ socketPath });
-		server.publish(plan(port), 1);
-		const client = new AdsClient(`unix:${socketPath}`);
-		client.ask("endpoints", ["a/v1", "a/v2", "b/v1"], has, { node: "edge" });
-		const told = await client.next();
-		client.close();
-		await server.close();
-		return told;
-	};
-	const has = await comes(undefined, 1);
-	await comes(has, 1);
-	t.same(wanted, []);
-	await comes(has, 2);
-	t.same(wanted, ["endpoints"], "what is not published any more is");
 });
 
 t.test("Envoys are told one after the other, and what others say is heard in between", async (t) => {

@@ -5,37 +5,32 @@ import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import { XDS_FORMER_ENDPOINTS_BYTES_MAX, XDS_LEAVING_MS } from "../../src/limits.js";
+import { XDS_LEAVING_MS } from "../../src/limits.js";
 import type { Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { RecentViews } from "../../src/xds/sentViews.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { gateway, metadata, resourceSet, service } from "../fixtures/resources.js";
-import { A, AMPLE, B, Script, snapshot } from "./script.js";
-import { published as publishedBy, tinyPlan } from "./tinyPlan.js";
+import { A, B, Script, snapshot } from "./script.js";
 import { WarmingEnvoy } from "./warmingEnvoy.js";
 
 /** How a Service stands: not at all, by an address, by a DNS name, or by one that its DataClass forbids. */
 const STANDS = ["gone", "address", "another address", "dns", "class"] as const;
-/** The latter two of the DataClass, by an address in us, and by a DNS name in ae. */
-type Stand = (typeof STANDS)[number] | "bound address" | "bound dns";
+type Stand = (typeof STANDS)[number];
 
-/** @param regions of the DataClass */
-function planOf(stands: Readonly<Record<string, Stand>>, regions: readonly string[] = ["ae"]): Plan {
+function planOf(stands: Readonly<Record<string, Stand>>): Plan {
 	const services = Object.entries(stands).flatMap(([name, stand], at) => {
 		if (stand === "gone") return [];
-		const isAddress = stand === "address" || stand === "another address" || stand === "bound address";
+		const isAddress = stand === "address" || stand === "another address";
 		const [address, port] = [isAddress ? "127.0.0.1" : "localhost", at + 1];
 		const endpoint = { address, port: stand === "another address" ? port + 10 : port };
-		const locality = { region: stand === "bound dns" ? "ae" : "us", zone: "", subZone: "" };
+		const locality = { region: "us", zone: "", subZone: "" };
 		const variant: Variant = { name: "v1", endpoints: [{ ...endpoint, locality }] };
-		const isBound = stand === "class" || stand === "bound address" || stand === "bound dns";
-		return [service(name, [variant], { dataClass: isBound ? "health" : null })];
+		return [service(name, [variant], { dataClass: stand === "class" ? "health" : null })];
 	});
-	const dataClasses = [{ kind: "DataClass" as const, metadata: metadata("health"), spec: { regions } }];
+	const dataClasses = [{ kind: "DataClass" as const, metadata: metadata("health"), spec: { regions: ["ae"] } }];
 	const set = resourceSet({ gateways: [gateway()], services, dataClasses });
 	return compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS });
 }
@@ -67,101 +62,12 @@ t.test("a cluster that went before its endpoints were asked for has none", async
 	t.same(hostsOf(again), ["127.0.0.1:2001"], "it has them when it is back");
 });
 
-t.test("one that has a DNS name since has what was published last, but what is forbidden or another's", async (t) => {
-	const stood = { a: "address", b: "address" } as const;
-	const [bound, narrowed] = [{ a: "address", b: "bound address" } as const, { a: "address", b: "bound dns" } as const];
-	for (const [what, came, last, hosts] of [
-		["a DNS name again", [planOf(stood)], planOf({ a: "address", b: "dns" }), ["127.0.0.1:2"]],
-		[
-			"moved meanwhile",
-			[planOf(stood), planOf({ a: "address", b: "another address" })],
-			planOf({ a: "address", b: "dns" }),
-			["127.0.0.1:12"],
-		],
-		[
-			"another's meanwhile",
-			[planOf(stood), planOf({ a: "address", c: "address", b: "dns" })],
-			planOf({ a: "address", b: "dns" }),
-			[],
-		],
-		[
-			"gone meanwhile: it is another Service's",
-			[planOf(stood), planOf({ a: "address" })],
-			planOf({ a: "address", b: "dns" }),
-			[],
-		],
-		["forbidden all of it", [planOf(stood)], planOf({ a: "address", b: "class" }), []],
-		["forbidden where it was", [planOf(bound, ["us", "ae"])], planOf(narrowed, ["ae"]), []],
-		["allowed where it was", [planOf(bound, ["us", "ae"])], planOf(narrowed, ["us", "ae"]), ["127.0.0.1:2"]],
-		["another's by now", [planOf(stood)], planOf({ a: "address", c: "address", b: "dns" }), []],
-		["gone", [planOf(stood)], planOf({ a: "address" }), []],
-	] as const) {
-		const maker = new SnapshotMaker();
-		const envoy = new Script(maker.make(planOf({ a: "address", b: "dns" }), 1));
-		envoy.start(["a/v1"]);
-		for (const one of came) envoy.publish(maker.make(one, 2));
-		envoy.publish(maker.make(last, 3));
-		t.same(envoy.ask("endpoints", ["a/v1", "b/v1"]), ["endpoints:b/v1"]);
-		t.same(hostsOf(envoy), hosts, what);
-	}
-});
-
-t.test("so it has on another stream, as an Envoy that waits for it says of its clusters nothing", async (t) => {
-	const [maker, views] = [new SnapshotMaker(), new RecentViews(AMPLE)];
-	const envoy = new Script(maker.make(planOf({ a: "address", b: "dns" }), 1), views);
-	envoy.start(["a/v1"]);
-	const { acceptedVersion } = envoy.status("endpoints");
-	envoy.publish(maker.make(planOf({ a: "address", b: "address" }), 2));
-	const comesBack = (): readonly string[] | undefined => {
-		const again = new Script(maker.make(planOf({ a: "address", b: "dns" }), 3), views);
-		t.same(again.ask("endpoints", ["a/v1", "b/v1"], { version: acceptedVersion }), ["endpoints:b/v1,a/v1"]);
-		return again.received.at(-1)?.resources[0]?.hosts;
-	};
-	t.same(comesBack(), ["127.0.0.1:2"]);
-	maker.make(planOf({ a: "address" }), 2);
-	t.same(comesBack(), [], "nobody is served by what was deleted");
-});
-
-t.test("of endpoints that were published last so many are known as have room, the youngest", async (t) => {
-	const maker = new SnapshotMaker();
-	const plan = tinyPlan({ gatewayPort: 8080, services: {} });
-	const endpoints = Array.from({ length: 12 }, (_, at) => ({
-		"@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-		cluster_name: `b/v${at}`,
-		endpoints: [
-			{
-				lb_endpoints: [
-					{
-						endpoint: {
-							address: { socket_address: { address: "a".repeat(XDS_FORMER_ENDPOINTS_BYTES_MAX / 10), port_value: 1 } },
-						},
-					},
-				],
-			},
-		],
-	}));
-	// Each has a cluster, which needs none.
-	const clusters = endpoints.map(({ cluster_name: name }) => ({
-		"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-		name,
-	}));
-	const formerBy = (published: typeof endpoints): readonly string[] => [
-		...maker.make(publishedBy({ ...plan, clusters, endpoints: published }), 1).former.keys(),
-	];
-	t.same(formerBy(endpoints.slice(0, 6)), []);
-	t.same(formerBy(endpoints.slice(1)), ["b/v0"]);
-	t.same(
-		formerBy([]),
-		endpoints.slice(3).map(({ cluster_name }) => cluster_name),
-	);
-	t.same(formerBy(endpoints.slice(0, 11)), ["b/v11"], "none that has some");
-});
-
 t.test("what a client came with, and left, is its own no more", async (t) => {
-	const [maker, views] = [new SnapshotMaker(), new RecentViews(AMPLE)];
+	const maker = new SnapshotMaker();
 	const both = maker.make(planOf({ a: "address", b: "address" }), 1);
-	new Script(both, views).start(["a/v1", "b/v1"]);
-	const envoy = new Script(both, views);
+	const gone = new Script(both);
+	gone.start(["a/v1", "b/v1"]);
+	const envoy = new Script(both, gone);
 	const { versions } = both;
 	envoy.agree([
 		...envoy.ask("clusters", [], { version: versions.clusters }),
@@ -172,7 +78,6 @@ t.test("what a client came with, and left, is its own no more", async (t) => {
 	envoy.agree(envoy.ask("endpoints", ["a/v1"]));
 	for (const next of [planOf({ a: "address", b: "another address" }), dns]) envoy.publish(maker.make(next, 3));
 	t.same(envoy.ask("endpoints", ["a/v1", "b/v1"]), ["endpoints:b/v1"], "not silence");
-	t.same(hostsOf(envoy), ["127.0.0.1:12"]);
 });
 
 t.test("none has one that was sent before, or that the client came with", async (t) => {
@@ -183,10 +88,10 @@ t.test("none has one that was sent before, or that the client came with", async 
 	t.same(acknowledged.publish(snapshot({ a: A }, 3)), ["clusters:a/v1,a/v2"]);
 	t.same(acknowledged.ask("endpoints", EDS), ["endpoints:b/v1"], "as an Envoy acknowledges while it starts");
 
-	const views = new RecentViews(AMPLE);
 	const both = snapshot({ a: A, b: B });
-	new Script(both, views).start(EDS);
-	const back = new Script(snapshot({ a: A }, 2), views);
+	const gone = new Script(both);
+	gone.start(EDS);
+	const back = new Script(snapshot({ a: A }, 2), gone);
 	back.ask("clusters", [], { version: both.versions.clusters });
 	t.same(back.ask("endpoints", EDS), ["endpoints:b/v1,a/v1,a/v2"], "it holds no endpoints");
 });
@@ -194,12 +99,12 @@ t.test("none has one that was sent before, or that the client came with", async 
 t.test(
 	"nothing is taken from clusters that serve: of what a client came with nobody may know the endpoints",
 	async (t) => {
-		const views = new RecentViews(AMPLE);
 		const both = snapshot({ a: A, b: B });
-		new Script(both, views).start(EDS);
+		const gone = new Script(both);
+		gone.start(EDS);
 		const { versions } = both;
 		for (const version of [versions.endpoints, "0123456789abcdef"]) {
-			const envoy = new Script(snapshot({ a: A }, 2), views);
+			const envoy = new Script(snapshot({ a: A }, 2), gone);
 			envoy.ask("clusters", [], { version: versions.clusters });
 			envoy.ask("endpoints", EDS, { version });
 			envoy.ask("listeners", [], { version: versions.listeners });

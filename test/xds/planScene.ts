@@ -7,7 +7,6 @@ import type { EnvoyResources } from "../../src/compiler/plan.js";
 import type { KeySets } from "../../src/compiler/tokens.js";
 import type { ResourceSet } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import type { Published } from "../../src/xds/publication.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
@@ -20,19 +19,16 @@ export interface PlanScene {
 	readonly server: () => XdsServer;
 	/** @returns when Envoy has taken all of it */
 	publish(resources: ResourceSet, keySets?: KeySets, spoil?: Spoil): Promise<void>;
-	/** Another process: Envoy comes back to it, with what is published as it is. */
-	restart(): Promise<void>;
 	/** How often Envoy has made one. */
 	listenersMade(): Promise<number>;
 }
 
 export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySets = {}): Promise<PlanScene> {
 	const socketPath = join(await temporaryDirectory(t), "ads.sock");
-	let server = new XdsServer();
+	const server = new XdsServer();
 	t.teardown(() => server.close());
 	await server.listen({ socketPath });
 	let revision = 0;
-	let newest: Published | null = null;
 	const publish = async (
 		resources: ResourceSet,
 		keySets: KeySets = {},
@@ -49,21 +45,14 @@ export async function planScene(t: Test, first: ResourceSet, firstKeySets: KeySe
 			close: (closed: ReadonlySet<string>) => made(closed).envoy,
 		};
 		const plan = made(new Set());
-		newest = { ...plan, envoy: spoil(plan.envoy), closable };
-		server.publish(newest, wanted);
+		server.publish({ ...plan, envoy: spoil(plan.envoy), closable }, wanted);
 		await done;
 	};
 	const started = publish(first, firstKeySets);
 	const options = { collectors: NO_COLLECTORS, nodeId: "envoy-1", sidecarSocket: "/nobody" };
 	const envoy = await startEnvoy(t, (adminSocket) => dynamicBootstrap(socketPath, { ...options, adminSocket }));
 	await started;
-	const restart = async () => {
-		await server.close();
-		server = new XdsServer();
-		if (newest !== null) server.publish(newest, revision);
-		await server.listen({ socketPath });
-	};
 	const listenersMade = async () =>
 		(await envoy.stat("listener_manager.listener_modified")) + (await envoy.stat("listener_manager.listener_added"));
-	return { envoy, server: () => server, publish, restart, listenersMade };
+	return { envoy, server: () => server, publish, listenersMade };
 }

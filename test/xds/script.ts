@@ -1,15 +1,11 @@
 /** Two services, and the client's side of a conversation with a ClientStream at a clock of its own. */
 import type { Response } from "../../src/xds/channel.js";
 import type { TypeName } from "../../src/xds/resource.js";
-import { RecentViews } from "../../src/xds/sentViews.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { ClientStream, type TypeStatus } from "../../src/xds/stream.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 
 export const TIMEOUT_MS = 5_000;
-
-/** Of what is remembered. */
-export const AMPLE = { views: 100, bytes: Number.POSITIVE_INFINITY, least: 0 };
 
 export const A: TinyService = { host: "a", variants: { v1: 1001, v2: 1002 }, weights: { v1: 9, v2: 1 } };
 export const B: TinyService = { host: "b", variants: { v1: 2001 }, weights: { v1: 1 } };
@@ -28,11 +24,13 @@ export class Script {
 	#last = new Map<TypeName, Response>();
 	#names = new Map<TypeName, readonly string[]>();
 
+	/** @param before its stream before, which is known here */
 	constructor(
 		public target: Snapshot,
-		readonly views = new RecentViews(AMPLE),
+		before?: Script,
 	) {
-		this.stream = new ClientStream(TIMEOUT_MS, views);
+		this.stream = new ClientStream(TIMEOUT_MS);
+		if (before !== undefined) this.stream.resume(before.stream.memory);
 	}
 
 	/** @returns the responses that the request brought, as `type:name,name`. */
@@ -100,11 +98,12 @@ export class Script {
 
 /**
  * A client of Service a that comes back when it has moved, and takes what it is given.
- * @param later of the server that it comes back to
  * @returns what it was told by its first request, before it had new clusters, and after that
  */
-export function comesBack(before: Snapshot, later: RecentViews): readonly (readonly string[])[] {
-	const envoy = new Script(snapshot({ a: MOVED }, 2), later);
+export function comesBack(before: Snapshot): readonly (readonly string[])[] {
+	const gone = new Script(before);
+	gone.start();
+	const envoy = new Script(snapshot({ a: MOVED }, 2), gone);
 	const first = envoy.ask("clusters", [], { version: before.versions.clusters });
 	envoy.ask("endpoints", ["a/v1", "a/v2"], { version: before.versions.endpoints });
 	const meanwhile = [

@@ -169,62 +169,29 @@ t.test("a NACK shows the client's words and the declaration, is logged, and is n
 	t.equal(server.proxies()[0]?.revision, 4);
 });
 
-t.test(
-	"a trial that a client does not answer in time proves nothing: who may be guilty is closed until it is searched on",
-	async (t) => {
-		const { server, connect } = await start(t, { ackTimeoutMs: 300 });
-		const closable = (form: string) => ({
-			closable: { forms: () => new Map([["Service a", form]]), close: () => weights(5, 5).envoy },
-		});
-		server.publish({ ...weights(9, 1), ...closable("1") }, 1);
-		const client = connect();
-		const first = acknowledged(server);
-		await client.follow("envoy-1", CLUSTERS);
-		t.equal(await first, 1);
-		server.publish({ ...weights(0, 0), ...closable("2") }, 2);
-		const bad = await client.next();
-		const closed = until(server, () => server.proxies()[0]?.closed?.length === 1);
-		client.ask("routes", ["weir/edge"], bad, { error: "no" });
-		const tried = await client.next();
-		await closed;
-		t.match(
-			server.proxies()[0],
-			{ revision: 1, closed: [{ service: "a", why: /changed together with/ }] },
-			"which is no acknowledgement",
-		);
-		const done = acknowledged(server);
-		client.ask("routes", ["weir/edge"], tried);
-		t.equal(await done, 2);
-	},
-);
-
-t.test("where what should be closed cannot be, the client is given nothing, neither open nor as taken", async (t) => {
-	const lines: string[] = [];
-	const { server, connect } = await start(t, { log: (line) => lines.push(line) });
-	const closable = (form: string, close = () => weights(5, 5).envoy) => ({
-		closable: { forms: () => new Map([["Service a", form]]), close },
+t.test("where closing fails the client keeps its last good configuration", async (t) => {
+	const { server, connect } = await start(t);
+	const faults: string[] = [];
+	const closable = (form: string) => ({
+		closable: {
+			forms: () => new Map([["a", form]]),
+			close: () => {
+				throw new Error("no such cluster");
+			},
+			onFault: (error: unknown) => void faults.push(String(error)),
+		},
 	});
-	const broken = (): never => {
-		throw new Error("no such cluster");
-	};
 	server.publish({ ...weights(9, 1), ...closable("1") }, 1);
 	const client = connect();
+	const first = acknowledged(server);
 	await client.follow("envoy-1", CLUSTERS);
+	await first;
+	const refused = until(server, () => server.proxies()[0]?.types.routes?.state === "ERROR");
 	server.publish({ ...weights(0, 0), ...closable("2") }, 2);
 	client.ask("routes", ["weir/edge"], await client.next(), { error: "no" });
-	const second = acknowledged(server);
-	client.ask("routes", ["weir/edge"], await client.next());
-	t.equal(await second, 2);
-	lines.length = 0;
-	const third = until(server, () => true);
-	server.publish({ ...weights(0, 1), ...closable("3", broken) }, 3);
-	await third;
-	t.match(server.proxies()[0], { revision: 2, closed: [{ service: "a" }], types: { routes: { state: "SYNCED" } } });
-	t.same(lines, ["Services cannot be closed for an Envoy that refuses them: no such cluster"], "told once");
-	server.publish({ ...weights(0, 2), ...closable("4", () => weights(6, 6).envoy) }, 4);
-	const bytes = (await client.next()).resources[0]?.value ?? new Uint8Array();
-	const { virtualHosts } = fromBinary(RouteConfigurationSchema, bytes);
-	t.match(JSON.stringify(virtualHosts), /"weight":6/);
+	await refused;
+	t.match(server.proxies()[0], { revision: 1, types: { routes: { error: "no" } } });
+	t.same(faults, ["Error: no such cluster"]);
 	t.equal(client.unread, 0);
 });
 

@@ -1,5 +1,6 @@
 /** The protocol by rule id (controlplane reference section 1), without any network. */
 import t from "tap";
+import { XDS_RESTART_WAIT_MS } from "../../src/limits.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { A, B, Script, snapshot } from "./script.js";
 import { published } from "./tinyPlan.js";
@@ -198,6 +199,8 @@ t.test(
 		t.same(fresh.publish(snapshot({ a: A }, 2)), []);
 		const returning = new Script(snapshot({ a: A }));
 		returning.ask("clusters", [], { version: "of-another-server" });
+		returning.nowMs = XDS_RESTART_WAIT_MS;
+		returning.pump();
 		t.same(returning.nack("clusters", "cannot parse"), []);
 		t.equal(returning.received.length, 1);
 	},

@@ -10,12 +10,11 @@ import { TableSchema } from "../../src/gen/weir/sidecar/v1/table_pb.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits.js";
 import { untakenOf } from "../../src/rollout/untaken.js";
 import { TYPE_URLS } from "../../src/xds/resource.js";
-import { RecentViews } from "../../src/xds/sentViews.js";
 import { XdsServer, type XdsServerOptions } from "../../src/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { EXPERIMENT, SERVICE } from "../sidecar/sampleTable.js";
 import { AdsClient } from "./adsClient.js";
-import { A, AMPLE, Script } from "./script.js";
+import { A, Script } from "./script.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 
 const table = (timeoutMs: number): PlanTable => ({ gateways: [], services: [{ ...SERVICE, timeoutMs }] });
@@ -117,19 +116,6 @@ t.test("a NACK is kept with its words and its declaration, and the same table is
 	t.same(sidecar.agree(sidecar.publish(snapshot(1, 6))), ["tables:plan"], "back to the last good one");
 	t.ok(sidecar.stream.synced(sidecar.target));
 	t.equal(sidecar.status("tables").state, "SYNCED");
-	t.end();
-});
-
-t.test("tables do not push out of memory what returning Envoys hold", (t) => {
-	const views = new RecentViews({ ...AMPLE, views: 4 });
-	const first = snapshot(1, 1);
-	const envoy = new Script(first, views);
-	envoy.start();
-	const sidecar = new Script(first, views);
-	sidecar.agree(sidecar.ask("tables", ["plan"]));
-	for (let revision = 2; revision < 10; revision++) sidecar.agree(sidecar.publish(snapshot(revision, revision)));
-	t.ok(views.recall("clusters", first.versions.clusters));
-	t.ok(views.recall("routes", first.versions.routes));
 	t.end();
 });
 

@@ -4,13 +4,12 @@
  */
 import type { Request, Response } from "../../src/xds/channel.js";
 import type { EncodedResource, TypeName } from "../../src/xds/resource.js";
-import { RecentViews } from "../../src/xds/sentViews.js";
 import type { Snapshot } from "../../src/xds/snapshot.js";
 import { ClientStream } from "../../src/xds/stream.js";
-import { AMPLE, TIMEOUT_MS } from "./script.js";
+import { TIMEOUT_MS } from "./script.js";
 
 export class WarmingEnvoy {
-	readonly stream = new ClientStream(TIMEOUT_MS, new RecentViews(AMPLE));
+	readonly stream = new ClientStream(TIMEOUT_MS);
 	nowMs = 0;
 	readonly #inbox: Response[] = [];
 	readonly #outbox: Request[] = [];

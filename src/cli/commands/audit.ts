@@ -162,7 +162,6 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 	let before: number | null = null;
 	let told = 0;
 	let dropped: DecisionsAnswer["dropped"];
-	let missing: DecisionsAnswer["missing"];
 	while (left > 0) {
 		const page: DecisionsAnswer = (await askRequests(client, {
 			...asked,
@@ -175,15 +174,10 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		before = page.next;
 		// Who looks for what names no Service must not take this for none.
 		if (told === 0 && page.partial === true) process.stderr.write(`weir: no such record${ofAll(page.partial)}\n`);
-		({ dropped, missing } = page);
+		({ dropped } = page);
 		if (before === null) break;
 	}
 	tellDroppedForRoom("records", dropped);
-	for (const { reason, times, fromMs, untilMs } of missing ?? []) {
-		const when = `between ${new Date(fromMs).toISOString()} and ${new Date(untilMs).toISOString()}`;
-		const often = times === 1 ? "" : `, ${times} times`;
-		process.stderr.write(`${oneLine(`weir: records may be missing of what ended ${when} (${reason}${often})`)}\n`);
-	}
 }
 
 const REQUESTS_PAGE = 1_000;
@@ -205,12 +199,6 @@ export async function askRequests(client: ApiClient, query: Readonly<Record<stri
 	throw new WeirError(code, error?.message ?? `control answered ${status}`, error?.hint ?? "");
 }
 
-/** A promotion says what all get; after another end it is the Service's default, which is as it was when ingest asked. */
-function allGet({ reason, variant, receivedMs }: ShownDecision): string {
-	const what = `all get ${variant ?? "nothing any more"}`;
-	return reason === "promoted" ? what : `${what} as of ${new Date(receivedMs).toISOString()}`;
-}
-
 const missingUntil = ({ atMs, latencyMs, gateway }: ShownDecision): string =>
 	`of what ended until ${new Date(atMs + (latencyMs ?? 0)).toISOString()}${gateway === null ? "" : ` at Gateway ${gateway}`}`;
 
@@ -220,26 +208,26 @@ const isGrpcRefusal = ({ kind, status }: ShownDecision): boolean => kind === "de
 function requestLine(record: ShownDecision): string {
 	const { kind, atMs, service, method, path, principal, reason, policy, by, arm, formerArm, status, count } = record;
 	const changed = kind === "assignment-changed";
-	const ended = changed && record.decision !== null;
 	const missing = kind === "records-missing";
 	const rows = missing
-		? [missingCount(reason, count)]
-		: ended
-			? [`${count} ${count === 1 ? "person" : "people"}`]
-			: count === 1
-				? []
-				: [`${count} ${kind === "outcome-refused" && policy !== null ? "rows" : "times"}`];
+		? [
+				count === 0
+					? "unknown how many"
+					: `${count} ${reason === "not-received" ? "access-log entries, two a request" : "records"}`,
+			]
+		: count === 1
+			? []
+			: [`${count} ${kind === "outcome-refused" && policy !== null ? "rows" : "times"}`];
 	const parts = [
 		new Date(atMs).toISOString(),
 		kind.toUpperCase(),
 		changed ? `${record.experiment}: ${formerArm ?? "no arm"} → ${arm ?? "no arm"}` : reason,
-		...(ended ? [`${reason} by decision ${record.decision}, ${allGet(record)}`] : []),
 		...(policy === null ? [] : [`${kind === "outcome-refused" ? "Metric" : "policy"} ${policy}`]),
 		`by ${by}`,
 		...(service === null ? [] : [service]),
 		...(method === null && path === null ? [] : [`${method ?? "?"} ${path ?? ""}`]),
 		...(missing ? [missingUntil(record)] : []),
-		...(ended || (missing && principal === null) ? [] : [principal ?? "no principal"]),
+		...(missing && principal === null ? [] : [principal ?? "no principal"]),
 		...(record.via === null ? [] : [`via ${record.via}`]),
 		...(record.unit === null ? [] : [`unit ${record.unit}`]),
 		...(status === null ? [] : [isGrpcRefusal(record) ? "200 (gRPC: its grpc-status refuses)" : String(status)]),
@@ -249,10 +237,4 @@ function requestLine(record: ShownDecision): string {
 		...(record.traceId === null ? [] : [`trace ${record.traceId}`]),
 	];
 	return oneLine(parts.join("  "));
-}
-
-/** Envoy counts what it drops by entries, of which a request has two, and only its last one makes a record. */
-function missingCount(reason: string, count: number): string {
-	if (count === 0) return "any number of records";
-	return reason === "entries-dropped" ? `${count} access-log entries, two a request` : `${count} records`;
 }

@@ -7,7 +7,6 @@ import type { Kind } from "../../resources/resource.js";
 import { knownNames } from "../../resources/suggest.js";
 import { closuresOf } from "../../rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
-import type { Unheld } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { sharesSentence } from "../../rollout/sentence.js";
 import { isExposing } from "../../rollout/status.js";
@@ -100,7 +99,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 		return;
 	}
 	print("EXPERIMENT                     PHASE       ALLOCATION  STEP  HOLD        LAST DECISION");
-	for (const { experiment, status: one, last, unheld } of answer.experiments) {
+	for (const { experiment, status: one, last } of answer.experiments) {
 		const columns = [
 			experiment.padEnd(30),
 			one.phase.padEnd(11),
@@ -111,7 +110,6 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 		];
 		print(columns.join(" "));
 		if (one.shares !== undefined) print(`  ${sharesSentence(one)}`);
-		for (const one of unheld ?? []) print(`  ${unheldSentence(one)}`);
 	}
 	printTogether(answer);
 	for (const { service, declaredDefaultVariant, liveDefaultVariant } of answer.services) {
@@ -119,19 +117,6 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 			liveDefaultVariant === declaredDefaultVariant ? "" : ` (promoted; declared is ${declaredDefaultVariant})`;
 		print(`Service ${service}: default Variant ${liveDefaultVariant}${promoted}`);
 	}
-}
-
-const UNHELD_WORDS: Readonly<Record<Unheld["cause"], string>> = {
-	times: "its life, its iat or its length",
-	form: "kid, crit, cnf, iat, its audience or form",
-	unverified: "Envoy could not verify it",
-};
-
-/** Who looks for people that are missing finds here where they are. */
-function unheldSentence({ cause, requests, sinceMs, requestId }: Unheld): string {
-	const came = requests === 1 ? "1 request" : `${requests} requests`;
-	const since = new Date(sinceMs).toISOString();
-	return `${came} since ${since} had a token that does not hold (${UNHELD_WORDS[cause]}), so no unit: weir why ${requestId}`;
 }
 
 /** What of the running experiments is proved when all are looked at together. */

@@ -1,5 +1,4 @@
 /** The page that `weir why` prints: one request from identity to trace, a line a fact. Pure. */
-import type { AccessAccount } from "../../events/accessLog/accessAccount.js";
 import type {
 	AssignmentAccount,
 	ExperimentAccount,
@@ -14,7 +13,7 @@ import type { BehindIt, Why } from "./why.js";
 
 type Line = readonly [label: string, text: string];
 
-/** Lines, each ended by a newline; `!` begins what should not be. */
+/** Lines, each ended by a newline. */
 export function renderWhy({ request, records, decision, models, trace }: Why): string {
 	const lines = request.known === "whole" ? whole(request) : outline(request, records);
 	const model = models.map(({ name, version }) => `${name}${version === "" ? "" : `, version ${version}`}`);
@@ -29,13 +28,14 @@ export function renderWhy({ request, records, decision, models, trace }: Why): s
 }
 
 function whole(request: WholeAccount): readonly Line[] {
-	const { requestId, startMs, method, host, path, route, unrouted } = request;
+	const { requestId, startMs, method, host, path, route, access } = request;
 	return [
 		["request", `${requestId}  ${at(startMs)}`],
 		["asked", `${method ?? NO_METHOD} ${host}${path}`],
 		["identity", identityText(request)],
+		["rule", route === null ? `no route of Weir's${WHY_UNROUTED[access.reason] ?? ""}` : ruleText(route)],
+		["access", accessText(access)],
 		...(route === null ? [] : routeLines(route)),
-		...(unrouted === null ? [] : unroutedLines(unrouted)),
 		["answer", answerText(request)],
 	];
 }
@@ -50,11 +50,6 @@ const WHY_UNROUTED: Readonly<Record<string, string>> = {
 		": the Service of this host is closed here, for Envoy refused its configuration: weir proxy-status",
 };
 
-const unroutedLines = ({ kind, reason, by }: NonNullable<WholeAccount["unrouted"]>): readonly Line[] => [
-	["rule", `no route of Weir's${WHY_UNROUTED[reason] ?? ""}`],
-	["access", `${kind}: ${reason}; by ${by}`],
-];
-
 function identityText({ principal, via }: Pick<WholeAccount, "principal" | "via">): string {
 	if (via === null) return principal ?? "none proved (no client certificate)";
 	return principal === null
@@ -62,47 +57,22 @@ function identityText({ principal, via }: Pick<WholeAccount, "principal" | "via"
 		: `${principal}, on the word of the proxy ${via}`;
 }
 
-function routeLines(route: RouteAccount): readonly Line[] {
-	const { service, plan, planKept, sentTo, access, assignment, unassigned } = route;
-	const rule = `Service ${service}, plan ${plan}`;
-	if (!planKept) return [["rule", `${rule}; that plan is no longer kept, so nothing can be computed again`]];
+const ruleText = ({ service, plan, planKept }: RouteAccount): string =>
+	`Service ${service}, plan ${plan}${planKept ? "" : "; that plan is no longer kept, so the assignment is unknown"}`;
+
+function routeLines({ planKept, sentTo, assignment }: RouteAccount): readonly Line[] {
+	if (!planKept) return [];
 	return [
-		["rule", rule],
-		["access", access === null ? "not known: the plan is of an earlier Weir" : accessText(access)],
-		...(assignment === null
-			? [["unit", unassigned === null ? "not known" : UNASSIGNED[unassigned]] as const]
-			: assignmentLines(assignment)),
+		...(assignment === null ? [["unit", "unknown: the sidecar gave no answer"] as const] : assignmentLines(assignment)),
 		["sent to", sentTo === null ? "no Variant" : `Variant ${sentTo}`],
 	];
 }
 
-const UNASSIGNED: Readonly<Record<NonNullable<RouteAccount["unassigned"]>, string>> = {
-	"refused-first": "not assigned: Envoy refused it first, before a token or the sidecar gave a unit",
-	unanswered: "not known: the sidecar was to assign and gave no answer",
-};
-
-/** Where it cannot be told whether Envoy did what the rules say. */
-const UNTOLD: Readonly<Record<AccessAccount["verdict"], (judge: string, done: string) => string>> = {
-	allow: (judge) => `${judge}, as Envoy tells it: the log does not hold all that they look at`,
-	deny: (judge, done) => `${judge}; ${done}, which tells nothing`,
-	none: () => "as Envoy tells it",
-};
-
-function accessText({ by, verdict, reason, policy, denied, agrees, plan }: AccessAccount): string {
-	const rule = policy === null ? reason : `${reason} by AccessPolicy ${policy}`;
-	const judge = by === "envoy" ? "Envoy's rules" : `the sidecar${plan === null ? "" : `, plan ${plan}`}`;
-	const told = verdict === "none" ? `no verdict (${rule})` : `${verdict}: ${rule}`;
-	const done = !denied
-		? "Envoy did not deny it"
-		: verdict === "none"
-			? "Envoy refused it: it fails closed"
-			: "Envoy denied it";
-	if (agrees === null) return `${told}; ${UNTOLD[verdict](judge, done)}`;
-	return agrees ? `${told}; ${judge}; ${done}` : `! ${told} by ${judge}, but ${done}`;
-}
+const accessText = ({ kind, reason, policy, by }: Pick<ShownDecision, "kind" | "reason" | "policy" | "by">): string =>
+	`${kind}: ${policy === null ? reason : `${reason} by AccessPolicy ${policy}`}; by ${by}`;
 
 function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
-	const { by, plan, unit, unitFrom, whyNone, experiments, experiment, variant, agrees, notEligible } = assignment;
+	const { by, plan, unit, unitFrom, experiments, experiment, variant, notEligible } = assignment;
 	if (unitFrom === null) return [["unit", `none needed: the Service has no Experiment; default Variant ${variant}`]];
 	const from =
 		unitFrom.from === "cookie"
@@ -110,22 +80,15 @@ function assignmentLines(assignment: AssignmentAccount): readonly Line[] {
 			: unitFrom.from === "claim"
 				? `claim ${unitFrom.claim}`
 				: `header ${unitFrom.header}`;
-	if (unit === null) {
-		const why = whyNone === null ? "" : ` (${whyNone})`;
-		return [["unit", `none in ${from}${why}: unassigned, default Variant ${variant}`], ...disagreement(agrees, by)];
-	}
+	if (unit === null) return [["unit", `none in ${from}: unassigned, default Variant ${variant}`]];
 	return [
 		["unit", `${unit} (pseudonym), from ${from}${by === "sidecar" ? `, assigned by the sidecar, plan ${plan}` : ""}`],
 		...experiments.flatMap((one) => bucketLines(one, variant, notEligible)),
 		...(experiment === null && !notEligible
 			? [["arm", `outside every slot: default Variant ${variant}`] as const]
 			: []),
-		...disagreement(agrees, by),
 	];
 }
-
-const disagreement = (agrees: boolean, by: AssignmentAccount["by"]): readonly Line[] =>
-	agrees ? [] : [["!", `${by === "envoy" ? "Envoy" : "the sidecar"} assigned otherwise than the plan says`]];
 
 function bucketLines(one: ExperimentAccount, variant: string, notEligible: boolean): readonly Line[] {
 	const { experiment, slotPoint, slotLoPpm, slotHiPpm, inSlot, point, region, live, takenOver, arms } = one;
@@ -184,12 +147,12 @@ function outline(request: OutlineAccount, records: readonly ShownDecision[]): re
 }
 
 function recordLines(record: ShownDecision, service: string): readonly Line[] {
-	const { method, path, plan, kind, reason, policy, by } = record;
+	const { method, path, plan } = record;
 	return [
 		["asked", `${method ?? NO_METHOD} ${path ?? "(path not told)"}`],
 		["identity", identityText(record)],
 		["rule", `Service ${service}${plan === null ? "" : `, plan ${plan}`}`],
-		["access", `${kind}: ${policy === null ? reason : `${reason} by AccessPolicy ${policy}`}; by ${by}`],
+		["access", accessText(record)],
 	];
 }
 

@@ -5,12 +5,11 @@
 import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { ingestClient } from "../../events/client.js";
-import { UNHELD_PATH } from "../../events/server.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
 import type { OwnDoor } from "../../resources/checks/ownDoor.js";
 import { gateHost } from "../../rollout/gate.js";
-import type { Unheld, Webhook } from "../../rollout/ports.js";
+import type { Webhook } from "../../rollout/ports.js";
 import { untakenOf, untakenWords } from "../../rollout/untaken.js";
 import { startApi } from "../../state/api/api.js";
 import type { Handle, Mount } from "../../state/api/mount.js";
@@ -24,7 +23,7 @@ import { logStanding } from "../stack/logStanding.js";
 import { controlAlarms } from "./controlAlarms.js";
 import { forwardTo } from "./forward.js";
 import { readGatewayTroubles } from "./gatewayTroubles.js";
-import { readJson, readMetrics } from "./metrics.js";
+import { readMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
 
 /** Who asks for a promotion is not told what kept a gate's answer away. */
@@ -73,8 +72,6 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
 		alarms: () => readGatewayTroubles(at.xdsMetricsSocket),
 		ownAlarms: (tooLate) => controlAlarms(at, meter, store.database, tooLate),
-		unheld: async () =>
-			(await readJson<Readonly<Record<string, readonly Unheld[]>>>(at.ingestSocket, UNHELD_PATH)) ?? {},
 		mounts: {
 			// Ingest asks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity", methods: ["POST"], takesBody: true },
@@ -106,12 +103,8 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 				"weir_api_connections_crowded_out_total",
 				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",
 			),
-		onTooMany: (bound) =>
-			meter.count(
-				"weir_api_requests_too_many_total",
-				"Requests of the API's TCP door beyond what one subject may have under way or a role takes in time, and connections with too many ahead.",
-				{ bound },
-			),
+		onLimited: (exceeded) =>
+			meter.count("weir_api_requests_limited_total", "Requests of the API that were answered with 429.", { exceeded }),
 		onHandshakeFault: (reason) =>
 			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),

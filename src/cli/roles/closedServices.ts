@@ -32,8 +32,7 @@ export function watchClosures({ log, meter, audit }: AlarmOptions, nowMs?: () =>
 					return closuresOf([proxy]).map((closure) => ({ ...closure, place }));
 				}),
 			keyOf: ({ place, service }) => `${place} ${service}`,
-			// Without words the report had no room for them.
-			isSame: (before, now) => now.why === "" || before.why === now.why,
+			isSame: (before, now) => before.place === SIDECARS || before.why === now.why,
 			begun: (closure) => {
 				const { node, service, why, sinceMs } = closure;
 				log.error("a Service is closed: its configuration was refused", { node, service, why });

@@ -31,8 +31,6 @@ export async function startIngestRole(context: RoleContext): Promise<RunningRole
 		outcomesListen: null,
 		plans: (version) => state.plan(version),
 		newestPlan: () => state.newestPlan(),
-		experiments: () => state.experimentsUnderWay(),
-		endOf: (experiment, service) => state.experimentEnd(experiment, service),
 		metrics: () => state.metricNames(),
 		allowedDecisionsPpm,
 		clock: Date.now,

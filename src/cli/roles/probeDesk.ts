@@ -99,8 +99,9 @@ export class ProbeDesk implements Probes {
 		if (envoys.length === 0) return null;
 		return Promise.all(
 			envoys.map(async ({ node }) => {
-				const agent = this.#agents.get(node);
-				if (agent === undefined) return { envoy: node, report: null, fresh: false };
+				// An agent may be about to connect.
+				const agent = this.#agents.get(node) ?? unknown();
+				this.#agents.set(node, agent);
 				let fresh = false;
 				const done = new Promise<void>((resolve) => {
 					agent.waiting.push(() => {
@@ -110,7 +111,7 @@ export class ProbeDesk implements Probes {
 				});
 				agent.start?.();
 				await within(PROBE_WAIT_MS, done);
-				return { envoy: node, report: this.#agents.get(node)?.report ?? null, fresh };
+				return { envoy: node, report: agent.report, fresh };
 			}),
 		);
 	}

@@ -7,15 +7,13 @@ import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
-import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS } from "../../limits.js";
+import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSALS_AUDITED_MS } from "../../limits.js";
 import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/api/client.js";
 import type { XdsSecurity } from "../../xds/doors.js";
-import { SENT_VIEWS_BOUNDS } from "../../xds/sentViews.js";
 import { XdsServer } from "../../xds/server.js";
-import { ViewShelf } from "../../xds/viewShelf.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
@@ -28,7 +26,6 @@ import { serveMetrics } from "./metrics.js";
 import { PlanKeeper } from "./planKeeper.js";
 import { ProbeDesk } from "./probeDesk.js";
 import { watchRefusals } from "./refusedConfigurations.js";
-import { refusedStreams } from "./refusedStreams.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
 
@@ -53,27 +50,18 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
 		issuerKeys.unknownKey(gateway),
 	);
-	const audit = refusedStreams((refused) => {
-		tell("a refused stream", state.refusedStream(refused));
-		log.warn("an xDS stream was refused", { reason: refused.reason, id: refused.id ?? "" });
-	});
+	/** A client tries again every few seconds: each id and reason are logged once in a while. */
+	const refusedStreams = new Digest<string>((refused) => {
+		const [reason, id]: [string, string | null] = JSON.parse(refused);
+		tell("a refused stream", state.refusedStream({ reason, id, atMs: Date.now() }));
+		log.warn("an xDS stream was refused", { reason, id: id ?? "" });
+	}, XDS_REFUSALS_AUDITED_MS);
 	const handshakes = new Digest<HandshakeFault>((fault, times) => {
 		const reason = toldFault(fault, times);
 		tell("a refused handshake", state.refusedStream({ id: null, reason, atMs: Date.now() }));
 		log.warn("a TLS handshake at xDS was refused", { reason });
 	}, HANDSHAKE_FAULTS_TOLD_MS);
-	const onTrouble = (why: string): void =>
-		log.warn("what was sent to Envoys cannot be written or read on disk", { why });
-	const shelf = await ViewShelf.open(at.sentViewsDirectory, {
-		...{ bounds: SENT_VIEWS_BOUNDS, onTrouble },
-		onWell: () => log.info("what is sent to Envoys is written on disk again"),
-	}).catch((error: unknown) => {
-		// It spares Envoys failed requests after the next start; without it they are served all the same.
-		onTrouble(WeirError.from(error).message);
-		return null;
-	});
 	const server: XdsServer = new XdsServer({
-		...(shelf === null ? {} : { shelf }),
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: { onReport: loadMetrics(meter) },
 		probes: {
@@ -81,7 +69,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		},
 		gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
 		onRefused: (reason, id) => {
-			audit(reason, id);
+			refusedStreams.add(JSON.stringify([reason, id]));
 			meter.count(
 				"weir_xds_streams_refused_total",
 				"xDS streams and connections refused for who their client is, or for having too much.",
@@ -120,7 +108,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	const reportProxies = (): void => {
 		reportDue = !recalled;
 		if (reportDue) return;
-		const call = state.reportProxies(server.proxies(), server.refusing());
+		const call = state.reportProxies(server.proxies());
 		call.catch(() => {
 			reportDue = true;
 		});
@@ -178,12 +166,11 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 			stopped.abort();
 			clearInterval(looking);
 			clearInterval(telling);
-			keeper.close();
 			metrics.close();
 			await server.close();
 			handshakes.close();
+			refusedStreams.close();
 			untaken.close();
-			await shelf?.close();
 			await Promise.race([following, new Promise((resolve) => setTimeout(resolve, 100))]);
 		},
 	};
@@ -217,6 +204,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		const closable = {
 			forms: () => compileForms(resources, next.status),
 			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
+			onFault: (error: unknown) =>
+				log.error("Services cannot be closed for an Envoy that refuses them", { why: WeirError.from(error).message }),
 		};
 		server.publish({ ...plan, closable }, next.revision);
 		now = { state: next, keys: JSON.stringify(keySets) };
@@ -253,7 +242,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 
 	/** What was reported before this process is over, but what Envoys refused is still refused by those that come back. */
 	async function recall(): Promise<void> {
-		server.remember(await state.refusing());
+		server.remember(await state.reportedProxies());
 		recalled = true;
 		reportProxies();
 	}

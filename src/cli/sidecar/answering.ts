@@ -57,7 +57,6 @@ export async function startAnswering(
 	const tables = new Tables<CompiledTable>({
 		compile: (given) => compileTable(given, rules),
 		prepare: ({ table }) => inSlices(rules.ahead(table.services), performance.now() + TABLE_AHEAD_MS_MAX),
-		retire: (table) => table.retire(),
 	});
 	const counts = new ProcessCounts((method, error) =>
 		log.error("a call failed by a fault of the sidecar", {

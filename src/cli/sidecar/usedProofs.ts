@@ -14,7 +14,6 @@ export interface ProofAsked {
 	readonly kind: "proof";
 	readonly ask: number;
 	readonly id: string;
-	readonly owner: string;
 }
 
 /** To the worker that asked. */
@@ -40,8 +39,8 @@ export class UsedProofs {
 		this.#replays = new Replays(PROOF_KEPT_MS + PROOF_ASKED_MS, Math.min(workers * REPLAYS_MAX, REPLAYS_SHARED_MAX));
 	}
 
-	answer({ ask, id, owner }: ProofAsked): ProofAnswer {
-		return { kind: "proof", ask, taken: this.#replays.take(id, owner, this.monotonicMs()) };
+	answer({ ask, id }: ProofAsked): ProofAnswer {
+		return { kind: "proof", ask, taken: this.#replays.take(id, this.monotonicMs()) };
 	}
 }
 
@@ -57,7 +56,7 @@ export class AskedProofs implements ProofMemory {
 	) {}
 
 	/** As the primary says; "unanswered" where it does not in time. */
-	take(id: string, owner: string): Taken | Promise<Taken> {
+	take(id: string): Taken | Promise<Taken> {
 		if (this.#open.size >= TOKENS_PENDING_MAX) return "unanswered";
 		const ask = ++this.#asks;
 		return new Promise((resolve) => {
@@ -66,7 +65,7 @@ export class AskedProofs implements ProofMemory {
 				clearTimeout(timer);
 				resolve(taken);
 			});
-			this.ask({ kind: "proof", ask, id, owner });
+			this.ask({ kind: "proof", ask, id });
 		});
 	}
 

@@ -1,18 +1,12 @@
 /**
- * Tells ingest what an Envoy's access log cannot: that ingest could not be reached, that entries were dropped, that all is
- * written. Ingest of another machine is reached anew each second, as a worker of Envoy that has no connection would.
+ * Reports to ingest what an Envoy's access log does not hold: entries that were dropped, and that all is written. Where ingest is on
+ * another machine it reports each second, so that the operator sees whether ingest can be reached.
  */
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
 import { WeirError } from "../../error.js";
-import { KEEPER_PATH, type KeeperWord } from "../../events/accessLog/keeperWord.js";
-import {
-	KEEPER_AGO_MAX_MS,
-	KEEPER_ANSWER_MS,
-	KEEPER_BEAT_MS,
-	KEEPER_LATE_MS,
-	KEEPER_REFUSED_MS,
-} from "../../limits.js";
+import { ENVOY_REPORT_PATH, type EnvoyReport } from "../../events/accessLog/envoyReport.js";
+import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_REFUSED_MS } from "../../limits.js";
 
 export interface EnvoyKeeperOptions {
 	/** `node.id` of the Envoy. */
@@ -33,22 +27,14 @@ interface Dropped {
 	readonly sinceAt: number;
 }
 
-/** What was written in between may be lost; by passedMs. */
-interface Away {
-	readonly sinceAt: number;
-	/** When that was found last. */
-	readonly lastAt: number;
-}
-
-/** What became of a word; `why`: for a person. */
+/** What became of a report; `why`: for a person. */
 type Answer = { readonly kind: "taken" } | { readonly kind: "unreached" | "refused"; readonly why: string };
 
 export class EnvoyKeeper {
 	readonly #options: EnvoyKeeperOptions;
 	/** When ingest was asked last, and took it. */
 	#reachedAt: number;
-	/** Not told yet. */
-	#away: Away | null = null;
+	/** Not reported yet. */
 	#dropped: Dropped | null = null;
 	/** When it was asked last. */
 	#askedAt: number;
@@ -75,33 +61,21 @@ export class EnvoyKeeper {
 		this.#dropped = { entries: before.entries + entries, sinceAt: Math.min(before.sinceAt, sinceAt) };
 	}
 
-	/** The Envoy itself could not reach ingest; by passedMs. */
-	failed(sinceAt: number): void {
-		this.#missed(sinceAt, this.#options.passedMs());
-	}
-
 	/** Asks now. Resolves when it was answered, or was not. */
 	async ask(drained = false): Promise<void> {
 		const { passedMs, node, instance, open } = this.#options;
 		const askedAt = passedMs();
-		// Who was stopped has seen nothing meanwhile.
-		if (this.#watching && askedAt - this.#askedAt >= KEEPER_LATE_MS) this.#missed(this.#reachedAt, askedAt);
 		this.#askedAt = askedAt;
-		const [away, dropped] = [this.#away, this.#dropped];
-		this.#away = this.#dropped = null;
+		const dropped = this.#dropped;
+		this.#dropped = null;
 		const ago = (at: number): number => Math.min(Math.max(0, Math.round(askedAt - at)), KEEPER_AGO_MAX_MS);
-		const answer = await tell(open, {
+		const answer = await send(open, {
 			...{ node, instance, drained },
-			away: away === null ? null : { sinceAgoMs: ago(away.sinceAt), lastAgoMs: ago(away.lastAt) },
 			dropped: dropped === null ? null : { entries: dropped.entries, sinceAgoMs: ago(dropped.sinceAt) },
 		});
 		this.#say(answer, askedAt);
-		if (answer.kind === "taken") {
-			this.#reachedAt = askedAt;
-			return;
-		}
-		this.#missed(Math.min(this.#reachedAt, away?.sinceAt ?? askedAt), askedAt);
-		if (dropped !== null) this.dropped(dropped.entries, dropped.sinceAt);
+		if (answer.kind === "taken") this.#reachedAt = askedAt;
+		else if (dropped !== null) this.dropped(dropped.entries, dropped.sinceAt);
 	}
 
 	/**
@@ -118,11 +92,6 @@ export class EnvoyKeeper {
 	close(): void {
 		this.#closed = true;
 		if (this.#timer !== null) clearTimeout(this.#timer);
-	}
-
-	#missed(sinceAt: number, lastAt: number): void {
-		const before = this.#away ?? { sinceAt, lastAt };
-		this.#away = { sinceAt: Math.min(before.sinceAt, sinceAt), lastAt: Math.max(before.lastAt, lastAt) };
 	}
 
 	#say(answer: Answer, askedAt: number): void {
@@ -149,7 +118,7 @@ export class EnvoyKeeper {
 }
 
 /** One gRPC call on a connection of its own. */
-function tell(open: () => Duplex, word: KeeperWord): Promise<Answer> {
+function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 	return new Promise((resolve) => {
 		const connected = tried(open);
 		if ("why" in connected) {
@@ -175,7 +144,7 @@ function tell(open: () => Duplex, word: KeeperWord): Promise<Answer> {
 		session.on("close", () => failed("the connection was closed"));
 		const call = session.request({
 			":method": "POST",
-			":path": KEEPER_PATH,
+			":path": ENVOY_REPORT_PATH,
 			"content-type": "application/grpc",
 			te: "trailers",
 		});
@@ -186,7 +155,7 @@ function tell(open: () => Duplex, word: KeeperWord): Promise<Answer> {
 		};
 		call.on("response", answered).on("trailers", answered);
 		call.on("error", ({ message }) => failed(message));
-		const text = Buffer.from(JSON.stringify(word));
+		const text = Buffer.from(JSON.stringify(report));
 		const head = Buffer.alloc(5);
 		head.writeUInt32BE(text.length, 1);
 		call.resume().end(Buffer.concat([head, text]));

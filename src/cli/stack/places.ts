@@ -26,8 +26,6 @@ export interface Places {
 	readonly sidecarSocket: string;
 	/** The sidecar's last good table. */
 	readonly sidecarTableFile: string;
-	/** What xds has sent lately. */
-	readonly sentViewsDirectory: string;
 	/** xDS (ADS). */
 	readonly adsSocket: string;
 	/** Metrics of the roles that have no other door. */
@@ -68,7 +66,6 @@ export function places(data: string, run?: string): Places {
 		adsSocket: at("ads.sock"),
 		sidecarSocket: at("sidecar.sock"),
 		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
-		sentViewsDirectory: join(dataDirectory, "sent-views"),
 		xdsMetricsSocket: at("xds-metrics.sock"),
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
 		rolloutMetricsSocket: at("rollout-metrics.sock"),

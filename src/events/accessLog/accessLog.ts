@@ -1,8 +1,8 @@
 /**
  * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket, whose
- * directory is the owner's alone, or over TCP with mTLS; and the word of an Envoy's keeper (keeperWord.ts). Messages come in as bytes and are decoded lazily; nothing is
- * answered before Envoy ends the stream, but a stream that proves no right to speak is refused: at once where its certificate
- * is no Envoy's, else at its first message.
+ * directory is the owner's alone, or over TCP with mTLS; and the reports of `weir envoy` (envoyReport.ts). Nothing is
+ * answered before Envoy ends the stream, but an unauthorised stream is refused: at once where its certificate is no Envoy's,
+ * else at its first message.
  */
 import type { Settings } from "node:http2";
 import {
@@ -29,7 +29,7 @@ import type { Log } from "../meter.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
 import { type EntryFault, entryFault } from "./entryFault.js";
 import { EnvoyConnections } from "./envoyConnections.js";
-import { KEEPER_PATH, readKeeperWord } from "./keeperWord.js";
+import { ENVOY_REPORT_PATH, readEnvoyReport } from "./envoyReport.js";
 import {
 	envoyName,
 	gatewayOfLogName,
@@ -55,7 +55,7 @@ const SERVICE = {
 		path: "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
 		requestStream: true,
 	},
-	tell: { ...BYTES, path: KEEPER_PATH, requestStream: false },
+	report: { ...BYTES, path: ENVOY_REPORT_PATH, requestStream: false },
 } as const;
 
 /** Who takes the entries. */
@@ -71,17 +71,15 @@ export interface EntrySink {
 	broken(): void;
 	/** An entry with numbers that no Envoy writes; it may be of anybody's route. */
 	impossible(entry: AccessLogEntry): void;
-	/** A stream that may not speak was refused; none of its entries was taken. */
-	refused(fault: StreamFault, peer: StreamPeer, gateway: string | null): void;
-	/** A keeper's word that may not be said was refused. */
-	wordRefused(fault: StreamFault, peer: StreamPeer): void;
-	/** An Envoy's connection broke: entries that it wrote in between may be lost. */
-	broke(fromMs: number, untilMs: number, peer: StreamPeer, gateway: string | null): void;
-	/** An Envoy could not reach this door; `lastMs`: when that was tried last. */
-	away(fromMs: number, lastMs: number, untilMs: number, peer: StreamPeer): void;
+	/** A stream or a report was refused; none of its entries was taken. */
+	refused(fault: StreamFault, peer: StreamPeer): void;
+	/** A stream's first message came. */
+	opened(peer: StreamPeer, gateway: string | null, receivedMs: number): void;
+	/** An Envoy's connection broke: entries since then may be lost. */
+	broke(fromMs: number, peer: StreamPeer, gateway: string | null): void;
 	/** Entries that an Envoy of another machine has dropped. */
 	undelivered(entries: number, sinceMs: number, peer: StreamPeer): void;
-	/** A TLS handshake at the TCP door failed: nobody was there to have a stream. */
+	/** A TLS handshake at the TCP door failed. */
 	handshakeFailed(fault: HandshakeFault): void;
 }
 
@@ -100,8 +98,6 @@ export interface AccessLogTcp {
 }
 
 export interface AccessLogDoor {
-	/** Up to when no entry is lost that is not known to be; null = up to now. */
-	aliveSinceMs(): number | null;
 	close(): Promise<void>;
 }
 
@@ -114,7 +110,7 @@ export async function serveAccessLog(
 ): Promise<AccessLogDoor> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
-	const connections = connectionsOf(false, sink, clock);
+	const connections = connectionsOf(sink, clock);
 	const server = serverOf(() => owner, null, sink, clock, log, connections);
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
@@ -139,18 +135,15 @@ export async function serveAccessLogTcp(
 		const id = peer(call);
 		return id === null ? null : { kind: "spiffe", id };
 	};
-	const connections = connectionsOf(true, sink, clock);
+	const connections = connectionsOf(sink, clock);
 	const server = serverOf(who, trust, sink, clock, log, connections);
-	boundStreams(server, (id) => sink.refused("too-many", id === null ? null : { kind: "spiffe", id }, null));
+	boundStreams(server, (id) => sink.refused("too-many", id === null ? null : { kind: "spiffe", id }));
 	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
 	try {
 		const admitted = admitting(
 			{ tls, admitPeers },
 			(id) => envoyName(id, trust.trustDomain) !== null,
-			(id) =>
-				id === null
-					? sink.refused("no-identity", null, null)
-					: sink.refused("not-an-envoy", { kind: "spiffe", id }, null),
+			(id) => (id === null ? sink.refused("no-identity", null) : sink.refused("not-an-envoy", { kind: "spiffe", id })),
 		);
 		const door = await openHttp2Door(
 			{
@@ -160,14 +153,12 @@ export async function serveAccessLogTcp(
 				connections: XDS_CONNECTIONS_MAX,
 				onHandshakeFault: (fault) => sink.handshakeFailed(fault),
 				onOld: (socket) => connections.end(socket),
-				onCut: (socket) => connections.cut(socket),
 			},
 			injectConnection,
 		);
-		const { aliveSinceMs, close } = doorOf(server, connections);
+		const { close } = doorOf(server, connections);
 		return {
 			port: door.port,
-			aliveSinceMs,
 			close: () => {
 				door.close();
 				return close();
@@ -179,15 +170,11 @@ export async function serveAccessLogTcp(
 	}
 }
 
-const connectionsOf = (remote: boolean, sink: EntrySink, clock: () => number): EnvoyConnections =>
-	new EnvoyConnections({
-		...{ remote, clock },
-		lost: (fromMs, untilMs, { peer, gateway }) => sink.broke(fromMs, untilMs, peer, gateway),
-	});
+const connectionsOf = (sink: EntrySink, clock: () => number): EnvoyConnections =>
+	new EnvoyConnections({ clock, broke: (fromMs, { peer, gateway }) => sink.broke(fromMs, peer, gateway) });
 
 /** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
 const doorOf = (server: Server, connections: EnvoyConnections): AccessLogDoor => ({
-	aliveSinceMs: () => connections.aliveSinceMs,
 	close: async () => {
 		await connections.close();
 		server.forceShutdown();
@@ -223,28 +210,29 @@ function serverOf(
 			let claimed: StreamIdentifier | null = null;
 			let judged = false;
 			let refused = false;
-			let told = false;
+			let reported = false;
 			const own = connections.opened(rawStreamOf(stream), peer);
 			const refuse = (fault: StreamFault): void => {
 				refused = true;
-				own.refused();
-				sink.refused(fault, peer, own.gateway);
+				own.whole = true;
+				sink.refused(fault, peer);
 				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
 			};
-			/** At the first message, which alone says of whom the stream is. */
-			const judge = (message: Buffer): void => {
+			/** By the first message, which alone has the identifier. */
+			const judge = (message: Buffer, receivedMs: number): void => {
 				judged = true;
 				claimed = decodeIdentifier(message);
 				own.nodeId = claimed?.nodeId ?? null;
 				own.instance = claimed?.instance ?? null;
 				own.gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
 				const fault = trust === null ? null : streamFault(peer, claimed, trust);
-				if (fault !== null) refuse(fault);
+				if (fault === null) sink.opened(peer, own.gateway, receivedMs);
+				else refuse(fault);
 			};
 			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
 				sink.impossible(entry);
-				if (told) return;
-				told = true;
+				if (reported) return;
+				reported = true;
 				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" };
 				log.error("an Envoy's access-log entries have impossible numbers: such are left out", {
 					number: fault,
@@ -258,7 +246,7 @@ function serverOf(
 				if (refused) return;
 				const receivedMs = clock();
 				try {
-					if (!judged) judge(message);
+					if (!judged) judge(message, receivedMs);
 					if (refused) return;
 					own.heard();
 					sink.heard(peer, receivedMs);
@@ -278,24 +266,23 @@ function serverOf(
 				}
 			});
 			stream.on("end", () => {
-				own.over();
-				if (!refused && own.endedMs === null) answer(null, undefined);
+				own.ended();
+				if (!refused && !own.answered) answer(null, undefined);
 			});
 			// An Envoy that goes away resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 		},
-		tell(call: ServerUnaryCall<Buffer, void>, answer: sendUnaryData<void>) {
+		report(call: ServerUnaryCall<Buffer, void>, answer: sendUnaryData<void>) {
 			const nowMs = clock();
 			const peer = peerOf(call);
-			const word = readKeeperWord(call.request);
-			const fault = trust === null ? null : nodeFault(peer, word?.node ?? null, trust);
-			if (fault !== null) sink.wordRefused(fault, peer);
-			if (fault !== null || word === null) {
-				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this word is refused: ${fault ?? "it is none"}` });
+			const report = readEnvoyReport(call.request);
+			const fault = trust === null ? null : nodeFault(peer, report?.node ?? null, trust);
+			if (fault !== null) sink.refused(fault, peer);
+			if (fault !== null || report === null) {
+				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this report is refused: ${fault ?? "it is invalid"}` });
 				return;
 			}
-			const { node, instance, away, dropped, drained } = word;
-			if (away !== null) sink.away(nowMs - away.sinceAgoMs, nowMs - away.lastAgoMs, nowMs, peer);
+			const { node, instance, dropped, drained } = report;
 			if (dropped !== null) sink.undelivered(dropped.entries, nowMs - dropped.sinceAgoMs, peer);
 			const answered = (): void => answer(null, undefined);
 			if (drained) void connections.drained(peer, node, instance).then(answered);

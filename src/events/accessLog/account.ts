@@ -1,58 +1,55 @@
 /**
- * The account of one request: what was decided about it, by which plan, and whether Envoy did so. Everything is
- * computed again from the plan that the request names. It is what `weir why` prints, and is made only when asked.
+ * What is known of one request, for `weir why`: its access-log entry, the verdict and the assignment, each by the plan that the
+ * request names.
  */
-
 import { shownPath } from "../../access/requests/shownPath.js";
+import { compileAccess, judgesMethods, judgesRegions, judgesUsers } from "../../access/rules/policy.js";
 import type { Location } from "../../assignment/assign.js";
 import { parseUnit } from "../../assignment/unit.js";
-import { BEFORE_TOKENS } from "../../compiler/denial.js";
 import type { ArmTable, UnitTable } from "../../compiler/plan.js";
 import { parseRouteName } from "../../compiler/plan.js";
-import { type Judgement, judgementOf } from "../decisions/judgement.js";
+import { allowedBy } from "../decisions/decisionLog.js";
+import { type Verdict, verdictOf } from "../decisions/verdict.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import { variantOf } from "../store/requestRow.js";
-import { type AccessAccount, accessAccount } from "./accessAccount.js";
-import type { AccessLogEntry } from "./accessLogEntry.js";
+import type { EventStore } from "../store/store.js";
+import { type AccessLogEntry, flagNames } from "./accessLogEntry.js";
 import { unitOfHeader } from "./entryReader.js";
-import type { PlanReader, ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
-import type { RecentRequest } from "./recentRequests.js";
-import { type RequestDetails, requestDetails } from "./requestDetails.js";
-import { type CalledBy, calledBy, type SidecarAnswer, sidecarAnswer } from "./sidecarAnswer.js";
-import { lookedAtTokens, whyNoUnit } from "./unheldToken.js";
+import type { PlanReader, ReadableExperiment, ReadableService } from "./planReader.js";
+import { type CalledBy, calledBy } from "./sidecarAnswer.js";
 
 export type RequestAccount = WholeAccount | OutlineAccount;
 
-/** From the request's own access-log entry; the path is masked, but judged as it was. */
-export interface WholeAccount extends RequestDetails, CalledBy {
+/** From the request's own access-log entry; the path is masked. */
+export interface WholeAccount extends CalledBy {
 	readonly known: "whole";
 	readonly requestId: string;
 	readonly startMs: number;
 	readonly durationMs: number;
 	/** 0 = none was sent. */
 	readonly status: number;
+	readonly host: string;
+	/** null = a method that Envoy's enumeration lacks. */
+	readonly method: string | null;
+	readonly path: string;
+	readonly codeDetails: string;
+	/** Envoy's short names of the set response flags. */
+	readonly flags: readonly string[];
+	readonly access: Verdict;
 	/** null where the host is no Service's, or the route is none of Weir's. */
 	readonly route: RouteAccount | null;
-	/** What became of a request without a route, as the decision log has it; null = it has one. */
-	readonly unrouted: Judgement | null;
 }
 
 export interface RouteAccount {
 	readonly service: string;
 	/** Version of the plan that the route is of. */
 	readonly plan: string;
-	/** Whether that plan is still kept; without it nothing below can be said. */
+	/** Whether that plan is still kept; without it the assignment is unknown. */
 	readonly planKept: boolean;
 	/** Where the request went, by the name of the chosen cluster; null = it was sent to none. */
 	readonly sentTo: string | null;
-	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
-	readonly access: AccessAccount | null;
+	/** null = unknown: the plan is gone, or the sidecar was to assign and gave no answer. */
 	readonly assignment: AssignmentAccount | null;
-	/**
-	 * Why there is none of a plan that is kept. refused-first: Envoy refused the request before the sidecar was asked, or a token
-	 * looked at. unanswered: the sidecar was to assign and gave no answer, or by a plan that is not kept. null = there is one.
-	 */
-	readonly unassigned: "refused-first" | "unanswered" | null;
 }
 
 export interface AssignmentAccount {
@@ -61,10 +58,8 @@ export interface AssignmentAccount {
 	readonly plan: string;
 	/** Where the plan finds units; null = the Service has no Experiment. */
 	readonly unitFrom: UnitTable | null;
-	/** 32 hex digits; the raw unit is never told. null = the request has no unit. */
+	/** Pseudonym, 32 hex digits. null = the request has no unit. */
 	readonly unit: string | null;
-	/** Why there is none in a claim, in words; null = there is a unit, or units are in no claims. */
-	readonly whyNone: string | null;
 	/** The Experiments of the Service and where the unit lies in each; empty without a unit. */
 	readonly experiments: readonly ExperimentAccount[];
 	/** The one that the request was in by its route or by the sidecar. */
@@ -72,13 +67,11 @@ export interface AssignmentAccount {
 	readonly arm: string | null;
 	/** Variant that the plan assigns. */
 	readonly variant: string;
-	/** Whether route or sidecar did what the plan says. */
-	readonly agrees: boolean;
 	/** The request may not use each arm's Variant, and so is outside of the Experiment whose slot the unit is in. */
 	readonly notEligible: boolean;
 }
 
-/** Where the unit lies, and whom the arm takes. */
+/** Where the unit lies, and which units the arms take. */
 export interface ExperimentAccount extends Omit<Location, "variant"> {
 	readonly experiment: string;
 	readonly layerSeed: string;
@@ -106,166 +99,145 @@ export interface OutlineAccount {
 /** A unit or request as it may be shown. */
 export const shownPseudonym = (hash: bigint): string => hash.toString(16).padStart(32, "0");
 
-/** Makes the account; asks for plans that are not at hand. */
+/** Loads plans that are not at hand. */
 export async function accountOf(
-	{ entry }: RecentRequest,
+	entry: AccessLogEntry,
 	plans: PlanReader,
 	pseudonyms: Pseudonyms,
 ): Promise<WholeAccount> {
-	const details = requestDetails(entry);
-	const judgement = judgementOf(entry);
-	const route = await routeAccount(entry, judgement, plans, pseudonyms);
+	const { requestId, startUs, durationMs, status, host, method, path, codeDetails, principal, sidecar } = entry;
+	const route = parseRouteName(entry.routeName);
+	const service = route === null ? null : await serviceIn(plans, route.version, route.service);
+	const access = withPolicy(entry, service, allowedBy(service, entry, verdictOf(entry)));
 	return {
 		known: "whole",
-		requestId: entry.requestId,
-		startMs: entry.startUs / 1e3,
-		durationMs: entry.durationMs,
-		status: entry.status,
-		...details,
-		path: shownPath(details.path),
-		...calledBy(details.principal, sidecarAnswer(entry)),
-		route,
-		unrouted: route === null ? judgement : null,
+		requestId,
+		startMs: startUs / 1e3,
+		durationMs,
+		...{ status, host, method, path: shownPath(path), codeDetails, flags: flagNames(entry) },
+		...calledBy(principal, sidecar),
+		access,
+		route:
+			route === null
+				? null
+				: {
+						service: route.service,
+						plan: route.version,
+						planKept: service !== null,
+						sentTo: variantOf(entry, route.service),
+						assignment:
+							service === null
+								? null
+								: await assignmentIn(entry, route.version, route.experiment, service, plans, pseudonyms),
+					},
 	};
 }
 
-async function routeAccount(
-	entry: AccessLogEntry,
-	judgement: Judgement,
-	plans: PlanReader,
-	pseudonyms: Pseudonyms,
-): Promise<RouteAccount | null> {
-	const route = parseRouteName(entry.routeName);
-	if (route === null) return null;
-	const service = (await planOf(plans, route.version))?.get(route.service) ?? null;
-	const sentTo = variantOf(entry, route.service);
-	const common = { service: route.service, plan: route.version, planKept: service !== null, sentTo };
-	if (service === null) return { ...common, access: null, assignment: null, unassigned: null };
-	const assigned = await assignmentIn(entry, route, service, judgement, plans, pseudonyms);
-	const way = { plan: route.version, sentTo, assigned: assigned.assignment?.variant ?? service.defaultVariant };
-	return { ...common, access: accessAccount(entry, service, judgement, way), ...assigned };
+async function serviceIn(plans: PlanReader, version: string, name: string): Promise<ReadableService | null> {
+	return (plans.known(version) ?? (await plans.load(version)))?.get(name) ?? null;
+}
+
+/** Envoy does not log which policy allowed a request: the plan's rules give it, if they look at nothing that the log lacks. */
+function withPolicy(entry: AccessLogEntry, service: ReadableService | null, verdict: Verdict): Verdict {
+	if (service === null || verdict.kind !== "allowed" || verdict.by !== "envoy" || verdict.policy !== null)
+		return verdict;
+	const { access, name, defaultVariant } = service;
+	const { principal, method, path, startUs } = entry;
+	if (judgesUsers(access) || judgesRegions(access) || (method === null && judgesMethods(access))) return verdict;
+	const { allowed, policy } = compileAccess(
+		access,
+		name,
+	)({
+		...{ principal, method: method ?? "", path, token: null, region: null, nowMs: startUs / 1e3 },
+		variant: variantOf(entry, name) ?? defaultVariant,
+	});
+	return allowed ? { ...verdict, policy } : verdict;
 }
 
 async function assignmentIn(
 	entry: AccessLogEntry,
-	{ version, service: name, experiment }: NonNullable<ReturnType<typeof parseRouteName>>,
+	plan: string,
+	experiment: string | null,
 	service: ReadableService,
-	judgement: Judgement,
-	plans: PlanReader,
-	pseudonyms: Pseudonyms,
-): Promise<Pick<RouteAccount, "assignment" | "unassigned">> {
-	const refused = judgement.kind === "denied" && judgement.by === "envoy" && judgement.reason !== "unanswered";
-	if (service.callout?.assignment === true) {
-		const assignment = await sidecarsAssignment(name, entry, sidecarAnswer(entry), plans, pseudonyms);
-		return { assignment, unassigned: assignment !== null ? null : refused ? "refused-first" : "unanswered" };
-	}
-	const unit = headerUnit(entry, service);
-	const ofClaim = unitFromOf(service)?.from === "claim";
-	if (ofClaim && unit === null && refused && BEFORE_TOKENS.has(judgement.reason) && !lookedAtTokens(entry))
-		return { assignment: null, unassigned: "refused-first" };
-	const done: Done = { by: "envoy", plan: version, experiment, arm: null };
-	return { assignment: assignmentOf(service, entry, unit, done, pseudonyms), unassigned: null };
-}
-
-async function sidecarsAssignment(
-	name: string,
-	entry: AccessLogEntry,
-	answer: SidecarAnswer | null,
 	plans: PlanReader,
 	pseudonyms: Pseudonyms,
 ): Promise<AssignmentAccount | null> {
-	if (answer === null) return null;
-	const service = (await planOf(plans, answer.plan))?.get(name);
-	if (service === undefined) return null;
-	const { plan, experiment, arm } = answer;
-	const done: Done = { by: "sidecar", plan, experiment, arm };
-	return assignmentOf(service, entry, parseUnit(answer.unit ?? ""), done, pseudonyms);
-}
-
-async function planOf(plans: PlanReader, version: string): Promise<ReadablePlan | null> {
-	return plans.known(version) ?? (await plans.load(version));
-}
-
-/** The unit of a request that Envoy assigned: all Experiments of a Service share one header (resources/checks/check.ts). */
-function headerUnit(entry: AccessLogEntry, service: ReadableService): string | null {
-	const [experiment] = service.experiments.values();
-	return experiment === undefined ? null : unitOfHeader(entry, experiment);
-}
-
-/** Where the plan finds units; null = the Service has no Experiment. All of one share it likewise. */
-function unitFromOf({ experiments }: ReadableService): UnitTable | null {
-	const [experiment] = experiments.values();
-	return experiment?.table.unit ?? null;
-}
-
-interface Done {
-	readonly by: "envoy" | "sidecar";
-	readonly plan: string;
-	readonly experiment: string | null;
-	/** What the sidecar said; null also where Envoy assigned, whose log does not say it. */
-	readonly arm: string | null;
+	if (service.callout?.assignment !== true) {
+		// All Experiments of a Service have their units in one place (resources/checks/check.ts).
+		const [first] = service.experiments.values();
+		const unit = first === undefined ? null : unitOfHeader(entry, first);
+		return assignmentOf(service, unit, { by: "envoy", plan, experiment }, pseudonyms);
+	}
+	const { sidecar } = entry;
+	const answered = sidecar === null ? null : await serviceIn(plans, sidecar.plan, service.name);
+	if (sidecar === null || answered === null) return null;
+	const done = { by: "sidecar", plan: sidecar.plan, experiment: sidecar.experiment } as const;
+	return assignmentOf(answered, parseUnit(sidecar.unit ?? ""), done, pseudonyms);
 }
 
 function assignmentOf(
-	service: ReadableService,
-	entry: AccessLogEntry,
+	{ experiments, defaultVariant }: ReadableService,
 	unit: string | null,
-	done: Done,
+	done: Pick<AssignmentAccount, "by" | "plan" | "experiment">,
 	pseudonyms: Pseudonyms,
 ): AssignmentAccount {
-	const experiments = [...service.experiments.values()];
+	const all = [...experiments.values()];
 	const located =
 		unit === null
 			? []
-			: experiments.flatMap((experiment) => {
+			: all.flatMap((experiment) => {
 					const location = experiment.assignment.locate(unit);
 					return location === null ? [] : [{ experiment, location }];
 				});
 	const inSlot = located.find(({ location }) => location.inSlot);
 	const notEligible = done.by === "sidecar" && done.experiment === null && inSlot?.experiment.byEligibility === true;
-	const found = notEligible ? undefined : inSlot;
-	const { location, experiment } = found ?? { location: null, experiment: null };
-	const arm = location?.live === true ? location.region : null;
-	const taker = location?.takenOver === true ? (experiment?.table.takeover?.arm ?? null) : null;
-	const rightArm = done.by === "envoy" || done.arm === arm || (taker !== null && done.arm === taker);
-	const unitFrom = unitFromOf(service);
+	const location = notEligible ? undefined : inSlot?.location;
 	return {
-		by: done.by,
-		plan: done.plan,
-		unitFrom,
+		...done,
+		unitFrom: all[0]?.table.unit ?? null,
 		unit: unit === null ? null : shownPseudonym(pseudonyms.unit(unit)),
-		whyNone: unit === null && unitFrom?.from === "claim" ? whyNoUnit(entry, unitFrom.claim) : null,
 		experiments: located.map((one) => experimentAccount(one.experiment, one.location)),
-		experiment: done.experiment,
-		arm,
-		variant: location?.variant ?? service.defaultVariant,
-		agrees: rightArm && (experiment?.table.name ?? null) === done.experiment,
+		arm: location?.live === true ? location.region : null,
+		variant: location?.variant ?? defaultVariant,
 		notEligible,
 	};
 }
 
 type Located = NonNullable<ReturnType<ReadableExperiment["assignment"]["locate"]>>;
 
-function experimentAccount({ table }: ReadableExperiment, location: Located): ExperimentAccount {
-	const { slotPoint, inSlot, point, region, live, takenOver } = location;
+function experimentAccount({ table }: ReadableExperiment, { variant: _, ...location }: Located): ExperimentAccount {
+	const { name, layerSeed, slotLoPpm, slotHiPpm, exposing, arms } = table;
 	return {
-		experiment: table.name,
-		layerSeed: table.layerSeed,
-		slotLoPpm: table.slotLoPpm,
-		slotHiPpm: table.slotHiPpm,
-		slotPoint,
-		inSlot,
-		point,
-		region,
-		live,
-		takenOver,
-		exposing: table.exposing,
-		arms: table.arms.map(({ name, variant, loPpm, hiPpm, livePoints }) => ({
-			name,
-			variant,
-			loPpm,
-			hiPpm,
-			livePoints,
-		})),
+		...{ experiment: name, layerSeed, slotLoPpm, slotHiPpm, exposing },
+		...location,
+		arms: arms.map(({ name, variant, loPpm, hiPpm, livePoints }) => ({ name, variant, loPpm, hiPpm, livePoints })),
+	};
+}
+
+/** The newest request with that id in the store; null = it has none (rows are removed when their time is over). */
+export async function outlineOf(store: EventStore, requestId: string): Promise<OutlineAccount | null> {
+	const [row] = await store.questions.transaction((transaction) =>
+		transaction.rows(
+			`SELECT start_us, ended, duration_ms, status, service, variant, experiment, arm, unit FROM entries
+			WHERE request = $request::UHUGEINT ORDER BY start_us DESC, ended DESC LIMIT 1`,
+			// As text: the driver binds a bigint as a signed HUGEINT, which ends at 2¹²⁷.
+			{ request: store.pseudonyms.request(requestId).toString() },
+		),
+	);
+	if (row === undefined) return null;
+	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+	const ended = row.ended === true;
+	return {
+		known: "outline",
+		requestId,
+		startMs: Number(row.start_us) / 1e3,
+		ended,
+		durationMs: ended ? Number(row.duration_ms) : null,
+		status: ended ? Number(row.status) : null,
+		service: String(row.service),
+		variant: text(row.variant),
+		experiment: text(row.experiment),
+		arm: text(row.arm),
+		unit: typeof row.unit === "bigint" ? shownPseudonym(row.unit) : null,
 	};
 }

@@ -6,10 +6,8 @@
 import { parseUnit, trimUnit } from "../../assignment/unit.js";
 import { ARM_HEADER, armValue } from "../../compiler/headers.js";
 import { type Reading, type ReadingContext, rowOf } from "../store/requestRow.js";
-import { type AccessLogEntry, requestHeader } from "./accessLogEntry.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
-import { wasSentOn } from "./requestDetails.js";
-import { sidecarAnswer } from "./sidecarAnswer.js";
 
 const IGNORED: Reading = { kind: "ignored" };
 const UNREADABLE: Reading = { kind: "unreadable" };
@@ -61,15 +59,15 @@ export function readEntry(
  * Still open and not sent on: a filter is at work, or it was refused by a client that does not take the answer (one of
  * HTTP/2 decides when it does), and nobody may be exposed by that.
  */
-const isHeldBack = (entry: AccessLogEntry): boolean => entry.kind === "periodic" && !wasSentOn(entry);
+const isHeldBack = ({ kind, sentOn }: AccessLogEntry): boolean => kind === "periodic" && !sentOn;
 
 /** The unit in the header that the plan says; null where there is none, or the unit is in no header. */
-export function unitOfHeader(entry: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
+export function unitOfHeader({ headers }: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
 	switch (unit.from) {
 		case "header":
-			return parseUnit(trimUnit(requestHeader(entry, unit.header) ?? ""));
+			return parseUnit(trimUnit(headers.get(unit.header) ?? ""));
 		case "claim":
-			return parseUnit(requestHeader(entry, unit.header) ?? "");
+			return parseUnit(headers.get(unit.header) ?? "");
 		case "cookie":
 			return null;
 	}
@@ -85,7 +83,7 @@ function readSidecars(
 ): Reading {
 	// Written before the filters.
 	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
-	const answer = sidecarAnswer(entry);
+	const answer = entry.sidecar;
 	if (answer === null || answer.service === null) {
 		// It was not asked, did not answer or knew no such Service: the request is outside, and counts for health alone.
 		const service = routesPlan.get(route.service);
@@ -129,7 +127,7 @@ function readSent(
 	context: ReadingContext,
 	receivedMs: number,
 ): Reading {
-	const said = requestHeader(entry, ARM_HEADER);
+	const said = entry.headers.get(ARM_HEADER);
 	for (const experiment of service.experiments.values()) {
 		const unit = unitOfHeader(entry, experiment);
 		const arm = unit === null ? null : experiment.assignment.arm(unit);

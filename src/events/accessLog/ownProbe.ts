@@ -8,7 +8,6 @@ import { GUARDS, PROBE_REASONS, probeHeaders } from "../../access/bypass/probe.j
 import { PROBE_PATH } from "../../access/requests/canonical.js";
 import type { DecisionRecord } from "../decisions/decisionRecord.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
-import { http1HeaderBytes, requestDetails } from "./requestDetails.js";
 
 /** The agent of an Envoy sends it with that Envoy's identity. */
 const PROBER = /^spiffe:\/\/[^/]+\/weir\/envoy\/[^/]+$/;
@@ -21,10 +20,9 @@ export function asksLikeProbe({ method, path }: Pick<DecisionRecord, "method" | 
 /** @param denial what the entry comes to */
 export function isOwnProbe(entry: AccessLogEntry, denial: DecisionRecord): boolean {
 	if (!asksLikeProbe(denial) || !PROBE_REASONS.has(denial.reason)) return false;
-	const { principal, host } = requestDetails(entry);
+	const { principal, host, http1HeaderBytes: bytes } = entry;
 	// Without one the Gateway asks nobody for a certificate: else the reason is another.
 	if (principal !== null && !PROBER.test(principal)) return false;
-	const bytes = http1HeaderBytes(entry);
 	return bytes !== null && bytes > 0 && bytes <= OWN_BYTES + host.length;
 }
 

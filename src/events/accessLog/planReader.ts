@@ -4,7 +4,7 @@
  */
 import { armVariants, judgedApart } from "../../access/rules/eligibility.js";
 import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../../access/rules/policy.js";
-import { type CouldAllow, couldAllow, isOpen } from "../../access/rules/table.js";
+import { isOpen } from "../../access/rules/table.js";
 import { type Assignment, compileAssignment } from "../../assignment/assign.js";
 import { contentHash } from "../../assignment/hash.js";
 import { sharePoints } from "../../assignment/region.js";
@@ -15,7 +15,6 @@ import type {
 	ExperimentTable,
 	PlanTable,
 	ServiceTable,
-	UnitTable,
 } from "../../compiler/plan.js";
 import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../../limits.js";
 import { Generations } from "../store/generations.js";
@@ -38,10 +37,7 @@ export interface ReadableExperiment {
 export interface ReadableService {
 	readonly name: string;
 	readonly defaultVariant: string;
-	/** null = the plan is of an earlier Weir, which did not keep the rules in it. */
-	readonly access: AccessTable | null;
-	/** null likewise. */
-	readonly couldAllow: CouldAllow | null;
+	readonly access: AccessTable;
 	/** Names its rules where some are tried out: what those would change is counted under it. null = none are. */
 	readonly triedRules: string | null;
 	readonly callout: CalloutTable | null;
@@ -109,38 +105,24 @@ export class PlanReader {
 	}
 }
 
-/**
- * Tables as they may lie on the shelf: one that an earlier Weir made lacks what plans have learnt to say since. It
- * knew header units and native execution only.
- */
-type StoredExperiment = Omit<ExperimentTable, "unit"> & { readonly unit?: UnitTable; readonly unitHeader?: string };
-type StoredService = Omit<ServiceTable, "hosts" | "access" | "callout" | "experiments"> & {
-	readonly access?: AccessTable;
-	readonly callout?: CalloutTable | null;
-	readonly experiments: readonly StoredExperiment[];
-};
-
-function readable(table: PlanTable): ReadablePlan {
-	const services: readonly StoredService[] = table.services;
-	return new Map(
-		services.map((service) => [
-			service.name,
-			{
-				name: service.name,
-				defaultVariant: service.defaultVariant,
-				access: service.access ?? null,
-				couldAllow: service.access === undefined ? null : couldAllow(service.access),
-				triedRules: service.access === undefined ? null : triedRules(service.access),
-				callout: service.callout ?? null,
-				judgeVariant:
-					service.access !== undefined && judgesVariants(service.access) && isKnownHere(service.access)
-						? judge(service.access, service.name)
-						: null,
-				experiments: new Map(service.experiments.map((one) => [one.name, readableExperiment(one, service)])),
-			},
-		]),
+const readable = ({ services }: PlanTable): ReadablePlan =>
+	new Map(
+		services.map((service) => {
+			const { name, defaultVariant, access, callout, experiments } = service;
+			return [
+				name,
+				{
+					name,
+					defaultVariant,
+					access,
+					triedRules: triedRules(access),
+					callout,
+					judgeVariant: judgesVariants(access) && isKnownHere(access) ? judge(access, name) : null,
+					experiments: new Map(experiments.map((one) => [one.name, readableExperiment(one, service)])),
+				},
+			];
+		}),
 	);
-}
 
 /**
  * Whether what the log keeps (caller, method, path) is all that the rules forbid by. Else a user who is forbidden everything
@@ -168,25 +150,20 @@ function triedRules(access: AccessTable): string | null {
 
 /** By qualified Service name, of a plan that is read for nothing else. */
 export function triedRulesIn(table: PlanTable | null): ReadonlyMap<string, string> {
-	const services: readonly StoredService[] = table?.services ?? [];
 	return new Map(
-		services.flatMap(({ name, access }): [string, string][] => {
-			const rules = access === undefined ? null : triedRules(access);
+		(table?.services ?? []).flatMap(({ name, access }): [string, string][] => {
+			const rules = triedRules(access);
 			return rules === null ? [] : [[name, rules]];
 		}),
 	);
 }
 
-function readableExperiment(
-	{ unitHeader = "", ...stored }: StoredExperiment,
-	{ access, defaultVariant }: StoredService,
-): ReadableExperiment {
-	const table: ExperimentTable = { ...stored, unit: stored.unit ?? { from: "header", header: unitHeader } };
+function readableExperiment(table: ExperimentTable, { access, defaultVariant }: ServiceTable): ReadableExperiment {
 	return {
 		table,
-		lateUnit: table.unit.from !== "header" || (access !== undefined && !isOpen(access)),
+		lateUnit: table.unit.from !== "header" || !isOpen(access),
 		assignment: compileAssignment(table),
-		byEligibility: access !== undefined && judgedApart(access, armVariants(table), defaultVariant) !== null,
+		byEligibility: judgedApart(access, armVariants(table), defaultVariant) !== null,
 		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
 		livePoints: Object.fromEntries(
 			table.arms

@@ -4,11 +4,10 @@
  * refused for.
  */
 import type { AccessRequest } from "../../access/rules/policy.js";
-import { denialOf } from "../decisions/denial.js";
+import { denialOf } from "../decisions/verdict.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadableService } from "./planReader.js";
-import { requestDetails } from "./requestDetails.js";
-import { calledBy, sidecarAnswer } from "./sidecarAnswer.js";
+import { calledBy } from "./sidecarAnswer.js";
 
 /** What a policy refuses for; anything else has another cause than the Variant. */
 const BY_POLICY: ReadonlySet<string | null> = new Set(["forbidden", "no-policy-allows"]);
@@ -28,17 +27,15 @@ export function isRefusedForVariant(
 	if (judgeVariant === null) return false;
 	const denial = denialOf(entry);
 	if (denial === null) return false;
-	const answer = sidecarAnswer(entry);
-	if (!BY_POLICY.has(denial.reason ?? answer?.reason ?? null)) return false;
-	const details = requestDetails(entry);
-	if (details.method === null) return false;
+	const { principal, method, path, sidecar, startUs } = entry;
+	if (!BY_POLICY.has(denial.reason ?? sidecar?.reason ?? null) || method === null) return false;
 	const request: Omit<AccessRequest, "variant"> = {
-		principal: calledBy(details.principal, answer).principal,
-		method: details.method,
-		path: details.path,
+		principal: calledBy(principal, sidecar).principal,
+		method,
+		path,
 		token: null,
 		region: null,
-		nowMs: entry.startUs / 1e3,
+		nowMs: startUs / 1e3,
 	};
 	const allows = (of: string): boolean => judgeVariant({ ...request, variant: of }).allowed;
 	return !allows(variant) && table.arms.some((arm) => livePoints[arm.name] !== undefined && allows(arm.variant));

@@ -1,16 +1,8 @@
 /**
- * What the sidecar answered about a request, read from the dynamic metadata of its access-log entry. Periodic and end
- * entries carry it, also of denied requests; a start entry never does. Measured on Envoy 1.36.2 and 1.40.0: ext_authz
- * puts it under its extension's name, whatever name the filter has in the chain; ext_proc under the namespace it was
- * given.
+ * What the sidecar answered about a request: dynamic metadata of its access-log entry. Periodic and end entries carry it, also
+ * of denied requests; a start entry never does.
  */
-import { METADATA_NAMESPACE } from "../../compiler/calloutContext.js";
 import type { CalloutTable } from "../../compiler/plan.js";
-import type { AccessLogEntry } from "./accessLogEntry.js";
-import { eachNamespace } from "./filterMetadata.js";
-
-/** The namespaces that the sidecar's answer may lie under. */
-const NAMESPACES: ReadonlySet<string> = new Set(["envoy.filters.http.ext_authz", METADATA_NAMESPACE]);
 
 /** As the sidecar says it; null where it says nothing. Its word alone: who counts by it checks it against the plan. */
 export interface SidecarAnswer {
@@ -36,12 +28,8 @@ export interface SidecarAnswer {
 	readonly shadowPolicy: string | null;
 }
 
-/** The answer in an entry; null where the sidecar was not asked, or gave none. */
-export function sidecarAnswer(entry: AccessLogEntry): SidecarAnswer | null {
-	return eachNamespace(entry, NAMESPACES, answerOf);
-}
-
-function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
+/** @param said text fields of the metadata. @returns null where they are no answer */
+export function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
 	// An absent field and an empty text both say nothing.
 	const word = (name: string): string | null => said.get(name) || null;
 	const plan = word("plan");

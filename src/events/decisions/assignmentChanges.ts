@@ -1,15 +1,12 @@
 /**
- * Units whose arm is another than it last was: after a ramp, a takeover, the close of an arm. The end of an Experiment shows in
- * no request, and is told of for all its units at once (experimentEnds.ts). Known is what this process has
- * seen and, from the process before it, what the newest requests in the store tell: of ARMS_KNOWN_MAX units at most, of all
- * Experiments together. The first sight of a unit is no change; nor is that of one that was forgotten for room meanwhile, for
- * which the log lacks a record where its arm has changed. A look into the store would tell, by a scan of all requests.
+ * Detects units whose arm is another than it last was: after a ramp, a takeover, the close of an arm. The first sight of a unit
+ * is no change. A cache of the units seen last is kept across a restart by reading the store's newest rows.
  */
-import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS, PLAN_CACHE_MAX } from "../../limits.js";
-import { Generations } from "../store/generations.js";
+import { createHash } from "node:crypto";
+import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS } from "../../limits.js";
+import { LRUCache } from "../store/lru.js";
 import { NO_ARM } from "../store/rowAppend.js";
 import type { Lane } from "../store/store.js";
-import { UnitArms } from "./unitArms.js";
 
 /** An ended request's assignment. */
 export interface Assigned {
@@ -24,65 +21,49 @@ export interface Assigned {
 	readonly startUs: number;
 }
 
-/** What is kept of a unit besides its arm: the number of the plan, and when the first request seen under it began. */
-const PLAN = 0;
-const SINCE_HIGH = 1;
-const SINCE_LOW = 2;
-const OWN_WORDS = 3;
-const LOW = 2 ** 32;
+interface Known {
+	readonly arm: string | null;
+	/** null = it is not stored. */
+	readonly plan: string | null;
+	/** When the first request seen under that plan began. */
+	readonly sinceUs: number;
+}
 
-/** Which plan gave the arm is not stored: every one is another. */
-const NO_PLAN = 0;
+const experimentHashes = new Map<string, bigint>();
+
+/** A unit is in several Experiments. Both hashes have 128 bits, so that two keys are as unlikely to be equal as two pseudonyms. */
+export function keyOf(experiment: string, unit: bigint): bigint {
+	let hash = experimentHashes.get(experiment);
+	if (hash === undefined) {
+		hash = createHash("sha256").update(experiment).digest().readBigUInt64BE(0) << 64n;
+		experimentHashes.set(experiment, hash);
+	}
+	return unit ^ hash;
+}
 
 export class AssignmentChanges {
-	readonly #known: UnitArms;
-	/** Numbers of plans. One that was forgotten gets another, by which its units are compared once more. */
-	readonly #plans = new Generations<string, number>(PLAN_CACHE_MAX);
-	#lastPlan = NO_PLAN;
+	readonly #known: LRUCache<bigint, Known>;
 
-	/** @param forgot told the Experiment of each unit that was forgotten for room */
-	constructor(forgot?: (experiment: string) => void, max: number = ARMS_KNOWN_MAX) {
-		this.#known = new UnitArms(max, OWN_WORDS, forgot);
-	}
-
-	/** Units known, each in every Experiment that it is in. */
-	get size(): number {
-		return this.#known.size;
-	}
-
-	/** Those of which units are known. */
-	get experiments(): readonly string[] {
-		return this.#known.experiments;
-	}
-
-	/** These have ended, or are no more. */
-	forget(experiments: readonly string[]): void {
-		this.#known.forget(experiments);
+	constructor(max: number = ARMS_KNOWN_MAX) {
+		this.#known = new LRUCache({ max });
 	}
 
 	/**
 	 * @returns the arm before, where the request shows another one than the unit's last known; null = no change. A
-	 * request that began before the last known plan was seen at work tells of the past, and changes nothing.
+	 * request that began before the first one under the last known plan changes nothing.
 	 */
 	see({ experiment, unit, arm, plan, startUs }: Assigned): { readonly formerArm: string | null } | null {
-		const at = this.#known.find(experiment, unit);
-		const number = this.#numberOf(plan);
-		if (at === -1) {
-			this.#keep(this.#known.add(experiment, unit, arm), number, startUs);
-			return null;
-		}
+		const key = keyOf(experiment, unit);
+		const known = this.#known.get(key);
 		// One plan gives a unit one arm: nearly every request ends here.
-		if (this.#known.own(at, PLAN) === number || startUs < this.#sinceUs(at)) return null;
-		const formerArm = this.#known.arm(at);
-		this.#keep(at, number, startUs);
-		if (formerArm === arm) return null;
-		this.#known.setArm(at, arm);
-		return { formerArm };
+		if (known !== undefined && (known.plan === plan || startUs < known.sinceUs)) return null;
+		this.#known.set(key, { arm, plan, sinceUs: startUs });
+		return known === undefined || known.arm === arm ? null : { formerArm: known.arm };
 	}
 
 	/**
-	 * Takes what the store's newest rows tell, before the first `see`. A change that was recorded counts even where its request
-	 * was lost with the process, so that it is not recorded again.
+	 * Reads the store's newest rows, before the first `see`. A recorded change counts even if its request was lost with the
+	 * process, so that it is not recorded again.
 	 */
 	async recall(lane: Lane): Promise<void> {
 		await lane.transaction((transaction) =>
@@ -96,29 +77,13 @@ export class AssignmentChanges {
 				) GROUP BY experiment, unit`,
 				{ rows: BigInt(ARMS_RECALLED_ROWS) },
 				({ experiment, unit, arm, since_us }) => {
-					const at = this.#known.add(String(experiment), unit as bigint, arm === NO_ARM ? null : String(arm));
-					this.#keep(at, NO_PLAN, Number(since_us));
+					this.#known.set(keyOf(String(experiment), unit as bigint), {
+						arm: arm === NO_ARM ? null : String(arm),
+						plan: null,
+						sinceUs: Number(since_us),
+					});
 				},
 			),
 		);
-	}
-
-	#numberOf(plan: string): number {
-		let number = this.#plans.get(plan);
-		if (number === undefined) {
-			number = ++this.#lastPlan;
-			this.#plans.set(plan, number);
-		}
-		return number;
-	}
-
-	#keep(at: number, plan: number, sinceUs: number): void {
-		this.#known.setOwn(at, PLAN, plan);
-		this.#known.setOwn(at, SINCE_HIGH, Math.floor(sinceUs / LOW));
-		this.#known.setOwn(at, SINCE_LOW, sinceUs % LOW);
-	}
-
-	#sinceUs(at: number): number {
-		return this.#known.own(at, SINCE_HIGH) * LOW + this.#known.own(at, SINCE_LOW);
 	}
 }

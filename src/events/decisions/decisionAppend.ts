@@ -43,7 +43,7 @@ export async function writeDecisions(
 
 const WHOLE_KEY = "decisions-whole-ms";
 
-/** Epoch milliseconds until when the decision log is whole; null = it was never written, or by an earlier Weir. */
+/** Epoch milliseconds until when the decision log is whole; null = it was never written. */
 export async function readWholeMs(transaction: Transaction): Promise<number | null> {
 	const [row] = await transaction.rows("SELECT value FROM meta WHERE key = $key", { key: WHOLE_KEY });
 	return row === undefined ? null : Number(row.value);
@@ -84,8 +84,6 @@ export function putDecision(to: DuckDBAppender, id: number, receivedMs: number, 
 	else to.appendDouble(record.latencyMs);
 	to.appendBigInt(BigInt(record.count));
 	putText(to, record.via);
-	if (record.decision === null) to.appendNull();
-	else to.appendBigInt(BigInt(record.decision));
 }
 
 /** Into `shadows`. */

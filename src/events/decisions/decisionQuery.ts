@@ -3,15 +3,12 @@
  * GET /v1/requests?view=shadow what shadow policies would change under the rules in force; rules=all under earlier ones
  * too, each apart; among=NAME,NAME… leaves out what other policies would.
  */
-import { shownPath } from "../../access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import { DECISIONS_ANSWER_MAX } from "../../limits.js";
-import { namespaceOf } from "../../resources/resource.js";
 import { shownPseudonym } from "../accessLog/account.js";
 import type { EventStore, Parameters, Row } from "../store/store.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
-import { type DroppedForRoom, droppedForRoom, NAMESPACE, type RoomQuestion } from "./logRoom.js";
-import { type Asked, type MissingTold, missingTold } from "./missingTold.js";
+import { type DroppedForRoom, droppedForRoom, NAMESPACE } from "./logRoom.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 
 /** A record as it is told: with its id, and the unit as 32 hex digits. */
@@ -28,13 +25,11 @@ interface Partly {
 }
 
 interface Told extends Partly {
-	/** Of what was asked for, what is not whole, for records were dropped for want of room; absent: none was. */
-	readonly dropped?: readonly DroppedForRoom[];
+	/** Records of the time asked for that were dropped for want of room; absent: none was. */
+	readonly dropped?: DroppedForRoom;
 }
 
 export interface DecisionsAnswer extends Told {
-	/** Whatever else was asked for, of which times records may be missing, whoever asks; absent: of none. */
-	readonly missing?: readonly MissingTold[];
 	readonly decisions: readonly ShownDecision[];
 	/** `before` of the next page; null = there is none. */
 	readonly next: number | null;
@@ -44,7 +39,7 @@ export interface ShadowAnswer extends Told {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
-		/** Why they would be refused; null = they would not, or an earlier Weir did not tell. */
+		/** Why they would be refused; null = they would not. */
 		readonly reason: string | null;
 		readonly service: string | null;
 		readonly principal: string | null;
@@ -73,8 +68,7 @@ interface Question {
 	readonly allRules: boolean;
 	/** Of some namespaces alone. */
 	readonly partly: Partly;
-	readonly room: RoomQuestion;
-	readonly asked: Asked;
+	readonly sinceMs: number | null;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
 	readonly limit: number;
@@ -121,7 +115,7 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 				continue;
 			}
 			const time = view === "shadow" ? "received_ms" : "at_ms";
-			// Of a time that lasts it is the end that counts.
+			// A gap counts by its end.
 			const lasts = view === "shadow" ? "" : " + CASE WHEN kind = 'records-missing' THEN latency_ms ELSE 0 END";
 			where.push({ since: `${time}${lasts} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
 			parameters[name] = BigInt(parsed);
@@ -161,11 +155,8 @@ export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNames
 			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
 		);
 	}
-	const service = query.get("service");
-	const time = (name: "since" | "until"): number | null => (query.has(name) ? Number(query.get(name)) : null);
-	const asked = { sinceMs: time("since"), untilMs: time("until") };
-	const room = { namespaces, namespace: service === null ? null : namespaceOf(service), sinceMs: asked.sinceMs };
-	return { view, allRules: rules === "all", partly, room, asked, where, parameters, limit };
+	const sinceMs = query.has("since") ? Number(query.get("since")) : null;
+	return { view, allRules: rules === "all", partly, sinceMs, where, parameters, limit };
 }
 
 const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
@@ -182,23 +173,16 @@ const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
 
 export async function answerDecisions(
 	store: EventStore,
-	{ partly, room, asked, where, parameters, limit }: Question,
+	{ partly, sinceMs, where, parameters, limit }: Question,
 ): Promise<DecisionsAnswer> {
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
-	const [rows, dropped, missing] = await store.questions.transaction(async (transaction) => [
+	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
 		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
-		await droppedForRoom(transaction, "decisions", room),
-		await missingTold(transaction, asked),
+		await droppedForRoom(transaction, "decisions", sinceMs),
 	]);
 	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
-	return {
-		...partly,
-		...(dropped.length > 0 ? { dropped } : {}),
-		...(missing.length > 0 ? { missing } : {}),
-		decisions,
-		next,
-	};
+	return { ...partly, ...(dropped === null ? {} : { dropped }), decisions, next };
 }
 
 function shown(row: Row): ShownDecision {
@@ -214,7 +198,7 @@ function shown(row: Row): ShownDecision {
 		gateway: text(row.gateway),
 		service: text(row.service),
 		method: text(row.method),
-		path: pathOf(row),
+		path: text(row.path),
 		principal: text(row.principal),
 		via: text(row.via),
 		unit: typeof row.unit === "bigint" ? shownPseudonym(row.unit) : null,
@@ -226,7 +210,6 @@ function shown(row: Row): ShownDecision {
 		reason: String(row.reason),
 		policy: text(row.policy),
 		by: String(row.decided_by) as DecisionRecord["by"],
-		decision: number(row.decision),
 		plan: text(row.plan),
 		status: number(row.status),
 		latencyMs: number(row.latency_ms),
@@ -234,13 +217,10 @@ function shown(row: Row): ShownDecision {
 	};
 }
 
-/** Masked again: an earlier Weir kept tokens and parameters that stood in paths. */
-const pathOf = ({ path }: Row): string | null => (typeof path === "string" ? shownPath(path) : null);
-
 /** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
 export async function answerShadow(
 	store: EventStore,
-	{ allRules, partly, room, where, parameters, limit }: Question,
+	{ allRules, partly, sinceMs, where, parameters, limit }: Question,
 	rulesInForce: ReadonlyMap<string, string>,
 ): Promise<ShadowAnswer> {
 	// No name holds a tab or a new line, and what is null is in no list.
@@ -254,12 +234,12 @@ export async function answerShadow(
 			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
 			allRules ? parameters : { ...parameters, inForce },
 		),
-		await droppedForRoom(transaction, "shadows", room),
+		await droppedForRoom(transaction, "shadows", sinceMs),
 	]);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {
 		...partly,
-		...(dropped.length > 0 ? { dropped } : {}),
+		...(dropped === null ? {} : { dropped }),
 		cut: rows.length > limit,
 		changes: rows.slice(0, limit).map((row) => ({
 			change: row.change === "would-deny" ? "would-deny" : "would-allow",
@@ -268,7 +248,7 @@ export async function answerShadow(
 			service: text(row.service),
 			principal: text(row.principal),
 			method: text(row.method),
-			path: pathOf(row),
+			path: text(row.path),
 			rules: text(row.rules),
 			inForce: text(row.rules) !== null && rulesInForce.get(text(row.service) ?? "") === text(row.rules),
 			count: Number(row.count),

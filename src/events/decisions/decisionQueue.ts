@@ -1,21 +1,14 @@
 /**
- * The way of decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
- * it; what does not fit is dropped, counted and told of (records-missing), and evidence never shares a lane with it.
+ * Brings decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
+ * it; what does not fit is dropped and becomes a gap (gaps.ts), and evidence never shares a lane with it.
  */
-import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, MISSING_MARGIN_MS } from "../../limits.js";
+import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_SILENT_MS } from "../../limits.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
 import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";
-import { withoutUnfit } from "../store/unfitRows.js";
 import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
 import type { DecisionRecord } from "./decisionRecord.js";
-import {
-	type MissingOf,
-	type MissingReason,
-	MissingRecords,
-	type MissingTime,
-	missingRecord,
-} from "./missingRecords.js";
+import { ANY_ENVOY, Gaps } from "./gaps.js";
 import { type ShadowCount, ShadowCounts } from "./shadow.js";
 
 export interface DecisionQueueOptions {
@@ -23,21 +16,14 @@ export interface DecisionQueueOptions {
 	readonly clock: () => number;
 	readonly meter: Meter;
 	readonly log: Log;
-	/** Up to when none is missing that is not known to be; left out, infinite = up to now. */
-	readonly aliveSinceMs?: () => number;
 }
 
 export class DecisionQueue {
 	#queue: Queued[] = [];
-	/** Records and counts whose plan is being asked for. */
-	#held = 0;
-	readonly #holding = new Set<Promise<void>>();
 	readonly #shadows = new ShadowCounts();
-	readonly #missing = new MissingRecords();
+	readonly gaps = new Gaps();
 	/** Until when the log was whole when it was opened. */
 	#wholeMs: number | null = null;
-	/** Told of as ingest's own absence. */
-	#away: MissingTime | null = null;
 	#beats: NodeJS.Timeout | null = null;
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
@@ -60,44 +46,16 @@ export class DecisionQueue {
 		this.#wholeMs = await this.options.store.decisions.transaction(readWholeMs);
 	}
 
-	/** From now on entries are heard: says what may be missing since the log was whole last, and when it is whole again. */
+	/** From now on entries are heard: between the last whole moment and now records may be missing. */
 	listening(): void {
-		const nowMs = this.options.clock();
-		const away = { fromMs: this.#wholeMs ?? nowMs, untilMs: nowMs + MISSING_MARGIN_MS, count: 0 };
-		if (this.#wholeMs !== null) {
-			this.#away = away;
-			this.#tell(missingRecord("ingest-away", away), nowMs);
-		}
+		if (this.#wholeMs !== null) this.gaps.notReceived(ANY_ENVOY, this.#wholeMs, this.options.clock());
 		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_WHOLE_MS).unref();
-		this.#schedule();
+		void this.#beat(true).catch(() => undefined);
 	}
 
-	/** Takes a time in which entries of an Envoy may have been lost: nobody knows how many. */
-	broke(fromMs: number, untilMs: number, whose: MissingOf): void {
-		this.#missing.add("stream-broken", 0, fromMs, untilMs, whose);
-	}
-
-	/**
-	 * Takes a time in which an Envoy could not reach ingest; what ingest says of its own absence is not told twice.
-	 * @param lastMs when that was tried last
-	 */
-	unreached(fromMs: number, lastMs: number, untilMs: number, whose: MissingOf): void {
-		const { fromMs: awayMs, untilMs: backMs } = this.#away ?? { fromMs: 0, untilMs: 0 };
-		// It is asked each second, and the last one before may have been answered just before ingest's own mark.
-		if (fromMs >= awayMs - 2 * MISSING_MARGIN_MS && lastMs <= backMs) return;
-		this.broke(fromMs - MISSING_MARGIN_MS, untilMs + MISSING_MARGIN_MS, whose);
-	}
-
-	/** Takes records that are lost, however many; `sinceMs`: when the first of them may have been. */
-	lost(
-		reason: Exclude<MissingReason, "ingest-away" | "stream-broken">,
-		count: number,
-		sinceMs?: number,
-		whose?: MissingOf,
-	): void {
-		const nowMs = this.options.clock();
-		// What is told of has ended before it came.
-		this.#missing.add(reason, count, (sinceMs ?? nowMs) - MISSING_MARGIN_MS, nowMs, whose);
+	/** Takes records that could not be stored; the first of them since `fromMs`. */
+	lost(count: number, fromMs: number = this.options.clock()): void {
+		this.gaps.notStored(count, fromMs, this.options.clock());
 		this.#gaugeDropping();
 	}
 
@@ -106,46 +64,18 @@ export class DecisionQueue {
 		this.push({ record, receivedMs: this.options.clock() });
 	}
 
-	/** Takes records for which there is room always, such as those of an Experiment's end. Resolves when they are committed. */
-	async always(records: readonly DecisionRecord[]): Promise<void> {
-		const receivedMs = this.options.clock();
-		this.#queue.push(...records.map((record) => ({ record, receivedMs })));
-		await this.flush();
-	}
-
 	/** Takes what a shadow policy would have changed. */
 	addShadow(...counted: Parameters<ShadowCounts["add"]>): void {
 		this.#shadows.add(...counted);
 		this.#schedule();
 	}
 
-	/** Keeps a place while a plan is asked for, and gives it up for what follows. */
-	hold<Result>(asking: Promise<Result>, then: (result: Result) => void): void {
-		this.#held++;
-		const held = asking.then((result) => {
-			this.#held--;
-			this.#holding.delete(held);
-			then(result);
-		});
-		this.#holding.add(held);
-	}
-
-	/** Whether what comes now has no room. */
-	get isFull(): boolean {
-		return this.#queue.length + this.#held >= this.max;
-	}
-
-	/** Takes a record that has no room. */
-	drop({ kind }: DecisionRecord): void {
-		if (!this.#dropping) this.options.log.error("decision records are dropped: the queue is full");
-		this.#dropping = true;
-		this.#count(kind, "dropped");
-		this.lost("queue-full", 1);
-	}
-
 	push(queued: Queued): void {
-		if (this.isFull) {
-			this.drop(queued.record);
+		if (this.#queue.length >= this.max) {
+			if (!this.#dropping) this.options.log.error("decision records are dropped: the queue is full");
+			this.#dropping = true;
+			this.#count(queued.record.kind, "dropped");
+			this.lost(1);
 			return;
 		}
 		this.#queue.push(queued);
@@ -163,7 +93,6 @@ export class DecisionQueue {
 
 	/** Resolves when all that was taken before the call is committed. Rejects where the store refuses. */
 	async flush(): Promise<void> {
-		await Promise.all(this.#holding);
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
 		while (this.#committing !== null) await this.#committing;
@@ -177,8 +106,7 @@ export class DecisionQueue {
 	async close(): Promise<void> {
 		this.#closed = true;
 		if (this.#beats !== null) clearInterval(this.#beats);
-		// A commit may wait for these. Where that is refused, what came since has not been tried once.
-		await Promise.all(this.#holding);
+		// Where that is refused, what came since has not been tried once.
 		await this.#committing?.catch(() => undefined);
 		try {
 			await this.flush();
@@ -188,31 +116,25 @@ export class DecisionQueue {
 		}
 	}
 
-	/** However full the queue is, as the end of an Experiment. */
-	#tell(record: DecisionRecord, receivedMs: number): void {
-		this.#queue.push({ record, receivedMs });
-		const { reason, atMs, latencyMs, gateway, count } = record;
-		if (count !== 0 || reason === null) return;
-		this.options.log.warn("records of denied requests may be missing", {
-			reason,
-			...(gateway === null ? {} : { gateway }),
-			from: new Date(atMs).toISOString(),
-			until: new Date(atMs + (latencyMs ?? 0)).toISOString(),
-		});
-		const { missing } = COUNTERS;
-		this.options.meter.count(missing.name, missing.help, { reason }, (latencyMs ?? 0) / 1e3);
-	}
-
 	#count(kind: string, result: string, by = 1): void {
 		this.options.meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind, result }, by);
 	}
 
-	/** Tells what is missing, and commits until when the log is whole, though nothing else came. */
-	async #beat(last = false): Promise<void> {
+	/** Queues records of the gaps that are due, however full the queue is, and commits until when the log is whole. */
+	async #beat(all = false): Promise<void> {
 		const receivedMs = this.options.clock();
-		// Where the store takes nothing they are summed up on.
-		const due = this.#faults.failing && !last ? [] : this.#missing.take(receivedMs, last);
-		for (const record of due) this.#tell(record, receivedMs);
+		// While the store refuses, gaps are added up.
+		const due = this.#faults.failing && !all ? [] : this.gaps.take(receivedMs, all);
+		for (const record of due) {
+			this.#queue.push({ record, receivedMs });
+			const { gateway, atMs, latencyMs, count } = record;
+			this.options.log.warn("decision records may be missing", {
+				...(gateway === null ? {} : { gateway }),
+				from: new Date(atMs).toISOString(),
+				until: new Date(atMs + (latencyMs ?? 0)).toISOString(),
+				count: count === 0 ? "unknown" : String(count),
+			});
+		}
 		this.#gaugeDropping();
 		while (this.#committing !== null) await this.#committing.catch(() => undefined);
 		this.#committing = this.#commit().finally(() => {
@@ -222,24 +144,18 @@ export class DecisionQueue {
 	}
 
 	#gaugeDropping(): void {
-		const drops = (["queue-full", "unfit", "unreadable"] as const).some((reason) => this.#missing.has(reason));
-		this.options.meter.gauge(GAUGES.dropping.name, GAUGES.dropping.help, drops ? 1 : 0);
-	}
-
-	/** What is known to be lost and not told yet is in memory alone: a crash must not leave it untold. */
-	#wholeUntilMs(): number {
-		const { clock, aliveSinceMs } = this.options;
-		const never = Number.POSITIVE_INFINITY;
-		return Math.min(clock() - MISSING_MARGIN_MS, this.#missing.oldestMs ?? never, aliveSinceMs?.() ?? never);
+		this.options.meter.gauge(GAUGES.dropping.name, GAUGES.dropping.help, this.gaps.dropping ? 1 : 0);
 	}
 
 	async #commit(): Promise<void> {
-		// What waits for its plan is in none of these; what was read of sockets only later is within the margin.
-		const wholeMs = this.#beats === null || this.#held > 0 ? null : this.#wholeUntilMs();
+		// An Envoy that cannot be reached is noticed after ENVOY_SILENT_MS; a gap that is not recorded yet is in memory alone.
+		const wholeMs = Math.min(this.options.clock() - ENVOY_SILENT_MS, this.gaps.oldestMs);
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
-		for (const [kind, rows] of byKind(await this.#write(queued, this.#shadows.take(), wholeMs)))
+		for (const [kind, rows] of byKind(
+			await this.#write(queued, this.#shadows.take(), this.#beats === null ? null : wholeMs),
+		))
 			this.#count(kind, "stored", rows);
 		this.#dropping = false;
 		// What came while this commit ran.
@@ -249,8 +165,7 @@ export class DecisionQueue {
 	}
 
 	/**
-	 * One transaction. What no transaction can take is left out and counted; where the store refuses, all is tried again with
-	 * the next ones, as far as it fits.
+	 * One transaction. Where the store refuses, all is tried again with the next ones, as far as it fits.
 	 * @returns what it wrote
 	 */
 	async #write(
@@ -258,7 +173,7 @@ export class DecisionQueue {
 		shadows: readonly ShadowCount[],
 		wholeMs: number | null,
 	): Promise<readonly Queued[]> {
-		const { store, clock, log } = this.options;
+		const { store, clock } = this.options;
 		const nowMs = clock();
 		try {
 			this.#lastId = await store.decisions.transaction((transaction) =>
@@ -267,26 +182,14 @@ export class DecisionQueue {
 			this.#faults.taken();
 			return records;
 		} catch (thrown) {
-			const [fit, fitShadows] = [withoutUnfit(thrown, records), withoutUnfit(thrown, shadows)];
-			if (fit !== null || fitShadows !== null) {
-				log.error("decision records that the store cannot hold are left out", { error: String(thrown) });
-				const kept = new Set(fit ?? records);
-				const unfit = byKind(records.filter((one) => !kept.has(one)));
-				for (const [kind, rows] of unfit) {
-					this.#count(kind, "unfit", rows);
-					this.lost("unfit", rows);
-				}
-				return this.#write(fit ?? records, fitShadows ?? shadows, wholeMs);
-			}
 			const error = this.#faults.failed(thrown);
-			const room = Math.max(0, this.max - this.#queue.length - this.#held);
-			// What says that records are missing has room always: none more is made before the store takes these.
-			const isKept = ({ record }: Queued, at: number): boolean => at < room || record.kind === "records-missing";
+			const left = Math.max(0, this.max - this.#queue.length);
+			// Gaps are never dropped: no more are made before the store takes these.
+			const isKept = ({ record }: Queued, at: number): boolean => at < left || record.kind === "records-missing";
 			this.#queue = [...records.filter(isKept), ...this.#queue];
 			const dropped = records.filter((one, at) => !isKept(one, at));
 			for (const [kind, rows] of byKind(dropped)) this.#count(kind, "dropped", rows);
-			if (dropped.length > 0)
-				this.lost("queue-full", dropped.length, Math.min(...dropped.map(({ receivedMs }) => receivedMs)));
+			if (dropped.length > 0) this.lost(dropped.length, Math.min(...dropped.map(({ receivedMs }) => receivedMs)));
 			this.#shadows.giveBack(shadows);
 			this.#schedule();
 			throw error;

@@ -1,7 +1,6 @@
 /**
  * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose
- * assignment changed, an arm whose Experiment ended for all its units, outcomes or a stream that were not taken, a time of which
- * records are missing (missingRecords.ts). It names workloads by SPIFFE id, units by their keyed pseudonym; it
+ * assignment changed, outcomes or a stream that were not taken, a time of which records may be missing (gaps.ts). It names workloads by SPIFFE id, units by their keyed pseudonym; it
  * never holds a header, a query, a payload or a token in compact form (JWS, JWE), nor the user of a token. It does hold the
  * path, in which a Service may have put whom it is about: segments with an @ or such a token, and parameters of segments, are
  * masked (access/requests/shownPath.ts); other ids in paths (numbers, names, opaque tokens, which cannot be told from those) are kept
@@ -13,11 +12,9 @@ import { parseRouteName } from "../../compiler/plan.js";
 import { HANDSHAKE_FAULTS } from "../../handshake.js";
 import { DECISION_TEXT_CHARS_MAX } from "../../limits.js";
 import { spiffeFault } from "../../resources/spiffe.js";
-import { END_REASONS } from "../../rollout/experimentEnd.js";
-import { type AccessLogEntry, requestHeader } from "../accessLog/accessLogEntry.js";
-import { requestDetails } from "../accessLog/requestDetails.js";
-import { calledBy, type SidecarAnswer, sidecarAnswer } from "../accessLog/sidecarAnswer.js";
-import { judgementOf } from "./judgement.js";
+import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
+import { calledBy, type SidecarAnswer } from "../accessLog/sidecarAnswer.js";
+import { verdictOf } from "./verdict.js";
 
 export const DECISION_KINDS = [
 	"denied",
@@ -30,23 +27,12 @@ export const DECISION_KINDS = [
 ] as const;
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
-/**
- * Why records are missing: ingest was away, an Envoy's stream broke, that Envoy dropped entries; the queue was full, the store cannot hold a
- * record, an entry could not be read.
- */
-export const MISSING_REASONS = [
-	"ingest-away",
-	"stream-broken",
-	"entries-dropped",
-	"queue-full",
-	"unfit",
-	"unreadable",
-] as const;
+/** Why records are missing: entries did not reach ingest, or it could not store their records. */
+export const GAP_REASONS = ["not-received", "not-stored"] as const;
 
 /**
  * All that a record's reason can be: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
- * of outcomes and streams that were not taken or of peers that proved nothing, and that an assignment changed, by itself
- * or with the end of its Experiment.
+ * of outcomes and streams that were not taken or of peers that proved nothing, and that an assignment changed.
  */
 export const DECISION_REASONS: readonly string[] = [
 	...["open", "allowed", "forbidden", "no-policy-allows", "not-canonical", "no-single-identity", "unknown-service"],
@@ -60,10 +46,10 @@ export const DECISION_REASONS: readonly string[] = [
 		"stale-table",
 	],
 	...["no-signer", "malformed", "overloaded", "upgrade-refused", "configuration-refused"],
-	...["client-left", "timed-out", "cut-short", "assignment-changed", ...END_REASONS],
+	...["client-left", "timed-out", "cut-short", "assignment-changed"],
 	...["no-identity", "sender-not-granted", "not-an-envoy", "other-node", "other-gateway", "too-many"],
 	...HANDSHAKE_FAULTS,
-	...MISSING_REASONS,
+	...GAP_REASONS,
 ];
 
 export interface DecisionRecord {
@@ -94,23 +80,20 @@ export interface DecisionRecord {
 	readonly arm: string | null;
 	/** assignment-changed: the arm before; null = none. */
 	readonly formerArm: string | null;
-	/** At the end of an Experiment what all get: the promoted one, or the Service's default when the record was received. */
 	readonly variant: string | null;
 	readonly verdict: "allow" | "deny" | null;
 	/** A reason code of access verdicts, or why outcomes or a stream were refused. */
 	readonly reason: string;
 	/** AccessPolicy that decided; of outcomes that were not taken, the declared Metric whose `senders` did. */
 	readonly policy: string | null;
-	readonly by: "envoy" | "sidecar" | "ingest" | "control";
-	/** Sequence of the decision about the Experiment that ended it for all: who and why. null = the record is of no end. */
-	readonly decision: number | null;
+	readonly by: "envoy" | "sidecar" | "ingest";
 	/** Version of the plan by which it was decided. */
 	readonly plan: string | null;
 	/** HTTP status; null = none was sent. */
 	readonly status: number | null;
 	/** Of a request; of a time of which records are missing how long it lasted, for what ended in it. */
 	readonly latencyMs: number | null;
-	/** How many alike it stands for: rows of batches whose Metric it names, else requests, entries of a stream, people of an arm whose Experiment ended, records that are missing (0 = not known). */
+	/** How many alike it stands for: rows of batches whose Metric it names, else requests, streams, what is missing (0 = unknown). */
 	readonly count: number;
 }
 
@@ -134,7 +117,6 @@ export const NOTHING_ELSE: DecisionRecord = {
 	reason: "",
 	policy: null,
 	by: "ingest",
-	decision: null,
 	plan: null,
 	status: null,
 	latencyMs: null,
@@ -161,9 +143,9 @@ const NO_TRACE = "0".repeat(32);
 
 /** What became of a request. `unit` and what belongs to it are not known here. */
 export function decisionIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
-	const { kind, reason, policy, by } = judgementOf(entry);
+	const { kind, reason, policy, by } = verdictOf(entry);
 	// What Envoy refuses itself the sidecar has said nothing about.
-	const answer = kind === "denied" && by === "envoy" ? null : sidecarAnswer(entry);
+	const answer = kind === "denied" && by === "envoy" ? null : entry.sidecar;
 	return {
 		...requestRecord(entry, gateway, answer),
 		kind,
@@ -184,10 +166,10 @@ export function requestRecord(
 	gateway: string | null,
 	answer: SidecarAnswer | null,
 ): DecisionRecord {
-	const { principal: peer, method, path } = requestDetails(entry);
-	const { principal, via } = calledBy(peer, answer);
+	const { method, path, headers } = entry;
+	const { principal, via } = calledBy(entry.principal, answer);
 	const route = parseRouteName(entry.routeName);
-	const trace = TRACEPARENT.exec(requestHeader(entry, TRACE_HEADER) ?? "")?.[1];
+	const trace = TRACEPARENT.exec(headers.get(TRACE_HEADER) ?? "")?.[1];
 	return {
 		...NOTHING_ELSE,
 		atMs: Math.floor(entry.startUs / 1e3),

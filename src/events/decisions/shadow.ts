@@ -5,10 +5,8 @@
 import { NO_RULE, policyOf, ruleDenial } from "../../compiler/denial.js";
 import { SHADOW_KEYS_MAX } from "../../limits.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
-import { eachNamespace } from "../accessLog/filterMetadata.js";
-import { sidecarAnswer } from "../accessLog/sidecarAnswer.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
-import { denialOf } from "./denial.js";
+import { denialOf } from "./verdict.js";
 
 export interface ShadowChange {
 	/** would-deny: let through, and would be refused. would-allow: refused, and would be let through. */
@@ -29,7 +27,6 @@ export interface ShadowCount extends ShadowChange {
 	readonly count: number;
 }
 
-const RBAC: ReadonlySet<string> = new Set(["envoy.filters.http.rbac"]);
 /** Of the two filters with rules (compiler/accessControl.ts), each behind its own prefix. */
 const DENY = "weir_deny_";
 /** And which of its results hold where not all shadow policies are tried. */
@@ -43,7 +40,8 @@ const POLICY = "shadow_effective_policy_id";
 
 /** Of an end entry; null = nothing would change, or nothing is tried out. */
 export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
-	const would = eachNamespace(entry, RBAC, rbacShadow) ?? sidecarShadow(entry);
+	const { rbac, sidecar } = entry;
+	const would = (rbac === null ? null : rbacShadow(rbac)) ?? sidecarShadow(sidecar);
 	if (would === null) return null;
 	const denial = denialOf(entry);
 	// What no policy decides (a token that does not hold, a path that is not canonical) no policy changes.
@@ -82,14 +80,12 @@ function wouldDeny(said: ReadonlyMap<string, string>, prefix: string): Would {
 
 const ruleIn = (said: ReadonlyMap<string, string>, prefix: string): string => said.get(prefix + POLICY) || NO_RULE;
 
-function sidecarShadow(entry: AccessLogEntry): Would | null {
-	const answer = sidecarAnswer(entry);
+function sidecarShadow(answer: AccessLogEntry["sidecar"]): Would | null {
 	if (answer?.shadow !== "allow" && answer?.shadow !== "deny") return null;
 	const denied = answer.shadow === "deny";
 	const policy = answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy);
-	// An earlier Weir's sidecar does not say why.
-	const reason = answer.shadowReason ?? (policy === null ? null : "forbidden");
-	return { denied, policy, reason: denied && reason !== null ? shownText(reason) : null };
+	const reason = denied && answer.shadowReason !== null ? shownText(answer.shadowReason) : null;
+	return { denied, policy, reason };
 }
 
 /** Counts between two commits, in bounded memory. */

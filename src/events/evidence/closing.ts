@@ -20,9 +20,6 @@ export const unconflicted = (alias: string): string =>
 /** Requests and outcomes of unit d that lie in its window. */
 export const inWindow = (windowMs: number): string =>
 	`e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + ${whole(windowMs)}) * 1000 + 999`;
-export const eventInWindow = (windowMs: number): string =>
-	`o.event_ms BETWEEN d.first_ms AND d.first_ms + ${whole(windowMs)}`;
-export const OF_EXPERIMENT = "(o.experiment IS NULL OR o.experiment = $experiment)";
 
 /** A metric that is closed now. */
 export interface Closing extends Defined {

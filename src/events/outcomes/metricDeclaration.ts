@@ -1,9 +1,7 @@
 /** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
 import { WeirError } from "../../error.js";
-import { METRICS_ASKED_AT_ONCE_MAX, METRICS_ASKED_PER_HOUR_MAX, METRICS_CACHE_MS } from "../../limits.js";
+import { METRICS_CACHE_MS } from "../../limits.js";
 import type { Judge } from "../../rollout/judges.js";
-import { SubjectBudget } from "../../subjectBudget.js";
-import type { Sender } from "./sender.js";
 
 export interface MetricDeclaration {
 	/** As outcomes and evidence queries name it. */
@@ -29,33 +27,19 @@ export class MetricCatalogue {
 	#askedMs = Number.NEGATIVE_INFINITY;
 	#asking: Promise<Declarations> | null = null;
 
-	/** What a sender may have asked before it is due: its own, for a stranger may be one that was named just now. */
-	readonly #sooner: SubjectBudget;
-
 	constructor(
 		private readonly source: () => Promise<readonly MetricDeclaration[]>,
 		private readonly monotonicMs = () => performance.now(),
-	) {
-		this.#sooner = new SubjectBudget(METRICS_ASKED_AT_ONCE_MAX, METRICS_ASKED_PER_HOUR_MAX, undefined, monotonicMs);
-	}
+	) {}
 
 	/** Throws `unavailable` while they were never known. */
 	async current(): Promise<Declarations> {
 		if (this.#known !== null && this.monotonicMs() - this.#askedMs < METRICS_CACHE_MS) return this.#known;
-		return this.#askOnce();
+		return this.refresh();
 	}
 
-	/**
-	 * Asks now, even if asked a moment ago: a Metric may have been declared since. A sender that brings that about too often gets
-	 * what is known, which is of the last second; the owner of the machine is not bound.
-	 */
-	async refresh(sender: Sender): Promise<Declarations> {
-		if (this.#known === null || this.#asking !== null) return this.#askOnce();
-		if (sender.kind === "spiffe" && this.#sooner.take(sender.id, 1) > 0) return this.current();
-		return this.#askOnce();
-	}
-
-	#askOnce(): Promise<Declarations> {
+	/** Asks now, even if asked a moment ago: a Metric may have been declared since. */
+	refresh(): Promise<Declarations> {
 		this.#asking ??= this.#ask().finally(() => {
 			this.#asking = null;
 		});

@@ -46,7 +46,7 @@ export function bodyMode(headers: IncomingHttpHeaders): BodyMode | null {
  * @throws WeirError `invalid-argument` for a body that is not JSON, with its place; `resource-exhausted` for too
  * many rows (answered as 413). A line of NDJSON that is not JSON is one bad row.
  */
-export function readBody(mode: BodyMode, text: string, headers: IncomingHttpHeaders): readonly Candidate[] {
+export function readRows(mode: BodyMode, text: string, headers: IncomingHttpHeaders): readonly Candidate[] {
 	switch (mode) {
 		case "ndjson":
 			return ndjson(text);

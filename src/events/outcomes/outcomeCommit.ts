@@ -8,7 +8,6 @@ import { OUTCOMES_COMMIT_ROWS, OUTCOMES_QUEUE_ROWS_MAX } from "../../limits.js";
 import { COUNTERS, HISTOGRAMS } from "../meter.js";
 import { CommitFaults, type CommitFaultsOptions } from "../store/commitFaults.js";
 import type { EventStore, Transaction } from "../store/store.js";
-import { UnfitRows } from "../store/unfitRows.js";
 import type { OutcomeRow } from "./outcomeRow.js";
 
 /** What a client is told; kept with the idempotency key and replayed. */
@@ -55,8 +54,7 @@ export class OutcomeCommit {
 
 	/**
 	 * Resolves when the rows are on disk. Throws `conflict` when the key came with another body before,
-	 * `unavailable` when too much waits or the store refuses, `invalid-argument` when the store has no place for a row: none of
-	 * the submission is stored then, and all of those beside it.
+	 * `unavailable` when too much waits or the store refuses.
 	 */
 	async submit(submission: Submission): Promise<StoredAnswer> {
 		const { idempotency } = submission;
@@ -122,13 +120,6 @@ export class OutcomeCommit {
 		try {
 			formers = await this.options.store.outcomes.transaction((transaction) => this.#commit(transaction, group));
 		} catch (thrown) {
-			const unfit = thrown instanceof UnfitRows ? unfitOf(thrown, group) : [];
-			if (unfit.length > 0) {
-				for (const waiting of unfit) this.#refuse(waiting, thrown);
-				const rest = group.filter((waiting) => !unfit.includes(waiting));
-				if (rest.length > 0) await this.#commitGroup(rest);
-				return;
-			}
 			const { code, message } = this.#faults.failed(thrown);
 			const error = new WeirError(code, message, "send them again", { cause: thrown });
 			for (const waiting of group) waiting.reject(error);
@@ -144,14 +135,6 @@ export class OutcomeCommit {
 			else if (former.body !== submission.idempotency?.body) reject(keyConflict());
 			else resolve({ status: former.status, body: former.answer, replayed: true });
 		}
-	}
-
-	/** Nothing is acknowledged that is not stored: what is to blame is told to its sender, who would send it again else. */
-	#refuse({ submission, reject }: Waiting, cause: unknown): void {
-		const { rows } = submission;
-		this.options.meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, { result: "unfit" }, rows.length);
-		const hint = "nothing of this request was stored: mend its values and times";
-		reject(new WeirError("invalid-argument", "the event store cannot hold one of these outcomes", hint, { cause }));
 	}
 
 	async #commit(transaction: Transaction, group: readonly Waiting[]): Promise<ReadonlyMap<bigint, Former>> {
@@ -176,9 +159,6 @@ export class OutcomeCommit {
 		return formers;
 	}
 }
-
-const unfitOf = ({ rows: unfit }: UnfitRows, group: readonly Waiting[]): readonly Waiting[] =>
-	group.filter(({ submission }) => unfit.has(submission) || submission.rows.some((row) => unfit.has(row)));
 
 function keyConflict(): WeirError {
 	return new WeirError(

@@ -2,21 +2,20 @@
  * POST /v1/outcomes: takes a body apart, judges its rows one by one, and answers after the commit.
  * 200 with what was accepted and refused; 422 when every row was refused; 400, 403, 405, 409, 413, 415, 503 otherwise.
  * A sender that may not post one of the metrics gets 403 and nothing of its request is taken; one that may post none gets it
- * before its body is read. A sender whose bodies have taken too long to be read gets 429.
+ * before its body is read.
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../error.js";
 import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../../limits.js";
-import type { SubjectBudget } from "../../subjectBudget.js";
-import { HttpProblem, readBytes } from "../http.js";
+import { readBody } from "../../unreadBody.js";
+import { HttpProblem } from "../http.js";
 import { COUNTERS, type Log, type Meter } from "../meter.js";
 import type { EventStore } from "../store/store.js";
 import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js";
-import { bodyMode, type Candidate, readBody } from "./outcomeBody.js";
+import { bodyMode, type Candidate, readRows } from "./outcomeBody.js";
 import { OutcomeCommit, type StoredAnswer, type Submission } from "./outcomeCommit.js";
 import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
-import { ReadingTime } from "./readingTime.js";
 import type { RefusedSender } from "./refusedSenders.js";
 import { maySend, type Sender } from "./sender.js";
 
@@ -28,8 +27,6 @@ export interface OutcomesOptions {
 	readonly log: Log;
 	/** Told of every request that its sender had no right to. */
 	readonly refused: (refusal: RefusedSender) => void;
-	/** Milliseconds that senders' bodies may take; one of its own by default. */
-	readonly reading?: SubjectBudget | undefined;
 }
 
 interface Judged {
@@ -42,10 +39,8 @@ const ACCEPTED_TYPES =
 
 export class Outcomes {
 	readonly #commit: OutcomeCommit;
-	readonly #time: ReadingTime;
 
 	constructor(private readonly options: OutcomesOptions) {
-		this.#time = new ReadingTime(options.log, options.reading);
 		this.#commit = new OutcomeCommit(options);
 	}
 
@@ -54,7 +49,6 @@ export class Outcomes {
 		const unread = { sender, rows: null, metric: null };
 		if (sender.kind === "nobody") throw this.#forbid({ ...unread, reason: "no-identity" });
 		if (!(await this.#maySendAny(sender))) throw this.#forbid({ ...unread, reason: "sender-not-granted" });
-		this.#time.demand(sender);
 		const mode = bodyMode(request.headers);
 		if (mode === null) {
 			throw new HttpProblem(
@@ -64,10 +58,8 @@ export class Outcomes {
 			);
 		}
 		const key = idempotencyKey(request);
-		const bytes = await readBytes(request, OUTCOMES_BODY_BYTES_MAX);
-		// Those that came with it may have used it up meanwhile.
-		this.#time.demand(sender);
-		const candidates = this.#time.reading(sender, () => readBody(mode, utf8(bytes), request.headers));
+		const bytes = await readBody(request, OUTCOMES_BODY_BYTES_MAX);
+		const candidates = readRows(mode, utf8(bytes), request.headers);
 		const judged = await this.#judge(candidates, sender);
 		const { rows, refused } = judged;
 		const barred = refused.filter((row) => row.code === "sender-not-granted");
@@ -79,10 +71,8 @@ export class Outcomes {
 			rows,
 			status: rows.length === 0 && refused.length > 0 ? 422 : 200,
 			answer: JSON.stringify({ accepted: rows.length, refused }),
-			idempotency: this.#time.reading(sender, () =>
-				this.#idempotency(sender, key ?? (rows.length === 0 ? null : eventsKey(candidates)), () =>
-					key === null ? eventsHash(candidates) : bodyHash(mode, request, bytes),
-				),
+			idempotency: this.#idempotency(sender, key ?? (rows.length === 0 ? null : eventsKey(candidates)), () =>
+				key === null ? eventsHash(candidates) : bodyHash(mode, request, bytes),
 			),
 		});
 		this.#count(judged, answer.replayed);
@@ -94,9 +84,8 @@ export class Outcomes {
 	}
 
 	/** Resolves when every request under way is answered. */
-	async close(): Promise<void> {
-		await this.#commit.close();
-		this.#time.close();
+	close(): Promise<void> {
+		return this.#commit.close();
 	}
 
 	/** Whether any Metric takes outcomes of the sender. */
@@ -106,7 +95,7 @@ export class Outcomes {
 		const takesSome = (metrics: ReadonlyMap<string, MetricDeclaration>): boolean =>
 			[...metrics.values()].some((metric) => maySend(sender, metric));
 		// As with rows: it may have been named within the last second.
-		return takesSome(await catalogue.current()) || takesSome(await catalogue.refresh(sender));
+		return takesSome(await catalogue.current()) || takesSome(await catalogue.refresh());
 	}
 
 	/** What is no Metric's name is the sender's own text, and kept nowhere. */
@@ -134,7 +123,7 @@ export class Outcomes {
 	async #judge(candidates: readonly Candidate[], sender: Sender): Promise<Judged> {
 		const { catalogue, store, clock } = this.options;
 		const receivedMs = clock();
-		const judgeAll = (metrics: ReadonlyMap<string, MetricDeclaration>): Judged => {
+		const judge = (metrics: ReadonlyMap<string, MetricDeclaration>): Judged => {
 			const rows: OutcomeRow[] = [];
 			const refused: ({ readonly index: number } & Refusal)[] = [];
 			for (const [index, candidate] of candidates.entries()) {
@@ -146,12 +135,10 @@ export class Outcomes {
 			}
 			return { rows, refused };
 		};
-		const judge = (metrics: ReadonlyMap<string, MetricDeclaration>): Judged =>
-			this.#time.reading(sender, () => judgeAll(metrics));
 		const judged = judge(await catalogue.current());
 		// A Metric declared within the last second is not in the catalogue yet; nor is a grant.
 		if (!judged.refused.some(({ code }) => code === "unknown-metric" || code === "sender-not-granted")) return judged;
-		return judge(await catalogue.refresh(sender));
+		return judge(await catalogue.refresh());
 	}
 
 	#count({ rows, refused }: Judged, replayed: boolean): void {

@@ -1,8 +1,7 @@
 /** What access-log entries have said and no commit has taken yet. */
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
-import { withoutUnfit } from "./unfitRows.js";
 
-export interface Pending {
+interface Pending {
 	readonly rows: readonly RequestRow[];
 	readonly exposures: readonly Exposure[];
 	readonly forced: readonly Forced[];
@@ -30,22 +29,4 @@ export class Backlog {
 		this.forced = forced.concat(this.forced);
 		this.refused = refused.concat(this.refused);
 	}
-}
-
-/** Without what no commit can take; null = it failed for another reason. */
-export function withoutUnfitOf(thrown: unknown, pending: Pending): Pending | null {
-	const { rows, exposures, forced, refused } = pending;
-	const fit = {
-		rows: withoutUnfit(thrown, rows),
-		exposures: withoutUnfit(thrown, exposures),
-		forced: withoutUnfit(thrown, forced),
-		refused: withoutUnfit(thrown, refused),
-	};
-	if (Object.values(fit).every((kept) => kept === null)) return null;
-	return {
-		rows: fit.rows ?? rows,
-		exposures: fit.exposures ?? exposures,
-		forced: fit.forced ?? forced,
-		refused: fit.refused ?? refused,
-	};
 }

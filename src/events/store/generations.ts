@@ -1,6 +1,6 @@
 /**
  * A bounded cache in two generations: what was used in the younger one survives when the older is thrown away.
- * Keeps nearly what an LRU keeps, at one map lookup a hit and without reordering (lru-cache would be a package).
+ * Keeps nearly what an LRU keeps, at one map lookup a hit and without reordering: several are asked at each entry.
  */
 export class Generations<Key, Value> {
 	#young = new Map<Key, Value>();

@@ -1,7 +1,7 @@
 /** From an access-log entry and how its request was assigned (entryReader.ts) to what the store keeps. */
 import { clusterName } from "../../compiler/plan.js";
 import { SEGMENT_VALUE_BYTES_MAX } from "../../limits.js";
-import { type AccessLogEntry, FAILED_FLAGS, requestHeader, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
+import { type AccessLogEntry, FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
 import {
 	corePoints,
 	type ReadableExperiment,
@@ -9,7 +9,6 @@ import {
 	type ReadableService,
 } from "../accessLog/planReader.js";
 import { isRefusedForVariant } from "../accessLog/refusal.js";
-import { reachedRouter } from "../accessLog/requestDetails.js";
 import type { Pseudonyms } from "./pseudonym.js";
 
 /** One row of `entries`; see schema.ts. */
@@ -178,7 +177,7 @@ const SEGMENT_VALUE = new RegExp(`^[\\x20-\\x7e]{1,${SEGMENT_VALUE_BYTES_MAX}}$`
 
 /** What says the unit's own id is not kept either: ids are stored as pseudonyms alone. */
 function segmentsOf(
-	entry: AccessLogEntry,
+	{ headers }: AccessLogEntry,
 	{ table }: ReadableExperiment,
 	unit: string | null,
 ): Readonly<Record<string, string>> {
@@ -186,7 +185,7 @@ function segmentsOf(
 	if (segments.length === 0) return NO_SEGMENTS;
 	return Object.fromEntries(
 		segments.flatMap(({ name, header }) => {
-			const value = requestHeader(entry, header)?.trim() ?? "";
+			const value = headers.get(header)?.trim() ?? "";
 			return SEGMENT_VALUE.test(value) && value !== unit ? [[name, value]] : [];
 		}),
 	);

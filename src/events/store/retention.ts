@@ -89,7 +89,7 @@ async function unseenSinceMs(
 	return Math.min(nowMs, ...remembered, ...rows.map(({ ms }) => Number(ms)));
 }
 
-/** Removes decision records and shadow counts past their time, and beyond their number those of whoever has the most. */
+/** Removes decision records and shadow counts past their time, and the oldest beyond their number. */
 export async function pruneDecisions(
 	store: EventStore,
 	nowMs: number,

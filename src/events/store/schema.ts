@@ -123,7 +123,7 @@ CREATE TABLE IF NOT EXISTS decisions (
 	trace VARCHAR, gateway VARCHAR, service VARCHAR, method VARCHAR, path VARCHAR, principal VARCHAR, unit UHUGEINT,
 	experiment VARCHAR, arm VARCHAR, former_arm VARCHAR, variant VARCHAR, verdict VARCHAR, reason VARCHAR NOT NULL,
 	policy VARCHAR, decided_by VARCHAR NOT NULL, plan VARCHAR, status USMALLINT, latency_ms DOUBLE, count BIGINT NOT NULL,
-	via VARCHAR, decision BIGINT
+	via VARCHAR
 );
 
 -- Requests whose verdict shadow policies would change, counted; summed up when asked for. rules: those of the Service
@@ -134,11 +134,9 @@ CREATE TABLE IF NOT EXISTS shadows (
 	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR, reason VARCHAR
 );
 
--- What was dropped of those two (kind: which) for want of room, by the Services' namespace, '' for what names no Service;
--- see logRoom.ts.
+-- What was dropped of those two (kind: which) for want of room; see logRoom.ts.
 CREATE TABLE IF NOT EXISTS room_drops (
-	kind VARCHAR NOT NULL, namespace VARCHAR NOT NULL, records BIGINT NOT NULL, whole_since_ms BIGINT NOT NULL,
-	PRIMARY KEY (kind, namespace)
+	kind VARCHAR PRIMARY KEY, records BIGINT NOT NULL, whole_since_ms BIGINT NOT NULL
 );
 `;
 

@@ -17,7 +17,6 @@ import { WeirError } from "../../error.js";
 import { EVENTS_MEMORY_MB } from "../../limits.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
-import { UnfitRows } from "./unfitRows.js";
 
 export type Row = Readonly<Record<string, unknown>>;
 export type Parameters = Record<string, DuckDBValue>;
@@ -83,10 +82,7 @@ export class Transaction {
 		for await (const rows of result.yieldRowObjects()) for (const row of rows) take(row);
 	}
 
-	/**
-	 * Appends rows to a table in bulk; `put` writes one row's values in column order, without endRow.
-	 * @throws UnfitRows, with all of them, where `put` throws for some
-	 */
+	/** Appends rows to a table in bulk; `put` writes one row's values in column order, without endRow. */
 	async append<Item>(table: string, items: readonly Item[], put: Put<Item>): Promise<void> {
 		if (items.length === 0) return;
 		let appender = this.appenders.get(table);
@@ -94,14 +90,14 @@ export class Transaction {
 			appender = await this.connection.createAppender(table);
 			this.appenders.set(table, appender);
 		}
-		fill(appender, table, items, put);
+		fill(appender, items, put);
 	}
 
 	/** The same for a table that was made in this transaction: an appender is bound to its table. */
 	async appendFresh<Item>(table: string, items: readonly Item[], put: Put<Item>): Promise<void> {
 		const appender = await this.connection.createAppender(table);
 		try {
-			fill(appender, table, items, put);
+			fill(appender, items, put);
 		} catch (thrown) {
 			// As those of the lane.
 			appender.clear();
@@ -113,22 +109,11 @@ export class Transaction {
 
 type Put<Item> = (to: DuckDBAppender, item: Item) => void;
 
-function fill<Item>(appender: DuckDBAppender, table: string, items: readonly Item[], put: Put<Item>): void {
-	const unfit = new Set<Item>();
-	let cause: unknown = null;
+function fill<Item>(appender: DuckDBAppender, items: readonly Item[], put: Put<Item>): void {
 	for (const item of items) {
-		try {
-			put(appender, item);
-		} catch (thrown) {
-			// A part of its row is in there; with it go the rows before, of which none is to be written any more.
-			appender.clear();
-			cause ??= thrown;
-			unfit.add(item);
-			continue;
-		}
+		put(appender, item);
 		appender.endRow();
 	}
-	if (unfit.size > 0) throw new UnfitRows(table, unfit, cause);
 	appender.flushSync();
 }
 

@@ -68,11 +68,9 @@ export class Operations {
 		const mayRead = this.rights.mayRead(call.caller);
 		const hidden = deletions.find(({ name }) => !mayRead(namespaceOf(name)));
 		if (hidden !== undefined) this.#denyUnseen(call, "delete", hidden.kind, hidden.name, "see weir get");
-		this.rights.demandSome(
-			call,
-			"delete",
-			deletions.map(({ kind, name }) => `${kind} ${name.slice(0, 200)}`).join(", "),
-		);
+		const [first] = deletions;
+		const more = deletions.length > 1 ? ` and ${deletions.length - 1} more` : "";
+		this.rights.demandSome(call, "delete", `${first?.kind} ${first?.name.slice(0, 200)}${more}`);
 		return this.#change(call, { verb: "delete", files: [], deletions }, dryRun);
 	}
 
@@ -268,7 +266,10 @@ export class Operations {
 		made: Pick<Parameters<typeof record>[1], "revision" | "after" | "result" | "request" | "askedBy" | "approvedBy">,
 	): void {
 		const what = { verb: operation.verb, namespaces, objects: effects, why: reasonOf(operation) };
-		this.store.audit.appendWhole(record(call, { ...what, ...made }));
+		const entry = record(call, { ...what, ...made });
+		// What waits has changed nothing yet: all of it is recorded when it is done.
+		if (made.result === "pending") this.store.audit.append(entry);
+		else this.store.audit.appendWhole(entry);
 	}
 
 	#recordRefused(

@@ -5,7 +5,6 @@
  * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 import { WeirError } from "../../error.js";
-import { GATE_ASKINGS_MAX } from "../../limits.js";
 import { namespaceOf } from "../../resources/resource.js";
 import { type Asking, askedBefore, gateHost } from "../../rollout/gate.js";
 import type { Webhook } from "../../rollout/ports.js";
@@ -26,9 +25,6 @@ export interface Asker {
 type WhilePossible = <Found>(find: () => Found) => Found;
 
 export class PromotionGates {
-	/** Promotions whose gates are being asked, by who asked for them. */
-	readonly #underWay = new Map<string, number>();
-
 	constructor(
 		private readonly store: Store,
 		private readonly operations: Operations,
@@ -40,7 +36,7 @@ export class PromotionGates {
 	 * Before a person's act; null: nothing is asked, as for any other verb, or where it has to wait for approval first. Then it
 	 * must follow at once: what was judged here may be otherwise after any wait.
 	 * @throws WeirError `failed-precondition` where a gate says no, or who asks has gone, recorded; `conflict` where the
-	 * Experiment moved meanwhile; `resource-exhausted` where too many of the same person wait for their gates
+	 * Experiment moved meanwhile
 	 */
 	beforeAct(asker: Asker, experiment: string, said: PersonRequest): Promise<void> | null {
 		if (said.verb !== "promote" || said.overrideGates) return null;
@@ -77,22 +73,7 @@ export class PromotionGates {
 			if (!experiment.spec.rollout.gates.some(({ at }) => at !== "after-rollback") || status === undefined) return null;
 			return askedBefore({ experiment, status }, personOutcome(current, experiment, said));
 		});
-		return asked && this.#counted(asker, () => this.#ask(asker, name, asked));
-	}
-
-	#counted({ call }: Asker, ask: () => Promise<void>): Promise<void> {
-		const { subject } = call.caller;
-		const others = this.#underWay.get(subject) ?? 0;
-		if (others >= GATE_ASKINGS_MAX) {
-			const message = `${others} promotions that you asked for wait for their gates already`;
-			throw new WeirError("resource-exhausted", message, "ask again when these have answered");
-		}
-		this.#underWay.set(subject, others + 1);
-		return ask().finally(() => {
-			const left = (this.#underWay.get(subject) ?? 1) - 1;
-			if (left > 0) this.#underWay.set(subject, left);
-			else this.#underWay.delete(subject);
-		});
+		return asked && this.#ask(asker, name, asked);
 	}
 
 	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {

@@ -8,35 +8,30 @@ import { createServer, type Server } from "node:http";
 import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
+import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../clientLimiter.js";
 import { WeirError } from "../../error.js";
 import type { HandshakeFault } from "../../handshake.js";
 import {
-	ACTS_AT_ONCE_MAX,
-	ACTS_PER_HOUR_MAX,
 	API_CONNECTIONS_MAX,
-	READING_MS_AT_ONCE_MAX,
-	READING_MS_PER_HOUR_MAX,
+	CLIENT_STOPS_AT_ONCE_MAX,
+	CLIENT_STOPS_MAX,
 	SOCKET_PATH_BYTES_MAX,
 } from "../../limits.js";
 import { isLoopbackHost } from "../../resources/address.js";
-import type { EvidenceSource, Unheld, Webhook } from "../../rollout/ports.js";
+import type { EvidenceSource, Webhook } from "../../rollout/ports.js";
 import { requireOwnFolder } from "../../socket.js";
-import { SubjectBudget } from "../../subjectBudget.js";
 import { Operations } from "../acts/operations.js";
 import { PromotionGates } from "../acts/promotionGates.js";
 import { Approvals } from "../approvals/approvals.js";
 import { Publication } from "../publication.js";
 import { Permissions } from "../rights/permissions.js";
 import { Rights } from "../rights/rights.js";
-import { Standings } from "../standings.js";
 import type { Store } from "../store/store.js";
-import { Bodies } from "./bodies.js";
 import type { Caller, DoorTls, TcpDoor } from "./caller.js";
 import { type House, handler, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
 import type { Mount } from "./mount.js";
 import { secureContext, secureServer } from "./secureDoor.js";
-import type { RequestBound } from "./underWay.js";
 import type { GatewayAlarm } from "./wire.js";
 
 export interface ApiOptions {
@@ -51,12 +46,8 @@ export interface ApiOptions {
 	readonly owner?: string;
 	/** Subjects that may do everything without a RoleBinding. */
 	readonly admins?: readonly string[];
-	/** How often subjects may act; one of its own by default. */
-	readonly actBudget?: SubjectBudget;
-	/** Milliseconds that subjects' declarations may take to be read; one of its own by default. */
-	readonly readingBudget?: SubjectBudget;
-	/** What bodies may take; bounds of its own by default. */
-	readonly bodies?: Bodies;
+	/** Of each client; Weir's own where absent. */
+	readonly clientLimits?: Partial<ClientLimits>;
 	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
 	readonly webhook?: Webhook;
 	/** Asked for how an Experiment stands. Absent: what the decisions were made on must do. */
@@ -71,13 +62,11 @@ export interface ApiOptions {
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
 	/** What is known without the probe. Never rejects. @param tooLate what other parts have not told by then is left out */
 	readonly ownAlarms?: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
-	/** Requests whose tokens give no unit, by Service. Absent: nobody counts them. Never rejects. */
-	readonly unheld?: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now?: () => number;
 	/** Told of every connection of the TCP door that was ended to make room for another's. */
 	readonly onCrowded?: () => void;
-	/** Told of each request of the TCP door, or connection with requests ahead, that is beyond a bound. Must not throw. */
-	readonly onTooMany?: (bound: RequestBound) => void;
+	/** Called for each request that the client limits refuse. Must not throw. */
+	readonly onLimited?: (exceeded: TooManyRequests["exceeded"]) => void;
 	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it. Must not throw. */
 	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 	/** Told of every failure that is answered as `internal`. */
@@ -119,13 +108,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 
-	const acts = new Operations(
-		store,
-		new Rights(store, new Permissions(options.admins), {
-			acts: options.actBudget ?? new SubjectBudget(ACTS_AT_ONCE_MAX, ACTS_PER_HOUR_MAX),
-			readingMs: options.readingBudget ?? new SubjectBudget(READING_MS_AT_ONCE_MAX, READING_MS_PER_HOUR_MAX),
-		}),
-	);
+	const acts = new Operations(store, new Rights(store, new Permissions(options.admins)));
 	const approvals = new Approvals(store, acts);
 	const now = options.now ?? Date.now;
 	const house: House = {
@@ -135,18 +118,17 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			approvals,
 			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS, now),
 			evidence: options.evidence ?? null,
-			standings: new Standings(),
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
 			alarms: options.alarms ?? (async () => []),
 			ownAlarms: options.ownAlarms ?? (async () => []),
-			unheld: options.unheld ?? (async () => ({})),
 			now,
 		},
-		bodies: options.bodies ?? new Bodies(),
+		limiter: new ClientLimiter(options.clientLimits),
+		stopLimiter: new ClientLimiter({ atOnce: CLIENT_STOPS_AT_ONCE_MAX, requests: CLIENT_STOPS_MAX }),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
 		onCrowded: options.onCrowded ?? (() => {}),
-		onTooMany: options.onTooMany ?? (() => {}),
+		onLimited: options.onLimited ?? (() => {}),
 		onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		onError: options.onError ?? (() => {}),
 	};

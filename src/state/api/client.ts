@@ -6,16 +6,7 @@
 import type { PlanTable } from "../../compiler/plan.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
 import type { Decision } from "../../rollout/decision.js";
-import type { ExperimentEnd } from "../../rollout/experimentEnd.js";
-import type {
-	Outbox,
-	ProxyStatus,
-	RefusingNode,
-	State,
-	StateStore,
-	Untold,
-	UntoldMessage,
-} from "../../rollout/ports.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";
 import type { Refusal } from "../../rollout/refusal.js";
 import type { NewDecision } from "../store/decisionLog.js";
 import type { MetricName } from "../store/resourceSet.js";
@@ -67,13 +58,13 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/published", { revision });
 	}
 
-	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
-		await this.#call("POST", "/internal/proxies", { proxies, refusing });
+	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
+		await this.#call("POST", "/internal/proxies", { proxies });
 	}
 
 	/** Of the last report, by this process or another. */
-	async refusing(): Promise<readonly RefusingNode[]> {
-		return (await this.#call<{ refusing: readonly RefusingNode[] }>("GET", "/internal/proxies", null)).refusing;
+	async reportedProxies(): Promise<readonly ProxyStatus[]> {
+		return (await this.#call<{ proxies: readonly ProxyStatus[] }>("GET", "/internal/proxies", null)).proxies;
 	}
 
 	/** Into the operators' audit log: an xDS stream that was refused. @param id proved; null = none was */
@@ -102,18 +93,6 @@ export class StateClient implements StateStore, Outbox {
 	/** The declared Metrics, for ingest, which refuses outcomes of any other name. */
 	async metricNames(): Promise<readonly MetricName[]> {
 		return (await this.#call<{ metrics: readonly MetricName[] }>("GET", "/internal/metrics-names", null)).metrics;
-	}
-
-	/** Qualified names of the Experiments that have not ended, for ingest, which forgets the units of all others. */
-	async experimentsUnderWay(): Promise<readonly string[]> {
-		return (await this.#call<{ experiments: readonly string[] }>("GET", "/internal/experiments-names", null))
-			.experiments;
-	}
-
-	/** How it ended, for ingest; null = it has not, or nothing was decided of it. @param service of one that is gone, if known */
-	async experimentEnd(experiment: string, service: string | null): Promise<ExperimentEnd | null> {
-		const query = new URLSearchParams({ experiment, ...(service === null ? {} : { service }) });
-		return (await this.#call<{ end: ExperimentEnd | null }>("GET", `/internal/experiment-end?${query}`, null)).end;
 	}
 
 	async #call<T>(method: string, path: string, body: object | null, waitMs = 0): Promise<T> {

@@ -62,16 +62,14 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 
 /** What was applied, with what is not told of shadow policies that it is about. */
 export function warned(
-	{ store, acts, now }: PublicDoor,
+	{ store, acts }: PublicDoor,
 	call: Call,
 	result: ApplyResult | Pending,
 	dryRun: boolean,
 ): Answer {
 	if (dryRun || result.outcome !== "applied") return applied(result);
 	const { rights } = acts;
-	const gaps = rights.reading(actCall(call, now()), () =>
-		visibleShadowGaps(store.current, rights.mayRead(call.caller), result.changes),
-	);
+	const gaps = visibleShadowGaps(store.current, rights.mayRead(call.caller), result.changes);
 	const { outcome: _, ...said } = result;
 	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
 }

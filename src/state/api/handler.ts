@@ -2,60 +2,63 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
+import { type ClientLimiter, TooManyRequests } from "../../clientLimiter.js";
 import { WeirError } from "../../error.js";
 import type { HandshakeFault } from "../../handshake.js";
-import { whileOpen } from "../../turns.js";
-import { type Bodies, UNCOUNTED } from "./bodies.js";
+import { API_REQUEST_MS_MAX } from "../../limits.js";
+import { type ActCall, record } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 import { send, sendError, takeApart } from "./http.js";
 import { answerInternal } from "./internalDoor.js";
 import { isUnder, type Mount, passOn } from "./mount.js";
 import { answerPublic, type PublicDoor } from "./publicDoor.js";
-import { NotPassedOn, type RequestBound } from "./underWay.js";
 
 /** What all doors share. */
 export interface House {
 	readonly door: PublicDoor;
-	readonly bodies: Bodies;
+	readonly limiter: ClientLimiter;
+	/** Of requests that stop traffic to a Variant: a client's other requests take nothing from it. */
+	readonly stopLimiter: ClientLimiter;
 	readonly mounts: readonly (readonly [string, Mount])[];
 	readonly onCrowded: () => void;
-	/** Of the TCP door, as all that follow but the last; must not throw. */
-	readonly onTooMany: (bound: RequestBound) => void;
+	/** Must not throw. */
+	readonly onLimited: (exceeded: TooManyRequests["exceeded"]) => void;
 	/** Must not throw. */
 	readonly onHandshakeFault: (fault: HandshakeFault) => void;
 	readonly onError: (error: unknown) => void;
 }
 
-/**
- * @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked
- * @param onNotPassedOn must not throw
- */
+const STOPS = /^\/v1\/(experiments\/[^?]+\/(abort|pause)|rollback)(\?|$)/;
+
+/** @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked */
 export function handler(
 	house: House,
-	identify: (request: IncomingMessage, id: string, response: ServerResponse) => Promise<Caller>,
+	identify: (request: IncomingMessage, id: string) => Promise<Caller>,
 	internal: boolean,
-	onNotPassedOn: (why: NotPassedOn, subject: string) => void = () => {},
 ) {
-	const { door, bodies, mounts, onError } = house;
+	const { door, mounts, onError } = house;
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
 		const id = randomUUID();
 		response.setHeader("x-request-id", id);
-		let subject = "";
+		const gone = new AbortController();
+		response.once("close", () => gone.abort());
 		try {
-			if (internal && isUnder(request.url ?? "", "/internal")) {
-				const caller = await identify(request, id, response);
-				const call = takeApart(request, { signal: whileOpen(response), id, caller, intake: UNCOUNTED });
+			const caller = await identify(request, id);
+			const { method, url = "" } = request;
+			if (internal && isUnder(url, "/internal")) {
+				const call = takeApart(request, { signal: gone.signal, id, caller });
 				return send(response, await answerInternal(door.store, door.publication, call));
 			}
-			const caller = await identify(request, id, response);
-			subject = caller.subject;
-			const mounted = mounts.find(([prefix]) => isUnder(request.url ?? "", prefix));
+			const limiter = method === "POST" && STOPS.test(url) ? house.stopLimiter : house.limiter;
+			await limiter.admit(caller.subject, response).catch((error) => {
+				if (error instanceof TooManyRequests) recordLimited(house, { caller, id, nowMs: door.now() }, error);
+				throw error;
+			});
+			const mounted = mounts.find(([prefix]) => isUnder(url, prefix));
 			if (mounted !== undefined)
 				return await passOn(door.acts.rights, mounted, request, response, { caller, id, nowMs: door.now() });
-			const intake = bodies.begin(caller, response);
-			send(response, await answerPublic(door, takeApart(request, { signal: whileOpen(response), caller, id, intake })));
+			send(response, await answerPublic(door, takeApart(request, { signal: gone.signal, caller, id })));
 		} catch (error) {
-			if (error instanceof NotPassedOn) onNotPassedOn(error, subject);
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
 			sendError(response, error);
 		}
@@ -63,12 +66,18 @@ export function handler(
 	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
 }
 
+/** In the audit log once a minute for each client. */
+function recordLimited({ door, onLimited }: House, call: ActCall, { exceeded, message }: TooManyRequests): void {
+	onLimited(exceeded);
+	const { audit, current } = door.store;
+	const what = { verb: "ask", namespaces: [], objects: ["the API"], revision: current.revision } as const;
+	door.store.atomically(() => audit.appendOnce(record(call, { ...what, result: "refused", why: message })));
+}
+
 /** @param connections null = what TLS lies below counts them (tlsDoor.ts) */
 export function withBounds<S extends Server | SecureServer>(made: S, connections: number | null): S {
 	made.headersTimeout = 10_000;
-	// A body may wait for its turn (forward.ts), for minutes behind its sender's own. While it is read, and once its request is answered,
-	// well or not, it has bounds of its own (bodies.ts, unreadBody.ts).
-	made.requestTimeout = 0;
+	made.requestTimeout = API_REQUEST_MS_MAX;
 	if (connections !== null) made.maxConnections = connections;
 	return made;
 }

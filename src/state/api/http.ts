@@ -3,12 +3,12 @@
  * bodies with a checked content type, JSON answers, and the one place where an error becomes a status.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { TooManyRequests } from "../../clientLimiter.js";
 import { HTTP_STATUS, WeirError } from "../../error.js";
 import { API_BODY_BYTES_MAX } from "../../limits.js";
 import { isLoopbackHost } from "../../resources/address.js";
-import { announcesBody, answerWhole } from "../../unreadBody.js";
+import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../unreadBody.js";
 import type { ActCall } from "../audit/actRecord.js";
-import { type Intake, readBytes, TryAgain } from "./bodies.js";
 import type { Caller } from "./caller.js";
 
 /** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
@@ -17,8 +17,6 @@ export interface Call {
 	readonly path: readonly string[];
 	readonly query: URLSearchParams;
 	readonly request: IncomingMessage;
-	/** What its body may take. */
-	readonly intake: Intake;
 	/** Aborts when the client goes away. */
 	readonly signal: AbortSignal;
 	/** Who calls, as the door proved it. */
@@ -35,7 +33,7 @@ export type Answer =
 export const ok = (json: unknown): Answer => ({ status: 200, json });
 
 /** @throws WeirError `invalid-argument` for a target that is no path or is not well encoded. */
-export function takeApart(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id" | "intake">): Call {
+export function takeApart(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id">): Call {
 	const target = request.url ?? "";
 	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
 	const cut = target.indexOf("?");
@@ -116,11 +114,11 @@ export function isJson(request: IncomingMessage): boolean {
 }
 
 /**
- * @throws WeirError `invalid-argument` for another content type, more than the limit, or bytes that are not UTF-8; and as
- * `readBytes` does
+ * @throws WeirError `invalid-argument` for another content type, or bytes that are not UTF-8; and as
+ * `readBody` does
  */
 export async function readText(
-	{ request, intake }: Pick<Call, "request" | "intake">,
+	{ request }: Pick<Call, "request">,
 	contentTypes: readonly string[],
 	bytesMax: number = API_BODY_BYTES_MAX,
 ): Promise<string> {
@@ -132,7 +130,7 @@ export async function readText(
 			`send ${contentTypes.join(" or ")}`,
 		);
 	}
-	const bytes = await readBytes(request, intake, bytesMax);
+	const bytes = await readBody(request, bytesMax);
 	try {
 		return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 	} catch (error) {
@@ -142,7 +140,7 @@ export async function readText(
 
 /** A JSON object body. @throws WeirError `invalid-argument`, and as `readText` does. */
 export async function readObject(
-	call: Pick<Call, "request" | "intake">,
+	call: Pick<Call, "request">,
 	bytesMax: number = API_BODY_BYTES_MAX,
 ): Promise<Readonly<Record<string, unknown>>> {
 	const text = await readText(call, ["application/json"], bytesMax);
@@ -200,8 +198,10 @@ export function sendError(response: ServerResponse, thrown: unknown): void {
 	const notAllowed = error instanceof MethodNotAllowed;
 	// RFC 9110 section 15.5.6.
 	if (notAllowed) response.setHeader("allow", error.allowed.join(", "));
-	if (error instanceof TryAgain) response.setHeader("retry-after", String(error.afterSeconds));
-	send(response, { status: notAllowed ? 405 : HTTP_STATUS[error.code], json: { error } });
+	const status = notAllowed ? 405 : error instanceof BodyTooLarge ? 413 : HTTP_STATUS[error.code];
+	if (status === 429 || status === 503)
+		response.setHeader("retry-after", String(error instanceof TooManyRequests ? error.afterSeconds : 1));
+	send(response, { status, json: { error } });
 }
 
 /** @throws WeirError `invalid-argument` */

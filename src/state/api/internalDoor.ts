@@ -11,7 +11,7 @@ import {
 	PROXIES_BODY_BYTES_MAX,
 	STATE_LONG_POLL_MS_MAX,
 } from "../../limits.js";
-import type { ProxyStatus, RefusingNode } from "../../rollout/ports.js";
+import type { ProxyStatus } from "../../rollout/ports.js";
 import type { NewAuditRecord } from "../audit/auditLog.js";
 import type { Publication } from "../publication.js";
 import type { NewDecision } from "../store/decisionLog.js";
@@ -49,13 +49,12 @@ export async function answerInternal(
 			}
 			case "GET proxies":
 				onlyQuery(query, []);
-				return ok({ refusing: store.proxies.refusing ?? [] });
+				return ok({ proxies: store.proxies.proxies });
 			case "POST proxies": {
 				const body = await readObject(call, PROXIES_BODY_BYTES_MAX);
-				const { proxies, refusing } = exactly(body, { proxies: "object", refusing: "object" });
+				const { proxies } = exactly(body, { proxies: "object" });
 				if (!Array.isArray(proxies)) throw new WeirError("invalid-argument", "proxies must be a list");
-				if (!Array.isArray(refusing)) throw new WeirError("invalid-argument", "refusing must be a list");
-				await store.reportProxies(proxies as readonly ProxyStatus[], refusing as readonly RefusingNode[]);
+				await store.reportProxies(proxies as readonly ProxyStatus[]);
 				return ok({});
 			}
 			case "POST refused-stream": {
@@ -93,13 +92,6 @@ export async function answerInternal(
 				const body = exactly(await readObject(call), { key: "string" });
 				await store.told(String(body.key));
 				return ok({});
-			}
-			case "GET experiments-names":
-				onlyQuery(query, []);
-				return ok({ experiments: store.experimentsUnderWay });
-			case "GET experiment-end": {
-				onlyQuery(query, ["experiment", "service"]);
-				return ok({ end: store.experimentEnd(query.get("experiment") ?? "", query.get("service")) });
 			}
 			case "GET metrics-names":
 				onlyQuery(query, []);

@@ -6,7 +6,7 @@ import { shownPath } from "../../access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
 import { resourcesOf } from "../../resources/kinds.js";
-import type { EvidenceSource, Unheld } from "../../rollout/ports.js";
+import type { EvidenceSource } from "../../rollout/ports.js";
 import { standingOf } from "../../rollout/standing.js";
 import type { Operations } from "../acts/operations.js";
 import type { PromotionGates } from "../acts/promotionGates.js";
@@ -17,7 +17,6 @@ import { difference } from "../difference.js";
 import type { Publication } from "../publication.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
-import type { Standings } from "../standings.js";
 import type { Store } from "../store/store.js";
 import { apply, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
 import { type Answer, actCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
@@ -41,7 +40,6 @@ export interface PublicDoor {
 	readonly gates: PromotionGates;
 	/** null = there is no evidence here. */
 	readonly evidence: EvidenceSource | null;
-	readonly standings: Standings;
 	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
 	readonly ready: () => readonly string[];
 	/** Its lag is a reason too. */
@@ -50,8 +48,6 @@ export interface PublicDoor {
 	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
 	/** Those that are known without it. Never rejects. @param tooLate what other parts have not told by then is left out */
 	readonly ownAlarms: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
-	/** By Service. Never rejects. */
-	readonly unheld: () => Promise<Readonly<Record<string, readonly Unheld[]>>>;
 	readonly now: () => number;
 }
 
@@ -81,7 +77,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				demandSomeRead(door, call);
 				return ok({
 					...door.acts.rights.partly(call.caller),
-					...telling(door, call, () => difference(visibleState(store.current, door.acts.rights.mayRead(call.caller)))),
+					...difference(visibleState(store.current, door.acts.rights.mayRead(call.caller))),
 				} satisfies DiffAnswer);
 			case "GET proxies":
 				onlyQuery(query, []);
@@ -124,11 +120,6 @@ function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
 	acts.rights.demandSomeRead(actCall(call, now()), [pathOf(call)]);
 }
 
-/** In the reader's time. @throws WeirError as `Rights.telling` does */
-function telling<T>({ acts, now }: PublicDoor, call: Call, tell: () => T): T {
-	return acts.rights.telling(actCall(call, now()), [pathOf(call)], tell);
-}
-
 const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
 /** What Envoy cannot try of shadow policies. */
@@ -138,8 +129,7 @@ function policies(door: PublicDoor, call: Call, noun: string): Answer {
 	onlyQuery(call.query, []);
 	demandSomeRead(door, call);
 	const mayRead = door.acts.rights.mayRead(call.caller);
-	const tell = () => visibleShadowGaps(door.store.current, mayRead, null);
-	return ok({ gaps: telling(door, call, tell) } satisfies ShadowGapsAnswer);
+	return ok({ gaps: visibleShadowGaps(door.store.current, mayRead, null) } satisfies ShadowGapsAnswer);
 }
 
 function history(door: PublicDoor, call: Call): Answer {
@@ -178,22 +168,18 @@ function resources(door: PublicDoor, call: Call): Answer {
 	const mayRead = acts.rights.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
-		const text = telling(door, call, () => {
-			const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
-			return seen.map(({ source }) => source).join("---\n");
-		});
+		const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
+		const text = seen.map(({ source }) => source).join("---\n");
 		return { status: 200, text, contentType: "application/yaml" };
 	}
 	if (format !== "json") throw new WeirError("invalid-argument", "unknown format", "json or yaml");
-	return telling(door, call, () => {
-		const { revision, resources } = visibleState(store.current, mayRead);
-		const { revision: declaredRevision, startRevision } = store.declarations;
-		return ok({
-			...acts.rights.partly(caller),
-			...{ revision, declaredRevision, startRevision },
-			resources: resourcesOf(resources),
-		} satisfies ResourcesAnswer);
-	});
+	const { revision, resources: seen } = visibleState(store.current, mayRead);
+	const { revision: declaredRevision, startRevision } = store.declarations;
+	return ok({
+		...acts.rights.partly(caller),
+		...{ revision, declaredRevision, startRevision },
+		resources: resourcesOf(seen),
+	} satisfies ResourcesAnswer);
 }
 
 async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
@@ -237,24 +223,16 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 		onlyQuery(call.query, ["after", "limit"]);
 		const after = wholeNumber(call.query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
 		const limit = wholeNumber(call.query, "limit", 100, 1, DECISIONS_PAGE_MAX);
-		const page = telling(door, call, () => store.decisions(name, after, limit));
-		return ok(page);
+		return ok(store.decisions(name, after, limit));
 	}
 	if (call.method === "GET" && act === "standing") {
 		onlyQuery(call.query, []);
-		return ok(
-			await door.standings.take(call, async () => {
-				// Again in its turn, which may have come late.
-				acts.demandSeen(actCall(call, now()), name, "read");
-				return standingOf(store.live, name, door.evidence, now);
-			}),
-		);
+		return ok(await standingOf(store.live, name, door.evidence, now));
 	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);
 		const before = wholeNumber(call.query, "before", now(), 0, Number.MAX_SAFE_INTEGER);
-		const moves = telling(door, call, () => store.moves(name, before));
-		return ok({ decisions: moves });
+		return ok({ decisions: store.moves(name, before) });
 	}
 	if (call.method !== "POST" || !isPersonVerb(act)) {
 		throw new WeirError(

@@ -6,21 +6,13 @@ import { shownPath } from "../../access/requests/shownPath.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
 import { type HandshakeFault, toldFault } from "../../handshake.js";
-import {
-	API_CONNECTIONS_MAX,
-	API_REQUESTS_AHEAD_MAX,
-	API_REQUESTS_PER_SUBJECT_MAX,
-	HANDSHAKE_FAULTS_TOLD_MS,
-	UNASKED_CONNECTION_MS,
-} from "../../limits.js";
+import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_TOLD_MS, UNASKED_CONNECTION_MS } from "../../limits.js";
 import { PROVED_EACH_TIME } from "../../tls.js";
 import { boundConnections, type Crowd, type DoorConnections } from "../../tlsDoor.js";
 import { record } from "../audit/actRecord.js";
 import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
 import { type House, handler, withBounds } from "./handler.js";
 import { checkOrigin } from "./http.js";
-import { oneByOne } from "./oneByOne.js";
-import { type RequestBound, UnderWay } from "./underWay.js";
 
 /** HTTPS, whose caller each request must prove; it does not listen yet. */
 export function secureServer(house: House, tcp: TcpDoor): Server {
@@ -50,31 +42,11 @@ export function secureServer(house: House, tcp: TcpDoor): Server {
 			}
 		},
 	});
-	// The newest word stands for all of its while.
-	let behind = "";
-	const beyond = tooMany(house, () => behind);
-	made.once("close", () => beyond.close());
-	const underWay = new UnderWay((subject) => beyond.add(kindOf("subject", subject)));
-	const identify: Parameters<typeof handler>[1] = async (request, id, response) => {
-		const caller = await strangerOf(house, tcp, connections, request, id);
-		underWay.begin(caller, response);
-		return caller;
-	};
-	const handle = handler(house, identify, false, (why, subject) => {
-		behind = why.behind;
-		beyond.add(kindOf("forwarded", subject));
+	const handle = handler(house, (request, id) => strangerOf(house, tcp, connections, request, id), false);
+	made.on("request", (request, response) => {
+		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
+		handle(request, response);
 	});
-	made.on(
-		"request",
-		oneByOne({
-			handle: (request, response) => {
-				if (connections.isOld(request.socket)) response.setHeader("connection", "close");
-				handle(request, response);
-			},
-			onEnded: (response) => underWay.end(response),
-			onFull: (socket) => beyond.add(kindOf("ahead", connections.idOf(socket))),
-		}),
-	);
 	return withBounds(made, null);
 }
 
@@ -117,42 +89,6 @@ function recordCrowd({ door }: House, { id, held, most }: Crowd): void {
 	const made = record(who, { ...CONNECTING, revision, result: "refused", why });
 	door.store.atomically(() => door.store.audit.appendOnce(made));
 }
-
-const kindOf = (bound: RequestBound, subject: string | null): string => JSON.stringify([bound, subject]);
-
-/**
- * Of each subject and bound one record a minute stands for all.
- * @param behind whom those that were not passed on waited for
- */
-function tooMany(house: House, behind: () => string): Pick<Digest<string>, "add" | "close"> {
-	const { door, onError, onTooMany } = house;
-	const digest = new Digest<string>((kind, times) => {
-		try {
-			const [bound, subject] = JSON.parse(kind) as [RequestBound, string | null];
-			const { revision } = door.store.current;
-			const who = { caller: { subject, how: null }, nowMs: door.now(), id: randomUUID() };
-			const held = bound === "forwarded" ? `: ${behind()}` : "";
-			const why = `${BEYOND[bound]}${times === 1 ? "" : `, ${times} times`}${held}`;
-			const made = record(who, { ...CONNECTING, verb: "ask", revision, result: "refused", why });
-			door.store.atomically(() => door.store.audit.append(made));
-		} catch (error) {
-			onError(error);
-		}
-	}, HANDSHAKE_FAULTS_TOLD_MS);
-	return {
-		add: (kind) => {
-			onTooMany((JSON.parse(kind) as [RequestBound])[0]);
-			digest.add(kind);
-		},
-		close: () => digest.close(),
-	};
-}
-
-const BEYOND: Readonly<Record<RequestBound, string>> = {
-	ahead: `more than ${API_REQUESTS_AHEAD_MAX} requests were sent ahead on one connection: the rest was not handled`,
-	forwarded: "waited too long to be passed on, and was refused",
-	subject: `more than ${API_REQUESTS_PER_SUBJECT_MAX} requests were under way`,
-};
 
 const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP door"] };
 

@@ -5,29 +5,26 @@ import { serviceOf } from "../../resources/lookup.js";
 import { resourceTitle } from "../../resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../resources/resource.js";
 import { closuresOf } from "../../rollout/closedServices.js";
-import type { State, Unheld } from "../../rollout/ports.js";
+import type { State } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { liveDefault } from "../../rollout/status.js";
 import { untakenOf } from "../../rollout/untaken.js";
 import { phasesOf, withDefault } from "../acts/crossCheck.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
-import { actCall, type Call } from "./http.js";
+import type { Call } from "./http.js";
 import type { PublicDoor } from "./publicDoor.js";
 import { visibleState } from "./visible.js";
 import type { GatewayAlarm, StatusAnswer } from "./wire.js";
 
-/** @throws WeirError as `demandReading` does, for there may be thousands of Experiments */
 export async function statusAnswer(door: PublicDoor, call: Call): Promise<StatusAnswer> {
-	const [alarms, own, unheld] = await Promise.all([door.alarms(), door.ownAlarms(), door.unheld()]);
-	const tell = () => answerOf(door, call, { alarms, own }, unheld);
-	return door.acts.rights.telling(actCall(call, door.now()), ["/v1/status"], tell);
+	const [alarms, own] = await Promise.all([door.alarms(), door.ownAlarms()]);
+	return answerOf(door, call, { alarms, own });
 }
 
 function answerOf(
 	{ store, acts, publication, now }: PublicDoor,
 	{ caller }: Call,
 	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
-	unheldTokens: Readonly<Record<string, readonly Unheld[]>>,
 ): StatusAnswer {
 	const mayRead = acts.rights.mayRead(caller);
 	const mayBeTold = ({ gateway }: GatewayAlarm): boolean =>
@@ -53,13 +50,11 @@ function answerOf(
 			const live = status.experiments[name];
 			if (live === undefined) return [];
 			const service = serviceOf(one);
-			const none = one.spec.unit.from === "claim" ? unheldTokens[service] : undefined;
 			return {
 				experiment: name,
 				service,
 				status: live,
 				last: store.lastDecision(name),
-				...(none === undefined ? {} : { unheld: none }),
 			};
 		}),
 		services: resources.services.map((one) => {

@@ -3,7 +3,6 @@ import type { ShadowGap } from "../../compiler/shadow.js";
 import type { Resource } from "../../resources/resource.js";
 import type { Closure } from "../../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../rollout/decision.js";
-import type { Unheld } from "../../rollout/ports.js";
 import type { Refusal } from "../../rollout/refusal.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
 import type { Untaken } from "../../rollout/untaken.js";
@@ -107,8 +106,6 @@ export interface StatusAnswer extends Partly {
 		readonly service: string;
 		readonly status: ExperimentStatus;
 		readonly last: LastDecision | null;
-		/** Of late, where its unit is a claim, by cause; left out = none, or it is not known. */
-		readonly unheld?: readonly Unheld[];
 	}[];
 	readonly services: readonly {
 		readonly service: string;

@@ -7,7 +7,6 @@ import {
 	APPROVAL_REQUEST_KEPT_MS,
 	APPROVAL_REQUESTS_ENDED_MAX,
 	APPROVAL_REQUESTS_PENDING_MAX,
-	APPROVAL_REQUESTS_PER_SUBJECT_MAX,
 } from "../../limits.js";
 import type { Authorisation } from "../acts/authorise.js";
 import type { Caller } from "../api/caller.js";
@@ -109,13 +108,8 @@ function current(request: ApprovalRequest, nowMs: number): ApprovalRequest {
 }
 
 function demandRoom(waiting: readonly ApprovalRequest[], asked: ApprovalRequest): void {
-	const own = waiting.filter(({ askedBy }) => askedBy.subject === asked.askedBy.subject);
 	const bytes = waiting.reduce((sum, one) => sum + one.bytes, asked.bytes);
-	const isFull =
-		own.length >= APPROVAL_REQUESTS_PER_SUBJECT_MAX ||
-		waiting.length >= APPROVAL_REQUESTS_PENDING_MAX ||
-		bytes > APPROVAL_CONTENT_BYTES_MAX;
-	if (isFull)
+	if (waiting.length >= APPROVAL_REQUESTS_PENDING_MAX || bytes > APPROVAL_CONTENT_BYTES_MAX)
 		throw new WeirError(
 			"resource-exhausted",
 			"too many requests wait for approval",

@@ -1,27 +1,15 @@
 /**
- * Who may act, and how often: judged by the RoleBindings and by what a subject has left. Who may not is turned away
- * with an error, and the attempt is recorded.
+ * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
  */
 import { WeirError } from "../../error.js";
 import { oncePerName } from "../../resources/once.js";
 import type { OperatorVerb } from "../../resources/resource.js";
-import { stopwatch } from "../../stopwatch.js";
-import type { SubjectBudget } from "../../subjectBudget.js";
-import { TryAgain } from "../api/bodies.js";
 import type { Caller } from "../api/caller.js";
 import type { MayRead } from "../api/visible.js";
 import { demandApprovers } from "../approvals/approvers.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import type { Store } from "../store/store.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
-
-/** What each subject has left. */
-export interface Budgets {
-	/** So that nobody pushes others' acts out of the audit log in a day. */
-	readonly acts: SubjectBudget;
-	/** So that nobody else waits for one subject's declarations all day. */
-	readonly readingMs: SubjectBudget;
-}
 
 const ASK_HINT = "ask an admin for a RoleBinding";
 /** Not the next best grant: it would show every tenant to who looks for something of their own. */
@@ -32,7 +20,6 @@ export class Rights {
 	constructor(
 		private readonly store: Store,
 		private readonly permissions: Permissions,
-		private readonly budgets: Budgets,
 	) {}
 
 	/** Whether the subject has the right now; nothing is recorded. */
@@ -95,79 +82,6 @@ export class Rights {
 		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
 	}
 
-	/**
-	 * Before whatever leaves a record of an act: of many acts of one subject the rest must wait. The owner of the
-	 * machine, who owns the file too, need not.
-	 * @param records how many it may leave
-	 * @throws WeirError `resource-exhausted`; recorded once a minute
-	 */
-	demandTurn(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
-		const { caller } = call;
-		if (caller.how !== "socket")
-			this.#mustNotWait(call, verb, objects, this.budgets.acts.take(caller.subject, records));
-	}
-
-	/** For what leaves a record and may be urgent: it never waits, and what follows does. */
-	oweTurn({ caller }: ActCall): void {
-		if (caller.how !== "socket") this.budgets.acts.owe(caller.subject, 1);
-	}
-
-	/**
-	 * For what others are to be asked about first: nothing is taken yet.
-	 * @throws WeirError as `demandTurn` does
-	 */
-	demandTurnLeft(call: ActCall, verb: string, objects: readonly string[], records = 1): void {
-		const { caller } = call;
-		if (caller.how !== "socket")
-			this.#mustNotWait(call, verb, objects, this.budgets.acts.waitMs(caller.subject, records));
-	}
-
-	/**
-	 * Before declarations are read: whose were read for long must wait.
-	 * @throws WeirError as `demandTurn` does
-	 */
-	demandReading(call: ActCall, verb: string, objects: readonly string[]): void {
-		const { caller } = call;
-		if (caller.how === "socket") return;
-		const waitMs = this.budgets.readingMs.waitMs(caller.subject, 0);
-		const seconds = Math.ceil(this.budgets.readingMs.taken(caller.subject) / 1_000);
-		const why = `the changes and requests of ${caller.subject} have taken ${seconds} s of control's time`;
-		this.#mustNotWait(call, verb, objects, waitMs, why);
-	}
-
-	/** Reads declarations in the caller's time. */
-	reading<T>({ caller }: ActCall, read: () => T): T {
-		const spentMs = stopwatch();
-		try {
-			return read();
-		} finally {
-			if (caller.how !== "socket") this.budgets.readingMs.owe(caller.subject, spentMs());
-		}
-	}
-
-	/**
-	 * In the reader's time: what takes long to tell where much is declared.
-	 * @throws WeirError as `demandReading` does
-	 */
-	telling<T>(call: ActCall, objects: readonly string[], tell: () => T): T {
-		this.demandReading(call, "read", objects);
-		return this.reading(call, tell);
-	}
-
-	#mustNotWait(
-		call: ActCall,
-		verb: string,
-		objects: readonly string[],
-		waitMs: number,
-		why = `${call.caller.subject} has acted too often`,
-	): void {
-		if (waitMs === 0) return;
-		this.#recordRefused(call, { verb, namespaces: [], objects, why }, true);
-		const seconds = Math.ceil(waitMs / 1_000);
-		const hint = `ask again in ${seconds} s; the UNIX socket's owner need not wait`;
-		throw new TryAgain("resource-exhausted", why, hint, seconds);
-	}
-
 	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
 	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
 		const { revision } = this.store.current;
@@ -176,15 +90,13 @@ export class Rights {
 	}
 
 	/**
-	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part. So is who has had
-	 * too much read.
-	 * @throws WeirError `permission-denied`, recorded, and as `demandReading` does.
+	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
+	 * @throws WeirError `permission-denied`, recorded.
 	 */
 	demandSome(call: ActCall, verb: string, object: string): void {
 		if (!this.maySome(call.caller, "apply")) {
 			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
 		}
-		this.demandReading(call, verb, [object]);
 	}
 
 	/**

@@ -17,7 +17,7 @@ import type { PlanTable } from "../../compiler/plan.js";
 import { WeirError } from "../../error.js";
 import type { Kind, Resource } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
-import type { ProxyStatus, RefusingNode, UntoldMessage } from "../../rollout/ports.js";
+import type { ProxyStatus, UntoldMessage } from "../../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../rollout/status.js";
 import { requireOwnFolder } from "../../socket.js";
 import type { ApprovalRequest } from "../approvals/request.js";
@@ -57,8 +57,6 @@ export interface ProxyReport {
 	/** null: xds has not reported yet. */
 	readonly reportedAtMs: number | null;
 	readonly proxies: readonly ProxyStatus[];
-	/** Left out = none. */
-	readonly refusing?: readonly RefusingNode[];
 }
 
 export type OutboxKey = [experiment: string, sequence: number, place: number];

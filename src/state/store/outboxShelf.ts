@@ -1,18 +1,13 @@
 /**
- * Rollbacks that gates are still to be told of: written with the decision, taken away when told. The namespaces share the
- * room, and none is pushed out by one that has more.
+ * Rollbacks that gates are still to be told of: written with the decision, taken away when told.
  */
 import { GATE_OUTBOX_MAX } from "../../limits.js";
-import { grouping } from "../../resources/lookup.js";
-import { namespaceOf } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { Untold, UntoldMessage } from "../../rollout/ports.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
 /** More than the gates of one decision; with it a place holds the revision, too. */
 const PLACES = 2 ** 16;
-
-const byNamespace = grouping<OutboxKey>(([experiment]) => [namespaceOf(experiment)]);
 
 export class OutboxShelf {
 	readonly #database: StateDatabase;
@@ -22,8 +17,7 @@ export class OutboxShelf {
 	}
 
 	/**
-	 * Runs inside the transaction of the decision. Beyond GATE_OUTBOX_MAX the oldest of whichever namespace has most is given
-	 * up, and counted.
+	 * Runs inside the transaction of the decision. Beyond GATE_OUTBOX_MAX the oldest is given up, and counted.
 	 * @param revision that the decision led to
 	 */
 	put(
@@ -35,7 +29,7 @@ export class OutboxShelf {
 			const key: OutboxKey = [experiment, sequence, revision * PLACES + index];
 			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
 		}
-		if (told.length > 0) this.#prune(namespaceOf(experiment));
+		if (told.length > 0) this.#prune();
 	}
 
 	untold(): readonly Untold[] {
@@ -55,17 +49,11 @@ export class OutboxShelf {
 		if (parsed !== null) this.#database.transaction(() => this.#database.outbox.removeSync(parsed));
 	}
 
-	/** @param namespace of what has just come: it gives way where another one has as many */
-	#prune(namespace: string): void {
+	#prune(): void {
 		const { outbox, counters } = this.#database;
 		const surplus = outbox.getKeysCount() - GATE_OUTBOX_MAX;
 		if (surplus <= 0) return;
-		const kept = new Map([...byNamespace([...outbox.getKeys()])].map(([of, keys]) => [of, [...keys].sort(byAge)]));
-		for (let more = surplus; more > 0; more--) {
-			let most = kept.get(namespace) ?? [];
-			for (const keys of kept.values()) if (keys.length > most.length) most = keys;
-			outbox.removeSync(most.shift() as OutboxKey);
-		}
+		for (const key of [...outbox.getKeys()].sort(byAge).slice(0, surplus)) outbox.removeSync(key);
 		counters.putSync("untoldDropped", (counters.get("untoldDropped") ?? 0) + surplus);
 	}
 }

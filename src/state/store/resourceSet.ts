@@ -3,7 +3,6 @@ import { resourceSet } from "../../resources/kinds.js";
 import { type Kind, type Metric, qualifiedName, type Resource, type ResourceSet } from "../../resources/resource.js";
 import { type Judge, judgesOf } from "../../rollout/judges.js";
 import type { State } from "../../rollout/ports.js";
-import { isOver } from "../../rollout/status.js";
 
 /** Unique per resource of a set. */
 export function resourceKey(kind: Kind, name: string): string {
@@ -48,13 +47,6 @@ export function metricNames(state: Pick<State, "resources" | "status">): readonl
 		senders: metric.spec.senders,
 		judges: judges.get(qualifiedName(metric.metadata)) ?? [],
 	}));
-}
-
-/** Qualified names of the Experiments that have not ended, those that have not begun among them. */
-export function experimentsUnderWay({ resources, status }: Pick<State, "resources" | "status">): readonly string[] {
-	return resources.experiments
-		.map(({ metadata }) => qualifiedName(metadata))
-		.filter((name) => !isOver(status.experiments[name]?.phase ?? "Running"));
 }
 
 function compare(a: string, b: string): number {

@@ -16,17 +16,8 @@ import { serviceOf } from "../../resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../resources/resource.js";
 import { closedServices } from "../../rollout/closedServices.js";
 import type { Decision } from "../../rollout/decision.js";
-import type { ExperimentEnd } from "../../rollout/experimentEnd.js";
 import { toldOf } from "../../rollout/gate.js";
-import type {
-	Outbox,
-	ProxyStatus,
-	RefusingNode,
-	State,
-	StateStore,
-	Untold,
-	UntoldMessage,
-} from "../../rollout/ports.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";
 import { isOver } from "../../rollout/status.js";
 import { type ApplyPlan, type ApplyResult, type Change, planApply, type Target } from "../acts/applyPlan.js";
 import { lastDecisionIn } from "../api/lastDecision.js";
@@ -38,10 +29,9 @@ import { History, type Scope } from "../history/history.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { Declarations } from "./declarations.js";
-import { experimentEnd } from "./experimentEnd.js";
 import { OutboxShelf } from "./outboxShelf.js";
 import { PlanShelf } from "./planShelf.js";
-import { experimentsUnderWay, type MetricName, metricNames, sortedSet } from "./resourceSet.js";
+import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
 
 export type { ApplyResult } from "../acts/applyPlan.js";
@@ -148,11 +138,6 @@ export class Store implements StateStore, Outbox {
 		return metricNames(this.#state);
 	}
 
-	/** Qualified names. */
-	get experimentsUnderWay(): readonly string[] {
-		return experimentsUnderWay(this.#state);
-	}
-
 	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */
 	async state(after: number, waitMs: number, signal?: AbortSignal): Promise<State | null> {
 		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
@@ -245,11 +230,6 @@ export class Store implements StateStore, Outbox {
 		return lastDecisionIn(this.#log, experiment);
 	}
 
-	/** @param service of its requests, where it is gone and the asker knows; see experimentEnd.ts */
-	experimentEnd(name: string, service: string | null): ExperimentEnd | null {
-		return name.length > STATE_KEY_CHARS_MAX ? null : experimentEnd(this.#state, this.#log, name, service);
-	}
-
 	async keepPlan(version: string, table: PlanTable): Promise<void> {
 		this.#plans.keep(version, table, this.#now());
 	}
@@ -276,8 +256,8 @@ export class Store implements StateStore, Outbox {
 		this.#state = this.#load(null);
 	}
 
-	async reportProxies(proxies: readonly ProxyStatus[], refusing: readonly RefusingNode[] = []): Promise<void> {
-		const report = { reportedAtMs: this.#now(), proxies, ...(refusing.length === 0 ? {} : { refusing }) };
+	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
+		const report = { reportedAtMs: this.#now(), proxies };
 		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
 	}
 

@@ -26,7 +26,6 @@ const ingest = await startIngest({
 	outcomesListen: null,
 	plans: async (version) => (version === plan.version ? plan.table : null),
 	newestPlan: async () => plan.table,
-	experiments: async () => plan.table.services.flatMap(({ experiments }) => experiments.map(({ name }) => name)),
 	metrics: async () => [],
 	clock: Date.now,
 	meter: {
