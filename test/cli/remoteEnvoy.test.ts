@@ -158,7 +158,7 @@ spec:
 /** The commands that docs/operations.md prints for it, word by word, without the name of the program. */
 async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>> {
 	const text = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
-	const block = /## An Envoy on another machine\n[^`]*```sh\n([^`]*)```/.exec(text)?.[1] ?? "";
+	const block = /## An Envoy on another machine\n.*?```sh\n([^`]*)```/s.exec(text)?.[1] ?? "";
 	const lines = block.replaceAll("\\\n", " ").split("\n");
 	return new Map(
 		lines
@@ -167,7 +167,7 @@ async function printedCommands(): Promise<ReadonlyMap<string, readonly string[]>
 	);
 }
 
-t.test("the commands of docs/operations.md for another machine: the sidecar judges there, denials are recorded", async (t) => {
+t.test("docs/operations.md, another machine: the sidecar judges there, denials are recorded", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const backend = await startBackend(t);
 	const [here, there] = [`${directory}/here`, `${directory}/there`];
@@ -239,7 +239,7 @@ spec: {services: [shop], principals: [anyone], condition: 'request.path.startsWi
 
 	t.match(await probed(), [0, "denied      Envoy edge  Gateway edge  Service shop\n"]);
 	t.notMatch((await weir(["status", "--api", api])).stdout.toString(), /probe-failed/);
-	// What CHANGELOG's Known limits tell an operator to do by hand where no weir envoy is.
+	// The probe by hand, where no weir envoy is.
 	const probe = { port: ports.edge, method: "OPTIONS", path: "/.well-known/weir-probe" };
 	t.match(await answerOf(probe), /^403 .*forbidden/);
 	const overridden = { ...probe, headers: { "x-http-method-override": "OPTIONS" } };

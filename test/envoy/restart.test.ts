@@ -1,4 +1,4 @@
-/** What deploy/operations.md says of a restart with a new bootstrap: behind a balancer, one Envoy after the other, no request fails. */
+/** What docs/operations.md says of a restart with a new bootstrap: behind a balancer, one Envoy after the other, no request fails. */
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";

@@ -129,7 +129,7 @@ for (const version of ["1.40.0", "1.36.2"])
 			" 431 denied deny not-canonical envoy",
 			"* 404 denied deny not-canonical envoy",
 			"/.well-known/weir-probe 403 denied deny forbidden envoy",
-			// README says so: as Envoy's log has the path.
+			// As Envoy's log has the path.
 			"/a/b 400 denied deny not-canonical envoy",
 			"/cut 400 denied deny not-canonical envoy",
 			"/free 200 allowed allow open envoy",

@@ -8,9 +8,8 @@ const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${r
 
 export const ACCESS_LOG_LOSSES = `## When the access log does not keep up
 
-Envoy keeps what ingest has not taken yet, up to ${ACCESS_LOG_UNSENT_BYTES / 1_048_576} MiB for each worker and 16 MiB for its stream of each Gateway, and drops what is
-more. A flood does that, by refused requests too: each costs two entries, with its path, \`User-Agent\` and \`Referer\`. Denials are
-missing from the decision log then: limit the client that floods in front of the Envoy.
+Envoy buffers what ingest has not taken yet, up to ${ACCESS_LOG_UNSENT_BYTES / 1_048_576} MiB for each worker and 16 MiB for its stream of each Gateway, and drops the rest. A
+flood does that, by refused requests too. Denials are then missing from the decision log: limit the client in front of the Envoy.
 
 | lost | counted as | and for Experiments |
 |---|---|---|

@@ -182,26 +182,27 @@ export function failuresPage(): string {
 			`${counters.map((counter) => code(counter.replace("gateway.edge", "gateway.NAME"))).join(", ")}; details ${code(details.source)}; flags ${code(flags)}`;
 		return `| ${name}${refusesAll ? " (refuses requests that may pass unanswered too)" : ""} | ${cell(signs.ext_authz)} | ${cell(signs.ext_proc)} | ${sidecar} |`;
 	});
-	return `# When the sidecar fails
+	return `# Failures
 
-Made by test/failure/cases.ts, whose every line test/failure checks on a real Envoy. NAME is the Gateway's name, NAMESPACE/NAME outside of the
-namespace default.
+What happens when a part fails, and what shows it. Made by \`test/failure\`, which checks it on a real Envoy. NAME is the Gateway's name,
+and NAMESPACE/NAME outside of the namespace default. Counters are Envoy's (\`/stats\`); details and flags are those of its access log
+(\`%RESPONSE_CODE_DETAILS%\`, \`%RESPONSE_FLAGS%\`).
 
-A Service whose verdict the sidecar gives, or that says \`callout.onFailure: deny\`, answers 503, and its upstream sees
-nothing. One that says \`callout.onFailure: default-variant\` is served by its default Variant; then
-${code(PASSED.ext_authz.replace("gateway.edge", "gateway.NAME"))} or ${code(PASSED.ext_proc.replace("gateway.edge", "gateway.NAME"))} moves, and the access log has no metadata of the sidecar
-(\`envoy.filters.http.ext_authz\` or \`weir\`) for the request. Envoy knows of no failure where a call ended well without
-an answer: then only the missing metadata tells. Under ext_authz the filters are \`weir_verdict\` and, for Services that
-may pass, \`weir_assign\`. The counters are Envoy's own (\`/stats\`); details and flags are those of the access log
-(\`%RESPONSE_CODE_DETAILS%\`, \`%RESPONSE_FLAGS%\`). The details do not name a Service's unit, path or caller.
+## When the sidecar fails
 
-While such answers go on, and for a minute after the last, \`weir status\` says ALARM verdicts-unanswered of the Gateway, and /readyz has a
-note: by the access log, and so of Envoys and sidecars of other machines too. One caller, without any right too, can ask for more than the
-sidecar answers, and costs the others their answers: \`rateLimits.principal\` bounds that, and \`weir explain\` names the Services that lack it.
+A Service whose verdict comes from the sidecar, or that has \`callout.onFailure: deny\`, answers 503, and its upstream sees nothing.
+\`weir status\` has ALARM \`verdicts-unanswered\` for the Gateway, up to a minute after the last such answer.
 
-Where ext_proc is wanted for the response too (\`exposeArm\`, a minted cookie), a sidecar that is killed (SIGKILL) after it
-has allowed a request and before the upstream has answered costs that request: 503 although the upstream has served it. A
-sidecar that is told to stop (SIGTERM) costs none: the response passes, without the shown arm or the cookie.
+A Service with \`callout.onFailure: default-variant\` is served by its default Variant. Then
+${code(PASSED.ext_authz.replace("gateway.edge", "gateway.NAME"))} or
+${code(PASSED.ext_proc.replace("gateway.edge", "gateway.NAME"))} moves, and the access log has no metadata of the sidecar
+(\`envoy.filters.http.ext_authz\` or \`weir\`).
+
+One caller can ask for more than the sidecar can answer: \`rateLimits.principal\` bounds that, and \`weir explain\` names the Services that
+lack it.
+
+If ext_proc changes the response too (\`exposeArm\`, a minted cookie), a sidecar that is killed between its verdict and the response costs
+that request: 503, although the upstream has served it. SIGTERM costs none.
 
 | the sidecar | ext_authz | ext_proc | and in the sidecar's metrics |
 |---|---|---|---|

@@ -15,7 +15,7 @@ const seconds = (ms: number): string => `${number(ms / 1_000)} s`;
 
 export const CONNECTION_LIMITS = `## When a Gateway takes no more connections
 
-New connections are closed at once, before TLS, and the client sees them reset; those that are open go on. Envoy counts them.
+New connections are closed before TLS, and the client sees a reset. Open connections go on. Envoy counts them.
 
 | bound | value | Envoy's counter |
 |---|---|---|
@@ -25,11 +25,9 @@ New connections are closed at once, before TLS, and the client sees them reset; 
 | without a request, before the first or between two | the Gateway's \`connectionIdleTimeout\`: ${seconds(GATEWAY_IDLE_MS)}, or ${seconds(GATEWAY_IDLE_MS_MIN)} to ${seconds(GATEWAY_IDLE_MS_MAX)}; where client certificates are demanded ${seconds(GATEWAY_CONNECTION_MS)} or less | \`http.gateway.NAME.downstream_cx_idle_timeout\` |
 | a request's head | ${seconds(GATEWAY_HARDENING.headersMs)} where a Service is protected, else ${seconds(GATEWAY_IDLE_MS)} | \`http.gateway.NAME.downstream_rq_header_timeout\` |
 
-Two Gateways that are open to all can together hold all connections of their Envoy, and shut a third: give those an Envoy each
-(\`--envoy-gateways ID=GATEWAY\`). Who sends a request now and then keeps a connection: against many of those, bound connections
-for each client at a balancer in front. A balancer that keeps idle connections to Envoy must leave them before Envoy does, or a
-request may meet the end of one: \`connectionIdleTimeout\` is longer than the balancer's own (AWS ALB: 60 s if nothing else is
-set; Google's: 600 s, so \`620s\`). The longer it is, the longer strangers hold what they have opened.
+Two Gateways that are open to all can together take all connections of their Envoy: give each an Envoy of its own
+(\`--envoy-gateways ID=GATEWAY\`). Against clients that hold many connections, bound connections per client at a load balancer in front.
+\`connectionIdleTimeout\` must be longer than the load balancer's own (AWS ALB: 60 s; Google: 600 s, so \`620s\`).
 `;
 
 /** The counters that it names. */

@@ -1,4 +1,4 @@
-/** The part of deploy/failures.md about tokens: its numbers are the bounds themselves, which test/tokens/admission checks. */
+/** The part of docs/failures.md about tokens: its numbers are the bounds themselves, which test/tokens/admission checks. */
 import {
 	DPOP_USER,
 	PROOF_ASKED_MS,
@@ -16,12 +16,10 @@ const number = (value: number): string => value.toLocaleString("en");
 
 export const VERIFICATION_LIMITS = `## When the sidecar verifies no more tokens
 
-429 \`access denied: verification-limited\`: whether the token or proof holds was not looked at. Declared \`rateLimits\` answer
-\`rate-limited\`. All bounds are of one sidecar process; with \`--workers N\` of each
-worker, but for the proofs that are remembered: the primary has those of all. Known tokens (cached, without a proof) pass whatever
-they say. The payer is the caller's SPIFFE id (behind a trusted proxy the client that it names), else the address, so a front-end or
-a network behind one address is one payer for all its users. What needs no cryptography costs nothing: an unknown issuer, an
-unknown \`kid\`, claims that do not fit, a proof for another request.
+429 \`verification-limited\` means that the token or proof was not checked; declared \`rateLimits\` answer \`rate-limited\`. All bounds are
+of one sidecar process, and with \`--workers N\` of each worker, except the remembered proofs. Tokens that are cached always pass. The
+payer is the caller's SPIFFE id (behind a trusted proxy its client), else the address. What needs no cryptography costs nothing: an
+unknown issuer or \`kid\`, claims that do not match, a proof for another request.
 
 | bound | for each | value | beyond |
 |---|---|---|---|
@@ -34,9 +32,7 @@ unknown \`kid\`, claims that do not fit, a proof for another request.
 | verifications under way | process | ${number(TOKENS_PENDING_MAX)} | new tokens and proofs |
 | tokens that wait for keys to be fetched | process | ${number(TOKENS_KEYS_WAITING_MAX)} | tokens of unknown keys |
 
-What remains: who floods from behind a shared payer with forgeries under a known \`kid\` keeps out, while it lasts, users behind
-the same payer whose tokens have not held here before; with a user's name (\`sub\`) in them, that user's new tokens too. Nothing
-tells them apart before the signature is checked: limit unverified requests at the front-end. Each payer has bounds of its own, so
-that a flood from many addresses or ids is bounded only by the verifications under way; and who holds a stolen DPoP token can,
-once its own payer's bound is spent, use up that token's user's bound for proofs that do not hold.
+A client that floods from behind a shared payer with forgeries under a known \`kid\` keeps other users behind that payer from getting new
+tokens verified: limit unverified requests at the front-end. A client with a stolen DPoP token can use up that user's bound for failed
+proofs.
 `;
