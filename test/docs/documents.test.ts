@@ -78,6 +78,23 @@ t.test("each command exists, and takes these options and arguments", async (t) =
 	}
 });
 
+/** They need no control. Those of docs/getting-started.md run in tenMinutes.test.ts. */
+const ON_FILES = /^(validate|explain|compile|policy test)\b/;
+
+t.test("commands that work on files alone run", async (t) => {
+	const all = (await pages()).filter(({ name }) => name !== "docs/getting-started.md");
+	const printed = all.flatMap(({ text }) => blocks(text, "sh").flatMap(lines).flatMap(commands));
+	const ofWeir = printed.flatMap(([name, ...args]) =>
+		name === "npx" ? [args.slice(1)] : name === "weir" ? [args] : [],
+	);
+	const run = ofWeir.filter((args) => ON_FILES.test(args.join(" ")) || args.includes("--offline"));
+	t.ok(run.length >= 8, `${run.length} commands`);
+	for (const args of run) {
+		const { code, stderr } = await weir(args);
+		t.equal(code, 0, `weir ${args.join(" ")}: ${stderr}`);
+	}
+});
+
 t.test("links lead somewhere", async (t) => {
 	for (const { name, text } of await pages()) {
 		for (const [, file = "", anchor] of text.matchAll(/\]\(([^)#:]*)(?:#([^)]*))?\)/g)) {

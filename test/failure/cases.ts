@@ -51,7 +51,7 @@ const unanswered: Sign = {
 };
 
 export const DEAD: FailureCase = {
-	name: "dead: no socket, or nobody listens on it",
+	name: "dead: no socket, or no process listens on it",
 	signs: {
 		ext_authz: authzError(`${CALLS}.upstream_cx_connect_fail`),
 		ext_proc: procError(/^ext_proc_error_gRPC_error_14\{.*connection_failure/, `${STREAMS}.upstream_cx_connect_fail`),

@@ -11,7 +11,7 @@ export const IDENTITY_ENDS = `## When the identity agent is away
 all end at about the same time. When the agent is back, each part takes its next SVID within seconds, and no restart is needed. **Restart
 nothing meanwhile**: a part that starts has no SVID, waits 10 seconds for one, and ends (\`no identity from SOCKET\`).
 
-| | what happens | what tells |
+| | what happens | what shows it |
 |---|---|---|
 | the agent is away | nothing yet: the last SVIDs work | the log of each part: \`the agent at SOCKET: …; the last SVID works until …\` (\`weir envoy --control\` on standard error); \`${IDENTITY_GAUGES.left.name}\` |
 | less than a quarter of the life is left (${minutes(IDENTITY_UNRENEWED_SHARE)} of an hour) | still nothing: time to act | ALARM \`${IDENTITY_UNRENEWED}\` with each part's end, a note in /readyz, \`${IDENTITY_GAUGES.unrenewed.name}\` 1, the log |
