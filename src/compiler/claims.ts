@@ -15,9 +15,8 @@ const CLAIMS_FILTER = "weir.claims";
 
 /** What names of the rules' results begin with, in statistics and in metadata. */
 const SHADOW = "weir_claims_";
-/** In RBAC's metadata: `denied` where a token does not hold, and the name of the rule (tokenRules.ts). */
+/** In RBAC's metadata: `denied` where a token does not hold. */
 export const CLAIMS_RESULT = `${SHADOW}shadow_engine_result`;
-export const CLAIMS_RULE = `${SHADOW}shadow_effective_policy_id`;
 
 /** Claims that a Service does not assign by go: behind the rules, before anything else is asked. */
 const OTHERS_FILTER = "weir.claims.others";

@@ -31,15 +31,6 @@ const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 	["(WebSocket", "upgrade-refused"],
 ];
 
-/** Why a request is refused before any token is looked at; a tenant's limit comes after that, with the word of the others. */
-export const BEFORE_TOKENS: ReadonlySet<string> = new Set<DenialReason>([
-	"upgrade-refused",
-	"loop-detected",
-	"not-canonical",
-	"no-single-identity",
-	"rate-limited",
-]);
-
 /**
  * What names of rules begin with that would refuse a request before any other, were a Service's shadow policies in force: by name,
  * so Envoy tries them before those about tokens.

@@ -34,8 +34,6 @@ const INVALID_TOKEN = "(invalid token";
 
 /** Begin of those about times and length. */
 const BAD_TIMES = `${INVALID_TOKEN}, times`;
-/** Whether the rule of that name is one of them. */
-export const isTimesRule = (name: string): boolean => name.startsWith(BAD_TIMES);
 
 /** An Authorization header that speaks of a token, wherever in it and however written. */
 const SPEAKS = `(?is).*${SPEAKS_OF_TOKEN}.*`;

@@ -15,8 +15,7 @@ CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL
 
 -- One row per access-log entry of an exposing request (start) and of any ended one (end).
 -- experiment, unit and arm are null for requests outside them; reference: default Variant, outside every challenger arm.
--- assigned: arm that an ended request's unit had, exposing or not, '' for none; null: outside, or of a store before there
--- was this column.
+-- assigned: arm that an ended request's unit had, exposing or not, '' for none; null: outside.
 CREATE TABLE IF NOT EXISTS entries (
 	ended BOOLEAN NOT NULL, request UHUGEINT NOT NULL, start_us BIGINT NOT NULL, received_ms BIGINT NOT NULL,
 	service VARCHAR NOT NULL, variant VARCHAR, experiment VARCHAR, unit UHUGEINT, arm VARCHAR,
@@ -58,16 +57,15 @@ CREATE TABLE IF NOT EXISTS idempotency (
 	key UHUGEINT PRIMARY KEY, body VARCHAR NOT NULL, status USMALLINT NOT NULL, answer VARCHAR NOT NULL, at_ms BIGINT NOT NULL
 );
 
--- A metric of an experiment as it was once defined; another definition is another series. definition null: of a store
--- before series, to be taken over by the first definition that is asked for.
+-- A metric of an experiment as it was once defined; another definition is another series.
 CREATE SEQUENCE IF NOT EXISTS series_numbers MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS series (
-	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR
+	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR NOT NULL
 );
 
 -- What was observed of a unit, entered once when it was closed: variables as aggregateSql.ts has them. A closed unit
 -- without a row had no data. Series of one variable have a table of their own: three more columns, all null, are most of
--- what it costs to write them. Before version 10 all were in the wide one, and those are there still.
+-- what it costs to write them.
 CREATE TABLE IF NOT EXISTS observations (series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL);
 CREATE TABLE IF NOT EXISTS co_observations (
 	series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL, x1 DOUBLE, x2 DOUBLE, x3 DOUBLE
@@ -76,15 +74,14 @@ CREATE VIEW IF NOT EXISTS all_observations AS SELECT series, ordinal, x0, NULL::
 	FROM observations UNION ALL SELECT series, ordinal, x0, x1, x2, x3 FROM co_observations;
 
 -- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
--- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms; times null:
--- those that are listed. source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
+-- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms.
+-- source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
 -- its shares then; what of a unit outside the core fell due later is never closed. null: no such time.
 CREATE TABLE IF NOT EXISTS eras (
 	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, era INTEGER NOT NULL, series INTEGER NOT NULL, source VARCHAR,
-	times VARCHAR, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,
+	times VARCHAR NOT NULL, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,
 	core_from_ms BIGINT
 );
-CREATE TABLE IF NOT EXISTS listed (series INTEGER NOT NULL, ordinal BIGINT NOT NULL);
 
 -- Moments and extremes of the observations of closed units by series, arm and part: '' with the day of first exposure, or a segment
 -- with the rank of its value. closed: units closed, whether or not they have a row; covered: with a covariate.
@@ -128,8 +125,7 @@ CREATE TABLE IF NOT EXISTS decisions (
 );
 
 -- Requests whose verdict shadow policies would change, counted; summed up when asked for. rules: those of the Service
--- by which they were judged (planReader.ts), reason: why they would be refused (shadow.ts); null: not known, or counted
--- before there was that column.
+-- by which they were judged (planReader.ts), reason: why they would be refused (shadow.ts); null: unknown.
 CREATE TABLE IF NOT EXISTS shadows (
 	received_ms BIGINT NOT NULL, change VARCHAR NOT NULL, policy VARCHAR, service VARCHAR, principal VARCHAR,
 	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR, reason VARCHAR
