@@ -104,7 +104,7 @@ function connectionManager(context: ListenerContext): object {
 		codec_type: "AUTO",
 		...routes,
 		// The client's address and request id are Envoy's word, not the client's. But what it refuses before it made an id keeps the
-		// client's, in the response and in the access log (events/accessLog/requestId.ts).
+		// client's, in the response and in the access log (events/accessLog/accessLogEntry.ts).
 		use_remote_address: true,
 		always_set_request_id_in_response: true,
 		server_header_transformation: "PASS_THROUGH",

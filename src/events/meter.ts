@@ -85,10 +85,6 @@ export const GAUGES = {
 		help: "When such a request was last refused (weir_ingest_callout_faults_total), in epoch seconds, by Gateway and fault.",
 	},
 	queue: { name: "weir_ingest_queue_entries", help: "Access-log entries waiting for the store or for their plan." },
-	waiting: {
-		name: "weir_ingest_outcomes_waiting",
-		help: "Outcomes kept without an exposure to join yet, by what is unknown so far: unit, request, experiment.",
-	},
 	dropping: {
 		name: "weir_ingest_decisions_dropping",
 		help: "1 while decision records are dropped that were not for want of room in the log: the queue is full (a full disk), or they cannot be made or held.",

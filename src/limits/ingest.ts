@@ -205,6 +205,9 @@ export const ENVOY_PING_MS = 2_000;
 /** An Envoy of another machine that has not answered for so long is gone, or the network between. */
 export const ENVOY_SILENT_MS = 10_000;
 
+/** When it is noticed at the latest that an Envoy cannot be reached: so long the decision log is not called whole. */
+export const ENVOY_NOTICED_MS = ENVOY_SILENT_MS + 2 * ENVOY_PING_MS;
+
 /** How often that Envoy sends a PING in turn, and how long it waits for the answer. */
 export const ENVOY_ASKS_MS = 10_000;
 

@@ -15,6 +15,7 @@ t.test("identity, rule, bucket, allocation and answer of a request that Envoy as
 		path: "/v2/models?user=secret#x",
 		status: 503,
 		flag: 6,
+		attempts: 1,
 		codeDetails: "upstream_reset",
 		durationMs: 12.5,
 	});

@@ -1,4 +1,4 @@
-/** Outcomes of some units, the statements over them in a dialect, and what plain arithmetic makes of them. */
+/** Outcomes of some units, the statements over them, and what plain arithmetic makes of them. */
 
 import { coMomentsOf, packedIndex } from "../../src/analysis/statistics/coMoments.js";
 import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
@@ -12,7 +12,6 @@ import {
 	VARIABLES_MAX,
 	type Wanted,
 } from "../../src/events/evidence/aggregateSql.js";
-import type { Dialect } from "../../src/events/evidence/dialect.js";
 
 const DAY_MS = 86_400_000;
 const WINDOW_MS = 3_600_000;
@@ -93,22 +92,21 @@ export function makeCase(): Case {
 }
 
 /** Statements by name; each answers rows in the order of its keys. */
-export function statements(dialect: Dialect): Readonly<Record<string, string>> {
+export function statements(): Readonly<Record<string, string>> {
 	const sumsOf = (wanted: readonly Wanted[]): string =>
-		unitSums(dialect, { wanted, events: "events", due: "due", experiment: "models", windowMs: WINDOW_MS });
+		unitSums({ wanted, events: "events", due: "due", experiment: "models", windowMs: WINDOW_MS });
 	const sums = sumsOf(WANTED);
-	const observed = `WITH sums AS (${sums}), observed AS (${unitValues(dialect, WANTED, "sums")})`;
+	const observed = `WITH sums AS (${sums}), observed AS (${unitValues(WANTED, "sums")})`;
 	const columns = Array.from({ length: VARIABLES_MAX }, (_, i) => `o.x${i} AS x${i}`).join(", ");
-	const placed = `${observed}, placed AS (SELECT o.series AS series, ${columns}, d.arm AS arm, ${dayOf(dialect, "d.first_ms")} AS place,
+	const placed = `${observed}, placed AS (SELECT o.series AS series, ${columns}, d.arm AS arm, ${dayOf("d.first_ms")} AS place,
 		CASE WHEN o.x1 IS NULL THEN 0 ELSE 1 END AS covered FROM observed o JOIN due d ON o.ordinal = d.ordinal)`;
-	const parts = `${placed}, parts AS (SELECT 0 AS closed, m.* FROM (${momentsOfRows(dialect, VARIABLES_MAX, ["series", "arm", "place", "covered"], "placed")}) m)`;
-	const end = dialect.settings;
+	const parts = `${placed}, parts AS (SELECT 0 AS closed, m.* FROM (${momentsOfRows(VARIABLES_MAX, ["series", "arm", "place", "covered"], "placed")}) m)`;
 	return {
-		values: `${observed} SELECT * FROM observed ORDER BY series, ordinal ${end}`,
-		plain: `WITH sums AS (${sumsOf(PLAIN)}), observed AS (${unitValues(dialect, PLAIN, "sums")}) SELECT * FROM observed ORDER BY series, ordinal ${end}`,
-		moments: `${parts} SELECT * FROM parts ORDER BY series, arm, place, covered ${end}`,
-		merged: `${parts} SELECT * FROM (${mergedMoments(dialect, VARIABLES_MAX, ["series", "arm", "covered"], "parts")}) m ORDER BY series, arm, covered ${end}`,
-		capital: `${placed} SELECT * FROM (${capitalOfRows(dialect, RANGES, ["series", "arm", "place"], "placed")}) b ORDER BY series, arm, place ${end}`,
+		values: `${observed} SELECT * FROM observed ORDER BY series, ordinal`,
+		plain: `WITH sums AS (${sumsOf(PLAIN)}), observed AS (${unitValues(PLAIN, "sums")}) SELECT * FROM observed ORDER BY series, ordinal`,
+		moments: `${parts} SELECT * FROM parts ORDER BY series, arm, place, covered`,
+		merged: `${parts} SELECT * FROM (${mergedMoments(VARIABLES_MAX, ["series", "arm", "covered"], "parts")}) m ORDER BY series, arm, covered`,
+		capital: `${placed} SELECT * FROM (${capitalOfRows(RANGES, ["series", "arm", "place"], "placed")}) b ORDER BY series, arm, place`,
 	};
 }
 

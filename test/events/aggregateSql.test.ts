@@ -1,7 +1,6 @@
-/** The statements over observations, in DuckDB; test/components/engines.test.ts runs the same in Spark and ClickHouse. */
+/** The statements over observations, in DuckDB. */
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
-import { DUCKDB } from "../../src/events/evidence/dialect.js";
 import { differences, expected, makeCase, statements } from "./aggregateCase.js";
 
 t.test("values, moments, merged moments, and log-capital are those of plain arithmetic", async (t) => {
@@ -32,7 +31,7 @@ t.test("values, moments, merged moments, and log-capital are those of plain arit
 	}
 	events.closeSync();
 	const wanted = expected(data);
-	for (const [name, sql] of Object.entries(statements(DUCKDB))) {
+	for (const [name, sql] of Object.entries(statements())) {
 		const found = (await connection.runAndReadAll(sql)).getRowObjects();
 		t.ok(found.length > 10, name);
 		t.same(differences(found, wanted[name] ?? []).slice(0, 5), [], name);

@@ -16,7 +16,7 @@ import { openEventStore } from "../../src/events/store/store.js";
 import {
 	DECISION_COMMIT_MS,
 	DECISIONS_WHOLE_MS,
-	ENVOY_SILENT_MS,
+	ENVOY_NOTICED_MS,
 	GAP_ENVOYS_MAX,
 	GAP_MARGIN_MS,
 	GAP_OVER_MS,
@@ -51,7 +51,7 @@ t.test("a restart records from when to when records may be missing; a first star
 	await rig.reopen();
 	const away = { reason: "not-received", count: 0, by: "ingest", service: null, gateway: null, principal: null };
 	// An Envoy that cannot be reached is noticed so much later.
-	const fromMs = 1_020_000 - ENVOY_SILENT_MS - GAP_MARGIN_MS;
+	const fromMs = 1_020_000 - ENVOY_NOTICED_MS - GAP_MARGIN_MS;
 	const latencyMs = 1_070_000 + GAP_MARGIN_MS - fromMs;
 	t.match(await asked(rig), [{ ...away, atMs: fromMs, latencyMs }]);
 	t.equal((await asked(rig, "&since=1040000")).length, 1, "it lasted until then");
@@ -76,7 +76,7 @@ t.test("what is committed tells until when the log is whole, also while nobody a
 	const copy = join(rig.directory, "copy");
 	await cp(join(rig.directory, "data"), copy, { recursive: true });
 	const killed = await openEventStore(copy);
-	t.equal(await killed.decisions.transaction(readWholeMs), 1_200_000 - ENVOY_SILENT_MS);
+	t.equal(await killed.decisions.transaction(readWholeMs), 1_200_000 - ENVOY_NOTICED_MS);
 	await killed.close();
 });
 
@@ -224,7 +224,7 @@ t.test("the log is not called whole past a gap that is not recorded yet", async 
 		await queue.flush();
 		return store.decisions.transaction(readWholeMs);
 	};
-	t.equal(await whole(), 2_000_000 - ENVOY_SILENT_MS);
+	t.equal(await whole(), 2_000_000 - ENVOY_NOTICED_MS);
 	queue.lost(3, 1_995_000);
 	nowMs += 30_000;
 	t.equal(await whole(), 1_995_000 - GAP_MARGIN_MS);

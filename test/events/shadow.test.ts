@@ -129,14 +129,17 @@ t.test("by the sidecar", async (t) => {
 	const said = { plan: "callout", service: "shop", verdict: "allow", reason: "allowed", policy: "p" };
 	const denied = { plan: "callout", status: 403, codeDetails: "ext_authz_denied" } as const;
 	await rig.send([
-		end({ plan: "callout", path: "/a", said: { ...said, shadow: "deny", shadowPolicy: "try" } }),
+		end({
+			plan: "callout",
+			path: "/a",
+			said: { ...said, shadow: "deny", shadowPolicy: "try", shadowReason: "forbidden" },
+		}),
 		end({ ...denied, path: "/b", said: { ...said, verdict: "deny", shadow: "allow", shadowPolicy: "wide" } }),
 		end({ plan: "callout", said: { ...said, shadow: "allow", shadowPolicy: "wide" } }),
 		end({ plan: "callout", said }),
 	]);
 	t.match((await shadow(rig)).changes, [
 		{ change: "would-allow", policy: "wide", reason: null, path: "/b", count: 1 },
-		// Of a sidecar that does not tell its reason yet.
 		{ change: "would-deny", policy: "try", reason: "forbidden", path: "/a", count: 1 },
 	]);
 });

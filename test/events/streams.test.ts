@@ -144,21 +144,16 @@ t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t)
 		"who proves nothing is counted apart",
 	);
 	const { decisions } = (await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer;
-	const of = ({ reason, principal, gateway }: (typeof decisions)[number]) => [reason, principal, gateway].join(" ");
+	const of = ({ reason, principal }: (typeof decisions)[number]) => [reason, principal].join(" ");
 	t.equal(new Set(decisions.map(of)).size, decisions.length, "each kind has one record");
-	t.equal(decisions.length, 2 + 1 + 3 + 1, `${decisions.map(of)}`);
+	t.equal(decisions.length, 2 + 1 + 2 + 1, `${decisions.map(of)}`);
 	for (const reason of ["no-certificate", "untrusted-certificate"])
 		t.match(
 			decisions.filter((one) => one.reason === reason),
 			[{ kind: "stream-refused", verdict: "deny", principal: null, gateway: null, count: 1 }],
 			"one record a minute stands for all",
 		);
-	t.ok(
-		decisions.some(
-			({ reason, principal, gateway }) =>
-				reason === "other-gateway" && principal === idOf("envoy/edge") && gateway === "inner",
-		),
-	);
+	t.ok(decisions.some(({ reason, principal }) => reason === "other-gateway" && principal === idOf("envoy/edge")));
 	t.ok(decisions.some(({ reason, principal }) => reason === "not-an-envoy" && principal === idOf("sidecar")));
 });
 
@@ -273,7 +268,7 @@ t.test("an Envoy that answers nothing is missed since its last sign of life", { 
 
 t.test("where ingest ends before that is known, it says that it is whole no longer than that", async (t) => {
 	const { rig, told, later, silentMs } = await silentEnvoy(t);
-	later(60_000);
+	later(9_000);
 	await pause(20);
 	await rig.restart();
 	let away: DecisionsAnswer["decisions"][number] | undefined;

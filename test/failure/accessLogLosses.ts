@@ -16,5 +16,5 @@ flood does that, by refused requests too. Denials are then missing from the deci
 | dropped by Envoy (\`${DROPPED_COUNTER}\`, of the Envoy on ingest's machine and those that \`weir envoy\` runs) | ${lost("undelivered")} | requests first heard of up to ${UNDER_WAY_MS / 1_000} s before and ${DROPPED_BACKLOG_MS / 1_000} s after are left out of errors and latencies; and as below |
 | beyond ingest's queue, for a store that is slow | ${lost("dropped")} | more than 1 % of the exposed people: neither ramp nor promotion, and the decision says why |
 | of an unknown plan, or not readable | ${lost("unreadable")} | the same |
-| written by Envoy while ingest was away, or while their connection was broken | \`weir_ingest_decision_gap_seconds_total\`, and \`records-missing\` in \`weir audit requests\` | requests under way while ingest was away are left out of errors and latencies; denials have no record |
+| written by Envoy while ingest was away, or while their connection was broken | \`records-missing\` in \`weir audit requests\` | requests under way while ingest was away are left out of errors and latencies; denials have no record |
 `;

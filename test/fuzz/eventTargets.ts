@@ -4,7 +4,6 @@ import { denialOf } from "../../src/compiler/denial.js";
 import { WeirError } from "../../src/error.js";
 import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
 import { readEnvoyReport } from "../../src/events/accessLog/envoyReport.js";
-import { parseJson } from "../../src/events/outcomes/json.js";
 import { bodyMode, readRows } from "../../src/events/outcomes/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
 import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
@@ -71,7 +70,6 @@ function outcomes(input: Buffer): void {
 			readRows(mode, body, headers);
 		});
 	}
-	parseJson(body);
 	bodyMode({ "content-type": text(input) });
 }
 

@@ -47,6 +47,8 @@ const WORKERS_STOP_MS = 4_000;
 export async function sidecar(options: SidecarArguments): Promise<void> {
 	const log = createLog({ role: "sidecar" });
 	const meter = createMeter({ role: "sidecar" });
+	if (options.table !== undefined && options.control !== undefined)
+		throw new WeirError("invalid-argument", "--table and --control exclude each other", "name one source of the table");
 	// A static table needs no directory of control's.
 	const at = options.table === undefined ? places(options.data, options.run) : null;
 	const address = addressOf(options, at?.sidecarSocket);
@@ -152,8 +154,6 @@ async function removeOtherTables(file: string, workers: number): Promise<void> {
 
 function sourceOf(options: SidecarArguments, at: ReturnType<typeof places> | null): TableSource {
 	const { table, control } = options;
-	if (table !== undefined && control !== undefined)
-		throw new WeirError("invalid-argument", "--table and --control exclude each other", "name one source of the table");
 	if (at === null) return { table: table ?? "" };
 	return {
 		control:

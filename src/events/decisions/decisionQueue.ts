@@ -2,7 +2,7 @@
  * Brings decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
  * it; what does not fit is dropped and becomes a gap (gaps.ts), and evidence never shares a lane with it.
  */
-import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_SILENT_MS } from "../../limits.js";
+import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_NOTICED_MS } from "../../limits.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
 import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";
@@ -148,8 +148,8 @@ export class DecisionQueue {
 	}
 
 	async #commit(): Promise<void> {
-		// An Envoy that cannot be reached is noticed after ENVOY_SILENT_MS; a gap that is not recorded yet is in memory alone.
-		const wholeMs = Math.min(this.options.clock() - ENVOY_SILENT_MS, this.gaps.oldestMs);
+		// An Envoy that cannot be reached is noticed after ENVOY_NOTICED_MS; a gap that is not recorded yet is in memory alone.
+		const wholeMs = Math.min(this.options.clock() - ENVOY_NOTICED_MS, this.gaps.oldestMs);
 		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];

@@ -56,7 +56,7 @@ export interface DecisionRecord {
 	readonly kind: DecisionKind;
 	/** Epoch milliseconds: when the request began, or the refusal happened; from when on records are missing. */
 	readonly atMs: number;
-	/** That Envoy made; null = it refused the request before it made one (requestId.ts), or the record is of none. */
+	/** That Envoy made; null = it refused the request before it made one (accessLogEntry.ts), or the record is of none. */
 	readonly requestId: string | null;
 	/**
 	 * 32 hex digits of the W3C trace context, sampled or not; null = there is none: traces are not collected, Envoy refused the

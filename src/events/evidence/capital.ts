@@ -14,7 +14,7 @@ import {
 import type { Row, Transaction } from "../store/store.js";
 import { CAPITAL_COLUMNS, capitalOfRows, double } from "./aggregateSql.js";
 import type { Closing } from "./closing.js";
-import { DUCKDB, text } from "./dialect.js";
+import { text } from "./sql.js";
 
 /** A series whose log-capital is kept, and in which range. */
 export interface Kept {
@@ -76,7 +76,7 @@ export async function addCapital(
 ): Promise<void> {
 	if (kept.length === 0) return;
 	const keyed = `(SELECT ${text(experiment)} AS experiment, * FROM ${rows})`;
-	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh_capital AS ${capitalOfRows(DUCKDB, kept, KEYS, keyed)}`);
+	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh_capital AS ${capitalOfRows(kept, KEYS, keyed)}`);
 	const same = `EXISTS (SELECT 1 FROM fresh_capital f WHERE ${KEYS.map((key) => `f.${key} = capitals.${key}`).join(" AND ")})`;
 	await transaction.run(
 		`INSERT INTO fresh_capital SELECT ${[...KEYS, ...CAPITAL_COLUMNS].join(", ")} FROM capitals WHERE ${same}`,

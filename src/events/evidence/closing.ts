@@ -7,8 +7,8 @@ import type { EvidenceMetric, SlowThreshold } from "../../analysis/evidence.js";
 import { CLOSING_UNITS, UNDER_WAY_MS } from "../../limits.js";
 import type { Transaction } from "../store/store.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
-import { DUCKDB, text } from "./dialect.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
+import { text } from "./sql.js";
 
 /**
  * Left out of everything: units seen in two arms or forced into one. `alias` has experiment and unit, which are never
@@ -17,8 +17,8 @@ import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
 export const unconflicted = (alias: string): string =>
 	`(${alias}.experiment, ${alias}.unit) NOT IN (SELECT (k.experiment, k.unit) FROM conflicts k)`;
 
-/** Requests and outcomes of unit d that lie in its window. */
-export const inWindow = (windowMs: number): string =>
+/** Requests of unit d that lie in its window. */
+const inWindow = (windowMs: number): string =>
 	`e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + ${whole(windowMs)}) * 1000 + 999`;
 
 /** A metric that is closed now. */
@@ -169,8 +169,7 @@ async function observeRequests(
 			: threshold === null || threshold === "unfrozen"
 				? ["favg(duration_ms)"]
 				: slowFrom(threshold).map((ms) => share(`ended AND duration_ms <= ${ms}`));
-	const [table, variables] =
-		values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(DUCKDB, values)];
+	const [table, variables] = values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(values)];
 	await transaction.run(
 		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside AND told GROUP BY ordinal`,
 	);
@@ -207,7 +206,7 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 		const sum = (name: string): string => `coalesce(any_value(f.${name}), 0)`;
 		const variables = [sum("s"), inside, ...(one.beforeMs === null ? [] : [sum("bs"), earlier])];
 		await transaction.run(
-			`INSERT INTO co_observations SELECT ${one.series}, r.ordinal, ${columns(DUCKDB, variables)} FROM requests r
+			`INSERT INTO co_observations SELECT ${one.series}, r.ordinal, ${columns(variables)} FROM requests r
 			LEFT JOIN sums f ON f.series = ${one.series} AND f.ordinal = r.ordinal GROUP BY r.ordinal
 			${one.missing === "zero" ? "" : "HAVING any_value(f.n) > 0"}`,
 		);
@@ -216,7 +215,7 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 
 /** @param wanted all plain, or none @param sums of these and no others */
 function enterValues(transaction: Transaction, wanted: readonly Wanted[], sums: string): Promise<void> {
-	const values = unitValues(DUCKDB, wanted, sums);
+	const values = unitValues(wanted, sums);
 	return wanted.every(isPlain)
 		? transaction.run(`INSERT INTO observations SELECT series, ordinal, x0 FROM (${values})`)
 		: transaction.run(`INSERT INTO co_observations ${values}`);
@@ -247,7 +246,7 @@ export async function outcomeSums(transaction: Transaction, lot: Lot, wanted: re
 		WHERE ${those}`
 		}`,
 	);
-	return unitSums(DUCKDB, { wanted, events: "due_outcomes", due: "due", experiment, windowMs });
+	return unitSums({ wanted, events: "due_outcomes", due: "due", experiment, windowMs });
 }
 
 export function wantedOf(series: number, metric: EvidenceMetric): Wanted {

@@ -9,7 +9,7 @@
  */
 import type { EvidenceMetric } from "../../analysis/evidence.js";
 import type { Row, Transaction } from "../store/store.js";
-import { text } from "./dialect.js";
+import { text } from "./sql.js";
 
 /** Window and settling time in milliseconds. */
 export type Times = readonly [number, number];
@@ -42,8 +42,7 @@ export interface Definition {
 export interface Era {
 	readonly era: number;
 	readonly series: number;
-	/** null = the units that `listed` names. */
-	readonly times: readonly Times[] | null;
+	readonly times: readonly Times[];
 	readonly afterMs: number;
 	readonly asOfMs: number;
 	readonly ordinal: number;
@@ -92,40 +91,22 @@ export function maturityOf(metrics: readonly EvidenceMetric[], exposedAfterMs?: 
 	};
 }
 
-/**
- * The series and eras of definitions, in their order; begins those that are new. A series of a store before series
- * becomes that of the first definition of its metric; `adopted` tells so.
- */
+/** The series and eras of definitions, in their order; begins those that are new. */
 export async function define(
 	transaction: Transaction,
 	experiment: string,
 	definitions: readonly Definition[],
 	coreFromMs: number | null,
-): Promise<readonly (Defined & { readonly adopted: boolean })[]> {
-	const known = await transaction.rows("SELECT number, metric, definition FROM series WHERE experiment = $experiment", {
-		experiment,
-	});
-	const orphans = known.filter((row) => row.definition === null).map((row) => String(row.metric));
-	for (const definition of definitions) {
-		const { metric, kind } = definition;
-		const own = known.filter((row) => row.metric === metric);
-		if (own.some((row) => row.definition === kind)) continue;
-		const orphan = own.find((row) => row.definition === null);
-		if (orphan !== undefined) await adopt(transaction, experiment, definition, Number(orphan.number));
-		else {
-			await transaction.run("INSERT INTO series VALUES (nextval('series_numbers'), $experiment, $metric, $kind)", {
-				experiment,
-				metric,
-				kind,
-			});
-		}
+): Promise<readonly Defined[]> {
+	const series = await seriesOf(transaction, experiment);
+	for (const { metric, kind } of definitions) {
+		if (series.has(nameOf(metric, kind))) continue;
+		const [added] = await transaction.rows(
+			"INSERT INTO series VALUES (nextval('series_numbers'), $experiment, $metric, $kind) RETURNING number",
+			{ experiment, metric, kind },
+		);
+		series.set(nameOf(metric, kind), Number(added?.number));
 	}
-	const numbers = await transaction.rows(
-		"SELECT number, metric, definition FROM series WHERE experiment = $experiment",
-		{
-			experiment,
-		},
-	);
 	if (coreFromMs !== null) {
 		await transaction.run(
 			`UPDATE eras SET core_from_ms = ${whole(coreFromMs)} WHERE experiment = $experiment AND core_from_ms IS NULL`,
@@ -133,15 +114,25 @@ export async function define(
 		);
 	}
 	const eras = await erasOf(transaction, experiment);
-	const defined: (Defined & { readonly adopted: boolean })[] = [];
+	const defined: Defined[] = [];
 	for (const definition of definitions) {
 		const { metric, kind } = definition;
-		const series = Number(numbers.find((row) => row.metric === metric && row.definition === kind)?.number);
+		const number = Number(series.get(nameOf(metric, kind)));
 		const before = eras.get(metric) ?? [];
-		const added = await begin(transaction, experiment, definition, series, before.at(-1), coreFromMs);
-		defined.push({ ...definition, series, eras: [...before, ...added], adopted: orphans.includes(metric) });
+		const added = await begin(transaction, experiment, definition, number, before.at(-1), coreFromMs);
+		defined.push({ ...definition, series: number, eras: [...before, ...added] });
 	}
 	return defined;
+}
+
+const nameOf = (metric: string, kind: string): string => JSON.stringify([metric, kind]);
+
+/** Numbers of an experiment's series, by metric and definition. */
+async function seriesOf(transaction: Transaction, experiment: string): Promise<Map<string, number>> {
+	const rows = await transaction.rows("SELECT number, metric, definition FROM series WHERE experiment = $experiment", {
+		experiment,
+	});
+	return new Map(rows.map((row) => [nameOf(String(row.metric), String(row.definition)), Number(row.number)]));
 }
 
 /** The era of a definition, where its metric's last one is of another. */
@@ -184,7 +175,7 @@ function eraOf(row: Row): Era {
 	return {
 		era: Number(row.era),
 		series: Number(row.series),
-		times: row.times === null ? null : (JSON.parse(String(row.times)) as Times[]),
+		times: JSON.parse(String(row.times)) as Times[],
 		afterMs: Number(row.after_ms),
 		asOfMs: Number(row.as_of_ms),
 		ordinal: Number(row.ordinal),
@@ -192,33 +183,9 @@ function eraOf(row: Row): Era {
 	};
 }
 
-/** What was observed before the freezing says nothing about what was frozen. */
-async function adopt(
-	transaction: Transaction,
-	experiment: string,
-	{ metric, kind, afterMs }: Definition,
-	series: number,
-): Promise<void> {
-	await transaction.run(`UPDATE series SET definition = $kind WHERE number = ${series}`, { kind });
-	await transaction.run(
-		`UPDATE eras SET after_ms = ${whole(afterMs)} WHERE experiment = $experiment AND metric = $metric`,
-		{ experiment, metric },
-	);
-	for (const table of ["observations", "co_observations"])
-		await transaction.run(
-			`DELETE FROM ${table} WHERE series = ${series} AND ordinal IN (
-				SELECT ordinal FROM units WHERE experiment = $experiment AND first_ms <= ${whole(afterMs)})`,
-			{ experiment },
-		);
-}
-
 /** Whether row `u` of `units` is in the era. */
-function inEra({ series, times, afterMs, asOfMs, ordinal, coreFromMs }: Era): string {
-	const after = `u.first_ms > ${whole(afterMs)}`;
-	if (times === null) {
-		return `(${after} AND EXISTS (SELECT 1 FROM listed l WHERE l.series = ${series} AND l.ordinal = u.ordinal))`;
-	}
-	return `(u.ordinal <= ${whole(ordinal)} AND ${after} AND ${dueMs(times)} < ${whole(asOfMs)}${inDesign(times, coreFromMs)})`;
+function inEra({ times, afterMs, asOfMs, ordinal, coreFromMs }: Era): string {
+	return `(u.ordinal <= ${whole(ordinal)} AND u.first_ms > ${whole(afterMs)} AND ${dueMs(times)} < ${whole(asOfMs)}${inDesign(times, coreFromMs)})`;
 }
 
 /**
@@ -238,7 +205,7 @@ export function closedSeries(eras: readonly Era[]): string {
 
 /** Whether row `u` of `units` is due by now and was not closed yet. */
 export function newlyDue({ times, afterMs, eras }: Defined, nowMs: number): string {
-	const closed = eras.filter((era) => era.times === null || era.ordinal >= 0).map((era) => ` AND NOT ${inEra(era)}`);
+	const closed = eras.filter((era) => era.ordinal >= 0).map((era) => ` AND NOT ${inEra(era)}`);
 	return `${dueMs(times)} < ${whole(nowMs)} AND u.first_ms > ${whole(afterMs)}${inDesign(times, eras.at(-1)?.coreFromMs ?? null)}${closed.join("")}`;
 }
 

@@ -7,8 +7,8 @@
 import type { Judge } from "../../rollout/judges.js";
 import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
 import type { EventStore } from "../store/store.js";
-import { text } from "./dialect.js";
 import { whole } from "./eras.js";
+import { text } from "./sql.js";
 
 /** As baselineQuantile.ts and unitQuantile.ts read them: the table, the column by which an Experiment's are found, and which. */
 const SOURCES = {

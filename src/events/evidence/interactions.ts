@@ -3,7 +3,6 @@
 import type { Row, Transaction } from "../store/store.js";
 import { MOMENT_COLUMNS, momentsOfRows, VARIABLES_MAX } from "./aggregateSql.js";
 import { unconflicted } from "./closing.js";
-import { DUCKDB } from "./dialect.js";
 import { closedSeries, erasOf } from "./eras.js";
 
 export interface Crossing {
@@ -31,7 +30,7 @@ export async function crossing(
 	const keys = ["series", "arm", "other_arm", "covered"];
 	const rows = `(SELECT o.*, c.arm, c.other_arm, o.x1 IS NOT NULL AS covered FROM all_observations o JOIN crossed c USING (ordinal))`;
 	const sums = [
-		...(await transaction.rows(`SELECT *, 0 AS closed FROM (${momentsOfRows(DUCKDB, VARIABLES_MAX, keys, rows)})`)),
+		...(await transaction.rows(`SELECT *, 0 AS closed FROM (${momentsOfRows(VARIABLES_MAX, keys, rows)})`)),
 	];
 	const none = MOMENT_COLUMNS.map((column) => `${column === "n" ? "0" : "NULL"} AS ${column}`).join(", ");
 	for (const [metric, eras] of await erasOf(transaction, experiment)) {

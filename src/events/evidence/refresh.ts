@@ -11,8 +11,8 @@ import type { Row, Transaction } from "../store/store.js";
 import { dayOf, MOMENT_COLUMNS, mergedMoments, momentsOfRows, VARIABLES_MAX } from "./aggregateSql.js";
 import { addCapital, askForCapital, keptCapital } from "./capital.js";
 import { type Closing, closeDue, unconflicted } from "./closing.js";
-import { DUCKDB, text } from "./dialect.js";
 import { advance, closedSeries, define, definitionOf, erasOf, maturityOf, whole } from "./eras.js";
+import { text } from "./sql.js";
 
 /** Place of a segment's values beyond the first SEGMENT_VALUES_MAX, and of none. */
 export const REST = SEGMENT_VALUES_MAX;
@@ -20,7 +20,7 @@ export const REST = SEGMENT_VALUES_MAX;
 /** Part of the aggregates whose places are days of first exposure; the others are named after segments. */
 export const PERIODS = "";
 
-const DAY = dayOf(DUCKDB, "u.first_ms");
+const DAY = dayOf("u.first_ms");
 const KEYS = ["series", "arm", "part", "place", "covered"] as const;
 const COLUMNS = ["closed", ...MOMENT_COLUMNS];
 
@@ -53,7 +53,6 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 		`SELECT (SELECT coalesce(max(ordinal), -1) FROM units) AS unit, (SELECT coalesce(max(ordinal), -1) FROM conflicts) AS conflict`,
 	);
 	const look: Look = { unit: Number(newest?.unit), conflict: Number(newest?.conflict), segments };
-	const all = defined.some((one) => one.adopted) || (await lackExtremes(transaction, experiment));
 	const unsummed = await askForCapital(transaction, experiment, closings);
 	await addCapital(
 		transaction,
@@ -62,7 +61,7 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 		observedIn(`SELECT u.ordinal, u.arm, ${DAY} AS place FROM units u
 		WHERE u.experiment = ${text(experiment)} AND ${unconflicted("u")}`),
 	);
-	await takeConflicts(transaction, experiment, last, look, all);
+	await takeConflicts(transaction, experiment, last, look);
 	if (look.unit > last.unit) await addExposures(transaction, experiment, last);
 	await transaction.run(`CREATE OR REPLACE TEMP TABLE fresh AS ${emptyAggregates()}`);
 	await closeDue(transaction, { experiment, service, nowMs: untilMs }, closings, (group) =>
@@ -98,15 +97,6 @@ async function lastLook(transaction: Transaction, experiment: string): Promise<L
 		conflict: Number(last.conflict_ordinal),
 		segments: JSON.parse(String(last.segments)) as string[],
 	};
-}
-
-/** Aggregates of an earlier Weir know no extremes. */
-async function lackExtremes(transaction: Transaction, experiment: string): Promise<boolean> {
-	const lacking = await transaction.rows(
-		"SELECT 1 FROM aggregates WHERE experiment = $experiment AND n > 0 AND lo0 IS NULL LIMIT 1",
-		{ experiment },
-	);
-	return lacking.length > 0;
 }
 
 const emptyAggregates = (): string => `SELECT * EXCLUDE (experiment) FROM aggregates LIMIT 0`;
@@ -206,7 +196,7 @@ function addMoments(transaction: Transaction, k: number, rows: string): Promise<
 	const named = KEYS.map((key) => (key === "covered" && k === 1 ? "FALSE" : key)).join(", ");
 	return transaction.run(
 		`INSERT INTO fresh SELECT ${named}, 0, ${MOMENT_COLUMNS.join(", ")}
-		FROM (${momentsOfRows(DUCKDB, k, keys, keyed)}) JOIN buckets USING (bucket)`,
+		FROM (${momentsOfRows(k, keys, keyed)}) JOIN buckets USING (bucket)`,
 	);
 }
 
@@ -219,20 +209,16 @@ async function mergeFresh(transaction: Transaction, experiment: string): Promise
 	await transaction.run(`INSERT INTO fresh SELECT ${names} FROM aggregates WHERE ${same}`);
 	await transaction.run(`DELETE FROM aggregates WHERE ${same}`);
 	await transaction.run(
-		`INSERT INTO aggregates SELECT ${text(experiment)}, ${names} FROM (${mergedMoments(DUCKDB, VARIABLES_MAX, KEYS, "fresh")})`,
+		`INSERT INTO aggregates SELECT ${text(experiment)}, ${names} FROM (${mergedMoments(VARIABLES_MAX, KEYS, "fresh")})`,
 	);
 }
 
-/**
- * Computes anew what a conflict has touched since the last look, and a segment's parts that were not kept so far; or all:
- * where a series was just adopted, or the aggregates are of an earlier Weir.
- */
+/** Computes anew what a conflict has touched since the last look, and a segment's parts that were not kept so far. */
 async function takeConflicts(
 	transaction: Transaction,
 	experiment: string,
 	last: Look,
 	{ conflict, segments }: Look,
-	all: boolean,
 ): Promise<void> {
 	for (const segment of last.segments) {
 		if (segments.includes(segment)) continue;
@@ -258,8 +244,7 @@ async function takeConflicts(
 			conditions.push("(arm, part, place) IN (SELECT (arm, part, place) FROM touched)");
 		}
 	}
-	if (all) await recompute(transaction, experiment, segments, "TRUE");
-	else if (conditions.length > 0) await recompute(transaction, experiment, segments, `(${conditions.join(" OR ")})`);
+	if (conditions.length > 0) await recompute(transaction, experiment, segments, `(${conditions.join(" OR ")})`);
 }
 
 /** All aggregates of the experiment of which the condition on arm, part and place is true, from what was observed. */

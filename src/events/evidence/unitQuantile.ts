@@ -6,7 +6,6 @@ import type { BaselineQuantile, EvidenceMetric } from "../../analysis/evidence.j
 import type { EventStore } from "../store/store.js";
 import { unitValues } from "./aggregateSql.js";
 import { outcomeSums, unconflicted, wantedOf } from "./closing.js";
-import { DUCKDB } from "./dialect.js";
 import { dueMs, whole } from "./eras.js";
 
 /**
@@ -48,7 +47,7 @@ export function unitQuantile(
 		const lot = { experiment, service, nowMs: untilMs, windowMs, fromMs: Number(span.from_ms), toMs };
 		const sums = await outcomeSums(transaction, lot, wanted);
 		const [row] = await transaction.rows(
-			`WITH sums AS (${sums}), found AS (${unitValues(DUCKDB, wanted, "sums")}),
+			`WITH sums AS (${sums}), found AS (${unitValues(wanted, "sums")}),
 				units AS (SELECT ${missing === "zero" ? "coalesce(f.x0, 0)" : "f.x0"} AS value FROM due LEFT JOIN found f USING (ordinal))
 			SELECT quantile_cont(value, ${Number(quantile)}) AS value, count(value) AS units FROM units`,
 		);

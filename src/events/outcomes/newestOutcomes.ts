@@ -1,7 +1,7 @@
 /** When the newest outcome of a metric happened: a sender that has fallen silent shows by it. Looks at new rows only. */
 import { NEWEST_OUTCOME_SLACK_MS } from "../../limits.js";
-import { text } from "../evidence/dialect.js";
 import { whole } from "../evidence/eras.js";
+import { text } from "../evidence/sql.js";
 import type { Transaction } from "../store/store.js";
 
 /** Epoch milliseconds by metric, only of metrics that have outcomes, also where those were removed since. */

@@ -11,10 +11,10 @@ import {
 	IDEMPOTENCY_KEPT_MS,
 } from "../../limits.js";
 import { dropForRoom, forgetDropped } from "../decisions/logRoom.js";
-import { text } from "../evidence/dialect.js";
 import type { Times } from "../evidence/eras.js";
 import { freezingRows, isHeld } from "../evidence/freezingRows.js";
 import type { Looks } from "../evidence/looks.js";
+import { text } from "../evidence/sql.js";
 import { COUNTERS, GAUGES, type Meter } from "../meter.js";
 import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
 import { TABLES } from "./schema.js";
@@ -35,7 +35,7 @@ export async function prune(
 	freezingRowsMax: number = FREEZING_ROWS_MAX,
 ): Promise<void> {
 	const asked = await store.analysis.transaction((transaction) =>
-		transaction.rows("SELECT DISTINCT before_ms, times FROM eras WHERE times IS NOT NULL"),
+		transaction.rows("SELECT DISTINCT before_ms, times FROM eras"),
 	);
 	const needed = asked.map(({ before_ms, times }) => {
 		const each = (JSON.parse(String(times)) as Times[]).map(([windowMs, settleMs]) => windowMs + settleMs);
@@ -110,34 +110,8 @@ export async function pruneDecisions(
 	}
 }
 
-/** Outcomes that have nothing to join yet, by what is unknown so far. They are kept until their retention ends. */
-export interface WaitingOutcomes {
-	readonly unit: number;
-	readonly request: number;
-	readonly experiment: number;
-}
-
-export async function waitingOutcomes(store: EventStore): Promise<WaitingOutcomes> {
-	const [row] = await store.analysis.transaction((transaction) =>
-		transaction.rows(
-			`WITH judged AS (SELECT
-				o.experiment IS NOT NULL AND NOT EXISTS (SELECT 1 FROM live_points l WHERE l.experiment = o.experiment) AS experiment,
-				o.unit IS NOT NULL AND NOT EXISTS (SELECT 1 FROM units u WHERE u.unit = o.unit) AS unit,
-				o.request IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entries e WHERE e.request = o.request) AS request
-				FROM outcomes o)
-			SELECT count(*) FILTER (experiment) AS experiment, count(*) FILTER (unit AND NOT experiment) AS unit,
-				count(*) FILTER (request AND NOT experiment) AS request FROM judged`,
-		),
-	);
-	return { unit: Number(row?.unit ?? 0), request: Number(row?.request ?? 0), experiment: Number(row?.experiment ?? 0) };
-}
-
 /** Refreshes the gauges that need a look into the store. */
 export async function gaugeStore(store: EventStore, meter: Meter): Promise<void> {
-	const waiting = await waitingOutcomes(store);
-	for (const [unknown, rows] of Object.entries(waiting)) {
-		meter.gauge(GAUGES.waiting.name, GAUGES.waiting.help, rows, { unknown });
-	}
 	for (const table of TABLES) {
 		const [row] = await store.analysis.transaction((transaction) =>
 			transaction.rows(`SELECT count(*) AS n FROM ${table}`),

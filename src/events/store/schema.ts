@@ -57,11 +57,10 @@ CREATE TABLE IF NOT EXISTS idempotency (
 	key UHUGEINT PRIMARY KEY, body VARCHAR NOT NULL, status USMALLINT NOT NULL, answer VARCHAR NOT NULL, at_ms BIGINT NOT NULL
 );
 
--- A metric of an experiment as it was once defined; another definition is another series. definition null: to be taken
--- over by the first definition that is asked for.
+-- A metric of an experiment as it was once defined; another definition is another series.
 CREATE SEQUENCE IF NOT EXISTS series_numbers MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS series (
-	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR
+	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR NOT NULL
 );
 
 -- What was observed of a unit, entered once when it was closed: variables as aggregateSql.ts has them. A closed unit
@@ -75,15 +74,14 @@ CREATE VIEW IF NOT EXISTS all_observations AS SELECT series, ordinal, x0, NULL::
 	FROM observations UNION ALL SELECT series, ordinal, x0, x1, x2, x3 FROM co_observations;
 
 -- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
--- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms; times null:
--- those that are listed. source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
+-- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms.
+-- source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
 -- its shares then; what of a unit outside the core fell due later is never closed. null: no such time.
 CREATE TABLE IF NOT EXISTS eras (
 	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, era INTEGER NOT NULL, series INTEGER NOT NULL, source VARCHAR,
-	times VARCHAR, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,
+	times VARCHAR NOT NULL, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,
 	core_from_ms BIGINT
 );
-CREATE TABLE IF NOT EXISTS listed (series INTEGER NOT NULL, ordinal BIGINT NOT NULL);
 
 -- Moments and extremes of the observations of closed units by series, arm and part: '' with the day of first exposure, or a segment
 -- with the rank of its value. closed: units closed, whether or not they have a row; covered: with a covariate.
@@ -127,8 +125,7 @@ CREATE TABLE IF NOT EXISTS decisions (
 );
 
 -- Requests whose verdict shadow policies would change, counted; summed up when asked for. rules: those of the Service
--- by which they were judged (planReader.ts), reason: why they would be refused (shadow.ts); null: not known, or counted
--- before there was that column.
+-- by which they were judged (planReader.ts), reason: why they would be refused (shadow.ts); null: unknown.
 CREATE TABLE IF NOT EXISTS shadows (
 	received_ms BIGINT NOT NULL, change VARCHAR NOT NULL, policy VARCHAR, service VARCHAR, principal VARCHAR,
 	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR, reason VARCHAR
