@@ -123,7 +123,7 @@ spec:
 			/^asked +POST 127\.0\.0\.1(:\d+)?\/v2\/models\/employment\/infer$/m,
 			/^identity +none proved/m,
 			/^rule +Service employment, plan [0-9a-f]{16}$/m,
-			/^access +allow: open; Envoy's rules; Envoy did not deny it$/m,
+			/^access +allowed: open; by envoy$/m,
 			/^unit +[0-9a-f]{32} \(pseudonym\), from header x-user-id$/m,
 			/^experiment +same-model: slot: the whole layer$/m,
 			/^bucket +point \d+ in copy's region \[500000, 1000000\), live up to 750000$/m,
@@ -171,12 +171,12 @@ spec:
 	await t.test("an allowed request, and a denied one", async (t) => {
 		const allowed = await why((await guarded("batch")).id);
 		t.match(allowed.page, /^identity +spiffe:\/\/weir\.test\/batch$/m);
-		t.match(allowed.page, /^access +allow: allowed by AccessPolicy batch-only; Envoy's rules; Envoy did not deny it$/m);
+		t.match(allowed.page, /^access +allowed: allowed by AccessPolicy batch-only; by envoy$/m);
 		const { id, status } = await guarded("mallory");
 		t.equal(status, 403);
 		const { page } = await why(id);
 		t.match(page, /^identity +spiffe:\/\/weir\.test\/mallory$/m);
-		t.match(page, /^access +deny: no-policy-allows; Envoy's rules; Envoy denied it$/m);
+		t.match(page, /^access +denied: no-policy-allows; by envoy$/m);
 		t.match(page, /^unit +none needed/m);
 		t.match(page, /^sent to +no Variant$/m);
 		t.match(page, /^answer +403 \(rbac_access_denied_matched_policy\[none\]\)/m);

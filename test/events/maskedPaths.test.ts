@@ -1,9 +1,8 @@
-/** Tokens and parameters that stand in a path: in no record, no shadow count and no file, and told of no earlier one. */
+/** Tokens and parameters that stand in a path: in no record, no shadow count and no file. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
-import { openEventStore } from "../../src/events/store/store.js";
 import { type Entry, type Rig, startRig, unitsOf } from "./rig.js";
 
 const base64url = (text: string): string => Buffer.from(text).toString("base64url");
@@ -50,23 +49,4 @@ t.test("they are masked before anything is kept", async (t) => {
 	t.ok(file.includes("(masked)"));
 	for (const text of [JWT.slice(0, 12), "access_token", "pin=4711"]) t.notOk(file.includes(text), text);
 	await rig.reopen();
-});
-
-t.test("what an earlier Weir kept is told masked", async (t) => {
-	const rig = await startRig();
-	t.teardown(() => rig.close());
-	await rig.send(both("/x", 0));
-	await told(rig);
-	await rig.ingest.close();
-	const store = await openEventStore(join(rig.directory, "data"));
-	await store.decisions.transaction(async (transaction) => {
-		await transaction.run("UPDATE decisions SET path = $path", { path: `/reset/${JWT}` });
-		await transaction.run("UPDATE shadows SET path = $path", { path: `/a;access_token=${JWT}` });
-	});
-	await store.close();
-	await rig.reopen();
-	const { records, all } = await told(rig);
-	t.same(records, ["/reset/(masked)"]);
-	t.match(all, /\/a;\(masked\)/);
-	t.notMatch(all, /eyJ|access_token/);
 });
