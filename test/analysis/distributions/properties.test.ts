@@ -72,6 +72,7 @@ t.test("reflection: I_x(a, b) = 1 − I_{1−x}(b, a), and t and normal are symm
 
 t.test("monotone: a larger argument never has a smaller distribution function", async () => {
 	// Neighbours may differ by rounding; steps here are far above it.
+	// Below -6 the normal tail is so near 1 that a step of 1e-6 is less than a double can show.
 	const step = fc.double({ min: 1e-6, max: 1, noNaN: true });
 	fc.assert(
 		fc.property(scale(-3, 9), scale(-3, 9), unit, step, (a, b, x, s) => {
@@ -82,7 +83,7 @@ t.test("monotone: a larger argument never has a smaller distribution function", 
 	fc.assert(fc.property(scale(-2, 10), scale(-6, 4), step, (df, x, s) => tSf(x * (1 + s), df) <= tSf(x, df)));
 	fc.assert(fc.property(scale(-3, 10), scale(-3, 10), step, (a, x, s) => gammaQ(a, x * (1 + s)) <= gammaQ(a, x)));
 	fc.assert(
-		fc.property(fc.double({ min: -38, max: 38, noNaN: true }), step, (x, s) => normalSf(x + s) < normalSf(x) || x < -8),
+		fc.property(fc.double({ min: -38, max: 38, noNaN: true }), step, (x, s) => normalSf(x + s) < normalSf(x) || x < -6),
 	);
 });
 
