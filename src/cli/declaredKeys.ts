@@ -1,6 +1,5 @@
 /** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
-import { keySetName, NOBODYS_KEY_SET } from "../compiler/keySet.js";
-import type { KeySets } from "../compiler/tokens.js";
+import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compiler/keySet.js";
 import { qualifiedName, type ResourceSet } from "../resources/resource.js";
 import { readDeclaredFile } from "../tokens/declaredFile.js";
 import { keySetFault, readKeySet } from "../tokens/keySet.js";

@@ -22,8 +22,8 @@ import { call, field, ident, integer } from "./celTree.js";
 import { IN_FORCE_FIRST, ruleOf } from "./denial.js";
 import { isOpen } from "./execution.js";
 import { LOOP, loopRule } from "./loop.js";
-import type { AccessTable, GatewayTable, PolicyTable } from "./plan.js";
-import { policyRule } from "./policyRule.js";
+import type { AccessTable, PolicyTable } from "./plan.js";
+import { type AccessPlace, policyRule } from "./policyRule.js";
 import { CLIENT_CERTIFICATE, ONE_IDENTITY } from "./principalRule.js";
 import type { Told } from "./shadow.js";
 import { tokenRules } from "./tokenRules.js";
@@ -51,13 +51,6 @@ const SHADOW_ALLOW = "weir_allow_";
 /** Where only that it allows, or only that it does not, holds whatever untried policies would say: events/decisions/shadow.ts. */
 const SHADOW_ALLOW_ALONE = "weir_would_allow_";
 const SHADOW_DENY_ALONE = "weir_would_deny_";
-
-/** Where a request goes through, as far as rules depend on it. */
-export interface AccessPlace {
-	readonly gateway: GatewayTable;
-	/** The Gateway demands client certificates; elsewhere nobody is identified. */
-	readonly identifies: boolean;
-}
 
 /** Before tokens are verified. Always there, as the others are. */
 export const gateFilter = (): object => ({

@@ -25,7 +25,7 @@ import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";
 import { variantCluster } from "./cluster.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./execution.js";
 import { explainRules } from "./explain.js";
-import { keySetName } from "./keySet.js";
+import { type KeySets, keySetName } from "./keySet.js";
 import { listener, routesByDiscovery } from "./listener.js";
 import { loopMark } from "./loop.js";
 import { ownPartsNamed, withoutOwnParts } from "./ownParts.js";
@@ -45,7 +45,7 @@ import { excludedEndpoints, withinRegions } from "./residency.js";
 import { virtualHost } from "./route.js";
 import { type ShadowGap, shadowGapOf } from "./shadow.js";
 import { keysClusters } from "./tokenKeys.js";
-import { type KeySets, type TokensContext, tokenExtensions } from "./tokens.js";
+import { type TokensContext, tokenExtensions } from "./tokens.js";
 
 export interface CompileOptions {
 	readonly collectors: Collectors;

@@ -5,18 +5,7 @@
  */
 import { listedValues } from "../access/rules/listedValues.js";
 import { triedValues } from "../access/rules/triedValues.js";
-import type { AccessTable, RuleExecution } from "./plan.js";
-
-export interface Cost {
-	/** null = Envoy cannot do it. */
-	readonly nativeUs: number | null;
-	/** One callout carries all rules of a Service: it is paid once. null = the sidecar does not do it, as of an open Service. */
-	readonly calloutUs: number | null;
-	/** What rules name, and Envoy tries one by one; null = it tries nothing so. */
-	readonly values: number | null;
-	/** Of these, what it compares with each item of a token's list. */
-	readonly listed: number;
-}
+import type { AccessTable, Cost, RuleExecution } from "./plan.js";
 
 /** What costs are of, for whoever reads the numbers: another machine has other ones. */
 export const COSTS_NOTE =

@@ -1,6 +1,9 @@
 /** Key sets (JWKS, RFC 7517) that a configuration may show: public keys only. Pure. */
 import type { KeySource } from "../resources/resource.js";
 
+/** Texts of key sets (JWKS) by the name of their source (keySetName). */
+export type KeySets = Readonly<Record<string, string>>;
+
 /**
  * What trusts nobody: no token holds by it. Envoy refuses a listener with an empty set, so it has one key, of which
  * nobody can know the private part: its x is SHA-256 of `weir: nobody's key 2`, the first such text that is on the

@@ -3,7 +3,6 @@
  * execute and `explain` prints.
  */
 import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../resources/resource.js";
-import type { Cost } from "./cost.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
 export type EnvoyResource = { readonly "@type": string } & { readonly [field: string]: unknown };
@@ -53,6 +52,18 @@ export interface RuleExecution {
 	readonly facts?: readonly (readonly [what: string, text: string])[];
 	/** null = the rule costs nothing of its own. */
 	readonly cost: Cost | null;
+}
+
+/** What a rule costs a request: CPU microseconds above a plain route, and the values that Envoy compares. */
+export interface Cost {
+	/** null = Envoy cannot do it. */
+	readonly nativeUs: number | null;
+	/** One callout carries all rules of a Service: it is paid once. null = the sidecar does not do it, as of an open Service. */
+	readonly calloutUs: number | null;
+	/** What rules name, and Envoy tries one by one; null = it tries nothing so. */
+	readonly values: number | null;
+	/** Of these, what it compares with each item of a token's list. */
+	readonly listed: number;
 }
 
 /** The executable table: JSON, no functions, no bigint. Kept per version while a request may still name it. */

@@ -3,10 +3,16 @@
 import { templateSegments } from "../access/requests/path.js";
 import { namesCaller, nativeObstacle } from "../access/rules/policy.js";
 import type { TokenIssuer } from "../resources/resource.js";
-import type { AccessPlace } from "./accessControl.js";
-import type { PolicyTable } from "./plan.js";
+import type { GatewayTable, PolicyTable } from "./plan.js";
 import { callerIs } from "./principalRule.js";
 import { ANYBODY, allOf, claimFits, claimIs, NOBODY, type PrincipalRule, someOf, textIs } from "./tokenMetadata.js";
+
+/** Where a request goes through, as far as rules depend on it. */
+export interface AccessPlace {
+	readonly gateway: GatewayTable;
+	/** The Gateway demands client certificates; elsewhere nobody is identified. */
+	readonly identifies: boolean;
+}
 
 /** Variants and regions are left out: they are known where the rule stands, and what does not fit them is not there. */
 export function policyRule(policy: PolicyTable, { gateway, identifies }: AccessPlace): object {

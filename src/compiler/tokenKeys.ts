@@ -2,9 +2,8 @@
 import { contentHash } from "../assignment/hash.js";
 import { isIp } from "../resources/address.js";
 import type { Gateway, KeySource } from "../resources/resource.js";
-import { keySetName } from "./keySet.js";
+import { type KeySets, keySetName } from "./keySet.js";
 import type { EnvoyResource } from "./plan.js";
-import type { KeySets } from "./tokens.js";
 
 type FetchedKeys = Extract<KeySource, { readonly from: "url" }>;
 

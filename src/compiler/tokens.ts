@@ -9,13 +9,10 @@ import type { TokenIssuer } from "../resources/resource.js";
 import { claimFilters, claimRules, claimsPerRoute, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { discovered, type Extension, extensionResource } from "./extension.js";
-import { keySetName, NOBODYS_KEY_SET } from "./keySet.js";
+import { type KeySets, keySetName, NOBODYS_KEY_SET } from "./keySet.js";
 import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from "./plan.js";
 import { keysCluster } from "./tokenKeys.js";
 import { intoMetadata } from "./tokenMetadata.js";
-
-/** Texts of key sets (JWKS) by the name of their source (keySetName). */
-export type KeySets = Readonly<Record<string, string>>;
 
 const TOKENS_FILTER = "weir.tokens";
 

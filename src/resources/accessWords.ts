@@ -2,7 +2,7 @@
  * The words of access: what a user declares about callers, data and operators. Complete forms, as in resource.ts, which
  * gives them on: import them from there.
  */
-import type { Metadata } from "./resource.js";
+import type { Metadata } from "./metadata.js";
 
 /**
  * Who may call which Service. A Service that any enforced policy selects is deny by default; deny wins. All conditions

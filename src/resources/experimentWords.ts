@@ -2,7 +2,7 @@
  * The words of experiments: what a user declares about arms, metrics and how the rollout decides. Complete forms, as in
  * resource.ts, which gives them on: import them from there.
  */
-import type { Metadata } from "./resource.js";
+import type { Metadata } from "./metadata.js";
 
 export interface Experiment {
 	readonly kind: "Experiment";

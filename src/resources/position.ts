@@ -2,7 +2,9 @@
  * Where each field of each resource stands in its file, so that checks made long after parsing can still point
  * at the line. Paths are those of the YAML text (`spec.layer.slot`), not of the parsed form.
  */
-import { type Kind, type Metadata, type Position, qualifiedName } from "./resource.js";
+
+import type { Metadata } from "./metadata.js";
+import { type Kind, type Position, qualifiedName } from "./resource.js";
 
 export type Path = readonly (string | number)[];
 

@@ -6,6 +6,7 @@
 
 import type { AccessPolicy, ApprovalPolicy, DataClass, ReferenceGrant, RoleBinding } from "./accessWords.js";
 import type { Experiment, Metric, UnitSource } from "./experimentWords.js";
+import type { Metadata } from "./metadata.js";
 
 export type {
 	AccessPolicy,
@@ -45,13 +46,6 @@ export type Kind =
 	| "ReferenceGrant"
 	| "RoleBinding"
 	| "ApprovalPolicy";
-
-export interface Metadata {
-	readonly name: string;
-	readonly namespace: string;
-	readonly labels: Readonly<Record<string, string>>;
-	readonly annotations: Readonly<Record<string, string>>;
-}
 
 /** A place where Envoy listens. Every Service is reachable through every Gateway, by host name. */
 export interface Gateway {

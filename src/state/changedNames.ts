@@ -1,6 +1,6 @@
 /** Which resources of a kind a change is about. Pure. */
 import type { Kind } from "../resources/resource.js";
-import type { ResourceChange } from "./acts/applyPlan.js";
+import type { ResourceChange } from "./history/change.js";
 
 /** Qualified names, without those of what stays as it is. */
 export const changedNames = (changes: readonly ResourceChange[], of: Kind): ReadonlySet<string> =>

@@ -8,9 +8,9 @@ import { resourcesOf } from "../resources/kinds.js";
 import { once } from "../resources/once.js";
 import { namespaceOf } from "../resources/resource.js";
 import type { State } from "../rollout/ports.js";
-import type { ResourceChange } from "./acts/applyPlan.js";
 import { hiddenNames, type MayRead } from "./api/visible.js";
 import { changedNames } from "./changedNames.js";
+import type { ResourceChange } from "./history/change.js";
 
 const HIDDEN = "a policy of another namespace";
 

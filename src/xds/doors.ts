@@ -20,7 +20,7 @@ import { claimSocket, restrictSocket } from "../socket.js";
 import { type MutualTls, openHttp2Door } from "../tlsDoor.js";
 import type { Call } from "./connection.js";
 import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js";
-import { type Peer, peerOf, type RefusedFor } from "./peer.js";
+import { type Peer, peerOf, type RefusedFor, type Stranger } from "./peer.js";
 import { type AnswerProbe, type ProbeCall, ProbeServiceDefinition } from "./probes.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
 
@@ -35,12 +35,6 @@ export interface XdsSecurity {
 }
 
 type PeerOf = (call: Pick<Call, "getAuthContext" | "metadata">) => Peer | Stranger;
-
-/** Who is not served at all. */
-export interface Stranger {
-	readonly refusedFor: RefusedFor;
-	readonly id: string | null;
-}
 
 export interface XdsDoorsOptions {
 	/** null: the UNIX socket only. */

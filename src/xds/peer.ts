@@ -20,6 +20,12 @@ export interface RemotePeer {
 	readonly name: string;
 }
 
+/** A client that is refused. */
+export interface Stranger {
+	readonly refusedFor: RefusedFor;
+	readonly id: string | null;
+}
+
 const CLIENT = /^spiffe:\/\/[^/]+\/weir\/(?:(envoy)\/([^/]+)|(sidecar)(?:\/([^/]+))?)$/;
 
 /** @param id proved, strictly parsed and of the own trust domain. @returns null for one that is no Envoy's and no sidecar's */

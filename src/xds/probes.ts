@@ -17,8 +17,7 @@ import { OUTCOMES, type ProbeReport, type ProbeResult, type ProbeTargets } from 
 import { WeirError } from "../error.js";
 import { type Check, fail, integer, list, object, oneOf, orNull, plain, text } from "../jsonShape.js";
 import { XDS_KEEPALIVE_ANSWER_MS, XDS_KEEPALIVE_MS } from "../limits.js";
-import type { Stranger } from "./doors.js";
-import { mayBeNode, type Peer, type RefusedFor } from "./peer.js";
+import { mayBeNode, type Peer, type RefusedFor, type Stranger } from "./peer.js";
 
 interface Asked {
 	/** `node.id` of its Envoy. */

@@ -1,8 +1,7 @@
 /** The page of `weir plan`: what stands on it for each design, and that no word or number on it means nothing. */
 import t from "tap";
 import { planOf } from "../../src/analysis/planning/plan.js";
-import type { ToldPlan } from "../../src/cli/commands/plan.js";
-import { planPage } from "../../src/cli/commands/planPage.js";
+import { planPage, type ToldPlan } from "../../src/cli/commands/planPage.js";
 import type { Experiment, Metric } from "../../src/resources/resource.js";
 import { planInputOf } from "../../src/rollout/planInput.js";
 import { experiment, METRICS, metric, ROLLOUT } from "../rollout/example.js";

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import type { Why } from "../../src/cli/commands/why.js";
+import type { Why } from "../../src/cli/commands/whyPage.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { startPredictorCommand } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";

@@ -1,7 +1,6 @@
 /** The page of `weir why` where things are not as they should be, or are no longer known. */
 import t from "tap";
-import type { Why } from "../../src/cli/commands/why.js";
-import { renderWhy } from "../../src/cli/commands/whyPage.js";
+import { renderWhy, type Why } from "../../src/cli/commands/whyPage.js";
 import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/events/accessLog/account.js";
 import type { ShownDecision } from "../../src/events/decisions/decisionQuery.js";
 import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";

@@ -2,7 +2,8 @@
 import t from "tap";
 import { AuditChain } from "../../src/state/audit/auditChain.js";
 import { auditHash } from "../../src/state/audit/auditHash.js";
-import type { AuditChainName, AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/audit/auditLog.js";
+import type { AuditChainName } from "../../src/state/audit/auditLog.js";
+import type { AuditHead, AuditRecord, NewAuditRecord } from "../../src/state/audit/auditRecord.js";
 import { openDatabase } from "../../src/state/store/database.js";
 import { Store } from "../../src/state/store/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";

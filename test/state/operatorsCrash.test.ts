@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { ApiClient } from "../../src/state/api/apiClient.js";
 import { AuditChain } from "../../src/state/audit/auditChain.js";
-import type { AuditRecord } from "../../src/state/audit/auditLog.js";
+import type { AuditRecord } from "../../src/state/audit/auditRecord.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
 import { controlTls, newCa, operator, operatorClient } from "./mutualApi.js";
 

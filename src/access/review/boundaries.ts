@@ -10,7 +10,7 @@ import { domainOfId } from "../requests/principal.js";
 import { compileSchedule } from "../rules/schedule.js";
 import { judgesUser } from "../rules/table.js";
 import { claimPath } from "../users/claim.js";
-import type { PolicyRequest } from "./policyCheck.js";
+import type { PolicyRequest } from "./policyRequest.js";
 
 /** Values to combine; each list holds at least one. */
 export interface Boundaries {

@@ -9,13 +9,8 @@ import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
 import { boundariesOf, combinations, sizeOf } from "./boundaries.js";
-import {
-	type JudgedRequest,
-	type PolicyJudge,
-	type PolicyRequest,
-	policyJudge,
-	trustDomainsOf,
-} from "./policyCheck.js";
+import { type JudgedRequest, type PolicyJudge, policyJudge, trustDomainsOf } from "./policyCheck.js";
+import type { PolicyRequest } from "./policyRequest.js";
 
 export interface PolicyDifference {
 	readonly request: PolicyRequest;

@@ -4,7 +4,8 @@ import { schemaProblems } from "../../resources/faults.js";
 import type { Position, Problem } from "../../resources/resource.js";
 import { policyTests } from "../../resources/schemas/policyTests.js";
 import { readYaml, type YamlDocument } from "../../resources/yaml/yaml.js";
-import type { JudgedRequest, PolicyJudge, PolicyRequest } from "./policyCheck.js";
+import type { JudgedRequest, PolicyJudge } from "./policyCheck.js";
+import type { PolicyRequest } from "./policyRequest.js";
 
 export interface PolicyTest {
 	readonly name: string;

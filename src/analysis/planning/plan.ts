@@ -7,10 +7,10 @@
  * `planOf` is all that callers need. Plain numbers in, plain numbers and one sentence per claim out; deterministic.
  */
 import type { InferenceDesign } from "../../resources/resource.js";
-import type { Method } from "../finding.js";
 import { methodOf } from "../question.js";
+import type { ClaimPlan, DatedLook, PlanPoint } from "./claimPlan.js";
 import { boundsOf, oneLookUnits, type PlanMetric, sequentialClaim } from "./planMetric.js";
-import { type LooksPlan, looksPlan, type PlannedLookChance } from "./plannedLooks.js";
+import { type LooksPlan, looksPlan } from "./plannedLooks.js";
 import { claimSentence } from "./planSentence.js";
 import { type ArmWeights, detectableEffect, detectableMargin, unitsToProof } from "./sequential.js";
 import { type AllocationStep, type Core, countedUnits, dayWhen, type NewUnitsPerDay, stepsOf } from "./traffic.js";
@@ -45,40 +45,6 @@ export interface PlanInput {
 	readonly power: number;
 	/** null = units only, no days. */
 	readonly traffic: PlanTraffic | null;
-}
-
-/** Units in one challenger and the baseline together, and when. null: never, on these assumptions. */
-export interface PlanPoint {
-	readonly units: number | null;
-	/** Day on which they have been exposed and have matured; null also without traffic. */
-	readonly day: number | null;
-}
-
-/** A planned look and when it comes; null: never, or no traffic. */
-export interface DatedLook extends PlannedLookChance {
-	readonly day: number | null;
-}
-
-export interface ClaimPlan {
-	readonly name: string;
-	readonly role: "goal" | "guardrail";
-	readonly method: Method | "planned-looks";
-	/** Half of the experiments have proved the claim by here, if the effect is as believed. */
-	readonly median: PlanPoint;
-	/** So many as `power` have. */
-	readonly atPower: PlanPoint;
-	/** Units of a test that is looked at once at its end, one-sided, at the same level and power. */
-	readonly fixedUnits: number | null;
-	/**
-	 * What is found with the chance `power` by the units of the whole horizon, or by the planned looks: the least true
-	 * improvement; of a guardrail the least margin if the effect is as believed, of a quantile's the least improvement.
-	 * null: nothing, or neither traffic nor looks.
-	 */
-	readonly detectable: number | null;
-	/** Of a goal with planned looks, else null. Units are of all arms. */
-	readonly looks: (Omit<LooksPlan, "looks"> & { readonly looks: readonly DatedLook[] }) | null;
-	/** The claim's plan for a person. */
-	readonly sentence: string;
 }
 
 export interface Plan {

@@ -2,7 +2,7 @@
 
 import type { InferenceDesign } from "../../resources/resource.js";
 import { requestsToFreeze } from "../claim.js";
-import type { ClaimPlan } from "./plan.js";
+import type { ClaimPlan } from "./claimPlan.js";
 import { isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
 import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } from "./planWords.js";
 

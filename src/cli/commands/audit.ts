@@ -6,13 +6,8 @@ import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
 import { qualifiedText } from "../../resources/resource.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { AuditChain } from "../../state/audit/auditChain.js";
-import {
-	AUDIT_CHAINS,
-	type AuditChainName,
-	type AuditHead,
-	type AuditPage,
-	type AuditRecord,
-} from "../../state/audit/auditLog.js";
+import { AUDIT_CHAINS, type AuditChainName, type AuditPage } from "../../state/audit/auditLog.js";
+import type { AuditHead, AuditRecord } from "../../state/audit/auditRecord.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { tellDroppedForRoom } from "./droppedForRoom.js";
 import { ofAll } from "./ofAll.js";

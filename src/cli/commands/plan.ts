@@ -10,41 +10,19 @@ import { decide } from "../../rollout/decide.js";
 import { type Decision, RULES } from "../../rollout/decision.js";
 import { metricsOf } from "../../rollout/evidenceQuery.js";
 import { factsOf, joined, type PlanFacts } from "../../rollout/planFacts.js";
-import { type Planned, planInputOf } from "../../rollout/planInput.js";
+import { planInputOf } from "../../rollout/planInput.js";
 import { isExposing } from "../../rollout/status.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { heldResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type PlanFlags, parsePlanFlags } from "./planFlags.js";
-import { planPage } from "./planPage.js";
+import { planPage, type Running, type ToldPlan } from "./planPage.js";
 
 export interface PlanArguments extends ApiArguments, PlanFlags {
 	readonly file: readonly string[];
 	readonly experiment?: string;
 	readonly offline?: boolean;
 	readonly json?: boolean;
-}
-
-/** What `weir plan --json` prints. */
-export interface ToldPlan {
-	/** Qualified name. */
-	readonly experiment: string;
-	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
-	readonly input: PlanInput | null;
-	/** null: nothing can be planned from what is known. */
-	readonly plan: Plan | null;
-	/** What is not known, each with the flag to give. */
-	readonly unknown: readonly string[];
-	/** While it runs. */
-	readonly running: Running | null;
-}
-
-export interface Running {
-	/** With a window that has closed, over all arms. */
-	readonly units: number;
-	readonly summary: string;
-	/** The rollout's own estimate, from what it has seen; null = cannot say. */
-	readonly expectedMs: number | null;
 }
 
 /** So many earlier Experiments of the Service are asked, newest first. */

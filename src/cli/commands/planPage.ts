@@ -1,11 +1,36 @@
 /** A plan as a person reads it: what it rests on, a table, one sentence for each metric, and what is not known. */
-import type { ClaimPlan, Plan } from "../../analysis/planning/plan.js";
+
+import type { ClaimPlan } from "../../analysis/planning/claimPlan.js";
+import type { Plan, PlanInput } from "../../analysis/planning/plan.js";
 import type { PlanMetric } from "../../analysis/planning/planMetric.js";
 import { cells, chance, isShare, levelOf } from "../../analysis/planning/planWords.js";
 import type { Experiment, InferenceDesign } from "../../resources/resource.js";
 import { count } from "../../rollout/plainWords.js";
+import type { PlanFacts } from "../../rollout/planFacts.js";
+import type { Planned } from "../../rollout/planInput.js";
 import { duration, number, percent } from "../../rollout/sentence.js";
-import type { Running, ToldPlan } from "./plan.js";
+
+/** What `weir plan --json` prints. */
+export interface ToldPlan {
+	/** Qualified name. */
+	readonly experiment: string;
+	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
+	readonly input: PlanInput | null;
+	/** null: nothing can be planned from what is known. */
+	readonly plan: Plan | null;
+	/** What is not known, each with the flag to give. */
+	readonly unknown: readonly string[];
+	/** While it runs. */
+	readonly running: Running | null;
+}
+
+export interface Running {
+	/** With a window that has closed, over all arms. */
+	readonly units: number;
+	readonly summary: string;
+	/** The rollout's own estimate, from what it has seen; null = cannot say. */
+	readonly expectedMs: number | null;
+}
 
 export function planPage(told: ToldPlan, experiment: Experiment): string {
 	return `${[...head(told, experiment), ...claims(told), ...ending(told)].join("\n")}\n`;

@@ -9,29 +9,7 @@ import type { ApiClient } from "../../state/api/apiClient.js";
 import type { RecordedSpan } from "../../telemetry/span.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";
-import { renderWhy } from "./whyPage.js";
-
-/** What `weir why --json` prints. */
-export interface Why {
-	readonly request: RequestAccount;
-	/** What the decision log holds of it, where its access-log entry is no longer at hand. */
-	readonly records: readonly ShownDecision[];
-	/** The decision behind the allocation; null = the request was in no Experiment, or it is not known. */
-	readonly decision: BehindIt | null;
-	/** Of each span that an inference left. */
-	readonly models: readonly { readonly name: string; readonly version: string }[];
-	/** Spans of the request's trace; empty = it was not sampled, or its trace is no longer kept. */
-	readonly trace: readonly RecordedSpan[];
-}
-
-export interface BehindIt extends Pick<Decision, "experiment" | "sequence" | "atMs" | "by" | "acknowledgedAtMs"> {
-	readonly action: Decision["outcome"]["action"];
-	readonly rule: Decision["outcome"]["rule"];
-	readonly reason: string;
-	readonly allocationPpm: number;
-	/** Whether its allocation is the one in the request's plan; null = the plan is not at hand to compare. */
-	readonly isPlans: boolean | null;
-}
+import { type BehindIt, renderWhy, type Why } from "./whyPage.js";
 
 export async function why(id: string, options: ApiArguments & { readonly json?: boolean }): Promise<void> {
 	const client = clientOf(options);

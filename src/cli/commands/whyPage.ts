@@ -3,13 +3,37 @@ import type {
 	AssignmentAccount,
 	ExperimentAccount,
 	OutlineAccount,
+	RequestAccount,
 	RouteAccount,
 	WholeAccount,
 } from "../../events/accessLog/account.js";
 import type { ShownDecision } from "../../events/decisions/decisionQuery.js";
 import type { DecisionKind } from "../../events/decisions/decisionRecord.js";
+import type { Decision } from "../../rollout/decision.js";
+import type { RecordedSpan } from "../../telemetry/span.js";
 import { renderTrace } from "../../telemetry/tracePath.js";
-import type { BehindIt, Why } from "./why.js";
+
+/** What `weir why --json` prints. */
+export interface Why {
+	readonly request: RequestAccount;
+	/** What the decision log holds of it, where its access-log entry is no longer at hand. */
+	readonly records: readonly ShownDecision[];
+	/** The decision behind the allocation; null = the request was in no Experiment, or it is not known. */
+	readonly decision: BehindIt | null;
+	/** Of each span that an inference left. */
+	readonly models: readonly { readonly name: string; readonly version: string }[];
+	/** Spans of the request's trace; empty = it was not sampled, or its trace is no longer kept. */
+	readonly trace: readonly RecordedSpan[];
+}
+
+export interface BehindIt extends Pick<Decision, "experiment" | "sequence" | "atMs" | "by" | "acknowledgedAtMs"> {
+	readonly action: Decision["outcome"]["action"];
+	readonly rule: Decision["outcome"]["rule"];
+	readonly reason: string;
+	readonly allocationPpm: number;
+	/** Whether its allocation is the one in the request's plan; null = the plan is not at hand to compare. */
+	readonly isPlans: boolean | null;
+}
 
 type Line = readonly [label: string, text: string];
 

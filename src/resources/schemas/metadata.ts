@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { name } from "../fields/scalar.js";
 import { fields } from "../fields/strict.js";
-import { API_VERSION, type Kind, type Metadata } from "../resource.js";
+import type { Metadata } from "../metadata.js";
+import { API_VERSION, type Kind } from "../resource.js";
 
 const texts = z.record(z.string(), z.string({ error: "write text; put numbers and truth values in quotes" }), {
 	error: "write a mapping from names to text",

@@ -23,7 +23,6 @@ import { mayName, referencesOf } from "../../resources/reference.js";
 import {
 	type AccessPolicy,
 	type Experiment,
-	type Kind,
 	namespaceOf,
 	type Problem,
 	qualifiedName,
@@ -35,27 +34,11 @@ import type { Outcome } from "../../rollout/decision.js";
 import { applyExperiment, applyService } from "../../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";
 import { declaredIn } from "../api/documents.js";
+import type { Change, ResourceChange, Target } from "../history/change.js";
 import type { StoredResource, Used } from "../store/database.js";
 import { keyOf, resourceKey, sortedSet } from "../store/resourceSet.js";
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
 import { roomProblems, ruleProblems } from "./room.js";
-
-export interface SourceFile {
-	readonly name: string;
-	readonly text: string;
-}
-
-/** One resource, by its qualified name. */
-export interface Target {
-	readonly kind: Kind;
-	readonly name: string;
-}
-
-/** What a caller asks to change: documents to apply, resources to delete, or both. */
-export interface Change {
-	readonly files: readonly SourceFile[];
-	readonly deletions: readonly Target[];
-}
 
 /** The state before the change. */
 export interface Declared {
@@ -67,13 +50,6 @@ export interface Declared {
 	/** Where control itself listens. */
 	readonly ownDoors: readonly OwnDoor[];
 	readonly allowLocalGates: boolean;
-}
-
-export interface ResourceChange {
-	readonly kind: Kind;
-	/** Qualified name. */
-	readonly name: string;
-	readonly change: "created" | "configured" | "unchanged" | "deleted";
 }
 
 /** One resource before and after the change; null = absent. */

@@ -22,11 +22,12 @@ import {
 import { RequestStore } from "../approvals/requestStore.js";
 import { combined, mostNeeded } from "../approvals/required.js";
 import { type ActCall, record } from "../audit/actRecord.js";
-import type { HistoryEntry, Scope } from "../history/history.js";
+import type { HistoryEntry, SourceFile, Target } from "../history/change.js";
+import type { Scope } from "../history/history.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import type { Rights } from "../rights/rights.js";
 import type { Store } from "../store/store.js";
-import type { ApplyPlan, ApplyResult, SourceFile, Target } from "./applyPlan.js";
+import type { ApplyPlan, ApplyResult } from "./applyPlan.js";
 import { type Asker, type Authorisation, authoriseChange, authorisePerson } from "./authorise.js";
 
 export interface Pending {

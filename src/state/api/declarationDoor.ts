@@ -3,12 +3,12 @@ import { WeirError } from "../../error.js";
 import { RESOURCE_DOCUMENTS_MAX } from "../../limits.js";
 import { isKind, KINDS } from "../../resources/kinds.js";
 import { qualifiedText } from "../../resources/resource.js";
-import type { Target } from "../acts/applyPlan.js";
 import { STORED } from "../acts/crossCheck.js";
-import type { Pending } from "../acts/operations.js";
+import type { Operations, Pending } from "../acts/operations.js";
 import { BY_HINT } from "../approvals/personRequest.js";
+import type { Target } from "../history/change.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
-import type { ApplyResult } from "../store/store.js";
+import type { ApplyResult, Store } from "../store/store.js";
 import {
 	type Answer,
 	actCall,
@@ -21,7 +21,6 @@ import {
 	readText,
 	wholeNumber,
 } from "./http.js";
-import type { PublicDoor } from "./publicDoor.js";
 import { requestAnswer } from "./wire.js";
 
 const YAML_TYPES = ["application/yaml", "text/yaml"];
@@ -30,7 +29,13 @@ const FILE_NAME_CHARS_MAX = 4_096;
 
 const START = { what: "start with files", hint: "leave 'start' out" };
 
-export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
+export interface DeclarationDoor {
+	readonly store: Store;
+	readonly acts: Operations;
+	readonly now: () => number;
+}
+
+export async function apply(door: DeclarationDoor, call: Call): Promise<Answer> {
 	const { acts, now, store } = door;
 	const { request, query } = call;
 	onlyWishQuery(query, ["onlyAt", "start"]);
@@ -62,7 +67,7 @@ export async function apply(door: PublicDoor, call: Call): Promise<Answer> {
 
 /** What was applied, with what is not told of shadow policies that it is about. */
 export function warned(
-	{ store, acts }: PublicDoor,
+	{ store, acts }: DeclarationDoor,
 	call: Call,
 	result: ApplyResult | Pending,
 	dryRun: boolean,
@@ -113,7 +118,7 @@ function checkedFileName(name: string): string {
 	return name;
 }
 
-export function remove({ acts, now }: PublicDoor, call: Call, path: readonly string[]): Answer {
+export function remove({ acts, now }: DeclarationDoor, call: Call, path: readonly string[]): Answer {
 	onlyWishQuery(call.query);
 	const [kindText, ...name] = path;
 	const kind = KINDS.find((one) => one === kindText);
@@ -125,7 +130,7 @@ export function remove({ acts, now }: PublicDoor, call: Call, path: readonly str
 }
 
 /** Several resources, all or none: `{"resources": [{"kind": …, "name": …}]}`. */
-export async function removeAll({ acts, now }: PublicDoor, call: Call): Promise<Answer> {
+export async function removeAll({ acts, now }: DeclarationDoor, call: Call): Promise<Answer> {
 	onlyWishQuery(call.query);
 	acts.rights.demandSome(actCall(call, now()), "delete", "resources, unread");
 	const body = await readObject(call);

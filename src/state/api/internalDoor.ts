@@ -12,7 +12,7 @@ import {
 	STATE_LONG_POLL_MS_MAX,
 } from "../../limits.js";
 import type { ProxyStatus } from "../../rollout/ports.js";
-import type { NewAuditRecord } from "../audit/auditLog.js";
+import type { NewAuditRecord } from "../audit/auditRecord.js";
 import type { Publication } from "../publication.js";
 import type { NewDecision } from "../store/decisionLog.js";
 import type { Store } from "../store/store.js";

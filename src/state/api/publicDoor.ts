@@ -8,24 +8,20 @@ import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } f
 import { resourcesOf } from "../../resources/kinds.js";
 import type { EvidenceSource } from "../../rollout/ports.js";
 import { standingOf } from "../../rollout/standing.js";
-import type { Operations } from "../acts/operations.js";
 import type { PromotionGates } from "../acts/promotionGates.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
 import { AUDIT_CHAINS } from "../audit/auditLog.js";
 import { difference } from "../difference.js";
-import type { Publication } from "../publication.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 import { visibleShadowGaps } from "../shadowGaps.js";
-import type { Store } from "../store/store.js";
-import { apply, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
+import { apply, type DeclarationDoor, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
 import { type Answer, actCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
-import { readiness } from "./readiness.js";
-import { statusAnswer } from "./statusAnswer.js";
+import { type ReadinessSources, readiness } from "./readiness.js";
+import { type StatusSources, statusAnswer } from "./statusAnswer.js";
 import { visibleState } from "./visible.js";
 import {
 	type DiffAnswer,
-	type GatewayAlarm,
 	type HistoryAnswer,
 	type RequestsAnswer,
 	type ResourcesAnswer,
@@ -33,22 +29,11 @@ import {
 	type ShadowGapsAnswer,
 } from "./wire.js";
 
-export interface PublicDoor {
-	readonly store: Store;
-	readonly acts: Operations;
+export interface PublicDoor extends DeclarationDoor, StatusSources, ReadinessSources {
 	readonly approvals: Approvals;
 	readonly gates: PromotionGates;
 	/** null = there is no evidence here. */
 	readonly evidence: EvidenceSource | null;
-	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
-	readonly ready: () => readonly string[];
-	/** Its lag is a reason too. */
-	readonly publication: Publication;
-	/** Of all Gateways; null = who would know does not answer. Never rejects. */
-	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
-	/** Those that are known without it. Never rejects. @param tooLate what other parts have not told by then is left out */
-	readonly ownAlarms: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
-	readonly now: () => number;
 }
 
 /** @throws WeirError `not-found` for a path or method that is not there. */

@@ -7,8 +7,10 @@ import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits.js";
 import { closedServices } from "../../rollout/closedServices.js";
 import { refusalsOf } from "../../rollout/refusal.js";
 import { untakenOf } from "../../rollout/untaken.js";
+import type { Publication } from "../publication.js";
+import type { Store } from "../store/store.js";
+import type { AlarmSources } from "./alarmSources.js";
 import type { Answer } from "./http.js";
-import type { PublicDoor } from "./publicDoor.js";
 import {
 	EVENTS_UNWRITTEN,
 	IDENTITY_UNRENEWED,
@@ -20,7 +22,14 @@ import {
 	UNANSWERED,
 } from "./wire.js";
 
-type Asked = Pick<PublicDoor, "store" | "ready" | "publication" | "alarms" | "ownAlarms" | "now">;
+export interface ReadinessSources extends AlarmSources {
+	readonly store: Store;
+	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
+	readonly ready: () => readonly string[];
+	/** Its lag is a reason too. */
+	readonly publication: Publication;
+	readonly now: () => number;
+}
 
 /** Of control itself, by alarm. */
 const CONTROL_NOTES = {
@@ -31,7 +40,7 @@ const CONTROL_NOTES = {
 };
 
 /** 503 with the reasons, or 200. */
-export async function readiness(door: Asked): Promise<Answer> {
+export async function readiness(door: ReadinessSources): Promise<Answer> {
 	const { ready, publication } = door;
 	const reasons = [ready(), publication.lag() ?? [], untaken(door), refusals(door)].flat();
 	const notes = await notesOf(door);
@@ -41,7 +50,7 @@ export async function readiness(door: Asked): Promise<Answer> {
 }
 
 /** One sentence for all. */
-function refusals({ store, now }: Asked): readonly string[] {
+function refusals({ store, now }: ReadinessSources): readonly string[] {
 	const standing = refusalsOf(store.proxies.proxies).filter(({ sinceMs }) => now() - sinceMs >= PUBLICATION_LAG_MS);
 	if (standing.length === 0) return [];
 	const nodes = new Set(standing.map(({ node }) => node)).size;
@@ -50,7 +59,7 @@ function refusals({ store, now }: Asked): readonly string[] {
 	return [`${nodes} of the Envoys and sidecars refuse ${types}, since ${since} (weir status)`];
 }
 
-function untaken({ store, now }: Asked): readonly string[] {
+function untaken({ store, now }: ReadinessSources): readonly string[] {
 	const standing = untakenOf(store.proxies.proxies, now());
 	if (standing.length === 0) return [];
 	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
@@ -58,7 +67,7 @@ function untaken({ store, now }: Asked): readonly string[] {
 	return [`${standing.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
-async function notesOf({ store, alarms, ownAlarms }: Asked): Promise<readonly string[]> {
+async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<readonly string[]> {
 	const closed = closedServices(store.proxies.proxies).length;
 	const tooLate = pause(READY_NOTES_MS, null, { ref: false });
 	const told = await Promise.all([ownAlarms(tooLate), Promise.race([alarms(), tooLate])]);

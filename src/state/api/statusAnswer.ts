@@ -10,19 +10,29 @@ import { refusalsOf } from "../../rollout/refusal.js";
 import { liveDefault } from "../../rollout/status.js";
 import { untakenOf } from "../../rollout/untaken.js";
 import { phasesOf, withDefault } from "../acts/crossCheck.js";
+import type { Operations } from "../acts/operations.js";
+import type { Publication } from "../publication.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
+import type { Store } from "../store/store.js";
+import type { AlarmSources } from "./alarmSources.js";
 import type { Call } from "./http.js";
-import type { PublicDoor } from "./publicDoor.js";
 import { visibleState } from "./visible.js";
 import type { GatewayAlarm, StatusAnswer } from "./wire.js";
 
-export async function statusAnswer(door: PublicDoor, call: Call): Promise<StatusAnswer> {
+export interface StatusSources extends AlarmSources {
+	readonly store: Store;
+	readonly acts: Operations;
+	readonly publication: Publication;
+	readonly now: () => number;
+}
+
+export async function statusAnswer(door: StatusSources, call: Call): Promise<StatusAnswer> {
 	const [alarms, own] = await Promise.all([door.alarms(), door.ownAlarms()]);
 	return answerOf(door, call, { alarms, own });
 }
 
 function answerOf(
-	{ store, acts, publication, now }: PublicDoor,
+	{ store, acts, publication, now }: StatusSources,
 	{ caller }: Call,
 	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
 ): StatusAnswer {

@@ -10,7 +10,7 @@ import type { ApplyResult } from "../acts/applyPlan.js";
 import type { ApprovalRequest, Operation } from "../approvals/request.js";
 import { mostNeeded } from "../approvals/required.js";
 import type { Difference } from "../difference.js";
-import type { HistoryEntry } from "../history/history.js";
+import type { HistoryEntry } from "../history/change.js";
 
 export interface LastDecision {
 	readonly sequence: number;

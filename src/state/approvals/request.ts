@@ -1,6 +1,6 @@
 /** Requests: operations that wait until others have approved them. */
-import type { Change } from "../acts/applyPlan.js";
 import type { Caller } from "../api/caller.js";
+import type { Change } from "../history/change.js";
 import type { PersonVerb } from "./personRequest.js";
 
 /** A change of the declaration. */

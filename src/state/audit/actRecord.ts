@@ -1,7 +1,7 @@
 /** What an act of an operator leaves in the audit log. */
 
 import type { Caller } from "../api/caller.js";
-import type { NewAuditRecord } from "./auditLog.js";
+import type { NewAuditRecord } from "./auditRecord.js";
 
 /** One call of the API: by whom, when, and its id. */
 export interface ActCall {

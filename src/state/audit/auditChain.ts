@@ -1,6 +1,7 @@
 /** Checks a chain of audit records, wherever they were read from. */
 import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
-import type { AuditHead, AuditPage, AuditRecord } from "./auditLog.js";
+import type { AuditPage } from "./auditLog.js";
+import type { AuditHead, AuditRecord } from "./auditRecord.js";
 
 type Link = Pick<AuditRecord, "sequence" | "previous"> & { readonly hash: string };
 

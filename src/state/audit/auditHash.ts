@@ -1,7 +1,7 @@
 /** The hash that binds an audit record to the one before. */
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../../resources/canonicalJson.js";
-import type { AuditRecord } from "./auditLog.js";
+import type { AuditRecord } from "./auditRecord.js";
 
 /** What the chain begins with. */
 export const AUDIT_GENESIS = "0".repeat(64);

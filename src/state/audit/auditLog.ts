@@ -13,52 +13,13 @@ import {
 	OPERATOR_AUDIT_REFUSED_MAX,
 	OPERATOR_AUDIT_SUBJECTS_MAX,
 } from "../../limits.js";
-import type { Caller } from "../api/caller.js";
 import type { StateDatabase } from "../store/database.js";
+import type { AuditHead, AuditRecord, NewAuditRecord } from "./auditRecord.js";
 import { AuditShelf } from "./auditShelf.js";
 
 /** acts: what was done or waits for approval; refused: attempts. */
 export const AUDIT_CHAINS = ["acts", "refused"] as const;
 export type AuditChainName = (typeof AUDIT_CHAINS)[number];
-
-export interface NewAuditRecord {
-	readonly atMs: number;
-	/** Of the API call; also its response header x-request-id. */
-	readonly call: string;
-	/** null = nobody that was known. */
-	readonly subject: string | null;
-	readonly how: Caller["how"] | null;
-	/**
-	 * apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: what is
-	 * published, by an Envoy or a sidecar.
-	 */
-	readonly verb: string;
-	readonly namespaces: readonly string[];
-	/** `Service team/x`, `Experiment trial`, or a path; of what changed nothing at most OPERATOR_AUDIT_OBJECTS_MAX. */
-	readonly objects: readonly string[];
-	readonly revisionBefore: number;
-	readonly revisionAfter: number;
-	/** pending: asked for, and waiting for approval. */
-	readonly result: "done" | "refused" | "pending";
-	/** Why it was refused, or in the operator's words; empty = nothing to say. */
-	readonly why: string;
-	/** Id of the approval request that it made, moved or carried out. */
-	readonly request: string | null;
-	/** Who asked for what was carried out, and who approved it. */
-	readonly askedBy: string | null;
-	readonly approvedBy: readonly string[];
-}
-
-export interface AuditRecord extends NewAuditRecord {
-	/** 1, 2, 3 … without a gap, in each chain. */
-	readonly sequence: number;
-	/** SHA-256 of the record before (its canonical JSON), hexadecimal; zeros for the first. */
-	readonly previous: string;
-	/** Of all objects, also those that are not listed. */
-	readonly objectCount: number;
-	/** Refused attempts since the record before that were counted and not recorded; only in the chain of those. */
-	readonly unrecordedRefusals: number;
-}
 
 export interface AuditPage {
 	readonly records: readonly AuditRecord[];
@@ -70,11 +31,6 @@ export interface AuditPage {
 	readonly dropped: number;
 	/** How many are kept before one is dropped. */
 	readonly keep: number;
-}
-
-export interface AuditHead {
-	readonly sequence: number;
-	readonly hash: string;
 }
 
 export class AuditLog {

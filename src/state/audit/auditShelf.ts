@@ -2,7 +2,7 @@
 
 import type { StateDatabase } from "../store/database.js";
 import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
-import type { AuditHead, AuditRecord } from "./auditLog.js";
+import type { AuditHead, AuditRecord } from "./auditRecord.js";
 
 export class AuditShelf {
 	/** @param keep how many records are kept */

@@ -6,25 +6,9 @@ import { isDeepStrictEqual } from "node:util";
 import { WeirError } from "../../error.js";
 import { HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX } from "../../limits.js";
 import { namespaceOf } from "../../resources/resource.js";
-import type { Change, ResourceChange } from "../acts/applyPlan.js";
 import type { StateDatabase, StoredResource } from "../store/database.js";
 import { keyOf, resourceKey } from "../store/resourceSet.js";
-
-export interface HistoryEntry {
-	/** The revision that the change made. */
-	readonly revision: number;
-	readonly atMs: number;
-	/** Who. */
-	readonly by: string;
-	/** Of a rollback: the revision that it went back to. */
-	readonly rolledBackTo: number | null;
-	readonly changes: readonly ResourceChange[];
-}
-
-export interface StoredEntry extends HistoryEntry {
-	/** Of the documents that it replaced. */
-	readonly bytes: number;
-}
+import type { Change, HistoryEntry, ResourceChange, StoredEntry } from "./change.js";
 
 /** Which namespaces. */
 export type Scope = (namespace: string) => boolean;

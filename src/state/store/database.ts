@@ -21,8 +21,8 @@ import type { ProxyStatus, UntoldMessage } from "../../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../rollout/status.js";
 import { requireOwnFolder } from "../../socket.js";
 import type { ApprovalRequest } from "../approvals/request.js";
-import type { AuditRecord } from "../audit/auditLog.js";
-import type { StoredEntry } from "../history/history.js";
+import type { AuditRecord } from "../audit/auditRecord.js";
+import type { StoredEntry } from "../history/change.js";
 import { isAlive, type Owner, thisProcess } from "./owner.js";
 import { Writes } from "./writes.js";
 
