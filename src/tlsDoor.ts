@@ -8,6 +8,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
+import { onlyWorkloadId } from "./declare/resources/spiffe.js";
 import { type HandshakeFault, handshakeFault } from "./handshake.js";
 import {
 	CONNECTION_QUIET_MS,
@@ -17,7 +18,6 @@ import {
 	UNPROVED_CONNECTION_MS,
 	UNPROVED_CONNECTIONS_MAX,
 } from "./limits.js";
-import { onlyWorkloadId } from "./resources/spiffe.js";
 
 export interface DoorBounds {
 	/** Connections of peers that have proved who they are; beyond it one of whoever holds the most is ended. */

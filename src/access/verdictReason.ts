@@ -3,7 +3,7 @@
  * compiler chooses the execution by it, and the checks refuse what would not hold there.
  */
 import type { AccessTable } from "../compiler/plan.js";
-import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../resources/resource.js";
+import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../declare/resources/resource.js";
 import type { Eligibility } from "./rules/eligibility.js";
 import { tooManyListed } from "./rules/listedValues.js";
 import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./rules/table.js";

@@ -6,7 +6,7 @@
  * sample can have are `unknown` with a reason. Zero errors in both arms are data: the mixture's width at zero is exact.
  */
 
-import type { Experiment, Metric } from "../resources/resource.js";
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import { type Claim, claims, type Levels, levels, levelsInEra } from "./claim.js";
 import { mayBeBelow } from "./compareShares.js";
 import { compare } from "./comparison.js";

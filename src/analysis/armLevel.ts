@@ -3,7 +3,7 @@
  * from as many units as their comparison needs; and on which side of its frozen threshold a quantile lies. For reading:
  * what is decided is the comparison, whose bounds are no difference of these.
  */
-import type { Metric } from "../resources/resource.js";
+import type { Metric } from "../declare/resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { priorOf } from "./compareShares.js";
 import { denominatorProblem } from "./estimators/denominators.js";

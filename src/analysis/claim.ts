@@ -1,7 +1,7 @@
 /**
  * What an experiment's declaration claims, one entry per challenger and metric, and how the risk is shared.
  */
-import type { Effect, Experiment, Metric } from "../resources/resource.js";
+import type { Effect, Experiment, Metric } from "../declare/resources/resource.js";
 import type { SlowRequests } from "./finding.js";
 import { eraShare, type Reference } from "./frozenReference.js";
 import { ASYMPCS_MIN_UNITS } from "./sequential/asympCs.js";

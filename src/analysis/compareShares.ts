@@ -14,8 +14,9 @@
  * two thresholds, which are that of the q-quantile only as far as the baseline's is q₀: what is made of that
  * stands in frozenReference.ts and quantileGrid.ts.
  */
+
+import type { Metric } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
-import type { Metric } from "../resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { difference, relativeLift } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";

@@ -3,7 +3,7 @@
  * stored evidence it holds all that is needed to make each number again.
  */
 
-import type { Effect } from "../resources/resource.js";
+import type { Effect } from "../declare/resources/resource.js";
 
 /** One claim that was tested: which metric of which arm against what, and how it came out. */
 export interface Finding {

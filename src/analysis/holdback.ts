@@ -8,8 +8,9 @@
  * a stopping time, so that given the past it is a test like any other; what was spent before and its own part of alpha add
  * up to alpha.
  */
+
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import { PPM } from "../limits.js";
-import type { Experiment, Metric } from "../resources/resource.js";
 import { type Levels, levels, WHOLE_LEVEL } from "./claim.js";
 
 export interface HeldBack {

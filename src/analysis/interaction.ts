@@ -8,7 +8,7 @@
  * to challenger and baseline by their weights: a sequential sample-ratio test in each, over disjoint units, so that
  * their e-values multiply.
  */
-import type { Experiment } from "../resources/resource.js";
+import type { Experiment } from "../declare/resources/resource.js";
 import { compare } from "./comparison.js";
 import type { InteractionEvidence } from "./evidence.js";
 import { baselineOf, isMeasured, type Measured, type Question, sharesOf } from "./question.js";

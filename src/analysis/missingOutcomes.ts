@@ -5,7 +5,7 @@
  * The test is exact and holds at all looks: "has an outcome" is a value of 0 or 1 per matured unit, so a rate, and two
  * rates are compared by the Bernoulli mixture, in both directions at half the level each.
  */
-import type { Experiment, Metric } from "../resources/resource.js";
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import type { Evidence } from "./evidence.js";
 import { baselineOf, sharesOf } from "./question.js";
 import { logEvidence, PRIOR_RATE, type Sample } from "./sequential/bernoulliMixture.js";

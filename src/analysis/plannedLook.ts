@@ -10,7 +10,7 @@
  * Boundaries are the normal law's. A t is brought to them by its tail: its z is the one with the same p-value (Jennison &
  * Turnbull, Group Sequential Methods, 2000, section 3.8: significance levels instead of boundaries).
  */
-import type { Experiment, InferenceDesign } from "../resources/resource.js";
+import type { Experiment, InferenceDesign } from "../declare/resources/resource.js";
 import { levelsOf } from "./compareMeans.js";
 import { normalIsfLog, normalSf } from "./distributions/normal.js";
 import { logTSf, tIsf } from "./distributions/studentT.js";

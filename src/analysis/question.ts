@@ -2,7 +2,7 @@
  * What is asked of two arms, which method answers, and the form of the answer. The same for a claim over all units, in
  * a segment, in a part of the time or in an arm of another Experiment.
  */
-import type { Effect, Experiment, Metric } from "../resources/resource.js";
+import type { Effect, Experiment, Metric } from "../declare/resources/resource.js";
 import type { Claim } from "./claim.js";
 import type { MetricEvidence } from "./evidence.js";
 import { LOG_E_MAX, type Method } from "./finding.js";

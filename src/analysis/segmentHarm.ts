@@ -6,7 +6,7 @@
  * theirs by the order in which they appeared. The sum over all values that may ever appear is at most that part.
  */
 
-import type { Experiment, Metric } from "../resources/resource.js";
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import { type Claim, type Levels, levelsInEra, segmentShare } from "./claim.js";
 import { mayBeBelow } from "./compareShares.js";
 import { compare } from "./comparison.js";

@@ -4,7 +4,13 @@
  */
 import { claimHeader, parameterHeader } from "../compiler/headers.js";
 import type { ArmTable, ExperimentTable, UnitTable } from "../compiler/plan.js";
-import { type Experiment, type Layer, qualifiedName, type Rollout, type UnitSource } from "../resources/resource.js";
+import {
+	type Experiment,
+	type Layer,
+	qualifiedName,
+	type Rollout,
+	type UnitSource,
+} from "../declare/resources/resource.js";
 import { type ExperimentStatus, initialStatus, isExposing, liveSharePpm } from "../rollout/status.js";
 import { hasher } from "./hash.js";
 import { armPoints, armRegions, sharePoints } from "./region.js";

@@ -1,6 +1,6 @@
 /** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
 import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compiler/keySet.js";
-import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { readDeclaredFile } from "../tokens/declaredFile.js";
 import { keySetFault, readKeySet } from "../tokens/keySet.js";
 import { publishedKeySet } from "../tokens/publishedKeys.js";

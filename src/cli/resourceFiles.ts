@@ -1,9 +1,9 @@
 /** Resource files as the commands take them: read, parsed, checked; problems go to standard error. */
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
+import { resourceTitle } from "../declare/resources/position.js";
+import { formatProblem, type Problem, type ResourceSet } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
-import { resourceTitle } from "../resources/position.js";
-import { formatProblem, type Problem, type ResourceSet } from "../resources/resource.js";
 import { oneLine } from "./commands/oneLine.js";
 
 export interface ResourceFile {
@@ -44,7 +44,7 @@ const UNREADABLE: Readonly<Record<string, readonly [string, string]>> = {
 export async function validResources(names: readonly string[]): Promise<ResourceSet> {
 	const files = await readResourceFiles(names);
 	// With every schema: who hands the files on as they are (weir apply) reads none.
-	const { loadResources } = await import("../resources/parse.js");
+	const { loadResources } = await import("../declare/resources/parse.js");
 	const { resources, problems } = loadResources(files);
 	refuse(problems);
 	return resources;
@@ -56,10 +56,10 @@ export async function validResources(names: readonly string[]): Promise<Resource
  */
 export async function heldResources(names: readonly string[]): Promise<ResourceSet> {
 	const files = await readResourceFiles(names);
-	const { loadHeldResources } = await import("../resources/parse.js");
+	const { loadHeldResources } = await import("../declare/resources/parse.js");
 	const { resources, problems, lapses } = loadHeldResources(files);
 	refuse(problems);
-	const { withdrawn } = await import("../resources/checks/withdrawn.js");
+	const { withdrawn } = await import("../declare/resources/checks/withdrawn.js");
 	const lost = withdrawn(resources).map(({ resource, words }) => `${resourceTitle(resource)}: ${words}`);
 	for (const words of [...lost, ...lapses.map(formatProblem)]) process.stderr.write(`warning: ${oneLine(words)}\n`);
 	return resources;

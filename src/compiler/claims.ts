@@ -4,7 +4,7 @@
  * same rules are tried, and where they refuse the headers go and the route is chosen anew. Only Lua can do that on
  * 1.36.2: it clears the route wherever it has changed a header (clear_route_cache), and header_mutation keeps it.
  */
-import type { TokenIssuer } from "../resources/resource.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import type { Extension } from "./extension.js";
 import { CLAIM_HEADER_PREFIX } from "./headers.js";
 import { partName } from "./plan.js";

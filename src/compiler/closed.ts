@@ -3,7 +3,7 @@
  * everybody, under its newest hosts. Nothing else of them is there, so that whatever was refused is gone, and no request
  * is judged by rules that are older than the declared ones. The plan's table and version stay: nobody is asked about them.
  */
-import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { accessBySidecar } from "./accessControl.js";
 import { noCallout } from "./calloutFilters.js";
 import type { CompiledService } from "./execution.js";

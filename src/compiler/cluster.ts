@@ -2,9 +2,10 @@
  * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
  * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
+
+import { oneSpelling } from "../declare/resources/address.js";
+import type { Endpoint, Service, Variant } from "../declare/resources/resource.js";
 import { PROVED_UPSTREAM_IDLE_MS } from "../limits.js";
-import { oneSpelling } from "../resources/address.js";
-import type { Endpoint, Service, Variant } from "../resources/resource.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
 import { clusterName, type EnvoyResource } from "./plan.js";

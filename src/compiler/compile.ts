@@ -7,9 +7,8 @@ import { accessTable, readsUsers } from "../access/rules/policy.js";
 import { proxiedGateway } from "../access/verdictReason.js";
 import { contentHash } from "../assignment/hash.js";
 import { experimentTable } from "../assignment/table.js";
-import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
-import { USUAL_UNIT_HEADER } from "../resources/experimentWords.js";
-import { experimentsOf, findNamed } from "../resources/lookup.js";
+import { USUAL_UNIT_HEADER } from "../declare/resources/experimentWords.js";
+import { experimentsOf, findNamed } from "../declare/resources/lookup.js";
 import {
 	demandsClientCertificates,
 	type Experiment,
@@ -18,7 +17,8 @@ import {
 	qualifiedName,
 	type ResourceSet,
 	type Service,
-} from "../resources/resource.js";
+} from "../declare/resources/resource.js";
+import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
 import { initialStatus, liveDefault, type Status } from "../rollout/status.js";
 import type { CalloutFilters } from "./calloutFilters.js";
 import { closedVirtualHost, formsOf, withoutClosed } from "./closed.js";

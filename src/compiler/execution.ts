@@ -6,7 +6,7 @@
 import type { Eligibility } from "../access/rules/eligibility.js";
 import { isOpen } from "../access/rules/policy.js";
 import { beyondEnvoy, verdictReason } from "../access/verdictReason.js";
-import type { Callout, Experiment, Service, TokenIssuer } from "../resources/resource.js";
+import type { Callout, Experiment, Service, TokenIssuer } from "../declare/resources/resource.js";
 import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
 import { type DryRun, dryRunOf } from "./shadow.js";
 

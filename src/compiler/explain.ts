@@ -3,7 +3,6 @@ import { REFUSED_METHODS } from "../access/requests/canonical.js";
 import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/rules/policy.js";
 import { judgesPath } from "../access/rules/table.js";
 import { proxiedGateway } from "../access/verdictReason.js";
-import { PATH_CHARS_MAX } from "../limits.js";
 import {
 	demandsClientCertificates,
 	type Gateway,
@@ -12,7 +11,8 @@ import {
 	type RateLimits,
 	type TokenIssuer,
 	unitText,
-} from "../resources/resource.js";
+} from "../declare/resources/resource.js";
+import { PATH_CHARS_MAX } from "../limits.js";
 import { accessCost, CLAIM_UNIT_US, experimentCost } from "./cost.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, type CompiledService, isOpen } from "./execution.js";

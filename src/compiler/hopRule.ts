@@ -1,7 +1,7 @@
 /** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
-import { hostPort } from "../resources/address.js";
-import { isBesideEnvoy } from "../resources/plainText.js";
-import type { Service } from "../resources/resource.js";
+import { hostPort } from "../declare/resources/address.js";
+import { isBesideEnvoy } from "../declare/resources/plainText.js";
+import type { Service } from "../declare/resources/resource.js";
 import type { CompiledService } from "./execution.js";
 import type { RuleExecution } from "./plan.js";
 

@@ -2,7 +2,7 @@
  * TLS by SPIFFE identity: Envoy's own SVID and the trust bundle come over SDS from an agent on this machine (`weir ca`,
  * or SPIRE's) and are rotated under way. Peers are known by the exact URI in their certificate, never by host name.
  */
-import { WORKLOAD_PATH } from "../resources/spiffe.js";
+import { WORKLOAD_PATH } from "../declare/resources/spiffe.js";
 import { protoDuration } from "./duration.js";
 
 /** Static cluster of the bootstrap that leads to the agent's socket. */

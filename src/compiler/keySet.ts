@@ -1,5 +1,5 @@
 /** Key sets (JWKS, RFC 7517) that a configuration may show: public keys only. Pure. */
-import type { KeySource } from "../resources/resource.js";
+import type { KeySource } from "../declare/resources/resource.js";
 
 /** Texts of key sets (JWKS) by the name of their source (keySetName). */
 export type KeySets = Readonly<Record<string, string>>;

@@ -4,6 +4,8 @@
  * passed through, no request timeout of ours. It sees x-request-id (Envoy's own), x-forwarded-* and
  * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
  */
+
+import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../declare/resources/resource.js";
 import {
 	ACCESS_LOG_BUFFER_BYTES,
 	ACCESS_LOG_FLUSH_MS,
@@ -14,7 +16,6 @@ import {
 	GATEWAY_HEADERS_KIB,
 	GATEWAY_IDLE_MS,
 } from "../limits.js";
-import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../resources/resource.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";
 import { proofReplies } from "./calloutProof.js";

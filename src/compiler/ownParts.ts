@@ -3,8 +3,8 @@
  * two would let every client speak to it as this Envoy. Such a declaration is refused where it is made; one that was
  * stored before, or came around that check, has no endpoints here.
  */
-import { qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
-import { isOwnPart } from "../resources/spiffe.js";
+import { qualifiedName, type ResourceSet, type Service } from "../declare/resources/resource.js";
+import { isOwnPart } from "../declare/resources/spiffe.js";
 
 const ownParts = ({ spec }: Service): readonly string[] => (spec.identities ?? []).filter(isOwnPart);
 

@@ -2,7 +2,7 @@
  * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
  * execute and `explain` prints.
  */
-import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../resources/resource.js";
+import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../declare/resources/resource.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
 export type EnvoyResource = { readonly "@type": string } & { readonly [field: string]: unknown };

@@ -2,7 +2,7 @@
 
 import { templateSegments } from "../access/requests/path.js";
 import { namesCaller, nativeObstacle } from "../access/rules/policy.js";
-import type { TokenIssuer } from "../resources/resource.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import type { GatewayTable, PolicyTable } from "./plan.js";
 import { callerIs } from "./principalRule.js";
 import { ANYBODY, allOf, claimFits, claimIs, NOBODY, type PrincipalRule, someOf, textIs } from "./tokenMetadata.js";

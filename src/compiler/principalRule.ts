@@ -1,6 +1,6 @@
 /** Service principals as RBAC: SPIFFE ids out of the certificate that TLS has verified. */
 import { ANYONE, principalPrefix } from "../access/requests/principal.js";
-import { WORKLOAD_ID } from "../resources/spiffe.js";
+import { WORKLOAD_ID } from "../declare/resources/spiffe.js";
 import { ANYBODY, allOf, NOBODY, not, type PrincipalRule } from "./tokenMetadata.js";
 
 /**

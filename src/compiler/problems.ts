@@ -1,5 +1,5 @@
 /** What stands in the way of a Plan though every resource is right by itself. */
-import type { Problem, ResourceSet } from "../resources/resource.js";
+import type { Problem, ResourceSet } from "../declare/resources/resource.js";
 import type { CompiledService, Mode } from "./execution.js";
 
 export function planProblems(

@@ -3,8 +3,8 @@
  * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
  * endpoints and a preference fails over to the others: security reference 9.)
  */
-import { regionsOf } from "../resources/regions.js";
-import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../resources/resource.js";
+import { regionsOf } from "../declare/resources/regions.js";
+import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../declare/resources/resource.js";
 
 /** An endpoint that a Service must not use. */
 export interface Excluded {

@@ -1,5 +1,5 @@
 /** What every route of a Service has, whoever chooses the Variant: name, timeout, retries and the Variant's cluster. */
-import type { Service } from "../resources/resource.js";
+import type { Service } from "../declare/resources/resource.js";
 import { noUpgrades } from "./canonical.js";
 import { protoDuration } from "./duration.js";
 import { type CalloutProtocol, isOpen } from "./execution.js";

@@ -5,8 +5,8 @@
 import { listedValues, namesListed, tooManyListed } from "../access/rules/listedValues.js";
 import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/rules/table.js";
 import { behindProxies, unproved } from "../access/verdictReason.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import { LISTED_VALUES_MAX } from "../limits.js";
-import type { TokenIssuer } from "../resources/resource.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
 
 export interface EnvoysReach {

@@ -1,7 +1,7 @@
 /** Clusters by which Envoy fetches the keys of issuers: TLS, and the certificate must be the host's. */
 import { contentHash } from "../assignment/hash.js";
-import { isIp } from "../resources/address.js";
-import type { Gateway, KeySource } from "../resources/resource.js";
+import { isIp } from "../declare/resources/address.js";
+import type { Gateway, KeySource } from "../declare/resources/resource.js";
 import { type KeySets, keySetName } from "./keySet.js";
 import type { EnvoyResource } from "./plan.js";
 

@@ -1,6 +1,6 @@
 /** What jwt_authn leaves in a request's dynamic metadata of a token that it has verified, and how RBAC asks for it. */
 import { claimPath, isSpaceDelimited } from "../access/users/claim.js";
-import type { TokenIssuer } from "../resources/resource.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import { at, type CelTree, field, ident } from "./celTree.js";
 
 /** Envoy's name for it, whatever ours of the filter is. */

@@ -10,8 +10,8 @@ import {
 	RSA_ALGORITHMS,
 	SPEAKS_OF_TOKEN,
 } from "../access/users/tokenForm.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
-import type { TokenIssuer } from "../resources/resource.js";
 import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";
 import {
 	ANYBODY,

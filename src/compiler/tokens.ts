@@ -4,8 +4,9 @@
  * by a claim each such claim lies in a header of ours; where users are not judged, a token that is missing or does not
  * hold gives no claim (claims.ts), so no unit, and who may call is not decided by it.
  */
+
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
-import type { TokenIssuer } from "../resources/resource.js";
 import { claimFilters, claimRules, claimsPerRoute, othersPerRoute } from "./claims.js";
 import { protoDuration } from "./duration.js";
 import { discovered, type Extension, extensionResource } from "./extension.js";

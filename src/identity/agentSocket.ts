@@ -14,6 +14,7 @@ import {
 	type sendUnaryData,
 	status,
 } from "@grpc/grpc-js";
+import { trustDomainOf } from "../declare/resources/spiffe.js";
 import { WeirError } from "../error.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../gen/envoy/service/discovery/v3/discovery_pb.js";
 import {
@@ -25,7 +26,6 @@ import {
 	X509SVIDResponseSchema,
 } from "../gen/spiffe/workload_pb.js";
 import { IDENTITY_REQUEST_BYTES_MAX, IDENTITY_STREAMS_MAX } from "../limits.js";
-import { trustDomainOf } from "../resources/spiffe.js";
 import { claimSocket, restrictSocket } from "../socket.js";
 import { derOf } from "./pem.js";
 import type { Meter, Say } from "./ports.js";

@@ -1,7 +1,7 @@
 /** Who the other end of a TLS connection is: one certificate, one identity, or nobody. */
 import { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import { onlyWorkloadId } from "../resources/spiffe.js";
+import { onlyWorkloadId } from "../declare/resources/spiffe.js";
 
 /**
  * The SPIFFE id of a leaf certificate, read strictly (X509-SVID section 2 and 4): exactly one URI name, well-formed,

@@ -3,8 +3,8 @@
  * changed or it asks for something else. A rejection is told and waits for the next change. Pure: the socket is the caller's.
  */
 import { createHash } from "node:crypto";
+import { trustDomainOf } from "../declare/resources/spiffe.js";
 import { IDENTITY_NAMES_MAX } from "../limits.js";
-import { trustDomainOf } from "../resources/spiffe.js";
 import type { Svid } from "./svid.js";
 import { SECRET_TYPE_URL, type Secret } from "./wire.js";
 

@@ -10,9 +10,9 @@ import type { JsonGeneralName } from "@peculiar/x509";
 // Not by `import`, for which Node reads its hundred files once more, to find out their names: 0.1 s of each start.
 import x509 = require("@peculiar/x509");
 
+import { spiffeFault } from "../declare/resources/spiffe.js";
 import { WeirError } from "../error.js";
 import { IDENTITY_BACKDATE_MS } from "../limits.js";
-import { spiffeFault } from "../resources/spiffe.js";
 
 const {
 	AuthorityKeyIdentifierExtension,

@@ -5,10 +5,10 @@
 import { dirname } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { Client, type ClientReadableStream, credentials, Metadata } from "@grpc/grpc-js";
+import { trustDomainOf } from "../declare/resources/spiffe.js";
 import { WeirError } from "../error.js";
 import { X509SVIDRequestSchema, type X509SVIDResponse } from "../gen/spiffe/workload_pb.js";
 import { IDENTITY_ANSWER_BYTES_MAX, IDENTITY_FIRST_WAIT_MS, IDENTITY_RETRY_MS } from "../limits.js";
-import { trustDomainOf } from "../resources/spiffe.js";
 import { requireAgentsFolder } from "../socket.js";
 import { certificateSpiffeId } from "./peer.js";
 import type { Say } from "./ports.js";

@@ -11,7 +11,7 @@ import { levelsOf } from "../analysis/compareMeans.js";
 import type { Evidence, MetricEvidence } from "../analysis/evidence.js";
 import { baselineOf, isRelative, signOf } from "../analysis/question.js";
 import { problemOf } from "../analysis/statistics/moments.js";
-import type { Effect, Metric } from "../resources/resource.js";
+import type { Effect, Metric } from "../declare/resources/resource.js";
 import type { ReportInput } from "./reportInput.js";
 
 export interface Beliefs {

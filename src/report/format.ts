@@ -3,7 +3,7 @@
  * effect is written in the way in which its metric is spoken of.
  */
 import type { Finding } from "../analysis/finding.js";
-import type { Metric } from "../resources/resource.js";
+import type { Metric } from "../declare/resources/resource.js";
 import { count } from "../rollout/plainWords.js";
 import { type OfQuantile, slowComparison } from "../rollout/slowWords.js";
 

@@ -8,7 +8,7 @@
 import { NOTHING } from "../analysis/analyse.js";
 import type { Evidence } from "../analysis/evidence.js";
 import type { Finding } from "../analysis/finding.js";
-import { type Experiment, type Metric, qualifiedName } from "../resources/resource.js";
+import { type Experiment, type Metric, qualifiedName } from "../declare/resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import { type Answer, answerOf } from "./answer.js";

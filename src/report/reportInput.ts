@@ -3,7 +3,7 @@ import { type Analysis, analyse } from "../analysis/analyse.js";
 import { levels } from "../analysis/claim.js";
 import type { Evidence } from "../analysis/evidence.js";
 import { type HoldbackQuestions, holdbackQuestions } from "../analysis/holdback.js";
-import type { Experiment, Metric } from "../resources/resource.js";
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import type { Decision } from "../rollout/decision.js";
 import { looksByArm } from "../rollout/rules/plannedLook.js";
 import { type ExperimentStatus, heldBackOf } from "../rollout/status.js";

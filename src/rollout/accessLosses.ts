@@ -3,8 +3,8 @@
  * that allows the current default and not the arm's Variant, or denies the arm's and not the current one. Pure.
  */
 import { policiesOf } from "../access/rules/selection.js";
-import { findQualified, serviceOf } from "../resources/lookup.js";
-import { type Experiment, qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { findQualified, serviceOf } from "../declare/resources/lookup.js";
+import { type Experiment, qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { liveDefault, type Status } from "./status.js";
 
 interface Known {

@@ -2,8 +2,8 @@
  * What of the state a decision was made from. Where someone changed something else meanwhile, what was decided holds for the
  * new state as it did for the former one.
  */
-import { canonicalJson } from "../resources/canonicalJson.js";
-import { qualifiedName } from "../resources/resource.js";
+import { canonicalJson } from "../declare/resources/canonicalJson.js";
+import { qualifiedName } from "../declare/resources/resource.js";
 import { evidenceQuery, metricsOf } from "./evidenceQuery.js";
 import { otherPromotions } from "./otherPromotion.js";
 import type { State } from "./ports.js";

@@ -4,7 +4,7 @@
  */
 import type { BaselineQuantile, Evidence } from "../analysis/evidence.js";
 import type { Finding } from "../analysis/finding.js";
-import type { Experiment, Metric } from "../resources/resource.js";
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import type { ExperimentStatus } from "./status.js";
 
 export type { Finding } from "../analysis/finding.js";

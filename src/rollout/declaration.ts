@@ -4,8 +4,8 @@
  * refused before, by validation.
  */
 import { claimedMetrics, latencyThresholdMs } from "../analysis/claim.js";
-import { canonicalJson } from "../resources/canonicalJson.js";
-import type { Experiment, Service } from "../resources/resource.js";
+import { canonicalJson } from "../declare/resources/canonicalJson.js";
+import type { Experiment, Service } from "../declare/resources/resource.js";
 import type { Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 import {

@@ -3,8 +3,8 @@
  * they are looked at until the last window is over, so that a report says what came, however late it is asked for.
  */
 import type { EvidenceQuery } from "../analysis/evidence.js";
+import { type Experiment, qualifiedName } from "../declare/resources/resource.js";
 import { EVENTS_MARGIN_MS } from "../limits.js";
-import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { evidenceQuery } from "./evidenceQuery.js";
 import type { EvidenceSource, State } from "./ports.js";
 import type { ExperimentStatus } from "./status.js";

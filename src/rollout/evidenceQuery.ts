@@ -4,11 +4,11 @@
 import { claimedMetrics } from "../analysis/claim.js";
 import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold } from "../analysis/evidence.js";
 import { baselineOf } from "../analysis/question.js";
+import { canonicalJson } from "../declare/resources/canonicalJson.js";
+import { inNamespace, serviceOf } from "../declare/resources/lookup.js";
+import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
+import { settleMs } from "../declare/resources/settle.js";
 import { INTERACTIONS_MAX } from "../limits.js";
-import { canonicalJson } from "../resources/canonicalJson.js";
-import { inNamespace, serviceOf } from "../resources/lookup.js";
-import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resources/resource.js";
-import { settleMs } from "../resources/settle.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
 import { type ExperimentStatus, type FrozenThreshold, heldBackOf, isExposing } from "./status.js";

@@ -6,8 +6,8 @@
  * which a person applied, and asks none.
  */
 import type { FindingLook } from "../analysis/finding.js";
-import type { Gate } from "../resources/resource.js";
-import { qualifiedName } from "../resources/resource.js";
+import type { Gate } from "../declare/resources/resource.js";
+import { qualifiedName } from "../declare/resources/resource.js";
 import type { Decision, DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 

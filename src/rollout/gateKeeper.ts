@@ -4,8 +4,9 @@
  * answer, the gate is asked again with growing pauses. Nothing is kept over a restart: then it is asked once more, with
  * the same idempotency id.
  */
+
+import type { Gate } from "../declare/resources/resource.js";
 import { GATE_RETRY_MS, GATE_YES_MS } from "../limits.js";
-import type { Gate } from "../resources/resource.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { type Asking, askedBefore, gateHost } from "./gate.js";
 import type { Clock, Webhook, WebhookAnswer } from "./ports.js";

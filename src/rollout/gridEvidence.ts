@@ -6,8 +6,8 @@
 import { latencyThresholdMs } from "../analysis/claim.js";
 import type { EvidenceMetric, MetricEvidence } from "../analysis/evidence.js";
 import { CENTRE, GRID_SIZE } from "../analysis/quantileGrid.js";
+import type { Experiment } from "../declare/resources/resource.js";
 import { THRESHOLDS_TOGETHER } from "../limits.js";
-import type { Experiment } from "../resources/resource.js";
 
 /** Indices of the grid's thresholds, part by part. */
 const PARTS: readonly (readonly number[])[] = (() => {

@@ -1,7 +1,7 @@
 /** Which Experiments are judged by a Metric, for ingest: of what they have not looked at yet it keeps the rows. */
 import { claimedMetrics } from "../analysis/claim.js";
-import { serviceOf } from "../resources/lookup.js";
-import { qualifiedName, type ResourceSet } from "../resources/resource.js";
+import { serviceOf } from "../declare/resources/lookup.js";
+import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { freezingSinceMs } from "./evidenceQuery.js";
 import type { State } from "./ports.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";

@@ -6,9 +6,9 @@
 import { claimedMetrics } from "../analysis/claim.js";
 import type { BaselineQuantile } from "../analysis/evidence.js";
 import { gridQuantiles } from "../analysis/quantileGrid.js";
+import { serviceOf } from "../declare/resources/lookup.js";
+import { type Experiment, qualifiedName } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
-import { serviceOf } from "../resources/lookup.js";
-import { type Experiment, qualifiedName } from "../resources/resource.js";
 import { accessLosses } from "./accessLosses.js";
 import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";

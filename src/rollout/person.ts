@@ -2,8 +2,9 @@
  * `weir pause | resume | promote | abort`: what a person may do to an experiment at any time. Pure; the caller
  * stores the outcome as a decision by that person.
  */
+
+import type { Experiment } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
-import type { Experiment } from "../resources/resource.js";
 import type { Outcome } from "./decision.js";
 import { uncomparedWords } from "./otherPromotion.js";
 import { openChallengers } from "./outcome.js";

@@ -2,7 +2,7 @@
  * Findings in plain words, for whoever is no statistician: `accuracy of boosted is better: 5 points more, surely more
  * than 2.4 points (0.5 points asked for); 6,000 people against 6,000`. The same bytes for the same numbers.
  */
-import type { Metric } from "../resources/resource.js";
+import type { Metric } from "../declare/resources/resource.js";
 import type { Finding } from "./decision.js";
 import { slowRequests } from "./slowWords.js";
 

@@ -3,8 +3,8 @@ import { type Claim, claimedMetrics, claims, valuesToFreeze } from "../analysis/
 import type { PlanInput, PlanTraffic } from "../analysis/planning/plan.js";
 import { boundsOf, isPossible, type PlanMetric, planLine } from "../analysis/planning/planMetric.js";
 import { isRelative, methodOf, signOf } from "../analysis/question.js";
+import type { Experiment, Metric } from "../declare/resources/resource.js";
 import { PPM } from "../limits.js";
-import type { Experiment, Metric } from "../resources/resource.js";
 import type { Baseline, PlanFacts } from "./planFacts.js";
 
 export interface Assumptions {

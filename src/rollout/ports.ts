@@ -4,7 +4,7 @@
  */
 import type { BaselineQuantile, Evidence, EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
 import type { PlanTable } from "../compiler/plan.js";
-import type { Gate, ResourceSet } from "../resources/resource.js";
+import type { Gate, ResourceSet } from "../declare/resources/resource.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
 import type { GateQuestion } from "./gate.js";
 import type { Status } from "./status.js";

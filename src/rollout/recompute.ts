@@ -1,7 +1,7 @@
 /**
  * `weir decisions --recompute`: a stored decision made again from its stored aggregates alone.
  */
-import { canonicalJson } from "../resources/canonicalJson.js";
+import { canonicalJson } from "../declare/resources/canonicalJson.js";
 import { decide } from "./decide.js";
 import type { Decision } from "./decision.js";
 import { heldAtGate } from "./gate.js";

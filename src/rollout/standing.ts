@@ -3,9 +3,9 @@
  * of it is made from the same as what the loop decides on.
  */
 import type { Evidence } from "../analysis/evidence.js";
+import { findQualified, serviceOf } from "../declare/resources/lookup.js";
+import { type Experiment, type Metric, qualifiedName } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
-import { findQualified, serviceOf } from "../resources/lookup.js";
-import { type Experiment, type Metric, qualifiedName } from "../resources/resource.js";
 import { decide } from "./decide.js";
 import { RULES } from "./decision.js";
 import { evidenceQuery, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";

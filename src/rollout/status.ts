@@ -5,8 +5,8 @@
 import type { FindingLook } from "../analysis/finding.js";
 import type { HeldBack } from "../analysis/holdback.js";
 import type { ExposureCounts } from "../analysis/sequential/srm.js";
+import { qualifiedName, type Service } from "../declare/resources/resource.js";
 import { PPM } from "../limits.js";
-import { qualifiedName, type Service } from "../resources/resource.js";
 
 export type Phase =
 	/** Ramping or measuring at an allocation. */

@@ -5,8 +5,8 @@
 import type { Analysis } from "../analysis/analyse.js";
 import type { VariantHealth } from "../analysis/evidence.js";
 import { baselineVariant } from "../analysis/question.js";
+import type { Experiment } from "../declare/resources/resource.js";
 import { PPM } from "../limits.js";
-import type { Experiment } from "../resources/resource.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { uncompared } from "./otherPromotion.js";
 import { type Extras, outcomeOf, type Words } from "./outcome.js";

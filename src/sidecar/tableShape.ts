@@ -21,6 +21,7 @@ import type {
 	ServiceTable,
 	UnitTable,
 } from "../compiler/plan.js";
+import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../declare/resources/resource.js";
 import {
 	anyText,
 	ascii,
@@ -41,7 +42,6 @@ import {
 	Wrong,
 } from "../jsonShape.js";
 import { ARMS_MAX, PPM } from "../limits.js";
-import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../resources/resource.js";
 import type { ClosableService } from "./tables.js";
 
 const parameters: Check<Readonly<Record<string, string>>> = (value) => {

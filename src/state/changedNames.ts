@@ -1,5 +1,5 @@
 /** Which resources of a kind a change is about. Pure. */
-import type { Kind } from "../resources/resource.js";
+import type { Kind } from "../declare/resources/resource.js";
 import type { ResourceChange } from "./history/change.js";
 
 /** Qualified names, without those of what stays as it is. */

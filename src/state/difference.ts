@@ -1,6 +1,6 @@
 /** Where what is served differs from what is declared, and why. Pure. */
-import { serviceOf } from "../resources/lookup.js";
-import { qualifiedName } from "../resources/resource.js";
+import { serviceOf } from "../declare/resources/lookup.js";
+import { qualifiedName } from "../declare/resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { type ExperimentStatus, liveDefault } from "../rollout/status.js";
 

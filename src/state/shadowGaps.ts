@@ -4,9 +4,9 @@
  */
 import { compileShadowGaps } from "../compiler/compile.js";
 import type { ShadowGap } from "../compiler/shadow.js";
-import { resourcesOf } from "../resources/kinds.js";
-import { once } from "../resources/once.js";
-import { namespaceOf } from "../resources/resource.js";
+import { resourcesOf } from "../declare/resources/kinds.js";
+import { once } from "../declare/resources/once.js";
+import { namespaceOf } from "../declare/resources/resource.js";
 import type { State } from "../rollout/ports.js";
 import { hiddenNames, type MayRead } from "./api/visible.js";
 import { changedNames } from "./changedNames.js";

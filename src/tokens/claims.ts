@@ -1,8 +1,8 @@
 /** What a token's own words must be, before and beside its signature. Pure; `nowSeconds` is the wall clock. */
 import { shapeFault } from "../access/users/tokenClaims.js";
 import { ALGORITHMS } from "../access/users/tokenForm.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS } from "../limits.js";
-import type { TokenIssuer } from "../resources/resource.js";
 
 type Members = Readonly<Record<string, unknown>>;
 

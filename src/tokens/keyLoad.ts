@@ -1,8 +1,8 @@
 /** Where the bytes of a JWKS come from: a file, or an address that is https, answers itself and is trusted by name. */
 import { request } from "node:https";
+import type { KeySource } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
 import { KEYS_BYTES_MAX, KEYS_FETCH_MS } from "../limits.js";
-import type { KeySource } from "../resources/resource.js";
 import { readDeclaredFile } from "./declaredFile.js";
 
 /**

@@ -1,7 +1,7 @@
 /** Whose key it is: a certificate chain up to the trust bundle, and the one SPIFFE id in its leaf (X509-SVID 3, 5). */
 import { type KeyObject, X509Certificate } from "node:crypto";
+import { onlyWorkloadId } from "../declare/resources/spiffe.js";
 import { DECISION_CHAIN_MAX } from "../limits.js";
-import { onlyWorkloadId } from "../resources/spiffe.js";
 
 export interface Signer {
 	readonly spiffeId: string;

@@ -3,8 +3,8 @@
 import * as crypto from "node:crypto";
 import type { TokenAnswer } from "../access/users/token.js";
 import type { Confirmation } from "../access/users/tokenClaims.js";
+import type { TokenIssuer } from "../declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS, TOKENS_CACHED_BYTES_MAX, TOKENS_CACHED_MAX } from "../limits.js";
-import type { TokenIssuer } from "../resources/resource.js";
 import type { Keys, VerificationKey } from "./keys.js";
 
 /** The key of a token: SHA-256 of all of it. In one call where Node has that (20.12): half the time. */

@@ -5,6 +5,7 @@
 import { jwtVerify } from "jose";
 import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/users/token.js";
 import { bindingFault, confirmationOf, verifiedToken } from "../access/users/tokenClaims.js";
+import type { KeySource, TokenIssuer } from "../declare/resources/resource.js";
 import {
 	KEYS_FILE_MS,
 	KEYS_URL_MS,
@@ -13,7 +14,6 @@ import {
 	TOKEN_SKEW_SECONDS,
 	TOKENS_KEYS_WAITING_MAX,
 } from "../limits.js";
-import type { KeySource, TokenIssuer } from "../resources/resource.js";
 import { Admission } from "./admission.js";
 import { claimsFault, headerFault } from "./claims.js";
 import { type CompactToken, readCompact, type ShownToken, shownToken } from "./compact.js";

@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto";
 import fc from "fast-check";
 import { accessTable, compileAccess, compileShadow } from "../../src/access/rules/policy.js";
-import { qualifiedName } from "../../src/resources/resource.js";
+import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { guarded, policies, request } from "./arbitrary.js";
 import { type ReferenceVerdict, referenceVerdict } from "./reference.js";
 

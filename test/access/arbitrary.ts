@@ -1,6 +1,6 @@
 /** Random AccessPolicies and requests out of few words, so that they meet often. */
 import fc from "fast-check";
-import type { AccessPolicy, Schedule, Service } from "../../src/resources/resource.js";
+import type { AccessPolicy, Schedule, Service } from "../../src/declare/resources/resource.js";
 import { ANYONE, accessPolicy, service, variant } from "../fixtures/resources.js";
 import { CONDITIONS } from "./conditions.js";
 import type { ReferenceRequest, ReferenceToken } from "./reference.js";

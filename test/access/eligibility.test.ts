@@ -2,7 +2,7 @@
 import t from "tap";
 import { armVariants, judgedApart } from "../../src/access/rules/eligibility.js";
 import { accessTable, compileAccess } from "../../src/access/rules/policy.js";
-import type { AccessPolicy } from "../../src/resources/resource.js";
+import type { AccessPolicy } from "../../src/declare/resources/resource.js";
 import { mulberry32 } from "../envoy/units.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 import { arm, experimentTable } from "../sidecar/calloutTable.js";

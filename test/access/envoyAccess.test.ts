@@ -2,7 +2,7 @@
 import t from "tap";
 import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Service } from "../../src/resources/resource.js";
+import type { Service } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, headerValues, pipelined, rawGet, type Target } from "../envoy/pipeline.js";

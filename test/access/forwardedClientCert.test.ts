@@ -8,7 +8,7 @@ import {
 	forwardedClient,
 	parseForwardedClientCert,
 } from "../../src/access/requests/forwardedClientCert.js";
-import { spiffeFault } from "../../src/resources/spiffe.js";
+import { spiffeFault } from "../../src/declare/resources/spiffe.js";
 
 const ENVOY = "spiffe://weir.test/weir/envoy/gateway";
 const CLIENT = "spiffe://weir.test/weir/client";

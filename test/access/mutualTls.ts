@@ -9,7 +9,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import type { GatewayFiles } from "../../src/resources/resource.js";
+import type { GatewayFiles } from "../../src/declare/resources/resource.js";
 import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 
 export const TRUST_DOMAIN = "weir.test";

@@ -3,7 +3,7 @@ import t from "tap";
 import { boundariesOf } from "../../src/access/review/boundaries.js";
 import { policyJudge } from "../../src/access/review/policyCheck.js";
 import { accessTable } from "../../src/access/rules/policy.js";
-import type { GatewayTls, TokenIssuer } from "../../src/resources/resource.js";
+import type { GatewayTls, TokenIssuer } from "../../src/declare/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://id.test";

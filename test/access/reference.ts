@@ -2,7 +2,7 @@
  * AccessPolicy read naively, one policy after the other, from the words of resource.ts alone: nothing of src/access is
  * used, so that the two can only agree where both are right. Of CEL it knows the few shapes that arbitrary.ts makes.
  */
-import type { AccessPolicy, ClaimRule, Schedule, Service } from "../../src/resources/resource.js";
+import type { AccessPolicy, ClaimRule, Schedule, Service } from "../../src/declare/resources/resource.js";
 import { holdsOf } from "./conditions.js";
 
 export interface ReferenceToken {

@@ -1,7 +1,7 @@
 /** Windows of the week: edges, midnight, and days on which a zone's clock jumps. */
 import t from "tap";
 import { compileSchedule, isTimezone } from "../../src/access/rules/schedule.js";
-import type { Schedule } from "../../src/resources/resource.js";
+import type { Schedule } from "../../src/declare/resources/resource.js";
 
 const minute = (clock: string): number => Number(clock.slice(0, 2)) * 60 + Number(clock.slice(3));
 const within = (timezone: string, days: readonly number[], from: string, until: string, at: string): boolean => {

@@ -16,7 +16,7 @@ import {
 } from "../../src/access/rules/policy.js";
 import { couldAllow } from "../../src/access/rules/table.js";
 import type { VerifiedToken } from "../../src/access/users/token.js";
-import type { AccessPolicy, Service } from "../../src/resources/resource.js";
+import type { AccessPolicy, Service } from "../../src/declare/resources/resource.js";
 import { accessPolicy, service, variant } from "../fixtures/resources.js";
 
 const guarded = service("guarded", [variant("v1", 1)], { access: null, dataClass: "personal" });

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { parseResources } from "../../src/resources/parse.js";
+import { parseResources } from "../../src/declare/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startVerifyingSidecar } from "../attack/sidecar.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";

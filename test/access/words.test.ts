@@ -4,8 +4,8 @@ import { encodedPath, isAmbiguous, matchesTemplate, templateSegments } from "../
 import { matchesPrincipal } from "../../src/access/requests/principal.js";
 import { hashOf, prefixHashes } from "../../src/access/rules/prefixHash.js";
 import { claimPath, claimTexts } from "../../src/access/users/claim.js";
+import { isSegment } from "../../src/declare/resources/fields/host.js";
 import { PATH_CHARS_MAX } from "../../src/limits.js";
-import { isSegment } from "../../src/resources/fields/host.js";
 
 t.test("principals: exact, below a prefix by whole segments, or any that is proved", async (t) => {
 	for (const [id, pattern, want] of [

@@ -9,7 +9,7 @@ import { differenceBounds } from "../../src/analysis/sequential/bernoulliBounds.
 import { PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
 import { coMomentsOf, momentsAt } from "../../src/analysis/statistics/coMoments.js";
 import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
-import type { Effect, Metric } from "../../src/resources/resource.js";
+import type { Effect, Metric } from "../../src/declare/resources/resource.js";
 import { metric, rate } from "../rollout/example.js";
 import { random } from "./random.js";
 

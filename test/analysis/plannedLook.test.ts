@@ -4,7 +4,7 @@ import t from "tap";
 import { isNoEstimate } from "../../src/analysis/estimators/estimate.js";
 import type { MetricEvidence } from "../../src/analysis/evidence.js";
 import { informationUnits, type PlannedTest, plannedTest, unitsOfInformation } from "../../src/analysis/plannedLook.js";
-import type { Metric } from "../../src/resources/resource.js";
+import type { Metric } from "../../src/declare/resources/resource.js";
 import { experiment, metric } from "../rollout/example.js";
 
 type Pair = readonly [number, number];

@@ -17,7 +17,7 @@ import type { CoMoments, MetricEvidence, Moments } from "../../src/analysis/evid
 import type { Finding } from "../../src/analysis/finding.js";
 import { type EventCount, proportionsTest } from "../../src/analysis/fixed/proportions.js";
 import { tTest } from "../../src/analysis/fixed/tTest.js";
-import type { Metric } from "../../src/resources/resource.js";
+import type { Metric } from "../../src/declare/resources/resource.js";
 import { evidence, experiment, metric, ROLLOUT, rate } from "../rollout/example.js";
 import { logPropensityEvidence, type PropensityBatch } from "./bandit/propensityBetting.js";
 

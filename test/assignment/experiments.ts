@@ -1,7 +1,7 @@
 /** Experiments and tables for the tests of assignment. */
 import { experimentTable, freshStatus } from "../../src/assignment/table.js";
 import type { ExperimentTable } from "../../src/compiler/plan.js";
-import type { Experiment, Layer } from "../../src/resources/resource.js";
+import type { Experiment, Layer } from "../../src/declare/resources/resource.js";
 
 export interface Shape {
 	readonly weights?: readonly number[];

@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { TokenIssuer } from "../../src/resources/resource.js";
+import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
 import { LENGTHENED } from "../compiler/secure/lengthened.js";

@@ -5,7 +5,7 @@ import { OVERRIDE_HEADERS } from "../../src/access/requests/canonical.js";
 import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { FORWARDED_CERT_HEADER } from "../../src/compiler/headers.js";
-import { parseResources } from "../../src/resources/parse.js";
+import { parseResources } from "../../src/declare/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,

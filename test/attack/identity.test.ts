@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { JsonGeneralName } from "@peculiar/x509";
 import t from "tap";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { spiffe } from "../access/mutualTls.js";
 import { oddCa } from "../access/oddCertificates.js";
 import { accessPolicy, PATIENT, service, variant } from "../fixtures/resources.js";

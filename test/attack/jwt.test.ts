@@ -5,7 +5,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import t from "tap";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { readKeySet } from "../../src/tokens/keySet.js";
 import { publishedKeySet } from "../../src/tokens/publishedKeys.js";
 import { type MutualTls, spiffe } from "../access/mutualTls.js";

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy, type TestScope } from "../envoy/harness.js";

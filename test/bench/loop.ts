@@ -4,8 +4,8 @@
  * evidence is seen twice: every pass has new units. A quarter of them have segments.
  */
 import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
-import { canonicalJson } from "../../src/resources/canonicalJson.js";
-import type { Experiment, Metric } from "../../src/resources/resource.js";
+import { canonicalJson } from "../../src/declare/resources/canonicalJson.js";
+import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import { RolloutLoop } from "../../src/rollout/loop.js";
 import type { StateStore } from "../../src/rollout/ports.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";

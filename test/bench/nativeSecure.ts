@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import type { AccessPolicy, GatewayTls } from "../../src/resources/resource.js";
+import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "../compiler/secure/tokens.js";

@@ -5,7 +5,7 @@
  * medians for a change, as a whole and the compiler's part of it; all of the first publication; what it makes of routes.
  */
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { AUDIENCE, ISSUER } from "../compiler/secure/tokens.js";

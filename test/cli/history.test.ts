@@ -1,6 +1,6 @@
 /** `weir history` and `weir rollback`: the documents of an earlier revision as one ordinary change, by role and on the record. */
 import t from "tap";
-import { qualifiedName } from "../../src/resources/resource.js";
+import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { ALL, experiment, file } from "../state/employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { type MutualApi, mutualApi } from "../state/mutualApi.js";

@@ -7,8 +7,8 @@ import { rm, writeFile } from "node:fs/promises";
 import t from "tap";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
 import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
+import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { KEYS_BYTES_MAX } from "../../src/limits.js";
-import { qualifiedName } from "../../src/resources/resource.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
 import { temporaryDirectory } from "./command.js";
 

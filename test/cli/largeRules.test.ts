@@ -6,7 +6,7 @@ import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { AccessPolicy } from "../../src/resources/resource.js";
+import type { AccessPolicy } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";

@@ -2,7 +2,7 @@
 import t from "tap";
 import { planOf } from "../../src/analysis/planning/plan.js";
 import { planPage, type ToldPlan } from "../../src/cli/commands/planPage.js";
-import type { Experiment, Metric } from "../../src/resources/resource.js";
+import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import { planInputOf } from "../../src/rollout/planInput.js";
 import { experiment, METRICS, metric, ROLLOUT } from "../rollout/example.js";
 

@@ -5,7 +5,7 @@ import { ANYONE } from "../../src/access/requests/principal.js";
 import { policyJudge } from "../../src/access/review/policyCheck.js";
 import { diffPolicies } from "../../src/access/review/policyDiff.js";
 import type { PolicyRequest } from "../../src/access/review/policyRequest.js";
-import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/resources/resource.js";
+import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/declare/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 
 const ISSUER = "https://issuer.test";

@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { AccessPolicy } from "../../src/resources/resource.js";
+import type { AccessPolicy } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";

@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { KINDS } from "../../src/resources/kinds.js";
+import { KINDS } from "../../src/declare/resources/kinds.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { dynamicBootstrap, staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Collectors } from "../../src/compiler/plan.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls } from "../access/mutualTls.js";
 import {

@@ -2,7 +2,7 @@
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { costText } from "../../src/compiler/cost.js";
-import type { AccessPolicy, TokenIssuer } from "../../src/resources/resource.js";
+import type { AccessPolicy, TokenIssuer } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 

@@ -5,8 +5,8 @@ import { accessPerRoute } from "../../src/compiler/accessControl.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { type ExecutionInput, executionOf, type Mode } from "../../src/compiler/execution.js";
 import type { AccessTable, MoreConditions } from "../../src/compiler/plan.js";
+import type { AccessPolicy, Callout, UnitSource } from "../../src/declare/resources/resource.js";
 import { LISTED_VALUES_MAX } from "../../src/limits.js";
-import type { AccessPolicy, Callout, UnitSource } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,

@@ -1,7 +1,7 @@
 /** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { AccessPolicy, Gateway, ResourceSet, Service, UnitSource } from "../../src/resources/resource.js";
+import type { AccessPolicy, Gateway, ResourceSet, Service, UnitSource } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,

@@ -6,11 +6,11 @@
 import { compile } from "../../src/compiler/compile.js";
 import { keySetName, NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import { checkResources } from "../../src/resources/checks/check.js";
-import { resourceSet } from "../../src/resources/kinds.js";
-import type { Resource } from "../../src/resources/resource.js";
-import { jsonSchema } from "../../src/resources/schema.js";
-import { SCHEMAS } from "../../src/resources/schemas/byKind.js";
+import { checkResources } from "../../src/declare/resources/checks/check.js";
+import { resourceSet } from "../../src/declare/resources/kinds.js";
+import type { Resource } from "../../src/declare/resources/resource.js";
+import { jsonSchema } from "../../src/declare/resources/schema.js";
+import { SCHEMAS } from "../../src/declare/resources/schemas/byKind.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { NASTY_TEXTS, TEXTS } from "./extremeTexts.js";
 

@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import { stringify } from "yaml";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { loadResources } from "../../src/resources/parse.js";
-import { formatProblem } from "../../src/resources/resource.js";
+import { loadResources } from "../../src/declare/resources/parse.js";
+import { formatProblem } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import type { Translated } from "../fixtures/istioPolicies/translate.js";
 

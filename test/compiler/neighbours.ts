@@ -2,7 +2,7 @@
 import type { CompileOptions } from "../../src/compiler/compile.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import type { ResourceSet, TokenIssuer, UnitSource } from "../../src/resources/resource.js";
+import type { ResourceSet, TokenIssuer, UnitSource } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,

@@ -3,7 +3,7 @@ import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { EnvoyResources, Plan } from "../../src/compiler/plan.js";
 import { parseRouteName, routeName } from "../../src/compiler/plan.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS, type Status } from "../../src/rollout/status.js";
 import { mulberry32 } from "../envoy/units.js";
 import { accessPolicy, experiment, experimentStatus, resourceSet, service, variant } from "../fixtures/resources.js";

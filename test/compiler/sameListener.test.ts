@@ -4,7 +4,7 @@
  */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {
 	accessPolicy,

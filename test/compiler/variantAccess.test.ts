@@ -2,7 +2,7 @@
 import t from "tap";
 import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { AccessPolicy, Experiment } from "../../src/resources/resource.js";
+import type { AccessPolicy, Experiment } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";

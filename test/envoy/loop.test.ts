@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer as createTcpServer } from "node
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import { loopMark } from "../../src/compiler/loop.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";

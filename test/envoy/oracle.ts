@@ -3,7 +3,7 @@
  * specification (github.com/Cyan4973/xxHash doc/xxhash_spec.md) and exact integer arithmetic. It shares no code
  * with src/assignment, so that the parity suite does not hold our hash against itself.
  */
-import type { Experiment, Layer } from "../../src/resources/resource.js";
+import type { Experiment, Layer } from "../../src/declare/resources/resource.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
 
 const MASK = (1n << 64n) - 1n;

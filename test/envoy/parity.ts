@@ -7,7 +7,7 @@ import { compileAssignment } from "../../src/assignment/assign.js";
 import { parseUnit, trimUnit } from "../../src/assignment/unit.js";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan, ServiceTable } from "../../src/compiler/plan.js";
-import { type Experiment, type Layer, qualifiedName, type Service } from "../../src/resources/resource.js";
+import { type Experiment, type Layer, qualifiedName, type Service } from "../../src/declare/resources/resource.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
 import { experiment, experimentStatus, layer, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { expected, unitOf } from "./oracle.js";

@@ -1,9 +1,9 @@
 /** The grid of thresholds around a quantile: how it is measured, and how requests are counted by it. */
 import t from "tap";
 import { CENTRE, GRID_SIZE, gridQuantiles } from "../../src/analysis/quantileGrid.js";
+import type { Metric } from "../../src/declare/resources/resource.js";
 import { ingestClient } from "../../src/events/client.js";
 import { QUANTILES_ASKED_MAX } from "../../src/limits.js";
-import type { Metric } from "../../src/resources/resource.js";
 import { evidenceQuery, localEvidence } from "../../src/rollout/evidenceQuery.js";
 import { initialStatus } from "../../src/rollout/status.js";
 import { resourceSet } from "../fixtures/resources.js";

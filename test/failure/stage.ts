@@ -12,7 +12,7 @@ import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "../../src/compiler/cal
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { CalloutProtocol } from "../../src/compiler/execution.js";
 import type { Collectors, Plan } from "../../src/compiler/plan.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../access/mutualTls.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../envoy/harness.js";

@@ -3,9 +3,9 @@ import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } fr
 import { calculateJwkThumbprint } from "jose";
 import { forwardedClient, parseForwardedClientCert } from "../../src/access/requests/forwardedClientCert.js";
 import { confirmationOf, verifiedToken } from "../../src/access/users/tokenClaims.js";
+import type { TokenIssuer } from "../../src/declare/resources/resource.js";
+import { spiffeFault } from "../../src/declare/resources/spiffe.js";
 import { certificateSpiffeId } from "../../src/identity/peer.js";
-import type { TokenIssuer } from "../../src/resources/resource.js";
-import { spiffeFault } from "../../src/resources/spiffe.js";
 import { claimsFault, headerFault } from "../../src/tokens/claims.js";
 import { readCompact, shownToken } from "../../src/tokens/compact.js";
 import { DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";

@@ -1,5 +1,5 @@
 /** What anybody with `apply` may send: declarations. Reading them neither throws nor takes longer than their length explains. */
-import { parseResources } from "../../src/resources/parse.js";
+import { parseResources } from "../../src/declare/resources/parse.js";
 import type { Target } from "./target.js";
 
 const SERVICE = `apiVersion: weir.dev/v1alpha1

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import t, { type Test } from "tap";
 import { caChild, identitySocket, ownIdentity, stackIds } from "../../src/cli/stack/identity.js";
-import { spiffeFault } from "../../src/resources/spiffe.js";
+import { spiffeFault } from "../../src/declare/resources/spiffe.js";
 import { MAIN } from "../cli/command.js";
 import { part } from "../cli/part.js";
 import { identityOf, scratch, until } from "./mesh.js";

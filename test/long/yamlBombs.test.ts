@@ -1,6 +1,6 @@
-/** Every text that costs its reader much more than its length; test/resources asks some of them. */
+/** Every text that costs its reader much more than its length; test/declare/resources asks some of them. */
 import t from "tap";
-import { readLegitimate, readTooMuch, readWithin } from "../resources/readBombs.js";
+import { readLegitimate, readTooMuch, readWithin } from "../declare/resources/readBombs.js";
 
 t.setTimeout(600_000);
 

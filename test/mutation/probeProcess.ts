@@ -11,7 +11,7 @@ import { parseUnit, trimUnit } from "../../src/assignment/unit.js";
 import { staticBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { ExperimentTable, Plan } from "../../src/compiler/plan.js";
-import { qualifiedName } from "../../src/resources/resource.js";
+import { qualifiedName } from "../../src/declare/resources/resource.js";
 import type { Generated } from "../parity/declaration.js";
 import type { Outcome } from "../parity/outcome.js";
 import { predict } from "../parity/prediction.js";

@@ -6,7 +6,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { connect } from "node:tls";
-import type { GatewayTls } from "../../src/resources/resource.js";
+import type { GatewayTls } from "../../src/declare/resources/resource.js";
 import { type Expected, expected, unitOf, xxh64 } from "../envoy/oracle.js";
 import { AWKWARD_UNITS, HOSTILE_UNITS, randomUnits } from "../envoy/units.js";
 import { type Generated, generate } from "../parity/declaration.js";

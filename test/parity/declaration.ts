@@ -11,8 +11,8 @@ import type {
 	Service,
 	UnitSource,
 	Variant,
-} from "../../src/resources/resource.js";
-import { qualifiedName } from "../../src/resources/resource.js";
+} from "../../src/declare/resources/resource.js";
+import { qualifiedName } from "../../src/declare/resources/resource.js";
 import type { ExperimentStatus, Status } from "../../src/rollout/status.js";
 import { mulberry32 } from "../envoy/units.js";
 import {

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { Plan } from "../../src/compiler/plan.js";
-import { qualifiedName } from "../../src/resources/resource.js";
+import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
 import { alone, headerValues, pipelined, type RawResponse, rawGet, type Target } from "../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../envoy/variantServer.js";

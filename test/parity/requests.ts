@@ -1,6 +1,6 @@
 /** Generated requests, as bytes and as what they say: caller, method, path, and a unit where the Service looks for it. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import type { UnitSource } from "../../src/resources/resource.js";
+import type { UnitSource } from "../../src/declare/resources/resource.js";
 import { rawGet } from "../envoy/pipeline.js";
 import { AWKWARD_UNITS, mulberry32, randomUnits } from "../envoy/units.js";
 import {

@@ -10,8 +10,8 @@ import type {
 	PeriodEvidence,
 } from "../../src/analysis/evidence.js";
 import { mergeMoments, NO_MOMENTS } from "../../src/analysis/statistics/moments.js";
+import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import type { ReportInput } from "../../src/report/reportInput.js";
-import type { Experiment, Metric } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import { startExperiment } from "../../src/rollout/declaration.js";

@@ -1,8 +1,8 @@
 /** A bandit's shares: when they move, where to, and that nothing else does. */
 import t from "tap";
 import { experimentTable } from "../../src/assignment/table.js";
+import type { Experiment } from "../../src/declare/resources/resource.js";
 import { PPM } from "../../src/limits.js";
-import type { Experiment } from "../../src/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { recompute } from "../../src/rollout/recompute.js";

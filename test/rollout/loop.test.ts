@@ -1,8 +1,8 @@
 import t from "tap";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
+import type { Experiment, Gate, ResourceSet } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
 import { GATE_RETRY_MS } from "../../src/limits.js";
-import type { Experiment, Gate, ResourceSet } from "../../src/resources/resource.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";
 import { type LoopEvent, RolloutLoop } from "../../src/rollout/loop.js";

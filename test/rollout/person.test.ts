@@ -1,5 +1,5 @@
 import t from "tap";
-import type { Service } from "../../src/resources/resource.js";
+import type { Service } from "../../src/declare/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import { applyExperiment, applyService, startExperiment } from "../../src/rollout/declaration.js";
 import { actByPerson, type PersonAct } from "../../src/rollout/person.js";

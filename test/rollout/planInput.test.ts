@@ -2,7 +2,7 @@
 import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
 import { planOf } from "../../src/analysis/planning/plan.js";
-import type { Metric } from "../../src/resources/resource.js";
+import type { Metric } from "../../src/declare/resources/resource.js";
 import { factsOf, joined } from "../../src/rollout/planFacts.js";
 import { PLAN_DAYS, planInputOf } from "../../src/rollout/planInput.js";
 import { DECLARED, MEASURING, reportInput } from "../report/example.js";

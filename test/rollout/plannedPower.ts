@@ -3,7 +3,7 @@ import type { ArmEvidence, Moments } from "../../src/analysis/evidence.js";
 import { plannedUnits } from "../../src/analysis/plannedLook.js";
 import { planOf } from "../../src/analysis/planning/plan.js";
 import type { PlanMetric } from "../../src/analysis/planning/planMetric.js";
-import type { Experiment, InferenceDesign, Metric } from "../../src/resources/resource.js";
+import type { Experiment, InferenceDesign, Metric } from "../../src/declare/resources/resource.js";
 import { decide } from "../../src/rollout/decide.js";
 import { provedByLook } from "../../src/rollout/rules/plannedLook.js";
 import { random } from "../analysis/random.js";

@@ -11,8 +11,8 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import t from "tap";
+import { isWorkloadId } from "../../src/declare/resources/spiffe.js";
 import { type CheckRequest, CheckRequestSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
-import { isWorkloadId } from "../../src/resources/spiffe.js";
 import { CheckRequestReader } from "../../src/sidecar/checkRequest.js";
 import { Malformed } from "../../src/sidecar/protoReader.js";
 import { mulberry32 } from "../envoy/units.js";

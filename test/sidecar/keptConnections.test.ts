@@ -11,7 +11,7 @@ import { text } from "node:stream/consumers";
 import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { ResourceSet, Service } from "../../src/resources/resource.js";
+import type { ResourceSet, Service } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
 import { XdsServer } from "../../src/xds/server.js";

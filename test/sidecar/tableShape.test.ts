@@ -2,9 +2,9 @@
 import t from "tap";
 import { contentHash } from "../../src/assignment/hash.js";
 import type { PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
 import { ARMS_MAX, TABLE_BYTES_MAX } from "../../src/limits.js";
-import type { TokenIssuer } from "../../src/resources/resource.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
 import { readTable } from "../../src/sidecar/tableReader.js";
 import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";

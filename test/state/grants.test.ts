@@ -2,8 +2,8 @@
 import t from "tap";
 import { authorize } from "../../src/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { severed } from "../../src/resources/checks/reference.js";
-import { formatProblem, qualifiedName } from "../../src/resources/resource.js";
+import { severed } from "../../src/declare/resources/checks/reference.js";
+import { formatProblem, qualifiedName } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { type ApplyResult, Store } from "../../src/state/store/store.js";
 import { experiment, file, temporaryDirectory } from "./employment.js";

@@ -1,6 +1,6 @@
 /** What a refused change tells of other namespaces: nothing, and nothing of one's own is spoiled by the hiding. */
 import t from "tap";
-import { formatProblem } from "../../src/resources/resource.js";
+import { formatProblem } from "../../src/declare/resources/resource.js";
 import { file } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";
 import { mutualApi } from "./mutualApi.js";

@@ -1,6 +1,6 @@
 /** A resource of one namespace names nothing of another: every kind of reference, and what is one for all. */
 import t from "tap";
-import { parseResources } from "../../src/resources/parse.js";
+import { parseResources } from "../../src/declare/resources/parse.js";
 import { initialStatus } from "../../src/rollout/status.js";
 import { planApply } from "../../src/state/acts/applyPlan.js";
 import { Store } from "../../src/state/store/store.js";

@@ -1,7 +1,7 @@
 /** What is given up where more rollbacks wait to be told than there is room for. */
 import t, { type Test } from "tap";
+import type { Gate } from "../../src/declare/resources/resource.js";
 import { GATE_OUTBOX_MAX } from "../../src/limits.js";
-import type { Gate } from "../../src/resources/resource.js";
 import { gateQuestion } from "../../src/rollout/gate.js";
 import { type OutboxKey, openDatabase, type StateDatabase } from "../../src/state/store/database.js";
 import { OutboxShelf } from "../../src/state/store/outboxShelf.js";

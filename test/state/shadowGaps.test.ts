@@ -1,6 +1,6 @@
 /** What it costs to tell of shadow policies: every reader may ask, and every change is told. */
 import t from "tap";
-import { resourcesOf } from "../../src/resources/kinds.js";
+import { resourcesOf } from "../../src/declare/resources/kinds.js";
 import { visibleShadowGaps } from "../../src/state/shadowGaps.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 

@@ -1,6 +1,6 @@
 /** A Gateway that gets trusted proxies must not switch off what a stored Service counts on. */
 import t from "tap";
-import { formatProblem } from "../../src/resources/resource.js";
+import { formatProblem } from "../../src/declare/resources/resource.js";
 import { Store } from "../../src/state/store/store.js";
 import { file, temporaryDirectory } from "./employment.js";
 import { policyText, RULES_GATEWAY, serviceText } from "./guarded.js";

@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 import type { TokenAnswer, TokenQuestion } from "../../src/access/users/token.js";
-import type { TokenIssuer } from "../../src/resources/resource.js";
+import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { TokenVerifier, type VerifierOptions } from "../../src/tokens/verifier.js";
 
 export const ISSUER = "https://issuer.test";

@@ -1,7 +1,7 @@
 /** Whose key a certificate chain says: only a SPIFFE id by the one rule of resources/spiffe.ts. */
 import { X509Certificate } from "node:crypto";
 import t from "tap";
-import { spiffeFault } from "../../src/resources/spiffe.js";
+import { spiffeFault } from "../../src/declare/resources/spiffe.js";
 import { signerOf } from "../../src/tokens/signerChain.js";
 import { oddCa } from "../access/oddCertificates.js";
 

@@ -1,4 +1,4 @@
-import type { Service } from "../../src/resources/resource.js";
+import type { Service } from "../../src/declare/resources/resource.js";
 
 export const HEALTH: NonNullable<Service["spec"]["healthCheck"]> = {
 	path: "/healthy",

@@ -1,8 +1,8 @@
 /** Which removed endpoints stay at one client, and how long. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { DataClass, Service, Variant } from "../../src/declare/resources/resource.js";
 import { XDS_ACK_TIMEOUT_MS, XDS_LEAVING_MS } from "../../src/limits.js";
-import type { DataClass, Service, Variant } from "../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { type Snapshot, SnapshotMaker } from "../../src/xds/snapshot.js";
 import { gateway, metadata, resourceSet, service } from "../fixtures/resources.js";

@@ -5,7 +5,7 @@ import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, compileForms, NO_COLLECTORS } from "../../src/compiler/compile.js";
 import type { KeySets } from "../../src/compiler/keySet.js";
 import type { EnvoyResources } from "../../src/compiler/plan.js";
-import type { ResourceSet } from "../../src/resources/resource.js";
+import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
 import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Service } from "../../src/resources/resource.js";
+import type { Service } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";

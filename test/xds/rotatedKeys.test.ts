@@ -8,7 +8,7 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect } from "node:h
 import t, { type Test } from "tap";
 import { type KeySets, keySetName } from "../../src/compiler/keySet.js";
 import type { EnvoyResources } from "../../src/compiler/plan.js";
-import type { Experiment, TokenIssuer } from "../../src/resources/resource.js";
+import type { Experiment, TokenIssuer } from "../../src/declare/resources/resource.js";
 import type { TypeStatus } from "../../src/xds/stream.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, experiment, gateway, layer, resourceSet, service, variant } from "../fixtures/resources.js";

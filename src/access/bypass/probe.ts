@@ -4,7 +4,7 @@
  * (envoyproxy/ai-gateway#2560).
  */
 import type { PlanTable } from "../../compiler/plan.js";
-import { type Gateway, qualifiedName, tlsFiles } from "../../resources/resource.js";
+import { type Gateway, qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
 import { isOpen } from "../rules/policy.js";
 
 /** Which filter must refuse: weir.gate, which comes first, or the rules behind it (weir.deny, or the sidecar). */

@@ -4,8 +4,9 @@
  * (envoyproxy/envoy docs, "x-forwarded-client-cert"). Anything that could be read in two ways is refused as a whole.
  * Anyone can write this header: it counts only from a hop that has proved to be a trusted proxy.
  */
+
+import { spiffeFault, trustDomainOf } from "../../declare/resources/spiffe.js";
 import { FORWARDED_CERT_CHARS_MAX, FORWARDED_CERT_ELEMENTS_MAX } from "../../limits.js";
-import { spiffeFault, trustDomainOf } from "../../resources/spiffe.js";
 
 /** One proxy's word on the client that it had. */
 export interface ForwardedClient {

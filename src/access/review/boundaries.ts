@@ -3,8 +3,8 @@
  * The combinations are examples. Of conditions in CEL only the literal texts are tried.
  */
 import type { PolicyTable } from "../../compiler/plan.js";
-import type { Schedule, TokenIssuer } from "../../resources/resource.js";
-import { workloadFault } from "../../resources/spiffe.js";
+import type { Schedule, TokenIssuer } from "../../declare/resources/resource.js";
+import { workloadFault } from "../../declare/resources/spiffe.js";
 import { encodedPath, templateSegments, trimPrefix } from "../requests/path.js";
 import { domainOfId } from "../requests/principal.js";
 import { compileSchedule } from "../rules/schedule.js";

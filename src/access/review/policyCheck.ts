@@ -3,7 +3,7 @@
  * current and proved where they are bound; claims that no execution accepts make them invalid. The order is that of the
  * executions (sidecar/answer.ts): canonical form, then the token, then the rules. Headers are not part of a request here.
  */
-import { hostOwners } from "../../resources/hostOwner.js";
+import { hostOwners } from "../../declare/resources/hostOwner.js";
 import {
 	demandsClientCertificates,
 	type Gateway,
@@ -11,7 +11,7 @@ import {
 	type ResourceSet,
 	type TokenIssuer,
 	tlsFiles,
-} from "../../resources/resource.js";
+} from "../../declare/resources/resource.js";
 import { canonicalFault, type SentRequest } from "../requests/canonical.js";
 import { domainOfId } from "../requests/principal.js";
 import { judgedBy } from "../rules/judgedBy.js";

@@ -2,9 +2,10 @@
  * Requests whose verdict differs between two sets of resources: constructed ones at the boundaries of all rules of both, and
  * logged ones. They are examples: that none was found is no proof.
  */
+
+import { hostOwners } from "../../declare/resources/hostOwner.js";
+import { type Gateway, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../limits.js";
-import { hostOwners } from "../../resources/hostOwner.js";
-import { type Gateway, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";

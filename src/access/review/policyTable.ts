@@ -1,9 +1,10 @@
 /** Tables of requests with the verdicts expected of them: strict YAML, every fault with its place. */
+
+import { schemaProblems } from "../../declare/resources/faults.js";
+import type { Position, Problem } from "../../declare/resources/resource.js";
+import { policyTests } from "../../declare/resources/schemas/policyTests.js";
+import { readYaml, type YamlDocument } from "../../declare/resources/yaml/yaml.js";
 import { PROBLEMS_MAX } from "../../limits.js";
-import { schemaProblems } from "../../resources/faults.js";
-import type { Position, Problem } from "../../resources/resource.js";
-import { policyTests } from "../../resources/schemas/policyTests.js";
-import { readYaml, type YamlDocument } from "../../resources/yaml/yaml.js";
 import type { JudgedRequest, PolicyJudge } from "./policyCheck.js";
 import type { PolicyRequest } from "./policyRequest.js";
 

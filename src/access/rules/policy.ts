@@ -3,7 +3,12 @@
  * (compiler/accessControl.ts); the parity suite holds the two against each other on a real Envoy.
  */
 import type { AccessTable, PolicyTable } from "../../compiler/plan.js";
-import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../../resources/resource.js";
+import {
+	type AccessPolicy,
+	qualifiedName,
+	type ReferenceGrant,
+	type Service,
+} from "../../declare/resources/resource.js";
 import { isAmbiguous } from "../requests/path.js";
 import type { AccessRequest, Verdict } from "../verdict.js";
 import { Rule } from "./rule.js";

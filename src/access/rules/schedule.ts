@@ -1,5 +1,5 @@
 /** Windows of the week in an IANA time zone, by the wall clock there: what a clock change repeats counts twice. */
-import type { Schedule } from "../../resources/resource.js";
+import type { Schedule } from "../../declare/resources/resource.js";
 
 /** The wall clock of a zone. */
 interface WallClock {

@@ -2,9 +2,14 @@
  * Which AccessPolicies are about which Services. What is asked of one against all is answered by the names that they give:
  * each change asks it of all Services, and each of them against each policy is quadratic.
  */
-import { allNamed, grouping, inNamespace, inOrder } from "../../resources/lookup.js";
-import { mayName, namedIn } from "../../resources/reference.js";
-import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../../resources/resource.js";
+import { allNamed, grouping, inNamespace, inOrder } from "../../declare/resources/lookup.js";
+import { mayName, namedIn } from "../../declare/resources/reference.js";
+import {
+	type AccessPolicy,
+	qualifiedName,
+	type ReferenceGrant,
+	type Service,
+} from "../../declare/resources/resource.js";
 
 const ALL = "*";
 

@@ -1,7 +1,12 @@
 /** Access rules as data: out of AccessPolicies, per Service, and what a verdict by them needs to know. */
 import type { AccessTable, MoreConditions, PolicyTable } from "../../compiler/plan.js";
-import { once } from "../../resources/once.js";
-import { type AccessPolicy, qualifiedName, type ReferenceGrant, type Service } from "../../resources/resource.js";
+import { once } from "../../declare/resources/once.js";
+import {
+	type AccessPolicy,
+	qualifiedName,
+	type ReferenceGrant,
+	type Service,
+} from "../../declare/resources/resource.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
 import { ANYONE, patternsAround } from "../requests/principal.js";
 import { policiesOf } from "./selection.js";

@@ -1,5 +1,5 @@
 /** What a verified token's claims must be whatever its signature, header and times say, and the user that they tell of. Pure. */
-import type { TokenIssuer } from "../../resources/resource.js";
+import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { claimTexts } from "./claim.js";
 import type { VerifiedToken } from "./token.js";
 

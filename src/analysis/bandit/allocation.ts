@@ -41,8 +41,9 @@
  *   points, nor are the people alike.
  * Betting by known propensities (Waudby-Smith et al., arXiv 2210.10768) stands the first on all units, but not the second.
  */
+
+import type { Bandit } from "../../declare/resources/resource.js";
 import { PPM } from "../../limits.js";
-import type { Bandit } from "../../resources/resource.js";
 import type { ArmPosteriors } from "../bayes/posterior.js";
 import { type Direction, type Ranking, ranking } from "../bayes/ranking.js";
 import { banditWeights } from "./weights.js";

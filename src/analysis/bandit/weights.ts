@@ -15,7 +15,7 @@
  * Where no other arm has a chance left, α_i/(1 − α_j) is 0/0; the chance to be second best decides there, with a
  * weight of TIE_BREAK, so that the shares are continuous.
  */
-import type { Bandit } from "../../resources/resource.js";
+import type { Bandit } from "../../declare/resources/resource.js";
 import type { Ranking } from "../bayes/ranking.js";
 
 /** β of top-two: half of the exposures to the leader. The rate is at most a factor 2 from that of the best β. */

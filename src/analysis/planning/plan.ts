@@ -6,7 +6,7 @@
  *
  * `planOf` is all that callers need. Plain numbers in, plain numbers and one sentence per claim out; deterministic.
  */
-import type { InferenceDesign } from "../../resources/resource.js";
+import type { InferenceDesign } from "../../declare/resources/resource.js";
 import { methodOf } from "../question.js";
 import type { ClaimPlan, DatedLook, PlanPoint } from "./claimPlan.js";
 import { boundsOf, oneLookUnits, type PlanMetric, sequentialClaim } from "./planMetric.js";

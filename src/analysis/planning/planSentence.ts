@@ -1,6 +1,6 @@
 /** The plan of one claim in sentences that a product manager understands: what is assumed, what it takes, what it finds. */
 
-import type { InferenceDesign } from "../../resources/resource.js";
+import type { InferenceDesign } from "../../declare/resources/resource.js";
 import { requestsToFreeze } from "../claim.js";
 import type { ClaimPlan } from "./claimPlan.js";
 import { isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";

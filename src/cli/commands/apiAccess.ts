@@ -1,8 +1,8 @@
 /** How the commands reach control's API, and as whom: what runs on ./.weir by its socket, or what the user names. */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import { trustDomainOf } from "../../resources/spiffe.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 
 export interface ApiArguments {

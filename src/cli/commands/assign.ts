@@ -2,8 +2,8 @@
 import { compileAssignment } from "../../assignment/assign.js";
 import { experimentTable, freshStatus } from "../../assignment/table.js";
 import { parseUnit, trimUnit } from "../../assignment/unit.js";
+import { qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { qualifiedName } from "../../resources/resource.js";
 import { heldResources } from "../resourceFiles.js";
 import { allocationPpm } from "./compile.js";
 

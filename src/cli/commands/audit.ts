@@ -1,9 +1,9 @@
 /** `weir audit operators`: what operators did and tried. `weir audit requests`: the decision log. */
 import { epochMs } from "../../access/requests/rfc3339.js";
+import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
 import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
-import { qualifiedText } from "../../resources/resource.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { AuditChain } from "../../state/audit/auditChain.js";
 import { AUDIT_CHAINS, type AuditChainName, type AuditPage } from "../../state/audit/auditLog.js";

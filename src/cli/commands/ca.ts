@@ -3,9 +3,9 @@
  * SPIRE agent (SDS and the Workload API). SIGHUP makes a new root.
  */
 import { join } from "node:path";
+import { parseDuration } from "../../declare/resources/fields/units.js";
 import { WeirError } from "../../error.js";
 import { startCa } from "../../identity/ca.js";
-import { parseDuration } from "../../resources/fields/units.js";
 import { createLog } from "../../telemetry/log.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { identitySocket, stackIds, workloadIds } from "../stack/identity.js";

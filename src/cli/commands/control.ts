@@ -1,12 +1,12 @@
 /** `weir control`: runs roles of control. One process a role keeps ingest load away from decisions and pushes. */
 import { isIP } from "node:net";
+import { bareHost } from "../../declare/resources/address.js";
+import { spiffeFault } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import { forwardedBy } from "../../identity/forwarded.js";
 import { httpPeerSpiffeId } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import type { Workload } from "../../identity/workloadClient.js";
-import { bareHost } from "../../resources/address.js";
-import { spiffeFault } from "../../resources/spiffe.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import type { RoleContext, RunningRole } from "../roles/role.js";

@@ -1,10 +1,10 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { compileShadowGaps } from "../../compiler/compile.js";
 import { gapWords } from "../../compiler/shadow.js";
-import { FileReadings } from "../../resources/fileReading.js";
-import { loadResources } from "../../resources/parse.js";
-import { qualifiedName } from "../../resources/resource.js";
-import { jsonSchema } from "../../resources/schema.js";
+import { FileReadings } from "../../declare/resources/fileReading.js";
+import { loadResources } from "../../declare/resources/parse.js";
+import { qualifiedName } from "../../declare/resources/resource.js";
+import { jsonSchema } from "../../declare/resources/schema.js";
 import { accessLosses } from "../../rollout/accessLosses.js";
 import { EMPTY_STATUS } from "../../rollout/status.js";
 import { roomProblems } from "../../state/acts/room.js";

@@ -1,4 +1,4 @@
-import { qualifiedText } from "../../resources/resource.js";
+import { qualifiedText } from "../../declare/resources/resource.js";
 
 /** `-n`: the namespace of names on the command line that say none. */
 export interface NamespaceArgument {

@@ -1,10 +1,10 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
 import { gapWords } from "../../compiler/shadow.js";
+import { KINDS } from "../../declare/resources/kinds.js";
+import type { Kind } from "../../declare/resources/resource.js";
+import { knownNames } from "../../declare/resources/suggest.js";
 import { WeirError } from "../../error.js";
 import { PPM } from "../../limits.js";
-import { KINDS } from "../../resources/kinds.js";
-import type { Kind } from "../../resources/resource.js";
-import { knownNames } from "../../resources/suggest.js";
 import { closuresOf } from "../../rollout/closedServices.js";
 import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
 import { refusalsOf } from "../../rollout/refusal.js";

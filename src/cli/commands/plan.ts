@@ -3,9 +3,9 @@
  * then from the Experiment's own evidence while it runs, then from earlier Experiments of the same Service.
  */
 import { type Plan, type PlanInput, planOf } from "../../analysis/planning/plan.js";
+import { serviceOf } from "../../declare/resources/lookup.js";
+import { type Experiment, qualifiedName, qualifiedText, type ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { serviceOf } from "../../resources/lookup.js";
-import { type Experiment, qualifiedName, qualifiedText, type ResourceSet } from "../../resources/resource.js";
 import { decide } from "../../rollout/decide.js";
 import { type Decision, RULES } from "../../rollout/decision.js";
 import { metricsOf } from "../../rollout/evidenceQuery.js";

@@ -4,7 +4,7 @@ import type { ClaimPlan } from "../../analysis/planning/claimPlan.js";
 import type { Plan, PlanInput } from "../../analysis/planning/plan.js";
 import type { PlanMetric } from "../../analysis/planning/planMetric.js";
 import { cells, chance, isShare, levelOf } from "../../analysis/planning/planWords.js";
-import type { Experiment, InferenceDesign } from "../../resources/resource.js";
+import type { Experiment, InferenceDesign } from "../../declare/resources/resource.js";
 import { count } from "../../rollout/plainWords.js";
 import type { PlanFacts } from "../../rollout/planFacts.js";
 import type { Planned } from "../../rollout/planInput.js";

@@ -4,9 +4,9 @@ import { type JudgedRequest, type PolicyJudge, policyJudge } from "../../access/
 import { type ComparedVerdict, diffPolicies, type PolicyDifference } from "../../access/review/policyDiff.js";
 import type { PolicyRequest } from "../../access/review/policyRequest.js";
 import { type PolicyTest, readPolicyTests, testFaults } from "../../access/review/policyTable.js";
+import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
-import type { ResourceSet } from "../../resources/resource.js";
 import { liveDefault } from "../../rollout/status.js";
 import type { StatusAnswer } from "../../state/api/wire.js";
 import { heldResources, printProblems, readNamed, readResourceFiles } from "../resourceFiles.js";

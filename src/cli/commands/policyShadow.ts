@@ -1,8 +1,8 @@
 /** `weir policy shadow`: what shadow policies would have changed, and what of them nobody can say. */
 import { gapWords, type ShadowGap } from "../../compiler/shadow.js";
+import { namedIn } from "../../declare/resources/reference.js";
+import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../declare/resources/resource.js";
 import type { ShadowAnswer } from "../../events/decisions/decisionQuery.js";
-import { namedIn } from "../../resources/reference.js";
-import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../resources/resource.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests, timeOf } from "./audit.js";
 import { tellDroppedForRoom } from "./droppedForRoom.js";

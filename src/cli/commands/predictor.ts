@@ -1,11 +1,12 @@
 /** `weir predictor`: ONNX models behind the Open Inference Protocol v2, for the Envoys of the mesh and nobody else. */
+
+import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import type { Workload } from "../../identity/workloadClient.js";
 import { clientRule, isSidecar } from "../../predictor/clients.js";
 import type { DecisionDemand } from "../../predictor/demand.js";
 import { startPredictor } from "../../predictor/server.js";
-import { trustDomainOf } from "../../resources/spiffe.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { startTracing } from "../../telemetry/tracing.js";

@@ -1,8 +1,8 @@
 /** `weir up`: the whole stack on this machine until stopped. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { parseResources } from "../../declare/resources/parse.js";
 import { WeirError } from "../../error.js";
-import { parseResources } from "../../resources/parse.js";
 import { printProblems, type ResourceFile, readResourceFiles } from "../resourceFiles.js";
 import { workloadIds } from "../stack/identity.js";
 import { startStack } from "../stack/stack.js";

@@ -4,10 +4,10 @@
  */
 import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
+import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
 import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
-import type { OwnDoor } from "../../resources/checks/ownDoor.js";
 import { gateHost } from "../../rollout/gate.js";
 import type { Webhook } from "../../rollout/ports.js";
 import { untakenOf, untakenWords } from "../../rollout/untaken.js";

@@ -1,14 +1,14 @@
 /** The ingest role: access log, outcomes and spans in; aggregates and the paths of recent requests out. */
 import { createServer, type ServerResponse } from "node:http";
 import { join } from "node:path";
+import { parsePercentage } from "../../declare/resources/fields/units.js";
+import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import type { AccessLogTcp } from "../../events/accessLog/accessLog.js";
 import { startIngest } from "../../events/ingest.js";
 import { PPM } from "../../limits.js";
 import { watchAccessLog } from "../../probe/accessLogLosses.js";
 import { envoyAdmin } from "../../probe/envoyAdmin.js";
-import { parsePercentage } from "../../resources/fields/units.js";
-import { trustDomainOf } from "../../resources/spiffe.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
 import { StateClient } from "../../state/api/client.js";
 import { traceForwarder } from "../../telemetry/forward.js";

@@ -4,8 +4,8 @@
  * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
+import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
-import { type KeySource, qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/api/wire.js";
 import type { Log } from "../../telemetry/log.js";
 import type { Meter } from "../../telemetry/meter.js";

@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
+import { isLoopback } from "../../declare/resources/address.js";
+import type { KeySource, TokenIssuer } from "../../declare/resources/resource.js";
 import { KEYS_LOOK_MS } from "../../limits.js";
-import { isLoopback } from "../../resources/address.js";
-import type { KeySource, TokenIssuer } from "../../resources/resource.js";
 import type { OperatorToken, TcpDoor } from "../../state/api/caller.js";
 import type { Log } from "../../telemetry/log.js";
 import { readCompact, shownToken } from "../../tokens/compact.js";

@@ -2,14 +2,14 @@
 import { isDeepStrictEqual } from "node:util";
 import { probeTargets } from "../../access/bypass/probe.js";
 import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
+import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
+import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
 import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSALS_AUDITED_MS } from "../../limits.js";
-import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
-import { trustDomainOf } from "../../resources/spiffe.js";
 import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/api/client.js";
 import type { XdsSecurity } from "../../xds/doors.js";

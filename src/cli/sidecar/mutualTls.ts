@@ -1,9 +1,9 @@
 /** The sidecar's server over TCP: mutual TLS, for Envoys of certain SPIFFE ids alone. */
 import { matchesPrincipal } from "../../access/requests/principal.js";
+import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { isForwardedRequest } from "../../identity/forwarded.js";
 import { admitPeers, followRotation, serverTls } from "../../identity/nodeTls.js";
 import type { Workload } from "../../identity/workloadClient.js";
-import { trustDomainOf } from "../../resources/spiffe.js";
 import type { GrpcTls } from "../../sidecar/grpc/server.js";
 import type { TableLog } from "../../sidecar/tables.js";
 

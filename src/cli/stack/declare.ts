@@ -4,8 +4,9 @@
  * (under another name, below another policy, by a file that others applied and took back), and no comparison knows all of them.
  * Who edits the file and starts again, and nobody has changed anything meanwhile, is held up by nothing.
  */
+
+import { formatProblem, type Resource } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { formatProblem, type Resource } from "../../resources/resource.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
 import { resourceKey } from "../../state/store/resourceSet.js";

@@ -1,7 +1,7 @@
 /** Ports of the stack's Gateways: which they take, and whether Envoy listens there. */
 import { type AddressInfo, createServer } from "node:net";
-import type { Gateway } from "../../resources/resource.js";
-import { qualifiedName } from "../../resources/resource.js";
+import type { Gateway } from "../../declare/resources/resource.js";
+import { qualifiedName } from "../../declare/resources/resource.js";
 
 /**
  * Below what Linux and others give to clients that connect (ip_local_port_range begins at 32768): such a one could have

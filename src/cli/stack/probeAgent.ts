@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ProbeReport } from "../../access/bypass/probe.js";
 import type { RemoteDoor } from "../../compiler/bootstrap.js";
+import { hostPort } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
 import { grpcChannelCredentials } from "../../identity/grpcTls.js";
 import { clientTls } from "../../identity/nodeTls.js";
@@ -10,7 +11,6 @@ import { PROBE_RETRY_MS } from "../../limits.js";
 import { envoyAdmin } from "../../probe/envoyAdmin.js";
 import { Prober } from "../../probe/prober.js";
 import type { ProbeTls } from "../../probe/sendProbe.js";
-import { hostPort } from "../../resources/address.js";
 import { probeClient } from "../../xds/probes.js";
 
 export interface ProbeAgentOptions {

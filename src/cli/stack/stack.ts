@@ -6,9 +6,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { fileURLToPath } from "node:url";
+import { type Gateway, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { envoyAdmin } from "../../probe/envoyAdmin.js";
-import { type Gateway, qualifiedName } from "../../resources/resource.js";
 import { isAnswered } from "../../socket.js";
 import { ApiClient } from "../../state/api/apiClient.js";
 import { TRACES_SOCKET } from "../../telemetry/tracesSocket.js";

@@ -3,7 +3,7 @@
  * has its own timeout and may say what happens without an answer. Read in Envoy Gateway's source: by default it asks
  * external authorisation before it verifies tokens, so that order is changed where claims are needed.
  */
-import { type Problem, qualifiedName, type ResourceSet } from "../../resources/resource.js";
+import { type Problem, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { withinRegions } from "../residency.js";
 import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { clientTrafficPolicy, envoyProxy, gatewayManifest } from "./envoyGatewayListener.js";

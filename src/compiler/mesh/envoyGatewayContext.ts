@@ -1,5 +1,5 @@
 /** What the files of Envoy Gateway share: the declaration on its way, and the kinds of its manifests. */
-import type { Gateway, ResourceSet } from "../../resources/resource.js";
+import type { Gateway, ResourceSet } from "../../declare/resources/resource.js";
 import type { Manifest, MeshOptions } from "./mesh.js";
 import type { MeshService } from "./meshService.js";
 

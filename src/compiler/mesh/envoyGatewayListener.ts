@@ -1,6 +1,6 @@
 /** The gateway's own side in Envoy Gateway: listeners, what is taken from clients before routing, filter order. */
 
-import { tlsFiles } from "../../resources/resource.js";
+import { tlsFiles } from "../../declare/resources/resource.js";
 import { WEIR_HEADER_SPELLINGS } from "../headers.js";
 import type { AttachedGateway, EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { KINDS } from "./envoyGatewayContext.js";

@@ -2,8 +2,8 @@
  * Routes and backends in Envoy Gateway. The sidecar names the Variant in a request header; a Service that may not be
  * served unanswered has no way to a Variant without that header, whatever else went wrong.
  */
-import { isIp } from "../../resources/address.js";
-import type { Endpoint, Service, Variant } from "../../resources/resource.js";
+import { isIp } from "../../declare/resources/address.js";
+import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
 import { VARIANT_HEADER } from "../headers.js";
 import { type EnvoyGatewayContext, KINDS } from "./envoyGatewayContext.js";
 import { gatewayDuration } from "./gatewayDuration.js";

@@ -1,5 +1,5 @@
 /** What a person must know who puts Weir into Envoy Gateway, in words; each only where it applies. */
-import { qualifiedName, tlsFiles } from "../../resources/resource.js";
+import { qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
 import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { certificateSecret, clientCaConfigMap } from "./envoyGatewayListener.js";
 import { isHostname, RETRY_TRIGGERS } from "./envoyGatewayRoutes.js";

@@ -4,7 +4,13 @@
  * runs before token authentication, and EnvoyFilter's `filterClass` is not carried out, so `ADD` lands after the
  * router; the filters are therefore placed by name.
  */
-import { type Gateway, type Problem, qualifiedName, type ResourceSet, tlsFiles } from "../../resources/resource.js";
+import {
+	type Gateway,
+	type Problem,
+	qualifiedName,
+	type ResourceSet,
+	tlsFiles,
+} from "../../declare/resources/resource.js";
 import { withinRegions } from "../residency.js";
 import { extAuthzFragments, extAuthzManifests } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";

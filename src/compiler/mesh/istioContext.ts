@@ -1,5 +1,5 @@
 /** What the files of Istio share: the declaration on its way. */
-import type { ResourceSet } from "../../resources/resource.js";
+import type { ResourceSet } from "../../declare/resources/resource.js";
 import type { MeshOptions } from "./mesh.js";
 import type { MeshService } from "./meshService.js";
 

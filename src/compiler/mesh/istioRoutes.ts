@@ -2,7 +2,7 @@
  * Routes of an Istio gateway. The sidecar names the Variant in a request header; a Service that it is asked about has
  * no route without that header, so a request that was not asked about reaches no Variant, whatever else went wrong.
  */
-import type { Endpoint, Protocol, Service, Variant } from "../../resources/resource.js";
+import type { Endpoint, Protocol, Service, Variant } from "../../declare/resources/resource.js";
 import { protoDuration } from "../duration.js";
 import { VARIANT_HEADER } from "../headers.js";
 import type { IstioContext } from "./istioContext.js";

@@ -1,5 +1,5 @@
 /** What a person must know who puts Weir into an Istio mesh, in words; each only where it applies. */
-import { qualifiedName } from "../../resources/resource.js";
+import { qualifiedName } from "../../declare/resources/resource.js";
 import { asksAboutAll } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";
 import { distinct } from "./mesh.js";

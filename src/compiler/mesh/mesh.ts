@@ -2,7 +2,7 @@
  * The vocabulary of meshes that are not ours: what is asked for, what comes out, and what every manifest has. The
  * Envoys there are somebody else's, so each Service that needs the sidecar is in full callout.
  */
-import type { Problem } from "../../resources/resource.js";
+import type { Problem } from "../../declare/resources/resource.js";
 import type { CalloutProtocol } from "../execution.js";
 
 /** Where the mesh reaches the sidecar: a Kubernetes Service by its full DNS name, or a socket in the gateway's pod. */

@@ -3,8 +3,8 @@
  * what stands in the way. Both meshes begin here.
  */
 import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../../access/rules/policy.js";
-import { isLoopbackHost } from "../../resources/address.js";
-import { PLAIN_TEXT } from "../../resources/plainText.js";
+import { isLoopbackHost } from "../../declare/resources/address.js";
+import { PLAIN_TEXT } from "../../declare/resources/plainText.js";
 import {
 	type Experiment,
 	type Gateway,
@@ -15,7 +15,7 @@ import {
 	type TokenIssuer,
 	tlsFiles,
 	type Variant,
-} from "../../resources/resource.js";
+} from "../../declare/resources/resource.js";
 import { executionOf, isOpen } from "../execution.js";
 import { claimHeader } from "../headers.js";
 import { isPublicKeySet } from "../keySet.js";

@@ -1,6 +1,6 @@
 /** Endpoints of a Variant as a Kubernetes mesh tells them apart: Services of the cluster, DNS names, IP addresses. */
-import { isIp } from "../../resources/address.js";
-import type { Endpoint } from "../../resources/resource.js";
+import { isIp } from "../../declare/resources/address.js";
+import type { Endpoint } from "../../declare/resources/resource.js";
 
 export interface ClusterService {
 	readonly name: string;

@@ -2,7 +2,7 @@
  * Who sends a stream of access-log entries, and for which Gateway. A node id and a log name are claims that any
  * client can make; what counts is the connection: a UNIX socket in a 0700 directory, or the SPIFFE id of mTLS.
  */
-import { spiffeFault } from "../../resources/spiffe.js";
+import { spiffeFault } from "../../declare/resources/spiffe.js";
 import type { StreamIdentifier } from "./accessLogEntry.js";
 
 /** owner: over the UNIX socket of the stack's own user. null = the connection proves nothing. */

@@ -9,9 +9,9 @@
 import { CUT, shownPath } from "../../access/requests/shownPath.js";
 import { TRACE_HEADER } from "../../compiler/headers.js";
 import { parseRouteName } from "../../compiler/plan.js";
+import { spiffeFault } from "../../declare/resources/spiffe.js";
 import { HANDSHAKE_FAULTS } from "../../handshake.js";
 import { DECISION_TEXT_CHARS_MAX } from "../../limits.js";
-import { spiffeFault } from "../../resources/spiffe.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { calledBy, type SidecarAnswer } from "../accessLog/sidecarAnswer.js";
 import { verdictOf } from "./verdict.js";

@@ -3,7 +3,7 @@
  * (Metric spec.senders); the local owner of control needs none.
  */
 import type { IncomingMessage } from "node:http";
-import { spiffeFault } from "../../resources/spiffe.js";
+import { spiffeFault } from "../../declare/resources/spiffe.js";
 import { headerWords } from "../http.js";
 
 /** nobody: the connection proves no identity that a Metric could name. */

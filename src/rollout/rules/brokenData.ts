@@ -10,7 +10,7 @@ import { unequalMissing } from "../../analysis/missingOutcomes.js";
 import { problemOfGrid } from "../../analysis/quantileGrid.js";
 import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../analysis/statistics/extremes.js";
 import { problemOf } from "../../analysis/statistics/moments.js";
-import type { Metric } from "../../resources/resource.js";
+import type { Metric } from "../../declare/resources/resource.js";
 import type { DecisionInput } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";

@@ -4,7 +4,7 @@
  */
 import { claimedMetrics, latencyThresholdMs, requestsToFreeze, valuesToFreeze } from "../../analysis/claim.js";
 import type { BaselineQuantile } from "../../analysis/evidence.js";
-import type { Metric } from "../../resources/resource.js";
+import type { Metric } from "../../declare/resources/resource.js";
 import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { number } from "../sentence.js";

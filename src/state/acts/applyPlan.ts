@@ -8,18 +8,16 @@
 import { isDeepStrictEqual } from "node:util";
 import { policiesOf } from "../../access/rules/selection.js";
 import { experimentSalt } from "../../assignment/table.js";
-import { WeirError } from "../../error.js";
-import { STATE_KEY_CHARS_MAX } from "../../limits.js";
-import { changeProblems } from "../../resources/change.js";
-import { isForeignSalt } from "../../resources/checks/layer.js";
-import { localGateProblems } from "../../resources/checks/localGates.js";
-import { type OwnDoor, ownDoorProblems } from "../../resources/checks/ownDoor.js";
-import { FileReadings } from "../../resources/fileReading.js";
-import { resourcesOf } from "../../resources/kinds.js";
-import { findNamed, grouping, serviceOf } from "../../resources/lookup.js";
-import { parseResources } from "../../resources/parse.js";
-import { type Named, resourceTitle } from "../../resources/position.js";
-import { mayName, referencesOf } from "../../resources/reference.js";
+import { changeProblems } from "../../declare/resources/change.js";
+import { isForeignSalt } from "../../declare/resources/checks/layer.js";
+import { localGateProblems } from "../../declare/resources/checks/localGates.js";
+import { type OwnDoor, ownDoorProblems } from "../../declare/resources/checks/ownDoor.js";
+import { FileReadings } from "../../declare/resources/fileReading.js";
+import { resourcesOf } from "../../declare/resources/kinds.js";
+import { findNamed, grouping, serviceOf } from "../../declare/resources/lookup.js";
+import { parseResources } from "../../declare/resources/parse.js";
+import { type Named, resourceTitle } from "../../declare/resources/position.js";
+import { mayName, referencesOf } from "../../declare/resources/reference.js";
 import {
 	type AccessPolicy,
 	type Experiment,
@@ -29,7 +27,9 @@ import {
 	type Resource,
 	type ResourceSet,
 	type Service,
-} from "../../resources/resource.js";
+} from "../../declare/resources/resource.js";
+import { WeirError } from "../../error.js";
+import { STATE_KEY_CHARS_MAX } from "../../limits.js";
 import type { Outcome } from "../../rollout/decision.js";
 import { applyExperiment, applyService } from "../../rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";

@@ -5,13 +5,12 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { PROBLEMS_MAX } from "../../limits.js";
-import { checkResources } from "../../resources/checks/check.js";
-import type { FileReadings } from "../../resources/fileReading.js";
-import { resourceSet, resourcesOf } from "../../resources/kinds.js";
-import { experimentsOf, serviceOf } from "../../resources/lookup.js";
-import { parseResources, type ResourceFile } from "../../resources/parse.js";
-import { type Named, type Positions, resourceTitle } from "../../resources/position.js";
+import { checkResources } from "../../declare/resources/checks/check.js";
+import type { FileReadings } from "../../declare/resources/fileReading.js";
+import { resourceSet, resourcesOf } from "../../declare/resources/kinds.js";
+import { experimentsOf, serviceOf } from "../../declare/resources/lookup.js";
+import { parseResources, type ResourceFile } from "../../declare/resources/parse.js";
+import { type Named, type Positions, resourceTitle } from "../../declare/resources/position.js";
 import {
 	type Experiment,
 	type Problem,
@@ -19,7 +18,8 @@ import {
 	type Resource,
 	type ResourceSet,
 	type Service,
-} from "../../resources/resource.js";
+} from "../../declare/resources/resource.js";
+import { PROBLEMS_MAX } from "../../limits.js";
 import { applyService } from "../../rollout/declaration.js";
 import { isOver, isPromoting, liveDefault, type Status } from "../../rollout/status.js";
 import type { StoredResource } from "../store/database.js";

@@ -3,9 +3,10 @@
  * its audit record in one transaction. Refused attempts are recorded too. A dry run changes nothing and waits for no one, but
  * takes the same rights.
  */
+
+import { resourcesOf } from "../../declare/resources/kinds.js";
+import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { resourcesOf } from "../../resources/kinds.js";
-import { namespaceOf } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { Caller } from "../api/caller.js";
 import { visibleProblems } from "../api/visible.js";

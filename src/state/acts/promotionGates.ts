@@ -4,8 +4,9 @@
  * last one, when it would happen, and not for what cannot happen any more. Asked once: who is told no, or gets no answer, may
  * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
+
+import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { namespaceOf } from "../../resources/resource.js";
 import { type Asking, askedBefore, gateHost } from "../../rollout/gate.js";
 import type { Webhook } from "../../rollout/ports.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";

@@ -3,6 +3,9 @@
  * every Envoy. What did not fit would be stored and never published, and with it every later change. Pure.
  */
 import { compileTable } from "../../compiler/compile.js";
+import { resourceSet } from "../../declare/resources/kinds.js";
+import { namedIn } from "../../declare/resources/reference.js";
+import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../declare/resources/resource.js";
 import {
 	CHECKED_ENDPOINTS_MAX,
 	DECLARED_BYTES_MAX,
@@ -10,9 +13,6 @@ import {
 	RESOURCES_MAX,
 	SELECTED_RULES_MAX,
 } from "../../limits.js";
-import { resourceSet } from "../../resources/kinds.js";
-import { namedIn } from "../../resources/reference.js";
-import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../resources/resource.js";
 import type { Status } from "../../rollout/status.js";
 import type { StoredResource } from "../store/database.js";
 

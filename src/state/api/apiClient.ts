@@ -1,8 +1,8 @@
 /** The public API for the command line: one typed method per command. */
 import type { ShadowGap } from "../../compiler/shadow.js";
+import type { Kind, Position } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits.js";
-import type { Kind, Position } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { Standing } from "../../rollout/standing.js";
 import type { PersonRequest, PersonVerb } from "../approvals/personRequest.js";

@@ -1,8 +1,9 @@
 /** Declarations as they come to the API, to be applied or deleted, and what became of them. */
+
+import { isKind, KINDS } from "../../declare/resources/kinds.js";
+import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { RESOURCE_DOCUMENTS_MAX } from "../../limits.js";
-import { isKind, KINDS } from "../../resources/kinds.js";
-import { qualifiedText } from "../../resources/resource.js";
 import { STORED } from "../acts/crossCheck.js";
 import type { Operations, Pending } from "../acts/operations.js";
 import { BY_HINT } from "../approvals/personRequest.js";

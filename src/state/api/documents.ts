@@ -3,7 +3,7 @@
  * No parser is needed: a line that begins with `---` or `...` followed by white space or its end is a document
  * marker everywhere, even inside a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
  */
-import type { FileReadings } from "../../resources/fileReading.js";
+import type { FileReadings } from "../../declare/resources/fileReading.js";
 import type { StoredResource } from "../store/database.js";
 
 export interface SourceDocument {

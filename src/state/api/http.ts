@@ -4,9 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { TooManyRequests } from "../../clientLimiter.js";
+import { isLoopbackHost } from "../../declare/resources/address.js";
 import { HTTP_STATUS, WeirError } from "../../error.js";
 import { API_BODY_BYTES_MAX } from "../../limits.js";
-import { isLoopbackHost } from "../../resources/address.js";
 import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../unreadBody.js";
 import type { ActCall } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";

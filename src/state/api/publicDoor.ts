@@ -3,9 +3,9 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { shownPath } from "../../access/requests/shownPath.js";
+import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
-import { resourcesOf } from "../../resources/kinds.js";
 import type { EvidenceSource } from "../../rollout/ports.js";
 import { standingOf } from "../../rollout/standing.js";
 import type { PromotionGates } from "../acts/promotionGates.js";

@@ -1,9 +1,9 @@
 /** How all stands, as a caller may see it: `weir status`. */
-import { lapsedLimits } from "../../resources/checks/callout.js";
-import { withdrawn } from "../../resources/checks/withdrawn.js";
-import { serviceOf } from "../../resources/lookup.js";
-import { resourceTitle } from "../../resources/position.js";
-import { namespaceOf, qualifiedName, type Resource } from "../../resources/resource.js";
+import { lapsedLimits } from "../../declare/resources/checks/callout.js";
+import { withdrawn } from "../../declare/resources/checks/withdrawn.js";
+import { serviceOf } from "../../declare/resources/lookup.js";
+import { resourceTitle } from "../../declare/resources/position.js";
+import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
 import { closuresOf } from "../../rollout/closedServices.js";
 import type { State } from "../../rollout/ports.js";
 import { refusalsOf } from "../../rollout/refusal.js";

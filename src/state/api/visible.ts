@@ -1,8 +1,14 @@
 /** What a caller may see: what lies in a namespace that is not theirs is not there, by any name or message. */
-import { NOT_GRANTED } from "../../resources/checks/reference.js";
-import { KINDS, resourceSet, resourcesOf } from "../../resources/kinds.js";
-import { resourceTitle } from "../../resources/position.js";
-import { formatProblem, namespaceOf, type Problem, type Resource, type ResourceSet } from "../../resources/resource.js";
+import { NOT_GRANTED } from "../../declare/resources/checks/reference.js";
+import { KINDS, resourceSet, resourcesOf } from "../../declare/resources/kinds.js";
+import { resourceTitle } from "../../declare/resources/position.js";
+import {
+	formatProblem,
+	namespaceOf,
+	type Problem,
+	type Resource,
+	type ResourceSet,
+} from "../../declare/resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import type { ApplyPlan } from "../acts/applyPlan.js";
 

@@ -1,6 +1,6 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { ShadowGap } from "../../compiler/shadow.js";
-import type { Resource } from "../../resources/resource.js";
+import type { Resource } from "../../declare/resources/resource.js";
 import type { Closure } from "../../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../rollout/decision.js";
 import type { Refusal } from "../../rollout/refusal.js";

@@ -1,6 +1,7 @@
 /** Whether enough people may approve: a policy that asks for more would block every change, its own removal included. */
+
+import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { qualifiedName, type ResourceSet } from "../../resources/resource.js";
 import { ALL_NAMESPACES, type Permissions } from "../rights/permissions.js";
 import { approvalsOf } from "./required.js";
 

@@ -1,7 +1,8 @@
 /** What a person asks of an Experiment, as it comes over the API, and what becomes of it. */
+
+import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { PERSON_TEXT_CHARS_MAX } from "../../limits.js";
-import { type Experiment, qualifiedName } from "../../resources/resource.js";
 import { accessLosses } from "../../rollout/accessLosses.js";
 import type { Outcome } from "../../rollout/decision.js";
 import { askedBefore } from "../../rollout/gate.js";

@@ -3,8 +3,8 @@
  * who may approve in several counts in each.
  */
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../../resources/canonicalJson.js";
-import type { ApprovalPolicy } from "../../resources/resource.js";
+import { canonicalJson } from "../../declare/resources/canonicalJson.js";
+import type { ApprovalPolicy } from "../../declare/resources/resource.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";
 
 export interface RequiredApprovals {

@@ -1,6 +1,6 @@
 /** The hash that binds an audit record to the one before. */
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../../resources/canonicalJson.js";
+import { canonicalJson } from "../../declare/resources/canonicalJson.js";
 import type { AuditRecord } from "./auditRecord.js";
 
 /** What the chain begins with. */

@@ -3,9 +3,9 @@
  * again. Bounded by number and by bytes; the oldest go first. Writes run inside the caller's transaction.
  */
 import { isDeepStrictEqual } from "node:util";
+import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX } from "../../limits.js";
-import { namespaceOf } from "../../resources/resource.js";
 import type { StateDatabase, StoredResource } from "../store/database.js";
 import { keyOf, resourceKey } from "../store/resourceSet.js";
 import type { Change, HistoryEntry, ResourceChange, StoredEntry } from "./change.js";

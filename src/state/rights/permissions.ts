@@ -5,7 +5,7 @@
  * The local owner of the UNIX socket and the bootstrap admins may do everything: the state file is theirs anyway, and
  * the first RoleBinding must come from somebody.
  */
-import { resourceTitle } from "../../resources/position.js";
+import { resourceTitle } from "../../declare/resources/position.js";
 import {
 	type Kind,
 	type OperatorVerb,
@@ -13,7 +13,7 @@ import {
 	type Resource,
 	type ResourceSet,
 	type RoleBinding,
-} from "../../resources/resource.js";
+} from "../../declare/resources/resource.js";
 import type { Touched } from "../acts/applyPlan.js";
 import type { Caller } from "../api/caller.js";
 

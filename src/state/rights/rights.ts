@@ -1,9 +1,10 @@
 /**
  * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
  */
+
+import { oncePerName } from "../../declare/resources/once.js";
+import type { OperatorVerb } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { oncePerName } from "../../resources/once.js";
-import type { OperatorVerb } from "../../resources/resource.js";
 import type { Caller } from "../api/caller.js";
 import type { MayRead } from "../api/visible.js";
 import { demandApprovers } from "../approvals/approvers.js";

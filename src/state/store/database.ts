@@ -14,8 +14,8 @@ import type { Database, RootDatabase } from "lmdb";
 import lmdb = require("lmdb");
 
 import type { PlanTable } from "../../compiler/plan.js";
+import type { Kind, Resource } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { Kind, Resource } from "../../resources/resource.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { ProxyStatus, UntoldMessage } from "../../rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../rollout/status.js";

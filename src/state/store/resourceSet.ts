@@ -1,6 +1,12 @@
 /** Resources as the state file holds them: one by one, under a key. */
-import { resourceSet } from "../../resources/kinds.js";
-import { type Kind, type Metric, qualifiedName, type Resource, type ResourceSet } from "../../resources/resource.js";
+import { resourceSet } from "../../declare/resources/kinds.js";
+import {
+	type Kind,
+	type Metric,
+	qualifiedName,
+	type Resource,
+	type ResourceSet,
+} from "../../declare/resources/resource.js";
 import { type Judge, judgesOf } from "../../rollout/judges.js";
 import type { State } from "../../rollout/ports.js";
 

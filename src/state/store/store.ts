@@ -9,11 +9,11 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../compiler/plan.js";
+import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
+import { serviceOf } from "../../declare/resources/lookup.js";
+import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
-import type { OwnDoor } from "../../resources/checks/ownDoor.js";
-import { serviceOf } from "../../resources/lookup.js";
-import { type Experiment, qualifiedName } from "../../resources/resource.js";
 import { closedServices } from "../../rollout/closedServices.js";
 import type { Decision } from "../../rollout/decision.js";
 import { toldOf } from "../../rollout/gate.js";

@@ -1,7 +1,7 @@
 /** Declared resources and live status in the state file: read as a whole, and written as a plan says. */
 import { isDeepStrictEqual } from "node:util";
-import { serviceOf } from "../../resources/lookup.js";
-import { type Experiment, qualifiedName } from "../../resources/resource.js";
+import { serviceOf } from "../../declare/resources/lookup.js";
+import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import type { State } from "../../rollout/ports.js";
 import type { ExperimentStatus } from "../../rollout/status.js";
 import type { ApplyPlan } from "../acts/applyPlan.js";

@@ -8,7 +8,7 @@ import { plannedTest } from "../../../src/analysis/plannedLook.js";
 import { isMeasured, type Question } from "../../../src/analysis/question.js";
 import { ASYMPCS_MIN_UNITS } from "../../../src/analysis/sequential/asympCs.js";
 import { coMomentsOf, momentsAt } from "../../../src/analysis/statistics/coMoments.js";
-import type { Metric } from "../../../src/resources/resource.js";
+import type { Metric } from "../../../src/declare/resources/resource.js";
 import { metric } from "../../rollout/example.js";
 
 const ask = (spec: Partial<Metric["spec"]>, levels = { alpha: 0.05, harmAlpha: 0.05 }): Question => ({

@@ -1,6 +1,6 @@
 /** Claims of every kind of metric as plans see them. */
 import type { PlanMetric } from "../../../src/analysis/planning/planMetric.js";
-import type { Effect, Metric } from "../../../src/resources/resource.js";
+import type { Effect, Metric } from "../../../src/declare/resources/resource.js";
 import { metric } from "../../rollout/example.js";
 
 export const absolute = (value: number): Effect => ({ kind: "absolute", value });

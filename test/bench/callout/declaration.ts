@@ -6,7 +6,7 @@
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import type { CalloutProtocol } from "../../../src/compiler/execution.js";
 import type { Collectors, Plan } from "../../../src/compiler/plan.js";
-import type { GatewayTls } from "../../../src/resources/resource.js";
+import type { GatewayTls } from "../../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { spiffe } from "../../access/mutualTls.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";

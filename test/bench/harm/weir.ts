@@ -9,7 +9,7 @@ import type {
 } from "../../../src/analysis/evidence.js";
 import { CENTRE, gridQuantiles } from "../../../src/analysis/quantileGrid.js";
 import { addValue, type Moments, NO_MOMENTS } from "../../../src/analysis/statistics/moments.js";
-import type { Experiment, Metric } from "../../../src/resources/resource.js";
+import type { Experiment, Metric } from "../../../src/declare/resources/resource.js";
 import { decide } from "../../../src/rollout/decide.js";
 import { type Action, RULES } from "../../../src/rollout/decision.js";
 import { type ExperimentStatus, type FrozenThreshold, initialStatus } from "../../../src/rollout/status.js";

@@ -1,7 +1,13 @@
 /** Declarations that between them make every manifest and every field that the mesh compilers can emit. */
 import { generateKeyPairSync } from "node:crypto";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../src/compiler/mesh/mesh.js";
-import type { Gateway, GatewayTls, ResourceSet, TokenIssuer, Variant } from "../../../src/resources/resource.js";
+import type {
+	Gateway,
+	GatewayTls,
+	ResourceSet,
+	TokenIssuer,
+	Variant,
+} from "../../../src/declare/resources/resource.js";
 import {
 	accessPolicy,
 	CALLOUT,

@@ -3,7 +3,7 @@ import t from "tap";
 import { envoyGatewayManifests } from "../../../src/compiler/mesh/envoyGateway.js";
 import { gatewayDuration } from "../../../src/compiler/mesh/gatewayDuration.js";
 import type { MeshOptions, MeshOutput } from "../../../src/compiler/mesh/mesh.js";
-import type { ResourceSet } from "../../../src/resources/resource.js";
+import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { accessPolicy, CALLOUT, experiment, resourceSet, service } from "../../fixtures/resources.js";
 import { at, CASES, ISSUER, OPTIONS, onPort, PROTOCOLS } from "./cases.js";
 import { golden } from "./golden.js";

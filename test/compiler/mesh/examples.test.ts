@@ -6,7 +6,7 @@ import { parseAllDocuments, stringify } from "yaml";
 import { envoyGatewayManifests } from "../../../src/compiler/mesh/envoyGateway.js";
 import { istioManifests } from "../../../src/compiler/mesh/istio.js";
 import type { MeshOutput } from "../../../src/compiler/mesh/mesh.js";
-import { loadResources } from "../../../src/resources/parse.js";
+import { loadResources } from "../../../src/declare/resources/parse.js";
 import { OPTIONS } from "./cases.js";
 
 /** Compiled to dist/test/compiler/mesh. */

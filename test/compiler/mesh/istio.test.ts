@@ -2,7 +2,7 @@
 import t from "tap";
 import { istioManifests } from "../../../src/compiler/mesh/istio.js";
 import type { Manifest, MeshOptions, MeshOutput } from "../../../src/compiler/mesh/mesh.js";
-import type { ResourceSet } from "../../../src/resources/resource.js";
+import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { validateBootstrap } from "../../envoy/harness.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service } from "../../fixtures/resources.js";
 import { at, CASES, ISSUER, OPTIONS, onPort, PROTOCOLS } from "./cases.js";

@@ -8,7 +8,7 @@ import { type Assignment, compileAssignment } from "../../../src/assignment/assi
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import type { CalloutProtocol } from "../../../src/compiler/execution.js";
 import type { MeshOptions, MeshOutput } from "../../../src/compiler/mesh/mesh.js";
-import type { ResourceSet } from "../../../src/resources/resource.js";
+import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { type MutualTls, mutualTls, spiffe } from "../../access/mutualTls.js";
 import { startEnvoy } from "../../envoy/harness.js";

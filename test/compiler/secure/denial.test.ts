@@ -7,7 +7,7 @@ import { PROBE_PATH } from "../../../src/access/requests/canonical.js";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import { denialOf } from "../../../src/compiler/denial.js";
 import { denialReplies } from "../../../src/compiler/localReplies.js";
-import type { Rate } from "../../../src/resources/resource.js";
+import type { Rate } from "../../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { mutualTls } from "../../access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";

@@ -3,7 +3,13 @@ import t from "tap";
 import { envoyGatewayManifests } from "../../../src/compiler/mesh/envoyGateway.js";
 import { istioManifests } from "../../../src/compiler/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../src/compiler/mesh/mesh.js";
-import type { AccessPolicy, Gateway, GatewayTls, ResourceSet, Service } from "../../../src/resources/resource.js";
+import type {
+	AccessPolicy,
+	Gateway,
+	GatewayTls,
+	ResourceSet,
+	Service,
+} from "../../../src/declare/resources/resource.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service } from "../../fixtures/resources.js";
 import { valuesUnder } from "../virtualHosts.js";
 

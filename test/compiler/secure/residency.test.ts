@@ -6,7 +6,7 @@ import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import { envoyGatewayManifests } from "../../../src/compiler/mesh/envoyGateway.js";
 import { istioManifests } from "../../../src/compiler/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../src/compiler/mesh/mesh.js";
-import type { DataClass, Endpoint, ResourceSet } from "../../../src/resources/resource.js";
+import type { DataClass, Endpoint, ResourceSet } from "../../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { experiment, gateway, metadata, resourceSet, service } from "../../fixtures/resources.js";
 import { valuesUnder } from "../virtualHosts.js";

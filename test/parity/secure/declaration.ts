@@ -2,7 +2,7 @@
  * Generated access rules for the parity of all executions: every condition that is native, on Services of three Gateways:
  * in a region and demanding certificates, in none, and without an issuer. Seeded.
  */
-import type { AccessPolicy, GatewayTls, ResourceSet, TokenIssuer } from "../../../src/resources/resource.js";
+import type { AccessPolicy, GatewayTls, ResourceSet, TokenIssuer } from "../../../src/declare/resources/resource.js";
 import { mulberry32 } from "../../envoy/units.js";
 import {
 	accessPolicy,

@@ -2,7 +2,7 @@
  * The judge: what must become of a generated request, by the words of the declaration alone. It shares no code with src
  * (types apart), so that a fault that is the same in every execution is seen too.
  */
-import type { AccessPolicy, Gateway, Service, TokenIssuer } from "../../../src/resources/resource.js";
+import type { AccessPolicy, Gateway, Service, TokenIssuer } from "../../../src/declare/resources/resource.js";
 import type { Shown } from "./tokens.js";
 
 export interface SecureRequest {

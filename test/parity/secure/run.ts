@@ -12,8 +12,8 @@ import type { VerifiedToken, VerifyToken } from "../../../src/access/users/token
 import { verifiedToken } from "../../../src/access/users/tokenClaims.js";
 import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
 import type { Plan, ServiceTable } from "../../../src/compiler/plan.js";
+import type { Service } from "../../../src/declare/resources/resource.js";
 import { SHADOW_TOKEN_WAIT_MS } from "../../../src/limits.js";
-import type { Service } from "../../../src/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { Admission } from "../../../src/tokens/admission.js";
 import { readKeySet } from "../../../src/tokens/keySet.js";

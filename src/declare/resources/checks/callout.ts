@@ -1,0 +1,159 @@
+/**
+ * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
+ * its answer is refused wherever it could carry one.
+ */
+import { type Eligibility, judgedApart } from "../../../access/rules/eligibility.js";
+import { tooManyListed } from "../../../access/rules/listedValues.js";
+import { accessTable, judgesUsers } from "../../../access/rules/table.js";
+import { proxiedGateway, verdictReason } from "../../../access/verdictReason.js";
+import { experimentsOf } from "../lookup.js";
+import { demandsClientCertificates, qualifiedName, type ResourceSet, type Service } from "../resource.js";
+import type { Check } from "./report.js";
+
+export function calloutProblems(check: Check): void {
+	const { set, positions, report } = check;
+	for (const service of set.services) {
+		const { callout, access, rateLimits } = service.spec;
+		if (rateLimits.tenant !== null) {
+			const fault = tenantFault({ set, positions }, service);
+			if (fault !== null) report(service, ["spec", "rateLimits", "tenant"], fault.message, fault.hint);
+		}
+		if (rateLimits.principal !== null) {
+			for (const { message, hint } of principalFaults(check))
+				report(service, ["spec", "rateLimits", "principal"], message, hint);
+		}
+		const field = callout.access === "sidecar" ? "access" : callout.sign ? "sign" : null;
+		if (field !== null && access === "open") {
+			const what = field === "access" ? "access is sidecar" : "sign is true";
+			const instead = field === "access" ? "access: native" : "sign: false";
+			const hint = `remove access: open and add an AccessPolicy, or write ${instead} here`;
+			const message = `spec.callout.${what}, but the Service is open: there is no access to decide`;
+			report(service, ["spec", "callout", field], message, hint);
+			continue;
+		}
+		if (callout.sign && service.spec.noEndpoint === "default-variant") {
+			const message =
+				"spec.noEndpoint is default-variant, but spec.callout.sign is true: a decision names the Variant of the arm, and the default one's server would refuse it";
+			report(service, ["spec", "noEndpoint"], message, "write noEndpoint: fail, or sign: false");
+		}
+		const why = sidecarDecides({ set }, service);
+		if (why === null) continue;
+		if (callout.onFailure === "default-variant") {
+			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer nobody may pass`;
+			report(service, ["spec", "callout", "onFailure"], message, `write onFailure: deny${orFewer(set, service, why)}`);
+		}
+		if (callout.onStale === "assign") {
+			const message = `spec.callout.onStale is assign, but ${why}: by old rules nobody may pass`;
+			report(service, ["spec", "callout", "onStale"], message, `write onStale: deny${orFewer(set, service, why)}`);
+		}
+	}
+}
+
+interface Fault {
+	readonly message: string;
+	readonly hint: string;
+}
+
+/**
+ * Where Envoy cannot tell principals apart: one of them would use up what all have. Every Service is reachable through every
+ * Gateway; each is named, so that one more beside a stored one is another fault.
+ */
+function principalFaults({ set }: Check): readonly Fault[] {
+	const given = "spec.rateLimits.principal is given, but Gateway";
+	const proxied = proxiedGateway(set.gateways);
+	if (proxied !== null) {
+		const message = `${given} ${proxied} has trustedProxies: Envoy, which holds the limits, would count all clients of a proxy as one`;
+		return [{ message, hint: "limit the service, or remove trustedProxies" }];
+	}
+	const open = set.gateways.filter((gateway) => !demandsClientCertificates(gateway));
+	return open.map(({ metadata }) => ({
+		message: `${given} ${qualifiedName(metadata)} demands no client certificates: all its callers would share one limit, and one of them could use it up`,
+		hint: "limit the service, or give the Gateway tls: {identity: mesh}, or tls with clientCaFile",
+	}));
+}
+
+/** Why a limit of tenants would not hold: Envoy knows a tenant only where it verifies tokens itself, and must find one. */
+function tenantFault(check: Pick<Check, "set" | "positions">, service: Service): Fault | null {
+	const { set, positions } = check;
+	const given = "spec.rateLimits.tenant is given, but";
+	if (set.gateways.length > 0 && !positions.hasBroken("Gateway")) {
+		if (set.gateways.every(({ spec }) => spec.tokens.length === 0)) {
+			const message = `${given} no Gateway believes any issuer's tokens: no tenant is known`;
+			return { message, hint: "add spec.tokens to a Gateway, or limit principals" };
+		}
+	}
+	const why = sidecarDecides(check, service);
+	if (why !== null) {
+		const message = `${given} ${why}, and Envoy, which holds the limits, verifies no token then`;
+		return { message, hint: tenantHint(set, service, why) };
+	}
+	if (judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
+		return null;
+	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
+	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
+}
+
+const tenantHint = (set: ResourceSet, service: Service, why: string): string =>
+	`remove rateLimits.tenant, or limit principals${orFewer(set, service, why)}`;
+
+/** What else helps where it is for its lists that the sidecar decides: a policy of the change may be what made them too long. */
+function orFewer(set: Check["set"], service: Service, why: string): string {
+	const { policies } = accessTable(service, set.accessPolicies, set.referenceGrants);
+	const dear = tooManyListed(policies.filter(({ shadow }) => !shadow));
+	return dear !== null && why.endsWith(dear)
+		? ", or name fewer groups, tenants, purposes and values of claims in its policies"
+		: "";
+}
+
+/**
+ * Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. No promotion makes it so: where
+ * the default Variant and a winner are judged apart, the baseline and the winner are.
+ */
+export function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
+	const why = verdictOf({ set }, service);
+	return why === null ? null : `the sidecar decides access: ${why}`;
+}
+
+/** Whether it decides whatever Experiments do: they end, are promoted or aborted without a change of the declaration. */
+export const sidecarDecidesAlways = ({ set }: Pick<Check, "set">, service: Service): boolean =>
+	verdictOf({ set: { ...set, experiments: [] } }, service) !== null;
+
+function verdictOf({ set }: Pick<Check, "set">, service: Service): string | null {
+	const access = accessTable(service, set.accessPolicies, set.referenceGrants);
+	const own = experimentsOf(set.experiments, service);
+	const eligibility =
+		own
+			.map(({ metadata, spec }): Eligibility | null => {
+				const variants = [...new Set(spec.arms.filter(({ weight }) => weight > 0).map(({ variant }) => variant))];
+				const apart = judgedApart(access, variants, service.spec.defaultVariant);
+				return apart === null ? null : { ...apart, experiment: qualifiedName(metadata) };
+			})
+			.find((one) => one !== null) ?? null;
+	return verdictReason({
+		access,
+		callout: service.spec.callout,
+		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
+		proxied: proxiedGateway(set.gateways),
+		eligibility,
+		sidecarAssigns: own.some(({ spec }) => spec.unit.from === "cookie"),
+	});
+}
+
+export interface LapsedLimit {
+	readonly resource: Service;
+	/** What is so, and what to do. */
+	readonly words: string;
+}
+
+/**
+ * Services whose limit of tenants has no effect, because a Gateway or a promotion has changed who decides.
+ * @param live as it is served: with the default Variants of now, without Experiments that are over
+ */
+export const lapsedLimits = (live: ResourceSet): readonly LapsedLimit[] =>
+	live.services.flatMap((resource): readonly LapsedLimit[] => {
+		if (resource.spec.rateLimits.tenant === null) return [];
+		const why = sidecarDecides({ set: live }, resource);
+		if (why === null) return [];
+		const words = `spec.rateLimits.tenant holds nobody: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
+		return [{ resource, words }];
+	});

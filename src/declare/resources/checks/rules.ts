@@ -1,0 +1,153 @@
+/**
+ * How much of its rules one request to a Service can be tried against: by Envoy, which walks all that they name, or by the
+ * sidecar, which finds most by who asks and for what. Requests to other Services wait behind it.
+ */
+import { ANYONE } from "../../../access/requests/principal.js";
+import { accessTable } from "../../../access/rules/table.js";
+import { triedValues } from "../../../access/rules/triedValues.js";
+import { proxiedGateway } from "../../../access/verdictReason.js";
+import { dryRunOf } from "../../../compiler/shadow.js";
+import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../../limits.js";
+import { resourceTitle } from "../position.js";
+import type { AccessPolicy, ResourceSet, Service } from "../resource.js";
+import { sidecarDecides, sidecarDecidesAlways } from "./callout.js";
+import type { Check } from "./report.js";
+
+/**
+ * Reported of a policy of the change, if there is one. Denials may be twice as many: they are urgent.
+ * @param selected the policies that select the Service, in declared order
+ */
+export function ruleProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
+	const { set } = check;
+	if (isSmall(set, selected)) return;
+	const given = selected.filter((one) => !check.isStored(one));
+	const urgent = given.length > 0 && given.every(({ spec }) => spec.action === "deny");
+	const tried = triedBy(set, service, selected).find((one) => one.count > mostOf(one) * (urgent ? 2 : 1));
+	if (tried === undefined) return;
+	const words = `${wordsOf(tried)} ${resourceTitle(service)}${whenOf(tried)}`;
+	const last = given.at(-1);
+	// A change of the Service, or a grant, makes stored policies its own.
+	if (last === undefined) check.report(service, ["spec"], words, hintOf(tried));
+	else check.report(last, ["spec"], `with it ${words}`, hintOf(tried));
+}
+
+/** Far below any bound, however it is counted: nearly all are, and there are many Services. */
+function isSmall({ gateways }: ResourceSet, policies: readonly AccessPolicy[]): boolean {
+	const issuers = Math.max(1, ...gateways.map(({ spec }) => spec.tokens.length));
+	const named = policies.reduce((sum, { spec }) => sum + stepsNamed(spec) + spec.principals.length, 0);
+	// Nothing counts more than a path that is asked about twice: a prefix of 1,024 characters is five steps of the sidecar's.
+	return named * issuers * 2 * PATH_VALUES < Math.min(RULE_VALUES_MAX, RULE_STEPS_MAX);
+}
+
+const wordsOf = ({ bySidecar, count }: Tried): string =>
+	bySidecar
+		? `the sidecar can try ${count} rules, values and segments of paths, more than ${RULE_STEPS_MAX}, for one request to`
+		: `Envoy tries up to ${count} values of rules (a path counts ${PATH_VALUES}), more than ${RULE_VALUES_MAX}, for each request to`;
+
+const hintOf = ({ bySidecar }: Tried): string =>
+	bySidecar
+		? "name exact principals, groups or claims instead of many users and paths, or divide the Service"
+		: "name groups or claims instead of many callers and paths, or declare callout: {access: sidecar} in the Service";
+
+const whenOf = ({ later }: Tried): string =>
+	later ? " once none of its Experiments has the sidecar decide access any more" : "";
+
+const mostOf = ({ bySidecar }: Tried): number => (bySidecar ? RULE_STEPS_MAX : RULE_VALUES_MAX);
+
+/** What a prefix or a template of paths counts in Envoy: each looks through a path of up to PATH_CHARS_MAX. */
+const PATH_VALUES = 10;
+
+interface Tried {
+	readonly bySidecar: boolean;
+	/** By Envoy, where an Experiment has the sidecar decide: it may end, which is nobody's change. */
+	readonly later: boolean;
+	readonly count: number;
+}
+
+/** By whom its rules are tried, now or by what its Experiments may come to without a change. */
+function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPolicy[]): readonly Tried[] {
+	if (sidecarDecidesAlways({ set }, service)) return [triedBySidecar(policies)];
+	if (sidecarDecides({ set }, service) === null) return [triedByEnvoy(set, service, false)];
+	return [triedBySidecar(policies), triedByEnvoy(set, service, true)];
+}
+
+function triedBySidecar(policies: readonly AccessPolicy[]): Tried {
+	// With shadow policies the enforced ones are asked once more, to tell what would change.
+	const times = policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
+	return { bySidecar: true, later: false, count: times * stepsOf(policies) };
+}
+
+function triedByEnvoy(set: ResourceSet, service: Service, later: boolean): Tried {
+	const issuers = Math.max(1, ...set.gateways.map(({ spec }) => spec.tokens.length));
+	const { rules } = dryRunOf(accessTable(service, set.accessPolicies, set.referenceGrants), {
+		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
+		proxied: proxiedGateway(set.gateways),
+		// What it keeps from being tried is tried once the Experiment ends.
+		sidecarAssigns: false,
+	});
+	const { values, paths } = triedValues(rules, issuers);
+	return { bySidecar: false, later, count: values + (PATH_VALUES - 1) * paths };
+}
+
+/** At least as many as there are names, segments of paths and rules. */
+function stepsNamed({
+	methods,
+	pathPrefixes,
+	pathTemplates,
+	users,
+	groups,
+	tenants,
+	purposes,
+	claims,
+}: AccessPolicy["spec"]) {
+	const lists = [methods, pathPrefixes, users, groups, tenants, purposes, ...claims.map(({ values }) => values)];
+	return lists.reduce((sum, { length }) => sum + length, 1 + claims.length + segmentsIn(pathTemplates));
+}
+
+/** A tree of templates has a branch for each at most. */
+const segmentsIn = (templates: readonly string[]): number =>
+	templates.reduce((sum, template) => sum + template.split("/").length - 1, 0);
+
+/** The sidecar finds a path's prefix among any number in as many comparisons (access/rules/pathPatterns.ts), each as dear as its length. */
+const PREFIXES_COMPARED = 18;
+const PREFIX_CHARS_A_STEP = 256;
+
+/** A rule's texts are looked for among a token's, or those among a rule's, whichever are fewer (access/users/tokenTexts.ts). */
+const TEXTS_A_STEP = 2;
+
+function stepsIn(spec: AccessPolicy["spec"]): number {
+	const { principals, pathPrefixes, pathTemplates, users, groups, tenants, purposes, claims } = spec;
+	const longest = pathPrefixes.reduce((most, { length }) => Math.max(most, length), 0);
+	const prefixes = Math.min(pathPrefixes.length, PREFIXES_COMPARED) * (1 + Math.floor(longest / PREFIX_CHARS_A_STEP));
+	const texts = [groups, tenants, purposes, ...claims.map(({ values }) => values)];
+	const ofTexts = texts.map(({ length }) => Math.floor(Math.min(length, TOKEN_TEXTS_MAX) / TEXTS_A_STEP));
+	const paths = prefixes + segmentsIn(pathTemplates);
+	return ofTexts.reduce((sum, one) => sum + one, 1 + patternsIn(principals) + paths + users.length + claims.length);
+}
+
+const patternsIn = (principals: readonly string[]): number => principals.filter((id) => id.endsWith("/*")).length;
+
+/** A caller is one principal: what others are named in, it does not meet (access/rules/ruleTree.ts). */
+function stepsOf(policies: readonly AccessPolicy[]): number {
+	let common = 0;
+	let most = 0;
+	const named = new Map<string, number>();
+	for (const { spec } of policies) {
+		const { principals } = spec;
+		const steps = stepsIn(spec);
+		const exact =
+			principals.length > 0 &&
+			patternsIn(principals) === 0 &&
+			!principals.includes("*") &&
+			!principals.includes(ANYONE);
+		if (!exact) common += steps;
+		else {
+			for (const id of new Set(principals)) {
+				const sum = (named.get(id) ?? 0) + steps;
+				named.set(id, sum);
+				most = Math.max(most, sum);
+			}
+		}
+	}
+	return common + most;
+}

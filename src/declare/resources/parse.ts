@@ -1,0 +1,157 @@
+/**
+ * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
+ * left out of the set; with any problem, nothing of the set may be applied.
+ */
+import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../../limits.js";
+import { checkResources } from "./checks/check.js";
+import { FileReadings } from "./fileReading.js";
+import { resourceSet } from "./kinds.js";
+import { DocumentPlaces, type Named, type Path, type Places, Positions, resourceTitle } from "./position.js";
+import type { Problem, Resource, ResourceSet } from "./resource.js";
+import { tokenBudget } from "./yaml/tokens.js";
+import { readYaml, type YamlDocument } from "./yaml/yaml.js";
+
+export interface ResourceFile {
+	/** As messages show it: a path, or `-` for stdin. */
+	readonly name: string;
+	readonly text: string;
+	/** Of a text that is stored, one document: the resource that was read from it. */
+	readonly accepted?: Resource;
+}
+
+export interface ParsedResources {
+	readonly resources: ResourceSet;
+	/** Sorted by file, line and column; at most PROBLEMS_MAX and one that counts the rest. */
+	readonly problems: readonly Problem[];
+	readonly positions: Positions;
+}
+
+/**
+ * Parses files, without cross-checks. Names must be unique per kind and namespace over all files.
+ * @param readings of these same files, where they are parsed more than once
+ */
+export function parseResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
+	const problems: Problem[] = [];
+	const resources: Resource[] = [];
+	const positions = new Positions();
+	const declared = new Set<string>();
+	const budget = tokenBudget();
+	let documents = 0;
+	for (const file of files) {
+		if (file.accepted !== undefined) {
+			const { accepted } = file;
+			declared.add(resourceTitle(accepted));
+			positions.add(accepted, acceptedPlaces(file, accepted), false);
+			resources.push(accepted);
+			continue;
+		}
+		// Nothing will be applied, and nobody is told of more.
+		if (budget.left < 0 || problems.length >= PROBLEMS_FOUND_MAX) continue;
+		budget.left -= RESOURCE_FILE_TOKENS;
+		const yaml = readings.yaml(file, budget);
+		for (const problem of yaml.problems) problems.push(problem);
+		for (const document of yaml.documents) {
+			documents++;
+			if (documents > RESOURCE_DOCUMENTS_MAX || problems.length >= PROBLEMS_FOUND_MAX) break;
+			const { named, resource, faults } = readings.resource(document);
+			for (const fault of faults) problems.push(fault);
+			if (named === null) continue;
+			const title = resourceTitle(named);
+			if (declared.has(title)) {
+				problems.push(duplicateProblem(named, document, positions));
+				continue;
+			}
+			declared.add(title);
+			positions.add(named, document.places, resource === null);
+			if (resource !== null) resources.push(resource);
+		}
+	}
+	if (documents > RESOURCE_DOCUMENTS_MAX) {
+		const message = `the files hold more than ${RESOURCE_DOCUMENTS_MAX} resources together`;
+		problems.push({ position: null, message, hint: "apply them in several sets" });
+	}
+	return { resources: resourceSet(resources), problems: limited(inOrder(problems, files)), positions };
+}
+
+/**
+ * Parses and cross-checks: what `weir validate` and `weir apply` ask.
+ * @param readings as for parseResources()
+ */
+export function loadResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
+	const parsed = parseResources(files, readings);
+	const problems = [...parsed.problems, ...checkResources(parsed.resources, parsed.positions)];
+	return { ...parsed, problems: limited(inOrder(problems, files)) };
+}
+
+export interface HeldResources extends ParsedResources {
+	/** What would be refused of a new declaration, and stands where a state holds it; without what withdrawn() tells. */
+	readonly lapses: readonly Problem[];
+}
+
+/** Files that may be what a state holds: what was withdrawn since, such as a grant, or refused since, makes no problem. */
+export function loadHeldResources(files: readonly ResourceFile[]): HeldResources {
+	const parsed = parseResources(files);
+	const { resources, positions } = parsed;
+	const always = () => true;
+	const declared = [...parsed.problems, ...checkResources(resources, positions, () => false, null, always)];
+	// What may be declared anew may be held.
+	const problems = declared.length === 0 ? [] : [...parsed.problems, ...checkResources(resources, positions, always)];
+	const told = (all: readonly Problem[]) => limited(inOrder(all, files));
+	return { ...parsed, problems: told(problems), lapses: problems.length === 0 ? told(declared) : [] };
+}
+
+/** Sources of scalars that were asked for of an accepted resource. Other places are looked up in the text again: they take more than its bytes. */
+const SOURCES = new WeakMap<Resource, Map<string, string | null>>();
+
+/** As long as their files: what is stored is checked with the change, and by itself. */
+const PLACES = new WeakMap<ResourceFile, DocumentPlaces>();
+
+function acceptedPlaces(file: ResourceFile, resource: Resource): Places {
+	const sources = SOURCES.get(resource) ?? new Map<string, string | null>();
+	SOURCES.set(resource, sources);
+	const source = (path: Path): string | null => {
+		const key = path.join(".");
+		const kept = sources.get(key);
+		if (kept !== undefined) return kept;
+		const found = placesOf(file).source(path);
+		sources.set(key, found);
+		return found;
+	};
+	return { nearest: (path) => placesOf(file).nearest(path), source };
+}
+
+function placesOf(file: ResourceFile): DocumentPlaces {
+	const places = PLACES.get(file) ?? readYaml(file).documents[0]?.places ?? new DocumentPlaces();
+	PLACES.set(file, places);
+	return places;
+}
+
+function duplicateProblem(named: Named, document: YamlDocument, positions: Positions): Problem {
+	const first = positions.at(named, ["metadata", "name"]);
+	const where = first === null ? "" : ` at ${first.file}:${first.line}:${first.column}`;
+	return {
+		position: document.places.nearest(["metadata", "name"])?.position ?? null,
+		message: `${resourceTitle(named)} is declared already${where}`,
+		hint: "rename one of them, or remove it",
+	};
+}
+
+function inOrder(problems: readonly Problem[], files: readonly ResourceFile[]): readonly Problem[] {
+	const order = new Map(files.map((file, index) => [file.name, index]));
+	const rank = (problem: Problem): readonly number[] => {
+		const at = problem.position;
+		return at === null ? [files.length, 0, 0] : [order.get(at.file) ?? files.length, at.line, at.column];
+	};
+	const ranked = problems.map((problem) => ({ problem, at: rank(problem) }));
+	ranked.sort(({ at: a }, { at: b }) => {
+		return a.map((value, index) => value - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
+	});
+	return ranked.map(({ problem }) => problem);
+}
+
+function limited(problems: readonly Problem[]): readonly Problem[] {
+	if (problems.length <= PROBLEMS_MAX + 1) return problems;
+	const atLeast = problems.length < PROBLEMS_FOUND_MAX ? "" : "at least ";
+	const message = `and ${atLeast}${problems.length - PROBLEMS_MAX} more problems`;
+	return [...problems.slice(0, PROBLEMS_MAX), { position: null, message, hint: "correct those above first" }];
+}

@@ -1,0 +1,131 @@
+/** Gateway: a place where Envoy listens. */
+import { z } from "zod";
+import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../../limits.js";
+import { ipAddress } from "../fields/host.js";
+import { duration, region, text } from "../fields/scalar.js";
+import { spiffeId, trustDomain } from "../fields/spiffeField.js";
+import { fields, flag, list, say, whole } from "../fields/strict.js";
+import type { Gateway, GatewayTls } from "../resource.js";
+import { trustDomainOf } from "../spiffe.js";
+import { resource } from "./metadata.js";
+import { tokens } from "./tokenIssuer.js";
+
+const file = (what: string) => text(`write the path of a PEM file with ${what}`);
+const KEY_HINT = "write the path of a PEM file with its private key";
+const READ_ONCE = "Envoy reads it when it makes the listener, and never again: give what replaces it a new name.";
+const DOMAINS_HINT = "write a list of SPIFFE trust domains, such as [example.org]";
+const TLS_HINT = "write {certificateFile, privateKeyFile, clientCaFile}, or {identity: mesh}";
+
+const IDLE_MAX = `${GATEWAY_IDLE_MS_MAX / 60_000}m`;
+
+const tls = fields(
+	{
+		certificateFile: file("the server certificate")
+			.optional()
+			.meta({ description: `PEM file: the server certificate chain. ${READ_ONCE}` }),
+		privateKeyFile: file("its private key")
+			.optional()
+			.meta({ description: `PEM file: the certificate's private key. ${READ_ONCE}` }),
+		clientCaFile: file("the CA of client certificates")
+			.nullable()
+			.default(null)
+			.meta({
+				description: `PEM file: CA of the client certificates (SPIFFE SVIDs) that are then demanded. ${READ_ONCE} Until then a CA that was taken out of it is trusted.`,
+			}),
+		identity: z.literal("mesh", { error: "write identity: mesh" }).optional().meta({
+			description:
+				"mesh: this Envoy's own SVID and trust bundle, instead of files; clients must show an SVID of the mesh's own trust domain.",
+		}),
+		trustDomains: list(trustDomain, DOMAINS_HINT)
+			.min(1, { error: say("names none", `${DOMAINS_HINT}, or leave it out`) })
+			.optional()
+			.meta({
+				description:
+					"SPIFFE trust domains whose clients are taken, beside clientCaFile. Left out: any that its CA signs for, also one with which it shares a root.",
+			}),
+	},
+	TLS_HINT,
+).transform((value, context): GatewayTls => {
+	const { certificateFile, privateKeyFile, clientCaFile, identity, trustDomains } = value;
+	const report = (field: string, what: string, hint: string): void => {
+		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: value });
+	};
+	if (trustDomains !== undefined && identity !== undefined) {
+		const what = "is given beside identity: mesh, which takes the mesh's own trust domain alone";
+		report("trustDomains", what, "leave it out");
+	} else if (trustDomains !== undefined && clientCaFile === null) {
+		report("trustDomains", "is given where no client shows a certificate", "add clientCaFile, or leave it out");
+	}
+	if (identity !== undefined) {
+		if (certificateFile !== undefined || privateKeyFile !== undefined || clientCaFile !== null) {
+			report("identity", "is given beside files", "keep the files, or identity: mesh alone");
+		}
+		return { from: "identity" };
+	}
+	if (certificateFile === undefined) {
+		report("certificateFile", "is missing", "write the path of a PEM file with the server certificate");
+	}
+	if (privateKeyFile === undefined) report("privateKeyFile", "is missing", KEY_HINT);
+	return {
+		from: "files",
+		certificateFile: certificateFile ?? "",
+		privateKeyFile: privateKeyFile ?? "",
+		clientCaFile,
+		...(trustDomains === undefined ? {} : { trustDomains }),
+	};
+});
+
+export const gatewaySchema: z.ZodType<Gateway> = resource(
+	"Gateway",
+	"A place where Envoy listens. Every Service is reachable through every Gateway, by host name.",
+	fields({
+		address: ipAddress.default("127.0.0.1"),
+		port: whole(0, 65_535).meta({ description: "0 = any free port." }),
+		exposeArm: flag.default(false).meta({ description: "Adds the response header x-weir-arm." }),
+		idleTimeout: duration(1).prefault("5m").meta({
+			description:
+				"A stream without a byte in either direction for so long is ended; of a Service with a longer timeout, at that.",
+		}),
+		connectionIdleTimeout: duration(GATEWAY_IDLE_MS_MIN, { ms: GATEWAY_IDLE_MS_MAX, hint: `write at most ${IDLE_MAX}` })
+			.nullable()
+			.default(null)
+			.meta({
+				description:
+					"A connection without a request for so long is ended; longer than a load balancer in front keeps its own. Left out: 75s, or 30m (the most there) where clients show certificates.",
+			}),
+		tls: tls.nullable().default(null),
+		trustedProxies: list(spiffeId, "write a list of SPIFFE ids").default([]).meta({
+			description:
+				"Peers whose x-forwarded-client-cert says who the client is. The sidecar then decides, and refuses what such a peer sends without it.",
+		}),
+		region: region.nullable().default(null).meta({ description: "Where it stands; AccessPolicies may name it." }),
+		tokens,
+	}).transform(({ idleTimeout, connectionIdleTimeout, ...rest }, context) => {
+		const { tls, trustedProxies } = rest;
+		const proved = tls !== null && (tls.from === "identity" || tls.clientCaFile !== null);
+		if (proved && connectionIdleTimeout !== null && connectionIdleTimeout > GATEWAY_CONNECTION_MS) {
+			const message = say(
+				"is longer than a connection with a client certificate is used",
+				`write at most ${GATEWAY_CONNECTION_MS / 60_000}m`,
+			);
+			context.issues.push({ code: "custom", message, path: ["connectionIdleTimeout"], input: rest });
+		}
+		if (trustedProxies.length > 0 && !proved) {
+			const message = say(
+				"is given where no client shows a certificate",
+				"add tls with clientCaFile, or identity: mesh",
+			);
+			context.issues.push({ code: "custom", message, path: ["trustedProxies"], input: rest });
+		}
+		const domains = tls?.from === "files" ? tls.trustDomains : undefined;
+		for (const [index, proxy] of trustedProxies.entries()) {
+			if (domains === undefined || domains.includes(trustDomainOf(proxy))) continue;
+			const message = say(
+				"is of none of tls.trustDomains, so that it cannot connect",
+				"add its trust domain, or remove it",
+			);
+			context.issues.push({ code: "custom", message, path: ["trustedProxies", index], input: rest });
+		}
+		return { ...rest, idleTimeoutMs: idleTimeout, connectionIdleTimeoutMs: connectionIdleTimeout };
+	}),
+);

@@ -1,0 +1,58 @@
+/** RoleBinding and ApprovalPolicy: what operators may do, and what takes two of them. */
+import { z } from "zod";
+import { APPROVAL_EXPIRE_MIN_MS } from "../../../limits.js";
+import { user } from "../fields/accessConditions.js";
+import { duration, name } from "../fields/scalar.js";
+import { noTrustDomain } from "../fields/spiffeField.js";
+import { fields, oneOf, uniqueList, whole } from "../fields/strict.js";
+import type { ApprovalPolicy, RoleBinding } from "../resource.js";
+import { isWorkloadId } from "../spiffe.js";
+import { resource } from "./metadata.js";
+
+const SUBJECT_HINT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";
+const SUBJECTS_HINT = "write a list of at least one SPIFFE id, ISSUER#SUB or group:NAME";
+const NAMESPACES_HINT = "write a list of at least one namespace, or ['*'] for all";
+
+/** No pattern: whoever may act is named. */
+const subject = noTrustDomain(SUBJECT_HINT).refine(
+	(value) =>
+		value.startsWith("spiffe://")
+			? isWorkloadId(value)
+			: value.startsWith("group:")
+				? /^group:[^*\p{Cc}]{1,256}$/u.test(value)
+				: !value.endsWith("*") && user.safeParse(value).success,
+	{ error: SUBJECT_HINT },
+);
+
+const namespaces = uniqueList(z.union([z.literal("*"), name], { error: NAMESPACES_HINT }), NAMESPACES_HINT).min(1, {
+	error: NAMESPACES_HINT,
+});
+
+export const roleBindingSchema: z.ZodType<RoleBinding> = resource(
+	"RoleBinding",
+	"What operators may do in some namespaces.",
+	fields({
+		verbs: uniqueList(oneOf("read", "apply", "promote", "abort", "approve", "admin"), "write a list of verbs")
+			.min(1, {
+				error: "write at least one of read, apply, promote, abort, approve and admin",
+			})
+			.meta({ description: "read comes with each; admin is all of them, and who may give roles." }),
+		subjects: uniqueList(subject, SUBJECTS_HINT)
+			.min(1, { error: SUBJECTS_HINT })
+			.meta({ description: "SPIFFE ids of certificates, ISSUER#SUB of operators' tokens, or group:NAME of those." }),
+		namespaces,
+	}),
+);
+
+export const approvalPolicySchema: z.ZodType<ApprovalPolicy> = resource(
+	"ApprovalPolicy",
+	"Acts that others must approve before they happen.",
+	fields({
+		verbs: uniqueList(oneOf("apply", "promote", "abort"), "write a list of apply, promote and abort").min(1, {
+			error: "write at least one of apply, promote and abort",
+		}),
+		namespaces,
+		approvals: whole(1, 10).default(1).meta({ description: "Of others than who asks." }),
+		expire: duration(APPROVAL_EXPIRE_MIN_MS).prefault("1d").meta({ description: "After it the request is void." }),
+	}).transform(({ expire, ...rest }) => ({ ...rest, expireMs: expire })),
+);

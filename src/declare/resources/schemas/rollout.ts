@@ -1,0 +1,166 @@
+/** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
+import { z } from "zod";
+import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../../../limits.js";
+import { bareHost, isLoopbackHost, isUrl } from "../address.js";
+import { duration, percentage, refuse } from "../fields/scalar.js";
+import { fields, list, oneOf, say, whole } from "../fields/strict.js";
+import { durationText } from "../fields/units.js";
+import { machineAddress } from "../machineAddress.js";
+import type { Bandit, Holdback, InferenceDesign } from "../resource.js";
+
+const ALPHA_HINT = "write a number from 0.000001 to 0.5, such as 0.05";
+const STEPS_HINT = "write a list of percentages that rise from above 0%, such as [2%, 10%, 50%, 100%]";
+
+const steps = list(percentage, STEPS_HINT)
+	.min(1, { error: STEPS_HINT })
+	.max(100, { error: "write at most 100 steps" })
+	.superRefine((items, context) => {
+		for (const [index, ppm] of items.entries()) {
+			const before = items[index - 1] ?? 0;
+			// A step that is no percentage was reported already; it is no number here.
+			if (ppm > before || !Number.isInteger(ppm) || !Number.isInteger(before)) continue;
+			const what = index === 0 ? "is 0%" : `is not above the step before it (${before / (PPM / 100)}%)`;
+			context.addIssue({ code: "custom", path: [index], message: say(what, STEPS_HINT) });
+		}
+	})
+	.meta({ description: "Allocations, rising strictly from above 0%." });
+
+const WEBHOOK_HINT =
+	"write an https URL without user, password and fragment, such as https://ci.example.com/gate (http only for this machine)";
+
+const OWN_ADDRESS_HINT = "name a server that answers for the gate: that address is control's machine's own";
+
+/** Who answers for a gate decides about traffic: beyond this machine it proves its name by TLS. */
+const webhook = z
+	.string({ error: WEBHOOK_HINT })
+	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isLoopbackHost(new URL(value).hostname)), {
+		error: WEBHOOK_HINT,
+		abort: true,
+	})
+	.superRefine((value, context) => {
+		const { hostname } = new URL(value);
+		const own = machineAddress(bareHost(hostname));
+		if (own === null) return;
+		const message = say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT);
+		context.addIssue({ code: "custom", message });
+	});
+
+const GATE_TIMEOUT_MAX = durationText(GATE_TIMEOUT_MS_MAX);
+
+const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a server that needs longer says no until it knows, and is asked again`;
+
+const gate = fields({
+	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
+		description:
+			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is told, at least once.",
+	}),
+	url: webhook,
+	timeout: duration(1, { ms: GATE_TIMEOUT_MS_MAX, hint: GATE_TIMEOUT_HINT })
+		.prefault("10s")
+		.meta({ description: `How long its answer is waited for; at most ${GATE_TIMEOUT_MAX}.` }),
+}).transform(({ timeout, ...rest }) => ({ ...rest, timeoutMs: timeout }));
+
+const units = whole(2, 1_000_000_000)
+	.optional()
+	.meta({ description: "Matured units with a value of the goal, of all arms, at the last look." });
+
+const inference = fields({
+	design: oneOf("sequential", "group-sequential", "fixed-horizon").meta({
+		description:
+			"sequential: valid at every look. group-sequential: a few planned looks. fixed-horizon: one look at `units`.",
+	}),
+	units,
+	looks: whole(2, LOOKS_MAX).optional().meta({ description: "Equally spaced in units." }),
+	spending: oneOf("obrien-fleming", "pocock").optional().meta({ description: "How alpha is spent over the looks." }),
+})
+	.transform((value, context): InferenceDesign => {
+		const { design, units, looks, spending } = value;
+		const without = (field: "units" | "looks" | "spending"): void => {
+			if (value[field] === undefined) return;
+			const message = say(`is given for design ${design}`, "remove it");
+			context.issues.push({ code: "custom", message, path: [field], input: value });
+		};
+		if (design !== "group-sequential") {
+			without("looks");
+			without("spending");
+		}
+		if (design === "sequential") {
+			without("units");
+			return { design };
+		}
+		if (units === undefined) return refuse(context, "add units: 20000, see weir plan", `has no units for ${design}`);
+		if (design === "fixed-horizon") return { design, units };
+		return { design, units, looks: looks ?? 5, spending: spending ?? "obrien-fleming" };
+	})
+	.prefault({ design: "sequential" })
+	.meta({ description: "How the goal is tested; harm is watched sequentially in any case." });
+
+const HOLDBACK_HINT = "write {share: 5%, for: 30d}";
+
+const holdback = fields({ share: percentage, for: duration(1) }, HOLDBACK_HINT)
+	.transform((value, context): Holdback => {
+		if (value.share <= 0 || value.share > PPM / 2) return refuse(context, "write a share above 0% and at most 50%");
+		return { sharePpm: value.share, forMs: value.for };
+	})
+	.nullable()
+	.default(null)
+	.meta({ description: "After a promotion this share of the baseline's units stays where it is for so long." });
+
+const bandit = fields({
+	algorithm: oneOf("thompson", "top-two").default("top-two"),
+	floor: percentage.prefault("5%").meta({
+		description:
+			"Of the allocation, that no open arm falls below; since shares have moved, only these units prove anything.",
+	}),
+	every: duration(1).prefault("1h").meta({ description: "Least time between two changes." }),
+})
+	.transform((value, context): Bandit => {
+		if (value.floor <= 0 || value.floor > PPM / 2) return refuse(context, "write a floor above 0% and at most 50%");
+		return { algorithm: value.algorithm, floorPpm: value.floor, everyMs: value.every };
+	})
+	.nullable()
+	.default(null)
+	.meta({ description: "Each arm's allocation follows its chance to be best by the goal's metric." });
+
+export const rollout = fields({
+	steps,
+	every: duration(1).prefault("1m").meta({ description: "Least time at a step." }),
+	minUnits: whole(1, 1_000_000_000)
+		.default(500)
+		.meta({ description: "Units with matured outcomes that each arm needs before a step up." }),
+	alpha: z
+		.number({ error: ALPHA_HINT })
+		// Harm is looked for at it too: below, no fault would ever be proved.
+		.min(ALPHA_MIN, { error: ALPHA_HINT })
+		.max(0.5, { error: ALPHA_HINT })
+		.default(0.05)
+		.meta({
+			description: "Most probability to promote what is not better than every line, and to find harm where none is.",
+		}),
+	maxDuration: duration(1).nullable().default(null).meta({ description: "Left out: no end." }),
+	onInconclusive: oneOf("keep-default", "pause")
+		.default("keep-default")
+		.meta({ description: "At maxDuration without a verdict: back to the default, or hold until a person decides." }),
+	onHarm: oneOf("roll-back", "freeze").default("roll-back").meta({
+		description: "Proved harm: back to the default, or stay at the present allocation until a person decides.",
+	}),
+	inference,
+	holdback,
+	bandit,
+	gates: list(gate, "write a list of {at, url, timeout}")
+		.max(GATES_MAX, { error: `write at most ${GATES_MAX} gates` })
+		.default([])
+		.meta({ description: "Webhooks: asked, or told." }),
+}).transform((value) => ({
+	stepsPpm: value.steps,
+	everyMs: value.every,
+	minUnits: value.minUnits,
+	alpha: value.alpha,
+	maxDurationMs: value.maxDuration,
+	onInconclusive: value.onInconclusive,
+	onHarm: value.onHarm,
+	inference: value.inference,
+	holdback: value.holdback,
+	bandit: value.bandit,
+	gates: value.gates,
+}));

@@ -1,0 +1,88 @@
+/** Gateway spec.tokens: whose JSON Web Tokens are believed, and where their keys are. */
+import { z } from "zod";
+import { ISSUERS_MAX } from "../../../limits.js";
+import { bareHost, isUrl } from "../address.js";
+import { claimName } from "../fields/accessConditions.js";
+import { duration, text } from "../fields/scalar.js";
+import { fields, list, oneOf, refuseRepeats, say } from "../fields/strict.js";
+import { machineAddress } from "../machineAddress.js";
+import type { KeySource, TokenIssuer } from "../resource.js";
+
+const ISSUER_HINT = "write the issuer as it stands in the tokens, such as https://id.example.com";
+const AUDIENCES_HINT = "write a list of at least one audience, as it stands in the tokens";
+const FILE_HINT = "write the path of a JSON Web Key Set";
+const KEYS_HINT = `${FILE_HINT}, or jwksUrl: https://…`;
+const URL_HINT =
+	"write the https URL of a JSON Web Key Set without user, password and fragment, such as https://id.example.com/jwks.json";
+
+const OWN_ADDRESS_HINT = "name the issuer's server: control fetches from there, and that address is its machine's own";
+
+const claim = (standard: string, what: string) =>
+	claimName.default(standard).meta({ description: `Claim in which AccessPolicies find ${what}.` });
+
+const issuer = fields({
+	// Users of AccessPolicies are ISSUER#SUB.
+	issuer: text(ISSUER_HINT)
+		.regex(/^[^#\p{Cc}\p{Cs}]{0,1024}$/u, { error: ISSUER_HINT })
+		.meta({ description: "Claim iss." }),
+	audiences: list(text(AUDIENCES_HINT), AUDIENCES_HINT)
+		.min(1, { error: AUDIENCES_HINT })
+		.meta({ description: "Claim aud must hold one of them." }),
+	jwksFile: text(FILE_HINT)
+		.regex(/^(?!https?:)/i, { error: "write jwksUrl for a URL" })
+		.optional()
+		.meta({ description: "File with the issuer's keys (RFC 7517)." }),
+	jwksUrl: z
+		.string({ error: URL_HINT })
+		.refine((value) => isUrl(value, ["https:"]), { error: URL_HINT, abort: true })
+		.superRefine((value, context) => {
+			const { hostname } = new URL(value);
+			const own = machineAddress(bareHost(hostname));
+			if (own !== null)
+				context.addIssue({ code: "custom", message: say(`leads to ${hostname}, ${own}`, OWN_ADDRESS_HINT) });
+		})
+		.optional()
+		.meta({ description: "Where they are fetched from instead, and refreshed." }),
+	jwksCaFile: text("write the path of a PEM file with the CA of jwksUrl")
+		.optional()
+		.meta({ description: "PEM file: CA of jwksUrl's certificate; left out: the system's." }),
+	profile: oneOf("jwt", "at+jwt").default("jwt").meta({ description: "at+jwt: RFC 9068 in full." }),
+	maxLifetime: duration(1)
+		.prefault("1d")
+		.meta({ description: "A token that lives longer (exp - iat) is refused, and so is one without iat." }),
+	binding: oneOf("none", "dpop", "mtls", "either").default("none").meta({
+		description:
+			"Proof of possession that every token must have (RFC 9449, RFC 8705). A DPoP proof for an https URL holds where the Gateway itself ends TLS, not behind a balancer that does.",
+	}),
+	groupsClaim: claim("groups", "groups"),
+	tenantClaim: claim("tenant", "the tenant"),
+	purposeClaim: claim("purpose", "purposes"),
+}).transform(({ jwksFile, jwksUrl, jwksCaFile, maxLifetime, ...rest }, context): TokenIssuer => {
+	const report = (field: string, what: string, hint: string): void => {
+		context.issues.push({ code: "custom", message: say(what, hint), path: [field], input: rest });
+	};
+	let keys: KeySource = { from: "file", file: jwksFile ?? "" };
+	if (jwksUrl !== undefined) {
+		if (jwksFile !== undefined) report("jwksUrl", "is given beside jwksFile", "keep one of them");
+		keys = { from: "url", url: jwksUrl, caFile: jwksCaFile ?? null };
+	} else {
+		if (jwksFile === undefined) report("jwksFile", "is missing", KEYS_HINT);
+		if (jwksCaFile !== undefined) report("jwksCaFile", "is given without jwksUrl", "remove it, or write jwksUrl");
+	}
+	return { ...rest, keys, maxLifetimeMs: maxLifetime };
+});
+
+export const tokens = list(issuer, "write a list of {issuer, audiences, jwksFile}")
+	.max(ISSUERS_MAX, { error: `write at most ${ISSUERS_MAX} issuers` })
+	.superRefine((issuers, context) => {
+		refuseRepeats(
+			issuers,
+			(one) => one.issuer,
+			(index, first, key) => {
+				const message = say(`repeats ${key}, item ${first} of the list`, "give each issuer once");
+				context.addIssue({ code: "custom", path: [index, "issuer"], message });
+			},
+		);
+	})
+	.default([])
+	.meta({ description: "Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users." });

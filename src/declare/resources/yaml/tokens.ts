@@ -1,0 +1,81 @@
+/**
+ * A YAML text to its tokens, before anything is built of them. A parser makes hundreds of bytes of each token, so 4 MiB of
+ * brackets would take gigabytes and half a minute: the count is bounded here, where it costs next to nothing.
+ */
+import { Lexer } from "yaml";
+import { RESOURCE_BLANK_LINES_MAX, RESOURCE_TOKENS_MAX } from "../../../limits.js";
+
+/** What the texts of one request may still hold together. */
+export interface TokenBudget {
+	left: number;
+}
+
+export function tokenBudget(): TokenBudget {
+	return { left: RESOURCE_TOKENS_MAX };
+}
+
+/** Why a text is not parsed, and where. */
+export interface TooMuch {
+	readonly offset: number;
+	readonly message: string;
+	readonly hint: string;
+}
+
+/** Signs of the package's lexer that stand for no text; as characters YAML forbids them. The next token is a text: */
+const SCALAR = "\u001f";
+/** DOCUMENT and FLOW_END. */
+const SIGNS = new Set(["\u0002", "\u0018", SCALAR]);
+
+/** All tokens of a text without forbidden characters, in order; takes them from the budget. */
+export function tokensOf(text: string, budget: TokenBudget): readonly string[] | TooMuch {
+	const tokens: string[] = [];
+	let offset = 0;
+	let newlines = 0;
+	let before = "";
+	/** A text or its spaces are what came last. */
+	let hasKey = false;
+	for (const token of new Lexer().lex(text)) {
+		tokens.push(token);
+		const isText = before === SCALAR || token[0] === "'" || token[0] === '"';
+		before = token;
+		budget.left -= isText ? TEXT_COST + linesWithin(token) : costOf(token, hasKey);
+		hasKey = isText || (hasKey && token[0] === " ");
+		if (budget.left < 0) {
+			const message = `more than ${RESOURCE_TOKENS_MAX} YAML tokens at once`;
+			return { offset, message, hint: "write fewer items, or split the file and apply its parts one after the other" };
+		}
+		if (SIGNS.has(token)) continue;
+		if (isText || !BLANK.has(token[0] ?? "")) newlines = 0;
+		else if (token.endsWith("\n")) newlines++;
+		// The package looks at all of them again for each comment that follows.
+		if (newlines > RESOURCE_BLANK_LINES_MAX + 1) {
+			return { offset, message: `more than ${RESOURCE_BLANK_LINES_MAX} blank lines in a row`, hint: "remove them" };
+		}
+		offset += token.length;
+	}
+	return tokens;
+}
+
+/**
+ * By the first character. What becomes a node of its own, with all that lies in one, is worth several marks; an item, a key or
+ * a value may be one that is empty. Spaces and the lexer's signs for a text come with something that counts.
+ */
+const COSTS: ReadonlyMap<string, number> = new Map([
+	...["{", "[", "*", "&", "!"].map((token) => [token, 5] as const),
+	...["-", "?", ":"].map((token) => [token, 4] as const),
+	[",", 2],
+	...[" ", SCALAR].map((token) => [token, 0] as const),
+]);
+const TEXT_COST = 3;
+
+/** @param hasKey a text stands before it: a : only ends that, and its value counts for itself */
+const costOf = (token: string, hasKey: boolean): number =>
+	hasKey && token[0] === ":" ? 1 : (COSTS.get(token[0] ?? "") ?? 1);
+const BLANK = new Set([" ", "\t", "\n", "\r"]);
+
+/** Lines that end inside a text: each is taken apart like a token of its own. */
+function linesWithin(token: string): number {
+	let lines = 0;
+	for (let at = token.indexOf("\n"); at !== -1; at = token.indexOf("\n", at + 1)) lines++;
+	return lines;
+}

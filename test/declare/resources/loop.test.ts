@@ -1,0 +1,52 @@
+/** A Gateway of the same declaration is no endpoint. */
+import t from "tap";
+import { checkResources } from "../../../src/declare/resources/checks/check.js";
+import { Positions } from "../../../src/declare/resources/position.js";
+import { gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
+import { checkRows, type Row } from "./faultTable.js";
+
+const two = (gateway: string, endpoint: string): string => `apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: edge}
+spec: {${gateway}}
+---
+apiVersion: weir.dev/v1alpha1
+kind: Service
+metadata: {name: x, namespace: team}
+spec:
+  hosts: [x.example]
+  access: open
+  defaultVariant: v1
+  variants: [{name: v1, endpoints: [{${endpoint}}]}]
+`;
+const itself = (said: string): readonly string[] => [
+	`w.yaml:13:37: endpoint ${said} is where Gateway edge listens; name the Service's own servers: a request would come back to the Gateway for ever`,
+];
+const LOCAL = "address: 127.0.0.1, port: 8080";
+
+const rows: readonly Row[] = [
+	[
+		"the very address",
+		two("address: 192.0.2.1, port: 8080", "address: 192.0.2.1, port: 8080"),
+		itself("192.0.2.1:8080"),
+	],
+	["the loopback by name", two(LOCAL, "address: localhost, port: 8080"), itself("localhost:8080")],
+	["the loopback by IPv6", two(LOCAL, "address: '::1', port: 8080"), itself("::1:8080")],
+	["a Gateway on all addresses", two("address: 0.0.0.0, port: 8080", LOCAL), itself("127.0.0.1:8080")],
+	["a Gateway on all of IPv6", two("address: '::', port: 8080", LOCAL), itself("127.0.0.1:8080")],
+	["all addresses as an endpoint", two(LOCAL, "address: 0.0.0.0, port: 8080"), itself("0.0.0.0:8080")],
+	["another port", two(LOCAL, "address: 127.0.0.1, port: 8081"), []],
+	["another machine", two("address: 0.0.0.0, port: 8080", "address: 192.0.2.1, port: 8080"), []],
+	["a Gateway on any free port", two("address: 127.0.0.1, port: 0", LOCAL), []],
+];
+
+checkRows(t, rows);
+
+t.test("one that was accepted before there was this rule stops no other change", async (t) => {
+	const set = resourceSet({ gateways: [gateway({ port: 8080 })], services: [service("x", [variant("v1", 8080)])] });
+	t.equal(checkResources(set).length, 1);
+	t.same(
+		checkResources(set, new Positions(), () => true),
+		[],
+	);
+});

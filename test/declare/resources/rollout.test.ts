@@ -1,0 +1,118 @@
+/** What a rollout asks for and cannot have. */
+import t from "tap";
+import { checkResources } from "../../../src/declare/resources/checks/check.js";
+import { loadResources } from "../../../src/declare/resources/parse.js";
+import type { Named } from "../../../src/declare/resources/position.js";
+import type { ResourceSet } from "../../../src/declare/resources/resource.js";
+import { GOOD, spoil } from "./declaration.js";
+import { checkRows } from "./faultTable.js";
+
+const rollout = (line: string, text = GOOD): string => spoil("    every: 10s\n", `    every: 10s\n    ${line}\n`, text);
+const GROUPS = "inference: {design: group-sequential, units: 20000, looks: 4}";
+const FIXED = "inference: {design: fixed-horizon, units: 20000}";
+const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "", GOOD);
+
+checkRows(t, [
+	["planned looks at a rate", rollout(GROUPS), []],
+	[
+		"planned looks without a goal",
+		rollout(FIXED, noGoal),
+		[
+			"w.yaml:57:25: design fixed-horizon has no goal to look at; add a goal, or remove inference: harm is sequential anyway",
+		],
+	],
+	[
+		"planned looks at a quantile",
+		rollout(
+			GROUPS,
+			spoil(
+				"{metric: accuracy, improveBy: {absolute: 0.5pp}}",
+				"{metric: latency-p99, improveBy: {relative: 10%}}",
+				GOOD,
+			),
+		),
+		[
+			"w.yaml:58:25: design group-sequential looks at a goal by one statistic, and latency-p99 is a quantile; write design: sequential, or name a mean or a rate as the goal",
+		],
+	],
+	["Thompson with one challenger", rollout("bandit: {algorithm: thompson}"), []],
+	[
+		"top-two with one challenger",
+		rollout("bandit: {}"),
+		[
+			"w.yaml:58:13: top-two among one challenger and the baseline gives each a half, whatever the outcomes; write algorithm: thompson, or add a challenger",
+		],
+	],
+	[
+		"a bandit without a goal",
+		rollout("bandit: {algorithm: thompson}", noGoal),
+		["w.yaml:57:13: bandit has no goal by which an arm is best; add a goal, or remove bandit"],
+	],
+	[
+		"a bandit by a quantile",
+		rollout(
+			"bandit: {algorithm: thompson}",
+			spoil(
+				"{metric: accuracy, improveBy: {absolute: 0.5pp}}",
+				"{metric: latency-p99, improveBy: {relative: 10%}}",
+				GOOD,
+			),
+		),
+		[
+			"w.yaml:58:13: bandit ranks arms by a rate or a mean, and latency-p99 is a quantile; name a mean or a rate as the goal, or remove bandit",
+		],
+	],
+	[
+		"a bandit with planned looks",
+		rollout(`bandit: {algorithm: thompson}\n    ${GROUPS}`),
+		[
+			"w.yaml:58:13: bandit moves shares as outcomes say, and design group-sequential plans its units ahead; write design: sequential, or remove bandit",
+		],
+	],
+	[
+		"a bandit with a holdback",
+		rollout("bandit: {algorithm: thompson}\n    holdback: {share: 5%, for: 30d}"),
+		[
+			"w.yaml:58:13: bandit and holdback are not carried out together: a holdback compares people who are new, and a challenger's edge is full of those who come back; remove one of them",
+		],
+	],
+	["a holdback longer than the longest window", rollout("holdback: {share: 5%, for: 61m}"), []],
+	[
+		"a holdback that ends before anybody of it is measured",
+		rollout("holdback: {share: 5%, for: 60m}"),
+		[
+			"w.yaml:58:32: a holdback of 1h measures nobody by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive); write a longer one, such as for: 7212s; who comes in its last 3606s is not measured",
+		],
+	],
+	[
+		"a floor below one point",
+		rollout("bandit: {algorithm: thompson, floor: 0.0001%}"),
+		[
+			"w.yaml:58:42: floor 0.0001% leaves arm control no live point; raise the floor, the arm's weight or the last step",
+			"w.yaml:58:42: floor 0.0001% leaves arm boosted no live point; raise the floor, the arm's weight or the last step",
+		],
+	],
+]);
+
+t.test("a short holdback that was accepted by an earlier Weir stands; a longer window makes it refused", async (t) => {
+	const { resources, positions } = loadResources([{ name: "w.yaml", text: rollout("holdback: {share: 5%, for: 1m}") }]);
+	const found = (isStored: (one: Named) => boolean, before: ResourceSet | null = null) =>
+		checkResources(resources, positions, isStored, before).length;
+	t.equal(
+		found(() => false),
+		1,
+	);
+	t.equal(
+		found(() => true),
+		0,
+	);
+	const edited = ({ metadata }: Named) => metadata.name !== "latency-p99";
+	t.equal(found(edited, resources), 0, "nothing closes later");
+	t.equal(
+		found(({ kind }) => kind !== "Service", resources),
+		0,
+		"nor by another edit of its Service",
+	);
+	const shorter = resources.metrics.map((one) => ({ ...one, spec: { ...one.spec, windowMs: 1_000 } }));
+	t.equal(found(edited, { ...resources, metrics: shorter }), 1);
+});

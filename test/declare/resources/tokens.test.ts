@@ -1,0 +1,182 @@
+/** Gateway spec.tokens: issuers with their audiences and keys, each complete and given once. */
+import t from "tap";
+import { loadResources } from "../../../src/declare/resources/parse.js";
+import { tokenIssuer } from "../../fixtures/resources.js";
+import { spoil } from "./declaration.js";
+import { checkRows, type Row } from "./faultTable.js";
+
+const ISSUERS = "write a list of {issuer, audiences, jwksFile}";
+const ISSUER = "write the issuer as it stands in the tokens, such as https://id.example.com";
+const AUDIENCES = "write a list of at least one audience, as it stands in the tokens";
+const KEYS = "write the path of a JSON Web Key Set";
+const URL_HINT =
+	"write the https URL of a JSON Web Key Set without user, password and fragment, such as https://id.example.com/jwks.json";
+const FIELDS =
+	"issuer, audiences, jwksFile, jwksUrl, jwksCaFile, profile, maxLifetime, binding, groupsClaim, tenantClaim, purposeClaim";
+const at = "spec.tokens[0]";
+
+const tokens = (written: string): string => spoil("  port: 8080", `  port: 8080\n  tokens: ${written}`);
+
+/** A list of so many. */
+const issuers = (count: number): string =>
+	`[${Array.from({ length: count }, (_, index) => `{issuer: i${index}, audiences: [b], jwksFile: f}`).join(", ")}]`;
+
+const rows: readonly Row[] = [
+	["as many issuers as may be", tokens(issuers(100)), []],
+	["one more", tokens(issuers(101)), ["w.yaml:19:11: spec.tokens is a list of 101; write at most 100 issuers"]],
+	["a word", tokens("x"), [`w.yaml:19:11: spec.tokens is "x"; ${ISSUERS}`]],
+	["nothing", tokens("null"), [`w.yaml:19:11: spec.tokens is empty; ${ISSUERS}`]],
+	["one issuer, no list", tokens("{issuer: a}"), [`w.yaml:19:11: spec.tokens is a mapping; ${ISSUERS}`]],
+	["a list of words", tokens("[x]"), [`w.yaml:19:12: ${at} is "x"; write a mapping of ${FIELDS}`]],
+	[
+		"no field at all",
+		tokens("[{}]"),
+		[`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`, `w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`],
+	],
+	["no issuer", tokens("[{audiences: [b], jwksFile: f}]"), [`w.yaml:19:12: ${at}.issuer is missing; ${ISSUER}`]],
+	["no audiences", tokens("[{issuer: a, jwksFile: f}]"), [`w.yaml:19:12: ${at}.audiences is missing; ${AUDIENCES}`]],
+	[
+		"no keys",
+		tokens("[{issuer: a, audiences: [b]}]"),
+		[`w.yaml:19:12: ${at}.jwksFile is missing; ${KEYS}, or jwksUrl: https://…`],
+	],
+	[
+		"empty issuer",
+		tokens('[{issuer: "", audiences: [b], jwksFile: f}]'),
+		[`w.yaml:19:21: ${at}.issuer is ""; ${ISSUER}`],
+	],
+	[
+		"issuer that is a number",
+		tokens("[{issuer: 7, audiences: [b], jwksFile: f}]"),
+		[`w.yaml:19:21: ${at}.issuer is the number 7; ${ISSUER}`],
+	],
+	[
+		"empty audiences",
+		tokens("[{issuer: a, audiences: [], jwksFile: f}]"),
+		[`w.yaml:19:35: ${at}.audiences is an empty list; ${AUDIENCES}`],
+	],
+	[
+		"one audience, no list",
+		tokens("[{issuer: a, audiences: b, jwksFile: f}]"),
+		[`w.yaml:19:35: ${at}.audiences is "b"; ${AUDIENCES}`],
+	],
+	[
+		"empty audience",
+		tokens('[{issuer: a, audiences: [""], jwksFile: f}]'),
+		[`w.yaml:19:36: ${at}.audiences[0] is ""; ${AUDIENCES}`],
+	],
+	[
+		"empty path of keys",
+		tokens('[{issuer: a, audiences: [b], jwksFile: ""}]'),
+		[`w.yaml:19:50: ${at}.jwksFile is ""; ${KEYS}`],
+	],
+	[
+		"keys by URL as a file",
+		tokens("[{issuer: a, audiences: [b], jwksFile: https://id.example/jwks.json}]"),
+		[`w.yaml:19:50: ${at}.jwksFile is "https://id.example/jwks.json"; write jwksUrl for a URL`],
+	],
+	[
+		"mistyped field",
+		tokens("[{issuer: a, audience: [b], audiences: [b], jwksFile: f}]"),
+		[`w.yaml:19:24: unknown field ${at}.audience; did you mean "audiences"? known fields: ${FIELDS}`],
+	],
+	[
+		"keys that are fetched",
+		tokens("[{issuer: a, audiences: [b], jwksUrl: 'https://id/jwks', jwksCaFile: ca.pem}]"),
+		[],
+	],
+	[
+		"keys from two places",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, jwksUrl: 'https://id/jwks'}]"),
+		[`w.yaml:19:62: ${at}.jwksUrl is given beside jwksFile; keep one of them`],
+	],
+	[
+		"keys that are fetched in plain text",
+		tokens("[{issuer: a, audiences: [b], jwksUrl: 'http://id/jwks'}]"),
+		[`w.yaml:19:49: ${at}.jwksUrl is "http://id/jwks"; ${URL_HINT}`],
+	],
+	[
+		"a password in the keys' URL",
+		tokens("[{issuer: a, audiences: [b], jwksUrl: 'https://u:p@id/jwks'}]"),
+		[`w.yaml:19:49: ${at}.jwksUrl is "https://u:p@id/jwks"; ${URL_HINT}`],
+	],
+	[
+		"a CA without a URL",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, jwksCaFile: c}]"),
+		[`w.yaml:19:65: ${at}.jwksCaFile is given without jwksUrl; remove it, or write jwksUrl`],
+	],
+	[
+		"issuer with a #, which splits users",
+		tokens("[{issuer: 'a#b', audiences: [b], jwksFile: f}]"),
+		[`w.yaml:19:21: ${at}.issuer is "a#b"; ${ISSUER}`],
+	],
+	[
+		"profile, lifetime and binding",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, profile: JWT, maxLifetime: 0s, binding: tls}]"),
+		[
+			`w.yaml:19:62: ${at}.profile is "JWT"; write jwt or at+jwt`,
+			`w.yaml:19:80: ${at}.maxLifetime is "0s"; write a duration above 0`,
+			`w.yaml:19:93: ${at}.binding is "tls"; write none, dpop, mtls or either`,
+		],
+	],
+	[
+		"a claim with an empty step",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f, groupsClaim: .groups}]"),
+		[
+			`w.yaml:19:66: ${at}.groupsClaim is ".groups"; write the name of a claim such as sub, or a path such as org.tenant`,
+		],
+	],
+	[
+		"repeated issuer",
+		tokens("[{issuer: a, audiences: [b], jwksFile: f}, {issuer: a, audiences: [c], jwksFile: g}]"),
+		["w.yaml:19:63: spec.tokens[1].issuer repeats a, item 0 of the list; give each issuer once"],
+	],
+];
+
+checkRows(t, rows);
+
+t.test("two issuers, in their order", async (t) => {
+	const text = tokens(
+		"[{issuer: a, audiences: [b, c], jwksFile: f.json}, {issuer: d, audiences: [b], jwksFile: g.json}]",
+	);
+	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
+	t.same(problems, []);
+	t.same(resources.gateways[0]?.spec.tokens, [
+		tokenIssuer("a", ["b", "c"], "f.json"),
+		tokenIssuer("d", ["b"], "g.json"),
+	]);
+});
+
+t.test("all that can be said of an issuer", async (t) => {
+	const text = tokens(
+		"[{issuer: a, audiences: [b], jwksUrl: 'https://id/jwks', profile: at+jwt, maxLifetime: 5m, binding: either, groupsClaim: realm_access.roles, tenantClaim: 'https://example.com/tenant', purposeClaim: p}]",
+	);
+	const { resources, problems } = loadResources([{ name: "w.yaml", text }]);
+	t.same(problems, []);
+	t.same(resources.gateways[0]?.spec.tokens, [
+		{
+			issuer: "a",
+			audiences: ["b"],
+			keys: { from: "url", url: "https://id/jwks", caFile: null },
+			profile: "at+jwt",
+			maxLifetimeMs: 300_000,
+			binding: "either",
+			groupsClaim: "realm_access.roles",
+			tenantClaim: "https://example.com/tenant",
+			purposeClaim: "p",
+		},
+	]);
+});
+
+t.test("two Gateways may declare one issuer in their own ways", async (t) => {
+	const second = `---
+apiVersion: weir.dev/v1alpha1
+kind: Gateway
+metadata: {name: second}
+spec: {port: 8081, tokens: [{issuer: a, audiences: [c], jwksUrl: "https://id/jwks", binding: dpop}]}
+`;
+	const { problems } = loadResources([
+		{ name: "w.yaml", text: tokens("[{issuer: a, audiences: [b], jwksFile: f}]") + second },
+	]);
+	t.same(problems, []);
+});
