@@ -1,5 +1,5 @@
 /** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
-import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compiler/keySet.js";
+import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compile/envoy/keySet.js";
 import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { readDeclaredFile } from "../tokens/declaredFile.js";
 import { keySetFault, readKeySet } from "../tokens/keySet.js";

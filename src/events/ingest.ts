@@ -2,7 +2,7 @@
  * The ingest role: access log and outcomes in, aggregates out. It owns the event store of its data directory; a
  * second one on the same directory is refused. Closing it flushes what it took.
  */
-import type { PlanTable } from "../compiler/plan.js";
+import type { PlanTable } from "../compile/table/plan.js";
 import { Digest } from "../digest.js";
 import { WeirError } from "../error.js";
 import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../limits.js";

@@ -1,7 +1,7 @@
 /** Access-log entries that an Envoy dropped, and whether it has written all of them, by its own counters. */
-import type { Counters } from "../access/bypass/served.js";
-import { movedBy } from "../access/bypass/served.js";
-import { ACCESS_LOG_CLUSTER } from "../compiler/listener.js";
+import type { Counters } from "../compile/access/bypass/served.js";
+import { movedBy } from "../compile/access/bypass/served.js";
+import { ACCESS_LOG_CLUSTER } from "../compile/envoy/listener.js";
 import { DROPPED_LOOK_MS } from "../limits.js";
 import type { EnvoyAdmin } from "./envoyAdmin.js";
 

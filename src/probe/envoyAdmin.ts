@@ -1,6 +1,6 @@
 /** Reads Envoy's counters and listeners from its admin, over the UNIX socket of this machine. */
 import { request } from "node:http";
-import type { Counters } from "../access/bypass/served.js";
+import type { Counters } from "../compile/access/bypass/served.js";
 import { WeirError } from "../error.js";
 import { ADMIN_ANSWER_MS } from "../limits.js";
 

@@ -9,8 +9,8 @@ import {
 	type ProbeReport,
 	type ProbeResult,
 	type ProbeTargets,
-} from "../access/bypass/probe.js";
-import { ACTIVE, type ByJudge, ServedCounts, TRIES, VERDICTS } from "../access/bypass/served.js";
+} from "../compile/access/bypass/probe.js";
+import { ACTIVE, type ByJudge, ServedCounts, TRIES, VERDICTS } from "../compile/access/bypass/served.js";
 import { WeirError } from "../error.js";
 import { PROBE_AGAIN_MS, PROBES_AT_ONCE } from "../limits.js";
 import type { Bound, EnvoyAdmin } from "./envoyAdmin.js";

@@ -1,8 +1,8 @@
 /** Sends one request of the bypass probe through a listener of this machine's Envoy. */
 import { request as plainRequest } from "node:http";
 import { type RequestOptions, request as tlsRequest } from "node:https";
-import { type Guard, type ProbeAnswer, probeHeaders } from "../access/bypass/probe.js";
-import { PROBE_PATH } from "../access/requests/canonical.js";
+import { type Guard, type ProbeAnswer, probeHeaders } from "../compile/access/bypass/probe.js";
+import { PROBE_PATH } from "../compile/access/requests/canonical.js";
 import { WeirError } from "../error.js";
 import { PROBE_ANSWER_CHARS_MAX, PROBE_TIMEOUT_MS } from "../limits.js";
 import type { Bound } from "./envoyAdmin.js";

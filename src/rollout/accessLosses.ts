@@ -2,7 +2,7 @@
  * Promotions that would deny callers who use the Service's default Variant today. A static check: an enforced AccessPolicy
  * that allows the current default and not the arm's Variant, or denies the arm's and not the current one. Pure.
  */
-import { policiesOf } from "../access/rules/selection.js";
+import { policiesOf } from "../compile/access/rules/selection.js";
 import { findQualified, serviceOf } from "../declare/resources/lookup.js";
 import { type Experiment, qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { liveDefault, type Status } from "./status.js";

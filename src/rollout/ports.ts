@@ -3,7 +3,7 @@
  * composes them, tests stand in for them.
  */
 import type { BaselineQuantile, Evidence, EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
-import type { PlanTable } from "../compiler/plan.js";
+import type { PlanTable } from "../compile/table/plan.js";
 import type { Gate, ResourceSet } from "../declare/resources/resource.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
 import type { GateQuestion } from "./gate.js";

@@ -2,14 +2,14 @@
  * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
  * answer. No I/O and no clock of its own, so the parity suite asks it directly.
  */
-import { canonicalFault } from "../access/requests/canonical.js";
-import { forwardedClient } from "../access/requests/forwardedClientCert.js";
-import { judgedBy } from "../access/rules/judgedBy.js";
-import type { AccessRequest } from "../access/rules/policy.js";
-import type { SignDecision } from "../access/signedDecision.js";
-import type { TokenAnswer, VerifyToken } from "../access/users/token.js";
-import { parseUnit } from "../assignment/unit.js";
-import { FORWARDED_CERT_HEADER } from "../compiler/headers.js";
+import { canonicalFault } from "../compile/access/requests/canonical.js";
+import { forwardedClient } from "../compile/access/requests/forwardedClientCert.js";
+import { judgedBy } from "../compile/access/rules/judgedBy.js";
+import type { AccessRequest } from "../compile/access/rules/policy.js";
+import type { SignDecision } from "../compile/access/signedDecision.js";
+import type { TokenAnswer, VerifyToken } from "../compile/access/users/token.js";
+import { parseUnit } from "../compile/assignment/unit.js";
+import { FORWARDED_CERT_HEADER } from "../compile/envoy/headers.js";
 import { isWorkloadId } from "../declare/resources/spiffe.js";
 import { CALLOUT_STALENESS_MS } from "../limits.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";

@@ -2,8 +2,8 @@
  * envoy.service.auth.v3.CheckResponse of an answer. What a ruling alone gives is encoded once; a request adds its
  * unit, its cookie and the headers that it should not have sent. Field numbers: proto/envoy/service/auth/v3.
  */
-import { DECISION_HEADER } from "../access/signedDecision.js";
-import { ARM_HEADER } from "../compiler/headers.js";
+import { DECISION_HEADER } from "../compile/access/signedDecision.js";
+import { ARM_HEADER } from "../compile/envoy/headers.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";
 import { rulingEntries, writeEntries } from "./metadata.js";

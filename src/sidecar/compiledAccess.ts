@@ -3,9 +3,9 @@
  * megabyte of them takes some 0.3 s, in which the sidecar would answer nobody.
  */
 import { createHash } from "node:crypto";
-import { type AccessRequest, accessSteps, shadowSteps } from "../access/rules/policy.js";
-import type { Steps } from "../access/rules/steps.js";
-import type { AccessTable, ServiceTable } from "../compiler/plan.js";
+import { type AccessRequest, accessSteps, shadowSteps } from "../compile/access/rules/policy.js";
+import type { Steps } from "../compile/access/rules/steps.js";
+import type { AccessTable, ServiceTable } from "../compile/table/plan.js";
 import type { Verdict } from "./verdict.js";
 
 export interface ServiceAccess {

@@ -3,12 +3,12 @@
  * of them. A Service is compiled when it is first asked about, a request after that only finds: a swap of a large table
  * must not stop the loop, and most Services of an old one are never asked about again.
  */
-import { armVariants, judgedApart } from "../access/rules/eligibility.js";
-import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
-import { type CouldAllow, couldAllow } from "../access/rules/table.js";
-import { type Assignment, compileAssignment } from "../assignment/assign.js";
-import { armValue } from "../compiler/headers.js";
-import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compiler/plan.js";
+import { armVariants, judgedApart } from "../compile/access/rules/eligibility.js";
+import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../compile/access/rules/policy.js";
+import { type CouldAllow, couldAllow } from "../compile/access/rules/table.js";
+import { type Assignment, compileAssignment } from "../compile/assignment/assign.js";
+import { armValue } from "../compile/envoy/headers.js";
+import type { CalloutTable, ExperimentTable, ServiceTable, UnitTable } from "../compile/table/plan.js";
 import { CompiledAccess, type ServiceAccess } from "./compiledAccess.js";
 import { type NativeAssignment, NO_ISSUER_KEYS, type Ruling } from "./question.js";
 import type { ClosedService, VersionedTable } from "./tables.js";

@@ -1,5 +1,5 @@
 /** What the route tells (compiler/calloutContext.ts), as both protocols hand it on, turned into the question's words. */
-import { CONTEXT } from "../compiler/calloutContext.js";
+import { CONTEXT } from "../compile/envoy/calloutContext.js";
 import type { NativeAssignment, Question } from "./question.js";
 
 export type RouteContext = Pick<Question, "plan" | "service" | "gateway" | "exposeArm" | "assigned">;

@@ -3,7 +3,7 @@
  * compared without regard to ASCII case (keys of a map as they are), values are bytes one to one (latin1). Reused from
  * message to message.
  */
-import { WEIR_HEADER_PREFIX } from "../compiler/headers.js";
+import { WEIR_HEADER_PREFIX } from "../compile/envoy/headers.js";
 import { delimited, expect, malformed, type ProtoReader } from "./protoReader.js";
 
 /** Numbers for each header: where its name and its value begin and end. */

@@ -1,6 +1,6 @@
 /** Header mutations as both protocols write them: envoy.config.core.v3.HeaderValueOption, and names to remove. */
-import { DECISION_HEADER } from "../access/signedDecision.js";
-import { ARM_HEADER, VARIANT_HEADER } from "../compiler/headers.js";
+import { DECISION_HEADER } from "../compile/access/signedDecision.js";
+import { ARM_HEADER, VARIANT_HEADER } from "../compile/envoy/headers.js";
 import type { ProtoWriter } from "./protoWriter.js";
 import type { Ruling, SentHeaders } from "./question.js";
 

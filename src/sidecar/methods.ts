@@ -4,8 +4,8 @@
  * synchronous; where a token must be verified first, the message is copied, and a second pass answers it.
  */
 import type { IncomingHttpHeaders } from "node:http2";
-import type { TokenAnswer } from "../access/users/token.js";
-import { CONTEXT } from "../compiler/calloutContext.js";
+import type { TokenAnswer } from "../compile/access/users/token.js";
+import { CONTEXT } from "../compile/envoy/calloutContext.js";
 import { answer, answerOrWait, type Knowledge } from "./answer.js";
 import { CheckRequestReader } from "./checkRequest.js";
 import { checkResponse } from "./checkResponse.js";

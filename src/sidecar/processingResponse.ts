@@ -2,9 +2,9 @@
  * envoy.service.ext_proc.v3.ProcessingResponse of an answer. As in checkResponse.ts, what a ruling alone gives is
  * encoded once. Field numbers: proto/envoy/service/ext_proc/v3.
  */
-import { DECISION_HEADER } from "../access/signedDecision.js";
-import { METADATA_NAMESPACE } from "../compiler/calloutContext.js";
-import { ARM_HEADER, VARIANT_HEADER } from "../compiler/headers.js";
+import { DECISION_HEADER } from "../compile/access/signedDecision.js";
+import { METADATA_NAMESPACE } from "../compile/envoy/calloutContext.js";
+import { ARM_HEADER, VARIANT_HEADER } from "../compile/envoy/headers.js";
 import { deniedBody, deniedStatus } from "./checkResponse.js";
 import { GRPC, GrpcFailure, type Reply } from "./grpc/service.js";
 import { APPEND, forged, OVERWRITE, requestHeaders, writeHeader } from "./headerOption.js";

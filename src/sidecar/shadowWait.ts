@@ -1,5 +1,5 @@
 /** A dry run must not make a request late: Envoy refuses what is answered too late, as of an issuer whose keys hang. */
-import type { TokenAnswer } from "../access/users/token.js";
+import type { TokenAnswer } from "../compile/access/users/token.js";
 import { SHADOW_TOKEN_WAIT_MS } from "../limits.js";
 
 const LATE: TokenAnswer = { refused: "verification-limited", why: "it took too long for a dry run" };

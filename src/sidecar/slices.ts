@@ -1,5 +1,5 @@
 /** Long work between the turns of the loop: a call waits for a slice of it, or for one step that is longer. */
-import type { Steps } from "../access/rules/steps.js";
+import type { Steps } from "../compile/access/rules/steps.js";
 
 /** How long it may hold up the loop at once. */
 const SLICE_MS = 4;

@@ -3,8 +3,8 @@
  * one namespace must not hold up the rules of all. What is wrong around the Services, and a table of which none can be
  * executed (another version of Weir made it), is refused whole.
  */
-import { contentHash } from "../assignment/hash.js";
-import type { PlanTable, ServiceTable } from "../compiler/plan.js";
+import { contentHash } from "../compile/assignment/hash.js";
+import type { PlanTable, ServiceTable } from "../compile/table/plan.js";
 import { WeirError } from "../error.js";
 import { type Check, namedList, object, plain, shown, Wrong } from "../jsonShape.js";
 import { TABLE_BYTES_MAX, TABLE_WORDS_CHARS_MAX } from "../limits.js";

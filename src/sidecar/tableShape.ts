@@ -7,9 +7,9 @@
  * refused here. And as no call is answered meanwhile, a check costs little: where a value stands is put together only
  * when it is wrong.
  */
-import { conditionFault } from "../access/conditions/condition.js";
-import { namesCaller } from "../access/rules/policy.js";
-import { isTimezone } from "../access/rules/schedule.js";
+import { conditionFault } from "../compile/access/conditions/condition.js";
+import { namesCaller } from "../compile/access/rules/policy.js";
+import { isTimezone } from "../compile/access/rules/schedule.js";
 import type {
 	AccessTable,
 	ArmTable,
@@ -20,7 +20,7 @@ import type {
 	PolicyTable,
 	ServiceTable,
 	UnitTable,
-} from "../compiler/plan.js";
+} from "../compile/table/plan.js";
 import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../declare/resources/resource.js";
 import {
 	anyText,

@@ -14,7 +14,7 @@ import {
 	type ServiceError,
 	status,
 } from "@grpc/grpc-js";
-import { INSTANCE_KEY } from "../compiler/envoyInstance.js";
+import { INSTANCE_KEY } from "../compile/envoy/envoyInstance.js";
 import { WeirError } from "../error.js";
 import {
 	type DiscoveryRequest,

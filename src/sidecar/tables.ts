@@ -1,5 +1,5 @@
 /** The tables that the sidecar answers by: the newest, and a few before it while routes may still name them. */
-import type { PlanTable, ServiceTable } from "../compiler/plan.js";
+import type { PlanTable, ServiceTable } from "../compile/table/plan.js";
 import { CALLOUT_TABLES_KEPT } from "../limits.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 

@@ -1,5 +1,5 @@
 /** The question for the token's verdict, out of the sidecar's own: what costs something is made when it is read. */
-import type { TokenQuestion } from "../access/users/token.js";
+import type { TokenQuestion } from "../compile/access/users/token.js";
 import type { Forwarded, Question } from "./question.js";
 
 export class TokenAsked implements TokenQuestion {

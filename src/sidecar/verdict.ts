@@ -1,6 +1,6 @@
 /** Verdicts as the sidecar gives them: those of the rules, and those given before any rule is asked. */
-import type { Verdict as RuleVerdict } from "../access/rules/policy.js";
-import { ALGORITHMS } from "../access/users/tokenForm.js";
+import type { Verdict as RuleVerdict } from "../compile/access/rules/policy.js";
+import { ALGORITHMS } from "../compile/access/users/tokenForm.js";
 import type { TokenIssuer } from "../declare/resources/resource.js";
 
 export type Verdict =

@@ -2,8 +2,8 @@
  * What is not told of shadow policies, since Envoy cannot try them all (compiler/shadow.ts), as a caller may see it: of
  * Services and policies in namespaces that they may read. Whose policy hides the results of theirs is not theirs to know.
  */
-import { compileShadowGaps } from "../compiler/compile.js";
-import type { ShadowGap } from "../compiler/shadow.js";
+import { compileShadowGaps } from "../compile/compile.js";
+import type { ShadowGap } from "../compile/table/shadow.js";
 import { resourcesOf } from "../declare/resources/kinds.js";
 import { once } from "../declare/resources/once.js";
 import { namespaceOf } from "../declare/resources/resource.js";

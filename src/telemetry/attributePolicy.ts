@@ -2,7 +2,7 @@
  * Which span attributes are kept. An allow-list, because a tracer can be told to tag any header, and a header may
  * hold a user id or a token: what is not known to be harmless is dropped before it is stored or sent on.
  */
-import { shownPath } from "../access/requests/shownPath.js";
+import { shownPath } from "../compile/access/requests/shownPath.js";
 import { SPAN_TEXT_CHARS_MAX } from "../limits.js";
 import { REQUEST_ID_ATTRIBUTE } from "./span.js";
 

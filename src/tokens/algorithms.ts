@@ -1,5 +1,5 @@
 /** Signature algorithms, bound to keys: a token never chooses how a key is used. */
-import { RSA_ALGORITHMS } from "../access/users/tokenForm.js";
+import { RSA_ALGORITHMS } from "../compile/access/users/tokenForm.js";
 
 type Jwk = Readonly<Record<string, unknown>>;
 

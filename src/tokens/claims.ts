@@ -1,6 +1,6 @@
 /** What a token's own words must be, before and beside its signature. Pure; `nowSeconds` is the wall clock. */
-import { shapeFault } from "../access/users/tokenClaims.js";
-import { ALGORITHMS } from "../access/users/tokenForm.js";
+import { shapeFault } from "../compile/access/users/tokenClaims.js";
+import { ALGORITHMS } from "../compile/access/users/tokenForm.js";
 import type { TokenIssuer } from "../declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS } from "../limits.js";
 

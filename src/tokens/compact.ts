@@ -1,5 +1,5 @@
 /** The compact form of a signed token (RFC 7515 7.1), and where a request shows one. Parsers: they never throw. */
-import { COMPACT_TOKEN, SPEAKS_OF_TOKEN } from "../access/users/tokenForm.js";
+import { COMPACT_TOKEN, SPEAKS_OF_TOKEN } from "../compile/access/users/tokenForm.js";
 import { TOKEN_BYTES_MAX } from "../limits.js";
 import { strictObject } from "./strictJson.js";
 

@@ -12,7 +12,7 @@ import {
 	verify,
 	type X509Certificate,
 } from "node:crypto";
-import type { DecisionFacts, SignDecision } from "../access/signedDecision.js";
+import type { DecisionFacts, SignDecision } from "../compile/access/signedDecision.js";
 import { WeirError } from "../error.js";
 import { DECISION_BYTES_MAX, DECISION_LIFETIME_MS, DECISION_SIGNERS_MAX, TOKEN_SKEW_SECONDS } from "../limits.js";
 import { readCompact } from "./compact.js";

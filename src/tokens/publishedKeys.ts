@@ -2,7 +2,7 @@
  * A JSON Web Key Set as Envoy is given it: the keys that tokens are verified by, and of each its public members. Envoy
  * refuses the listener of a set with no key that it can use, and with it every later change of the Gateway.
  */
-import { NOBODYS_KEY_SET } from "../compiler/keySet.js";
+import { NOBODYS_KEY_SET } from "../compile/envoy/keySet.js";
 import type { KeySet } from "./keySet.js";
 import type { PublicKey } from "./publicKey.js";
 

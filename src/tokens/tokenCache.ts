@@ -1,8 +1,8 @@
 /** Verified tokens by the hash of the WHOLE token (CVE-2026-35039: a shorter key returned another user's claims). */
 
 import * as crypto from "node:crypto";
-import type { TokenAnswer } from "../access/users/token.js";
-import type { Confirmation } from "../access/users/tokenClaims.js";
+import type { TokenAnswer } from "../compile/access/users/token.js";
+import type { Confirmation } from "../compile/access/users/tokenClaims.js";
 import type { TokenIssuer } from "../declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS, TOKENS_CACHED_BYTES_MAX, TOKENS_CACHED_MAX } from "../limits.js";
 import type { Keys, VerificationKey } from "./keys.js";

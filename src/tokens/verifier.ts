@@ -3,8 +3,8 @@
  * leaves open is closed before it is asked (claims.ts, access/users/tokenClaims.ts, strictJson.ts, compact.ts); what fails, denies.
  */
 import { jwtVerify } from "jose";
-import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../access/users/token.js";
-import { bindingFault, confirmationOf, verifiedToken } from "../access/users/tokenClaims.js";
+import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../compile/access/users/token.js";
+import { bindingFault, confirmationOf, verifiedToken } from "../compile/access/users/tokenClaims.js";
 import type { KeySource, TokenIssuer } from "../declare/resources/resource.js";
 import {
 	KEYS_FILE_MS,

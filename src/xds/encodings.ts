@@ -4,7 +4,7 @@
  * are known apart, and the version is written into their bytes.
  */
 import { createHash } from "node:crypto";
-import type { EnvoyResource } from "../compiler/plan.js";
+import type { EnvoyResource } from "../compile/table/plan.js";
 import { contentHash, type EncodedResource, type EnvoyTypeName, encodeResource } from "./resource.js";
 
 /** A route configuration without a name that has this virtual host alone: such bytes in a row are one with all of them. */

@@ -13,7 +13,7 @@ import {
 	type sendUnaryData,
 	status,
 } from "@grpc/grpc-js";
-import { OUTCOMES, type ProbeReport, type ProbeResult, type ProbeTargets } from "../access/bypass/probe.js";
+import { OUTCOMES, type ProbeReport, type ProbeResult, type ProbeTargets } from "../compile/access/bypass/probe.js";
 import { WeirError } from "../error.js";
 import { type Check, fail, integer, list, object, oneOf, orNull, plain, text } from "../jsonShape.js";
 import { XDS_KEEPALIVE_ANSWER_MS, XDS_KEEPALIVE_MS } from "../limits.js";

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type Any, AnySchema, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
-import { type EnvoyResource, parseRouteName, partGateway } from "../compiler/plan.js";
+import { type EnvoyResource, parseRouteName, partGateway } from "../compile/table/plan.js";
 import type { Cluster } from "../gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { TypedExtensionConfig } from "../gen/envoy/config/core/v3/extension_pb.js";
 import type { LbEndpoint, LocalityLbEndpoints } from "../gen/envoy/config/endpoint/v3/endpoint_components_pb.js";

@@ -2,7 +2,7 @@
  * What a plan publishes: one immutable view per type, with a version that is a hash of its content, so that a
  * restart or another server gives the same. A snapshot that would break requests by itself is never made.
  */
-import type { EnvoyResources, Plan } from "../compiler/plan.js";
+import type { EnvoyResources, Plan } from "../compile/table/plan.js";
 import { WeirError } from "../error.js";
 import { RESOURCES_MAX } from "../limits.js";
 import { Encodings } from "./encodings.js";

@@ -1,6 +1,6 @@
 /** The plan's executable table as a resource of xDS: the one type that is Weir's own. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { Plan } from "../compiler/plan.js";
+import type { Plan } from "../compile/table/plan.js";
 import { TableSchema } from "../gen/weir/sidecar/v1/table_pb.js";
 import { contentHash, type EncodedResource, NO_REFERENCES, type Part, TYPE_URLS } from "./resource.js";
 

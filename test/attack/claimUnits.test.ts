@@ -6,12 +6,12 @@ import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
-import { LENGTHENED } from "../compiler/secure/lengthened.js";
-import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compiler/secure/tokens.js";
+import { type MutualTls, mutualTls, spiffe } from "../compile/access/mutualTls.js";
+import { LENGTHENED } from "../compile/envoy/secure/lengthened.js";
+import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compile/envoy/secure/tokens.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import {

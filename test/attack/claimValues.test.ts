@@ -8,12 +8,12 @@ import { createServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import t from "tap";
-import { isUnit } from "../../src/assignment/unit.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { claimHeader } from "../../src/compiler/headers.js";
+import { isUnit } from "../../src/compile/assignment/unit.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { claimHeader } from "../../src/compile/envoy/headers.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
-import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compiler/secure/tokens.js";
+import { type MutualTls, mutualTls, spiffe } from "../compile/access/mutualTls.js";
+import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compile/envoy/secure/tokens.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
 import {
 	accessPolicy,

@@ -1,10 +1,10 @@
 /** What our configuration must hold or must not hold, so that whole classes of flaws cannot be met; and rules about rules. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { OVERRIDE_HEADERS } from "../../src/access/requests/canonical.js";
-import { authorize } from "../../src/access/rules/policy.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { FORWARDED_CERT_HEADER } from "../../src/compiler/headers.js";
+import { OVERRIDE_HEADERS } from "../../src/compile/access/requests/canonical.js";
+import { authorize } from "../../src/compile/access/rules/policy.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { FORWARDED_CERT_HEADER } from "../../src/compile/envoy/headers.js";
 import { parseResources } from "../../src/declare/resources/parse.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { spiffe } from "../access/mutualTls.js";
+import { spiffe } from "../compile/access/mutualTls.js";
 import { bytesOf, FRAME, headerBlock, PREFACE, reset } from "../http2Frames.js";
 import { type AttackScene, attackScene, FORMS } from "./scene.js";
 import { exchange, get } from "./wire.js";

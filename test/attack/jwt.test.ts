@@ -8,7 +8,7 @@ import t from "tap";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { readKeySet } from "../../src/tokens/keySet.js";
 import { publishedKeySet } from "../../src/tokens/publishedKeys.js";
-import { type MutualTls, spiffe } from "../access/mutualTls.js";
+import { type MutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { attackScene, FORMS } from "./scene.js";
 import { AUDIENCE, badTokens, GOOD, ISSUER, KEY_SET, valid } from "./tokens.js";

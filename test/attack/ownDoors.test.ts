@@ -15,8 +15,8 @@ import {
 	type ServiceError,
 } from "@grpc/grpc-js";
 import t from "tap";
-import { staticBootstrap } from "../../src/compiler/bootstrap.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { serveAccessLogTcp } from "../../src/events/accessLog/accessLog.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";

@@ -5,11 +5,11 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Plan } from "../../src/compiler/plan.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
+import { type MutualTls, mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy, type TestScope } from "../envoy/harness.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startVerifyingSidecar } from "./sidecar.js";

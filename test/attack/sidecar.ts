@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Plan } from "../../src/compiler/plan.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { mintUnit } from "../../src/sidecar/cookie.js";
 import { Health } from "../../src/sidecar/grpc/health.js";

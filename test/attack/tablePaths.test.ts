@@ -1,8 +1,8 @@
 /** A path that `weir policy test` takes has the verdict there that a real Envoy gives it. */
 import t from "tap";
-import { policyJudge } from "../../src/access/review/policyCheck.js";
-import { readPolicyTests } from "../../src/access/review/policyTable.js";
-import { spiffe } from "../access/mutualTls.js";
+import { policyJudge } from "../../src/compile/access/review/policyCheck.js";
+import { readPolicyTests } from "../../src/compile/access/review/policyTable.js";
+import { spiffe } from "../compile/access/mutualTls.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { attackScene } from "./scene.js";
 import { spellings } from "./spellings.js";

@@ -1,6 +1,6 @@
 /** Tokens of every wrong kind (the matrix of jwt_tool and the CVE list), and the right one they are bent from. */
 import { createHash, createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { LENGTHENED } from "../compiler/secure/lengthened.js";
+import { LENGTHENED } from "../compile/envoy/secure/lengthened.js";
 
 const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });

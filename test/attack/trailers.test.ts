@@ -4,11 +4,11 @@
  */
 import { once } from "node:events";
 import t from "tap";
-import { OVERRIDE_HEADERS } from "../../src/access/requests/canonical.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { OVERRIDE_HEADERS } from "../../src/compile/access/requests/canonical.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { decodeEnvoyResource } from "../../src/xds/registry.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";

@@ -5,9 +5,9 @@
  * Run: `node dist/test/bench/assign.js`; the last line is `RESULT {"ratioToBareHash":…,"perSecond":…}`.
  */
 import xxhash from "xxhash-wasm";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import { armRegions, sharePoints } from "../../src/assignment/region.js";
-import type { ExperimentTable } from "../../src/compiler/plan.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { armRegions, sharePoints } from "../../src/compile/assignment/region.js";
+import type { ExperimentTable } from "../../src/compile/table/plan.js";
 
 const ROUNDS = 21;
 const IDS = 200_000;

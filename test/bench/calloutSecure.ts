@@ -10,8 +10,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Plan } from "../../src/compiler/plan.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
 import { startCa } from "../../src/identity/ca.js";
@@ -19,7 +19,7 @@ import { followWorkload } from "../../src/identity/workloadClient.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { Admission } from "../../src/tokens/admission.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import {
 	AUDIENCE,

@@ -8,12 +8,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Plan } from "../../src/compiler/plan.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import type { GatewayTls, UnitSource } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
-import { AUDIENCE, createMinter, ISSUER } from "../compiler/secure/tokens.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
+import { AUDIENCE, createMinter, ISSUER } from "../compile/envoy/secure/tokens.js";
 import { experiment, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { CLIENT, HOST } from "./callout/declaration.js";
 import { clientTls, type Form, withoutFilters } from "./callout/form.js";

@@ -10,7 +10,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { CLIENT, type Declared, planOf } from "./callout/declaration.js";
 import { clientTls, type Form } from "./callout/form.js";
 import { alternate, medianAboveUs, startLoad, totalUs } from "./callout/rounds.js";

@@ -4,11 +4,11 @@
  * Run: `node dist/test/bench/publish.js`; the last line is `RESULT {"changeMs":…,"compileMs":…,"firstMs":…,"routesMiB":…}`:
  * medians for a change, as a whole and the compiler's part of it; all of the first publication; what it makes of routes.
  */
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { SnapshotMaker } from "../../src/xds/snapshot.js";
-import { AUDIENCE, ISSUER } from "../compiler/secure/tokens.js";
+import { AUDIENCE, ISSUER } from "../compile/envoy/secure/tokens.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { median } from "./native/median.js";
 

@@ -6,10 +6,10 @@
  * CPU time, rounds alternate, figures are medians.
  * Run: `node dist/test/bench/verdict.js`; the last line is `RESULT {"usAt1000":…,"costRatio10000to10":…}`.
  */
-import { type AccessRequest, compileAccess } from "../../src/access/rules/policy.js";
-import { NO_MORE } from "../../src/access/rules/table.js";
-import type { VerifiedToken } from "../../src/access/users/token.js";
-import type { AccessTable, MoreConditions, PolicyTable } from "../../src/compiler/plan.js";
+import { type AccessRequest, compileAccess } from "../../src/compile/access/rules/policy.js";
+import { NO_MORE } from "../../src/compile/access/rules/table.js";
+import type { VerifiedToken } from "../../src/compile/access/users/token.js";
+import type { AccessTable, MoreConditions, PolicyTable } from "../../src/compile/table/plan.js";
 import { median } from "./native/median.js";
 
 const ROUNDS = 21;

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
+import { NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
 import { CHECKED_ENDPOINTS_MAX } from "../../src/limits.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import t from "tap";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
-import { NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { NO_COLLECTORS } from "../../src/compile/compile.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { envoyBinary } from "../envoy/harness.js";
 import { temporaryDirectory } from "./command.js";

@@ -9,7 +9,7 @@ import t, { type Test } from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
 import type { StatusAnswer } from "../../src/state/api/wire.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";

@@ -6,7 +6,7 @@ import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import t from "tap";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
-import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compiler/keySet.js";
+import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { KEYS_BYTES_MAX } from "../../src/limits.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";

@@ -5,7 +5,7 @@
 import { Agent, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { AccessPolicy } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
@@ -20,7 +20,7 @@ const CALLERS = 25;
 /**
  * Others use this machine too, and Envoy's 200 ms are soon over where a process waits for a core: rounds of two changes until none
  * is lost. So it notices a sidecar that reads the rules at once, of which each change loses some; one that loses some now and then is
- * for test/sidecar/aheadRules.test.ts and test/access/ruleTree.test.ts, which count steps.
+ * for test/sidecar/aheadRules.test.ts and test/compile/access/ruleTree.test.ts, which count steps.
  */
 const ROUNDS = 40;
 /** How long a denial may wait: a second's reading ahead, and the file's; more on a machine that others use too. */

@@ -1,10 +1,10 @@
 /** Random pairs of declarations: where sampled requests tell them apart, `weir policy diff` must find a difference. */
 import fc from "fast-check";
 import t from "tap";
-import { ANYONE } from "../../src/access/requests/principal.js";
-import { policyJudge } from "../../src/access/review/policyCheck.js";
-import { diffPolicies } from "../../src/access/review/policyDiff.js";
-import type { PolicyRequest } from "../../src/access/review/policyRequest.js";
+import { ANYONE } from "../../src/compile/access/requests/principal.js";
+import { policyJudge } from "../../src/compile/access/review/policyCheck.js";
+import { diffPolicies } from "../../src/compile/access/review/policyDiff.js";
+import type { PolicyRequest } from "../../src/compile/access/review/policyRequest.js";
 import type { AccessPolicy, GatewayTls, ResourceSet } from "../../src/declare/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 

@@ -8,7 +8,7 @@ import { startApiRole } from "../../src/cli/roles/api.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { startProbeAgent } from "../../src/cli/stack/probeAgent.js";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";

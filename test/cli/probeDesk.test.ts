@@ -1,7 +1,7 @@
 /** Control's side of the bypass probe: when rounds are due, what is an alarm, and when it ends. */
 import t, { type Test } from "tap";
-import type { Outcome, ProbeReport, ProbeTargets } from "../../src/access/bypass/probe.js";
 import { ProbeDesk } from "../../src/cli/roles/probeDesk.js";
+import type { Outcome, ProbeReport, ProbeTargets } from "../../src/compile/access/bypass/probe.js";
 import { PROBE_LATE_MS } from "../../src/limits.js";
 import type { ProxyStatus } from "../../src/rollout/ports.js";
 import { createLog } from "../../src/telemetry/log.js";

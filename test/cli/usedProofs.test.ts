@@ -9,7 +9,7 @@ import { status } from "@grpc/grpc-js";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { AskedProofs, type ProofAsked, UsedProofs } from "../../src/cli/sidecar/usedProofs.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { PROOF_ASKED_MS, PROOF_KEPT_MS, TOKENS_PENDING_MAX } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";

@@ -5,7 +5,7 @@ import { request } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { Why } from "../../src/cli/commands/whyPage.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { startPredictorCommand } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 

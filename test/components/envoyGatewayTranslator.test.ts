@@ -3,11 +3,11 @@
  * (test/fixtures/mesh/envoyGatewayXds.json). Needs Go; the first run builds egctl, which takes minutes.
  */
 import t from "tap";
-import { envoyGatewayManifests } from "../../src/compiler/mesh/envoyGateway.js";
-import { CASES, PROTOCOLS } from "../compiler/mesh/cases.js";
-import { egctl, translate } from "../compiler/mesh/envoyGatewayXds.js";
-import { golden } from "../compiler/mesh/golden.js";
-import { scenarioOptions, scenarioResources } from "../compiler/mesh/scenario.js";
+import { envoyGatewayManifests } from "../../src/compile/mesh/envoyGateway.js";
+import { CASES, PROTOCOLS } from "../compile/mesh/cases.js";
+import { egctl, translate } from "../compile/mesh/envoyGatewayXds.js";
+import { golden } from "../compile/mesh/golden.js";
+import { scenarioOptions, scenarioResources } from "../compile/mesh/scenario.js";
 
 t.test("what the fast tier runs is what Envoy Gateway makes", async (t) => {
 	const binary = await egctl();

@@ -1,13 +1,13 @@
 /** The scenario of other people's meshes on the older Envoys that we test; the fast tier has the newest. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { envoyGatewayManifests } from "../../src/compiler/mesh/envoyGateway.js";
-import { istioManifests } from "../../src/compiler/mesh/istio.js";
-import { PROTOCOLS } from "../compiler/mesh/cases.js";
-import { type EnvoyGatewayXds, envoyGatewayBootstrap } from "../compiler/mesh/envoyGatewayXds.js";
-import { fixture } from "../compiler/mesh/golden.js";
-import { istioBootstrap } from "../compiler/mesh/istioGateway.js";
-import { runScenario, scenarioOptions, scenarioResources } from "../compiler/mesh/scenario.js";
+import { envoyGatewayManifests } from "../../src/compile/mesh/envoyGateway.js";
+import { istioManifests } from "../../src/compile/mesh/istio.js";
+import { PROTOCOLS } from "../compile/mesh/cases.js";
+import { type EnvoyGatewayXds, envoyGatewayBootstrap } from "../compile/mesh/envoyGatewayXds.js";
+import { fixture } from "../compile/mesh/golden.js";
+import { istioBootstrap } from "../compile/mesh/istioGateway.js";
+import { runScenario, scenarioOptions, scenarioResources } from "../compile/mesh/scenario.js";
 
 for (const version of ["1.36.2", "1.38.3"]) {
 	for (const protocol of PROTOCOLS) {

@@ -1,13 +1,13 @@
 /**
  * Every manifest that we can emit for other people's meshes against the official CRDs, strictly. Needs Go for the
- * first download of the pinned modules (test/compiler/mesh/crds.ts).
+ * first download of the pinned modules (test/compile/mesh/crds.ts).
  */
 import t from "tap";
-import { envoyGatewayManifests } from "../../src/compiler/mesh/envoyGateway.js";
-import { istioManifests } from "../../src/compiler/mesh/istio.js";
-import type { Manifest } from "../../src/compiler/mesh/mesh.js";
-import { CASES, PROTOCOLS } from "../compiler/mesh/cases.js";
-import { crdChecker, moduleFile, protoFields } from "../compiler/mesh/crds.js";
+import { envoyGatewayManifests } from "../../src/compile/mesh/envoyGateway.js";
+import { istioManifests } from "../../src/compile/mesh/istio.js";
+import type { Manifest } from "../../src/compile/mesh/mesh.js";
+import { CASES, PROTOCOLS } from "../compile/mesh/cases.js";
+import { crdChecker, moduleFile, protoFields } from "../compile/mesh/crds.js";
 
 const MESHES = { istio: istioManifests, "envoy-gateway": envoyGatewayManifests };
 

@@ -2,9 +2,9 @@
  * Units that lie exactly on the edges of a table: one point below and on every boundary of regions, live shares,
  * taken-over shares and the slot. Random units would miss an off-by-one; these do not.
  */
-import { compileAssignment, pointOf } from "../../src/assignment/assign.js";
-import { hasher } from "../../src/assignment/hash.js";
-import type { ExperimentTable } from "../../src/compiler/plan.js";
+import { compileAssignment, pointOf } from "../../src/compile/assignment/assign.js";
+import { hasher } from "../../src/compile/assignment/hash.js";
+import type { ExperimentTable } from "../../src/compile/table/plan.js";
 import type { UnitCase } from "./units.js";
 
 /** Enough that a point is missed with probability e⁻⁸. */

@@ -11,7 +11,7 @@ import {
 	status,
 } from "@grpc/grpc-js";
 import t from "tap";
-import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, experiment, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";

@@ -10,9 +10,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type EnvoyBinary, findEnvoy } from "../../src/cli/stack/envoyBinary.js";
-import { staticBootstrap } from "../../src/compiler/bootstrap.js";
-import { NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Collectors, Plan } from "../../src/compiler/plan.js";
+import { NO_COLLECTORS } from "../../src/compile/compile.js";
+import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
+import type { Collectors, Plan } from "../../src/compile/table/plan.js";
 
 const READY_TIMEOUT_MS = 20_000;
 const STOP_GRACE_MS = 3_000;

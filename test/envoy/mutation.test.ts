@@ -3,8 +3,8 @@
  * that units then go elsewhere, down to one point in 10⁶.
  */
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import { UNIT_REGEX } from "../../src/compiler/matcher.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { UNIT_REGEX } from "../../src/compile/envoy/matcher.js";
 import { edgeUnits } from "./edgeUnits.js";
 import { bootstrapOf, launchEnvoy } from "./harness.js";
 import { paritySuite, runParity } from "./parity.js";

@@ -7,9 +7,9 @@
  */
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
-import { NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { EnvoyResources } from "../../src/compiler/plan.js";
+import { NO_COLLECTORS } from "../../src/compile/compile.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
+import type { EnvoyResources } from "../../src/compile/table/plan.js";
 import { mentions } from "../../src/xds/rejection.js";
 import { XdsServer } from "../../src/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";

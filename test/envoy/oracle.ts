@@ -1,7 +1,7 @@
 /**
  * The assignment of design.md once more, written from its text alone: XXH64 in BigInt from the algorithm's
  * specification (github.com/Cyan4973/xxHash doc/xxhash_spec.md) and exact integer arithmetic. It shares no code
- * with src/assignment, so that the parity suite does not hold our hash against itself.
+ * with src/compile/assignment, so that the parity suite does not hold our hash against itself.
  */
 import type { Experiment, Layer } from "../../src/declare/resources/resource.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";

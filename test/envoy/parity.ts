@@ -1,12 +1,12 @@
 /**
  * The parity suite: one Plan with many Experiments in a real Envoy, and for every unit the same answer from Envoy
- * (response header and upstream), from src/assignment and from the independent oracle. Shared by the fast tier
+ * (response header and upstream), from src/compile/assignment and from the independent oracle. Shared by the fast tier
  * (newest Envoy) and test/long (all tested ones).
  */
-import { compileAssignment } from "../../src/assignment/assign.js";
-import { parseUnit, trimUnit } from "../../src/assignment/unit.js";
-import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Plan, ServiceTable } from "../../src/compiler/plan.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { parseUnit, trimUnit } from "../../src/compile/assignment/unit.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { Plan, ServiceTable } from "../../src/compile/table/plan.js";
 import { type Experiment, type Layer, qualifiedName, type Service } from "../../src/declare/resources/resource.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
 import { experiment, experimentStatus, layer, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:http";
 import type { Socket } from "node:net";
 import t from "tap";
-import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../sidecar/rig.js";

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { armOf, type Entry, metric, PLANS, query, seriesKey, startRig, unitsOf } from "./rig.js";
 

@@ -3,10 +3,10 @@
  * the slower arm's. Such requests are nobody's, whichever of their entries are heard.
  */
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import { compile } from "../../src/compiler/compile.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { compile } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";

@@ -1,6 +1,6 @@
 /** What counts under a bandit: everybody until its shares first move, then the core's units alone. */
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { EXPERIMENT, metric, query, sent, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;

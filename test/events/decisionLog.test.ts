@@ -1,8 +1,8 @@
 /** The decision log: which requests leave a record, what it says, and what it never says. */
 import { join } from "node:path";
 import t from "tap";
-import type { DenialReason } from "../../src/compiler/denial.js";
-import type { PlanTable } from "../../src/compiler/plan.js";
+import type { DenialReason } from "../../src/compile/envoy/denial.js";
+import type { PlanTable } from "../../src/compile/table/plan.js";
 import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
 import type { StreamFault } from "../../src/events/accessLog/streamIdentity.js";
 import { AssignmentChanges } from "../../src/events/decisions/assignmentChanges.js";

@@ -1,7 +1,7 @@
 /** A denial is an outcome of the arm where the rules judge Variants; elsewhere it says nothing about the arm. */
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import type { AccessTable } from "../../src/compiler/plan.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import type { AccessTable } from "../../src/compile/table/plan.js";
 import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
 import { readEntry } from "../../src/events/accessLog/entryReader.js";
 import { PlanReader } from "../../src/events/accessLog/planReader.js";

@@ -3,12 +3,12 @@
  * Variant for ids of every region, no arm, no exposure, no contradiction); who may use all takes part.
  */
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import { compile } from "../../src/compiler/compile.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { compile } from "../../src/compile/compile.js";
 import type { RequestAccount } from "../../src/events/accessLog/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";

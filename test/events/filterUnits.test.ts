@@ -9,12 +9,12 @@ import { request } from "node:https";
 import { join } from "node:path";
 import t from "tap";
 import type { Evidence } from "../../src/analysis/evidence.js";
-import { compile } from "../../src/compiler/compile.js";
-import { claimHeader } from "../../src/compiler/headers.js";
+import { compile } from "../../src/compile/compile.js";
+import { claimHeader } from "../../src/compile/envoy/headers.js";
 import type { RequestAccount, WholeAccount } from "../../src/events/accessLog/account.js";
 import { COUNTERS } from "../../src/events/meter.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import {
 	accessPolicy,

@@ -2,7 +2,7 @@
 import { type ClientRequest, request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile } from "../../src/compiler/compile.js";
+import { compile } from "../../src/compile/compile.js";
 import type { WholeAccount } from "../../src/events/accessLog/account.js";
 import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

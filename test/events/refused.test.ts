@@ -1,7 +1,7 @@
 /** Who is refused, or leaves before a verdict, is nobody of the Experiment, whichever ids they send. */
 import t from "tap";
-import { NO_MORE } from "../../src/access/rules/table.js";
-import type { AccessTable } from "../../src/compiler/plan.js";
+import { NO_MORE } from "../../src/compile/access/rules/table.js";
+import type { AccessTable } from "../../src/compile/table/plan.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { CALLOUT, type Entry, EXPERIMENT, metric, planWith, query, startRig, unitsOf, withStarts } from "./rig.js";
 

@@ -2,7 +2,7 @@
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import t from "tap";
-import { compile } from "../../src/compiler/compile.js";
+import { compile } from "../../src/compile/compile.js";
 import { decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
 import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

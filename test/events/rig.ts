@@ -5,8 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { EvidenceMetric, EvidenceQuery } from "../../src/analysis/evidence.js";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import type { CalloutTable, ExperimentTable, PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import type {
+	CalloutTable,
+	ExperimentTable,
+	PlanTable,
+	PolicyTable,
+	ServiceTable,
+} from "../../src/compile/table/plan.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../src/events/decisions/readNamespaces.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../src/events/ingest.js";
 import type { Labels, Meter } from "../../src/events/meter.js";

@@ -1,6 +1,6 @@
 /** What shadow policies would change, from Envoy's shadow rules and from the sidecar's own word. */
 import t from "tap";
-import type { PlanTable } from "../../src/compiler/plan.js";
+import type { PlanTable } from "../../src/compile/table/plan.js";
 import type { ShadowAnswer } from "../../src/events/decisions/decisionQuery.js";
 import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
 import { ShadowCounts } from "../../src/events/decisions/shadow.js";

@@ -2,10 +2,10 @@
 
 import type { IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { canonicalFault } from "../../src/access/requests/canonical.js";
-import { contentHash } from "../../src/assignment/hash.js";
-import { CONTEXT } from "../../src/compiler/calloutContext.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { canonicalFault } from "../../src/compile/access/requests/canonical.js";
+import { contentHash } from "../../src/compile/assignment/hash.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { CONTEXT } from "../../src/compile/envoy/calloutContext.js";
 import { WeirError } from "../../src/error.js";
 import { CheckRequestSchema, CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import {

@@ -1,6 +1,6 @@
 /** What ingest reads: Envoy's access log and outcomes that anyone may post. */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { denialOf } from "../../src/compiler/denial.js";
+import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
 import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
 import { readEnvoyReport } from "../../src/events/accessLog/envoyReport.js";

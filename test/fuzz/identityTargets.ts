@@ -1,8 +1,8 @@
 /** What says who calls: SPIFFE ids, forwarded certificates, tokens, proofs and signed decisions. Nothing forged may hold. */
 import { createHash, generateKeyPairSync, type KeyObject, sign as signBytes } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
-import { forwardedClient, parseForwardedClientCert } from "../../src/access/requests/forwardedClientCert.js";
-import { confirmationOf, verifiedToken } from "../../src/access/users/tokenClaims.js";
+import { forwardedClient, parseForwardedClientCert } from "../../src/compile/access/requests/forwardedClientCert.js";
+import { confirmationOf, verifiedToken } from "../../src/compile/access/users/tokenClaims.js";
 import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { spiffeFault } from "../../src/declare/resources/spiffe.js";
 import { certificateSpiffeId } from "../../src/identity/peer.js";

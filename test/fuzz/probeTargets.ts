@@ -1,5 +1,5 @@
 /** What control reads of agents of other machines' Envoys. */
-import type { ProbeReport } from "../../src/access/bypass/probe.js";
+import type { ProbeReport } from "../../src/compile/access/bypass/probe.js";
 import { ProbeServiceDefinition } from "../../src/xds/probes.js";
 import { refusing, type Target } from "./target.js";
 

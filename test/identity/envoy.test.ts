@@ -3,7 +3,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { forwardedClient, parseForwardedClientCert } from "../../src/access/requests/forwardedClientCert.js";
+import { forwardedClient, parseForwardedClientCert } from "../../src/compile/access/requests/forwardedClientCert.js";
 import { readRoot, type SigningRoot } from "../../src/identity/signing.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { createDevelopmentCa } from "./developmentCa.js";

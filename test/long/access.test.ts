@@ -1,6 +1,6 @@
-/** test/access/reference.test.ts at length; WEIR_PAIRS says how many pairs, WEIR_SEED repeats a failure. */
+/** test/compile/access/reference.test.ts at length; WEIR_PAIRS says how many pairs, WEIR_SEED repeats a failure. */
 import t from "tap";
-import { agrees, PAIRS_PER_SET } from "../access/agreement.js";
+import { agrees, PAIRS_PER_SET } from "../compile/access/agreement.js";
 
 t.setTimeout(3_600_000);
 

@@ -1,7 +1,7 @@
 /** Every tested Envoy accepts what the compiler prints. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { bootstraps } from "../compiler/bootstraps.js";
+import { bootstraps } from "../compile/envoy/bootstraps.js";
 import { validateBootstrap } from "../envoy/harness.js";
 
 const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));

@@ -1,10 +1,10 @@
-/** Every tested Envoy takes whatever `weir validate` takes; test/compiler asks the newest. */
+/** Every tested Envoy takes whatever `weir validate` takes; test/compile/envoy asks the newest. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { mutualTls } from "../access/mutualTls.js";
-import { extremes } from "../compiler/extremes.js";
-import { refusedExtremes } from "../compiler/refusedExtremes.js";
-import { HELD, heldTenants } from "../compiler/tenantIssuers.js";
+import { mutualTls } from "../compile/access/mutualTls.js";
+import { extremes } from "../compile/envoy/extremes.js";
+import { refusedExtremes } from "../compile/envoy/refusedExtremes.js";
+import { HELD, heldTenants } from "../compile/envoy/tenantIssuers.js";
 
 const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
 const { from: _, ...files } = (await mutualTls(t)).gateway;

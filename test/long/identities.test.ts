@@ -1,6 +1,6 @@
-/** test/access/identities.test.ts on the older Envoys that we support. */
+/** test/compile/access/identities.test.ts on the older Envoys that we support. */
 import t from "tap";
-import { FORMS, identitiesAreSingle, passesWithoutTheRule, WITHOUT_THE_RULE } from "../access/identityScene.js";
+import { FORMS, identitiesAreSingle, passesWithoutTheRule, WITHOUT_THE_RULE } from "../compile/access/identityScene.js";
 
 for (const version of ["1.36.2", "1.38.3"]) {
 	for (const form of Object.keys(FORMS)) {

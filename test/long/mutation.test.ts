@@ -7,7 +7,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import t from "tap";
-import { mutualTls } from "../access/mutualTls.js";
+import { mutualTls } from "../compile/access/mutualTls.js";
 import type { Mutant } from "../mutation/mutants.js";
 import { runMutation } from "../mutation/mutation.js";
 import { OWNERS } from "../mutation/owners.js";

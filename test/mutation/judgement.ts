@@ -18,7 +18,7 @@ interface Field {
 const LIMITS = "limits of time and number: nothing here is slow or crowded (test/failure, test/soak)";
 const TELEMETRY = "names and marks for statistics, logs and traces (test/events, test/telemetry)";
 const BOUNDS =
-	"bounds what a sidecar may see and change; ours keeps within (test/compiler/callout, test/failure/wrong)";
+	"bounds what a sidecar may see and change; ours keeps within (test/compile/envoy/callout, test/failure/wrong)";
 const NAMES = "a name that all who use it share: both sides still agree";
 const EXTENSION = "an extension's mere name: Envoy finds it by its type URL, and nothing else here goes by it";
 const PROOF = "the second line behind failure_mode_allow, for answers that are none (test/failure)";
@@ -29,7 +29,7 @@ const FIELDS: readonly Field[] = [
 	{ field: /^bootstrap\.node(?:\.|$)|layered_runtime\.layers\[\]\.name$/, reason: TELEMETRY },
 	{ field: /filter_metadata(?:\.|$)|\.metadata(?:\.|$)/, reason: TELEMETRY },
 	{ field: /flush_interval_ms$/, reason: TELEMETRY },
-	{ field: /admin\.address\.pipe\.mode$/, reason: "who may open the admin socket (test/compiler/bootstrap)" },
+	{ field: /admin\.address\.pipe\.mode$/, reason: "who may open the admin socket (test/compile/envoy/bootstrap)" },
 	{
 		field: /admin\.ignore_global_conn_limit$/,
 		reason: "no tested Envoy counts connections to its admin: they pass by its overload manager",

@@ -1,7 +1,7 @@
 /** The mutation run: every mutant of the given files on trial, and what came of each. */
 import { appendFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type mutualTls, spiffe as spiffeId } from "../access/mutualTls.js";
+import { type mutualTls, spiffe as spiffeId } from "../compile/access/mutualTls.js";
 import { PRINCIPALS } from "../parity/declaration.js";
 import { type Mutant, mutantsOf, mutate } from "./mutants.js";
 import { askOwners, failingOwners, type Owner } from "./owners.js";

@@ -6,11 +6,11 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { compileAssignment, type Location } from "../../src/assignment/assign.js";
-import { parseUnit, trimUnit } from "../../src/assignment/unit.js";
-import { staticBootstrap } from "../../src/compiler/bootstrap.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { ExperimentTable, Plan } from "../../src/compiler/plan.js";
+import { compileAssignment, type Location } from "../../src/compile/assignment/assign.js";
+import { parseUnit, trimUnit } from "../../src/compile/assignment/unit.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
+import type { ExperimentTable, Plan } from "../../src/compile/table/plan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import type { Generated } from "../parity/declaration.js";
 import type { Outcome } from "../parity/outcome.js";

@@ -3,7 +3,7 @@
  * machinery at work and the suite's sharpness: a point too many, a lost denial. All mutants are test/long/mutation.test.ts'.
  */
 import t from "tap";
-import { mutualTls } from "../access/mutualTls.js";
+import { mutualTls } from "../compile/access/mutualTls.js";
 import type { Mutant } from "./mutants.js";
 import { runMutation } from "./mutation.js";
 import { headline, summarise } from "./report.js";

@@ -1,8 +1,8 @@
 /** One form of execution: the generated requests through a real Envoy, and every answer against function and judge. */
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Plan } from "../../src/compiler/plan.js";
+import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
 import { alone, headerValues, pipelined, type RawResponse, rawGet, type Target } from "../envoy/pipeline.js";

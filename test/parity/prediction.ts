@@ -1,5 +1,5 @@
 /** What the pure function says of a generated request: src/sidecar/answer.ts, asked without any wire. */
-import type { Plan } from "../../src/compiler/plan.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";

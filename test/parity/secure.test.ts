@@ -3,7 +3,7 @@
  * through a real Envoy, held against the pure rules and a judge of the tests' own; and plans that were damaged are noticed.
  */
 import t from "tap";
-import type { Plan } from "../../src/compiler/plan.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import { rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { ASKED_AGAIN_MAX, askAgain, runSecure } from "./secure/run.js";

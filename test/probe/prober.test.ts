@@ -1,7 +1,7 @@
 /** A round of the bypass probe on a real Envoy: all is denied, or a filter is missing from the chain (ai-gateway#2560). */
 import { createServer } from "node:net";
 import t, { type Test } from "tap";
-import { probeTargets } from "../../src/access/bypass/probe.js";
+import { probeTargets } from "../../src/compile/access/bypass/probe.js";
 import { envoyAdmin } from "../../src/probe/envoyAdmin.js";
 import { Prober } from "../../src/probe/prober.js";
 import { type AttackScene, attackedResources, attackScene, FORMS } from "../attack/scene.js";

@@ -1,6 +1,6 @@
 /** A bandit's shares: when they move, where to, and that nothing else does. */
 import t from "tap";
-import { experimentTable } from "../../src/assignment/table.js";
+import { experimentTable } from "../../src/compile/assignment/table.js";
 import type { Experiment } from "../../src/declare/resources/resource.js";
 import { PPM } from "../../src/limits.js";
 import { decide } from "../../src/rollout/decide.js";

@@ -1,7 +1,7 @@
 /** A takeover that leaves a share of the baseline's units where they are, for a while. */
 import t from "tap";
-import { experimentTable } from "../../src/assignment/table.js";
-import { weightedEntries } from "../../src/compiler/weights.js";
+import { experimentTable } from "../../src/compile/assignment/table.js";
+import { weightedEntries } from "../../src/compile/envoy/weights.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";

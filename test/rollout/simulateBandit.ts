@@ -4,8 +4,8 @@
  * keeps it: the first exposures of everybody until the shares first move, then those of the core.
  */
 import type { ArmEvidence, ExposureBatch } from "../../src/analysis/evidence.js";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import { experimentTable } from "../../src/assignment/table.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { experimentTable } from "../../src/compile/assignment/table.js";
 import type { Experiment } from "../../src/declare/resources/resource.js";
 import { corePoints } from "../../src/events/accessLog/planReader.js";
 import { decide } from "../../src/rollout/decide.js";

@@ -4,9 +4,9 @@
  * with the season, alike in both arms.
  */
 import type { ArmEvidence, Evidence, ExposureBatch } from "../../src/analysis/evidence.js";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import { sharePoints } from "../../src/assignment/region.js";
-import { experimentTable } from "../../src/assignment/table.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { sharePoints } from "../../src/compile/assignment/region.js";
+import { experimentTable } from "../../src/compile/assignment/table.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type DecisionInput, type Outcome, RULES } from "../../src/rollout/decision.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";

@@ -1,8 +1,8 @@
 /** Large rules are read before their table is in force, little by little, and what is left then by who asks first. */
 import t from "tap";
-import type { AccessRequest } from "../../src/access/rules/policy.js";
-import { finish } from "../../src/access/rules/steps.js";
-import type { ServiceTable } from "../../src/compiler/plan.js";
+import type { AccessRequest } from "../../src/compile/access/rules/policy.js";
+import { finish } from "../../src/compile/access/rules/steps.js";
+import type { ServiceTable } from "../../src/compile/table/plan.js";
 import { CompiledAccess } from "../../src/sidecar/compiledAccess.js";
 import { inSlices } from "../../src/sidecar/slices.js";
 import { serviceTable } from "./calloutTable.js";

@@ -1,8 +1,8 @@
 /** The sidecar's decision without any wire: units, places, access, staleness. */
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import type { ExperimentTable, PlanTable } from "../../src/compiler/plan.js";
-import { weightedEntries } from "../../src/compiler/weights.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import { weightedEntries } from "../../src/compile/envoy/weights.js";
+import type { ExperimentTable, PlanTable } from "../../src/compile/table/plan.js";
 import { answer, type Knowledge } from "../../src/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { cookieValue, mintUnit, setCookie } from "../../src/sidecar/cookie.js";

@@ -1,5 +1,5 @@
 /** Tables for the sidecar's tests, without resources: each builder fills in what a test does not care about. */
-import type { ArmTable, CalloutTable, ExperimentTable, ServiceTable } from "../../src/compiler/plan.js";
+import type { ArmTable, CalloutTable, ExperimentTable, ServiceTable } from "../../src/compile/table/plan.js";
 
 export function calloutTable(fields: Partial<CalloutTable> = {}): CalloutTable {
 	return {

@@ -2,8 +2,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { contentHash } from "../../src/assignment/hash.js";
-import type { PlanTable, ServiceTable } from "../../src/compiler/plan.js";
+import { contentHash } from "../../src/compile/assignment/hash.js";
+import type { PlanTable, ServiceTable } from "../../src/compile/table/plan.js";
 import { TABLE_CLOSED_WORDS_MAX, TABLE_WORDS_CHARS_MAX } from "../../src/limits.js";
 import { closuresOf, closureWords } from "../../src/rollout/closedServices.js";
 import { refusalsOf } from "../../src/rollout/refusal.js";

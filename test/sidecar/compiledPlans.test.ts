@@ -1,7 +1,7 @@
 /** What the compiler makes is what the sidecar takes: through xDS's form, through the file's, and compiled. */
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Mode } from "../../src/compiler/execution.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import type { Mode } from "../../src/compile/table/execution.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";
 import { readTable } from "../../src/sidecar/tableReader.js";
 import {

@@ -1,7 +1,7 @@
 /** A dry run tells what would come of it: each request is asked with the policies tried, and with the same ones in force. */
 import t from "tap";
-import type { TokenAnswer } from "../../src/access/users/token.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import type { TokenAnswer } from "../../src/compile/access/users/token.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { compileTable } from "../../src/sidecar/compiledTable.js";

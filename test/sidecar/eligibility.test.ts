@@ -1,7 +1,7 @@
 /** Eligibility before assignment: who may not use each arm's Variant is outside of the Experiment. */
 import t from "tap";
-import { compileAssignment } from "../../src/assignment/assign.js";
-import type { PolicyTable } from "../../src/compiler/plan.js";
+import { compileAssignment } from "../../src/compile/assignment/assign.js";
+import type { PolicyTable } from "../../src/compile/table/plan.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { arm, experimentTable, serviceTable } from "./calloutTable.js";

@@ -3,7 +3,7 @@
  * what the client or the upstream forged does not, by ext_authz and by ext_proc, on the oldest and the newest version.
  */
 import t from "tap";
-import { EXT_AUTHZ_NAMESPACE, METADATA_NAMESPACE } from "../../src/compiler/calloutContext.js";
+import { EXT_AUTHZ_NAMESPACE, METADATA_NAMESPACE } from "../../src/compile/envoy/calloutContext.js";
 import { launchEnvoy } from "../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";

@@ -2,7 +2,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import t from "tap";
-import type { AccessRequest, Verdict } from "../../src/access/rules/policy.js";
+import type { AccessRequest, Verdict } from "../../src/compile/access/rules/policy.js";
 import { answer } from "../../src/sidecar/answer.js";
 import { CompiledAccess } from "../../src/sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Agent, createServer, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Test } from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";

@@ -1,7 +1,7 @@
 /** ExternalProcessor/Process over real bytes: one reply for each message, of its kind, with the same decision as Check. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import t from "tap";
-import type { ServiceTable } from "../../src/compiler/plan.js";
+import type { ServiceTable } from "../../src/compile/table/plan.js";
 import {
 	type HeaderMutation,
 	ProcessingRequestSchema,

@@ -1,6 +1,6 @@
 /** A hand-written table of one Service with every kind of rule in it, and what tests change about it. */
-import { contentHash } from "../../src/assignment/hash.js";
-import type { ExperimentTable, PlanTable, ServiceTable } from "../../src/compiler/plan.js";
+import { contentHash } from "../../src/compile/assignment/hash.js";
+import type { ExperimentTable, PlanTable, ServiceTable } from "../../src/compile/table/plan.js";
 import type { TableLog, VersionedTable } from "../../src/sidecar/tables.js";
 
 export const EXPERIMENT: ExperimentTable = {

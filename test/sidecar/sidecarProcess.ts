@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Plan } from "../../src/compiler/plan.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import { MAIN } from "../cli/command.js";
 
 export interface SidecarProcess {

@@ -2,11 +2,11 @@
 import { EventEmitter, once } from "node:events";
 import { connect } from "node:net";
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { startPredictor } from "../../src/predictor/server.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
-import { mutualTls, spiffe } from "../access/mutualTls.js";
+import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, rawGet } from "../envoy/pipeline.js";
 import { PROTOCOLS } from "../failure/stage.js";

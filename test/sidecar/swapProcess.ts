@@ -1,5 +1,5 @@
 /** A process that takes many large tables, one after another, and says how much memory it holds then. */
-import { contentHash } from "../../src/assignment/hash.js";
+import { contentHash } from "../../src/compile/assignment/hash.js";
 import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
 import { keepHeapSmall } from "../../src/sidecar/grpc/heap.js";
 import { readTable } from "../../src/sidecar/tableReader.js";

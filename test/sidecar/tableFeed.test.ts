@@ -1,7 +1,7 @@
 /** The sidecar's feed against the real xDS server: what is served, what is refused, and who is waited for. */
 import { join } from "node:path";
 import t from "tap";
-import { INSTANCE_KEY } from "../../src/compiler/envoyInstance.js";
+import { INSTANCE_KEY } from "../../src/compile/envoy/envoyInstance.js";
 import { TABLE_BYTES_MAX } from "../../src/limits.js";
 import { Tables } from "../../src/sidecar/tables.js";
 import {

@@ -1,7 +1,7 @@
 /** Every way in which a table can be wrong is refused, or the Service alone that is wrong, with words that say where. */
 import t from "tap";
-import { contentHash } from "../../src/assignment/hash.js";
-import type { PlanTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import { contentHash } from "../../src/compile/assignment/hash.js";
+import type { PlanTable, PolicyTable, ServiceTable } from "../../src/compile/table/plan.js";
 import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
 import { ARMS_MAX, TABLE_BYTES_MAX } from "../../src/limits.js";

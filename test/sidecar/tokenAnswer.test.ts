@@ -1,9 +1,9 @@
 /** The decision where rules look at users: what is asked about tokens, in which order, and what comes of the answer. */
 import { fromBinary } from "@bufbuild/protobuf";
 import t from "tap";
-import { NO_MORE } from "../../src/access/rules/table.js";
-import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/access/users/token.js";
-import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compiler/plan.js";
+import { NO_MORE } from "../../src/compile/access/rules/table.js";
+import type { TokenAnswer, TokenQuestion, VerifiedToken } from "../../src/compile/access/users/token.js";
+import type { CalloutTable, PolicyTable, ServiceTable } from "../../src/compile/table/plan.js";
 import { CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { answer, answerOrWait, type Knowledge } from "../../src/sidecar/answer.js";
 import { checkResponse } from "../../src/sidecar/checkResponse.js";

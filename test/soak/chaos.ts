@@ -1,7 +1,7 @@
 /** kill -9 of the sidecar at random moments under steady traffic on all Services, for as long as it is wanted. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Test } from "tap";
-import type { CalloutProtocol } from "../../src/compiler/execution.js";
+import type { CalloutProtocol } from "../../src/compile/table/execution.js";
 import { Matrix } from "../failure/matrix.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { CALLERS, SERVICES, startStage } from "../failure/stage.js";

@@ -1,7 +1,7 @@
 /** References to other namespaces: only with that namespace's grant, for those kinds alone, and no longer than the grant. */
 import t from "tap";
-import { authorize } from "../../src/access/rules/policy.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { authorize } from "../../src/compile/access/rules/policy.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { severed } from "../../src/declare/resources/checks/reference.js";
 import { formatProblem, qualifiedName } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

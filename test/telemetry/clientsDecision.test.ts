@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { compile } from "../../src/compiler/compile.js";
+import { compile } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startOtlpReceiver } from "../../src/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";

@@ -1,7 +1,7 @@
 /** An issuer in the test's process: its keys, its JWKS as bytes that a test may change, and tokens of every wrong kind. */
 import { createHash, randomUUID } from "node:crypto";
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
-import type { TokenAnswer, TokenQuestion } from "../../src/access/users/token.js";
+import type { TokenAnswer, TokenQuestion } from "../../src/compile/access/users/token.js";
 import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { TokenVerifier, type VerifierOptions } from "../../src/tokens/verifier.js";
 

@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import type { TokenQuestion } from "../../src/access/users/token.js";
+import type { TokenQuestion } from "../../src/compile/access/users/token.js";
 import type { KeySource } from "../../src/declare/resources/resource.js";
 import { KEYS_FILE_MS, KEYS_LOOK_MS } from "../../src/limits.js";
 import { keyLoad } from "../../src/tokens/keyLoad.js";

@@ -2,11 +2,11 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { CompactSign, calculateJwkThumbprint, exportSPKI, SignJWT } from "jose";
 import t from "tap";
-import type { TokenAnswer } from "../../src/access/users/token.js";
+import type { TokenAnswer } from "../../src/compile/access/users/token.js";
 import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS } from "../../src/limits.js";
 import { type HeldToken, TokenCache } from "../../src/tokens/tokenCache.js";
-import { LENGTHENED } from "../compiler/secure/lengthened.js";
+import { LENGTHENED } from "../compile/envoy/secure/lengthened.js";
 import {
 	AUDIENCE,
 	CLAIMS,

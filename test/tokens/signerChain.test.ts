@@ -3,7 +3,7 @@ import { X509Certificate } from "node:crypto";
 import t from "tap";
 import { spiffeFault } from "../../src/declare/resources/spiffe.js";
 import { signerOf } from "../../src/tokens/signerChain.js";
-import { oddCa } from "../access/oddCertificates.js";
+import { oddCa } from "../compile/access/oddCertificates.js";
 
 t.test("an id that is none, or longer than SPIFFE allows, is no signer's", async (t) => {
 	const ca = await oddCa();

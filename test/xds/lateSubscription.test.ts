@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { Plan } from "../../src/compiler/plan.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
+import type { Plan } from "../../src/compile/table/plan.js";
 import type { Variant } from "../../src/declare/resources/resource.js";
 import { XDS_LEAVING_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

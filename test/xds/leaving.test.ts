@@ -1,6 +1,6 @@
 /** Which removed endpoints stay at one client, and how long. */
 import t from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { DataClass, Service, Variant } from "../../src/declare/resources/resource.js";
 import { XDS_ACK_TIMEOUT_MS, XDS_LEAVING_MS } from "../../src/limits.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";

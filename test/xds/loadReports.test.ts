@@ -8,8 +8,8 @@ import { create } from "@bufbuild/protobuf";
 import { type ClientDuplexStream, makeClientConstructor, type ServiceError } from "@grpc/grpc-js";
 import t from "tap";
 import { loadMetrics } from "../../src/cli/roles/loads.js";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
-import { NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { NO_COLLECTORS } from "../../src/compile/compile.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import {
 	type LoadStatsRequest,
 	LoadStatsRequestSchema,

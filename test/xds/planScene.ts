@@ -1,10 +1,10 @@
 /** A real Envoy that takes what is declared from an xDS server, and how to publish to it. */
 import { join } from "node:path";
 import type { Test } from "tap";
-import { dynamicBootstrap } from "../../src/compiler/bootstrap.js";
-import { compile, compileForms, NO_COLLECTORS } from "../../src/compiler/compile.js";
-import type { KeySets } from "../../src/compiler/keySet.js";
-import type { EnvoyResources } from "../../src/compiler/plan.js";
+import { compile, compileForms, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
+import type { KeySets } from "../../src/compile/envoy/keySet.js";
+import type { EnvoyResources } from "../../src/compile/table/plan.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { XdsServer } from "../../src/xds/server.js";

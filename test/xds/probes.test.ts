@@ -2,7 +2,7 @@
 import { EventEmitter, once } from "node:events";
 import { status } from "@grpc/grpc-js";
 import t from "tap";
-import type { ProbeReport, ProbeTargets } from "../../src/access/bypass/probe.js";
+import type { ProbeReport, ProbeTargets } from "../../src/compile/access/bypass/probe.js";
 import { type Probes, probeClient } from "../../src/xds/probes.js";
 import { start } from "./tlsScene.js";
 

@@ -1,7 +1,7 @@
 /** The compiler's JSON and the wire form are the same thing. */
 import t from "tap";
-import { dynamicBootstrap, staticBootstrap } from "../../src/compiler/bootstrap.js";
-import { NO_COLLECTORS } from "../../src/compiler/compile.js";
+import { NO_COLLECTORS } from "../../src/compile/compile.js";
+import { dynamicBootstrap, staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { checkBootstrap, encodeEnvoyResource } from "../../src/xds/registry.js";
 import { mentions } from "../../src/xds/rejection.js";
 import { encodeResource } from "../../src/xds/resource.js";

@@ -1,7 +1,7 @@
 /** A hand-written plan: one gateway, services with variants on given ports. */
-import { contentHash } from "../../src/assignment/hash.js";
-import { discovered, type Extension, extensionResource } from "../../src/compiler/extension.js";
-import type { EnvoyResource, EnvoyResources, PlanTable } from "../../src/compiler/plan.js";
+import { contentHash } from "../../src/compile/assignment/hash.js";
+import { discovered, type Extension, extensionResource } from "../../src/compile/envoy/extension.js";
+import type { EnvoyResource, EnvoyResources, PlanTable } from "../../src/compile/table/plan.js";
 import type { Published } from "../../src/xds/publication.js";
 
 export interface TinyService {

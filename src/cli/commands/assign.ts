@@ -1,7 +1,7 @@
 /** `weir assign`: unit ids in, arms out; the same bits as Envoy, bytes in and the same bytes out. */
-import { compileAssignment } from "../../assignment/assign.js";
-import { experimentTable, freshStatus } from "../../assignment/table.js";
-import { parseUnit, trimUnit } from "../../assignment/unit.js";
+import { compileAssignment } from "../../compile/assignment/assign.js";
+import { experimentTable, freshStatus } from "../../compile/assignment/table.js";
+import { parseUnit, trimUnit } from "../../compile/assignment/unit.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { heldResources } from "../resourceFiles.js";

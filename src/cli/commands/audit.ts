@@ -1,5 +1,5 @@
 /** `weir audit operators`: what operators did and tried. `weir audit requests`: the decision log. */
-import { epochMs } from "../../access/requests/rfc3339.js";
+import { epochMs } from "../../compile/access/requests/rfc3339.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";

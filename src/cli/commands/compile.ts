@@ -1,10 +1,10 @@
 /** `weir compile` and `weir explain`: the Plan as Envoy's bootstrap, as the sidecar's table, and in words. */
 
-import { staticBootstrap } from "../../compiler/bootstrap.js";
-import { compile, NO_COLLECTORS } from "../../compiler/compile.js";
-import { COSTS_NOTE, costText } from "../../compiler/cost.js";
-import type { CalloutProtocol, Mode } from "../../compiler/execution.js";
-import type { Plan } from "../../compiler/plan.js";
+import { compile, NO_COLLECTORS } from "../../compile/compile.js";
+import { staticBootstrap } from "../../compile/envoy/bootstrap.js";
+import { COSTS_NOTE, costText } from "../../compile/table/cost.js";
+import type { CalloutProtocol, Mode } from "../../compile/table/execution.js";
+import type { Plan } from "../../compile/table/plan.js";
 import { parsePercentage } from "../../declare/resources/fields/units.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainFault } from "../../declare/resources/spiffe.js";

@@ -2,11 +2,12 @@
  * `weir compile --format istio | envoy-gateway`: manifests for a mesh that is not ours, as documents that kubectl takes
  * (JSON is YAML). What must be merged by hand stands above them in comments; warnings go to standard error.
  */
-import type { CalloutProtocol } from "../../compiler/execution.js";
-import { isPublicKeySet } from "../../compiler/keySet.js";
-import { envoyGatewayManifests } from "../../compiler/mesh/envoyGateway.js";
-import { istioManifests } from "../../compiler/mesh/istio.js";
-import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "../../compiler/mesh/mesh.js";
+
+import { isPublicKeySet } from "../../compile/envoy/keySet.js";
+import { envoyGatewayManifests } from "../../compile/mesh/envoyGateway.js";
+import { istioManifests } from "../../compile/mesh/istio.js";
+import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "../../compile/mesh/mesh.js";
+import type { CalloutProtocol } from "../../compile/table/execution.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { readDeclaredFile } from "../../tokens/declaredFile.js";

@@ -1,5 +1,5 @@
 /** Control on another machine, as `weir envoy` and `weir sidecar` are told of it: mTLS, and only to the one SPIFFE id. */
-import type { RemoteDoor } from "../../compiler/bootstrap.js";
+import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
 import { hostAndPort } from "./control.js";
 

@@ -1,6 +1,6 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
-import { compileShadowGaps } from "../../compiler/compile.js";
-import { gapWords } from "../../compiler/shadow.js";
+import { compileShadowGaps } from "../../compile/compile.js";
+import { gapWords } from "../../compile/table/shadow.js";
 import { FileReadings } from "../../declare/resources/fileReading.js";
 import { loadResources } from "../../declare/resources/parse.js";
 import { qualifiedName } from "../../declare/resources/resource.js";

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { resolve } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { dynamicBootstrap, type RemoteDoor } from "../../compiler/bootstrap.js";
+import { dynamicBootstrap, type RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import { type AccessLogWatch, watchAccessLog } from "../../probe/accessLogLosses.js";

@@ -1,5 +1,5 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
-import { gapWords } from "../../compiler/shadow.js";
+import { gapWords } from "../../compile/table/shadow.js";
 import { KINDS } from "../../declare/resources/kinds.js";
 import type { Kind } from "../../declare/resources/resource.js";
 import { knownNames } from "../../declare/resources/suggest.js";

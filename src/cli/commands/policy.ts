@@ -1,9 +1,9 @@
 /** `weir policy test | diff`: what access rules do, before they do it. */
-import { otherPrincipal } from "../../access/review/boundaries.js";
-import { type JudgedRequest, type PolicyJudge, policyJudge } from "../../access/review/policyCheck.js";
-import { type ComparedVerdict, diffPolicies, type PolicyDifference } from "../../access/review/policyDiff.js";
-import type { PolicyRequest } from "../../access/review/policyRequest.js";
-import { type PolicyTest, readPolicyTests, testFaults } from "../../access/review/policyTable.js";
+import { otherPrincipal } from "../../compile/access/review/boundaries.js";
+import { type JudgedRequest, type PolicyJudge, policyJudge } from "../../compile/access/review/policyCheck.js";
+import { type ComparedVerdict, diffPolicies, type PolicyDifference } from "../../compile/access/review/policyDiff.js";
+import type { PolicyRequest } from "../../compile/access/review/policyRequest.js";
+import { type PolicyTest, readPolicyTests, testFaults } from "../../compile/access/review/policyTable.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";

@@ -1,5 +1,5 @@
 /** `weir policy shadow`: what shadow policies would have changed, and what of them nobody can say. */
-import { gapWords, type ShadowGap } from "../../compiler/shadow.js";
+import { gapWords, type ShadowGap } from "../../compile/table/shadow.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "../../declare/resources/resource.js";
 import type { ShadowAnswer } from "../../events/decisions/decisionQuery.js";

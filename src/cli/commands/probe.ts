@@ -1,5 +1,5 @@
 /** `weir probe`: the bypass probe at every Envoy, now. */
-import { NONE } from "../../access/bypass/served.js";
+import { NONE } from "../../compile/access/bypass/served.js";
 import { WeirError } from "../../error.js";
 import type { ProbedEnvoy } from "../roles/probeDesk.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";

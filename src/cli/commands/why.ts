@@ -1,5 +1,5 @@
 /** `weir why REQUEST_ID`: asks control for all that is known of one request, and which decision stood behind it. */
-import { armPoints } from "../../assignment/region.js";
+import { armPoints } from "../../compile/assignment/region.js";
 import { WeirError } from "../../error.js";
 import type { ExperimentAccount, RequestAccount } from "../../events/accessLog/account.js";
 import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";

@@ -3,7 +3,7 @@
  * then keeps for ever. Control looks for them as the sidecar does, with the same pauses and bounds, and publishes what
  * it found; where there was never anything good, or nothing newer for too long, nobody is trusted.
  */
-import { keySetName, NOBODYS_KEY_SET } from "../../compiler/keySet.js";
+import { keySetName, NOBODYS_KEY_SET } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/api/wire.js";

@@ -2,7 +2,7 @@
  * Stores the table of each plan before the plan is published, so that its access log can be read. Where it cannot be stored, as on a
  * full disk, the plan is published all the same, for a denial in it must hold. The alarm stands until the next publication.
  */
-import type { PlanTable } from "../../compiler/plan.js";
+import type { PlanTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
 import type { StateStore } from "../../rollout/ports.js";
 import { type GatewayAlarm, PLAN_UNKEPT } from "../../state/api/wire.js";

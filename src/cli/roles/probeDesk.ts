@@ -2,8 +2,8 @@
  * Control's side of the bypass probe: says when a round is due, and keeps the last report of each Envoy in memory for
  * `weir probe`, `weir status` and one metric.
  */
-import type { ProbeReport, ProbeResult, ProbeTargets } from "../../access/bypass/probe.js";
-import { NONE } from "../../access/bypass/served.js";
+import type { ProbeReport, ProbeResult, ProbeTargets } from "../../compile/access/bypass/probe.js";
+import { NONE } from "../../compile/access/bypass/served.js";
 import { PROBE_INTERVAL_MS, PROBE_LATE_MS, PROBE_WAIT_MS } from "../../limits.js";
 import type { ProxyStatus } from "../../rollout/ports.js";
 import { type GatewayAlarm, PROBE_FAILED } from "../../state/api/wire.js";

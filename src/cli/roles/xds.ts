@@ -1,7 +1,7 @@
 /** The xds role: state → compile → publish → acknowledged. */
 import { isDeepStrictEqual } from "node:util";
-import { probeTargets } from "../../access/bypass/probe.js";
-import { type CompileOptions, compile, compileForms } from "../../compiler/compile.js";
+import { probeTargets } from "../../compile/access/bypass/probe.js";
+import { type CompileOptions, compile, compileForms } from "../../compile/compile.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { Digest } from "../../digest.js";

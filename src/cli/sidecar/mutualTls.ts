@@ -1,5 +1,5 @@
 /** The sidecar's server over TCP: mutual TLS, for Envoys of certain SPIFFE ids alone. */
-import { matchesPrincipal } from "../../access/requests/principal.js";
+import { matchesPrincipal } from "../../compile/access/requests/principal.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { isForwardedRequest } from "../../identity/forwarded.js";
 import { admitPeers, followRotation, serverTls } from "../../identity/nodeTls.js";

@@ -2,7 +2,7 @@
  * The tokens room for the sidecar: whom the newest table believes. Loaded with the first table that names an issuer, as
  * a sidecar without end users shall not pay for it.
  */
-import { kept, type TokenAnswer, type VerifyToken } from "../../access/users/token.js";
+import { kept, type TokenAnswer, type VerifyToken } from "../../compile/access/users/token.js";
 import { KEYS_LOOK_MS } from "../../limits.js";
 import type { Tables } from "../../sidecar/tables.js";
 import type { Log } from "../../telemetry/log.js";

@@ -1,7 +1,7 @@
 /** Probes this machine's Envoy for as long as it runs, whenever control says that a round is due. */
 import { setTimeout as pause } from "node:timers/promises";
-import type { ProbeReport } from "../../access/bypass/probe.js";
-import type { RemoteDoor } from "../../compiler/bootstrap.js";
+import type { ProbeReport } from "../../compile/access/bypass/probe.js";
+import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { hostPort } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
 import { grpcChannelCredentials } from "../../identity/grpcTls.js";

@@ -7,8 +7,8 @@
  * made by another implementation.
  */
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { METADATA_NAMESPACE } from "../../compiler/calloutContext.js";
-import { INSTANCE_KEY } from "../../compiler/envoyInstance.js";
+import { METADATA_NAMESPACE } from "../../compile/envoy/calloutContext.js";
+import { INSTANCE_KEY } from "../../compile/envoy/envoyInstance.js";
 import { answerOf, type SidecarAnswer } from "./sidecarAnswer.js";
 
 /** What Weir reads of one HTTPAccessLogEntry. Texts are latin1, one character a byte; times are by Envoy's clock. */

@@ -2,12 +2,12 @@
  * What is known of one request, for `weir why`: its access-log entry, the verdict and the assignment, each by the plan that the
  * request names.
  */
-import { shownPath } from "../../access/requests/shownPath.js";
-import { compileAccess, judgesMethods, judgesRegions, judgesUsers } from "../../access/rules/policy.js";
-import type { Location } from "../../assignment/assign.js";
-import { parseUnit } from "../../assignment/unit.js";
-import type { ArmTable, UnitTable } from "../../compiler/plan.js";
-import { parseRouteName } from "../../compiler/plan.js";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
+import { compileAccess, judgesMethods, judgesRegions, judgesUsers } from "../../compile/access/rules/policy.js";
+import type { Location } from "../../compile/assignment/assign.js";
+import { parseUnit } from "../../compile/assignment/unit.js";
+import type { ArmTable, UnitTable } from "../../compile/table/plan.js";
+import { parseRouteName } from "../../compile/table/plan.js";
 import { allowedBy } from "../decisions/decisionLog.js";
 import { type Verdict, verdictOf } from "../decisions/verdict.js";
 import type { Pseudonyms } from "../store/pseudonym.js";

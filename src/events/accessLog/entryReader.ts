@@ -3,8 +3,8 @@
  * `weir assign` uses: the entry at the start of a request carries no arm, a header that names one could have been set by
  * anybody, and what the sidecar says of one is checked, not believed.
  */
-import { parseUnit, trimUnit } from "../../assignment/unit.js";
-import { ARM_HEADER, armValue } from "../../compiler/headers.js";
+import { parseUnit, trimUnit } from "../../compile/assignment/unit.js";
+import { ARM_HEADER, armValue } from "../../compile/envoy/headers.js";
 import { type Reading, type ReadingContext, rowOf } from "../store/requestRow.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";

@@ -4,8 +4,8 @@
  * can be is taken for it. It shows no token, and its headers have no room for one.
  */
 
-import { GUARDS, PROBE_REASONS, probeHeaders } from "../../access/bypass/probe.js";
-import { PROBE_PATH } from "../../access/requests/canonical.js";
+import { GUARDS, PROBE_REASONS, probeHeaders } from "../../compile/access/bypass/probe.js";
+import { PROBE_PATH } from "../../compile/access/requests/canonical.js";
 import type { DecisionRecord } from "../decisions/decisionRecord.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 

@@ -2,12 +2,12 @@
  * Plans as ingest reads them: the table of each version that a route name may carry, compiled once. The owner of
  * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
  */
-import { armVariants, judgedApart } from "../../access/rules/eligibility.js";
-import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../../access/rules/policy.js";
-import { isOpen } from "../../access/rules/table.js";
-import { type Assignment, compileAssignment } from "../../assignment/assign.js";
-import { contentHash } from "../../assignment/hash.js";
-import { sharePoints } from "../../assignment/region.js";
+import { armVariants, judgedApart } from "../../compile/access/rules/eligibility.js";
+import { type AccessRequest, compileAccess, judgesVariants, type Verdict } from "../../compile/access/rules/policy.js";
+import { isOpen } from "../../compile/access/rules/table.js";
+import { type Assignment, compileAssignment } from "../../compile/assignment/assign.js";
+import { contentHash } from "../../compile/assignment/hash.js";
+import { sharePoints } from "../../compile/assignment/region.js";
 import type {
 	AccessTable,
 	ArmTable,
@@ -15,7 +15,7 @@ import type {
 	ExperimentTable,
 	PlanTable,
 	ServiceTable,
-} from "../../compiler/plan.js";
+} from "../../compile/table/plan.js";
 import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../../limits.js";
 import { Generations } from "../store/generations.js";
 

@@ -3,7 +3,7 @@
  * Gateway can send such ones, under any unit's id; so they say nothing of an arm, unless its Variant is what they were
  * refused for.
  */
-import type { AccessRequest } from "../../access/rules/policy.js";
+import type { AccessRequest } from "../../compile/access/rules/policy.js";
 import { denialOf } from "../decisions/verdict.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadableService } from "./planReader.js";

@@ -2,7 +2,7 @@
  * What the sidecar answered about a request: dynamic metadata of its access-log entry. Periodic and end entries carry it, also
  * of denied requests; a start entry never does.
  */
-import type { CalloutTable } from "../../compiler/plan.js";
+import type { CalloutTable } from "../../compile/table/plan.js";
 
 /** As the sidecar says it; null where it says nothing. Its word alone: who counts by it checks it against the plan. */
 export interface SidecarAnswer {

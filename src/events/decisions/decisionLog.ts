@@ -2,7 +2,7 @@
  * The decision log: which records each ended request makes. They go into the queue (decisionQueue.ts), which brings them
  * into the store.
  */
-import { isOpen } from "../../access/rules/policy.js";
+import { isOpen } from "../../compile/access/rules/policy.js";
 import { ARMS_KNOWN_MAX, DECISION_QUEUE_MAX, PPM } from "../../limits.js";
 import { type AccessLogEntry, answeredByEnvoy } from "../accessLog/accessLogEntry.js";
 import { asksLikeProbe, isOwnProbe } from "../accessLog/ownProbe.js";

@@ -6,9 +6,9 @@
  * masked (access/requests/shownPath.ts); other ids in paths (numbers, names, opaque tokens, which cannot be told from those) are kept
  * as they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
  */
-import { CUT, shownPath } from "../../access/requests/shownPath.js";
-import { TRACE_HEADER } from "../../compiler/headers.js";
-import { parseRouteName } from "../../compiler/plan.js";
+import { CUT, shownPath } from "../../compile/access/requests/shownPath.js";
+import { TRACE_HEADER } from "../../compile/envoy/headers.js";
+import { parseRouteName } from "../../compile/table/plan.js";
 import { spiffeFault } from "../../declare/resources/spiffe.js";
 import { HANDSHAKE_FAULTS } from "../../handshake.js";
 import { DECISION_TEXT_CHARS_MAX } from "../../limits.js";

@@ -2,7 +2,7 @@
  * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
  * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
  */
-import { NO_RULE, policyOf, ruleDenial } from "../../compiler/denial.js";
+import { NO_RULE, policyOf, ruleDenial } from "../../compile/envoy/denial.js";
 import { SHADOW_KEYS_MAX } from "../../limits.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";

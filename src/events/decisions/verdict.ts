@@ -2,8 +2,8 @@
  * What became of a request at the access rules, by Envoy's response_code_details of 1.36 to 1.40 (envoy/stream_info/stream_info.h,
  * common/http/http1/codec_impl.cc, http2/codec_impl.cc), by what the RBAC filters left and by the sidecar's answer.
  */
-import { denialOf as nativeDenial, ruleDenial } from "../../compiler/denial.js";
-import { parseRouteName } from "../../compiler/plan.js";
+import { denialOf as nativeDenial, ruleDenial } from "../../compile/envoy/denial.js";
+import { parseRouteName } from "../../compile/table/plan.js";
 import {
 	type AccessLogEntry,
 	answeredByEnvoy,

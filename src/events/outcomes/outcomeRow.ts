@@ -2,8 +2,8 @@
  * One outcome: the vocabulary, and the check of one row. A row is accepted or refused by itself; what is refused
  * is said with a reason and a cure that never repeat a value, since a value may be a user id.
  */
-import { epochMs } from "../../access/requests/rfc3339.js";
-import { parseUnit } from "../../assignment/unit.js";
+import { epochMs } from "../../compile/access/requests/rfc3339.js";
+import { parseUnit } from "../../compile/assignment/unit.js";
 import { OUTCOME_CLOCK_SKEW_MS, OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../../limits.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";

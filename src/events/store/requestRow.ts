@@ -1,5 +1,5 @@
 /** From an access-log entry and how its request was assigned (entryReader.ts) to what the store keeps. */
-import { clusterName } from "../../compiler/plan.js";
+import { clusterName } from "../../compile/table/plan.js";
 import { SEGMENT_VALUE_BYTES_MAX } from "../../limits.js";
 import { type AccessLogEntry, FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
 import {

@@ -6,8 +6,8 @@
  * has a position too: `stored Service employment:4:3`.
  */
 import { isDeepStrictEqual } from "node:util";
-import { policiesOf } from "../../access/rules/selection.js";
-import { experimentSalt } from "../../assignment/table.js";
+import { policiesOf } from "../../compile/access/rules/selection.js";
+import { experimentSalt } from "../../compile/assignment/table.js";
 import { changeProblems } from "../../declare/resources/change.js";
 import { isForeignSalt } from "../../declare/resources/checks/layer.js";
 import { localGateProblems } from "../../declare/resources/checks/localGates.js";

@@ -2,7 +2,7 @@
  * Whether what is declared fits: the table that every sidecar reads, the resources that every apply checks, the sockets of
  * every Envoy. What did not fit would be stored and never published, and with it every later change. Pure.
  */
-import { compileTable } from "../../compiler/compile.js";
+import { compileTable } from "../../compile/compile.js";
 import { resourceSet } from "../../declare/resources/kinds.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../declare/resources/resource.js";

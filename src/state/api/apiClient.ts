@@ -1,5 +1,5 @@
 /** The public API for the command line: one typed method per command. */
-import type { ShadowGap } from "../../compiler/shadow.js";
+import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { Kind, Position } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits.js";

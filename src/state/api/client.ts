@@ -3,7 +3,7 @@
  * is WeirError `unavailable` or `deadline-exceeded`: hold and report, never decide. Nothing is retried here: whether
  * a decision that got no answer was stored shows in the next state.
  */
-import type { PlanTable } from "../../compiler/plan.js";
+import type { PlanTable } from "../../compile/table/plan.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
 import type { Decision } from "../../rollout/decision.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";

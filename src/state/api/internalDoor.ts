@@ -3,7 +3,7 @@
  * HTTP, and the metric names for ingest. Callers are Weir's own, so bodies are checked for shape, not for sense.
  */
 import { randomUUID } from "node:crypto";
-import type { PlanTable } from "../../compiler/plan.js";
+import type { PlanTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
 import {
 	CALLER_SUBJECT_CHARS_MAX,

@@ -1,6 +1,6 @@
 /** What belongs to other roles and is reached by the API's doors: who may, and by which methods, is judged here. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { shownPath } from "../../access/requests/shownPath.js";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
 import type { ActCall } from "../audit/actRecord.js";
 import { ALL_NAMESPACES } from "../rights/permissions.js";

@@ -2,7 +2,7 @@
  * The API for people, CI and the console: paths under /v1 and the two health checks. Who calls is in the Call; what
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
-import { shownPath } from "../../access/requests/shownPath.js";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";

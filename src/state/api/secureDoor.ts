@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
-import { shownPath } from "../../access/requests/shownPath.js";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
 import { type HandshakeFault, toldFault } from "../../handshake.js";

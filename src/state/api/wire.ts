@@ -1,5 +1,5 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
-import type { ShadowGap } from "../../compiler/shadow.js";
+import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { Resource } from "../../declare/resources/resource.js";
 import type { Closure } from "../../rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../rollout/decision.js";

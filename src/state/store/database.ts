@@ -13,7 +13,7 @@ import type { Database, RootDatabase } from "lmdb";
 // Not by `import`: see events/store/store.ts.
 import lmdb = require("lmdb");
 
-import type { PlanTable } from "../../compiler/plan.js";
+import type { PlanTable } from "../../compile/table/plan.js";
 import type { Kind, Resource } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { Decision } from "../../rollout/decision.js";

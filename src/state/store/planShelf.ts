@@ -4,7 +4,7 @@
  * counts as young again.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { PlanTable } from "../../compiler/plan.js";
+import type { PlanTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
 import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../limits.js";
 import type { StateDatabase } from "./database.js";

@@ -8,7 +8,7 @@
  * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { PlanTable } from "../../compiler/plan.js";
+import type { PlanTable } from "../../compile/table/plan.js";
 import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";

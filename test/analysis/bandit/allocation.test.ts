@@ -1,7 +1,7 @@
 import t from "tap";
 import { type BanditArm, banditShares } from "../../../src/analysis/bandit/allocation.js";
 import type { ArmPosteriors } from "../../../src/analysis/bayes/posterior.js";
-import { armPoints, armRegions } from "../../../src/assignment/region.js";
+import { armPoints, armRegions } from "../../../src/compile/assignment/region.js";
 
 const settings = { algorithm: "thompson", direction: "down", floorPpm: 100_000, minUnits: 500 } as const;
 

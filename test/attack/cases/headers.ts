@@ -1,5 +1,5 @@
 /** Header semantics (security reference 4 and 5). */
-import { TRUST_DOMAIN } from "../../access/mutualTls.js";
+import { TRUST_DOMAIN } from "../../compile/access/mutualTls.js";
 import { type Attack, disarmed, forbidden, headersNamed, refused } from "../case.js";
 import { get } from "../wire.js";
 

@@ -3,12 +3,12 @@
  * Experiment over the whole layer, or a part of it, behind a Gateway with mTLS; and how much of it the sidecar does.
  */
 
-import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
-import type { CalloutProtocol } from "../../../src/compiler/execution.js";
-import type { Collectors, Plan } from "../../../src/compiler/plan.js";
+import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import type { CalloutProtocol } from "../../../src/compile/table/execution.js";
+import type { Collectors, Plan } from "../../../src/compile/table/plan.js";
 import type { GatewayTls } from "../../../src/declare/resources/resource.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
-import { spiffe } from "../../access/mutualTls.js";
+import { spiffe } from "../../compile/access/mutualTls.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 
 /** A name that the Gateway's test certificate has. */

@@ -1,7 +1,7 @@
 /** The Go load client: asks a callout server directly, without Envoy, in a closed loop on one connection. */
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { CONTEXT } from "../../../src/compiler/calloutContext.js";
+import { CONTEXT } from "../../../src/compile/envoy/calloutContext.js";
 import { cpuUs } from "../native/processCpu.js";
 import { HOST } from "./declaration.js";
 import type { Form } from "./form.js";

@@ -3,8 +3,8 @@
  * any. Before a form is measured it proves that it does its work.
  */
 import { request } from "node:https";
-import { PROOF_FILTER } from "../../../src/compiler/calloutProof.js";
-import type { Collectors, Plan } from "../../../src/compiler/plan.js";
+import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
+import type { Collectors, Plan } from "../../../src/compile/table/plan.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../../envoy/harness.js";
 import type { IssuedCertificate } from "../../identity/developmentCa.js";
 import type { LoadOrder } from "../native/load.js";

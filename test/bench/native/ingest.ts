@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Plan } from "../../../src/compiler/plan.js";
+import type { Plan } from "../../../src/compile/table/plan.js";
 import { startIngest } from "../../../src/events/ingest.js";
 import { COUNTERS } from "../../../src/events/meter.js";
 import { createMeter } from "../../../src/telemetry/meter.js";

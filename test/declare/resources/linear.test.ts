@@ -1,6 +1,6 @@
 /** What a check looks at grows with what is declared, and not with its square: every change checks all of it. */
 import t from "tap";
-import { policiesOf, selects, servicesOf } from "../../../src/access/rules/selection.js";
+import { policiesOf, selects, servicesOf } from "../../../src/compile/access/rules/selection.js";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import type { Resource, ResourceSet } from "../../../src/declare/resources/resource.js";

@@ -1,6 +1,6 @@
 /** A trust domain alone is no workload's id: named as a caller it would match nobody, and a deny would deny nobody. */
 import t from "tap";
-import { readPolicyTests } from "../../../src/access/review/policyTable.js";
+import { readPolicyTests } from "../../../src/compile/access/review/policyTable.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { jsonSchema } from "../../../src/declare/resources/schema.js";

@@ -3,8 +3,8 @@
  * of one name each, as an issuer has them in the middle of a rotation, and one that is too weak for anybody.
  */
 import { constants, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { LENGTHENED } from "../../compiler/secure/lengthened.js";
-import type { Minter } from "../../compiler/secure/tokens.js";
+import { LENGTHENED } from "../../compile/envoy/secure/lengthened.js";
+import type { Minter } from "../../compile/envoy/secure/tokens.js";
 
 /** @param header added to alg and kid, which it may replace @returns a token with that very payload */
 export type Signer = (payload: string, header?: object) => string;

@@ -1,6 +1,6 @@
 /** Tokens of generated requests: what is sent, and what it truly says of the user. */
 
-import { createMinter, type Minter } from "../../compiler/secure/tokens.js";
+import { createMinter, type Minter } from "../../compile/envoy/secure/tokens.js";
 import { mulberry32 } from "../../envoy/units.js";
 import { pick, type Random } from "../declaration.js";
 import { AT_ISSUER, AUDIENCE, JWT_ISSUER, SUBJECTS, TEXTS } from "./declaration.js";

@@ -3,7 +3,7 @@
  * issuers' own bytes: the listener is always taken, and each token has one verdict.
  */
 import fc from "fast-check";
-import { compile, NO_COLLECTORS } from "../../../src/compiler/compile.js";
+import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { readKeySet } from "../../../src/tokens/keySet.js";
 import { publishedKeySet } from "../../../src/tokens/publishedKeys.js";

@@ -1,7 +1,7 @@
 /** Access must be said: a Service is open or selected by a policy, never neither and never both. */
 
-import { ANYONE } from "../../../access/requests/principal.js";
-import { policiesNaming, policiesOf } from "../../../access/rules/selection.js";
+import { ANYONE } from "../../../compile/access/requests/principal.js";
+import { policiesNaming, policiesOf } from "../../../compile/access/rules/selection.js";
 import { resourceTitle } from "../position.js";
 import { mayName } from "../reference.js";
 import { type AccessPolicy, demandsClientCertificates, type Service } from "../resource.js";

@@ -2,10 +2,10 @@
  * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
  * its answer is refused wherever it could carry one.
  */
-import { type Eligibility, judgedApart } from "../../../access/rules/eligibility.js";
-import { tooManyListed } from "../../../access/rules/listedValues.js";
-import { accessTable, judgesUsers } from "../../../access/rules/table.js";
-import { proxiedGateway, verdictReason } from "../../../access/verdictReason.js";
+import { type Eligibility, judgedApart } from "../../../compile/access/rules/eligibility.js";
+import { tooManyListed } from "../../../compile/access/rules/listedValues.js";
+import { accessTable, judgesUsers } from "../../../compile/access/rules/table.js";
+import { proxiedGateway, verdictReason } from "../../../compile/access/verdictReason.js";
 import { experimentsOf } from "../lookup.js";
 import { demandsClientCertificates, qualifiedName, type ResourceSet, type Service } from "../resource.js";
 import type { Check } from "./report.js";

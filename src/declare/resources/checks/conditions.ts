@@ -1,6 +1,6 @@
 /** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
-import { compileCondition } from "../../../access/conditions/condition.js";
-import { ANYONE } from "../../../access/requests/principal.js";
+import { compileCondition } from "../../../compile/access/conditions/condition.js";
+import { ANYONE } from "../../../compile/access/requests/principal.js";
 import { CONDITION_STEPS_MAX } from "../../../limits.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, Service } from "../resource.js";

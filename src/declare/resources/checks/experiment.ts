@@ -1,6 +1,6 @@
 /** One Experiment against its Service and Metrics. */
-import { accessTable, judgesUsers } from "../../../access/rules/policy.js";
-import { armRegions, sharePoints } from "../../../assignment/region.js";
+import { accessTable, judgesUsers } from "../../../compile/access/rules/policy.js";
+import { armRegions, sharePoints } from "../../../compile/assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../../../limits.js";
 import { USUAL_UNIT_HEADER } from "../experimentWords.js";
 import { findNamed, serviceOf } from "../lookup.js";

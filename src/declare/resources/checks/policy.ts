@@ -1,6 +1,6 @@
 /** What one AccessPolicy names must exist: a name with a slip would allow, or deny, nobody. */
-import { compileCondition } from "../../../access/conditions/condition.js";
-import { servicesOf } from "../../../access/rules/selection.js";
+import { compileCondition } from "../../../compile/access/conditions/condition.js";
+import { servicesOf } from "../../../compile/access/rules/selection.js";
 import { findNamed, inNamespace } from "../lookup.js";
 import { type Named, resourceTitle } from "../position.js";
 import { mayName, namedIn } from "../reference.js";

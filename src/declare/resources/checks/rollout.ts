@@ -1,5 +1,5 @@
 /** How an Experiment's rollout fits its goal, and its parts each other. */
-import { armRegions, sharePoints } from "../../../assignment/region.js";
+import { armRegions, sharePoints } from "../../../compile/assignment/region.js";
 import { allNamed, findNamed, inOrder } from "../lookup.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resource.js";
 import { settleMs } from "../settle.js";

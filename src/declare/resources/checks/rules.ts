@@ -2,11 +2,11 @@
  * How much of its rules one request to a Service can be tried against: by Envoy, which walks all that they name, or by the
  * sidecar, which finds most by who asks and for what. Requests to other Services wait behind it.
  */
-import { ANYONE } from "../../../access/requests/principal.js";
-import { accessTable } from "../../../access/rules/table.js";
-import { triedValues } from "../../../access/rules/triedValues.js";
-import { proxiedGateway } from "../../../access/verdictReason.js";
-import { dryRunOf } from "../../../compiler/shadow.js";
+import { ANYONE } from "../../../compile/access/requests/principal.js";
+import { accessTable } from "../../../compile/access/rules/table.js";
+import { triedValues } from "../../../compile/access/rules/triedValues.js";
+import { proxiedGateway } from "../../../compile/access/verdictReason.js";
+import { dryRunOf } from "../../../compile/table/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../../limits.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, ResourceSet, Service } from "../resource.js";

@@ -1,9 +1,9 @@
 /** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
 import { z } from "zod";
-import { CONDITION_FIELDS, compileCondition, conditionFault } from "../../../access/conditions/condition.js";
-import { ANYONE } from "../../../access/requests/principal.js";
-import { epochMs } from "../../../access/requests/rfc3339.js";
-import { isTimezone } from "../../../access/rules/schedule.js";
+import { CONDITION_FIELDS, compileCondition, conditionFault } from "../../../compile/access/conditions/condition.js";
+import { ANYONE } from "../../../compile/access/requests/principal.js";
+import { epochMs } from "../../../compile/access/requests/rfc3339.js";
+import { isTimezone } from "../../../compile/access/rules/schedule.js";
 import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits.js";
 import type { Schedule } from "../resource.js";
 import { spiffeFault } from "../spiffe.js";

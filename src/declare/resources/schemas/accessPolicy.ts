@@ -1,6 +1,6 @@
 /** AccessPolicy: who may call which Service. A Service that an enforced one selects is deny by default. */
 import { z } from "zod";
-import { CONDITION_FIELDS, CONDITION_FUNCTIONS } from "../../../access/conditions/condition.js";
+import { CONDITION_FIELDS, CONDITION_FUNCTIONS } from "../../../compile/access/conditions/condition.js";
 import {
 	claimRules,
 	pathPrefix,

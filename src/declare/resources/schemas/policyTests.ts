@@ -1,6 +1,6 @@
 /** Tables of requests with the verdicts expected of them, strictly. */
 import { z } from "zod";
-import { epochMs } from "../../../access/requests/rfc3339.js";
+import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { POLICY_TESTS_MAX } from "../../../limits.js";
 import { httpMethod } from "../fields/host.js";
 import { refuse } from "../fields/scalar.js";

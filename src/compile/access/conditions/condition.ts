@@ -1,0 +1,331 @@
+/**
+ * Conditions of AccessPolicies in CEL (github.com/google/cel-spec), the one place that knows the library. What an
+ * expression may cost is bounded when it is read (conditionCost.ts), for inputs of a size that is checked when it is asked.
+ *
+ * Variables: request.method, .path (percent-decoded, without query), .region, .time; principal ("" = the caller proved none);
+ * user.issuer, .subject, .groups, .tenants, .purposes, .claims; variant; service (qualified name). What is not known
+ * (no token, no region, a Variant not yet chosen) is absent: has() says so, and to read it is an error. So it is to read a
+ * user with numbers of 2^53 or more, a path that is no UTF-8 when it is decoded, or to convert a text that is no number or
+ * time (conditionConversions.ts).
+ */
+import { type ASTNode, Environment } from "@marcbachmann/cel-js";
+import {
+	CONDITION_CHARS_MAX,
+	CONDITION_DEPTH_MAX,
+	CONDITION_NODES_MAX,
+	CONDITION_STEPS_MAX,
+	RESOURCES_MAX,
+} from "../../../limits.js";
+import type { AccessRequest } from "../verdict.js";
+import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
+import { conditionSteps } from "./conditionCost.js";
+import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
+import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
+
+export interface Condition {
+	/** error: it could not be told, e.g. as it reads a claim that the token lacks, or a path that is too long or no UTF-8. */
+	holds(input: AccessRequest, service: string): boolean | "error";
+	/** What asking it costs at the most; see CONDITION_STEPS_MAX. */
+	readonly steps: number;
+	/** What its author can't have meant: refused where it is declared, and told as it stands where it is stored. */
+	readonly slip: ConditionFault | null;
+	/** What it reads, so that the verdict waits for it. */
+	readonly reads: {
+		readonly path: boolean;
+		readonly variant: boolean;
+		readonly user: boolean;
+		/** Of the user, whose token it is. */
+		readonly issuer: boolean;
+		readonly region: boolean;
+	};
+}
+
+/**
+ * Why a text is no condition, as the end of a sentence, and where: characters from its beginning. instead: what to
+ * write where it is one, but could cost too much, or compares the path with what it never holds; an earlier Weir may have
+ * taken it, so that it still compiles, and is never told. null = it is none.
+ */
+export interface ConditionFault {
+	readonly instead: string | null;
+	readonly what: string;
+	readonly offset: number;
+	/** What to write where it is none, if that is known. */
+	readonly hint?: string;
+}
+
+export class ConditionError extends Error {
+	constructor(
+		readonly fault: ConditionFault,
+		readonly reads: Condition["reads"] | null = null,
+	) {
+		super(fault.what);
+		this.name = "ConditionError";
+	}
+}
+
+const REQUEST = { method: "string", path: "string", region: "string", time: "google.protobuf.Timestamp" };
+const USER = {
+	issuer: "string",
+	subject: "string",
+	groups: "list<string>",
+	tenants: "list<string>",
+	purposes: "list<string>",
+	claims: "map<string, dyn>",
+};
+const TEXTS = ["principal", "variant", "service"];
+
+/** What a condition may read, for who writes one. */
+export const CONDITION_FIELDS = [
+	...Object.keys(REQUEST).map((field) => `request.${field}`),
+	...Object.keys(USER).map((field) => `user.${field}`),
+	...TEXTS,
+].join(", ");
+
+const environment = new Environment({
+	limits: {
+		maxAstNodes: CONDITION_NODES_MAX,
+		maxDepth: CONDITION_DEPTH_MAX,
+		maxListElements: CONDITION_NODES_MAX,
+		maxMapEntries: 0,
+		maxCallArguments: 2,
+	},
+})
+	.registerType("Request", { ctor: RequestView, fields: REQUEST })
+	.registerType("User", { ctor: UserView, fields: USER })
+	.registerVariable("request", "Request")
+	.registerVariable("user", "User");
+for (const name of TEXTS) environment.registerVariable(name, "string");
+for (const [signature, handler] of OVERLOADS) environment.registerFunction(signature, handler, { async: false });
+
+/**
+ * Functions, with how many arguments. Regular expressions are not among them, as JavaScript's can take for ever, nor
+ * what builds new lists; of a time's parts only UTC's, for zones there is the policy's schedule.
+ */
+const FUNCTIONS: Readonly<Record<string, number>> = {
+	has: 1,
+	size: 1,
+	timestamp: 1,
+	duration: 1,
+	int: 1,
+	double: 1,
+	string: 1,
+};
+const METHODS: Readonly<Record<string, number>> = {
+	size: 0,
+	startsWith: 1,
+	endsWith: 1,
+	contains: 1,
+	exists: 2,
+	all: 2,
+	exists_one: 2,
+	getHours: 0,
+	getMinutes: 0,
+	getSeconds: 0,
+	getDayOfWeek: 0,
+	getDate: 0,
+	getMonth: 0,
+	getFullYear: 0,
+};
+
+/** Instead of a time zone's parts of a time. */
+const SCHEDULE_HINT =
+	'write schedule: {timezone: Europe/Berlin, from: "08:00", until: "18:00"} in the policy: a condition knows the hours of UTC alone';
+
+const DYN_HINT = "write a comparison such as user.claims.NAME == true: a claim may be of any type";
+
+/** What a condition may call, for who writes one. */
+export const CONDITION_FUNCTIONS = [...new Set([...Object.keys(FUNCTIONS), ...Object.keys(METHODS)])].join(", ");
+
+/** What stands in the tree: the library's nodes, with those that macros replaced as they were written. */
+interface Reading {
+	path: boolean;
+	variant: boolean;
+	user: boolean;
+	issuer: boolean;
+	region: boolean;
+}
+
+function read(node: ASTNode, reading: Reading, walking: boolean): void {
+	const refuse = (what: string, hint?: string): never => {
+		throw new ConditionError({ what, offset: node.start, instead: null, ...(hint === undefined ? {} : { hint }) });
+	};
+	switch (node.op) {
+		case "value":
+			return;
+		case "id":
+			if (node.args === "request") reading.path = reading.region = true;
+			else if (node.args === "user" || node.args === "variant") reading[node.args] = true;
+			else if (node.args === "cel" || node.args === "google") refuse(`uses ${node.args}, which is not offered`);
+			return;
+		case ".": {
+			const [of, field] = node.args;
+			if (of.op === "id" && of.args === "request") {
+				if (field === "path" || field === "region") reading[field] = true;
+				return;
+			}
+			if (of.op === "id" && of.args === "user" && field === "issuer") reading.issuer = true;
+			read(of, reading, walking);
+			return;
+		}
+		case "call": {
+			const [name, args] = node.args;
+			if (!Object.hasOwn(FUNCTIONS, name)) refuse(`calls ${name}(), which is not offered`);
+			if (args.length !== FUNCTIONS[name]) refuse(`calls ${name}() with ${args.length} arguments`);
+			for (const one of args) read(one, reading, walking);
+			return;
+		}
+		case "rcall": {
+			const [name, receiver, args] = node.args;
+			if (!Object.hasOwn(METHODS, name)) refuse(`calls ${name}(), which is not offered`);
+			if (args.length !== METHODS[name]) {
+				const zoned = name.startsWith("get") && args.length === 1;
+				refuse(`calls ${name}() with ${args.length} arguments`, zoned ? SCHEDULE_HINT : undefined);
+			}
+			const walks = WALKS.has(name);
+			if (walks && walking) refuse(`walks a list within a list (${name}())`);
+			read(receiver, reading, walking);
+			for (const one of args) read(one, reading, walking || walks);
+			return;
+		}
+		case "map":
+			refuse("builds a map, which is not offered");
+			return;
+		case ".?":
+		case "[?]":
+			refuse("uses an optional, which is not offered");
+			return;
+		default: {
+			const parts = (Array.isArray(node.args) ? node.args : [node.args]) as readonly ASTNode[];
+			for (const one of parts) read(one, reading, walking);
+		}
+	}
+}
+
+const words = (error: unknown): string =>
+	asWritten(
+		error instanceof Error ? ((error as { readonly summary?: string }).summary ?? error.message) : String(error),
+	);
+
+const placeOf = (error: unknown): number =>
+	(error as { readonly range?: { readonly start: number } } | null)?.range?.start ?? 0;
+
+/** Calls our conversions in place of the library's. */
+function convertStrictly(node: ASTNode): void {
+	if (node.op === "call") node.args[0] = CONVERSIONS[node.args[0]] ?? node.args[0];
+	if (node.op === "value") return;
+	const inner: readonly unknown[] = [node.args].flat(2);
+	for (const one of inner) if (typeof one === "object") convertStrictly(one as ASTNode);
+}
+
+/** @throws ConditionError */
+function parse(text: string): Condition {
+	if (text.length > CONDITION_CHARS_MAX) {
+		throw new ConditionError({ what: `is longer than ${CONDITION_CHARS_MAX} characters`, offset: 0, instead: null });
+	}
+	let run: ReturnType<typeof environment.parse>;
+	try {
+		run = environment.parse(text);
+	} catch (error) {
+		throw new ConditionError({ what: `is no CEL expression: ${words(error)}`, offset: placeOf(error), instead: null });
+	}
+	const reads: Reading = { path: false, variant: false, user: false, issuer: false, region: false };
+	read(run.ast, reads, false);
+	const steps = conditionSteps(run.ast, text.length, (what, instead, { start }) => {
+		throw new ConditionError({ what, offset: start, instead }, reads);
+	});
+	if (steps > CONDITION_STEPS_MAX) {
+		const what = `could take ${steps} steps for one request, more than ${CONDITION_STEPS_MAX}`;
+		const instead = "compare less within a walk, or write pathPrefixes, pathTemplates, groups or claims";
+		throw new ConditionError({ what, offset: 0, instead }, reads);
+	}
+	convertStrictly(run.ast);
+	const checked = run.check();
+	if (!checked.valid) {
+		const { error } = checked;
+		throw new ConditionError({
+			what: `is no valid CEL expression: ${words(error)}`,
+			offset: placeOf(error),
+			instead: null,
+		});
+	}
+	if (checked.type !== "bool") {
+		const what = `is of type ${checked.type}, not bool`;
+		throw new ConditionError({ what, offset: 0, instead: null, ...(checked.type === "dyn" ? { hint: DYN_HINT } : {}) });
+	}
+	const slip = pathFault(run.ast);
+	if (slip?.never) throw new ConditionError(slip, reads);
+	return {
+		reads,
+		steps,
+		slip,
+		holds(input, service) {
+			const user = reads.user ? userOf(input.token) : NOBODY;
+			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
+			const { principal, method, variant, region, nowMs } = input;
+			const path = reads.path ? decodedPath(input.path) : "";
+			if (path === null) return "error";
+			const request = new RequestView(method, path, region ?? undefined, nowMs);
+			// An element of a walk may be an error each: a stack for none of them.
+			const { stackTraceLimit } = Error;
+			Error.stackTraceLimit = 0;
+			try {
+				const result: unknown = run({
+					request,
+					user,
+					principal: principal ?? "",
+					variant: variant ?? undefined,
+					service,
+				});
+				return typeof result === "boolean" ? result : "error";
+			} catch {
+				// Whatever the library throws, of a claim of another type or its own fault: it could not be told.
+				return "error";
+			} finally {
+				Error.stackTraceLimit = stackTraceLimit;
+			}
+		},
+	};
+}
+
+/**
+ * Those that were asked for last, the newest last: as many as may be declared, 4 KB each mostly and 26 KB the dearest. With fewer
+ * kept, a table of more would find none of them again, and all namespaces' would be read anew with each change.
+ */
+const PARSED_MAX = RESOURCES_MAX;
+const parsed = new Map<string, Condition>();
+
+/**
+ * The condition, ready to be asked. One that could cost too much, or compares the path with what it never holds, is never
+ * told, so that it allows nobody and denies all.
+ * @throws ConditionError for what is no condition
+ */
+export function compileCondition(text: string): Condition {
+	const condition = parsed.get(text) ?? parsedOrUntold(text);
+	parsed.delete(text);
+	parsed.set(text, condition);
+	for (const oldest of parsed.keys()) {
+		if (parsed.size <= PARSED_MAX) break;
+		parsed.delete(oldest);
+	}
+	return condition;
+}
+
+function parsedOrUntold(text: string): Condition {
+	try {
+		return parse(text);
+	} catch (error) {
+		if (!(error instanceof ConditionError) || error.reads === null) throw error;
+		return { reads: error.reads, steps: 0, slip: null, holds: () => "error" };
+	}
+}
+
+/** What is wrong with the text; null = it is a condition. */
+export function conditionFault(text: string): ConditionFault | null {
+	try {
+		if (compileCondition(text).steps === 0) parse(text);
+		return null;
+	} catch (error) {
+		if (error instanceof ConditionError) return error.fault;
+		throw error;
+	}
+}

@@ -1,0 +1,107 @@
+/** What conditions see of a request and its user, and whether it is of a size that they may look at. */
+import {
+	CONDITION_CLAIMS_DEPTH_MAX,
+	CONDITION_LIST_MAX,
+	CONDITION_METHOD_CHARS_MAX,
+	CONDITION_NAME_CHARS_MAX,
+	CONDITION_PATH_CHARS_MAX,
+	CONDITION_USER_CHARS_MAX,
+	SPIFFE_ID_BYTES_MAX,
+} from "../../../limits.js";
+import type { VerifiedToken } from "../users/token.js";
+import type { AccessRequest } from "../verdict.js";
+
+export class RequestView {
+	readonly time: Date;
+	constructor(
+		readonly method: string,
+		readonly path: string,
+		readonly region: string | undefined,
+		nowMs: number,
+	) {
+		this.time = new Date(nowMs);
+	}
+}
+
+export class UserView {
+	readonly issuer: string | undefined;
+	readonly subject: string | undefined;
+	readonly groups: readonly string[] | undefined;
+	readonly tenants: readonly string[] | undefined;
+	readonly purposes: readonly string[] | undefined;
+	readonly claims: Readonly<Record<string, unknown>> | undefined;
+	/** More values, levels or characters than may be looked at, or a value that is none of CEL's. */
+	readonly tooLong: boolean;
+	constructor(token: VerifiedToken | null) {
+		this.issuer = token?.issuer;
+		this.subject = token?.subject ?? undefined;
+		this.groups = token?.groups;
+		this.tenants = token?.tenants;
+		this.purposes = token?.purposes;
+		this.claims = token?.claims;
+		this.tooLong =
+			token !== null &&
+			([token.groups, token.tenants, token.purposes, token.claims].some(
+				(value) => weight(value) > CONDITION_LIST_MAX,
+			) ||
+				[token.groups, token.tenants, token.purposes, token.claims, token.issuer, token.subject].some(
+					(value) => characters(value) > CONDITION_USER_CHARS_MAX,
+				));
+	}
+}
+
+/** Values in a value, so far as they matter. */
+function weight(value: unknown): number {
+	if (typeof value !== "object" || value === null) return 1;
+	let sum = 1;
+	for (const item of Object.values(value)) {
+		sum += weight(item);
+		if (sum > CONDITION_LIST_MAX) break;
+	}
+	return sum;
+}
+
+/**
+ * Of all texts in a value, names too; infinite where a number is beyond 2^53, of which several are read as one (RFC 8259 6),
+ * where a value hides its type from the library (a claim named constructor), and below too many levels: the library makes
+ * a type for each new nesting, which takes a time that grows with the square of its depth, and keeps it.
+ */
+function characters(value: unknown, levels = CONDITION_CLAIMS_DEPTH_MAX): number {
+	if (typeof value === "string") return value.length;
+	if (typeof value === "number") return Math.abs(value) < 2 ** 53 ? 0 : Number.POSITIVE_INFINITY;
+	if (typeof value !== "object" || value === null) return 0;
+	if (levels === 0 || ![undefined, Object, Array].includes(value.constructor as ObjectConstructor)) {
+		return Number.POSITIVE_INFINITY;
+	}
+	let sum = 0;
+	for (const [name, item] of Object.entries(value)) {
+		sum += (Array.isArray(value) ? 0 : name.length) + characters(item, levels - 1);
+	}
+	return sum;
+}
+
+export const NOBODY = new UserView(null);
+const users = new WeakMap<VerifiedToken, UserView>();
+
+export function userOf(token: VerifiedToken | null): UserView {
+	if (token === null) return NOBODY;
+	let user = users.get(token);
+	if (user === undefined) {
+		user = new UserView(token);
+		users.set(token, user);
+	}
+	return user;
+}
+
+/** Whether the sizes are those that conditionCost.ts counts with. The path counts where it is read. */
+export const isOfSize = (
+	{ principal, method, path, variant, region }: AccessRequest,
+	service: string,
+	readsPath: boolean,
+): boolean =>
+	(!readsPath || path.length <= CONDITION_PATH_CHARS_MAX) &&
+	method.length <= CONDITION_METHOD_CHARS_MAX &&
+	(principal?.length ?? 0) <= SPIFFE_ID_BYTES_MAX &&
+	(variant?.length ?? 0) <= CONDITION_NAME_CHARS_MAX &&
+	(region?.length ?? 0) <= CONDITION_NAME_CHARS_MAX &&
+	service.length <= CONDITION_NAME_CHARS_MAX;

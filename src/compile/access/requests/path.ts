@@ -1,0 +1,85 @@
+/** Paths as access rules see them: prefixes of whole segments, templates, and paths that servers read differently. */
+
+import { PATH_CHARS_MAX } from "../../../limits.js";
+
+const SLASH = 0x2f;
+
+/** Whether the path lies under the prefix, by whole segments (Gateway API PathPrefix). */
+export const underPrefix = (path: string, prefix: string): boolean => isUnder(path, trimPrefix(prefix));
+
+/** Without the slash at its end, as isUnder() takes it. */
+export const trimPrefix = (prefix: string): string => (prefix.endsWith("/") ? prefix.slice(0, -1) : prefix);
+
+/** By what V8 compares in blocks: its startsWith() takes 4 ns for each character, and prefixes may have a thousand alike. */
+export const isUnder = (path: string, trimmed: string): boolean =>
+	path.length === trimmed.length
+		? path === trimmed
+		: path.charCodeAt(trimmed.length) === SLASH && path.slice(0, trimmed.length) === trimmed;
+
+/** Segments of a template such as `/v2/models/{model}/infer`; null = exactly one segment that is not empty. */
+export function templateSegments(template: string): readonly (string | null)[] {
+	return template
+		.split("/")
+		.slice(1)
+		.map((segment) => (segment.startsWith("{") && segment.endsWith("}") ? null : segment));
+}
+
+/** Whether the whole path fits the template: nothing before, nothing after, `/` at the end counts. */
+export function matchesTemplate(path: string, template: string): boolean {
+	return fitsSegments(path, templateSegments(template));
+}
+
+/** @param segments as templateSegments() gives them */
+export function fitsSegments(path: string, segments: readonly (string | null)[]): boolean {
+	let at = 0;
+	for (const segment of segments) {
+		if (path.charCodeAt(at) !== SLASH) return false;
+		at++;
+		if (segment === null) {
+			const next = path.indexOf("/", at);
+			const end = next === -1 ? path.length : next;
+			if (end === at) return false;
+			at = end;
+		} else {
+			if (!path.startsWith(segment, at)) return false;
+			at += segment.length;
+		}
+	}
+	return at === path.length;
+}
+
+/** Characters of a segment (RFC 3986 3.3) whose escapes Envoy leaves: `/m%3Apredict` is `/m:predict`. */
+const ESCAPED_IN_SEGMENTS = [..."!$&'()*+,:;=@"].map((char) => `%${char.charCodeAt(0).toString(16)}`);
+
+/**
+ * Parts that servers read in different ways: path parameters (`/admin;x` is `/admin` to a servlet container,
+ * CVE-2026-73511), the NUL that ends a C string, a path of slashes alone (which Envoy does not merge), and escapes
+ * that Envoy does not undo. Lower case; compared without regard to case.
+ */
+export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%00", "//", ...ESCAPED_IN_SEGMENTS];
+
+/** Escaped slashes, backslashes and unreserved characters (RFC 3986 2.3), for RE2 too. */
+export const ESCAPED_UNRESERVED = "%(?:2[D-Fd-f]|3[0-9]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEe])";
+
+/**
+ * What no path holds that Envoy has normalised as our Gateways do (normalize_path, merge_slashes, escaped slashes
+ * refused; measured on 1.36.2 and 1.40.0): doubled slashes, dot segments, backslashes, escaped slashes and escaped
+ * unreserved characters (RFC 3986 2.3). An Envoy that is not ours may let them through to the sidecar.
+ */
+const NOT_CANONICAL = new RegExp(`^(?!/)|//|/\\.\\.?(?:/|$)|\\\\|${ESCAPED_UNRESERVED}`);
+
+/** Whatever is ambiguous or not canonical holds one of these; most paths hold none, and end here. */
+const SUSPICIOUS = /[;%\\]|\/[/.]|^[^/]|^$/;
+
+/** Whether servers could read the path in different ways, or it is longer than rules are asked about. */
+export function isAmbiguous(path: string): boolean {
+	if (path.length > PATH_CHARS_MAX) return true;
+	if (!SUSPICIOUS.test(path)) return false;
+	if (NOT_CANONICAL.test(path)) return true;
+	const lower = path.toLowerCase();
+	return AMBIGUOUS_PATH_PARTS.some((part) => lower.includes(part));
+}
+
+/** A path of which a condition sees the text (conditionPaths.ts), as a client sends it. */
+export const encodedPath = (text: string): string =>
+	encodeURI(text.replaceAll(/\p{Cs}/gu, "\ufffd")).replaceAll(/[?#]/g, (char) => encodeURIComponent(char));

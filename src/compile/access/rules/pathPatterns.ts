@@ -1,0 +1,114 @@
+/** Where a rule holds: prefixes and templates, any of which may fit. Many are not compared one by one. */
+import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits.js";
+import { fitsSegments, isUnder, templateSegments, trimPrefix } from "../requests/path.js";
+import { type Branch, follow, treeOf } from "./pathBranch.js";
+
+const SLASH = 0x2f;
+
+/** So few are sooner tried one by one. */
+const TRIED_AT_ONCE = 4;
+
+/** Pieces of a path that can fit a template, and one more: a segment is a slash at least. */
+const PIECES_MAX = PATH_TEMPLATE_CHARS_MAX + 2;
+
+/** The path that was asked about last: all rules of a Service are asked about one, and clients choose how long it is. */
+let last = { path: "", pieces: [""] as readonly string[] };
+let lastInOrder = { path: "", text: "" };
+
+/** What stands before, between and after its slashes, so far as a template can reach. */
+function piecesOf(path: string): readonly string[] {
+	if (path !== last.path) last = { path, pieces: path.split("/", PIECES_MAX) };
+	return last.pieces;
+}
+
+/** As prefixes are in order by: what lies under one comes right after it. */
+const inOrder = (path: string): string => path.replaceAll("/", "\0");
+
+function textOf(path: string): string {
+	if (path !== lastInOrder.path) lastInOrder = { path, text: inOrder(path) };
+	return lastInOrder.text;
+}
+
+export class PathPatterns {
+	/** Without the slash at the end. */
+	readonly prefixes: readonly string[];
+	/** null = one segment that is not empty. */
+	readonly templates: readonly (readonly (string | null)[])[];
+	/** Made when it is first asked for. */
+	#root: Branch | null = null;
+	/** Likewise. */
+	#sorted: readonly Sorted[] | null = null;
+
+	constructor(prefixes: readonly string[], templates: readonly string[]) {
+		this.prefixes = prefixes.map(trimPrefix);
+		this.templates = templates.map(templateSegments);
+	}
+
+	/** Whether one of them fits, or there is none: then nothing is said of paths. */
+	fits(path: string): boolean {
+		const { prefixes, templates } = this;
+		if (prefixes.length === 0 && templates.length === 0) return true;
+		return this.#isUnder(path) || this.#isLike(path);
+	}
+
+	#isUnder(path: string): boolean {
+		const { prefixes } = this;
+		if (prefixes.length > TRIED_AT_ONCE) {
+			this.#sorted ??= sorted(prefixes);
+			return isUnder(path, nearest(this.#sorted, textOf(path)));
+		}
+		for (const prefix of prefixes) if (isUnder(path, prefix)) return true;
+		return false;
+	}
+
+	#isLike(path: string): boolean {
+		const { templates } = this;
+		if (templates.length === 0 || path.charCodeAt(0) !== SLASH) return false;
+		if (templates.length > TRIED_AT_ONCE) {
+			this.#root ??= treeOf(templates);
+			return leads(this.#root, piecesOf(path), 1);
+		}
+		for (const template of templates) if (fitsSegments(path, template)) return true;
+		return false;
+	}
+}
+
+interface Sorted {
+	readonly prefix: string;
+	readonly text: string;
+}
+
+/** In order, without those under another one. */
+function sorted(prefixes: readonly string[]): readonly Sorted[] {
+	const kept: Sorted[] = [];
+	const all = prefixes.map((prefix) => ({ prefix, text: inOrder(prefix) }));
+	for (const one of all.sort((one, other) => (one.text < other.text ? -1 : 1))) {
+		const above = kept.at(-1);
+		if (above === undefined || !isUnder(one.prefix, above.prefix)) kept.push(one);
+	}
+	return kept;
+}
+
+/**
+ * The last prefix that is not after the path, the only one that it can be under: between the two would be but what is under
+ * that one too. The first where all are after it.
+ */
+function nearest(all: readonly Sorted[], text: string): string {
+	let low = 0;
+	let high = all.length;
+	while (high - low > 1) {
+		const middle = (low + high) >> 1;
+		if ((all[middle]?.text ?? "") <= text) low = middle;
+		else high = middle;
+	}
+	return all[low]?.prefix ?? "";
+}
+
+/** Each branch is looked at once at most: what that costs is what templates have of segments (resources/checks/rules.ts). */
+function leads(from: Branch, segments: readonly string[], at: number): boolean {
+	const segment = segments[at];
+	if (segment === undefined) return from.ends;
+	const literal = follow(from, segment);
+	if (literal !== undefined && leads(literal, segments, at + 1)) return true;
+	return from.any !== null && segment !== "" && leads(from.any, segments, at + 1);
+}

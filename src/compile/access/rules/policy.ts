@@ -1,0 +1,92 @@
+/**
+ * AccessPolicy as a pure function: deny by default, forbid wins. The compiler makes the same rules native
+ * (compiler/accessControl.ts); the parity suite holds the two against each other on a real Envoy.
+ */
+
+import {
+	type AccessPolicy,
+	qualifiedName,
+	type ReferenceGrant,
+	type Service,
+} from "../../../declare/resources/resource.js";
+import type { AccessTable, PolicyTable } from "../../table/plan.js";
+import { isAmbiguous } from "../requests/path.js";
+import type { AccessRequest, Verdict } from "../verdict.js";
+import { Rule } from "./rule.js";
+import { RuleIndex } from "./ruleIndex.js";
+import { finish, type Steps } from "./steps.js";
+import { accessTable, isOpen, judgesPath, namesCaller } from "./table.js";
+
+export { AMBIGUOUS_PATH_PARTS, ESCAPED_UNRESERVED, underPrefix } from "../requests/path.js";
+export type { AccessRequest, Verdict } from "../verdict.js";
+export {
+	accessTable,
+	isOfAnyIssuer,
+	isOpen,
+	judgesMethods,
+	judgesPaths,
+	judgesRegions,
+	judgesUsers,
+	judgesVariants,
+	namesCaller,
+	nativeObstacle,
+	readsUsers,
+} from "./table.js";
+
+const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
+const AMBIGUOUS: Verdict = { allowed: false, reason: "not-canonical", policy: null };
+const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
+
+/** Gives the verdict on one request. Equal verdicts of one table are the same object. */
+export type Judge = (request: AccessRequest) => Verdict;
+
+/**
+ * Makes the enforced rules answerable. Of several policies that match, the first of the table is named. An ambiguous path, or
+ * one that is too long, is refused (with no policy to name) where any of them judges paths.
+ * @param service qualified name, as conditions read it
+ * @throws ConditionError or RangeError for a condition or time zone that validation would have refused
+ */
+export const compileAccess = (table: AccessTable, service: string): Judge => finish(accessSteps(table, service));
+
+/** The same, little by little. */
+export function* accessSteps(table: AccessTable, service: string): Steps<Judge> {
+	if (isOpen(table)) return () => OPEN;
+	return yield* ruleSteps(
+		table.policies.filter(({ shadow }) => !shadow),
+		service,
+	);
+}
+
+/** The verdict as if shadow policies were enforced, to tell what they would change; null = there are none. */
+export const compileShadow = (table: AccessTable, service: string): Judge | null => finish(shadowSteps(table, service));
+
+/** The same, little by little. */
+export function* shadowSteps(table: AccessTable, service: string): Steps<Judge | null> {
+	return table.policies.some(({ shadow }) => shadow) ? yield* ruleSteps(table.policies, service) : null;
+}
+
+function* ruleSteps(policies: readonly PolicyTable[], service: string): Steps<Judge> {
+	const ambiguityMatters = policies.some(judgesPath);
+	const rules: Rule[] = [];
+	for (const policy of policies) {
+		// An allow that names nobody is for nobody.
+		if (policy.action === "deny" || namesCaller(policy)) rules.push(new Rule(policy, rules.length, service));
+		yield;
+	}
+	const denials = yield* RuleIndex.steps(rules.filter(({ deny }) => deny));
+	const grants = yield* RuleIndex.steps(rules.filter(({ deny }) => !deny));
+	return (request) => {
+		if (ambiguityMatters && isAmbiguous(request.path)) return AMBIGUOUS;
+		return (denials.first(request) ?? grants.first(request))?.verdict ?? NOBODY;
+	};
+}
+
+/** The verdict on one request to one Service, for who asks once. */
+export function authorize(
+	service: Service,
+	policies: readonly AccessPolicy[],
+	request: AccessRequest,
+	grants: readonly ReferenceGrant[] = [],
+): Verdict {
+	return compileAccess(accessTable(service, policies, grants), qualifiedName(service.metadata))(request);
+}

@@ -1,0 +1,56 @@
+/** How many values of its rules Envoy tries for one request to a Service, at most: it walks them one by one. Pure. */
+import type { AccessTable, PolicyTable } from "../../table/plan.js";
+import { claimPath, isSpaceDelimited } from "../users/claim.js";
+
+export interface Tried {
+	readonly values: number;
+	/** Of these, prefixes and templates of paths: each looks through the path. */
+	readonly paths: number;
+}
+
+/** A word of a text of words may stand alone, first, last or in between, and the claim may be a list. */
+const WORD_MATCHERS = 5;
+
+/**
+ * On the way to the Variant with the most; where policies are shadows all are tried once more.
+ * @param issuers of the Gateway with the most of them
+ */
+export function triedValues({ policies }: AccessTable, issuers: number): Tried {
+	const times = policies.some(({ shadow }) => shadow) ? 2 : 1;
+	const ofAll = { values: 0, paths: 0 };
+	const own = new Map<string, { values: number; paths: number }>();
+	for (const policy of policies) {
+		const asked = policy.shadow ? 1 : times;
+		const sums = policy.variants.map((variant) => {
+			const sum = own.get(variant) ?? { values: 0, paths: 0 };
+			own.set(variant, sum);
+			return sum;
+		});
+		for (const sum of sums.length === 0 ? [ofAll] : sums) {
+			sum.values += asked * namedValues(policy, issuers);
+			sum.paths += asked * namedPaths(policy);
+		}
+	}
+	const most = (of: "values" | "paths") => [...own.values()].reduce((all, one) => Math.max(all, one[of]), 0);
+	return { values: ofAll.values + most("values"), paths: ofAll.paths + most("paths") };
+}
+
+const namedPaths = ({ pathPrefixes, more }: PolicyTable): number =>
+	pathPrefixes.length + (more?.pathTemplates.length ?? 0);
+
+/**
+ * A rule that names nothing is still one to be tried. What any issuer may say is written once for each of them (policyRule.ts);
+ * a user is one issuer's.
+ */
+function namedValues(policy: PolicyTable, issuers: number): number {
+	const { principals, methods, more } = policy;
+	const { users = [], groups = [], tenants = [], purposes = [], claims = [] } = more ?? {};
+	const count = (lists: readonly (readonly string[])[]) => lists.reduce((sum, { length }) => sum + length, 0);
+	const [anyUser, user] = [users.filter((one) => one === "*"), users.filter((one) => one !== "*")];
+	const ofClaims = claims.reduce(
+		(sum, { claim, values }) => sum + values.length * (isSpaceDelimited(claimPath(claim)) ? WORD_MATCHERS : 1),
+		0,
+	);
+	const said = count([anyUser, groups, tenants, purposes]) + ofClaims;
+	return Math.max(1, count([principals, methods, user]) + namedPaths(policy) + said * Math.max(1, issuers));
+}

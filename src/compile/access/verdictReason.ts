@@ -1,0 +1,76 @@
+/**
+ * Why the sidecar decides a Service's access: what Envoy's rules cannot judge, or what the declaration gives it. The
+ * compiler chooses the execution by it, and the checks refuse what would not hold there.
+ */
+
+import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../../declare/resources/resource.js";
+import type { AccessTable } from "../table/plan.js";
+import type { Eligibility } from "./rules/eligibility.js";
+import { tooManyListed } from "./rules/listedValues.js";
+import { isOpen, judgesUsers, judgesVariant, nativeObstacle } from "./rules/table.js";
+
+export interface VerdictInput {
+	readonly access: AccessTable;
+	readonly callout: Pick<Callout, "access" | "sign">;
+	/** Of all Gateways. */
+	readonly issuers: readonly TokenIssuer[];
+	/** Qualified name of a Gateway with trusted proxies; null = none has any. */
+	readonly proxied: string | null;
+	/** null = who may use each arm's Variant does not matter. */
+	readonly eligibility: Eligibility | null;
+	/** The sidecar chooses the Variant. */
+	readonly sidecarAssigns: boolean;
+}
+
+/** Every Service is reachable through every Gateway, so that one with trusted proxies is enough. */
+export function proxiedGateway(gateways: readonly Gateway[]): string | null {
+	const found = gateways.find(({ spec }) => spec.trustedProxies.length > 0);
+	return found === undefined ? null : qualifiedName(found.metadata);
+}
+
+/** null = Envoy decides, or nobody needs to. */
+export function verdictReason(input: VerdictInput): string | null {
+	const { access, callout, eligibility, sidecarAssigns } = input;
+	if (callout.sign) return "the Service wants each decision signed (callout.sign), and Envoy signs none";
+	const beyond = beyondEnvoy(input);
+	if (beyond !== null) return beyond;
+	if (isOpen(access)) return null;
+	if (callout.access === "sidecar") return "the Service asks for it (callout.access: sidecar)";
+	if (eligibility !== null) {
+		const { policy, experiment } = eligibility;
+		return `AccessPolicy ${policy} judges the Variants of Experiment ${experiment} apart, and only who may use all takes part`;
+	}
+	const judging = sidecarAssigns ? enforced(access).find(judgesVariant) : undefined;
+	return judging === undefined ? null : `AccessPolicy ${judging.name} judges Variants, and the sidecar chooses them`;
+}
+
+/** What Envoy's own rules cannot judge of enforced policies, or not soon; null = they can judge all. */
+export function beyondEnvoy({
+	access,
+	issuers,
+	proxied,
+}: Pick<VerdictInput, "access" | "issuers" | "proxied">): string | null {
+	if (proxied !== null && !isOpen(access)) return behindProxies(proxied);
+	for (const policy of enforced(access)) {
+		const obstacle = nativeObstacle(policy);
+		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
+	}
+	// Where no Gateway believes an issuer, no list is ever compared.
+	if (!judgesUsers(access) || issuers.length === 0) return null;
+	return unproved(issuers) ?? tooManyListed(enforced(access));
+}
+
+/** Why Envoy cannot judge who calls through any Gateway. */
+export const behindProxies = (gateway: string): string =>
+	`Gateway ${gateway} has trusted proxies, and Envoy's rules see the proxy, not the client that it names`;
+
+/** Why Envoy cannot judge users; null = it can. */
+export function unproved(issuers: readonly TokenIssuer[]): string | null {
+	const bound = issuers.find(({ binding }) => binding !== "none");
+	return bound === undefined
+		? null
+		: `tokens of ${bound.issuer} must come with a proof of possession (${bound.binding}), and Envoy checks none`;
+}
+
+/** Shadow policies change nothing of what is served, and so not who judges either. */
+const enforced = ({ policies }: AccessTable) => policies.filter(({ shadow }) => !shadow);

@@ -1,0 +1,237 @@
+/**
+ * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
+ * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
+ */
+import {
+	ACCESS_LOG_CONNECT_MS,
+	ACCESS_LOG_UNSENT_BYTES,
+	CALLOUT_PROCESS_STREAMS_MAX,
+	CALLOUT_WAITING_MAX,
+	ENVOY_ASKS_MS,
+	GATEWAY_CONNECTIONS_MAX,
+	RE2_PROGRAM_MAX,
+} from "../../limits.js";
+import type { Collectors, EnvoyResource, EnvoyResources } from "../table/plan.js";
+import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
+import { protoDuration } from "./duration.js";
+import { INSTANCE_KEY } from "./envoyInstance.js";
+import { IDENTITY_CLUSTER, upstreamIdentity } from "./identityTls.js";
+import { ACCESS_LOG_CLUSTER, TRACES_CLUSTER } from "./listener.js";
+
+export const ADS_CLUSTER = "weir_ads";
+
+export interface BootstrapOptions {
+	readonly collectors: Collectors;
+	/** UNIX socket of Envoy's admin; null = no admin at all. Never TCP: it can stop the process. */
+	readonly adminSocket: string | null;
+	readonly nodeId: string;
+	/** Which process of that node; left out = it does not say. */
+	readonly instance?: string;
+	/** UNIX socket of the sidecar; null or left out = no filter asks one. */
+	readonly sidecarSocket?: string | null;
+	/** UNIX socket of the identity agent (`weir ca`, or SPIRE's), over which SDS serves this Envoy's SVID. */
+	readonly identitySocket?: string | null;
+	/** Where control's doors are not UNIX sockets of this machine: instead of the collectors' sockets. */
+	readonly remote?: { readonly accessLog?: RemoteDoor; readonly traces?: RemoteDoor };
+}
+
+/** A door of control on another machine: mTLS with our SVID, and the peer must have this very SPIFFE id. */
+export interface RemoteDoor {
+	readonly address: string;
+	readonly port: number;
+	readonly spiffeId: string;
+}
+
+/** @returns bootstrap JSON that `envoy --mode validate` accepts. */
+export function staticBootstrap(resources: EnvoyResources, options: BootstrapOptions): object {
+	const assignments = new Map(resources.endpoints.map((endpoints) => [endpoints.cluster_name, withoutType(endpoints)]));
+	const routes = new Map(resources.routes.map((config) => [config.name, withoutType(config)]));
+	const extensions = new Map(resources.extensions.map(({ name, typed_config }) => [name, typed_config]));
+	const clusters = resources.clusters.map((cluster) => {
+		const { eds_cluster_config: _, ...rest } = withoutType(cluster);
+		return cluster.type === "EDS" ? { ...rest, type: "STATIC", load_assignment: assignments.get(cluster.name) } : rest;
+	});
+	return {
+		...common(options),
+		static_resources: {
+			listeners: resources.listeners.map((listener) => inlined(withoutType(listener), { routes, extensions })),
+			clusters: [...clusters, ...ownClusters(options)],
+		},
+	};
+}
+
+/** @param ads UNIX socket of control's xds role, or its door on another machine. */
+export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOptions): object {
+	return {
+		...common(options),
+		cluster_manager: {
+			load_stats_config: {
+				api_type: "GRPC",
+				transport_api_version: "V3",
+				grpc_services: [{ envoy_grpc: { cluster_name: ADS_CLUSTER } }],
+			},
+		},
+		dynamic_resources: {
+			ads_config: {
+				api_type: "GRPC",
+				transport_api_version: "V3",
+				grpc_services: [{ envoy_grpc: { cluster_name: ADS_CLUSTER } }],
+				set_node_on_first_message_only: true,
+			},
+			cds_config: { ads: {}, resource_api_version: "V3" },
+			lds_config: { ads: {}, resource_api_version: "V3" },
+		},
+		static_resources: { clusters: [doorCluster(ADS_CLUSTER, ads), ...ownClusters(options)] },
+	};
+}
+
+function common({ nodeId, instance, adminSocket }: BootstrapOptions): object {
+	const said = instance === undefined ? {} : { metadata: { [INSTANCE_KEY]: instance } };
+	return {
+		node: { id: nodeId, cluster: "weir", ...said },
+		typed_dns_resolver_config: RESOLVER,
+		...(adminSocket === null
+			? {}
+			: { admin: { address: { pipe: { path: adminSocket, mode: 0o600 } }, ignore_global_conn_limit: true } }),
+		overload_manager: {
+			resource_monitors: [
+				{
+					name: "envoy.resource_monitors.global_downstream_max_connections",
+					typed_config: {
+						"@type":
+							"type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+						max_active_downstream_connections: GATEWAY_CONNECTIONS_MAX,
+					},
+				},
+			],
+		},
+		layered_runtime: {
+			layers: [
+				{
+					name: "weir",
+					static_layer: {
+						// Ends ext_proc streams without RST_STREAM, which Node answers with GOAWAY (dataplane reference 6).
+						"envoy.reloadable_features.ext_proc_graceful_grpc_close": true,
+						// A person asks `weir trace` right after the request; Envoy's default is 5 s.
+						"tracing.opentelemetry.flush_interval_ms": 200,
+						// Path templates of AccessPolicies are regular expressions; what Envoy refuses would stop all routes.
+						"re2.max_program_size.error_level": RE2_PROGRAM_MAX,
+						"re2.max_program_size.warn_level": RE2_PROGRAM_MAX,
+					},
+				},
+			],
+		},
+	};
+}
+
+/**
+ * Envoy's own tries of 5 s, four in all, would let one tenant's name whose server says nothing hold up every Envoy's start,
+ * and everybody's newest routes, for as long.
+ */
+const RESOLVER = {
+	name: "envoy.network.dns_resolver.cares",
+	typed_config: {
+		"@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+		query_timeout_seconds: 1,
+		query_tries: 2,
+	},
+};
+
+function ownClusters(options: BootstrapOptions): readonly object[] {
+	const { collectors, sidecarSocket = null, identitySocket = null, remote = {} } = options;
+	const accessLog = remote.accessLog ?? collectors.accessLogSocket;
+	const traces = remote.traces ?? collectors.tracesSocket;
+	return [
+		...(identitySocket === null ? [] : [socketCluster(IDENTITY_CLUSTER, identitySocket)]),
+		...(sidecarSocket === null
+			? []
+			: [
+					{ ...socketCluster(SIDECAR_CLUSTER, sidecarSocket), ...bounded(CALLOUT_WAITING_MAX) },
+					{ ...socketCluster(SIDECAR_STREAMS_CLUSTER, sidecarSocket), ...bounded(CALLOUT_PROCESS_STREAMS_MAX) },
+				]),
+		...(accessLog === null
+			? []
+			: [
+					{
+						...doorCluster(ACCESS_LOG_CLUSTER, accessLog, remote.accessLog === undefined ? undefined : LOG_WAITS),
+						per_connection_buffer_limit_bytes: ACCESS_LOG_UNSENT_BYTES,
+					},
+				]),
+		...(traces === null ? [] : [doorCluster(TRACES_CLUSTER, traces)]),
+	];
+}
+
+/** Calls in flight to the sidecar: beyond them Envoy answers 503 at once instead of waiting for the timeout. */
+const bounded = (calls: number): object => ({
+	circuit_breakers: { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_retries: 0 }] },
+});
+
+/** gRPC to one of Weir's own processes: on this machine by its socket, else by mTLS, never in plain text. */
+function doorCluster(name: string, door: string | RemoteDoor, waits?: Waits): object {
+	if (typeof door === "string") return socketCluster(name, door);
+	const { address, port, spiffeId } = door;
+	return {
+		...grpcCluster(name, { socket_address: { address, port_value: port } }, waits),
+		type: "STRICT_DNS",
+		dns_lookup_family: "V4_PREFERRED",
+		transport_socket: upstreamIdentity([spiffeId], true),
+	};
+}
+
+const socketCluster = (name: string, path: string): object => grpcCluster(name, { pipe: { path } });
+
+/** In milliseconds: for a connection, between two PINGs, and for the answer to one. */
+interface Waits {
+	readonly connectMs: number;
+	readonly pingMs: number;
+	readonly answerMs: number;
+}
+
+const WAITS: Waits = { connectMs: 1_000, pingMs: 30_000, answerMs: 5_000 };
+const LOG_WAITS: Waits = { connectMs: ACCESS_LOG_CONNECT_MS, pingMs: ENVOY_ASKS_MS, answerMs: ENVOY_ASKS_MS };
+
+function grpcCluster(name: string, address: object, { connectMs, pingMs, answerMs } = WAITS): object {
+	return {
+		name,
+		type: "STATIC",
+		connect_timeout: protoDuration(connectMs),
+		typed_extension_protocol_options: {
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+				"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+				explicit_http_config: {
+					http2_protocol_options: {
+						connection_keepalive: { interval: protoDuration(pingMs), timeout: protoDuration(answerMs) },
+					},
+				},
+			},
+		},
+		load_assignment: {
+			cluster_name: name,
+			endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
+		},
+	};
+}
+
+function withoutType(resource: EnvoyResource): Record<string, unknown> {
+	const { "@type": _, ...rest } = resource;
+	return rest;
+}
+
+interface Inlines {
+	readonly routes: ReadonlyMap<unknown, object>;
+	readonly extensions: ReadonlyMap<unknown, unknown>;
+}
+
+/** Replaces `rds` by the route configuration that it names, and `config_discovery` by that of the filter. */
+function inlined(value: unknown, known: Inlines): unknown {
+	if (Array.isArray(value)) return value.map((item) => inlined(item, known));
+	if (typeof value !== "object" || value === null) return value;
+	return Object.fromEntries(
+		Object.entries(value).map(([key, inner]) => {
+			if (key === "rds")
+				return ["route_config", known.routes.get((inner as { route_config_name: string }).route_config_name)];
+			if (key === "config_discovery") return ["typed_config", known.extensions.get((value as { name?: unknown }).name)];
+			return [key, inlined(inner, known)];
+		}),
+	);
+}

@@ -1,0 +1,144 @@
+/**
+ * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
+ * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
+ */
+
+import { oneSpelling } from "../../declare/resources/address.js";
+import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
+import { PROVED_UPSTREAM_IDLE_MS } from "../../limits.js";
+import { clusterName, type EnvoyResource } from "../table/plan.js";
+import { protoDuration } from "./duration.js";
+import { upstreamIdentity } from "./identityTls.js";
+
+const UNLIMITED = 4_294_967_295;
+
+export interface VariantCluster {
+	readonly cluster: EnvoyResource;
+	/** null for DNS clusters, which carry their endpoints inline. */
+	readonly endpoints: EnvoyResource | null;
+}
+
+export function variantCluster(serviceName: string, service: Service, variant: Variant): VariantCluster {
+	const name = clusterName(serviceName, variant.name);
+	const byAddress = variant.endpoints.every((endpoint) => isIpAddress(endpoint.address));
+	const assignment = { cluster_name: name, endpoints: localities(variant.endpoints) };
+	const discovery = byAddress
+		? { type: "EDS", eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" } } }
+		: // Envoy's default, AUTO, takes IPv6 alone where a name has both, and most servers bind 0.0.0.0 or 127.0.0.1.
+			{ type: "STRICT_DNS", dns_lookup_family: "V4_PREFERRED", load_assignment: assignment };
+	return {
+		cluster: {
+			"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+			name,
+			...discovery,
+			connect_timeout: "1s",
+			lb_policy: "LEAST_REQUEST",
+			// Panic mode would send requests to endpoints known to be dead and count them against the arm.
+			common_lb_config: {
+				healthy_panic_threshold: { value: 0 },
+				// Envoy's own second would pass between an endpoint's first good check and its first request, and between a failed
+				// check and its last.
+				...(service.spec.healthCheck === null ? {} : { update_merge_window: "0s" }),
+			},
+			metadata: { filter_metadata: { weir: { service: serviceName, variant: variant.name } } },
+			typed_extension_protocol_options: {
+				"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+					"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+					...(service.spec.identities === null
+						? {}
+						: { common_http_protocol_options: { idle_timeout: protoDuration(PROVED_UPSTREAM_IDLE_MS) } }),
+					explicit_http_config:
+						service.spec.protocol === "http1"
+							? { http_protocol_options: { enable_trailers: true } }
+							: { http2_protocol_options: {} },
+				},
+			},
+			...(service.spec.identities === null
+				? {}
+				: { transport_socket: upstreamIdentity(service.spec.identities, service.spec.protocol !== "http1") }),
+			circuit_breakers: circuitBreakers(service),
+			...healthChecks(service),
+			...outlierDetection(service),
+		},
+		endpoints: byAddress
+			? { "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment", ...assignment }
+			: null,
+	};
+}
+
+/** Without a declared breaker Envoy's defaults (1,024) would cut long-lived streams that worked before Weir. */
+function circuitBreakers({ spec }: Service): object {
+	const breaker = spec.circuitBreaker;
+	return {
+		thresholds: [
+			{
+				max_connections: breaker?.maxConnections ?? UNLIMITED,
+				max_pending_requests: breaker?.maxPendingRequests ?? UNLIMITED,
+				max_requests: breaker?.maxRequests ?? UNLIMITED,
+				max_retries: breaker?.maxRetries ?? UNLIMITED,
+			},
+		],
+	};
+}
+
+function healthChecks({ spec }: Service): object {
+	const check = spec.healthCheck;
+	if (check === null) return {};
+	// Else the cluster's name, which no authority may be: servers of HTTP/2 that look at it end the connection.
+	const authority = spec.hosts.find((host) => !host.startsWith("*.")) ?? spec.hosts[0]?.replace("*", "health");
+	return {
+		// Else Envoy goes on sending to an endpoint that is taken away for as long as it is healthy: to a region that may not be
+		// used any more, or by one Variant to another's. Where new ones come the old ones wait for their check (xds/leaving.ts).
+		ignore_health_on_host_removal: true,
+		health_checks: [
+			{
+				interval: protoDuration(check.intervalMs),
+				// Envoy's own is 60 s until the first request (HealthCheck.no_traffic_interval): an endpoint whose first check failed,
+				// because its model was still loading, would stay shut for all of it, and without an endpoint no request ever comes.
+				no_traffic_interval: protoDuration(check.intervalMs),
+				timeout: protoDuration(check.timeoutMs),
+				healthy_threshold: check.healthyThreshold,
+				unhealthy_threshold: check.unhealthyThreshold,
+				...(check.path === null
+					? { grpc_health_check: { authority } }
+					: {
+							http_health_check: {
+								host: authority,
+								path: check.path,
+								...(spec.protocol === "http1" ? {} : { codec_client_type: "HTTP2" }),
+							},
+						}),
+			},
+		],
+	};
+}
+
+function outlierDetection({ spec }: Service): object {
+	const outlier = spec.outlierDetection;
+	if (outlier === null) return {};
+	return {
+		outlier_detection: {
+			consecutive_5xx: outlier.consecutive5xx,
+			interval: protoDuration(outlier.intervalMs),
+			base_ejection_time: protoDuration(outlier.baseEjectionTimeMs),
+			max_ejection_percent: outlier.maxEjectionPercent,
+		},
+	};
+}
+
+/** Endpoints grouped by locality, in declared order. */
+function localities(endpoints: readonly Endpoint[]): readonly object[] {
+	const groups = new Map<string, { locality: object; lb_endpoints: object[] }>();
+	for (const { address, port, locality } of endpoints) {
+		const { region = "", zone = "", subZone = "" } = locality ?? {};
+		const key = JSON.stringify([region, zone, subZone]);
+		const group = groups.get(key) ?? { locality: { region, zone, sub_zone: subZone }, lb_endpoints: [] };
+		const socketAddress = { address: oneSpelling(address), port_value: port };
+		group.lb_endpoints.push({ endpoint: { address: { socket_address: socketAddress } } });
+		groups.set(key, group);
+	}
+	return [...groups.values()];
+}
+
+/** resources has already refused what is neither an address nor a DNS name, and a DNS name has no colon. */
+const isIpAddress = (address: string): boolean => address.includes(":") || /^[\d.]+$/.test(address);

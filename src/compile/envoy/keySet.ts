@@ -1,0 +1,35 @@
+/** Key sets (JWKS, RFC 7517) that a configuration may show: public keys only. Pure. */
+import type { KeySource } from "../../declare/resources/resource.js";
+
+/** Texts of key sets (JWKS) by the name of their source (keySetName). */
+export type KeySets = Readonly<Record<string, string>>;
+
+/**
+ * What trusts nobody: no token holds by it. Envoy refuses a listener with an empty set, so it has one key, of which
+ * nobody can know the private part: its x is SHA-256 of `weir: nobody's key 2`, the first such text that is on the
+ * curve, and its y the even one. It has a name, so that Envoy says of every other that it does not know the key.
+ */
+export const NOBODYS_KEY_SET =
+	'{"keys":[{"kty":"EC","crv":"P-256","x":"uWi2ManNZUeOmkzo3dY326W8Fa263bTqsuSnQZ4Kn3g","y":"uPMswXwp5qbXlIhF71b3mS62Ur-mXmZxLn6YQMzOx3g","kid":"nobody"}]}';
+
+/** What a source of keys is called among the key sets that a compiler is given. */
+export const keySetName = (source: KeySource): string =>
+	source.from === "file" ? source.file : source.caFile === null ? source.url : `${source.url} by ${source.caFile}`;
+
+/** Of private and symmetric keys (RFC 7518, sections 6.2.2, 6.3.2 and 6.4). */
+const PRIVATE = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] as const;
+
+/** A JWKS with at least one key, and no private or symmetric one. */
+export function isPublicKeySet(text: string): boolean {
+	let parsed: { readonly keys?: unknown } | null;
+	try {
+		parsed = JSON.parse(text);
+	} catch {
+		return false;
+	}
+	const keys = parsed?.keys;
+	return Array.isArray(keys) && keys.length > 0 && keys.every(isPublicKey);
+}
+
+const isPublicKey = (key: unknown): boolean =>
+	typeof key === "object" && key !== null && "kty" in key && !PRIVATE.some((member) => member in key);

@@ -1,0 +1,181 @@
+/**
+ * One VirtualHost per Service. Assigned natively, VirtualHost.matcher picks a whole Route: the experiment whose slot
+ * the unit is in, or the default Variant; control and sidecar may be dead. In a full callout (calloutRoute.ts) the
+ * routes follow the header that the sidecar sets.
+ */
+import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
+import type { ArmTable, ExperimentTable } from "../table/plan.js";
+import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.js";
+import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
+import { variantRoutes } from "./calloutRoute.js";
+import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
+import { marked } from "./loop.js";
+import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
+import { limitsPerRoute } from "./rateLimits.js";
+import { ownClaim, type RouteContext, removed, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
+import { tokensPerRoute } from "./tokens.js";
+import { weightedEntries } from "./weights.js";
+
+export function virtualHost(context: RouteContext): object {
+	const { service, table } = context;
+	const assigned = table.callout?.assignment ? "callout" : table.experiments.length > 0 ? "native" : "none";
+	return {
+		name: table.name,
+		domains: service.spec.hosts,
+		typed_per_filter_config: {
+			...gatePerRoute(table.access, context),
+			...limitsPerRoute(service.spec.rateLimits, {
+				identifies: context.identifies,
+				issuers: context.gateway.issuers,
+				verifies: verifiesUsers(context),
+				probed: !isOpen(table.access),
+			}),
+			...accessFor(context, table.defaultVariant),
+			...calloutFor(context, assigned === "callout" ? {} : { variant: table.defaultVariant }),
+			...tokensPerRoute(table.experiments[0]?.unit ?? null, context.gateway, {
+				judged: !judgesUsers(table.access) ? "nowhere" : verifiesUsers(context) ? "here" : "by-sidecar",
+				tried: !table.callout?.verdict && readsUsers(context.dryRun.rules),
+			}),
+		},
+		request_headers_to_add: [marked(context.mark)],
+		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
+		...removed([
+			...(assigned === "callout" ? [VARIANT_HEADER] : []),
+			...(context.gateway.trustedProxies.length === 0 ? [] : [FORWARDED_CERT_HEADER]),
+		]),
+		...(assigned === "callout"
+			? { routes: variantRoutes(context, defaultRoute(context, false)) }
+			: assigned === "native"
+				? { matcher: experimentMatcher(context, table.experiments) }
+				: { routes: [defaultRoute(context, false)] }),
+	};
+}
+
+/** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
+function accessFor(context: RouteContext, variant: string): Record<string, object> {
+	const { table, dryRun } = context;
+	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(dryRun.rules, variant, context, dryRun.told);
+}
+
+/** Users are judged, and by Envoy. */
+const verifiesUsers = ({ table }: RouteContext): boolean => !table.callout?.verdict && judgesUsers(table.access);
+
+/** Whether the sidecar is asked, and what it is told of these requests. */
+function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, object> {
+	const { table, planVersion, exposeArm, protocol, asksSidecar } = context;
+	if (table.callout === null) return asksSidecar ? noCallout() : {};
+	return calloutPerRoute(table.callout, protocol, {
+		plan: planVersion,
+		service: table.name,
+		gateway: context.gateway.name,
+		...(exposeArm ? { expose: "1" } : {}),
+		...facts,
+	});
+}
+
+/** Filter configuration of one weighted entry, where it differs from the virtual host's. */
+function entryFilters(context: RouteContext, experiment: string, arm: string | null, variant: string): object {
+	const { table } = context;
+	const perFilter = {
+		...(!table.callout?.verdict && judgesVariants(table.access) ? accessFor(context, variant) : {}),
+		...(table.callout === null ? {} : calloutFor(context, { experiment, variant, ...(arm === null ? {} : { arm }) })),
+	};
+	return Object.keys(perFilter).length === 0 ? {} : { typed_per_filter_config: perFilter };
+}
+
+function experimentMatcher(context: RouteContext, experiments: readonly ExperimentTable[]): object {
+	// All experiments of a Service share one layer and so one unit (resources/checks/layer.ts).
+	const [first] = experiments;
+	const header = first === undefined ? "" : unitHeader(first);
+	const slots = experiments.map((experiment) => ({ experiment, predicate: inSlot(experiment) }));
+	const whole = slots.find(({ predicate }) => predicate === null);
+	const onUnit =
+		whole !== undefined
+			? onMatchRoute(experimentRoute(context, whole.experiment))
+			: {
+					matcher: {
+						matcher_list: {
+							matchers: slots.map(({ experiment, predicate }) => ({
+								predicate,
+								on_match: onMatchRoute(experimentRoute(context, experiment)),
+							})),
+						},
+						on_no_match: onMatchRoute(defaultRoute(context, true)),
+					},
+				};
+	return {
+		matcher_list: { matchers: [{ predicate: hasUnit(header), on_match: onUnit }] },
+		on_no_match: onMatchRoute({ ...defaultRoute(context, false), ...removed([ownClaim(context.table)]) }),
+	};
+}
+
+function experimentRoute(context: RouteContext, experiment: ExperimentTable): object {
+	const { table, planVersion } = context;
+	return {
+		...routeIdentity(context, experiment.name),
+		route: {
+			weighted_clusters: {
+				use_hash_policy: true,
+				clusters: weightedEntries(experiment, table.defaultVariant).map((entry) => ({
+					name: variantCluster(context, entry.variant),
+					weight: entry.points,
+					...armHeaders(context, experiment, entry.arm),
+					...entryFilters(context, experiment.name, entry.arm, entry.variant),
+				})),
+			},
+			// XXH64(salt + ":" + unit): the salting rewrite, then Envoy's header hash (design: Assignment).
+			hash_policy: [
+				{
+					header: {
+						header_name: unitHeader(experiment),
+						regex_rewrite: {
+							pattern: { regex: "^(.*)$" },
+							substitution: `${experiment.salt}:\\1`,
+						},
+					},
+				},
+			],
+			...routeAction(context),
+		},
+		metadata: { filter_metadata: { weir: { plan: planVersion } } },
+	};
+}
+
+/** @param unit whether the request has a unit, which then is in the rest of every experiment. */
+function defaultRoute(context: RouteContext, unit: boolean) {
+	const { table, planVersion, exposeArm } = context;
+	const rest = table.experiments.map(({ name }) => armValue(name, null));
+	return {
+		...routeIdentity(context, null),
+		route: { cluster: variantCluster(context, table.defaultVariant), ...routeAction(context) },
+		metadata: { filter_metadata: { weir: { plan: planVersion } } },
+		...(unit && exposeArm ? { response_headers_to_add: rest.map(armHeader) } : {}),
+		// An upstream's own header of that name would be taken for ours.
+		...(!unit && exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {}),
+	};
+}
+
+/** One response value per experiment of the Service: the arm where the unit is in its slot, `-` elsewhere. */
+function armHeaders({ table, exposeArm }: RouteContext, experiment: ExperimentTable, arm: string | null): object {
+	const own = armValue(experiment.name, arm);
+	const others = table.experiments
+		.filter(({ name }) => name !== experiment.name)
+		.map(({ name }) => armValue(name, null));
+	const parameters = experiment.arms.find(({ name }) => name === arm)?.parameters ?? {};
+	return {
+		request_headers_to_add: [armHeader(own, 0), ...parameterHeaders(parameters)],
+		...(exposeArm ? { response_headers_to_add: [own, ...others].map(armHeader) } : {}),
+	};
+}
+
+/** In Envoy's header values a percent sign begins a command; two are one. */
+const parameterHeaders = (parameters: ArmTable["parameters"]): readonly object[] =>
+	Object.entries(parameters).map(([key, value]) => ({
+		header: { key, value: value.replaceAll("%", "%%") },
+		append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+	}));
+
+const armHeader = (value: string, index: number): object => ({
+	header: { key: ARM_HEADER, value },
+	append_action: index === 0 ? "OVERWRITE_IF_EXISTS_OR_ADD" : "APPEND_IF_EXISTS_OR_ADD",
+});

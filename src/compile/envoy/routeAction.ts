@@ -1,0 +1,79 @@
+/** What every route of a Service has, whoever chooses the Variant: name, timeout, retries and the Variant's cluster. */
+import type { Service } from "../../declare/resources/resource.js";
+import { type CalloutProtocol, isOpen } from "../table/execution.js";
+import { clusterName, type GatewayTable, routeName, type ServiceTable } from "../table/plan.js";
+import type { DryRun } from "../table/shadow.js";
+import { noUpgrades } from "./canonical.js";
+import { protoDuration } from "./duration.js";
+
+export interface RouteContext {
+	readonly service: Service;
+	readonly table: ServiceTable;
+	readonly dryRun: DryRun;
+	readonly planVersion: string;
+	readonly gateway: GatewayTable;
+	readonly exposeArm: boolean;
+	/** Of the Gateway. */
+	readonly idleTimeoutMs: number;
+	readonly protocol: CalloutProtocol;
+	/** The listener has the filters that ask the sidecar. */
+	readonly asksSidecar: boolean;
+	/** The Gateway demands client certificates, so that x-forwarded-client-cert is Envoy's own word. */
+	readonly identifies: boolean;
+	/** Of the Service behind the Gateway: loop.ts. */
+	readonly mark: string;
+}
+
+export interface Route {
+	readonly name: string;
+	readonly match: { readonly prefix: string; readonly headers?: readonly object[] };
+}
+
+export const routeIdentity = ({ planVersion, table }: RouteContext, experiment: string | null): Route => ({
+	name: routeName(planVersion, table.name, experiment),
+	match: { prefix: "/" },
+});
+
+/**
+ * A claim may hold what no header can (a line feed in a name), and jwt_authn does not look: Envoy would answer 503 instead of
+ * sending it on. It goes on only where its Service assigns by it (claims.ts) and it is a unit; else the route takes it away.
+ */
+export const ownClaim = ({ experiments }: ServiceTable): string | null => {
+	const unit = experiments[0]?.unit;
+	return unit?.from === "claim" ? unit.header : null;
+};
+
+/** Fields of a route, or of a virtual host. */
+export const removed = (names: readonly (string | null)[]): object => {
+	const headers = names.filter((name) => name !== null);
+	return headers.length === 0 ? {} : { request_headers_to_remove: headers };
+};
+
+/** Timeout and retries; a retry stays in the chosen cluster, and so in the Variant. */
+export function routeAction({ service: { spec }, table, idleTimeoutMs }: RouteContext): object {
+	return {
+		timeout: protoDuration(spec.timeoutMs),
+		// A model may think in silence for as long as its Service says.
+		...(spec.timeoutMs > idleTimeoutMs ? { idle_timeout: protoDuration(spec.timeoutMs) } : {}),
+		...(isOpen(table.access) ? {} : noUpgrades()),
+		...(spec.retries === null
+			? {}
+			: {
+					retry_policy: {
+						retry_on: spec.retries.on.join(","),
+						num_retries: spec.retries.attempts,
+						...(spec.retries.perTryTimeoutMs === 0
+							? {}
+							: { per_try_timeout: protoDuration(spec.retries.perTryTimeoutMs) }),
+					},
+				}),
+	};
+}
+
+/** The Variant's cluster, or the default one's where it has no endpoint and the Service says `default-variant`. */
+export function variantCluster({ service, table }: RouteContext, variant: string): string {
+	const declared = service.spec.variants.find(({ name }) => name === variant);
+	const empty = declared === undefined || declared.endpoints.length === 0;
+	const served = empty && service.spec.noEndpoint === "default-variant" ? table.defaultVariant : variant;
+	return clusterName(table.name, served);
+}

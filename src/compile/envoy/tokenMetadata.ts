@@ -1,0 +1,89 @@
+/** What jwt_authn leaves in a request's dynamic metadata of a token that it has verified, and how RBAC asks for it. */
+
+import type { TokenIssuer } from "../../declare/resources/resource.js";
+import { claimPath, isSpaceDelimited } from "../access/users/claim.js";
+import { at, type CelTree, field, ident } from "./celTree.js";
+
+/** Envoy's name for it, whatever ours of the filter is. */
+export const TOKENS_METADATA = "envoy.filters.http.jwt_authn";
+
+/**
+ * Keys by the issuer's own name, not by its place in a list: listener and routes come one after the other, and must
+ * never mean two issuers by one key.
+ */
+export const payloadKey = ({ issuer }: TokenIssuer): string => issuer;
+export const headerKey = ({ issuer }: TokenIssuer): string => `${issuer}#header`;
+
+/** Fields of a provider that put them there. Not normalize_payload_in_metadata: it copies all claims once more. */
+export const intoMetadata = (issuer: TokenIssuer): object => ({
+	payload_in_metadata: payloadKey(issuer),
+	header_in_metadata: headerKey(issuer),
+});
+
+/** A Principal of RBAC. */
+export type PrincipalRule = object;
+
+export const allOf = (ids: readonly PrincipalRule[]): PrincipalRule =>
+	ids.length === 1 && ids[0] !== undefined ? ids[0] : { and_ids: { ids } };
+export const someOf = (ids: readonly PrincipalRule[]): PrincipalRule => {
+	if (ids.length === 0) return NOBODY;
+	return ids.length === 1 && ids[0] !== undefined ? ids[0] : { or_ids: { ids } };
+};
+export const not = (id: PrincipalRule): PrincipalRule => ({ not_id: id });
+export const ANYBODY: PrincipalRule = { any: true };
+export const NOBODY: PrincipalRule = not(ANYBODY);
+
+const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
+	sourced_metadata: {
+		metadata_matcher: { filter: TOKENS_METADATA, path: path.map((key) => ({ key })), value },
+		metadata_source: "DYNAMIC",
+	},
+});
+
+/** A token of this issuer was verified. */
+export const verified = (issuer: TokenIssuer): PrincipalRule =>
+	saidAt([payloadKey(issuer), "iss"], { present_match: true });
+
+export const hasClaim = (issuer: TokenIssuer, name: string): PrincipalRule =>
+	saidAt([payloadKey(issuer), name], { present_match: true });
+
+/** The claim is one of these texts, or has it among its words, or a list that holds one: as claimTexts reads it. */
+export function claimIs(issuer: TokenIssuer, claim: string, values: readonly string[]): PrincipalRule {
+	const path = claimPath(claim);
+	const said = isSpaceDelimited(path) ? values.flatMap(amongWords) : values.map((exact) => ({ exact }));
+	const listed = values.map((exact) => ({ list_match: { one_of: { string_match: { exact } } } }));
+	const matchers = [...said.map((text) => ({ string_match: text })), ...listed];
+	// Envoy takes no choice of one.
+	const value = matchers.length === 1 ? listed[0] : { or_match: { value_matchers: matchers } };
+	return saidAt([payloadKey(issuer), ...path], value ?? {});
+}
+
+/** Matchers of a text that has this word; none has one with a blank, or an empty one. */
+const amongWords = (word: string): readonly object[] =>
+	word === "" || word.includes(" ")
+		? []
+		: [{ exact: word }, { prefix: `${word} ` }, { suffix: ` ${word}` }, { contains: ` ${word} ` }];
+
+/** The claim is this very text. */
+export const textIs = (issuer: TokenIssuer, claim: string, exact: string): PrincipalRule =>
+	saidAt([payloadKey(issuer), claim], { string_match: { exact } });
+
+/** The claim, or the member of the JOSE header, is a text that the pattern fits as a whole. */
+export const claimFits = (issuer: TokenIssuer, claim: string, regex: string): PrincipalRule =>
+	saidAt([payloadKey(issuer), claim], { string_match: { safe_regex: { regex } } });
+export const headerFits = (issuer: TokenIssuer, member: string, regex: string): PrincipalRule =>
+	saidAt([headerKey(issuer), member], { string_match: { safe_regex: { regex } } });
+
+/** The member of the JOSE header is one of these texts. */
+export function headerIs(issuer: TokenIssuer, member: string, values: readonly string[]): PrincipalRule {
+	const matchers = values.map((exact) => ({ string_match: { exact } }));
+	// Envoy takes no choice of one.
+	const value = matchers.length === 1 ? matchers[0] : { or_match: { value_matchers: matchers } };
+	return saidAt([headerKey(issuer), member], value ?? {});
+}
+export const hasHeader = (issuer: TokenIssuer, member: string): PrincipalRule =>
+	saidAt([headerKey(issuer), member], { present_match: true });
+
+/** All claims, for a condition. */
+export const claimsTree = (issuer: TokenIssuer): CelTree =>
+	at(at(field(ident("metadata"), "filter_metadata"), TOKENS_METADATA), payloadKey(issuer));

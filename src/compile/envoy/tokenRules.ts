@@ -1,0 +1,126 @@
+/**
+ * What Envoy's jwt_authn lets pass and no execution takes for a token (measured on 1.40.0; src/tokens refuses the
+ * same): deny rules behind it, of Services that judge users, and what takes claims away elsewhere (claims.ts).
+ */
+
+import type { TokenIssuer } from "../../declare/resources/resource.js";
+import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../limits.js";
+import {
+	COMPACT_TOKEN,
+	compactTokenOf,
+	ECDSA_SIGNATURE_BYTES,
+	ED_ALGORITHM,
+	RSA_ALGORITHMS,
+	SPEAKS_OF_TOKEN,
+} from "../access/users/tokenForm.js";
+import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";
+import {
+	ANYBODY,
+	allOf,
+	claimFits,
+	claimIs,
+	claimsTree,
+	hasClaim,
+	hasHeader,
+	headerFits,
+	headerIs,
+	not,
+	type PrincipalRule,
+	someOf,
+	verified,
+} from "./tokenMetadata.js";
+
+/** Begin of the names of these rules; no AccessPolicy can have it. */
+const INVALID_TOKEN = "(invalid token";
+
+/** Begin of those about times and length. */
+const BAD_TIMES = `${INVALID_TOKEN}, times`;
+
+/** An Authorization header that speaks of a token, wherever in it and however written. */
+const SPEAKS = `(?is).*${SPEAKS_OF_TOKEN}.*`;
+/** How it may speak of one where nobody checks a proof of possession. */
+const BEARER = "Bearer ";
+
+const NOT_EMPTY = "(?s).+";
+/** RFC 9068 2.1; media types have no case. */
+const ACCESS_TOKEN = "(?i)(?:application/)?at\\+jwt";
+
+/** Rules of weir.deny, by name. */
+export function tokenRules(issuers: readonly TokenIssuer[]): Readonly<Record<string, object>> {
+	const present = header("authorization", { present_match: true });
+	const speaks = regexOn("authorization", SPEAKS);
+	return {
+		[`${INVALID_TOKEN})`]: deny(
+			someOf([
+				// Also where jwt_authn has not run at all: what was not verified is refused, not ignored.
+				allOf([present, not(wellSigned(issuers)), speaks]),
+				...issuers.map((issuer) => allOf([verified(issuer), someOf(faults(issuer))])),
+			]),
+		),
+		...Object.fromEntries(
+			issuers.map((issuer, index) => [
+				`${BAD_TIMES} ${index})`,
+				{ ...deny(verified(issuer)), condition: badTimes(issuer) },
+			]),
+		),
+	};
+}
+
+const deny = (principal: PrincipalRule): object => ({ permissions: [{ any: true }], principals: [principal] });
+
+const header = (name: string, matcher: object): PrincipalRule => ({ header: { name, ...matcher } });
+const regexOn = (name: string, regex: string): PrincipalRule =>
+	header(name, { string_match: { safe_regex: { regex } } });
+
+/**
+ * Verified, by one of our algorithms, and written as a token with a signature of the algorithm's length. Once for all
+ * issuers: a pattern that counts takes Envoy some KiB. Of algorithms that are not ECDSA jwt_authn takes one length.
+ */
+function wellSigned(issuers: readonly TokenIssuer[]): PrincipalRule {
+	const shape = (algorithms: readonly string[], token: string): PrincipalRule =>
+		allOf([
+			someOf(issuers.map((issuer) => headerIs(issuer, "alg", algorithms))),
+			regexOn("authorization", BEARER + token),
+		]);
+	return someOf([
+		...Object.entries(ECDSA_SIGNATURE_BYTES).map(([alg, bytes]) => shape([alg], compactTokenOf(bytes))),
+		shape([...RSA_ALGORITHMS, ED_ALGORITHM], COMPACT_TOKEN),
+	]);
+}
+
+function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
+	// Each of its tokens must come with a proof.
+	if (issuer.binding !== "none") return [ANYBODY];
+	return [
+		// Without it jwt_authn tries all keys.
+		not(headerFits(issuer, "kid", NOT_EMPTY)),
+		hasHeader(issuer, "crit"),
+		// Bound to a key (RFC 7800): Envoy sees no proof.
+		hasClaim(issuer, "cnf"),
+		not(hasClaim(issuer, "iat")),
+		// jwt_authn takes `http://weir/` for `weir`.
+		issuer.audiences.length === 0 ? not(ANYBODY) : not(claimIs(issuer, "aud", issuer.audiences)),
+		...(issuer.profile === "at+jwt"
+			? [
+					not(headerFits(issuer, "typ", ACCESS_TOKEN)),
+					not(hasClaim(issuer, "aud")),
+					...["sub", "client_id", "jti"].map((claim) => not(claimFits(issuer, claim, NOT_EMPTY))),
+				]
+			: []),
+	];
+}
+
+/** iat in the future, exp - iat beyond the longest life, or a token too long. jwt_authn judges exp and nbf. */
+function badTimes(issuer: TokenIssuer): object {
+	const claims = claimsTree(issuer);
+	const [issued, expires] = [field(claims, "iat"), field(claims, "exp")];
+	const request = ident("request");
+	const authorization = at(field(request, "headers"), "authorization");
+	const tooLong = (size: CelTree): CelTree => call("_>_", size, integer(BEARER.length + TOKEN_BYTES_MAX));
+	return anyOf(
+		call("_>_", issued, call("_+_", call("int", field(request, "time")), integer(TOKEN_SKEW_SECONDS))),
+		call("_>_", call("_-_", expires, issued), double(issuer.maxLifetimeMs / 1_000)),
+		// No header is longer than all of the request, whose size Envoy keeps: looking up one costs three times as much.
+		both(tooLong(field(request, "total_size")), tooLong(call("size", authorization))),
+	);
+}

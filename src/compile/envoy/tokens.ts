@@ -1,0 +1,150 @@
+/**
+ * Tokens of end users: Envoy's jwt_authn verifies those of the Gateway's issuers. For Services that judge users a token
+ * that is present must hold, and what it says lies in metadata for RBAC (tokenMetadata.ts). For Experiments that assign
+ * by a claim each such claim lies in a header of ours; where users are not judged, a token that is missing or does not
+ * hold gives no claim (claims.ts), so no unit, and who may call is not decided by it.
+ */
+
+import type { TokenIssuer } from "../../declare/resources/resource.js";
+import { KEYS_FETCH_MS, KEYS_RETRY_MS, KEYS_URL_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../limits.js";
+import { type EnvoyResource, type GatewayTable, partName, type UnitTable } from "../table/plan.js";
+import { claimFilters, claimRules, claimsPerRoute, othersPerRoute } from "./claims.js";
+import { protoDuration } from "./duration.js";
+import { discovered, type Extension, extensionResource } from "./extension.js";
+import { type KeySets, keySetName, NOBODYS_KEY_SET } from "./keySet.js";
+import { keysCluster } from "./tokenKeys.js";
+import { intoMetadata } from "./tokenMetadata.js";
+
+const TOKENS_FILTER = "weir.tokens";
+
+/** Names of the requirements: any issuer's token or none, and a bad one is none; any issuer's token or none at all. */
+const CLAIMS = "claims";
+const USERS = "users";
+
+/** Verified tokens kept per worker, so that a user's next request costs no signature check. */
+const CACHED_TOKENS = 1_000;
+
+const JWT_AUTHN = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
+
+export interface TokensContext {
+	/** Its name and its issuers. */
+	readonly gateway: Pick<GatewayTable, "name" | "issuers">;
+	/** Of all Experiments. */
+	readonly units: readonly UnitTable[];
+	/** Of issuers; Envoy itself reads or fetches one that is not here. */
+	readonly keySets: KeySets;
+	/** What looks at claims is there although no unit is one: it comes with the listener, and units come later. */
+	readonly always: boolean;
+}
+
+/**
+ * The filters in the listener, off unless a virtual host asks for them; there wherever the Gateway has issuers, for routes that
+ * want them may come first.
+ */
+export function tokenFilters(context: TokensContext): readonly object[] {
+	const filters = extensions(context).map(discovered);
+	return filters.length > 1 ? [...filters, ...claimFilters()] : filters;
+}
+
+/** What is in them: keys, issuers and claims change without the listener. */
+export const tokenExtensions = (context: TokensContext): readonly EnvoyResource[] =>
+	extensions(context).map(extensionResource);
+
+function extensions({ gateway, units, keySets, always }: TokensContext): readonly Extension[] {
+	const { name, issuers } = gateway;
+	if (issuers.length === 0) return [];
+	const claims = new Map(units.flatMap((unit) => (unit.from === "claim" ? [[unit.header, unit.claim] as const] : [])));
+	const providers = issuers.map((issuer) => [issuer.issuer, provider(issuer, claims, keySets)] as const);
+	const tokens = {
+		name: partName(TOKENS_FILTER, name),
+		config: verifying(Object.fromEntries(providers)),
+		instead: NOBODY,
+	};
+	return [tokens, ...(always || claims.size > 0 ? [claimRules(name, issuers)] : [])];
+}
+
+function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {
+	const each = Object.keys(providers).map((provider_name) => ({ provider_name }));
+	return {
+		"@type": JWT_AUTHN,
+		providers,
+		requirement_map: {
+			[CLAIMS]: { requires_any: { requirements: [...each, { allow_missing_or_failed: {} }] } },
+			[USERS]: { requires_any: { requirements: [...each, { allow_missing: {} }] } },
+		},
+	};
+}
+
+/** No token holds, and who shows none is as he was. */
+const NOBODY = verifying({
+	nobody: { local_jwks: { inline_string: NOBODYS_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
+});
+
+function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets: KeySets): object {
+	const { issuer, audiences, maxLifetimeMs } = own;
+	return {
+		issuer,
+		audiences,
+		...keysOf(own, keySets),
+		// The Service sees the token as before.
+		forward: true,
+		// Without these also the query parameter access_token, which logs and referrers show.
+		from_headers: schemes(own).map(shownBy),
+		...intoMetadata(own),
+		clock_skew_seconds: TOKEN_SKEW_SECONDS,
+		require_expiration: true,
+		// Envoy's is of what is left of it; the whole (exp - iat) is judged by tokenRules.ts.
+		max_lifetime: protoDuration(maxLifetimeMs + TOKEN_SKEW_SECONDS * 1_000),
+		jwt_cache_config: { jwt_cache_size: CACHED_TOKENS, jwt_max_token_size: TOKEN_BYTES_MAX },
+		claim_to_headers: [...claims].map(([header_name, claim_name]) => ({ header_name, claim_name })),
+		// The route was chosen before the claim was known.
+		...(claims.size === 0 ? {} : { clear_route_cache: true }),
+	};
+}
+
+function shownBy(scheme: string): object {
+	return { name: "Authorization", value_prefix: `${scheme} ` };
+}
+
+/** Envoy checks no proof: one scheme more only brings the claims of tokens whose proof the sidecar judges. */
+const schemes = ({ binding }: TokenIssuer): readonly string[] =>
+	binding === "dpop" || binding === "either" ? ["Bearer", "DPoP"] : ["Bearer"];
+
+function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
+	const name = keySetName(issuer.keys);
+	const text = Object.hasOwn(keySets, name) ? keySets[name] : undefined;
+	if (text !== undefined) return { local_jwks: { inline_string: text } };
+	// Envoy reads a file once, with this, and never again.
+	if (issuer.keys.from === "file") return { local_jwks: { filename: issuer.keys.file } };
+	return {
+		remote_jwks: {
+			http_uri: {
+				uri: issuer.keys.url,
+				cluster: keysCluster(issuer.keys),
+				timeout: protoDuration(KEYS_FETCH_MS),
+			},
+			cache_duration: protoDuration(KEYS_URL_MS.fresh),
+			// In the background, for all workers at once. Until the first answer there are no keys, and tokens are refused.
+			async_fetch: { failed_refetch_duration: protoDuration(KEYS_RETRY_MS) },
+		},
+	};
+}
+
+/**
+ * typed_per_filter_config of a Service that Envoy verifies tokens for. Without issuers there is no filter.
+ * @param users judged: Envoy judges users, so that a bad token is refused, or the sidecar does, which refuses it itself;
+ * tried: shadow policies look at them, for which a bad token is none
+ */
+export function tokensPerRoute(
+	unit: UnitTable | null,
+	{ name, issuers }: TokensContext["gateway"],
+	{ judged, tried }: { readonly judged: "here" | "by-sidecar" | "nowhere"; readonly tried: boolean },
+): Record<string, object> {
+	if (issuers.length === 0 || (judged !== "here" && !tried && unit?.from !== "claim")) return {};
+	return {
+		[partName(TOKENS_FILTER, name)]: { "@type": PER_ROUTE, requirement_name: judged === "here" ? USERS : CLAIMS },
+		...(judged === "nowhere" ? claimsPerRoute(name) : {}),
+		...othersPerRoute(unit?.from === "claim" ? unit.header : null),
+	};
+}

@@ -1,0 +1,91 @@
+/**
+ * The vocabulary of meshes that are not ours: what is asked for, what comes out, and what every manifest has. The
+ * Envoys there are somebody else's, so each Service that needs the sidecar is in full callout.
+ */
+import type { Problem } from "../../declare/resources/resource.js";
+import type { CalloutProtocol } from "../table/execution.js";
+
+/** Where the mesh reaches the sidecar: a Kubernetes Service by its full DNS name, or a socket in the gateway's pod. */
+export type SidecarAddress = { readonly host: string; readonly port: number } | { readonly socketPath: string };
+
+export interface MeshOptions {
+	readonly protocol: CalloutProtocol;
+	readonly sidecar: SidecarAddress;
+	/** Kubernetes namespace of every manifest; for Istio it must be the one in which the gateway's pods run. */
+	readonly namespace: string;
+	/** An existing gateway as `namespace/name`, or `name` in the same namespace; null = one is made of ours. */
+	readonly gateway: string | null;
+	/** Istio: labels of the gateway's pods. */
+	readonly gatewayLabels: Readonly<Record<string, string>>;
+	/** Envoy Gateway: the GatewayClass of a gateway that is made. */
+	readonly gatewayClass: string;
+	/** The text of each issuer's JWKS, by issuer: a compiler reads no files. */
+	readonly keySets: Readonly<Record<string, string>>;
+}
+
+/** What the projects' own guides use. */
+export const ISTIO_GATEWAY_LABELS: Readonly<Record<string, string>> = { istio: "ingressgateway" };
+export const ENVOY_GATEWAY_CLASS = "eg";
+
+export interface MeshOutput {
+	/** In an order that `kubectl apply` can take: what guards a route comes before the route. */
+	readonly manifests: readonly Manifest[];
+	/** To be merged by hand into a configuration that exists already: applying them whole would replace it. */
+	readonly fragments: readonly Fragment[];
+	/** What the mesh cannot express, or does otherwise than one expects; one sentence or two each. */
+	readonly warnings: readonly string[];
+	/** Refused: with any of these the manifests must not be used. */
+	readonly problems: readonly Problem[];
+}
+
+/** A part of a mesh's own configuration. */
+export interface Fragment {
+	readonly into: string;
+	readonly value: object;
+}
+
+/** A Kubernetes object, as YAML or JSON would hold it. */
+export interface Manifest {
+	readonly apiVersion: string;
+	readonly kind: string;
+	readonly metadata: { readonly name: string; readonly namespace: string };
+	readonly spec: object;
+}
+
+export const manifest = (
+	[apiVersion, kind]: readonly [apiVersion: string, kind: string],
+	metadata: Manifest["metadata"],
+	spec: object,
+): Manifest => ({ apiVersion, kind, metadata, spec });
+
+/** @param gateway `namespace/name`, or `name` in the given namespace */
+export function gatewayName(gateway: string, namespace: string): Manifest["metadata"] {
+	const slash = gateway.indexOf("/");
+	return slash === -1
+		? { name: gateway, namespace }
+		: { name: gateway.slice(slash + 1), namespace: gateway.slice(0, slash) };
+}
+
+export const problem = (message: string, hint: string): Problem => ({ position: null, message, hint });
+
+/** Two declared names that become one Kubernetes name would overwrite each other when applied. */
+export function nameClashes(manifests: readonly Manifest[]): readonly Problem[] {
+	const key = ({ apiVersion, kind, metadata }: Manifest) =>
+		`${apiVersion} ${kind} ${metadata.namespace}/${metadata.name}`;
+	const seen = new Set<string>();
+	return manifests.flatMap((one) => {
+		if (!seen.has(key(one))) {
+			seen.add(key(one));
+			return [];
+		}
+		return [
+			problem(
+				`two resources would become the same ${one.kind} ${one.metadata.namespace}/${one.metadata.name}`,
+				"rename one of the Services or Variants",
+			),
+		];
+	});
+}
+
+/** One text each, in order, without repeats. */
+export const distinct = (texts: readonly string[]): readonly string[] => [...new Set(texts)];

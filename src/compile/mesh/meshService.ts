@@ -1,0 +1,276 @@
+/**
+ * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
+ * what stands in the way. Both meshes begin here.
+ */
+
+import { isLoopbackHost } from "../../declare/resources/address.js";
+import { PLAIN_TEXT } from "../../declare/resources/plainText.js";
+import {
+	type Experiment,
+	type Gateway,
+	type Problem,
+	qualifiedName,
+	type ResourceSet,
+	type Service,
+	type TokenIssuer,
+	tlsFiles,
+	type Variant,
+} from "../../declare/resources/resource.js";
+import { accessTable, judgesPaths, judgesRegions, judgesUsers, readsUsers } from "../access/rules/policy.js";
+import { claimHeader } from "../envoy/headers.js";
+import { isPublicKeySet } from "../envoy/keySet.js";
+import { executionOf, isOpen } from "../table/execution.js";
+import { type MeshOptions, problem } from "./mesh.js";
+import { clusterService } from "./variantEndpoints.js";
+
+export interface MeshService {
+	readonly service: Service;
+	/** Name of the Service's Kubernetes objects. */
+	readonly objectName: string;
+	/** The sidecar is asked about every request. */
+	readonly asked: boolean;
+	/** No answer: the default Variant serves. Only where the callout carries assignment alone. */
+	readonly passes: boolean;
+	readonly judgesPaths: boolean;
+	readonly judgesPrincipals: boolean;
+	readonly judgesUsers: boolean;
+	readonly judgesRegions: boolean;
+	readonly hasShadow: boolean;
+	/** Claims of verified tokens that its Experiments assign by. */
+	readonly claims: readonly string[];
+}
+
+export function meshServices(resources: ResourceSet): readonly MeshService[] {
+	return resources.services.map((service) => {
+		const access = accessTable(service, resources.accessPolicies, resources.referenceGrants);
+		const experiments = resources.experiments.filter((experiment) => isOf(experiment, service));
+		const issuers = tokenIssuers(resources);
+		const { callout } = executionOf({ access, callout: service.spec.callout, experiments, mode: "callout", issuers });
+		return {
+			service,
+			objectName: objectName(service),
+			// Native access is not to be had here: what is not open is the sidecar's to judge.
+			asked: callout !== null || !isOpen(access),
+			passes: isOpen(access) && callout?.onFailure === "default-variant",
+			judgesPaths: judgesPaths(access),
+			judgesPrincipals: access.policies.some(({ principals }) => principals.length > 0),
+			judgesUsers: readsUsers(access),
+			judgesRegions: judgesRegions(access),
+			hasShadow: access.policies.some(({ shadow }) => shadow),
+			claims: [...new Set(experiments.flatMap(({ spec: { unit } }) => (unit.from === "claim" ? [unit.claim] : [])))],
+		};
+	});
+}
+
+/** Kubernetes name of the objects of a Service; see nameClashes for what it cannot keep apart. */
+function objectName({ metadata: { name, namespace } }: Service): string {
+	return namespace === "default" ? `weir-${name}` : `weir-${namespace}.${name}`;
+}
+
+/** Kubernetes name of a gateway that is made of a declared one. */
+export const gatewayObject = ({ metadata: { name, namespace } }: Gateway): string =>
+	namespace === "default" ? `weir-${name}` : `weir-${namespace}.${name}`;
+
+/** Whether every Gateway shows clients their arm; with an existing gateway ours say what is wished. */
+export const exposesArm = ({ gateways }: ResourceSet): boolean =>
+	gateways.length > 0 && gateways.every(({ spec }) => spec.exposeArm);
+
+export const variantName = ({ objectName }: MeshService, { name }: Variant): string => `${objectName}-${name}`;
+
+const isOf = ({ metadata, spec }: Experiment, service: Service): boolean =>
+	spec.service === service.metadata.name && metadata.namespace === service.metadata.namespace;
+
+/** The Variant itself, or the default one where it has no endpoint and the Service says so; null = nobody. */
+export function servedBy(spec: Service["spec"], variant: Variant): Variant | null {
+	const fallback = spec.variants.find(({ name }) => name === spec.defaultVariant);
+	const served = variant.endpoints.length === 0 && spec.noEndpoint === "default-variant" ? fallback : variant;
+	return served === undefined || served.endpoints.length === 0 ? null : served;
+}
+
+/** Longest time that any Service grants: a mesh has one filter for all of them. */
+export const longestTimeoutMs = (asked: readonly MeshService[]): number =>
+	Math.max(...asked.map(({ service }) => service.spec.callout.timeoutMs));
+
+/** Issuers of all Gateways, each once. */
+export function tokenIssuers(resources: ResourceSet): readonly TokenIssuer[] {
+	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
+	return issuers.filter(({ issuer }, index) => issuers.findIndex((other) => other.issuer === issuer) === index);
+}
+
+/** Claims and the headers that they are put into, by header. */
+export function claimHeaders(
+	services: readonly MeshService[],
+): readonly { readonly header: string; readonly claim: string }[] {
+	return [...new Set(services.flatMap(({ claims }) => claims))]
+		.sort()
+		.map((claim) => ({ header: claimHeader(claim), claim }));
+}
+
+/** What neither mesh can carry out. */
+export function meshProblems(
+	resources: ResourceSet,
+	services: readonly MeshService[],
+	options: MeshOptions,
+): readonly Problem[] {
+	return [
+		...services.flatMap(failureProblems),
+		...services.flatMap(identityProblems),
+		...resources.gateways
+			.filter(({ spec }) => spec.tls?.from === "identity")
+			.map((gateway) => identityGatewayProblem(gateway, options.gateway !== null)),
+		...services.flatMap(claimProblems),
+		...services.flatMap(({ service }) =>
+			service.spec.variants.flatMap((variant) => endpointProblems(service, variant)),
+		),
+		...sidecarProblems(options),
+		...(options.gateway !== null || resources.gateways.length > 0
+			? []
+			: [problem("no Gateway is declared, and no existing one is named", "add one: kind: Gateway, or say --gateway")]),
+	];
+
+	function claimProblems({ service, claims }: MeshService): readonly Problem[] {
+		if (claims.length === 0) return [];
+		const who = `Service ${qualifiedName(service.metadata)} assigns by a claim`;
+		const issuers = tokenIssuers(resources);
+		if (issuers.length === 0)
+			return [problem(`${who}, and no Gateway says whose tokens it trusts`, "add tokens to the Gateway")];
+		const judged = judgesUsers(accessTable(service, resources.accessPolicies, resources.referenceGrants));
+		return issuers.flatMap(({ issuer, binding, keys: source }) => {
+			if (binding !== "none" && !judged) {
+				return [
+					problem(
+						`${who}, no enforced policy of it is about users, and the mesh takes tokens of ${issuer} without their proof of possession (${binding})`,
+						"name users, groups, tenants, purposes or claims in an AccessPolicy of the Service, or take the issuer away",
+					),
+				];
+			}
+			const jwksFile = source.from === "file" ? source.file : source.url;
+			const keys = options.keySets[issuer];
+			if (keys === undefined)
+				return [problem(`${who}, and the keys of one of its issuers were not read`, `give the compiler ${jwksFile}`)];
+			return isPublicKeySet(keys)
+				? []
+				: [
+						problem(
+							`the keys in ${jwksFile} are no set of public keys, and a manifest would show them to all who may read it`,
+							'write {"keys": […]} with public keys only (RFC 7517), and change those that were not',
+						),
+					];
+		});
+	}
+}
+
+function failureProblems({ service, asked, passes }: MeshService): readonly Problem[] {
+	if (!asked || passes || service.spec.callout.onFailure === "deny") return [];
+	return [
+		problem(
+			`Service ${qualifiedName(service.metadata)} would be served unjudged when the sidecar fails: in a mesh that is not ours the sidecar decides access`,
+			"set callout.onFailure: deny, or access: open without policies",
+		),
+	];
+}
+
+/** A mesh has identities of its own; without ours the endpoints would be called in plain text, or by anybody's TLS. */
+function identityProblems({ service: { metadata, spec } }: MeshService): readonly Problem[] {
+	if (spec.identities === null) return [];
+	return [
+		problem(
+			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot ask for`,
+			`write identities: ${PLAIN_TEXT}, and let the mesh's own mTLS carry the hop`,
+		),
+	];
+}
+
+const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Problem =>
+	problem(
+		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not ask${existing ? "" : ": it would listen in plain text"}`,
+		existing
+			? "leave tls out of it: the gateway that --gateway names has its own certificate"
+			: "name certificate files, or an existing gateway with --gateway",
+	);
+
+/** Of the Services that are not open; empty = none. */
+export const protectedNames = (services: readonly MeshService[]): string =>
+	services
+		.filter(({ service }) => service.spec.access !== "open")
+		.map(({ service }) => qualifiedName(service.metadata))
+		.join(", ");
+
+/** What is lost or other in any mesh, in words; each only where it applies. */
+export function accessWarnings(services: readonly MeshService[], gateways: readonly Gateway[]): readonly string[] {
+	const proxied = gateways.filter(({ spec }) => spec.trustedProxies.length > 0);
+	const bounded = gateways.filter((gateway) => tlsFiles(gateway)?.trustDomains !== undefined);
+	const named = (of: (service: MeshService) => boolean): string =>
+		services
+			.filter(of)
+			.map(({ service }) => qualifiedName(service.metadata))
+			.join(", ");
+	const [users, regions, dryRun, limited] = [
+		named((one) => one.judgesUsers),
+		named((one) => one.judgesRegions),
+		named((one) => one.hasShadow && !one.asked),
+		named(({ service }) => Object.values(service.spec.rateLimits).some((rate) => rate !== null)),
+	];
+	return [
+		...(proxied.length === 0
+			? []
+			: [
+					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are believed through Weir's own Envoys only: here the client is who has made the connection.`,
+				]),
+		...(bounded.length === 0
+			? []
+			: [
+					`tls.trustDomains (of ${bounded.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are held by Weir's own Envoys only: here the gateway takes any trust domain that its client CA signs for.`,
+				]),
+		...(users === ""
+			? []
+			: [
+					`Policies judge users of ${users}: the sidecar verifies the tokens itself, so it must be shown the request headers authorization and dpop, and reach the issuers' keys. It is told no certificate, so tokens that are bound to one are refused.`,
+				]),
+		...(regions === ""
+			? []
+			: [
+					`Policies of ${regions} name regions of a Gateway, which a gateway of this mesh does not tell: allows with regions never match, denials with regions always do.`,
+				]),
+		...(dryRun === ""
+			? []
+			: [`Shadow policies of the open Service ${dryRun} are not tried here: the sidecar is not asked about it.`]),
+		...(limited === "" ? [] : [`Rate limits of ${limited} are not carried out here: declare the mesh's own.`]),
+	];
+}
+
+function endpointProblems(service: Service, { name, endpoints }: Variant): readonly Problem[] {
+	const what = `Variant ${name} of Service ${qualifiedName(service.metadata)}`;
+	return endpoints.flatMap(({ address }) => {
+		if (isLoopbackHost(address))
+			return [
+				problem(
+					`${what} is at ${address}, which in a mesh is the gateway's own pod`,
+					"write the DNS name of a Kubernetes Service, such as NAME.NAMESPACE.svc.cluster.local",
+				),
+			];
+		if (!address.includes(".") && !address.includes(":"))
+			return [
+				problem(
+					`${what} is at ${address}, a short name that each mesh completes in its own way`,
+					"write the full DNS name, such as NAME.NAMESPACE.svc.cluster.local",
+				),
+			];
+		return [];
+	});
+}
+
+function sidecarProblems({ sidecar }: MeshOptions): readonly Problem[] {
+	if ("socketPath" in sidecar)
+		return sidecar.socketPath.startsWith("/")
+			? []
+			: [problem("the sidecar's socket is no absolute path", "write a path that begins with /")];
+	return clusterService(sidecar.host) !== null
+		? []
+		: [
+				problem(
+					`the sidecar's host ${sidecar.host} is no Kubernetes Service`,
+					"write NAME.NAMESPACE.svc.cluster.local, or a socket in the gateway's pod",
+				),
+			];
+}

@@ -1,0 +1,105 @@
+/**
+ * Which of the three executions a Service gets (design: one declaration, three executions): all in Envoy; assigned
+ * by Envoy with one callout that is told the arm; or a full callout. Native first: the sidecar is asked only for
+ * what Envoy cannot do, or what the declaration or the operator gives it.
+ */
+
+import type { Callout, Experiment, Service, TokenIssuer } from "../../declare/resources/resource.js";
+import type { Eligibility } from "../access/rules/eligibility.js";
+import { isOpen } from "../access/rules/policy.js";
+import { beyondEnvoy, verdictReason } from "../access/verdictReason.js";
+import type { AccessTable, CalloutTable, ServiceTable } from "./plan.js";
+import { type DryRun, dryRunOf } from "./shadow.js";
+
+export { isOpen };
+
+/** auto: native wherever Envoy can. native: what it cannot is a problem. callout: the sidecar does what it can. */
+export type Mode = "auto" | "native" | "callout";
+
+/** By which of Envoy's protocols the sidecar is asked. */
+export type CalloutProtocol = "ext_authz" | "ext_proc";
+
+export interface Execution {
+	/** null = the sidecar is never asked. */
+	readonly callout: CalloutTable | null;
+	/** Why the sidecar assigns; null where Envoy does, or there is nothing to assign. */
+	readonly whyAssignment: string | null;
+	/** Why the sidecar decides access; null where Envoy does, or anyone may call. */
+	readonly whyVerdict: string | null;
+	/** That who may use each arm's Variant matters is why the sidecar assigns; null = it is not. */
+	readonly eligibility: Eligibility | null;
+	/** Envoy's rules could not decide it at all. */
+	readonly beyondEnvoy: boolean;
+	/** What Envoy tries of shadow policies; the sidecar, where it decides, tries all. */
+	readonly dryRun: DryRun;
+}
+
+/** One Service on its way through the compiler. */
+export interface CompiledService {
+	readonly service: Service;
+	readonly table: ServiceTable;
+	readonly execution: Execution;
+}
+
+export interface ExecutionInput {
+	readonly access: AccessTable;
+	readonly callout: Callout;
+	/** Experiments that assign somebody now. */
+	readonly experiments: readonly Experiment[];
+	/** null or left out = who may use each arm's Variant does not matter. */
+	readonly eligibility?: Eligibility | null;
+	readonly mode: Mode;
+	/** Of all Gateways. */
+	readonly issuers: readonly TokenIssuer[];
+	/** Qualified name of a Gateway with trusted proxies; null or left out = none has any. */
+	readonly proxied?: string | null;
+}
+
+export function executionOf(input: ExecutionInput): Execution {
+	const { access, callout, experiments, mode, issuers, proxied = null } = input;
+	// Whose unit is a cookie is the sidecar's to assign anyway.
+	const eligibility = experiments.some(mints) ? null : (input.eligibility ?? null);
+	const whyAssignment = assignmentReason(experiments, eligibility, mode);
+	const sidecarAssigns = whyAssignment !== null;
+	const needed = verdictReason({ access, callout, issuers, proxied, eligibility, sidecarAssigns });
+	// Where the declaration lets requests pass unanswered, the verdict stays in Envoy, which can give it.
+	const given = mode === "callout" && callout.onFailure === "deny" && !isOpen(access);
+	const whyVerdict = needed ?? (given ? "the mode is callout" : null);
+	const beyond = callout.sign || beyondEnvoy({ access, issuers, proxied }) !== null;
+	const verdict = whyVerdict !== null;
+	const dryRun = dryRunOf(access, { issuers, proxied, sidecarAssigns });
+	if (!sidecarAssigns && !verdict) {
+		return { callout: null, whyAssignment, whyVerdict, eligibility, beyondEnvoy: beyond, dryRun };
+	}
+	return {
+		callout: {
+			verdict,
+			assignment: sidecarAssigns,
+			onFailure: verdict ? "deny" : callout.onFailure,
+			maxStalenessMs: callout.maxStalenessMs,
+			onStale: verdict ? "deny" : callout.onStale,
+			sign: verdict && callout.sign,
+		},
+		whyAssignment,
+		whyVerdict,
+		eligibility,
+		beyondEnvoy: beyond,
+		dryRun,
+	};
+}
+
+const mints = ({ spec }: Experiment): boolean => spec.unit.from === "cookie";
+
+function assignmentReason(
+	experiments: readonly Experiment[],
+	eligibility: Eligibility | null,
+	mode: Mode,
+): string | null {
+	if (experiments.length === 0) return null;
+	if (experiments.some(mints)) return "Envoy cannot mint a cookie and assign by it in one step";
+	if (eligibility !== null) {
+		const { policy, experiment } = eligibility;
+		return `who may use each arm's Variant is known after identity, and only who may use all takes part: AccessPolicy ${policy} judges the Variants of Experiment ${experiment} apart`;
+	}
+	return mode === "callout" ? "the mode is callout" : null;
+}

@@ -1,0 +1,34 @@
+/** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
+import { hostPort } from "../../declare/resources/address.js";
+import { isBesideEnvoy } from "../../declare/resources/plainText.js";
+import type { Service } from "../../declare/resources/resource.js";
+import type { CompiledService } from "./execution.js";
+import type { RuleExecution } from "./plan.js";
+
+/** Servers and ids that are named; of more the number is told. */
+const NAMED_MAX = 5;
+
+/** Nothing where no server is called at all. */
+export function hopRule({ service, table }: CompiledService): readonly RuleExecution[] {
+	const because = hopText(service.spec);
+	if (because === null) return [];
+	return [{ rule: `Service ${table.name}: hop to its endpoints`, execution: "native", because, cost: null }];
+}
+
+function hopText({ identities, variants }: Service["spec"]): string | null {
+	const endpoints = variants.flatMap((variant) => variant.endpoints);
+	if (endpoints.length === 0) return null;
+	if (identities !== null)
+		return `mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove ${named(identities, " or ")}`;
+	const text = (of: typeof endpoints): string =>
+		named([...new Set(of.map(({ address, port }) => hostPort(address, port)))], ", ");
+	const remote = endpoints.filter((one) => !isBesideEnvoy(one));
+	return remote.length === 0
+		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot tell it from any other program there`
+		: `PLAIN TEXT to ${text(remote)}: who is on the way reads and answers it, and the server cannot tell Envoy from anybody`;
+}
+
+function named(all: readonly string[], between: string): string {
+	const more = all.length - NAMED_MAX;
+	return `${all.slice(0, NAMED_MAX).join(between)}${more > 0 ? ` and ${more} more` : ""}`;
+}

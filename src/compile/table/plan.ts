@@ -1,0 +1,214 @@
+/**
+ * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
+ * execute and `explain` prints.
+ */
+import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../../declare/resources/resource.js";
+
+/** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
+export type EnvoyResource = { readonly "@type": string } & { readonly [field: string]: unknown };
+
+/** Where Envoy sends its access log and spans, and takes its configuration from. Paths are UNIX sockets. */
+export interface Collectors {
+	/** gRPC access log service; null = no access log. */
+	readonly accessLogSocket: string | null;
+	/** OTLP/gRPC traces; null = no tracing. */
+	readonly tracesSocket: string | null;
+	/** Share of the requests without a trace context that are traced, in percent (0..100); with one, its client decides. */
+	readonly traceSamplingPercent: number;
+}
+
+export interface Plan {
+	/** 16 hex digits of the XXH64 of the table: content-derived, so a restart or a replica gives the same. */
+	readonly version: string;
+	readonly envoy: EnvoyResources;
+	readonly table: PlanTable;
+	/** Each declared Service by qualified name, and whether it names a DataClass. */
+	readonly bound: ReadonlyMap<string, boolean>;
+	readonly problems: readonly Problem[];
+	readonly rules: readonly RuleExecution[];
+	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */
+	readonly asksSidecar: boolean;
+}
+
+/** By xDS type. Clusters whose endpoints are addresses are EDS clusters; DNS ones carry theirs inline. */
+export interface EnvoyResources {
+	readonly clusters: readonly EnvoyResource[];
+	readonly endpoints: readonly EnvoyResource[];
+	readonly listeners: readonly EnvoyResource[];
+	/** Configurations of filters that listeners name (extension.ts). */
+	readonly extensions: readonly EnvoyResource[];
+	readonly routes: readonly EnvoyResource[];
+}
+
+/** How one rule of the declaration is executed, for `weir explain`. */
+export interface RuleExecution {
+	/** e.g. `Experiment boosted-vs-logistic`. */
+	readonly rule: string;
+	/** null = nothing that is done to a request. */
+	readonly execution: "native" | "callout" | null;
+	/** For callout: "because …". For native: how Envoy does it. */
+	readonly because: string;
+	/** What else there is to know, a line each: `["allowed by", "clerks-score"]`. */
+	readonly facts?: readonly (readonly [what: string, text: string])[];
+	/** null = the rule costs nothing of its own. */
+	readonly cost: Cost | null;
+}
+
+/** What a rule costs a request: CPU microseconds above a plain route, and the values that Envoy compares. */
+export interface Cost {
+	/** null = Envoy cannot do it. */
+	readonly nativeUs: number | null;
+	/** One callout carries all rules of a Service: it is paid once. null = the sidecar does not do it, as of an open Service. */
+	readonly calloutUs: number | null;
+	/** What rules name, and Envoy tries one by one; null = it tries nothing so. */
+	readonly values: number | null;
+	/** Of these, what it compares with each item of a token's list. */
+	readonly listed: number;
+}
+
+/** The executable table: JSON, no functions, no bigint. Kept per version while a request may still name it. */
+export interface PlanTable {
+	readonly gateways: readonly GatewayTable[];
+	readonly services: readonly ServiceTable[];
+}
+
+/** What a verdict depends on of the place that the request came through. */
+export interface GatewayTable {
+	/** Qualified name, as the route tells it (calloutContext.ts). */
+	readonly name: string;
+	readonly region: string | null;
+	readonly issuers: readonly TokenIssuer[];
+	/** SPIFFE ids of peers that say who their client is. */
+	readonly trustedProxies: readonly string[];
+}
+
+export interface ServiceTable {
+	/** Qualified name. */
+	readonly name: string;
+	/** Host names that clients call; `*.` matches any subdomain. */
+	readonly hosts: readonly string[];
+	readonly defaultVariant: string;
+	readonly timeoutMs: number;
+	readonly access: AccessTable;
+	/** What the sidecar does for the Service; null = nothing, all is native. */
+	readonly callout: CalloutTable | null;
+	readonly experiments: readonly ExperimentTable[];
+}
+
+/** Who may call a Service: deny by default, deny wins; `open` and no policy = everyone. */
+export interface AccessTable {
+	readonly open: boolean;
+	readonly policies: readonly PolicyTable[];
+}
+
+/** One AccessPolicy, under its qualified name. */
+export interface PolicyTable {
+	readonly name: string;
+	readonly action: "allow" | "deny";
+	readonly principals: readonly string[];
+	readonly methods: readonly string[];
+	readonly pathPrefixes: readonly string[];
+	readonly variants: readonly string[];
+	/** Decides nothing; see AccessPolicy spec.mode. */
+	readonly shadow: boolean;
+	/** Conditions that few policies have; null = none of them. */
+	readonly more: MoreConditions | null;
+}
+
+/** The rest of AccessPolicy's conditions, under the same names. */
+export type MoreConditions = Pick<
+	AccessPolicy["spec"],
+	| "users"
+	| "groups"
+	| "tenants"
+	| "purposes"
+	| "claims"
+	| "pathTemplates"
+	| "regions"
+	| "schedule"
+	| "validFromMs"
+	| "validUntilMs"
+	| "condition"
+>;
+
+/**
+ * verdict: the sidecar decides access, so no answer is a denial. assignment: it chooses the arm; without it Envoy
+ * has chosen and tells the arm.
+ */
+export interface CalloutTable {
+	readonly verdict: boolean;
+	readonly assignment: boolean;
+	/** No answer: 503, or the default Variant. */
+	readonly onFailure: "deny" | "default-variant";
+	readonly maxStalenessMs: number;
+	readonly onStale: "deny" | "assign";
+	/** Each decision is signed. */
+	readonly sign: boolean;
+}
+
+export interface ExperimentTable {
+	/** Qualified name. */
+	readonly name: string;
+	readonly unit: UnitTable;
+	/** uint64 as a decimal string. */
+	readonly layerSeed: string;
+	readonly slotLoPpm: number;
+	readonly slotHiPpm: number;
+	readonly salt: string;
+	/** Regions in declared order; together they are [0, 10⁶). */
+	readonly arms: readonly ArmTable[];
+	/** Whether exposures count under this plan (not while promoting). */
+	readonly exposing: boolean;
+	/** Request headers that say which groups a unit belongs to; absent = none, as in all plans before there were any. */
+	readonly segments?: readonly Segment[];
+	/**
+	 * Under a bandit: the first `ppm` of each region are live whatever the outcomes say. alone: shares have moved, so that
+	 * only units there count as exposed. Absent = no bandit, every live unit counts.
+	 */
+	readonly core?: { readonly ppm: number; readonly alone: boolean };
+	/** Who receives the taken-over points while promoting. */
+	readonly takeover: { readonly arm: string; readonly variant: string; readonly ppm: number } | null;
+}
+
+/** Where every execution finds the unit; a claim is in a header that Envoy's jwt_authn has set from a verified token. */
+export type UnitTable =
+	| { readonly from: "header"; readonly header: string }
+	| { readonly from: "claim"; readonly header: string; readonly claim: string }
+	| { readonly from: "cookie"; readonly cookie: string; readonly maxAgeMs: number };
+
+export interface ArmTable {
+	readonly name: string;
+	readonly variant: string;
+	readonly baseline: boolean;
+	readonly loPpm: number;
+	readonly hiPpm: number;
+	/** The region's first `livePoints` points are live; the rest gets the default Variant. */
+	readonly livePoints: number;
+	/** Request headers of the arm's live share, by full name. */
+	readonly parameters: Readonly<Record<string, string>>;
+}
+
+/**
+ * Envoy route names, as the access log carries them: `weir|PLAN_VERSION|SERVICE|EXPERIMENTS`, where EXPERIMENTS
+ * is a comma-separated list of the experiment whose slot matched, or `-` where no unit or no slot matched.
+ */
+export function routeName(version: string, service: string, experiment: string | null): string {
+	return `weir|${version}|${service}|${experiment ?? "-"}`;
+}
+
+export function parseRouteName(
+	name: string,
+): { readonly version: string; readonly service: string; readonly experiment: string | null } | null {
+	const parts = name.split("|");
+	if (parts.length !== 4 || parts[0] !== "weir") return null;
+	const [, version, service, experiment] = parts as [string, string, string, string];
+	return { version, service, experiment: experiment === "-" ? null : experiment };
+}
+
+/** Names of Envoy objects, in one place because the access log and the CLI read them back. */
+export const clusterName = (service: string, variant: string): string => `${service}/${variant}`;
+export const routeConfigName = (gateway: string): string => `weir/${gateway}`;
+/** What comes apart from a Gateway's listener, which an Envoy may have several of. No part has a slash in its own name. */
+export const partName = (part: string, gateway: string): string => `${part}/${gateway}`;
+/** The Gateway of a part, or of a route configuration, by its name. */
+export const partGateway = (name: string): string => name.slice(name.indexOf("/") + 1);

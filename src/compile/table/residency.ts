@@ -1,0 +1,62 @@
+/**
+ * Where data may be processed: endpoints outside the regions of a Service's DataClass are taken away before anything
+ * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
+ * endpoints and a preference fails over to the others: security reference 9.)
+ */
+import { regionsOf } from "../../declare/resources/regions.js";
+import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../../declare/resources/resource.js";
+
+/** An endpoint that a Service must not use. */
+export interface Excluded {
+	/** Qualified name. */
+	readonly service: string;
+	readonly variant: string;
+	readonly endpoint: Endpoint;
+	/** e.g. `its region us-east is none of those of DataClass health (ae-dxb)`. */
+	readonly why: string;
+}
+
+/** The same resources, without the endpoints that are not allowed. */
+export function withinRegions(resources: ResourceSet): ResourceSet {
+	return { ...resources, services: resources.services.map((service) => restricted(resources, service)) };
+}
+
+/** What withinRegions takes away, and why. */
+export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
+	return resources.services.flatMap((service) => {
+		const { spec, metadata } = service;
+		const regions = regionsOf(resources, service);
+		if (regions === null) return [];
+		return spec.variants.flatMap(({ name, endpoints }) =>
+			endpoints
+				.filter((endpoint) => !isWithin(endpoint, regions))
+				.map((endpoint) => ({
+					service: qualifiedName(metadata),
+					variant: name,
+					endpoint,
+					why: reason(endpoint, spec.dataClass ?? "", regions),
+				})),
+		);
+	});
+}
+
+function restricted(resources: ResourceSet, service: Service): Service {
+	const { spec } = service;
+	const regions = regionsOf(resources, service);
+	if (regions === null) return service;
+	const variants = spec.variants.map((variant) => ({
+		...variant,
+		endpoints: variant.endpoints.filter((endpoint) => isWithin(endpoint, regions)),
+	}));
+	return { ...service, spec: { ...spec, variants } };
+}
+
+const isWithin = ({ locality }: Endpoint, regions: readonly string[]): boolean =>
+	locality !== null && regions.includes(locality.region);
+
+function reason({ locality }: Endpoint, dataClass: string, regions: readonly string[]): string {
+	const allowed = `DataClass ${dataClass} (${regions.length === 0 ? "not declared, or not granted" : regions.join(", ")})`;
+	return locality === null
+		? `it says no region, and ${allowed} wants one`
+		: `its region ${locality.region} is none of those of ${allowed}`;
+}

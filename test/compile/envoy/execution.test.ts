@@ -1,0 +1,420 @@
+/** Which of the three executions a Service gets: all modes, unit sources, accesses and answers to a missing answer. */
+import t from "tap";
+import { accessTable } from "../../../src/compile/access/rules/policy.js";
+import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { accessPerRoute } from "../../../src/compile/envoy/accessControl.js";
+import { type ExecutionInput, executionOf, type Mode } from "../../../src/compile/table/execution.js";
+import type { AccessTable, MoreConditions } from "../../../src/compile/table/plan.js";
+import type { AccessPolicy, Callout, UnitSource } from "../../../src/declare/resources/resource.js";
+import { LISTED_VALUES_MAX } from "../../../src/limits.js";
+import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import {
+	accessPolicy,
+	CALLOUT,
+	experiment,
+	experimentStatus,
+	resourceSet,
+	service,
+	tokenIssuer,
+	variant,
+} from "../../fixtures/resources.js";
+import { wordsOf } from "./explained.js";
+
+const variants = [variant("v1", 9001), variant("v2", 9002)];
+const principals = ["spiffe://x/y"];
+const access = {
+	open: accessTable(service("s", variants), []),
+	policies: accessTable(service("s", variants, { access: null }), [accessPolicy("p", "allow", ["s"], { principals })]),
+	"policies on Variants": accessTable(service("s", variants, { access: null }), [
+		accessPolicy("p", "allow", ["s"], { principals }),
+		accessPolicy("q", "deny", ["s"], { variants: ["v2"] }),
+	]),
+} satisfies Record<string, AccessTable>;
+
+const units: Readonly<Record<string, UnitSource | null>> = {
+	none: null,
+	header: { from: "header", header: "x-user-id" },
+	claim: { from: "claim", claim: "sub" },
+	cookie: { from: "cookie", cookie: "weir_id", maxAgeMs: 86_400_000 },
+};
+
+/** What the sidecar carries: nothing, the verdict, the arm alone, or both. */
+type Carried = "nothing" | "verdict" | "arm" | "both";
+
+type Row = readonly [unit: string, open: Carried, policies: Carried, judging: Carried];
+
+const tables: readonly {
+	readonly mode: readonly Mode[];
+	readonly callout: Partial<Callout>;
+	readonly rows: readonly Row[];
+}[] = [
+	{
+		// What stays out of native is a problem of the Plan, not another execution.
+		mode: ["auto", "native"],
+		callout: { onFailure: "deny" },
+		rows: [
+			["none", "nothing", "nothing", "nothing"],
+			["header", "nothing", "nothing", "nothing"],
+			["claim", "nothing", "nothing", "nothing"],
+			["cookie", "arm", "arm", "both"],
+		],
+	},
+	{
+		mode: ["auto", "native"],
+		callout: { onFailure: "default-variant", onStale: "assign" },
+		rows: [
+			["none", "nothing", "nothing", "nothing"],
+			["header", "nothing", "nothing", "nothing"],
+			["claim", "nothing", "nothing", "nothing"],
+			["cookie", "arm", "arm", "both"],
+		],
+	},
+	{
+		mode: ["auto", "native"],
+		callout: { access: "sidecar" },
+		rows: [
+			["none", "nothing", "verdict", "verdict"],
+			["header", "nothing", "verdict", "verdict"],
+			["claim", "nothing", "verdict", "verdict"],
+			["cookie", "arm", "both", "both"],
+		],
+	},
+	{
+		mode: ["callout"],
+		callout: { onFailure: "deny", onStale: "assign" },
+		rows: [
+			["none", "nothing", "verdict", "verdict"],
+			["header", "arm", "both", "both"],
+			["claim", "arm", "both", "both"],
+			["cookie", "arm", "both", "both"],
+		],
+	},
+	{
+		// Requests may pass unanswered, so Envoy keeps the verdict wherever it can give it.
+		mode: ["callout"],
+		callout: { onFailure: "default-variant" },
+		rows: [
+			["none", "nothing", "nothing", "nothing"],
+			["header", "arm", "arm", "both"],
+			["claim", "arm", "arm", "both"],
+			["cookie", "arm", "arm", "both"],
+		],
+	},
+	{
+		mode: ["callout"],
+		callout: { access: "sidecar", onFailure: "default-variant", onStale: "assign" },
+		rows: [
+			["none", "nothing", "verdict", "verdict"],
+			["header", "arm", "both", "both"],
+			["claim", "arm", "both", "both"],
+			["cookie", "arm", "both", "both"],
+		],
+	},
+];
+
+for (const { mode, callout, rows } of tables) {
+	for (const one of mode) {
+		t.test(`mode ${one}, callout ${JSON.stringify(callout)}`, async (t) => {
+			for (const [unit, open, policies, judging] of rows) {
+				const source = units[unit] ?? null;
+				const experiments = source === null ? [] : [experiment("e", "s", [1, 1], { unit: source })];
+				for (const [name, want] of [
+					["open", open],
+					["policies", policies],
+					["policies on Variants", judging],
+				] as const) {
+					const said = { ...CALLOUT, maxStalenessMs: 77_000, ...callout };
+					const execution = executionOf({ access: access[name], callout: said, experiments, mode: one, issuers: [] });
+					const verdict = want === "verdict" || want === "both";
+					const expected = {
+						verdict,
+						assignment: want === "arm" || want === "both",
+						// What carries a verdict fails closed, whatever the declaration says.
+						onFailure: verdict ? "deny" : said.onFailure,
+						maxStalenessMs: 77_000,
+						onStale: verdict ? "deny" : said.onStale,
+						sign: false,
+					};
+					t.same(execution.callout, want === "nothing" ? null : expected, `unit ${unit}, ${name}: ${want}`);
+					t.equal(execution.whyVerdict !== null, verdict, "a verdict of the sidecar has its reason");
+					t.equal(execution.whyAssignment !== null, want === "arm" || want === "both", "so has its assignment");
+				}
+			}
+		});
+	}
+}
+
+t.test("the reasons", async (t) => {
+	const cookie = experiment("c", "s", [1, 1], { unit: units.cookie ?? "" });
+	const header = experiment("h", "s", [1, 1]);
+	const why = (fields: Partial<Parameters<typeof executionOf>[0]>) => {
+		const { whyAssignment, whyVerdict } = executionOf({
+			access: access.open,
+			callout: CALLOUT,
+			experiments: [],
+			mode: "auto",
+			issuers: [],
+			...fields,
+		});
+		return [whyAssignment, whyVerdict];
+	};
+	const mints = "Envoy cannot mint a cookie and assign by it in one step";
+	const judges = "AccessPolicy q judges Variants, and the sidecar chooses them";
+	const asked = "the Service asks for it (callout.access: sidecar)";
+	const judging = access["policies on Variants"];
+	t.same(why({}), [null, null]);
+	t.same(why({ experiments: [cookie] }), [mints, null]);
+	t.same(why({ experiments: [header, cookie] }), [mints, null], "one cookie is enough");
+	t.same(why({ experiments: [cookie], mode: "callout" }), [mints, null], "the stronger reason is said");
+	t.same(why({ experiments: [header], mode: "callout" }), ["the mode is callout", null]);
+	t.same(why({ access: access.policies, mode: "callout" }), [null, "the mode is callout"]);
+	t.same(why({ access: judging, experiments: [cookie] }), [mints, judges]);
+	t.same(why({ access: judging, experiments: [header], callout: { ...CALLOUT, access: "sidecar" } }), [null, asked]);
+});
+
+const none = { principals: ["spiffe://x.test/a"], methods: [], pathPrefixes: [], variants: [], shadow: false };
+const more: MoreConditions = {
+	...{ users: [], groups: [], tenants: [], purposes: [], claims: [], pathTemplates: [], regions: [] },
+	...{ schedule: null, validFromMs: null, validUntilMs: null, condition: null },
+};
+const policy = (fields: Partial<MoreConditions>, shadow = false): AccessTable => ({
+	open: shadow,
+	policies: [{ ...none, name: "p", action: "allow", shadow, more: { ...more, ...fields } }],
+});
+
+t.test("what Envoy's rules cannot express is the sidecar's in every mode, and never natively wider", async (t) => {
+	const users = policy({ users: ["https://id.test#a"] });
+	const bound = { ...tokenIssuer("https://id.test", [], "k.json"), binding: "dpop" as const };
+	const why = (input: Partial<ExecutionInput>) =>
+		executionOf({ access: access.open, callout: CALLOUT, experiments: [], mode: "auto", issuers: [], ...input });
+	for (const mode of ["auto", "native", "callout"] as const) {
+		for (const fields of [
+			{ condition: "true" },
+			{ validFromMs: 1 },
+			{ validUntilMs: 1 },
+			{ schedule: { timezone: "UTC", days: [1], fromMinute: 0, untilMinute: 60 } },
+		]) {
+			t.match(why({ mode, access: policy(fields) }), {
+				callout: { verdict: true },
+				whyVerdict: /AccessPolicy p has a /,
+			});
+			t.equal(why({ mode, access: policy(fields, true) }).callout, null, "a shadow policy brings no callout");
+			t.match(
+				why({ mode, access: policy(fields, true) }).dryRun.untried,
+				[{ name: "p", why: /^it has a / }],
+				"and is said not to be tried",
+			);
+		}
+		const dreamed = policy({ groups: ["a"] }, true);
+		t.match(why({ mode, access: dreamed, issuers: [bound] }), {
+			callout: null,
+			dryRun: { untried: [{ name: "p", why: /proof of possession/ }] },
+		});
+		t.same(why({ mode, access: dreamed, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).dryRun.untried, []);
+		t.match(why({ mode, access: users, issuers: [bound] }).whyVerdict, /proof of possession \(dpop\)/);
+		t.match(why({ mode, callout: { ...CALLOUT, sign: true } }), { callout: { verdict: true, sign: true } });
+	}
+	t.equal(why({ access: users, issuers: [tokenIssuer("https://id.test", [], "k.json")] }).callout, null);
+	t.equal(why({ access: policy({ regions: ["r"], pathTemplates: ["/{x}"], tenants: ["t"] }) }).callout, null);
+	const place = { gateway: { name: "g", region: null, issuers: [], trustedProxies: [] }, identifies: true };
+	const rules = (table: AccessTable) => JSON.stringify(accessPerRoute(table, "v1", place));
+	t.match(
+		rules(policy({ condition: "true" })),
+		/"p":\{"permissions":\[\{"any":true\}\],"principals":\[\{"not_id":\{"any":true/,
+	);
+});
+
+t.test("a shadow policy that judges Variants does not move the verdict to the sidecar that chooses them", async (t) => {
+	const shadowed: AccessTable = {
+		open: false,
+		policies: access["policies on Variants"].policies.map((one) => ({ ...one, shadow: one.name === "q" })),
+	};
+	const cookie = experiment("c", "s", [1, 1], { unit: units.cookie ?? "" });
+	const of = (experiments: ExecutionInput["experiments"]) =>
+		executionOf({ access: shadowed, callout: CALLOUT, experiments, mode: "auto", issuers: [] });
+	t.match(of([cookie]), { callout: { verdict: false, assignment: true }, whyVerdict: null });
+	t.same(of([cookie]).dryRun.untried, [{ name: "q", why: "it judges Variants, and the sidecar chooses them" }]);
+	t.same(of([experiment("h", "s", [1, 1])]).dryRun.untried, [], "Envoy tries it where it chooses");
+});
+
+t.test("the Plan says which shadow policies are not tried, and compiles the others alone", async (t) => {
+	const set = resourceSet({
+		services: [service("s", variants, { access: null }), service("free", variants)],
+		accessPolicies: [
+			accessPolicy("p", "allow", ["s"], { principals }),
+			accessPolicy("later", "deny", ["s", "free"], { mode: "shadow", condition: "true" }),
+			accessPolicy("dry", "deny", ["s"], { mode: "shadow", methods: ["DELETE"] }),
+		],
+	});
+	const plan = compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.same(plan.problems, []);
+	t.equal(plan.asksSidecar, false);
+	const because = (rule: string) =>
+		plan.rules
+			.filter((one) => one.rule === rule)
+			.map(wordsOf)
+			.join();
+	t.match(
+		because("Service free: access"),
+		/; tried only later \(shadow\); not reported later \(it has a CEL condition\)$/,
+	);
+	t.match(
+		because("Service s: access"),
+		/; not reported later \(it has a CEL condition\), requests that would be allowed; set callout.access: sidecar/,
+	);
+	const routes = JSON.stringify(plan.envoy.routes);
+	t.match(routes, /"dry"/);
+	t.notMatch(routes, /"later"/);
+	const asked = {
+		...set,
+		services: [service("s", variants, { access: null, callout: { ...CALLOUT, access: "sidecar" } })],
+	};
+	const told = compile(asked, EMPTY_STATUS, { collectors: NO_COLLECTORS });
+	t.notMatch(told.rules.map(wordsOf).join(), /not reported/, "the sidecar tries it");
+});
+
+t.test(
+	"an untried allow that would make some requests be refused keeps those that would be allowed untold",
+	async (t) => {
+		const table = (fields: object): AccessTable => ({
+			open: false,
+			policies: [...policy({}).policies, ...policy({ condition: "true", ...fields }, true).policies],
+		});
+		const allowed = (fields: object): boolean =>
+			executionOf({ access: table(fields), callout: CALLOUT, experiments: [], mode: "auto", issuers: [] }).dryRun.told
+				.allowed;
+		t.equal(allowed({}), true);
+		t.equal(allowed({ groups: ["a"] }), false, "tokens that do not hold");
+		t.equal(allowed({ pathTemplates: ["/{x}"] }), false, "paths that can be read in two ways");
+		t.equal(allowed({ condition: 'request.path == "/a"' }), false);
+	},
+);
+
+t.test("a limit of tenants that the sidecar's verdict makes void is a problem of the Plan", async (t) => {
+	const rateLimits = { service: null, principal: null, tenant: { requests: 1, perMs: 1_000 } };
+	const set = resourceSet({
+		services: [service("s", variants, { access: null, rateLimits })],
+		accessPolicies: [accessPolicy("p", "allow", ["s"], { groups: ["a"] })],
+	});
+	const problems = (mode: Mode) => compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS, mode }).problems;
+	t.same(problems("auto"), []);
+	t.match(problems("callout"), [
+		{ message: "Service s has rateLimits.tenant, which holds only where Envoy decides access: the mode is callout" },
+	]);
+});
+
+t.test(
+	"more values than Envoy compares with a token's list are the sidecar's; in a dry run they are not tried",
+	async (t) => {
+		const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
+		const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
+		const judged = (...specs: readonly Partial<AccessPolicy["spec"]>[]) => {
+			const policies = specs.map((spec, at) => accessPolicy(`p${at}`, "allow", ["s"], spec));
+			const table = accessTable(service("s", variants, { access: null }), policies);
+			return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
+		};
+		const users = { users: ["https://id.test#ann"] };
+		t.equal(judged({ groups: texts(LISTED_VALUES_MAX) }).whyVerdict, null);
+		const many = texts(LISTED_VALUES_MAX);
+		for (const spec of [
+			{ groups: [...many, "x"] },
+			{ groups: many, tenants: ["x"] },
+			{ groups: many, purposes: ["x"] },
+			{ groups: many, claims: [{ claim: "scope", values: ["x"] }] },
+		]) {
+			const { whyVerdict, callout, beyondEnvoy } = judged(spec);
+			t.equal(
+				whyVerdict,
+				`the Service's policies name ${LISTED_VALUES_MAX + 1} groups, tenants, purposes and values of claims, and Envoy, which compares each with each item of a token's list, is given ${LISTED_VALUES_MAX} at most`,
+			);
+			t.match(callout, { verdict: true, onFailure: "deny" });
+			t.equal(beyondEnvoy, true);
+		}
+		t.not(judged({ groups: many }, { groups: ["x"] }).whyVerdict, null, "of all policies together");
+		t.equal(judged({ users: many.map((one) => `https://id.test#${one}`) }, { groups: many }).whyVerdict, null);
+		const unheard = {
+			access: accessTable(service("s", variants, { access: null }), [
+				accessPolicy("p", "allow", ["s"], { groups: [...many, "x"] }),
+			]),
+		};
+		const none = executionOf({ ...unheard, callout: CALLOUT, experiments: [], mode: "auto", issuers: [] });
+		t.equal(none.whyVerdict, null, "where no issuer is believed there is no list");
+		const dry = accessTable(service("s", variants), [
+			accessPolicy("p", "allow", ["s"], { groups: [...many, "x"], mode: "shadow" }),
+		]);
+		const untriedBy = (believed: typeof issuers) =>
+			executionOf({ access: dry, callout: CALLOUT, experiments: [], mode: "auto", issuers: believed }).dryRun.untried
+				.length;
+		t.same([untriedBy(issuers), untriedBy([])], [1, 0]);
+
+		const tried = judged({ groups: many }, { groups: ["x"], mode: "shadow" }, { ...users, mode: "shadow" });
+		t.equal(tried.whyVerdict, null, "a dry run changes nothing of what is served");
+		t.same(
+			tried.dryRun.untried.map(({ name }) => name),
+			["p1"],
+			"one about users alone is tried",
+		);
+		t.match(tried.dryRun, {
+			untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
+			told: { denied: false, allowed: false },
+		});
+		t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
+	},
+);
+
+t.test("denials may bring the values to twice as many; beside these nothing is tried in a dry run", async (t) => {
+	const issuers = [tokenIssuer("https://id.test", ["weir"], "/keys")];
+	const texts = (count: number) => Array.from({ length: count }, (_, at) => `g${at}`);
+	const judged = (allows: number, denials: number, ...shadows: readonly Partial<AccessPolicy["spec"]>[]) => {
+		const policies = [
+			accessPolicy("a", "allow", ["s"], { groups: texts(allows) }),
+			accessPolicy("d", "deny", ["s"], { groups: texts(denials) }),
+			...shadows.map((spec, at) => accessPolicy(`p${at}`, "deny", ["s"], { ...spec, mode: "shadow" })),
+		];
+		const table = accessTable(service("s", variants, { access: null }), policies);
+		return executionOf({ access: table, callout: CALLOUT, experiments: [], mode: "auto", issuers });
+	};
+	const most = LISTED_VALUES_MAX;
+	t.equal(judged(most, most).whyVerdict, null);
+	t.equal(judged(1, 2 * most - 1).whyVerdict, null);
+	t.match(judged(most, most + 1).whyVerdict, /policies name 401 groups.* is given 400 at most$/);
+	t.match(judged(most + 1, 1).whyVerdict, /allows name 201 groups.* is given 200 at most$/);
+	const untried = (execution: ReturnType<typeof judged>) => execution.dryRun.untried.map(({ name }) => name);
+	const methods = { methods: ["GET"] };
+	const full = judged(most, 1, methods, { groups: ["x"] });
+	t.equal(full.whyVerdict, null, "a dry run moves nothing");
+	t.same(untried(full), ["p0", "p1"]);
+	t.match(full.dryRun.untried, [{ why: /policies name 202 groups.* is given 200 at most$/ }, {}]);
+	t.same(untried(judged(most - 1, 1, methods, { groups: ["x"] })), ["p1"], "with fewer those that name none are");
+	t.same(untried(judged(most - 2, 1, methods, { groups: ["x"] })), []);
+});
+
+t.test("a Service that says open and is selected by a policy is not open: its verdict may be asked for", async (t) => {
+	const both = { ...access.policies, open: true };
+	const input = {
+		access: both,
+		callout: { ...CALLOUT, access: "sidecar" as const },
+		experiments: [],
+		mode: "auto" as const,
+		issuers: [],
+	};
+	t.match(executionOf(input).callout, { verdict: true, onFailure: "deny" });
+	const neither = { open: false, policies: [] };
+	t.match(executionOf({ ...input, access: neither }).callout, { verdict: true }, "nor is one that says nothing");
+});
+
+t.test("only Experiments that assign somebody now need the sidecar", async (t) => {
+	const own = experiment("e", "s", [1, 1], { unit: units.cookie ?? "" });
+	const set = resourceSet({ services: [service("s", variants)], experiments: [own] });
+	const at = (phase: "Running" | "Paused" | "Promoting" | "Promoted" | "RolledBack" | "Aborted") =>
+		compile(set, { experiments: { e: experimentStatus(own, { phase }) }, services: {} }, { collectors: NO_COLLECTORS });
+	for (const phase of ["Running", "Paused", "Promoting"] as const) {
+		t.match(at(phase).table.services[0]?.callout, { assignment: true }, phase);
+		t.equal(at(phase).asksSidecar, true);
+	}
+	for (const phase of ["Promoted", "RolledBack", "Aborted"] as const) {
+		t.equal(at(phase).table.services[0]?.callout, null, phase);
+		t.equal(at(phase).asksSidecar, false);
+	}
+	t.equal(compile(set, EMPTY_STATUS, { collectors: NO_COLLECTORS }).asksSidecar, true, "a new one runs");
+});

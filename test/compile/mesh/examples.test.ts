@@ -1,0 +1,48 @@
+/** deploy/mesh: the examples are what the compilers make of the declaration beside them. */
+import { readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { parseAllDocuments, stringify } from "yaml";
+import { envoyGatewayManifests } from "../../../src/compile/mesh/envoyGateway.js";
+import { istioManifests } from "../../../src/compile/mesh/istio.js";
+import type { MeshOutput } from "../../../src/compile/mesh/mesh.js";
+import { loadResources } from "../../../src/declare/resources/parse.js";
+import { OPTIONS } from "./cases.js";
+
+/** Compiled to dist/test/compile/mesh. */
+const deploy = (name: string): string => fileURLToPath(new URL(`../../../../deploy/mesh/${name}`, import.meta.url));
+
+const commented = (text: string): string => text.replace(/^/gm, "# ").replace(/ +$/gm, "");
+
+/** As a person reads it: warnings and fragments above, manifests below. */
+function page(mesh: string, { manifests, fragments, warnings }: MeshOutput): string {
+	const head = [
+		`Made of declaration.yaml for ${mesh} by test/compile/mesh/examples.test.ts (WEIR_UPDATE_GOLDEN=1).`,
+		...warnings.map((warning) => `- ${warning}`),
+		...fragments.map(
+			({ into, value }) => `Merge by hand into ${into}:\n${stringify(value, { lineWidth: 0 }).trimEnd()}`,
+		),
+	];
+	return `${head.map(commented).join("\n")}\n${manifests.map((one) => stringify(one, { lineWidth: 0 })).join("---\n")}`;
+}
+
+for (const [mesh, manifestsOf] of [
+	["istio", istioManifests],
+	["envoy-gateway", envoyGatewayManifests],
+] as const) {
+	t.test(`deploy/mesh/${mesh}.yaml`, async (t) => {
+		const text = await readFile(deploy("declaration.yaml"), "utf8");
+		const { resources, problems } = loadResources([{ name: "declaration.yaml", text }]);
+		t.same(problems, []);
+		const output = manifestsOf(resources, { ...OPTIONS, protocol: "ext_authz" });
+		t.same(output.problems, []);
+		const made = page(mesh, output);
+		if (process.env.WEIR_UPDATE_GOLDEN === "1") await writeFile(deploy(`${mesh}.yaml`), made);
+		const example = await readFile(deploy(`${mesh}.yaml`), "utf8");
+		t.equal(example, made);
+		t.same(
+			parseAllDocuments(example).map((document) => document.toJS()),
+			output.manifests,
+		);
+	});
+}

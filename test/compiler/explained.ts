@@ -1,5 +1,0 @@
-/** A rule as `weir explain` tells it, in one text. */
-import type { RuleExecution } from "../../src/compiler/plan.js";
-
-export const wordsOf = ({ because, facts = [] }: RuleExecution): string =>
-	[because, ...facts.map((fact) => fact.join(" "))].join("; ");
