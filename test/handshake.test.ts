@@ -8,13 +8,13 @@ import t from "tap";
 import { ProcessCounts } from "../src/cli/sidecar/counts.js";
 import { Digest } from "../src/digest.js";
 import { type HandshakeFault, toldFault } from "../src/handshake.js";
-import { Health } from "../src/sidecar/grpc/health.js";
-import { startGrpcServer } from "../src/sidecar/grpc/server.js";
+import { Health } from "../src/publish/sidecar/grpc/health.js";
+import { startGrpcServer } from "../src/publish/sidecar/grpc/server.js";
 import { PROVED_EACH_TIME } from "../src/tls.js";
 import { boundConnections, openHttp2Door } from "../src/tlsDoor.js";
 import { createDevelopmentCa } from "./identity/developmentCa.js";
 import { strangers } from "./identity/strangers.js";
-import { echoMethods } from "./sidecar/grpc/rig.js";
+import { echoMethods } from "./publish/sidecar/grpc/rig.js";
 
 t.setTimeout(60_000);
 

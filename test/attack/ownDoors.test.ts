@@ -22,18 +22,18 @@ import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/env
 import { startCa } from "../../src/identity/ca.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
+import { LoadReportingServiceDefinition } from "../../src/publish/xds/loadReports.js";
+import { XdsServer } from "../../src/publish/xds/server.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startApi } from "../../src/state/api/api.js";
 import { Store } from "../../src/state/store/store.js";
-import { LoadReportingServiceDefinition } from "../../src/xds/loadReports.js";
-import { XdsServer } from "../../src/xds/server.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { encode } from "../events/rig.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { ENVOY, id, identityOf, scratch, TRUST_DOMAIN, until } from "../identity/mesh.js";
 import { byItsSession } from "../identity/resumption.js";
-import { AdsClient } from "../xds/adsClient.js";
-import { published, tinyPlan } from "../xds/tinyPlan.js";
+import { AdsClient } from "../publish/xds/adsClient.js";
+import { published, tinyPlan } from "../publish/xds/tinyPlan.js";
 
 t.setTimeout(120_000);
 

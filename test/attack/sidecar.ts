@@ -3,12 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Plan } from "../../src/compile/table/plan.js";
-import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
-import { mintUnit } from "../../src/sidecar/cookie.js";
-import { Health } from "../../src/sidecar/grpc/health.js";
-import { startGrpcServer } from "../../src/sidecar/grpc/server.js";
-import { sidecarMethods } from "../../src/sidecar/methods.js";
-import { Tables } from "../../src/sidecar/tables.js";
+import { type CompiledTable, compileTable } from "../../src/publish/sidecar/compiledTable.js";
+import { mintUnit } from "../../src/publish/sidecar/cookie.js";
+import { Health } from "../../src/publish/sidecar/grpc/health.js";
+import { startGrpcServer } from "../../src/publish/sidecar/grpc/server.js";
+import { sidecarMethods } from "../../src/publish/sidecar/methods.js";
+import { Tables } from "../../src/publish/sidecar/tables.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
 import type { TestScope } from "../envoy/harness.js";
 

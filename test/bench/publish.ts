@@ -6,8 +6,8 @@
  */
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
+import { SnapshotMaker } from "../../src/publish/xds/snapshot.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { SnapshotMaker } from "../../src/xds/snapshot.js";
 import { AUDIENCE, ISSUER } from "../compile/envoy/secure/tokens.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { median } from "./native/median.js";

@@ -4,10 +4,10 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import t from "tap";
 import { startAnswering } from "../../src/cli/sidecar/answering.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { tableJson } from "../../src/sidecar/tableReader.js";
-import { askHealth } from "../sidecar/askHealth.js";
-import { folderOf, offer, startControl } from "../sidecar/feedScene.js";
-import { LogLines, tableOf } from "../sidecar/sampleTable.js";
+import { tableJson } from "../../src/publish/sidecar/tableReader.js";
+import { askHealth } from "../publish/sidecar/askHealth.js";
+import { folderOf, offer, startControl } from "../publish/sidecar/feedScene.js";
+import { LogLines, tableOf } from "../publish/sidecar/sampleTable.js";
 
 type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 

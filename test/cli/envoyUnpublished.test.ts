@@ -4,7 +4,7 @@ import t from "tap";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
 import { NO_COLLECTORS } from "../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import { XdsServer } from "../../src/xds/server.js";
+import { XdsServer } from "../../src/publish/xds/server.js";
 import { envoyBinary } from "../envoy/harness.js";
 import { temporaryDirectory } from "./command.js";
 

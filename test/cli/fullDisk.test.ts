@@ -10,7 +10,7 @@ import t from "tap";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
-import { AdsClient } from "../xds/adsClient.js";
+import { AdsClient } from "../publish/xds/adsClient.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

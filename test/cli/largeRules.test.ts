@@ -11,7 +11,7 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { startSidecarProcess } from "../sidecar/sidecarProcess.js";
+import { startSidecarProcess } from "../publish/sidecar/sidecarProcess.js";
 
 t.setTimeout(300_000);
 
@@ -20,7 +20,7 @@ const CALLERS = 25;
 /**
  * Others use this machine too, and Envoy's 200 ms are soon over where a process waits for a core: rounds of two changes until none
  * is lost. So it notices a sidecar that reads the rules at once, of which each change loses some; one that loses some now and then is
- * for test/sidecar/aheadRules.test.ts and test/compile/access/ruleTree.test.ts, which count steps.
+ * for test/publish/sidecar/aheadRules.test.ts and test/compile/access/ruleTree.test.ts, which count steps.
  */
 const ROUNDS = 40;
 /** How long a denial may wait: a second's reading ahead, and the file's; more on a machine that others use too. */

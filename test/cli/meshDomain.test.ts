@@ -10,7 +10,7 @@ import type { Identity } from "../../src/identity/svid.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
 import { gateway, resourceSet } from "../fixtures/resources.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { AdsClient } from "../xds/adsClient.js";
+import { AdsClient } from "../publish/xds/adsClient.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 import { MESH_GATEWAY } from "./protectedService.js";
 import { roleContext } from "./roleContext.js";

@@ -5,10 +5,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { ALIVE_EVERY_MS } from "../../src/sidecar/grpc/workers.js";
+import { ALIVE_EVERY_MS } from "../../src/publish/sidecar/grpc/workers.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
-import { serviceTable } from "../sidecar/calloutTable.js";
-import { versioned } from "../sidecar/sampleTable.js";
+import { serviceTable } from "../publish/sidecar/calloutTable.js";
+import { versioned } from "../publish/sidecar/sampleTable.js";
 import { temporaryDirectory } from "./command.js";
 
 t.setTimeout(120_000);

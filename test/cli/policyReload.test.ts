@@ -11,13 +11,13 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import type { AccessPolicy } from "../../src/declare/resources/resource.js";
+import { XdsServer } from "../../src/publish/xds/server.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { XdsServer } from "../../src/xds/server.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 
 t.setTimeout(120_000);
 

@@ -11,7 +11,7 @@ import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
 import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
-import { AdsClient } from "../xds/adsClient.js";
+import { AdsClient } from "../publish/xds/adsClient.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";
 import { part } from "./part.js";

@@ -12,8 +12,8 @@ import { contentHash } from "../../src/compile/assignment/hash.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { Plan } from "../../src/compile/table/plan.js";
 import { CheckRequestSchema, CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
+import { CHECK } from "../../src/publish/sidecar/methods.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { CHECK } from "../../src/sidecar/methods.js";
 import { Matrix } from "../failure/matrix.js";
 import { counted } from "../failure/metrics.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
@@ -74,7 +74,7 @@ t.test("--table and --socket: answers, and takes up a changed file", async (t) =
 	t.equal(await sidecar.end("SIGTERM"), 0);
 });
 
-// What it does with one: test/sidecar/tcpDoor.test.ts.
+// What it does with one: test/publish/sidecar/tcpDoor.test.ts.
 t.test("--listen without an identity is refused, on the loopback too", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const file = join(directory, "table.json");

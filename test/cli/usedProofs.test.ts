@@ -14,7 +14,7 @@ import { PROOF_ASKED_MS, PROOF_KEPT_MS, TOKENS_PENDING_MAX } from "../../src/lim
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { type CheckClient, checkClient } from "../sidecar/checkClient.js";
+import { type CheckClient, checkClient } from "../publish/sidecar/checkClient.js";
 import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, proofOf, publicJwk, Scene, signed } from "../tokens/issuer.js";
 import { temporaryDirectory } from "./command.js";
 

@@ -6,9 +6,9 @@ import { status } from "@grpc/grpc-js";
 import type { Test } from "tap";
 import { places } from "../../src/cli/stack/places.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
-import { serviceTable } from "../sidecar/calloutTable.js";
-import { type CheckClient, checkClient } from "../sidecar/checkClient.js";
-import { acknowledged, plan, startServer } from "../sidecar/feedScene.js";
+import { serviceTable } from "../publish/sidecar/calloutTable.js";
+import { type CheckClient, checkClient } from "../publish/sidecar/checkClient.js";
+import { acknowledged, plan, startServer } from "../publish/sidecar/feedScene.js";
 import { temporaryDirectory } from "./command.js";
 
 /** One for each number: nothing but the verdict, and the path of a rule that nobody asks for, tells them apart. */

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { BARE } from "../sidecar/bareProcess.js";
-import { STREAM } from "../sidecar/grpc/rig.js";
+import { BARE } from "../publish/sidecar/bareProcess.js";
+import { STREAM } from "../publish/sidecar/grpc/rig.js";
 import { type GoResult, runGoClient } from "./goClient.js";
 
 /** At most, in MiB. Node 24 itself takes some 30 more than Node 20. */

@@ -1,9 +1,9 @@
 /**
- * grpc-go, as another client than those of the fast tier (Envoy's and grpc-js: test/sidecar/grpc/grpcJs.test.ts). Needs Go,
+ * grpc-go, as another client than those of the fast tier (Envoy's and grpc-js: test/publish/sidecar/grpc/grpcJs.test.ts). Needs Go,
  * and once a minute of one core; the program is kept in ~/.cache/weir/go. Skipped, with the reason, where it cannot be built.
  */
 import t from "tap";
-import { STREAM, startEcho, until } from "../sidecar/grpc/rig.js";
+import { STREAM, startEcho, until } from "../publish/sidecar/grpc/rig.js";
 import { goClient, runGoClient } from "./goClient.js";
 import { checkMemory, startServerProcess } from "./goMemory.js";
 

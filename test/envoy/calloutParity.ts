@@ -1,6 +1,6 @@
 /** The parity suite in full callout, for the fast and for the long tier. */
 import type { Test } from "tap";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 import { bootstrapOf, startEnvoy } from "./harness.js";
 import { paritySuite } from "./parity.js";
 import { checkParity, type ParityExtent } from "./paritySteps.js";

@@ -10,10 +10,10 @@ import t, { type Test } from "tap";
 import { NO_COLLECTORS } from "../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import type { EnvoyResources } from "../../src/compile/table/plan.js";
-import { mentions } from "../../src/xds/rejection.js";
-import { XdsServer } from "../../src/xds/server.js";
+import { mentions } from "../../src/publish/xds/rejection.js";
+import { XdsServer } from "../../src/publish/xds/server.js";
 import { temporaryDirectory } from "../cli/command.js";
-import { published, tinyPlan } from "../xds/tinyPlan.js";
+import { published, tinyPlan } from "../publish/xds/tinyPlan.js";
 import { startEnvoy } from "./harness.js";
 
 const VERSIONS = ["1.36.2", "1.38.3", "1.40.0"];

@@ -11,7 +11,7 @@ import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 import { startEchoService } from "./echoService.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 

@@ -11,7 +11,7 @@ import type { DecisionsAnswer, ShownDecision } from "../../src/events/decisions/
 import { createPseudonyms } from "../../src/events/store/pseudonym.js";
 import { openEventStore } from "../../src/events/store/store.js";
 import { DECISION_TEXT_CHARS_MAX } from "../../src/limits.js";
-import type { Reason } from "../../src/sidecar/question.js";
+import type { Reason } from "../../src/publish/sidecar/question.js";
 import {
 	CALLOUT,
 	type Entry,

@@ -13,7 +13,7 @@ import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../envoy/pipeline.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 import { metric, query, seriesKey, startLiveRig } from "./rig.js";
 
 const UNITS = Array.from({ length: 16 }, (_, index) => `person-${index}`);

@@ -27,7 +27,7 @@ import {
 	variant,
 } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 import { metric, query, seriesKey, startLiveRig } from "./rig.js";
 
 /** `/hang` is never answered. */

@@ -9,7 +9,7 @@ import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, experiment, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 import { startLiveRig } from "./rig.js";
 
 t.setTimeout(120_000);

@@ -11,7 +11,7 @@ import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
-import { startSidecar } from "../sidecar/rig.js";
+import { startSidecar } from "../publish/sidecar/rig.js";
 import { metric, query, startLiveRig } from "./rig.js";
 
 for (const [version, protocol] of [

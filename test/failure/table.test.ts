@@ -3,7 +3,7 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { contentHash } from "../../src/compile/assignment/hash.js";
-import { askHealth } from "../sidecar/askHealth.js";
+import { askHealth } from "../publish/sidecar/askHealth.js";
 import { CLOSED, NO_TABLE, STALE } from "./cases.js";
 import { Matrix } from "./matrix.js";
 import { counted } from "./metrics.js";

@@ -5,7 +5,7 @@ import { fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 import type { CalloutProtocol } from "../../src/compile/table/execution.js";
 import { CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { ProcessingResponseSchema } from "../../src/gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { registry } from "../../src/xds/registry.js";
+import { registry } from "../../src/publish/xds/registry.js";
 import { answerBytes, answerStatus, type Behaviour, framed, GRPC_HEADERS } from "./wrongServer.js";
 
 const check = (json: JsonValue): Buffer =>

@@ -12,19 +12,19 @@ import {
 	ProcessingRequestSchema,
 	ProcessingResponseSchema,
 } from "../../src/gen/envoy/service/ext_proc/v3/external_processor_pb.js";
+import { CheckRequestReader, thumbprint } from "../../src/publish/sidecar/checkRequest.js";
+import { type CompiledTable, compileTable } from "../../src/publish/sidecar/compiledTable.js";
+import { routeContext } from "../../src/publish/sidecar/context.js";
+import { cookieValue } from "../../src/publish/sidecar/cookie.js";
+import { MessageReader, PartialBytes } from "../../src/publish/sidecar/grpc/framing.js";
+import { GrpcFailure } from "../../src/publish/sidecar/grpc/service.js";
+import { CHECK, PROCESS, sidecarMethods } from "../../src/publish/sidecar/methods.js";
+import { Malformed } from "../../src/publish/sidecar/protoReader.js";
+import { readTable, tableJson } from "../../src/publish/sidecar/tableReader.js";
+import { Tables } from "../../src/publish/sidecar/tables.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { CheckRequestReader, thumbprint } from "../../src/sidecar/checkRequest.js";
-import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
-import { routeContext } from "../../src/sidecar/context.js";
-import { cookieValue } from "../../src/sidecar/cookie.js";
-import { MessageReader, PartialBytes } from "../../src/sidecar/grpc/framing.js";
-import { GrpcFailure } from "../../src/sidecar/grpc/service.js";
-import { CHECK, PROCESS, sidecarMethods } from "../../src/sidecar/methods.js";
-import { Malformed } from "../../src/sidecar/protoReader.js";
-import { readTable, tableJson } from "../../src/sidecar/tableReader.js";
-import { Tables } from "../../src/sidecar/tables.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { NOBODY_ASKED } from "../sidecar/question.js";
+import { NOBODY_ASKED } from "../publish/sidecar/question.js";
 import { never, refusing, type Target, text } from "./target.js";
 
 const FRIEND = "spiffe://weir.test/9f2c71d0a3";

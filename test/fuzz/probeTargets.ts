@@ -1,6 +1,6 @@
 /** What control reads of agents of other machines' Envoys. */
 import type { ProbeReport } from "../../src/compile/access/bypass/probe.js";
-import { ProbeServiceDefinition } from "../../src/xds/probes.js";
+import { ProbeServiceDefinition } from "../../src/publish/xds/probes.js";
 import { refusing, type Target } from "./target.js";
 
 const { requestDeserialize } = ProbeServiceDefinition.next;

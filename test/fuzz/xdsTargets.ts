@@ -4,11 +4,11 @@ import {
 	type DiscoveryRequest,
 	DiscoveryRequestSchema,
 } from "../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { TYPE_URLS } from "../../src/xds/resource.js";
-import { readRequest, typeOf } from "../../src/xds/service.js";
-import { ClientStream } from "../../src/xds/stream.js";
-import { closedServices } from "../xds/adsClient.js";
-import { A, snapshot } from "../xds/script.js";
+import { TYPE_URLS } from "../../src/publish/xds/resource.js";
+import { readRequest, typeOf } from "../../src/publish/xds/service.js";
+import { ClientStream } from "../../src/publish/xds/stream.js";
+import { closedServices } from "../publish/xds/adsClient.js";
+import { A, snapshot } from "../publish/xds/script.js";
 import { refusing, type Target } from "./target.js";
 
 const target = snapshot({ a: A });

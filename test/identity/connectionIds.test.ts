@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import t from "tap";
 import { httpPeerSpiffeId, serverTls } from "../../src/identity/nodeTls.js";
 import type { Identity } from "../../src/identity/svid.js";
-import { id, identityOf } from "../xds/identityOf.js";
+import { id, identityOf } from "../publish/xds/identityOf.js";
 import { createDevelopmentCa } from "./developmentCa.js";
 
 const newCa = () => createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });

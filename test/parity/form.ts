@@ -7,7 +7,7 @@ import { qualifiedName } from "../../src/declare/resources/resource.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";
 import { alone, headerValues, pipelined, type RawResponse, rawGet, type Target } from "../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../envoy/variantServer.js";
-import { startSidecar, type TestSidecar } from "../sidecar/rig.js";
+import { startSidecar, type TestSidecar } from "../publish/sidecar/rig.js";
 import { type Generated, PLAIN_GATEWAY, type Subject, TLS_GATEWAY } from "./declaration.js";
 import { running, tellsApart } from "./eligibility.js";
 import { judge } from "./judge.js";

@@ -1,9 +1,9 @@
-/** What the pure function says of a generated request: src/sidecar/answer.ts, asked without any wire. */
+/** What the pure function says of a generated request: src/publish/sidecar/answer.ts, asked without any wire. */
 import type { Plan } from "../../src/compile/table/plan.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
-import { answer } from "../../src/sidecar/answer.js";
-import { type CompiledTable, compileTable } from "../../src/sidecar/compiledTable.js";
-import { NOBODY_ASKED } from "../sidecar/question.js";
+import { answer } from "../../src/publish/sidecar/answer.js";
+import { type CompiledTable, compileTable } from "../../src/publish/sidecar/compiledTable.js";
+import { NOBODY_ASKED } from "../publish/sidecar/question.js";
 import { type Generated, NOBODY, PLAIN_GATEWAY } from "./declaration.js";
 import { served } from "./judge.js";
 import type { Outcome } from "./outcome.js";

@@ -1,13 +1,13 @@
 /** What answers, in the one process or in each worker: tables that it follows itself, and a gRPC server over them. */
 import { CALLOUT_STALENESS_MS, SIDECAR_FIRST_TABLE_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
-import { CompiledAccess } from "../../sidecar/compiledAccess.js";
-import { type CompiledTable, compileTable } from "../../sidecar/compiledTable.js";
-import { mintUnit } from "../../sidecar/cookie.js";
-import { Health } from "../../sidecar/grpc/health.js";
-import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../sidecar/grpc/server.js";
-import { sidecarMethods } from "../../sidecar/methods.js";
-import { inSlices } from "../../sidecar/slices.js";
-import { Tables, type VersionedTable } from "../../sidecar/tables.js";
+import { CompiledAccess } from "../../publish/sidecar/compiledAccess.js";
+import { type CompiledTable, compileTable } from "../../publish/sidecar/compiledTable.js";
+import { mintUnit } from "../../publish/sidecar/cookie.js";
+import { Health } from "../../publish/sidecar/grpc/health.js";
+import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../publish/sidecar/grpc/server.js";
+import { sidecarMethods } from "../../publish/sidecar/methods.js";
+import { inSlices } from "../../publish/sidecar/slices.js";
+import { Tables, type VersionedTable } from "../../publish/sidecar/tables.js";
 import type { Log } from "../../telemetry/log.js";
 import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import type { ProofMemory } from "../../tokens/replays.js";

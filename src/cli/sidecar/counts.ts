@@ -1,9 +1,9 @@
 /** What each process of the sidecar reports of itself, and the metrics that all reports together become. */
 import { HANDSHAKES_REFUSED, type HandshakeFault } from "../../handshake.js";
 import { firstToEnd, type Validity } from "../../identity/validity.js";
-import { AnswerCounters } from "../../sidecar/counters.js";
-import type { GrpcCounters } from "../../sidecar/grpc/ports.js";
-import type { GrpcCode } from "../../sidecar/grpc/service.js";
+import { AnswerCounters } from "../../publish/sidecar/counters.js";
+import type { GrpcCounters } from "../../publish/sidecar/grpc/ports.js";
+import type { GrpcCode } from "../../publish/sidecar/grpc/service.js";
 import type { Labels, Meter } from "../../telemetry/meter.js";
 
 const HELP = {

@@ -4,8 +4,8 @@ import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { isForwardedRequest } from "../../identity/forwarded.js";
 import { admitPeers, followRotation, serverTls } from "../../identity/nodeTls.js";
 import type { Workload } from "../../identity/workloadClient.js";
-import type { GrpcTls } from "../../sidecar/grpc/server.js";
-import type { TableLog } from "../../sidecar/tables.js";
+import type { GrpcTls } from "../../publish/sidecar/grpc/server.js";
+import type { TableLog } from "../../publish/sidecar/tables.js";
 
 /** @param peers SPIFFE ids, exact or `PREFIX/*`; empty = the Envoys of the own trust domain */
 export function mutualTls(workload: Workload, peers: readonly string[], log: Pick<TableLog, "warn">): GrpcTls {

@@ -1,9 +1,9 @@
 /** Where a process of the sidecar takes its tables from. */
 import { hostname } from "node:os";
 import type { Workload } from "../../identity/workloadClient.js";
-import { followTableFile } from "../../sidecar/staticTable.js";
-import type { ControlDoor } from "../../sidecar/tableStream.js";
-import type { Freshness, TableLog, Tables } from "../../sidecar/tables.js";
+import { followTableFile } from "../../publish/sidecar/staticTable.js";
+import type { ControlDoor } from "../../publish/sidecar/tableStream.js";
+import type { Freshness, TableLog, Tables } from "../../publish/sidecar/tables.js";
 
 export type TableSource =
 	/** A file that a person gives. */
@@ -41,7 +41,7 @@ export async function followTables(
 		return { freshness: tables, rejected: () => 0, close: async () => followed.close() };
 	}
 	// The gRPC client takes memory that a table from a file does not need.
-	const { followControl } = await import("../../sidecar/tableFeed.js");
+	const { followControl } = await import("../../publish/sidecar/tableFeed.js");
 	const { control, file, instance } = source;
 	const { feed, freshness, close } = followControl({
 		...(await doorOf(control, workload)),

@@ -4,7 +4,7 @@
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../compile/access/users/token.js";
 import { KEYS_LOOK_MS } from "../../limits.js";
-import type { Tables } from "../../sidecar/tables.js";
+import type { Tables } from "../../publish/sidecar/tables.js";
 import type { Log } from "../../telemetry/log.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";

@@ -11,7 +11,7 @@ import { PROBE_RETRY_MS } from "../../limits.js";
 import { envoyAdmin } from "../../probe/envoyAdmin.js";
 import { Prober } from "../../probe/prober.js";
 import type { ProbeTls } from "../../probe/sendProbe.js";
-import { probeClient } from "../../xds/probes.js";
+import { probeClient } from "../../publish/xds/probes.js";
 
 export interface ProbeAgentOptions {
 	/** `node.id` of the Envoy. */

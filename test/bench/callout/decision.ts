@@ -5,14 +5,14 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CheckRequestSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import { ProcessingRequestSchema } from "../../../src/gen/envoy/service/ext_proc/v3/external_processor_pb.js";
-import { answer, type Knowledge } from "../../../src/sidecar/answer.js";
-import { CheckRequestReader } from "../../../src/sidecar/checkRequest.js";
-import { compileTable } from "../../../src/sidecar/compiledTable.js";
-import { mintUnit } from "../../../src/sidecar/cookie.js";
-import { AnswerCounters } from "../../../src/sidecar/counters.js";
-import { CHECK, PROCESS, sidecarMethods } from "../../../src/sidecar/methods.js";
-import { arm, calloutTable, experimentTable, serviceTable } from "../../sidecar/calloutTable.js";
-import { NOBODY_ASKED } from "../../sidecar/question.js";
+import { answer, type Knowledge } from "../../../src/publish/sidecar/answer.js";
+import { CheckRequestReader } from "../../../src/publish/sidecar/checkRequest.js";
+import { compileTable } from "../../../src/publish/sidecar/compiledTable.js";
+import { mintUnit } from "../../../src/publish/sidecar/cookie.js";
+import { AnswerCounters } from "../../../src/publish/sidecar/counters.js";
+import { CHECK, PROCESS, sidecarMethods } from "../../../src/publish/sidecar/methods.js";
+import { arm, calloutTable, experimentTable, serviceTable } from "../../publish/sidecar/calloutTable.js";
+import { NOBODY_ASKED } from "../../publish/sidecar/question.js";
 
 const ROUNDS = 200_000;
 const REQUESTS = 1_000;

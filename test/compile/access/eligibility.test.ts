@@ -5,7 +5,7 @@ import { accessTable, compileAccess } from "../../../src/compile/access/rules/po
 import type { AccessPolicy } from "../../../src/declare/resources/resource.js";
 import { mulberry32 } from "../../envoy/units.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
-import { arm, experimentTable } from "../../sidecar/calloutTable.js";
+import { arm, experimentTable } from "../../publish/sidecar/calloutTable.js";
 
 const [ALICE, BOB] = ["spiffe://weir.test/alice", "spiffe://weir.test/bob"] as const;
 const NAMES = ["v1", "v2", "v3", "v4"] as const;

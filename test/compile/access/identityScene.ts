@@ -15,7 +15,7 @@ import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../../envoy/harness.
 import { alone, rawGet, type Target } from "../../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { startSidecar } from "../../sidecar/rig.js";
+import { startSidecar } from "../../publish/sidecar/rig.js";
 import { type MutualTls, mutualTls, spiffe } from "./mutualTls.js";
 import { type OddCa, oddCa } from "./oddCertificates.js";
 

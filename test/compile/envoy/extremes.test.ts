@@ -1,8 +1,8 @@
 /** Whatever `weir validate` takes, the newest Envoy takes; test/long asks the other tested ones. */
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
-import { readTable } from "../../../src/sidecar/tableReader.js";
-import { encodeEnvoyResource } from "../../../src/xds/registry.js";
+import { readTable } from "../../../src/publish/sidecar/tableReader.js";
+import { encodeEnvoyResource } from "../../../src/publish/xds/registry.js";
 import { mutualTls } from "../access/mutualTls.js";
 import { extremes, KINDS, planOf } from "./extremes.js";
 import { refusedExtremes } from "./refusedExtremes.js";

@@ -14,7 +14,7 @@ import { startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, pipelined, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, experiment, resourceSet, service } from "../../fixtures/resources.js";
-import { startSidecar, type TestSidecar } from "../../sidecar/rig.js";
+import { startSidecar, type TestSidecar } from "../../publish/sidecar/rig.js";
 import { type MutualTls, mutualTls, spiffe } from "../access/mutualTls.js";
 import { at, OPTIONS, onPort } from "./cases.js";
 

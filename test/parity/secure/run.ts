@@ -25,7 +25,7 @@ import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, pipelined, type RawResponse, rawGet } from "../../envoy/pipeline.js";
 import { mulberry32 } from "../../envoy/units.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
-import { startSidecar } from "../../sidecar/rig.js";
+import { startSidecar } from "../../publish/sidecar/rig.js";
 import { pick } from "../declaration.js";
 import type { Form } from "../form.js";
 import { withAccessLog } from "../observation.js";

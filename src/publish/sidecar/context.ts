@@ -1,0 +1,20 @@
+/** What the route tells (compiler/calloutContext.ts), as both protocols hand it on, turned into the question's words. */
+import { CONTEXT } from "../../compile/envoy/calloutContext.js";
+import type { NativeAssignment, Question } from "./question.js";
+
+export type RouteContext = Pick<Question, "plan" | "service" | "gateway" | "exposeArm" | "assigned">;
+
+/** @param value of a key of CONTEXT; null or empty = absent */
+export function routeContext(value: (key: string) => string | null): RouteContext {
+	const given = (key: string): string | null => value(key) || null;
+	const variant = given(CONTEXT.variant);
+	const assigned: NativeAssignment | null =
+		variant === null ? null : { experiment: given(CONTEXT.experiment), arm: given(CONTEXT.arm), variant };
+	return {
+		plan: given(CONTEXT.plan),
+		service: given(CONTEXT.service),
+		gateway: given(CONTEXT.gateway),
+		exposeArm: value(CONTEXT.expose) === "1",
+		assigned,
+	};
+}

@@ -1,0 +1,303 @@
+/**
+ * A gRPC server on node:http2 (grpc/grpc doc/PROTOCOL-HTTP2.md) for the sidecar's methods and gRPC health, nothing
+ * else: no reflection, no compression; a UNIX socket of the own user, or TCP with mTLS and nothing less. A call is
+ * answered in the turn of the event loop in which it arrives, shed, or waits for a promised reply.
+ */
+import cluster from "node:cluster";
+import {
+	createSecureServer,
+	createServer,
+	type Http2SecureServer,
+	type Http2Server,
+	type IncomingHttpHeaders,
+	type ServerHttp2Stream,
+	type ServerOptions,
+} from "node:http2";
+import type { AddressInfo } from "node:net";
+import { performance } from "node:perf_hooks";
+import type { TlsOptions } from "node:tls";
+import { WeirError } from "../../../error.js";
+import {
+	CALLOUT_CONNECTION_MEMORY_MB,
+	CALLOUT_CONNECTIONS_MAX,
+	CALLOUT_GAP_MS,
+	CALLOUT_METADATA_BYTES_MAX,
+	CALLOUT_PING_MS,
+	CALLOUT_QUEUE_MS_MAX,
+	CALLOUT_RESETS,
+	CALLOUT_STREAMS_MAX,
+	CALLOUT_WINDOW_BYTES,
+} from "../../../limits.js";
+import { claimSocket, restrictSocket } from "../../../socket.js";
+import { boundConnections } from "../../../tlsDoor.js";
+import type { Shared } from "./call.js";
+import { deadlineMs } from "./deadline.js";
+import { PartialBytes } from "./framing.js";
+import { HEALTH_CHECK, type Health } from "./health.js";
+import { type GrpcCounters, NO_COUNTERS } from "./ports.js";
+import { endWithoutMessage, refuseHttp } from "./response.js";
+import { GRPC, type GrpcCode, GrpcFailure, type Methods } from "./service.js";
+import { Sessions } from "./sessions.js";
+import { StreamCall } from "./streamCall.js";
+import { Turn } from "./turn.js";
+import { UnaryCall } from "./unaryCall.js";
+
+export type GrpcAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
+
+/** Mutual TLS: how this server shows itself, and whom it takes. */
+export interface GrpcTls {
+	readonly options: TlsOptions;
+	/** Called once with the server before it listens: renews what it shows, ends connections of others. @returns stops it */
+	readonly guard: (server: Http2SecureServer) => () => void;
+	/** Whether a call is not the peer's own, but passed on by it: nobody is answered then. */
+	readonly isForwarded: (headers: IncomingHttpHeaders) => boolean;
+}
+
+export interface GrpcServerOptions {
+	readonly listen: GrpcAddress;
+	/** Demanded for TCP; a UNIX socket takes none. */
+	readonly tls?: GrpcTls | undefined;
+	readonly methods: Methods;
+	readonly health: Health;
+	readonly counters?: GrpcCounters | undefined;
+	/** Other bounds than those of limits.ts, for tests. */
+	readonly limits?: { readonly queueMs?: number; readonly pingMs?: number } | undefined;
+}
+
+export interface GrpcServer {
+	/** Where it listens; port 0 is replaced by the port that was taken. */
+	readonly address: GrpcAddress;
+	/** Open calls. */
+	streams(): number;
+	/**
+	 * Takes no more connections, says GOAWAY, ends the streams that have had a reply with OK, lets the other calls finish,
+	 * and after `graceMs` ends what is left with UNAVAILABLE, then cuts.
+	 */
+	drain(graceMs: number): Promise<void>;
+	/** Cuts everything. */
+	close(): Promise<void>;
+}
+
+/** Node 22 and later take them; Node 20 ignores them. */
+type ResetOptions = { readonly streamResetBurst: number; readonly streamResetRate: number };
+
+const OPTIONS: ServerOptions & ResetOptions = {
+	settings: {
+		initialWindowSize: CALLOUT_WINDOW_BYTES.stream,
+		maxConcurrentStreams: CALLOUT_STREAMS_MAX,
+		maxHeaderListSize: CALLOUT_METADATA_BYTES_MAX,
+		enablePush: false,
+	},
+	maxSessionMemory: CALLOUT_CONNECTION_MEMORY_MB,
+	streamResetBurst: CALLOUT_RESETS.burst,
+	streamResetRate: CALLOUT_RESETS.perSecond,
+};
+
+const MALFORMED_TIMEOUT = new GrpcFailure(GRPC.INTERNAL, "malformed grpc-timeout");
+const ENDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "the certificate of the connection has ended");
+const FORWARDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "a call that is passed on for somebody else");
+const UNKNOWN_METHOD = new GrpcFailure(GRPC.UNIMPLEMENTED, "unknown method");
+
+/**
+ * @throws WeirError `invalid-argument` for TCP without TLS, `already-exists` or `unavailable` where it cannot listen
+ */
+export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+	const server = new Server(options);
+	await server.listen(options.listen);
+	return server;
+}
+
+class Server implements GrpcServer {
+	address: GrpcAddress;
+	readonly #http: Http2Server | Http2SecureServer;
+	readonly #unguard: () => void;
+	readonly #served: Methods;
+	readonly #counters: GrpcCounters;
+	readonly #shared: Shared;
+	readonly #sessions: Sessions;
+	readonly #isForwarded: GrpcTls["isForwarded"];
+
+	constructor({ listen, tls, methods, health, counters, limits }: GrpcServerOptions) {
+		if ("host" in listen && tls === undefined) {
+			throw new WeirError(
+				"invalid-argument",
+				"the sidecar listens on TCP only with mutual TLS",
+				"name the socket that says who this is (--identity), or use a UNIX socket",
+			);
+		}
+		this.address = listen;
+		this.#counters = counters ?? NO_COUNTERS;
+		this.#shared = {
+			turn: new Turn(limits?.queueMs ?? CALLOUT_QUEUE_MS_MAX, CALLOUT_GAP_MS),
+			partial: new PartialBytes(),
+			counters: this.#counters,
+			open: 0,
+			waiting: 0,
+			idle: () => {},
+			stopped: new Set(),
+			draining: false,
+		};
+		this.#served = new Map([
+			...methods,
+			[HEALTH_CHECK, { kind: "unary", handle: (message: Buffer) => health.check(message) } as const],
+		]);
+		if (tls === undefined || !("host" in listen)) {
+			this.#http = createServer(OPTIONS);
+			this.#http.maxConnections = CALLOUT_CONNECTIONS_MAX;
+			this.#unguard = () => {};
+			this.#isForwarded = () => false;
+		} else {
+			this.#isForwarded = tls.isForwarded;
+			const secure = createSecureServer({ ...OPTIONS, ...tls.options, allowHTTP1: false });
+			boundConnections(secure, {
+				connections: CALLOUT_CONNECTIONS_MAX,
+				onHandshakeFault: (fault) => this.#counters.failedHandshake(fault),
+			});
+			this.#unguard = tls.guard(secure);
+			this.#http = secure;
+			secure.on("tlsClientError", (error) => this.#counters.brokeConnection(error));
+			secure.on("unknownProtocol", (socket) => socket.destroy());
+		}
+		this.#sessions = new Sessions(this.#http, this.#counters, limits?.pingMs ?? CALLOUT_PING_MS);
+		this.#http.on("stream", (stream, headers) => this.#called(stream, headers));
+	}
+
+	async listen(address: GrpcAddress): Promise<void> {
+		if ("socketPath" in address) {
+			// Workers of one cluster share the socket: the primary has claimed it before it started them.
+			if (!cluster.isWorker) await claimSocket(address.socketPath);
+			await this.#bind({ path: address.socketPath });
+			await restrictSocket(address.socketPath);
+			return;
+		}
+		const { host, port } = address;
+		await this.#bind({ host, port });
+		this.address = { host, port: (this.#http.address() as AddressInfo).port };
+	}
+
+	streams(): number {
+		return this.#shared.open;
+	}
+
+	async drain(graceMs: number): Promise<void> {
+		const closed = this.#stopListening();
+		let cut: NodeJS.Timeout | undefined;
+		const grace = new Promise<void>((resolve) => {
+			cut = setTimeout(resolve, graceMs);
+		});
+		await Promise.race([grace, this.#finishCalls()]);
+		clearTimeout(cut);
+		if (this.#shared.stopped.size > 0) {
+			for (const call of this.#shared.stopped) call.giveUp();
+			// Trailers are handed on in an immediate and written in the next one (response.ts).
+			for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+		}
+		this.#sessions.cut();
+		await closed;
+	}
+
+	async close(): Promise<void> {
+		const closed = this.#stopListening();
+		this.#sessions.cut();
+		await closed;
+	}
+
+	#bind(where: { path: string } | { host: string; port: number }): Promise<void> {
+		return new Promise((resolve, reject) => {
+			const failed = (error: NodeJS.ErrnoException): void => {
+				const code = error.code === "EADDRINUSE" ? "already-exists" : "unavailable";
+				reject(new WeirError(code, `the sidecar cannot listen: ${error.message}`, "", { cause: error }));
+			};
+			this.#http.once("error", failed);
+			this.#http.listen(where, () => {
+				this.#http.off("error", failed);
+				// Accepting may fail later (no file descriptors left): counted, and the server goes on.
+				this.#http.on("error", (error) => this.#counters.brokeConnection(error));
+				resolve();
+			});
+		});
+	}
+
+	/** Settles when every connection is gone. */
+	#stopListening(): Promise<void> {
+		this.#sessions.stopPings();
+		this.#unguard();
+		return new Promise((resolve) => this.#http.close(() => resolve()));
+	}
+
+	/** Says GOAWAY to every peer and settles when the open calls are over. */
+	async #finishCalls(): Promise<void> {
+		this.#sessions.goAway();
+		this.#shared.draining = true;
+		for (const call of this.#shared.stopped) call.release();
+		if (this.#shared.open > 0) {
+			await new Promise<void>((resolve) => {
+				this.#shared.idle = resolve;
+			});
+		}
+		// What is written last leaves the process in an immediate.
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+
+	#called(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+		if (stream.destroyed || stream.closed) return;
+		const path = headers[":path"] ?? "";
+		if (headers[":method"] !== "POST") {
+			this.#refused(stream, 405);
+			return;
+		}
+		if (!isGrpc(headers["content-type"])) {
+			this.#refused(stream, 415);
+			return;
+		}
+		if (this.#sessions.hasEnded(stream.session)) {
+			this.#failed(stream, "unknown", ENDED);
+			return;
+		}
+		if (this.#isForwarded(headers)) {
+			this.#failed(stream, "unknown", FORWARDED);
+			return;
+		}
+		const method = this.#served.get(path);
+		if (method === undefined) {
+			this.#failed(stream, "unknown", UNKNOWN_METHOD);
+			return;
+		}
+		const timeout = headers["grpc-timeout"];
+		const untilMs = timeout === undefined ? Number.POSITIVE_INFINITY : deadlineMs(timeout, performance.now());
+		if (untilMs === null) {
+			this.#failed(stream, path, MALFORMED_TIMEOUT);
+			return;
+		}
+		if (method.kind === "unary") {
+			new UnaryCall(stream, path, this.#shared, method, headers, untilMs).start();
+		} else {
+			new StreamCall(stream, path, this.#shared, method, headers, untilMs).start();
+		}
+	}
+
+	#refused(stream: ServerHttp2Stream, status: 405 | 415): void {
+		dropInput(stream);
+		this.#counters.ended("unknown", GRPC.UNKNOWN);
+		refuseHttp(stream, status);
+	}
+
+	#failed(stream: ServerHttp2Stream, path: string, failure: GrpcFailure): void {
+		dropInput(stream);
+		this.#counters.ended(path, failure.code satisfies GrpcCode);
+		endWithoutMessage(stream, failure, stream.endAfterHeaders);
+	}
+}
+
+/** application/grpc, with any message format or parameter: the bytes are protobuf whatever it says. */
+function isGrpc(contentType: string | undefined): boolean {
+	return (
+		contentType === "application/grpc" || (contentType !== undefined && /^application\/grpc[+;]/.test(contentType))
+	);
+}
+
+/** For streams that no call reads. */
+function dropInput(stream: ServerHttp2Stream): void {
+	stream.on("error", () => {});
+	stream.resume();
+}

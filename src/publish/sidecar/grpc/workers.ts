@@ -1,0 +1,136 @@
+/**
+ * More cores: worker processes that share one listening socket (node:cluster; the primary accepts and hands the
+ * connections round). Envoy opens one connection per worker thread, so that its threads spread over the workers. A worker that
+ * dies, or hangs, is replaced.
+ */
+import cluster, { type Worker } from "node:cluster";
+import { performance } from "node:perf_hooks";
+import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../../limits.js";
+import { claimSocket } from "../../../socket.js";
+
+/** A worker sends it from its start on, so that silence shows one that hangs. */
+const ALIVE = "weir: the worker is alive";
+export const ALIVE_EVERY_MS = 1_000;
+
+const NUMBER = "WEIR_SIDECAR_WORKER";
+
+export interface WorkersOptions {
+	readonly count: number;
+	/** The file that a worker runs. */
+	readonly module: string;
+	readonly args: readonly string[];
+	/** Claimed here, once, before the workers share it. */
+	readonly socketPath?: string | undefined;
+	/**
+	 * A message of a worker.
+	 * @param id of the worker; no other ever has it
+	 */
+	readonly onMessage: (message: unknown, id: number) => void;
+	/** A worker has ended, and is replaced. */
+	readonly onEnd?: (id: number) => void;
+	/** One line for a person. */
+	readonly log?: ((line: string) => void) | undefined;
+	readonly silentMs?: number;
+}
+
+export interface Workers {
+	/** Nothing where it has ended. */
+	send(id: number, message: object): void;
+	/** Process ids of the living workers. */
+	pids(): number[];
+	/** SIGTERM to all, which they take as drain; SIGKILL to what is left after `graceMs`. */
+	close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Only in a process that is no worker itself, and once per process: node:cluster has one set of workers.
+ * @throws WeirError where the socket cannot be claimed
+ */
+export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+	const { count, module, args, socketPath, onMessage, onEnd, log, silentMs = WORKER_SILENT_MS } = options;
+	if (socketPath !== undefined) await claimSocket(socketPath);
+	cluster.setupPrimary({ exec: module, args: [...args], serialization: "advanced" });
+	/** By worker, the looks since its last message. A clock would count a standstill of the primary too. */
+	const living = new Map<Worker, number>();
+	const waiting = new Set<NodeJS.Timeout>();
+	let closing = false;
+	const looks = setInterval(() => {
+		for (const [worker, before] of living) {
+			living.set(worker, before + 1);
+			if ((before + 1) * ALIVE_EVERY_MS < silentMs) continue;
+			log?.(`sidecar worker ${worker.process.pid} hangs, it is killed`);
+			worker.process.kill("SIGKILL");
+		}
+	}, ALIVE_EVERY_MS).unref();
+
+	function start(number: number, pauseMs: number): void {
+		const startedMs = performance.now();
+		const worker = cluster.fork({ [NUMBER]: number });
+		living.set(worker, 0);
+		worker.on("message", (message: unknown) => {
+			if (!living.has(worker)) return;
+			living.set(worker, 0);
+			if (message !== ALIVE) onMessage(message, worker.id);
+		});
+		worker.on("error", (error) => log?.(`sidecar worker ${worker.process.pid}: ${error.message}`));
+		worker.once("exit", (code, signal) => {
+			living.delete(worker);
+			onEnd?.(worker.id);
+			if (closing) return;
+			const young = performance.now() - startedMs < WORKER_RESTART_MS.max;
+			const nextMs = young ? Math.min(pauseMs * 2, WORKER_RESTART_MS.max) : WORKER_RESTART_MS.first;
+			log?.(`sidecar worker ${worker.process.pid} ended (${signal ?? code}), the next one starts in ${nextMs} ms`);
+			const timer = setTimeout(() => {
+				waiting.delete(timer);
+				start(number, nextMs);
+			}, nextMs);
+			waiting.add(timer);
+		});
+	}
+	for (let number = 0; number < count; number++) start(number, WORKER_RESTART_MS.first / 2);
+
+	return {
+		send(id, message) {
+			const worker = cluster.workers?.[id];
+			// One that dies between two messages is replaced.
+			if (worker?.isConnected()) worker.send(message, () => {});
+		},
+		pids() {
+			return [...living.keys()].flatMap(({ process: { pid } }) => (pid === undefined ? [] : [pid]));
+		},
+		async close(graceMs) {
+			closing = true;
+			clearInterval(looks);
+			for (const timer of waiting) clearTimeout(timer);
+			const ends = [...living.keys()].map(
+				(worker) => new Promise<void>((resolve) => worker.once("exit", () => resolve())),
+			);
+			for (const worker of living.keys()) worker.process.kill("SIGTERM");
+			const cut = setTimeout(() => {
+				for (const worker of living.keys()) worker.process.kill("SIGKILL");
+			}, graceMs);
+			await Promise.all(ends);
+			clearTimeout(cut);
+		},
+	};
+}
+
+/** Worker side: from 0 to count - 1, and that of the worker that this one replaces. */
+export const workerNumber = (): number => Number(process.env[NUMBER]);
+
+/** Worker side: what the primary sends. To be called once. */
+export function fromPrimary(take: (message: unknown) => void): void {
+	process.on("message", take);
+}
+
+/** Worker side: to be called first of all. */
+export function sayAlive(): void {
+	// What is sent to a primary that was killed is lost: the end of the channel, which is read next, ends this process.
+	cluster.worker?.on("error", () => {});
+	setInterval(() => process.send?.(ALIVE), ALIVE_EVERY_MS).unref();
+}
+
+/** Worker side: to the primary's onMessage. */
+export function toPrimary(message: object): void {
+	process.send?.(message);
+}

@@ -1,0 +1,13 @@
+/** A dry run must not make a request late: Envoy refuses what is answered too late, as of an issuer whose keys hang. */
+import type { TokenAnswer } from "../../compile/access/users/token.js";
+import { SHADOW_TOKEN_WAIT_MS } from "../../limits.js";
+
+const LATE: TokenAnswer = { refused: "verification-limited", why: "it took too long for a dry run" };
+
+/** The same answer, or after SHADOW_TOKEN_WAIT_MS that there is none: in force, the policy would refuse. */
+export function whileDryRunWaits(answer: Promise<TokenAnswer>): Promise<TokenAnswer> {
+	return new Promise((resolve, reject) => {
+		const timer = setTimeout(() => resolve(LATE), SHADOW_TOKEN_WAIT_MS);
+		answer.then(resolve, reject).finally(() => clearTimeout(timer));
+	});
+}

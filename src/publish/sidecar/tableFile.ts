@@ -1,0 +1,204 @@
+/**
+ * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and knows how old
+ * it is. A file that is not whole and unharmed counts as none. Before another table comes into force the file is removed: after a
+ * crash no table is there that may allow what has been denied since.
+ */
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { WeirError } from "../../error.js";
+import {
+	TABLE_CLOCK_SKEW_MS,
+	TABLE_FILE_BYTES_MAX,
+	TABLE_FILE_REFRESH_MS,
+	TABLE_FILE_SWAP_MS_MAX,
+} from "../../limits.js";
+import { othersCanWrite, removePrivate, replacePrivate } from "../../privateFile.js";
+import { within } from "../../within.js";
+import { type Clock, SYSTEM_CLOCK } from "./clock.js";
+import { readTable, tableJson } from "./tableReader.js";
+import type { TableLog, Tables, VersionedTable } from "./tables.js";
+
+/** Of the file's form; another one is not read. */
+const FORMAT = 1;
+
+export interface TableFileOptions {
+	readonly log: TableLog;
+	readonly clock?: Clock;
+	readonly refreshMs?: number;
+	readonly remove?: typeof removePrivate;
+}
+
+export interface SavedTable {
+	readonly given: VersionedTable;
+	/** Wall clock. */
+	readonly confirmedAtMs: number;
+}
+
+export class TableFile {
+	readonly #log: TableLog;
+	readonly #clock: Clock;
+	readonly #refreshMs: number;
+	readonly #removing: typeof removePrivate;
+	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
+	#body: { readonly version: string; readonly text: string } | null = null;
+	/** Version of the table that is there; null = none, or one that is not known. */
+	#onDisk: string | null = null;
+	/** A write has failed, which is logged once. */
+	#failing = false;
+
+	constructor(
+		readonly path: string,
+		{ log, clock = SYSTEM_CLOCK, refreshMs = TABLE_FILE_REFRESH_MS, remove = removePrivate }: TableFileOptions,
+	) {
+		this.#log = log;
+		this.#clock = clock;
+		this.#refreshMs = refreshMs;
+		this.#removing = remove;
+	}
+
+	/**
+	 * Makes the file's table the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it is logged.
+	 * @returns whether it did.
+	 */
+	async restore<Compiled>(tables: Tables<Compiled>): Promise<boolean> {
+		try {
+			const saved = await this.load();
+			if (saved === null || tables.newest !== null || tables.taking) return false;
+			const { given, confirmedAtMs } = saved;
+			this.#onDisk = given.version;
+			await tables.take(given, () => {
+				const ageMs = this.#clock.wallMs() - confirmedAtMs;
+				// From the future: its age is not known, so it is as old as can be.
+				tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
+				this.#log.info("the last good table is served until control gives one", {
+					version: given.version,
+					ageMs: tables.ageMs() === Number.POSITIVE_INFINITY ? "unknown" : Math.round(tables.ageMs()),
+				});
+			});
+			return true;
+		} catch (error) {
+			// Other errors may quote the table.
+			const why = error instanceof WeirError ? error.message : "it cannot be read or compiled";
+			this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
+			return false;
+		}
+	}
+
+	/**
+	 * @returns null where there is no file
+	 * @throws WeirError for any other reason not to trust it
+	 */
+	async load(): Promise<SavedTable | null> {
+		const text = await readPrivate(this.path);
+		if (text === null) return null;
+		let value: Partial<Record<"format" | "version" | "table" | "confirmedAtMs", unknown>> | null;
+		try {
+			value = JSON.parse(text);
+		} catch (error) {
+			throw new WeirError("invalid-argument", "it is not JSON", "", { cause: error });
+		}
+		if (value?.format !== FORMAT) throw new WeirError("invalid-argument", `it is not of format ${FORMAT}`);
+		const { version, table, confirmedAtMs } = value;
+		if (typeof version !== "string" || !Number.isSafeInteger(confirmedAtMs)) {
+			throw new WeirError("invalid-argument", "it names no version or no time");
+		}
+		return { given: readTable(version, JSON.stringify(table) ?? ""), confirmedAtMs: confirmedAtMs as number };
+	}
+
+	/**
+	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins. What take() is
+	 * given is answered by when no other one is on disk.
+	 * @returns stops it, after what is being taken, and the last write.
+	 */
+	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
+		let disk: Promise<unknown> = Promise.resolve();
+		let due = false;
+		let swapping = false;
+		const save = (): void => {
+			// What is said in one step (a new table, and that it is confirmed) is one write.
+			if (due) return;
+			due = true;
+			disk = disk.then(() => {
+				due = false;
+				return swapping ? undefined : this.#save(tables);
+			});
+		};
+		tables.onSwap(async (version, swap) => {
+			let cleared = false;
+			swapping = true;
+			disk = disk.then(async () => {
+				if (this.#onDisk !== version) await this.#remove();
+				cleared = true;
+			});
+			await within(TABLE_FILE_SWAP_MS_MAX, disk);
+			if (!cleared) this.#log.warn("the disk is slow: a restart may answer by the table before", { path: this.path });
+			try {
+				swap();
+			} finally {
+				swapping = false;
+				// Where it cannot be compiled the one before stays.
+				save();
+			}
+		});
+		const stop = tables.onChange(save);
+		const timer = setInterval(() => tables.confirmed && save(), this.#refreshMs).unref();
+		return async () => {
+			clearInterval(timer);
+			await tables.settled();
+			stop();
+			await disk;
+		};
+	}
+
+	async #save<Compiled>(tables: Tables<Compiled>): Promise<void> {
+		const given = tables.newest;
+		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
+		// Never confirmed, or at an unknown time: nothing to go by after a restart.
+		if (given === null || !Number.isSafeInteger(confirmedAtMs)) return;
+		if (this.#body?.version !== given.version) {
+			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${tableJson(given.table)}`;
+			this.#body = { version: given.version, text };
+		}
+		try {
+			await replacePrivate(this.path, `${this.#body.text},"confirmedAtMs":${confirmedAtMs}}\n`);
+			this.#onDisk = given.version;
+			this.#failing = false;
+		} catch (error) {
+			if (!this.#failing) this.#warn("the last good table cannot be kept on disk", error);
+			this.#failing = true;
+			if (this.#onDisk !== given.version) await this.#remove();
+		}
+	}
+
+	async #remove(): Promise<void> {
+		this.#onDisk = null;
+		try {
+			await this.#removing(this.path);
+		} catch (error) {
+			this.#warn("the table before cannot be taken from disk: a restart may answer by it", error);
+		}
+	}
+
+	#warn(what: string, error: unknown): void {
+		this.#log.warn(what, { path: this.path, why: error instanceof Error ? error.message : String(error) });
+	}
+}
+
+/** @returns null where nothing is there. A file that others could have written is not read. */
+async function readPrivate(path: string): Promise<string | null> {
+	// Not blocking: a pipe that lies there must not hold up the start.
+	const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
+		if (error.code === "ENOENT") return null;
+		throw new WeirError("unavailable", `it cannot be opened: ${error.code}`, "", { cause: error });
+	});
+	if (handle === null) return null;
+	try {
+		const found = await handle.stat();
+		if (!found.isFile()) throw new WeirError("invalid-argument", "it is no file");
+		if (found.size > TABLE_FILE_BYTES_MAX) throw new WeirError("resource-exhausted", `it has ${found.size} bytes`);
+		if (othersCanWrite(found)) throw new WeirError("permission-denied", "others can write it");
+		return await handle.readFile("utf8");
+	} finally {
+		await handle.close();
+	}
+}

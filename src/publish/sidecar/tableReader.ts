@@ -1,0 +1,95 @@
+/**
+ * The text of a table, as something to answer by. A Service that cannot be executed is closed alone: whoever may apply in
+ * one namespace must not hold up the rules of all. What is wrong around the Services, and a table of which none can be
+ * executed (another version of Weir made it), is refused whole.
+ */
+import { contentHash } from "../../compile/assignment/hash.js";
+import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
+import { WeirError } from "../../error.js";
+import { type Check, namedList, object, plain, shown, Wrong } from "../../jsonShape.js";
+import { TABLE_BYTES_MAX, TABLE_WORDS_CHARS_MAX } from "../../limits.js";
+import { closableService, gateways, service } from "./tableShape.js";
+import type { ClosedService, VersionedTable } from "./tables.js";
+
+const HINT = "control and sidecar must be of one version of Weir";
+
+/**
+ * @param json text of a PlanTable, exactly as its version was computed of it
+ * @throws WeirError that says where and what: `resource-exhausted` for one that is too large, else `invalid-argument`
+ */
+export function readTable(version: string, json: string): VersionedTable {
+	// A character is at least one byte, and mostly one: to count the bytes exactly would take a pass of its own.
+	if (json.length > TABLE_BYTES_MAX) {
+		const message = `the table has ${json.length} characters, more than ${TABLE_BYTES_MAX}`;
+		throw new WeirError(
+			"resource-exhausted",
+			message,
+			"name fewer principals, or split the Services over more Gateways",
+		);
+	}
+	let value: unknown;
+	try {
+		value = JSON.parse(json);
+	} catch (error) {
+		// The parser's words quote the text.
+		throw new WeirError("invalid-argument", "the table is not JSON", "", { cause: error });
+	}
+	const hash = contentHash(json);
+	if (hash !== version) {
+		const message = `the table's content has the hash ${hash}, but its version is ${shown(version)}`;
+		throw new WeirError("invalid-argument", message, "it was cut off or changed on its way");
+	}
+	try {
+		const { table, closed } = tableOf(value);
+		texts.set(table, json);
+		return closed.length === 0 ? { version, table } : { version, table, closed };
+	} catch (error) {
+		if (!(error instanceof Wrong)) throw error;
+		throw new WeirError("invalid-argument", wordsOf(error), HINT);
+	}
+}
+
+const texts = new WeakMap<PlanTable, string>();
+
+/** The JSON that the table was read from, closed Services included; made of it where it was not. */
+export function tableJson(table: PlanTable): string {
+	return texts.get(table) ?? JSON.stringify(table);
+}
+
+/** @throws Wrong */
+function tableOf(value: unknown): Required<Pick<VersionedTable, "table" | "closed">> {
+	const services: ServiceTable[] = [];
+	const closed: ClosedService[] = [];
+	let first: Wrong | null = null;
+	const readable: Check<{ readonly name: string }> = (one) => {
+		try {
+			const read = service(one);
+			services.push(read);
+			return read;
+		} catch (error) {
+			const known = error instanceof Wrong ? closable(one) : null;
+			if (known === null) throw error;
+			const name = `Service ${plain(known.name)}`;
+			const wrong = new Wrong((error as Wrong).message, [name, ...(error as Wrong).path]);
+			first ??= wrong;
+			closed.push({ ...known, why: wordsOf(wrong).slice(0, TABLE_WORDS_CHARS_MAX) });
+			return known;
+		}
+	};
+	const whole = object<PlanTable>({ gateways, services: namedList(readable, "Service") as Check<ServiceTable[]> });
+	const table = whole(value);
+	if (first !== null && services.length === 0) throw first;
+	return { table: closed.length === 0 ? table : { ...table, services }, closed };
+}
+
+/** null: not even who is to be closed can be read. */
+function closable(one: unknown): Omit<ClosedService, "why"> | null {
+	try {
+		return closableService(one);
+	} catch {
+		return null;
+	}
+}
+
+const wordsOf = ({ path, message }: Wrong): string =>
+	`${path.length === 0 ? "the table" : path.join(", ")}: ${message}`;

@@ -1,0 +1,45 @@
+/** The question for the token's verdict, out of the sidecar's own: what costs something is made when it is read. */
+import type { TokenQuestion } from "../../compile/access/users/token.js";
+import type { Forwarded, Question } from "./question.js";
+
+export class TokenAsked implements TokenQuestion {
+	readonly #question: Question;
+	readonly #forwarded: Forwarded | null;
+
+	/** @param forwarded the client that shows the token, where the peer of the connection is a trusted proxy */
+	constructor(
+		question: Question,
+		readonly authorization: readonly string[],
+		forwarded: Forwarded | null,
+		readonly stranger: () => boolean,
+	) {
+		this.#question = question;
+		this.#forwarded = forwarded;
+	}
+
+	get gateway(): string | null {
+		return this.#question.gateway;
+	}
+
+	get dpop(): readonly string[] {
+		return this.#question.headerValues("dpop");
+	}
+
+	get method(): string {
+		return this.#question.method;
+	}
+
+	get url(): string {
+		const { secure, host, path } = this.#question;
+		return `${secure ? "https" : "http"}://${host}${path.replace(/[?#].*$/s, "")}`;
+	}
+
+	get certificateThumbprint(): string | null {
+		// The proxy's own certificate proves nothing of its client.
+		return this.#forwarded === null ? this.#question.certificateThumbprint : this.#forwarded.certificateThumbprint;
+	}
+
+	get payer(): string {
+		return this.#forwarded?.principal ?? this.#question.principal ?? this.#question.sourceAddress ?? "";
+	}
+}

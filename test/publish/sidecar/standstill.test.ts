@@ -1,0 +1,88 @@
+/** A loop that stood still answers nothing until control, asked by a new stream, has answered or is down. */
+import t, { type Test } from "tap";
+import { SIDECAR_STOOD_STILL_MS } from "../../../src/limits.js";
+import { Standstill } from "../../../src/publish/sidecar/standstill.js";
+
+const AGE_MS = 7;
+const FULL_MACHINE_MS = SIDECAR_STOOD_STILL_MS;
+
+function scene(t: Test) {
+	const at = { wallMs: 9_000_000, monotonicMs: 1_000_000 };
+	const asked: number[] = [];
+	const standstill = new Standstill({ ageMs: () => AGE_MS }, (stoodMs) => asked.push(stoodMs), {
+		wallMs: () => at.wallMs,
+		monotonicMs: () => at.monotonicMs,
+	});
+	t.teardown(() => standstill.close());
+	const passes = (ms: number): void => {
+		at.wallMs += ms;
+		at.monotonicMs += ms;
+	};
+	return { at, standstill, asked, passes };
+}
+
+t.test("what a full machine costs is no standstill", async (t) => {
+	const { standstill, asked, passes } = scene(t);
+	for (let turn = 0; turn < 100; turn++) {
+		passes(FULL_MACHINE_MS);
+		t.equal(standstill.ageMs(), AGE_MS);
+		standstill.turned();
+	}
+	t.same(asked, []);
+});
+
+t.test(
+	"after a standstill no table counts until control has answered, whether a call or a timer comes first",
+	async (t) => {
+		for (const isTimer of [false, true]) {
+			const { standstill, asked, passes } = scene(t);
+			passes(60_000);
+			if (isTimer) standstill.turned();
+			t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+			passes(1_000);
+			standstill.turned();
+			t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+			t.same(asked, [60_000], "control is asked once");
+			standstill.over();
+			t.equal(standstill.ageMs(), AGE_MS);
+		}
+	},
+);
+
+t.test("either clock shows it, whatever is done to the other", async (t) => {
+	for (const [wallMs, monotonicMs] of [
+		[60_000, 0],
+		[0, 60_000],
+		[-3_600_000, 60_000],
+	] as const) {
+		const { at, standstill, asked } = scene(t);
+		at.wallMs += wallMs;
+		at.monotonicMs += monotonicMs;
+		t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+		t.same(asked, [60_000]);
+		if (wallMs > 0) at.wallMs -= wallMs;
+		standstill.over();
+		t.equal(standstill.ageMs(), AGE_MS, "nor does a clock that is set back");
+	}
+});
+
+t.test("calls between two turns hide no standstill", async (t) => {
+	const { standstill, asked, passes } = scene(t);
+	passes(FULL_MACHINE_MS);
+	t.equal(standstill.ageMs(), AGE_MS);
+	passes(1);
+	t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+	t.equal(asked.length, 1);
+});
+
+t.test("an answer from before a second standstill counts for nothing", async (t) => {
+	const { standstill, asked, passes } = scene(t);
+	passes(4_000);
+	t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+	passes(5_000);
+	standstill.over();
+	t.equal(standstill.ageMs(), Number.POSITIVE_INFINITY);
+	t.same(asked, [4_000, 5_000]);
+	standstill.over();
+	t.equal(standstill.ageMs(), AGE_MS);
+});

@@ -1,0 +1,418 @@
+/** The last good table on disk: what comes back after a restart, and what is never believed. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, watch } from "node:fs";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { TABLE_CLOCK_SKEW_MS } from "../../../src/limits.js";
+import { removePrivate, replacePrivate } from "../../../src/privateFile.js";
+import { TableFile } from "../../../src/publish/sidecar/tableFile.js";
+import { Tables, type TablesOptions, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
+import { LogLines, tableOf } from "./sampleTable.js";
+
+/** Of coreutils, not of a package. */
+const MAKE_PIPE = "mkfifo";
+const compile = ({ version }: VersionedTable) => version;
+const until = async (holds: () => boolean): Promise<void> => {
+	while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
+};
+
+/** A folder where the new file is to be written; a write that is under way has its file there. */
+async function block(path: string): Promise<void> {
+	while (
+		!(await mkdir(`${path}.new/x`, { recursive: true }).then(
+			() => true,
+			() => false,
+		))
+	) {
+		await new Promise((resolve) => setTimeout(resolve, 1));
+	}
+}
+
+async function start(t: Test) {
+	const folder = await mkdtemp(join(tmpdir(), "weir-table-"));
+	t.teardown(() => rm(folder, { recursive: true, force: true }));
+	const at = { wall: 1_000_000 };
+	const clock = { wallMs: () => at.wall, monotonicMs: () => at.wall };
+	const log = new LogLines();
+	const path = join(folder, "sidecar/table.json");
+	return { folder, path, at, clock, log, file: (refreshMs = 60_000) => new TableFile(path, { log, clock, refreshMs }) };
+}
+
+/** Saves one table, confirmed now. */
+async function save(t: Test, given = tableOf(1)) {
+	const made = await start(t);
+	const tables = new Tables({ compile, clock: made.clock });
+	const stop = made.file().follow(tables);
+	tables.put(given);
+	tables.confirm();
+	await stop();
+	return { ...made, given };
+}
+
+t.test("a restart has the table that was saved, as old as it is", async (t) => {
+	const { path, at, clock, log, file, given } = await save(t);
+	t.equal((await stat(path)).mode & 0o777, 0o600);
+	at.wall += 90_000;
+	const tables = new Tables({ compile, clock });
+	t.equal(await file().restore(tables), true);
+	t.same(tables.newest, given);
+	t.equal(tables.get(null), given.version);
+	t.equal(tables.confirmed, false);
+	t.equal(tables.ageMs(), 90_000);
+	at.wall += 1_000;
+	t.equal(tables.ageMs(), 91_000);
+	t.match(log.lines, [/the last good table is served until control gives one .*"ageMs":90000/]);
+});
+
+t.test("without a file nothing is restored, and nothing is said", async (t) => {
+	const { clock, log, file } = await start(t);
+	const tables = new Tables({ compile, clock });
+	t.equal(await file().restore(tables), false);
+	t.equal(tables.newest, null);
+	t.same(log.lines, []);
+});
+
+t.test("a time from the future is no age: the table counts as old as can be", async (t) => {
+	const { at, clock, file } = await save(t);
+	const tables = new Tables({ compile, clock });
+	at.wall -= TABLE_CLOCK_SKEW_MS;
+	await file().restore(tables);
+	t.equal(tables.ageMs(), 0, "a clock that was corrected a little");
+	at.wall -= 1;
+	const next = new Tables({ compile, clock });
+	t.equal(await file().restore(next), true);
+	t.equal(next.ageMs(), Number.POSITIVE_INFINITY);
+});
+
+t.test("a file is no match for a table that was given before it", async (t) => {
+	const { clock, log, file } = await save(t);
+	const tables = new Tables({ compile, clock, prepare: async () => {} });
+	const taken = tables.take(tableOf(2));
+	t.equal(await file().restore(tables), false);
+	await taken;
+	t.equal(await file().restore(tables), false);
+	t.equal(tables.newest?.version, tableOf(2).version);
+	t.same(log.lines, []);
+});
+
+t.test(
+	"a file that is not whole and unharmed is ignored, with the reason, and the next good table replaces it",
+	async (t) => {
+		const { path, clock, log, file, given } = await save(t);
+		const whole = await readFile(path, "utf8");
+		const parsed = JSON.parse(whole);
+		const cases: [string, string][] = [
+			["", "it is not JSON"],
+			[whole.slice(0, whole.length / 2), "it is not JSON"],
+			[whole.replace('"v1"', '"v2"'), "the table's content has the hash"],
+			[whole.replace(given.version, "0".repeat(16)), "the table's content has the hash"],
+			[JSON.stringify({ ...parsed, format: 2 }), "it is not of format 1"],
+			["null", "it is not of format 1"],
+			[JSON.stringify({ ...parsed, confirmedAtMs: "now" }), "it names no version or no time"],
+			[JSON.stringify({ ...parsed, table: undefined }), "the table is not JSON"],
+			["\u0000".repeat(4_096), "it is not JSON"],
+		];
+		for (const [text, why] of cases) {
+			await writeFile(path, text);
+			const tables = new Tables({ compile, clock });
+			t.equal(await file().restore(tables), false);
+			t.equal(tables.newest, null, why);
+			t.equal(tables.ageMs(), Number.POSITIVE_INFINITY);
+			t.match(log.lines.at(-1), why);
+			t.notMatch(log.lines.at(-1), /employment/, "nothing of the content is quoted");
+		}
+		const tables = new Tables({ compile, clock });
+		const stop = file().follow(tables);
+		tables.put(given);
+		tables.confirm();
+		await stop();
+		t.equal(await readFile(path, "utf8"), whole);
+	},
+);
+
+t.test("any byte that is changed, and any length that is cut off, is noticed", async (t) => {
+	const { path, clock, file } = await save(t);
+	const whole = await readFile(path);
+	// Up to the time, which nothing can vouch for.
+	const sealed = whole.indexOf(',"confirmedAtMs"');
+	for (let index = 0; index < sealed; index += 7) {
+		const bytes = Buffer.from(whole);
+		bytes[index] = (bytes[index] ?? 0) ^ 1;
+		await writeFile(path, bytes);
+		t.equal(await file().restore(new Tables({ compile, clock })), false, `byte ${index}`);
+	}
+	for (let length = 0; length < sealed; length += 13) {
+		await writeFile(path, whole.subarray(0, length));
+		t.equal(await file().restore(new Tables({ compile, clock })), false, `${length} bytes`);
+	}
+});
+
+t.test("what others can write, and what is no file, is ignored and holds nothing up", async (t) => {
+	const { path, folder, clock, log, file } = await save(t);
+	await chmod(path, 0o620);
+	t.equal(await file().restore(new Tables({ compile, clock })), false);
+	t.match(log.lines.at(-1), "others can write it");
+	await rm(path);
+	await mkdir(path);
+	t.equal(await file().restore(new Tables({ compile, clock })), false);
+	t.match(log.lines.at(-1), "it is no file");
+	await rm(path, { recursive: true });
+	execFileSync(MAKE_PIPE, ["-m", "600", path]);
+	t.equal(await file().restore(new Tables({ compile, clock })), false);
+	t.match(log.lines.at(-1), "it is no file");
+	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
+});
+
+t.test("a table that cannot be compiled any more is ignored", async (t) => {
+	const { clock, log, file } = await save(t);
+	const tables = new Tables({
+		clock,
+		compile: () => {
+			throw new Error("employment");
+		},
+	});
+	t.equal(await file().restore(tables), false);
+	t.equal(tables.newest, null);
+	t.match(log.lines.at(-1), "it cannot be read or compiled");
+	t.notMatch(log.lines.at(-1), "employment");
+});
+
+t.test("while control confirms, the file's time is kept new; after the lapse it stands", async (t) => {
+	const { at, clock, path, file } = await start(t);
+	const saved = async () => JSON.parse(await readFile(path, "utf8").catch(() => "{}")).confirmedAtMs;
+	const savedAt = async (wanted: number): Promise<void> => {
+		while ((await saved()) !== wanted) await new Promise((resolve) => setTimeout(resolve, 1));
+	};
+	const tables = new Tables({ compile, clock });
+	const stop = file(5).follow(tables);
+	t.teardown(stop);
+	tables.put(tableOf(1));
+	tables.confirm();
+	await savedAt(1_000_000);
+	at.wall = 2_000_000;
+	await savedAt(2_000_000);
+	at.wall = 3_000_000;
+	tables.lapse();
+	at.wall = 4_000_000;
+	await stop();
+	t.equal(await saved(), 3_000_000);
+});
+
+t.test("a table that was never confirmed is not kept", async (t) => {
+	const { clock, path, file } = await start(t);
+	const tables = new Tables({ compile, clock });
+	const stop = file().follow(tables);
+	tables.put(tableOf(1));
+	await stop();
+	await t.rejects(stat(path), { code: "ENOENT" });
+});
+
+t.test("a burst of tables is few writes, and the newest is what is kept", async (t) => {
+	const { clock, path, file } = await start(t);
+	const tables = new Tables({ compile, clock });
+	const stop = file().follow(tables);
+	let renames = 0;
+	await mkdir(join(path, ".."), { recursive: true });
+	const watcher = watch(join(path, ".."), (event, name) => {
+		if (event === "rename" && name === "table.json") renames++;
+	});
+	tables.confirm();
+	for (let number = 1; number <= 100; number++) tables.put(tableOf(number));
+	await stop();
+	watcher.close();
+	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(100).version);
+	t.ok(renames <= 2, `${renames} writes`);
+	t.same(await readdir(join(path, "..")), ["table.json"]);
+});
+
+/** As control's: a table comes into force after a while. */
+const preparing = (clock: TablesOptions<string>["clock"] & object) =>
+	new Tables({ compile, clock, prepare: async () => {} });
+
+t.test("when a table is in force no other one is on disk any more, whatever the disk does then", async (t) => {
+	const { clock, path, file, folder, log } = await start(t);
+	const tables = preparing(clock);
+	const stop = file().follow(tables);
+	t.teardown(stop);
+	const onDisk = (): string | null => (existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).version : null);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	// Each while the one before is still being written, but one.
+	for (const number of [2, 3, 2, 2, 4]) {
+		const { version } = tableOf(number);
+		await tables.take(tableOf(number), () => t.ok([null, version].includes(onDisk())));
+		if (number === 3) await until(() => onDisk() === version);
+	}
+	await until(() => onDisk() === tableOf(4).version);
+	await block(path);
+	await tables.take(tableOf(5));
+	t.equal(onDisk(), null);
+	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
+	t.equal(onDisk(), null, "and so a crash leaves none");
+	await rm(`${path}.new`, { recursive: true });
+	tables.lapse();
+	await until(() => onDisk() === tableOf(5).version);
+	t.same(await readdir(join(folder, "sidecar")), ["table.json"]);
+});
+
+t.test("a stop waits for the table that comes into force, and writes it", async (t) => {
+	const { clock, path, file } = await start(t);
+	let ready: () => void = () => {};
+	const tables = new Tables({ compile, clock, prepare: () => new Promise<void>((resolve) => (ready = resolve)) });
+	const stop = file().follow(tables);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	ready();
+	const taken = tables.take(tableOf(2), () => t.notOk(existsSync(path)));
+	await until(() => existsSync(path));
+	const stopped = stop();
+	await new Promise((resolve) => setImmediate(resolve));
+	ready();
+	await taken;
+	await stopped;
+	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
+});
+
+t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
+	const { clock, path, log } = await start(t);
+	const tables = preparing(clock);
+	let hangs = false;
+	let goOn = (): void => {};
+	const remove = (...file: Parameters<typeof removePrivate>): Promise<void> =>
+		new Promise<void>((resolve) => {
+			goOn = resolve;
+			if (!hangs) resolve();
+		}).then(() => removePrivate(...file));
+	const stop = new TableFile(path, { log, clock, remove }).follow(tables);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	hangs = true;
+	await tables.take(tableOf(2));
+	t.equal(tables.newest?.version, tableOf(2).version);
+	t.match(log.lines.at(-1), "the disk is slow: a restart may answer by the table before");
+	hangs = false;
+	goOn();
+	await stop();
+	t.equal(
+		JSON.parse(await readFile(path, "utf8")).version,
+		tableOf(2).version,
+		"and it comes to the disk when that is well",
+	);
+});
+
+t.test("a table whose write fails leaves none of another on disk, but its own", async (t) => {
+	const { clock, path, log, file } = await start(t);
+	const tables = new Tables({ compile, clock });
+	const stop = file(5).follow(tables);
+	t.teardown(stop);
+	const failed = (): number => log.lines.filter((line) => line.includes("cannot be kept on disk")).length;
+	tables.confirm();
+	tables.put(tableOf(1));
+	await until(() => existsSync(path));
+	await block(path);
+	await until(() => failed() === 1);
+	t.ok(existsSync(path), "it is in force, and only as old as it says");
+	tables.put(tableOf(2));
+	await until(() => !existsSync(path));
+	await rm(`${path}.new`, { recursive: true });
+	await until(() => existsSync(path));
+	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
+	await block(path);
+	// A write may have found the block half made, and the next one none.
+	await until(() => failed() >= 2);
+	t.pass("a fault that is over is told when it comes again");
+});
+
+t.test("what is said of the one before, when that has been taken from disk, writes it no more", async (t) => {
+	const { clock, path, log } = await start(t);
+	let writes = 0;
+	const counting = { ...clock, wallMs: () => clock.wallMs() + writes++ * 0 };
+	const tables = preparing(clock);
+	const remove = async (...file: Parameters<typeof removePrivate>): Promise<void> => {
+		tables.lapse();
+		await removePrivate(...file);
+	};
+	const stop = new TableFile(path, { log, clock: counting, remove }).follow(tables);
+	t.teardown(stop);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	const before = writes;
+	await tables.take(tableOf(2), () => t.equal(writes, before));
+	await until(() => writes > before);
+});
+
+t.test("a disk that takes nothing and gives nothing back is told of for both", async (t) => {
+	const { clock, path, log } = await start(t);
+	const tables = preparing(clock);
+	const remove = async () => {
+		if (existsSync(path)) throw new Error("read-only");
+	};
+	const stop = new TableFile(path, { log, clock, remove, refreshMs: 5 }).follow(tables);
+	t.teardown(stop);
+	tables.confirm();
+	await tables.take(tableOf(1));
+	await until(() => existsSync(path));
+	await block(path);
+	await until(() => log.lines.some((line) => line.startsWith("the last good table cannot be kept on disk")));
+	for (const number of [2, 3]) await tables.take(tableOf(number));
+	const told = log.lines.filter((line) => line.startsWith("the table before cannot be taken from disk"));
+	t.ok(told.length >= 2, "each time: an older table may come back");
+	t.match(told[0], "a restart may answer by it");
+});
+
+t.test("one that is refused leaves the one before on disk", async (t) => {
+	const refuse = ({ version }: VersionedTable): string => {
+		if (version === tableOf(2).version) throw new Error("refused");
+		return version;
+	};
+	for (const refusing of [
+		{ compile, prepare: async (given: VersionedTable) => void refuse(given) },
+		{ compile: refuse, prepare: async () => {} },
+	]) {
+		const { clock, path, file } = await start(t);
+		const tables = new Tables({ clock, ...refusing });
+		const stop = file().follow(tables);
+		tables.confirm();
+		await tables.take(tableOf(1));
+		await t.rejects(tables.take(tableOf(2)), /refused/);
+		await stop();
+		t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(1).version);
+	}
+});
+
+t.test("a leftover of a killed write is no obstacle; a folder that takes nothing is said once", async (t) => {
+	const { clock, path, folder, log, file } = await start(t);
+	await mkdir(join(folder, "sidecar"));
+	await writeFile(`${path}.new`, "half", { mode: 0o644 });
+	const tables = new Tables({ compile, clock });
+	const stop = file().follow(tables);
+	tables.put(tableOf(1));
+	tables.confirm();
+	await stop();
+	t.equal((await stat(path)).mode & 0o777, 0o600);
+	await rm(join(folder, "sidecar"), { recursive: true });
+	await writeFile(join(folder, "sidecar"), "");
+	const again = file().follow(tables);
+	for (let number = 2; number < 5; number++) {
+		tables.put(tableOf(number));
+		await new Promise((resolve) => setImmediate(resolve));
+	}
+	await again();
+	t.equal(log.lines.filter((line) => line.startsWith("the last good table cannot be kept on disk")).length, 1);
+});
+
+t.test("a folder that takes the place of the file aside meanwhile stays, with what is in it", async (t) => {
+	const { folder } = await start(t);
+	for (let time = 0; time < 200; time++) {
+		const path = join(folder, `${time}.json`);
+		const written = replacePrivate(path, "new").catch(() => {});
+		for (let turns = 0; turns < time % 5; turns++) await new Promise((resolve) => setImmediate(resolve));
+		await block(path);
+		await written;
+		t.ok(existsSync(`${path}.new/x`), `after ${time % 5} turns`);
+	}
+});

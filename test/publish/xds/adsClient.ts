@@ -1,0 +1,103 @@
+/** A grpc-js ADS client that keeps what it hears and answers only when it is told to. */
+import { create, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
+import {
+	type ChannelCredentials,
+	type ClientDuplexStream,
+	credentials,
+	makeClientConstructor,
+	type ServiceError,
+} from "@grpc/grpc-js";
+import {
+	type DiscoveryRequest,
+	DiscoveryRequestSchema,
+	type DiscoveryResponse,
+} from "../../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { ClosedServicesSchema } from "../../../src/gen/weir/sidecar/v1/table_pb.js";
+import { TYPE_URLS, type TypeName } from "../../../src/publish/xds/resource.js";
+import { AggregatedDiscoveryServiceDefinition } from "../../../src/publish/xds/service.js";
+
+const Client = makeClientConstructor(AggregatedDiscoveryServiceDefinition, "AggregatedDiscoveryService");
+
+/** By which a sidecar takes a table but for some Services. */
+export const closedServices = (message: MessageInitShape<typeof ClosedServicesSchema>): Any =>
+	anyPack(ClosedServicesSchema, create(ClosedServicesSchema, message));
+
+export class AdsClient {
+	readonly #client: InstanceType<typeof Client>;
+	readonly #call: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+	readonly #heard: DiscoveryResponse[] = [];
+	#waiting: ((response: DiscoveryResponse) => void) | null = null;
+	/** Resolves with the error that ended the stream. */
+	readonly ended: Promise<ServiceError>;
+
+	/** @param authority what it calls the server; by default what grpc-js makes of the target */
+	constructor(target: string, channel: ChannelCredentials = credentials.createInsecure(), authority?: string) {
+		const named = authority === undefined ? {} : { "grpc.default_authority": authority };
+		this.#client = new Client(target, channel, named);
+		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
+		this.#call.on("data", (response: DiscoveryResponse) => {
+			if (this.#waiting === null) this.#heard.push(response);
+			else this.#waiting(response);
+			this.#waiting = null;
+		});
+		this.ended = new Promise((resolve) => this.#call.on("error", resolve));
+	}
+
+	get unread(): number {
+		return this.#heard.length;
+	}
+
+	/** @param answers the response that this acknowledges or, with an error, rejects */
+	ask(
+		type: TypeName,
+		names: readonly string[],
+		answers?: DiscoveryResponse,
+		more: { node?: string; metadata?: JsonObject; error?: string; details?: Any[] } = {},
+	): void {
+		this.#call.write(
+			create(DiscoveryRequestSchema, {
+				typeUrl: TYPE_URLS[type],
+				resourceNames: [...names],
+				versionInfo: answers?.versionInfo ?? "",
+				responseNonce: answers?.nonce ?? "",
+				...(more.node === undefined
+					? {}
+					: { node: { id: more.node, ...(more.metadata === undefined ? {} : { metadata: more.metadata }) } }),
+				...(more.error === undefined ? {} : { errorDetail: { code: 3, message: more.error } }),
+				...(more.details === undefined ? {} : { errorDetail: { code: 3, details: more.details } }),
+			}),
+		);
+	}
+
+	send(request: DiscoveryRequest): void {
+		this.#call.write(request);
+	}
+
+	next(): Promise<DiscoveryResponse> {
+		const heard = this.#heard.shift();
+		if (heard !== undefined) return Promise.resolve(heard);
+		return new Promise((resolve) => {
+			this.#waiting = resolve;
+		});
+	}
+
+	/** Subscribes to all of a tiny plan and acknowledges it. */
+	async follow(node: string, clusters: readonly string[]): Promise<void> {
+		const subscriptions: [TypeName, readonly string[]][] = [
+			["clusters", []],
+			["endpoints", clusters],
+			["listeners", []],
+			["routes", ["weir/edge"]],
+		];
+		for (const [type, names] of subscriptions) {
+			this.ask(type, names, undefined, { node });
+			this.ask(type, names, await this.next());
+		}
+	}
+
+	close(): void {
+		this.#call.cancel();
+		this.#client.close();
+	}
+}

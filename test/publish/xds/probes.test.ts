@@ -1,0 +1,71 @@
+/** The agent of an Envoy at xDS over mTLS: it speaks for its own Envoy, waits for control, and is refused by others' names. */
+import { EventEmitter, once } from "node:events";
+import { status } from "@grpc/grpc-js";
+import t from "tap";
+import type { ProbeReport, ProbeTargets } from "../../../src/compile/access/bypass/probe.js";
+import { type Probes, probeClient } from "../../../src/publish/xds/probes.js";
+import { start } from "./tlsScene.js";
+
+const TARGETS: ProbeTargets = { version: "1", gateways: [], services: [] };
+const REPORT: ProbeReport = {
+	version: "1",
+	results: [{ gateway: "edge", service: "shop", outcome: "bypassed", detail: "rules:\n200" }],
+	unjudged: { envoy: 0, sidecar: 2 },
+};
+
+t.test("a report arrives with the Envoy's own Gateways, and the answer with what to probe", async (t) => {
+	const taken: unknown[] = [];
+	const probes: Probes = {
+		next: async (envoy, report) => {
+			taken.push([envoy, report]);
+			return TARGETS;
+		},
+	};
+	const { target, channel, refused } = await start(t, {
+		probes,
+		gatewaysOf: (id) => (/edge$/.test(id) ? ["edge"] : []),
+	});
+	const agent = async (path: string) => {
+		const client = probeClient(target, await channel(path));
+		t.teardown(() => client.close());
+		return client;
+	};
+	const edge = await agent("weir/envoy/edge");
+	t.same(await edge.next("edge", null), TARGETS);
+	t.same(await edge.next("edge", REPORT), TARGETS);
+	const own = { node: "edge", gateways: ["edge"] };
+	const shown = { ...REPORT, results: REPORT.results.map((one) => ({ ...one, detail: "rules:?200" })) };
+	t.same(taken, [
+		[own, null],
+		[own, shown],
+	]);
+	const denied = { code: status.PERMISSION_DENIED };
+	await t.rejects(edge.next("other", null), denied);
+	await t.rejects((await agent("weir/envoy/inner")).next("inner", null), denied);
+	await t.rejects((await agent("weir/sidecar")).next("sidecar", null), denied);
+	await t.rejects(edge.next("edge", { ...REPORT, version: 7 as never }));
+	t.same(refused, ["another-node", "no-gateway", "type"]);
+	t.equal(taken.length, 2);
+});
+
+t.test("control hears that an agent that waits has gone", async (t) => {
+	const heard = new EventEmitter();
+	const [asked, gone] = [once(heard, "asked"), once(heard, "gone")];
+	const probes: Probes = {
+		next: (_envoy, _report, signal) =>
+			new Promise((_, reject) => {
+				heard.emit("asked");
+				signal.addEventListener("abort", () => {
+					heard.emit("gone");
+					reject(signal.reason);
+				});
+			}),
+	};
+	const { target, channel } = await start(t, { probes });
+	const client = probeClient(target, await channel("weir/envoy/edge"));
+	const call = t.rejects(client.next("edge", null));
+	await asked;
+	client.close();
+	await gone;
+	await call;
+});
