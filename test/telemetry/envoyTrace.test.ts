@@ -5,14 +5,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { startPredictor } from "../../src/predictor/server.js";
+import { startPredictor } from "../../src/serve/predictor/server.js";
 import { otlpHttpHandler, startOtlpReceiver } from "../../src/telemetry/otlpReceiver.js";
 import type { RecordedSpan } from "../../src/telemetry/span.js";
 import { SpanStore } from "../../src/telemetry/spanStore.js";
 import { renderTrace } from "../../src/telemetry/tracePath.js";
 import { startTracing } from "../../src/telemetry/tracing.js";
 import { launchEnvoy } from "../envoy/harness.js";
-import { employmentModel } from "../predictor/doubles.js";
+import { employmentModel } from "../serve/predictor/doubles.js";
 
 class WatchedStore extends SpanStore {
 	readonly events = new EventEmitter();

@@ -4,9 +4,9 @@ import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import type { Identity } from "../../identity/svid.js";
 import type { Workload } from "../../identity/workloadClient.js";
-import { clientRule, isSidecar } from "../../predictor/clients.js";
-import type { DecisionDemand } from "../../predictor/demand.js";
-import { startPredictor } from "../../predictor/server.js";
+import { clientRule, isSidecar } from "../../serve/predictor/clients.js";
+import type { DecisionDemand } from "../../serve/predictor/demand.js";
+import { startPredictor } from "../../serve/predictor/server.js";
 import { createLog, type Log } from "../../telemetry/log.js";
 import { createMeter } from "../../telemetry/meter.js";
 import { startTracing } from "../../telemetry/tracing.js";
@@ -47,7 +47,7 @@ export async function predictor(options: PredictorArguments): Promise<void> {
 		port: port(options.port),
 		workers: options.workers === undefined ? undefined : Number(options.workers),
 		// Bundled, what the pool would find beside itself is not there.
-		workerUrl: new URL("../../predictor/session.worker.js", import.meta.url),
+		workerUrl: new URL("../../serve/predictor/session.worker.js", import.meta.url),
 		guard: identity === null ? undefined : { identity, clients },
 		decision: served === null || identity === null ? undefined : await demandOf(served, identity),
 		meter: renewal.meter,

@@ -3,15 +3,15 @@ import { EventEmitter, once } from "node:events";
 import { connect } from "node:net";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { startPredictor } from "../../../src/predictor/server.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { startPredictor } from "../../../src/serve/predictor/server.js";
 import { DecisionVerifier, decisionSigner } from "../../../src/tokens/decision.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, rawGet } from "../../envoy/pipeline.js";
 import { PROTOCOLS } from "../../failure/stage.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { employmentModel, goOn } from "../../predictor/doubles.js";
+import { employmentModel, goOn } from "../../serve/predictor/doubles.js";
 import { startSidecar } from "./rig.js";
 
 t.setTimeout(120_000);
@@ -46,7 +46,7 @@ for (const protocol of PROTOCOLS) {
 			address: "127.0.0.1",
 			port: 0,
 			workers: 1,
-			workerUrl: new URL("../../predictor/dying.worker.js", import.meta.url),
+			workerUrl: new URL("../../serve/predictor/dying.worker.js", import.meta.url),
 			admission: { requests: 1 },
 			decision: {
 				service: "signed",

@@ -1,5 +1,5 @@
 import t from "tap";
-import { startPredictor } from "../../src/predictor/server.js";
+import { startPredictor } from "../../../src/serve/predictor/server.js";
 import { call, employmentModel, employmentSample } from "./doubles.js";
 
 t.test("the three models give Python's labels on every sample row, at the accuracies of PROVENANCE.md", async (t) => {

@@ -4,11 +4,11 @@ import { Agent } from "node:https";
 import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t, { type Test } from "tap";
-import { clientRule, isClient, isSidecar } from "../../src/predictor/clients.js";
-import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
-import { peerOf } from "../../src/publish/xds/peer.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
-import { byItsSession } from "../identity/resumption.js";
+import { peerOf } from "../../../src/publish/xds/peer.js";
+import { clientRule, isClient, isSidecar } from "../../../src/serve/predictor/clients.js";
+import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../../identity/developmentCa.js";
+import { byItsSession } from "../../identity/resumption.js";
 import { anyServer, call, employmentModel, rememberingMeter } from "./doubles.js";
 import { identityOf } from "./svid.js";
 

@@ -1,7 +1,7 @@
 /** Whose connections the predictor takes: SPIFFE ids, one by one or all below a path. Pure. */
 
-import { spiffeFault } from "../declare/resources/spiffe.js";
-import { WeirError } from "../error.js";
+import { spiffeFault } from "../../declare/resources/spiffe.js";
+import { WeirError } from "../../error.js";
 
 /** A SPIFFE id in full, or `prefix/*` for any number of whole segments below it. */
 export interface ClientRule {

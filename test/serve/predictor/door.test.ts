@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
-import { createDoor } from "../../src/predictor/door.js";
+import { createDoor } from "../../../src/serve/predictor/door.js";
 
 t.test("whoever listens to the door's requests sees them all, each once", async (t) => {
 	const handled: (string | undefined)[] = [];

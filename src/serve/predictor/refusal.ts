@@ -1,6 +1,6 @@
 /** What the predictor answers instead of an inference, and the one place where an error becomes such an answer. */
 import type { IncomingMessage } from "node:http";
-import { HTTP_STATUS, WeirError } from "../error.js";
+import { HTTP_STATUS, WeirError } from "../../error.js";
 import type { BodyResult } from "./body.js";
 
 export interface Refusal {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
+import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { employmentModel, tinyModel } from "./doubles.js";
 
 t.test("what cannot be served is refused at the start, with a hint", async (t) => {

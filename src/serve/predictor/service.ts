@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
 import type { Tracer } from "@opentelemetry/api";
-import { WeirError } from "../error.js";
+import { WeirError } from "../../error.js";
 import { Admission, type AdmissionBounds } from "./admission.js";
 import { answer } from "./answer.js";
 import { Bodies, type BodyBounds, type BodyResult } from "./body.js";

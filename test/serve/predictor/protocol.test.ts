@@ -1,7 +1,7 @@
 import t from "tap";
-import { WeirError } from "../../src/error.js";
-import { formatInferResponse, parseInferRequest } from "../../src/predictor/protocol.js";
-import type { ModelSignature } from "../../src/predictor/tensor.js";
+import { WeirError } from "../../../src/error.js";
+import { formatInferResponse, parseInferRequest } from "../../../src/serve/predictor/protocol.js";
+import type { ModelSignature } from "../../../src/serve/predictor/tensor.js";
 
 const signature: ModelSignature = {
 	inputs: [{ name: "x", datatype: "FP32", shape: [-1, 2] }],

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { INFER_BODY_BYTES_MAX } from "../../src/limits.js";
-import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
+import { INFER_BODY_BYTES_MAX } from "../../../src/limits.js";
+import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { call, employmentModel, goOn, rememberingMeter, tinyModel } from "./doubles.js";
 
 const FEATURES = [46, 21, 1, 0, 2, 0, 3, 1, 4, 2, 1, 2, 2, 2, 1, 1];

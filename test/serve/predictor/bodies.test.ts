@@ -2,8 +2,8 @@
 import { EventEmitter, once } from "node:events";
 import { connect, type Socket } from "node:net";
 import t, { type Test } from "tap";
-import { INFER_BODY_BYTES_MAX } from "../../src/limits.js";
-import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
+import { INFER_BODY_BYTES_MAX } from "../../../src/limits.js";
+import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { call, employmentModel } from "./doubles.js";
 
 t.setTimeout(120_000);

@@ -1,6 +1,6 @@
 /** A stand-in for session.worker.js that dies when the input is named `die`, and answers `hang` once it is told to go on. */
 import { BroadcastChannel, parentPort } from "node:worker_threads";
-import type { FromWorker, ToWorker } from "../../src/predictor/message.js";
+import type { FromWorker, ToWorker } from "../../../src/serve/predictor/message.js";
 
 const say = (message: FromWorker): void => parentPort?.postMessage(message);
 const spec = (name: string) => ({ name, datatype: "BOOL", shape: [1] }) as const;

@@ -5,9 +5,9 @@ import { type Agent, request as httpsRequest } from "node:https";
 import { fileURLToPath } from "node:url";
 import { BroadcastChannel } from "node:worker_threads";
 import { gunzipSync } from "node:zlib";
-import type { Meter } from "../../src/predictor/ports.js";
+import type { Meter } from "../../../src/serve/predictor/ports.js";
 
-const file = (path: string): string => fileURLToPath(new URL(`../../../test/${path}`, import.meta.url));
+const file = (path: string): string => fileURLToPath(new URL(`../../../../test/${path}`, import.meta.url));
 
 export const employmentModel = (name: string): string => file(`fixtures/employment/${name}.onnx`);
 export const tinyModel = (name: string): string => file(`predictor/models/${name}.onnx`);

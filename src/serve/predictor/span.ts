@@ -13,7 +13,7 @@ import {
 	type Tracer,
 	trace,
 } from "@opentelemetry/api";
-import { shownPath } from "../compile/access/requests/shownPath.js";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
 
 /** What Envoy tells the upstream about the choice; only these headers are read, and only in this form. */
 const WEIR_HEADERS: readonly (readonly [header: string, attribute: string])[] = [

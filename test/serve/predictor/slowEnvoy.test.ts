@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { request } from "node:http";
 import { connect } from "node:http2";
 import t, { type Test } from "tap";
-import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { type PredictorOptions, startPredictor } from "../../src/predictor/server.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
-import { bootstrapOf, startEnvoy } from "../envoy/harness.js";
-import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
+import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
+import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
+import { gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { employmentModel } from "./doubles.js";
 
 t.setTimeout(120_000);

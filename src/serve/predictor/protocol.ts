@@ -5,8 +5,8 @@
  * Strict where the protocol leaves room: unknown fields, unknown tensors and the binary tensor extension (which
  * GET /v2 does not list) are refused rather than ignored, since an ignored wish is a wrong answer.
  */
-import { WeirError } from "../error.js";
-import { TENSOR_RANK_MAX } from "../limits.js";
+import { WeirError } from "../../error.js";
+import { TENSOR_RANK_MAX } from "../../limits.js";
 import { elements, toJson } from "./datatype.js";
 import type { ModelSignature, Tensor, TensorSpec } from "./tensor.js";
 

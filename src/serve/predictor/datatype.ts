@@ -3,7 +3,7 @@
  * values become their elements. Every value is checked: nothing is rounded, wrapped or clipped in silence, except
  * that a decimal takes the nearest FP32 or FP64, as any float literal does.
  */
-import { WeirError } from "../error.js";
+import { WeirError } from "../../error.js";
 
 export type NumericArray =
 	| Uint8Array
