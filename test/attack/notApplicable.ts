@@ -21,7 +21,8 @@ export const NOT_APPLICABLE: Readonly<Record<string, string>> = {
 export const ELSEWHERE: Readonly<Record<string, string>> = {
 	"CVE-2026-47207":
 		"test/failure/wrong.test.ts and test/publish/sidecar/grpc: exactly one reply for one message, and servers that give others",
-	"envoyproxy/ai-gateway#2560": "test/probe/prober.test.ts: a filter that is missing from the chain sets off the alarm",
+	"envoyproxy/ai-gateway#2560":
+		"test/observe/agent/prober.test.ts: a filter that is missing from the chain sets off the alarm",
 	"T-pdp-gone": "test/failure/absent.test.ts: 503 where the sidecar is gone or hangs",
 	"CVE-2026-48042": "test/fuzz and jwt.test.ts: nested JSON in tokens, tables, key sets and outcomes",
 };

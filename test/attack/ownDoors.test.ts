@@ -17,21 +17,21 @@ import {
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import { serveAccessLogTcp } from "../../src/events/accessLog/accessLog.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
 import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
+import { serveAccessLogTcp } from "../../src/observe/events/accessLog/accessLog.js";
 import { LoadReportingServiceDefinition } from "../../src/publish/xds/loadReports.js";
 import { XdsServer } from "../../src/publish/xds/server.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startApi } from "../../src/state/api/api.js";
 import { Store } from "../../src/state/store/store.js";
 import { startEnvoy } from "../envoy/harness.js";
-import { encode } from "../events/rig.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { ENVOY, id, identityOf, scratch, TRUST_DOMAIN, until } from "../identity/mesh.js";
 import { byItsSession } from "../identity/resumption.js";
+import { encode } from "../observe/events/rig.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { published, tinyPlan } from "../publish/xds/tinyPlan.js";
 

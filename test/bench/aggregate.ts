@@ -12,10 +12,10 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gatherEvidence } from "../../src/events/evidence/evidence.js";
-import { Looks } from "../../src/events/evidence/looks.js";
-import { type EventStore, openEventStore } from "../../src/events/store/store.js";
-import { metric, query } from "../events/rig.js";
+import { gatherEvidence } from "../../src/observe/events/evidence/evidence.js";
+import { Looks } from "../../src/observe/events/evidence/looks.js";
+import { type EventStore, openEventStore } from "../../src/observe/events/store/store.js";
+import { metric, query } from "../observe/events/rig.js";
 
 const UNITS = Number(process.env.WEIR_BENCH_UNITS ?? 1_000_000);
 const METRICS = 10;

@@ -12,14 +12,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Evidence } from "../../src/analysis/evidence.js";
-import { ingestClient } from "../../src/events/client.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
+import { ingestClient } from "../../src/observe/events/client.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Action, RULES } from "../../src/rollout/decision.js";
 import { initialStatus } from "../../src/rollout/status.js";
-import { AccessLogStream } from "../events/accessLogStream.js";
-import { spawnIngest } from "../events/child.js";
-import { encode, httpCall, metric, query, unitsOf } from "../events/rig.js";
+import { AccessLogStream } from "../observe/events/accessLogStream.js";
+import { spawnIngest } from "../observe/events/child.js";
+import { encode, httpCall, metric, query, unitsOf } from "../observe/events/rig.js";
 import { metric as declaredMetric, experiment } from "../rollout/example.js";
 
 const REQUESTS = 100_000;

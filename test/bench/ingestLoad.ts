@@ -5,8 +5,8 @@
  */
 import { randomUUID } from "node:crypto";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
-import { AccessLogStream } from "../events/accessLogStream.js";
-import { encodeEntry } from "../events/rig.js";
+import { AccessLogStream } from "../observe/events/accessLogStream.js";
+import { encodeEntry } from "../observe/events/rig.js";
 
 const [socket = "", requests = "0", units = "1000"] = process.argv.slice(2);
 const REQUESTS_PER_MESSAGE = 16;

@@ -8,9 +8,9 @@ import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/declare/resources/resource.js";
-import { CALLER_HEADER, callerWord } from "../../src/events/outcomes/sender.js";
-import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../events/rig.js";
+import { CALLER_HEADER, callerWord } from "../../src/observe/events/outcomes/sender.js";
 import { accessPolicy } from "../fixtures/resources.js";
+import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../observe/events/rig.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import t from "tap";
 import { startIngestRole } from "../../src/cli/roles/ingest.js";
 import { places } from "../../src/cli/stack/places.js";
-import { COUNTERS } from "../../src/events/meter.js";
-import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
+import { DROPPED_COUNTER } from "../../src/observe/agent/accessLogLosses.js";
+import { COUNTERS } from "../../src/observe/events/meter.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

@@ -14,11 +14,11 @@ import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
 import { compile } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import type { DecisionsAnswer } from "../../src/events/decisions/decisionQuery.js";
+import type { DecisionsAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { envoyBinary } from "../envoy/harness.js";
-import { startLiveRig } from "../events/rig.js";
 import { accessPolicy, resourceSet, service, variant } from "../fixtures/resources.js";
+import { startLiveRig } from "../observe/events/rig.js";
 
 for (const version of ["1.40.0", "1.36.2"])
 	t.test(`Envoy ${version}`, { timeout: 120_000 }, async (t) => {

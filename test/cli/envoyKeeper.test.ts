@@ -4,8 +4,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { EnvoyKeeper, type EnvoyKeeperOptions } from "../../src/cli/stack/envoyKeeper.js";
-import type { EntrySink } from "../../src/events/accessLog/accessLog.js";
-import { serveAccessLog } from "../../src/events/accessLog/accessLog.js";
+import type { EntrySink } from "../../src/observe/events/accessLog/accessLog.js";
+import { serveAccessLog } from "../../src/observe/events/accessLog/accessLog.js";
 import { temporaryDirectory } from "./command.js";
 
 /** The access log's door, which writes down what a keeper said; and a keeper before it. */

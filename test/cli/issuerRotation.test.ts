@@ -14,15 +14,15 @@ import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
 import { UnknownKeysReader } from "../../src/cli/roles/unknownKeys.js";
 import { compile } from "../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import { ingestClient } from "../../src/events/client.js";
+import { ingestClient } from "../../src/observe/events/client.js";
 import { XdsServer } from "../../src/publish/xds/server.js";
 import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { TokenVerifier } from "../../src/tokens/verifier.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
-import { startRig } from "../events/rig.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { startRig } from "../observe/events/rig.js";
 import { AUDIENCE, asked, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { temporaryDirectory } from "./command.js";
 

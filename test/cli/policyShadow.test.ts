@@ -2,7 +2,7 @@
 import t from "tap";
 import { decisionLogMounts } from "../../src/cli/roles/api.js";
 import { forwardTo } from "../../src/cli/roles/forward.js";
-import { startRig } from "../events/rig.js";
+import { startRig } from "../observe/events/rig.js";
 import { policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
 import { mutualApi } from "../state/mutualApi.js";
 import { binding } from "../state/operatorBinding.js";

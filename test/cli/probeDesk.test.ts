@@ -3,9 +3,9 @@ import t, { type Test } from "tap";
 import { ProbeDesk } from "../../src/cli/roles/probeDesk.js";
 import type { Outcome, ProbeReport, ProbeTargets } from "../../src/compile/access/bypass/probe.js";
 import { PROBE_LATE_MS } from "../../src/limits.js";
+import { createLog } from "../../src/observe/telemetry/log.js";
+import { createMeter } from "../../src/observe/telemetry/meter.js";
 import type { ProxyStatus } from "../../src/rollout/ports.js";
-import { createLog } from "../../src/telemetry/log.js";
-import { createMeter } from "../../src/telemetry/meter.js";
 
 const TARGETS: ProbeTargets = {
 	version: "1",

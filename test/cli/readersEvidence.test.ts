@@ -5,7 +5,7 @@ import t from "tap";
 import { startApiRole } from "../../src/cli/roles/api.js";
 import { startRolloutRole } from "../../src/cli/roles/rollout.js";
 import { places } from "../../src/cli/stack/places.js";
-import { EVIDENCE_PATHS } from "../../src/events/client.js";
+import { EVIDENCE_PATHS } from "../../src/observe/events/client.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
 import { ALL, file } from "../state/employment.js";
 import { temporaryDirectory } from "./command.js";

@@ -1,8 +1,8 @@
 /** What roles of control are given that run inside a test: UNIX sockets alone, and every log line kept. */
 import type { RoleContext } from "../../src/cli/roles/role.js";
 import type { Places } from "../../src/cli/stack/places.js";
-import { createLog } from "../../src/telemetry/log.js";
-import { createMeter } from "../../src/telemetry/meter.js";
+import { createLog } from "../../src/observe/telemetry/log.js";
+import { createMeter } from "../../src/observe/telemetry/meter.js";
 
 export const roleContext = (at: Places, role: string, lines: string[] = []): RoleContext => ({
 	at,

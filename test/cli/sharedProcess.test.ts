@@ -6,7 +6,7 @@ import t from "tap";
 import { readMetrics } from "../../src/cli/roles/metrics.js";
 import { places } from "../../src/cli/stack/places.js";
 import { ApiClient } from "../../src/state/api/apiClient.js";
-import { readPrometheusText } from "../telemetry/prometheusText.js";
+import { readPrometheusText } from "../observe/telemetry/prometheusText.js";
 import { MAIN, temporaryDirectory } from "./command.js";
 
 const PUBLISHED = "weir_xds_plans_published_total";

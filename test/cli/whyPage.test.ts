@@ -1,9 +1,9 @@
 /** The page of `weir why` where things are not as they should be, or are no longer known. */
 import t from "tap";
 import { renderWhy, type Why } from "../../src/cli/commands/whyPage.js";
-import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/events/accessLog/account.js";
-import type { ShownDecision } from "../../src/events/decisions/decisionQuery.js";
-import { NOTHING_ELSE } from "../../src/events/decisions/decisionRecord.js";
+import type { AssignmentAccount, RouteAccount, WholeAccount } from "../../src/observe/events/accessLog/account.js";
+import type { ShownDecision } from "../../src/observe/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../src/observe/events/decisions/decisionRecord.js";
 
 const ASSIGNMENT: AssignmentAccount = {
 	by: "sidecar",

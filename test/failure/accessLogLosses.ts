@@ -1,8 +1,8 @@
-/** The part of docs/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/events check. */
+/** The part of docs/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/observe/events check. */
 
-import { COUNTERS } from "../../src/events/meter.js";
 import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";
-import { DROPPED_COUNTER } from "../../src/probe/accessLogLosses.js";
+import { DROPPED_COUNTER } from "../../src/observe/agent/accessLogLosses.js";
+import { COUNTERS } from "../../src/observe/events/meter.js";
 
 const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${result}"}\``;
 

@@ -1,16 +1,16 @@
 /** From decoded access-log entries into appenders of the store's own tables, in memory and never committed. */
 import { type DuckDBAppender, DuckDBInstance } from "@duckdb/node-api";
-import { type AccessLogEntry, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
-import { entryFault } from "../../src/events/accessLog/entryFault.js";
-import { readEntry } from "../../src/events/accessLog/entryReader.js";
-import { PlanReader } from "../../src/events/accessLog/planReader.js";
-import { putDecision } from "../../src/events/decisions/decisionAppend.js";
-import { type DecisionRecord, decisionIn } from "../../src/events/decisions/decisionRecord.js";
-import { createPseudonyms } from "../../src/events/store/pseudonym.js";
-import type { Reading } from "../../src/events/store/requestRow.js";
-import { putExposure, putRow } from "../../src/events/store/rowAppend.js";
-import { SCHEMA } from "../../src/events/store/schema.js";
-import { PLANS } from "../events/rig.js";
+import { type AccessLogEntry, decodeMessage } from "../../src/observe/events/accessLog/accessLogEntry.js";
+import { entryFault } from "../../src/observe/events/accessLog/entryFault.js";
+import { readEntry } from "../../src/observe/events/accessLog/entryReader.js";
+import { PlanReader } from "../../src/observe/events/accessLog/planReader.js";
+import { putDecision } from "../../src/observe/events/decisions/decisionAppend.js";
+import { type DecisionRecord, decisionIn } from "../../src/observe/events/decisions/decisionRecord.js";
+import { createPseudonyms } from "../../src/observe/events/store/pseudonym.js";
+import type { Reading } from "../../src/observe/events/store/requestRow.js";
+import { putExposure, putRow } from "../../src/observe/events/store/rowAppend.js";
+import { SCHEMA } from "../../src/observe/events/store/schema.js";
+import { PLANS } from "../observe/events/rig.js";
 
 const RECEIVED_MS = 4_000_000_000;
 const ROUTE = { version: "p1", service: "shop", experiment: "models" };

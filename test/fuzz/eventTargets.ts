@@ -2,12 +2,12 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
-import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/events/accessLog/accessLogEntry.js";
-import { readEnvoyReport } from "../../src/events/accessLog/envoyReport.js";
-import { bodyMode, readRows } from "../../src/events/outcomes/outcomeBody.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
 import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
-import { poisoned, RECEIVED_SECONDS } from "../events/poison.js";
+import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/observe/events/accessLog/accessLogEntry.js";
+import { readEnvoyReport } from "../../src/observe/events/accessLog/envoyReport.js";
+import { bodyMode, readRows } from "../../src/observe/events/outcomes/outcomeBody.js";
+import { poisoned, RECEIVED_SECONDS } from "../observe/events/poison.js";
 import { appendEntries } from "./entryAppend.js";
 import { refusing, type Target, text } from "./target.js";
 

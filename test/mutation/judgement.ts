@@ -16,7 +16,7 @@ interface Field {
 }
 
 const LIMITS = "limits of time and number: nothing here is slow or crowded (test/failure, test/soak)";
-const TELEMETRY = "names and marks for statistics, logs and traces (test/events, test/telemetry)";
+const TELEMETRY = "names and marks for statistics, logs and traces (test/observe/events, test/observe/telemetry)";
 const BOUNDS =
 	"bounds what a sidecar may see and change; ours keeps within (test/compile/envoy/callout, test/failure/wrong)";
 const NAMES = "a name that all who use it share: both sides still agree";
@@ -99,7 +99,7 @@ const TEXTS: readonly Text[] = [
 		change: /./,
 		reason: "another text for the plan's version, which still follows its content",
 	},
-	{ file: /assignment\/table/, change: /^exposing:/, reason: "read by ingest alone (test/events)" },
+	{ file: /assignment\/table/, change: /^exposing:/, reason: "read by ingest alone (test/observe/events)" },
 	{ file: /assignment\/table/, change: /^baseline:/, reason: "one more takeover entry of no points" },
 	{ file: /access\/rules\/policy/, change: /^"!\$&/, reason: "%7e is no canonical escape already" },
 	{ file: /canonical|calloutRoute/, change: /^present_match: true → \(removed\)/, reason: DEFAULT },

@@ -7,7 +7,7 @@ import type { ArmEvidence, ExposureBatch } from "../../src/analysis/evidence.js"
 import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { experimentTable } from "../../src/compile/assignment/table.js";
 import type { Experiment } from "../../src/declare/resources/resource.js";
-import { corePoints } from "../../src/events/accessLog/planReader.js";
+import { corePoints } from "../../src/observe/events/accessLog/planReader.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Outcome, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";

@@ -5,9 +5,9 @@ import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { controlAlarms } from "../../src/cli/roles/controlAlarms.js";
 import { IDENTITY_GAUGES } from "../../src/cli/stack/renewal.js";
+import { createMeter } from "../../src/observe/telemetry/meter.js";
 import type { PublicDoor } from "../../src/state/api/publicDoor.js";
 import { readiness } from "../../src/state/api/readiness.js";
-import { createMeter } from "../../src/telemetry/meter.js";
 import { temporaryDirectory } from "../cli/command.js";
 
 const doorWith = (asked: Pick<PublicDoor, "ownAlarms"> & Partial<PublicDoor>): PublicDoor =>

@@ -2,8 +2,8 @@
 import { epochMs } from "../../compile/access/requests/rfc3339.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
 import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
+import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { AuditChain } from "../../state/audit/auditChain.js";
 import { AUDIT_CHAINS, type AuditChainName, type AuditPage } from "../../state/audit/auditLog.js";

@@ -1,5 +1,5 @@
 /** What an answer of the decision log lacks, on standard error: records that were dropped for want of room. */
-import type { DecisionsAnswer } from "../../events/decisions/decisionQuery.js";
+import type { DecisionsAnswer } from "../../observe/events/decisions/decisionQuery.js";
 
 /** @param what the log is of */
 export function tellDroppedForRoom(what: "records" | "counts", dropped: DecisionsAnswer["dropped"]): void {

@@ -6,7 +6,7 @@ import type { PolicyRequest } from "../../compile/access/review/policyRequest.js
 import { type PolicyTest, readPolicyTests, testFaults } from "../../compile/access/review/policyTable.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { DecisionsAnswer, ShownDecision } from "../../events/decisions/decisionQuery.js";
+import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
 import { liveDefault } from "../../rollout/status.js";
 import type { StatusAnswer } from "../../state/api/wire.js";
 import { heldResources, printProblems, readNamed, readResourceFiles } from "../resourceFiles.js";

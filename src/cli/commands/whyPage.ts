@@ -6,12 +6,12 @@ import type {
 	RequestAccount,
 	RouteAccount,
 	WholeAccount,
-} from "../../events/accessLog/account.js";
-import type { ShownDecision } from "../../events/decisions/decisionQuery.js";
-import type { DecisionKind } from "../../events/decisions/decisionRecord.js";
+} from "../../observe/events/accessLog/account.js";
+import type { ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
+import type { DecisionKind } from "../../observe/events/decisions/decisionRecord.js";
+import type { RecordedSpan } from "../../observe/telemetry/span.js";
+import { renderTrace } from "../../observe/telemetry/tracePath.js";
 import type { Decision } from "../../rollout/decision.js";
-import type { RecordedSpan } from "../../telemetry/span.js";
-import { renderTrace } from "../../telemetry/tracePath.js";
 
 /** What `weir why --json` prints. */
 export interface Why {

@@ -13,8 +13,8 @@ import {
 } from "node:http";
 import { finished } from "node:stream";
 import { WeirError } from "../../error.js";
-import { NAMESPACES_HEADER, namespacesWord } from "../../events/decisions/readNamespaces.js";
-import { CALLER_HEADER, callerWord } from "../../events/outcomes/sender.js";
+import { NAMESPACES_HEADER, namespacesWord } from "../../observe/events/decisions/readNamespaces.js";
+import { CALLER_HEADER, callerWord } from "../../observe/events/outcomes/sender.js";
 import { demandNoBody, sendError } from "../../state/api/http.js";
 import type { Handle } from "../../state/api/mount.js";
 import { afterUnreadBody } from "../../unreadBody.js";

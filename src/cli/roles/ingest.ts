@@ -4,18 +4,18 @@ import { join } from "node:path";
 import { parsePercentage } from "../../declare/resources/fields/units.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import type { AccessLogTcp } from "../../events/accessLog/accessLog.js";
-import { startIngest } from "../../events/ingest.js";
 import { PPM } from "../../limits.js";
-import { watchAccessLog } from "../../probe/accessLogLosses.js";
-import { envoyAdmin } from "../../probe/envoyAdmin.js";
+import { watchAccessLog } from "../../observe/agent/accessLogLosses.js";
+import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
+import type { AccessLogTcp } from "../../observe/events/accessLog/accessLog.js";
+import { startIngest } from "../../observe/events/ingest.js";
+import { traceForwarder } from "../../observe/telemetry/forward.js";
+import { otlpHttpHandler, startOtlpReceiver } from "../../observe/telemetry/otlpReceiver.js";
+import { SpanStore } from "../../observe/telemetry/spanStore.js";
+import { renderTrace } from "../../observe/telemetry/tracePath.js";
+import { tracesEndpoint } from "../../observe/telemetry/tracesEndpoint.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
 import { StateClient } from "../../state/api/client.js";
-import { traceForwarder } from "../../telemetry/forward.js";
-import { otlpHttpHandler, startOtlpReceiver } from "../../telemetry/otlpReceiver.js";
-import { SpanStore } from "../../telemetry/spanStore.js";
-import { renderTrace } from "../../telemetry/tracePath.js";
-import { tracesEndpoint } from "../../telemetry/tracesEndpoint.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 
 export async function startIngestRole(context: RoleContext): Promise<RunningRole> {

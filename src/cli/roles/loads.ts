@@ -1,7 +1,7 @@
 /** What Envoys report of their load, as metrics of each Variant: requests by outcome, and those under way now. */
 
+import type { Meter } from "../../observe/telemetry/meter.js";
 import type { ClusterLoad } from "../../publish/xds/loadReports.js";
-import type { Meter } from "../../telemetry/meter.js";
 
 /** @returns takes the reports of all Envoys; an empty one: the Envoy is gone, and nothing of its is under way */
 export function loadMetrics(

@@ -4,9 +4,9 @@
  */
 import type { PlanTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
+import type { Log } from "../../observe/telemetry/log.js";
 import type { StateStore } from "../../rollout/ports.js";
 import { type GatewayAlarm, PLAN_UNKEPT } from "../../state/api/wire.js";
-import type { Log } from "../../telemetry/log.js";
 
 export class PlanKeeper {
 	/** Of the last plan; null = it is stored. */

@@ -1,8 +1,8 @@
 /** What every role of control is given, and what it gives back to the process that runs it. */
 import type { Identity } from "../../identity/svid.js";
+import type { Log } from "../../observe/telemetry/log.js";
+import type { Meter } from "../../observe/telemetry/meter.js";
 import type { TcpDoor } from "../../state/api/caller.js";
-import type { Log } from "../../telemetry/log.js";
-import type { Meter } from "../../telemetry/meter.js";
 import type { Places } from "../stack/places.js";
 
 export interface RoleContext {

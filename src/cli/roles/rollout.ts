@@ -1,13 +1,14 @@
 /** The rollout role: evidence → decision → state, over the other roles' sockets. */
-import { ingestClient } from "../../events/client.js";
+
 import { PPM } from "../../limits.js";
+import { ingestClient } from "../../observe/events/client.js";
+import type { Log } from "../../observe/telemetry/log.js";
+import type { Meter } from "../../observe/telemetry/meter.js";
 import type { GateReport } from "../../rollout/gateKeeper.js";
 import { type LoopEvent, RolloutLoop } from "../../rollout/loop.js";
 import type { Clock } from "../../rollout/ports.js";
 import { Teller } from "../../rollout/teller.js";
 import { StateClient } from "../../state/api/client.js";
-import type { Log } from "../../telemetry/log.js";
-import type { Meter } from "../../telemetry/meter.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { serveMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";

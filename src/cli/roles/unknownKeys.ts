@@ -2,7 +2,7 @@
  * Tokens that named a key that Envoy does not have, as ingest has read of them in access logs: what makes control ask the
  * issuers before their keys are due. While ingest is away nobody asks sooner.
  */
-import type { IngestClient } from "../../events/client.js";
+import type { IngestClient } from "../../observe/events/client.js";
 
 export class UnknownKeysReader {
 	#before: ReadonlyMap<string, number> | null = null;

@@ -1,10 +1,10 @@
 /** What the disk of control does not take, as `weir status` is told of it. */
 import { NO_ROOM } from "../../diskFault.js";
-import { GAUGES } from "../../events/meter.js";
 import { COMMIT_FAULT_STANDS_MS } from "../../limits.js";
+import { GAUGES } from "../../observe/events/meter.js";
+import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../state/api/wire.js";
 import type { StateDatabase } from "../../state/store/database.js";
-import type { MetricsJson } from "../../telemetry/meter.js";
 import { gaugesOf } from "./metrics.js";
 
 export function unwrittenState(database: Pick<StateDatabase, "unwritten">): readonly GatewayAlarm[] {

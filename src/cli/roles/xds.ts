@@ -6,10 +6,10 @@ import { qualifiedName, type ResourceSet } from "../../declare/resources/resourc
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
-import { ingestClient } from "../../events/client.js";
 import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
 import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSALS_AUDITED_MS } from "../../limits.js";
+import { ingestClient } from "../../observe/events/client.js";
 import type { XdsSecurity } from "../../publish/xds/doors.js";
 import { XdsServer } from "../../publish/xds/server.js";
 import type { State } from "../../rollout/ports.js";

@@ -1,5 +1,7 @@
 /** What answers, in the one process or in each worker: tables that it follows itself, and a gRPC server over them. */
 import { CALLOUT_STALENESS_MS, SIDECAR_FIRST_TABLE_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
+import type { Log } from "../../observe/telemetry/log.js";
+import { tracesSocket } from "../../observe/telemetry/tracesSocket.js";
 import { CompiledAccess } from "../../publish/sidecar/compiledAccess.js";
 import { type CompiledTable, compileTable } from "../../publish/sidecar/compiledTable.js";
 import { mintUnit } from "../../publish/sidecar/cookie.js";
@@ -8,8 +10,6 @@ import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../publis
 import { sidecarMethods } from "../../publish/sidecar/methods.js";
 import { inSlices } from "../../publish/sidecar/slices.js";
 import { Tables, type VersionedTable } from "../../publish/sidecar/tables.js";
-import type { Log } from "../../telemetry/log.js";
-import { tracesSocket } from "../../telemetry/tracesSocket.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import { within } from "../../within.js";
 import { ProcessCounts, type Report } from "./counts.js";
@@ -139,6 +139,6 @@ async function startTracing(): Promise<{ shutdown(): Promise<void> } | null> {
 	const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT } = process.env;
 	const named = OTEL_EXPORTER_OTLP_ENDPOINT || OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || tracesSocket(process.env);
 	if (!named) return null;
-	const tracing = await import("../../telemetry/tracing.js");
+	const tracing = await import("../../observe/telemetry/tracing.js");
 	return tracing.startTracing({ environment: process.env, serviceName: "weir-sidecar" });
 }

@@ -4,8 +4,8 @@
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../compile/access/users/token.js";
 import { KEYS_LOOK_MS } from "../../limits.js";
+import type { Log } from "../../observe/telemetry/log.js";
 import type { Tables } from "../../publish/sidecar/tables.js";
-import type { Log } from "../../telemetry/log.js";
 import type { ProofMemory } from "../../tokens/replays.js";
 import type { TokenVerifier } from "../../tokens/verifier.js";
 

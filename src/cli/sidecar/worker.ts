@@ -1,8 +1,8 @@
 /** One worker of `weir sidecar --workers N`: it follows the tables itself. The primary restarts it, sums its counts and remembers proofs. */
 import { randomUUID } from "node:crypto";
+import { createLog } from "../../observe/telemetry/log.js";
 import { keepHeapSmall } from "../../publish/sidecar/grpc/heap.js";
 import { fromPrimary, sayAlive, toPrimary, workerNumber } from "../../publish/sidecar/grpc/workers.js";
-import { createLog } from "../../telemetry/log.js";
 import { endWhenTold } from "../stack/child.js";
 import { type AnsweringOptions, type Listening, startAnswering } from "./answering.js";
 import type { Report } from "./counts.js";

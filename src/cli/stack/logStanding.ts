@@ -1,6 +1,6 @@
 /** Says in the log once that something stands, and once that it does not any more. */
 import { PUBLICATION_LOOK_MS } from "../../limits.js";
-import type { Log } from "../../telemetry/log.js";
+import type { Log } from "../../observe/telemetry/log.js";
 
 /** @param look why it stands; null = it does not. @returns stops it */
 export function logStanding(

@@ -8,9 +8,9 @@ import { grpcChannelCredentials } from "../../identity/grpcTls.js";
 import { clientTls } from "../../identity/nodeTls.js";
 import type { Identity } from "../../identity/svid.js";
 import { PROBE_RETRY_MS } from "../../limits.js";
-import { envoyAdmin } from "../../probe/envoyAdmin.js";
-import { Prober } from "../../probe/prober.js";
-import type { ProbeTls } from "../../probe/sendProbe.js";
+import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
+import { Prober } from "../../observe/agent/prober.js";
+import type { ProbeTls } from "../../observe/agent/sendProbe.js";
 import { probeClient } from "../../publish/xds/probes.js";
 
 export interface ProbeAgentOptions {

@@ -6,11 +6,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Plan } from "../../../src/compile/table/plan.js";
-import { startIngest } from "../../../src/events/ingest.js";
-import { COUNTERS } from "../../../src/events/meter.js";
-import { createMeter } from "../../../src/telemetry/meter.js";
-import { startOtlpReceiver } from "../../../src/telemetry/otlpReceiver.js";
-import { SpanStore } from "../../../src/telemetry/spanStore.js";
+import { startIngest } from "../../../src/observe/events/ingest.js";
+import { COUNTERS } from "../../../src/observe/events/meter.js";
+import { createMeter } from "../../../src/observe/telemetry/meter.js";
+import { startOtlpReceiver } from "../../../src/observe/telemetry/otlpReceiver.js";
+import { SpanStore } from "../../../src/observe/telemetry/spanStore.js";
 
 const [dataDirectory = "", accessLogSocket = "", tracesSocket = "", planFile = ""] = process.argv.slice(2);
 const plan: Pick<Plan, "version" | "table"> = JSON.parse(readFileSync(planFile, "utf8"));

@@ -20,9 +20,9 @@ import { admitPeers, mutualTls } from "../../../src/identity/nodeTls.js";
 import { type ClusterLoad, LoadReportingServiceDefinition } from "../../../src/publish/xds/loadReports.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
 import { startEnvoy } from "../../envoy/harness.js";
-import { seriesKey, TestMeter } from "../../events/rig.js";
 import { startUpstream } from "../../fixtures/upstream.js";
 import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { seriesKey, TestMeter } from "../../observe/events/rig.js";
 import { id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 

@@ -1,0 +1,304 @@
+/**
+ * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket, whose
+ * directory is the owner's alone, or over TCP with mTLS; and the reports of `weir envoy` (envoyReport.ts). Nothing is
+ * answered before Envoy ends the stream, but an unauthorised stream is refused: at once where its certificate is no Envoy's,
+ * else at its first message.
+ */
+import type { Settings } from "node:http2";
+import {
+	status as grpcStatus,
+	Server,
+	ServerCredentials,
+	type ServerReadableStream,
+	type ServerUnaryCall,
+	type sendUnaryData,
+} from "@grpc/grpc-js";
+import { type AdmitPeers, admitting } from "../../../admitPeers.js";
+import { WeirError } from "../../../error.js";
+import { boundStreams, onSession, rawStreamOf } from "../../../grpcStreams.js";
+import type { HandshakeFault } from "../../../handshake.js";
+import {
+	ACCESS_LOG_MESSAGE_BYTES_MAX,
+	ACCESS_LOG_STREAMS_MAX,
+	ACCESS_LOG_WINDOW_BYTES,
+	XDS_CONNECTIONS_MAX,
+} from "../../../limits.js";
+import { claimSocket, restrictSocket } from "../../../socket.js";
+import { type MutualTls, openHttp2Door } from "../../../tlsDoor.js";
+import type { Log } from "../meter.js";
+import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
+import { type EntryFault, entryFault } from "./entryFault.js";
+import { EnvoyConnections } from "./envoyConnections.js";
+import { ENVOY_REPORT_PATH, readEnvoyReport } from "./envoyReport.js";
+import {
+	envoyName,
+	gatewayOfLogName,
+	nodeFault,
+	type StreamFault,
+	type StreamPeer,
+	type StreamTrust,
+	streamFault,
+} from "./streamIdentity.js";
+
+const BYTES = {
+	requestSerialize: (message: Buffer) => message,
+	requestDeserialize: (bytes: Buffer) => bytes,
+	// StreamAccessLogsResponse has no fields.
+	responseSerialize: () => Buffer.alloc(0),
+	responseDeserialize: (bytes: Buffer) => bytes,
+	responseStream: false,
+} as const;
+
+const SERVICE = {
+	streamAccessLogs: {
+		...BYTES,
+		path: "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+		requestStream: true,
+	},
+	report: { ...BYTES, path: ENVOY_REPORT_PATH, requestStream: false },
+} as const;
+
+/** Who takes the entries. */
+export interface EntrySink {
+	/**
+	 * `receivedMs`: when its message came, by the store's clock. The message's bytes may be kept. `gateway`: that the
+	 * stream is for, by qualified name; null = its Envoy does not say.
+	 */
+	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
+	/** A message came by a stream that may speak. */
+	heard(peer: StreamPeer, receivedMs: number): void;
+	/** A message that could not be decoded. */
+	broken(): void;
+	/** An entry with numbers that no Envoy writes; it may be of anybody's route. */
+	impossible(entry: AccessLogEntry): void;
+	/** A stream or a report was refused; none of its entries was taken. */
+	refused(fault: StreamFault, peer: StreamPeer): void;
+	/** A stream's first message came. */
+	opened(peer: StreamPeer, gateway: string | null, receivedMs: number): void;
+	/** An Envoy's connection broke: entries since then may be lost. */
+	broke(fromMs: number, peer: StreamPeer, gateway: string | null): void;
+	/** Entries that an Envoy of another machine has dropped. */
+	undelivered(entries: number, sinceMs: number, peer: StreamPeer): void;
+	/** A TLS handshake at the TCP door failed. */
+	handshakeFailed(fault: HandshakeFault): void;
+}
+
+export type AccessLogCall = ServerReadableStream<Buffer, void> | ServerUnaryCall<Buffer, void>;
+
+/** Another door than the UNIX socket: mTLS, and who called. */
+export interface AccessLogTcp {
+	readonly address: string;
+	/** 0 = any. */
+	readonly port: number;
+	readonly tls: MutualTls;
+	readonly admitPeers: AdmitPeers;
+	/** SPIFFE id of the caller's verified certificate; null = it proves none. */
+	readonly peer: (call: AccessLogCall) => string | null;
+	readonly trust: StreamTrust;
+}
+
+export interface AccessLogDoor {
+	close(): Promise<void>;
+}
+
+/** Listens on the socket path. Throws `already-exists` where another process answers there. */
+export async function serveAccessLog(
+	socketPath: string,
+	sink: EntrySink,
+	clock: () => number,
+	log: Log,
+): Promise<AccessLogDoor> {
+	await claimSocket(socketPath);
+	const owner = { kind: "owner" } as const;
+	const connections = connectionsOf(sink, clock);
+	const server = serverOf(() => owner, null, sink, clock, log, connections);
+	await bind(server, `unix:${socketPath}`);
+	await restrictSocket(socketPath);
+	return doorOf(server, connections);
+}
+
+/**
+ * Listens on TCP.
+ * @throws WeirError `invalid-argument` for a door that would let in clients without a certificate, `unavailable` where it
+ * cannot listen
+ */
+export async function serveAccessLogTcp(
+	{ address, port, tls, admitPeers, peer, trust }: AccessLogTcp,
+	sink: EntrySink,
+	clock: () => number,
+	log: Log,
+): Promise<AccessLogDoor & { readonly port: number }> {
+	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
+		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
+	}
+	const who = (call: AccessLogCall): StreamPeer => {
+		const id = peer(call);
+		return id === null ? null : { kind: "spiffe", id };
+	};
+	const connections = connectionsOf(sink, clock);
+	const server = serverOf(who, trust, sink, clock, log, connections);
+	boundStreams(server, (id) => sink.refused("too-many", id === null ? null : { kind: "spiffe", id }));
+	const { injectConnection } = server.createConnectionInjector(ServerCredentials.createInsecure());
+	try {
+		const admitted = admitting(
+			{ tls, admitPeers },
+			(id) => envoyName(id, trust.trustDomain) !== null,
+			(id) => (id === null ? sink.refused("no-identity", null) : sink.refused("not-an-envoy", { kind: "spiffe", id })),
+		);
+		const door = await openHttp2Door(
+			{
+				host: address,
+				port,
+				tls: admitted,
+				connections: XDS_CONNECTIONS_MAX,
+				onHandshakeFault: (fault) => sink.handshakeFailed(fault),
+				onOld: (socket) => connections.end(socket),
+			},
+			injectConnection,
+		);
+		const { close } = doorOf(server, connections);
+		return {
+			port: door.port,
+			close: () => {
+				door.close();
+				return close();
+			},
+		};
+	} catch (error) {
+		server.forceShutdown();
+		throw new WeirError("unavailable", `cannot listen on ${address}:${port}`, "", { cause: error });
+	}
+}
+
+const connectionsOf = (sink: EntrySink, clock: () => number): EnvoyConnections =>
+	new EnvoyConnections({ clock, broke: (fromMs, { peer, gateway }) => sink.broke(fromMs, peer, gateway) });
+
+/** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
+const doorOf = (server: Server, connections: EnvoyConnections): AccessLogDoor => ({
+	close: async () => {
+		await connections.close();
+		server.forceShutdown();
+	},
+});
+
+function bind(server: Server, address: string): Promise<void> {
+	return new Promise((resolve, reject) => {
+		server.bindAsync(address, ServerCredentials.createInsecure(), (error) => {
+			if (error === null) resolve();
+			else reject(new WeirError("unavailable", `cannot listen on ${address}`, "", { cause: error }));
+		});
+	});
+}
+
+/** @param trust null = the door's own guard is enough: whoever comes in is the owner */
+function serverOf(
+	peerOf: (call: AccessLogCall) => StreamPeer,
+	trust: StreamTrust | null,
+	sink: EntrySink,
+	clock: () => number,
+	log: Log,
+	connections: EnvoyConnections,
+): Server {
+	const server = new Server({
+		"grpc.max_receive_message_length": ACCESS_LOG_MESSAGE_BYTES_MAX,
+		"grpc.max_concurrent_streams": ACCESS_LOG_STREAMS_MAX,
+	});
+	widen(server);
+	server.addService(SERVICE, {
+		streamAccessLogs(stream: ServerReadableStream<Buffer, void>, answer: sendUnaryData<void>) {
+			const peer = peerOf(stream);
+			let claimed: StreamIdentifier | null = null;
+			let judged = false;
+			let refused = false;
+			let reported = false;
+			const own = connections.opened(rawStreamOf(stream), peer);
+			const refuse = (fault: StreamFault): void => {
+				refused = true;
+				own.whole = true;
+				sink.refused(fault, peer);
+				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
+			};
+			/** By the first message, which alone has the identifier. */
+			const judge = (message: Buffer, receivedMs: number): void => {
+				judged = true;
+				claimed = decodeIdentifier(message);
+				own.nodeId = claimed?.nodeId ?? null;
+				own.instance = claimed?.instance ?? null;
+				own.gateway = claimed === null ? null : gatewayOfLogName(claimed.logName);
+				const fault = trust === null ? null : streamFault(peer, claimed, trust);
+				if (fault === null) sink.opened(peer, own.gateway, receivedMs);
+				else refuse(fault);
+			};
+			const leaveOut = (entry: AccessLogEntry, fault: EntryFault): void => {
+				sink.impossible(entry);
+				if (reported) return;
+				reported = true;
+				const whose = { envoy: peer?.kind === "spiffe" ? peer.id : "", gateway: own.gateway ?? "" };
+				log.error("an Envoy's access-log entries have impossible numbers: such are left out", {
+					number: fault,
+					...whose,
+				});
+			};
+			// Whatever it may claim.
+			const unproved = trust === null ? null : streamFault(peer, null, trust);
+			if (unproved !== null && unproved !== "other-node") refuse(unproved);
+			stream.on("data", (message: Buffer) => {
+				if (refused) return;
+				const receivedMs = clock();
+				try {
+					if (!judged) judge(message, receivedMs);
+					if (refused) return;
+					own.heard();
+					sink.heard(peer, receivedMs);
+					decodeMessage(message, (entry) => {
+						const fault = entryFault(entry, receivedMs);
+						if (fault === null) sink.offer(entry, receivedMs, own.gateway);
+						else leaveOut(entry, fault);
+					});
+				} catch (thrown) {
+					// Before it has proved itself, it has said nothing.
+					if (claimed === null && trust !== null) {
+						refuse("other-node");
+						return;
+					}
+					sink.broken();
+					log.error("an access-log message cannot be decoded", { error: String(thrown) });
+				}
+			});
+			stream.on("end", () => {
+				own.ended();
+				if (!refused && !own.answered) answer(null, undefined);
+			});
+			// An Envoy that goes away resets its stream; what it sent is kept.
+			stream.on("error", () => undefined);
+		},
+		report(call: ServerUnaryCall<Buffer, void>, answer: sendUnaryData<void>) {
+			const nowMs = clock();
+			const peer = peerOf(call);
+			const report = readEnvoyReport(call.request);
+			const fault = trust === null ? null : nodeFault(peer, report?.node ?? null, trust);
+			if (fault !== null) sink.refused(fault, peer);
+			if (fault !== null || report === null) {
+				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this report is refused: ${fault ?? "it is invalid"}` });
+				return;
+			}
+			const { node, instance, dropped, drained } = report;
+			if (dropped !== null) sink.undelivered(dropped.entries, nowMs - dropped.sinceAgoMs, peer);
+			const answered = (): void => answer(null, undefined);
+			if (drained) void connections.drained(peer, node, instance).then(answered);
+			else answered();
+		},
+	});
+	return server;
+}
+
+/**
+ * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the
+ * others. grpc-js has an option for clients' windows, and none for a server's; a test holds that these are taken.
+ */
+function widen(server: Server): void {
+	const own = server as unknown as { readonly commonServerOptions: { settings?: Settings } };
+	const { commonServerOptions } = own;
+	commonServerOptions.settings = { ...commonServerOptions.settings, initialWindowSize: ACCESS_LOG_WINDOW_BYTES };
+	onSession(server, (session) => session.setLocalWindowSize(ACCESS_LOG_WINDOW_BYTES));
+}

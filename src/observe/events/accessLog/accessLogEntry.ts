@@ -1,0 +1,534 @@
+/**
+ * The wire side of the access log: decodes envoy.service.accesslog.v3.StreamAccessLogsMessage to flat records.
+ *
+ * It steps through the fields with protobuf's own BinaryReader. An entry has some sixty fields and Weir reads twenty; a
+ * decoder that builds every message costs several times as much. Field numbers are those of the upstream .proto files
+ * (envoy/service/accesslog/v3/als.proto, envoy/data/accesslog/v3/accesslog.proto); a test checks them against bytes
+ * made by another implementation.
+ */
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { METADATA_NAMESPACE } from "../../../compile/envoy/calloutContext.js";
+import { INSTANCE_KEY } from "../../../compile/envoy/envoyInstance.js";
+import { answerOf, type SidecarAnswer } from "./sidecarAnswer.js";
+
+/** What Weir reads of one HTTPAccessLogEntry. Texts are latin1, one character a byte; times are by Envoy's clock. */
+export interface AccessLogEntry {
+	/**
+	 * envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamPeriodic = 5, DownstreamEnd = 6,
+	 * UpstreamPoolReady = 7 (sent on; one for each attempt); others are not used. A start entry is written before the
+	 * filters: it has no header and no metadata that one of them makes. That of an attempt has no metadata either.
+	 */
+	readonly kind: "start" | "sent" | "periodic" | "end" | "other";
+	readonly routeName: string;
+	/** `upstream_cluster`, empty where no cluster was chosen. */
+	readonly cluster: string;
+	/** `x-request-id`, else Envoy's stream id. Empty = there is none, or it is not Envoy's (hasEnvoysId). */
+	readonly requestId: string;
+	/**
+	 * Epoch microseconds; the same in all entries of a request except that of an attempt, which has its own. Numbers are as
+	 * they were sent (entryFault.ts checks them).
+	 */
+	readonly startUs: number;
+	readonly durationMs: number;
+	/** HTTP status sent downstream; 0 = none. */
+	readonly status: number;
+	/** Set response flags, bit n for field n of ResponseFlags. */
+	readonly flags: number;
+	/** `response_code_details`: where the answer came from, e.g. `via_upstream`; empty = none came. */
+	readonly codeDetails: string;
+	/** Whether the router, which is behind all filters, began to send it to an upstream. */
+	readonly sentOn: boolean;
+	/** SPIFFE id: the only URI SAN of the peer certificate; null = no single one was proved. */
+	readonly principal: string | null;
+	/** Empty but in an end entry. */
+	readonly host: string;
+	/** null = a method that Envoy's enumeration lacks. */
+	readonly method: string | null;
+	/** After Envoy's normalisation, without the query, which may hold anything. Empty but in an end entry. */
+	readonly path: string;
+	/** Request headers that Envoy was told to log, by lower-case name. */
+	readonly headers: ReadonlyMap<string, string>;
+	/** Bytes of the request's header as it came by HTTP/1.1; null = by another version, or Envoy does not say. */
+	readonly http1HeaderBytes: number | null;
+	/** Texts that Envoy's RBAC filters left; null = none of them has seen the request. */
+	readonly rbac: ReadonlyMap<string, string> | null;
+	/** null = the sidecar was not asked, or gave no answer. */
+	readonly sidecar: SidecarAnswer | null;
+	/** The message that it came in, and its place there. */
+	readonly message: Buffer;
+	readonly at: number;
+	readonly end: number;
+}
+
+/** An entry of Envoy's access log, as it came. */
+export interface Heard {
+	readonly entry: AccessLogEntry;
+	/** When its message came, by the store's clock. */
+	readonly receivedMs: number;
+	/** That its stream names; null = it does not. */
+	readonly gateway: string | null;
+}
+
+/** Envoy's short names of response flags (%RESPONSE_FLAGS%), by field number of envoy.data.accesslog.v3.ResponseFlags. */
+const FLAGS: Readonly<Record<number, string>> = {
+	1: "LH",
+	2: "UH",
+	3: "UT",
+	4: "LR",
+	5: "UR",
+	6: "UF",
+	7: "UC",
+	8: "UO",
+	9: "NR",
+	10: "DI",
+	11: "FI",
+	12: "RL",
+	14: "RLSE",
+	15: "DC",
+	16: "URX",
+	17: "SI",
+	18: "IH",
+	19: "DPE",
+	20: "UMSDR",
+	21: "RFCF",
+	22: "NFCF",
+	23: "DT",
+	24: "UPE",
+	25: "NC",
+	26: "OM",
+	27: "DF",
+	28: "DR",
+};
+
+/** Short names of the set flags. */
+export const flagNames = ({ flags }: Pick<AccessLogEntry, "flags">): readonly string[] =>
+	Object.entries(FLAGS).flatMap(([field, name]) => ((flags & (1 << Number(field))) === 0 ? [] : [name]));
+
+const flag = (...fields: readonly number[]): number => fields.reduce((bits, field) => bits | (1 << field), 0);
+
+/** UH, UT, LR, UR, UF, UC, UO, NR, URX, UMSDR, DT, UPE, NC, DF: no answer could be had from the Variant. */
+export const UNHEALTHY_FLAGS = flag(2, 3, 4, 5, 6, 7, 8, 9, 16, 20, 23, 24, 25, 27);
+
+/**
+ * The above and DC, SI, DR (the client left, or the stream went idle): "UF, UH, UT, DC count against the arm".
+ * Not among them: what others did to the request (fault injection, rate limits, authorization, bad requests).
+ */
+export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
+
+/** UH, UT, UR, UF, UC, UO, URX, UMSDR, UPE, NC, DF: what only the router sets, which sends a request on. */
+const ROUTER_FLAGS = flag(2, 3, 5, 6, 7, 8, 16, 20, 24, 25, 27);
+
+/** DC and DR: the client closed the connection, or reset the stream. */
+export const LEFT_FLAGS = flag(15, 28);
+
+/** And DPE: it broke a rule of the protocol, which ends its connection, or reported that Envoy had. */
+export const BROKEN_OFF_FLAGS = LEFT_FLAGS | flag(19);
+
+/** RL: local_ratelimit refused. */
+export const LIMITED_FLAG = flag(12);
+
+/** OM: Envoy was overloaded. */
+export const OVERLOAD_FLAG = flag(26);
+
+const VIA_UPSTREAM = "via_upstream";
+
+/** Whether Envoy itself answered. */
+export const answeredByEnvoy = ({ codeDetails }: AccessLogEntry): boolean =>
+	codeDetails !== "" && codeDetails !== VIA_UPSTREAM;
+
+/**
+ * Whether an ended request was sent on, or could not be for want of a server. Envoy names a cluster once its router has a
+ * connection, after all filters that refuse; of a client that left while its request waited for one, the attempt alone tells.
+ */
+export const reachedRouter = ({ cluster, flags, codeDetails, sentOn }: AccessLogEntry): boolean =>
+	cluster !== "" || (flags & ROUTER_FLAGS) !== 0 || codeDetails === VIA_UPSTREAM || sentOn;
+
+const LENGTH_DELIMITED = 2;
+const VARINT = 0;
+
+/** Tags of fields as they stand on the wire: of a number, and of a text or message. */
+const number = (field: number): number => (field << 3) | VARINT;
+const bytes = (field: number): number => (field << 3) | LENGTH_DELIMITED;
+
+const FIRST_NUMBER = number(1);
+const SECOND_NUMBER = number(2);
+const FIRST = bytes(1);
+const SECOND = bytes(2);
+const THIRD = bytes(3);
+
+/** Reads a length and returns where what it measures ends. Throws RangeError where the bytes end before. */
+function lengthEnd(reader: BinaryReader): number {
+	const length = reader.uint32();
+	const end = reader.pos + length;
+	if (end > reader.len) throw new RangeError("an access-log message ends early");
+	return end;
+}
+
+function skip(reader: BinaryReader, tag: number): void {
+	if ((tag & 7) === LENGTH_DELIMITED) reader.pos = lengthEnd(reader);
+	else reader.skip(tag & 7, tag >>> 3);
+}
+
+/**
+ * Calls `read` at each field up to `end`. A field that it leaves alone is skipped. What every entry has is read by loops instead,
+ * which make no closures.
+ */
+function eachField(reader: BinaryReader, end: number, read: (tag: number) => void): void {
+	while (reader.pos < end) {
+		const tag = reader.uint32();
+		const at = reader.pos;
+		read(tag);
+		if (reader.pos === at) skip(reader, tag);
+	}
+}
+
+/** The same for the message that begins here. */
+const eachFieldOf = (reader: BinaryReader, read: (tag: number) => void): void =>
+	eachField(reader, lengthEnd(reader), read);
+
+/** Decodes one StreamAccessLogsMessage and hands over its HTTP entries. Throws RangeError on a broken message. */
+export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => void): void {
+	const reader = new BinaryReader(message);
+	eachField(reader, message.length, (tag) => {
+		if (tag !== SECOND) return;
+		eachFieldOf(reader, (inner) => {
+			if (inner === FIRST) take(new EntryDecoder(reader, message).entry(lengthEnd(reader)));
+		});
+	});
+}
+
+/** Decodes the bytes of one entry. Throws RangeError on a broken one. */
+export const decodeEntry = (bytes: Buffer): AccessLogEntry =>
+	new EntryDecoder(new BinaryReader(bytes), bytes).entry(bytes.length);
+
+/** Who a stream says that it is of; only its first message does (StreamAccessLogsMessage.identifier). A claim, no more. */
+export interface StreamIdentifier {
+	readonly nodeId: string;
+	/** Which process of that node; null = it does not say. */
+	readonly instance: string | null;
+	readonly logName: string;
+}
+
+/** Throws RangeError on a broken message; null where the message has no identifier. */
+export function decodeIdentifier(message: Buffer): StreamIdentifier | null {
+	const reader = new BinaryReader(message);
+	const decoder = new EntryDecoder(reader, message);
+	let found: StreamIdentifier | null = null;
+	eachField(reader, message.length, (tag) => {
+		if (tag !== FIRST || found !== null) return;
+		let nodeId = "";
+		let instance: string | null = null;
+		let logName = "";
+		eachFieldOf(reader, (inner) => {
+			if (inner === SECOND) logName = decoder.text();
+			else if (inner === FIRST)
+				eachFieldOf(reader, (of) => {
+					if (of === FIRST) nodeId = decoder.text();
+					else if (of === THIRD) instance = decoder.structTexts().get(INSTANCE_KEY) ?? null;
+				});
+		});
+		found = { nodeId, instance, logName };
+	});
+	return found;
+}
+
+const KINDS: ReadonlyMap<number, AccessLogEntry["kind"]> = new Map([
+	[4, "start"],
+	[5, "periodic"],
+	[6, "end"],
+	[7, "sent"],
+]);
+
+/** By value of envoy.config.core.v3.RequestMethod. */
+const METHODS: readonly (string | null)[] = [
+	null,
+	"GET",
+	"HEAD",
+	"POST",
+	"PUT",
+	"DELETE",
+	"CONNECT",
+	"OPTIONS",
+	"TRACE",
+	"PATCH",
+];
+
+/** Of HTTPAccessLogEntry.HTTPVersion. */
+const HTTP11 = 2;
+
+const RBAC = "envoy.filters.http.rbac";
+/** Measured on Envoy 1.36.2 and 1.40.0: ext_authz writes under its extension's name, ext_proc under the namespace it was given. */
+const SIDECARS: ReadonlySet<string> = new Set(["envoy.filters.http.ext_authz", METADATA_NAMESPACE]);
+
+const NO_BYTES = Buffer.alloc(0);
+const NO_HEADERS: ReadonlyMap<string, string> = new Map();
+
+type Draft = { -readonly [Field in keyof AccessLogEntry]: AccessLogEntry[Field] };
+
+class EntryDecoder {
+	readonly #draft: Draft = {
+		kind: "other",
+		routeName: "",
+		cluster: "",
+		requestId: "",
+		startUs: 0,
+		durationMs: 0,
+		status: 0,
+		flags: 0,
+		codeDetails: "",
+		sentOn: false,
+		principal: null,
+		host: "",
+		method: null,
+		path: "",
+		headers: NO_HEADERS,
+		http1HeaderBytes: null,
+		rbac: null,
+		sidecar: null,
+		message: NO_BYTES,
+		at: 0,
+		end: 0,
+	};
+
+	constructor(
+		private readonly reader: BinaryReader,
+		private readonly message: Buffer,
+	) {}
+
+	entry(end: number): AccessLogEntry {
+		const { reader } = this;
+		const draft = this.#draft;
+		let streamId = "";
+		let version = 0;
+		draft.message = this.message;
+		draft.at = reader.pos;
+		draft.end = end;
+		while (reader.pos < end) {
+			const tag = reader.uint32();
+			if (tag === FIRST) streamId = this.#common(lengthEnd(reader));
+			else if (tag === SECOND_NUMBER) version = reader.uint32();
+			else if (tag === THIRD) this.#request(lengthEnd(reader));
+			else if (tag === bytes(4)) this.#response(lengthEnd(reader));
+			else skip(reader, tag);
+		}
+		if (draft.requestId === "") draft.requestId = streamId;
+		if (!hasEnvoysId(draft)) draft.requestId = "";
+		if (version !== HTTP11) draft.http1HeaderBytes = null;
+		return draft;
+	}
+
+	/** ASCII is all that Weir accepts in these fields, so a byte is a character; other bytes stay unacceptable. */
+	text(): string {
+		const end = lengthEnd(this.reader);
+		const from = this.reader.pos;
+		this.reader.pos = end;
+		return this.message.toString("latin1", from, end);
+	}
+
+	/** The text fields of a google.protobuf.Struct: fields = 1, a map whose entries are key = 1, Value = 2 with string_value = 3. */
+	structTexts(): ReadonlyMap<string, string> {
+		const found = new Map<string, string>();
+		eachFieldOf(this.reader, (tag) => {
+			if (tag !== FIRST) return;
+			let key = "";
+			let value: string | null = null;
+			eachFieldOf(this.reader, (inner) => {
+				if (inner === FIRST) key = this.text();
+				else if (inner === SECOND)
+					eachFieldOf(this.reader, (of) => {
+						if (of === THIRD) value = this.text();
+					});
+			});
+			if (value !== null) found.set(key, value);
+		});
+		return found;
+	}
+
+	/** AccessLogCommon. @returns its stream id */
+	#common(end: number): string {
+		const { reader } = this;
+		const draft = this.#draft;
+		let streamId = "";
+		while (reader.pos < end) {
+			const tag = reader.uint32();
+			switch (tag) {
+				case bytes(4):
+					draft.principal = this.#peer();
+					break;
+				case bytes(5):
+					draft.startUs = this.#microseconds();
+					break;
+				case bytes(15):
+					draft.cluster = this.text();
+					break;
+				case bytes(16):
+					draft.flags = this.#flags();
+					break;
+				case bytes(17):
+					this.#metadata();
+					break;
+				case bytes(19):
+					draft.routeName = this.text();
+					break;
+				case bytes(23):
+					draft.durationMs = this.#microseconds() / 1e3;
+					break;
+				case number(24):
+					draft.sentOn = reader.uint32() > 0;
+					break;
+				case bytes(26):
+					streamId = this.text();
+					break;
+				case number(33):
+					draft.kind = KINDS.get(reader.uint32()) ?? "other";
+					break;
+				default:
+					skip(reader, tag);
+			}
+		}
+		return streamId;
+	}
+
+	/** TLSProperties: the URI in peer_certificate_properties = 5, subject_alt_name = 1, uri = 1, where it is the only one. */
+	#peer(): string | null {
+		const names: string[] = [];
+		eachFieldOf(this.reader, (tag) => {
+			if (tag !== bytes(5)) return;
+			eachFieldOf(this.reader, (inner) => {
+				if (inner !== FIRST) return;
+				eachFieldOf(this.reader, (of) => {
+					if (of === FIRST) names.push(this.text());
+				});
+			});
+		});
+		return names.length === 1 ? (names[0] ?? null) : null;
+	}
+
+	/** envoy.config.core.v3.Metadata: filter_metadata = 1, a map whose entries are key = 1, Struct = 2, in this order. */
+	#metadata(): void {
+		const draft = this.#draft;
+		eachFieldOf(this.reader, (tag) => {
+			if (tag !== FIRST) return;
+			let namespace = "";
+			eachFieldOf(this.reader, (inner) => {
+				if (inner === FIRST) namespace = this.text();
+				else if (inner !== SECOND) return;
+				else if (namespace === RBAC) draft.rbac = this.structTexts();
+				else if (SIDECARS.has(namespace)) draft.sidecar ??= answerOf(this.structTexts());
+			});
+		});
+	}
+
+	/** HTTPRequestProperties. */
+	#request(end: number): void {
+		const { reader } = this;
+		const draft = this.#draft;
+		let headers: Map<string, string> | null = null;
+		while (reader.pos < end) {
+			const tag = reader.uint32();
+			switch (tag) {
+				case FIRST_NUMBER:
+					draft.method = METHODS[reader.uint32()] ?? null;
+					break;
+				case THIRD:
+					draft.host = this.#endText();
+					break;
+				case bytes(5):
+					draft.path = this.#endText().split(/[?#]/, 1)[0] ?? "";
+					break;
+				case bytes(9):
+					draft.requestId = this.text();
+					break;
+				case bytes(13):
+					headers ??= new Map();
+					this.#header(headers, lengthEnd(reader));
+					break;
+				case number(15):
+					draft.http1HeaderBytes = reader.uint32();
+					break;
+				default:
+					skip(reader, tag);
+			}
+		}
+		draft.headers = headers ?? NO_HEADERS;
+	}
+
+	/** An entry of a map of texts. */
+	#header(headers: Map<string, string>, end: number): void {
+		const { reader } = this;
+		let name = "";
+		let value = "";
+		while (reader.pos < end) {
+			const tag = reader.uint32();
+			if (tag === FIRST) name = this.text();
+			else if (tag === SECOND) value = this.text();
+			else skip(reader, tag);
+		}
+		if (!headers.has(name)) headers.set(name, value);
+	}
+
+	/** Only ended requests are shown and judged, and the kind comes first. */
+	#endText(): string {
+		if (this.#draft.kind === "end") return this.text();
+		this.reader.pos = lengthEnd(this.reader);
+		return "";
+	}
+
+	/** HTTPResponseProperties. */
+	#response(end: number): void {
+		const { reader } = this;
+		const draft = this.#draft;
+		while (reader.pos < end) {
+			const tag = reader.uint32();
+			if (tag === bytes(6)) draft.codeDetails = this.text();
+			else if (tag === FIRST) {
+				const valueEnd = lengthEnd(reader);
+				while (reader.pos < valueEnd) {
+					const inner = reader.uint32();
+					if (inner === FIRST_NUMBER) draft.status = reader.uint32();
+					else skip(reader, inner);
+				}
+			} else skip(reader, tag);
+		}
+	}
+
+	/** ResponseFlags: field 13 is a message (Unauthorized) and is not counted; all others are bool. */
+	#flags(): number {
+		let flags = 0;
+		eachFieldOf(this.reader, (tag) => {
+			if ((tag & 7) !== VARINT) return;
+			const field = tag >>> 3;
+			if (this.reader.uint32() !== 0 && field < 32) flags |= 1 << field;
+		});
+		return flags;
+	}
+
+	/**
+	 * google.protobuf.Timestamp or Duration in whole microseconds: an exact double until the year 2255. NaN where the
+	 * nanoseconds are out of range: of a time, and of a duration that is not negative, they are 0 to 999,999,999.
+	 */
+	#microseconds(): number {
+		const { reader } = this;
+		const end = lengthEnd(reader);
+		let seconds = 0;
+		let nanos = 0;
+		while (reader.pos < end) {
+			const tag = reader.uint32();
+			if (tag === FIRST_NUMBER) seconds = Number(reader.int64());
+			else if (tag === SECOND_NUMBER) nanos = reader.int32();
+			else skip(reader, tag);
+		}
+		return nanos >= 0 && nanos < 1e9 ? seconds * 1e6 + Math.floor(nanos / 1e3) : Number.NaN;
+	}
+}
+
+/**
+ * Envoy gives a request its id only after it has looked at its form: the entry of what it refuses before (an escaped slash, a
+ * fragment, no Host, `*`, an overload) carries the client's own x-request-id, which may be any text, a token among it, or the
+ * id of another client's request (seen on 1.36.2, 1.38.3 and 1.40.0). So an id is accepted only if the entry shows that the
+ * request came further, by the name of its route or by what a filter left.
+ */
+function hasEnvoysId({ routeName, codeDetails, rbac }: Draft): boolean {
+	// weir.allow judges every request except those of closed Services (compiler/closed.ts), which the router answers.
+	return routeName !== "" || codeDetails === "direct_response" || rbac !== null;
+}

@@ -1,0 +1,155 @@
+/**
+ * What an access-log entry says of an Experiment. The arm is computed again from the plan's table, with the function that
+ * `weir assign` uses: the entry at the start of a request carries no arm, a header that names one could have been set by
+ * anybody, and what the sidecar says of one is checked, not believed.
+ */
+import { parseUnit, trimUnit } from "../../../compile/assignment/unit.js";
+import { ARM_HEADER, armValue } from "../../../compile/envoy/headers.js";
+import { type Reading, type ReadingContext, rowOf } from "../store/requestRow.js";
+import type { AccessLogEntry } from "./accessLogEntry.js";
+import type { ReadableExperiment, ReadablePlan, ReadableService } from "./planReader.js";
+
+const IGNORED: Reading = { kind: "ignored" };
+const UNREADABLE: Reading = { kind: "unreadable" };
+
+export interface RouteOfEntry {
+	readonly version: string;
+	readonly service: string;
+	readonly experiment: string | null;
+}
+
+/**
+ * @param plan the one that the route names
+ * @param receivedMs by the store's clock
+ */
+export function readEntry(
+	entry: AccessLogEntry,
+	route: RouteOfEntry,
+	plan: ReadablePlan,
+	context: ReadingContext,
+	receivedMs: number,
+): Reading {
+	const service = plan.get(route.service);
+	if (service === undefined) return UNREADABLE;
+	if (route.experiment === null) {
+		if (service.callout?.assignment === true) {
+			if (entry.kind === "sent") return readSent(entry, service, route.version, context, receivedMs);
+			return readSidecars(entry, route, plan, context, receivedMs);
+		}
+		if (entry.kind !== "end") return IGNORED;
+		return rowOf(
+			entry,
+			{ service, plan: route.version, experiment: null, unit: null, late: false },
+			context,
+			receivedMs,
+		);
+	}
+	const experiment = service.experiments.get(route.experiment);
+	if (experiment === undefined) return UNREADABLE;
+	const late = experiment.lateUnit;
+	// A header unit is told of at start and end; one that a filter makes or may refuse, once it is sent on, and at the end.
+	if (late ? entry.kind === "start" : entry.kind === "periodic" || entry.kind === "sent") return IGNORED;
+	if (isHeldBack(entry)) return IGNORED;
+	const unit = unitOfHeader(entry, experiment);
+	if (unit === null) return UNREADABLE;
+	return rowOf(entry, { service, plan: route.version, experiment, unit, late }, context, receivedMs);
+}
+
+/**
+ * Still open and not sent on: a filter is at work, or it was refused by a client that does not take the answer (one of
+ * HTTP/2 decides when it does), and nobody may be exposed by that.
+ */
+const isHeldBack = ({ kind, sentOn }: AccessLogEntry): boolean => kind === "periodic" && !sentOn;
+
+/** The unit in the header that the plan says; null where there is none, or the unit is in no header. */
+export function unitOfHeader({ headers }: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
+	switch (unit.from) {
+		case "header":
+			return parseUnit(trimUnit(headers.get(unit.header) ?? ""));
+		case "claim":
+			return parseUnit(headers.get(unit.header) ?? "");
+		case "cookie":
+			return null;
+	}
+}
+
+/** The sidecar assigned. It may have answered by another plan than the route's: that one explains the arm. */
+function readSidecars(
+	entry: AccessLogEntry,
+	route: RouteOfEntry,
+	routesPlan: ReadablePlan,
+	context: ReadingContext,
+	receivedMs: number,
+): Reading {
+	// Written before the filters.
+	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
+	const answer = entry.sidecar;
+	if (answer === null || answer.service === null) {
+		// It was not asked, did not answer or knew no such Service: the request is outside, and counts for health alone.
+		const service = routesPlan.get(route.service);
+		if (entry.kind === "periodic" || service === undefined) return IGNORED;
+		return rowOf(
+			entry,
+			{ service, plan: route.version, experiment: null, unit: null, late: true },
+			context,
+			receivedMs,
+		);
+	}
+	const unit = answer.unit === null ? null : parseUnit(answer.unit);
+	const forced =
+		unit === null || answer.experiment === null
+			? null
+			: { experiment: answer.experiment, unit: context.pseudonyms.unit(unit) };
+	const contradiction: Reading = { kind: "contradiction", service: route.service, plan: answer.plan, forced: null };
+	if (answer.service !== route.service) return contradiction;
+	const plan = answer.plan === route.version ? routesPlan : context.plan(answer.plan);
+	if (plan === null) return { kind: "plan-missing", version: answer.plan };
+	const service = plan.get(route.service);
+	if (service === undefined) return contradiction;
+	if ((unit === null) !== (answer.unit === null)) return contradiction;
+	const inSlot = slotOf(service, unit);
+	// Only the sidecar knows who may use which Variant: outside it may say where that matters, never another arm.
+	const experiment = answer.experiment === null && inSlot?.byEligibility === true ? null : inSlot;
+	if ((experiment?.table.name ?? null) !== answer.experiment) return contradiction;
+	if (!armIsPlans(experiment, unit, answer.arm)) return { ...contradiction, forced };
+	if (entry.kind === "periodic" && experiment === null) return IGNORED;
+	return rowOf(entry, { service, plan: answer.plan, experiment, unit, late: true }, context, receivedMs);
+}
+
+/**
+ * Sent on, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is believed where it is the
+ * one that the plan gives; of a unit in no header other entries tell.
+ */
+function readSent(
+	entry: AccessLogEntry,
+	service: ReadableService,
+	plan: string,
+	context: ReadingContext,
+	receivedMs: number,
+): Reading {
+	const said = entry.headers.get(ARM_HEADER);
+	for (const experiment of service.experiments.values()) {
+		const unit = unitOfHeader(entry, experiment);
+		const arm = unit === null ? null : experiment.assignment.arm(unit);
+		if (arm === null || said !== armValue(experiment.table.name, arm)) continue;
+		return rowOf(entry, { service, plan, experiment, unit, late: true }, context, receivedMs);
+	}
+	return IGNORED;
+}
+
+/** Whether the plan gives the unit that arm; a point that is taken over has its own and the taker's. */
+function armIsPlans(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): boolean {
+	const location = experiment === null || unit === null ? null : experiment.assignment.locate(unit);
+	if (location === null) return arm === null;
+	if (location.takenOver && arm !== null && arm === experiment?.table.takeover?.arm) return true;
+	return arm === (location.live ? location.region : null);
+}
+
+/** The Experiment whose slot holds the unit; slots of one layer are disjoint. */
+function slotOf(service: ReadableService, unit: string | null): ReadableExperiment | null {
+	if (unit === null) return null;
+	for (const experiment of service.experiments.values()) {
+		if (experiment.assignment.locate(unit)?.inSlot === true) return experiment;
+	}
+	return null;
+}

@@ -1,0 +1,192 @@
+/**
+ * Plans as ingest reads them: the table of each version that a route name may carry, compiled once. The owner of
+ * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
+ */
+import { armVariants, judgedApart } from "../../../compile/access/rules/eligibility.js";
+import {
+	type AccessRequest,
+	compileAccess,
+	judgesVariants,
+	type Verdict,
+} from "../../../compile/access/rules/policy.js";
+import { isOpen } from "../../../compile/access/rules/table.js";
+import { type Assignment, compileAssignment } from "../../../compile/assignment/assign.js";
+import { contentHash } from "../../../compile/assignment/hash.js";
+import { sharePoints } from "../../../compile/assignment/region.js";
+import type {
+	AccessTable,
+	ArmTable,
+	CalloutTable,
+	ExperimentTable,
+	PlanTable,
+	ServiceTable,
+} from "../../../compile/table/plan.js";
+import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../../../limits.js";
+import { Generations } from "../store/generations.js";
+
+export interface ReadableExperiment {
+	readonly table: ExperimentTable;
+	/**
+	 * A filter makes the unit, so that no start entry carries it; or a filter may refuse its request, so that nobody is
+	 * exposed before it is sent on.
+	 */
+	readonly lateUnit: boolean;
+	readonly assignment: Assignment;
+	/** Who may not use each arm's Variant is outside, though the unit lies in the slot. */
+	readonly byEligibility: boolean;
+	readonly baselineArm: string | null;
+	/** Points by arm on which units count as exposed, only arms that have some. */
+	readonly livePoints: Readonly<Record<string, number>>;
+}
+
+export interface ReadableService {
+	readonly name: string;
+	readonly defaultVariant: string;
+	readonly access: AccessTable;
+	/** Names its rules where some are tried out: what those would change is counted under it. null = none are. */
+	readonly triedRules: string | null;
+	readonly callout: CalloutTable | null;
+	/** The verdict of rules that look at the Variant: a denial may be due to it. null = none does. */
+	readonly judgeVariant: ((request: AccessRequest) => Verdict) | null;
+	readonly experiments: ReadonlyMap<string, ReadableExperiment>;
+}
+
+/** By qualified Service name. */
+export type ReadablePlan = ReadonlyMap<string, ReadableService>;
+
+export class PlanReader {
+	readonly #known = new Generations<string, ReadablePlan>(PLAN_CACHE_MAX);
+	readonly #loading = new Map<string, Promise<ReadablePlan | null>>();
+	readonly #pauses = new Map<NodeJS.Timeout, () => void>();
+	#closed = false;
+
+	constructor(private readonly plans: (version: string) => Promise<PlanTable | null>) {}
+
+	/** The plan, if it is at hand. */
+	known(version: string): ReadablePlan | null {
+		return this.#known.get(version) ?? null;
+	}
+
+	/** Asks the owner, several times if need be; null when it does not know the version or does not answer. Never rejects. */
+	load(version: string): Promise<ReadablePlan | null> {
+		const running = this.#loading.get(version);
+		if (running !== undefined) return running;
+		const load = this.#try(version).finally(() => this.#loading.delete(version));
+		this.#loading.set(version, load);
+		return load;
+	}
+
+	/** Ends the tries that are under way; they answer null. */
+	close(): void {
+		this.#closed = true;
+		for (const [timer, resume] of this.#pauses) {
+			clearTimeout(timer);
+			resume();
+		}
+		this.#pauses.clear();
+	}
+
+	async #try(version: string): Promise<ReadablePlan | null> {
+		for (let tries = 1; ; tries++) {
+			const table = await this.plans(version).catch(() => null);
+			if (table !== null) {
+				const plan = readable(table);
+				this.#known.set(version, plan);
+				return plan;
+			}
+			if (tries >= PLAN_TRIES_MAX || this.#closed) return null;
+			await this.#pause();
+		}
+	}
+
+	#pause(): Promise<void> {
+		return new Promise((resolve) => {
+			const timer = setTimeout(() => {
+				this.#pauses.delete(timer);
+				resolve();
+			}, PLAN_RETRY_MS);
+			this.#pauses.set(timer, resolve);
+		});
+	}
+}
+
+const readable = ({ services }: PlanTable): ReadablePlan =>
+	new Map(
+		services.map((service) => {
+			const { name, defaultVariant, access, callout, experiments } = service;
+			return [
+				name,
+				{
+					name,
+					defaultVariant,
+					access,
+					triedRules: triedRules(access),
+					callout,
+					judgeVariant: judgesVariants(access) && isKnownHere(access) ? judge(access, name) : null,
+					experiments: new Map(experiments.map((one) => [one.name, readableExperiment(one, service)])),
+				},
+			];
+		}),
+	);
+
+/**
+ * Whether what the log keeps (caller, method, path) is all that the rules forbid by. Else a user who is forbidden everything
+ * would seem to be refused for the Variant.
+ */
+const isKnownHere = ({ policies }: AccessTable): boolean =>
+	policies.every(({ action, shadow, more }) => action !== "deny" || shadow || more === null);
+
+/** Compiled at the first question: most plans are never asked one. */
+function judge(access: AccessTable, service: string): (request: AccessRequest) => Verdict {
+	let compiled: ReturnType<typeof compileAccess> | null = null;
+	return (request) => {
+		compiled ??= compileAccess(access, service);
+		return compiled(request);
+	};
+}
+
+/**
+ * Content-derived, so that a ramp or another Service's rules change nothing. Both those that decide and those that are
+ * tried out are in it: what would change depends on either.
+ */
+function triedRules(access: AccessTable): string | null {
+	return access.policies.some(({ shadow }) => shadow) ? contentHash(JSON.stringify(access)) : null;
+}
+
+/** By qualified Service name, of a plan that is read for nothing else. */
+export function triedRulesIn(table: PlanTable | null): ReadonlyMap<string, string> {
+	return new Map(
+		(table?.services ?? []).flatMap(({ name, access }): [string, string][] => {
+			const rules = triedRules(access);
+			return rules === null ? [] : [[name, rules]];
+		}),
+	);
+}
+
+function readableExperiment(table: ExperimentTable, { access, defaultVariant }: ServiceTable): ReadableExperiment {
+	return {
+		table,
+		lateUnit: table.unit.from !== "header" || !isOpen(access),
+		assignment: compileAssignment(table),
+		byEligibility: judgedApart(access, armVariants(table), defaultVariant) !== null,
+		baselineArm: table.arms.find((arm) => arm.baseline)?.name ?? null,
+		livePoints: Object.fromEntries(
+			table.arms
+				.map((arm): [string, number] => {
+					const counting = table.core?.alone === true ? corePoints(arm, table.core.ppm) : arm.livePoints;
+					return [arm.name, counting - takenOver(table, arm.name, counting)];
+				})
+				.filter(([, points]) => points > 0),
+		),
+	};
+}
+
+/** Points of an arm that are live whatever a bandit does. */
+export function corePoints({ loPpm, hiPpm, livePoints }: ArmTable, ppm: number): number {
+	return Math.min(livePoints, sharePoints(hiPpm - loPpm, ppm));
+}
+
+/** Live points of an arm that the winner of a takeover has: their units are no longer exposed to the arm. */
+function takenOver({ takeover }: ExperimentTable, arm: string, livePoints: number): number {
+	return takeover === null || takeover.arm === arm ? 0 : sharePoints(livePoints, takeover.ppm);
+}

@@ -1,0 +1,89 @@
+/**
+ * Detects units whose arm is another than it last was: after a ramp, a takeover, the close of an arm. The first sight of a unit
+ * is no change. A cache of the units seen last is kept across a restart by reading the store's newest rows.
+ */
+import { createHash } from "node:crypto";
+import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS } from "../../../limits.js";
+import { LRUCache } from "../store/lru.js";
+import { NO_ARM } from "../store/rowAppend.js";
+import type { Lane } from "../store/store.js";
+
+/** An ended request's assignment. */
+export interface Assigned {
+	readonly experiment: string;
+	/** Pseudonym. */
+	readonly unit: bigint;
+	/** null = the default Variant, no arm. */
+	readonly arm: string | null;
+	/** Version of the plan that assigned it. */
+	readonly plan: string;
+	/** When the request began. */
+	readonly startUs: number;
+}
+
+interface Known {
+	readonly arm: string | null;
+	/** null = it is not stored. */
+	readonly plan: string | null;
+	/** When the first request seen under that plan began. */
+	readonly sinceUs: number;
+}
+
+const experimentHashes = new Map<string, bigint>();
+
+/** A unit is in several Experiments. Both hashes have 128 bits, so that two keys are as unlikely to be equal as two pseudonyms. */
+export function keyOf(experiment: string, unit: bigint): bigint {
+	let hash = experimentHashes.get(experiment);
+	if (hash === undefined) {
+		hash = createHash("sha256").update(experiment).digest().readBigUInt64BE(0) << 64n;
+		experimentHashes.set(experiment, hash);
+	}
+	return unit ^ hash;
+}
+
+export class AssignmentChanges {
+	readonly #known: LRUCache<bigint, Known>;
+
+	constructor(max: number = ARMS_KNOWN_MAX) {
+		this.#known = new LRUCache({ max });
+	}
+
+	/**
+	 * @returns the arm before, where the request shows another one than the unit's last known; null = no change. A
+	 * request that began before the first one under the last known plan changes nothing.
+	 */
+	see({ experiment, unit, arm, plan, startUs }: Assigned): { readonly formerArm: string | null } | null {
+		const key = keyOf(experiment, unit);
+		const known = this.#known.get(key);
+		// One plan gives a unit one arm: nearly every request ends here.
+		if (known !== undefined && (known.plan === plan || startUs < known.sinceUs)) return null;
+		this.#known.set(key, { arm, plan, sinceUs: startUs });
+		return known === undefined || known.arm === arm ? null : { formerArm: known.arm };
+	}
+
+	/**
+	 * Reads the store's newest rows, before the first `see`. A recorded change counts even if its request was lost with the
+	 * process, so that it is not recorded again.
+	 */
+	async recall(lane: Lane): Promise<void> {
+		await lane.transaction((transaction) =>
+			transaction.each(
+				`SELECT experiment, unit, arg_max(arm, at_us) AS arm, max(at_us) AS since_us FROM (
+					SELECT experiment, unit, assigned AS arm, start_us AS at_us FROM entries
+					WHERE rowid >= (SELECT coalesce(max(rowid), 0) FROM entries) - $rows AND assigned IS NOT NULL AND unit IS NOT NULL
+					UNION ALL SELECT experiment, unit, coalesce(arm, '${NO_ARM}'), at_ms * 1000 FROM decisions
+					WHERE rowid >= (SELECT coalesce(max(rowid), 0) FROM decisions) - $rows AND kind = 'assignment-changed'
+						AND unit IS NOT NULL
+				) GROUP BY experiment, unit`,
+				{ rows: BigInt(ARMS_RECALLED_ROWS) },
+				({ experiment, unit, arm, since_us }) => {
+					this.#known.set(keyOf(String(experiment), unit as bigint), {
+						arm: arm === NO_ARM ? null : String(arm),
+						plan: null,
+						sinceUs: Number(since_us),
+					});
+				},
+			),
+		);
+	}
+}

@@ -1,0 +1,137 @@
+/**
+ * The decision log: which records each ended request makes. They go into the queue (decisionQueue.ts), which brings them
+ * into the store.
+ */
+import { isOpen } from "../../../compile/access/rules/policy.js";
+import { ARMS_KNOWN_MAX, DECISION_QUEUE_MAX, PPM } from "../../../limits.js";
+import { type AccessLogEntry, answeredByEnvoy } from "../accessLog/accessLogEntry.js";
+import { asksLikeProbe, isOwnProbe } from "../accessLog/ownProbe.js";
+import type { ReadableService } from "../accessLog/planReader.js";
+import { sidecarJudged } from "../accessLog/sidecarAnswer.js";
+import type { EndedRequest } from "../intake.js";
+import { COUNTERS, GAUGES } from "../meter.js";
+import { AssignmentChanges } from "./assignmentChanges.js";
+import { calloutFaultOf } from "./calloutFault.js";
+import { DecisionQueue, type DecisionQueueOptions } from "./decisionQueue.js";
+import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord.js";
+import { shadowIn } from "./shadow.js";
+
+export interface DecisionLogOptions extends DecisionQueueOptions {
+	/** Share of requests not denied that are recorded, in parts per million. Denied ones always are. */
+	readonly allowedPpm: number;
+}
+
+export class DecisionLog {
+	readonly #changes: AssignmentChanges;
+	/** Where its records wait for the store. */
+	readonly queue: DecisionQueue;
+
+	constructor(
+		private readonly options: DecisionLogOptions,
+		queueMax: number = DECISION_QUEUE_MAX,
+		armsMax: number = ARMS_KNOWN_MAX,
+	) {
+		this.queue = new DecisionQueue(options, queueMax);
+		this.#changes = new AssignmentChanges(armsMax);
+	}
+
+	/** Learns from the store which arm units had last. Before the first entry. */
+	async recall(): Promise<void> {
+		await this.#changes.recall(this.options.store.decisions);
+		await this.queue.recall();
+	}
+
+	/** Evidence never suffers from the log: an entry of which no record can be made is counted. */
+	ended(request: EndedRequest): void {
+		try {
+			this.#record(request);
+		} catch (thrown) {
+			const { meter, log } = this.options;
+			meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind: "unreadable", result: "dropped" });
+			this.queue.lost(1);
+			log.error("a decision record could not be made", { error: String(thrown) });
+		}
+	}
+
+	#record(request: EndedRequest): void {
+		const { entry, receivedMs, gateway, service, row } = request;
+		this.#shadow(request);
+		this.#change(request);
+		// The cheap question before the costly ones.
+		if (!answeredByEnvoy(entry) && !this.#sampled(entry)) return;
+		const decision = decisionIn(entry, gateway);
+		const whole = row === null ? {} : unitOf(row);
+		if (decision.kind !== "denied") {
+			if (this.#sampled(entry))
+				this.queue.push({ receivedMs, record: { ...allowedBy(service, entry, decision), ...whole } });
+		} else if (isOwnProbe(entry, decision)) {
+			this.options.meter.count(COUNTERS.probes.name, COUNTERS.probes.help, { by: decision.by });
+		} else {
+			this.#faulted(entry, decision, receivedMs);
+			this.queue.push({ receivedMs, record: { ...decision, ...whole } });
+		}
+	}
+
+	#faulted(entry: AccessLogEntry, decision: DecisionRecord, receivedMs: number): void {
+		const fault = calloutFaultOf(entry, decision);
+		if (fault === null) return;
+		const { meter } = this.options;
+		const labels = { gateway: decision.gateway ?? "", fault };
+		meter.count(COUNTERS.calloutFaults.name, COUNTERS.calloutFaults.help, labels);
+		meter.gauge(GAUGES.calloutFault.name, GAUGES.calloutFault.help, receivedMs / 1_000, labels);
+	}
+
+	/** Records the request's assignment where its unit's arm has changed. */
+	#change({ entry, receivedMs, gateway, row }: EndedRequest): void {
+		if (row === null || row.refused || row.row.experiment === null || row.row.unit === null) return;
+		const { experiment, unit, startUs, assigned } = row.row;
+		const change = this.#changes.see({ experiment, unit, arm: assigned, plan: row.plan, startUs });
+		if (change === null) return;
+		this.queue.push({
+			receivedMs,
+			record: {
+				...requestRecord(entry, gateway, entry.sidecar),
+				kind: "assignment-changed",
+				reason: "assignment-changed",
+				by: entry.sidecar === null ? "envoy" : "sidecar",
+				...unitOf(row),
+				formerArm: change.formerArm,
+				plan: row.plan,
+			},
+		});
+	}
+
+	/** The same for the same request id, in every process; of a request without one, by when it began. */
+	#sampled({ requestId, startUs }: AccessLogEntry): boolean {
+		const { allowedPpm, store } = this.options;
+		if (allowedPpm === 0) return false;
+		return allowedPpm >= PPM || Number(store.pseudonyms.request(requestId || `${startUs}`) % BigInt(PPM)) < allowedPpm;
+	}
+
+	#shadow({ entry, gateway, service }: EndedRequest): void {
+		const change = shadowIn(entry);
+		if (change === null) return;
+		const record = requestRecord(entry, gateway, entry.sidecar);
+		if (asksLikeProbe(record)) return;
+		const { meter } = this.options;
+		meter.count(COUNTERS.shadows.name, COUNTERS.shadows.help, { change: change.change });
+		this.queue.addShadow(change, record, service?.triedRules ?? null);
+	}
+}
+
+const unitOf = ({ row: { unit, experiment, assigned, variant } }: NonNullable<EndedRequest["row"]>) => ({
+	...{ unit, experiment, variant },
+	arm: assigned,
+});
+
+/** Who allowed it: the plan has what the sidecar was asked for, and whether there was anything to judge. */
+export function allowedBy<Allowed extends Pick<DecisionRecord, "by" | "reason"> & { readonly kind: string }>(
+	service: ReadableService | null,
+	entry: AccessLogEntry,
+	verdict: Allowed,
+): Allowed {
+	if (verdict.kind !== "allowed" || service === null) return verdict;
+	const { access, callout } = service;
+	if (verdict.by === "sidecar" && sidecarJudged(callout, entry.sidecar)) return verdict;
+	return { ...verdict, by: "envoy", reason: isOpen(access) ? "open" : "allowed" };
+}

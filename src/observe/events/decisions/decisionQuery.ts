@@ -1,0 +1,258 @@
+/**
+ * The decision log as it is asked for over HTTP: GET /v1/requests?… answers records, the newest first;
+ * GET /v1/requests?view=shadow what shadow policies would change under the rules in force; rules=all under earlier ones
+ * too, each apart; among=NAME,NAME… leaves out what other policies would.
+ */
+import { WeirError } from "../../../error.js";
+import { DECISIONS_ANSWER_MAX } from "../../../limits.js";
+import { shownPseudonym } from "../accessLog/account.js";
+import type { EventStore, Parameters, Row } from "../store/store.js";
+import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
+import { type DroppedForRoom, droppedForRoom, NAMESPACE } from "./logRoom.js";
+import type { ReadNamespaces } from "./readNamespaces.js";
+
+/** A record as it is told: with its id, and the unit as 32 hex digits. */
+export interface ShownDecision extends Omit<DecisionRecord, "unit"> {
+	readonly id: number;
+	readonly receivedMs: number;
+	readonly unit: string | null;
+}
+
+/** Of an answer of some namespaces' Services alone, without records that name none. */
+interface Partly {
+	/** Absent: it is of all. */
+	readonly partial?: true;
+}
+
+interface Told extends Partly {
+	/** Records of the time asked for that were dropped for want of room; absent: none was. */
+	readonly dropped?: DroppedForRoom;
+}
+
+export interface DecisionsAnswer extends Told {
+	readonly decisions: readonly ShownDecision[];
+	/** `before` of the next page; null = there is none. */
+	readonly next: number | null;
+}
+
+export interface ShadowAnswer extends Told {
+	readonly changes: readonly {
+		readonly change: "would-deny" | "would-allow";
+		readonly policy: string | null;
+		/** Why they would be refused; null = they would not. */
+		readonly reason: string | null;
+		readonly service: string | null;
+		readonly principal: string | null;
+		readonly method: string | null;
+		readonly path: string | null;
+		/** Names the Service's rules by which they were judged; null = not known. */
+		readonly rules: string | null;
+		/** Those rules are the Service's in the newest plan. */
+		readonly inForce: boolean;
+		readonly count: number;
+		readonly lastMs: number;
+	}[];
+	/** Whether there are more kinds of requests than are told. */
+	readonly cut: boolean;
+}
+
+/** Of every column that a question may name exactly. */
+const EXACT = { service: "service", reason: "reason", principal: "principal", kind: "kind", policy: "policy" } as const;
+const EXACT_REQUEST = { requestId: "request", traceId: "trace", gateway: "gateway" } as const;
+const COLUMNS: Readonly<Record<string, string>> = { ...EXACT, ...EXACT_REQUEST };
+const NUMBERS = ["since", "until", "before", "limit"] as const;
+
+interface Question {
+	readonly view: "decisions" | "shadow";
+	/** Of shadow counts: also those under earlier rules. */
+	readonly allRules: boolean;
+	/** Of some namespaces alone. */
+	readonly partly: Partly;
+	readonly sinceMs: number | null;
+	readonly where: readonly string[];
+	readonly parameters: Parameters;
+	readonly limit: number;
+}
+
+/**
+ * @param namespaces whose Services the answer may be of; null = of all, and of none
+ * @throws WeirError `invalid-argument` for what is no question
+ */
+export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNamespaces): Question {
+	const where: string[] = [];
+	const parameters: Parameters = {};
+	if (namespaces !== null) {
+		where.push(`list_contains(string_split($namespaces, ','), ${NAMESPACE})`);
+		parameters.namespaces = namespaces.join(",");
+	}
+	const partly = namespaces === null ? {} : ({ partial: true } as const);
+	const view = query.get("view") ?? "decisions";
+	if (view !== "decisions" && view !== "shadow") {
+		throw new WeirError("invalid-argument", "view is neither decisions nor shadow", "leave it out for decisions");
+	}
+	const rules = query.get("rules") ?? "in-force";
+	if (rules !== "in-force" && rules !== "all") {
+		throw new WeirError("invalid-argument", "rules is neither in-force nor all", "leave it out for in-force");
+	}
+	let limit = 100;
+	for (const [name, value] of query) {
+		if (query.getAll(name).length > 1)
+			throw new WeirError("invalid-argument", "a parameter is given twice", "give one");
+		if (name === "view" || name === "rules") continue;
+		const column = Object.hasOwn(COLUMNS, name) ? COLUMNS[name] : undefined;
+		const number = NUMBERS.find((one) => one === name);
+		if (number !== undefined) {
+			const parsed = /^\d{1,15}$|^\d{16}$/.test(value) ? Number(value) : Number.NaN;
+			if (!Number.isSafeInteger(parsed)) {
+				throw new WeirError(
+					"invalid-argument",
+					`${name} is not a whole number`,
+					"since and until are epoch milliseconds",
+				);
+			}
+			if (number === "limit") {
+				limit = parsed;
+				continue;
+			}
+			const time = view === "shadow" ? "received_ms" : "at_ms";
+			// A gap counts by its end.
+			const lasts = view === "shadow" ? "" : " + CASE WHEN kind = 'records-missing' THEN latency_ms ELSE 0 END";
+			where.push({ since: `${time}${lasts} >= $since`, until: `${time} < $until`, before: "id < $before" }[number]);
+			parameters[name] = BigInt(parsed);
+		} else if (name === "among") {
+			where.push("(policy IS NULL OR list_contains(string_split($among, ','), policy))");
+			parameters.among = value;
+		} else if (column !== undefined) {
+			where.push(`${column} = $${name}`);
+			parameters[name] = value;
+		} else {
+			const known = [...Object.keys(COLUMNS), ...NUMBERS, "view"].join(", ");
+			throw new WeirError("invalid-argument", "a parameter is unknown", `known are ${known}`);
+		}
+	}
+	if (limit < 1 || limit > DECISIONS_ANSWER_MAX) {
+		throw new WeirError("invalid-argument", `limit is not within 1 and ${DECISIONS_ANSWER_MAX}`, "ask page by page");
+	}
+	const kind = query.get("kind");
+	if (kind !== null && !DECISION_KINDS.some((one) => one === kind)) {
+		throw new WeirError("invalid-argument", "there is no such kind of record", `kinds: ${DECISION_KINDS.join(", ")}`);
+	}
+	const reason = query.get("reason");
+	if (reason !== null && !DECISION_REASONS.includes(reason)) {
+		throw new WeirError("invalid-argument", "there is no such reason", `reasons: ${DECISION_REASONS.join(", ")}`);
+	}
+	for (const [name, hint] of [
+		["among", "name one policy"],
+		["rules", "records name the plan"],
+	] as const) {
+		if (view !== "shadow" && query.has(name))
+			throw new WeirError("invalid-argument", `${name} is for shadow counts alone`, hint);
+	}
+	if (view === "shadow" && [...query.keys()].some((name) => !SHADOW_PARAMETERS.has(name))) {
+		throw new WeirError(
+			"invalid-argument",
+			"shadow counts cannot be asked for by that",
+			`known are ${[...SHADOW_PARAMETERS].join(", ")}`,
+		);
+	}
+	const sinceMs = query.has("since") ? Number(query.get("since")) : null;
+	return { view, allRules: rules === "all", partly, sinceMs, where, parameters, limit };
+}
+
+const SHADOW_PARAMETERS: ReadonlySet<string> = new Set([
+	"view",
+	"service",
+	"principal",
+	"policy",
+	"among",
+	"rules",
+	"since",
+	"until",
+	"limit",
+]);
+
+export async function answerDecisions(
+	store: EventStore,
+	{ partly, sinceMs, where, parameters, limit }: Question,
+): Promise<DecisionsAnswer> {
+	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
+	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
+		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
+		await droppedForRoom(transaction, "decisions", sinceMs),
+	]);
+	const decisions = rows.slice(0, limit).map(shown);
+	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
+	return { ...partly, ...(dropped === null ? {} : { dropped }), decisions, next };
+}
+
+function shown(row: Row): ShownDecision {
+	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+	const number = (value: unknown): number | null => (value === null || value === undefined ? null : Number(value));
+	return {
+		id: Number(row.id),
+		kind: String(row.kind) as DecisionRecord["kind"],
+		atMs: Number(row.at_ms),
+		receivedMs: Number(row.received_ms),
+		requestId: text(row.request),
+		traceId: text(row.trace),
+		gateway: text(row.gateway),
+		service: text(row.service),
+		method: text(row.method),
+		path: text(row.path),
+		principal: text(row.principal),
+		via: text(row.via),
+		unit: typeof row.unit === "bigint" ? shownPseudonym(row.unit) : null,
+		experiment: text(row.experiment),
+		arm: text(row.arm),
+		formerArm: text(row.former_arm),
+		variant: text(row.variant),
+		verdict: text(row.verdict) as DecisionRecord["verdict"],
+		reason: String(row.reason),
+		policy: text(row.policy),
+		by: String(row.decided_by) as DecisionRecord["by"],
+		plan: text(row.plan),
+		status: number(row.status),
+		latencyMs: number(row.latency_ms),
+		count: Number(row.count),
+	};
+}
+
+/** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
+export async function answerShadow(
+	store: EventStore,
+	{ allRules, partly, sinceMs, where, parameters, limit }: Question,
+	rulesInForce: ReadonlyMap<string, string>,
+): Promise<ShadowAnswer> {
+	// No name holds a tab or a new line, and what is null is in no list.
+	const now = "service || chr(9) || rules IN (SELECT unnest(string_split($inForce, chr(10))))";
+	const condition = [...where, ...(allRules ? [] : [now])].join(" AND ") || "TRUE";
+	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
+	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
+		await transaction.rows(
+			`SELECT change, policy, reason, service, principal, method, path, rules, sum(count)::BIGINT AS count,
+			max(received_ms) AS last_ms FROM shadows WHERE ${condition} GROUP BY ALL
+			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
+			allRules ? parameters : { ...parameters, inForce },
+		),
+		await droppedForRoom(transaction, "shadows", sinceMs),
+	]);
+	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
+	return {
+		...partly,
+		...(dropped === null ? {} : { dropped }),
+		cut: rows.length > limit,
+		changes: rows.slice(0, limit).map((row) => ({
+			change: row.change === "would-deny" ? "would-deny" : "would-allow",
+			policy: text(row.policy),
+			reason: text(row.reason),
+			service: text(row.service),
+			principal: text(row.principal),
+			method: text(row.method),
+			path: text(row.path),
+			rules: text(row.rules),
+			inForce: text(row.rules) !== null && rulesInForce.get(text(row.service) ?? "") === text(row.rules),
+			count: Number(row.count),
+			lastMs: Number(row.last_ms),
+		})),
+	};
+}

@@ -1,0 +1,204 @@
+/**
+ * Brings decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
+ * it; what does not fit is dropped and becomes a gap (gaps.ts), and evidence never shares a lane with it.
+ */
+import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_NOTICED_MS } from "../../../limits.js";
+import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
+import { CommitFaults } from "../store/commitFaults.js";
+import type { EventStore } from "../store/store.js";
+import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
+import type { DecisionRecord } from "./decisionRecord.js";
+import { ANY_ENVOY, Gaps } from "./gaps.js";
+import { type ShadowCount, ShadowCounts } from "./shadow.js";
+
+export interface DecisionQueueOptions {
+	readonly store: EventStore;
+	readonly clock: () => number;
+	readonly meter: Meter;
+	readonly log: Log;
+}
+
+export class DecisionQueue {
+	#queue: Queued[] = [];
+	readonly #shadows = new ShadowCounts();
+	readonly gaps = new Gaps();
+	/** Until when the log was whole when it was opened. */
+	#wholeMs: number | null = null;
+	#beats: NodeJS.Timeout | null = null;
+	#timer: NodeJS.Timeout | null = null;
+	#committing: Promise<void> | null = null;
+	#dropping = false;
+	#closed = false;
+	/** 0 = it is to be asked for. */
+	#lastId = 0;
+	readonly #faults: CommitFaults;
+
+	/** @param max records that wait at most */
+	constructor(
+		private readonly options: DecisionQueueOptions,
+		private readonly max: number = DECISION_QUEUE_MAX,
+	) {
+		this.#faults = new CommitFaults("decision records", options);
+	}
+
+	/** Learns from the store until when the log was whole. Before the first record. */
+	async recall(): Promise<void> {
+		this.#wholeMs = await this.options.store.decisions.transaction(readWholeMs);
+	}
+
+	/** From now on entries are heard: between the last whole moment and now records may be missing. */
+	listening(): void {
+		if (this.#wholeMs !== null) this.gaps.notReceived(ANY_ENVOY, this.#wholeMs, this.options.clock());
+		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_WHOLE_MS).unref();
+		void this.#beat(true).catch(() => undefined);
+	}
+
+	/** Takes records that could not be stored; the first of them since `fromMs`. */
+	lost(count: number, fromMs: number = this.options.clock()): void {
+		this.gaps.notStored(count, fromMs, this.options.clock());
+		this.#gaugeDropping();
+	}
+
+	/** Takes what ingest itself refused. */
+	refused(record: DecisionRecord): void {
+		this.push({ record, receivedMs: this.options.clock() });
+	}
+
+	/** Takes what a shadow policy would have changed. */
+	addShadow(...counted: Parameters<ShadowCounts["add"]>): void {
+		this.#shadows.add(...counted);
+		this.#schedule();
+	}
+
+	push(queued: Queued): void {
+		if (this.#queue.length >= this.max) {
+			if (!this.#dropping) this.options.log.error("decision records are dropped: the queue is full");
+			this.#dropping = true;
+			this.#count(queued.record.kind, "dropped");
+			this.lost(1);
+			return;
+		}
+		this.#queue.push(queued);
+		this.#schedule();
+	}
+
+	#schedule(): void {
+		// At the end all is tried once more; what that leaves would be tried on a store that is closed by then.
+		if (this.#closed) return;
+		this.#timer ??= setTimeout(() => {
+			this.#timer = null;
+			void this.flush().catch(() => undefined);
+		}, DECISION_COMMIT_MS);
+	}
+
+	/** Resolves when all that was taken before the call is committed. Rejects where the store refuses. */
+	async flush(): Promise<void> {
+		if (this.#timer !== null) clearTimeout(this.#timer);
+		this.#timer = null;
+		while (this.#committing !== null) await this.#committing;
+		if (this.#queue.length === 0 && this.#shadows.size === 0) return;
+		this.#committing = this.#commit().finally(() => {
+			this.#committing = null;
+		});
+		return this.#committing;
+	}
+
+	async close(): Promise<void> {
+		this.#closed = true;
+		if (this.#beats !== null) clearInterval(this.#beats);
+		// Where that is refused, what came since has not been tried once.
+		await this.#committing?.catch(() => undefined);
+		try {
+			await this.flush();
+			if (this.#beats !== null) await this.#beat(true);
+		} finally {
+			this.#faults.close();
+		}
+	}
+
+	#count(kind: string, result: string, by = 1): void {
+		this.options.meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind, result }, by);
+	}
+
+	/** Queues records of the gaps that are due, however full the queue is, and commits until when the log is whole. */
+	async #beat(all = false): Promise<void> {
+		const receivedMs = this.options.clock();
+		// While the store refuses, gaps are added up.
+		const due = this.#faults.failing && !all ? [] : this.gaps.take(receivedMs, all);
+		for (const record of due) {
+			this.#queue.push({ record, receivedMs });
+			const { gateway, atMs, latencyMs, count } = record;
+			this.options.log.warn("decision records may be missing", {
+				...(gateway === null ? {} : { gateway }),
+				from: new Date(atMs).toISOString(),
+				until: new Date(atMs + (latencyMs ?? 0)).toISOString(),
+				count: count === 0 ? "unknown" : String(count),
+			});
+		}
+		this.#gaugeDropping();
+		while (this.#committing !== null) await this.#committing.catch(() => undefined);
+		this.#committing = this.#commit().finally(() => {
+			this.#committing = null;
+		});
+		return this.#committing;
+	}
+
+	#gaugeDropping(): void {
+		this.options.meter.gauge(GAUGES.dropping.name, GAUGES.dropping.help, this.gaps.dropping ? 1 : 0);
+	}
+
+	async #commit(): Promise<void> {
+		// An Envoy that cannot be reached is noticed after ENVOY_NOTICED_MS; a gap that is not recorded yet is in memory alone.
+		const wholeMs = Math.min(this.options.clock() - ENVOY_NOTICED_MS, this.gaps.oldestMs);
+		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
+		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
+		this.#queue = [];
+		for (const [kind, rows] of byKind(
+			await this.#write(queued, this.#shadows.take(), this.#beats === null ? null : wholeMs),
+		))
+			this.#count(kind, "stored", rows);
+		this.#dropping = false;
+		// What came while this commit ran.
+		if (this.#queue.length > 0 || this.#shadows.size > 0) {
+			this.#schedule();
+		}
+	}
+
+	/**
+	 * One transaction. Where the store refuses, all is tried again with the next ones, as far as it fits.
+	 * @returns what it wrote
+	 */
+	async #write(
+		records: readonly Queued[],
+		shadows: readonly ShadowCount[],
+		wholeMs: number | null,
+	): Promise<readonly Queued[]> {
+		const { store, clock } = this.options;
+		const nowMs = clock();
+		try {
+			this.#lastId = await store.decisions.transaction((transaction) =>
+				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
+			);
+			this.#faults.taken();
+			return records;
+		} catch (thrown) {
+			const error = this.#faults.failed(thrown);
+			const left = Math.max(0, this.max - this.#queue.length);
+			// Gaps are never dropped: no more are made before the store takes these.
+			const isKept = ({ record }: Queued, at: number): boolean => at < left || record.kind === "records-missing";
+			this.#queue = [...records.filter(isKept), ...this.#queue];
+			const dropped = records.filter((one, at) => !isKept(one, at));
+			for (const [kind, rows] of byKind(dropped)) this.#count(kind, "dropped", rows);
+			if (dropped.length > 0) this.lost(dropped.length, Math.min(...dropped.map(({ receivedMs }) => receivedMs)));
+			this.#shadows.giveBack(shadows);
+			this.#schedule();
+			throw error;
+		}
+	}
+}
+
+function byKind(records: readonly Queued[]): ReadonlyMap<string, number> {
+	const rows = new Map<string, number>();
+	for (const { record } of records) rows.set(record.kind, (rows.get(record.kind) ?? 0) + 1);
+	return rows;
+}

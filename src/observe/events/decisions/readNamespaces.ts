@@ -1,0 +1,37 @@
+/**
+ * Of which namespaces a reader of the decision log may hear: the API, which judges rights, says it with each question on
+ * ingest's UNIX socket, in a header of its own that it passes on from nobody. A question that does not say it is nobody's.
+ */
+import type { IncomingMessage } from "node:http";
+import { WeirError } from "../../../error.js";
+import { NAMESPACES_HEADER_BYTES_MAX } from "../../../limits.js";
+import { headerWords } from "../http.js";
+
+export const NAMESPACES_HEADER = "x-weir-namespaces";
+
+/** null = all, and what belongs to none. */
+export type ReadNamespaces = readonly string[] | null;
+
+const ALL = "*";
+const NAME = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
+
+/** @throws WeirError `resource-exhausted` for more than a header is to hold */
+export function namespacesWord(namespaces: ReadNamespaces): string {
+	const word = namespaces === null ? ALL : namespaces.join(",");
+	if (word.length <= NAMESPACES_HEADER_BYTES_MAX) return word;
+	throw new WeirError("resource-exhausted", "you may read too many namespaces by name", "bind fewer, or read in '*'");
+}
+
+/** @throws WeirError `permission-denied` for a question that names none, or not once, or not as namespacesWord writes it */
+export function readNamespacesOf(request: Pick<IncomingMessage, "rawHeaders">): ReadNamespaces {
+	const words = headerWords(request, NAMESPACES_HEADER);
+	const [word = ""] = words;
+	if (words.length === 1 && word === ALL) return null;
+	const names = word.split(",");
+	if (words.length === 1 && names.every((name) => NAME.test(name))) return names;
+	throw new WeirError(
+		"permission-denied",
+		"nobody has said of which namespaces the decision log is asked for",
+		"ask control's API, which says what you may read",
+	);
+}

@@ -1,0 +1,131 @@
+/**
+ * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
+ * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
+ */
+import { NO_RULE, policyOf, ruleDenial } from "../../../compile/envoy/denial.js";
+import { SHADOW_KEYS_MAX } from "../../../limits.js";
+import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
+import { type DecisionRecord, shownText } from "./decisionRecord.js";
+import { denialOf } from "./verdict.js";
+
+export interface ShadowChange {
+	/** would-deny: let through, and would be refused. would-allow: refused, and would be let through. */
+	readonly change: "would-deny" | "would-allow";
+	/** The policy that would decide; null = none. */
+	readonly policy: string | null;
+	/** Why it would be refused, in the words of a denial; null = it would not, or it is not known. */
+	readonly reason: string | null;
+}
+
+export interface ShadowCount extends ShadowChange {
+	readonly service: string | null;
+	readonly principal: string | null;
+	readonly method: string | null;
+	readonly path: string | null;
+	/** The Service's rules by which it was judged (planReader.ts, triedRules); null = not known. */
+	readonly rules: string | null;
+	readonly count: number;
+}
+
+/** Of the two filters with rules (compiler/accessControl.ts), each behind its own prefix. */
+const DENY = "weir_deny_";
+/** And which of its results hold where not all shadow policies are tried. */
+const ALLOWS = [
+	["weir_allow_", ["denied", "allowed"]],
+	["weir_would_allow_", ["allowed"]],
+	["weir_would_deny_", ["denied"]],
+] as const;
+const RESULT = "shadow_engine_result";
+const POLICY = "shadow_effective_policy_id";
+
+/** Of an end entry; null = nothing would change, or nothing is tried out. */
+export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
+	const { rbac, sidecar } = entry;
+	const would = (rbac === null ? null : rbacShadow(rbac)) ?? sidecarShadow(sidecar);
+	if (would === null) return null;
+	const denial = denialOf(entry);
+	// What no policy decides (a token that does not hold, a path that is not canonical) no policy changes.
+	if (
+		denial !== null &&
+		denial.reason !== null &&
+		denial.reason !== "forbidden" &&
+		denial.reason !== "no-policy-allows"
+	)
+		return null;
+	const denied = denial !== null;
+	if (would.denied === denied) return null;
+	const { policy, reason } = would;
+	return { change: would.denied ? "would-deny" : "would-allow", policy, reason };
+}
+
+interface Would extends Pick<ShadowChange, "policy" | "reason"> {
+	readonly denied: boolean;
+}
+
+/** Either filter would refuse, or the one that allows would let through; the other says nothing by letting on. */
+function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
+	if (said.get(DENY + RESULT) === "denied") return wouldDeny(said, DENY);
+	for (const [prefix, told] of ALLOWS) {
+		const result = told.find((one) => one === said.get(prefix + RESULT));
+		if (result === "denied") return wouldDeny(said, prefix);
+		if (result === "allowed") return { denied: false, policy: shownText(policyOf(ruleIn(said, prefix))), reason: null };
+	}
+	return null;
+}
+
+function wouldDeny(said: ReadonlyMap<string, string>, prefix: string): Would {
+	const { policy, reason } = ruleDenial(ruleIn(said, prefix));
+	return { denied: true, policy: policy === null ? null : shownText(policy), reason };
+}
+
+const ruleIn = (said: ReadonlyMap<string, string>, prefix: string): string => said.get(prefix + POLICY) || NO_RULE;
+
+function sidecarShadow(answer: AccessLogEntry["sidecar"]): Would | null {
+	if (answer?.shadow !== "allow" && answer?.shadow !== "deny") return null;
+	const denied = answer.shadow === "deny";
+	const policy = answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy);
+	const reason = denied && answer.shadowReason !== null ? shownText(answer.shadowReason) : null;
+	return { denied, policy, reason };
+}
+
+/** Counts between two commits, in bounded memory. */
+export class ShadowCounts {
+	#counts = new Map<string, { of: ShadowCount; count: number }>();
+
+	get size(): number {
+		return this.#counts.size;
+	}
+
+	add(
+		{ change, policy, reason }: ShadowChange,
+		{ service, principal, method, path }: DecisionRecord,
+		rules: string | null,
+	): void {
+		const whole: ShadowCount = { change, policy, reason, service, principal, method, path, rules, count: 0 };
+		// Beyond the bound the count stays right, and only says less of whom it counts.
+		const short: ShadowCount = { ...whole, principal: null, method: null, path: null };
+		const known = this.#counts.get(key(whole));
+		const of = known !== undefined || this.#counts.size < SHADOW_KEYS_MAX ? whole : short;
+		this.#count(of, 1);
+	}
+
+	take(): readonly ShadowCount[] {
+		const all = [...this.#counts.values()].map(({ of, count }) => ({ ...of, count }));
+		this.#counts.clear();
+		return all;
+	}
+
+	/** What could not be stored. */
+	giveBack(counts: readonly ShadowCount[]): void {
+		for (const one of counts) this.#count(one, one.count);
+	}
+
+	#count(of: ShadowCount, by: number): void {
+		const known = this.#counts.get(key(of));
+		if (known === undefined) this.#counts.set(key(of), { of, count: by });
+		else known.count += by;
+	}
+}
+
+const key = ({ change, policy, reason, service, principal, method, path, rules }: ShadowCount): string =>
+	JSON.stringify([change, policy, reason, service, principal, method, path, rules]);

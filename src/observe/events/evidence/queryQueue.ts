@@ -1,0 +1,35 @@
+/**
+ * Queries of the event store, one at a time in the order of arrival. The rollout loop's come first: people's load must not
+ * delay a rollback.
+ */
+import type { ServerResponse } from "node:http";
+import { WeirError } from "../../../error.js";
+import { QUERIES_WAITING_MAX } from "../../../limits.js";
+
+type Asker = "loop" | "people";
+
+export class QueryQueue {
+	readonly #waiting: Readonly<Record<Asker, (() => void)[]>> = { loop: [], people: [] };
+	#isBusy = false;
+
+	/**
+	 * Runs the query in its turn, unless its client is gone by then.
+	 * @throws WeirError `unavailable` if too many people's queries wait
+	 */
+	async run(asker: Asker, response: ServerResponse, query: () => Promise<void>): Promise<void> {
+		if (this.#isBusy) {
+			const waiting = this.#waiting[asker];
+			if (asker === "people" && waiting.length >= QUERIES_WAITING_MAX)
+				throw new WeirError("unavailable", "too many queries are waiting", "try again");
+			await new Promise<void>((resolve) => waiting.push(resolve));
+		}
+		this.#isBusy = true;
+		try {
+			if (!response.destroyed) await query();
+		} finally {
+			const next = this.#waiting.loop.shift() ?? this.#waiting.people.shift();
+			if (next === undefined) this.#isBusy = false;
+			else next();
+		}
+	}
+}

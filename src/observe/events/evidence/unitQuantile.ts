@@ -1,0 +1,57 @@
+/**
+ * The quantile of units' values that a cap is frozen from: of units whose window was over before the question, all arms
+ * together, so that a cap cannot favour one. None of them counts afterwards (eras.ts), so none needs to be kept.
+ */
+import type { BaselineQuantile, EvidenceMetric } from "../../../analysis/evidence.js";
+import type { EventStore } from "../store/store.js";
+import { unitValues } from "./aggregateSql.js";
+import { outcomeSums, unconflicted, wantedOf } from "./closing.js";
+import { dueMs, whole } from "./eras.js";
+
+/**
+ * Of units from before the oldest outcome that is held nobody knows what they brought: outcomes go by age and by number
+ * (retention.ts). As none they would draw the cap down, to 0 where more are gone than are left. Who came later has all of theirs
+ * there, and comes no sooner for what they bring.
+ */
+const KNOWN = "u.received_ms >= (SELECT min(received_ms) FROM outcomes WHERE metric = $metric)";
+
+/** A number that no series has. */
+const UNSTORED = -1;
+
+interface UnitQuantileQuery {
+	readonly experiment: string;
+	readonly service: string;
+	readonly quantile: number;
+	readonly untilMs: number;
+}
+
+/** Exact, interpolated (R type 7), before any cap. `requests` are units too. null while there is no value. */
+export function unitQuantile(
+	store: EventStore,
+	{ experiment, service, quantile, untilMs }: UnitQuantileQuery,
+	metric: EvidenceMetric,
+): Promise<BaselineQuantile | null> {
+	return store.analysis.transaction(async (transaction) => {
+		const { windowMs, settleMs, missing } = metric;
+		const due = dueMs([[windowMs, settleMs]]);
+		await transaction.run(
+			`CREATE OR REPLACE TEMP TABLE all_due AS SELECT u.ordinal, u.unit, u.arm, u.first_ms, ${due} AS due_ms FROM units u
+			WHERE u.experiment = $experiment AND ${due} < ${whole(untilMs)} AND ${KNOWN} AND ${unconflicted("u")}`,
+			{ experiment, metric: metric.name },
+		);
+		await transaction.run("CREATE OR REPLACE TEMP VIEW due AS FROM all_due");
+		const [span] = await transaction.rows("SELECT min(first_ms) AS from_ms, max(first_ms) AS to_ms FROM due");
+		if (span === undefined || span.from_ms === null) return null;
+		const wanted = [wantedOf(UNSTORED, { ...metric, cap: null, covariateMs: null, denominator: null })];
+		const toMs = Number(span.to_ms) + windowMs;
+		const lot = { experiment, service, nowMs: untilMs, windowMs, fromMs: Number(span.from_ms), toMs };
+		const sums = await outcomeSums(transaction, lot, wanted);
+		const [row] = await transaction.rows(
+			`WITH sums AS (${sums}), found AS (${unitValues(wanted, "sums")}),
+				units AS (SELECT ${missing === "zero" ? "coalesce(f.x0, 0)" : "f.x0"} AS value FROM due LEFT JOIN found f USING (ordinal))
+			SELECT quantile_cont(value, ${Number(quantile)}) AS value, count(value) AS units FROM units`,
+		);
+		if (row === undefined || row.value === null) return null;
+		return { valueMs: Number(row.value), requests: Number(row.units), units: Number(row.units) };
+	});
+}

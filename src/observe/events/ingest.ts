@@ -1,0 +1,274 @@
+/**
+ * The ingest role: access log and outcomes in, aggregates out. It owns the event store of its data directory; a
+ * second one on the same directory is refused. Closing it flushes what it took.
+ */
+import type { PlanTable } from "../../compile/table/plan.js";
+import { Digest } from "../../digest.js";
+import { WeirError } from "../../error.js";
+import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../../limits.js";
+import type { EvidenceSource } from "../../rollout/ports.js";
+import {
+	type AccessLogDoor,
+	type AccessLogTcp,
+	type EntrySink,
+	serveAccessLog,
+	serveAccessLogTcp,
+} from "./accessLog/accessLog.js";
+import { accountOf, outlineOf, type RequestAccount } from "./accessLog/account.js";
+import { PlanReader, triedRulesIn } from "./accessLog/planReader.js";
+import { RecentRequests } from "./accessLog/recentRequests.js";
+import type { StreamPeer } from "./accessLog/streamIdentity.js";
+import { UnknownKeys } from "./accessLog/unknownKeys.js";
+import { DecisionLog } from "./decisions/decisionLog.js";
+import { answerDecisions, answerShadow, parseDecisionQuery } from "./decisions/decisionQuery.js";
+import { shownPrincipal, shownText } from "./decisions/decisionRecord.js";
+import { ANY_ENVOY, type GapOf } from "./decisions/gaps.js";
+import type { ReadNamespaces } from "./decisions/readNamespaces.js";
+import { baselineQuantile } from "./evidence/baselineQuantile.js";
+import { gatherEvidence } from "./evidence/evidence.js";
+import { Looks } from "./evidence/looks.js";
+import { Intake } from "./intake.js";
+import { GAUGES, HISTOGRAMS, type Log, type Meter } from "./meter.js";
+import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclaration.js";
+import { Outcomes } from "./outcomes/outcomes.js";
+import { RefusedSenders } from "./outcomes/refusedSenders.js";
+import { Refusals } from "./refusals.js";
+import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
+import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
+import { type EventStore, openEventStore } from "./store/store.js";
+
+export interface IngestOptions {
+	/** Holds events.duckdb and unit.key (0700). */
+	readonly dataDirectory: string;
+	/** UNIX socket for Envoy's gRPC access log. */
+	readonly accessLogSocket: string;
+	/** UNIX socket for aggregate queries and outcomes. */
+	readonly httpSocket: string;
+	/** The access log over mTLS besides; null = the socket alone. */
+	readonly accessLogTcp?: AccessLogTcp | null;
+	/** Outcomes over mTLS besides; null = the socket alone. */
+	readonly outcomesListen: OutcomesTcp | null;
+	/** Share of allowed requests in the decision log, in parts per million; denied ones always are. By default none. */
+	readonly allowedDecisionsPpm?: number;
+	/** Tables by plan version; null = unknown. */
+	readonly plans: (version: string) => Promise<PlanTable | null>;
+	/** Table of the newest plan that was published; null = none was. */
+	readonly newestPlan: () => Promise<PlanTable | null>;
+	/** What control knows of metrics. */
+	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
+	/** Epoch milliseconds. */
+	readonly clock: () => number;
+	/** How long an exposure may be taken back; by default EXPOSURE_SETTLES_MS. */
+	readonly exposureSettlesMs?: number;
+	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
+	readonly freezingRowsMax?: number;
+	/** Records of the decision log that are kept; by default DECISIONS_ROWS_MAX. */
+	readonly decisionRowsMax?: number;
+	readonly meter: Meter;
+	/** What GET /metrics-json answers; null = no such path. */
+	readonly metricsJson: (() => Promise<unknown>) | null;
+	readonly log: Log;
+}
+
+export interface Ingest {
+	/** Port of outcomesListen; null without one. */
+	readonly outcomesPort: number | null;
+	/** Port of accessLogTcp; null without one. */
+	readonly accessLogPort: number | null;
+	/** In process, for tests and for a single process; others use client.ts. */
+	readonly evidence: EvidenceSource;
+	/** Envoy has dropped so many access-log entries since then. */
+	undelivered(entries: number, sinceMs: number): void;
+	/** Prunes and refreshes gauges now; it also happens by itself. */
+	maintain(): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** Resolves when all sockets answer. Throws WeirError when the store or a socket is held by another process. */
+export async function startIngest(options: IngestOptions): Promise<Ingest> {
+	const { clock, meter, log } = options;
+	const store = await openEventStore(options.dataDirectory);
+	const plans = new PlanReader(options.plans);
+	const allowedPpm = options.allowedDecisionsPpm ?? 0;
+	const logs: AccessLogDoor[] = [];
+	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm });
+	await decisions.recall();
+	const { exposureSettlesMs } = options;
+	const intake = new Intake({
+		...{ store, plans, clock, meter, log },
+		ended: (request) => decisions.ended(request),
+		...(exposureSettlesMs === undefined ? {} : { exposureSettlesMs }),
+	});
+	const recent = new RecentRequests();
+	const unknownKeys = new UnknownKeys();
+	const catalogue = new MetricCatalogue(options.metrics);
+	const refusedSenders = new RefusedSenders({
+		record: (one) => decisions.queue.refused(one),
+		clock,
+		meter,
+	});
+	const outcomes = new Outcomes({
+		store,
+		catalogue,
+		clock,
+		meter,
+		log,
+		refused: (refusal) => refusedSenders.add(refusal),
+	});
+	const refusals = new Refusals((record) => decisions.queue.refused(record), clock, meter);
+	const looks = new Looks();
+	const evidence = evidenceSource(store, intake, looks, clock, meter, log);
+	const account = async (requestId: string): Promise<RequestAccount | null> => {
+		const atHand = () => {
+			const found = recent.find(requestId);
+			return found === null ? null : accountOf(found, plans, store.pseudonyms);
+		};
+		const atOnce = atHand();
+		if (atOnce !== null) return atOnce;
+		await intake.flush();
+		const stored = await outlineOf(store, requestId);
+		// It may have ended meanwhile: the store's outline is for what is gone.
+		return atHand() ?? stored;
+	};
+	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
+		const question = parseDecisionQuery(query, namespaces);
+		await intake.plansLoaded();
+		await decisions.queue.flush();
+		return question.view === "shadow"
+			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
+			: answerDecisions(store, question);
+	};
+	const doors: Doors = {
+		outcomes,
+		evidence,
+		account,
+		decisions: askDecisions,
+		unknownKeys: () => unknownKeys.counts(),
+		metricsJson: options.metricsJson,
+		handshakeFailed: (fault) => refusals.handshake("outcomes", fault),
+		log,
+	};
+	const sink: EntrySink = {
+		offer(entry, receivedMs, gateway) {
+			if (entry.kind === "end") {
+				recent.keep(entry);
+				unknownKeys.see(entry, gateway);
+			}
+			intake.offer({ entry, receivedMs, gateway });
+		},
+		heard(peer, receivedMs) {
+			if (peer?.kind === "spiffe")
+				meter.gauge(GAUGES.heard.name, GAUGES.heard.help, receivedMs / 1_000, { envoy: peer.id });
+		},
+		broken: () => intake.broken(),
+		impossible: (entry) => intake.impossible(entry),
+		refused: (fault, peer) => refusals.stream(fault, shownId(peer)),
+		opened: (peer, gateway, receivedMs) => decisions.queue.gaps.heard(envoyOf(peer, gateway), receivedMs),
+		broke: (fromMs, peer, gateway) => decisions.queue.gaps.broke(envoyOf(peer, gateway), fromMs, clock()),
+		undelivered: (entries, sinceMs, peer) => undelivered(entries, sinceMs, envoyOf(peer, null)),
+		handshakeFailed: (fault) => refusals.handshake("access-log", fault),
+	};
+	meter.gauge(GAUGES.started.name, GAUGES.started.help, clock() / 1_000);
+	const undelivered = (entries: number, sinceMs: number, envoy: GapOf = ANY_ENVOY): void => {
+		intake.undelivered(entries, sinceMs);
+		decisions.queue.gaps.notReceived(envoy, sinceMs, clock(), entries);
+	};
+	const others: { close(): Promise<void> }[] = [];
+	const maintain = async (): Promise<void> => {
+		await intake.flush();
+		const nowMs = clock();
+		const declared = await catalogue.current().catch(() => null);
+		// Without the declarations nobody knows how long rows are needed.
+		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
+		await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
+		await gaugeStore(store, meter);
+	};
+	const unmaintained = new Digest<string>(
+		(error, times) => log.error("maintenance of the event store failed", { error, times: String(times) }),
+		COMMIT_FAULTS_TOLD_MS,
+	);
+	let maintaining: Promise<void> = Promise.resolve();
+	let timer: NodeJS.Timeout | null = null;
+	const close = async (): Promise<void> => {
+		if (timer !== null) clearInterval(timer);
+		await Promise.all(logs.map((door) => door.close()));
+		// At once: who was heard of last must not settle while nobody else is heard of.
+		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
+		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
+		await maintaining;
+		unmaintained.close();
+		await outcomes.close();
+		refusedSenders.close();
+		refusals.close();
+		await decisions.queue
+			.close()
+			.catch((thrown: unknown) => log.error("the last records were lost", { error: String(thrown) }));
+		await store.close();
+	};
+	try {
+		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
+		others.push(await serveSocket(options.httpSocket, doors));
+		const tcp = options.accessLogTcp ?? null;
+		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
+		if (accessLog !== null) logs.push(accessLog);
+		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
+		if (remote !== null) others.push(remote);
+		decisions.queue.listening();
+		timer = setInterval(() => {
+			maintaining = maintaining.then(maintain).catch((thrown: unknown) => unmaintained.add(String(thrown)));
+		}, EVENTS_MAINTENANCE_MS);
+		return {
+			outcomesPort: remote?.port ?? null,
+			accessLogPort: accessLog?.port ?? null,
+			evidence,
+			undelivered,
+			maintain,
+			close,
+		};
+	} catch (thrown) {
+		await close();
+		throw thrown;
+	}
+}
+
+/** SPIFFE id that the caller proved, as it may be shown; null = the owner's own process, or none. */
+const shownId = (peer: StreamPeer): string | null => (peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null);
+
+const envoyOf = (peer: StreamPeer, gateway: string | null): GapOf => ({
+	gateway: gateway === null ? null : shownText(gateway),
+	principal: shownId(peer),
+});
+
+function evidenceSource(
+	store: EventStore,
+	intake: Intake,
+	looks: Looks,
+	clock: () => number,
+	meter: Meter,
+	log: Log,
+): EvidenceSource {
+	/** What came before the question counts in the answer. */
+	const answer = async <Result>(gather: () => Promise<Result>): Promise<Result> => {
+		const started = performance.now();
+		try {
+			await intake.flush();
+			return await gather();
+		} catch (thrown) {
+			if (thrown instanceof WeirError) throw thrown;
+			throw new WeirError("unavailable", "the event store does not answer", "see ingest's log", { cause: thrown });
+		} finally {
+			meter.observe(HISTOGRAMS.evidence.name, HISTOGRAMS.evidence.help, (performance.now() - started) / 1e3);
+		}
+	};
+	/** Looks are taken every second. */
+	const told = new Set<string>();
+	const failed = (metric: string, thrown: unknown): void => {
+		if (told.has(metric)) return;
+		told.add(metric);
+		log.error("a metric cannot be read from the event store", { metric, error: String(thrown) });
+	};
+	return {
+		evidence: (query) => answer(() => gatherEvidence(store, query, clock(), looks, failed)),
+		baselineQuantile: (query) => answer(() => baselineQuantile(store, query)),
+	};
+}

@@ -1,0 +1,63 @@
+/** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
+import { WeirError } from "../../../error.js";
+import { METRICS_CACHE_MS } from "../../../limits.js";
+import type { Judge } from "../../../rollout/judges.js";
+
+export interface MetricDeclaration {
+	/** As outcomes and evidence queries name it. */
+	readonly name: string;
+	readonly type: "mean" | "rate" | "ratio" | "quantile";
+	readonly source: "outcome" | "latency" | "errors";
+	readonly windowMs: number;
+	/** Its rows of so long before a unit's first exposure are needed too; absent or null = none. */
+	readonly covariateMs?: number | null;
+	/** Bounds that every value keeps; absent or null = any finite number. */
+	readonly range?: { readonly lo: number; readonly hi: number } | null;
+	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner alone. */
+	readonly senders?: readonly string[];
+	/** Experiments under way that it judges; absent = none is known of. */
+	readonly judges?: readonly Judge[];
+}
+
+type Declarations = ReadonlyMap<string, MetricDeclaration>;
+
+/** The declarations, asked for at most once a second; the last known ones while their owner does not answer. */
+export class MetricCatalogue {
+	#known: Declarations | null = null;
+	#askedMs = Number.NEGATIVE_INFINITY;
+	#asking: Promise<Declarations> | null = null;
+
+	constructor(
+		private readonly source: () => Promise<readonly MetricDeclaration[]>,
+		private readonly monotonicMs = () => performance.now(),
+	) {}
+
+	/** Throws `unavailable` while they were never known. */
+	async current(): Promise<Declarations> {
+		if (this.#known !== null && this.monotonicMs() - this.#askedMs < METRICS_CACHE_MS) return this.#known;
+		return this.refresh();
+	}
+
+	/** Asks now, even if asked a moment ago: a Metric may have been declared since. */
+	refresh(): Promise<Declarations> {
+		this.#asking ??= this.#ask().finally(() => {
+			this.#asking = null;
+		});
+		return this.#asking;
+	}
+
+	async #ask(): Promise<Declarations> {
+		try {
+			const all = await this.source();
+			this.#known = new Map(all.map((metric) => [metric.name, metric]));
+		} catch (thrown) {
+			if (this.#known === null) {
+				throw new WeirError("unavailable", "the declared metrics are not known yet", "try again in a moment", {
+					cause: thrown,
+				});
+			}
+		}
+		this.#askedMs = this.monotonicMs();
+		return this.#known ?? new Map();
+	}
+}

@@ -1,0 +1,37 @@
+/** When the newest outcome of a metric happened: a sender that has fallen silent shows by it. Looks at new rows only. */
+import { NEWEST_OUTCOME_SLACK_MS } from "../../../limits.js";
+import { whole } from "../evidence/eras.js";
+import { text } from "../evidence/sql.js";
+import type { Transaction } from "../store/store.js";
+
+/** Epoch milliseconds by metric, only of metrics that have outcomes, also where those were removed since. */
+export async function newestOutcomes(
+	transaction: Transaction,
+	metrics: readonly string[],
+	nowMs: number,
+): Promise<Record<string, number>> {
+	if (metrics.length === 0) return {};
+	const list = metrics.map(text).join(", ");
+	const known = await transaction.rows(`FROM newest_outcomes WHERE metric IN (${list})`);
+	const looked = known.length < metrics.length ? [0] : known.map(({ as_of_ms }) => Number(as_of_ms));
+	const sinceMs = Math.min(nowMs, ...looked) - NEWEST_OUTCOME_SLACK_MS;
+	const found = await transaction.rows(
+		`SELECT metric, max(event_ms) AS event_ms FROM outcomes WHERE metric IN (${list}) AND received_ms >= ${whole(sinceMs)}
+		GROUP BY metric`,
+	);
+	const newest: Record<string, number> = {};
+	for (const metric of metrics) {
+		const times = [...known, ...found].filter((row) => row.metric === metric).map(({ event_ms }) => Number(event_ms));
+		if (times.length > 0) newest[metric] = Math.max(...times);
+	}
+	const rows = Object.entries(newest).map(([metric, ms]) => `(${text(metric)}, ${ms}, ${whole(nowMs)})`);
+	if (rows.length === 0) return {};
+	// Keeping it anew only saves rows to look at: not worth a write at every look, and nothing where one has no outcome yet.
+	const same =
+		known.length === rows.length && known.every(({ metric, event_ms }) => newest[String(metric)] === Number(event_ms));
+	const near = known.length < metrics.length || nowMs - sinceMs < 2 * NEWEST_OUTCOME_SLACK_MS;
+	if (same && near) return newest;
+	await transaction.run(`DELETE FROM newest_outcomes WHERE metric IN (${list})`);
+	await transaction.run(`INSERT INTO newest_outcomes VALUES ${rows.join(", ")}`);
+	return newest;
+}

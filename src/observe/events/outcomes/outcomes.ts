@@ -1,0 +1,200 @@
+/**
+ * POST /v1/outcomes: takes a body apart, judges its rows one by one, and answers after the commit.
+ * 200 with what was accepted and refused; 422 when every row was refused; 400, 403, 405, 409, 413, 415, 503 otherwise.
+ * A sender that may not post one of the metrics gets 403 and nothing of its request is taken; one that may post none gets it
+ * before its body is read.
+ */
+import { createHash } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { WeirError } from "../../../error.js";
+import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../../../limits.js";
+import { readBody } from "../../../unreadBody.js";
+import { HttpProblem } from "../http.js";
+import { COUNTERS, type Log, type Meter } from "../meter.js";
+import type { EventStore } from "../store/store.js";
+import type { MetricCatalogue, MetricDeclaration } from "./metricDeclaration.js";
+import { bodyMode, type Candidate, readRows } from "./outcomeBody.js";
+import { OutcomeCommit, type StoredAnswer, type Submission } from "./outcomeCommit.js";
+import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
+import type { RefusedSender } from "./refusedSenders.js";
+import { maySend, type Sender } from "./sender.js";
+
+export interface OutcomesOptions {
+	readonly store: EventStore;
+	readonly catalogue: MetricCatalogue;
+	readonly clock: () => number;
+	readonly meter: Meter;
+	readonly log: Log;
+	/** Told of every request that its sender had no right to. */
+	readonly refused: (refusal: RefusedSender) => void;
+}
+
+interface Judged {
+	readonly rows: readonly OutcomeRow[];
+	readonly refused: readonly ({ readonly index: number } & Refusal)[];
+}
+
+const ACCEPTED_TYPES =
+	"application/json, application/x-ndjson, application/cloudevents+json, application/cloudevents-batch+json";
+
+export class Outcomes {
+	readonly #commit: OutcomeCommit;
+
+	constructor(private readonly options: OutcomesOptions) {
+		this.#commit = new OutcomeCommit(options);
+	}
+
+	/** Throws HttpProblem or WeirError for what is answered otherwise than with 200 or 422. */
+	async post(request: IncomingMessage, sender: Sender): Promise<StoredAnswer> {
+		const unread = { sender, rows: null, metric: null };
+		if (sender.kind === "nobody") throw this.#forbid({ ...unread, reason: "no-identity" });
+		if (!(await this.#maySendAny(sender))) throw this.#forbid({ ...unread, reason: "sender-not-granted" });
+		const mode = bodyMode(request.headers);
+		if (mode === null) {
+			throw new HttpProblem(
+				415,
+				"the content type is not one that outcomes are read in",
+				`use ${ACCEPTED_TYPES}, UTF-8, not compressed`,
+			);
+		}
+		const key = idempotencyKey(request);
+		const bytes = await readBody(request, OUTCOMES_BODY_BYTES_MAX);
+		const candidates = readRows(mode, utf8(bytes), request.headers);
+		const judged = await this.#judge(candidates, sender);
+		const { rows, refused } = judged;
+		const barred = refused.filter((row) => row.code === "sender-not-granted");
+		if (barred.length > 0) {
+			const metric = await this.#firstDeclared(barred.map(({ index }) => candidates[index]));
+			throw this.#forbid({ sender, reason: "sender-not-granted", rows: candidates.length, metric });
+		}
+		const answer = await this.#commit.submit({
+			rows,
+			status: rows.length === 0 && refused.length > 0 ? 422 : 200,
+			answer: JSON.stringify({ accepted: rows.length, refused }),
+			idempotency: this.#idempotency(sender, key ?? (rows.length === 0 ? null : eventsKey(candidates)), () =>
+				key === null ? eventsHash(candidates) : bodyHash(mode, request, bytes),
+			),
+		});
+		this.#count(judged, answer.replayed);
+		return answer;
+	}
+
+	#idempotency(sender: Sender, key: string | null, body: () => string): Submission["idempotency"] {
+		return key === null ? null : { key: this.options.store.pseudonyms.text(keyOf(sender, key)), body: body() };
+	}
+
+	/** Resolves when every request under way is answered. */
+	close(): Promise<void> {
+		return this.#commit.close();
+	}
+
+	/** Whether any Metric takes outcomes of the sender. */
+	async #maySendAny(sender: Sender): Promise<boolean> {
+		if (sender.kind === "owner") return true;
+		const { catalogue } = this.options;
+		const takesSome = (metrics: ReadonlyMap<string, MetricDeclaration>): boolean =>
+			[...metrics.values()].some((metric) => maySend(sender, metric));
+		// As with rows: it may have been named within the last second.
+		return takesSome(await catalogue.current()) || takesSome(await catalogue.refresh());
+	}
+
+	/** What is no Metric's name is the sender's own text, and kept nowhere. */
+	async #firstDeclared(candidates: readonly (Candidate | undefined)[]): Promise<string | null> {
+		const declared = await this.options.catalogue.current();
+		for (const candidate of candidates) {
+			const row = candidate !== undefined && "row" in candidate ? candidate.row : null;
+			const name = typeof row === "object" && row !== null && "metric" in row ? row.metric : null;
+			if (typeof name === "string" && declared.has(name)) return name;
+		}
+		return null;
+	}
+
+	#forbid(refusal: RefusedSender): WeirError {
+		this.options.refused(refusal);
+		return new WeirError(
+			"permission-denied",
+			refusal.reason === "no-identity"
+				? "outcomes are taken of known senders only"
+				: "the sender may not post these outcomes",
+			"show an SVID whose SPIFFE id spec.senders of every Metric in the request names",
+		);
+	}
+
+	async #judge(candidates: readonly Candidate[], sender: Sender): Promise<Judged> {
+		const { catalogue, store, clock } = this.options;
+		const receivedMs = clock();
+		const judge = (metrics: ReadonlyMap<string, MetricDeclaration>): Judged => {
+			const rows: OutcomeRow[] = [];
+			const refused: ({ readonly index: number } & Refusal)[] = [];
+			for (const [index, candidate] of candidates.entries()) {
+				const context = { metrics, pseudonyms: store.pseudonyms, receivedMs, sender };
+				const result =
+					"refused" in candidate ? candidate.refused : readOutcome(candidate.row, candidate.fallbackTime, context);
+				if (isRefusal(result)) refused.push({ index, ...result });
+				else rows.push(result);
+			}
+			return { rows, refused };
+		};
+		const judged = judge(await catalogue.current());
+		// A Metric declared within the last second is not in the catalogue yet; nor is a grant.
+		if (!judged.refused.some(({ code }) => code === "unknown-metric" || code === "sender-not-granted")) return judged;
+		return judge(await catalogue.refresh());
+	}
+
+	#count({ rows, refused }: Judged, replayed: boolean): void {
+		const count = (result: string, by: number): void => {
+			if (by > 0) this.options.meter.count(COUNTERS.outcomes.name, COUNTERS.outcomes.help, { result }, by);
+		};
+		count(replayed ? "replayed" : "accepted", rows.length);
+		for (const row of refused) count(row.code, 1);
+	}
+}
+
+function idempotencyKey(request: IncomingMessage): string | null {
+	const key = request.headers["idempotency-key"];
+	if (key === undefined) return null;
+	if (typeof key !== "string" || key === "" || key.length > IDEMPOTENCY_KEY_CHARS_MAX) {
+		throw new WeirError(
+			"invalid-argument",
+			"the Idempotency-Key is empty or too long",
+			`send one of 1 to ${IDEMPOTENCY_KEY_CHARS_MAX} characters, a UUID for example`,
+		);
+	}
+	return key;
+}
+
+/** Keys of one sender are its own: another can neither use one up nor be told its answer. */
+const keyOf = (sender: Sender, key: string): string => (sender.kind === "spiffe" ? `${sender.id} ${key}` : key);
+
+/**
+ * Of CloudEvents without a key of their request: their sources and ids, which are no other events' (CloudEvents 1.0,
+ * section 3.1.1). A batch is known again as the same batch. No header can be such a key, for it has line ends.
+ * null: these are no events.
+ */
+function eventsKey(candidates: readonly Candidate[]): string | null {
+	const events = candidates.map((candidate) => ("event" in candidate ? (candidate.event ?? null) : null));
+	return events.some((event) => event !== null) ? `\nCloudEvents\n${JSON.stringify(events)}` : null;
+}
+
+/** Of what events say, in whichever form they came. */
+const eventsHash = (candidates: readonly Candidate[]): string =>
+	createHash("sha256").update(JSON.stringify(candidates)).digest("hex");
+
+/** Of the bytes and of what gives them their meaning. */
+function bodyHash(mode: string, request: IncomingMessage, bytes: Buffer): string {
+	const hash = createHash("sha256").update(`${mode}\n`);
+	if (mode === "binary-event") {
+		for (const name of ["id", "source", "type", "time"]) hash.update(`${String(request.headers[`ce-${name}`])}\n`);
+	}
+	return hash.update(bytes).digest("hex");
+}
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+function utf8(bytes: Buffer): string {
+	try {
+		return decoder.decode(bytes);
+	} catch (thrown) {
+		throw new WeirError("invalid-argument", "the body is not UTF-8", "encode it as UTF-8", { cause: thrown });
+	}
+}

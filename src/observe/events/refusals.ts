@@ -1,0 +1,47 @@
+/** Refused access-log streams and failed TLS handshakes: each counted, and recorded once a minute by reason and caller. */
+import { Digest } from "../../digest.js";
+import type { HandshakeFault } from "../../handshake.js";
+import { HANDSHAKE_FAULTS_TOLD_MS } from "../../limits.js";
+import type { StreamFault } from "./accessLog/streamIdentity.js";
+import { type DecisionRecord, NOTHING_ELSE } from "./decisions/decisionRecord.js";
+import { COUNTERS, type Meter } from "./meter.js";
+
+type Kind = "stream-refused" | "outcome-refused";
+
+export class Refusals {
+	/** By kind, reason and SPIFFE id, as JSON. */
+	readonly #digest: Digest<string>;
+
+	/** @param record takes a record for the decision log; must not throw. @param everyMs between two records of one caller */
+	constructor(
+		record: (record: DecisionRecord) => void,
+		clock: () => number,
+		private readonly meter: Pick<Meter, "count">,
+		everyMs = HANDSHAKE_FAULTS_TOLD_MS,
+	) {
+		this.#digest = new Digest((key, count) => {
+			const [kind, reason, principal] = JSON.parse(key) as [Kind, string, string | null];
+			record({ ...NOTHING_ELSE, kind, atMs: clock(), principal, verdict: "deny", reason, count });
+		}, everyMs);
+	}
+
+	/** @param principal as it may be shown; null = the caller proved none */
+	stream(reason: StreamFault, principal: string | null): void {
+		this.meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason });
+		this.#add("stream-refused", reason, principal);
+	}
+
+	handshake(door: "access-log" | "outcomes", reason: HandshakeFault): void {
+		this.meter.count(COUNTERS.handshakes.name, COUNTERS.handshakes.help, { door, reason });
+		this.#add(door === "outcomes" ? "outcome-refused" : "stream-refused", reason, null);
+	}
+
+	/** Records what is not recorded yet. */
+	close(): void {
+		this.#digest.close();
+	}
+
+	#add(kind: Kind, reason: string, principal: string | null): void {
+		this.#digest.add(JSON.stringify([kind, reason, principal]));
+	}
+}

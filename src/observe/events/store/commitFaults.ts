@@ -1,0 +1,70 @@
+/** Commits of one kind that the disk refuses: an alarm while they do, one log line a minute, and words for whoever waits. */
+import { dirname } from "node:path";
+import { Digest } from "../../../digest.js";
+import { isForWantOfRoom, NO_ROOM } from "../../../diskFault.js";
+import { WeirError } from "../../../error.js";
+import { COMMIT_FAULTS_TOLD_MS } from "../../../limits.js";
+import { GAUGES, type Log, type Meter } from "../meter.js";
+import type { EventStore } from "./store.js";
+
+export interface CommitFaultsOptions {
+	readonly store: Pick<EventStore, "path">;
+	readonly clock: () => number;
+	readonly meter: Meter;
+	readonly log: Log;
+}
+
+export class CommitFaults {
+	#last: unknown = null;
+	#failing = false;
+	readonly #digest: Digest<"failed">;
+
+	/** @param what is committed, as in "access-log entries" */
+	constructor(
+		private readonly what: string,
+		private readonly options: CommitFaultsOptions,
+	) {
+		this.#digest = new Digest((_, times) => {
+			const error = { error: String(this.#last), times: String(times) };
+			this.options.log.error(`${this.what} could not be committed`, error);
+		}, COMMIT_FAULTS_TOLD_MS);
+	}
+
+	/** The last commit failed. */
+	get failing(): boolean {
+		return this.#failing;
+	}
+
+	/** @returns what whoever waits for it is told */
+	failed(thrown: unknown): WeirError {
+		this.#last = thrown;
+		const { store, clock } = this.options;
+		const noRoom = isForWantOfRoom(thrown, dirname(store.path));
+		this.#failing = true;
+		this.#gauge("no-room", noRoom ? clock() / 1_000 : 0);
+		this.#gauge("other", noRoom ? 0 : clock() / 1_000);
+		this.#digest.add("failed");
+		return new WeirError(
+			"unavailable",
+			`the event store did not take the ${this.what}${noRoom ? `: ${NO_ROOM}` : ""}`,
+			noRoom ? "" : "see ingest's log",
+			{ cause: thrown },
+		);
+	}
+
+	taken(): void {
+		if (!this.#failing) return;
+		this.#failing = false;
+		for (const reason of ["no-room", "other"] as const) this.#gauge(reason, 0);
+	}
+
+	/** Tells what is not told yet. */
+	close(): void {
+		this.#digest.close();
+	}
+
+	#gauge(reason: "no-room" | "other", value: number): void {
+		const { name, help } = GAUGES.commitFailed;
+		this.options.meter.gauge(name, help, value, { of: this.what, reason });
+	}
+}

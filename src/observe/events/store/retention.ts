@@ -1,0 +1,121 @@
+/**
+ * What is removed and when. Entries and outcomes are needed until every observation that they may enter is
+ * closed; then the observations speak for them. Units and observations stay: they are the evidence.
+ */
+import {
+	DECISIONS_KEPT_MS,
+	DECISIONS_ROWS_MAX,
+	EVENTS_HELD_MS,
+	EVENTS_MARGIN_MS,
+	FREEZING_ROWS_MAX,
+	IDEMPOTENCY_KEPT_MS,
+} from "../../../limits.js";
+import { dropForRoom, forgetDropped } from "../decisions/logRoom.js";
+import type { Times } from "../evidence/eras.js";
+import { freezingRows, isHeld } from "../evidence/freezingRows.js";
+import type { Looks } from "../evidence/looks.js";
+import { text } from "../evidence/sql.js";
+import { COUNTERS, GAUGES, type Meter } from "../meter.js";
+import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
+import { TABLES } from "./schema.js";
+import type { EventStore, Lane } from "./store.js";
+
+/**
+ * Removes rows past their time: the longest window of any declared metric, with what lies before the first exposure and
+ * counts as a covariate; longer ones that were asked for in evidence queries count too, with their settling times. Their time
+ * runs from when the Experiments under way were last looked at: what nobody has looked at is in no observation yet. Rows that a
+ * threshold or a cap is still to be frozen from stay, too, of each the newest. Both for EVENTS_HELD_MS at most.
+ */
+export async function prune(
+	store: EventStore,
+	nowMs: number,
+	declared: readonly MetricDeclaration[],
+	looks: Looks,
+	meter: Meter,
+	freezingRowsMax: number = FREEZING_ROWS_MAX,
+): Promise<void> {
+	const asked = await store.analysis.transaction((transaction) =>
+		transaction.rows("SELECT DISTINCT before_ms, times FROM eras"),
+	);
+	const needed = asked.map(({ before_ms, times }) => {
+		const each = (JSON.parse(String(times)) as Times[]).map(([windowMs, settleMs]) => windowMs + settleMs);
+		return Number(before_ms) + Math.max(...each);
+	});
+	const windows = declared.map(({ windowMs, covariateMs }) => windowMs + (covariateMs ?? 0));
+	const keptMs = Math.max(0, ...windows, ...needed) + EVENTS_MARGIN_MS;
+	const judges = declared.flatMap(({ judges = [] }) => judges);
+	const unseenMs = await unseenSinceMs(store, nowMs, new Set(judges.map(({ experiment }) => experiment)), looks);
+	const oldestMs = nowMs - keptMs - EVENTS_HELD_MS;
+	const pastMs = Math.max(Math.min(nowMs, unseenMs) - keptMs, oldestMs);
+	const held = await freezingRows(store, declared, pastMs, freezingRowsMax);
+	// Each table on the lane that writes it, so that no two transactions meet in one table.
+	const removals: readonly (readonly [Lane, string, string, number])[] = [
+		[store.entries, "entries", "received_ms", pastMs],
+		[store.entries, "openings", "last_ms", pastMs],
+		[store.outcomes, "outcomes", "received_ms", pastMs],
+		[store.outcomes, "idempotency", "at_ms", nowMs - IDEMPOTENCY_KEPT_MS],
+	];
+	for (const [lane, table, column, beforeMs] of removals) {
+		const stays = `${column} >= $oldest AND (${isHeld(held, table)})`;
+		const [removed] = await lane.transaction((transaction) =>
+			transaction.rows(`DELETE FROM ${table} WHERE ${column} < $before AND NOT (${stays})`, {
+				before: BigInt(beforeMs),
+				oldest: BigInt(oldestMs),
+			}),
+		);
+		const rows = Number(removed?.Count ?? 0);
+		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
+	}
+}
+
+/** When the first of the experiments was last looked at; one that never was counts from its first unit on. */
+async function unseenSinceMs(
+	store: EventStore,
+	nowMs: number,
+	experiments: ReadonlySet<string>,
+	looks: Looks,
+): Promise<number> {
+	const forgotten = [...experiments].filter((experiment) => looks.lookedMs(experiment) === null);
+	const remembered = [...experiments].map((experiment) => looks.lookedMs(experiment) ?? nowMs);
+	if (forgotten.length === 0) return Math.min(nowMs, ...remembered);
+	const names = forgotten.map(text).join(", ");
+	const rows = await store.analysis.transaction((transaction) =>
+		transaction.rows(
+			`SELECT experiment, max(as_of_ms) AS ms FROM eras WHERE experiment IN (${names}) AND as_of_ms >= 0 GROUP BY experiment
+			UNION ALL SELECT experiment, min(received_ms) AS ms FROM units WHERE experiment IN (${names})
+				AND experiment NOT IN (SELECT experiment FROM eras WHERE as_of_ms >= 0) GROUP BY experiment`,
+		),
+	);
+	return Math.min(nowMs, ...remembered, ...rows.map(({ ms }) => Number(ms)));
+}
+
+/** Removes decision records and shadow counts past their time, and the oldest beyond their number. */
+export async function pruneDecisions(
+	store: EventStore,
+	nowMs: number,
+	meter: Meter,
+	rowsMax: number = DECISIONS_ROWS_MAX,
+): Promise<void> {
+	const beforeMs = nowMs - DECISIONS_KEPT_MS;
+	await store.decisions.transaction((transaction) => forgetDropped(transaction, beforeMs));
+	for (const table of ["decisions", "shadows"] as const) {
+		const [rows, dropped] = await store.decisions.transaction(async (transaction) => {
+			const [old] = await transaction.rows(`DELETE FROM ${table} WHERE received_ms < $before`, {
+				before: BigInt(beforeMs),
+			});
+			return [Number(old?.Count ?? 0), await dropForRoom(transaction, table, rowsMax)];
+		});
+		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
+		if (dropped > 0) meter.count(COUNTERS.roomDrops.name, COUNTERS.roomDrops.help, { table }, dropped);
+	}
+}
+
+/** Refreshes the gauges that need a look into the store. */
+export async function gaugeStore(store: EventStore, meter: Meter): Promise<void> {
+	for (const table of TABLES) {
+		const [row] = await store.analysis.transaction((transaction) =>
+			transaction.rows(`SELECT count(*) AS n FROM ${table}`),
+		);
+		meter.gauge(GAUGES.rows.name, GAUGES.rows.help, Number(row?.n ?? 0), { table });
+	}
+}

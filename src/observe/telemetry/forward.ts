@@ -1,0 +1,36 @@
+/**
+ * Sends Envoy's spans on to the collector of the standard OTEL_ variables, redacted; Weir's own processes export
+ * theirs themselves. Bounded: while too many exports are under way new ones are dropped and counted.
+ */
+import { OTLP_FORWARDS_MAX } from "../../limits.js";
+import type { Meter } from "./meter.js";
+import { redactTraces } from "./otlp.js";
+
+const TIMEOUT_MS = 10_000;
+
+/** @param endpoint OTLP/HTTP, in full (tracesEndpoint) */
+export function traceForwarder(endpoint: string, meter?: Meter): (bytes: Uint8Array) => void {
+	let underWay = 0;
+	const lost = (): void => meter?.count("weir_span_forwards_lost_total", "Exports of Envoy's spans not forwarded.");
+	return (bytes) => {
+		if (underWay >= OTLP_FORWARDS_MAX) {
+			lost();
+			return;
+		}
+		underWay++;
+		fetch(endpoint, {
+			method: "POST",
+			headers: { "content-type": "application/x-protobuf" },
+			body: redactTraces(bytes) as Uint8Array<ArrayBuffer>,
+			signal: AbortSignal.timeout(TIMEOUT_MS),
+		})
+			.then(async (answer) => {
+				await answer.arrayBuffer();
+				if (!answer.ok) lost();
+			})
+			.catch(lost)
+			.finally(() => {
+				underWay--;
+			});
+	};
+}

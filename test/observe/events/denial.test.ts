@@ -1,0 +1,40 @@
+/** What an overloaded Envoy answers is nobody's verdict, whatever its client does then. */
+import t from "tap";
+import {
+	type AccessLogEntry,
+	decodeMessage,
+	OVERLOAD_FLAG,
+} from "../../../src/observe/events/accessLog/accessLogEntry.js";
+import { decisionIn } from "../../../src/observe/events/decisions/decisionRecord.js";
+import { denialOf } from "../../../src/observe/events/decisions/verdict.js";
+import { encode } from "./rig.js";
+
+/** Answered by Envoy with 503; the client went before it took that. */
+function left(routeName?: string): AccessLogEntry {
+	const entries: AccessLogEntry[] = [];
+	const one = {
+		kind: "end",
+		requestId: "r",
+		startMs: 1,
+		status: 503,
+		flag: 28,
+		codeDetails: "http2.remote_reset",
+	} as const;
+	decodeMessage(encode([{ ...one, ...(routeName === undefined ? {} : { routeName }) }]), (entry) =>
+		entries.push(entry),
+	);
+	const [entry] = entries;
+	if (entry === undefined) throw new Error("nothing was decoded");
+	return entry;
+}
+
+for (const [words, entry, reason] of [
+	["a protected Service's", left(), "unanswered"],
+	["a closed Service's", left(""), "configuration-refused"],
+] as const)
+	t.test(`${words} 503 is a denial, but for an overload`, async (t) => {
+		t.match(denialOf(entry), { reason });
+		const overloaded = { ...entry, flags: entry.flags | OVERLOAD_FLAG };
+		t.equal(denialOf(overloaded), null);
+		t.match(decisionIn(overloaded, null), { kind: "unjudged", reason: "client-left" });
+	});

@@ -1,0 +1,379 @@
+/** Times of which the decision log may lack records have a record, and an alarm while ingest drops any. */
+import { cp } from "node:fs/promises";
+import { connect as connectHttp2 } from "node:http2";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { droppedDecisions } from "../../../src/cli/roles/unwrittenAlarms.js";
+import {
+	DECISION_COMMIT_MS,
+	DECISIONS_WHOLE_MS,
+	ENVOY_NOTICED_MS,
+	GAP_ENVOYS_MAX,
+	GAP_MARGIN_MS,
+	GAP_OVER_MS,
+	STREAM_ENDING_MS,
+} from "../../../src/limits.js";
+import { readWholeMs } from "../../../src/observe/events/decisions/decisionAppend.js";
+import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
+import { DecisionQueue } from "../../../src/observe/events/decisions/decisionQueue.js";
+import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
+import { Gaps } from "../../../src/observe/events/decisions/gaps.js";
+import { GAUGES } from "../../../src/observe/events/meter.js";
+import { openEventStore } from "../../../src/observe/events/store/store.js";
+import { AccessLogStream } from "./accessLogStream.js";
+import { type Entry, encode, type Rig, startRig, TestMeter } from "./rig.js";
+
+t.setTimeout(120_000);
+
+const DENIED: Entry = {
+	kind: "end",
+	requestId: "11111111-1111-4111-8111-111111111111",
+	startMs: 900_000,
+	status: 403,
+	codeDetails: "rbac_access_denied_matched_policy[none]",
+};
+
+async function asked(rig: Rig, query = ""): Promise<readonly ShownDecision[]> {
+	const path = `/v1/requests?kind=records-missing${query}`;
+	return ((await rig.call("GET", path, "")).json as DecisionsAnswer).decisions;
+}
+
+t.test("a restart records from when to when records may be missing; a first start has missed nothing", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	await rig.send([DENIED]);
+	rig.nowMs = 1_020_000;
+	t.same(await asked(rig), []);
+	await rig.ingest.close();
+	rig.nowMs = 1_070_000;
+	await rig.reopen();
+	const away = { reason: "not-received", count: 0, by: "ingest", service: null, gateway: null, principal: null };
+	// An Envoy that cannot be reached is noticed so much later.
+	const fromMs = 1_020_000 - ENVOY_NOTICED_MS - GAP_MARGIN_MS;
+	const latencyMs = 1_070_000 + GAP_MARGIN_MS - fromMs;
+	t.match(await asked(rig), [{ ...away, atMs: fromMs, latencyMs }]);
+	t.equal((await asked(rig, "&since=1040000")).length, 1, "it lasted until then");
+	t.equal((await asked(rig, "&since=1080000")).length, 0);
+	rig.ingest.undelivered(7, 1_065_000);
+	await rig.restart();
+	t.match(
+		(await asked(rig)).find(({ count }) => count === 7),
+		{
+			...{ reason: "not-received", atMs: 1_065_000 - GAP_MARGIN_MS, latencyMs: 5_000 + 2 * GAP_MARGIN_MS },
+		},
+	);
+});
+
+t.test("what is committed tells until when the log is whole, also while nobody asks for anything", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	rig.nowMs = 1_200_000;
+	await pause(DECISIONS_WHOLE_MS + 1_000);
+	rig.nowMs = 1_900_000;
+	/** As kill -9 leaves it: what is on disk by now. */
+	const copy = join(rig.directory, "copy");
+	await cp(join(rig.directory, "data"), copy, { recursive: true });
+	const killed = await openEventStore(copy);
+	t.equal(await killed.decisions.transaction(readWholeMs), 1_200_000 - ENVOY_NOTICED_MS);
+	await killed.close();
+});
+
+t.test("a connection that broke and came again", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	/** A door that can be shut: what goes through it ends with no word, as when ingest's machine cannot be reached. */
+	const sockets = new Set<{ destroy(): void }>();
+	const relay = createServer((client) => {
+		const to = connect(rig.accessLogSocket);
+		for (const one of [client, to]) {
+			sockets.add(one);
+			one.on("error", () => undefined);
+			one.on("close", () => {
+				client.destroy();
+				to.destroy();
+			});
+		}
+		client.pipe(to).pipe(client);
+	});
+	const path = join(rig.directory, "relay.sock");
+	await new Promise<void>((resolve) => relay.listen(path, resolve));
+	t.teardown(() => relay.close());
+	const message = encode([DENIED], { node: "edge", log: "weir|shop/edge" });
+	const records = async () => ((await rig.call("GET", "/v1/requests", "")).json as DecisionsAnswer).decisions.length;
+	const heard = async (count: number): Promise<void> => {
+		while ((await records()) < count) await pause(20);
+	};
+	await new AccessLogStream(path).write(message);
+	await heard(1);
+	rig.nowMs = 1_100_000;
+	for (const socket of sockets) socket.destroy();
+	let gap: ShownDecision | undefined;
+	while (gap === undefined) {
+		await pause(50);
+		// It is recorded once it is over for a while.
+		rig.nowMs += GAP_OVER_MS;
+		[gap] = await asked(rig);
+	}
+	t.match(gap, { reason: "not-received", gateway: "shop/edge", count: 0 });
+	// When its last sign of life was is up to this machine, and how soon the end is noticed.
+	t.ok(gap.atMs <= 1_099_000 && gap.atMs + (gap.latencyMs ?? 0) >= 1_101_000, JSON.stringify(gap));
+
+	await t.test("a stream that is reset on a connection that stays is a listener's that was replaced", async (t) => {
+		const session = connectHttp2("http://ingest", { createConnection: () => connect(rig.accessLogSocket) });
+		const framed = Buffer.concat([Buffer.alloc(5), encode([DENIED], { node: "edge", log: "weir|shop/other" })]);
+		framed.writeUInt32BE(framed.length - 5, 1);
+		const open = () => {
+			const stream = session.request({
+				":method": "POST",
+				":path": "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+				"content-type": "application/grpc",
+				te: "trailers",
+			});
+			stream.on("error", () => undefined).write(framed);
+			return stream;
+		};
+		const before = await records();
+		const first = open();
+		await heard(before + 1);
+		first.close(8);
+		await pause(100);
+		const second = open();
+		await heard(before + 2);
+		t.equal((await asked(rig)).length, 1, "no other than before");
+		second.close(8);
+		await t.test("but one that is reset just before its connection ends is that of an Envoy which ends", async (t) => {
+			await pause(STREAM_ENDING_MS + 200);
+			const third = open();
+			await heard(before + 3);
+			// Not close(), which ends it in order first.
+			third.destroy(new Error("reset"));
+			await pause(100);
+			session.destroy();
+			await pause(100);
+			rig.nowMs += GAP_OVER_MS + 2_000;
+			while ((await asked(rig)).length < 2) await pause(50);
+			t.match((await asked(rig))[0], { reason: "not-received", gateway: "shop/other" });
+		});
+	});
+});
+
+const of = (gateway: string) => ({ gateway, principal: "spiffe://weir.test/weir/envoy/edge" });
+
+t.test("a gap is recorded when it is over, and once a minute while it lasts", (t) => {
+	const gaps = new Gaps();
+	for (let atMs = 0; atMs <= 58_000; atMs += 1_000) gaps.notStored(2, atMs, atMs);
+	t.ok(gaps.dropping);
+	t.same(gaps.take(58_500, false), []);
+	t.match(gaps.take(60_000, false), [
+		{ kind: "records-missing", reason: "not-stored", atMs: -1_000, latencyMs: 60_000, count: 118 },
+	]);
+	t.same(gaps.take(60_000, true), []);
+	for (let atMs = 0; atMs < 10_000; atMs += 40)
+		for (const gateway of ["a", "b"]) gaps.notReceived(of(gateway), 200_000 + atMs, 202_000 + atMs);
+	t.equal(gaps.oldestMs, 199_000);
+	t.match(
+		gaps.take(220_000, false),
+		["a", "b"].map((gateway) => ({ reason: "not-received", gateway, atMs: 199_000, latencyMs: 13_960, count: 0 })),
+		"a connection that flaps has one record for each Gateway",
+	);
+	t.equal(gaps.oldestMs, Number.POSITIVE_INFINITY);
+	t.end();
+});
+
+t.test("an Envoy's gap lasts until it is heard again", (t) => {
+	const gaps = new Gaps();
+	gaps.broke(of("a"), 100_000, 102_000);
+	gaps.heard(of("b"), 103_000);
+	gaps.heard(of("a"), 104_000);
+	t.match(
+		gaps.take(120_000, false),
+		[{ gateway: "a", atMs: 99_000, latencyMs: 6_000 }],
+		"one record where it is back soon",
+	);
+	gaps.broke(of("a"), 200_000, 202_000);
+	t.match(gaps.take(220_000, false), [{ gateway: "a", atMs: 199_000, latencyMs: 4_000 }], "else what is known so far");
+	gaps.heard(of("a"), 300_000);
+	t.match(gaps.take(320_000, false), [{ gateway: "a", atMs: 201_000, latencyMs: 100_000 }], "and the rest");
+	gaps.heard(of("a"), 400_000);
+	t.same(gaps.take(420_000, true), []);
+	t.end();
+});
+
+t.test("of too many Envoys at once the gaps have one record together", (t) => {
+	const gaps = new Gaps();
+	for (let index = 0; index < GAP_ENVOYS_MAX + 2; index++) gaps.notReceived(of(`g${index}`), 1_000, 2_000);
+	gaps.notReceived(of("g0"), 1_000, 2_000);
+	const records = gaps.take(2_000, true);
+	t.equal(records.length, GAP_ENVOYS_MAX + 1);
+	t.match(records.at(-1), { gateway: null, principal: null });
+	t.end();
+});
+
+const LOG = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
+t.test("the log is not called whole past a gap that is not recorded yet", async (t) => {
+	const store = await openEventStore(t.testdir());
+	t.teardown(() => store.close());
+	let nowMs = 2_000_000;
+	const queue = new DecisionQueue({ store, clock: () => nowMs, meter: new TestMeter(), log: LOG });
+	queue.listening();
+	const whole = async (): Promise<number | null> => {
+		queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+		await queue.flush();
+		return store.decisions.transaction(readWholeMs);
+	};
+	t.equal(await whole(), 2_000_000 - ENVOY_NOTICED_MS);
+	queue.lost(3, 1_995_000);
+	nowMs += 30_000;
+	t.equal(await whole(), 1_995_000 - GAP_MARGIN_MS);
+	await queue.close();
+});
+
+t.test(
+	"at the end all is tried once more, and what is missing told, though the store took nothing until then",
+	async (t) => {
+		const store = await openEventStore(t.testdir());
+		t.teardown(() => store.close());
+		const { decisions } = store;
+		const write = decisions.transaction.bind(decisions);
+		const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+		const denied = { ...NOTHING_ELSE, atMs: 1_000, kind: "denied", reason: "forbidden" } as const;
+		const kinds = (): Promise<readonly string[]> =>
+			write(async (transaction) => {
+				const rows = await transaction.rows("SELECT kind FROM decisions ORDER BY kind");
+				return rows.map(({ kind }) => String(kind));
+			});
+		const ended = async (max: number, meanwhile: (queue: DecisionQueue) => void): Promise<readonly string[]> => {
+			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, max);
+			queue.listening();
+			let refuse = (): void => {};
+			const refused = new Promise<never>((_, reject) => (refuse = () => reject(new Error("the disk is full"))));
+			decisions.transaction = () => refused;
+			const before = await kinds();
+			queue.refused(denied);
+			const lost = t.rejects(queue.flush());
+			await new Promise(setImmediate);
+			decisions.transaction = write;
+			meanwhile(queue);
+			const closed = queue.close();
+			refuse();
+			await lost;
+			await closed;
+			return (await kinds()).slice(before.length);
+		};
+		t.same(await ended(1, (queue) => queue.refused(denied)), ["denied", "records-missing"], "the one that did not fit");
+		await write((transaction) => transaction.rows("DELETE FROM decisions"));
+		t.same(await ended(9, (queue) => queue.refused(denied)), ["denied", "denied"]);
+
+		await t.test("and no more after that", async (t) => {
+			const queue = new DecisionQueue({ store, clock: () => 2_000_000, meter: new TestMeter(), log }, 9);
+			let tries = 0;
+			decisions.transaction = async () => {
+				tries++;
+				throw new Error("the disk is full");
+			};
+			t.teardown(() => (decisions.transaction = write));
+			queue.refused(denied);
+			await t.rejects(queue.close());
+			queue.refused(denied);
+			await pause(2 * DECISION_COMMIT_MS);
+			t.equal(tries, 1);
+		});
+	},
+);
+
+t.test(
+	"of what is missing one record is kept, however long the store takes nothing and however full the queue",
+	async (t) => {
+		const store = await openEventStore(t.testdir());
+		t.teardown(() => store.close());
+		let nowMs = 2_000_000;
+		const options = { store, clock: () => nowMs, meter: new TestMeter(), log: LOG };
+		const former = new DecisionQueue(options);
+		former.listening();
+		await former.close();
+		const { decisions } = store;
+		const write = decisions.transaction.bind(decisions);
+		let failed = 0;
+		const own = new DecisionQueue(options, 3);
+		await own.recall();
+		decisions.transaction = () => {
+			failed++;
+			// What comes meanwhile takes the room of what is given back.
+			own.refused({ ...NOTHING_ELSE, atMs: 900, kind: "denied", reason: "forbidden" });
+			return Promise.reject(new Error("no space left on device"));
+		};
+		nowMs += 60_000;
+		own.listening();
+		const beat = async () => {
+			for (let index = 0; index < 5; index++) {
+				// Older than the time that is missing: first in the queue.
+				own.refused({ ...NOTHING_ELSE, atMs: 1_000 + index, kind: "denied", reason: "forbidden" });
+			}
+			const before = failed;
+			await own.flush().catch(() => undefined);
+			nowMs += 2 * GAP_OVER_MS;
+			while (failed < before + 2) await pause(50);
+		};
+		await beat();
+		await beat();
+		decisions.transaction = write;
+		await own.close();
+		const rows = await store.questions.transaction((transaction) =>
+			transaction.rows("SELECT reason FROM decisions WHERE kind = 'records-missing' ORDER BY reason"),
+		);
+		t.same(
+			rows.map(({ reason }) => reason),
+			["not-received", "not-stored"],
+		);
+	},
+);
+
+t.test("records that a full disk or a full queue dropped", async (t) => {
+	const rig = await startRig();
+	await rig.ingest.close();
+	const store = await openEventStore(join(rig.directory, "data"));
+	t.teardown(async () => {
+		await store.close();
+	});
+	const meter = new TestMeter();
+	let nowMs = 2_000_000;
+	let full = true;
+	const { decisions } = store;
+	const write = decisions.transaction.bind(decisions);
+	decisions.transaction = (work) => (full ? Promise.reject(new Error("no space left on device")) : write(work));
+	const own = new DecisionQueue({ store, clock: () => nowMs, meter, log: LOG }, 3);
+	own.listening();
+	const dropping = () => [...meter.gauges].find(([key]) => key.startsWith(GAUGES.dropping.name))?.[1];
+	for (let index = 0; index < 8; index++) {
+		nowMs += 10;
+		own.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
+	}
+	await t.rejects(own.flush());
+	await pause(50);
+	t.equal(dropping(), 1, "weir status says so meanwhile");
+	nowMs += 10_000;
+	// It is to be told now, and there is no room.
+	await pause(DECISIONS_WHOLE_MS + 500);
+	full = false;
+	await own.close();
+	const rows = await store.questions.transaction((transaction) =>
+		transaction.rows("SELECT kind, reason, at_ms, latency_ms, count FROM decisions ORDER BY id"),
+	);
+	t.equal(rows.filter(({ kind }) => kind === "denied").length, 3);
+	t.match(
+		rows.filter(({ kind }) => kind === "records-missing").map((row) => ({ ...row, count: Number(row.count) })),
+		[{ reason: "not-stored", count: 5 }],
+	);
+	t.equal(dropping(), 0);
+});
+
+t.test("the alarm of weir status", (t) => {
+	const gauge = (value: number) => ({ metrics: [{ name: GAUGES.dropping.name, values: [{ value, labels: {} }] }] });
+	t.same(droppedDecisions(gauge(1) as never), [{ gateway: "", alarm: "decisions-dropped", why: null }]);
+	t.same(droppedDecisions(gauge(0) as never), []);
+	t.same(droppedDecisions(null), []);
+	t.end();
+});

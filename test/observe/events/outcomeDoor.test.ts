@@ -1,0 +1,96 @@
+/** Who may post no Metric is refused before anything that they send is read, and told of in few words. */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import t from "tap";
+import { OUTCOMES_ROWS_MAX, REFUSED_NAMES_MAX } from "../../../src/limits.js";
+import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
+import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
+import { idOf } from "./ownIdentity.js";
+import { METRICS, type Rig, seriesKey, startRig } from "./rig.js";
+
+const TRAINER = idOf("trainer");
+const MALLORY = idOf("mallory");
+const GRANTED = METRICS.map((one) => (one.name === "accuracy" ? { ...one, senders: [TRAINER] } : one));
+const ROW = { metric: "accuracy", value: 1, unit: "user-1" };
+const as = (id: string) => ({ [CALLER_HEADER]: callerWord(id) });
+
+/** Reason, sender, Metric and count of each record, sorted. */
+async function told(rig: Rig): Promise<readonly string[]> {
+	const { decisions } = (await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer;
+	return decisions.map(({ reason, principal, policy, count }) => `${reason} ${principal} ${policy} ${count}`).sort();
+}
+
+/** A request whose body does not come. @returns the status of its answer */
+async function headAlone(rig: Rig, id: string, type = "application/json"): Promise<string | undefined> {
+	const socket: Socket = connect(rig.httpSocket);
+	const head = [`${CALLER_HEADER}: ${callerWord(id)}`, `content-type: ${type}`, "content-length: 1000"];
+	socket.write(`${["POST /v1/outcomes HTTP/1.1", "host: ingest", ...head].join("\r\n")}\r\n\r\n`);
+	const [answer] = await once(socket.setEncoding("latin1"), "data");
+	socket.destroy();
+	return /^HTTP\/1.1 (\d+)/.exec(answer)?.[1];
+}
+
+t.test("whom no Metric names is refused before a body has come, whatever it would be", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	t.equal(await headAlone(rig, MALLORY), "403");
+	t.equal(await headAlone(rig, MALLORY, "text/plain"), "403", "of what type");
+	t.equal(await headAlone(rig, TRAINER, "text/plain"), "415", "a sender is told what it may send");
+	const bodies = [ROW, { ...ROW, nonsense: 1 }, [], "{", "null", Array(OUTCOMES_ROWS_MAX + 1).fill(ROW)];
+	for (const body of bodies)
+		t.equal((await rig.post(body, as(MALLORY))).status, 403, JSON.stringify(body).slice(0, 60));
+	const labels = { reason: "sender-not-granted" };
+	t.equal(rig.meter.counts.get(seriesKey("weir_ingest_refused_outcomes_total", labels)), 2 + bodies.length);
+	t.same(await told(rig), [`sender-not-granted ${MALLORY} null 1`], "the first at once");
+	await rig.restart();
+	t.same(
+		await told(rig),
+		[`sender-not-granted ${MALLORY} null 1`, `sender-not-granted ${MALLORY} null ${1 + bodies.length}`],
+		"and the others with their number",
+	);
+});
+
+t.test("where no Metric names anybody the owner alone is read", async (t) => {
+	const rig = await startRig();
+	t.teardown(() => rig.close());
+	t.equal(await headAlone(rig, TRAINER), "403");
+	t.equal((await rig.post(ROW)).status, 200);
+});
+
+t.test("a row that its sender may not post is refused for that, whatever else is in it", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	for (const row of [{ metric: "revenue", nonsense: 1 }, { nonsense: 1, metric: "p99" }, { nonsense: 1 }])
+		t.equal((await rig.post([ROW, row], as(TRAINER))).status, 403, JSON.stringify(row));
+	t.same(await told(rig), [
+		`sender-not-granted ${TRAINER} null 1`,
+		`sender-not-granted ${TRAINER} p99 2`,
+		`sender-not-granted ${TRAINER} revenue 2`,
+	]);
+	const own = [
+		[{ ...ROW, nonsense: 1 }, "unknown-field"],
+		[JSON.parse(`{"__proto__": {}, "metric": "accuracy", "value": 1, "unit": "u"}`), "unknown-field"],
+		[null, "not-an-object"],
+	] as const;
+	for (const [row, code] of own)
+		t.match(await rig.post([row], as(TRAINER)), { status: 422, json: { refused: [{ code }] } }, code);
+});
+
+t.test("a sender may name as many Metrics of others as it likes: some are told apart", async (t) => {
+	const others = Array.from({ length: 2 * REFUSED_NAMES_MAX }, (_, at) => ({ ...METRICS[0], name: `m${at}` }));
+	const rig = await startRig({ metrics: async () => [...GRANTED, ...(others as typeof METRICS)] });
+	t.teardown(() => rig.close());
+	for (const { name } of others) t.equal((await rig.post({ ...ROW, metric: name }, as(TRAINER))).status, 403);
+	t.equal((await told(rig)).length, REFUSED_NAMES_MAX + 1);
+	await rig.restart();
+	t.equal((await told(rig)).length, REFUSED_NAMES_MAX + 2);
+});
+
+t.test("who was named a moment ago is taken", async (t) => {
+	let declared = METRICS;
+	const rig = await startRig({ metrics: async () => declared });
+	t.teardown(() => rig.close());
+	t.equal((await rig.post(ROW, as(TRAINER))).status, 403);
+	declared = GRANTED;
+	t.equal((await rig.post(ROW, as(TRAINER))).status, 200);
+});

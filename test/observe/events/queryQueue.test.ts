@@ -1,0 +1,59 @@
+/** Queries at ingest: the rollout loop's before people's, else in the order of arrival. */
+import type { ServerResponse } from "node:http";
+import t from "tap";
+import { QUERIES_WAITING_MAX } from "../../../src/limits.js";
+import { QueryQueue } from "../../../src/observe/events/evidence/queryQueue.js";
+
+/** A queue with one query in progress, which ends when the test says so. */
+function busyQueue() {
+	const queue = new QueryQueue();
+	const ran: string[] = [];
+	let end = (): void => undefined;
+	const first = queue.run("people", { destroyed: false } as ServerResponse, async () => {
+		ran.push("first");
+		await new Promise<void>((resolve) => {
+			end = resolve;
+		});
+	});
+	const ask = (asker: "loop" | "people", name: string, response = { destroyed: false }) =>
+		queue.run(asker, response as ServerResponse, async () => void ran.push(name));
+	return { ran, ask, first, end: () => end() };
+}
+
+t.test("the loop's queries come first, the others in order, one at a time; who has gone is skipped", async (t) => {
+	const { ran, ask, first, end } = busyQueue();
+	const gone = { destroyed: false };
+	const asked = [ask("people", "p1"), ask("people", "gone", gone), ask("people", "p2"), ask("loop", "l1")];
+	asked.push(ask("loop", "l2"));
+	t.same(ran, ["first"]);
+	gone.destroyed = true;
+	end();
+	await Promise.all([first, ...asked]);
+	t.same(ran, ["first", "l1", "l2", "p1", "p2"]);
+	await ask("people", "later");
+	t.equal(ran.at(-1), "later");
+});
+
+t.test("so many of people's queries wait, and the loop's all the same", async (t) => {
+	const { ran, ask, first, end } = busyQueue();
+	const asked = Array.from({ length: QUERIES_WAITING_MAX }, (_, at) => ask("people", `p${at}`));
+	await t.rejects(ask("people", "one too many"), { code: "unavailable" });
+	asked.push(ask("loop", "l"));
+	end();
+	await Promise.all([first, ...asked]);
+	t.equal(ran.length, 2 + QUERIES_WAITING_MAX);
+});
+
+t.test("a query that fails leaves the queue to the next", async (t) => {
+	const queue = new QueryQueue();
+	const response = { destroyed: false } as ServerResponse;
+	await t.rejects(
+		queue.run("loop", response, () => Promise.reject(new Error("no"))),
+		{ message: "no" },
+	);
+	let ran = false;
+	await queue.run("people", response, async () => {
+		ran = true;
+	});
+	t.ok(ran);
+});

@@ -1,0 +1,81 @@
+/** The decision log's commits and its readers' questions, each held up: neither waits for the other. */
+import t from "tap";
+import { outlineOf } from "../../../src/observe/events/accessLog/account.js";
+import { DecisionLog } from "../../../src/observe/events/decisions/decisionLog.js";
+import {
+	answerDecisions,
+	answerShadow,
+	parseDecisionQuery,
+} from "../../../src/observe/events/decisions/decisionQuery.js";
+import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
+import { type Lane, openEventStore } from "../../../src/observe/events/store/store.js";
+import { temporaryDirectory } from "../../state/employment.js";
+import { TestMeter } from "./rig.js";
+
+t.setTimeout(60_000);
+
+/** Runs `meanwhile` while a transaction of the lane is under way, which has looked into the log. */
+async function holding(lane: Lane, meanwhile: () => Promise<void>): Promise<void> {
+	let release = (): void => undefined;
+	const released = new Promise<void>((resolve) => {
+		release = resolve;
+	});
+	let begun = (): void => undefined;
+	const underWay = new Promise<void>((resolve) => {
+		begun = resolve;
+	});
+	const held = lane.transaction(async (transaction) => {
+		await transaction.rows("SELECT count(*) FROM decisions");
+		begun();
+		await released;
+	});
+	await underWay;
+	try {
+		await meanwhile();
+	} finally {
+		release();
+		await held;
+	}
+}
+
+t.test("commits wait for no question, and questions for no commit or evidence", async (t) => {
+	const store = await openEventStore(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const quiet = (): void => undefined;
+	const log = new DecisionLog({
+		store,
+		clock: () => 1_000,
+		meter: new TestMeter(),
+		log: { info: quiet, warn: quiet, error: quiet },
+		allowedPpm: 0,
+	});
+	const record = (): void =>
+		log.queue.refused({
+			...NOTHING_ELSE,
+			kind: "stream-refused",
+			atMs: 1_000,
+			verdict: "deny",
+			reason: "no-certificate",
+		});
+	const records = async (): Promise<number> =>
+		(await answerDecisions(store, parseDecisionQuery(new URLSearchParams(), null))).decisions.length;
+	await holding(store.questions, async () => {
+		record();
+		await log.queue.flush();
+	});
+	t.equal(await records(), 1);
+	for (const lane of [store.decisions, store.analysis]) {
+		await holding(lane, async () => {
+			t.equal(await records(), 1);
+			const shadows = parseDecisionQuery(new URLSearchParams("view=shadow"), null);
+			t.match(await answerShadow(store, shadows, new Map()), { changes: [] });
+			t.equal(await outlineOf(store, "unknown"), null);
+		});
+	}
+	await t.rejects(
+		store.questions.transaction((transaction) => transaction.run("DELETE FROM decisions")),
+		/read-only/,
+		"no question writes",
+	);
+	t.equal(await records(), 1);
+});

@@ -1,0 +1,210 @@
+/** Outcomes move traffic: who may post which metric, and that what others post moves nothing. */
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { request } from "node:https";
+import { connect } from "node:net";
+import t from "tap";
+import { httpPeerSpiffeId, serverTls } from "../../../src/identity/nodeTls.js";
+import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
+import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../../identity/developmentCa.js";
+import { byItsSession } from "../../identity/resumption.js";
+import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
+import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
+
+const TRAINER = idOf("trainer");
+const GRANTED = METRICS.map((one) => (one.name === "accuracy" ? { ...one, senders: [TRAINER] } : one));
+const [unit = ""] = unitsOf("boosted", 1);
+const ROW = { metric: "accuracy", value: 1, unit };
+const REFUSED = "weir_ingest_refused_outcomes_total";
+
+const audit = async (rig: Rig): Promise<readonly ShownDecision[]> =>
+	((await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer).decisions;
+
+t.test("the public API's word on the socket: a grant per metric, whole requests refused", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	const as = async (word: string, body: unknown): Promise<number> =>
+		(await rig.post(body, { [CALLER_HEADER]: word })).status;
+	for (const owner of ["local:root", "local:Zoë 李", "local:1000"])
+		t.equal(await as(callerWord(owner), [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
+	t.equal(await as(callerWord(TRAINER), ROW), 200);
+	const refused: (readonly [string, unknown])[] = (
+		[
+			[TRAINER, { ...ROW, metric: "revenue" }],
+			[TRAINER, [ROW, { ...ROW, metric: "revenue" }]],
+			[TRAINER, { ...ROW, metric: "no-such-metric" }],
+			[idOf("trainer/x"), ROW],
+			[`${TRAINER}/`, ROW],
+			[`${TRAINER}, ${TRAINER}`, ROW],
+			["https://issuer.test#someone", ROW],
+			["https://issuer.test#Zoë 李", ROW],
+			["local:", ROW],
+			["LOCAL:root", ROW],
+			[" local:root", ROW],
+			["", ROW],
+		] as const
+	).map(([subject, body]) => [callerWord(subject), body]);
+	const unwritten = [TRAINER, "local:root", "local%3aroot", "%6Cocal%3Aroot", "local%3Aro%6ft", "local%3Aroot%", "%FF"];
+	for (const word of [...unwritten, `${callerWord("local:root")}, ${callerWord("local:root")}`])
+		refused.push([word, ROW]);
+	for (const [word, body] of refused) t.equal(await as(word, body), 403, `${word} ${JSON.stringify(body)}`);
+	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: callerWord(TRAINER) }), {
+		status: 403,
+		json: { error: { code: "permission-denied", hint: /spec.senders/ } },
+	});
+	t.equal(rig.meter.counts.get(seriesKey(REFUSED, { reason: "sender-not-granted" })), 7, "rows");
+	const records = await audit(rig);
+	t.match(records.at(-1), {
+		reason: "sender-not-granted",
+		principal: TRAINER,
+		verdict: "deny",
+		count: 1,
+		by: "ingest",
+	});
+	t.same(
+		records.map(({ reason, principal, policy, count }) => `${reason} ${principal} ${policy} ${count}`).sort(),
+		[
+			"no-identity null null 1",
+			`sender-not-granted ${TRAINER} null 1`,
+			`sender-not-granted ${TRAINER} revenue 1`,
+			`sender-not-granted ${idOf("trainer/x")} null 1`,
+		],
+		"the first of a kind at once, by the Metric that bars it, where it is declared",
+	);
+	t.notOk(JSON.stringify(records).includes(unit), "no unit");
+});
+
+t.test("on the socket who names nobody is nobody, and who names two", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	const owner = callerWord("local:root");
+	const post = async (...lines: readonly string[]): Promise<string> => {
+		const text = JSON.stringify(ROW);
+		const head = ["POST /v1/outcomes HTTP/1.1", "host: ingest", "connection: close", ...lines];
+		const more = ["content-type: application/json", `content-length: ${text.length}`, "", text];
+		const socket = connect(rig.httpSocket);
+		socket.write([...head, ...more].join("\r\n"));
+		return /^HTTP\/1.1 (\d+)/.exec((await socket.setEncoding("utf8").toArray()).join(""))?.[1] ?? "";
+	};
+	t.equal(await post(`${CALLER_HEADER}: ${owner}`), "200");
+	t.equal(await post(`X-Weir-Caller: ${owner}`), "200");
+	t.equal(await post(), "403");
+	t.equal(await post(`x_weir_caller: ${owner}`), "403");
+	for (const other of [owner, callerWord(TRAINER), ""]) {
+		t.equal(await post(`${CALLER_HEADER}: ${owner}`, `X-WEIR-CALLER: ${other}`), "403", `and ${other}`);
+		t.equal(await post(`${CALLER_HEADER}: ${other}`, `X-WEIR-CALLER: ${owner}`), "403", `${other} and`);
+	}
+});
+
+t.test("forged outcomes move no statistics, whatever key they come with", async (t) => {
+	const rig = await startRig({ metrics: async () => GRANTED });
+	t.teardown(() => rig.close());
+	await rig.send([{ kind: "start", unit, requestId: "r", startMs: 999_000 }]);
+	const forged = { ...ROW, value: 0 };
+	const key = { "idempotency-key": "k1" };
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: callerWord(idOf("mallory")), ...key })).status, 403);
+	t.equal(
+		(await rig.post(ROW, { [CALLER_HEADER]: callerWord(TRAINER), ...key })).status,
+		200,
+		"the key is not used up",
+	);
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: callerWord(idOf("mallory")) })).status, 403);
+	t.equal((await rig.post([forged, forged], { [CALLER_HEADER]: "" })).status, 403);
+	rig.nowMs += 10_000;
+	const { arms } = await rig.ingest.evidence.evidence(query(metric("accuracy")));
+	const arm = arms.find(({ arm }) => arm === armOf(unit));
+	t.match(arm?.metrics, { accuracy: { n: 1 } });
+	t.same(JSON.stringify(arm?.metrics.accuracy).match(/"(sum|mean)":1\b/)?.length, 2, "the trainer's value alone");
+});
+
+t.test("over TCP: mTLS or nothing", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const own = await ownIdentity(ca, "control");
+	const tls = serverTls(own);
+	const rig = await startRig({
+		metrics: async () => GRANTED,
+		outcomesListen: { address: "127.0.0.1", port: 0, tls, peer: (request) => httpPeerSpiffeId(request, own) },
+	});
+	t.teardown(() => rig.close());
+	const post = async (own: IssuedCertificate | null, path = "/v1/outcomes", headers = {}): Promise<number> => {
+		const sent = request({
+			host: "127.0.0.1",
+			port: rig.ingest.outcomesPort ?? 0,
+			path,
+			method: "POST",
+			agent: false,
+			headers: { "content-type": "application/json", ...headers },
+			ca: ca.certificate,
+			checkServerIdentity: () => undefined,
+			...(own === null ? {} : { cert: own.certificate, key: own.privateKey }),
+		});
+		sent.end(JSON.stringify(ROW));
+		const [response] = await once(sent, "response");
+		response.resume();
+		return response.statusCode;
+	};
+	const trainer = await ca.issue({ spiffeId: TRAINER });
+	t.equal(await post(trainer), 200);
+	const shown = { ca: ca.certificate, cert: trainer.certificate, key: trainer.privateKey };
+	const { first, second } = await byItsSession(rig.ingest.outcomesPort ?? 0, shown);
+	t.not(first.said, "");
+	t.match(second, { reused: false, said: "" }, "a session is no certificate");
+	t.equal(await post(trainer, "/evidence"), 404, "outcomes only");
+	t.equal(await post(trainer, "/v1/requests"), 404);
+	for (const name of ["x-request-id", "x-forwarded-proto"])
+		t.equal(await post(trainer, "/v1/outcomes", { [name]: "1" }), 403, `passed on by a listener: ${name}`);
+	const mallory = await ca.issue({ spiffeId: idOf("mallory") });
+	t.equal(await post(mallory), 403);
+	for (const word of [TRAINER, callerWord(TRAINER), "local:root", callerWord("local:root")])
+		t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: word }), 403, "a header is nobody's word here");
+	await t.rejects(post(null), "no certificate");
+	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	await t.rejects(post(await other.issue({ spiffeId: TRAINER })), "another CA's");
+	const { decisions } = (await rig.call("GET", "/v1/requests?kind=outcome-refused", "")).json as DecisionsAnswer;
+	for (const reason of ["no-certificate", "untrusted-certificate"]) {
+		const labels = { door: "outcomes", reason };
+		t.ok((rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", labels)) ?? 0) > 0, reason);
+		t.match(
+			decisions.filter((one) => one.reason === reason),
+			[{ verdict: "deny", principal: null, count: 1 }],
+			reason,
+		);
+	}
+	await t.rejects(
+		startRig({
+			outcomesListen: {
+				address: "127.0.0.1",
+				port: 0,
+				tls: { ...tls, requestCert: false },
+				peer: (request) => httpPeerSpiffeId(request, own),
+			},
+		}),
+		{ code: "invalid-argument" },
+	);
+});
+
+t.test("over TCP a sender beyond its rate gets 429, and another one is heard", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const own = await ownIdentity(ca, "control");
+	const peer = (one: IncomingMessage) => httpPeerSpiffeId(one, own);
+	const limited = { peer, tls: serverTls(own), clientLimits: { requests: 2, windowSeconds: 60 } };
+	const rig = await startRig({
+		metrics: async () => GRANTED,
+		outcomesListen: { address: "127.0.0.1", port: 0, ...limited },
+	});
+	t.teardown(() => rig.close());
+	const post = async ({ certificate: cert, privateKey: key }: IssuedCertificate): Promise<IncomingMessage> => {
+		const at = { host: "127.0.0.1", port: rig.ingest.outcomesPort ?? 0, path: "/v1/outcomes", method: "POST" };
+		const tls = { ca: ca.certificate, checkServerIdentity: () => undefined, cert, key };
+		const sent = request({ ...at, ...tls, agent: false, headers: { "content-type": "application/json" } });
+		sent.end(JSON.stringify(ROW));
+		const [response] = (await once(sent, "response")) as [IncomingMessage];
+		return response.resume();
+	};
+	const [trainer, mallory] = await Promise.all([TRAINER, idOf("mallory")].map((id) => ca.issue({ spiffeId: id })));
+	if (trainer === undefined || mallory === undefined) throw new Error("no certificate");
+	for (let count = 0; count < 2; count++) t.equal((await post(trainer)).statusCode, 200);
+	t.match(await post(trainer), { statusCode: 429, headers: { "retry-after": /^[1-6]?[0-9]$/ } });
+	t.equal((await post(mallory)).statusCode, 403);
+});

@@ -1,0 +1,374 @@
+/** Access-log streams: of Envoys, for their own Gateway; forged ones are refused, counted and recorded. */
+import { connect as connectHttp2 } from "node:http2";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
+import t, { type Test } from "tap";
+import { EnvoyKeeper } from "../../../src/cli/stack/envoyKeeper.js";
+import { grpcPeerSpiffeId } from "../../../src/identity/grpcTls.js";
+import { admitPeers, mutualTls } from "../../../src/identity/nodeTls.js";
+import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../../src/limits.js";
+import { envoyName, gatewayOfLogName, streamFault } from "../../../src/observe/events/accessLog/streamIdentity.js";
+import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
+import { COUNTERS } from "../../../src/observe/events/meter.js";
+import { resetAtOnce } from "../../http2Flood.js";
+import { createDevelopmentCa, type DevelopmentCa } from "../../identity/developmentCa.js";
+import { streamOverTls } from "./accessLogStream.js";
+import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
+import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
+
+const gatewaysOf = (envoy: string): readonly string[] | null => (envoy === "edge" ? ["edge", "team/edge"] : []);
+const trust = { trustDomain: TRUST_DOMAIN, gatewaysOf };
+
+t.test("identity against claim", (t) => {
+	const spiffe = (id: string) => ({ kind: "spiffe", id }) as const;
+	const claim = (nodeId: string, logName = "weir|edge") => ({ nodeId, instance: null, logName });
+	const edge = spiffe(idOf("envoy/edge"));
+	t.equal(streamFault(edge, claim("edge"), trust), null);
+	t.equal(streamFault(edge, claim("edge", "weir|team/edge"), trust), null);
+	t.equal(streamFault({ kind: "owner" }, null, trust), null);
+	t.equal(streamFault(null, claim("edge"), trust), "no-identity");
+	t.equal(streamFault(edge, claim("other"), trust), "other-node");
+	t.equal(streamFault(edge, null, trust), "other-node");
+	t.equal(streamFault(edge, claim("edge", "weir|inner"), trust), "other-gateway");
+	t.equal(streamFault(edge, claim("edge", "weir"), trust), "other-gateway");
+	t.equal(streamFault(edge, claim("edge", "weir|"), trust), "other-gateway");
+	t.equal(streamFault(spiffe(idOf("envoy/inner")), claim("inner"), trust), "other-gateway");
+	for (const id of [
+		idOf("sidecar"),
+		idOf("envoy"),
+		idOf("envoy/"),
+		idOf("envoy/edge/x"),
+		"spiffe://evil.test/weir/envoy/edge",
+		`${idOf("envoy/edge")}?x`,
+	]) {
+		t.equal(streamFault(spiffe(id), claim("edge"), trust), "not-an-envoy", id);
+	}
+	t.equal(envoyName(idOf("envoy/edge"), TRUST_DOMAIN), "edge");
+	t.equal(gatewayOfLogName("weir|a/b"), "a/b");
+	t.end();
+});
+
+t.test("over TCP: only an Envoy's SVID, for its own node and Gateway", async (t) => {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const identity = await ownIdentity(ca, "control");
+	const rig: Rig = await startRig({
+		accessLogTcp: {
+			address: "127.0.0.1",
+			port: 0,
+			tls: mutualTls(identity),
+			admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
+			peer: (call) => grpcPeerSpiffeId(call, identity),
+			trust,
+		},
+	});
+	t.teardown(() => rig.close());
+	const port = rig.ingest.accessLogPort ?? 0;
+	const issue = (name: string) => ca.issue({ spiffeId: idOf(name) });
+	const units = unitsOf("boosted", 20);
+	const entries = (name: string, unit: string): Entry[] => [
+		{ kind: "start", unit, requestId: `${name}-${unit}`, startMs: 999_000 },
+		{ kind: "end", unit, requestId: `${name}-${unit}`, startMs: 999_000, status: 500 },
+	];
+	let next = 0;
+	const say = (name: string, node: string, log: string): Buffer[] => [
+		encode(entries(name, units[next++] ?? ""), { node, log }),
+		encode(entries(name, units[next++] ?? "")),
+	];
+	const edge = await issue("envoy/edge");
+	t.equal(await streamOverTls(port, ca.certificate, edge, say("good", "edge", "weir|edge")), 0);
+	const exposed = async () =>
+		(await rig.ingest.evidence.evidence(query())).arms.map(({ exposedUnits }) => exposedUnits);
+	const before = await exposed();
+	t.same(
+		before.reduce((sum, units) => sum + units, 0),
+		2,
+		"the Envoy's own entries count",
+	);
+
+	const PERMISSION_DENIED = 7;
+	const UNAVAILABLE = 14;
+	t.equal(await streamOverTls(port, ca.certificate, edge, say("gateway", "edge", "weir|inner")), PERMISSION_DENIED);
+	t.equal(await streamOverTls(port, ca.certificate, edge, say("node", "inner", "weir|edge")), PERMISSION_DENIED);
+	t.equal(
+		await streamOverTls(port, ca.certificate, edge, [encode(entries("mute", units[next++] ?? ""))]),
+		PERMISSION_DENIED,
+	);
+	t.equal(
+		await streamOverTls(port, ca.certificate, edge, [Buffer.from([0x0a, 0xff])]),
+		PERMISSION_DENIED,
+		"what cannot be read",
+	);
+	t.equal(
+		await streamOverTls(port, ca.certificate, await issue("sidecar"), say("sidecar", "edge", "weir|edge")),
+		UNAVAILABLE,
+		"who is no Envoy has no connection",
+	);
+	t.equal(
+		await streamOverTls(port, ca.certificate, await issue("envoy/inner"), say("inner", "edge", "weir|edge")),
+		PERMISSION_DENIED,
+	);
+	t.equal(
+		await streamOverTls(port, ca.certificate, null, say("none", "edge", "weir|edge")),
+		UNAVAILABLE,
+		"no certificate",
+	);
+	const RESOURCE_EXHAUSTED = 8;
+	const large = Buffer.alloc(ACCESS_LOG_MESSAGE_BYTES_MAX + 1);
+	t.equal(
+		await streamOverTls(port, ca.certificate, edge, [large]),
+		RESOURCE_EXHAUSTED,
+		"nothing large is kept unjudged",
+	);
+	const silent = await streamOverTls(port, ca.certificate, await issue("sidecar"), [], false);
+	t.equal(silent, UNAVAILABLE, "nor without a word");
+	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const forged = await other.issue({ spiffeId: idOf("envoy/edge") });
+	t.equal(
+		await streamOverTls(port, ca.certificate, forged, say("forged", "edge", "weir|edge")),
+		UNAVAILABLE,
+		"another CA's",
+	);
+
+	t.same(await exposed(), before, "forged streams move no statistics");
+	const counts = (reason: string) => rig.meter.counts.get(seriesKey("weir_ingest_refused_streams_total", { reason }));
+	const refused = ["other-gateway", "other-node", "not-an-envoy"].map((reason) => counts(reason) ?? 0);
+	t.same(refused.slice(0, 2), [1, 4]);
+	// Who has no connection tries once more, as often as there is time.
+	t.ok((refused[2] ?? 0) >= 2, `${refused[2]}`);
+	const handshakes = (reason: string) =>
+		rig.meter.counts.get(seriesKey("weir_handshakes_refused_total", { door: "access-log", reason })) ?? 0;
+	const seen = ["no-certificate", "untrusted-certificate"].map(handshakes);
+	t.ok(
+		seen.every((count) => count > 0),
+		"who proves nothing is counted apart",
+	);
+	const { decisions } = (await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer;
+	const of = ({ reason, principal }: (typeof decisions)[number]) => [reason, principal].join(" ");
+	t.equal(new Set(decisions.map(of)).size, decisions.length, "each kind has one record");
+	t.equal(decisions.length, 2 + 1 + 2 + 1, `${decisions.map(of)}`);
+	for (const reason of ["no-certificate", "untrusted-certificate"])
+		t.match(
+			decisions.filter((one) => one.reason === reason),
+			[{ kind: "stream-refused", verdict: "deny", principal: null, gateway: null, count: 1 }],
+			"one record a minute stands for all",
+		);
+	t.ok(decisions.some(({ reason, principal }) => reason === "other-gateway" && principal === idOf("envoy/edge")));
+	t.ok(decisions.some(({ reason, principal }) => reason === "not-an-envoy" && principal === idOf("sidecar")));
+});
+
+/** A rig with a door over TCP, whose clock goes. */
+async function tcpRig(t: Test): Promise<{ rig: Rig; ca: DevelopmentCa; later(ms: number): void }> {
+	const ca = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });
+	const identity = await ownIdentity(ca, "control");
+	const rig = await startRig({
+		accessLogTcp: {
+			address: "127.0.0.1",
+			port: 0,
+			tls: mutualTls(identity),
+			admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
+			peer: (call) => grpcPeerSpiffeId(call, identity),
+			trust,
+		},
+	});
+	let offsetMs = rig.nowMs - Date.now();
+	const ticks = setInterval(() => {
+		rig.nowMs = Date.now() + offsetMs;
+	}, 10);
+	t.teardown(async () => {
+		clearInterval(ticks);
+		await rig.close();
+	});
+	return { rig, ca, later: (ms) => (offsetMs += ms) };
+}
+
+const DENIED = { kind: "end", status: 403, codeDetails: "rbac_access_denied_matched_policy[none]" } as const;
+
+t.test(
+	"a stream ends in order before its Envoy's certificate does, and nothing is missing",
+	{ timeout: 60_000 },
+	async (t) => {
+		const { rig, ca } = await tcpRig(t);
+		const told = async (kind: string) =>
+			((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
+		const opened = (lifetimeMs: number) => ca.issue({ spiffeId: idOf("envoy/edge"), lifetimeMs, nowMs: Date.now() });
+		const denied = (requestId: string) =>
+			encode([{ ...DENIED, requestId, startMs: rig.nowMs - 10 }], { node: "edge", log: "weir|edge" });
+		const short = await opened(16_000);
+		const began = Date.now();
+		const code = await streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, short, [denied("r1")], false);
+		t.equal(code, 0, "in order");
+		const lasted = Date.now() - began;
+		t.ok(lasted > 2_000 && lasted < 16_000, `${lasted} ms, before the certificate's end`);
+		await streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, await opened(3_600_000), [denied("r2")]);
+		while ((await told("denied")).length < 2) await pause(20);
+		t.same(await told("records-missing"), []);
+	},
+);
+
+/** An Envoy that was heard of, behind a network that is gone. */
+async function silentEnvoy(t: Test) {
+	const { rig, ca, later } = await tcpRig(t);
+	const openedMs = rig.nowMs;
+	const certificate = await ca.issue({ spiffeId: idOf("envoy/edge") });
+	/** A network that goes away and tells nobody. */
+	const ways: Socket[] = [];
+	const network = createServer((client) => {
+		const to = connect(rig.ingest.accessLogPort ?? 0, "127.0.0.1");
+		for (const way of [client, to]) ways.push(way.on("error", () => undefined));
+		client.pipe(to).pipe(client);
+	});
+	await new Promise<void>((resolve) => network.listen(0, "127.0.0.1", resolve));
+	t.teardown(() => {
+		for (const way of ways) way.destroy();
+		network.close();
+	});
+	const socket = connectTls({
+		port: (network.address() as AddressInfo).port,
+		host: "127.0.0.1",
+		ca: ca.certificate,
+		cert: certificate.certificate,
+		key: certificate.privateKey,
+		ALPNProtocols: ["h2"],
+		checkServerIdentity: () => undefined,
+	});
+	const session = connectHttp2("http://ingest", { createConnection: () => socket });
+	session.on("error", () => undefined);
+	const stream = session.request({
+		":method": "POST",
+		":path": "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs",
+		"content-type": "application/grpc",
+		te: "trailers",
+	});
+	const message = encode([{ ...DENIED, requestId: "r1", startMs: rig.nowMs - 10 }], { node: "edge", log: "weir|edge" });
+	const head = Buffer.alloc(5);
+	head.writeUInt32BE(message.length, 1);
+	stream.on("error", () => undefined).write(Buffer.concat([head, message]));
+	const told = async (kind: string) =>
+		((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
+	while ((await told("denied")).length === 0) await pause(20);
+	for (const way of ways) way.unpipe().pause();
+	return { rig, told, later, openedMs, silentMs: rig.nowMs };
+}
+
+t.test("an Envoy that answers nothing is missed since its last sign of life", { timeout: 60_000 }, async (t) => {
+	const { told, later, openedMs, silentMs } = await silentEnvoy(t);
+	let gap: DecisionsAnswer["decisions"][number] | undefined;
+	while (gap === undefined) {
+		await pause(100);
+		// It is recorded some time after it is over; what waits for answers has a clock of its own.
+		later(5_000);
+		[gap] = await told("records-missing");
+	}
+	t.match(gap, { reason: "not-received", gateway: "edge", principal: idOf("envoy/edge") });
+	const fromMs = gap.atMs;
+	t.ok(fromMs >= openedMs - 1_000 && fromMs <= silentMs, `from ${fromMs - silentMs} ms`);
+	t.ok(fromMs + (gap.latencyMs ?? 0) >= silentMs, `for ${gap.latencyMs} ms`);
+});
+
+t.test("where ingest ends before that is known, it says that it is whole no longer than that", async (t) => {
+	const { rig, told, later, silentMs } = await silentEnvoy(t);
+	later(9_000);
+	await pause(20);
+	await rig.restart();
+	let away: DecisionsAnswer["decisions"][number] | undefined;
+	for (; away === undefined; [away] = await told("records-missing")) await pause(20);
+	t.ok(away.atMs <= silentMs, `from ${away.atMs - silentMs} ms`);
+});
+
+t.test(
+	"`weir envoy` reports for its own Envoy: of a forged report nothing is taken",
+	{ timeout: 60_000 },
+	async (t) => {
+		const { rig, ca, later } = await tcpRig(t);
+		const keeper = async (name: string, node: string) => {
+			const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf(name) });
+			const secret = { cert, key, ca: ca.certificate, checkServerIdentity: () => undefined };
+			const passedMs = (): number => performance.now();
+			return new EnvoyKeeper({
+				...{ node, instance: "a", passedMs },
+				open: () =>
+					connectTls({ port: rig.ingest.accessLogPort ?? 0, host: "127.0.0.1", ALPNProtocols: ["h2"], ...secret }),
+			});
+		};
+		const told = async (kind: string) =>
+			((await rig.call("GET", `/v1/requests?kind=${kind}`, "")).json as DecisionsAnswer).decisions;
+		const lie = async (name: string, node: string): Promise<void> => {
+			const liar = await keeper(name, node);
+			liar.dropped(7, performance.now() - 1_000);
+			await liar.ask(true);
+		};
+		for (const [name, node] of [
+			["envoy/inner", "edge"],
+			["envoy/inner", "inner"],
+			["envoy/edge", "inner"],
+			["sidecar", "edge"],
+		] as const)
+			await lie(name, node);
+		const undelivered = () => rig.meter.counts.get(seriesKey(COUNTERS.entries.name, { result: "undelivered" }));
+		const refused = (reason: string) => rig.meter.counts.get(seriesKey(COUNTERS.streams.name, { reason }));
+		t.equal(undelivered(), undefined);
+		t.same([refused("other-node"), refused("other-gateway"), refused("not-an-envoy")], [2, 1, 1]);
+		const own = await keeper("envoy/edge", "edge");
+		own.dropped(5, performance.now() - 1_000);
+		await own.ask();
+		t.equal(undelivered(), 5, "and its own is");
+		later(60_000);
+		await pause(20);
+		let missing = await told("records-missing");
+		for (; missing.length === 0; missing = await told("records-missing")) await pause(50);
+		t.match(missing, [{ reason: "not-received", count: 5, gateway: null, principal: idOf("envoy/edge") }]);
+		// It goes on for ever.
+		for (let times = 0; times < 4; times++) await lie("envoy/inner", "inner");
+		const records = async () =>
+			(await told("stream-refused"))
+				.filter(({ reason, principal }) => reason === "other-gateway" && principal === idOf("envoy/inner"))
+				.map(({ count }) => count);
+		t.same(await records(), [1], "once a minute");
+		await rig.restart();
+		t.same((await records()).sort(), [1, 4], "and what was not told at the end");
+	},
+);
+
+t.test("streams that are refused again and again fill no decision log", { timeout: 60_000 }, async (t) => {
+	const { rig, ca } = await tcpRig(t);
+	const edge = await ca.issue({ spiffeId: idOf("envoy/edge") });
+	const refusedFor = (log: string) =>
+		streamOverTls(rig.ingest.accessLogPort ?? 0, ca.certificate, edge, [
+			encode([{ ...DENIED, requestId: "r", startMs: rig.nowMs }], { node: "edge", log }),
+		]);
+	const records = async () =>
+		((await rig.call("GET", "/v1/requests?kind=stream-refused", "")).json as DecisionsAnswer).decisions
+			.map(({ reason, principal, count }) => `${reason} ${principal} ${count}`)
+			.sort();
+	for (const log of ["weir|inner", "weir|inner", "weir|other", "weir|inner"]) t.equal(await refusedFor(log), 7);
+	const of = `other-gateway ${idOf("envoy/edge")}`;
+	t.same(await records(), [`${of} 1`], "the first at once");
+	await rig.restart();
+	t.same(await records(), [`${of} 1`, `${of} 3`], "and the others with their number");
+});
+
+t.test("a connection that opens hundreds of streams at once is cut, and recorded", { timeout: 60_000 }, async (t) => {
+	const { rig, ca } = await tcpRig(t);
+	const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf("envoy/inner") });
+	const at = { host: "127.0.0.1", port: rig.ingest.accessLogPort ?? 0, checkServerIdentity: () => undefined };
+	await resetAtOnce(900, "/no.such.Service/Method", { ...at, cert, key, ca: ca.certificate });
+	const { decisions } = (await rig.call("GET", "/v1/requests?reason=too-many", "")).json as DecisionsAnswer;
+	t.match(decisions, [{ kind: "stream-refused", principal: idOf("envoy/inner"), gateway: null, count: 1 }]);
+});
+
+t.test("plain TCP is never an access log's door", async (t) => {
+	await t.rejects(
+		startRig({
+			accessLogTcp: {
+				address: "127.0.0.1",
+				port: 0,
+				tls: { options: {}, follow: () => () => {} },
+				admitPeers: () => {},
+				peer: () => null,
+				trust,
+			},
+		}),
+		{ code: "invalid-argument" },
+	);
+});
