@@ -2,8 +2,8 @@
  * The plain answer that the report begins with: how it stands, what happens next and how long that takes. Its first
  * sentence is the decision's own; decide() is asked what it would say now, so that page and rollout cannot differ.
  */
-import type { Evidence } from "../analysis/evidence.js";
-import { baselineVariant } from "../analysis/question.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
+import { baselineVariant } from "../infer/statistics/question.js";
 import { movesOn } from "../rollout/closedServices.js";
 import { decide } from "../rollout/decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "../rollout/decision.js";

@@ -3,15 +3,16 @@
  * numbers do not hold at all looks. Flat priors, where one arm's belief knows nothing of another's; and beside them the
  * chance to beat the baseline for a sceptic, whom a few early people do not convince.
  */
-import { effectBelief } from "../analysis/bayes/effect.js";
-import type { ArmPosteriors, BetaPosterior, GaussianPosterior } from "../analysis/bayes/posterior.js";
-import { betaPosterior, PRIOR_UNIFORM } from "../analysis/bayes/posterior.js";
-import { ranking } from "../analysis/bayes/ranking.js";
-import { levelsOf } from "../analysis/compareMeans.js";
-import type { Evidence, MetricEvidence } from "../analysis/evidence.js";
-import { baselineOf, isRelative, signOf } from "../analysis/question.js";
-import { problemOf } from "../analysis/statistics/moments.js";
+
 import type { Effect, Metric } from "../declare/resources/resource.js";
+import { effectBelief } from "../infer/statistics/bayes/effect.js";
+import type { ArmPosteriors, BetaPosterior, GaussianPosterior } from "../infer/statistics/bayes/posterior.js";
+import { betaPosterior, PRIOR_UNIFORM } from "../infer/statistics/bayes/posterior.js";
+import { ranking } from "../infer/statistics/bayes/ranking.js";
+import { levelsOf } from "../infer/statistics/compareMeans.js";
+import type { Evidence, MetricEvidence } from "../infer/statistics/evidence.js";
+import { baselineOf, isRelative, signOf } from "../infer/statistics/question.js";
+import { problemOf } from "../infer/statistics/statistics/moments.js";
 import type { ReportInput } from "./reportInput.js";
 
 export interface Beliefs {

@@ -2,12 +2,12 @@
  * The goal's effect on the people of each period by themselves: an effect that comes of being new fades here. The bounds
  * of one period are as wide as its few people make them, and those of many periods do not hold together.
  */
-import { claims } from "../analysis/claim.js";
-import { compare } from "../analysis/comparison.js";
-import { type EffectOverTime, effectOverTime } from "../analysis/effectOverTime.js";
-import type { Evidence } from "../analysis/evidence.js";
-import type { SlowRequests } from "../analysis/finding.js";
-import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
+import { claims } from "../infer/statistics/claim.js";
+import { compare } from "../infer/statistics/comparison.js";
+import { type EffectOverTime, effectOverTime } from "../infer/statistics/effectOverTime.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
+import type { SlowRequests } from "../infer/statistics/finding.js";
+import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../infer/statistics/question.js";
 import { questionsOf, type ReportInput } from "./reportInput.js";
 
 export interface PeriodEffect {

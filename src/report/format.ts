@@ -2,8 +2,9 @@
  * Numbers and times as the report writes them: the same bytes on every machine, no locale, times in UTC. A size of
  * effect is written in the way in which its metric is spoken of.
  */
-import type { Finding } from "../analysis/finding.js";
+
 import type { Metric } from "../declare/resources/resource.js";
+import type { Finding } from "../infer/statistics/finding.js";
 import { count } from "../rollout/plainWords.js";
 import { type OfQuantile, slowComparison } from "../rollout/slowWords.js";
 

@@ -3,11 +3,11 @@
  * baseline's: exactly, from counts alone. For an operator: what is decided of failures goes by people (a metric of source
  * errors), for one person's retries and one outage that hits many requests do not fail independently.
  */
-import { isNoEstimate } from "../analysis/estimators/estimate.js";
-import type { Evidence, VariantHealth } from "../analysis/evidence.js";
-import { baselineVariant } from "../analysis/question.js";
-import type { Bounds } from "../analysis/sequential/bernoulliBounds.js";
-import { rateRatioBounds } from "../analysis/sequential/errorCounts.js";
+import { isNoEstimate } from "../infer/statistics/estimators/estimate.js";
+import type { Evidence, VariantHealth } from "../infer/statistics/evidence.js";
+import { baselineVariant } from "../infer/statistics/question.js";
+import type { Bounds } from "../infer/statistics/sequential/bernoulliBounds.js";
+import { rateRatioBounds } from "../infer/statistics/sequential/errorCounts.js";
 import type { ReportInput } from "./reportInput.js";
 
 export interface HealthReport extends VariantHealth {

@@ -4,10 +4,10 @@
  * at which the interval holds.
  */
 
-import { pooled } from "../analysis/effectOverTime.js";
-import type { ArmEvidence, Evidence, MetricEvidence } from "../analysis/evidence.js";
-import { endsOf, type Finding } from "../analysis/finding.js";
-import { afterLook, NO_LOOKS, type RunningBounds } from "../analysis/sequential/runningBounds.js";
+import { pooled } from "../infer/statistics/effectOverTime.js";
+import type { ArmEvidence, Evidence, MetricEvidence } from "../infer/statistics/evidence.js";
+import { endsOf, type Finding } from "../infer/statistics/finding.js";
+import { afterLook, NO_LOOKS, type RunningBounds } from "../infer/statistics/sequential/runningBounds.js";
 import { analyseAll, peopleOf, type ReportInput } from "./reportInput.js";
 
 export interface BoundsAt {

@@ -1,8 +1,8 @@
 /** Each arm by itself: how high every metric stands in it, and on which side of its threshold a latency quantile lies. */
-import { type ArmLevel, armLevel, quantileSide } from "../analysis/armLevel.js";
-import { claimedMetrics } from "../analysis/claim.js";
-import type { Evidence } from "../analysis/evidence.js";
-import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import { type ArmLevel, armLevel, quantileSide } from "../infer/statistics/armLevel.js";
+import { claimedMetrics } from "../infer/statistics/claim.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
+import { NO_MOMENTS } from "../infer/statistics/statistics/moments.js";
 import type { ReportInput } from "./reportInput.js";
 
 export interface LevelReport extends ArmLevel {

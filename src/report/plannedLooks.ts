@@ -4,13 +4,13 @@
  * at all planned looks together, and lies above the line where the goal is proved (Jennison & Turnbull, "Interim analyses: the
  * repeated confidence interval approach", JRSS-B 51, 1989). Of one single look it is the plain interval.
  */
-import { claims, levels } from "../analysis/claim.js";
-import { normalSf } from "../analysis/distributions/normal.js";
-import { isNoEstimate } from "../analysis/estimators/estimate.js";
-import { adjustedPs } from "../analysis/multiplicity/adjusted.js";
-import { type PlannedTest, plannedTest } from "../analysis/plannedLook.js";
-import { baselineOf } from "../analysis/question.js";
-import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import { claims, levels } from "../infer/statistics/claim.js";
+import { normalSf } from "../infer/statistics/distributions/normal.js";
+import { isNoEstimate } from "../infer/statistics/estimators/estimate.js";
+import { adjustedPs } from "../infer/statistics/multiplicity/adjusted.js";
+import { type PlannedTest, plannedTest } from "../infer/statistics/plannedLook.js";
+import { baselineOf } from "../infer/statistics/question.js";
+import { NO_MOMENTS } from "../infer/statistics/statistics/moments.js";
 import type { DecisionInput } from "../rollout/decision.js";
 import { lineOfLook } from "../rollout/rules/plannedLook.js";
 import type { ReportInput } from "./reportInput.js";

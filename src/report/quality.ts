@@ -1,5 +1,5 @@
 /** What of the traffic did not become evidence, and whether that is much. */
-import type { Evidence } from "../analysis/evidence.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
 import { RULES } from "../rollout/decision.js";
 import { troubles } from "../rollout/rules/brokenData.js";
 import type { ReportInput } from "./reportInput.js";

@@ -5,10 +5,11 @@
  * The intervals are those that decide, at the declared levels, and hold at all looks; so it does no harm to read the
  * report as often as one likes.
  */
-import { NOTHING } from "../analysis/analyse.js";
-import type { Evidence } from "../analysis/evidence.js";
-import type { Finding } from "../analysis/finding.js";
+
 import { type Experiment, type Metric, qualifiedName } from "../declare/resources/resource.js";
+import { NOTHING } from "../infer/statistics/analyse.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
+import type { Finding } from "../infer/statistics/finding.js";
 import type { Decision } from "../rollout/decision.js";
 import type { ExperimentStatus } from "../rollout/status.js";
 import { type Answer, answerOf } from "./answer.js";

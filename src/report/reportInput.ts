@@ -1,9 +1,10 @@
 /** What a report is made from, and the analysis of it. */
-import { type Analysis, analyse } from "../analysis/analyse.js";
-import { levels } from "../analysis/claim.js";
-import type { Evidence } from "../analysis/evidence.js";
-import { type HoldbackQuestions, holdbackQuestions } from "../analysis/holdback.js";
+
 import type { Experiment, Metric } from "../declare/resources/resource.js";
+import { type Analysis, analyse } from "../infer/statistics/analyse.js";
+import { levels } from "../infer/statistics/claim.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
+import { type HoldbackQuestions, holdbackQuestions } from "../infer/statistics/holdback.js";
 import type { Decision } from "../rollout/decision.js";
 import { looksByArm } from "../rollout/rules/plannedLook.js";
 import { type ExperimentStatus, heldBackOf } from "../rollout/status.js";

@@ -1,8 +1,8 @@
 /** Sample ratio: who came to which arm, against the shares that the live points of each plan promise. */
-import { isNoEstimate } from "../analysis/estimators/estimate.js";
-import type { Evidence } from "../analysis/evidence.js";
-import { type SampleRatioTest, sampleRatioTest } from "../analysis/fixed/sampleRatio.js";
-import { exposuresSince, type SampleRatio } from "../analysis/sequential/srm.js";
+import { isNoEstimate } from "../infer/statistics/estimators/estimate.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
+import { type SampleRatioTest, sampleRatioTest } from "../infer/statistics/fixed/sampleRatio.js";
+import { exposuresSince, type SampleRatio } from "../infer/statistics/sequential/srm.js";
 import { SRM_ALPHA } from "../rollout/rules/sampleRatio.js";
 import { peopleOf, type ReportInput } from "./reportInput.js";
 

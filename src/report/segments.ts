@@ -2,15 +2,15 @@
  * Effects in the values of declared segments. A part proves harm alone, at the level that the declaration gave it;
  * apparent gains of a part are what many looks at parts bring by chance.
  */
-import { claims, levelsInEra, segmentShare } from "../analysis/claim.js";
-import { compare } from "../analysis/comparison.js";
-import { isNoEstimate } from "../analysis/estimators/estimate.js";
-import type { Evidence, PartOfArm } from "../analysis/evidence.js";
-import type { SlowRequests } from "../analysis/finding.js";
-import { postStratified, type StratifiedEffect } from "../analysis/postStratified.js";
-import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../analysis/question.js";
-import { isHarmInPart } from "../analysis/segmentHarm.js";
-import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import { claims, levelsInEra, segmentShare } from "../infer/statistics/claim.js";
+import { compare } from "../infer/statistics/comparison.js";
+import { isNoEstimate } from "../infer/statistics/estimators/estimate.js";
+import type { Evidence, PartOfArm } from "../infer/statistics/evidence.js";
+import type { SlowRequests } from "../infer/statistics/finding.js";
+import { postStratified, type StratifiedEffect } from "../infer/statistics/postStratified.js";
+import { baselineOf, isMeasured, isRelative, lineOf, questionOf } from "../infer/statistics/question.js";
+import { isHarmInPart } from "../infer/statistics/segmentHarm.js";
+import { NO_MOMENTS } from "../infer/statistics/statistics/moments.js";
 import { questionsOf, type ReportInput } from "./reportInput.js";
 
 export interface SegmentValue {

@@ -16,7 +16,7 @@
  * 10. bandit (last step only): other shares for the arms.
  * 11. wait, with what is missing and how long it may take.
  */
-import { analyse, NOTHING } from "../analysis/analyse.js";
+import { analyse, NOTHING } from "../infer/statistics/analyse.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { decideHoldback } from "./holdback.js";
 import { outcomeOf, type RuleOf } from "./outcome.js";

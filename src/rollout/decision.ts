@@ -2,12 +2,13 @@
  * A decision: what the rollout does next, by which rule, on which evidence. A value, stored as JSON; `decide()`
  * makes it purely and `weir decisions --recompute` makes it again from `input` alone.
  */
-import type { BaselineQuantile, Evidence } from "../analysis/evidence.js";
-import type { Finding } from "../analysis/finding.js";
+
 import type { Experiment, Metric } from "../declare/resources/resource.js";
+import type { BaselineQuantile, Evidence } from "../infer/statistics/evidence.js";
+import type { Finding } from "../infer/statistics/finding.js";
 import type { ExperimentStatus } from "./status.js";
 
-export type { Finding } from "../analysis/finding.js";
+export type { Finding } from "../infer/statistics/finding.js";
 
 /** In the order in which they are tried; `person`, `declaration` and `gate` are not made by decide(). */
 export type Rule =

@@ -3,9 +3,10 @@
  * field wins and is recorded as a person's decision. Pure; fields that may not change while an experiment runs are
  * refused before, by validation.
  */
-import { claimedMetrics, latencyThresholdMs } from "../analysis/claim.js";
+
 import { canonicalJson } from "../declare/resources/canonicalJson.js";
 import type { Experiment, Service } from "../declare/resources/resource.js";
+import { claimedMetrics, latencyThresholdMs } from "../infer/statistics/claim.js";
 import type { Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 import {

@@ -2,8 +2,9 @@
  * Experiments that were aborted or rolled back while windows of their people were open. Nothing is decided of them any more;
  * they are looked at until the last window is over, so that a report says what came, however late it is asked for.
  */
-import type { EvidenceQuery } from "../analysis/evidence.js";
+
 import { type Experiment, qualifiedName } from "../declare/resources/resource.js";
+import type { EvidenceQuery } from "../infer/statistics/evidence.js";
 import { EVENTS_MARGIN_MS } from "../limits.js";
 import { evidenceQuery } from "./evidenceQuery.js";
 import type { EvidenceSource, State } from "./ports.js";

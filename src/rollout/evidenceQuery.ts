@@ -1,13 +1,20 @@
 /**
  * What the loop asks the store for one experiment: a pure translation of declaration and status.
  */
-import { claimedMetrics } from "../analysis/claim.js";
-import type { Evidence, EvidenceMetric, EvidenceQuery, PartOfArm, SlowThreshold } from "../analysis/evidence.js";
-import { baselineOf } from "../analysis/question.js";
+
 import { canonicalJson } from "../declare/resources/canonicalJson.js";
 import { inNamespace, serviceOf } from "../declare/resources/lookup.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { settleMs } from "../declare/resources/settle.js";
+import { claimedMetrics } from "../infer/statistics/claim.js";
+import type {
+	Evidence,
+	EvidenceMetric,
+	EvidenceQuery,
+	PartOfArm,
+	SlowThreshold,
+} from "../infer/statistics/evidence.js";
+import { baselineOf } from "../infer/statistics/question.js";
 import { INTERACTIONS_MAX } from "../limits.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";

@@ -1,7 +1,7 @@
 /**
  * When the next verdict may come at the present pace: an estimate for a person who watches, never a rule.
  */
-import { sharesAgainstLine } from "../analysis/compareShares.js";
+import { sharesAgainstLine } from "../infer/statistics/compareShares.js";
 import type { DecisionInput, Finding } from "./decision.js";
 
 /** A pace is read from the latest plan's exposures once it has been live this long; before that, from the start. */

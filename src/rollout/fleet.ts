@@ -4,14 +4,14 @@
  * down the list of all sees the five. e-BH answers for the list, under whatever dependence (the same people are in many
  * of them) and however often it is read. It changes no decision and no experiment's alpha.
  */
-import { claims } from "../analysis/claim.js";
-import { logSumExp } from "../analysis/distributions/logSumExp.js";
-import type { MetricEvidence } from "../analysis/evidence.js";
-import { eraShare } from "../analysis/frozenReference.js";
-import { discoveries } from "../analysis/multiplicity/eValues.js";
-import { type GridSample, logQuantileInside, problemOfGrid } from "../analysis/quantileGrid.js";
-import { baselineOf, sharesOf } from "../analysis/question.js";
-import { NO_MOMENTS } from "../analysis/statistics/moments.js";
+import { claims } from "../infer/statistics/claim.js";
+import { logSumExp } from "../infer/statistics/distributions/logSumExp.js";
+import type { MetricEvidence } from "../infer/statistics/evidence.js";
+import { eraShare } from "../infer/statistics/frozenReference.js";
+import { discoveries } from "../infer/statistics/multiplicity/eValues.js";
+import { type GridSample, logQuantileInside, problemOfGrid } from "../infer/statistics/quantileGrid.js";
+import { baselineOf, sharesOf } from "../infer/statistics/question.js";
+import { NO_MOMENTS } from "../infer/statistics/statistics/moments.js";
 import type { Decision, DecisionInput, Finding } from "./decision.js";
 
 /** Of the goals called proved, at most this share is wrong, on average. */

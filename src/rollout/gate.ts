@@ -5,9 +5,10 @@
  * ApprovalPolicy is the check on persons), and a rollback never waits for one. The first step of all begins with the declaration,
  * which a person applied, and asks none.
  */
-import type { FindingLook } from "../analysis/finding.js";
+
 import type { Gate } from "../declare/resources/resource.js";
 import { qualifiedName } from "../declare/resources/resource.js";
+import type { FindingLook } from "../infer/statistics/finding.js";
 import type { Decision, DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { percent } from "./sentence.js";
 

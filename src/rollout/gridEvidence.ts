@@ -3,10 +3,11 @@
  * in several parts, each a metric of the store with some of the thresholds; the first has the metric's name and the
  * quantile itself, the others a name with a number, which no Metric can have. They are closed together, from the same units.
  */
-import { latencyThresholdMs } from "../analysis/claim.js";
-import type { EvidenceMetric, MetricEvidence } from "../analysis/evidence.js";
-import { CENTRE, GRID_SIZE } from "../analysis/quantileGrid.js";
+
 import type { Experiment } from "../declare/resources/resource.js";
+import { latencyThresholdMs } from "../infer/statistics/claim.js";
+import type { EvidenceMetric, MetricEvidence } from "../infer/statistics/evidence.js";
+import { CENTRE, GRID_SIZE } from "../infer/statistics/quantileGrid.js";
 import { THRESHOLDS_TOGETHER } from "../limits.js";
 
 /** Indices of the grid's thresholds, part by part. */

@@ -5,8 +5,8 @@
  * and takes nothing back: a person has accepted this claim, over all units and so in each part of them. Broken data hold its
  * end as they hold a promotion, for no harm found on them is no absence of harm; harm found on them counts and says so.
  */
-import type { Analysis } from "../analysis/analyse.js";
-import { claimedMetrics } from "../analysis/claim.js";
+import type { Analysis } from "../infer/statistics/analyse.js";
+import { claimedMetrics } from "../infer/statistics/claim.js";
 import type { DecisionInput, Finding, Outcome } from "./decision.js";
 import { outcomeOf, type Words } from "./outcome.js";
 import { people, whereIn, worse } from "./plainWords.js";

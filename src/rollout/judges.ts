@@ -1,7 +1,8 @@
 /** Which Experiments are judged by a Metric, for ingest: of what they have not looked at yet it keeps the rows. */
-import { claimedMetrics } from "../analysis/claim.js";
+
 import { serviceOf } from "../declare/resources/lookup.js";
 import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
+import { claimedMetrics } from "../infer/statistics/claim.js";
 import { freezingSinceMs } from "./evidenceQuery.js";
 import type { State } from "./ports.js";
 import { quantileToFreeze } from "./rules/freezeThreshold.js";

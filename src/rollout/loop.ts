@@ -3,12 +3,13 @@
  * evidence → decide → store. It keeps no facts of its own: after a restart it goes on from the stored status. When state or
  * evidence cannot be had it holds and reports; it never decides on what it does not know.
  */
-import { claimedMetrics } from "../analysis/claim.js";
-import type { BaselineQuantile } from "../analysis/evidence.js";
-import { gridQuantiles } from "../analysis/quantileGrid.js";
+
 import { serviceOf } from "../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
+import { claimedMetrics } from "../infer/statistics/claim.js";
+import type { BaselineQuantile } from "../infer/statistics/evidence.js";
+import { gridQuantiles } from "../infer/statistics/quantileGrid.js";
 import { accessLosses } from "./accessLosses.js";
 import { movesOn } from "./closedServices.js";
 import { decide } from "./decide.js";

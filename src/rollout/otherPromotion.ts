@@ -1,8 +1,9 @@
 /** What promotions of other Experiments of a Service mean for one of them: one at a time, and none of what was not compared. Pure. */
-import { baselineVariant } from "../analysis/question.js";
+
 import { findQualified, grouping, serviceOf } from "../declare/resources/lookup.js";
 import { once } from "../declare/resources/once.js";
 import { type Experiment, qualifiedName } from "../declare/resources/resource.js";
+import { baselineVariant } from "../infer/statistics/question.js";
 import type { DecisionInput } from "./decision.js";
 import type { State } from "./ports.js";
 import { type ExperimentStatus, isPromoting, liveDefault, type Status } from "./status.js";

@@ -1,7 +1,7 @@
 /**
  * How a rule speaks: what it is given, and the outcome that it makes.
  */
-import type { Analysis } from "../analysis/analyse.js";
+import type { Analysis } from "../infer/statistics/analyse.js";
 import type { DecisionInput, Outcome, Rule, WaitsFor } from "./decision.js";
 import type { ExperimentStatus } from "./status.js";
 

@@ -2,14 +2,15 @@
  * What an experiment's evidence knows for plans: how the Service's people come, and the level and spread of one unit's
  * value in the baseline. Of the experiment itself while it runs, of earlier ones on the same Service before.
  */
-import { levelsOf } from "../analysis/compareMeans.js";
-import { difference } from "../analysis/estimators/contrast.js";
-import { isNoEstimate, type Level } from "../analysis/estimators/estimate.js";
-import type { Evidence, MetricEvidence } from "../analysis/evidence.js";
-import { type NewUnitsPerDay, observedCurve } from "../analysis/planning/traffic.js";
-import { baselineOf } from "../analysis/question.js";
-import { heaviestPull } from "../analysis/sequential/tails.js";
+
 import { type Experiment, type Metric, qualifiedName } from "../declare/resources/resource.js";
+import { type NewUnitsPerDay, observedCurve } from "../infer/planning/traffic.js";
+import { levelsOf } from "../infer/statistics/compareMeans.js";
+import { difference } from "../infer/statistics/estimators/contrast.js";
+import { isNoEstimate, type Level } from "../infer/statistics/estimators/estimate.js";
+import type { Evidence, MetricEvidence } from "../infer/statistics/evidence.js";
+import { baselineOf } from "../infer/statistics/question.js";
+import { heaviestPull } from "../infer/statistics/sequential/tails.js";
 import { PPM } from "../limits.js";
 import type { Decision } from "./decision.js";
 import { count } from "./plainWords.js";

@@ -1,9 +1,10 @@
 /** A declaration and what is known of the Service, as the planning asks for it; and in words what is not known. */
-import { type Claim, claimedMetrics, claims, valuesToFreeze } from "../analysis/claim.js";
-import type { PlanInput, PlanTraffic } from "../analysis/planning/plan.js";
-import { boundsOf, isPossible, type PlanMetric, planLine } from "../analysis/planning/planMetric.js";
-import { isRelative, methodOf, signOf } from "../analysis/question.js";
+
 import type { Experiment, Metric } from "../declare/resources/resource.js";
+import type { PlanInput, PlanTraffic } from "../infer/planning/plan.js";
+import { boundsOf, isPossible, type PlanMetric, planLine } from "../infer/planning/planMetric.js";
+import { type Claim, claimedMetrics, claims, valuesToFreeze } from "../infer/statistics/claim.js";
+import { isRelative, methodOf, signOf } from "../infer/statistics/question.js";
 import { PPM } from "../limits.js";
 import type { Baseline, PlanFacts } from "./planFacts.js";
 

@@ -2,9 +2,10 @@
  * What the rollout loop needs from the rest of the house. The state and events rooms implement these; the cli
  * composes them, tests stand in for them.
  */
-import type { BaselineQuantile, Evidence, EvidenceMetric, EvidenceQuery } from "../analysis/evidence.js";
+
 import type { PlanTable } from "../compile/table/plan.js";
 import type { Gate, ResourceSet } from "../declare/resources/resource.js";
+import type { BaselineQuantile, Evidence, EvidenceMetric, EvidenceQuery } from "../infer/statistics/evidence.js";
 import type { Decision, DecisionInput, Outcome } from "./decision.js";
 import type { GateQuestion } from "./gate.js";
 import type { Status } from "./status.js";

@@ -1,7 +1,7 @@
 /**
  * The arm with the fewest units: the evidence is as old as its scarcest part.
  */
-import { claimedMetrics } from "../analysis/claim.js";
+import { claimedMetrics } from "../infer/statistics/claim.js";
 import type { DecisionInput } from "./decision.js";
 import { openChallengers } from "./outcome.js";
 

@@ -2,7 +2,7 @@
  * How a claim about a latency quantile is spoken of, where each arm has its own threshold: the margin lies between the two,
  * so that the shares of slow requests are of two different lengths, and an equal arm has the smaller one.
  */
-import { ofRequests } from "../analysis/slowShare.js";
+import { ofRequests } from "../infer/statistics/slowShare.js";
 import type { Finding } from "./decision.js";
 
 /** A finding, or what is told of its claim. */

@@ -2,10 +2,11 @@
  * How an experiment stands: its declaration and status of one state, and fresh evidence for them. What a person reads
  * of it is made from the same as what the loop decides on.
  */
-import type { Evidence } from "../analysis/evidence.js";
+
 import { findQualified, serviceOf } from "../declare/resources/lookup.js";
 import { type Experiment, type Metric, qualifiedName } from "../declare/resources/resource.js";
 import { WeirError } from "../error.js";
+import type { Evidence } from "../infer/statistics/evidence.js";
 import { decide } from "./decide.js";
 import { RULES } from "./decision.js";
 import { evidenceQuery, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";

@@ -2,10 +2,11 @@
  * What Weir has learned, as against what the user wishes: allocation, promotion, decisions so far. Pure data,
  * stored by the state room, read by the compiler.
  */
-import type { FindingLook } from "../analysis/finding.js";
-import type { HeldBack } from "../analysis/holdback.js";
-import type { ExposureCounts } from "../analysis/sequential/srm.js";
+
 import { qualifiedName, type Service } from "../declare/resources/resource.js";
+import type { FindingLook } from "../infer/statistics/finding.js";
+import type { HeldBack } from "../infer/statistics/holdback.js";
+import type { ExposureCounts } from "../infer/statistics/sequential/srm.js";
 import { PPM } from "../limits.js";
 
 export type Phase =

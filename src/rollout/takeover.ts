@@ -2,10 +2,11 @@
  * The takeover after a promotion: the winner's variant receives the other entries' points step by step, each step
  * gated on healthy endpoints, until the Service's default Variant is the winner's.
  */
-import type { Analysis } from "../analysis/analyse.js";
-import type { VariantHealth } from "../analysis/evidence.js";
-import { baselineVariant } from "../analysis/question.js";
+
 import type { Experiment } from "../declare/resources/resource.js";
+import type { Analysis } from "../infer/statistics/analyse.js";
+import type { VariantHealth } from "../infer/statistics/evidence.js";
+import { baselineVariant } from "../infer/statistics/question.js";
 import { PPM } from "../limits.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { uncompared } from "./otherPromotion.js";

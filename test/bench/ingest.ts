@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Evidence } from "../../src/analysis/evidence.js";
+import type { Evidence } from "../../src/infer/statistics/evidence.js";
 import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
 import { ingestClient } from "../../src/observe/events/client.js";
 import { decide } from "../../src/rollout/decide.js";

@@ -3,13 +3,14 @@
  * the store and the evidence are in memory, the loop, its queries, decide() and what it records are the real ones. No
  * evidence is seen twice: every pass has new units. A quarter of them have segments.
  */
-import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
+
 import { canonicalJson } from "../../src/declare/resources/canonicalJson.js";
 import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
+import type { Evidence, MetricEvidence } from "../../src/infer/statistics/evidence.js";
 import { RolloutLoop } from "../../src/rollout/loop.js";
 import type { StateStore } from "../../src/rollout/ports.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { experiment, metric, ROLLOUT, rate, status } from "../rollout/example.js";
 
 const EXPERIMENTS = 1_000;

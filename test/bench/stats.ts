@@ -9,10 +9,10 @@
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { type AnalysisInput, analyse } from "../../src/analysis/analyse.js";
-import type { CoMoments, Evidence } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
-import { random } from "../analysis/random.js";
+import { type AnalysisInput, analyse } from "../../src/infer/statistics/analyse.js";
+import type { CoMoments, Evidence } from "../../src/infer/statistics/evidence.js";
+import { random } from "../infer/statistics/random.js";
 import { experiment, metric } from "../rollout/example.js";
 import { median } from "./native/median.js";
 import { pythonPeer, pythonProgram } from "./peers/pythonPeer.js";

@@ -2,8 +2,8 @@
  * The sample-ratio test under calibration: three arms get units in just the expected shares, which move with the weights
  * and lose an arm on the way. `above` and `missed` count the experiments in which it ever alarmed.
  */
-import type { ExposureBatch } from "../../src/analysis/evidence.js";
-import { sampleRatio } from "../../src/analysis/sequential/srm.js";
+import type { ExposureBatch } from "../../src/infer/statistics/evidence.js";
+import { sampleRatio } from "../../src/infer/statistics/sequential/srm.js";
 import type { Wrong } from "./experiment.js";
 import { uniforms } from "./random.js";
 import { ALPHA, type Scenario } from "./scenarios.js";

@@ -2,11 +2,15 @@
  * Methods that see other things than two arms' values: error counts, ranks of values, units by the allocation that they
  * came under. Each experiment is simulated from its own stream, with the truth exactly on the line.
  */
-import { type BanditArm, banditShares } from "../../src/analysis/bandit/allocation.js";
-import { betaPosterior, PRIOR_UNIFORM } from "../../src/analysis/bayes/posterior.js";
-import { logRateEvidence } from "../../src/analysis/sequential/errorCounts.js";
-import { quantileBounds, quantilePValue, type RankCounts } from "../../src/analysis/sequential/quantileSequence.js";
-import { logPropensityEvidence, type PropensityBatch } from "../analysis/bandit/propensityBetting.js";
+import { type BanditArm, banditShares } from "../../src/infer/statistics/bandit/allocation.js";
+import { betaPosterior, PRIOR_UNIFORM } from "../../src/infer/statistics/bayes/posterior.js";
+import { logRateEvidence } from "../../src/infer/statistics/sequential/errorCounts.js";
+import {
+	quantileBounds,
+	quantilePValue,
+	type RankCounts,
+} from "../../src/infer/statistics/sequential/quantileSequence.js";
+import { logPropensityEvidence, type PropensityBatch } from "../infer/statistics/bandit/propensityBetting.js";
 import type { Wrong } from "./experiment.js";
 import { frozenQuantile } from "./grid.js";
 import type { Claims } from "./methods.js";

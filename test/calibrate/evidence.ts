@@ -2,7 +2,7 @@
  * What counts say of a probability, with 99 % confidence: Clopper and Pearson's one-sided bounds (Biometrika 1934). The
  * whole calibration's verdict is made of these.
  */
-import { betaQuantile } from "../../src/analysis/distributions/beta.js";
+import { betaQuantile } from "../../src/infer/statistics/distributions/beta.js";
 import { ALPHA } from "./scenarios.js";
 
 const CONFIDENCE = 0.99;

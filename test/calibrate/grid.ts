@@ -9,9 +9,9 @@ import {
 	gridQuantiles,
 	quantileBeyond,
 	quantileInside,
-} from "../../src/analysis/quantileGrid.js";
-import { logEvidence } from "../../src/analysis/sequential/bernoulliMixture.js";
-import { slowPrior } from "../../src/analysis/slowShare.js";
+} from "../../src/infer/statistics/quantileGrid.js";
+import { logEvidence } from "../../src/infer/statistics/sequential/bernoulliMixture.js";
+import { slowPrior } from "../../src/infer/statistics/slowShare.js";
 import type { Claims } from "./methods.js";
 import type { Uniform } from "./random.js";
 import { ALPHA, type Law } from "./scenarios.js";

@@ -1,16 +1,35 @@
 /** The methods under calibration, each by the product's own functions: does it exclude the line from above, from below? */
-import { difference, liftContrast } from "../../src/analysis/estimators/contrast.js";
-import { cupedLevel, cupedRatioLevel, meanAdjustment, ratioAdjustment } from "../../src/analysis/estimators/cuped.js";
-import { denominatorProblem } from "../../src/analysis/estimators/denominators.js";
-import { type Estimate, isNoEstimate, type Level, type NoEstimate } from "../../src/analysis/estimators/estimate.js";
-import { meanLevel, ratioLevel } from "../../src/analysis/estimators/level.js";
-import { type MeanVector, meanVectorOf, meanVectorOfMoments } from "../../src/analysis/estimators/meanVector.js";
-import { asympBounds } from "../../src/analysis/sequential/asympEstimate.js";
-import { averagedTest } from "../../src/analysis/sequential/averagedTest.js";
-import type { Contrast, Sample, Side } from "../../src/analysis/sequential/bernoulliArms.js";
-import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
-import { differenceLine, logBettingEvidence } from "../../src/analysis/sequential/betting.js";
-import { tailsProblem } from "../../src/analysis/sequential/tails.js";
+import { difference, liftContrast } from "../../src/infer/statistics/estimators/contrast.js";
+import {
+	cupedLevel,
+	cupedRatioLevel,
+	meanAdjustment,
+	ratioAdjustment,
+} from "../../src/infer/statistics/estimators/cuped.js";
+import { denominatorProblem } from "../../src/infer/statistics/estimators/denominators.js";
+import {
+	type Estimate,
+	isNoEstimate,
+	type Level,
+	type NoEstimate,
+} from "../../src/infer/statistics/estimators/estimate.js";
+import { meanLevel, ratioLevel } from "../../src/infer/statistics/estimators/level.js";
+import {
+	type MeanVector,
+	meanVectorOf,
+	meanVectorOfMoments,
+} from "../../src/infer/statistics/estimators/meanVector.js";
+import { asympBounds } from "../../src/infer/statistics/sequential/asympEstimate.js";
+import { averagedTest } from "../../src/infer/statistics/sequential/averagedTest.js";
+import type { Contrast, Sample, Side } from "../../src/infer/statistics/sequential/bernoulliArms.js";
+import {
+	type BetaPrior,
+	logEvidence,
+	PRIOR_RARE,
+	PRIOR_RATE,
+} from "../../src/infer/statistics/sequential/bernoulliMixture.js";
+import { differenceLine, logBettingEvidence } from "../../src/infer/statistics/sequential/betting.js";
+import { tailsProblem } from "../../src/infer/statistics/sequential/tails.js";
 import type { ArmSample } from "./sample.js";
 import { ALPHA, type Scenario } from "./scenarios.js";
 

@@ -3,11 +3,11 @@
  * fixed-horizon test at ALPHA, one-sided, finds with 90 % at its horizon.
  */
 
-import { normalIsf } from "../../src/analysis/distributions/normal.js";
-import { isNoEstimate } from "../../src/analysis/estimators/estimate.js";
-import { groupBoundaries } from "../../src/analysis/groupSequential/boundaries.js";
-import { ASYMPCS_MIN_UNITS, contrastInterval } from "../../src/analysis/sequential/asympCs.js";
-import { logEvidence, PRIOR_RATE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import { normalIsf } from "../../src/infer/statistics/distributions/normal.js";
+import { isNoEstimate } from "../../src/infer/statistics/estimators/estimate.js";
+import { groupBoundaries } from "../../src/infer/statistics/groupSequential/boundaries.js";
+import { ASYMPCS_MIN_UNITS, contrastInterval } from "../../src/infer/statistics/sequential/asympCs.js";
+import { logEvidence, PRIOR_RATE } from "../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { looksOf } from "./experiment.js";
 import { drawOf } from "./outcomes.js";
 import { uniforms } from "./random.js";

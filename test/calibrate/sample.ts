@@ -1,8 +1,8 @@
 /** What an arm has shown so far: running moments of one or two values per unit, as the store would aggregate them. */
-import type { MetricEvidence } from "../../src/analysis/evidence.js";
-import { addRow, type CoMoments, noCoMoments } from "../../src/analysis/statistics/coMoments.js";
-import { BETS, BETS_NAME, type LogCapital } from "../../src/analysis/statistics/logCapital.js";
-import type { Moments } from "../../src/analysis/statistics/moments.js";
+import type { MetricEvidence } from "../../src/infer/statistics/evidence.js";
+import { addRow, type CoMoments, noCoMoments } from "../../src/infer/statistics/statistics/coMoments.js";
+import { BETS, BETS_NAME, type LogCapital } from "../../src/infer/statistics/statistics/logCapital.js";
+import type { Moments } from "../../src/infer/statistics/statistics/moments.js";
 
 export class ArmSample {
 	n = 0;

@@ -1,8 +1,8 @@
 /** The page of `weir plan`: what stands on it for each design, and that no word or number on it means nothing. */
 import t from "tap";
-import { planOf } from "../../src/analysis/planning/plan.js";
 import { planPage, type ToldPlan } from "../../src/cli/commands/planPage.js";
 import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
+import { planOf } from "../../src/infer/planning/plan.js";
 import { planInputOf } from "../../src/rollout/planInput.js";
 import { experiment, METRICS, metric, ROLLOUT } from "../rollout/example.js";
 

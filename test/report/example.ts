@@ -2,21 +2,22 @@
  * Reports of whole experiments: people come day by day, decide() is asked every day, and what it says is kept as the
  * store keeps it. Deterministic.
  */
+
+import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import type {
 	ArmEvidence,
 	Evidence,
 	ExposureBatch,
 	MetricEvidence,
 	PeriodEvidence,
-} from "../../src/analysis/evidence.js";
-import { mergeMoments, NO_MOMENTS } from "../../src/analysis/statistics/moments.js";
-import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
+} from "../../src/infer/statistics/evidence.js";
+import { mergeMoments, NO_MOMENTS } from "../../src/infer/statistics/statistics/moments.js";
 import type { ReportInput } from "../../src/report/reportInput.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import { startExperiment } from "../../src/rollout/declaration.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { experiment, METRICS, metric, ROLLOUT, rate } from "../rollout/example.js";
 
 export const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 /** The page as a string: well-formed, whole, deaf to hostile names, the same bytes for the same input. */
 import t from "tap";
-import type { Evidence } from "../../src/analysis/evidence.js";
+import type { Evidence } from "../../src/infer/statistics/evidence.js";
 import { html } from "../../src/report/markup.js";
 import { reportPage } from "../../src/report/page/page.js";
 import { reportOf } from "../../src/report/report.js";

@@ -1,6 +1,6 @@
 /** A look is reported by the test that it was taken by. */
 import t from "tap";
-import { normalSf } from "../../src/analysis/distributions/normal.js";
+import { normalSf } from "../../src/infer/statistics/distributions/normal.js";
 import { plannedLooksOf } from "../../src/report/plannedLooks.js";
 import { decide } from "../../src/rollout/decide.js";
 import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "../rollout/example.js";

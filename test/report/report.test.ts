@@ -1,10 +1,10 @@
 /** The numbers of the report against the same ones computed by another way. */
 import t from "tap";
-import { analyse } from "../../src/analysis/analyse.js";
-import { normalSf } from "../../src/analysis/distributions/normal.js";
-import type { ArmEvidence, Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
-import { mergeMoments, NO_MOMENTS } from "../../src/analysis/statistics/moments.js";
 import type { InferenceDesign } from "../../src/declare/resources/resource.js";
+import { analyse } from "../../src/infer/statistics/analyse.js";
+import { normalSf } from "../../src/infer/statistics/distributions/normal.js";
+import type { ArmEvidence, Evidence, MetricEvidence } from "../../src/infer/statistics/evidence.js";
+import { mergeMoments, NO_MOMENTS } from "../../src/infer/statistics/statistics/moments.js";
 import { plain, pValue, shortTime, size, utc } from "../../src/report/format.js";
 import { reportPage } from "../../src/report/page/page.js";
 import { reportOf } from "../../src/report/report.js";

@@ -1,8 +1,8 @@
 /** Broken data stops ramp and promotion, says why, and never stops harm or the end. */
 import t from "tap";
-import type { Evidence, MetricEvidence } from "../../src/analysis/evidence.js";
-import { gridQuantiles } from "../../src/analysis/quantileGrid.js";
-import { logCapitalOf } from "../../src/analysis/statistics/logCapital.js";
+import type { Evidence, MetricEvidence } from "../../src/infer/statistics/evidence.js";
+import { gridQuantiles } from "../../src/infer/statistics/quantileGrid.js";
+import { logCapitalOf } from "../../src/infer/statistics/statistics/logCapital.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";

@@ -1,14 +1,14 @@
 /** Harm: what onHarm does, and harm in a segment. */
 import t from "tap";
-import { levels, levelsInEra, segmentShare } from "../../src/analysis/claim.js";
-import { compareShares, mayBeBelow } from "../../src/analysis/compareShares.js";
-import type { SegmentEvidence } from "../../src/analysis/evidence.js";
-import type { Question } from "../../src/analysis/question.js";
-import { logEvidence, PRIOR_RARE } from "../../src/analysis/sequential/bernoulliMixture.js";
+import { levels, levelsInEra, segmentShare } from "../../src/infer/statistics/claim.js";
+import { compareShares, mayBeBelow } from "../../src/infer/statistics/compareShares.js";
+import type { SegmentEvidence } from "../../src/infer/statistics/evidence.js";
+import type { Question } from "../../src/infer/statistics/question.js";
+import { logEvidence, PRIOR_RARE } from "../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { DecisionInput } from "../../src/rollout/decision.js";
 import { actByPerson } from "../../src/rollout/person.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 const BAD = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4 } });

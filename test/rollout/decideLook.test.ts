@@ -1,7 +1,7 @@
 /** Designs with planned looks: each look once, at the information that there is; harm at every moment. */
 import t from "tap";
-import { statistic } from "../../src/analysis/plannedLook.js";
 import type { InferenceDesign } from "../../src/declare/resources/resource.js";
+import { statistic } from "../../src/infer/statistics/plannedLook.js";
 import { decide } from "../../src/rollout/decide.js";
 import { applyExperiment } from "../../src/rollout/declaration.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";

@@ -1,6 +1,6 @@
 /** What holds a promotion that every claim would allow: an effect that fades, an arm of another Experiment. */
 import t from "tap";
-import type { PeriodEvidence } from "../../src/analysis/evidence.js";
+import type { PeriodEvidence } from "../../src/infer/statistics/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
 import { crossing, evidence, experiment, input, LAST_STEP, ROLLOUT, rate, status } from "./example.js";
 

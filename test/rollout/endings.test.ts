@@ -1,7 +1,7 @@
 /** What of an Experiment was still open when it was aborted is looked at until the last window is over. */
 import t from "tap";
-import type { EvidenceQuery } from "../../src/analysis/evidence.js";
 import { WeirError } from "../../src/error.js";
+import type { EvidenceQuery } from "../../src/infer/statistics/evidence.js";
 import { EVENTS_MARGIN_MS } from "../../src/limits.js";
 import { Endings } from "../../src/rollout/endings.js";
 import type { EvidenceSource, State } from "../../src/rollout/ports.js";

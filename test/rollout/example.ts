@@ -1,6 +1,7 @@
 /** A complete experiment with a rate goal, a p99 guardrail and an error guardrail, and evidence for it. */
-import type { ArmEvidence, Evidence, InteractionEvidence, Moments } from "../../src/analysis/evidence.js";
+
 import type { Experiment, Metric, Rollout } from "../../src/declare/resources/resource.js";
+import type { ArmEvidence, Evidence, InteractionEvidence, Moments } from "../../src/infer/statistics/evidence.js";
 import { type DecisionInput, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
 

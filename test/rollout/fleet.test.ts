@@ -1,9 +1,9 @@
 /** Many experiments looked at together: e-BH on the e-values of their goals. */
 import t from "tap";
-import { compare } from "../../src/analysis/comparison.js";
-import { eraShare } from "../../src/analysis/frozenReference.js";
-import { CENTRE, gridQuantiles, logQuantileInside } from "../../src/analysis/quantileGrid.js";
-import { isMeasured, type Question } from "../../src/analysis/question.js";
+import { compare } from "../../src/infer/statistics/comparison.js";
+import { eraShare } from "../../src/infer/statistics/frozenReference.js";
+import { CENTRE, gridQuantiles, logQuantileInside } from "../../src/infer/statistics/quantileGrid.js";
+import { isMeasured, type Question } from "../../src/infer/statistics/question.js";
 import { decide } from "../../src/rollout/decide.js";
 import { goalLogE, meanLogE, provedTogether } from "../../src/rollout/fleet.js";
 import { lastDecisionIn } from "../../src/state/api/lastDecision.js";

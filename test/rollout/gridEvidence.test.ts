@@ -1,7 +1,7 @@
 /** The parts that a quantile's grid is asked for in, put together. */
 import t from "tap";
-import type { MetricEvidence } from "../../src/analysis/evidence.js";
-import { CENTRE, GRID_SIZE } from "../../src/analysis/quantileGrid.js";
+import type { MetricEvidence } from "../../src/infer/statistics/evidence.js";
+import { CENTRE, GRID_SIZE } from "../../src/infer/statistics/quantileGrid.js";
 import { THRESHOLDS_TOGETHER } from "../../src/limits.js";
 import { together } from "../../src/rollout/gridEvidence.js";
 

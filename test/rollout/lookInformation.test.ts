@@ -3,11 +3,11 @@
  * boundaries that decide() took, with the information that the looks really had.
  */
 import t from "tap";
-import type { ArmEvidence } from "../../src/analysis/evidence.js";
-import { boundary } from "../../src/analysis/plannedLook.js";
+import type { ArmEvidence } from "../../src/infer/statistics/evidence.js";
+import { boundary } from "../../src/infer/statistics/plannedLook.js";
 import { decide } from "../../src/rollout/decide.js";
 import type { ExperimentStatus } from "../../src/rollout/status.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 const ALPHA = 0.05;

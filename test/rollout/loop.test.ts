@@ -1,7 +1,7 @@
 import t from "tap";
-import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/analysis/evidence.js";
 import type { Experiment, Gate, ResourceSet } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
+import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../src/infer/statistics/evidence.js";
 import { GATE_RETRY_MS } from "../../src/limits.js";
 import { type Decision, RULES } from "../../src/rollout/decision.js";
 import type { GateQuestion } from "../../src/rollout/gate.js";

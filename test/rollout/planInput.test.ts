@@ -1,8 +1,8 @@
 /** What is planned from a declaration and what is known of the Service; and what is said not to be known. */
 import t from "tap";
-import type { Evidence } from "../../src/analysis/evidence.js";
-import { planOf } from "../../src/analysis/planning/plan.js";
 import type { Metric } from "../../src/declare/resources/resource.js";
+import { planOf } from "../../src/infer/planning/plan.js";
+import type { Evidence } from "../../src/infer/statistics/evidence.js";
 import { factsOf, joined } from "../../src/rollout/planFacts.js";
 import { PLAN_DAYS, planInputOf } from "../../src/rollout/planInput.js";
 import { DECLARED, MEASURING, reportInput } from "../report/example.js";

@@ -1,12 +1,13 @@
 /** Goals with planned looks, as planned and simulated: units come, decide() takes the looks, and the first that proves the goal is told. */
-import type { ArmEvidence, Moments } from "../../src/analysis/evidence.js";
-import { plannedUnits } from "../../src/analysis/plannedLook.js";
-import { planOf } from "../../src/analysis/planning/plan.js";
-import type { PlanMetric } from "../../src/analysis/planning/planMetric.js";
+
 import type { Experiment, InferenceDesign, Metric } from "../../src/declare/resources/resource.js";
+import { planOf } from "../../src/infer/planning/plan.js";
+import type { PlanMetric } from "../../src/infer/planning/planMetric.js";
+import type { ArmEvidence, Moments } from "../../src/infer/statistics/evidence.js";
+import { plannedUnits } from "../../src/infer/statistics/plannedLook.js";
 import { decide } from "../../src/rollout/decide.js";
 import { provedByLook } from "../../src/rollout/rules/plannedLook.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, status } from "./example.js";
 
 interface Scene {

@@ -3,7 +3,7 @@
  * thresholds frozen from a sample of the baseline, drawn anew each time. The same by more runs: test/long.
  */
 import t from "tap";
-import { CENTRE, gridQuantiles } from "../../src/analysis/quantileGrid.js";
+import { CENTRE, gridQuantiles } from "../../src/infer/statistics/quantileGrid.js";
 import { decide } from "../../src/rollout/decide.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { evidence, input, LAST_STEP, rate, status } from "./example.js";

@@ -2,12 +2,12 @@
  * Whole experiments, simulated: people who send 1 to 3 requests come, are exposed by the live allocation, mature,
  * and decide() is asked at every look until it ends.
  */
-import type { ArmEvidence, ExposureBatch, Moments } from "../../src/analysis/evidence.js";
+import type { ArmEvidence, ExposureBatch, Moments } from "../../src/infer/statistics/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Outcome, RULES } from "../../src/rollout/decision.js";
 import { recompute } from "../../src/rollout/recompute.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT } from "./example.js";
 
 export interface Truth {

@@ -3,15 +3,16 @@
  * at any time, the arm by the very table that Envoy gets, and decide() at every look. What counts is kept as the store
  * keeps it: the first exposures of everybody until the shares first move, then those of the core.
  */
-import type { ArmEvidence, ExposureBatch } from "../../src/analysis/evidence.js";
+
 import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { experimentTable } from "../../src/compile/assignment/table.js";
 import type { Experiment } from "../../src/declare/resources/resource.js";
+import type { ArmEvidence, ExposureBatch } from "../../src/infer/statistics/evidence.js";
 import { corePoints } from "../../src/observe/events/accessLog/planReader.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type Outcome, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
-import { random } from "../analysis/random.js";
+import { random } from "../infer/statistics/random.js";
 import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT } from "./example.js";
 
 export interface World {

@@ -3,16 +3,17 @@
  * what counts of them by the very question that the store is asked, and decide() at every look. The outcomes' level moves
  * with the season, alike in both arms.
  */
-import type { ArmEvidence, Evidence, ExposureBatch } from "../../src/analysis/evidence.js";
+
 import { compileAssignment } from "../../src/compile/assignment/assign.js";
 import { sharePoints } from "../../src/compile/assignment/region.js";
 import { experimentTable } from "../../src/compile/assignment/table.js";
+import type { ArmEvidence, Evidence, ExposureBatch } from "../../src/infer/statistics/evidence.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type DecisionInput, type Outcome, RULES } from "../../src/rollout/decision.js";
 import { evidenceQuery } from "../../src/rollout/evidenceQuery.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";
-import { random } from "../analysis/random.js";
 import { resourceSet } from "../fixtures/resources.js";
+import { random } from "../infer/statistics/random.js";
 import { experiment, METRICS, NOTHING_BESIDE, ROLLOUT, rate } from "./example.js";
 
 export interface Season {

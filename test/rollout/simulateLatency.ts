@@ -3,8 +3,8 @@
  * be no more than twice the baseline's, whose own times move. Requests are drawn as milliseconds and judged by the
  * thresholds that decide() freezes, gives up and freezes again.
  */
-import type { BaselineQuantile, MetricEvidence } from "../../src/analysis/evidence.js";
-import { CENTRE, gridQuantiles } from "../../src/analysis/quantileGrid.js";
+import type { BaselineQuantile, MetricEvidence } from "../../src/infer/statistics/evidence.js";
+import { CENTRE, gridQuantiles } from "../../src/infer/statistics/quantileGrid.js";
 import { decide } from "../../src/rollout/decide.js";
 import { type DecisionInput, type Outcome, RULES } from "../../src/rollout/decision.js";
 import { type ExperimentStatus, initialStatus } from "../../src/rollout/status.js";

@@ -2,10 +2,11 @@
  * `weir plan -f FILE`: what an Experiment needs and when it is decided. What is known of the Service comes from flags,
  * then from the Experiment's own evidence while it runs, then from earlier Experiments of the same Service.
  */
-import { type Plan, type PlanInput, planOf } from "../../analysis/planning/plan.js";
+
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName, qualifiedText, type ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
+import { type Plan, type PlanInput, planOf } from "../../infer/planning/plan.js";
 import { decide } from "../../rollout/decide.js";
 import { type Decision, RULES } from "../../rollout/decision.js";
 import { metricsOf } from "../../rollout/evidenceQuery.js";

@@ -3,8 +3,8 @@
  * or as JSON.
  */
 import { writeFile } from "node:fs/promises";
-import { endsOf } from "../../analysis/finding.js";
 import { WeirError } from "../../error.js";
+import { endsOf } from "../../infer/statistics/finding.js";
 import { claimName, scaleOf, size } from "../../report/format.js";
 import { reportPage } from "../../report/page/page.js";
 import { type Report, reportOf } from "../../report/report.js";

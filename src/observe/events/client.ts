@@ -1,7 +1,7 @@
 /** EvidenceSource over ingest's UNIX socket: what rollout holds in its hand. A dead owner is `unavailable`, never an answer. */
 import { request } from "node:http";
-import type { BaselineQuantile, Evidence } from "../../analysis/evidence.js";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
+import type { BaselineQuantile, Evidence } from "../../infer/statistics/evidence.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
 import type { EvidenceSource } from "../../rollout/ports.js";
 

@@ -1,5 +1,5 @@
 /** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
-import type { Finding } from "../../analysis/finding.js";
+import type { Finding } from "../../infer/statistics/finding.js";
 import { percent } from "../../rollout/sentence.js";
 import { slowLimit, slowRequests } from "../../rollout/slowWords.js";
 import { heldBackOf } from "../../rollout/status.js";

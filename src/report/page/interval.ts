@@ -3,7 +3,7 @@
  * whose shape says the verdict (disc: proved; diamond: harm; ring: open).
  */
 import { scaleLinear } from "d3-scale";
-import { endsOf } from "../../analysis/finding.js";
+import { endsOf } from "../../infer/statistics/finding.js";
 import { type Scale, size } from "../format.js";
 import { type Content, html, type Markup } from "../markup.js";
 import { domainOf, type Linear, label, line, picture, px, sizeTick } from "./chart.js";

@@ -1,5 +1,5 @@
 /** For the analyst: every number that the tests used, unrounded; and for everybody: every decision with its reason. */
-import type { MetricEvidence } from "../../analysis/evidence.js";
+import type { MetricEvidence } from "../../infer/statistics/evidence.js";
 import { exact, utc } from "../format.js";
 import { html, type Markup } from "../markup.js";
 import type { DecisionReport, Report } from "../report.js";

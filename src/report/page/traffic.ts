@@ -1,6 +1,6 @@
 /** Who was exposed to what and when: allocation, exposures, sample ratio, and what of it all did not become evidence. */
 
-import { RATIO_MAX } from "../../analysis/sequential/bernoulliBounds.js";
+import { RATIO_MAX } from "../../infer/statistics/sequential/bernoulliBounds.js";
 import { percent } from "../../rollout/sentence.js";
 import { heldBackOf } from "../../rollout/status.js";
 import { plain, pValue, utc } from "../format.js";

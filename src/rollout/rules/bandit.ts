@@ -6,8 +6,13 @@
  * the next step adds would be new in one arm and known in another, and no comparison of what comes there were fair.
  * So what is proved is proved of a fixed design: of everybody until the shares first move, then of the core.
  */
-import { banditShares } from "../../analysis/bandit/allocation.js";
-import { type ArmPosteriors, betaPosterior, gaussianPosterior, PRIOR_UNIFORM } from "../../analysis/bayes/posterior.js";
+import { banditShares } from "../../infer/statistics/bandit/allocation.js";
+import {
+	type ArmPosteriors,
+	betaPosterior,
+	gaussianPosterior,
+	PRIOR_UNIFORM,
+} from "../../infer/statistics/bayes/posterior.js";
 import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { count } from "../plainWords.js";

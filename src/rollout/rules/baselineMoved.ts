@@ -2,9 +2,9 @@
  * The baseline has moved away from where it was when a metric's thresholds were frozen, and something is unknown for it:
  * the thresholds are given up, and frozen anew from requests of now on. What they measured counts no more.
  */
-import { unmovedShares } from "../../analysis/frozenReference.js";
-import { baselineOf } from "../../analysis/question.js";
-import { ofRequests } from "../../analysis/slowShare.js";
+import { unmovedShares } from "../../infer/statistics/frozenReference.js";
+import { baselineOf } from "../../infer/statistics/question.js";
+import { ofRequests } from "../../infer/statistics/slowShare.js";
 import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { number, percent } from "../sentence.js";

@@ -3,14 +3,15 @@
  * Harm is still looked for and acted upon, for that is the safe side, and maxDuration still ends: a sender that never comes
  * back must not hold people for ever.
  */
-import type { Analysis } from "../../analysis/analyse.js";
-import { claimedMetrics } from "../../analysis/claim.js";
-import type { MetricEvidence } from "../../analysis/evidence.js";
-import { unequalMissing } from "../../analysis/missingOutcomes.js";
-import { problemOfGrid } from "../../analysis/quantileGrid.js";
-import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../analysis/statistics/extremes.js";
-import { problemOf } from "../../analysis/statistics/moments.js";
+
 import type { Metric } from "../../declare/resources/resource.js";
+import type { Analysis } from "../../infer/statistics/analyse.js";
+import { claimedMetrics } from "../../infer/statistics/claim.js";
+import type { MetricEvidence } from "../../infer/statistics/evidence.js";
+import { unequalMissing } from "../../infer/statistics/missingOutcomes.js";
+import { problemOfGrid } from "../../infer/statistics/quantileGrid.js";
+import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../infer/statistics/statistics/extremes.js";
+import { problemOf } from "../../infer/statistics/statistics/moments.js";
 import type { DecisionInput } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
 import { count } from "../plainWords.js";

@@ -2,9 +2,10 @@
  * Freezes what a metric is measured by: the latency threshold of a quantile, the cap of a winsorised mean. From data
  * before now, and only units first exposed from now on are measured by it.
  */
-import { claimedMetrics, latencyThresholdMs, requestsToFreeze, valuesToFreeze } from "../../analysis/claim.js";
-import type { BaselineQuantile } from "../../analysis/evidence.js";
+
 import type { Metric } from "../../declare/resources/resource.js";
+import { claimedMetrics, latencyThresholdMs, requestsToFreeze, valuesToFreeze } from "../../infer/statistics/claim.js";
+import type { BaselineQuantile } from "../../infer/statistics/evidence.js";
 import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { number } from "../sentence.js";

@@ -6,12 +6,18 @@
  * planned between two looks) are not made up for: the next one is taken at the information that there is. The last one spends
  * all that is left of alpha, also when it comes late.
  */
-import { isProvedBy } from "../../analysis/analyse.js";
-import { claims, levels } from "../../analysis/claim.js";
-import type { FindingLook } from "../../analysis/finding.js";
-import { boundary, informationUnits, lookAt, type PlannedDesign, plannedUnits } from "../../analysis/plannedLook.js";
-import { baselineOf } from "../../analysis/question.js";
-import { NO_MOMENTS } from "../../analysis/statistics/moments.js";
+import { isProvedBy } from "../../infer/statistics/analyse.js";
+import { claims, levels } from "../../infer/statistics/claim.js";
+import type { FindingLook } from "../../infer/statistics/finding.js";
+import {
+	boundary,
+	informationUnits,
+	lookAt,
+	type PlannedDesign,
+	plannedUnits,
+} from "../../infer/statistics/plannedLook.js";
+import { baselineOf } from "../../infer/statistics/question.js";
+import { NO_MOMENTS } from "../../infer/statistics/statistics/moments.js";
 import type { DecisionInput } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
 import { count, information } from "../plainWords.js";

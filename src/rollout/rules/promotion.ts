@@ -5,11 +5,11 @@
  * maxDuration ends it, as where another Variant was promoted since it began, with which it was not compared. While another
  * Experiment of the Service is being promoted it waits for that one's end.
  */
-import type { Analysis } from "../../analysis/analyse.js";
-import { claims, levels } from "../../analysis/claim.js";
-import { type EffectOverTime, effectOverTime } from "../../analysis/effectOverTime.js";
-import { type Interaction, interactions } from "../../analysis/interaction.js";
-import { baselineOf, baselineVariant, type Question, questionOf } from "../../analysis/question.js";
+import type { Analysis } from "../../infer/statistics/analyse.js";
+import { claims, levels } from "../../infer/statistics/claim.js";
+import { type EffectOverTime, effectOverTime } from "../../infer/statistics/effectOverTime.js";
+import { type Interaction, interactions } from "../../infer/statistics/interaction.js";
+import { baselineOf, baselineVariant, type Question, questionOf } from "../../infer/statistics/question.js";
 import type { DecisionInput, Finding, Outcome, Rule, WaitsFor } from "../decision.js";
 import { uncompared } from "../otherPromotion.js";
 import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";

@@ -1,5 +1,5 @@
 /** Sample ratio p below SRM_ALPHA: pause until a person resumes; then it is counted anew. */
-import { exposureCounts } from "../../analysis/sequential/srm.js";
+import { exposureCounts } from "../../infer/statistics/sequential/srm.js";
 import { outcomeOf, type RuleOf } from "../outcome.js";
 import { count } from "../plainWords.js";
 import { number } from "../sentence.js";

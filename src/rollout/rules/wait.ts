@@ -1,6 +1,6 @@
 /** Nothing fires: what is missing, and how long it may take. */
-import { claimedMetrics } from "../../analysis/claim.js";
-import { unitsOfInformation } from "../../analysis/plannedLook.js";
+import { claimedMetrics } from "../../infer/statistics/claim.js";
+import { unitsOfInformation } from "../../infer/statistics/plannedLook.js";
 import type { WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
 import { lackOf } from "../lack.js";

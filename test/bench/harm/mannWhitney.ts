@@ -3,7 +3,7 @@
  * lower end of its interval at 98 %, by the normal approximation with ties averaged, sigma corrected for ties and a
  * continuity correction of a half. Source: NetflixACAJudge as described in its documentation, after R's wilcox.test.
  */
-import { normalIsf } from "../../../src/analysis/distributions/normal.js";
+import { normalIsf } from "../../../src/infer/statistics/distributions/normal.js";
 
 const Z = normalIsf(0.01);
 

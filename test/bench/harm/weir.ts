@@ -1,15 +1,16 @@
 /** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
-import { normalIsf } from "../../../src/analysis/distributions/normal.js";
+
+import type { Experiment, Metric } from "../../../src/declare/resources/resource.js";
+import { normalIsf } from "../../../src/infer/statistics/distributions/normal.js";
 import type {
 	ArmEvidence,
 	Evidence,
 	ExposureBatch,
 	MetricEvidence,
 	SegmentEvidence,
-} from "../../../src/analysis/evidence.js";
-import { CENTRE, gridQuantiles } from "../../../src/analysis/quantileGrid.js";
-import { addValue, type Moments, NO_MOMENTS } from "../../../src/analysis/statistics/moments.js";
-import type { Experiment, Metric } from "../../../src/declare/resources/resource.js";
+} from "../../../src/infer/statistics/evidence.js";
+import { CENTRE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
+import { addValue, type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
 import { decide } from "../../../src/rollout/decide.js";
 import { type Action, RULES } from "../../../src/rollout/decision.js";
 import { type ExperimentStatus, type FrozenThreshold, initialStatus } from "../../../src/rollout/status.js";

@@ -1,7 +1,7 @@
 /** Outcomes of some units, the statements over them, and what plain arithmetic makes of them. */
 
-import { coMomentsOf, packedIndex } from "../../../src/analysis/statistics/coMoments.js";
-import { logCapitalOf } from "../../../src/analysis/statistics/logCapital.js";
+import { coMomentsOf, packedIndex } from "../../../src/infer/statistics/statistics/coMoments.js";
+import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
 import {
 	capitalOfRows,
 	dayOf,

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { BETS, BETS_NAME } from "../../../src/analysis/statistics/logCapital.js";
+import { BETS, BETS_NAME } from "../../../src/infer/statistics/statistics/logCapital.js";
 import { ingestClient } from "../../../src/observe/events/client.js";
 import { metric, query, startRig, unitsOf } from "./rig.js";
 

@@ -1,8 +1,8 @@
 import { createServer, get, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
-import type { Evidence } from "../../../src/analysis/evidence.js";
 import { compile } from "../../../src/compile/compile.js";
+import type { Evidence } from "../../../src/infer/statistics/evidence.js";
 import { ACCESS_LOG_FLUSH_MS } from "../../../src/limits.js";
 import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import t from "tap";
-import type { EvidenceMetric } from "../../../src/analysis/evidence.js";
+import type { EvidenceMetric } from "../../../src/infer/statistics/evidence.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";
 import { armOf, type Entry, metric, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
 

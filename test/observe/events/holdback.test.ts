@@ -1,7 +1,7 @@
 /** Whose observations count once a winner takes over, and in a holdback. */
 import t from "tap";
-import type { EvidenceQuery } from "../../../src/analysis/evidence.js";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
+import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
 import { EXPERIMENT, metric, query, sent, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;

@@ -5,9 +5,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Evidence, EvidenceMetric, EvidenceQuery, MetricEvidence } from "../../../src/analysis/evidence.js";
-import { type CoMoments, coMomentsOf, momentsAt } from "../../../src/analysis/statistics/coMoments.js";
-import { type LogCapital, logCapitalOf } from "../../../src/analysis/statistics/logCapital.js";
+import type {
+	Evidence,
+	EvidenceMetric,
+	EvidenceQuery,
+	MetricEvidence,
+} from "../../../src/infer/statistics/evidence.js";
+import { type CoMoments, coMomentsOf, momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
+import { type LogCapital, logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
 import { SEGMENT_VALUES_MAX } from "../../../src/limits.js";
 import { gatherEvidence } from "../../../src/observe/events/evidence/evidence.js";
 import { Looks } from "../../../src/observe/events/evidence/looks.js";

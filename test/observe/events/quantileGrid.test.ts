@@ -1,7 +1,7 @@
 /** The grid of thresholds around a quantile: how it is measured, and how requests are counted by it. */
 import t from "tap";
-import { CENTRE, GRID_SIZE, gridQuantiles } from "../../../src/analysis/quantileGrid.js";
 import type { Metric } from "../../../src/declare/resources/resource.js";
+import { CENTRE, GRID_SIZE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
 import { QUANTILES_ASKED_MAX } from "../../../src/limits.js";
 import { ingestClient } from "../../../src/observe/events/client.js";
 import { evidenceQuery, localEvidence } from "../../../src/rollout/evidenceQuery.js";

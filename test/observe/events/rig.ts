@@ -4,7 +4,6 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
-import type { EvidenceMetric, EvidenceQuery } from "../../../src/analysis/evidence.js";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import type {
 	CalloutTable,
@@ -13,6 +12,7 @@ import type {
 	PolicyTable,
 	ServiceTable,
 } from "../../../src/compile/table/plan.js";
+import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
 import { EXPOSURE_SETTLES_MS } from "../../../src/limits.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../../src/observe/events/decisions/readNamespaces.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../../src/observe/events/ingest.js";

@@ -6,15 +6,20 @@ import type {
 	PartOfArm,
 	PeriodEvidence,
 	SegmentEvidence,
-} from "../../../analysis/evidence.js";
+} from "../../../infer/statistics/evidence.js";
 import {
 	type CoMoments,
 	mergeCoMoments,
 	momentsAt,
 	noCoMoments,
 	packedIndex,
-} from "../../../analysis/statistics/coMoments.js";
-import { type Extremes, isOneValue, mergeAllExtremes, NO_EXTREMES } from "../../../analysis/statistics/extremes.js";
+} from "../../../infer/statistics/statistics/coMoments.js";
+import {
+	type Extremes,
+	isOneValue,
+	mergeAllExtremes,
+	NO_EXTREMES,
+} from "../../../infer/statistics/statistics/extremes.js";
 import { PERIODS_MAX } from "../../../limits.js";
 import { dayStartMs } from "../evidence/aggregateSql.js";
 import type { Row } from "../store/store.js";

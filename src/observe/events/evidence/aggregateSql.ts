@@ -5,8 +5,8 @@
  * An observation has up to four variables x0…x3, in the order of analysis/statistics/coMoments.ts: value; numerator,
  * denominator; value, value before; numerator, denominator, numerator before, denominator before.
  */
-import { RANGE_SLACK } from "../../../analysis/statistics/extremes.js";
-import { BETS } from "../../../analysis/statistics/logCapital.js";
+import { RANGE_SLACK } from "../../../infer/statistics/statistics/extremes.js";
+import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
 import { sql, text } from "./sql.js";
 
 /** Variables that an observation can have. */

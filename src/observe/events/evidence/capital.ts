@@ -3,14 +3,14 @@
  * as shares of the range. They are kept by arm and day of first exposure, so that a unit that is found in two arms
  * costs one day's work, and told of whole arms only. A store that has no metric with a range has no row of them.
  */
-import type { EvidenceMetric, MetricEvidence } from "../../../analysis/evidence.js";
+import type { EvidenceMetric, MetricEvidence } from "../../../infer/statistics/evidence.js";
 import {
 	BETS_NAME,
 	type LogCapital,
 	logCapitalOf,
 	mergeLogCapital,
 	NO_CAPITAL,
-} from "../../../analysis/statistics/logCapital.js";
+} from "../../../infer/statistics/statistics/logCapital.js";
 import type { Row, Transaction } from "../store/store.js";
 import { CAPITAL_COLUMNS, capitalOfRows, double } from "./aggregateSql.js";
 import type { Closing } from "./closing.js";

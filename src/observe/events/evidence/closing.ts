@@ -3,7 +3,7 @@
  * changes. Only what was received by its due time counts, whenever the closing itself runs: a restart or a slow query
  * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
  */
-import type { EvidenceMetric, SlowThreshold } from "../../../analysis/evidence.js";
+import type { EvidenceMetric, SlowThreshold } from "../../../infer/statistics/evidence.js";
 import { CLOSING_UNITS, UNDER_WAY_MS } from "../../../limits.js";
 import type { Transaction } from "../store/store.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";

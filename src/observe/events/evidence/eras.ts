@@ -7,7 +7,7 @@
  * due before a moment. So what is closed is told by arithmetic over the units, exactly, however the clock went; a new
  * definition begins a new era, and a unit of an earlier one stays with that.
  */
-import type { EvidenceMetric } from "../../../analysis/evidence.js";
+import type { EvidenceMetric } from "../../../infer/statistics/evidence.js";
 import type { Row, Transaction } from "../store/store.js";
 import { text } from "./sql.js";
 

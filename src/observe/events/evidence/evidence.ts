@@ -10,7 +10,7 @@ import type {
 	InteractionEvidence,
 	SegmentEvidence,
 	VariantHealth,
-} from "../../../analysis/evidence.js";
+} from "../../../infer/statistics/evidence.js";
 import { Parts } from "../accessLog/parts.js";
 import { newestOutcomes } from "../outcomes/newestOutcomes.js";
 import type { EventStore, Row, Transaction } from "../store/store.js";

@@ -1,6 +1,7 @@
 /** Aggregate queries as they come over the socket: checked once, to the vocabulary's own types. */
-import type { EvidenceMetric, EvidenceQuery, SlowThreshold } from "../../../analysis/evidence.js";
+
 import { WeirError } from "../../../error.js";
+import type { EvidenceMetric, EvidenceQuery, SlowThreshold } from "../../../infer/statistics/evidence.js";
 import { QUANTILES_ASKED_MAX, THRESHOLDS_TOGETHER } from "../../../limits.js";
 import type { BaselineQuery } from "./baselineQuantile.js";
 

@@ -4,7 +4,7 @@
  * it had entered are computed anew, for what was added cannot be taken out again without losing digits. All of it is
  * one transaction: a crash leaves the state before it, and the next look does the same again.
  */
-import type { EvidenceQuery } from "../../../analysis/evidence.js";
+import type { EvidenceQuery } from "../../../infer/statistics/evidence.js";
 import { SEGMENT_VALUES_MAX } from "../../../limits.js";
 import { variablesOf } from "../accessLog/parts.js";
 import type { Row, Transaction } from "../store/store.js";

@@ -2,7 +2,7 @@
  * The quantile of units' values that a cap is frozen from: of units whose window was over before the question, all arms
  * together, so that a cap cannot favour one. None of them counts afterwards (eras.ts), so none needs to be kept.
  */
-import type { BaselineQuantile, EvidenceMetric } from "../../../analysis/evidence.js";
+import type { BaselineQuantile, EvidenceMetric } from "../../../infer/statistics/evidence.js";
 import type { EventStore } from "../store/store.js";
 import { unitValues } from "./aggregateSql.js";
 import { outcomeSums, unconflicted, wantedOf } from "./closing.js";

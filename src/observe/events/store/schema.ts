@@ -3,7 +3,7 @@
  * requests that carry one request id); units and requests are 128-bit pseudonyms. Nothing that was observed is updated
  * in place: rows are appended, and removed when their time is over. Aggregates of them are replaced as they grow.
  */
-import { BETS } from "../../../analysis/statistics/logCapital.js";
+import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
 
 /** Grows by one with every change of the tables; a store of another version is refused. */
 export const SCHEMA_VERSION = 15;

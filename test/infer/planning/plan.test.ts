@@ -1,0 +1,185 @@
+import t from "tap";
+import { type PlanInput, type PlanTraffic, planOf } from "../../../src/infer/planning/plan.js";
+import { ACCURACY, CLICKS, ERRORS, FASTER, REVENUE, relative, SLOW, STARS, WAIT } from "./examples.js";
+
+const traffic: PlanTraffic = {
+	newUnitsPerDay: [5_000, 3_000, 2_500, 2_200, 2_000, 1_900, 1_800],
+	slotShare: 1,
+	steps: [0.1, 0.5, 1],
+	stepDays: 0.1,
+	stepUnits: 200,
+	matureDays: 0.5,
+	horizonDays: 28,
+	core: null,
+};
+
+const input: PlanInput = {
+	metrics: [ACCURACY, ERRORS, REVENUE],
+	design: { design: "sequential" },
+	weights: [1, 1],
+	alpha: 0.05,
+	power: 0.8,
+	traffic,
+};
+
+t.test("a whole plan: level, steps, units, days, what is found, and a sentence for each", async (t) => {
+	const plan = planOf(input);
+	t.equal(plan.alphaEach, 0.05, "an arm is promoted when all of its claims are proved: they share nothing");
+	t.equal(plan.steps.length, 3);
+	for (const metric of plan.metrics) {
+		t.ok((metric.median.units ?? 0) < (metric.atPower.units ?? 0), metric.name);
+		t.ok((metric.median.day ?? 0) <= (metric.atPower.day ?? 0));
+		t.ok((metric.fixedUnits ?? 0) < (metric.atPower.units ?? 0), "one look costs less than all");
+		t.ok((metric.atPower.day ?? 0) <= (plan.decisionDay ?? 0));
+	}
+	t.ok((plan.decisionDay ?? 0) >= (plan.steps[2]?.startDay ?? 99), "promotion is at the last step");
+	t.same(planOf(input), plan, "the same numbers, the same plan");
+});
+
+/** Numbers as #, so that the words alone are compared. */
+const words = (change: Partial<PlanInput>): readonly string[] =>
+	planOf({ ...input, ...change }).metrics.map(({ sentence }) => sentence.replace(/\d+(,\d{3})*(\.\d+)?/g, "#"));
+
+const PROVE = "# people in the challenger and the baseline together prove with a chance of #%";
+const HALF = "(half of the time # do); they have been measured by day #.";
+
+t.test("every kind of metric is spoken of in its own words, both directions", async (t) => {
+	t.same(words({ metrics: [ACCURACY, ERRORS, REVENUE, WAIT, STARS, CLICKS, SLOW, FASTER] }), [
+		`If accuracy really rises by # points (from #% to #%), ${PROVE} that it rises by more than # points ${HALF} In # days a rise of # points or more is proved to be more than # points with a chance of #%.`,
+		`If error-rate really stays at #%, ${PROVE} that it does not rise by # points or more ${HALF} In # days a margin of # points or more can be proved kept with a chance of #%.`,
+		`If revenue really stays at #, ${PROVE} that it does not fall by #% or more ${HALF} In # days a margin of #% or more can be proved kept with a chance of #%.`,
+		`If wait really falls by # ms (from # ms to # ms), ${PROVE} that it falls by more than # ms ${HALF} In # days a fall of # ms or more is proved to be more than # ms with a chance of #%.`,
+		`If stars really rises by # (from # to #), ${PROVE} that it rises by more than # ${HALF} In # days a rise of # or more is proved to be more than # with a chance of #%.`,
+		`If clicks-per-request really stays at #, ${PROVE} that it does not fall by # or more ${HALF} In # days a margin of # or more can be proved kept with a chance of #%.`,
+		`latency-p#: the challenger's limit is the baseline's p# plus #%, set from # requests of the baseline before anybody is measured; of these #% take longer than its p#. If #% of the challenger's requests are really slower than its limit, ${PROVE} that at most #% are ${HALF} In # days this is proved of a challenger with #% or fewer such requests with a chance of #%.`,
+		`latency-p#: the challenger's limit is the baseline's p# less #%, set from # requests of the baseline before anybody is measured; of these #% take longer than its p#. If #% of the challenger's requests are really slower than its limit, ${PROVE} that fewer than #% are ${HALF} In # days this is proved of a challenger with #% or fewer such requests with a chance of #%.`,
+	]);
+	t.same(
+		words({
+			traffic: null,
+			metrics: [
+				{ ...ACCURACY, effect: relative(0), believed: 0.1 },
+				{ ...REVENUE, believed: -0.02 },
+				{ ...ACCURACY, believed: 0.005 },
+				{ ...ACCURACY, believed: 0.3 },
+			],
+		}),
+		[
+			`If accuracy really rises by #% (from #% to #%), ${PROVE} that it rises at all (half of the time # do).`,
+			`If revenue really falls by #% (from # to #), ${PROVE} that it does not fall by #% or more (half of the time # do).`,
+			"If accuracy really rises by # points (from #% to #%), it can never be proved that it rises by more than # points: that is no more than what is asked.",
+			"If accuracy really rises by # points (from #%), it can never be proved that it rises by more than # points: from #% it cannot move so far.",
+		],
+	);
+});
+
+t.test("planned looks: each with its day and chance, what to declare, and what is found", async (t) => {
+	const design = { design: "group-sequential", looks: 3, units: 3_000, spending: "pocock" } as const;
+	const plan = planOf({ ...input, design });
+	const [goal, errors] = plan.metrics;
+	t.match(goal, { method: "planned-looks", looks: { by: "normal law", looks: { length: 3 } } });
+	t.match(errors, { method: "bernoulli-mixture", looks: null }, "guardrails are watched at every moment");
+	const each = goal?.looks?.looks ?? [];
+	t.same(
+		each.map(({ units }) => units),
+		[1_000, 2_000, 3_000],
+	);
+	t.ok(
+		each.every(
+			({ day, proved }, k) => k === 0 || ((day ?? 0) > (each[k - 1]?.day ?? 0) && proved > (each[k - 1]?.proved ?? 1)),
+		),
+	);
+	const first = each.find(({ proved }) => proved >= 0.8);
+	t.same(goal?.atPower, { units: first?.units, day: first?.day });
+	t.same(
+		words({ design })[0],
+		"The goal is looked at # times, the last time when # people of all arms have been measured (day #, #, #). If accuracy really rises by # points (from #% to #%), these looks prove with a chance of #% that it rises by more than # points, after # people on average (# if there is only just what is asked). For a chance of #% write units: #, # times what a single look takes. With # people a rise of # points or more is proved to be more than # points with a chance of #%.",
+	);
+	t.same(
+		words({ design: { design: "fixed-horizon", units: 3_000 }, traffic: null })[0],
+		"The goal is looked at once, when # people of all arms have been measured. If accuracy really rises by # points (from #% to #%), this look proves with a chance of #% that it rises by more than # points. For a chance of #% write units: #. With # people a rise of # points or more is proved to be more than # points with a chance of #%.",
+	);
+	const few = planOf({ ...input, design: { design: "fixed-horizon", units: 200 } });
+	t.match(few.metrics[0], { atPower: { units: null, day: null }, median: { units: null } });
+	t.equal(few.decisionDay, null, "what its looks do not find is not to be expected");
+	t.match(
+		words({ design: { ...design, looks: 8, units: 3_200 } })[0],
+		/\(day # to #\)/,
+		"many days are told by their ends",
+	);
+});
+
+t.test("a bandit's plan: once shares may move its core alone counts", async (t) => {
+	const plain = planOf(input);
+	const moved = planOf({ ...input, traffic: { ...traffic, core: { share: 0.1, days: 0.5 } } });
+	t.equal(plain.coreFromDay, null);
+	t.ok((moved.coreFromDay ?? 0) >= (moved.steps[2]?.startDay ?? 99) + 0.5);
+	for (const [index, metric] of moved.metrics.entries()) {
+		t.equal(metric.atPower.units, plain.metrics[index]?.atPower.units, "as many units");
+		t.ok((metric.atPower.day ?? 0) > (plain.metrics[index]?.atPower.day ?? 99), `${metric.name}: later`);
+	}
+	t.ok((moved.horizonUnits ?? 0) < 0.5 * (plain.horizonUnits ?? 0));
+	const whole = planOf({ ...input, traffic: { ...traffic, core: { share: 1, days: 0.5 } } });
+	t.equal(whole.horizonUnits, plain.horizonUnits, "a core of everybody changes nothing");
+});
+
+t.test("three arms share alpha, and the smallest challenger is the last to know", async (t) => {
+	const plan = planOf({ ...input, weights: [2, 2, 1] });
+	t.equal(plan.alphaEach, 0.05 / 2);
+	const units = (weights: readonly number[]): number => planOf({ ...input, weights }).metrics[0]?.atPower.units ?? 0;
+	t.ok(units([2, 2, 1]) > units([2, 2, 2]));
+	t.ok((plan.horizonUnits ?? 0) < (planOf(input).horizonUnits ?? 0), "a pair has three fifths of the units");
+});
+
+t.test("without traffic: units, no days", async (t) => {
+	const plan = planOf({ ...input, traffic: null });
+	t.match(plan, { horizonUnits: null, decisionDay: null, steps: [] });
+	for (const metric of plan.metrics) {
+		t.equal(metric.atPower.day, null);
+		t.equal(metric.detectable, null);
+		t.notMatch(metric.sentence, /day/);
+	}
+});
+
+t.test("what cannot be found, or not in time, is said", async (t) => {
+	const never = planOf({ ...input, metrics: [{ ...ACCURACY, believed: 0.005 }] });
+	t.match(never.metrics[0], { atPower: { units: null, day: null }, fixedUnits: null });
+	t.equal(never.decisionDay, null);
+	const dry = planOf({ ...input, traffic: { ...traffic, newUnitsPerDay: [3_000, 0, 0, 0] } });
+	t.match(dry.metrics[0]?.sentence ?? "", /so many never come at this traffic\. In 28 days a rise of/);
+	t.equal(dry.decisionDay, null);
+	const short = planOf({ ...input, metrics: [SLOW, ERRORS], traffic: { ...traffic, horizonDays: 0.6 } });
+	t.match(short.metrics[0]?.sentence ?? "", /In 0\.6 days this is proved of no challenger, however fast\.$/);
+	t.match(short.metrics[1]?.sentence ?? "", /In 0\.6 days /);
+});
+
+t.test("a range without a spread is planned for the widest", async (t) => {
+	const [known, unknown, coins] = planOf({
+		...input,
+		metrics: [STARS, { ...STARS, variance: null }, { ...STARS, variance: 3.1 * 0.9 }],
+	}).metrics.map(({ atPower }) => atPower.units ?? 0);
+	t.ok((known ?? 0) < 0.5 * (unknown ?? 0), `${known} against ${unknown}`);
+	t.ok((coins ?? 0) <= (unknown ?? 0), "no law takes more");
+});
+
+t.test("numbers that no experiment has are refused", async (t) => {
+	for (const bad of [
+		{ alpha: 0 },
+		{ alpha: Number.NaN },
+		{ power: 1 },
+		{ weights: [1] },
+		{ weights: [0, 1] },
+		{ weights: [1, 0] },
+		{ weights: [1, -1] },
+		{ metrics: [{ ...ACCURACY, baselineMean: 1.2 }] },
+		{ metrics: [{ ...STARS, baselineMean: 0.9 }] },
+		{ metrics: [{ ...ACCURACY, believed: Number.NaN }] },
+		{ metrics: [{ ...REVENUE, variance: 0 }] },
+		{ metrics: [{ ...REVENUE, variance: null }] },
+		{ traffic: { ...traffic, newUnitsPerDay: [] } },
+		{ traffic: { ...traffic, newUnitsPerDay: [-1] } },
+		{ traffic: { ...traffic, steps: [0.5, 0.5] } },
+		{ traffic: { ...traffic, slotShare: 0 } },
+	] as const satisfies readonly Partial<PlanInput>[])
+		t.throws(() => planOf({ ...input, ...bad }), RangeError, JSON.stringify(bad));
+});

@@ -1,0 +1,66 @@
+/** Ratios whose denominators come seldom: nothing is told from a few of them, and units without a past need none. */
+import t from "tap";
+import type { Metric } from "../../../../src/declare/resources/resource.js";
+import { armLevel } from "../../../../src/infer/statistics/armLevel.js";
+import { compare } from "../../../../src/infer/statistics/comparison.js";
+import { DENOMINATOR_Z_MIN, denominatorZMin } from "../../../../src/infer/statistics/estimators/denominators.js";
+import type { MetricEvidence } from "../../../../src/infer/statistics/evidence.js";
+import { plannedTest } from "../../../../src/infer/statistics/plannedLook.js";
+import { isMeasured, type Question } from "../../../../src/infer/statistics/question.js";
+import { ASYMPCS_MIN_UNITS } from "../../../../src/infer/statistics/sequential/asympCs.js";
+import { coMomentsOf, momentsAt } from "../../../../src/infer/statistics/statistics/coMoments.js";
+import { metric } from "../../../rollout/example.js";
+
+const ask = (spec: Partial<Metric["spec"]>, levels = { alpha: 0.05, harmAlpha: 0.05 }): Question => ({
+	metric: metric("cost", { type: "ratio", perUnit: "sum", denominator: { metric: "conversions" }, ...spec }),
+	role: "goal",
+	effect: { kind: "absolute", value: 0 },
+	slowLine: 0,
+	reference: null,
+	meanUnits: ASYMPCS_MIN_UNITS,
+	shares: { challenger: 1, baseline: 20 },
+	...levels,
+});
+
+/** Costs of 1 ± 0.5; of the units so many convert, and so many did before. */
+function arm(n: number, conversions: number, before?: number): MetricEvidence {
+	const rows = Array.from({ length: n }, (_, i) => {
+		const [cost, often] = [0.5 + (i % 11) / 10, (events: number) => (i % Math.floor(n / events) === 0 ? 1 : 0)];
+		const now = [cost, often(conversions)];
+		return before === undefined ? now : [...now, cost, before === 0 ? 0 : often(before)];
+	});
+	const co = coMomentsOf(rows[0]?.length ?? 0, rows);
+	const extremes = co.means.map((_, i) => ({ lo: 0, hi: i % 2 === 0 ? 1.5 : 1 }));
+	return { ...momentsAt(co, 0), co, extremes };
+}
+
+t.test("a ratio is told from a hundred events in its denominator on, and says what it waits for", async (t) => {
+	const many = arm(100_000, 400);
+	const few = compare(ask({}), arm(10_000, 40), many);
+	t.match(few, {
+		note: "the denominators are too few to tell: they add up to 40 in the challenger, about 60 more are needed there",
+	});
+	t.match(compare(ask({}), many, arm(10_000, 40)), { note: /add up to 40 in the baseline, about 60 more/ });
+	t.ok(isMeasured(compare(ask({}), arm(25_000, 100), many)));
+	const look = plannedTest(ask({}), arm(10_000, 40), many, 0.05);
+	t.match(look, { reason: /denominators are too few/ }, "so at a planned look");
+	t.match(armLevel(ask({}).metric, arm(10_000, 40), 0.05), { lower: null, note: /denominators are too few/ });
+});
+
+t.test("at a level below what was measured more are needed: of the lower of both", async (t) => {
+	t.equal(denominatorZMin(0.0025), DENOMINATOR_Z_MIN);
+	t.equal(denominatorZMin(0.05), DENOMINATOR_Z_MIN);
+	t.ok(denominatorZMin(0.0005) > 12.6 && denominatorZMin(0.00005) > 16.5);
+	const seen = compare(ask({}, { alpha: 0.05, harmAlpha: 1e-5 }), arm(25_000, 100), arm(100_000, 400));
+	t.match(seen, { note: /about 268 more/ });
+});
+
+t.test("of units without a past, or with hardly any, a ratio is told by what they did alone", async (t) => {
+	const covariate = ask({ covariateMs: 1_000 });
+	const [plain, same] = [compare(ask({}), arm(25_000, 125), arm(25_000, 100)), arm(25_000, 100, 100)];
+	for (const before of [0, 50]) {
+		const found = compare(covariate, arm(25_000, 125, before), same);
+		t.same(found, plain, `${before} before`);
+	}
+	t.notSame(compare(covariate, arm(25_000, 125, 100), same), plain, "with a past it is adjusted");
+});
