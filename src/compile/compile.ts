@@ -3,6 +3,7 @@
  * cannot is named in `rules` with its reason.
  */
 
+import { initialStatus, liveDefault, type Status } from "../decide/rollout/status.js";
 import { USUAL_UNIT_HEADER } from "../declare/resources/experimentWords.js";
 import { experimentsOf, findNamed } from "../declare/resources/lookup.js";
 import {
@@ -15,7 +16,6 @@ import {
 	type Service,
 } from "../declare/resources/resource.js";
 import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
-import { initialStatus, liveDefault, type Status } from "../rollout/status.js";
 import { armVariants, type Eligibility, judgedApart } from "./access/rules/eligibility.js";
 import { accessTable, readsUsers } from "./access/rules/policy.js";
 import { proxiedGateway } from "./access/verdictReason.js";

@@ -1,8 +1,9 @@
 /** Where what is served differs from what is declared, and why. Pure. */
+
+import type { State } from "../decide/rollout/ports.js";
+import { type ExperimentStatus, liveDefault } from "../decide/rollout/status.js";
 import { serviceOf } from "../declare/resources/lookup.js";
 import { qualifiedName } from "../declare/resources/resource.js";
-import type { State } from "../rollout/ports.js";
-import { type ExperimentStatus, liveDefault } from "../rollout/status.js";
 
 export interface ExperimentDifference {
 	readonly experiment: string;

@@ -4,10 +4,10 @@
  */
 import { compileShadowGaps } from "../compile/compile.js";
 import type { ShadowGap } from "../compile/table/shadow.js";
+import type { State } from "../decide/rollout/ports.js";
 import { resourcesOf } from "../declare/resources/kinds.js";
 import { once } from "../declare/resources/once.js";
 import { namespaceOf } from "../declare/resources/resource.js";
-import type { State } from "../rollout/ports.js";
 import { hiddenNames, type MayRead } from "./api/visible.js";
 import { changedNames } from "./changedNames.js";
 import type { ResourceChange } from "./history/change.js";

@@ -11,7 +11,7 @@ import t from "tap";
 import { isUnit } from "../../src/compile/assignment/unit.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { claimHeader } from "../../src/compile/envoy/headers.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { type MutualTls, mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER, type Minter } from "../compile/envoy/secure/tokens.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../envoy/harness.js";

@@ -17,6 +17,7 @@ import {
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
 import { startCa } from "../../src/identity/ca.js";
 import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
@@ -24,7 +25,6 @@ import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/id
 import { serveAccessLogTcp } from "../../src/observe/events/accessLog/accessLog.js";
 import { LoadReportingServiceDefinition } from "../../src/publish/xds/loadReports.js";
 import { XdsServer } from "../../src/publish/xds/server.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { startApi } from "../../src/state/api/api.js";
 import { Store } from "../../src/state/store/store.js";
 import { startEnvoy } from "../envoy/harness.js";

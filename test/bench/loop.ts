@@ -4,14 +4,14 @@
  * evidence is seen twice: every pass has new units. A quarter of them have segments.
  */
 
+import { RolloutLoop } from "../../src/decide/rollout/loop.js";
+import type { StateStore } from "../../src/decide/rollout/ports.js";
+import type { ExperimentStatus } from "../../src/decide/rollout/status.js";
 import { canonicalJson } from "../../src/declare/resources/canonicalJson.js";
 import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import type { Evidence, MetricEvidence } from "../../src/infer/statistics/evidence.js";
-import { RolloutLoop } from "../../src/rollout/loop.js";
-import type { StateStore } from "../../src/rollout/ports.js";
-import type { ExperimentStatus } from "../../src/rollout/status.js";
+import { experiment, metric, ROLLOUT, rate, status } from "../decide/rollout/example.js";
 import { random } from "../infer/statistics/random.js";
-import { experiment, metric, ROLLOUT, rate, status } from "../rollout/example.js";
 
 const EXPERIMENTS = 1_000;
 const PASSES = 12;

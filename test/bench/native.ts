@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { Collectors } from "../../src/compile/table/plan.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../envoy/harness.js";
 import { experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import type { LoadOrder, LoadReport } from "./native/load.js";

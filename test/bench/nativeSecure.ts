@@ -10,8 +10,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { Plan } from "../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "../compile/envoy/secure/tokens.js";
 import {

@@ -5,9 +5,9 @@
  * medians for a change, as a whole and the compiler's part of it; all of the first publication; what it makes of routes.
  */
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { SnapshotMaker } from "../../src/publish/xds/snapshot.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { AUDIENCE, ISSUER } from "../compile/envoy/secure/tokens.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";
 import { median } from "./native/median.js";

@@ -12,8 +12,8 @@ import { createInterface } from "node:readline";
 import { WeirError } from "../../src/error.js";
 import { type AnalysisInput, analyse } from "../../src/infer/statistics/analyse.js";
 import type { CoMoments, Evidence } from "../../src/infer/statistics/evidence.js";
+import { experiment, metric } from "../decide/rollout/example.js";
 import { random } from "../infer/statistics/random.js";
-import { experiment, metric } from "../rollout/example.js";
 import { median } from "./native/median.js";
 import { pythonPeer, pythonProgram } from "./peers/pythonPeer.js";
 

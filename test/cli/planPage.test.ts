@@ -1,10 +1,10 @@
 /** The page of `weir plan`: what stands on it for each design, and that no word or number on it means nothing. */
 import t from "tap";
 import { planPage, type ToldPlan } from "../../src/cli/commands/planPage.js";
+import { planInputOf } from "../../src/decide/rollout/planInput.js";
 import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import { planOf } from "../../src/infer/planning/plan.js";
-import { planInputOf } from "../../src/rollout/planInput.js";
-import { experiment, METRICS, metric, ROLLOUT } from "../rollout/example.js";
+import { experiment, METRICS, metric, ROLLOUT } from "../decide/rollout/example.js";
 
 const ALL: Readonly<Record<string, Metric>> = {
 	...METRICS,

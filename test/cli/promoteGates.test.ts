@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import t from "tap";
-import type { WebhookAnswer } from "../../src/rollout/ports.js";
+import type { WebhookAnswer } from "../../src/decide/rollout/ports.js";
 import { until } from "../identity/mesh.js";
 import { file } from "../state/employment.js";
 import { gatedScene } from "../state/gatedScene.js";

@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import type { Report } from "../../src/report/report.js";
-import type { Standing } from "../../src/rollout/standing.js";
-import { elementsOf } from "../report/wellFormed.js";
+import type { Report } from "../../src/decide/report/report.js";
+import type { Standing } from "../../src/decide/rollout/standing.js";
+import { elementsOf } from "../decide/report/wellFormed.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 

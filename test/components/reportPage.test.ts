@@ -6,10 +6,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import t from "tap";
-import { reportPage } from "../../src/report/page/page.js";
-import { reportOf } from "../../src/report/report.js";
+import { reportPage } from "../../src/decide/report/page/page.js";
+import { reportOf } from "../../src/decide/report/report.js";
 import { temporaryDirectory } from "../cli/command.js";
-import { DECLARED, HARMFUL, MEASURING, reportInput, WINNING } from "../report/example.js";
+import { DECLARED, HARMFUL, MEASURING, reportInput, WINNING } from "../decide/report/example.js";
 import { type Browser, chromium, startBrowser } from "./browser.js";
 
 t.setTimeout(300_000);

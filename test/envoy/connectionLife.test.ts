@@ -7,7 +7,7 @@ import t from "tap";
 import { connectionLifeMs } from "../../src/cli/roles/connectionLife.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import type { Plan } from "../../src/compile/table/plan.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { okOrSlow, startUpstream } from "../fixtures/upstream.js";

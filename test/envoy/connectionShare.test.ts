@@ -5,7 +5,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { CONNECTION_COUNTERS } from "../failure/connectionLimits.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";

@@ -12,7 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { accessPolicy, experiment, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../publish/sidecar/rig.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";

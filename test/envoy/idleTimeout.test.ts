@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startUpstream } from "../fixtures/upstream.js";
 import { bootstrapOf, startEnvoy } from "./harness.js";

@@ -8,8 +8,8 @@ import { type AddressInfo, connect, createServer as createTcpServer } from "node
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { loopMark } from "../../src/compile/envoy/loop.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "./harness.js";
 import { alone, rawGet } from "./pipeline.js";

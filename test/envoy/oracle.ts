@@ -3,8 +3,9 @@
  * specification (github.com/Cyan4973/xxHash doc/xxhash_spec.md) and exact integer arithmetic. It shares no code
  * with src/compile/assignment, so that the parity suite does not hold our hash against itself.
  */
+
+import type { ExperimentStatus } from "../../src/decide/rollout/status.js";
 import type { Experiment, Layer } from "../../src/declare/resources/resource.js";
-import type { ExperimentStatus } from "../../src/rollout/status.js";
 
 const MASK = (1n << 64n) - 1n;
 const P1 = 11400714785074694791n;

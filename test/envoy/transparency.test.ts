@@ -9,7 +9,7 @@ import { type IncomingMessage, type OutgoingHttpHeaders, request } from "node:ht
 import type { Socket } from "node:net";
 import t from "tap";
 import { type CompileOptions, compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { experiment, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
 import { startSidecar } from "../publish/sidecar/rig.js";
 import { startEchoService } from "./echoService.js";

@@ -6,6 +6,7 @@ import { canonicalFault } from "../../src/compile/access/requests/canonical.js";
 import { contentHash } from "../../src/compile/assignment/hash.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { CONTEXT } from "../../src/compile/envoy/calloutContext.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { WeirError } from "../../src/error.js";
 import { CheckRequestSchema, CheckResponseSchema } from "../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
 import {
@@ -22,7 +23,6 @@ import { CHECK, PROCESS, sidecarMethods } from "../../src/publish/sidecar/method
 import { Malformed } from "../../src/publish/sidecar/protoReader.js";
 import { readTable, tableJson } from "../../src/publish/sidecar/tableReader.js";
 import { Tables } from "../../src/publish/sidecar/tables.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { NOBODY_ASKED } from "../publish/sidecar/question.js";
 import { never, refusing, type Target, text } from "./target.js";

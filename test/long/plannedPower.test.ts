@@ -1,6 +1,6 @@
-/** The same as test/rollout/plannedPower.test.ts by so many experiments that a point and a half shows. */
+/** The same as test/decide/rollout/plannedPower.test.ts by so many experiments that a point and a half shows. */
 import t from "tap";
-import { noise, plannedAndSeen } from "../rollout/plannedPower.js";
+import { noise, plannedAndSeen } from "../decide/rollout/plannedPower.js";
 
 const RUNS = 5_000;
 

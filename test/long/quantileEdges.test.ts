@@ -1,6 +1,6 @@
-/** The same as test/rollout/quantileEdges.test.ts by so many experiments that a point and a half above alpha shows. */
+/** The same as test/decide/rollout/quantileEdges.test.ts by so many experiments that a point and a half above alpha shows. */
 import t from "tap";
-import { EDGES, endsIn } from "../rollout/simulateLatency.js";
+import { EDGES, endsIn } from "../decide/rollout/simulateLatency.js";
 
 const RUNS = 1_000;
 /** 99 % upper limit of Binomial(1000, 0.05). */

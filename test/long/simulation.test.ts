@@ -1,7 +1,7 @@
-/** The simulation of test/rollout with many seeds: false verdicts between equal variants stay within alpha. */
+/** The simulation of test/decide/rollout with many seeds: false verdicts between equal variants stay within alpha. */
 import t from "tap";
-import { equalVariants } from "../rollout/simulate.js";
-import { endsIn, WORLDS } from "../rollout/simulateLatency.js";
+import { equalVariants } from "../decide/rollout/simulate.js";
+import { endsIn, WORLDS } from "../decide/rollout/simulateLatency.js";
 
 t.setTimeout(900_000);
 

@@ -2,6 +2,8 @@
  * Generated resources for the parity of all executions: Services with random policies (principals, methods, paths,
  * Variants), random Experiments (slots, weights, phases, parameters) and every source of units. Seeded.
  */
+
+import type { ExperimentStatus, Status } from "../../src/decide/rollout/status.js";
 import type {
 	AccessPolicy,
 	Experiment,
@@ -13,7 +15,6 @@ import type {
 	Variant,
 } from "../../src/declare/resources/resource.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
-import type { ExperimentStatus, Status } from "../../src/rollout/status.js";
 import { mulberry32 } from "../envoy/units.js";
 import {
 	accessPolicy,

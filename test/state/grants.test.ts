@@ -2,9 +2,9 @@
 import t from "tap";
 import { authorize } from "../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { severed } from "../../src/declare/resources/checks/reference.js";
 import { formatProblem, qualifiedName } from "../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { type ApplyResult, Store } from "../../src/state/store/store.js";
 import { experiment, file, temporaryDirectory } from "./employment.js";
 import { metricText, policyText, RULES_GATEWAY, serviceText } from "./guarded.js";

@@ -1,7 +1,7 @@
 /** A resource of one namespace names nothing of another: every kind of reference, and what is one for all. */
 import t from "tap";
+import { initialStatus } from "../../src/decide/rollout/status.js";
 import { parseResources } from "../../src/declare/resources/parse.js";
-import { initialStatus } from "../../src/rollout/status.js";
 import { planApply } from "../../src/state/acts/applyPlan.js";
 import { Store } from "../../src/state/store/store.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";

@@ -1,12 +1,12 @@
 /** What is given up where more rollbacks wait to be told than there is room for. */
 import t, { type Test } from "tap";
+import { gateQuestion } from "../../src/decide/rollout/gate.js";
 import type { Gate } from "../../src/declare/resources/resource.js";
 import { GATE_OUTBOX_MAX } from "../../src/limits.js";
-import { gateQuestion } from "../../src/rollout/gate.js";
 import { type OutboxKey, openDatabase, type StateDatabase } from "../../src/state/store/database.js";
 import { OutboxShelf } from "../../src/state/store/outboxShelf.js";
 import { Store } from "../../src/state/store/store.js";
-import { input } from "../rollout/example.js";
+import { input } from "../decide/rollout/example.js";
 import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
 
 const GATE: Gate = { at: "after-rollback", url: "https://ci.example/", timeoutMs: 1_000 };

@@ -1,5 +1,6 @@
 /** What is declared fits into the table that is published. */
 import t, { type Test } from "tap";
+import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy, Resource, Service } from "../../src/declare/resources/resource.js";
 import {
 	API_BODY_BYTES_MAX,
@@ -11,7 +12,6 @@ import {
 	SELECTED_RULES_MAX,
 	TABLE_BYTES_MAX,
 } from "../../src/limits.js";
-import { EMPTY_STATUS } from "../../src/rollout/status.js";
 import { roomProblems, ruleProblems } from "../../src/state/acts/room.js";
 import { StateClient } from "../../src/state/api/client.js";
 import { Store } from "../../src/state/store/store.js";

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
-import type { WebhookAnswer } from "../../src/rollout/ports.js";
+import type { WebhookAnswer } from "../../src/decide/rollout/ports.js";
 import { Operations } from "../../src/state/acts/operations.js";
 import { PromotionGates } from "../../src/state/acts/promotionGates.js";
 import { takeApart } from "../../src/state/api/http.js";

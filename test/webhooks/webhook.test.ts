@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type RequestListener } from "node:h
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
-import type { GateQuestion } from "../../src/rollout/gate.js";
+import type { GateQuestion } from "../../src/decide/rollout/gate.js";
 import { postWebhook, webhookBy } from "../../src/webhooks/webhook.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 

@@ -1,7 +1,7 @@
 /** What `weir status` says first: alarms, and changes that are not in force yet. */
-import { closureWords } from "../../rollout/closedServices.js";
-import { refusalWords } from "../../rollout/refusal.js";
-import { untakenWords } from "../../rollout/untaken.js";
+import { closureWords } from "../../decide/rollout/closedServices.js";
+import { refusalWords } from "../../decide/rollout/refusal.js";
+import { untakenWords } from "../../decide/rollout/untaken.js";
 import {
 	EVENTS_UNWRITTEN,
 	IDENTITY_UNRENEWED,

@@ -5,11 +5,11 @@ import { staticBootstrap } from "../../compile/envoy/bootstrap.js";
 import { COSTS_NOTE, costText } from "../../compile/table/cost.js";
 import type { CalloutProtocol, Mode } from "../../compile/table/execution.js";
 import type { Plan } from "../../compile/table/plan.js";
+import { EMPTY_STATUS } from "../../decide/rollout/status.js";
 import { parsePercentage } from "../../declare/resources/fields/units.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainFault } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import { EMPTY_STATUS } from "../../rollout/status.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { heldResources, printProblems, validResources } from "../resourceFiles.js";
 

@@ -1,12 +1,12 @@
 /** `weir validate` and `weir schema`: the declaration by itself. */
 import { compileShadowGaps } from "../../compile/compile.js";
 import { gapWords } from "../../compile/table/shadow.js";
+import { accessLosses } from "../../decide/rollout/accessLosses.js";
+import { EMPTY_STATUS } from "../../decide/rollout/status.js";
 import { FileReadings } from "../../declare/resources/fileReading.js";
 import { loadResources } from "../../declare/resources/parse.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { jsonSchema } from "../../declare/resources/schema.js";
-import { accessLosses } from "../../rollout/accessLosses.js";
-import { EMPTY_STATUS } from "../../rollout/status.js";
 import { roomProblems } from "../../state/acts/room.js";
 import { declaredIn } from "../../state/api/documents.js";
 import { declaredKeys } from "../declaredKeys.js";

@@ -1,15 +1,15 @@
 /** The commands that ask a running control: apply, delete, get, status, diff, decisions, the person's verbs, proxy-status, trace. */
 import { gapWords } from "../../compile/table/shadow.js";
+import { closuresOf } from "../../decide/rollout/closedServices.js";
+import { FLEET_FALSE_SHARE, provedTogether } from "../../decide/rollout/fleet.js";
+import { refusalsOf } from "../../decide/rollout/refusal.js";
+import { sharesSentence } from "../../decide/rollout/sentence.js";
+import { isExposing } from "../../decide/rollout/status.js";
 import { KINDS } from "../../declare/resources/kinds.js";
 import type { Kind } from "../../declare/resources/resource.js";
 import { knownNames } from "../../declare/resources/suggest.js";
 import { WeirError } from "../../error.js";
 import { PPM } from "../../limits.js";
-import { closuresOf } from "../../rollout/closedServices.js";
-import { FLEET_FALSE_SHARE, provedTogether } from "../../rollout/fleet.js";
-import { refusalsOf } from "../../rollout/refusal.js";
-import { sharesSentence } from "../../rollout/sentence.js";
-import { isExposing } from "../../rollout/status.js";
 import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { alarmLines, behindLines, closureLines, faultLines, refusalLines } from "./alarms.js";
@@ -169,7 +169,7 @@ export async function decisions(
 		}
 		if (!options.recompute) continue;
 		// With all that decides, and the statistics: no other command needs them.
-		const { recomputedWords } = await import("../../rollout/recompute.js");
+		const { recomputedWords } = await import("../../decide/rollout/recompute.js");
 		const { words, holds } = recomputedWords(decision);
 		print(`      ${words}`);
 		if (!holds) process.exitCode = 1;

@@ -3,16 +3,16 @@
  * then from the Experiment's own evidence while it runs, then from earlier Experiments of the same Service.
  */
 
+import { decide } from "../../decide/rollout/decide.js";
+import { type Decision, RULES } from "../../decide/rollout/decision.js";
+import { metricsOf } from "../../decide/rollout/evidenceQuery.js";
+import { factsOf, joined, type PlanFacts } from "../../decide/rollout/planFacts.js";
+import { planInputOf } from "../../decide/rollout/planInput.js";
+import { isExposing } from "../../decide/rollout/status.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName, qualifiedText, type ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { type Plan, type PlanInput, planOf } from "../../infer/planning/plan.js";
-import { decide } from "../../rollout/decide.js";
-import { type Decision, RULES } from "../../rollout/decision.js";
-import { metricsOf } from "../../rollout/evidenceQuery.js";
-import { factsOf, joined, type PlanFacts } from "../../rollout/planFacts.js";
-import { planInputOf } from "../../rollout/planInput.js";
-import { isExposing } from "../../rollout/status.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { heldResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";

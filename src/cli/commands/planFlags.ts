@@ -1,7 +1,8 @@
 /** The flags of `weir plan` that stand for what nobody has measured yet. */
+
+import type { Baseline, PlanFacts } from "../../decide/rollout/planFacts.js";
+import type { Assumptions } from "../../decide/rollout/planInput.js";
 import { WeirError } from "../../error.js";
-import type { Baseline, PlanFacts } from "../../rollout/planFacts.js";
-import type { Assumptions } from "../../rollout/planInput.js";
 
 export interface PlanFlags {
 	readonly traffic?: string;

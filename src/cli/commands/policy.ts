@@ -4,10 +4,10 @@ import { type JudgedRequest, type PolicyJudge, policyJudge } from "../../compile
 import { type ComparedVerdict, diffPolicies, type PolicyDifference } from "../../compile/access/review/policyDiff.js";
 import type { PolicyRequest } from "../../compile/access/review/policyRequest.js";
 import { type PolicyTest, readPolicyTests, testFaults } from "../../compile/access/review/policyTable.js";
+import { liveDefault } from "../../decide/rollout/status.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
-import { liveDefault } from "../../rollout/status.js";
 import type { StatusAnswer } from "../../state/api/wire.js";
 import { heldResources, printProblems, readNamed, readResourceFiles } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";

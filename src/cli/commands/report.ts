@@ -3,12 +3,12 @@
  * or as JSON.
  */
 import { writeFile } from "node:fs/promises";
+import { claimName, scaleOf, size } from "../../decide/report/format.js";
+import { reportPage } from "../../decide/report/page/page.js";
+import { type Report, reportOf } from "../../decide/report/report.js";
+import type { Decision } from "../../decide/rollout/decision.js";
 import { WeirError } from "../../error.js";
 import { endsOf } from "../../infer/statistics/finding.js";
-import { claimName, scaleOf, size } from "../../report/format.js";
-import { reportPage } from "../../report/page/page.js";
-import { type Report, reportOf } from "../../report/report.js";
-import type { Decision } from "../../rollout/decision.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type NamespaceArgument, nameIn } from "./namespace.js";

@@ -1,11 +1,11 @@
 /** `weir why REQUEST_ID`: asks control for all that is known of one request, and which decision stood behind it. */
 import { armPoints } from "../../compile/assignment/region.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import { liveSharePpm } from "../../decide/rollout/status.js";
 import { WeirError } from "../../error.js";
 import type { ExperimentAccount, RequestAccount } from "../../observe/events/accessLog/account.js";
 import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
 import type { RecordedSpan } from "../../observe/telemetry/span.js";
-import type { Decision } from "../../rollout/decision.js";
-import { liveSharePpm } from "../../rollout/status.js";
 import type { ApiClient } from "../../state/api/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";

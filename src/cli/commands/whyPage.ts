@@ -1,4 +1,6 @@
 /** The page that `weir why` prints: one request from identity to trace, a line a fact. Pure. */
+
+import type { Decision } from "../../decide/rollout/decision.js";
 import type {
 	AssignmentAccount,
 	ExperimentAccount,
@@ -11,7 +13,6 @@ import type { ShownDecision } from "../../observe/events/decisions/decisionQuery
 import type { DecisionKind } from "../../observe/events/decisions/decisionRecord.js";
 import type { RecordedSpan } from "../../observe/telemetry/span.js";
 import { renderTrace } from "../../observe/telemetry/tracePath.js";
-import type { Decision } from "../../rollout/decision.js";
 
 /** What `weir why --json` prints. */
 export interface Why {

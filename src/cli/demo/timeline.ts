@@ -1,6 +1,6 @@
 /** The demo as a readable timeline: what happened when, progress in between, and a picture at the end. */
-import type { Decision } from "../../rollout/decision.js";
-import type { ExperimentStatus } from "../../rollout/status.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import type { ExperimentStatus } from "../../decide/rollout/status.js";
 import type { CrowdCount } from "./crowd.js";
 
 const BARS = " ▁▂▃▄▅▆▇█";

@@ -4,15 +4,15 @@
  */
 import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
+import { gateHost } from "../../decide/rollout/gate.js";
+import type { Webhook } from "../../decide/rollout/ports.js";
+import { untakenOf, untakenWords } from "../../decide/rollout/untaken.js";
 import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
 import { HANDSHAKES_REFUSED } from "../../handshake.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../observe/telemetry/meter.js";
-import { gateHost } from "../../rollout/gate.js";
-import type { Webhook } from "../../rollout/ports.js";
-import { untakenOf, untakenWords } from "../../rollout/untaken.js";
 import { startApi } from "../../state/api/api.js";
 import type { Handle, Mount } from "../../state/api/mount.js";
 import { AUDIT_CHAINS } from "../../state/audit/auditLog.js";

@@ -3,9 +3,10 @@
  * a metric for as long as it stands. What sidecars close is one alarm for each Service, whichever of them tells it: each
  * connects anew every few minutes, and another is then the first to tell.
  */
+
+import { type Closure, closuresOf } from "../../decide/rollout/closedServices.js";
+import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { XDS_CLIENT_AWAY_MS } from "../../limits.js";
-import { type Closure, closuresOf } from "../../rollout/closedServices.js";
-import type { ProxyStatus } from "../../rollout/ports.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
 
 /** The metric's node for what any sidecar has closed. */

@@ -3,9 +3,9 @@
  * full disk, the plan is published all the same, for a denial in it must hold. The alarm stands until the next publication.
  */
 import type { PlanTable } from "../../compile/table/plan.js";
+import type { StateStore } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import type { Log } from "../../observe/telemetry/log.js";
-import type { StateStore } from "../../rollout/ports.js";
 import { type GatewayAlarm, PLAN_UNKEPT } from "../../state/api/wire.js";
 
 export class PlanKeeper {

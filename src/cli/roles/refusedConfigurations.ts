@@ -2,7 +2,7 @@
  * What Envoys and sidecars refuse of what is published is an alarm: they go on with what they had, so nothing that was
  * changed since holds there, for no Service. A line in the log, a metric for as long as it stands, and an audit record.
  */
-import { type Refusal, refusalsOf } from "../../rollout/refusal.js";
+import { type Refusal, refusalsOf } from "../../decide/rollout/refusal.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
 
 export function watchRefusals({ log, meter, audit }: AlarmOptions): AlarmWatch {

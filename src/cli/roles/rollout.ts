@@ -1,13 +1,13 @@
 /** The rollout role: evidence → decision → state, over the other roles' sockets. */
 
+import type { GateReport } from "../../decide/rollout/gateKeeper.js";
+import { type LoopEvent, RolloutLoop } from "../../decide/rollout/loop.js";
+import type { Clock } from "../../decide/rollout/ports.js";
+import { Teller } from "../../decide/rollout/teller.js";
 import { PPM } from "../../limits.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import type { GateReport } from "../../rollout/gateKeeper.js";
-import { type LoopEvent, RolloutLoop } from "../../rollout/loop.js";
-import type { Clock } from "../../rollout/ports.js";
-import { Teller } from "../../rollout/teller.js";
 import { StateClient } from "../../state/api/client.js";
 import { postWebhook } from "../../webhooks/webhook.js";
 import { serveMetrics } from "./metrics.js";

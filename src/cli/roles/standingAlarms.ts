@@ -1,9 +1,9 @@
 /** Alarms that stand for a while: each is told when it begins and when it is another, and again when it has ended. */
 
+import type { ProxyStatus } from "../../decide/rollout/ports.js";
+import type { Refusal } from "../../decide/rollout/refusal.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import type { ProxyStatus } from "../../rollout/ports.js";
-import type { Refusal } from "../../rollout/refusal.js";
 
 export interface AlarmOptions {
 	readonly log: Pick<Log, "error" | "info">;

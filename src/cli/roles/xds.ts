@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { probeTargets } from "../../compile/access/bypass/probe.js";
 import { type CompileOptions, compile, compileForms } from "../../compile/compile.js";
+import type { State } from "../../decide/rollout/ports.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { Digest } from "../../digest.js";
@@ -12,7 +13,6 @@ import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSA
 import { ingestClient } from "../../observe/events/client.js";
 import type { XdsSecurity } from "../../publish/xds/doors.js";
 import { XdsServer } from "../../publish/xds/server.js";
-import type { State } from "../../rollout/ports.js";
 import { StateClient } from "../../state/api/client.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";

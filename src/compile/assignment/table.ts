@@ -3,6 +3,7 @@
  * compiler, the sidecar, ingest and `weir assign`. The same inputs give the same table everywhere.
  */
 
+import { type ExperimentStatus, initialStatus, isExposing, liveSharePpm } from "../../decide/rollout/status.js";
 import {
 	type Experiment,
 	type Layer,
@@ -10,7 +11,6 @@ import {
 	type Rollout,
 	type UnitSource,
 } from "../../declare/resources/resource.js";
-import { type ExperimentStatus, initialStatus, isExposing, liveSharePpm } from "../../rollout/status.js";
 import { claimHeader, parameterHeader } from "../envoy/headers.js";
 import type { ArmTable, ExperimentTable, UnitTable } from "../table/plan.js";
 import { hasher } from "./hash.js";

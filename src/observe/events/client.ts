@@ -1,9 +1,9 @@
 /** EvidenceSource over ingest's UNIX socket: what rollout holds in its hand. A dead owner is `unavailable`, never an answer. */
 import { request } from "node:http";
+import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
 import type { BaselineQuantile, Evidence } from "../../infer/statistics/evidence.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
-import type { EvidenceSource } from "../../rollout/ports.js";
 
 export interface IngestClient extends EvidenceSource {
 	/** The ingest process's metrics, as its meter keeps them. */

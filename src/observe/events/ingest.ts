@@ -3,10 +3,10 @@
  * second one on the same directory is refused. Closing it flushes what it took.
  */
 import type { PlanTable } from "../../compile/table/plan.js";
+import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
 import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../../limits.js";
-import type { EvidenceSource } from "../../rollout/ports.js";
 import {
 	type AccessLogDoor,
 	type AccessLogTcp,

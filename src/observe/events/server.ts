@@ -7,6 +7,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
 import { ClientLimiter, type ClientLimits } from "../../clientLimiter.js";
+import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import type { HandshakeFault } from "../../handshake.js";
 import {
@@ -17,7 +18,6 @@ import {
 	REQUEST_ID_CHARS_MAX,
 	UNASKED_CONNECTION_MS,
 } from "../../limits.js";
-import type { EvidenceSource } from "../../rollout/ports.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
 import { boundConnections } from "../../tlsDoor.js";
 import { readBody } from "../../unreadBody.js";

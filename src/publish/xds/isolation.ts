@@ -9,8 +9,9 @@
  * writes into Envoy's error message. Where closing all that changed does not help either, the client keeps its last good
  * configuration.
  */
+
+import type { ClosedService } from "../../decide/rollout/ports.js";
 import { XDS_NAMED_TRIALS_MAX } from "../../limits.js";
-import type { ClosedService } from "../../rollout/ports.js";
 import type { Declared, Publication } from "./publication.js";
 import { toldWords } from "./words.js";
 

@@ -2,7 +2,7 @@
  * What sidecars have closed by themselves, as xds reports it. A thousand sidecars of one version close the same Services, and a
  * report has bounds: each Service is reported with the first client that closes it, and with how many others do.
  */
-import type { ClosedService, ProxyStatus } from "../../rollout/ports.js";
+import type { ClosedService, ProxyStatus } from "../../decide/rollout/ports.js";
 
 export interface Reported {
 	status(): ProxyStatus;

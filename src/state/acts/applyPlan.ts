@@ -8,6 +8,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { policiesOf } from "../../compile/access/rules/selection.js";
 import { experimentSalt } from "../../compile/assignment/table.js";
+import type { Outcome } from "../../decide/rollout/decision.js";
+import { applyExperiment, applyService } from "../../decide/rollout/declaration.js";
+import type { ExperimentStatus, ServiceStatus, Status } from "../../decide/rollout/status.js";
 import { changeProblems } from "../../declare/resources/change.js";
 import { isForeignSalt } from "../../declare/resources/checks/layer.js";
 import { localGateProblems } from "../../declare/resources/checks/localGates.js";
@@ -30,9 +33,6 @@ import {
 } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { STATE_KEY_CHARS_MAX } from "../../limits.js";
-import type { Outcome } from "../../rollout/decision.js";
-import { applyExperiment, applyService } from "../../rollout/declaration.js";
-import type { ExperimentStatus, ServiceStatus, Status } from "../../rollout/status.js";
 import { declaredIn } from "../api/documents.js";
 import type { Change, ResourceChange, Target } from "../history/change.js";
 import type { StoredResource, Used } from "../store/database.js";

@@ -5,6 +5,8 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
+import { applyService } from "../../decide/rollout/declaration.js";
+import { isOver, isPromoting, liveDefault, type Status } from "../../decide/rollout/status.js";
 import { checkResources } from "../../declare/resources/checks/check.js";
 import type { FileReadings } from "../../declare/resources/fileReading.js";
 import { resourceSet, resourcesOf } from "../../declare/resources/kinds.js";
@@ -20,8 +22,6 @@ import {
 	type Service,
 } from "../../declare/resources/resource.js";
 import { PROBLEMS_MAX } from "../../limits.js";
-import { applyService } from "../../rollout/declaration.js";
-import { isOver, isPromoting, liveDefault, type Status } from "../../rollout/status.js";
 import type { StoredResource } from "../store/database.js";
 import { keyOf } from "../store/resourceSet.js";
 

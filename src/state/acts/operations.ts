@@ -4,10 +4,10 @@
  * takes the same rights.
  */
 
+import type { Decision } from "../../decide/rollout/decision.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { Decision } from "../../rollout/decision.js";
 import type { Caller } from "../api/caller.js";
 import { visibleProblems } from "../api/visible.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";

@@ -5,10 +5,10 @@
  * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 
+import { type Asking, askedBefore, gateHost } from "../../decide/rollout/gate.js";
+import type { Webhook } from "../../decide/rollout/ports.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { type Asking, askedBefore, gateHost } from "../../rollout/gate.js";
-import type { Webhook } from "../../rollout/ports.js";
 import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import { isChange, type WaitingRequest } from "../approvals/request.js";
 import { fingerprint } from "../approvals/required.js";

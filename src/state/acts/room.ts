@@ -3,6 +3,7 @@
  * every Envoy. What did not fit would be stored and never published, and with it every later change. Pure.
  */
 import { compileTable } from "../../compile/compile.js";
+import type { Status } from "../../decide/rollout/status.js";
 import { resourceSet } from "../../declare/resources/kinds.js";
 import { namedIn } from "../../declare/resources/reference.js";
 import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../declare/resources/resource.js";
@@ -13,7 +14,6 @@ import {
 	RESOURCES_MAX,
 	SELECTED_RULES_MAX,
 } from "../../limits.js";
-import type { Status } from "../../rollout/status.js";
 import type { StoredResource } from "../store/database.js";
 
 const DELETE = "delete what is not needed any more";

@@ -9,6 +9,7 @@ import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../clientLimiter.js";
+import type { EvidenceSource, Webhook } from "../../decide/rollout/ports.js";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
 import type { HandshakeFault } from "../../handshake.js";
@@ -18,7 +19,6 @@ import {
 	CLIENT_STOPS_MAX,
 	SOCKET_PATH_BYTES_MAX,
 } from "../../limits.js";
-import type { EvidenceSource, Webhook } from "../../rollout/ports.js";
 import { requireOwnFolder } from "../../socket.js";
 import { Operations } from "../acts/operations.js";
 import { PromotionGates } from "../acts/promotionGates.js";

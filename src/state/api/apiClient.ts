@@ -1,10 +1,10 @@
 /** The public API for the command line: one typed method per command. */
 import type { ShadowGap } from "../../compile/table/shadow.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import type { Standing } from "../../decide/rollout/standing.js";
 import type { Kind, Position } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits.js";
-import type { Decision } from "../../rollout/decision.js";
-import type { Standing } from "../../rollout/standing.js";
 import type { PersonRequest, PersonVerb } from "../approvals/personRequest.js";
 import type { AuditChainName, AuditPage } from "../audit/auditLog.js";
 import type { Target } from "../history/change.js";

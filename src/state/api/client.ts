@@ -4,10 +4,10 @@
  * a decision that got no answer was stored shows in the next state.
  */
 import type { PlanTable } from "../../compile/table/plan.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../decide/rollout/ports.js";
+import type { Refusal } from "../../decide/rollout/refusal.js";
 import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
-import type { Decision } from "../../rollout/decision.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";
-import type { Refusal } from "../../rollout/refusal.js";
 import type { NewDecision } from "../store/decisionLog.js";
 import type { MetricName } from "../store/resourceSet.js";
 import { exchange } from "./exchange.js";

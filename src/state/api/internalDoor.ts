@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../../compile/table/plan.js";
+import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import {
 	CALLER_SUBJECT_CHARS_MAX,
@@ -11,7 +12,6 @@ import {
 	PROXIES_BODY_BYTES_MAX,
 	STATE_LONG_POLL_MS_MAX,
 } from "../../limits.js";
-import type { ProxyStatus } from "../../rollout/ports.js";
 import type { NewAuditRecord } from "../audit/auditRecord.js";
 import type { Publication } from "../publication.js";
 import type { NewDecision } from "../store/decisionLog.js";

@@ -1,5 +1,5 @@
 /** The newest decision about an Experiment, as lists tell it. */
-import { goalLogE } from "../../rollout/fleet.js";
+import { goalLogE } from "../../decide/rollout/fleet.js";
 import type { DecisionLog } from "../store/decisionLog.js";
 import type { LastDecision } from "./wire.js";
 

@@ -3,11 +3,11 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
+import type { EvidenceSource } from "../../decide/rollout/ports.js";
+import { standingOf } from "../../decide/rollout/standing.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
-import type { EvidenceSource } from "../../rollout/ports.js";
-import { standingOf } from "../../rollout/standing.js";
 import type { PromotionGates } from "../acts/promotionGates.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";

@@ -3,10 +3,10 @@
  * an Envoy's words: whoever has a certificate of the trust domain may ask. `weir status` tells them to who may read them.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { closedServices } from "../../decide/rollout/closedServices.js";
+import { refusalsOf } from "../../decide/rollout/refusal.js";
+import { untakenOf } from "../../decide/rollout/untaken.js";
 import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits.js";
-import { closedServices } from "../../rollout/closedServices.js";
-import { refusalsOf } from "../../rollout/refusal.js";
-import { untakenOf } from "../../rollout/untaken.js";
 import type { Publication } from "../publication.js";
 import type { Store } from "../store/store.js";
 import type { AlarmSources } from "./alarmSources.js";

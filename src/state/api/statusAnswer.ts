@@ -1,14 +1,15 @@
 /** How all stands, as a caller may see it: `weir status`. */
+
+import { closuresOf } from "../../decide/rollout/closedServices.js";
+import type { State } from "../../decide/rollout/ports.js";
+import { refusalsOf } from "../../decide/rollout/refusal.js";
+import { liveDefault } from "../../decide/rollout/status.js";
+import { untakenOf } from "../../decide/rollout/untaken.js";
 import { lapsedLimits } from "../../declare/resources/checks/callout.js";
 import { withdrawn } from "../../declare/resources/checks/withdrawn.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
-import { closuresOf } from "../../rollout/closedServices.js";
-import type { State } from "../../rollout/ports.js";
-import { refusalsOf } from "../../rollout/refusal.js";
-import { liveDefault } from "../../rollout/status.js";
-import { untakenOf } from "../../rollout/untaken.js";
 import { phasesOf, withDefault } from "../acts/crossCheck.js";
 import type { Operations } from "../acts/operations.js";
 import type { Publication } from "../publication.js";

@@ -1,4 +1,6 @@
 /** What a caller may see: what lies in a namespace that is not theirs is not there, by any name or message. */
+
+import type { State } from "../../decide/rollout/ports.js";
 import { NOT_GRANTED } from "../../declare/resources/checks/reference.js";
 import { KINDS, resourceSet, resourcesOf } from "../../declare/resources/kinds.js";
 import { resourceTitle } from "../../declare/resources/position.js";
@@ -9,7 +11,6 @@ import {
 	type Resource,
 	type ResourceSet,
 } from "../../declare/resources/resource.js";
-import type { State } from "../../rollout/ports.js";
 import type { ApplyPlan } from "../acts/applyPlan.js";
 
 /** Whether the caller may read a namespace; `*` = all of them. */

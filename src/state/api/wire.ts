@@ -1,11 +1,11 @@
 /** The JSON bodies of the public API, shared by the door and the client. */
 import type { ShadowGap } from "../../compile/table/shadow.js";
+import type { Closure } from "../../decide/rollout/closedServices.js";
+import type { Action, Decision, Rule } from "../../decide/rollout/decision.js";
+import type { Refusal } from "../../decide/rollout/refusal.js";
+import type { ExperimentStatus } from "../../decide/rollout/status.js";
+import type { Untaken } from "../../decide/rollout/untaken.js";
 import type { Resource } from "../../declare/resources/resource.js";
-import type { Closure } from "../../rollout/closedServices.js";
-import type { Action, Decision, Rule } from "../../rollout/decision.js";
-import type { Refusal } from "../../rollout/refusal.js";
-import type { ExperimentStatus } from "../../rollout/status.js";
-import type { Untaken } from "../../rollout/untaken.js";
 import type { ApplyResult } from "../acts/applyPlan.js";
 import type { ApprovalRequest, Operation } from "../approvals/request.js";
 import { mostNeeded } from "../approvals/required.js";

@@ -1,14 +1,14 @@
 /** What a person asks of an Experiment, as it comes over the API, and what becomes of it. */
 
+import { accessLosses } from "../../decide/rollout/accessLosses.js";
+import type { Outcome } from "../../decide/rollout/decision.js";
+import { askedBefore } from "../../decide/rollout/gate.js";
+import { otherPromotions } from "../../decide/rollout/otherPromotion.js";
+import { actByPerson } from "../../decide/rollout/person.js";
+import type { State } from "../../decide/rollout/ports.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { PERSON_TEXT_CHARS_MAX } from "../../limits.js";
-import { accessLosses } from "../../rollout/accessLosses.js";
-import type { Outcome } from "../../rollout/decision.js";
-import { askedBefore } from "../../rollout/gate.js";
-import { otherPromotions } from "../../rollout/otherPromotion.js";
-import { actByPerson } from "../../rollout/person.js";
-import type { State } from "../../rollout/ports.js";
 
 export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
 export type PersonVerb = (typeof PERSON_VERBS)[number];

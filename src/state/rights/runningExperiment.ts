@@ -4,12 +4,12 @@
  * alone, because it only returns people to the default Variant.
  */
 import { isDeepStrictEqual } from "node:util";
+import type { State } from "../../decide/rollout/ports.js";
+import { isOver } from "../../decide/rollout/status.js";
 import { metricsJudging } from "../../declare/resources/judgedBy.js";
 import { experimentsOfName, grouping } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
-import type { State } from "../../rollout/ports.js";
-import { isOver } from "../../rollout/status.js";
 import type { Touched } from "../acts/applyPlan.js";
 import type { Need } from "./permissions.js";
 

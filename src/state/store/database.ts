@@ -14,11 +14,11 @@ import type { Database, RootDatabase } from "lmdb";
 import lmdb = require("lmdb");
 
 import type { PlanTable } from "../../compile/table/plan.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import type { ProxyStatus, UntoldMessage } from "../../decide/rollout/ports.js";
+import type { ExperimentStatus, ServiceStatus } from "../../decide/rollout/status.js";
 import type { Kind, Resource } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import type { Decision } from "../../rollout/decision.js";
-import type { ProxyStatus, UntoldMessage } from "../../rollout/ports.js";
-import type { ExperimentStatus, ServiceStatus } from "../../rollout/status.js";
 import { requireOwnFolder } from "../../socket.js";
 import type { ApprovalRequest } from "../approvals/request.js";
 import type { AuditRecord } from "../audit/auditRecord.js";

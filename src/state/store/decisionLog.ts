@@ -2,9 +2,10 @@
  * The decisions of every experiment, numbered 1, 2, 3 … without a gap and never removed, and which of them all
  * Envoys have taken. Its methods that write run inside the caller's transaction.
  */
+
+import type { Decision, DecisionInput, Outcome } from "../../decide/rollout/decision.js";
+import type { ExperimentStatus } from "../../decide/rollout/status.js";
 import { DECISIONS_PAGE_MAX } from "../../limits.js";
-import type { Decision, DecisionInput, Outcome } from "../../rollout/decision.js";
-import type { ExperimentStatus } from "../../rollout/status.js";
 import type { StateDatabase } from "./database.js";
 
 export interface NewDecision {

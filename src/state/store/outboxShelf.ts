@@ -1,9 +1,10 @@
 /**
  * Rollbacks that gates are still to be told of: written with the decision, taken away when told.
  */
+
+import type { Decision } from "../../decide/rollout/decision.js";
+import type { Untold, UntoldMessage } from "../../decide/rollout/ports.js";
 import { GATE_OUTBOX_MAX } from "../../limits.js";
-import type { Decision } from "../../rollout/decision.js";
-import type { Untold, UntoldMessage } from "../../rollout/ports.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
 /** More than the gates of one decision; with it a place holds the revision, too. */

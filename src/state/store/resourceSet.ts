@@ -1,4 +1,7 @@
 /** Resources as the state file holds them: one by one, under a key. */
+
+import { type Judge, judgesOf } from "../../decide/rollout/judges.js";
+import type { State } from "../../decide/rollout/ports.js";
 import { resourceSet } from "../../declare/resources/kinds.js";
 import {
 	type Kind,
@@ -7,8 +10,6 @@ import {
 	type Resource,
 	type ResourceSet,
 } from "../../declare/resources/resource.js";
-import { type Judge, judgesOf } from "../../rollout/judges.js";
-import type { State } from "../../rollout/ports.js";
 
 /** Unique per resource of a set. */
 export function resourceKey(kind: Kind, name: string): string {

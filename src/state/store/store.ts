@@ -9,16 +9,16 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../compile/table/plan.js";
+import { closedServices } from "../../decide/rollout/closedServices.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import { toldOf } from "../../decide/rollout/gate.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../decide/rollout/ports.js";
+import { isOver } from "../../decide/rollout/status.js";
 import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
-import { closedServices } from "../../rollout/closedServices.js";
-import type { Decision } from "../../rollout/decision.js";
-import { toldOf } from "../../rollout/gate.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../rollout/ports.js";
-import { isOver } from "../../rollout/status.js";
 import { type ApplyPlan, type ApplyResult, planApply } from "../acts/applyPlan.js";
 import { lastDecisionIn } from "../api/lastDecision.js";
 import { RevisionWaiters } from "../api/revisionWaiters.js";

@@ -1,9 +1,9 @@
 /** Declared resources and live status in the state file: read as a whole, and written as a plan says. */
 import { isDeepStrictEqual } from "node:util";
+import type { State } from "../../decide/rollout/ports.js";
+import type { ExperimentStatus } from "../../decide/rollout/status.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
-import type { State } from "../../rollout/ports.js";
-import type { ExperimentStatus } from "../../rollout/status.js";
 import type { ApplyPlan } from "../acts/applyPlan.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { DecisionLog } from "./decisionLog.js";

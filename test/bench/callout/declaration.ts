@@ -6,8 +6,8 @@
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { CalloutProtocol } from "../../../src/compile/table/execution.js";
 import type { Collectors, Plan } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { GatewayTls } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { spiffe } from "../../compile/access/mutualTls.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 

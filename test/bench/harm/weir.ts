@@ -1,5 +1,8 @@
 /** Our own rule: decide() on aggregates of units, minute by minute, with the margins that the peers are given. */
 
+import { decide } from "../../../src/decide/rollout/decide.js";
+import { type Action, RULES } from "../../../src/decide/rollout/decision.js";
+import { type ExperimentStatus, type FrozenThreshold, initialStatus } from "../../../src/decide/rollout/status.js";
 import type { Experiment, Metric } from "../../../src/declare/resources/resource.js";
 import { normalIsf } from "../../../src/infer/statistics/distributions/normal.js";
 import type {
@@ -11,10 +14,7 @@ import type {
 } from "../../../src/infer/statistics/evidence.js";
 import { CENTRE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
 import { addValue, type Moments, NO_MOMENTS } from "../../../src/infer/statistics/statistics/moments.js";
-import { decide } from "../../../src/rollout/decide.js";
-import { type Action, RULES } from "../../../src/rollout/decision.js";
-import { type ExperimentStatus, type FrozenThreshold, initialStatus } from "../../../src/rollout/status.js";
-import { experiment, metric, ROLLOUT } from "../../rollout/example.js";
+import { experiment, metric, ROLLOUT } from "../../decide/rollout/example.js";
 import { MARGINS } from "./peers.js";
 import {
 	type Fault,

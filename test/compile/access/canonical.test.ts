@@ -8,7 +8,7 @@ import {
 	type SentRequest,
 } from "../../../src/compile/access/requests/canonical.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { headerValues, pipelined } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

@@ -11,7 +11,7 @@ import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { denialOf, ruleDenial } from "../../../src/compile/envoy/denial.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { get, latin1 } from "../../attack/wire.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../../envoy/harness.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

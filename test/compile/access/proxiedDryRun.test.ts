@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { startVerifyingSidecar } from "../../attack/sidecar.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";

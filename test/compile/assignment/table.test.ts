@@ -2,7 +2,7 @@ import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { hasher } from "../../../src/compile/assignment/hash.js";
 import { experimentSalt, experimentTable, freshStatus, layerName } from "../../../src/compile/assignment/table.js";
-import type { ExperimentStatus, Phase } from "../../../src/rollout/status.js";
+import type { ExperimentStatus, Phase } from "../../../src/decide/rollout/status.js";
 import { experimentOf, layerOf, tableOf } from "./experiments.js";
 
 t.test("a fresh experiment is at its first step, or at the allocation that is asked for", async (t) => {

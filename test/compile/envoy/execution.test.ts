@@ -5,9 +5,9 @@ import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { accessPerRoute } from "../../../src/compile/envoy/accessControl.js";
 import { type ExecutionInput, executionOf, type Mode } from "../../../src/compile/table/execution.js";
 import type { AccessTable, MoreConditions } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { AccessPolicy, Callout, UnitSource } from "../../../src/declare/resources/resource.js";
 import { LISTED_VALUES_MAX } from "../../../src/limits.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import {
 	accessPolicy,
 	CALLOUT,

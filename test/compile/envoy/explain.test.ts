@@ -1,6 +1,7 @@
 /** What `weir explain` says of users where several issuers are believed, and of policies whose time is over. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type {
 	AccessPolicy,
 	Gateway,
@@ -8,7 +9,6 @@ import type {
 	Service,
 	UnitSource,
 } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import {
 	accessPolicy,
 	experiment,

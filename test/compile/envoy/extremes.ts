@@ -6,12 +6,12 @@
 import { compile } from "../../../src/compile/compile.js";
 import { keySetName, NOBODYS_KEY_SET } from "../../../src/compile/envoy/keySet.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
 import { resourceSet } from "../../../src/declare/resources/kinds.js";
 import type { Resource } from "../../../src/declare/resources/resource.js";
 import { jsonSchema } from "../../../src/declare/resources/schema.js";
 import { SCHEMAS } from "../../../src/declare/resources/schemas/byKind.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { NASTY_TEXTS, TEXTS } from "./extremeTexts.js";
 
 export const COLLECTORS = { accessLogSocket: "/run/als.sock", tracesSocket: "/run/otlp.sock", traceSamplingPercent: 1 };

@@ -1,7 +1,7 @@
 /** What a request meets when a Variant fails, on a real Envoy: never the other arm's Variant. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

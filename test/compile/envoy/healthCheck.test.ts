@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Service } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 

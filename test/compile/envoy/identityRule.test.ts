@@ -3,7 +3,7 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { NO_SINGLE_IDENTITY } from "../../../src/compile/envoy/accessControl.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { type VirtualHost, valuesUnder, weightedClusters } from "./virtualHosts.js";
 

@@ -7,9 +7,9 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import { stringify } from "yaml";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import type { Translated } from "../../fixtures/istioPolicies/translate.js";
 
 const FILE = new URL("../../../../test/fixtures/istioPolicies/policies.json", import.meta.url);

@@ -2,8 +2,8 @@
 import type { CompileOptions } from "../../../src/compile/compile.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet, TokenIssuer, UnitSource } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import {
 	accessPolicy,
 	CALLOUT,

@@ -1,7 +1,7 @@
 /** Parameters of arms as request headers: of the arm's live share alone, byte for byte, and no client's. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

@@ -1,7 +1,7 @@
 /** Where a policy's path prefixes stand in its rule: whole segments, and a rule with nothing to ask takes any request. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { valuesUnder, virtualHost } from "./virtualHosts.js";
 

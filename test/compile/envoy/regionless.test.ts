@@ -3,7 +3,7 @@ import t from "tap";
 import { accessTable, compileAccess } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { callerIs } from "../../../src/compile/envoy/principalRule.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { type VirtualHost, valuesUnder } from "./virtualHosts.js";
 

@@ -4,8 +4,8 @@
  */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import {
 	accessPolicy,
 	CALLOUT,

@@ -1,7 +1,7 @@
 /** The access log carries the headers of segments, and ingest finds them in the plan. */
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 
 const variants = [variant("v1", 9001), variant("v2", 9002)];

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { startEnvoy } from "../../envoy/harness.js";
 import { gateway, resourceSet, service } from "../../fixtures/resources.js";
 

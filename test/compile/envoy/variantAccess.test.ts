@@ -2,8 +2,8 @@
 import t from "tap";
 import { authorize } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { AccessPolicy, Experiment } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

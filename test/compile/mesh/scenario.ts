@@ -8,8 +8,8 @@ import { type Assignment, compileAssignment } from "../../../src/compile/assignm
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { MeshOptions, MeshOutput } from "../../../src/compile/mesh/mesh.js";
 import type { CalloutProtocol } from "../../../src/compile/table/execution.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, pipelined, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../../envoy/variantServer.js";

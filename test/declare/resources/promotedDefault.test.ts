@@ -1,9 +1,9 @@
 /** What a promotion, or the end of an Experiment, makes of a Service's rules is told before it: nobody applies anything then. */
 import t from "tap";
+import type { Status } from "../../../src/decide/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { lapsedLimits, sidecarDecides } from "../../../src/declare/resources/checks/callout.js";
 import { resourceTitle } from "../../../src/declare/resources/position.js";
-import type { Status } from "../../../src/rollout/status.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { faultsOf } from "../../../src/state/api/statusAnswer.js";
 import {
 	accessPolicy,

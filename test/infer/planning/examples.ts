@@ -2,7 +2,7 @@
 
 import type { Effect, Metric } from "../../../src/declare/resources/resource.js";
 import type { PlanMetric } from "../../../src/infer/planning/planMetric.js";
-import { metric } from "../../rollout/example.js";
+import { metric } from "../../decide/rollout/example.js";
 
 export const absolute = (value: number): Effect => ({ kind: "absolute", value });
 export const relative = (value: number): Effect => ({ kind: "relative", value });

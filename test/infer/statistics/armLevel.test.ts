@@ -8,7 +8,7 @@ import { type BetaPrior, PRIOR_RATE } from "../../../src/infer/statistics/sequen
 import { meanBounds } from "../../../src/infer/statistics/sequential/betting.js";
 import { shareBounds } from "../../../src/infer/statistics/sequential/shareBounds.js";
 import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
-import { metric } from "../../rollout/example.js";
+import { metric } from "../../decide/rollout/example.js";
 import { random } from "./random.js";
 
 const golden = JSON.parse(readFileSync("test/fixtures/statistics/levels.json", "utf8")) as {

@@ -10,7 +10,7 @@ import { differenceBounds } from "../../../src/infer/statistics/sequential/berno
 import { PRIOR_RATE } from "../../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { coMomentsOf, momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
-import { metric, rate } from "../../rollout/example.js";
+import { metric, rate } from "../../decide/rollout/example.js";
 import { random } from "./random.js";
 
 const ABSOLUTE: Effect = { kind: "absolute", value: 0.1 };

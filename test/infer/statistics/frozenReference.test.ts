@@ -9,7 +9,7 @@ import {
 	unmovedShares,
 } from "../../../src/infer/statistics/frozenReference.js";
 import { slowShareAt } from "../../../src/infer/statistics/slowShare.js";
-import { rate } from "../../rollout/example.js";
+import { rate } from "../../decide/rollout/example.js";
 import { random } from "./random.js";
 
 /** As frozen by rules before there was a grid. */

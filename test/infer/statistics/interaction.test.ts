@@ -6,7 +6,7 @@ import { questionOf } from "../../../src/infer/statistics/question.js";
 import { differenceBounds } from "../../../src/infer/statistics/sequential/bernoulliBounds.js";
 import { PRIOR_RATE } from "../../../src/infer/statistics/sequential/bernoulliMixture.js";
 import { sampleRatio } from "../../../src/infer/statistics/sequential/srm.js";
-import { crossing, experiment, METRICS } from "../../rollout/example.js";
+import { crossing, experiment, METRICS } from "../../decide/rollout/example.js";
 
 const ALPHA = 0.01;
 const OWN = experiment(["boosted"]);

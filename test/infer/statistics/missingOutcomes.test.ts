@@ -1,7 +1,7 @@
 /** Unequally missing outcomes at just the level that is asked for: both directions have a half. */
 import t from "tap";
 import { unequalMissing } from "../../../src/infer/statistics/missingOutcomes.js";
-import { evidence, experiment, METRICS } from "../../rollout/example.js";
+import { evidence, experiment, METRICS } from "../../decide/rollout/example.js";
 
 const { accuracy } = METRICS;
 if (accuracy === undefined) throw new Error("the metric");

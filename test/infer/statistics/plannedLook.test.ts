@@ -10,7 +10,7 @@ import {
 	plannedTest,
 	unitsOfInformation,
 } from "../../../src/infer/statistics/plannedLook.js";
-import { experiment, metric } from "../../rollout/example.js";
+import { experiment, metric } from "../../decide/rollout/example.js";
 
 type Pair = readonly [number, number];
 interface Truth {

@@ -4,7 +4,7 @@ import t from "tap";
 import { isNoEstimate } from "../../../src/infer/statistics/estimators/estimate.js";
 import { postStratified } from "../../../src/infer/statistics/postStratified.js";
 import { type Moments, mergeMoments } from "../../../src/infer/statistics/statistics/moments.js";
-import { metric } from "../../rollout/example.js";
+import { metric } from "../../decide/rollout/example.js";
 
 const golden = JSON.parse(readFileSync("test/fixtures/statistics/postStratified.json", "utf8")) as readonly {
 	readonly relative: boolean;

@@ -23,7 +23,7 @@ import type { CoMoments, MetricEvidence, Moments } from "../../../src/infer/stat
 import type { Finding } from "../../../src/infer/statistics/finding.js";
 import { type EventCount, proportionsTest } from "../../../src/infer/statistics/fixed/proportions.js";
 import { tTest } from "../../../src/infer/statistics/fixed/tTest.js";
-import { evidence, experiment, metric, ROLLOUT, rate } from "../../rollout/example.js";
+import { evidence, experiment, metric, ROLLOUT, rate } from "../../decide/rollout/example.js";
 import { logPropensityEvidence, type PropensityBatch } from "./bandit/propensityBetting.js";
 
 interface Welch {

@@ -5,7 +5,7 @@
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";

@@ -5,9 +5,9 @@
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { compile } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { RequestAccount } from "../../../src/observe/events/accessLog/account.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../envoy/pipeline.js";

@@ -2,9 +2,9 @@ import { createServer, get, type IncomingHttpHeaders, type Server } from "node:h
 import type { AddressInfo } from "node:net";
 import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Evidence } from "../../../src/infer/statistics/evidence.js";
 import { ACCESS_LOG_FLUSH_MS } from "../../../src/limits.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { experiment, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { metric, startLiveRig } from "./rig.js";

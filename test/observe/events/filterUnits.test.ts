@@ -10,10 +10,10 @@ import { join } from "node:path";
 import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
 import { claimHeader } from "../../../src/compile/envoy/headers.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Evidence } from "../../../src/infer/statistics/evidence.js";
 import type { RequestAccount, WholeAccount } from "../../../src/observe/events/accessLog/account.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import {

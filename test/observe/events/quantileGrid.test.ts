@@ -1,13 +1,13 @@
 /** The grid of thresholds around a quantile: how it is measured, and how requests are counted by it. */
 import t from "tap";
+import { evidenceQuery, localEvidence } from "../../../src/decide/rollout/evidenceQuery.js";
+import { initialStatus } from "../../../src/decide/rollout/status.js";
 import type { Metric } from "../../../src/declare/resources/resource.js";
 import { CENTRE, GRID_SIZE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
 import { QUANTILES_ASKED_MAX } from "../../../src/limits.js";
 import { ingestClient } from "../../../src/observe/events/client.js";
-import { evidenceQuery, localEvidence } from "../../../src/rollout/evidenceQuery.js";
-import { initialStatus } from "../../../src/rollout/status.js";
+import { experiment, METRICS } from "../../decide/rollout/example.js";
 import { resourceSet } from "../../fixtures/resources.js";
-import { experiment, METRICS } from "../../rollout/example.js";
 import { type Entry, metric, query, startRig, unitsOf } from "./rig.js";
 
 const T0 = 1_000_000;

@@ -8,8 +8,8 @@ import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node
 import { dirname, join } from "node:path";
 import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { startVerifyingSidecar } from "../../attack/sidecar.js";
 import { AUDIENCE, ISSUER, KEY_SET } from "../../attack/tokens.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";

@@ -6,7 +6,7 @@
 import { once } from "node:events";
 import t, { type Test } from "tap";
 import { compile } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, experiment, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";

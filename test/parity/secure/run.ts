@@ -12,9 +12,9 @@ import type { VerifiedToken, VerifyToken } from "../../../src/compile/access/use
 import { verifiedToken } from "../../../src/compile/access/users/tokenClaims.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { Plan, ServiceTable } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Service } from "../../../src/declare/resources/resource.js";
 import { SHADOW_TOKEN_WAIT_MS } from "../../../src/limits.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { Admission } from "../../../src/tokens/admission.js";
 import { readKeySet } from "../../../src/tokens/keySet.js";
 import { publishedKeySet } from "../../../src/tokens/publishedKeys.js";

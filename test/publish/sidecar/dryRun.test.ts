@@ -2,10 +2,10 @@
 import t from "tap";
 import type { TokenAnswer } from "../../../src/compile/access/users/token.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { answer } from "../../../src/publish/sidecar/answer.js";
 import { compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import type { Question } from "../../../src/publish/sidecar/question.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { NOBODY_ASKED, type QuestionFields, question } from "./question.js";
 

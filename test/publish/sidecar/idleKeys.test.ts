@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { temporaryDirectory } from "../../cli/command.js";
 import { startSidecarChild } from "../../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";

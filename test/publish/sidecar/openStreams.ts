@@ -4,7 +4,7 @@ import { Agent, createServer, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
 import { CALLOUT, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { type SidecarProcess, startSidecarProcess } from "./sidecarProcess.js";

@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { connect } from "node:net";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { startPredictor } from "../../../src/serve/predictor/server.js";
 import { DecisionVerifier, decisionSigner } from "../../../src/tokens/decision.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { DecisionVerifier, decisionSigner } from "../../../src/tokens/decision.js";
 import { TokenVerifier } from "../../../src/tokens/verifier.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";

@@ -6,13 +6,13 @@ import fc from "fast-check";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { EnvoyResource, Plan } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { RouteConfigurationSchema } from "../../../src/gen/envoy/config/route/v3/route_pb.js";
 import { Encodings } from "../../../src/publish/xds/encodings.js";
 import { encodeEnvoyResource } from "../../../src/publish/xds/registry.js";
 import { encodeResource } from "../../../src/publish/xds/resource.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { accessPolicy, experiment, gateway, layer, resourceSet, service, variant } from "../../fixtures/resources.js";
 
 const V1 = "0123456789abcdef";

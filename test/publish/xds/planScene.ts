@@ -5,9 +5,9 @@ import { compile, compileForms, NO_COLLECTORS } from "../../../src/compile/compi
 import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import type { KeySets } from "../../../src/compile/envoy/keySet.js";
 import type { EnvoyResources } from "../../../src/compile/table/plan.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../src/declare/resources/resource.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
 import { temporaryDirectory } from "../../cli/command.js";
 import { type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
+import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
 import { RouteConfigurationSchema } from "../../../src/gen/envoy/config/route/v3/route_pb.js";
 import { XdsServer, type XdsServerOptions } from "../../../src/publish/xds/server.js";
-import { refusalsOf } from "../../../src/rollout/refusal.js";
 import { AdsClient } from "./adsClient.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 

@@ -5,7 +5,7 @@ import { request } from "node:http";
 import { connect } from "node:http2";
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { gateway, resourceSet, service, variant } from "../../fixtures/resources.js";

@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { readKeySet } from "../../../src/tokens/keySet.js";
 import { publishedKeySet } from "../../../src/tokens/publishedKeys.js";
 import { TokenVerifier } from "../../../src/tokens/verifier.js";

@@ -6,10 +6,11 @@
  * With it goes the standard error of the quantile of all of them, in which a unit counts once however many requests it
  * sends: who reads a threshold should know how well it was known.
  */
+
+import type { EvidenceSource } from "../../../decide/rollout/ports.js";
 import { isNoEstimate } from "../../../infer/statistics/estimators/estimate.js";
 import { bracketOf, quantileLevel } from "../../../infer/statistics/estimators/quantile.js";
 import type { BaselineQuantile } from "../../../infer/statistics/evidence.js";
-import type { EvidenceSource } from "../../../rollout/ports.js";
 import type { EventStore, Transaction } from "../store/store.js";
 import { unitQuantile } from "./unitQuantile.js";
 

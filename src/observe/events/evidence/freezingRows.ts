@@ -4,7 +4,7 @@
  * that these name. So nobody else's traffic takes them away, and none of it is held for them.
  */
 
-import type { Judge } from "../../../rollout/judges.js";
+import type { Judge } from "../../../decide/rollout/judges.js";
 import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
 import type { EventStore } from "../store/store.js";
 import { whole } from "./eras.js";

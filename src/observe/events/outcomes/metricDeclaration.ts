@@ -1,7 +1,8 @@
 /** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
+
+import type { Judge } from "../../../decide/rollout/judges.js";
 import { WeirError } from "../../../error.js";
 import { METRICS_CACHE_MS } from "../../../limits.js";
-import type { Judge } from "../../../rollout/judges.js";
 
 export interface MetricDeclaration {
 	/** As outcomes and evidence queries name it. */

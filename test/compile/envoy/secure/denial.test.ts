@@ -7,8 +7,8 @@ import { PROBE_PATH } from "../../../../src/compile/access/requests/canonical.js
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
 import { denialOf } from "../../../../src/compile/envoy/denial.js";
 import { denialReplies } from "../../../../src/compile/envoy/localReplies.js";
+import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import type { Rate } from "../../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../../src/rollout/status.js";
 import { bootstrapOf, startEnvoy } from "../../../envoy/harness.js";
 import { alone, rawGet, type Target } from "../../../envoy/pipeline.js";
 import { startVariantServer } from "../../../envoy/variantServer.js";

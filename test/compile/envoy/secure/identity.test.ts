@@ -7,12 +7,12 @@ import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
 import { type RemoteDoor, staticBootstrap } from "../../../../src/compile/envoy/bootstrap.js";
+import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../../src/declare/resources/resource.js";
 import { startCa } from "../../../../src/identity/ca.js";
 import { mutualAgent, serverTls } from "../../../../src/identity/nodeTls.js";
 import type { Workload } from "../../../../src/identity/workloadClient.js";
 import { PEER_RENEWAL_MS } from "../../../../src/limits.js";
-import { EMPTY_STATUS } from "../../../../src/rollout/status.js";
 import { type RunningEnvoy, startEnvoy, type TestScope } from "../../../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../../fixtures/resources.js";
 import {

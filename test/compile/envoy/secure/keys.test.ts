@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
-import { EMPTY_STATUS } from "../../../../src/rollout/status.js";
+import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../../../envoy/harness.js";
 import { alone, rawGet } from "../../../envoy/pipeline.js";
 import { startVariantServer } from "../../../envoy/variantServer.js";

@@ -6,8 +6,8 @@ import { dynamicBootstrap, staticBootstrap } from "../../../../src/compile/envoy
 import { envoyGatewayManifests } from "../../../../src/compile/mesh/envoyGateway.js";
 import { istioManifests } from "../../../../src/compile/mesh/istio.js";
 import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type MeshOptions } from "../../../../src/compile/mesh/mesh.js";
+import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import type { DataClass, Endpoint, ResourceSet } from "../../../../src/declare/resources/resource.js";
-import { EMPTY_STATUS } from "../../../../src/rollout/status.js";
 import { experiment, gateway, metadata, resourceSet, service } from "../../../fixtures/resources.js";
 import { valuesUnder } from "../virtualHosts.js";
 

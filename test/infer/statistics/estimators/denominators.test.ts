@@ -9,7 +9,7 @@ import { plannedTest } from "../../../../src/infer/statistics/plannedLook.js";
 import { isMeasured, type Question } from "../../../../src/infer/statistics/question.js";
 import { ASYMPCS_MIN_UNITS } from "../../../../src/infer/statistics/sequential/asympCs.js";
 import { coMomentsOf, momentsAt } from "../../../../src/infer/statistics/statistics/coMoments.js";
-import { metric } from "../../../rollout/example.js";
+import { metric } from "../../../decide/rollout/example.js";
 
 const ask = (spec: Partial<Metric["spec"]>, levels = { alpha: 0.05, harmAlpha: 0.05 }): Question => ({
 	metric: metric("cost", { type: "ratio", perUnit: "sum", denominator: { metric: "conversions" }, ...spec }),

@@ -1,0 +1,153 @@
+/** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
+import type { Finding } from "../../../infer/statistics/finding.js";
+import { percent } from "../../rollout/sentence.js";
+import { slowLimit, slowRequests } from "../../rollout/slowWords.js";
+import { heldBackOf } from "../../rollout/status.js";
+import { bare, claimName, level, plain, type Scale, scaleOf, size, utc } from "../format.js";
+import type { ClaimHistory } from "../history.js";
+import { html, type Markup } from "../markup.js";
+import type { Report } from "../report.js";
+import { boundsPicture } from "./boundsChart.js";
+import { people } from "./chart.js";
+import { axisOf, intervalPicture, intervalWords } from "./interval.js";
+import { looksTable } from "./looks.js";
+import { named, section } from "./table.js";
+
+export function claimsSection(report: Report): Markup {
+	const { claims, experiment, status } = report;
+	if (claims.length === 0)
+		return section(
+			"claims",
+			"Goal and guardrails",
+			html`<p class="wide">No goal, no guardrail, or no evidence yet: nothing is claimed.</p>`,
+		);
+	const arms = experiment.spec.arms.filter(({ name }) => claims.some(({ arm }) => arm === name));
+	const closed = (name: string): string =>
+		status.closedArms.includes(name) ? " (closed: nobody is exposed to it any more)" : "";
+	return section(
+		"claims",
+		"Goal and guardrails",
+		html`<p class="soft wide">Improvement of each challenger over the baseline: right of the thin line is better, whatever the metric’s direction (a latency quantile’s note says what its line is).
+The dashed line is what was asked for or is allowed. Disc: proved. Diamond: harm. Ring: still open. All intervals hold at every look.</p>
+${arms.map(
+	({ name }) => html`${arms.length > 1 ? html`<h3>${named(name)}${closed(name)}</h3>` : null}
+<ul class="claims">
+${[...claims]
+	.filter(({ arm }) => arm === name)
+	.sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"))
+	.map((finding) => row(report, finding))}</ul>`,
+)}${noGoal(report)}${looksTable(report)}${banditNote(report)}${takeoverNote(report)}`,
+	);
+}
+
+function noGoal({ experiment }: Report): Markup | null {
+	if (experiment.spec.goal !== null) return null;
+	return html`<p class="note">No goal is declared: harm is watched, and a person promotes.</p>`;
+}
+
+/** Whose units the numbers above are, where shares have followed outcomes. */
+function banditNote({ experiment, status }: Report): Markup | null {
+	const { bandit } = experiment.spec.rollout;
+	if (bandit === null || status.shares === undefined) return null;
+	return html`<p class="note">Shares have followed outcomes since ${utc(status.shares.firstMovedAtMs)}. Whoever came later counts only on the first ${percent(bandit.floorPpm)} of each arm’s live points,
+which are live whatever the outcomes say: there the design is fixed, and what is said here holds. On the others nothing is tested: an arm that grew at a better hour, or that got people who
+had been here before, looks better for that alone.</p>`;
+}
+
+/** Whose units they are once somebody was promoted: a holdback's are another test than those before it. */
+function takeoverNote({ status }: Report): Markup | null {
+	const heldBack = heldBackOf(status);
+	if (heldBack !== null)
+		return html`<p class="note">Since ${utc(heldBack.fromMs)} ${percent(heldBack.sharePpm)} of the old version’s people are held back. All numbers here are of people who came first since then,
+and the winner alone is judged: before that the versions had people in another ratio, and both times together would compare one season with another.</p>`;
+	if (status.takeover === undefined) return null;
+	return html`<p class="note">The winner began to take over at ${utc(status.takeover.fromMs)}. Who came later does not count, nor does anybody whose time to be measured was not over then.</p>`;
+}
+
+const CHIP = {
+	pass: ["good", "✓ proved"],
+	harm: ["bad", "✕ harm"],
+	open: ["open", "… open"],
+	unknown: ["open", "? unknown"],
+} as const;
+
+function row({ metrics }: Report, finding: Finding): Markup {
+	const metric = metrics[finding.metric];
+	const scale = scaleOf(metric, finding.relative);
+	const [className, word] = CHIP[finding.verdict];
+	const { baseline, challenger, note } = finding;
+	const told =
+		finding.verdict === "unknown"
+			? note
+			: `${finding.slow === undefined ? `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline` : `${slowRequests(finding, "the baseline’s")}, a difference of ${intervalWords(finding, scale)}`}; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
+	const name = claimName(finding, metric);
+	return html`<li>
+<div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${told}</span></div>
+${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding.arm}: improvement ${intervalWords(finding, scale)}; ${asked(finding, scale)}; ${word.slice(2)}`)}
+<span class="chip ${className}">${word}</span>${slowNote(finding)}
+</li>
+`;
+}
+
+/** What the axis of a quantile's picture is, which is not that of the others. */
+function slowNote({ slow, role }: Finding): Markup | null {
+	if (slow === undefined) return null;
+	const equal = role === "goal" ? "left" : "right";
+	return html`<p class="soft">Drawn is the share of a person’s requests above ${plain(slow.baselineMs, 4)} ms, on average over the baseline’s people, less that above ${slowLimit(slow, role)} over the challenger’s.
+${slow.effect.value === 0 ? null : `A version just as fast as the baseline lies ${equal} of the thin line. `}${role === "goal" ? null : "Proved left of the thin line it is beyond its margin; proved right of the dashed one it is within."}</p>`;
+}
+
+/** What the claim's line is. */
+export function asked({ role, line, slow }: Pick<Finding, "role" | "line" | "slow">, scale: Scale): string {
+	if (slow !== undefined && role === "guardrail") return `within its margin, ${bare(scale, line)} more tolerated`;
+	// Of a quantile: each arm has its own threshold, and the margin lies between them.
+	if (role === "guardrail" && line === 0) return "no more than the baseline, each arm by its own threshold";
+	if (role === "guardrail") return `at most ${bare(scale, line)} worse`;
+	return line === 0 ? "better at all" : `more than ${size(scale, line)}`;
+}
+
+export function historySection(report: Report): Markup {
+	const drawn = report.history.filter(({ points }) => points.length > 1);
+	const heading = "Confidence sequences over time";
+	if (drawn.length === 0)
+		return section(
+			"history",
+			heading,
+			html`<p class="wide">There has been one look at most: a line over time needs two.</p>`,
+		);
+	const several = new Set(drawn.map(({ arm }) => arm)).size > 1;
+	const ordered = [...drawn].sort((a, b) => Number(b.role === "goal") - Number(a.role === "goal"));
+	return section(
+		"history",
+		heading,
+		html`<p class="soft wide">The band holds the true improvement at all times at once, so one may look as often as one likes: it narrows as people come.
+Above the thin line is better, but for a latency quantile, whose line is told above; the dashed line is what was asked for or is allowed.</p>
+<div class="grid">
+${ordered.map((one, index) => figure(report, one, index, several))}</div>`,
+	);
+}
+
+function figure({ claims, metrics }: Report, history: ClaimHistory, index: number, several: boolean): Markup | null {
+	const finding = claims.find(
+		({ arm, metric, role }) => arm === history.arm && metric === history.metric && role === history.role,
+	);
+	if (finding === undefined) return null;
+	const metric = metrics[finding.metric];
+	const scale = scaleOf(metric, finding.relative);
+	const name = `${claimName(finding, metric)}${several ? ` of ${finding.arm}` : ""}`;
+	const { picture, cut } = boundsPicture(`h${index}`, history.points, { line: finding.line, scale, name }, "band");
+	const from = history.from === "periods" ? "by first exposure" : "at each decision";
+	const { together } = history;
+	const said = together.contradicted
+		? "The looks have no improvement in common: it has moved, so go by the last look."
+		: `All looks together: between ${size(scale, together.lower)} and ${size(scale, together.upper)}.`;
+	return html`<figure><figcaption><b>${named(name)}</b>, ${unitOf(scale)}${plain(history.points.length)} looks, ${from}${cut ? "; wider at first than is drawn" : ""}. ${said}</figcaption>
+${picture}</figure>
+`;
+}
+
+export function unitOf(scale: Scale): string {
+	if (scale === "points") return "percentage points, ";
+	if (scale === "percent") return "% of the baseline, ";
+	return scale === "ms" ? "ms, " : "";
+}

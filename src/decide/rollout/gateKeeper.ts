@@ -1,0 +1,102 @@
+/**
+ * Asks gates beside the loop, never inside a look: while a gate thinks, the evidence is still watched, and a rollback
+ * of this or another Experiment goes its way. A yes holds for the very question and for GATE_YES_MS; after a no, or no
+ * answer, the gate is asked again with growing pauses. Nothing is kept over a restart: then it is asked once more, with
+ * the same idempotency id.
+ */
+
+import type { Gate } from "../../declare/resources/resource.js";
+import { GATE_RETRY_MS, GATE_YES_MS } from "../../limits.js";
+import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
+import { type Asking, askedBefore, gateHost } from "./gate.js";
+import type { Clock, Webhook, WebhookAnswer } from "./ports.js";
+
+/** What a gate answered, for logs and metrics. */
+export interface GateReport {
+	readonly experiment: string;
+	readonly at: Gate["at"];
+	readonly where: string;
+	readonly ok: boolean;
+	/** Empty for a yes. */
+	readonly why: string;
+	/** Of WebhookAnswer. */
+	readonly cause?: string;
+}
+
+interface Asked {
+	/** Of the question; another one begins anew. */
+	readonly id: string;
+	asking: boolean;
+	yesAtMs: number | null;
+	no: GateAnswer | null;
+	failures: number;
+	againAtMs: number;
+}
+
+export class GateKeeper {
+	/** By Experiment. */
+	readonly #asked = new Map<string, Asked>();
+
+	constructor(
+		private readonly webhook: Webhook,
+		private readonly clock: Clock,
+		private readonly report: (answer: GateReport) => void,
+	) {}
+
+	/** Whether the decision may happen now. A GateAnswer: it may not, and why; asks where it is time to. */
+	pass(experiment: string, input: DecisionInput, outcome: Outcome): "yes" | "asking" | GateAnswer {
+		const questions = askedBefore(input, outcome);
+		if (questions.length === 0) {
+			this.#asked.delete(experiment);
+			return "yes";
+		}
+		const id = questions.map(({ gate, question }) => `${question.id} ${gate.url}`).join("\n");
+		let asked = this.#asked.get(experiment);
+		if (asked?.id !== id) {
+			asked = { id, asking: false, yesAtMs: null, no: null, failures: 0, againAtMs: 0 };
+			this.#asked.set(experiment, asked);
+		}
+		if (this.#holds(asked)) return "yes";
+		if (!asked.asking && this.clock.nowMs() >= asked.againAtMs) void this.#ask(experiment, asked, questions);
+		return asked.no ?? "asking";
+	}
+
+	#holds({ yesAtMs }: Asked): boolean {
+		return yesAtMs !== null && this.clock.nowMs() - yesAtMs <= GATE_YES_MS;
+	}
+
+	/** In their order; the first no ends it. */
+	async #ask(experiment: string, asked: Asked, questions: readonly Asking[]): Promise<void> {
+		asked.asking = true;
+		asked.yesAtMs = null;
+		let no: GateAnswer | null = null;
+		for (const { at, gate, question } of questions) {
+			const answer = await this.webhook(gate, question);
+			const where = gateHost(gate.url);
+			this.report({ experiment, at, where, ...reported(answer) });
+			if (answer.ok) continue;
+			no = { at, where, why: answer.why, ...(answer.status === undefined ? {} : { status: answer.status }) };
+			break;
+		}
+		asked.asking = false;
+		asked.no = no;
+		if (no === null) {
+			asked.yesAtMs = this.clock.nowMs();
+			return;
+		}
+		asked.againAtMs = this.clock.nowMs() + retryPause(asked.failures);
+		asked.failures += 1;
+	}
+}
+
+/** Of an answer, what GateReport says. */
+export function reported(answer: WebhookAnswer): Pick<GateReport, "ok" | "why" | "cause"> {
+	if (answer.ok) return { ok: true, why: "" };
+	const { why, cause } = answer;
+	return { ok: false, why, ...(cause === undefined ? {} : { cause }) };
+}
+
+/** Doubles from the first to the longest. */
+export function retryPause(failures: number): number {
+	return Math.min(GATE_RETRY_MS.max, GATE_RETRY_MS.first * 2 ** Math.min(failures, 30));
+}

@@ -1,0 +1,58 @@
+/**
+ * Which outcomes are recorded already: a hold that differs from the last record in numbers only is not recorded again.
+ * Kept in memory: after a restart a hold is recorded once more.
+ */
+import { GATE_RECORD_MS_MAX, GATE_RETRY_MS, HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS } from "../../limits.js";
+import type { Outcome } from "./decision.js";
+
+interface LastRecord {
+	readonly kind: string;
+	readonly named: string;
+	readonly atMs: number;
+	/** How often it was recorded in a row for what it names alone, less what time has given back. */
+	readonly changes: number;
+	/** Before the next such record. */
+	readonly pauseMs: number;
+}
+
+export class RecordedOutcomes {
+	/** By Experiment. */
+	readonly #last = new Map<string, LastRecord>();
+
+	/**
+	 * Whether the outcome is a hold that needs no record now. One that names another gate or answer, other policies or another
+	 * promotion, or lacks something else, gets one at once the first times, and later after growing pauses, so that what never names
+	 * the same twice does not fill the decision log: what stands recorded is then at most GATE_RECORD_MS_MAX old.
+	 */
+	has(experiment: string, outcome: Outcome, nowMs: number): boolean {
+		const last = this.#last.get(experiment);
+		if (outcome.action !== "hold" || last?.kind !== kindOf(outcome)) return false;
+		if (last.named === namedBy(outcome)) return true;
+		return nowMs - last.atMs < last.pauseMs;
+	}
+
+	add(experiment: string, outcome: Outcome, atMs: number): void {
+		const [kind, named] = [kindOf(outcome), namedBy(outcome)];
+		const last = this.#last.get(experiment);
+		const [atOnce, regainMs] =
+			outcome.gate === undefined ? [HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS] : [1, Number.POSITIVE_INFINITY];
+		const isNext = last?.kind === kind && last.named !== named;
+		const changes = isNext ? Math.max(0, last.changes + 1 - (atMs - last.atMs) / regainMs) : 0;
+		const pauseMs = Math.min(GATE_RECORD_MS_MAX, GATE_RETRY_MS.first * 2 ** Math.min(changes - atOnce, 30));
+		this.#last.set(experiment, { kind, named, atMs, changes, pauseMs });
+	}
+}
+
+/** Outcomes of one kind differ in numbers, and in what they name, only. */
+function kindOf({ action, rule, waitsFor, status }: Outcome): string {
+	const { phase, stepIndex, promotion, looks = [] } = status;
+	return [action, rule, waitsFor ?? "", phase, stepIndex, promotion?.stepIndex ?? "", looks.length].join("|");
+}
+
+/** What is to be done or waited for: the gate and its answer, without its own words, for they may differ each time; by name; or what is too few. */
+function namedBy(outcome: Outcome): string {
+	const { rule, gate } = outcome;
+	if (gate !== undefined) return [gate.at, gate.where, gate.status ?? "no answer"].join("|");
+	// Read of no other rule: its words have numbers, and cost when they are read.
+	return rule === "access" || rule === "concurrent" ? outcome.reason : (outcome.lacks ?? "");
+}

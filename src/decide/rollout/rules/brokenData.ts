@@ -1,0 +1,250 @@
+/**
+ * Broken data: what arrives cannot be trusted, so nothing is ramped or promoted on it, and the decision says why.
+ * Harm is still looked for and acted upon, for that is the safe side, and maxDuration still ends: a sender that never comes
+ * back must not hold people for ever.
+ */
+
+import type { Metric } from "../../../declare/resources/resource.js";
+import type { Analysis } from "../../../infer/statistics/analyse.js";
+import { claimedMetrics } from "../../../infer/statistics/claim.js";
+import type { MetricEvidence } from "../../../infer/statistics/evidence.js";
+import { unequalMissing } from "../../../infer/statistics/missingOutcomes.js";
+import { problemOfGrid } from "../../../infer/statistics/quantileGrid.js";
+import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../../infer/statistics/statistics/extremes.js";
+import { problemOf } from "../../../infer/statistics/statistics/moments.js";
+import type { DecisionInput } from "../decision.js";
+import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
+import { count } from "../plainWords.js";
+import { duration, number, percent } from "../sentence.js";
+import { maxDuration } from "./maxDuration.js";
+import { SRM_ALPHA } from "./sampleRatio.js";
+
+/** Lost access-log entries per exposed unit: beyond, the loss may well be larger than the effects looked for. */
+const DROPPED_SHARE_MAX = 0.01;
+
+/** Units seen in two arms, of all: by the hash nobody changes arm, so ids are shared or plans differ. The field's usual bound. */
+const CONFLICTING_SHARE_MAX = 0.01;
+
+/** Units whose arm was forced: what is left of the traffic is then no longer the traffic. */
+const FORCED_SHARE_MAX = 0.05;
+
+/** Unequally missing outcomes are as bad as a sample ratio mismatch, and as rare by chance. */
+const MISSING_ALPHA = SRM_ALPHA;
+
+/** A sender is silent when by its own pace this many outcomes should have come since its last: by chance e⁻²⁰. */
+const SILENT_OUTCOMES = 20;
+
+/** Clocks of two machines that are kept in time differ by less. */
+const CLOCK_SLACK_MS = 10_000;
+
+export const brokenData: RuleOf = (input, analysis) => {
+	const broken = troubles(input);
+	if (broken.length === 0) return null;
+	const words = {
+		reason: broken.map(({ reason }) => reason).join("; "),
+		summary: broken.map(({ summary }) => summary).join("; "),
+	};
+	const kept = { by: "data", ...words } as const;
+	const ended = Number.isFinite(input.nowMs) ? maxDuration(input, analysis, kept) : null;
+	if (ended !== null) return ended;
+	const at = percent(input.status.allocationPpm);
+	return outcomeOf(
+		input,
+		analysis,
+		["hold", "data"],
+		{
+			reason: `Holding at ${at}, the data are broken: ${words.reason}; no ramp or promotion until they are whole.`,
+			summary: `Waiting at ${at}, because what is measured cannot be trusted: ${words.summary}.`,
+		},
+		{ waitsFor: "data" },
+	);
+};
+
+/** Everything that is wrong with the evidence. */
+export function troubles(input: DecisionInput): Words[] {
+	return [
+		...clocks(input),
+		...unreadable(input),
+		...shapes(input),
+		...shares(input),
+		...missing(input),
+		...silent(input),
+	];
+}
+
+/** The same, and a broken sample ratio: why what was found cannot be trusted. */
+export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Words[] {
+	const found = troubles(input);
+	if (srm !== null && srm.p < SRM_ALPHA)
+		found.push({
+			reason: `sample ratio mismatch, p ${srm.p.toExponential(2)} over ${srm.units} exposed units`,
+			summary: "people are not split between the versions as they should be",
+		});
+	return found;
+}
+
+/** What harm says besides, for it counts all the same; each a sentence after a space, or empty. */
+export function doubtsOfHarm(input: DecisionInput, analysis: Pick<Analysis, "srm">): Words {
+	const found = doubts(input, analysis);
+	if (found.length === 0) return { reason: "", summary: "" };
+	return {
+		reason: ` Harm counts though the data are broken: ${found.map(({ reason }) => reason).join("; ")}.`,
+		summary: ` But what is measured cannot be trusted: ${found.map(({ summary }) => summary).join("; ")}.`,
+	};
+}
+
+const unreadable = ({ evidence }: DecisionInput): Words[] =>
+	(evidence.unreadable ?? []).map((metric) => ({
+		reason: `${metric} cannot be read from the event store (see ingest's log)`,
+		summary: `nothing can be said of ${metric}`,
+	}));
+
+/** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */
+function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
+	if (!Number.isFinite(nowMs)) return [{ reason: `now is ${nowMs}`, summary: "the time is unknown" }];
+	const last = Math.max(status.startedAtMs, status.stepStartedAtMs, ...(status.looks ?? []).map(({ atMs }) => atMs));
+	const back = last - Math.min(evidence.asOfMs, nowMs);
+	if (!Number.isFinite(evidence.asOfMs))
+		return [{ reason: "the evidence has no time", summary: "its time is unknown" }];
+	const ahead = evidence.asOfMs - nowMs;
+	if (ahead > CLOCK_SLACK_MS) {
+		const by = duration(ahead);
+		return [{ reason: `the evidence lies ${by} in the future`, summary: `its clock is ${by} ahead` }];
+	}
+	if (back <= CLOCK_SLACK_MS) return [];
+	return [
+		{
+			reason: `a clock went back: evidence as of ${evidence.asOfMs} and now ${nowMs} lie ${duration(back)} before the last step at ${last}`,
+			summary: `a clock went back by ${duration(back)}`,
+		},
+	];
+}
+
+/** Numbers that no sample can have; arms twice or undeclared. */
+export function shapes({ experiment, metrics: declaredMetrics, evidence }: DecisionInput): Words[] {
+	const declared = experiment.spec.arms.map(({ name }) => name);
+	const names = evidence.arms.map(({ arm }) => arm);
+	const found: Words[] = [];
+	for (const arm of new Set(names)) {
+		if (!declared.includes(arm))
+			found.push({ reason: `there is no arm ${arm}`, summary: `it speaks of an unknown version ${arm}` });
+		if (names.filter((name) => name === arm).length > 1)
+			found.push({ reason: `arm ${arm} is there twice`, summary: `version ${arm} is counted twice` });
+	}
+	for (const { arm, exposedUnits, maturedUnits, metrics } of evidence.arms) {
+		if (!isCount(exposedUnits) || !isCount(maturedUnits) || maturedUnits > exposedUnits)
+			found.push({
+				reason: `arm ${arm} has ${exposedUnits} exposed and ${maturedUnits} matured units`,
+				summary: `the count of people of ${arm} is no count`,
+			});
+		for (const metric of claimedMetrics(experiment)) {
+			const moments = metrics[metric];
+			const problem = moments === undefined ? null : measureProblem(moments, declaredMetrics[metric]);
+			if (problem !== null)
+				found.push({
+					reason: `${metric} of arm ${arm}: ${problem.reason}`,
+					summary: `${metric} of ${arm} ${problem.summary}`,
+				});
+		}
+	}
+	const { droppedEntries, conflictingUnits, forcedUnits, exposures } = evidence;
+	const missing = evidence.arms.flatMap(({ missingUnits }) => Object.values(missingUnits));
+	const counts = exposures.flatMap((batch) => [...Object.values(batch.counts), ...Object.values(batch.livePoints)]);
+	if (![droppedEntries, conflictingUnits, forcedUnits, ...missing, ...counts].every(isCount))
+		found.push({ reason: "a count is no whole number from 0 on", summary: "a count is no count" });
+	for (const { planVersion, counts, livePoints } of exposures)
+		for (const [arm, units] of Object.entries(counts))
+			if (units > 0 && (livePoints[arm] ?? 0) === 0)
+				found.push({
+					reason: `${units} units were exposed in arm ${arm} under plan ${planVersion}, which has no live point`,
+					summary: `${count(units)} people were in ${arm} where nobody can be`,
+				});
+	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
+	if (exposed > 0 && exposures.length === 0)
+		found.push({
+			reason: `${exposed} units are exposed, and under no plan: their ratio cannot be judged`,
+			summary: "nobody knows by which shares people were divided",
+		});
+	return found;
+}
+
+/** What is wrong with the numbers of a metric in an arm. */
+function measureProblem(measured: MetricEvidence, metric: Metric | undefined): Words | null {
+	const { n, mean, extremes: [own] = [] } = measured;
+	const moments = problemOf(measured);
+	if (moments !== "") return { reason: moments, summary: "is not a number" };
+	if (n > 0 && measured.slow !== undefined) {
+		const grid = problemOfGrid(measured.slow, mean);
+		if (grid !== "") return { reason: grid, summary: "has shares of slow requests that no requests have" };
+	}
+	// Of the value itself; a covariate that no unit has has none, and the tails of the others are looked at with the claim.
+	if (n === 0 || own === undefined) return null;
+	const beside = problemOfExtremes(own, mean);
+	if (beside !== "") return { reason: beside, summary: "has a mean that its least and greatest value cannot have" };
+	const range = metric?.spec.range ?? null;
+	if (range === null) return null;
+	const outside = problemOfRange(own, range, RANGE_SLACK);
+	return outside === ""
+		? null
+		: { reason: outside, summary: `has values outside of its range [${range.lo}, ${range.hi}]` };
+}
+
+const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+function shares({ evidence }: DecisionInput): Words[] {
+	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
+	const found: Words[] = [];
+	const beyond = (part: number, of: number, most: number): boolean => part > 0 && !(part <= most * of);
+	const { droppedEntries, conflictingUnits, forcedUnits } = evidence;
+	if (beyond(droppedEntries, exposed, DROPPED_SHARE_MAX))
+		found.push({
+			reason: `${droppedEntries} access-log entries were dropped, more than ${percent(DROPPED_SHARE_MAX * 1e6)} of ${exposed} units`,
+			summary: `${count(droppedEntries)} records of requests were lost`,
+		});
+	if (beyond(conflictingUnits, exposed + conflictingUnits, CONFLICTING_SHARE_MAX))
+		found.push({
+			reason: `${conflictingUnits} units were seen in two arms, more than ${percent(CONFLICTING_SHARE_MAX * 1e6)} of ${exposed + conflictingUnits}`,
+			summary: `${count(conflictingUnits)} people were seen in two versions`,
+		});
+	if (beyond(forcedUnits, exposed + forcedUnits, FORCED_SHARE_MAX))
+		found.push({
+			reason: `${forcedUnits} units had a forced arm, more than ${percent(FORCED_SHARE_MAX * 1e6)} of ${exposed + forcedUnits}`,
+			summary: `${count(forcedUnits)} people got their version by hand`,
+		});
+	return found;
+}
+
+function missing(input: DecisionInput): Words[] {
+	const { experiment, metrics, evidence } = input;
+	return unequalMissing(experiment, metrics, evidence, openChallengers(input), MISSING_ALPHA).map(
+		({ arm, metric, challenger, baseline, logE }) => ({
+			reason: `outcomes of ${metric} are missing unequally: of ${number(challenger * 100)}% of arm ${arm}'s units, of ${number(baseline * 100)}% of the baseline's (p ${Math.exp(-logE).toExponential(2)})`,
+			summary: `${metric} is missing for ${number(challenger * 100)}% of the people of ${arm}, but for ${number(baseline * 100)}% of the others`,
+		}),
+	);
+}
+
+/** Exposures go on, and by the pace of both outcomes should have come: from the last until the newest exposure's window. */
+function silent({ experiment, metrics, evidence }: DecisionInput): Words[] {
+	const batch = evidence.exposures.at(-1);
+	const newestMs = evidence.newestExposureMs;
+	if (batch === undefined || newestMs === undefined || newestMs <= batch.firstMs) return [];
+	const perMs = Object.values(batch.counts).reduce((sum, units) => sum + units, 0) / (newestMs - batch.firstMs);
+	return claimedMetrics(experiment).flatMap((name) => {
+		const metric = metrics[name];
+		const lastMs = evidence.newestOutcomeMs[name];
+		if (metric === undefined || metric.spec.source !== "outcome" || lastMs === undefined) return [];
+		const values = evidence.arms.reduce((sum, arm) => sum + (arm.metrics[name]?.n ?? 0), 0);
+		const without = evidence.arms.reduce((sum, arm) => sum + (arm.missingUnits[name] ?? 0), 0);
+		const silence = newestMs - metric.spec.windowMs - Math.max(lastMs, batch.firstMs);
+		const expected = values === 0 ? 0 : perMs * (values / (values + without)) * silence;
+		if (!(expected >= SILENT_OUTCOMES)) return [];
+		const quiet = duration(evidence.asOfMs - lastMs);
+		return [
+			{
+				reason: `no outcome of ${name} has come for ${quiet}, about ${Math.round(expected)} were to be expected`,
+				summary: `${name} has not been reported for ${quiet}`,
+			},
+		];
+	});
+}

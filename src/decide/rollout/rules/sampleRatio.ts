@@ -1,0 +1,41 @@
+/** Sample ratio p below SRM_ALPHA: pause until a person resumes; then it is counted anew. */
+import { exposureCounts } from "../../../infer/statistics/sequential/srm.js";
+import { outcomeOf, type RuleOf } from "../outcome.js";
+import { count } from "../plainWords.js";
+import { number } from "../sentence.js";
+
+/** Below this p the sample ratio is taken as broken: rare enough to interrupt people, usual in the field. */
+export const SRM_ALPHA = 0.001;
+
+export const sampleRatioRule: RuleOf = (input, analysis) => {
+	const { status, evidence } = input;
+	if (status.acceptedExposures === "pending") {
+		const accepted = exposureCounts(evidence.exposures);
+		return outcomeOf(
+			input,
+			analysis,
+			["resume", "srm"],
+			{
+				reason: `The sample ratio is counted anew from here: a person resumed after the alarm (until now p ${number(analysis.srm?.p ?? 1)}).`,
+				summary: "How people are split between the versions is counted anew from here, as a person resumed.",
+			},
+			{ status: { ...status, acceptedExposures: accepted } },
+		);
+	}
+	if (analysis.srm === null || !(analysis.srm.p < SRM_ALPHA) || status.phase === "Paused") return null;
+	const last = evidence.exposures.at(-1);
+	const counts = input.experiment.spec.arms
+		.flatMap(({ name }) => (last?.counts[name] === undefined ? [] : [`${name} ${last.counts[name]}`]))
+		.join(", ");
+	const { p, units } = analysis.srm;
+	return outcomeOf(
+		input,
+		analysis,
+		["pause", "srm"],
+		{
+			reason: `Paused: sample ratio mismatch, p ${p.toExponential(2)} over ${units} exposed units (latest plan: ${counts}); no ramp or promotion until a person resumes.`,
+			summary: `Paused: people are not split between the versions as they should be, by chance once in ${count(Math.min(1e9, Math.round(1 / p)))}; what is measured cannot be trusted until a person has looked.`,
+		},
+		{ status: { ...status, phase: "Paused", hold: "srm" } },
+	);
+};

@@ -1,0 +1,402 @@
+/** A takeover that leaves a share of the baseline's units where they are, for a while. */
+import t from "tap";
+import { experimentTable } from "../../../src/compile/assignment/table.js";
+import { weightedEntries } from "../../../src/compile/envoy/weights.js";
+import { decide } from "../../../src/decide/rollout/decide.js";
+import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
+import { evidenceQuery } from "../../../src/decide/rollout/evidenceQuery.js";
+import { actByPerson } from "../../../src/decide/rollout/person.js";
+import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
+import { startTakeover } from "../../../src/decide/rollout/takeover.js";
+import { resourceSet } from "../../fixtures/resources.js";
+import { evidence, experiment, input, LAST_STEP, metric, ROLLOUT, rate, status } from "./example.js";
+
+const WITH_COVARIATE = metric("accuracy", { covariateMs: 5_000 });
+
+const HELD = experiment(["boosted", "other"], {
+	rollout: { ...ROLLOUT, holdback: { sharePpm: 50_000, forMs: 60_000 } },
+});
+const GOOD = { control: { n: 6_000 }, boosted: { n: 6_000 }, other: { n: 6_000 } };
+const HEALTHY = { health: [{ variant: "v2", requests: 100, failures: 0 }] };
+const at = (change: Partial<ExperimentStatus>, given: Partial<DecisionInput> = {}) =>
+	decide(
+		input({
+			experiment: HELD,
+			status: status({ ...LAST_STEP, ...change }),
+			evidence: evidence(GOOD, HEALTHY),
+			...given,
+		}),
+	);
+const promoting = (stepIndex: number, takeoverPpm: number) => ({
+	phase: "Promoting" as const,
+	promotion: { arm: "boosted", variant: "v2", stepIndex, takeoverPpm },
+});
+
+t.test("its last step switches the default and holds the share back, none of another challenger", async (t) => {
+	t.match(at(promoting(0, 200_000)), {
+		action: "advance-takeover",
+		status: { promotion: { takeoverPpm: 500_000 } },
+		defaultVariant: null,
+	});
+	const begun = at(promoting(1, 500_000));
+	t.match(begun, {
+		action: "advance-takeover",
+		reason: /from 50% to all but 5% of the baseline's units, which stay for 60 s; it is the Service's default now/,
+		summary: /v2 is the new version for everybody but 5% of the people who had the old one/,
+		status: { phase: "Promoting", closedArms: ["other"], promotion: { takeoverPpm: 950_000, heldBackFromMs: 100_000 } },
+		defaultVariant: "v2",
+	});
+	const table = experimentTable(HELD, null, begun.status);
+	const points = new Map<string, number>();
+	if (table !== null)
+		for (const entry of weightedEntries(table, "v2"))
+			points.set(entry.variant, (points.get(entry.variant) ?? 0) + entry.points);
+	// A third of all points is the baseline's; 5 % of them stay.
+	t.equal(points.get("v1"), 333_333 - 316_666);
+	t.equal(points.get("v3") ?? 0, 0);
+	t.equal((points.get("v1") ?? 0) + (points.get("v2") ?? 0), 1_000_000);
+});
+
+t.test(
+	"a takeover takes nobody back from the winner, for a larger holdback neither, and begins below it",
+	async (t) => {
+		const larger = experiment(["boosted", "other"], {
+			rollout: { ...ROLLOUT, stepsPpm: [900_000], holdback: { sharePpm: 500_000, forMs: 60_000 } },
+		});
+		const kept = at({ ...promoting(0, 900_000), takeover: { fromMs: 1 } }, { experiment: larger });
+		t.match(kept, {
+			action: "advance-takeover",
+			reason:
+				/from 90% to all but 10% of the baseline's units \(50% are declared, but nobody is taken back\), which stay for 60 s/,
+			summary: /everybody but 10% of the people/,
+			status: {
+				promotion: { takeoverPpm: 900_000, heldBackFromMs: 100_000 },
+				takeover: { heldBack: { sharePpm: 100_000 } },
+			},
+			defaultVariant: "v2",
+		});
+		const begun = startTakeover(larger, status(LAST_STEP), "boosted", 1).promotion;
+		t.match(begun, { takeoverPpm: 500_000 });
+		t.match(at(promoting(0, 500_000), { experiment: larger }).status.promotion, {
+			takeoverPpm: 500_000,
+			heldBackFromMs: 100_000,
+		});
+	},
+);
+
+t.test("it stays with guardrails watched, then it completes", async (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	t.match(at(begun, { nowMs: 130_000 }), {
+		action: "hold",
+		rule: "takeover",
+		waitsFor: "holdback",
+		expectedMs: 30_000,
+	});
+	const done = at(begun, { nowMs: 160_000 });
+	t.match(done, {
+		action: "complete",
+		status: { phase: "Promoted", promotion: { takeoverPpm: 1_000_000 } },
+		defaultVariant: "v2",
+	});
+	t.equal(done.status.promotion?.heldBackFromMs, undefined);
+});
+
+t.test("harm that shows late takes it back, default and all; onHarm freeze leaves it to a person", async (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	t.match(at(begun, { evidence: bad, nowMs: 130_000 }), {
+		action: "roll-back",
+		rule: "harm",
+		status: { phase: "RolledBack", promotion: null },
+		defaultVariant: "v1",
+	});
+	const freezing = experiment(["boosted", "other"], { rollout: { ...HELD.spec.rollout, onHarm: "freeze" } });
+	t.match(at(begun, { experiment: freezing, evidence: bad, nowMs: 200_000 }), {
+		action: "hold",
+		rule: "harm",
+		waitsFor: "person",
+	});
+	const others = evidence({ ...GOOD, other: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	t.match(
+		at({ ...begun, closedArms: [] }, { evidence: others, nowMs: 130_000 }),
+		{ action: "hold", rule: "takeover" },
+		"another challenger's harm is not the winner's",
+	);
+	const aborted = actByPerson({ experiment: HELD, status: begun, by: "ada", nowMs: 1 }, { verb: "abort" });
+	t.match(aborted, { status: { phase: "Aborted" }, defaultVariant: "v1" });
+});
+
+t.test(
+	"a holdback is judged by its own people, at its own part of alpha; by former rules by everybody, at all of it",
+	(t) => {
+		const begun = at(promoting(1, 500_000)).status;
+		const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+		const own = at(begun, { evidence: bad, nowMs: 130_000 });
+		t.match(
+			own.reason,
+			/^Rolled back from the holdback: among units first exposed in its 30 s, error-rate of arm boosted/,
+		);
+		t.match(own.summary, /for the new one does harm after all to the people who came since it took over: error-rate/);
+		// Three claims of one arm, where two arms share the rest.
+		t.match(own.findings[0], { harmAlpha: 0.05 / 4 / 3 });
+		t.match(
+			at({}).findings[0],
+			{ harmAlpha: (0.75 * (0.05 * (3 / 4))) / 2 / 3 },
+			"the era of its thresholds has three quarters",
+		);
+		t.end();
+	},
+);
+
+t.test("what is asked of the store from the promotion to the end of the holdback, and after it", (t) => {
+	const asked = (given: ExperimentStatus) => {
+		const resources = resourceSet({ experiments: [HELD], metrics: [WITH_COVARIATE] });
+		const { exposedAfterMs, closeUntilMs, metrics } = evidenceQuery(resources, HELD, given, 500_000);
+		return { exposedAfterMs, closeUntilMs, covariateMs: metrics[0]?.covariateMs };
+	};
+	const all = { exposedAfterMs: undefined, closeUntilMs: undefined, covariateMs: 5_000 };
+	const running = status(LAST_STEP);
+	t.same(asked(running), all);
+	const person = { experiment: HELD, by: "ada", nowMs: 70_000 };
+	const taking = actByPerson({ ...person, status: running }, { verb: "promote", arm: "boosted" }).status;
+	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "what is open then may be under another version");
+	const held = at({ ...taking, ...promoting(1, 500_000) }).status;
+	const own = { ...all, exposedAfterMs: 100_000, covariateMs: null };
+	t.same(asked(held), own, "who came first during the takeover had the arm's version before");
+	t.same(asked(at(held, { nowMs: 160_000 }).status), { ...all, closeUntilMs: 70_000 }, "promoted: by what promoted it");
+	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	t.same(asked(at(held, { evidence: bad, nowMs: 130_000 }).status), own, "taken back: by what took it back");
+	t.same(asked(actByPerson({ ...person, status: held }, { verb: "abort" }).status), own);
+	t.end();
+});
+
+t.test("what was not measured in it is no absence of harm: it says how many were, claim by claim", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const nobody = evidence({ control: { n: 0, exposed: 5_000 }, boosted: { n: 0, exposed: 5_000 } }, HEALTHY);
+	t.match(at(begun, { evidence: nobody, nowMs: 130_000 }), {
+		action: "hold",
+		reason:
+			/^Holdback by v2 for 30 s more: nothing could be judged yet \(latency-p99: no data in the baseline, .*accuracy: no data in the baseline\); variant v2/,
+		summary: /keep the old one for 30 s more: nothing could be judged yet\.$/,
+	});
+	t.match(at(begun, { evidence: nobody, nowMs: 160_000 }), {
+		action: "complete",
+		reason: /the holdback has ended; nothing could be judged \(/,
+		summary: "v2 is the version for everybody now: nothing could be judged.",
+	});
+	const some = {
+		...nobody,
+		arms: evidence({ control: { n: 300, exposed: 5_000 }, boosted: { n: 5_000 } }).arms.map((arm) => ({
+			...arm,
+			metrics: { "error-rate": arm.metrics["error-rate"] ?? rate(0, 0) },
+		})),
+	};
+	t.match(at(begun, { evidence: some, nowMs: 160_000 }), {
+		reason:
+			/no harm is proved among units first exposed in it \(error-rate 5000 against 300\); nothing could be judged of latency-p99, accuracy \(/,
+		summary:
+			/now: no harm has been found by error-rate among 5,000 people against 300; nothing could be judged of latency-p99, accuracy\.$/,
+	});
+	t.match(
+		at(begun, { nowMs: 160_000 }).reason,
+		/the holdback has ended; no harm is proved among units first exposed in it \(latency-p99 6000 against 6000, /,
+	);
+	t.end();
+});
+
+t.test("a harm that a person promoted the arm with is told and takes nothing back; another one does", (t) => {
+	const begun = { ...at(promoting(1, 500_000)).status, frozenHarms: ["boosted|accuracy|goal"] };
+	const worse = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3 } }, HEALTHY);
+	t.match(at(begun, { evidence: worse, nowMs: 130_000 }), {
+		action: "hold",
+		rule: "harm",
+		waitsFor: "holdback",
+		reason:
+			/more: accuracy of arm boosted is proved worse than no change: .*, as was known when it was promoted; no other harm is proved among .*\(latency-p99 6000 against 6000, error-rate/,
+		summary:
+			/: it is still worse by accuracy, as was known when it was promoted; no other harm has been found among 6,000 people against 6,000\.$/,
+	});
+	t.match(at(begun, { evidence: worse, nowMs: 160_000 }), {
+		action: "complete",
+		reason: /the holdback has ended; accuracy of arm boosted is proved worse .* as was known/,
+		summary: /everybody now: it is still worse by accuracy, as was known/,
+	});
+	t.match(at(begun, { nowMs: 160_000 }).summary, /it was worse by accuracy before, which is not proved again; no harm/);
+	const another = evidence({ ...GOOD, boosted: { n: 6_000, accuracy: 0.3, errors: 0.05 } }, HEALTHY);
+	t.match(at(begun, { evidence: another, nowMs: 130_000 }), {
+		action: "roll-back",
+		reason: /: among .* error-rate of/,
+	});
+	const part = { segment: "country", value: "DE", rank: 0, arms: worse.arms };
+	const segmented = { ...HELD, spec: { ...HELD.spec, segments: [{ name: "country", header: "x-country" }] } };
+	const inPart = { experiment: segmented, evidence: { ...worse, segments: [part] }, nowMs: 130_000 };
+	t.equal(at(begun, inPart).action, "hold", "of everybody, and so of a part");
+	// Of a part alone: nobody says that it was everybody's.
+	const partly = { ...begun, frozenHarms: ["boosted|accuracy|goal|country|DE"] };
+	const onlyPart = { ...inPart, evidence: { ...evidence(GOOD, HEALTHY), segments: [part] } };
+	const where = "accuracy where country is DE";
+	t.match(at(partly, onlyPart), {
+		action: "hold",
+		summary: new RegExp(`: it is still worse by ${where}, as was known when it was promoted; no other harm`),
+	});
+	t.match(at(partly, { nowMs: 130_000 }), {
+		reason: new RegExp(`: ${where} was proved worse before it was promoted, and is not in the holdback yet`),
+		summary: new RegExp(`: it was worse by ${where} before, which is not proved again yet; no harm`),
+	});
+	t.equal(at({ ...begun, frozenHarms: [] }, inPart).action, "roll-back");
+	// Of a guardrail that was taken away since: it is not that it is not proved again.
+	const gone = ["boosted|error-rate|guardrail", "boosted|error-rate-of-all|guardrail|country|DE", ...begun.frozenHarms];
+	const some = { ...HELD, spec: { ...HELD.spec, guardrails: [] } };
+	const without = { experiment: some, nowMs: 130_000 };
+	t.match(at({ ...begun, frozenHarms: gone }, without), {
+		reason:
+			/more: accuracy was proved worse before it was promoted, and is not in the holdback yet; error-rate, error-rate-of-all where country is DE was proved worse before it was promoted, and nothing is judged by it any more; no harm/,
+		summary:
+			/: it was worse by accuracy before, which is not proved again yet; it was worse by error-rate, error-rate-of-all where country is DE before, which is not watched any more; no harm/,
+	});
+	t.end();
+});
+
+t.test("a holdback tells among how many no harm was found", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const whole = /now: no harm has been found among 6,000 people against 6,000\.$/;
+	t.match(at(begun, { nowMs: 160_000 }).summary, whole);
+	const made = evidence(GOOD, HEALTHY);
+	const fewer = made.arms.map((arm) => ({ ...arm, metrics: { ...arm.metrics, "error-rate": rate(5_000, 0) } }));
+	t.match(
+		at(begun, { evidence: { ...made, arms: fewer }, nowMs: 160_000 }).summary,
+		/found \(latency-p99 among 6,000 people against 6,000, error-rate among 5,000 people against 5,000, accuracy among 6,000/,
+	);
+	t.end();
+});
+
+t.test("broken data and a broken sample ratio keep a holdback from ending, until a person ends it", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const lost = evidence(GOOD, { ...HEALTHY, droppedEntries: 9_000 });
+	const early = at(begun, { evidence: lost, nowMs: 130_000 });
+	t.match(early, {
+		action: "hold",
+		rule: "data",
+		waitsFor: "data",
+		expectedMs: null,
+		reason:
+			/^Holdback by v2 for 30 s more: .*; the data are broken: 9000 access-log entries were dropped, more than 1% of 18000 units; it does not end until they are whole, unless a person promotes or aborts; variant v2/,
+		summary:
+			/keep the old one for 30 s more: .* 6,000 people against 6,000; but what is measured cannot be trusted: 9,000 records of requests were lost\. It does not end until that is mended, unless a person ends it\.$/,
+	});
+	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000 } }, HEALTHY);
+	const late = at(begun, { evidence: skewed, nowMs: 160_000 });
+	t.match(late, {
+		action: "hold",
+		rule: "data",
+		waitsFor: "data",
+		status: { phase: "Promoting", promotion: { takeoverPpm: 950_000 } },
+		defaultVariant: null,
+		reason:
+			/^Holdback by v2, whose time is over: no harm .*; the data are broken: sample ratio mismatch, p \S+e-\d+ over 9000 exposed units; it does not end/,
+		summary:
+			/a few people keep the old one, though its time is over: .*; but what is measured cannot be trusted: people are not split between the versions as they should be\. It does/,
+	});
+	t.equal(at(late.status, { nowMs: 160_000 }).action, "complete", "whole again");
+	const person = { experiment: HELD, status: late.status, by: "ada", nowMs: 200_000 };
+	t.match(actByPerson(person, { verb: "promote", arm: null }), { action: "complete", defaultVariant: "v2" });
+	t.match(actByPerson(person, { verb: "abort" }), { action: "abort", defaultVariant: "v1" });
+	t.end();
+});
+
+t.test("harm found on broken data counts in a holdback as before it, and says what it was found on", (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const skewed = evidence({ control: { n: 3_000 }, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	const found = { evidence: skewed, nowMs: 130_000 };
+	const told = {
+		reason:
+			/error-rate of .*\)\. Harm counts though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
+		summary: /error-rate of .* But what is measured cannot be trusted: people are not split .* as they should be\.$/,
+	};
+	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
+	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
+	t.match(at(begun, { ...found, experiment: freezing }), { action: "hold", waitsFor: "person", ...told });
+	t.match(at({}, found), { action: "close-arm", rule: "harm", ...told }, "and before it");
+	t.match(at({}, { ...found, experiment: freezing }), { action: "pause", rule: "harm", ...told });
+	t.match(at({ closedArms: ["other"] }, found), { action: "roll-back", rule: "harm", ...told });
+	t.end();
+});
+
+t.test("where harm freezes, a holdback that found it ends by a person: abort, or promote once more", (t) => {
+	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
+	const begun = at(promoting(1, 500_000)).status;
+	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
+	const long = { experiment: freezing, evidence: bad, nowMs: 10_000_000 };
+	t.match(at(begun, long), {
+		waitsFor: "person",
+		reason: /^The holdback does not end by itself, a person aborts, or promotes to end it: among units/,
+	});
+	const person = { experiment: freezing, status: begun, by: "ada", nowMs: 200_000 };
+	const ended = actByPerson(person, { verb: "promote", arm: null });
+	t.match(ended, {
+		action: "complete",
+		reason: "Holdback ended by ada; variant v2 is the version for everybody.",
+		status: { phase: "Promoted", allocationPpm: 0, promotion: { arm: "boosted", takeoverPpm: 1_000_000 } },
+		defaultVariant: "v2",
+	});
+	t.equal(ended.status.promotion?.heldBackFromMs, undefined);
+	t.same(actByPerson(person, { verb: "promote", arm: "boosted" }), ended);
+	t.throws(() => actByPerson(person, { verb: "promote", arm: "other" }), { code: "failed-precondition" });
+	const taking = { ...begun, ...promoting(1, 500_000) };
+	t.throws(() => actByPerson({ ...person, status: taking }, { verb: "promote", arm: null }), {
+		message: /only a Running/,
+	});
+	t.end();
+});
+
+t.test("a holdback's claims have no look and no covariate of the time before it", async (t) => {
+	const begun = at(promoting(1, 500_000)).status;
+	const inference = { design: "fixed-horizon", units: 8_000 } as const;
+	const planned = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, inference } } };
+	const looks = [{ atMs: 90_000, units: 8_000, z: { boosted: 9 }, boundary: 1.6 }];
+	const goal = (change: Partial<ExperimentStatus>, given: Partial<DecisionInput>) =>
+		at(change, { experiment: planned, ...given }).findings.find(
+			({ role, arm }) => role === "goal" && arm === "boosted",
+		);
+	t.match(goal({ looks }, {}), { look: { number: 1 } });
+	t.notOk("look" in (goal({ ...begun, looks }, { nowMs: 130_000 }) ?? { look: null }));
+	// Those of the new version were better off before: that is taken away before the holdback, and not in it.
+	const own = { goal: { metric: "revenue", improveBy: { kind: "absolute", value: 0 } as const }, guardrails: [] };
+	const made = evidence(GOOD, HEALTHY);
+	const revenue = (before: number) => ({
+		...{ n: 6_000, mean: 5, m2: 6_000, extremes: [4, before].map((mean) => ({ lo: mean - 2, hi: mean + 3 })) },
+		co: { n: 6_000, means: [5, before], m2: [6_000, 3_000, 6_000] },
+	});
+	const given = {
+		experiment: { ...HELD, spec: { ...HELD.spec, ...own } },
+		metrics: { revenue: metric("revenue", { type: "mean", covariateMs: 5_000 }) },
+		evidence: {
+			...made,
+			arms: made.arms.map((arm) => ({ ...arm, metrics: { revenue: revenue(arm.arm === "boosted" ? 2 : 1) } })),
+		},
+		nowMs: 130_000,
+	};
+	t.match(at(begun, given).findings, [{ metric: "revenue", verdict: "open", improvement: 0 }]);
+	t.ok(Math.abs((goal({}, given)?.improvement ?? 0) + 0.5) < 1e-9);
+});
+
+t.test(
+	"what ends without the winner goes back to the Variant that it replaced, not to the one before that",
+	async (t) => {
+		const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
+		t.equal(begun.promotion?.replaced, "v3");
+		const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
+		t.match(actByPerson(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
+		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
+		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
+			...{ action: "roll-back", defaultVariant: "v3", summary: /^Everybody is back on v3, for the new one does harm/ },
+		});
+		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
+		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
+		t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
+		t.equal(
+			actByPerson({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
+			"v1",
+		);
+	},
+);

@@ -1,0 +1,185 @@
+/** What holds a promotion that every claim would allow: an effect that fades, an arm of another Experiment. */
+import t from "tap";
+import { decide } from "../../../src/decide/rollout/decide.js";
+import type { PeriodEvidence } from "../../../src/infer/statistics/evidence.js";
+import { crossing, evidence, experiment, input, LAST_STEP, ROLLOUT, rate, status } from "./example.js";
+
+const GOOD = { control: { n: 6_000, accuracy: 0.78 }, boosted: { n: 6_000, accuracy: 0.83 } };
+const ready = (extra: Parameters<typeof evidence>[1]) =>
+	decide(input({ status: status(LAST_STEP), evidence: evidence(GOOD, extra) }));
+
+/** Accuracies of both arms by period, 3,000 units an arm in each. */
+const periods = (...shares: readonly (readonly [control: number, boosted: number])[]): PeriodEvidence[] =>
+	shares.map(([control, boosted], index) => ({
+		fromMs: index * 10_000,
+		toMs: (index + 1) * 10_000,
+		arms: [
+			{ arm: "control", exposedUnits: 3_000, metrics: { accuracy: rate(3_000, control) } },
+			{ arm: "boosted", exposedUnits: 3_000, metrics: { accuracy: rate(3_000, boosted) } },
+		],
+	}));
+
+t.test("a steady effect promotes without a word about time", async (t) => {
+	const outcome = ready({ periods: periods([0.78, 0.83], [0.78, 0.83]) });
+	t.equal(outcome.action, "promote");
+	t.notMatch(outcome.reason, /weakens/);
+	t.match(
+		outcome.summary,
+		/^boosted becomes the new version: accuracy of boosted is better: 5 points more, surely more than 2.\d points \(0.5 points asked for\); 6,000 people against 6,000; /,
+	);
+});
+
+t.test("an effect that weakens but stays above the line is promoted with a caution", async (t) => {
+	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.82]) });
+	t.match(outcome, {
+		action: "promote",
+		reason: /caution, the effect weakens: 0.12 among the early half of the units, 0.04 among the late half/,
+		summary: /helped the first people more than the later ones/,
+	});
+});
+
+t.test("an effect that is gone among those who came late is held for a person", async (t) => {
+	const outcome = ready({ periods: periods([0.78, 0.9], [0.78, 0.72]) });
+	t.match(outcome, {
+		action: "hold",
+		rule: "novelty",
+		reason:
+			/the effect of arm boosted on accuracy fades: at least 0.0\d+ among units first exposed before 10000, at most -0.0\d+ since, the line is 0.005/,
+		summary: /those who came later no longer gain as much as was asked for/,
+	});
+	t.equal(ready({ periods: periods([0.78, 0.9]) }).action, "promote", "one period says nothing");
+	const odd = ready({ periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7]) });
+	t.equal(odd.rule, "novelty", "halves of several periods");
+	const six = ready({
+		periods: periods([0.78, 0.9], [0.78, 0.9], [0.78, 0.9], [0.78, 0.7], [0.78, 0.7], [0.78, 0.7]),
+	});
+	t.match(six.reason, /among units first exposed before 30000,/, "three periods of six are a half");
+});
+
+t.test("the same effect in all arms of another experiment promotes", async (t) => {
+	const interactions = [
+		crossing({
+			old: { control: [3_000, 0.78], boosted: [3_000, 0.83] },
+			new: { control: [3_000, 0.7], boosted: [3_000, 0.75] },
+		}),
+	];
+	t.equal(ready({ interactions }).action, "promote");
+	t.equal(ready({ interactions: [{ experiment: "team/empty", cells: [] }] }).action, "promote");
+});
+
+t.test("an effect in one arm of another experiment only is held, and the other is named", async (t) => {
+	const interactions = [
+		crossing({
+			old: { control: [3_000, 0.78], boosted: [3_000, 0.9] },
+			new: { control: [3_000, 0.78], boosted: [3_000, 0.76] },
+		}),
+	];
+	t.match(ready({ interactions }), {
+		action: "hold",
+		rule: "interaction",
+		waitsFor: "person",
+		reason:
+			/arm boosted interacts with experiment team\/banner: accuracy at least 0.0\d+ with its arm old, at most 0.0\d+ with new/,
+		summary: /it helps differently with old than with new of experiment team\/banner/,
+	});
+});
+
+t.test("assignments that depend on each other are held", async (t) => {
+	const interactions = [
+		crossing({
+			old: { control: [3_300, 0.78], boosted: [2_700, 0.83] },
+			new: { control: [2_700, 0.78], boosted: [3_300, 0.83] },
+		}),
+	];
+	t.match(ready({ interactions }), {
+		action: "hold",
+		rule: "interaction",
+		reason: /arm boosted and the arms of experiment team\/banner are not assigned independently \(p \S+e-\d+\)/,
+	});
+});
+
+t.test("an arm that was frozen for harm is promoted by a person alone; one that was not goes before it", (t) => {
+	const by = (arms: Parameters<typeof evidence>[0]) =>
+		decide(
+			input({
+				experiment: experiment(Object.keys(arms).filter((arm) => arm !== "control")),
+				status: status({ ...LAST_STEP, frozenHarms: ["boosted|accuracy|goal"] }),
+				evidence: evidence(arms),
+			}),
+		);
+	t.match(by(GOOD), {
+		action: "hold",
+		rule: "harm",
+		waitsFor: "person",
+		reason: /arm boosted is proved by now, but it was frozen when accuracy was proved worse; .* \(--arm boosted\)\.$/,
+		summary: /^boosted would be ready, but it was stopped before because accuracy was worse\. A person may promote it/,
+	});
+	const two = { ...GOOD, control: { n: 9_000, accuracy: 0.75 }, boosted: { n: 9_000, accuracy: 0.85 } };
+	for (const accuracy of [0.81, 0.88])
+		t.match(by({ ...two, other: { n: 9_000, accuracy } }), {
+			action: "promote",
+			status: { promotion: { arm: "other" } },
+		});
+	t.match(by({ other: { n: 9_000, accuracy: 0.81 }, ...two }).status.promotion, { arm: "other" }, "in either order");
+	t.end();
+});
+
+t.test("what is ready and held for a person ends with maxDuration all the same, as its declaration says", (t) => {
+	const over = { ...LAST_STEP, startedAtMs: -600_000 };
+	const fades = { periods: periods([0.78, 0.9], [0.78, 0.72]) };
+	const cell = { control: [3_000, 0.78], boosted: [3_000, 0.9] } as const;
+	const meets = { interactions: [crossing({ old: cell, new: { ...cell, boosted: [3_000, 0.76] } })] };
+	const by = (change: Parameters<typeof status>[0], extra: Parameters<typeof evidence>[1]) => {
+		const declared = (onInconclusive: "pause" | "keep-default") =>
+			decide(
+				input({
+					experiment: experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive } }),
+					status: status({ ...over, ...change }),
+					evidence: evidence(GOOD, extra),
+				}),
+			);
+		return [declared("keep-default"), declared("pause")] as const;
+	};
+	const frozen = { frozenHarms: ["boosted|accuracy|goal"] };
+	for (const [change, extra, reason, summary] of [
+		[
+			frozen,
+			{},
+			/every claim of arm boosted is proved by now, but it was frozen when accuracy was proved worse/,
+			/boosted would be ready, but it was stopped before because accuracy was worse/,
+		],
+		[
+			{},
+			fades,
+			/the effect of arm boosted on accuracy fades: .* no proof/,
+			/it helped only the first people: .* asked for/,
+		],
+		[
+			{},
+			meets,
+			/arm boosted interacts with experiment team\/banner: .* with new/,
+			/it helps differently with old than/,
+		],
+	] as const) {
+		const [ended, paused] = by(change, extra);
+		t.match(ended, {
+			action: "roll-back",
+			rule: "max-duration",
+			status: { phase: "RolledBack", allocationPpm: 0 },
+			reason: new RegExp(`^Back to the default: no promotion after 11.7 min of at most 10 min: ${reason.source}\\.$`),
+			summary: new RegExp(
+				`^Everybody is back on the old version: nobody promoted the new one in 11.7 min: .*${summary.source}`,
+			),
+		});
+		t.notMatch(ended.summary, /A person may|says nothing against/);
+		t.match(paused, {
+			action: "pause",
+			rule: "max-duration",
+			status: { phase: "Paused", hold: "inconclusive" },
+			reason: new RegExp(`^Paused: no promotion after .*${reason.source}; a person decides\\.$`),
+		});
+		t.equal(by({ ...change, durationFromMs: 90_000 }, extra)[0].action, "hold", "resumed: its time begins anew");
+	}
+	t.equal(by({}, {})[0].action, "promote", "what nothing holds is promoted, however late");
+	t.end();
+});

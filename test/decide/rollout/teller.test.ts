@@ -1,0 +1,117 @@
+/** Which gates are told of rollbacks first. */
+import t from "tap";
+import { gateQuestion } from "../../../src/decide/rollout/gate.js";
+import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
+import { Teller } from "../../../src/decide/rollout/teller.js";
+import { GATES_TOLD_AT_ONCE_MAX } from "../../../src/limits.js";
+import { outcome } from "../../state/employment.js";
+import { input } from "./example.js";
+
+const question = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);
+
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+/** What waits of one Experiment. */
+const untold = (experiment: string, gates: number): readonly Untold[] =>
+	Array.from({ length: gates }, (_, at) => ({ key: `${experiment}#${at}`, experiment }));
+
+const message = (key: string): UntoldMessage => ({
+	gate: { at: "after-rollback", url: `https://gate.example/${key}`, timeoutMs: 1_000 },
+	question,
+});
+
+/** A Teller by a clock that stands, and what it asks, in order. */
+function house(waiting: readonly Untold[], isReadable: (key: string) => boolean = () => true) {
+	const held: string[] = [];
+	const asked: string[] = [];
+	const answers = new Map<string, (answer: WebhookAnswer) => void>();
+	const box = new Map(waiting.map((one) => [one.key, one]));
+	const time = { nowMs: 1_000 };
+	const teller = new Teller({
+		outbox: {
+			untold: async () => [...box.values()],
+			message: async (key) => {
+				if (!isReadable(key)) throw new Error(`no ${key}`);
+				return box.has(key) ? message(key) : null;
+			},
+			told: async (key) => void box.delete(key),
+		},
+		webhook: ({ url }) => {
+			const key = url.replace("https://gate.example/", "");
+			asked.push(key);
+			return new Promise((resolve) => answers.set(key, resolve));
+		},
+		clock: { nowMs: () => time.nowMs, after: () => () => {} },
+		report: () => {},
+		holding: ({ message: why }) => void held.push(why),
+	});
+	teller.start();
+	return {
+		asked,
+		held,
+		teller,
+		time,
+		take: (key: string) => box.delete(key),
+		put: (more: readonly Untold[]) => more.map((one) => box.set(one.key, one)),
+		answer: async (key: string, ok: boolean) => {
+			answers.get(key)?.(ok ? { ok } : { ok, why: "" });
+			await settled();
+		},
+		/** What a look begins to tell. */
+		look: async () => {
+			const from = asked.length;
+			await teller.look();
+			await settled();
+			return asked.slice(from);
+		},
+	};
+}
+
+t.test("so many at once; what was not tried yet comes first, then what is due the longest", async (t) => {
+	const { look, put, answer, time } = house(untold("b", GATES_TOLD_AT_ONCE_MAX + 1));
+	const first = await look();
+	t.equal(first.length, GATES_TOLD_AT_ONCE_MAX);
+	t.same(await look(), [], "not one more, however often it is looked");
+	time.nowMs += 10;
+	await answer("b#3", false);
+	time.nowMs += 10;
+	await answer("b#0", false);
+	time.nowMs += 60_000;
+	put(untold("c", 1));
+	t.same(await look(), [`b#${GATES_TOLD_AT_ONCE_MAX}`, "c#0"]);
+	for (const key of ["b#1", "b#2"]) await answer(key, true);
+	t.same(await look(), ["b#3", "b#0"]);
+});
+
+t.test("what was given up since it was listed is not told, and takes no place", async (t) => {
+	const { take, teller, asked } = house([...untold("team/a", 4), ...untold("team/b", 1)]);
+	const looking = teller.look();
+	for (let at = 0; at < 4; at++) take(`team/a#${at}`);
+	await looking;
+	await settled();
+	t.same(asked, ["team/b#0"]);
+});
+
+t.test(
+	"what cannot be read waits as what is not taken does, keeps no other from its place, and is warned of once",
+	async (t) => {
+		let isReadable = false;
+		const { look, time, held, answer } = house(
+			[...untold("team/bad", 4), ...untold("team/good", 1)],
+			(key) => isReadable || key.startsWith("team/good"),
+		);
+		t.same(await look(), ["team/good#0"], "the others wait for their pause");
+		await answer("team/good#0", true);
+		for (let at = 0; at < 1_000; at++) {
+			time.nowMs += 500;
+			t.same(await look(), []);
+		}
+		t.same(held, ["no team/bad#0"]);
+		isReadable = true;
+		time.nowMs += 60_000;
+		t.same(
+			await look(),
+			[0, 1, 2, 3].map((at) => `team/bad#${at}`),
+		);
+	},
+);
