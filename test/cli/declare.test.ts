@@ -1,11 +1,11 @@
 /** What `weir up` declares at a start, against an API that stands: what it tells, and that it overwrites nobody. */
 import t, { type Test } from "tap";
 import { declare } from "../../src/cli/stack/declare.js";
-import type { Store } from "../../src/state/store/store.js";
-import { experiment, file } from "../state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
-import { mutualApi, operator } from "../state/mutualApi.js";
-import { binding } from "../state/operatorBinding.js";
+import type { Store } from "../../src/operate/state/store/store.js";
+import { experiment, file } from "../operate/state/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
+import { mutualApi, operator } from "../operate/state/mutualApi.js";
+import { binding } from "../operate/state/operatorBinding.js";
 import { temporaryDirectory } from "./command.js";
 
 const WIDE = policyText("callers", "employment");

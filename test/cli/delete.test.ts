@@ -1,9 +1,9 @@
 /** `weir delete`: what is still named stays, no Service is closed by accident, all or nothing, by role, on the record. */
 import t from "tap";
-import { experiment, file } from "../state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
-import { mutualApi } from "../state/mutualApi.js";
-import { binding } from "../state/operatorBinding.js";
+import { experiment, file } from "../operate/state/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
+import { mutualApi } from "../operate/state/mutualApi.js";
+import { binding } from "../operate/state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.setTimeout(60_000);

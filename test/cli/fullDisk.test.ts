@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
-import { ApiClient } from "../../src/state/api/apiClient.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";

@@ -1,10 +1,10 @@
 /** `weir history` and `weir rollback`: the documents of an earlier revision as one ordinary change, by role and on the record. */
 import t from "tap";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
-import { ALL, experiment, file } from "../state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
-import { type MutualApi, mutualApi } from "../state/mutualApi.js";
-import { binding } from "../state/operatorBinding.js";
+import { ALL, experiment, file } from "../operate/state/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
+import { type MutualApi, mutualApi } from "../operate/state/mutualApi.js";
+import { binding } from "../operate/state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.setTimeout(120_000);

@@ -7,7 +7,7 @@ import { meshClientTroubles } from "../../src/cli/roles/meshClients.js";
 import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
 import type { Identity } from "../../src/identity/svid.js";
-import { ApiClient } from "../../src/state/api/apiClient.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { gateway, resourceSet } from "../fixtures/resources.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { AdsClient } from "../publish/xds/adsClient.js";

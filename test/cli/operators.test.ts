@@ -6,8 +6,8 @@ import { writeFile } from "node:fs/promises";
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
-import { ALL, METRIC } from "../state/employment.js";
-import { mutualApi, newCa, operator, READS_NOTHING } from "../state/mutualApi.js";
+import { ALL, METRIC } from "../operate/state/employment.js";
+import { mutualApi, newCa, operator, READS_NOTHING } from "../operate/state/mutualApi.js";
 import { keyPair, publicJwk, signed } from "../tokens/issuer.js";
 import { fileOf, MAIN, type Result, temporaryDirectory } from "./command.js";
 

@@ -9,7 +9,7 @@ import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { startProbeAgent } from "../../src/cli/stack/probeAgent.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
-import { ApiClient } from "../../src/state/api/apiClient.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { freePort } from "../identity/mesh.js";

@@ -4,9 +4,9 @@ import { once } from "node:events";
 import t from "tap";
 import type { WebhookAnswer } from "../../src/decide/rollout/ports.js";
 import { until } from "../identity/mesh.js";
-import { file } from "../state/employment.js";
-import { gatedScene } from "../state/gatedScene.js";
-import { TWO } from "../state/operatorScene.js";
+import { file } from "../operate/state/employment.js";
+import { gatedScene } from "../operate/state/gatedScene.js";
+import { TWO } from "../operate/state/operatorScene.js";
 import { MAIN } from "./command.js";
 import { run } from "./operatorCommand.js";
 

@@ -1,9 +1,9 @@
 /** What commands tell who may read nothing, or some namespaces only: never that there is nothing where there may be. */
 import t from "tap";
-import { file } from "../state/employment.js";
-import { metricText, policyText, RULES_GATEWAY, serviceText } from "../state/guarded.js";
-import { mutualApi } from "../state/mutualApi.js";
-import { binding } from "../state/operatorBinding.js";
+import { file } from "../operate/state/employment.js";
+import { metricText, policyText, RULES_GATEWAY, serviceText } from "../operate/state/guarded.js";
+import { mutualApi } from "../operate/state/mutualApi.js";
+import { binding } from "../operate/state/operatorBinding.js";
 import { fileOf, temporaryDirectory } from "./command.js";
 import { operatorCommand, run } from "./operatorCommand.js";
 

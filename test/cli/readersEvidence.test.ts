@@ -6,8 +6,8 @@ import { startApiRole } from "../../src/cli/roles/api.js";
 import { startRolloutRole } from "../../src/cli/roles/rollout.js";
 import { places } from "../../src/cli/stack/places.js";
 import { EVIDENCE_PATHS } from "../../src/observe/events/client.js";
-import { ApiClient } from "../../src/state/api/apiClient.js";
-import { ALL, file } from "../state/employment.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
+import { ALL, file } from "../operate/state/employment.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

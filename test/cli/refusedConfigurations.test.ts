@@ -6,11 +6,11 @@ import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../src/cli/r
 import type { ProxyStatus } from "../../src/decide/rollout/ports.js";
 import type { Refusal } from "../../src/decide/rollout/refusal.js";
 import { PUBLICATION_LAG_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits.js";
+import { StateClient } from "../../src/operate/api/client.js";
 import { type Reported, withClosures } from "../../src/publish/xds/sidecarClosures.js";
-import { StateClient } from "../../src/state/api/client.js";
-import { ALL } from "../state/employment.js";
-import { mutualApi, READS_NOTHING } from "../state/mutualApi.js";
-import { binding } from "../state/operatorBinding.js";
+import { ALL } from "../operate/state/employment.js";
+import { mutualApi, READS_NOTHING } from "../operate/state/mutualApi.js";
+import { binding } from "../operate/state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 const WORDS = "local rate limit token bucket fill timer must be >= 50ms";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { readMetrics } from "../../src/cli/roles/metrics.js";
 import { places } from "../../src/cli/stack/places.js";
-import { ApiClient } from "../../src/state/api/apiClient.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { readPrometheusText } from "../observe/telemetry/prometheusText.js";
 import { MAIN, temporaryDirectory } from "./command.js";
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { places } from "../../src/cli/stack/places.js";
 import { followWorkload } from "../../src/identity/workloadClient.js";
+import { ApiClient } from "../../src/operate/api/apiClient.js";
 import {
 	claimSocket,
 	parentFault,
@@ -11,7 +12,6 @@ import {
 	requireOwnersFolder,
 	requireOwnFolder,
 } from "../../src/socket.js";
-import { ApiClient } from "../../src/state/api/apiClient.js";
 import { temporaryDirectory } from "./command.js";
 
 const REFUSED = { code: "failed-precondition" };

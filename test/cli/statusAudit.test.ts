@@ -1,10 +1,10 @@
 /** `weir status` of an operator of one namespace: the alarms of their own Gateways, and no refusal stays behind. */
 import t from "tap";
-import type { GatewayAlarm } from "../../src/state/api/wire.js";
-import { AUDIT_CHAINS } from "../../src/state/audit/auditLog.js";
-import { ALL } from "../state/employment.js";
-import { mutualApi } from "../state/mutualApi.js";
-import { binding } from "../state/operatorBinding.js";
+import type { GatewayAlarm } from "../../src/operate/api/wire.js";
+import { AUDIT_CHAINS } from "../../src/operate/audit/auditLog.js";
+import { ALL } from "../operate/state/employment.js";
+import { mutualApi } from "../operate/state/mutualApi.js";
+import { binding } from "../operate/state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {

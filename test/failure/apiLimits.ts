@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about clients' limits: the limits themselves, which test/state/clientLimits checks. */
+/** The part of docs/failures.md about clients' limits: the limits themselves, which test/operate/state/clientLimits checks. */
 import {
 	CLIENT_REQUESTS_AT_ONCE_MAX,
 	CLIENT_REQUESTS_MAX,

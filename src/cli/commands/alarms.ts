@@ -14,7 +14,7 @@ import {
 	STATE_UNWRITTEN,
 	type StatusAnswer,
 	UNANSWERED,
-} from "../../state/api/wire.js";
+} from "../../operate/api/wire.js";
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	[PROBE_FAILED]: "a request that no policy allows was not denied, or no verdict or report came (weir probe)",

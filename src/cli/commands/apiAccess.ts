@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import { ApiClient } from "../../state/api/apiClient.js";
+import { ApiClient } from "../../operate/api/apiClient.js";
 
 export interface ApiArguments {
 	readonly api?: string;

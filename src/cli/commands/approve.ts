@@ -1,5 +1,5 @@
 /** `weir requests | approve | reject`: what waits for a second person. */
-import type { RequestAnswer, RequestsAnswer } from "../../state/api/wire.js";
+import type { RequestAnswer, RequestsAnswer } from "../../operate/api/wire.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";

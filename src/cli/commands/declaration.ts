@@ -7,8 +7,8 @@ import { FileReadings } from "../../declare/resources/fileReading.js";
 import { loadResources } from "../../declare/resources/parse.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { jsonSchema } from "../../declare/resources/schema.js";
-import { roomProblems } from "../../state/acts/room.js";
-import { declaredIn } from "../../state/api/documents.js";
+import { declaredIn } from "../../operate/api/documents.js";
+import { roomProblems } from "../../operate/state/acts/room.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 

@@ -10,7 +10,7 @@ import type { Kind } from "../../declare/resources/resource.js";
 import { knownNames } from "../../declare/resources/suggest.js";
 import { WeirError } from "../../error.js";
 import { PPM } from "../../limits.js";
-import type { ApplyAnswer, StatusAnswer } from "../../state/api/wire.js";
+import type { ApplyAnswer, StatusAnswer } from "../../operate/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { alarmLines, behindLines, closureLines, faultLines, refusalLines } from "./alarms.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";

@@ -13,7 +13,7 @@ import { serviceOf } from "../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName, qualifiedText, type ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { type Plan, type PlanInput, planOf } from "../../infer/planning/plan.js";
-import type { ApiClient } from "../../state/api/apiClient.js";
+import type { ApiClient } from "../../operate/api/apiClient.js";
 import { heldResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type PlanFlags, parsePlanFlags } from "./planFlags.js";

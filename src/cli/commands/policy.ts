@@ -8,7 +8,7 @@ import { liveDefault } from "../../decide/rollout/status.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
-import type { StatusAnswer } from "../../state/api/wire.js";
+import type { StatusAnswer } from "../../operate/api/wire.js";
 import { heldResources, printProblems, readNamed, readResourceFiles } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";

@@ -9,7 +9,7 @@ import { type Report, reportOf } from "../../decide/report/report.js";
 import type { Decision } from "../../decide/rollout/decision.js";
 import { WeirError } from "../../error.js";
 import { endsOf } from "../../infer/statistics/finding.js";
-import type { ApiClient } from "../../state/api/apiClient.js";
+import type { ApiClient } from "../../operate/api/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type NamespaceArgument, nameIn } from "./namespace.js";
 

@@ -6,7 +6,7 @@ import { WeirError } from "../../error.js";
 import type { ExperimentAccount, RequestAccount } from "../../observe/events/accessLog/account.js";
 import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
 import type { RecordedSpan } from "../../observe/telemetry/span.js";
-import type { ApiClient } from "../../state/api/apiClient.js";
+import type { ApiClient } from "../../operate/api/apiClient.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests } from "./audit.js";
 import { type BehindIt, renderWhy, type Why } from "./whyPage.js";

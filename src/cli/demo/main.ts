@@ -16,7 +16,7 @@ import type { Decision } from "../../decide/rollout/decision.js";
 import type { ExperimentStatus } from "../../decide/rollout/status.js";
 import { formatProblem } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { ApiClient } from "../../state/api/apiClient.js";
+import { ApiClient } from "../../operate/api/apiClient.js";
 import { reportFrom } from "../commands/report.js";
 import { startStack } from "../stack/stack.js";
 import type { CrowdCount, CrowdOrders } from "./crowd.js";

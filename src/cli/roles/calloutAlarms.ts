@@ -4,7 +4,7 @@ import { CALLOUT_FAULT_TOLD_MS } from "../../limits.js";
 import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/decisions/calloutFault.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
-import { type GatewayAlarm, NO_SIDECAR_KEYS, UNANSWERED } from "../../state/api/wire.js";
+import { type GatewayAlarm, NO_SIDECAR_KEYS, UNANSWERED } from "../../operate/api/wire.js";
 import { gaugesOf } from "./metrics.js";
 
 const ALARMS: Readonly<Record<CalloutFault, string>> = { unanswered: UNANSWERED, "no-issuer-keys": NO_SIDECAR_KEYS };

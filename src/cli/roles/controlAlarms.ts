@@ -1,8 +1,8 @@
 /** What control knows without the probe: of its own disk and identities, and what its ingest hears. */
 import { IDENTITY_ASKED_MS } from "../../limits.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import type { GatewayAlarm } from "../../state/api/wire.js";
-import type { StateDatabase } from "../../state/store/database.js";
+import type { GatewayAlarm } from "../../operate/api/wire.js";
+import type { StateDatabase } from "../../operate/state/store/database.js";
 import type { Places } from "../stack/places.js";
 import { calloutAlarms } from "./calloutAlarms.js";
 import { unrenewedIdentities } from "./identityAlarms.js";

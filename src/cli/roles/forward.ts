@@ -15,8 +15,8 @@ import { finished } from "node:stream";
 import { WeirError } from "../../error.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../observe/events/decisions/readNamespaces.js";
 import { CALLER_HEADER, callerWord } from "../../observe/events/outcomes/sender.js";
-import { demandNoBody, sendError } from "../../state/api/http.js";
-import type { Handle } from "../../state/api/mount.js";
+import { demandNoBody, sendError } from "../../operate/api/http.js";
+import type { Handle } from "../../operate/api/mount.js";
 import { afterUnreadBody } from "../../unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */

@@ -2,7 +2,7 @@
  * Alarms of Gateways that xds alone knows, for api: of the bypass probe, of issuers' keys and of Gateways that no client can
  * connect to.
  */
-import type { GatewayAlarm } from "../../state/api/wire.js";
+import type { GatewayAlarm } from "../../operate/api/wire.js";
 import { readJson } from "./metrics.js";
 
 export const TROUBLES_PATH = "/troubles-json";

@@ -1,7 +1,7 @@
 /** Parts of Weir on control's machine whose SVID is not renewed, by the gauges of their own (renewal.ts), as `weir status` is told of it. */
 
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
-import { type GatewayAlarm, IDENTITY_UNRENEWED } from "../../state/api/wire.js";
+import { type GatewayAlarm, IDENTITY_UNRENEWED } from "../../operate/api/wire.js";
 import { IDENTITY_GAUGES } from "../stack/renewal.js";
 import { gaugesOf } from "./metrics.js";
 

@@ -14,8 +14,8 @@ import { otlpHttpHandler, startOtlpReceiver } from "../../observe/telemetry/otlp
 import { SpanStore } from "../../observe/telemetry/spanStore.js";
 import { renderTrace } from "../../observe/telemetry/tracePath.js";
 import { tracesEndpoint } from "../../observe/telemetry/tracesEndpoint.js";
+import { StateClient } from "../../operate/api/client.js";
 import { claimSocket, restrictSocket } from "../../socket.js";
-import { StateClient } from "../../state/api/client.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 
 export async function startIngestRole(context: RoleContext): Promise<RunningRole> {

@@ -8,7 +8,7 @@ import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/r
 import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../state/api/wire.js";
+import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../operate/api/wire.js";
 import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
 import { keyLoad } from "../../tokens/keyLoad.js";
 import { keySetFault, readKeySet } from "../../tokens/keySet.js";

@@ -1,7 +1,7 @@
 /** Who can never connect to Gateways with the mesh's identity: xds alone knows its trust domain. */
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
-import { type GatewayAlarm, NO_CLIENTS, PROXY_REFUSED } from "../../state/api/wire.js";
+import { type GatewayAlarm, NO_CLIENTS, PROXY_REFUSED } from "../../operate/api/wire.js";
 
 /** @param trustDomain of control's identity; null = it has none */
 export const meshClientTroubles = (

@@ -6,7 +6,7 @@ import { isLoopback } from "../../declare/resources/address.js";
 import type { KeySource, TokenIssuer } from "../../declare/resources/resource.js";
 import { KEYS_LOOK_MS } from "../../limits.js";
 import type { Log } from "../../observe/telemetry/log.js";
-import type { OperatorToken, TcpDoor } from "../../state/api/caller.js";
+import type { OperatorToken, TcpDoor } from "../../operate/api/caller.js";
 import { readCompact, shownToken } from "../../tokens/compact.js";
 import { TokenVerifier } from "../../tokens/verifier.js";
 

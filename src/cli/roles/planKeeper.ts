@@ -6,7 +6,7 @@ import type { PlanTable } from "../../compile/table/plan.js";
 import type { StateStore } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import type { Log } from "../../observe/telemetry/log.js";
-import { type GatewayAlarm, PLAN_UNKEPT } from "../../state/api/wire.js";
+import { type GatewayAlarm, PLAN_UNKEPT } from "../../operate/api/wire.js";
 
 export class PlanKeeper {
 	/** Of the last plan; null = it is stored. */

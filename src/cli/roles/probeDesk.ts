@@ -8,8 +8,8 @@ import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { PROBE_INTERVAL_MS, PROBE_LATE_MS, PROBE_WAIT_MS } from "../../limits.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
+import { type GatewayAlarm, PROBE_FAILED } from "../../operate/api/wire.js";
 import type { Probes } from "../../publish/xds/probes.js";
-import { type GatewayAlarm, PROBE_FAILED } from "../../state/api/wire.js";
 import { within } from "../../within.js";
 
 export interface ProbeDeskOptions {

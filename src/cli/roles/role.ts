@@ -2,7 +2,7 @@
 import type { Identity } from "../../identity/svid.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import type { TcpDoor } from "../../state/api/caller.js";
+import type { TcpDoor } from "../../operate/api/caller.js";
 import type { Places } from "../stack/places.js";
 
 export interface RoleContext {

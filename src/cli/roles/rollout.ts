@@ -8,8 +8,8 @@ import { PPM } from "../../limits.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import { StateClient } from "../../state/api/client.js";
-import { postWebhook } from "../../webhooks/webhook.js";
+import { StateClient } from "../../operate/api/client.js";
+import { postWebhook } from "../../operate/webhooks/webhook.js";
 import { serveMetrics } from "./metrics.js";
 import type { RoleContext, RunningRole } from "./role.js";
 

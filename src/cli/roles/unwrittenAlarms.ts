@@ -3,8 +3,8 @@ import { NO_ROOM } from "../../diskFault.js";
 import { COMMIT_FAULT_STANDS_MS } from "../../limits.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
-import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../state/api/wire.js";
-import type { StateDatabase } from "../../state/store/database.js";
+import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../operate/api/wire.js";
+import type { StateDatabase } from "../../operate/state/store/database.js";
 import { gaugesOf } from "./metrics.js";
 
 export function unwrittenState(database: Pick<StateDatabase, "unwritten">): readonly GatewayAlarm[] {

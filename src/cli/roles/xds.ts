@@ -11,9 +11,9 @@ import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handsh
 import type { Identity } from "../../identity/svid.js";
 import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSALS_AUDITED_MS } from "../../limits.js";
 import { ingestClient } from "../../observe/events/client.js";
+import { StateClient } from "../../operate/api/client.js";
 import type { XdsSecurity } from "../../publish/xds/doors.js";
 import { XdsServer } from "../../publish/xds/server.js";
-import { StateClient } from "../../state/api/client.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";

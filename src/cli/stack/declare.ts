@@ -7,9 +7,9 @@
 
 import { formatProblem, type Resource } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { ApiClient } from "../../state/api/apiClient.js";
-import type { ApplyAnswer, ResourcesAnswer } from "../../state/api/wire.js";
-import { resourceKey } from "../../state/store/resourceSet.js";
+import { ApiClient } from "../../operate/api/apiClient.js";
+import type { ApplyAnswer, ResourcesAnswer } from "../../operate/api/wire.js";
+import { resourceKey } from "../../operate/state/store/resourceSet.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import type { Places } from "./places.js";
 

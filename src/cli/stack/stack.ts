@@ -10,8 +10,8 @@ import { type Gateway, qualifiedName } from "../../declare/resources/resource.js
 import { WeirError } from "../../error.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import { TRACES_SOCKET } from "../../observe/telemetry/tracesSocket.js";
+import { ApiClient } from "../../operate/api/apiClient.js";
 import { isAnswered } from "../../socket.js";
-import { ApiClient } from "../../state/api/apiClient.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { declare } from "./declare.js";
 import { freePorts, untilListening } from "./gatewayPorts.js";

@@ -4,7 +4,7 @@ import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { Teller } from "../../../src/decide/rollout/teller.js";
 import { GATES_TOLD_AT_ONCE_MAX } from "../../../src/limits.js";
-import { outcome } from "../../state/employment.js";
+import { outcome } from "../../operate/state/employment.js";
 import { input } from "./example.js";
 
 const question = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);

@@ -9,10 +9,17 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import type { GateQuestion } from "../../../src/decide/rollout/gate.js";
-import { ApiClient } from "../../../src/state/api/apiClient.js";
-import { StateClient } from "../../../src/state/api/client.js";
+import { ApiClient } from "../../../src/operate/api/apiClient.js";
+import { StateClient } from "../../../src/operate/api/client.js";
 import { MAIN } from "../../cli/command.js";
-import { experiment as declared, file, METRIC, outcome, SERVICE, temporaryDirectory } from "../../state/employment.js";
+import {
+	experiment as declared,
+	file,
+	METRIC,
+	outcome,
+	SERVICE,
+	temporaryDirectory,
+} from "../../operate/state/employment.js";
 import { input } from "./example.js";
 
 async function role(

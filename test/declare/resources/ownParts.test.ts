@@ -7,7 +7,7 @@ import { ownDoors } from "../../../src/cli/roles/api.js";
 import { type OwnDoor, ownDoorProblems } from "../../../src/declare/resources/checks/ownDoor.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
-import { Store } from "../../../src/state/store/store.js";
+import { Store } from "../../../src/operate/state/store/store.js";
 import { checkRows, type Row } from "./faultTable.js";
 
 const service = (endpoint: string, more: string): string => `apiVersion: weir.dev/v1alpha1

@@ -4,7 +4,7 @@ import type { Status } from "../../../src/decide/rollout/status.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { lapsedLimits, sidecarDecides } from "../../../src/declare/resources/checks/callout.js";
 import { resourceTitle } from "../../../src/declare/resources/position.js";
-import { faultsOf } from "../../../src/state/api/statusAnswer.js";
+import { faultsOf } from "../../../src/operate/api/statusAnswer.js";
 import {
 	accessPolicy,
 	CALLOUT,

@@ -2,8 +2,8 @@
 import t from "tap";
 import { loadHeldResources, loadResources } from "../../../src/declare/resources/parse.js";
 import { LISTED_VALUES_MAX, RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../../src/limits.js";
-import { file } from "../../state/employment.js";
-import { mutualApi } from "../../state/mutualApi.js";
+import { file } from "../../operate/state/employment.js";
+import { mutualApi } from "../../operate/state/mutualApi.js";
 
 t.setTimeout(120_000);
 

@@ -1,0 +1,68 @@
+/** What belongs to other roles and is reached by the API's doors: who may, and by which methods, is judged here. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { shownPath } from "../../compile/access/requests/shownPath.js";
+import { WeirError } from "../../error.js";
+import type { ActCall } from "../audit/actRecord.js";
+import { ALL_NAMESPACES } from "../state/rights/permissions.js";
+import type { Rights } from "../state/rights/rights.js";
+import type { Caller } from "./caller.js";
+import { demandNoBody, MethodNotAllowed } from "./http.js";
+
+/** @param readable only with `needs: "namespaces"`: those that the caller may read; null = all, and what belongs to none */
+export type Handle = (
+	request: IncomingMessage,
+	response: ServerResponse,
+	caller: Caller,
+	readable?: readonly string[] | null,
+) => void | Promise<void>;
+
+/**
+ * A bare function needs `read` in all namespaces, by GET or HEAD. identity: any caller that is known; the owner judges
+ * the rest. namespaces: `read` in some; the owner answers of these alone. Other methods are refused here, and bodies of
+ * which nothing is said: no owner meets them.
+ */
+export type Mount =
+	| Handle
+	| {
+			readonly handle: Handle;
+			readonly needs: "identity" | "read" | "namespaces";
+			/** Those that the owner serves. */
+			readonly methods: readonly string[];
+			/** Whether a request may have a body. */
+			readonly takesBody?: boolean;
+			/**
+			 * It does something, by that very path: the verb under which callers stand in the operators' audit.
+			 */
+			readonly recorded?: string;
+	  };
+
+/** @throws WeirError `permission-denied`, recorded, `not-found` and MethodNotAllowed; and what its handle does */
+export async function passOn(
+	rights: Rights,
+	[prefix, mount]: readonly [string, Mount],
+	request: IncomingMessage,
+	response: ServerResponse,
+	call: ActCall,
+): Promise<void> {
+	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
+		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;
+	const objects = [shownPath((request.url ?? "").split("?", 1)[0] ?? "").slice(0, 200)];
+	if (needs === "read") rights.demand(call, [{ verb: "read", namespace: ALL_NAMESPACES }], recorded ?? "read", objects);
+	if (needs === "namespaces") rights.demandSomeRead(call, objects);
+	if (recorded !== undefined && request.url !== prefix) {
+		throw new WeirError("not-found", `no ${objects[0]} here`, `ask for ${prefix}`);
+	}
+	if (!methods.includes(request.method ?? "")) {
+		throw new MethodNotAllowed(`no ${request.method} of ${objects[0]} here`, methods);
+	}
+	if (takesBody !== true) demandNoBody(request);
+	if (recorded !== undefined) rights.recordDone(call, recorded, objects);
+	if (needs === "namespaces") await handle(request, response, call.caller, rights.readable(call.caller));
+	else await handle(request, response, call.caller);
+}
+
+/** Of a request's target, by whole segments. */
+export function isUnder(target: string, prefix: string): boolean {
+	const path = target.split("?", 1)[0] ?? "";
+	return path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);
+}

@@ -1,0 +1,95 @@
+/**
+ * GET /readyz: whether control does its work, with notes of what is amiss and no reason to send nobody here. Without names, nor
+ * an Envoy's words: whoever has a certificate of the trust domain may ask. `weir status` tells them to who may read them.
+ */
+import { setTimeout as pause } from "node:timers/promises";
+import { closedServices } from "../../decide/rollout/closedServices.js";
+import { refusalsOf } from "../../decide/rollout/refusal.js";
+import { untakenOf } from "../../decide/rollout/untaken.js";
+import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits.js";
+import type { Publication } from "../state/publication.js";
+import type { Store } from "../state/store/store.js";
+import type { AlarmSources } from "./alarmSources.js";
+import type { Answer } from "./http.js";
+import {
+	EVENTS_UNWRITTEN,
+	IDENTITY_UNRENEWED,
+	NO_CLIENTS,
+	NO_KEYS,
+	NO_SIDECAR_KEYS,
+	PLAN_UNKEPT,
+	STATE_UNWRITTEN,
+	UNANSWERED,
+} from "./wire.js";
+
+export interface ReadinessSources extends AlarmSources {
+	readonly store: Store;
+	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
+	readonly ready: () => readonly string[];
+	/** Its lag is a reason too. */
+	readonly publication: Publication;
+	readonly now: () => number;
+}
+
+/** Of control itself, by alarm. */
+const CONTROL_NOTES = {
+	[STATE_UNWRITTEN]: "control's disk takes no more of the state (weir status)",
+	[EVENTS_UNWRITTEN]: "ingest's disk does not take what it hears (weir status)",
+	[IDENTITY_UNRENEWED]: "an identity of control or of its sidecar is not renewed (weir status)",
+	[PLAN_UNKEPT]: "what Envoys are given is not on control's disk (weir status)",
+};
+
+/** 503 with the reasons, or 200. */
+export async function readiness(door: ReadinessSources): Promise<Answer> {
+	const { ready, publication } = door;
+	const reasons = [ready(), publication.lag() ?? [], untaken(door), refusals(door)].flat();
+	const notes = await notesOf(door);
+	const said = reasons.length === 0 ? ["ready"] : reasons;
+	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
+	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
+}
+
+/** One sentence for all. */
+function refusals({ store, now }: ReadinessSources): readonly string[] {
+	const standing = refusalsOf(store.proxies.proxies).filter(({ sinceMs }) => now() - sinceMs >= PUBLICATION_LAG_MS);
+	if (standing.length === 0) return [];
+	const nodes = new Set(standing.map(({ node }) => node)).size;
+	const types = [...new Set(standing.map(({ type }) => type))].sort().join(", ");
+	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
+	return [`${nodes} of the Envoys and sidecars refuse ${types}, since ${since} (weir status)`];
+}
+
+function untaken({ store, now }: ReadinessSources): readonly string[] {
+	const standing = untakenOf(store.proxies.proxies, now());
+	if (standing.length === 0) return [];
+	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
+	const many = standing.length === 1 ? "has not taken its" : "have not taken their";
+	return [`${standing.length} of the sidecars ${many} newest table since ${since} (weir status)`];
+}
+
+async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<readonly string[]> {
+	const closed = closedServices(store.proxies.proxies).length;
+	const tooLate = pause(READY_NOTES_MS, null, { ref: false });
+	const told = await Promise.all([ownAlarms(tooLate), Promise.race([alarms(), tooLate])]);
+	const standing = told.flatMap((some) => some ?? []);
+	// One issuer may be believed at several Gateways.
+	const keyless = new Set(standing.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
+	const gatewaysOf = (one: string): number => standing.filter(({ alarm }) => alarm === one).length;
+	const clientless = gatewaysOf(NO_CLIENTS);
+	const keylessThere = gatewaysOf(NO_SIDECAR_KEYS);
+	const unanswered = gatewaysOf(UNANSWERED);
+	return [
+		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
+		...(keyless === 0
+			? []
+			: [`${keyless} of the issuers of tokens have no key at xds for Envoy to verify by (weir status)`]),
+		...(keylessThere === 0
+			? []
+			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
+		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
+		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
+		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) =>
+			standing.some(({ alarm }) => alarm === one) ? note : [],
+		),
+	];
+}

@@ -1,0 +1,118 @@
+/** Requests in the state file, and the operations of those that wait. Writes run inside the caller's transaction. */
+import { randomBytes } from "node:crypto";
+import { WeirError } from "../../error.js";
+import {
+	APPROVAL_CONTENT_BYTES_MAX,
+	APPROVAL_EFFECTS_SHOWN_MAX,
+	APPROVAL_REQUEST_KEPT_MS,
+	APPROVAL_REQUESTS_ENDED_MAX,
+	APPROVAL_REQUESTS_PENDING_MAX,
+} from "../../limits.js";
+import type { Caller } from "../api/caller.js";
+import type { Authorisation } from "../state/acts/authorise.js";
+import type { StateDatabase } from "../state/store/database.js";
+import type { ApprovalRequest, Operation, WaitingRequest } from "./request.js";
+import { fingerprint } from "./required.js";
+
+export class RequestStore {
+	constructor(private readonly database: StateDatabase) {}
+
+	/**
+	 * The same question by the same person, asked again, is the request that waits already.
+	 * @throws WeirError `resource-exhausted` if too much waits
+	 */
+	ask(
+		asked: {
+			readonly askedBy: Caller;
+			readonly operation: Operation;
+			readonly authorisation: Authorisation;
+			readonly revision: number;
+		},
+		nowMs: number,
+	): WaitingRequest {
+		const { askedBy, operation, revision } = asked;
+		const { namespaces, effects, fingerprints, approvals } = asked.authorisation;
+		const question = fingerprint([operation, fingerprints]);
+		const waiting = this.#prune(nowMs);
+		const same = waiting.find((one) => one.question === question && one.askedBy.subject === askedBy.subject);
+		if (same !== undefined) return { ...same, operation };
+		const text = JSON.stringify(operation);
+		const more = effects.length - APPROVAL_EFFECTS_SHOWN_MAX;
+		const request: ApprovalRequest = {
+			id: randomBytes(8).toString("hex"),
+			verb: operation.verb,
+			askedBy,
+			askedAtMs: nowMs,
+			expiresAtMs: Math.min(nowMs + approvals.expireMs, Number.MAX_SAFE_INTEGER),
+			namespaces,
+			effects: [...effects.slice(0, APPROVAL_EFFECTS_SHOWN_MAX), ...(more > 0 ? [`and ${more} more`] : [])],
+			reason: "experiment" in operation ? operation.reason : "",
+			revision,
+			fingerprints,
+			question,
+			needsIn: approvals.needsIn,
+			approvals: [],
+			state: "pending",
+			why: "",
+			endedAtMs: null,
+			bytes: Buffer.byteLength(text),
+		};
+		demandRoom(waiting, request);
+		this.database.operations.putSync(request.id, text);
+		this.put(request);
+		return { ...request, operation };
+	}
+
+	/** The content of a request that is over is dropped: the audit log and the history have what it did. */
+	put(request: ApprovalRequest): void {
+		if (request.state !== "pending") this.database.operations.removeSync(request.id);
+		this.database.requests.putSync(request.id, request);
+	}
+
+	/** As it is at that time: an expired request is void. */
+	get(id: string, nowMs: number): ApprovalRequest | null {
+		const found = /^[0-9a-f]{16}$/.test(id) ? this.database.requests.get(id) : undefined;
+		return found === undefined ? null : current(found, nowMs);
+	}
+
+	/** null = it waits no more. */
+	operation({ id, state }: ApprovalRequest): Operation | null {
+		const text = state === "pending" ? this.database.operations.get(id) : undefined;
+		return text === undefined ? null : (JSON.parse(text) as Operation);
+	}
+
+	/** Oldest first. */
+	all(nowMs: number): readonly ApprovalRequest[] {
+		return [...this.database.requests.getRange()]
+			.map(({ value }) => current(value, nowMs))
+			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
+	}
+
+	/** Drops what is over and old, or more than is kept. @returns what waits */
+	#prune(nowMs: number): readonly ApprovalRequest[] {
+		const all = this.all(nowMs);
+		const ended = all.filter(({ state }) => state !== "pending");
+		ended.sort((a, b) => Number(b.endedAtMs) - Number(a.endedAtMs));
+		for (const [index, one] of ended.entries()) {
+			this.database.operations.removeSync(one.id);
+			const isOld = Number(one.endedAtMs) < nowMs - APPROVAL_REQUEST_KEPT_MS;
+			if (isOld || index >= APPROVAL_REQUESTS_ENDED_MAX) this.database.requests.removeSync(one.id);
+		}
+		return all.filter(({ state }) => state === "pending");
+	}
+}
+
+function current(request: ApprovalRequest, nowMs: number): ApprovalRequest {
+	if (request.state !== "pending" || nowMs < request.expiresAtMs) return request;
+	return { ...request, state: "void", why: "it has expired", endedAtMs: request.expiresAtMs };
+}
+
+function demandRoom(waiting: readonly ApprovalRequest[], asked: ApprovalRequest): void {
+	const bytes = waiting.reduce((sum, one) => sum + one.bytes, asked.bytes);
+	if (waiting.length >= APPROVAL_REQUESTS_PENDING_MAX || bytes > APPROVAL_CONTENT_BYTES_MAX)
+		throw new WeirError(
+			"resource-exhausted",
+			"too many requests wait for approval",
+			"approve or reject some first: weir requests",
+		);
+}

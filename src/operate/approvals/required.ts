@@ -1,0 +1,53 @@
+/**
+ * How many approvals by others an operation needs, by the ApprovalPolicies. Each namespace wants its own approvers: a person
+ * who may approve in several counts in each.
+ */
+import { createHash } from "node:crypto";
+import { canonicalJson } from "../../declare/resources/canonicalJson.js";
+import type { ApprovalPolicy } from "../../declare/resources/resource.js";
+import { ALL_NAMESPACES } from "../state/rights/permissions.js";
+
+export interface RequiredApprovals {
+	/** By namespace; a namespace that wants none is left out. Empty = the operation happens at once. */
+	readonly needsIn: Readonly<Record<string, number>>;
+	/** How long a request waits before it is void. */
+	readonly expireMs: number;
+}
+
+export const NO_APPROVALS: RequiredApprovals = { needsIn: {}, expireMs: Number.MAX_SAFE_INTEGER };
+
+/** @param verb `any`: policies of every verb ask, as for changes of the policies themselves */
+export function approvalsOf(
+	policies: readonly ApprovalPolicy[],
+	verb: "apply" | "promote" | "abort" | "any",
+	namespaces: readonly string[],
+): RequiredApprovals {
+	const asking = [...new Set(namespaces)].flatMap((namespace) =>
+		policies
+			.filter(
+				({ spec }) =>
+					(spec.namespaces.includes(ALL_NAMESPACES) || spec.namespaces.includes(namespace)) &&
+					(verb === "any" || spec.verbs.includes(verb)),
+			)
+			.map(({ spec }) => ({ needsIn: { [namespace]: spec.approvals }, expireMs: spec.expireMs })),
+	);
+	return combined(asking);
+}
+
+/** All of them at once: the most approvals in each namespace, and the shortest wait. */
+export function combined(all: readonly RequiredApprovals[]): RequiredApprovals {
+	const needsIn: Record<string, number> = {};
+	for (const one of all)
+		for (const [namespace, needs] of Object.entries(one.needsIn))
+			needsIn[namespace] = Math.max(needs, needsIn[namespace] ?? 0);
+	return { needsIn, expireMs: Math.min(NO_APPROVALS.expireMs, ...all.map(({ expireMs }) => expireMs)) };
+}
+
+/** The most that one namespace wants. */
+export const mostNeeded = ({ needsIn }: Pick<RequiredApprovals, "needsIn">): number =>
+	Math.max(0, ...Object.values(needsIn));
+
+/** SHA-256 of anything that is JSON; `absent` of undefined. */
+export function fingerprint(value: unknown): string {
+	return value === undefined ? "absent" : createHash("sha256").update(canonicalJson(value)).digest("hex");
+}

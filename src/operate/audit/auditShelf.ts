@@ -1,0 +1,47 @@
+/** One chain of audit records in the state file: without a gap, bounded, the oldest go first and are counted. */
+
+import type { StateDatabase } from "../state/store/database.js";
+import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
+import type { AuditHead, AuditRecord } from "./auditRecord.js";
+
+export class AuditShelf {
+	/** @param keep how many records are kept */
+	constructor(
+		private readonly database: StateDatabase,
+		private readonly chain: "audit" | "auditRefused",
+		readonly keep: number,
+	) {}
+
+	/** The sequence up to which the oldest were dropped. */
+	get dropped(): number {
+		return this.database.counters.get(`${this.chain}Dropped`) ?? 0;
+	}
+
+	/** The newest record and its hash. */
+	get head(): AuditHead {
+		const last = this.#last();
+		return last === null ? { sequence: 0, hash: AUDIT_GENESIS } : { sequence: last.sequence, hash: auditHash(last) };
+	}
+
+	/** Runs inside a transaction of the caller. */
+	append(made: Omit<AuditRecord, "sequence" | "previous">): void {
+		const records = this.database[this.chain];
+		const { sequence: before, hash: previous } = this.head;
+		const sequence = before + 1;
+		records.putSync(sequence, { ...made, sequence, previous });
+		const newestGone = sequence - this.keep;
+		if (newestGone < 1) return;
+		for (const gone of [...records.getKeys({ end: newestGone + 1 })]) records.removeSync(gone);
+		this.database.counters.putSync(`${this.chain}Dropped`, newestGone);
+	}
+
+	/** Records after the given sequence, oldest first. */
+	after(sequence: number, limit: number): readonly AuditRecord[] {
+		return [...this.database[this.chain].getRange({ start: sequence + 1, limit })].map(({ value }) => value);
+	}
+
+	#last(): AuditRecord | null {
+		for (const { value } of this.database[this.chain].getRange({ reverse: true, limit: 1 })) return value;
+		return null;
+	}
+}

@@ -1,0 +1,146 @@
+/** Which rights and approvals an operation takes, and what an approver approves. Pure. */
+import { isDeepStrictEqual } from "node:util";
+import type { State } from "../../../decide/rollout/ports.js";
+import { serviceOf } from "../../../declare/resources/lookup.js";
+import { resourceTitle } from "../../../declare/resources/position.js";
+import { referencesOf } from "../../../declare/resources/reference.js";
+import { namespaceOf, qualifiedName, type Resource } from "../../../declare/resources/resource.js";
+import type { MayRead } from "../../api/visible.js";
+import type { PersonRequest } from "../../approvals/personRequest.js";
+import { approvalsOf, combined, fingerprint, NO_APPROVALS, type RequiredApprovals } from "../../approvals/required.js";
+import { changedFields } from "../../audit/changedFields.js";
+import { ALL_NAMESPACES, type Need, needsOf } from "../rights/permissions.js";
+import { promoteNeeds } from "../rights/runningExperiment.js";
+import { keyOf } from "../store/resourceSet.js";
+import { type ApplyPlan, changeOf, type Touched } from "./applyPlan.js";
+
+export interface Authorisation {
+	readonly needs: readonly Need[];
+	/** Namespaces that it touches: who approves it must be able to read all of them. */
+	readonly namespaces: readonly string[];
+	readonly approvals: RequiredApprovals;
+	/** One line each, for the approver and the audit log: `configured Service team/x: spec.variants`. */
+	readonly effects: readonly string[];
+	/** Of what it touches, as it is now, by name: an approval holds only while these stay the same. */
+	readonly fingerprints: Readonly<Record<string, string>>;
+}
+
+/** The current state and the caller. */
+export interface Asker {
+	readonly state: Pick<State, "resources" | "status">;
+	readonly mayRead: MayRead;
+	/** Admin in `*`. */
+	readonly isPlatformAdmin: boolean;
+}
+
+/**
+ * A resource that stays as it is takes no right if the caller may read it, so that a file with everything can be applied by
+ * those who may change what changes.
+ */
+export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan: ApplyPlan): Authorisation {
+	const written = new Set(plan.upserts.map(({ resource }) => resource));
+	const touched = plan.touched.filter(
+		({ before, after }) =>
+			!isDeepStrictEqual(before, after) ||
+			(after !== null && written.has(after)) ||
+			!mayRead((after ?? before).metadata.namespace),
+	);
+	const promote = promoteNeeds(state, touched);
+	const needs = unique([...touched.flatMap(needsOf), ...promote]);
+	const { approvalPolicies } = state.resources;
+	const [rules, others] = [touched.filter(isRule), touched.filter((one) => !isRule(one))];
+	const approvals = combined([
+		approvalsOf(approvalPolicies, "apply", [...namespacesIn(others.flatMap(needsOf)), ...servicesNamed(others)]),
+		// Else one person could take the policy away, or bind a second subject, and then act alone. In `*` alone for an admin there:
+		// else a namespace could lock out the platform by a policy that no one can satisfy.
+		approvalsOf(
+			approvalPolicies,
+			"any",
+			rules.length > 0 && isPlatformAdmin ? [ALL_NAMESPACES] : namespacesIn(rules.flatMap(needsOf)),
+		),
+		approvalsOf(approvalPolicies, "promote", namespacesIn(promote)),
+	]);
+	return {
+		needs,
+		namespaces: [...new Set([...namespacesIn(needs), ...Object.keys(approvals.needsIn)])],
+		approvals,
+		effects: [...touched.map(effectOf), ...promote.map(({ because }) => String(because))],
+		fingerprints: Object.fromEntries(
+			touched.map(({ before, after }) => [keyOf(after ?? before), fingerprint(before ?? undefined)]),
+		),
+	};
+}
+
+/** @param experimentName of an Experiment that exists */
+export function authorisePerson(
+	{ resources, status }: Asker["state"],
+	experimentName: string,
+	{
+		verb,
+		arm,
+		overrideGates = false,
+		shutOut = false,
+	}: Pick<PersonRequest, "verb" | "arm" | "overrideGates" | "shutOut">,
+): Authorisation {
+	const namespace = namespaceOf(experimentName);
+	const experiment = resources.experiments.find((one) => qualifiedName(one.metadata) === experimentName);
+	const service = experiment === undefined ? null : serviceOf(experiment);
+	const live = status.experiments[experimentName];
+	const right = verb === "abort" ? "abort" : "promote";
+	const effect = [
+		`${verb} Experiment ${experimentName}`,
+		...(arm === null ? [] : [`arm ${arm}`]),
+		...(overrideGates ? ["overriding its gates"] : []),
+		...(shutOut ? ["though callers lose access"] : []),
+	];
+	return {
+		needs: [{ verb: right, namespace }, ...(overrideGates ? [{ verb: "admin" as const, namespace }] : [])],
+		namespaces: [namespace],
+		// To stop a ramp may be urgent, and harms no one.
+		approvals: verb === "pause" ? NO_APPROVALS : approvalsOf(resources.approvalPolicies, right, [namespace]),
+		effects: [effect.join(", ")],
+		fingerprints: {
+			[`Experiment ${experimentName}`]: fingerprint(experiment?.spec),
+			// Not the allocation, which goes on growing while people think.
+			[`the status of Experiment ${experimentName}`]: fingerprint([
+				live?.phase,
+				live?.closedArms,
+				live?.promotion,
+				live?.hold,
+			]),
+			[`the default Variant of Service ${service}`]: fingerprint([
+				resources.services.find((one) => qualifiedName(one.metadata) === service)?.spec.defaultVariant,
+				status.services[service ?? ""]?.defaultVariant,
+			]),
+		},
+	};
+}
+
+const isRule = ({ before, after }: Touched): boolean => {
+	const { kind } = after ?? before;
+	return kind === "RoleBinding" || kind === "ApprovalPolicy";
+};
+
+/** Namespaces of the Services that these AccessPolicies name: a ReferenceGrant is no way around the owners' ApprovalPolicy. */
+function servicesNamed(touched: readonly Touched[]): readonly string[] {
+	return touched
+		.flatMap(({ before, after }) => [before, after])
+		.filter((one): one is Resource => one?.kind === "AccessPolicy")
+		.flatMap(referencesOf)
+		.flatMap(({ to }) => (to.kind === "Service" ? [to.metadata.namespace] : []));
+}
+
+function effectOf(touched: Touched): string {
+	const { before, after } = touched;
+	const change = changeOf(touched);
+	const fields = before === null || after === null ? "" : changedFields(before, after);
+	return `${change.change} ${resourceTitle(after ?? before)}${fields === "" ? "" : `: ${fields}`}`;
+}
+
+function unique(needs: readonly Need[]): readonly Need[] {
+	return [...new Map(needs.map((need) => [`${need.verb} ${need.namespace}`, need])).values()];
+}
+
+const namespacesIn = (needs: readonly Need[]): readonly string[] => [
+	...new Set(needs.map(({ namespace }) => namespace)),
+];

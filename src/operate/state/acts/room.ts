@@ -1,0 +1,113 @@
+/**
+ * Whether what is declared fits: the table that every sidecar reads, the resources that every apply checks, the sockets of
+ * every Envoy. What did not fit would be stored and never published, and with it every later change. Pure.
+ */
+import { compileTable } from "../../../compile/compile.js";
+import type { Status } from "../../../decide/rollout/status.js";
+import { resourceSet } from "../../../declare/resources/kinds.js";
+import { namedIn } from "../../../declare/resources/reference.js";
+import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../../declare/resources/resource.js";
+import {
+	CHECKED_ENDPOINTS_MAX,
+	DECLARED_BYTES_MAX,
+	DECLARED_TABLE_BYTES_MAX,
+	RESOURCES_MAX,
+	SELECTED_RULES_MAX,
+} from "../../../limits.js";
+import type { StoredResource } from "../store/database.js";
+
+const DELETE = "delete what is not needed any more";
+const FEWER = "name fewer principals and paths, or let AccessPolicies of many names select fewer Services";
+
+/** A total that a change makes larger than it may be. One that was too large before can be made smaller step by step. */
+function exceeded(before: number, after: number, max: number, unit: string, hint: string): readonly Problem[] {
+	if (after <= max || after <= before) return [];
+	return [{ position: null, message: `${after} ${unit} would be declared, more than ${max}`, hint }];
+}
+
+const sum = <Item>(all: readonly Item[], sizeOf: (one: Item) => number): number =>
+	all.reduce((total, one) => total + sizeOf(one), 0);
+
+/**
+ * Problems of a change that declares too much.
+ * @param before,after all that is stored, checked
+ */
+export function roomProblems(
+	before: readonly StoredResource[],
+	after: readonly StoredResource[],
+	status: Status,
+): readonly Problem[] {
+	const total = (sizeOf: (stored: StoredResource) => number) => [sum(before, sizeOf), sum(after, sizeOf)] as const;
+	const endpoints = total(({ resource }) => checkedEndpoints(resource));
+	const found = [
+		...exceeded(...total(({ source }) => Buffer.byteLength(source)), DECLARED_BYTES_MAX, "bytes", DELETE),
+		...exceeded(before.length, after.length, RESOURCES_MAX, "resources", DELETE),
+		...exceeded(
+			...endpoints,
+			CHECKED_ENDPOINTS_MAX,
+			"endpoints with a healthCheck",
+			"leave out healthCheck, for outlierDetection sees failures too, or declare fewer endpoints",
+		),
+	];
+	if (found.length > 0) return found;
+	const bytes = tableBytes(after, status);
+	if (bytes <= DECLARED_TABLE_BYTES_MAX) return [];
+	const max = DECLARED_TABLE_BYTES_MAX;
+	return exceeded(tableBytes(before, status), bytes, max, "bytes of the table of all Services and rules", FEWER);
+}
+
+const checkedEndpoints = (resource: Resource): number =>
+	resource.kind === "Service" && resource.spec.healthCheck !== null
+		? sum(resource.spec.variants, ({ endpoints }) => endpoints.length)
+		: 0;
+
+/** As JSON. A rule that selects many Services is in each of them, always the same. */
+function tableBytes(stored: readonly StoredResource[], status: Status): number {
+	const { gateways, services } = compileTable(resourceSet(stored.map(({ resource }) => resource)), status);
+	const sizeOf = (part: object): number => Buffer.byteLength(JSON.stringify(part)) + 1;
+	const rules = new Map<string, number>();
+	const ofRule = (rule: { readonly name: string }): number => {
+		const size = rules.get(rule.name) ?? sizeOf(rule);
+		rules.set(rule.name, size);
+		return size;
+	};
+	return (
+		sum(gateways, sizeOf) +
+		sum(
+			services,
+			(service) =>
+				sizeOf({ ...service, access: { ...service.access, policies: [] } }) + sum(service.access.policies, ofRule),
+		)
+	);
+}
+
+type Rules = Pick<ResourceSet, "accessPolicies" | "services">;
+
+/**
+ * Problems of a change with far too many rules for the table, before each is asked about each Service, which takes seconds.
+ * @param before,after all that is declared, unchecked
+ */
+export const ruleProblems = (before: Rules, after: Rules): readonly Problem[] =>
+	exceeded(timesSelecting(before), timesSelecting(after), SELECTED_RULES_MAX, "rules of Services", FEWER);
+
+/** How often policies select Services of their own namespaces; a Service that is named twice counts twice. */
+function timesSelecting({ accessPolicies, services }: Rules): number {
+	/** How many Services there are by namespace, by namespace and DataClass, and by name: 0 or 1. */
+	const counts = new Map<string, number>();
+	const count = (key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+	for (const { metadata, spec } of services) {
+		count(metadata.namespace);
+		count(`Service ${qualifiedName(metadata)}`);
+		if (spec.dataClass !== null)
+			count(`${metadata.namespace} ${qualifiedName(namedIn(metadata.namespace, spec.dataClass))}`);
+	}
+	return sum(accessPolicies, ({ metadata: { namespace }, spec }) => {
+		if (!spec.services.includes("*"))
+			return sum(spec.services, (written) => counts.get(`Service ${qualifiedName(namedIn(namespace, written))}`) ?? 0);
+		if (spec.dataClasses.length === 0) return counts.get(namespace) ?? 0;
+		return sum(
+			spec.dataClasses,
+			(written) => counts.get(`${namespace} ${qualifiedName(namedIn(namespace, written))}`) ?? 0,
+		);
+	});
+}

@@ -1,0 +1,155 @@
+/**
+ * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
+ */
+
+import { oncePerName } from "../../../declare/resources/once.js";
+import type { OperatorVerb } from "../../../declare/resources/resource.js";
+import { WeirError } from "../../../error.js";
+import type { Caller } from "../../api/caller.js";
+import type { MayRead } from "../../api/visible.js";
+import { demandApprovers } from "../../approvals/approvers.js";
+import { type ActCall, record } from "../../audit/actRecord.js";
+import type { Store } from "../store/store.js";
+import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
+
+const ASK_HINT = "ask an admin for a RoleBinding";
+/** Not the next best grant: it would show every tenant to who looks for something of their own. */
+const READ_ALL_HINT =
+	"it tells of all namespaces together, and the RoleBinding in '*' that it takes shows all of them: ask one who has it to look; weir status, audit requests and policy shadow tell of your own";
+
+export class Rights {
+	constructor(
+		private readonly store: Store,
+		private readonly permissions: Permissions,
+	) {}
+
+	/** Whether the subject has the right now; nothing is recorded. */
+	may(caller: Caller, need: Need): boolean {
+		return this.permissions.may(caller, need, this.store.current.resources);
+	}
+
+	mayRead(caller: Caller): MayRead {
+		const { resources } = this.store.current;
+		return oncePerName((namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources));
+	}
+
+	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */
+	readable(caller: Caller): readonly string[] | null {
+		return this.permissions.readable(caller, this.store.current.resources);
+	}
+
+	/** Whether the subject has the verb in any namespace. */
+	maySome(caller: Caller, verb: OperatorVerb): boolean {
+		return this.permissions.mayAnywhere(caller, verb, this.store.current.resources);
+	}
+
+	/** Of answers that leave out what the caller may not read: that they do. */
+	partly(caller: Caller): { readonly partial?: true } {
+		return this.readable(caller) === null ? {} : { partial: true };
+	}
+
+	/**
+	 * Before an answer that leaves out what the caller may not read: who may read nothing would take it for all there is.
+	 * @throws WeirError `permission-denied`; recorded once a minute, for such answers are asked for again and again
+	 */
+	demandSomeRead(call: ActCall, objects: readonly string[]): void {
+		if (this.maySome(call.caller, "read")) return;
+		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", { once: true });
+	}
+
+	mayApprove(caller: Caller, namespace: string): boolean {
+		return this.may(caller, { verb: "approve", namespace });
+	}
+
+	isSamePerson(one: Caller, other: Caller): boolean {
+		return this.permissions.personOf(one) === this.permissions.personOf(other);
+	}
+
+	/** @throws WeirError `failed-precondition` where too few could approve what comes after the change. */
+	demandApprovers(after: Parameters<typeof demandApprovers>[2]): void {
+		demandApprovers(this.permissions, this.store.current.resources, after);
+	}
+
+	/** @throws WeirError `permission-denied`, recorded. */
+	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
+		const { resources } = this.store.current;
+		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
+		if (missing === undefined) return;
+		const where = missing.namespace === "*" ? "all namespaces" : `namespace ${missing.namespace}`;
+		const because = missing.because === undefined ? "" : `, which it takes where a declaration ${missing.because}`;
+		const namespaces = [...new Set(needs.map(({ namespace }) => namespace))];
+		const readsAll = missing.namespace === ALL_NAMESPACES && missing.verb === "read";
+		const hint = readsAll ? READ_ALL_HINT : ASK_HINT;
+		this.#deny(call, { verb, namespaces, objects }, `${missing.verb} in ${where}${because}`, { hint });
+	}
+
+	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
+	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
+		const { revision } = this.store.current;
+		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
+		this.store.atomically(() => this.store.audit.appendOnce(made));
+	}
+
+	/**
+	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
+	 * @throws WeirError `permission-denied`, recorded.
+	 */
+	demandSome(call: ActCall, verb: string, object: string): void {
+		if (!this.maySome(call.caller, "apply")) {
+			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
+		}
+	}
+
+	/**
+	 * For what no RoleBinding gives.
+	 * @param doing.what `start with files`
+	 * @throws WeirError `permission-denied`, recorded, for anybody but the socket's owner
+	 */
+	demandOwner(
+		call: ActCall,
+		verb: string,
+		object: string,
+		doing: { readonly what: string; readonly hint: string },
+	): void {
+		if (call.caller.how === "socket") return;
+		const why = `only who owns the socket can ${doing.what}`;
+		this.#recordRefused(call, { verb, namespaces: [], objects: [object], why }, false);
+		throw new WeirError("permission-denied", why, doing.hint);
+	}
+
+	/**
+	 * Of what the caller may not see, whether it is there or not: the answer is that it is not, and the attempt is recorded; a
+	 * read once a minute.
+	 * @throws WeirError `unseen`
+	 */
+	denyUnseen(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		unseen: WeirError,
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} see it: answered as what is not there`;
+		this.#recordRefused(call, { ...what, why }, what.verb === "read");
+		throw unseen;
+	}
+
+	#deny(
+		call: ActCall,
+		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
+		doing: string,
+		{ once = false, hint = ASK_HINT }: { readonly once?: boolean; readonly hint?: string } = {},
+	): never {
+		const why = `no RoleBinding lets ${call.caller.subject} ${doing}`;
+		this.#recordRefused(call, { ...what, why }, once);
+		throw new WeirError("permission-denied", why, hint);
+	}
+
+	#recordRefused(
+		call: ActCall,
+		what: Pick<Parameters<typeof record>[1], "verb" | "namespaces" | "objects" | "why">,
+		once: boolean,
+	): void {
+		const made = record(call, { ...what, revision: this.store.current.revision, result: "refused" });
+		const { audit } = this.store;
+		this.store.atomically(() => (once ? audit.appendOnce(made) : audit.append(made)));
+	}
+}

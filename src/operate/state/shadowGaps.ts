@@ -1,0 +1,51 @@
+/**
+ * What is not told of shadow policies, since Envoy cannot try them all (compiler/shadow.ts), as a caller may see it: of
+ * Services and policies in namespaces that they may read. Whose policy hides the results of theirs is not theirs to know.
+ */
+import { compileShadowGaps } from "../../compile/compile.js";
+import type { ShadowGap } from "../../compile/table/shadow.js";
+import type { State } from "../../decide/rollout/ports.js";
+import { resourcesOf } from "../../declare/resources/kinds.js";
+import { once } from "../../declare/resources/once.js";
+import { namespaceOf } from "../../declare/resources/resource.js";
+import { hiddenNames, type MayRead } from "../api/visible.js";
+import { changedNames } from "./changedNames.js";
+import type { ResourceChange } from "./history/change.js";
+
+const HIDDEN = "a policy of another namespace";
+
+/** Compiling costs more than an answer. */
+const shadowGaps = once(({ resources, status }: State) => compileShadowGaps(resources, status));
+
+/** @param changes only what they have to do with; null = everything */
+export function visibleShadowGaps(
+	state: State,
+	mayRead: MayRead,
+	changes: readonly ResourceChange[] | null,
+): readonly ShadowGap[] {
+	const mayReadNamed = (name: string): boolean => mayRead(namespaceOf(name));
+	const shown = (name: string): string => (mayReadNamed(name) ? name : HIDDEN);
+	const isAbout = changes === null ? () => true : concerns(changes);
+	if (isAbout === null) return [];
+	const gaps = shadowGaps(state)
+		.filter(isAbout)
+		.filter(({ service, untried, tried }) =>
+			[service, ...untried.map(({ name }) => name), ...tried].some(mayReadNamed),
+		);
+	if (gaps.length === 0) return [];
+	// A reason may name a Gateway.
+	const isHidden = hiddenNames(resourcesOf(state.resources), mayRead);
+	return gaps.map(({ untried, tried, ...rest }) => ({
+		...rest,
+		untried: untried.map(({ name, why }) => ({ name: shown(name), why: isHidden(why) ? "of another namespace" : why })),
+		tried: tried.map(shown),
+	}));
+}
+
+/** Whether a change has to do with one: it is of the Service, or of one of its shadow policies. null = with none. */
+function concerns(changes: readonly ResourceChange[]): ((gap: ShadowGap) => boolean) | null {
+	const [services, policies] = [changedNames(changes, "Service"), changedNames(changes, "AccessPolicy")];
+	if (services.size === 0 && policies.size === 0) return null;
+	return ({ service, untried, tried }) =>
+		services.has(service) || [...untried.map(({ name }) => name), ...tried].some((name) => policies.has(name));
+}

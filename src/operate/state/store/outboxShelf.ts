@@ -1,0 +1,75 @@
+/**
+ * Rollbacks that gates are still to be told of: written with the decision, taken away when told.
+ */
+
+import type { Decision } from "../../../decide/rollout/decision.js";
+import type { Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
+import { GATE_OUTBOX_MAX } from "../../../limits.js";
+import type { OutboxKey, StateDatabase } from "./database.js";
+
+/** More than the gates of one decision; with it a place holds the revision, too. */
+const PLACES = 2 ** 16;
+
+export class OutboxShelf {
+	readonly #database: StateDatabase;
+
+	constructor(database: StateDatabase) {
+		this.#database = database;
+	}
+
+	/**
+	 * Runs inside the transaction of the decision. Beyond GATE_OUTBOX_MAX the oldest is given up, and counted.
+	 * @param revision that the decision led to
+	 */
+	put(
+		{ experiment, sequence }: Pick<Decision, "experiment" | "sequence">,
+		revision: number,
+		told: readonly UntoldMessage[],
+	): void {
+		for (const [index, { gate, question }] of told.entries()) {
+			const key: OutboxKey = [experiment, sequence, revision * PLACES + index];
+			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
+		}
+		if (told.length > 0) this.#prune();
+	}
+
+	untold(): readonly Untold[] {
+		return [...this.#database.outbox.getKeys()].map((key) => ({ key: JSON.stringify(key), experiment: key[0] }));
+	}
+
+	/** null = it is there no more. */
+	message(key: string): UntoldMessage | null {
+		const parsed = keyIn(key);
+		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
+		return kept === undefined ? null : { gate: kept.gate, question: kept.question };
+	}
+
+	/** What is not there was told before. */
+	told(key: string): void {
+		const parsed = keyIn(key);
+		if (parsed !== null) this.#database.transaction(() => this.#database.outbox.removeSync(parsed));
+	}
+
+	#prune(): void {
+		const { outbox, counters } = this.#database;
+		const surplus = outbox.getKeysCount() - GATE_OUTBOX_MAX;
+		if (surplus <= 0) return;
+		for (const key of [...outbox.getKeys()].sort(byAge).slice(0, surplus)) outbox.removeSync(key);
+		counters.putSync("untoldDropped", (counters.get("untoldDropped") ?? 0) + surplus);
+	}
+}
+
+/** null = it is none. */
+function keyIn(text: string): OutboxKey | null {
+	let parsed: unknown;
+	try {
+		parsed = JSON.parse(text);
+	} catch {
+		return null;
+	}
+	// Builds in between wrote four parts, which are told, too.
+	return Array.isArray(parsed) && parsed.length >= 3 ? (parsed as OutboxKey) : null;
+}
+
+/** The oldest first: by revision. What an earlier Weir wrote has the place of its gate alone, and comes before the rest. */
+const byAge = ([, , one]: OutboxKey, [, , other]: OutboxKey): number => one - other;

@@ -1,0 +1,367 @@
+/**
+ * Declared resources and live status in one transactional file. Every change of several parts is one durable transaction: after
+ * kill -9 at any moment, what was answered is there and nothing is half applied.
+ *
+ * The revision grows by one with every change of resources or status, and with nothing else. Acknowledgements,
+ * kept plans and proxy reports leave it alone: they change no plan, and a bump would make every decision in
+ * flight a conflict and every publication the cause of the next. An acknowledgement does move `stepStartedAtMs`;
+ * a reader that needs it fresh asks for `state(-1, 0)`, and `decide` never puts an older one back.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { PlanTable } from "../../../compile/table/plan.js";
+import { closedServices } from "../../../decide/rollout/closedServices.js";
+import type { Decision } from "../../../decide/rollout/decision.js";
+import { toldOf } from "../../../decide/rollout/gate.js";
+import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
+import { isOver } from "../../../decide/rollout/status.js";
+import type { OwnDoor } from "../../../declare/resources/checks/ownDoor.js";
+import { serviceOf } from "../../../declare/resources/lookup.js";
+import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
+import { WeirError } from "../../../error.js";
+import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../../limits.js";
+import { lastDecisionIn } from "../../api/lastDecision.js";
+import { RevisionWaiters } from "../../api/revisionWaiters.js";
+import type { LastDecision } from "../../api/wire.js";
+import { type PersonRequest, personOutcome } from "../../approvals/personRequest.js";
+import { AuditLog } from "../../audit/auditLog.js";
+import { type ApplyPlan, type ApplyResult, planApply } from "../acts/applyPlan.js";
+import type { Change, Target } from "../history/change.js";
+import { History, type Scope } from "../history/history.js";
+import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
+import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
+import { Declarations } from "./declarations.js";
+import { OutboxShelf } from "./outboxShelf.js";
+import { PlanShelf } from "./planShelf.js";
+import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
+import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
+
+export type { ApplyResult } from "../acts/applyPlan.js";
+
+export interface ApplyOptions {
+	/** The person, as recorded with what the declaration decides. */
+	readonly by: string;
+	/** Check only, change nothing. */
+	readonly dryRun: boolean;
+	readonly nowMs: number;
+	/** Of a rollback: the revision that it goes back to. */
+	readonly rolledBackTo?: number | null;
+}
+
+export interface StoreOptions {
+	/** The clock of kept plans and reports; decisions bring their own time. */
+	readonly now?: () => number;
+	/** How many audit records of each chain are kept, where a test wants fewer. */
+	readonly auditRecords?: number;
+	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
+	readonly ownDoors?: () => readonly OwnDoor[];
+	/** Whether gates may lie on control's own machine. */
+	readonly allowLocalGates?: boolean;
+}
+
+/** What a transaction did to the state. */
+interface Written {
+	facts: boolean;
+	/** The resources that it wrote; null = none changed. */
+	resources: readonly StoredResource[] | null;
+}
+
+export class Store implements StateStore, Outbox {
+	readonly #database: StateDatabase;
+	readonly #log: DecisionLog;
+	readonly #plans: PlanShelf;
+	readonly #waiters = new RevisionWaiters();
+	readonly #now: () => number;
+	readonly #ownDoors: () => readonly OwnDoor[];
+	readonly #allowLocalGates: boolean;
+	#stored: readonly StoredResource[] = [];
+	#state: State;
+	#closed = false;
+	readonly #outbox: OutboxShelf;
+	/** Set while a transaction runs. */
+	#change: Written | null = null;
+	/** What operators did; its records are written inside `atomically`. */
+	readonly audit: AuditLog;
+	readonly declarations: Declarations;
+	readonly history: History;
+
+	/**
+	 * Opens or creates the state in a directory of its own (mode 0700).
+	 * @throws WeirError `failed-precondition` where another process has it open or others can read it.
+	 */
+	constructor(directory: string, options: StoreOptions = {}) {
+		this.#database = openDatabase(directory);
+		this.#log = new DecisionLog(this.#database);
+		this.#plans = new PlanShelf(this.#database);
+		this.#outbox = new OutboxShelf(this.#database);
+		this.audit = new AuditLog(this.#database, options.auditRecords);
+		this.history = new History(this.#database);
+		this.declarations = new Declarations(this.#database);
+		this.#now = options.now ?? Date.now;
+		this.#ownDoors = options.ownDoors ?? (() => []);
+		this.#allowLocalGates = options.allowLocalGates ?? false;
+		this.#state = this.#load([]);
+	}
+
+	/** The parts of the file that other nouns of this room keep; written only inside `atomically`. */
+	get database(): StateDatabase {
+		return this.#database;
+	}
+
+	/**
+	 * Several changes as one durable transaction: all are there after it, or none. Each change is planned on `current`,
+	 * which stays as it was until the end: change one thing once. A throw inside leaves nothing.
+	 */
+	atomically<T>(change: () => T): T {
+		if (this.#change !== null) return change();
+		const made: Written = { facts: false, resources: null };
+		this.#change = made;
+		let result: T;
+		try {
+			result = this.#database.transaction(change);
+		} finally {
+			this.#change = null;
+		}
+		if (made.facts) this.#committed(made.resources);
+		return result;
+	}
+
+	/** The newest state, as of the last commit. */
+	get current(): State {
+		return this.#state;
+	}
+
+	/** Every resource with the text it was written in, sorted by kind and name. */
+	get sources(): readonly StoredResource[] {
+		return this.#stored;
+	}
+
+	get metricNames(): readonly MetricName[] {
+		return metricNames(this.#state);
+	}
+
+	/** `after` −1 answers at once, whatever the revision. `signal` ends the wait early, with null. */
+	async state(after: number, waitMs: number, signal?: AbortSignal): Promise<State | null> {
+		if (this.#state.revision <= after && waitMs > 0 && !this.#closed) {
+			await this.#waiters.wait(Math.min(waitMs, STATE_LONG_POLL_MS_MAX), signal);
+		}
+		return this.#state.revision <= after ? null : this.live;
+	}
+
+	/** `current`, and which Services are closed somewhere. */
+	get live(): State {
+		const closed = closedServices(this.proxies.proxies);
+		return closed.length === 0 ? this.#state : { ...this.#state, closed };
+	}
+
+	/**
+	 * Merges the documents into what is declared, by kind, namespace and name, checks the whole, and starts what is new.
+	 * Applying what is already there changes nothing, not even the revision.
+	 */
+	apply(files: Change["files"], options: ApplyOptions): ApplyResult {
+		return this.commit(this.planChange({ files, deletions: [] }, options.nowMs), options);
+	}
+
+	/** Removes resources, all or none. @throws WeirError `not-found` */
+	delete(deletions: readonly Target[], options: ApplyOptions): ApplyResult {
+		return this.commit(this.planChange({ files: [], deletions }, options.nowMs), options);
+	}
+
+	/** What a change would do; changes nothing. @throws WeirError `not-found` */
+	planChange(change: Change, nowMs: number): ApplyPlan {
+		const { resources, status } = this.#state;
+		const declared = {
+			...{ stored: this.#stored, resources, status },
+			ownDoors: this.#ownDoors(),
+			allowLocalGates: this.#allowLocalGates,
+			used: (kind: "name" | "salt", text: string) =>
+				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
+		};
+		return planApply(declared, change, nowMs);
+	}
+
+	/** The change that goes back to a revision. @throws WeirError as `History.rollback` does */
+	rollbackTo(to: number, scope: Scope): Change {
+		return this.history.rollback(to, { revision: this.#state.revision, stored: this.#stored }, scope);
+	}
+
+	async decide(request: NewDecision & { readonly expectedRevision: number }): Promise<{
+		readonly revision: number;
+		readonly decision: Decision;
+	}> {
+		const { revision } = this.#state;
+		if (request.expectedRevision !== revision) {
+			throw new WeirError(
+				"conflict",
+				`the state is at revision ${revision}, the decision was made on ${request.expectedRevision}`,
+				"read the state again and decide again",
+			);
+		}
+		return this.#decide(request);
+	}
+
+	/**
+	 * A person's verb on the status as it stands, recorded like any decision.
+	 * @throws WeirError `not-found`, or `failed-precondition` where the phase does not allow it.
+	 */
+	act(name: string, act: PersonRequest): { readonly revision: number; readonly decision: Decision } {
+		const experiment = this.experiment(name);
+		const outcome = personOutcome(this.#state, experiment, act);
+		return this.#decide({ experiment: name, by: act.by, atMs: act.nowMs, input: null, outcome });
+	}
+
+	/** Decisions after the given sequence, oldest first. @throws WeirError `not-found` for a name never used. */
+	decisions(experiment: string, after: number, limit: number): DecisionPage {
+		const page = experiment.length > STATE_KEY_CHARS_MAX ? null : this.#log.page(experiment, after, limit);
+		if (page === null || (page.decisions.length === 0 && this.#log.last(experiment) === 0)) {
+			throw new WeirError("not-found", `no Experiment '${experiment.slice(0, STATE_KEY_CHARS_MAX)}'`);
+		}
+		return page;
+	}
+
+	/**
+	 * The last decisions up to a moment that moved live traffic, newest first: one of them made the allocation that
+	 * was live then, for a plan is taken by Envoy some time after its decision.
+	 */
+	moves(experiment: string, atMs: number): readonly Decision[] {
+		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, MOVES_LOOKED_AT);
+	}
+
+	/** The newest decision in brief, as the reader may see it; null for none. */
+	lastDecision(experiment: string): LastDecision | null {
+		return lastDecisionIn(this.#log, experiment);
+	}
+
+	async keepPlan(version: string, table: PlanTable): Promise<void> {
+		this.#plans.keep(version, table, this.#now());
+	}
+
+	async plan(version: string): Promise<PlanTable | null> {
+		return version.length > STATE_KEY_CHARS_MAX ? null : this.#plans.get(version);
+	}
+
+	/** The last one that was kept; null = none is. */
+	get newestPlan(): PlanTable | null {
+		return this.#plans.newest();
+	}
+
+	async acknowledge(revision: number, atMs: number, closed: readonly string[] = []): Promise<void> {
+		if (revision > this.#state.revision) {
+			throw new WeirError("invalid-argument", `revision ${revision} is not yet made (${this.#state.revision} is)`);
+		}
+		const acknowledged = this.#database.counters.get("acknowledged") ?? -1;
+		// xds repeats itself: nothing new costs no commit. New is too that a Service is no longer closed.
+		if (revision < acknowledged || (revision === acknowledged && !this.#log.waits(revision))) return;
+		const { experiments } = this.#state.resources;
+		const held = experiments.filter((one) => closed.includes(serviceOf(one)));
+		this.#database.transaction(() => writeAcknowledged(this.#database, this.#log, { revision, atMs, held }));
+		this.#state = this.#load(null);
+	}
+
+	async reportProxies(proxies: readonly ProxyStatus[]): Promise<void> {
+		const report = { reportedAtMs: this.#now(), proxies };
+		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
+	}
+
+	/** Rollbacks that gates are still to be told of, oldest first of each Experiment. */
+	async untold(): Promise<readonly Untold[]> {
+		return this.#outbox.untold();
+	}
+
+	/** Rollbacks that were given up because GATE_OUTBOX_MAX of them waited. */
+	get untoldDropped(): number {
+		return this.#database.counters.get("untoldDropped") ?? 0;
+	}
+
+	async message(key: string): Promise<UntoldMessage | null> {
+		return this.#outbox.message(key);
+	}
+
+	async told(key: string): Promise<void> {
+		this.#outbox.told(key);
+	}
+
+	/** The last report of xds. */
+	get proxies(): ProxyReport {
+		return this.#database.proxies.get("report") ?? { reportedAtMs: null, proxies: [] };
+	}
+
+	/** Ends all waits and gives the file free for another process. */
+	async close(): Promise<void> {
+		if (this.#closed) return;
+		this.#closed = true;
+		this.#waiters.wake();
+		await this.#database.close();
+	}
+
+	/** Writes a plan that was made on `current`. */
+	commit(plan: ApplyPlan, { by, dryRun, nowMs, rolledBackTo = null }: ApplyOptions): ApplyResult {
+		if (plan.problems.length > 0) return { outcome: "refused", problems: plan.problems };
+		const bump = plan.changes.some((change) => change.change !== "unchanged");
+		if (dryRun || (!bump && plan.upserts.length === 0)) {
+			return { outcome: "applied", revision: this.#state.revision, changes: plan.changes };
+		}
+		const revision = this.#state.revision + (bump ? 1 : 0);
+		this.atomically(() => {
+			writePlan(this.#database, this.#log, plan, { by, nowMs, revision });
+			this.history.record({ revision, atMs: nowMs, by, rolledBackTo, changes: plan.changes }, this.#stored);
+			this.#changed(plan.upserts);
+		});
+		return { outcome: "applied", revision, changes: plan.changes };
+	}
+
+	#decide(request: NewDecision): { readonly revision: number; readonly decision: Decision } {
+		const experiment = this.experiment(request.experiment);
+		const before = this.#statusOf(request.experiment);
+		const { outcome, input } = request;
+		// A decision that left the step's time alone was made without knowing a later acknowledgement of it.
+		const keepsStep = input !== null && outcome.status.stepStartedAtMs === input.status.stepStartedAtMs;
+		const ends = isOver(outcome.status.phase) && !isOver(before.phase);
+		const status = {
+			...outcome.status,
+			...(keepsStep ? { stepStartedAtMs: before.stepStartedAtMs } : {}),
+			...(ends ? { endedAtMs: request.atMs } : {}),
+		};
+		const service = defaultChange(this.#state, experiment, outcome.defaultVariant);
+		const bump = service !== null || !isDeepStrictEqual(status, before);
+		const revision = this.#state.revision + (bump ? 1 : 0);
+		const decision = this.atomically(() => {
+			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
+			const made = this.#log.append(request, revision, before);
+			this.#outbox.put(made, revision, toldOf(made));
+			if (bump) this.#changed(null);
+			return made;
+		});
+		return { revision, decision };
+	}
+
+	/** @param resources that were written; null = none changed */
+	#changed(resources: readonly StoredResource[] | null): void {
+		if (this.#change === null) throw new WeirError("internal", "a change outside of a transaction");
+		this.#change.facts = true;
+		if (resources !== null) this.#change.resources = [...(this.#change.resources ?? []), ...resources];
+	}
+
+	/** @throws WeirError `not-found`. */
+	experiment(name: string): Experiment {
+		const found = this.#state.resources.experiments.find((one) => qualifiedName(one.metadata) === name);
+		if (found !== undefined) return found;
+		throw new WeirError("not-found", `no Experiment '${name.slice(0, STATE_KEY_CHARS_MAX)}'`, "see weir status");
+	}
+
+	#statusOf(name: string) {
+		const status = this.#state.status.experiments[name];
+		if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
+		return status;
+	}
+
+	#committed(written: readonly StoredResource[] | null): void {
+		this.#state = this.#load(written);
+		this.#waiters.wake();
+	}
+
+	#load(written: readonly StoredResource[] | null): State {
+		if (written !== null) this.#stored = storedIn(this.#database, this.#stored);
+		const resources = written !== null ? sortedSet(this.#stored.map((one) => one.resource)) : this.#state.resources;
+		return { ...factsIn(this.#database), resources };
+	}
+}

@@ -1,0 +1,122 @@
+/** Declared resources and live status in the state file: read as a whole, and written as a plan says. */
+import { isDeepStrictEqual } from "node:util";
+import type { State } from "../../../decide/rollout/ports.js";
+import type { ExperimentStatus } from "../../../decide/rollout/status.js";
+import { serviceOf } from "../../../declare/resources/lookup.js";
+import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
+import type { ApplyPlan } from "../acts/applyPlan.js";
+import type { StateDatabase, StoredResource } from "./database.js";
+import type { DecisionLog } from "./decisionLog.js";
+import { keyOf } from "./resourceSet.js";
+
+/**
+ * Every resource with the text it was written in, sorted by kind and name.
+ * @param former as they were before a change: what is the same stays the same object, with what is known of it
+ */
+export function storedIn(
+	{ resources }: StateDatabase,
+	former: readonly StoredResource[] = [],
+): readonly StoredResource[] {
+	const known = new Map(former.map((one) => [keyOf(one.resource), one]));
+	const isSame = (one: StoredResource | undefined, value: StoredResource): one is StoredResource =>
+		one !== undefined && isDeepStrictEqual(one, value);
+	return [...resources.getRange()].map(({ value }) => {
+		const key = keyOf(value.resource);
+		const before = known.get(key);
+		return isSame(before, value) ? before : value;
+	});
+}
+
+/** The revision, and the status of all Experiments and Services. */
+export function factsIn({ experiments, services, counters }: StateDatabase): Pick<State, "revision" | "status"> {
+	const all = <Value>(entries: Iterable<{ key: string; value: Value }>): Record<string, Value> =>
+		Object.fromEntries([...entries].map(({ key, value }) => [key, value]));
+	return {
+		revision: counters.get("revision") ?? 0,
+		status: { experiments: all(experiments.getRange()), services: all(services.getRange()) },
+	};
+}
+
+/** Writes what a plan changes, and the revision that it leads to. Inside a transaction. */
+export function writePlan(
+	{ resources, experiments, services, used, counters }: StateDatabase,
+	log: DecisionLog,
+	plan: ApplyPlan,
+	{ by, nowMs, revision }: { readonly by: string; readonly nowMs: number; readonly revision: number },
+): void {
+	for (const stored of plan.upserts) {
+		resources.putSync([stored.resource.kind, qualifiedName(stored.resource.metadata)], stored);
+	}
+	for (const { kind, name } of plan.deletions) resources.removeSync([kind, name]);
+	for (const { experiment, outcome, before } of plan.decisions) {
+		log.append({ experiment, by, atMs: nowMs, input: null, outcome }, revision, before);
+	}
+	for (const [name, status] of Object.entries(plan.experiments)) {
+		if (status === null) experiments.removeSync(name);
+		else experiments.putSync(name, status);
+	}
+	for (const [name, status] of Object.entries(plan.services)) {
+		if (status === null) services.removeSync(name);
+		else services.putSync(name, status);
+	}
+	for (const { kind, text, experiment } of plan.newlyUsed) {
+		if (used.get([kind, text]) === undefined) used.putSync([kind, text], { experiment, sinceMs: nowMs });
+	}
+	// Another text of the same is no change.
+	if (revision !== counters.get("revision")) counters.putSync("declared", revision);
+	counters.putSync("revision", revision);
+}
+
+/** A Service's live default Variant; null = as declared. */
+interface LiveDefault {
+	readonly name: string;
+	readonly defaultVariant: string | null;
+}
+
+/** What becomes of the live default of an Experiment's Service; null = nothing. */
+export function defaultChange(
+	{ resources, status }: State,
+	experiment: Experiment,
+	variant: string | null,
+): LiveDefault | null {
+	if (variant === null) return null;
+	const name = serviceOf(experiment);
+	const declared = resources.services.find((service) => qualifiedName(service.metadata) === name);
+	const next = declared?.spec.defaultVariant === variant ? null : variant;
+	const live = status.services[name]?.defaultVariant ?? null;
+	return next === live ? null : { name, defaultVariant: next };
+}
+
+/** Writes what a decision changes, and the revision that it leads to. Inside a transaction. */
+export function writeDecided(
+	{ experiments, services, counters }: StateDatabase,
+	made: {
+		readonly experiment: string;
+		readonly status: ExperimentStatus;
+		readonly service: LiveDefault | null;
+		readonly revision: number;
+	},
+): void {
+	const { experiment, status, service, revision } = made;
+	experiments.putSync(experiment, status);
+	counters.putSync("revision", revision);
+	if (service === null) return;
+	if (service.defaultVariant === null) services.removeSync(service.name);
+	else services.putSync(service.name, { defaultVariant: service.defaultVariant });
+}
+
+/**
+ * Writes that all Envoys have a revision: the steps of what it decided begin now, but for Experiments that are held.
+ */
+export function writeAcknowledged(
+	{ experiments, counters }: StateDatabase,
+	log: DecisionLog,
+	{ revision, atMs, held }: { readonly revision: number; readonly atMs: number; readonly held: readonly Experiment[] },
+): void {
+	const waiting = new Set(held.map(({ metadata }) => qualifiedName(metadata)));
+	for (const name of log.acknowledge(revision, atMs, waiting)) {
+		const status = experiments.get(name);
+		if (status !== undefined) experiments.putSync(name, { ...status, stepStartedAtMs: atMs });
+	}
+	counters.putSync("acknowledged", revision);
+}

@@ -1,0 +1,144 @@
+/**
+ * The port Webhook over HTTP: POST of JSON, one bounded answer, no redirect followed (a gate that moved must be
+ * declared anew: its answer decides about traffic), no credentials from the URL. What it says of a URL is its host. Whatever
+ * keeps an HTTP answer away is told in one wording, true of each: who may declare a gate must not learn by it which ports are
+ * open within control's reach.
+ */
+import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
+import type { LookupFunction } from "node:net";
+import type { Webhook, WebhookAnswer } from "../../decide/rollout/ports.js";
+import { bareHost, isLoopbackHost } from "../../declare/resources/address.js";
+import { isThisMachine } from "../../declare/resources/checks/shared.js";
+import { leadsToSelf, machineAddress } from "../../declare/resources/machineAddress.js";
+import { GATE_ANSWER_BYTES_MAX, GATE_TIMEOUT_MS_MAX, GATE_WORDS_CHARS_MAX } from "../../limits.js";
+
+/** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
+export const postWebhook: Webhook = (gate, question) => webhookBy(lookup)(gate, question);
+
+/** The same, with names resolved by another. */
+export const webhookBy =
+	(ask: Resolve): Webhook =>
+	async (gate, question) => {
+		const url = URL.canParse(gate.url) ? new URL(gate.url) : null;
+		if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return no("its URL is no http URL");
+		if (url.username !== "" || url.password !== "") return no("its URL holds credentials, which are not sent");
+		if (url.protocol === "http:" && !isLoopbackHost(url.hostname))
+			return no("plain http beyond this machine; use https");
+		const host = bareHost(url.hostname);
+		// An address is not looked up.
+		const own = refusedAddress(host, isThisMachine(host));
+		if (own !== null) return no(own);
+		return new Promise<WebhookAnswer>((resolve) => {
+			const body = Buffer.from(JSON.stringify(question));
+			const sent = (url.protocol === "https:" ? httpsRequest : httpRequest)(url, {
+				method: "POST",
+				agent: false,
+				lookup: judged(ask, isThisMachine(host)),
+				headers: {
+					"content-type": "application/json",
+					"content-length": body.length,
+					// RFC-draft idempotency-key-header: a quoted string.
+					"idempotency-key": JSON.stringify(question.id),
+					"user-agent": "weir",
+				},
+			});
+			const done = (answer: WebhookAnswer): void => {
+				clearTimeout(timer);
+				resolve(answer);
+				sent.destroy();
+			};
+			// An earlier Weir took longer ones, also such as no timer can have.
+			const withinMs = Math.min(gate.timeoutMs, GATE_TIMEOUT_MS_MAX);
+			const unanswered = (cause: string): void =>
+				done({
+					...no(`it could not be asked, or gave no answer within ${withinMs} ms; control's log has the cause`),
+					cause,
+				});
+			const timer = setTimeout(() => unanswered("silence"), withinMs);
+			sent.on("error", (error: NodeJS.ErrnoException) => {
+				if (error instanceof RefusedAddress) done(no(error.message));
+				else unanswered(error.code ?? "error");
+			});
+			sent.on("response", (response) => {
+				const status = response.statusCode ?? 0;
+				// The status is the answer: a body that never ends cannot take a yes back.
+				if (status >= 200 && status < 300) return done({ ok: true });
+				if (status >= 300 && status < 400) return done(refused(status, "redirects are not followed"));
+				void words(response).then((said) => done(refused(status, said)));
+			});
+			sent.end(body);
+		});
+	};
+
+function no(why: string): Extract<WebhookAnswer, { ok: false }> {
+	return { ok: false, why };
+}
+
+/** @param said may be empty */
+function refused(status: number, said: string): WebhookAnswer {
+	return { ok: false, why: `HTTP ${status}${said === "" ? "" : `: ${said}`}`, status };
+}
+
+/**
+ * The `message` of a refusal in JSON, for the decision's reason: bounded and printable. Anything else that is at that
+ * URL has not said it to us: who may declare a gate must not read by it what he cannot reach himself.
+ */
+async function words(response: IncomingMessage): Promise<string> {
+	if (!/^application\/json *(;|$)/i.test(response.headers["content-type"] ?? "")) return "";
+	const chunks: Buffer[] = [];
+	let bytes = 0;
+	let said: unknown;
+	try {
+		for await (const chunk of response as AsyncIterable<Buffer>) {
+			bytes += chunk.length;
+			if (bytes > GATE_ANSWER_BYTES_MAX) return "";
+			chunks.push(chunk);
+		}
+		said = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+	} catch {
+		// Cut short, or no JSON.
+		return "";
+	}
+	const message = typeof said === "object" && said !== null && "message" in said ? said.message : "";
+	if (typeof message !== "string") return "";
+	const line = message.split(/[\r\n\u2028\u2029]/)[0] ?? "";
+	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_WORDS_CHARS_MAX);
+}
+
+/** DNS, as dns.lookup asks it. */
+export type Resolve = (
+	host: string,
+	options: LookupAllOptions,
+	callback: (error: Error | null, addresses: readonly LookupAddress[]) => void,
+) => void;
+
+/**
+ * That a gate must not be asked there, in words; null = it may.
+ * @param local the gate is declared as one on this machine, which control must have been started for (--allow-local-gates)
+ */
+function refusedAddress(address: string, local: boolean): string | null {
+	const own = machineAddress(address);
+	if (own !== null) return `it cannot be reached (${own})`;
+	if (local || !leadsToSelf(address)) return null;
+	return "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, with --allow-local-gates)";
+}
+
+class RefusedAddress extends Error {}
+
+/** Looked at after the name is resolved, and by the connection itself, so that no second answer of DNS can differ. */
+const judged = (resolve: Resolve, local: boolean): LookupFunction => {
+	return (host, options, callback) => {
+		resolve(host, { ...options, all: true }, (error, addresses) => {
+			const [first] = addresses ?? [];
+			if (error !== null || first === undefined) return callback(error ?? new Error("no address"), "");
+			for (const { address } of addresses) {
+				const own = refusedAddress(address, local);
+				if (own !== null) return callback(new RefusedAddress(own), "");
+			}
+			if (options.all) callback(null, [...addresses]);
+			else callback(null, first.address, first.family);
+		});
+	};
+};

@@ -1,7 +1,0 @@
-/** Which resources of a kind a change is about. Pure. */
-import type { Kind } from "../declare/resources/resource.js";
-import type { ResourceChange } from "./history/change.js";
-
-/** Qualified names, without those of what stays as it is. */
-export const changedNames = (changes: readonly ResourceChange[], of: Kind): ReadonlySet<string> =>
-	new Set(changes.flatMap(({ kind, name, change }) => (kind === of && change !== "unchanged" ? [name] : [])));

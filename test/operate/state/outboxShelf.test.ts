@@ -1,0 +1,114 @@
+/** What is given up where more rollbacks wait to be told than there is room for. */
+import t, { type Test } from "tap";
+import { gateQuestion } from "../../../src/decide/rollout/gate.js";
+import type { Gate } from "../../../src/declare/resources/resource.js";
+import { GATE_OUTBOX_MAX } from "../../../src/limits.js";
+import { type OutboxKey, openDatabase, type StateDatabase } from "../../../src/operate/state/store/database.js";
+import { OutboxShelf } from "../../../src/operate/state/store/outboxShelf.js";
+import { Store } from "../../../src/operate/state/store/store.js";
+import { input } from "../../decide/rollout/example.js";
+import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
+
+const GATE: Gate = { at: "after-rollback", url: "https://ci.example/", timeoutMs: 1_000 };
+const QUESTION = gateQuestion(input({}), outcome(input({}).status), "after-rollback", 0);
+
+function opened(t: Test) {
+	const database = openDatabase(temporaryDirectory(t));
+	t.teardown(() => database.close());
+	return { database, shelf: new OutboxShelf(database) };
+}
+
+/** Rollbacks, by Experiment, one revision after the other. */
+function fill(database: StateDatabase, experiments: readonly string[], { gates = 16, from = 1 } = {}): void {
+	const shelf = new OutboxShelf(database);
+	database.transaction(() => {
+		for (const [at, name] of experiments.entries()) {
+			const question = { ...QUESTION, experiment: name };
+			shelf.put({ experiment: name, sequence: 2 }, from + at, Array(gates).fill({ gate: GATE, question }));
+		}
+	});
+}
+
+const many = (namespace: string, count: number) => Array.from({ length: count }, (_, at) => `${namespace}/trap-${at}`);
+const gatesOf = (shelf: OutboxShelf, isMeant: (experiment: string) => boolean): number =>
+	shelf.untold().filter(({ experiment }) => isMeant(experiment)).length;
+const dropped = ({ counters }: StateDatabase) => counters.get("untoldDropped") ?? 0;
+
+t.test("the oldest of it goes, whatever its name, first what an earlier Weir wrote", (t) => {
+	const { database, shelf } = opened(t);
+	database.transaction(() => database.outbox.putSync(["x/former", 2, 0], { key: "", gate: GATE, question: QUESTION }));
+	fill(database, ["x/z-oldest", ...many("x", 624), "x/a-newest"]);
+	t.same([shelf.untold().length, dropped(database)], [GATE_OUTBOX_MAX, 17]);
+	const left = new Set(shelf.untold().map(({ experiment }) => experiment));
+	t.notOk(left.has("x/former"));
+	t.notOk(left.has("x/z-oldest"));
+	t.ok(left.has("x/a-newest"));
+	t.equal(
+		gatesOf(shelf, (name) => name === "x/trap-0"),
+		16,
+	);
+	t.end();
+});
+
+t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
+	const { database, shelf } = opened(t);
+	const former = JSON.stringify(["former", 2, 0]);
+	const kept = { key: former, gate: GATE, question: QUESTION };
+	database.transaction(() => database.outbox.putSync(["former", 2, 0], kept));
+	const between = ["former", 3, 0, 7] as unknown as OutboxKey;
+	database.transaction(() => database.outbox.putSync(between, { key: "", gate: GATE, question: QUESTION }));
+	t.strictSame(shelf.message(JSON.stringify(between)), { gate: GATE, question: QUESTION });
+	shelf.told(JSON.stringify(between));
+	fill(database, ["x/one"], { gates: 2 });
+	t.strictSame(shelf.untold()[0], { key: former, experiment: "former" }, "listed without what is told");
+	t.strictSame(shelf.message(former), { gate: GATE, question: QUESTION });
+	const [, first] = shelf.untold().map(({ key }) => key);
+	for (const key of [former, String(first), String(first), "no key", "[]"]) shelf.told(key);
+	t.equal(shelf.untold().length, 1);
+	t.same(
+		[former, String(first), "no key", "[]"].map((key) => shelf.message(key)),
+		[null, null, null, null],
+	);
+	t.end();
+});
+
+t.test("an earlier Weir, which takes three parts of a key from what is kept, tells it and crosses it out", (t) => {
+	const { database, shelf } = opened(t);
+	fill(database, ["x/one", "x/two"], { gates: 2 });
+	const values = [...database.outbox.getRange()].map(({ value }) => value);
+	t.match(values, Array(4).fill({ gate: GATE, question: { at: QUESTION.at } }));
+	t.same(
+		values.map(({ key }) => key),
+		shelf.untold().map(({ key }) => key),
+	);
+	for (const { key } of values) {
+		const [experiment, sequence, gate, ...more] = JSON.parse(key);
+		t.same(more, []);
+		database.transaction(() => database.outbox.removeSync([experiment, sequence, gate]));
+	}
+	t.same(shelf.untold(), []);
+	t.end();
+});
+
+t.test("the age is that of the decision", async (t) => {
+	const store = new Store(temporaryDirectory(t));
+	t.teardown(() => store.close());
+	const gates = `alpha: 0.05, gates: [{at: after-rollback, url: "${GATE.url}"}]`;
+	const [a, b] = ["[0%, 50%]", "[50%, 100%]"].map((slot, at) => experiment("ba"[at] as string, slot));
+	const text = [SERVICE, METRIC, a, b].join("---\n").replaceAll("alpha: 0.05", gates);
+	const applied = store.apply(file(text), { by: "owner", dryRun: false, nowMs: 1 });
+	t.equal(applied.outcome, "applied");
+	for (const name of ["b", "a"]) {
+		const status = store.current.status.experiments[name];
+		if (status === undefined) throw new Error("not started");
+		await store.decide({
+			...{ experiment: name, expectedRevision: store.current.revision, by: "weir", atMs: 1 },
+			input: input({ experiment: store.experiment(name), status }),
+			outcome: outcome({ ...status, phase: "RolledBack", allocationPpm: 0 }, { action: "roll-back" }),
+		});
+	}
+	fill(store.database, [...Array.from({ length: 624 }, (_, at) => `c-${at}`)], { from: 100 });
+	fill(store.database, ["d"], { gates: 15, from: 1_000 });
+	const left = new Set((await store.untold()).map(({ experiment }) => experiment));
+	t.same([left.has("b"), left.has("a")], [false, true]);
+});

@@ -1,0 +1,77 @@
+/** What /readyz notes of control's own disk, and of that alone: no reason to send nobody here, nor a cause in words. */
+import { createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import t from "tap";
+import { controlAlarms } from "../../../src/cli/roles/controlAlarms.js";
+import { IDENTITY_GAUGES } from "../../../src/cli/stack/renewal.js";
+import { createMeter } from "../../../src/observe/telemetry/meter.js";
+import type { PublicDoor } from "../../../src/operate/api/publicDoor.js";
+import { readiness } from "../../../src/operate/api/readiness.js";
+import { temporaryDirectory } from "../../cli/command.js";
+
+const doorWith = (asked: Pick<PublicDoor, "ownAlarms"> & Partial<PublicDoor>): PublicDoor =>
+	({
+		store: { proxies: { proxies: [] } },
+		ready: () => [],
+		publication: { lag: () => null },
+		alarms: async () => [],
+		now: () => 0,
+		...asked,
+	}) as unknown as PublicDoor;
+
+t.test("what control's disk does not take is a note", async (t) => {
+	const alarms = ["state-unwritten", "events-unwritten", "plan-unkept", "identity-unrenewed"].map((alarm) => ({
+		gateway: "",
+		alarm,
+		why: "a cause",
+	}));
+	const door = (
+		standing: typeof alarms,
+		own: typeof alarms = [],
+		probed: PublicDoor["alarms"] = async () => standing,
+	) => doorWith({ alarms: probed, ownAlarms: async () => own });
+	t.match(await readiness(door([])), { status: 200, text: /^ready\n$/ });
+	t.match(await readiness(door(alarms)), {
+		status: 200,
+		text: [
+			"ready",
+			"note: control's disk takes no more of the state (weir status)",
+			"note: ingest's disk does not take what it hears (weir status)",
+			"note: an identity of control or of its sidecar is not renewed (weir status)",
+			"note: what Envoys are given is not on control's disk (weir status)",
+			"",
+		].join("\n"),
+	});
+	const own = alarms.slice(3);
+	const hangs = () => new Promise<null>(() => {});
+	const alive = setInterval(() => {}, 1_000);
+	t.teardown(() => clearInterval(alive));
+	for (const probed of [async () => null, hangs])
+		t.match(await readiness(door([], own, probed)), { text: /^ready\nnote: an identity [^\n]*\n$/ }, "xds is away");
+	t.match(await readiness(door(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
+});
+
+t.test("what control knows by itself does not wait for parts that hang", async (t) => {
+	const held = new Set<Socket>();
+	const hangs = createServer((socket) => void held.add(socket));
+	const path = join(await temporaryDirectory(t), "hangs.sock");
+	await new Promise<void>((resolve) => hangs.listen(path, resolve));
+	t.teardown(() => {
+		for (const socket of held) socket.destroy();
+		hangs.close();
+	});
+	const meter = createMeter({ role: "api" });
+	meter.gauge(IDENTITY_GAUGES.unrenewed.name, IDENTITY_GAUGES.unrenewed.help, 1);
+	const sockets = {
+		ingestSocket: path,
+		xdsMetricsSocket: path,
+		rolloutMetricsSocket: path,
+		sidecarMetricsSocket: path,
+	};
+	const database = { unwritten: () => "no room" };
+	const door = doorWith({ ownAlarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
+	// Ingest is waited for 2 s elsewhere.
+	const answered = await Promise.race([readiness(door), pause(1_500, null, { ref: false })]);
+	t.match(answered, { text: /^ready\nnote: control's disk[^\n]*\nnote: an identity [^\n]*\n$/ });
+});
