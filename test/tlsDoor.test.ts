@@ -12,10 +12,10 @@ import {
 	UNASKED_CONNECTION_MS,
 	UNPROVED_CONNECTION_MS,
 	UNPROVED_CONNECTIONS_MAX,
-} from "../src/limits.js";
-import { PROVED_EACH_TIME } from "../src/tls.js";
-import { boundConnections, type Crowd, type DoorBounds, openHttp2Door } from "../src/tlsDoor.js";
-import { createDevelopmentCa, type IssuedCertificate } from "./identity/developmentCa.js";
+} from "../src/limits/index.js";
+import { PROVED_EACH_TIME } from "../src/trust/tls/tls.js";
+import { boundConnections, type Crowd, type DoorBounds, openHttp2Door } from "../src/trust/tls/tlsDoor.js";
+import { createDevelopmentCa, type IssuedCertificate } from "./trust/identity/developmentCa.js";
 
 t.setTimeout(60_000);
 

@@ -1,9 +1,9 @@
 /** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
 import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compile/envoy/keySet.js";
 import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
-import { readDeclaredFile } from "../tokens/declaredFile.js";
-import { keySetFault, readKeySet } from "../tokens/keySet.js";
-import { publishedKeySet } from "../tokens/publishedKeys.js";
+import { readDeclaredFile } from "../trust/tokens/declaredFile.js";
+import { keySetFault, readKeySet } from "../trust/tokens/keySet.js";
+import { publishedKeySet } from "../trust/tokens/publishedKeys.js";
 
 export interface DeclaredKeys {
 	/** What Envoy is given of each file that could be read here. */

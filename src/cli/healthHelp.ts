@@ -1,5 +1,5 @@
 /** What `weir up --help` and `weir control --help` say about the health checks, where operators look for them. */
-import { PUBLICATION_LAG_MS } from "../limits.js";
+import { PUBLICATION_LAG_MS } from "../limits/index.js";
 
 export const HEALTH_HELP = `
 Health, on the API's doors (it knows its callers: ask by the UNIX socket, or with a certificate):

@@ -15,7 +15,7 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../declare/resources/resource.js";
-import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits.js";
+import { GATEWAY_CONNECTION_MS, KEYS_URL_MS } from "../limits/index.js";
 import { armVariants, type Eligibility, judgedApart } from "./access/rules/eligibility.js";
 import { accessTable, readsUsers } from "./access/rules/policy.js";
 import { proxiedGateway } from "./access/verdictReason.js";

@@ -24,7 +24,7 @@ import {
 	tokenIssuer,
 	variant,
 } from "../fixtures/resources.js";
-import { keyPair, proofOf, publicJwk } from "../tokens/issuer.js";
+import { keyPair, proofOf, publicJwk } from "../trust/tokens/issuer.js";
 import { FORMS } from "./scene.js";
 import { startVerifyingSidecar } from "./sidecar.js";
 import { exchange, get } from "./wire.js";

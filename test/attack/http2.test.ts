@@ -4,7 +4,7 @@ import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders }
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
 import { spiffe } from "../compile/access/mutualTls.js";
-import { bytesOf, FRAME, headerBlock, PREFACE, reset } from "../http2Frames.js";
+import { bytesOf, FRAME, headerBlock, PREFACE, reset } from "../trust/tls/http2Frames.js";
 import { type AttackScene, attackScene, FORMS } from "./scene.js";
 import { exchange, get } from "./wire.js";
 

@@ -19,21 +19,21 @@ import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { type LoadStatsRequest, LoadStatsRequestSchema } from "../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { startCa } from "../../src/identity/ca.js";
-import { grpcPeerSpiffeId } from "../../src/identity/grpcTls.js";
-import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/identity/nodeTls.js";
 import { serveAccessLogTcp } from "../../src/observe/events/accessLog/accessLog.js";
 import { startApi } from "../../src/operate/api/api.js";
 import { Store } from "../../src/operate/state/store/store.js";
 import { LoadReportingServiceDefinition } from "../../src/publish/xds/loadReports.js";
 import { XdsServer } from "../../src/publish/xds/server.js";
+import { startCa } from "../../src/trust/identity/ca.js";
+import { grpcPeerSpiffeId } from "../../src/trust/identity/grpcTls.js";
+import { admitPeers, clientTls, httpPeerSpiffeId, mutualTls } from "../../src/trust/identity/nodeTls.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { ENVOY, id, identityOf, scratch, TRUST_DOMAIN, until } from "../identity/mesh.js";
-import { byItsSession } from "../identity/resumption.js";
 import { encode } from "../observe/events/rig.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { published, tinyPlan } from "../publish/xds/tinyPlan.js";
+import { ENVOY, id, identityOf, scratch, TRUST_DOMAIN, until } from "../trust/identity/mesh.js";
+import { byItsSession } from "../trust/identity/resumption.js";
 
 t.setTimeout(120_000);
 

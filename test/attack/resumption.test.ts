@@ -10,13 +10,13 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
-import { startCa } from "../../src/identity/ca.js";
+import { startCa } from "../../src/trust/identity/ca.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariantServer } from "../envoy/variantServer.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../fixtures/resources.js";
-import { CLIENT, ENVOY, identityOf, scratch, TRUST_DOMAIN } from "../identity/mesh.js";
-import { byItsSession } from "../identity/resumption.js";
+import { CLIENT, ENVOY, identityOf, scratch, TRUST_DOMAIN } from "../trust/identity/mesh.js";
+import { byItsSession } from "../trust/identity/resumption.js";
 import { attackScene, FORMS } from "./scene.js";
 
 t.setTimeout(120_000);

@@ -9,7 +9,7 @@ import { Health } from "../../src/publish/sidecar/grpc/health.js";
 import { startGrpcServer } from "../../src/publish/sidecar/grpc/server.js";
 import { sidecarMethods } from "../../src/publish/sidecar/methods.js";
 import { Tables } from "../../src/publish/sidecar/tables.js";
-import { TokenVerifier } from "../../src/tokens/verifier.js";
+import { TokenVerifier } from "../../src/trust/tokens/verifier.js";
 import type { TestScope } from "../envoy/harness.js";
 
 /** @returns its socket */

@@ -15,10 +15,10 @@ import type { Plan } from "../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
 import { WeirError } from "../../src/error.js";
-import { startCa } from "../../src/identity/ca.js";
-import { followWorkload } from "../../src/identity/workloadClient.js";
-import { Admission } from "../../src/tokens/admission.js";
-import { TokenVerifier } from "../../src/tokens/verifier.js";
+import { startCa } from "../../src/trust/identity/ca.js";
+import { followWorkload } from "../../src/trust/identity/workloadClient.js";
+import { Admission } from "../../src/trust/tokens/admission.js";
+import { TokenVerifier } from "../../src/trust/tokens/verifier.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { accessPolicy, CALLOUT, experiment, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import {
@@ -31,7 +31,7 @@ import {
 	type Pair,
 	publicJwk,
 	signed,
-} from "../tokens/issuer.js";
+} from "../trust/tokens/issuer.js";
 import { CLIENT, HOST } from "./callout/declaration.js";
 import { clientTls, type Form, type FormDeclaration, startForm } from "./callout/form.js";
 import { alternate, medianUs, serverRatio, startLoad } from "./callout/rounds.js";

@@ -15,7 +15,7 @@ import { decide } from "../../src/decide/rollout/decide.js";
 import { type Action, RULES } from "../../src/decide/rollout/decision.js";
 import { initialStatus } from "../../src/decide/rollout/status.js";
 import type { Evidence } from "../../src/infer/statistics/evidence.js";
-import { EXPOSURE_SETTLES_MS } from "../../src/limits.js";
+import { EXPOSURE_SETTLES_MS } from "../../src/limits/index.js";
 import { ingestClient } from "../../src/observe/events/client.js";
 import { metric as declaredMetric, experiment } from "../decide/rollout/example.js";
 import { AccessLogStream } from "../observe/events/accessLogStream.js";

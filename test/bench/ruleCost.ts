@@ -15,7 +15,7 @@ import type { Mode } from "../../src/compile/table/execution.js";
 import type { Plan } from "../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { AccessPolicy, GatewayTls } from "../../src/declare/resources/resource.js";
-import { LISTED_VALUES_MAX } from "../../src/limits.js";
+import { LISTED_VALUES_MAX } from "../../src/limits/index.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "../compile/envoy/secure/tokens.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, tokenIssuer, variant } from "../fixtures/resources.js";

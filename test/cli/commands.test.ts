@@ -4,7 +4,7 @@ import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
-import { CHECKED_ENDPOINTS_MAX } from "../../src/limits.js";
+import { CHECKED_ENDPOINTS_MAX } from "../../src/limits/index.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 

@@ -14,14 +14,14 @@ import { startIngestRole } from "../../src/cli/roles/ingest.js";
 import { readMetrics, serveMetrics } from "../../src/cli/roles/metrics.js";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
 import { places } from "../../src/cli/stack/places.js";
-import { OUTCOMES_BODY_BYTES_MAX } from "../../src/limits.js";
+import { OUTCOMES_BODY_BYTES_MAX } from "../../src/limits/index.js";
 import type { DecisionsAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
 import { createMeter } from "../../src/observe/telemetry/meter.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import type { Caller } from "../../src/operate/api/caller.js";
 import { sendError } from "../../src/operate/api/http.js";
 import { controlTls, newCa, operator, uriOf } from "../operate/state/mutualApi.js";
-import { keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { fileOf, temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

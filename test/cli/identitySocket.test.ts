@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { get, identityOf, mutualAgent } from "../identity/mesh.js";
+import { get, identityOf, mutualAgent } from "../trust/identity/mesh.js";
 import { startBackend } from "./backend.js";
 import { fileOf, MAIN, temporaryDirectory, weirUp } from "./command.js";
 import { MESH_GATEWAY, protectedService } from "./protectedService.js";

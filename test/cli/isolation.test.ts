@@ -14,7 +14,7 @@ import { ApiClient } from "../../src/operate/api/apiClient.js";
 import type { StatusAnswer } from "../../src/operate/api/wire.js";
 import { type RunningEnvoy, startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
-import { freePort } from "../identity/mesh.js";
+import { freePort } from "../trust/identity/mesh.js";
 import { temporaryDirectory } from "./command.js";
 import { roleContext } from "./roleContext.js";
 

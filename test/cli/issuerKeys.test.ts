@@ -8,7 +8,7 @@ import t from "tap";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
 import { isPublicKeySet, NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
 import { qualifiedName } from "../../src/declare/resources/resource.js";
-import { KEYS_BYTES_MAX } from "../../src/limits.js";
+import { KEYS_BYTES_MAX } from "../../src/limits/index.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
 import { temporaryDirectory } from "./command.js";
 

@@ -9,8 +9,8 @@ import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
+import { AUDIENCE, ISSUER, jwksBytes, keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { startBackend } from "./backend.js";
 import { fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 

@@ -17,13 +17,13 @@ import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { ingestClient } from "../../src/observe/events/client.js";
 import { XdsServer } from "../../src/publish/xds/server.js";
-import { TokenVerifier } from "../../src/tokens/verifier.js";
+import { TokenVerifier } from "../../src/trust/tokens/verifier.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
 import { startRig } from "../observe/events/rig.js";
-import { AUDIENCE, asked, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
+import { AUDIENCE, asked, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { temporaryDirectory } from "./command.js";
 
 t.setTimeout(120_000);

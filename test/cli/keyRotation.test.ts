@@ -9,7 +9,7 @@ import { createServer as createIssuer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
 

@@ -8,7 +8,7 @@ import t from "tap";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
 import { ALL, METRIC } from "../operate/state/employment.js";
 import { mutualApi, newCa, operator, READS_NOTHING } from "../operate/state/mutualApi.js";
-import { keyPair, publicJwk, signed } from "../tokens/issuer.js";
+import { keyPair, publicJwk, signed } from "../trust/tokens/issuer.js";
 import { fileOf, MAIN, type Result, temporaryDirectory } from "./command.js";
 
 const NO_LOG = { info: () => {}, warn: () => {} };

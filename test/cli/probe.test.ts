@@ -12,7 +12,7 @@ import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { startEnvoy } from "../envoy/harness.js";
 import { startVariants } from "../envoy/variantServer.js";
-import { freePort } from "../identity/mesh.js";
+import { freePort } from "../trust/identity/mesh.js";
 import { temporaryDirectory, weir } from "./command.js";
 import { protectedService } from "./protectedService.js";
 import { roleContext } from "./roleContext.js";

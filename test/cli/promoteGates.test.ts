@@ -3,10 +3,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import t from "tap";
 import type { WebhookAnswer } from "../../src/decide/rollout/ports.js";
-import { until } from "../identity/mesh.js";
 import { file } from "../operate/state/employment.js";
 import { gatedScene } from "../operate/state/gatedScene.js";
 import { TWO } from "../operate/state/operatorScene.js";
+import { until } from "../trust/identity/mesh.js";
 import { MAIN } from "./command.js";
 import { run } from "./operatorCommand.js";
 

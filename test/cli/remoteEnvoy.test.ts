@@ -10,7 +10,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
-import { grpcChannelCredentials } from "../../src/identity/grpcTls.js";
+import { grpcChannelCredentials } from "../../src/trust/identity/grpcTls.js";
 import { AdsClient } from "../publish/xds/adsClient.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, MAIN, temporaryDirectory, weir } from "./command.js";

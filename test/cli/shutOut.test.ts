@@ -3,8 +3,8 @@
  * while others would be refused by it, and takes over by itself once the policies let them use it.
  */
 import t from "tap";
-import { until } from "../identity/mesh.js";
 import { startScene } from "../nist/scene.js";
+import { until } from "../trust/identity/mesh.js";
 import { askApi, fileOf, weir } from "./command.js";
 
 // Alone this file has tap's default of 30 s.

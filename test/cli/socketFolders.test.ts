@@ -3,15 +3,15 @@ import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { places } from "../../src/cli/stack/places.js";
-import { followWorkload } from "../../src/identity/workloadClient.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
+import { followWorkload } from "../../src/trust/identity/workloadClient.js";
 import {
 	claimSocket,
 	parentFault,
 	requireAgentsFolder,
 	requireOwnersFolder,
 	requireOwnFolder,
-} from "../../src/socket.js";
+} from "../../src/trust/local/socket.js";
 import { temporaryDirectory } from "./command.js";
 
 const REFUSED = { code: "failed-precondition" };

@@ -11,11 +11,21 @@ import t from "tap";
 import { AskedProofs, type ProofAsked, UsedProofs } from "../../src/cli/sidecar/usedProofs.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
-import { PROOF_ASKED_MS, PROOF_KEPT_MS, TOKENS_PENDING_MAX } from "../../src/limits.js";
+import { PROOF_ASKED_MS, PROOF_KEPT_MS, TOKENS_PENDING_MAX } from "../../src/limits/index.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { type CheckClient, checkClient } from "../publish/sidecar/checkClient.js";
-import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, proofOf, publicJwk, Scene, signed } from "../tokens/issuer.js";
+import {
+	CLAIMS,
+	ISSUER,
+	issuerOf,
+	jwksBytes,
+	keyPair,
+	proofOf,
+	publicJwk,
+	Scene,
+	signed,
+} from "../trust/tokens/issuer.js";
 import { temporaryDirectory } from "./command.js";
 
 t.setTimeout(120_000);

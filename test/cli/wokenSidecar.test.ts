@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { SIDECAR_STOOD_STILL_MS } from "../../src/limits.js";
+import { SIDECAR_STOOD_STILL_MS } from "../../src/limits/index.js";
 import { type Action, startWoken, verdict } from "./wokenScene.js";
 
 t.setTimeout(120_000);

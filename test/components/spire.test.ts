@@ -26,7 +26,7 @@ import {
 	mutualAgent,
 	scratch,
 	until,
-} from "../identity/mesh.js";
+} from "../trust/identity/mesh.js";
 
 const VERSION = "v1.13.3";
 const BIN = join(homedir(), ".cache/weir/spire");

@@ -11,7 +11,7 @@ import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import { mutualTls, spiffe } from "../compile/access/mutualTls.js";
 import { gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { okOrSlow, startUpstream } from "../fixtures/upstream.js";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { bootstrapOf, startEnvoy } from "./harness.js";
 import { asker, connected } from "./tlsClients.js";
 

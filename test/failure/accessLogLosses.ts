@@ -1,6 +1,6 @@
 /** The part of docs/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/observe/events check. */
 
-import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits.js";
+import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits/index.js";
 import { DROPPED_COUNTER } from "../../src/observe/agent/accessLogLosses.js";
 import { COUNTERS } from "../../src/observe/events/meter.js";
 

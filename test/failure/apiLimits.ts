@@ -5,7 +5,7 @@ import {
 	CLIENT_REQUESTS_WINDOW_SECONDS,
 	CLIENT_STOPS_AT_ONCE_MAX,
 	CLIENT_STOPS_MAX,
-} from "../../src/limits.js";
+} from "../../src/limits/index.js";
 
 const number = (value: number): string => value.toLocaleString("en");
 

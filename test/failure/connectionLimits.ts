@@ -8,7 +8,7 @@ import {
 	GATEWAY_IDLE_MS,
 	GATEWAY_IDLE_MS_MAX,
 	GATEWAY_IDLE_MS_MIN,
-} from "../../src/limits.js";
+} from "../../src/limits/index.js";
 
 const number = (value: number): string => value.toLocaleString("en");
 const seconds = (ms: number): string => `${number(ms / 1_000)} s`;

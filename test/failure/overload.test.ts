@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import t from "tap";
-import { CALLOUT_STREAMS_MAX } from "../../src/limits.js";
+import { CALLOUT_STREAMS_MAX } from "../../src/limits/index.js";
 import { pipelined } from "../envoy/pipeline.js";
 import { flood } from "../soak/flood.js";
 import { Tally } from "../soak/tally.js";

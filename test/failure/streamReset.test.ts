@@ -4,7 +4,7 @@
  * where it cannot be set, max_requests_per_connection keeps below the thousand. test/long sends 20,000 streams.
  */
 import t from "tap";
-import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../src/limits.js";
+import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../src/limits/index.js";
 import { runStreams } from "../soak/streams.js";
 
 t.setTimeout(120_000);

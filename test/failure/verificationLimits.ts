@@ -1,4 +1,4 @@
-/** The part of docs/failures.md about tokens: its numbers are the bounds themselves, which test/tokens/admission checks. */
+/** The part of docs/failures.md about tokens: its numbers are the bounds themselves, which test/trust/tokens/admission checks. */
 import {
 	DPOP_USER,
 	PROOF_ASKED_MS,
@@ -10,7 +10,7 @@ import {
 	TOKEN_USERS_MAX,
 	TOKENS_KEYS_WAITING_MAX,
 	TOKENS_PENDING_MAX,
-} from "../../src/limits.js";
+} from "../../src/limits/index.js";
 
 const number = (value: number): string => value.toLocaleString("en");
 

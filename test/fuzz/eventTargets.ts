@@ -3,7 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
-import { KEEPER_AGO_MAX_MS } from "../../src/limits.js";
+import { KEEPER_AGO_MAX_MS } from "../../src/limits/index.js";
 import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/observe/events/accessLog/accessLogEntry.js";
 import { readEnvoyReport } from "../../src/observe/events/accessLog/envoyReport.js";
 import { bodyMode, readRows } from "../../src/observe/events/outcomes/outcomeBody.js";

@@ -5,17 +5,17 @@ import { forwardedClient, parseForwardedClientCert } from "../../src/compile/acc
 import { confirmationOf, verifiedToken } from "../../src/compile/access/users/tokenClaims.js";
 import type { TokenIssuer } from "../../src/declare/resources/resource.js";
 import { spiffeFault } from "../../src/declare/resources/spiffe.js";
-import { certificateSpiffeId } from "../../src/identity/peer.js";
-import { claimsFault, headerFault } from "../../src/tokens/claims.js";
-import { readCompact, shownToken } from "../../src/tokens/compact.js";
-import { DecisionVerifier, decisionSigner } from "../../src/tokens/decision.js";
-import { proofFault, readProof } from "../../src/tokens/dpop.js";
-import { readKeySet } from "../../src/tokens/keySet.js";
-import { Replays } from "../../src/tokens/replays.js";
-import { strictObject } from "../../src/tokens/strictJson.js";
-import { TokenVerifier } from "../../src/tokens/verifier.js";
+import { certificateSpiffeId } from "../../src/trust/identity/peer.js";
+import { claimsFault, headerFault } from "../../src/trust/tokens/claims.js";
+import { readCompact, shownToken } from "../../src/trust/tokens/compact.js";
+import { DecisionVerifier, decisionSigner } from "../../src/trust/tokens/decision.js";
+import { proofFault, readProof } from "../../src/trust/tokens/dpop.js";
+import { readKeySet } from "../../src/trust/tokens/keySet.js";
+import { Replays } from "../../src/trust/tokens/replays.js";
+import { strictObject } from "../../src/trust/tokens/strictJson.js";
+import { TokenVerifier } from "../../src/trust/tokens/verifier.js";
 import { tokenIssuer } from "../fixtures/resources.js";
-import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { createDevelopmentCa } from "../trust/identity/developmentCa.js";
 import { never, type Target, text } from "./target.js";
 
 const NOW_MS = 1_800_000_000_000;

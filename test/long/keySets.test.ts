@@ -1,8 +1,8 @@
-/** test/tokens/keySets.test.ts with many more sets, on every Envoy that we support. */
+/** test/trust/tokens/keySets.test.ts with many more sets, on every Envoy that we support. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
-import { generatedSets, judgeKeySets } from "../tokens/keySets/judge.js";
-import { NAMED_SETS } from "../tokens/keySets/sets.js";
+import { generatedSets, judgeKeySets } from "../trust/tokens/keySets/judge.js";
+import { NAMED_SETS } from "../trust/tokens/keySets/sets.js";
 
 const { tested }: { tested: readonly string[] } = JSON.parse(await readFile("envoy/versions.json", "utf8"));
 

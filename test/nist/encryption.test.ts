@@ -9,7 +9,7 @@ import { type AddressInfo, connect as connectPlain, createServer, type Socket } 
 import { join } from "node:path";
 import { connect, createServer as createTlsServer } from "node:tls";
 import t, { type Test } from "tap";
-import { serverTls } from "../../src/identity/nodeTls.js";
+import { serverTls } from "../../src/trust/identity/nodeTls.js";
 import { fileOf, temporaryDirectory, weir } from "../cli/command.js";
 import { APP, PREDICTOR, plainly, startScene } from "./scene.js";
 

@@ -10,8 +10,8 @@ import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
 import { ownIdentity } from "../../src/cli/stack/identity.js";
-import { clientTls } from "../../src/identity/nodeTls.js";
-import type { Workload } from "../../src/identity/workloadClient.js";
+import { clientTls } from "../../src/trust/identity/nodeTls.js";
+import type { Workload } from "../../src/trust/identity/workloadClient.js";
 import { fileOf, MAIN, type RunningUp, temporaryDirectory, weirUp } from "../cli/command.js";
 
 const PLAIN = fileURLToPath(new URL("../../../test/fixtures/employment/plain.onnx", import.meta.url));

@@ -2,7 +2,7 @@
 import { epochMs } from "../../compile/access/requests/rfc3339.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits.js";
+import { OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { DecisionsAnswer, ShownDecision } from "../../observe/events/decisions/decisionQuery.js";
 import type { ApiClient } from "../../operate/api/apiClient.js";
 import { AuditChain } from "../../operate/audit/auditChain.js";

@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import { parseDuration } from "../../declare/resources/fields/units.js";
 import { WeirError } from "../../error.js";
-import { startCa } from "../../identity/ca.js";
 import { createLog } from "../../observe/telemetry/log.js";
+import { startCa } from "../../trust/identity/ca.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { identitySocket, stackIds, workloadIds } from "../stack/identity.js";
 import { places } from "../stack/places.js";

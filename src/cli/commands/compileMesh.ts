@@ -10,9 +10,9 @@ import { ENVOY_GATEWAY_CLASS, ISTIO_GATEWAY_LABELS, type SidecarAddress } from "
 import type { CalloutProtocol } from "../../compile/table/execution.js";
 import type { ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { readDeclaredFile } from "../../tokens/declaredFile.js";
-import { readKeySet } from "../../tokens/keySet.js";
-import { publishedKeySet } from "../../tokens/publishedKeys.js";
+import { readDeclaredFile } from "../../trust/tokens/declaredFile.js";
+import { readKeySet } from "../../trust/tokens/keySet.js";
+import { publishedKeySet } from "../../trust/tokens/publishedKeys.js";
 import { printProblems, validResources } from "../resourceFiles.js";
 import { port } from "./control.js";
 

@@ -5,9 +5,9 @@ import { resolve } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { dynamicBootstrap, type RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
-import type { Identity } from "../../identity/svid.js";
 import { type AccessLogWatch, watchAccessLog } from "../../observe/agent/accessLogLosses.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
+import type { Identity } from "../../trust/identity/svid.js";
 import { endWhenTold, tellReady } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
@@ -124,7 +124,7 @@ async function keeperOf(
 	own: Promise<Identity> | null,
 ): Promise<EnvoyKeeper> {
 	if (door === null) return new EnvoyKeeper({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
-	const { clientTls } = await import("../../identity/nodeTls.js");
+	const { clientTls } = await import("../../trust/identity/nodeTls.js");
 	const { address: host, port, spiffeId } = door;
 	let identity: Identity | null = null;
 	const keeper = new EnvoyKeeper({

@@ -9,7 +9,7 @@ import { KINDS } from "../../declare/resources/kinds.js";
 import type { Kind } from "../../declare/resources/resource.js";
 import { knownNames } from "../../declare/resources/suggest.js";
 import { WeirError } from "../../error.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import type { ApplyAnswer, StatusAnswer } from "../../operate/api/wire.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 import { alarmLines, behindLines, closureLines, faultLines, refusalLines } from "./alarms.js";

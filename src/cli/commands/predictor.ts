@@ -2,14 +2,14 @@
 
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import type { Identity } from "../../identity/svid.js";
-import type { Workload } from "../../identity/workloadClient.js";
 import { createLog, type Log } from "../../observe/telemetry/log.js";
 import { createMeter } from "../../observe/telemetry/meter.js";
 import { startTracing } from "../../observe/telemetry/tracing.js";
 import { clientRule, isSidecar } from "../../serve/predictor/clients.js";
 import type { DecisionDemand } from "../../serve/predictor/demand.js";
 import { startPredictor } from "../../serve/predictor/server.js";
+import type { Identity } from "../../trust/identity/svid.js";
+import type { Workload } from "../../trust/identity/workloadClient.js";
 import { serveUntilStopped } from "../stack/child.js";
 import { watchRenewal } from "../stack/renewal.js";
 import { port } from "./control.js";
@@ -88,7 +88,7 @@ async function identityOf(socketPath: string, log: Log): Promise<Workload> {
 
 /** Only the trust domain's own sidecars decide. */
 async function demandOf(served: { service: string; variant: string }, identity: Identity): Promise<DecisionDemand> {
-	const { DecisionVerifier } = await import("../../tokens/decision.js");
+	const { DecisionVerifier } = await import("../../trust/tokens/decision.js");
 	const trustDomain = trustDomainOf(identity.current().spiffeId);
 	const verifier = new DecisionVerifier({
 		trustBundle: () => identity.current().trustBundle,

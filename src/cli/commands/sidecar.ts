@@ -16,7 +16,7 @@ import { keepHeapSmall } from "../../publish/sidecar/grpc/heap.js";
 import type { GrpcAddress } from "../../publish/sidecar/grpc/server.js";
 import { startWorkers } from "../../publish/sidecar/grpc/workers.js";
 import { readTableFile } from "../../publish/sidecar/staticTable.js";
-import { requireOwnFolder } from "../../socket.js";
+import { requireOwnFolder } from "../../trust/local/socket.js";
 import { serveMetrics } from "../roles/metrics.js";
 import { type AnsweringOptions, type Listening, startAnswering } from "../sidecar/answering.js";
 import { Reports } from "../sidecar/counts.js";

@@ -6,8 +6,8 @@
 import { type ClientHttp2Session, connect } from "node:http2";
 import { type Agent, request } from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
-import { clientTls, mutualAgent } from "../../identity/nodeTls.js";
-import type { Identity } from "../../identity/svid.js";
+import { clientTls, mutualAgent } from "../../trust/identity/nodeTls.js";
+import type { Identity } from "../../trust/identity/svid.js";
 import { ownIdentity } from "../stack/identity.js";
 import { hostOf } from "./declaration.js";
 import type { DemoService } from "./modes.js";

@@ -1,6 +1,6 @@
 /** What `weir status` is told of requests that the sidecar fails: by ingest's gauges, of this machine's Envoys and of others'. */
 
-import { CALLOUT_FAULT_TOLD_MS } from "../../limits.js";
+import { CALLOUT_FAULT_TOLD_MS } from "../../limits/index.js";
 import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/decisions/calloutFault.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";

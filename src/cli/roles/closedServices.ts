@@ -6,7 +6,7 @@
 
 import { type Closure, closuresOf } from "../../decide/rollout/closedServices.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
-import { XDS_CLIENT_AWAY_MS } from "../../limits.js";
+import { XDS_CLIENT_AWAY_MS } from "../../limits/index.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
 
 /** The metric's node for what any sidecar has closed. */

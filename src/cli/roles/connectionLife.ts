@@ -1,7 +1,7 @@
 /** How long clients' connections to Gateways are used, by the life that SVIDs have here. */
 import { X509Certificate } from "node:crypto";
-import { lifeMs as lifeOf } from "../../identity/validity.js";
-import { GATEWAY_CONNECTION_MS } from "../../limits.js";
+import { GATEWAY_CONNECTION_MS } from "../../limits/index.js";
+import { lifeMs as lifeOf } from "../../trust/identity/validity.js";
 
 /** The last certificates before a root's end live a little less; a listener that changed for that would drain. */
 const ABOUT_HALF = 0.55;

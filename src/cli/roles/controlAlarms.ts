@@ -1,5 +1,5 @@
 /** What control knows without the probe: of its own disk and identities, and what its ingest hears. */
-import { IDENTITY_ASKED_MS } from "../../limits.js";
+import { IDENTITY_ASKED_MS } from "../../limits/index.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import type { GatewayAlarm } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";

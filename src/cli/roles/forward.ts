@@ -17,7 +17,7 @@ import { NAMESPACES_HEADER, namespacesWord } from "../../observe/events/decision
 import { CALLER_HEADER, callerWord } from "../../observe/events/outcomes/sender.js";
 import { demandNoBody, sendError } from "../../operate/api/http.js";
 import type { Handle } from "../../operate/api/mount.js";
-import { afterUnreadBody } from "../../unreadBody.js";
+import { afterUnreadBody } from "../../trust/clients/unreadBody.js";
 
 /** What owners read of a request, beside the attributes of a CloudEvent in binary mode (`ce-NAME`). */
 const PASSED_ON = new Set(["content-type", "content-encoding", "idempotency-key"]);

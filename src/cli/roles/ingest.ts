@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parsePercentage } from "../../declare/resources/fields/units.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import { watchAccessLog } from "../../observe/agent/accessLogLosses.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import type { AccessLogTcp } from "../../observe/events/accessLog/accessLog.js";
@@ -15,7 +15,7 @@ import { SpanStore } from "../../observe/telemetry/spanStore.js";
 import { renderTrace } from "../../observe/telemetry/tracePath.js";
 import { tracesEndpoint } from "../../observe/telemetry/tracesEndpoint.js";
 import { StateClient } from "../../operate/api/client.js";
-import { claimSocket, restrictSocket } from "../../socket.js";
+import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 
 export async function startIngestRole(context: RoleContext): Promise<RunningRole> {
@@ -67,8 +67,8 @@ async function accessLogDoor({
 }: RoleContext): Promise<AccessLogTcp | null> {
 	if (identity === null || listen === null) return null;
 	const [{ grpcPeerSpiffeId }, { admitPeers, mutualTls }] = await Promise.all([
-		import("../../identity/grpcTls.js"),
-		import("../../identity/nodeTls.js"),
+		import("../../trust/identity/grpcTls.js"),
+		import("../../trust/identity/nodeTls.js"),
 	]);
 	const trustDomain = trustDomainOf(identity.current().spiffeId);
 	return {

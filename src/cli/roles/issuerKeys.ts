@@ -5,15 +5,15 @@
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
-import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits.js";
+import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits/index.js";
+import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, KEYS_NOTE, NO_KEYS } from "../../operate/api/wire.js";
-import { KeyLife, type KeysOptions } from "../../tokens/keyLife.js";
-import { keyLoad } from "../../tokens/keyLoad.js";
-import { keySetFault, readKeySet } from "../../tokens/keySet.js";
-import { publishedKeySet } from "../../tokens/publishedKeys.js";
-import { within } from "../../within.js";
+import { KeyLife, type KeysOptions } from "../../trust/tokens/keyLife.js";
+import { keyLoad } from "../../trust/tokens/keyLoad.js";
+import { keySetFault, readKeySet } from "../../trust/tokens/keySet.js";
+import { publishedKeySet } from "../../trust/tokens/publishedKeys.js";
 
 export interface IssuerKeysOptions {
 	readonly log: Pick<Log, "warn" | "info">;

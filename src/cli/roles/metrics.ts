@@ -1,7 +1,7 @@
 /** Each role's metrics as JSON on its UNIX socket; the api role merges them into one Prometheus page. */
 import { createServer, get, type Server } from "node:http";
 import type { Meter, MetricsJson } from "../../observe/telemetry/meter.js";
-import { claimSocket, restrictSocket } from "../../socket.js";
+import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 
 const TIMEOUT_MS = 2_000;
 const METRICS_PATH = "/metrics-json";

@@ -4,11 +4,11 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { isLoopback } from "../../declare/resources/address.js";
 import type { KeySource, TokenIssuer } from "../../declare/resources/resource.js";
-import { KEYS_LOOK_MS } from "../../limits.js";
+import { KEYS_LOOK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { OperatorToken, TcpDoor } from "../../operate/api/caller.js";
-import { readCompact, shownToken } from "../../tokens/compact.js";
-import { TokenVerifier } from "../../tokens/verifier.js";
+import { readCompact, shownToken } from "../../trust/tokens/compact.js";
+import { TokenVerifier } from "../../trust/tokens/verifier.js";
 
 export interface OperatorIssuer {
 	/** Claim iss, exactly. */

@@ -1,8 +1,9 @@
 /** What every role of control is given, and what it gives back to the process that runs it. */
-import type { Identity } from "../../identity/svid.js";
+
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import type { TcpDoor } from "../../operate/api/caller.js";
+import type { Identity } from "../../trust/identity/svid.js";
 import type { Places } from "../stack/places.js";
 
 export interface RoleContext {

@@ -4,7 +4,7 @@ import type { GateReport } from "../../decide/rollout/gateKeeper.js";
 import { type LoopEvent, RolloutLoop } from "../../decide/rollout/loop.js";
 import type { Clock } from "../../decide/rollout/ports.js";
 import { Teller } from "../../decide/rollout/teller.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";

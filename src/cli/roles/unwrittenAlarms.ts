@@ -1,10 +1,11 @@
 /** What the disk of control does not take, as `weir status` is told of it. */
-import { NO_ROOM } from "../../diskFault.js";
-import { COMMIT_FAULT_STANDS_MS } from "../../limits.js";
+
+import { COMMIT_FAULT_STANDS_MS } from "../../limits/index.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";
+import { NO_ROOM } from "../../trust/local/diskFault.js";
 import { gaugesOf } from "./metrics.js";
 
 export function unwrittenState(database: Pick<StateDatabase, "unwritten">): readonly GatewayAlarm[] {

@@ -5,15 +5,20 @@ import { type CompileOptions, compile, compileForms } from "../../compile/compil
 import type { State } from "../../decide/rollout/ports.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
-import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
-import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../handshake.js";
-import type { Identity } from "../../identity/svid.js";
-import { HANDSHAKE_FAULTS_TOLD_MS, KEYS_LOOK_MS, PUBLICATION_LOOK_MS, XDS_REFUSALS_AUDITED_MS } from "../../limits.js";
+import {
+	HANDSHAKE_FAULTS_TOLD_MS,
+	KEYS_LOOK_MS,
+	PUBLICATION_LOOK_MS,
+	XDS_REFUSALS_AUDITED_MS,
+} from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import { StateClient } from "../../operate/api/client.js";
 import type { XdsSecurity } from "../../publish/xds/doors.js";
 import { XdsServer } from "../../publish/xds/server.js";
+import { Digest } from "../../trust/clients/digest.js";
+import type { Identity } from "../../trust/identity/svid.js";
+import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
@@ -271,8 +276,8 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 /** Loaded only where xDS has a TCP door. */
 async function security(identity: Identity): Promise<XdsSecurity> {
 	const [{ grpcPeerSpiffeId }, { admitPeers, mutualTls }] = await Promise.all([
-		import("../../identity/grpcTls.js"),
-		import("../../identity/nodeTls.js"),
+		import("../../trust/identity/grpcTls.js"),
+		import("../../trust/identity/nodeTls.js"),
 	]);
 	return {
 		tls: mutualTls(identity),

@@ -1,5 +1,6 @@
 /** What answers, in the one process or in each worker: tables that it follows itself, and a gRPC server over them. */
-import { CALLOUT_STALENESS_MS, SIDECAR_FIRST_TABLE_MS, TABLE_AHEAD_MS_MAX } from "../../limits.js";
+import { CALLOUT_STALENESS_MS, SIDECAR_FIRST_TABLE_MS, TABLE_AHEAD_MS_MAX } from "../../limits/index.js";
+import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import { tracesSocket } from "../../observe/telemetry/tracesSocket.js";
 import { CompiledAccess } from "../../publish/sidecar/compiledAccess.js";
@@ -10,8 +11,7 @@ import { type GrpcAddress, type GrpcServer, startGrpcServer } from "../../publis
 import { sidecarMethods } from "../../publish/sidecar/methods.js";
 import { inSlices } from "../../publish/sidecar/slices.js";
 import { Tables, type VersionedTable } from "../../publish/sidecar/tables.js";
-import type { ProofMemory } from "../../tokens/replays.js";
-import { within } from "../../within.js";
+import type { ProofMemory } from "../../trust/tokens/replays.js";
 import { ProcessCounts, type Report } from "./counts.js";
 import { followTables, type TableSource } from "./tableSource.js";
 import { tokensOf } from "./tokens.js";
@@ -68,7 +68,9 @@ export async function startAnswering(
 	// What an identity needs is loaded only where there is one.
 	const workload = identity === null ? null : await (await import("../stack/identity.js")).ownIdentity(identity, log);
 	const sign =
-		workload === null ? null : (await import("../../tokens/decision.js")).decisionSigner(() => workload.current());
+		workload === null
+			? null
+			: (await import("../../trust/tokens/decision.js")).decisionSigner(() => workload.current());
 	const tls =
 		workload !== null && "host" in address
 			? (await import("./mutualTls.js")).mutualTls(workload, peers, log)

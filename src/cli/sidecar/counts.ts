@@ -1,10 +1,11 @@
 /** What each process of the sidecar reports of itself, and the metrics that all reports together become. */
-import { HANDSHAKES_REFUSED, type HandshakeFault } from "../../handshake.js";
-import { firstToEnd, type Validity } from "../../identity/validity.js";
+
 import type { Labels, Meter } from "../../observe/telemetry/meter.js";
 import { AnswerCounters } from "../../publish/sidecar/counters.js";
 import type { GrpcCounters } from "../../publish/sidecar/grpc/ports.js";
 import type { GrpcCode } from "../../publish/sidecar/grpc/service.js";
+import { firstToEnd, type Validity } from "../../trust/identity/validity.js";
+import { HANDSHAKES_REFUSED, type HandshakeFault } from "../../trust/tls/handshake.js";
 
 const HELP = {
 	weir_sidecar_answers_total: "Answers by verdict and reason; verdict none is a failed callout.",

@@ -1,9 +1,9 @@
 /** Where a process of the sidecar takes its tables from. */
 import { hostname } from "node:os";
-import type { Workload } from "../../identity/workloadClient.js";
 import { followTableFile } from "../../publish/sidecar/staticTable.js";
 import type { ControlDoor } from "../../publish/sidecar/tableStream.js";
 import type { Freshness, TableLog, Tables } from "../../publish/sidecar/tables.js";
+import type { Workload } from "../../trust/identity/workloadClient.js";
 
 export type TableSource =
 	/** A file that a person gives. */
@@ -57,7 +57,7 @@ async function doorOf(
 ): Promise<ControlDoor> {
 	if ("socketPath" in control) return control;
 	if (workload === null) throw new Error("control of another machine is asked by mTLS alone");
-	const { grpcChannelCredentials } = await import("../../identity/grpcTls.js");
+	const { grpcChannelCredentials } = await import("../../trust/identity/grpcTls.js");
 	const credentials = grpcChannelCredentials(workload, (server) => server === control.spiffeId);
 	return { target: control.target, credentials };
 }

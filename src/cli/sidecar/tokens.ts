@@ -3,11 +3,11 @@
  * a sidecar without end users shall not pay for it.
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../compile/access/users/token.js";
-import { KEYS_LOOK_MS } from "../../limits.js";
+import { KEYS_LOOK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Tables } from "../../publish/sidecar/tables.js";
-import type { ProofMemory } from "../../tokens/replays.js";
-import type { TokenVerifier } from "../../tokens/verifier.js";
+import type { ProofMemory } from "../../trust/tokens/replays.js";
+import type { TokenVerifier } from "../../trust/tokens/verifier.js";
 
 /**
  * @param proofs whom workers of one sidecar ask whether a proof was used; null = this process alone remembers
@@ -22,7 +22,7 @@ export function tokensOf(
 	let loading: Promise<TokenVerifier> | null = null;
 	const use = (): void => verifier?.use(tables.newest?.table.gateways ?? []);
 	const load = async (): Promise<TokenVerifier> => {
-		const room = await import("../../tokens/verifier.js");
+		const room = await import("../../trust/tokens/verifier.js");
 		const made = new room.TokenVerifier({
 			keysTroubled: (source, trouble) => {
 				if (trouble === null) log.info("an issuer's keys are good again", { source });

@@ -6,8 +6,14 @@
  * beside the worker's 1,500, where each question wakes it; 15 µs (and the worker as much) where questions come one after another.
  * The answer takes 0.04 ms (p99 0.2) where nobody else asks, 1.4 ms (p99 40) with two workers and 32 questions of each at once.
  */
-import { PROOF_ASKED_MS, PROOF_KEPT_MS, REPLAYS_MAX, REPLAYS_SHARED_MAX, TOKENS_PENDING_MAX } from "../../limits.js";
-import { type ProofMemory, Replays, type Taken } from "../../tokens/replays.js";
+import {
+	PROOF_ASKED_MS,
+	PROOF_KEPT_MS,
+	REPLAYS_MAX,
+	REPLAYS_SHARED_MAX,
+	TOKENS_PENDING_MAX,
+} from "../../limits/index.js";
+import { type ProofMemory, Replays, type Taken } from "../../trust/tokens/replays.js";
 
 /** From a worker. `ask` is its own number of the question. */
 export interface ProofAsked {

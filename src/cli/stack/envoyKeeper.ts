@@ -5,7 +5,7 @@
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
 import { WeirError } from "../../error.js";
-import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_REFUSED_MS } from "../../limits.js";
+import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_REFUSED_MS } from "../../limits/index.js";
 import { ENVOY_REPORT_PATH, type EnvoyReport } from "../../observe/events/accessLog/envoyReport.js";
 
 export interface EnvoyKeeperOptions {

@@ -9,8 +9,8 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { ENVOY_LAST_WORDS_MS, ENVOY_LAST_WORDS_TRIES, KEEPER_LAST_WORD_MS } from "../../limits.js";
-import { within } from "../../within.js";
+import { ENVOY_LAST_WORDS_MS, ENVOY_LAST_WORDS_TRIES, KEEPER_LAST_WORD_MS } from "../../limits/index.js";
+import { within } from "../../limits/within.js";
 
 export interface EnvoyOptions {
 	readonly binary: string;

@@ -6,7 +6,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { WeirError } from "../../error.js";
-import { followWorkload, type Workload } from "../../identity/workloadClient.js";
+import { followWorkload, type Workload } from "../../trust/identity/workloadClient.js";
 import type { ChildSpec } from "./supervisor.js";
 
 /** Of the embedded CA. */

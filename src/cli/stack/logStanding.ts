@@ -1,5 +1,5 @@
 /** Says in the log once that something stands, and once that it does not any more. */
-import { PUBLICATION_LOOK_MS } from "../../limits.js";
+import { PUBLICATION_LOOK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 
 /** @param look why it stands; null = it does not. @returns stops it */

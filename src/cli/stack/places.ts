@@ -6,8 +6,8 @@ import { mkdirSync, realpathSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Collectors } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
-import { SOCKET_PATH_BYTES_MAX } from "../../limits.js";
-import { requireOwnFolder } from "../../socket.js";
+import { SOCKET_PATH_BYTES_MAX } from "../../limits/index.js";
+import { requireOwnFolder } from "../../trust/local/socket.js";
 
 export interface Places {
 	readonly dataDirectory: string;

@@ -4,14 +4,14 @@ import type { ProbeReport } from "../../compile/access/bypass/probe.js";
 import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { hostPort } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
-import { grpcChannelCredentials } from "../../identity/grpcTls.js";
-import { clientTls } from "../../identity/nodeTls.js";
-import type { Identity } from "../../identity/svid.js";
-import { PROBE_RETRY_MS } from "../../limits.js";
+import { PROBE_RETRY_MS } from "../../limits/index.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import { Prober } from "../../observe/agent/prober.js";
 import type { ProbeTls } from "../../observe/agent/sendProbe.js";
 import { probeClient } from "../../publish/xds/probes.js";
+import { grpcChannelCredentials } from "../../trust/identity/grpcTls.js";
+import { clientTls } from "../../trust/identity/nodeTls.js";
+import type { Identity } from "../../trust/identity/svid.js";
 
 export interface ProbeAgentOptions {
 	/** `node.id` of the Envoy. */

@@ -1,7 +1,8 @@
 /** Whether this process's own identity is renewed, as its metrics and its log tell it. */
-import { isUnrenewed, type Validity } from "../../identity/validity.js";
+
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
+import { isUnrenewed, type Validity } from "../../trust/identity/validity.js";
 import { logStanding } from "./logStanding.js";
 
 /** Only where a process has an identity. */

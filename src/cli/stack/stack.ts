@@ -11,7 +11,7 @@ import { WeirError } from "../../error.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import { TRACES_SOCKET } from "../../observe/telemetry/tracesSocket.js";
 import { ApiClient } from "../../operate/api/apiClient.js";
-import { isAnswered } from "../../socket.js";
+import { isAnswered } from "../../trust/local/socket.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { declare } from "./declare.js";
 import { freePorts, untilListening } from "./gatewayPorts.js";

@@ -4,7 +4,7 @@
  * Variant is, the caller knows.
  */
 
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import type { ExperimentTable } from "../table/plan.js";
 import { FRAME_UNIT_BYTES_MAX, loadUnit, unitFrame } from "./frame.js";
 import { hasher } from "./hash.js";

@@ -3,7 +3,7 @@
  * for bit"). Every product stays below 2⁵³ (10⁶ · ARMS_MAX · ARM_WEIGHT_MAX = 1.6·10¹³), and a double divided by
  * an integer and floored is exact there: the quotient's error is below the distance 1/Σw to the next integer.
  */
-import { ARM_WEIGHT_MAX, ARMS_MAX, PPM } from "../../limits.js";
+import { ARM_WEIGHT_MAX, ARMS_MAX, PPM } from "../../limits/index.js";
 
 if (PPM * ARMS_MAX * ARM_WEIGHT_MAX > Number.MAX_SAFE_INTEGER) throw new RangeError("arm regions would be inexact");
 

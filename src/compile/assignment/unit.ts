@@ -3,7 +3,7 @@
  * the guard `^[!-+\--~]+$` of the native form (Envoy joins a repeated header with a comma, so the guard refuses
  * it). Anything else is no unit: the default Variant, and no exposure.
  */
-import { UNIT_BYTES_MAX } from "../../limits.js";
+import { UNIT_BYTES_MAX } from "../../limits/index.js";
 
 const UNIT = /^[!-+\--~]+$/;
 

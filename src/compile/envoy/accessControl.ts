@@ -6,7 +6,7 @@
  * have decided.
  */
 
-import { SPIFFE_ID_BYTES_MAX } from "../../limits.js";
+import { SPIFFE_ID_BYTES_MAX } from "../../limits/index.js";
 import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
 import { judgesPath } from "../access/rules/table.js";
 import { isOpen } from "../table/execution.js";

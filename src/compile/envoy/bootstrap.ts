@@ -10,7 +10,7 @@ import {
 	ENVOY_ASKS_MS,
 	GATEWAY_CONNECTIONS_MAX,
 	RE2_PROGRAM_MAX,
-} from "../../limits.js";
+} from "../../limits/index.js";
 import type { Collectors, EnvoyResource, EnvoyResources } from "../table/plan.js";
 import { SIDECAR_CLUSTER, SIDECAR_STREAMS_CLUSTER } from "./calloutFilters.js";
 import { protoDuration } from "./duration.js";

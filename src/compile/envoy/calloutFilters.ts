@@ -4,7 +4,7 @@
  * unless a virtual host asks for them. What must not pass unanswered must also prove its answer: see calloutProof.ts.
  */
 
-import { CALLOUT_TIMEOUT_MS } from "../../limits.js";
+import { CALLOUT_TIMEOUT_MS } from "../../limits/index.js";
 import { DECISION_HEADER } from "../access/signedDecision.js";
 import type { CalloutProtocol } from "../table/execution.js";
 import type { CalloutTable } from "../table/plan.js";

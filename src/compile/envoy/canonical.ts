@@ -3,7 +3,7 @@
  * refuses what Envoy lets through and servers read in different ways. The same patterns as access/requests/canonical.ts.
  */
 
-import { GATEWAY_HARDENING, PATH_CHARS_MAX } from "../../limits.js";
+import { GATEWAY_HARDENING, PATH_CHARS_MAX } from "../../limits/index.js";
 import {
 	BAD_PATH,
 	BAD_UTF8_PATH,

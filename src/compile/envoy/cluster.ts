@@ -5,7 +5,7 @@
 
 import { oneSpelling } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
-import { PROVED_UPSTREAM_IDLE_MS } from "../../limits.js";
+import { PROVED_UPSTREAM_IDLE_MS } from "../../limits/index.js";
 import { clusterName, type EnvoyResource } from "../table/plan.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";

@@ -15,7 +15,7 @@ import {
 	GATEWAY_HANDSHAKE_MS,
 	GATEWAY_HEADERS_KIB,
 	GATEWAY_IDLE_MS,
-} from "../../limits.js";
+} from "../../limits/index.js";
 import { type Collectors, type EnvoyResource, routeConfigName } from "../table/plan.js";
 import { accessFilters, gateFilter } from "./accessControl.js";
 import { type CalloutFilters, calloutFilters } from "./calloutFilters.js";

@@ -4,7 +4,7 @@
  * refuses commas, spaces and non-ASCII. (A route's own header matcher tests each value by itself and would let
  * a repeated header pass: dataplane reference 3.0.)
  */
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import type { ExperimentTable } from "../table/plan.js";
 
 /** Printable ASCII 0x21–0x7E except the comma; small enough for google_re2's program-size limit of 100. */

@@ -5,7 +5,7 @@
  */
 
 import type { Rate, RateLimits, TokenIssuer } from "../../declare/resources/resource.js";
-import { PROBE_BUCKET_EVERY_MS, PROBE_BUCKET_MORE, RATE_LIMIT_BUCKETS_MAX } from "../../limits.js";
+import { PROBE_BUCKET_EVERY_MS, PROBE_BUCKET_MORE, RATE_LIMIT_BUCKETS_MAX } from "../../limits/index.js";
 import { PROBE_PATH } from "../access/requests/canonical.js";
 import { claimPath, isSpaceDelimited } from "../access/users/claim.js";
 import { protoDuration } from "./duration.js";

@@ -1,10 +1,10 @@
 /**
- * What Envoy's jwt_authn lets pass and no execution takes for a token (measured on 1.40.0; src/tokens refuses the
+ * What Envoy's jwt_authn lets pass and no execution takes for a token (measured on 1.40.0; src/trust/tokens refuses the
  * same): deny rules behind it, of Services that judge users, and what takes claims away elsewhere (claims.ts).
  */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
-import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../limits.js";
+import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../limits/index.js";
 import {
 	COMPACT_TOKEN,
 	compactTokenOf,

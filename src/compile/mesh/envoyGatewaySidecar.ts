@@ -1,5 +1,5 @@
 /** How Envoy Gateway reaches the sidecar: a reference to its Kubernetes Service, or a Backend that is a socket. */
-import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../limits.js";
+import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../limits/index.js";
 import { type EnvoyGatewayContext, KINDS } from "./envoyGatewayContext.js";
 import { type Manifest, type MeshOptions, manifest } from "./mesh.js";
 import { clusterService } from "./variantEndpoints.js";

@@ -1,5 +1,5 @@
 /** How an Istio gateway reaches the sidecar: the cluster that Istio makes of it, and what that cluster must not do. */
-import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../limits.js";
+import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../limits/index.js";
 import type { IstioContext } from "./istioContext.js";
 import { type Manifest, type MeshOptions, manifest } from "./mesh.js";
 import { clusterService } from "./variantEndpoints.js";

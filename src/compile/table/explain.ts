@@ -9,7 +9,7 @@ import {
 	type TokenIssuer,
 	unitText,
 } from "../../declare/resources/resource.js";
-import { PATH_CHARS_MAX } from "../../limits.js";
+import { PATH_CHARS_MAX } from "../../limits/index.js";
 import { REFUSED_METHODS } from "../access/requests/canonical.js";
 import { isOfAnyIssuer, judgesPaths, judgesUsers, judgesVariants } from "../access/rules/policy.js";
 import { judgesPath } from "../access/rules/table.js";

@@ -4,7 +4,7 @@
  */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
-import { LISTED_VALUES_MAX } from "../../limits.js";
+import { LISTED_VALUES_MAX } from "../../limits/index.js";
 import { listedValues, namesListed, tooManyListed } from "../access/rules/listedValues.js";
 import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from "../access/rules/table.js";
 import { behindProxies, unproved } from "../access/verdictReason.js";

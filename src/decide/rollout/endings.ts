@@ -5,7 +5,7 @@
 
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import type { EvidenceQuery } from "../../infer/statistics/evidence.js";
-import { EVENTS_MARGIN_MS } from "../../limits.js";
+import { EVENTS_MARGIN_MS } from "../../limits/index.js";
 import { evidenceQuery } from "./evidenceQuery.js";
 import type { EvidenceSource, State } from "./ports.js";
 import type { ExperimentStatus } from "./status.js";

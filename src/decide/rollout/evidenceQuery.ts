@@ -15,7 +15,7 @@ import type {
 	SlowThreshold,
 } from "../../infer/statistics/evidence.js";
 import { baselineOf } from "../../infer/statistics/question.js";
-import { INTERACTIONS_MAX } from "../../limits.js";
+import { INTERACTIONS_MAX } from "../../limits/index.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
 import { type ExperimentStatus, type FrozenThreshold, heldBackOf, isExposing } from "./status.js";

@@ -6,7 +6,7 @@
  */
 
 import type { Gate } from "../../declare/resources/resource.js";
-import { GATE_RETRY_MS, GATE_YES_MS } from "../../limits.js";
+import { GATE_RETRY_MS, GATE_YES_MS } from "../../limits/index.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { type Asking, askedBefore, gateHost } from "./gate.js";
 import type { Clock, Webhook, WebhookAnswer } from "./ports.js";

@@ -8,7 +8,7 @@ import type { Experiment } from "../../declare/resources/resource.js";
 import { latencyThresholdMs } from "../../infer/statistics/claim.js";
 import type { EvidenceMetric, MetricEvidence } from "../../infer/statistics/evidence.js";
 import { CENTRE, GRID_SIZE } from "../../infer/statistics/quantileGrid.js";
-import { THRESHOLDS_TOGETHER } from "../../limits.js";
+import { THRESHOLDS_TOGETHER } from "../../limits/index.js";
 
 /** Indices of the grid's thresholds, part by part. */
 const PARTS: readonly (readonly number[])[] = (() => {

@@ -11,7 +11,7 @@ import { isNoEstimate, type Level } from "../../infer/statistics/estimators/esti
 import type { Evidence, MetricEvidence } from "../../infer/statistics/evidence.js";
 import { baselineOf } from "../../infer/statistics/question.js";
 import { heaviestPull } from "../../infer/statistics/sequential/tails.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import type { Decision } from "./decision.js";
 import { count } from "./plainWords.js";
 import { isExposing } from "./status.js";

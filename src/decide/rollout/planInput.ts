@@ -5,7 +5,7 @@ import type { PlanInput, PlanTraffic } from "../../infer/planning/plan.js";
 import { boundsOf, isPossible, type PlanMetric, planLine } from "../../infer/planning/planMetric.js";
 import { type Claim, claimedMetrics, claims, valuesToFreeze } from "../../infer/statistics/claim.js";
 import { isRelative, methodOf, signOf } from "../../infer/statistics/question.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import type { Baseline, PlanFacts } from "./planFacts.js";
 
 export interface Assumptions {

@@ -2,7 +2,7 @@
  * Which outcomes are recorded already: a hold that differs from the last record in numbers only is not recorded again.
  * Kept in memory: after a restart a hold is recorded once more.
  */
-import { GATE_RECORD_MS_MAX, GATE_RETRY_MS, HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS } from "../../limits.js";
+import { GATE_RECORD_MS_MAX, GATE_RETRY_MS, HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS } from "../../limits/index.js";
 import type { Outcome } from "./decision.js";
 
 interface LastRecord {

@@ -7,7 +7,7 @@ import { qualifiedName, type Service } from "../../declare/resources/resource.js
 import type { FindingLook } from "../../infer/statistics/finding.js";
 import type { HeldBack } from "../../infer/statistics/holdback.js";
 import type { ExposureCounts } from "../../infer/statistics/sequential/srm.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 
 export type Phase =
 	/** Ramping or measuring at an allocation. */

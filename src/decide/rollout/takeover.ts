@@ -7,7 +7,7 @@ import type { Experiment } from "../../declare/resources/resource.js";
 import type { Analysis } from "../../infer/statistics/analyse.js";
 import type { VariantHealth } from "../../infer/statistics/evidence.js";
 import { baselineVariant } from "../../infer/statistics/question.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { uncompared } from "./otherPromotion.js";
 import { type Extras, outcomeOf, type Words } from "./outcome.js";

@@ -4,7 +4,7 @@
  * id. The rollback itself has long happened. What was not tried yet comes first, then what is due the longest.
  */
 import { WeirError } from "../../error.js";
-import { GATES_TOLD_AT_ONCE_MAX } from "../../limits.js";
+import { GATES_TOLD_AT_ONCE_MAX } from "../../limits/index.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, reported, retryPause } from "./gateKeeper.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";

@@ -1,5 +1,5 @@
 /** Sidecars that have not said for too long whether they take the table that they were sent, as xds reports it. Pure. */
-import { PUBLICATION_LAG_MS } from "../../limits.js";
+import { PUBLICATION_LAG_MS } from "../../limits/index.js";
 import type { ProxyStatus } from "./ports.js";
 
 export interface Untaken {

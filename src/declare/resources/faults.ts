@@ -1,6 +1,6 @@
 /** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
 import type { z } from "zod";
-import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX } from "../../limits.js";
+import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX } from "../../limits/index.js";
 import { saying } from "./fields/strict.js";
 import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";

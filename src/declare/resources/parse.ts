@@ -2,7 +2,7 @@
  * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
  * left out of the set; with any problem, nothing of the set may be applied.
  */
-import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../../limits.js";
+import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../../limits/index.js";
 import { checkResources } from "./checks/check.js";
 import { FileReadings } from "./fileReading.js";
 import { resourceSet } from "./kinds.js";

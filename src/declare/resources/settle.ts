@@ -1,5 +1,5 @@
 /** How long after its window a unit's observation is made. */
-import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../../limits.js";
+import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../../limits/index.js";
 import type { Metric } from "./resource.js";
 
 /**

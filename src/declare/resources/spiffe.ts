@@ -2,7 +2,7 @@
  * SPIFFE ids, strictly (SPIFFE-ID specification, section 2): compared literally and never as a pattern, so any
  * spelling that another parser could read differently is refused. As a field of a declaration: spiffeField.ts.
  */
-import { SPIFFE_ID_BYTES_MAX, SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../../limits.js";
+import { SPIFFE_ID_BYTES_MAX, SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../../limits/index.js";
 
 /** What is wrong with a SPIFFE id, as the end of a sentence ("… has an empty path segment"), or null. */
 export function spiffeFault(id: string): string | null {

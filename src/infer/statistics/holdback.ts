@@ -10,7 +10,7 @@
  */
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
-import { PPM } from "../../limits.js";
+import { PPM } from "../../limits/index.js";
 import { type Levels, levels, WHOLE_LEVEL } from "./claim.js";
 
 export interface HeldBack {

@@ -2,7 +2,7 @@
 import { request } from "node:http";
 import type { Counters } from "../../compile/access/bypass/served.js";
 import { WeirError } from "../../error.js";
-import { ADMIN_ANSWER_MS } from "../../limits.js";
+import { ADMIN_ANSWER_MS } from "../../limits/index.js";
 
 /** Where a listener listens. */
 export interface Bound {

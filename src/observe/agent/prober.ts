@@ -12,7 +12,7 @@ import {
 } from "../../compile/access/bypass/probe.js";
 import { ACTIVE, type ByJudge, ServedCounts, TRIES, VERDICTS } from "../../compile/access/bypass/served.js";
 import { WeirError } from "../../error.js";
-import { PROBE_AGAIN_MS, PROBES_AT_ONCE } from "../../limits.js";
+import { PROBE_AGAIN_MS, PROBES_AT_ONCE } from "../../limits/index.js";
 import type { Bound, EnvoyAdmin } from "./envoyAdmin.js";
 import { type ProbeTls, sendProbe } from "./sendProbe.js";
 

@@ -4,7 +4,7 @@ import { type RequestOptions, request as tlsRequest } from "node:https";
 import { type Guard, type ProbeAnswer, probeHeaders } from "../../compile/access/bypass/probe.js";
 import { PROBE_PATH } from "../../compile/access/requests/canonical.js";
 import { WeirError } from "../../error.js";
-import { PROBE_ANSWER_CHARS_MAX, PROBE_TIMEOUT_MS } from "../../limits.js";
+import { PROBE_ANSWER_CHARS_MAX, PROBE_TIMEOUT_MS } from "../../limits/index.js";
 import type { Bound } from "./envoyAdmin.js";
 
 export type ProbeTls = Pick<

@@ -3,7 +3,7 @@ import { request } from "node:http";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
 import type { BaselineQuantile, Evidence } from "../../infer/statistics/evidence.js";
-import { EVIDENCE_TIMEOUT_MS } from "../../limits.js";
+import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 
 export interface IngestClient extends EvidenceSource {
 	/** The ingest process's metrics, as its meter keeps them. */

@@ -1,8 +1,8 @@
 /** The plumbing of ingest's HTTP doors: JSON answers, and the one place where an error becomes a status. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { TooManyRequests } from "../../clientLimiter.js";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
-import { answerWhole, BodyTooLarge } from "../../unreadBody.js";
+import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
+import { answerWhole, BodyTooLarge } from "../../trust/clients/unreadBody.js";
 
 /** A refusal that has a status of its own in HTTP and no code in Weir's set. */
 export class HttpProblem extends WeirError {

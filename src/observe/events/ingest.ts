@@ -4,9 +4,9 @@
  */
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
-import { Digest } from "../../digest.js";
 import { WeirError } from "../../error.js";
-import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../../limits.js";
+import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../../limits/index.js";
+import { Digest } from "../../trust/clients/digest.js";
 import {
 	type AccessLogDoor,
 	type AccessLogTcp,

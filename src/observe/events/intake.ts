@@ -4,7 +4,12 @@
  * fit is dropped, here or by Envoy, which counts it; each loss is counted and kept with its time, and evidence says so.
  */
 import { parseRouteName } from "../../compile/table/plan.js";
-import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX, ARMS_KNOWN_MAX } from "../../limits.js";
+import {
+	ACCESS_LOG_COMMIT_MS,
+	ACCESS_LOG_COMMIT_ROWS,
+	ACCESS_LOG_QUEUE_MAX,
+	ARMS_KNOWN_MAX,
+} from "../../limits/index.js";
 import type { AccessLogEntry, Heard } from "./accessLog/accessLogEntry.js";
 import { type RouteOfEntry, readEntry } from "./accessLog/entryReader.js";
 import type { PlanReader, ReadableService } from "./accessLog/planReader.js";

@@ -2,7 +2,7 @@
  * The port through which ingest counts what it does. The telemetry room implements it (Prometheus); values and
  * labels never hold a unit, a request id or a payload.
  */
-import { HANDSHAKES_REFUSED } from "../../handshake.js";
+import { HANDSHAKES_REFUSED } from "../../trust/tls/handshake.js";
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -1,7 +1,8 @@
 /** Refused access-log streams and failed TLS handshakes: each counted, and recorded once a minute by reason and caller. */
-import { Digest } from "../../digest.js";
-import type { HandshakeFault } from "../../handshake.js";
-import { HANDSHAKE_FAULTS_TOLD_MS } from "../../limits.js";
+
+import { HANDSHAKE_FAULTS_TOLD_MS } from "../../limits/index.js";
+import { Digest } from "../../trust/clients/digest.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import type { StreamFault } from "./accessLog/streamIdentity.js";
 import { type DecisionRecord, NOTHING_ELSE } from "./decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "./meter.js";

@@ -6,10 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { TlsOptions, Server as TlsServer } from "node:tls";
-import { ClientLimiter, type ClientLimits } from "../../clientLimiter.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import type { HandshakeFault } from "../../handshake.js";
 import {
 	API_CONNECTIONS_MAX,
 	EVENTS_DRAIN_MS,
@@ -17,10 +15,12 @@ import {
 	NAMESPACES_HEADER_BYTES_MAX,
 	REQUEST_ID_CHARS_MAX,
 	UNASKED_CONNECTION_MS,
-} from "../../limits.js";
-import { claimSocket, restrictSocket } from "../../socket.js";
-import { boundConnections } from "../../tlsDoor.js";
-import { readBody } from "../../unreadBody.js";
+} from "../../limits/index.js";
+import { ClientLimiter, type ClientLimits } from "../../trust/clients/clientLimiter.js";
+import { readBody } from "../../trust/clients/unreadBody.js";
+import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
+import { boundConnections } from "../../trust/tls/tlsDoor.js";
 import type { RequestAccount } from "./accessLog/account.js";
 import { EVIDENCE_PATHS } from "./client.js";
 import { type ReadNamespaces, readNamespacesOf } from "./decisions/readNamespaces.js";

@@ -1,5 +1,5 @@
 /** Names that whoever was refused may choose at will: some of each SPIFFE id are told apart, in each while, and the rest is one. */
-import { REFUSED_NAMES_MAX } from "../../limits.js";
+import { REFUSED_NAMES_MAX } from "../../limits/index.js";
 
 export class ToldApart {
 	/** Of this while, by id. */

@@ -3,7 +3,7 @@
  * hold a user id or a token: what is not known to be harmless is dropped before it is stored or sent on.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
-import { SPAN_TEXT_CHARS_MAX } from "../../limits.js";
+import { SPAN_TEXT_CHARS_MAX } from "../../limits/index.js";
 import { REQUEST_ID_ATTRIBUTE } from "./span.js";
 
 const KEYS: ReadonlySet<string> = new Set([

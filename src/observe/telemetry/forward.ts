@@ -2,7 +2,7 @@
  * Sends Envoy's spans on to the collector of the standard OTEL_ variables, redacted; Weir's own processes export
  * theirs themselves. Bounded: while too many exports are under way new ones are dropped and counted.
  */
-import { OTLP_FORWARDS_MAX } from "../../limits.js";
+import { OTLP_FORWARDS_MAX } from "../../limits/index.js";
 import type { Meter } from "./meter.js";
 import { redactTraces } from "./otlp.js";
 

@@ -6,7 +6,7 @@
 import { randomUUID } from "node:crypto";
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { WeirError } from "../../error.js";
-import { METRIC_LABEL_SETS_MAX } from "../../limits.js";
+import { METRIC_LABEL_SETS_MAX } from "../../limits/index.js";
 
 export type Labels = Readonly<Record<string, string>>;
 

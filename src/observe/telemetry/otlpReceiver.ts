@@ -10,7 +10,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { WeirError } from "../../error.js";
 import { ExportTraceServiceResponseSchema } from "../../gen/opentelemetry/proto/collector/trace/v1/trace_service_pb.js";
-import { OTLP_BODY_BYTES_MAX } from "../../limits.js";
+import { OTLP_BODY_BYTES_MAX } from "../../limits/index.js";
 import type { Meter } from "./meter.js";
 import { decodeTraces, decodeTracesJson, type TraceExport } from "./otlp.js";
 import type { SpanStore } from "./spanStore.js";

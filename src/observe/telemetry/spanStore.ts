@@ -2,7 +2,7 @@
  * The embedded store of recent spans: in memory, bounded, by trace id and by request id. The oldest traces go
  * first. It is for `weir trace ID` on one machine; a real collector gets the same spans by OTLP.
  */
-import { RECENT_SPANS_MAX, SPANS_PER_TRACE_MAX } from "../../limits.js";
+import { RECENT_SPANS_MAX, SPANS_PER_TRACE_MAX } from "../../limits/index.js";
 import { REQUEST_ID_ATTRIBUTE, type RecordedSpan } from "./span.js";
 
 export interface SpanStoreLimits {

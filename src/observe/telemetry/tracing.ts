@@ -16,7 +16,7 @@ import { context, propagation, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
-import { SPAN_EXPORT_QUEUE_MAX } from "../../limits.js";
+import { SPAN_EXPORT_QUEUE_MAX } from "../../limits/index.js";
 import { tracesEndpoint } from "./tracesEndpoint.js";
 import { tracesSocket } from "./tracesSocket.js";
 

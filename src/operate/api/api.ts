@@ -8,18 +8,18 @@ import { createServer, type Server } from "node:http";
 import type { Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
-import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../clientLimiter.js";
 import type { EvidenceSource, Webhook } from "../../decide/rollout/ports.js";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
-import type { HandshakeFault } from "../../handshake.js";
 import {
 	API_CONNECTIONS_MAX,
 	CLIENT_STOPS_AT_ONCE_MAX,
 	CLIENT_STOPS_MAX,
 	SOCKET_PATH_BYTES_MAX,
-} from "../../limits.js";
-import { requireOwnFolder } from "../../socket.js";
+} from "../../limits/index.js";
+import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../trust/clients/clientLimiter.js";
+import { requireOwnFolder } from "../../trust/local/socket.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { Approvals } from "../approvals/approvals.js";
 import { Operations } from "../state/acts/operations.js";
 import { PromotionGates } from "../state/acts/promotionGates.js";

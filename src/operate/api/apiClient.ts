@@ -4,7 +4,7 @@ import type { Decision } from "../../decide/rollout/decision.js";
 import type { Standing } from "../../decide/rollout/standing.js";
 import type { Kind, Position } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits.js";
+import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits/index.js";
 import type { PersonRequest, PersonVerb } from "../approvals/personRequest.js";
 import type { AuditChainName, AuditPage } from "../audit/auditLog.js";
 import type { Target } from "../state/history/change.js";

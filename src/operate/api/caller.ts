@@ -6,7 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { WeirError } from "../../error.js";
-import { CALLER_SUBJECT_CHARS_MAX } from "../../limits.js";
+import { CALLER_SUBJECT_CHARS_MAX } from "../../limits/index.js";
 
 export interface Caller {
 	/** SPIFFE id, `ISSUER#SUB` of a verified token, or `local:USER` of the UNIX socket. */

@@ -7,7 +7,7 @@ import type { PlanTable } from "../../compile/table/plan.js";
 import type { Decision } from "../../decide/rollout/decision.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../decide/rollout/ports.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
-import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../../limits.js";
+import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../../limits/index.js";
 import type { NewDecision } from "../state/store/decisionLog.js";
 import type { MetricName } from "../state/store/resourceSet.js";
 import { exchange } from "./exchange.js";

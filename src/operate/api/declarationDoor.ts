@@ -3,7 +3,7 @@
 import { isKind, KINDS } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { RESOURCE_DOCUMENTS_MAX } from "../../limits.js";
+import { RESOURCE_DOCUMENTS_MAX } from "../../limits/index.js";
 import { BY_HINT } from "../approvals/personRequest.js";
 import { STORED } from "../state/acts/crossCheck.js";
 import type { Operations, Pending } from "../state/acts/operations.js";

@@ -4,7 +4,7 @@ import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { dirname } from "node:path";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
-import { requireOwnersFolder } from "../../socket.js";
+import { requireOwnersFolder } from "../../trust/local/socket.js";
 
 /** Where the API is, and what the caller shows there. */
 export type ApiPlace =

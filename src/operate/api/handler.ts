@@ -2,10 +2,10 @@
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
-import { type ClientLimiter, TooManyRequests } from "../../clientLimiter.js";
 import { WeirError } from "../../error.js";
-import type { HandshakeFault } from "../../handshake.js";
-import { API_REQUEST_MS_MAX } from "../../limits.js";
+import { API_REQUEST_MS_MAX } from "../../limits/index.js";
+import { type ClientLimiter, TooManyRequests } from "../../trust/clients/clientLimiter.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type ActCall, record } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 import { send, sendError, takeApart } from "./http.js";

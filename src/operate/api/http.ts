@@ -3,11 +3,11 @@
  * bodies with a checked content type, JSON answers, and the one place where an error becomes a status.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { TooManyRequests } from "../../clientLimiter.js";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { HTTP_STATUS, WeirError } from "../../error.js";
-import { API_BODY_BYTES_MAX } from "../../limits.js";
-import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../unreadBody.js";
+import { API_BODY_BYTES_MAX } from "../../limits/index.js";
+import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
+import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../trust/clients/unreadBody.js";
 import type { ActCall } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 

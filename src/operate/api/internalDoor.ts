@@ -11,7 +11,7 @@ import {
 	PLAN_BODY_BYTES_MAX,
 	PROXIES_BODY_BYTES_MAX,
 	STATE_LONG_POLL_MS_MAX,
-} from "../../limits.js";
+} from "../../limits/index.js";
 import type { NewAuditRecord } from "../audit/auditRecord.js";
 import type { Publication } from "../state/publication.js";
 import type { NewDecision } from "../state/store/decisionLog.js";

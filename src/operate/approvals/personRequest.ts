@@ -8,7 +8,7 @@ import { actByPerson } from "../../decide/rollout/person.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
-import { PERSON_TEXT_CHARS_MAX } from "../../limits.js";
+import { PERSON_TEXT_CHARS_MAX } from "../../limits/index.js";
 
 export const PERSON_VERBS = ["pause", "resume", "promote", "abort"] as const;
 export type PersonVerb = (typeof PERSON_VERBS)[number];

@@ -7,7 +7,7 @@ import {
 	APPROVAL_REQUEST_KEPT_MS,
 	APPROVAL_REQUESTS_ENDED_MAX,
 	APPROVAL_REQUESTS_PENDING_MAX,
-} from "../../limits.js";
+} from "../../limits/index.js";
 import type { Caller } from "../api/caller.js";
 import type { Authorisation } from "../state/acts/authorise.js";
 import type { StateDatabase } from "../state/store/database.js";

@@ -12,7 +12,7 @@ import {
 	OPERATOR_AUDIT_REFUSALS_PER_MINUTE,
 	OPERATOR_AUDIT_REFUSED_MAX,
 	OPERATOR_AUDIT_SUBJECTS_MAX,
-} from "../../limits.js";
+} from "../../limits/index.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { AuditHead, AuditRecord, NewAuditRecord } from "./auditRecord.js";
 import { AuditShelf } from "./auditShelf.js";

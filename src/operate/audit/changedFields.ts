@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Resource } from "../../declare/resources/resource.js";
-import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELD_DEPTH_MAX, CHANGED_FIELDS_MAX } from "../../limits.js";
+import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELD_DEPTH_MAX, CHANGED_FIELDS_MAX } from "../../limits/index.js";
 
 /** `spec.rollout.gates, spec.goal and 3 more`; empty where nothing has changed. A list is one field. */
 export function changedFields(before: Resource, after: Resource): string {

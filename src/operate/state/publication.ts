@@ -3,7 +3,7 @@
  * tells what it published; the lag is measured here, by the clock of the state's owner, so that an xds that hangs or is
  * gone cannot hide it.
  */
-import { PUBLICATION_LAG_MS } from "../../limits.js";
+import { PUBLICATION_LAG_MS } from "../../limits/index.js";
 
 export class Publication {
 	/** null = no xds has ever told of itself: there may be none. */

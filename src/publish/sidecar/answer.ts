@@ -11,7 +11,7 @@ import type { TokenAnswer, VerifyToken } from "../../compile/access/users/token.
 import { parseUnit } from "../../compile/assignment/unit.js";
 import { FORWARDED_CERT_HEADER } from "../../compile/envoy/headers.js";
 import { isWorkloadId } from "../../declare/resources/spiffe.js";
-import { CALLOUT_STALENESS_MS } from "../../limits.js";
+import { CALLOUT_STALENESS_MS } from "../../limits/index.js";
 import type { CompiledService, CompiledTable, Place } from "./compiledTable.js";
 import { cookieValue, setCookie } from "./cookie.js";
 import type { Answer, Forwarded, Question, Reason, Ruling } from "./question.js";

@@ -1,7 +1,7 @@
 /** Who calls, out of what Envoy tells: a workload's SPIFFE id, strictly, or nobody. */
 
 import { isWorkloadId } from "../../declare/resources/spiffe.js";
-import { CALLERS_KNOWN_MAX } from "../../limits.js";
+import { CALLERS_KNOWN_MAX } from "../../limits/index.js";
 
 /** Judging an id anew at each request would take some microseconds; the callers of a sidecar are few. */
 const known = new Map<string, string | null>();

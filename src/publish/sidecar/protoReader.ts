@@ -3,7 +3,7 @@
  * not need. Stricter than a full decoder, never laxer: what does not fit its enclosing message, has the wrong wire
  * type or ends early is malformed, and then there is no answer at all.
  */
-import { PROTO_GROUPS_DEPTH_MAX } from "../../limits.js";
+import { PROTO_GROUPS_DEPTH_MAX } from "../../limits/index.js";
 
 /** The bytes are no message of the expected type. Its words name no content. */
 export class Malformed extends Error {

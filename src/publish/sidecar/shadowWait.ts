@@ -1,6 +1,6 @@
 /** A dry run must not make a request late: Envoy refuses what is answered too late, as of an issuer whose keys hang. */
 import type { TokenAnswer } from "../../compile/access/users/token.js";
-import { SHADOW_TOKEN_WAIT_MS } from "../../limits.js";
+import { SHADOW_TOKEN_WAIT_MS } from "../../limits/index.js";
 
 const LATE: TokenAnswer = { refused: "verification-limited", why: "it took too long for a dry run" };
 

@@ -2,7 +2,7 @@
  * After a standstill (a stopped process, a suspended machine, a starved loop) calls wait beside what control has said since, which may
  * deny them. So nothing is answered until control has been asked by a new stream: it has answered, or that stream is down.
  */
-import { SIDECAR_STOOD_STILL_MS } from "../../limits.js";
+import { SIDECAR_STOOD_STILL_MS } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 import type { Freshness } from "./tables.js";
 

@@ -4,7 +4,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { WeirError } from "../../error.js";
-import { TABLE_FILE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../../limits.js";
+import { TABLE_FILE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../../limits/index.js";
 import { readTable } from "./tableReader.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
 

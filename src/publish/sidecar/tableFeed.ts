@@ -10,8 +10,8 @@ import {
 	TABLE_FEED_KEEPALIVE_MS,
 	TABLE_FEED_RETRY_MS,
 	TABLE_WORDS_CHARS_MAX,
-} from "../../limits.js";
-import { within } from "../../within.js";
+} from "../../limits/index.js";
+import { within } from "../../limits/within.js";
 import type { Clock } from "./clock.js";
 import { Standstill } from "./standstill.js";
 import { TableFile } from "./tableFile.js";

@@ -11,9 +11,9 @@ import {
 	TABLE_FILE_BYTES_MAX,
 	TABLE_FILE_REFRESH_MS,
 	TABLE_FILE_SWAP_MS_MAX,
-} from "../../limits.js";
-import { othersCanWrite, removePrivate, replacePrivate } from "../../privateFile.js";
-import { within } from "../../within.js";
+} from "../../limits/index.js";
+import { within } from "../../limits/within.js";
+import { othersCanWrite, removePrivate, replacePrivate } from "../../trust/local/privateFile.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { readTable, tableJson } from "./tableReader.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";

@@ -6,8 +6,8 @@
 import { contentHash } from "../../compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
-import { type Check, namedList, object, plain, shown, Wrong } from "../../jsonShape.js";
-import { TABLE_BYTES_MAX, TABLE_WORDS_CHARS_MAX } from "../../limits.js";
+import { TABLE_BYTES_MAX, TABLE_WORDS_CHARS_MAX } from "../../limits/index.js";
+import { type Check, namedList, object, plain, shown, Wrong } from "../../trust/clients/jsonShape.js";
 import { closableService, gateways, service } from "./tableShape.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
 

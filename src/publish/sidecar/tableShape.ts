@@ -22,6 +22,7 @@ import type {
 	UnitTable,
 } from "../../compile/table/plan.js";
 import type { ClaimRule, KeySource, Schedule, Segment, TokenIssuer } from "../../declare/resources/resource.js";
+import { ARMS_MAX, PPM } from "../../limits/index.js";
 import {
 	anyText,
 	ascii,
@@ -40,8 +41,7 @@ import {
 	text,
 	uint64,
 	Wrong,
-} from "../../jsonShape.js";
-import { ARMS_MAX, PPM } from "../../limits.js";
+} from "../../trust/clients/jsonShape.js";
 import type { ClosableService } from "./tables.js";
 
 const parameters: Check<Readonly<Record<string, string>>> = (value) => {

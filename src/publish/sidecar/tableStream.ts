@@ -23,7 +23,7 @@ import {
 	DiscoveryResponseSchema,
 } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { ClosedServicesSchema, TableSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
-import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_WORDS_MAX } from "../../limits.js";
+import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_WORDS_MAX } from "../../limits/index.js";
 import { readTable } from "./tableReader.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
 

@@ -1,6 +1,6 @@
 /** The tables that the sidecar answers by: the newest, and a few before it while routes may still name them. */
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
-import { CALLOUT_TABLES_KEPT } from "../../limits.js";
+import { CALLOUT_TABLES_KEPT } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 
 /** A table as it is given: by control, or from a file. */

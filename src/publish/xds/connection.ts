@@ -5,7 +5,7 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { ClosedService, ProxyStatus } from "../../decide/rollout/ports.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { XDS_NAME_CHARS_MAX, XDS_NAMES_MAX } from "../../limits.js";
+import { XDS_NAME_CHARS_MAX, XDS_NAMES_MAX } from "../../limits/index.js";
 import type { ClosedThere } from "./channel.js";
 import { Isolation, type Memory } from "./isolation.js";
 import { isNode, mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";

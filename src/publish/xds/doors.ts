@@ -4,10 +4,7 @@
  */
 import { rm } from "node:fs/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { type AdmitPeers, admitting } from "../../admitPeers.js";
 import { WeirError } from "../../error.js";
-import { boundStreams } from "../../grpcStreams.js";
-import type { HandshakeFault } from "../../handshake.js";
 import {
 	XDS_CONNECTION_AGE_MS,
 	XDS_CONNECTIONS_MAX,
@@ -15,9 +12,12 @@ import {
 	XDS_KEEPALIVE_MS,
 	XDS_REQUEST_BYTES_MAX,
 	XDS_STREAMS_OF_CONNECTION_MAX,
-} from "../../limits.js";
-import { claimSocket, restrictSocket } from "../../socket.js";
-import { type MutualTls, openHttp2Door } from "../../tlsDoor.js";
+} from "../../limits/index.js";
+import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
+import { type AdmitPeers, admitting } from "../../trust/tls/admitPeers.js";
+import { boundStreams } from "../../trust/tls/grpcStreams.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
+import { type MutualTls, openHttp2Door } from "../../trust/tls/tlsDoor.js";
 import type { Call } from "./connection.js";
 import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js";
 import { type Peer, peerOf, type RefusedFor, type Stranger } from "./peer.js";

@@ -2,7 +2,7 @@
  * Filters that make fewer request headers of claims wait for the routes of their Gateway, which may use these headers until then.
  * Not for long, since a filter may also revoke a key.
  */
-import { XDS_LEAVING_MS } from "../../limits.js";
+import { XDS_LEAVING_MS } from "../../limits/index.js";
 import type { View } from "./snapshot.js";
 
 export class HeldFilters {

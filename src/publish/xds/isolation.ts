@@ -11,7 +11,7 @@
  */
 
 import type { ClosedService } from "../../decide/rollout/ports.js";
-import { XDS_NAMED_TRIALS_MAX } from "../../limits.js";
+import { XDS_NAMED_TRIALS_MAX } from "../../limits/index.js";
 import type { Declared, Publication } from "./publication.js";
 import { toldWords } from "./words.js";
 

@@ -6,7 +6,7 @@
  * known their replacements for one check's timeout. The last endpoints of a cluster stay until the client's routes have left it, at
  * most XDS_LEAVING_MS. Endpoints of a Service with a DataClass leave at once, and so do those that another cluster has now.
  */
-import { XDS_ACK_TIMEOUT_MS, XDS_LEAVING_MS } from "../../limits.js";
+import { XDS_ACK_TIMEOUT_MS, XDS_LEAVING_MS } from "../../limits/index.js";
 import { contentHash, type EncodedResource, noEndpoints, withHosts } from "./resource.js";
 import type { Snapshot, View } from "./snapshot.js";
 

@@ -13,7 +13,7 @@ import {
 	type LoadStatsResponse,
 	LoadStatsResponseSchema,
 } from "../../gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { LOAD_REPORT_MS } from "../../limits.js";
+import { LOAD_REPORT_MS } from "../../limits/index.js";
 import { isFull, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
 
 const method: MethodDefinition<LoadStatsRequest, LoadStatsResponse> = {

@@ -2,7 +2,7 @@
  * Who is at the other end of a stream, and what it may have. Only Envoys and sidecars are served; each by the SPIFFE id
  * that its TLS has proved, or, on the UNIX socket, by being the owner's own process. Pure.
  */
-import { XDS_STREAMS_MAX, XDS_STREAMS_OF_ENVOY_MAX } from "../../limits.js";
+import { XDS_STREAMS_MAX, XDS_STREAMS_OF_ENVOY_MAX } from "../../limits/index.js";
 import { ENVOY_TYPES, type TypeName } from "./resource.js";
 
 /** What a stream that is not served was refused for. */

@@ -15,8 +15,8 @@ import {
 } from "@grpc/grpc-js";
 import { OUTCOMES, type ProbeReport, type ProbeResult, type ProbeTargets } from "../../compile/access/bypass/probe.js";
 import { WeirError } from "../../error.js";
-import { type Check, fail, integer, list, object, oneOf, orNull, plain, text } from "../../jsonShape.js";
-import { XDS_KEEPALIVE_ANSWER_MS, XDS_KEEPALIVE_MS } from "../../limits.js";
+import { XDS_KEEPALIVE_ANSWER_MS, XDS_KEEPALIVE_MS } from "../../limits/index.js";
+import { type Check, fail, integer, list, object, oneOf, orNull, plain, text } from "../../trust/clients/jsonShape.js";
 import { mayBeNode, type Peer, type RefusedFor, type Stranger } from "./peer.js";
 
 interface Asked {

@@ -1,6 +1,6 @@
 /** One publication: what Envoys are given, whole or with some Services closed, and what is different from another. */
 import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
-import { XDS_VARIANTS_MAX } from "../../limits.js";
+import { XDS_VARIANTS_MAX } from "../../limits/index.js";
 import { contentHash } from "./resource.js";
 import type { Snapshot, SnapshotMaker } from "./snapshot.js";
 

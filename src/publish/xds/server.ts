@@ -5,8 +5,8 @@
 import { status } from "@grpc/grpc-js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import type { HandshakeFault } from "../../handshake.js";
-import { XDS_ACK_TIMEOUT_MS, XDS_CONNECTION_IDLE_MS, XDS_NODES_REMEMBERED_MAX } from "../../limits.js";
+import { XDS_ACK_TIMEOUT_MS, XDS_CONNECTION_IDLE_MS, XDS_NODES_REMEMBERED_MAX } from "../../limits/index.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type Call, Connection, type Remembered } from "./connection.js";
 import { type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";

@@ -10,7 +10,7 @@ import {
 } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Status } from "../../gen/google/rpc/status_pb.js";
 import { ClosedServicesSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
-import { XDS_VERSION_CHARS_MAX, XDS_WORDS_READ_CHARS_MAX } from "../../limits.js";
+import { XDS_VERSION_CHARS_MAX, XDS_WORDS_READ_CHARS_MAX } from "../../limits/index.js";
 import type { ClosedThere, Request, Response } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 

@@ -4,7 +4,7 @@
  */
 import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
-import { RESOURCES_MAX } from "../../limits.js";
+import { RESOURCES_MAX } from "../../limits/index.js";
 import { Encodings } from "./encodings.js";
 import {
 	contentHash,

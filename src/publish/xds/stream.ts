@@ -6,7 +6,7 @@
  * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
  * endpoints, extensions, listeners, routes, and removals last. Tables depend on nothing.
  */
-import { XDS_RESTART_WAIT_MS } from "../../limits.js";
+import { XDS_RESTART_WAIT_MS } from "../../limits/index.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { HeldFilters } from "./heldFilters.js";
 import { isBound, LeavingEndpoints } from "./leaving.js";

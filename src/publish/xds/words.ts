@@ -1,5 +1,5 @@
 /** A client's error message, as it is logged, audited and reported. Pure. */
-import { TABLE_WORDS_CHARS_MAX } from "../../limits.js";
+import { TABLE_WORDS_CHARS_MAX } from "../../limits/index.js";
 
 /** One line for a person: what moves a terminal's cursor, or is six characters in JSON, is a space. */
 export const toldWords = (words: string): string =>

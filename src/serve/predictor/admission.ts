@@ -1,5 +1,5 @@
 /** Inferences at once, in number and in bytes of their bodies, which are whole: an overload is refused, and never queued. */
-import { PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_REQUESTS_MAX } from "../../limits.js";
+import { PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_REQUESTS_MAX } from "../../limits/index.js";
 
 export interface AdmissionBounds {
 	readonly requests: number;

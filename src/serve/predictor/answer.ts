@@ -1,6 +1,6 @@
 /** How an answer of the predictor goes out, also one to a request whose body has not been read to its end. */
 import type { ServerResponse } from "node:http";
-import { answerWhole } from "../../unreadBody.js";
+import { answerWhole } from "../../trust/clients/unreadBody.js";
 
 interface JsonAnswer {
 	readonly status: number;

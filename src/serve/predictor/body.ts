@@ -13,7 +13,7 @@ import {
 	PREDICTOR_BODY_BEHIND_MS,
 	PREDICTOR_BODY_BYTES_TOTAL_MAX,
 	PREDICTOR_BODY_RATE_MIN,
-} from "../../limits.js";
+} from "../../limits/index.js";
 
 export interface BodyBounds {
 	/** Under way at once. */

@@ -6,10 +6,10 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import type { HandshakeFault } from "../../handshake.js";
-import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_IDLE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../../limits.js";
-import { PROVED_EACH_TIME } from "../../tls.js";
-import { boundConnections } from "../../tlsDoor.js";
+import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_IDLE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../../limits/index.js";
+import type { HandshakeFault } from "../../trust/tls/handshake.js";
+import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
+import { boundConnections } from "../../trust/tls/tlsDoor.js";
 import { type ClientRule, isClient } from "./clients.js";
 import type { DoorIdentity, Log, Meter } from "./ports.js";
 

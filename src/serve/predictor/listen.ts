@@ -6,7 +6,7 @@ import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
 import { isLoopback } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
-import { PREDICTOR_BACKLOG } from "../../limits.js";
+import { PREDICTOR_BACKLOG } from "../../limits/index.js";
 
 export type ListenAddress =
 	| { readonly kind: "socket"; readonly path: string }

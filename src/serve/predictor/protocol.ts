@@ -6,7 +6,7 @@
  * GET /v2 does not list) are refused rather than ignored, since an ignored wish is a wrong answer.
  */
 import { WeirError } from "../../error.js";
-import { TENSOR_RANK_MAX } from "../../limits.js";
+import { TENSOR_RANK_MAX } from "../../limits/index.js";
 import { elements, toJson } from "./datatype.js";
 import type { ModelSignature, Tensor, TensorSpec } from "./tensor.js";
 

@@ -6,7 +6,7 @@ import { request } from "node:https";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
 import type { Collectors, Plan } from "../../../src/compile/table/plan.js";
 import { bootstrapOf, launchEnvoy, type RunningEnvoy } from "../../envoy/harness.js";
-import type { IssuedCertificate } from "../../identity/developmentCa.js";
+import type { IssuedCertificate } from "../../trust/identity/developmentCa.js";
 import type { LoadOrder } from "../native/load.js";
 import { type CalloutServer, startCalloutServer } from "./calloutServer.js";
 import { ALLOWED_PATH, FORBIDDEN_PATH, HOST } from "./declaration.js";

@@ -3,7 +3,12 @@ import t from "tap";
 import { compileCondition, conditionFault } from "../../../src/compile/access/conditions/condition.js";
 import type { VerifiedToken } from "../../../src/compile/access/users/token.js";
 import type { AccessRequest } from "../../../src/compile/access/verdict.js";
-import { CONDITION_CHARS_MAX, CONDITION_DEPTH_MAX, CONDITION_LIST_MAX, RESOURCES_MAX } from "../../../src/limits.js";
+import {
+	CONDITION_CHARS_MAX,
+	CONDITION_DEPTH_MAX,
+	CONDITION_LIST_MAX,
+	RESOURCES_MAX,
+} from "../../../src/limits/index.js";
 import { CONDITIONS } from "./conditions.js";
 
 const token: VerifiedToken = {

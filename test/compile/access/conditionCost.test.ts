@@ -11,7 +11,7 @@ import {
 	CONDITION_STEPS_MAX,
 	CONDITION_USER_CHARS_MAX,
 	SPIFFE_ID_BYTES_MAX,
-} from "../../../src/limits.js";
+} from "../../../src/limits/index.js";
 
 const token = (fields: Partial<VerifiedToken> = {}): VerifiedToken => ({
 	issuer: "https://one",

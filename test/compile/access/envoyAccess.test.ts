@@ -9,7 +9,7 @@ import { alone, headerValues, pipelined, rawGet, type Target } from "../../envoy
 import { mulberry32 } from "../../envoy/units.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, experiment, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 
 const [alice, bob, carol, mallory] = ["alice", "bob", "carol", "mallory"] as const;

@@ -10,7 +10,7 @@ import { type CompileOptions, compile, NO_COLLECTORS } from "../../../src/compil
 import { NO_SINGLE_IDENTITY } from "../../../src/compile/envoy/accessControl.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
-import { SPIFFE_ID_BYTES_MAX } from "../../../src/limits.js";
+import { SPIFFE_ID_BYTES_MAX } from "../../../src/limits/index.js";
 import { bootstrapOf, type RunningEnvoy, startEnvoy } from "../../envoy/harness.js";
 import { alone, rawGet, type Target } from "../../envoy/pipeline.js";
 import { startVariantServer, type VariantServer } from "../../envoy/variantServer.js";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import t from "tap";
 import { accessTable, compileAccess, compileShadow } from "../../../src/compile/access/rules/policy.js";
 import { denialOf, ruleDenial } from "../../../src/compile/envoy/denial.js";
-import { PATH_CHARS_MAX } from "../../../src/limits.js";
+import { PATH_CHARS_MAX } from "../../../src/limits/index.js";
 import { attackScene, FORMS } from "../../attack/scene.js";
 import { exchange, get } from "../../attack/wire.js";
 import type { TestScope } from "../../envoy/harness.js";

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import type { GatewayFiles } from "../../../src/declare/resources/resource.js";
-import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../identity/developmentCa.js";
+import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
 
 export const TRUST_DOMAIN = "weir.test";
 export const spiffe = (name: string): string => `spiffe://${TRUST_DOMAIN}/${name}`;

@@ -5,7 +5,7 @@ import type { JsonGeneralName } from "@peculiar/x509";
 
 import x509 = require("@peculiar/x509");
 
-import type { IssuedCertificate } from "../../identity/developmentCa.js";
+import type { IssuedCertificate } from "../../trust/identity/developmentCa.js";
 
 const {
 	BasicConstraintsExtension,

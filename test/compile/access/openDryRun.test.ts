@@ -17,7 +17,7 @@ import { bootstrapOf, startEnvoy, type TestScope } from "../../envoy/harness.js"
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { withAccessLog } from "../../parity/observation.js";
-import { AUDIENCE, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../tokens/issuer.js";
+import { AUDIENCE, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../trust/tokens/issuer.js";
 import { mutualTls, spiffe } from "./mutualTls.js";
 import { oddCa } from "./oddCertificates.js";
 

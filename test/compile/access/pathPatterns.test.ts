@@ -8,7 +8,7 @@ import { RuleIndex } from "../../../src/compile/access/rules/ruleIndex.js";
 import { NO_MORE } from "../../../src/compile/access/rules/table.js";
 import type { AccessRequest } from "../../../src/compile/access/verdict.js";
 import type { PolicyTable } from "../../../src/compile/table/plan.js";
-import { PATH_TEMPLATE_CHARS_MAX } from "../../../src/limits.js";
+import { PATH_TEMPLATE_CHARS_MAX } from "../../../src/limits/index.js";
 
 const segment = fc.constantFrom("a", "b", "ab", "c", "", "a-b", "a!", "a0");
 const path = fc.oneof(

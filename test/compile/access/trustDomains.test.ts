@@ -11,17 +11,17 @@ import { type CompileOptions, compile, NO_COLLECTORS } from "../../../src/compil
 import { staticBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { GatewayTls, ResourceSet } from "../../../src/declare/resources/resource.js";
-import { startCa } from "../../../src/identity/ca.js";
-import { readRoot } from "../../../src/identity/signing.js";
+import { startCa } from "../../../src/trust/identity/ca.js";
+import { readRoot } from "../../../src/trust/identity/signing.js";
 import { FORMS } from "../../attack/scene.js";
 import { startVerifyingSidecar } from "../../attack/sidecar.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
-import type { IssuedCertificate } from "../../identity/developmentCa.js";
-import { scratch } from "../../identity/mesh.js";
-import { strange, uri } from "../../identity/strangeCertificates.js";
-import { ISSUER, issuerOf, jwksBytes, keyPair, publicJwk } from "../../tokens/issuer.js";
+import type { IssuedCertificate } from "../../trust/identity/developmentCa.js";
+import { scratch } from "../../trust/identity/mesh.js";
+import { strange, uri } from "../../trust/identity/strangeCertificates.js";
+import { ISSUER, issuerOf, jwksBytes, keyPair, publicJwk } from "../../trust/tokens/issuer.js";
 import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 import { oddCa } from "./oddCertificates.js";
 

@@ -15,7 +15,7 @@ import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { AUDIENCE, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../tokens/issuer.js";
+import { AUDIENCE, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../trust/tokens/issuer.js";
 import { mutualTls, spiffe } from "./mutualTls.js";
 
 t.setTimeout(60_000);

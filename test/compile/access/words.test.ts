@@ -10,7 +10,7 @@ import { matchesPrincipal } from "../../../src/compile/access/requests/principal
 import { hashOf, prefixHashes } from "../../../src/compile/access/rules/prefixHash.js";
 import { claimPath, claimTexts } from "../../../src/compile/access/users/claim.js";
 import { isSegment } from "../../../src/declare/resources/fields/host.js";
-import { PATH_CHARS_MAX } from "../../../src/limits.js";
+import { PATH_CHARS_MAX } from "../../../src/limits/index.js";
 
 t.test("principals: exact, below a prefix by whole segments, or any that is proved", async (t) => {
 	for (const [id, pattern, want] of [

@@ -2,7 +2,7 @@
 import t from "tap";
 import { pointOf } from "../../../src/compile/assignment/assign.js";
 import { armRegions, sharePoints } from "../../../src/compile/assignment/region.js";
-import { ARM_WEIGHT_MAX, ARMS_MAX } from "../../../src/limits.js";
+import { ARM_WEIGHT_MAX, ARMS_MAX } from "../../../src/limits/index.js";
 
 /** Deterministic random numbers (mulberry32). */
 function random(seed: number): () => number {

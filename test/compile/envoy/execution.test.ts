@@ -7,7 +7,7 @@ import { type ExecutionInput, executionOf, type Mode } from "../../../src/compil
 import type { AccessTable, MoreConditions } from "../../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { AccessPolicy, Callout, UnitSource } from "../../../src/declare/resources/resource.js";
-import { LISTED_VALUES_MAX } from "../../../src/limits.js";
+import { LISTED_VALUES_MAX } from "../../../src/limits/index.js";
 import {
 	accessPolicy,
 	CALLOUT,

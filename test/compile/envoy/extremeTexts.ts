@@ -1,5 +1,5 @@
 /** Texts at the ends of what fields take: durations, shares, names, addresses, paths, ids, claims, and nasty ones. */
-import { PATH_TEMPLATE_CHARS_MAX, SPIFFE_ID_BYTES_MAX } from "../../../src/limits.js";
+import { PATH_TEMPLATE_CHARS_MAX, SPIFFE_ID_BYTES_MAX } from "../../../src/limits/index.js";
 
 const long = (length: number, of = "a"): string => of.repeat(Math.ceil(length / of.length)).slice(0, length);
 

@@ -16,7 +16,7 @@ import {
 	service,
 	variant,
 } from "../../fixtures/resources.js";
-import { ISSUER, issuerOf } from "../../tokens/issuer.js";
+import { ISSUER, issuerOf } from "../../trust/tokens/issuer.js";
 
 const on = [variant("v1", 9_001), variant("v2", 9_002)];
 const cookie = { from: "cookie", cookie: "unit", maxAgeMs: 86_400_000 } as const;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { TokenIssuer } from "../../../src/declare/resources/resource.js";
-import { ISSUERS_MAX } from "../../../src/limits.js";
+import { ISSUERS_MAX } from "../../../src/limits/index.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../../envoy/harness.js";
 import { alone, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

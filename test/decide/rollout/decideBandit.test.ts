@@ -7,7 +7,7 @@ import { recompute } from "../../../src/decide/rollout/recompute.js";
 import { sharesSentence } from "../../../src/decide/rollout/sentence.js";
 import type { ArmShares, ExperimentStatus } from "../../../src/decide/rollout/status.js";
 import type { Experiment } from "../../../src/declare/resources/resource.js";
-import { PPM } from "../../../src/limits.js";
+import { PPM } from "../../../src/limits/index.js";
 import { resourceSet } from "../../fixtures/resources.js";
 import { type ArmSpec, evidence, experiment, input, LAST_STEP, METRICS, ROLLOUT, status } from "./example.js";
 

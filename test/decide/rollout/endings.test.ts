@@ -5,7 +5,7 @@ import type { EvidenceSource, State } from "../../../src/decide/rollout/ports.js
 import { type ExperimentStatus, initialStatus } from "../../../src/decide/rollout/status.js";
 import { WeirError } from "../../../src/error.js";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { EVENTS_MARGIN_MS } from "../../../src/limits.js";
+import { EVENTS_MARGIN_MS } from "../../../src/limits/index.js";
 import { resourceSet } from "../../fixtures/resources.js";
 import { evidence, experiment, METRICS, metric } from "./example.js";
 

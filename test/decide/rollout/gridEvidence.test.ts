@@ -3,7 +3,7 @@ import t from "tap";
 import { together } from "../../../src/decide/rollout/gridEvidence.js";
 import type { MetricEvidence } from "../../../src/infer/statistics/evidence.js";
 import { CENTRE, GRID_SIZE } from "../../../src/infer/statistics/quantileGrid.js";
-import { THRESHOLDS_TOGETHER } from "../../../src/limits.js";
+import { THRESHOLDS_TOGETHER } from "../../../src/limits/index.js";
 
 const part = (n: number, share: number): MetricEvidence => ({
 	...{ n, mean: share, m2: n * share * (1 - share) },

@@ -8,7 +8,7 @@ import { EMPTY_STATUS, type Status } from "../../../src/decide/rollout/status.js
 import type { Experiment, Gate, ResourceSet } from "../../../src/declare/resources/resource.js";
 import { WeirError } from "../../../src/error.js";
 import type { BaselineQuantile, Evidence, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { GATE_RETRY_MS } from "../../../src/limits.js";
+import { GATE_RETRY_MS } from "../../../src/limits/index.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { evidence, experiment, LAST_STEP, METRICS, ROLLOUT, rate, status } from "./example.js";
 

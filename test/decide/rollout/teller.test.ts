@@ -3,7 +3,7 @@ import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { Teller } from "../../../src/decide/rollout/teller.js";
-import { GATES_TOLD_AT_ONCE_MAX } from "../../../src/limits.js";
+import { GATES_TOLD_AT_ONCE_MAX } from "../../../src/limits/index.js";
 import { outcome } from "../../operate/state/employment.js";
 import { input } from "./example.js";
 

@@ -4,7 +4,7 @@ import { policiesOf, selects, servicesOf } from "../../../src/compile/access/rul
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import type { Resource, ResourceSet } from "../../../src/declare/resources/resource.js";
-import { PROBLEMS_MAX } from "../../../src/limits.js";
+import { PROBLEMS_MAX } from "../../../src/limits/index.js";
 
 const HEAD = "apiVersion: weir.dev/v1alpha1";
 

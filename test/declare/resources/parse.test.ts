@@ -2,7 +2,7 @@ import t from "tap";
 import { checkResources } from "../../../src/declare/resources/checks/check.js";
 import { loadResources, parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
-import { PROBLEMS_MAX } from "../../../src/limits.js";
+import { PROBLEMS_MAX } from "../../../src/limits/index.js";
 import { ANYONE, CALLOUT } from "../../fixtures/resources.js";
 import { experiment, GOOD, spoil } from "./declaration.js";
 

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Test } from "tap";
-import { PROBLEMS_MAX, RESOURCE_TOKENS_MAX } from "../../../src/limits.js";
+import { PROBLEMS_MAX, RESOURCE_TOKENS_MAX } from "../../../src/limits/index.js";
 import { LEGITIMATE, type Outcome, TOO_MUCH, WITHIN } from "./yamlBombs.js";
 
 const PROGRAM = fileURLToPath(new URL("./yamlBombs.js", import.meta.url));

@@ -5,7 +5,7 @@
 
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
-import { RESOURCE_FILE_BYTES_MAX } from "../../../src/limits.js";
+import { RESOURCE_FILE_BYTES_MAX } from "../../../src/limits/index.js";
 
 type Files = readonly { readonly name: string; readonly text: string }[];
 

@@ -10,7 +10,7 @@ import {
 	quantileInside,
 } from "../../../src/infer/statistics/quantileGrid.js";
 import { logEvidence, PRIOR_RARE } from "../../../src/infer/statistics/sequential/bernoulliMixture.js";
-import { QUANTILES_ASKED_MAX } from "../../../src/limits.js";
+import { QUANTILES_ASKED_MAX } from "../../../src/limits/index.js";
 import { normal, type Uniform, uniforms } from "../../calibrate/random.js";
 
 const EQUAL = { challenger: 1, baseline: 1 };

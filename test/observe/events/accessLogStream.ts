@@ -1,6 +1,6 @@
 /** The client side of the access log service, as Envoy is one. */
 import { Client, type ClientWritableStream, credentials } from "@grpc/grpc-js";
-import type { IssuedCertificate } from "../../identity/developmentCa.js";
+import type { IssuedCertificate } from "../../trust/identity/developmentCa.js";
 
 const METHOD = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
 

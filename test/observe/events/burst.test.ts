@@ -5,7 +5,7 @@ import { connect as connectSocket } from "node:net";
 import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
-import { ACCESS_LOG_STREAMS_MAX, ACCESS_LOG_WINDOW_BYTES } from "../../../src/limits.js";
+import { ACCESS_LOG_STREAMS_MAX, ACCESS_LOG_WINDOW_BYTES } from "../../../src/limits/index.js";
 import { spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";

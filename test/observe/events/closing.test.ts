@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import t from "tap";
-import { ACCESS_LOG_COMMIT_MS, EVENTS_DRAIN_MS, EXPOSURE_SETTLES_MS } from "../../../src/limits.js";
+import { ACCESS_LOG_COMMIT_MS, EVENTS_DRAIN_MS, EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
 
 /** A query whose body is still to come: ingest has read its head. */

@@ -4,7 +4,7 @@ import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Evidence } from "../../../src/infer/statistics/evidence.js";
-import { ACCESS_LOG_FLUSH_MS } from "../../../src/limits.js";
+import { ACCESS_LOG_FLUSH_MS } from "../../../src/limits/index.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { experiment, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { metric, startLiveRig } from "./rig.js";

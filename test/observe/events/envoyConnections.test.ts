@@ -4,7 +4,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import t from "tap";
-import { ENVOY_SILENT_MS } from "../../../src/limits.js";
+import { ENVOY_SILENT_MS } from "../../../src/limits/index.js";
 import { EnvoyConnections, type EnvoyStream } from "../../../src/observe/events/accessLog/envoyConnections.js";
 
 const EDGE = { kind: "spiffe", id: "spiffe://weir.test/weir/envoy/edge" } as const;

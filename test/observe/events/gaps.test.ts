@@ -14,7 +14,7 @@ import {
 	GAP_MARGIN_MS,
 	GAP_OVER_MS,
 	STREAM_ENDING_MS,
-} from "../../../src/limits.js";
+} from "../../../src/limits/index.js";
 import { readWholeMs } from "../../../src/observe/events/decisions/decisionAppend.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { DecisionQueue } from "../../../src/observe/events/decisions/decisionQueue.js";

@@ -2,7 +2,7 @@
 import t from "tap";
 import type { Judge } from "../../../src/decide/rollout/judges.js";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../../src/limits.js";
+import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../../src/limits/index.js";
 import type { MetricDeclaration } from "../../../src/observe/events/outcomes/metricDeclaration.js";
 import { EXPERIMENT, metric, planWith, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
 

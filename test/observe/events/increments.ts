@@ -13,7 +13,7 @@ import type {
 } from "../../../src/infer/statistics/evidence.js";
 import { type CoMoments, coMomentsOf, momentsAt } from "../../../src/infer/statistics/statistics/coMoments.js";
 import { type LogCapital, logCapitalOf } from "../../../src/infer/statistics/statistics/logCapital.js";
-import { SEGMENT_VALUES_MAX } from "../../../src/limits.js";
+import { SEGMENT_VALUES_MAX } from "../../../src/limits/index.js";
 import { gatherEvidence } from "../../../src/observe/events/evidence/evidence.js";
 import { Looks } from "../../../src/observe/events/evidence/looks.js";
 import { RequestCommit } from "../../../src/observe/events/store/requestCommit.js";

@@ -2,7 +2,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX } from "../../../src/limits.js";
+import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX } from "../../../src/limits/index.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import { PlanReader } from "../../../src/observe/events/accessLog/planReader.js";
 import { Intake } from "../../../src/observe/events/intake.js";

@@ -1,7 +1,7 @@
 /** What a look costs where nothing is new, and that it misses nothing that is. */
 import t, { type Test } from "tap";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { RESOURCES_MAX } from "../../../src/limits.js";
+import { RESOURCES_MAX } from "../../../src/limits/index.js";
 import { askedOf, Looks } from "../../../src/observe/events/evidence/looks.js";
 import { Transaction } from "../../../src/observe/events/store/store.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import t from "tap";
-import { OUTCOMES_ROWS_MAX, REFUSED_NAMES_MAX } from "../../../src/limits.js";
+import { OUTCOMES_ROWS_MAX, REFUSED_NAMES_MAX } from "../../../src/limits/index.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
 import { idOf } from "./ownIdentity.js";

@@ -1,5 +1,5 @@
 import t from "tap";
-import { OUTCOMES_BODY_BYTES_MAX, OUTCOMES_ROWS_MAX } from "../../../src/limits.js";
+import { OUTCOMES_BODY_BYTES_MAX, OUTCOMES_ROWS_MAX } from "../../../src/limits/index.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";
 import { METRICS, type Rig, seriesKey, startRig } from "./rig.js";
 

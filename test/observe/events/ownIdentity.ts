@@ -1,8 +1,8 @@
-/** An identity whose certificate a test has made, in the words of src/identity. */
+/** An identity whose certificate a test has made, in the words of src/trust/identity. */
 import { X509Certificate } from "node:crypto";
-import { certificateSpiffeId } from "../../../src/identity/peer.js";
-import type { Identity } from "../../../src/identity/svid.js";
-import type { DevelopmentCa } from "../../identity/developmentCa.js";
+import { certificateSpiffeId } from "../../../src/trust/identity/peer.js";
+import type { Identity } from "../../../src/trust/identity/svid.js";
+import type { DevelopmentCa } from "../../trust/identity/developmentCa.js";
 
 export const TRUST_DOMAIN = "weir.test";
 export const idOf = (name: string): string => `spiffe://${TRUST_DOMAIN}/weir/${name}`;

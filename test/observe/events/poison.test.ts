@@ -1,12 +1,12 @@
 /** One entry of one Envoy that the store cannot hold: it is left out and told of, and everybody else's evidence goes on. */
 import t from "tap";
-import { grpcPeerSpiffeId } from "../../../src/identity/grpcTls.js";
-import { admitPeers, mutualTls } from "../../../src/identity/nodeTls.js";
 import { type AccessLogEntry, decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import { entryFault } from "../../../src/observe/events/accessLog/entryFault.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { grpcPeerSpiffeId } from "../../../src/trust/identity/grpcTls.js";
+import { admitPeers, mutualTls } from "../../../src/trust/identity/nodeTls.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { AccessLogStream, streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { POISON, poisoned, RECEIVED_SECONDS, SOUND } from "./poison.js";

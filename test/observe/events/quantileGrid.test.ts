@@ -4,7 +4,7 @@ import { evidenceQuery, localEvidence } from "../../../src/decide/rollout/eviden
 import { initialStatus } from "../../../src/decide/rollout/status.js";
 import type { Metric } from "../../../src/declare/resources/resource.js";
 import { CENTRE, GRID_SIZE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
-import { QUANTILES_ASKED_MAX } from "../../../src/limits.js";
+import { QUANTILES_ASKED_MAX } from "../../../src/limits/index.js";
 import { ingestClient } from "../../../src/observe/events/client.js";
 import { experiment, METRICS } from "../../decide/rollout/example.js";
 import { resourceSet } from "../../fixtures/resources.js";

@@ -13,7 +13,7 @@ import type {
 	ServiceTable,
 } from "../../../src/compile/table/plan.js";
 import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { EXPOSURE_SETTLES_MS } from "../../../src/limits.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
 import { NAMESPACES_HEADER, namespacesWord } from "../../../src/observe/events/decisions/readNamespaces.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../../src/observe/events/ingest.js";
 import type { Labels, Meter } from "../../../src/observe/events/meter.js";

@@ -1,6 +1,6 @@
 /** What a request says of its unit, who was forced, and who is in two experiments: as the evidence tells of them. */
 import t from "tap";
-import { EVENTS_MARGIN_MS, SEGMENT_VALUES_MAX } from "../../../src/limits.js";
+import { EVENTS_MARGIN_MS, SEGMENT_VALUES_MAX } from "../../../src/limits/index.js";
 import {
 	armOf,
 	type Entry,

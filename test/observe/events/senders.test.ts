@@ -4,11 +4,11 @@ import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { connect } from "node:net";
 import t from "tap";
-import { httpPeerSpiffeId, serverTls } from "../../../src/identity/nodeTls.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../../identity/developmentCa.js";
-import { byItsSession } from "../../identity/resumption.js";
+import { httpPeerSpiffeId, serverTls } from "../../../src/trust/identity/nodeTls.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
+import { byItsSession } from "../../trust/identity/resumption.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { armOf, METRICS, metric, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 

@@ -1,6 +1,6 @@
 /** What waits, and for how long: bounded in number and in time, whatever clients and clocks do. */
 import t from "tap";
-import { UNIT_CACHE_MAX } from "../../../src/limits.js";
+import { UNIT_CACHE_MAX } from "../../../src/limits/index.js";
 import { SettlingExposures } from "../../../src/observe/events/evidence/settlingExposures.js";
 
 const NOW_MS = 1_700_000_000_000;

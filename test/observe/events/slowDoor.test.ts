@@ -11,7 +11,7 @@ import { DROPPED_COUNTER } from "../../../src/observe/agent/accessLogLosses.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { idOf, TRUST_DOMAIN } from "./ownIdentity.js";
 import { startLiveRig } from "./rig.js";
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DuckDBInstance } from "@duckdb/node-api";
 import t from "tap";
-import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../../../src/limits.js";
+import { EVENTS_MARGIN_MS, IDEMPOTENCY_KEPT_MS } from "../../../src/limits/index.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import { SCHEMA_VERSION } from "../../../src/observe/events/store/schema.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";

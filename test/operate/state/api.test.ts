@@ -3,7 +3,7 @@ import { request as httpRequest } from "node:http";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { API_BODY_BYTES_MAX } from "../../../src/limits.js";
+import { API_BODY_BYTES_MAX } from "../../../src/limits/index.js";
 import { type Api, type ApiOptions, startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { StateClient } from "../../../src/operate/api/client.js";

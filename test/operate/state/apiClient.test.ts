@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import t from "tap";
-import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../../src/limits.js";
+import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../../src/limits/index.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { temporaryDirectory } from "./employment.js";
 

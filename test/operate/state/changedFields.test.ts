@@ -1,7 +1,7 @@
 /** Paths of changed fields: declared names, no values, bounded. */
 import t from "tap";
 import type { Resource } from "../../../src/declare/resources/resource.js";
-import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELDS_MAX } from "../../../src/limits.js";
+import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELDS_MAX } from "../../../src/limits/index.js";
 import { changedFields } from "../../../src/operate/audit/changedFields.js";
 
 const of = (spec: object): Resource => ({ spec }) as unknown as Resource;

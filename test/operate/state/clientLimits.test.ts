@@ -1,7 +1,7 @@
 /** The limits on each client of the API: requests in a window of time, and requests at once. */
 import { request } from "node:https";
 import t, { type Test } from "tap";
-import type { ClientLimits } from "../../../src/clientLimiter.js";
+import type { ClientLimits } from "../../../src/trust/clients/clientLimiter.js";
 import { ALL, file } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 import { binding } from "./operatorBinding.js";

@@ -1,7 +1,7 @@
 /** The decisions that moved live traffic, up to a moment: what stood behind a request's allocation. */
 import t from "tap";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
-import { MOVES_LOOKED_AT } from "../../../src/limits.js";
+import { MOVES_LOOKED_AT } from "../../../src/limits/index.js";
 import { startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { Store } from "../../../src/operate/state/store/store.js";

@@ -5,7 +5,7 @@ import { type Api, type ApiOptions, startApi } from "../../../src/operate/api/ap
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { TcpDoor } from "../../../src/operate/api/caller.js";
 import { Store, type StoreOptions } from "../../../src/operate/state/store/store.js";
-import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../identity/developmentCa.js";
+import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
 import { temporaryDirectory } from "./employment.js";
 
 export const operator = (name: string): string => `spiffe://weir.test/weir/operator/${name}`;

@@ -2,7 +2,7 @@
 import t, { type Test } from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Gate } from "../../../src/declare/resources/resource.js";
-import { GATE_OUTBOX_MAX } from "../../../src/limits.js";
+import { GATE_OUTBOX_MAX } from "../../../src/limits/index.js";
 import { type OutboxKey, openDatabase, type StateDatabase } from "../../../src/operate/state/store/database.js";
 import { OutboxShelf } from "../../../src/operate/state/store/outboxShelf.js";
 import { Store } from "../../../src/operate/state/store/store.js";

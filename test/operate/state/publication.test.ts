@@ -1,6 +1,6 @@
 /** Publication that stands still behind the state is told: by readiness and by status, whatever xds says of itself. */
 import t from "tap";
-import { PUBLICATION_LAG_MS } from "../../../src/limits.js";
+import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";
 import { StateClient } from "../../../src/operate/api/client.js";
 import { Publication } from "../../../src/operate/state/publication.js";
 import { METRIC } from "./employment.js";

@@ -11,7 +11,7 @@ import {
 	RESOURCES_MAX,
 	SELECTED_RULES_MAX,
 	TABLE_BYTES_MAX,
-} from "../../../src/limits.js";
+} from "../../../src/limits/index.js";
 import { StateClient } from "../../../src/operate/api/client.js";
 import { roomProblems, ruleProblems } from "../../../src/operate/state/acts/room.js";
 import { Store } from "../../../src/operate/state/store/store.js";

@@ -12,7 +12,7 @@ import { Operations } from "../../../src/operate/state/acts/operations.js";
 import { PromotionGates } from "../../../src/operate/state/acts/promotionGates.js";
 import { Permissions } from "../../../src/operate/state/rights/permissions.js";
 import { Rights } from "../../../src/operate/state/rights/rights.js";
-import { until } from "../../identity/mesh.js";
+import { until } from "../../trust/identity/mesh.js";
 import { file, outcome } from "./employment.js";
 import { gatedScene } from "./gatedScene.js";
 import { operator } from "./mutualApi.js";

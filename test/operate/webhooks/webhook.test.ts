@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
 import type { GateQuestion } from "../../../src/decide/rollout/gate.js";
 import { postWebhook, webhookBy } from "../../../src/operate/webhooks/webhook.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 
 const QUESTION: GateQuestion = {
 	id: 'team/trial/5/before-step/0/"ramp"',

@@ -6,7 +6,7 @@ import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
 import { closuresOf, closureWords } from "../../../src/decide/rollout/closedServices.js";
 import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
-import { TABLE_CLOSED_WORDS_MAX, TABLE_WORDS_CHARS_MAX } from "../../../src/limits.js";
+import { TABLE_CLOSED_WORDS_MAX, TABLE_WORDS_CHARS_MAX } from "../../../src/limits/index.js";
 import { answer } from "../../../src/publish/sidecar/answer.js";
 import { checkResponse } from "../../../src/publish/sidecar/checkResponse.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";

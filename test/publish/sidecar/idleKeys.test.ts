@@ -8,7 +8,7 @@ import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { temporaryDirectory } from "../../cli/command.js";
 import { startSidecarChild } from "../../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../tokens/issuer.js";
+import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../trust/tokens/issuer.js";
 import { checkClient } from "./checkClient.js";
 
 t.setTimeout(60_000);

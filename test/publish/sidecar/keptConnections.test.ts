@@ -14,7 +14,7 @@ import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { ResourceSet, Service } from "../../../src/declare/resources/resource.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
-import { TokenVerifier } from "../../../src/tokens/verifier.js";
+import { TokenVerifier } from "../../../src/trust/tokens/verifier.js";
 import { temporaryDirectory } from "../../cli/command.js";
 import { startEnvoy } from "../../envoy/harness.js";
 import { startVariants } from "../../envoy/variantServer.js";
@@ -28,7 +28,7 @@ import {
 	service,
 	variant,
 } from "../../fixtures/resources.js";
-import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../tokens/issuer.js";
+import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, publicJwk, signed } from "../../trust/tokens/issuer.js";
 import { startSidecar } from "./rig.js";
 
 t.setTimeout(120_000);

@@ -5,7 +5,7 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import { startPredictor } from "../../../src/serve/predictor/server.js";
-import { DecisionVerifier, decisionSigner } from "../../../src/tokens/decision.js";
+import { DecisionVerifier, decisionSigner } from "../../../src/trust/tokens/decision.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, rawGet } from "../../envoy/pipeline.js";

@@ -1,6 +1,6 @@
 /** A loop that stood still answers nothing until control, asked by a new stream, has answered or is down. */
 import t, { type Test } from "tap";
-import { SIDECAR_STOOD_STILL_MS } from "../../../src/limits.js";
+import { SIDECAR_STOOD_STILL_MS } from "../../../src/limits/index.js";
 import { Standstill } from "../../../src/publish/sidecar/standstill.js";
 
 const AGE_MS = 7;

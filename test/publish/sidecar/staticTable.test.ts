@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { TABLE_FILE_BYTES_MAX } from "../../../src/limits.js";
+import { TABLE_FILE_BYTES_MAX } from "../../../src/limits/index.js";
 import { followTableFile, readTableFile } from "../../../src/publish/sidecar/staticTable.js";
 import { Tables, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
 import { LogLines, tableOf } from "./sampleTable.js";

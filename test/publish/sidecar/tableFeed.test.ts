@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import t from "tap";
 import { INSTANCE_KEY } from "../../../src/compile/envoy/envoyInstance.js";
-import { TABLE_BYTES_MAX } from "../../../src/limits.js";
+import { TABLE_BYTES_MAX } from "../../../src/limits/index.js";
 import { Tables } from "../../../src/publish/sidecar/tables.js";
 import {
 	acknowledged,

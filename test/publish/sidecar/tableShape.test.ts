@@ -4,7 +4,7 @@ import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable, PolicyTable, ServiceTable } from "../../../src/compile/table/plan.js";
 import type { TokenIssuer } from "../../../src/declare/resources/resource.js";
 import { WeirError } from "../../../src/error.js";
-import { ARMS_MAX, TABLE_BYTES_MAX } from "../../../src/limits.js";
+import { ARMS_MAX, TABLE_BYTES_MAX } from "../../../src/limits/index.js";
 import { compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { readTable } from "../../../src/publish/sidecar/tableReader.js";
 import { EXPERIMENT, SERVICE, versioned } from "./sampleTable.js";

@@ -10,15 +10,24 @@ import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
-import { DecisionVerifier, decisionSigner } from "../../../src/tokens/decision.js";
-import { TokenVerifier } from "../../../src/tokens/verifier.js";
+import { DecisionVerifier, decisionSigner } from "../../../src/trust/tokens/decision.js";
+import { TokenVerifier } from "../../../src/trust/tokens/verifier.js";
 import { mutualTls, spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { alone, headerValues, pipelined, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { PROTOCOLS } from "../../failure/stage.js";
 import { accessPolicy, gateway, PATIENT, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { AUDIENCE, ISSUER, issuerOf, jwksBytes, keyPair, proofOf, publicJwk, signed } from "../../tokens/issuer.js";
+import {
+	AUDIENCE,
+	ISSUER,
+	issuerOf,
+	jwksBytes,
+	keyPair,
+	proofOf,
+	publicJwk,
+	signed,
+} from "../../trust/tokens/issuer.js";
 import { startSidecar } from "./rig.js";
 
 t.setTimeout(120_000);

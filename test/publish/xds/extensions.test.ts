@@ -1,6 +1,6 @@
 /** Configurations of filters: when they are sent beside the listener and the routes of their Gateway. */
 import t from "tap";
-import { XDS_LEAVING_MS } from "../../../src/limits.js";
+import { XDS_LEAVING_MS } from "../../../src/limits/index.js";
 import { GatewayViews, type Snapshot, SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { A, Script, TIMEOUT_MS } from "./script.js";
 import { FILTER, published, tinyPlan } from "./tinyPlan.js";

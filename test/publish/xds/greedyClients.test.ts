@@ -17,7 +17,7 @@ import {
 	XDS_STREAMS_MAX,
 	XDS_STREAMS_OF_CONNECTION_MAX,
 	XDS_STREAMS_OF_ENVOY_MAX,
-} from "../../../src/limits.js";
+} from "../../../src/limits/index.js";
 import { mentions } from "../../../src/publish/xds/rejection.js";
 import { TYPE_URLS } from "../../../src/publish/xds/resource.js";
 import type { XdsServer } from "../../../src/publish/xds/server.js";

@@ -1,8 +1,8 @@
 /** An identity of a development CA, as a process has it from its SPIFFE agent. */
 import { X509Certificate } from "node:crypto";
-import { certificateSpiffeId } from "../../../src/identity/peer.js";
-import type { Identity } from "../../../src/identity/svid.js";
-import type { DevelopmentCa } from "../../identity/developmentCa.js";
+import { certificateSpiffeId } from "../../../src/trust/identity/peer.js";
+import type { Identity } from "../../../src/trust/identity/svid.js";
+import type { DevelopmentCa } from "../../trust/identity/developmentCa.js";
 
 export const DOMAIN = "weir.test";
 export const id = (path: string): string => `spiffe://${DOMAIN}/${path}`;

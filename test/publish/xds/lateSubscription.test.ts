@@ -7,7 +7,7 @@ import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import type { Plan } from "../../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Variant } from "../../../src/declare/resources/resource.js";
-import { XDS_LEAVING_MS } from "../../../src/limits.js";
+import { XDS_LEAVING_MS } from "../../../src/limits/index.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { temporaryDirectory } from "../../cli/command.js";

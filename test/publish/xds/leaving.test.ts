@@ -3,7 +3,7 @@ import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { DataClass, Service, Variant } from "../../../src/declare/resources/resource.js";
-import { XDS_ACK_TIMEOUT_MS, XDS_LEAVING_MS } from "../../../src/limits.js";
+import { XDS_ACK_TIMEOUT_MS, XDS_LEAVING_MS } from "../../../src/limits/index.js";
 import { type Snapshot, SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { gateway, metadata, resourceSet, service } from "../../fixtures/resources.js";
 import { HEALTH } from "./healthCheck.js";

@@ -15,14 +15,14 @@ import {
 	LoadStatsRequestSchema,
 	type LoadStatsResponse,
 } from "../../../src/gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../../src/identity/grpcTls.js";
-import { admitPeers, mutualTls } from "../../../src/identity/nodeTls.js";
 import { type ClusterLoad, LoadReportingServiceDefinition } from "../../../src/publish/xds/loadReports.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
+import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../../src/trust/identity/grpcTls.js";
+import { admitPeers, mutualTls } from "../../../src/trust/identity/nodeTls.js";
 import { startEnvoy } from "../../envoy/harness.js";
 import { startUpstream } from "../../fixtures/upstream.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
 import { seriesKey, TestMeter } from "../../observe/events/rig.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";
 

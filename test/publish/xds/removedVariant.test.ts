@@ -12,7 +12,7 @@ import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { dynamicBootstrap } from "../../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Service } from "../../../src/declare/resources/resource.js";
-import { XDS_ACK_TIMEOUT_MS } from "../../../src/limits.js";
+import { XDS_ACK_TIMEOUT_MS } from "../../../src/limits/index.js";
 import { XdsServer } from "../../../src/publish/xds/server.js";
 import { startEnvoy } from "../../envoy/harness.js";
 import { startVariants } from "../../envoy/variantServer.js";

@@ -12,7 +12,16 @@ import type { Experiment, TokenIssuer } from "../../../src/declare/resources/res
 import type { TypeStatus } from "../../../src/publish/xds/stream.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, experiment, gateway, layer, resourceSet, service, variant } from "../../fixtures/resources.js";
-import { CLAIMS, ISSUER, issuerOf, jwksBytes, keyPair, type Pair, publicJwk, signed } from "../../tokens/issuer.js";
+import {
+	CLAIMS,
+	ISSUER,
+	issuerOf,
+	jwksBytes,
+	keyPair,
+	type Pair,
+	publicJwk,
+	signed,
+} from "../../trust/tokens/issuer.js";
 import { planScene } from "./planScene.js";
 
 t.setTimeout(60_000);

@@ -8,7 +8,7 @@ import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
 import { untakenOf } from "../../../src/decide/rollout/untaken.js";
 import { TableSchema } from "../../../src/gen/weir/sidecar/v1/table_pb.js";
-import { PUBLICATION_LAG_MS } from "../../../src/limits.js";
+import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";
 import { TYPE_URLS } from "../../../src/publish/xds/resource.js";
 import { XdsServer, type XdsServerOptions } from "../../../src/publish/xds/server.js";
 import { type Snapshot, SnapshotMaker } from "../../../src/publish/xds/snapshot.js";

@@ -1,11 +1,11 @@
 /** A real xDS server on TCP with mTLS, and clients by the path of their SPIFFE ids. */
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import type { Test } from "tap";
-import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../../src/identity/grpcTls.js";
-import { admitPeers, mutualTls } from "../../../src/identity/nodeTls.js";
-import type { Identity } from "../../../src/identity/svid.js";
 import { XdsServer, type XdsServerOptions } from "../../../src/publish/xds/server.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { grpcChannelCredentials, grpcPeerSpiffeId } from "../../../src/trust/identity/grpcTls.js";
+import { admitPeers, mutualTls } from "../../../src/trust/identity/nodeTls.js";
+import type { Identity } from "../../../src/trust/identity/svid.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { AdsClient } from "./adsClient.js";
 import { DOMAIN, id, identityOf } from "./identityOf.js";
 import { published, tinyPlan } from "./tinyPlan.js";

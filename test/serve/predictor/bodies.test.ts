@@ -2,7 +2,7 @@
 import { EventEmitter, once } from "node:events";
 import { connect, type Socket } from "node:net";
 import t, { type Test } from "tap";
-import { INFER_BODY_BYTES_MAX } from "../../../src/limits.js";
+import { INFER_BODY_BYTES_MAX } from "../../../src/limits/index.js";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { call, employmentModel } from "./doubles.js";
 

@@ -4,8 +4,8 @@ import { connect } from "node:net";
 import t, { type Test } from "tap";
 import type { DecisionQuestion, GoodDecision } from "../../../src/serve/predictor/ports.js";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
-import { DecisionVerifier, decisionSigner } from "../../../src/tokens/decision.js";
-import { createDevelopmentCa } from "../../identity/developmentCa.js";
+import { DecisionVerifier, decisionSigner } from "../../../src/trust/tokens/decision.js";
+import { createDevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { call, employmentModel, goOn } from "./doubles.js";
 
 const SIDECAR = "spiffe://weir.test/weir/sidecar";

@@ -7,8 +7,8 @@ import t, { type Test } from "tap";
 import { peerOf } from "../../../src/publish/xds/peer.js";
 import { clientRule, isClient, isSidecar } from "../../../src/serve/predictor/clients.js";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
-import { createDevelopmentCa, type IssuedCertificate } from "../../identity/developmentCa.js";
-import { byItsSession } from "../../identity/resumption.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
+import { byItsSession } from "../../trust/identity/resumption.js";
 import { anyServer, call, employmentModel, rememberingMeter } from "./doubles.js";
 import { identityOf } from "./svid.js";
 

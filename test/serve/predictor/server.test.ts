@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { INFER_BODY_BYTES_MAX } from "../../../src/limits.js";
+import { INFER_BODY_BYTES_MAX } from "../../../src/limits/index.js";
 import { type PredictorOptions, startPredictor } from "../../../src/serve/predictor/server.js";
 import { call, employmentModel, goOn, rememberingMeter, tinyModel } from "./doubles.js";
 

@@ -1,7 +1,7 @@
 /** An identity for the predictor's door whose certificates the test makes, and changes. */
 import { X509Certificate } from "node:crypto";
 import type { DoorIdentity } from "../../../src/serve/predictor/ports.js";
-import type { DevelopmentCa, IssuedCertificate } from "../../identity/developmentCa.js";
+import type { DevelopmentCa, IssuedCertificate } from "../../trust/identity/developmentCa.js";
 
 export interface TestIdentity extends DoorIdentity {
 	rotate(own: IssuedCertificate, trustBundle?: string): void;

@@ -15,7 +15,7 @@ import {
 	CONDITION_NODES_MAX,
 	CONDITION_STEPS_MAX,
 	RESOURCES_MAX,
-} from "../../../limits.js";
+} from "../../../limits/index.js";
 import type { AccessRequest } from "../verdict.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";

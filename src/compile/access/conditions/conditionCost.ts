@@ -14,7 +14,7 @@ import {
 	CONDITION_PATH_CHARS_MAX,
 	CONDITION_USER_CHARS_MAX,
 	SPIFFE_ID_BYTES_MAX,
-} from "../../../limits.js";
+} from "../../../limits/index.js";
 import { epochMs } from "../requests/rfc3339.js";
 
 interface Line {

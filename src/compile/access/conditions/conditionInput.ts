@@ -7,7 +7,7 @@ import {
 	CONDITION_PATH_CHARS_MAX,
 	CONDITION_USER_CHARS_MAX,
 	SPIFFE_ID_BYTES_MAX,
-} from "../../../limits.js";
+} from "../../../limits/index.js";
 import type { VerifiedToken } from "../users/token.js";
 import type { AccessRequest } from "../verdict.js";
 

@@ -6,7 +6,7 @@
  */
 
 import { spiffeFault, trustDomainOf } from "../../../declare/resources/spiffe.js";
-import { FORWARDED_CERT_CHARS_MAX, FORWARDED_CERT_ELEMENTS_MAX } from "../../../limits.js";
+import { FORWARDED_CERT_CHARS_MAX, FORWARDED_CERT_ELEMENTS_MAX } from "../../../limits/index.js";
 
 /** One proxy's word on the client that it had. */
 export interface ForwardedClient {

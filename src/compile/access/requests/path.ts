@@ -1,6 +1,6 @@
 /** Paths as access rules see them: prefixes of whole segments, templates, and paths that servers read differently. */
 
-import { PATH_CHARS_MAX } from "../../../limits.js";
+import { PATH_CHARS_MAX } from "../../../limits/index.js";
 
 const SLASH = 0x2f;
 

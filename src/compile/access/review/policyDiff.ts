@@ -5,7 +5,7 @@
 
 import { hostOwners } from "../../../declare/resources/hostOwner.js";
 import { type Gateway, qualifiedName, type ResourceSet } from "../../../declare/resources/resource.js";
-import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../../limits.js";
+import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../../limits/index.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";

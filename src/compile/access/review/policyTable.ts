@@ -4,7 +4,7 @@ import { schemaProblems } from "../../../declare/resources/faults.js";
 import type { Position, Problem } from "../../../declare/resources/resource.js";
 import { policyTests } from "../../../declare/resources/schemas/policyTests.js";
 import { readYaml, type YamlDocument } from "../../../declare/resources/yaml/yaml.js";
-import { PROBLEMS_MAX } from "../../../limits.js";
+import { PROBLEMS_MAX } from "../../../limits/index.js";
 import type { JudgedRequest, PolicyJudge } from "./policyCheck.js";
 import type { PolicyRequest } from "./policyRequest.js";
 

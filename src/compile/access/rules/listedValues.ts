@@ -1,6 +1,6 @@
 /** Values of rules that Envoy compares with each item of a token's list, one by one; the sidecar keeps sets. Pure. */
 
-import { LISTED_VALUES_MAX } from "../../../limits.js";
+import { LISTED_VALUES_MAX } from "../../../limits/index.js";
 import type { PolicyTable } from "../../table/plan.js";
 
 /** Of all these policies together, by whichever issuer: a request shows one token. A claim may be a list, or a text of words. */

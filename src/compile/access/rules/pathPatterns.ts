@@ -1,5 +1,5 @@
 /** Where a rule holds: prefixes and templates, any of which may fit. Many are not compared one by one. */
-import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits.js";
+import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits/index.js";
 import { fitsSegments, isUnder, templateSegments, trimPrefix } from "../requests/path.js";
 import { type Branch, follow, treeOf } from "./pathBranch.js";
 

@@ -2,7 +2,7 @@
  * Checks across resources: names that must exist, spaces that may not overlap, access that must be said. Pure; each
  * Problem points at the field to change. Names of resources that did not parse count as existing.
  */
-import { PROBLEMS_MAX } from "../../../limits.js";
+import { PROBLEMS_MAX } from "../../../limits/index.js";
 import { wildcardsOver } from "../fields/host.js";
 import { type Named, Positions, resourceTitle } from "../position.js";
 import type { Problem, ResourceSet, Service } from "../resource.js";

@@ -1,7 +1,7 @@
 /** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
 import { compileCondition } from "../../../compile/access/conditions/condition.js";
 import { ANYONE } from "../../../compile/access/requests/principal.js";
-import { CONDITION_STEPS_MAX } from "../../../limits.js";
+import { CONDITION_STEPS_MAX } from "../../../limits/index.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, Service } from "../resource.js";
 import type { Check } from "./report.js";

@@ -1,7 +1,7 @@
 /** One Experiment against its Service and Metrics. */
 import { accessTable, judgesUsers } from "../../../compile/access/rules/policy.js";
 import { armRegions, sharePoints } from "../../../compile/assignment/region.js";
-import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../../../limits.js";
+import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../../../limits/index.js";
 import { USUAL_UNIT_HEADER } from "../experimentWords.js";
 import { findNamed, serviceOf } from "../lookup.js";
 import { once } from "../once.js";

@@ -7,7 +7,7 @@ import { accessTable } from "../../../compile/access/rules/table.js";
 import { triedValues } from "../../../compile/access/rules/triedValues.js";
 import { proxiedGateway } from "../../../compile/access/verdictReason.js";
 import { dryRunOf } from "../../../compile/table/shadow.js";
-import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../../limits.js";
+import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../../limits/index.js";
 import { resourceTitle } from "../position.js";
 import type { AccessPolicy, ResourceSet, Service } from "../resource.js";
 import { sidecarDecides, sidecarDecidesAlways } from "./callout.js";

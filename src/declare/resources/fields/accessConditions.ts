@@ -4,7 +4,7 @@ import { CONDITION_FIELDS, compileCondition, conditionFault } from "../../../com
 import { ANYONE } from "../../../compile/access/requests/principal.js";
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { isTimezone } from "../../../compile/access/rules/schedule.js";
-import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits.js";
+import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits/index.js";
 import type { Schedule } from "../resource.js";
 import { spiffeFault } from "../spiffe.js";
 import { isSegment } from "./host.js";

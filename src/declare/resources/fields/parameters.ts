@@ -1,6 +1,6 @@
 /** Parameters of an arm: what the upstream is told beside the Variant, as request headers `x-weir-param-NAME`. */
 import { z } from "zod";
-import { PARAMETERS_MAX } from "../../../limits.js";
+import { PARAMETERS_MAX } from "../../../limits/index.js";
 import { say } from "./strict.js";
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/;

@@ -1,6 +1,6 @@
 /** Scalars of the declaration: names, percentages, durations. */
 import { z } from "zod";
-import { DURATION_MS_MAX } from "../../../limits.js";
+import { DURATION_MS_MAX } from "../../../limits/index.js";
 import { say } from "./strict.js";
 import {
 	DURATION,

@@ -1,6 +1,6 @@
 /** SPIFFE ids as fields of declarations. Apart from what tells them (spiffe.ts), which processes ask that read no declaration. */
 import { z } from "zod";
-import { SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../../../limits.js";
+import { SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../../../limits/index.js";
 import { NOBODY, spiffeFault, trustDomainFault } from "../spiffe.js";
 import { refuse } from "./scalar.js";
 import { say } from "./strict.js";

@@ -1,6 +1,6 @@
 /** What an Experiment assigns: an id from a request header, a claim of a verified token, or a cookie. */
 import { z } from "zod";
-import { COOKIE_AGE_MS_MAX } from "../../../limits.js";
+import { COOKIE_AGE_MS_MAX } from "../../../limits/index.js";
 import type { UnitSource } from "../resource.js";
 import { unitHeader } from "./host.js";
 import { duration, refuse } from "./scalar.js";

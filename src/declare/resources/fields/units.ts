@@ -2,7 +2,7 @@
  * Percentages and durations as people write them. Percentages are read digit by digit into parts per million; floating
  * point would be wrong for 7 % of them. As fields of a declaration: scalar.ts.
  */
-import { DURATION_MS_MAX, PPM } from "../../../limits.js";
+import { DURATION_MS_MAX, PPM } from "../../../limits/index.js";
 
 export const PERCENTAGE = /^([0-9]{1,3})(?:\.([0-9]{1,4}))?%$/;
 export const PERCENTAGE_HINT =

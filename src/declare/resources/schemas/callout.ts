@@ -1,5 +1,5 @@
 /** Service spec.callout: what the sidecar does for the Service, and what happens when it cannot. */
-import { CALLOUT_TIMEOUT_MS_MAX } from "../../../limits.js";
+import { CALLOUT_TIMEOUT_MS_MAX } from "../../../limits/index.js";
 import { duration, refuse } from "../fields/scalar.js";
 import { fields, flag, oneOf } from "../fields/strict.js";
 import type { Callout } from "../resource.js";

@@ -1,6 +1,6 @@
 /** Experiment: assigns units to arms; an arm points to a Variant. Required: service, unit, layer, arms, rollout.steps. */
 import { z } from "zod";
-import { ARM_WEIGHT_MAX, ARMS_MAX, GUARDRAILS_MAX, SEGMENTS_MAX } from "../../../limits.js";
+import { ARM_WEIGHT_MAX, ARMS_MAX, GUARDRAILS_MAX, SEGMENTS_MAX } from "../../../limits/index.js";
 import { effect } from "../fields/effect.js";
 import { unitHeader } from "../fields/host.js";
 import { parameters } from "../fields/parameters.js";

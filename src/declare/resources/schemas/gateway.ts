@@ -1,6 +1,6 @@
 /** Gateway: a place where Envoy listens. */
 import { z } from "zod";
-import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../../limits.js";
+import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../../limits/index.js";
 import { ipAddress } from "../fields/host.js";
 import { duration, region, text } from "../fields/scalar.js";
 import { spiffeId, trustDomain } from "../fields/spiffeField.js";

@@ -1,6 +1,6 @@
 /** Metric: what is measured of a unit, from outcomes or from the access log. */
 import { z } from "zod";
-import { OUTCOME_VALUE_MAX, PPM } from "../../../limits.js";
+import { OUTCOME_VALUE_MAX, PPM } from "../../../limits/index.js";
 import { duration, name, percentage, refuse } from "../fields/scalar.js";
 import { spiffeId } from "../fields/spiffeField.js";
 import { fields, list, oneOf, say, uniqueList } from "../fields/strict.js";

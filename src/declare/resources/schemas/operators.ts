@@ -1,6 +1,6 @@
 /** RoleBinding and ApprovalPolicy: what operators may do, and what takes two of them. */
 import { z } from "zod";
-import { APPROVAL_EXPIRE_MIN_MS } from "../../../limits.js";
+import { APPROVAL_EXPIRE_MIN_MS } from "../../../limits/index.js";
 import { user } from "../fields/accessConditions.js";
 import { duration, name } from "../fields/scalar.js";
 import { noTrustDomain } from "../fields/spiffeField.js";

@@ -1,7 +1,7 @@
 /** Tables of requests with the verdicts expected of them, strictly. */
 import { z } from "zod";
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
-import { POLICY_TESTS_MAX } from "../../../limits.js";
+import { POLICY_TESTS_MAX } from "../../../limits/index.js";
 import { httpMethod } from "../fields/host.js";
 import { refuse } from "../fields/scalar.js";
 import { spiffeId } from "../fields/spiffeField.js";

@@ -1,6 +1,6 @@
 /** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
 import { z } from "zod";
-import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../../../limits.js";
+import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../../../limits/index.js";
 import { bareHost, isLoopbackHost, isUrl } from "../address.js";
 import { duration, percentage, refuse } from "../fields/scalar.js";
 import { fields, list, oneOf, say, whole } from "../fields/strict.js";

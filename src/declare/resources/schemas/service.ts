@@ -1,6 +1,6 @@
 /** Service: a host name that clients call through the mesh, with its Variants. */
 import { z } from "zod";
-import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, HOSTS_MAX, RATE_MS_MIN } from "../../../limits.js";
+import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, HOSTS_MAX, RATE_MS_MIN } from "../../../limits/index.js";
 import { endpointAddress, hostName, requestPath } from "../fields/host.js";
 import { anyText, duration, name, reference, refuse, region } from "../fields/scalar.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "../fields/strict.js";

@@ -1,6 +1,6 @@
 /** Gateway spec.tokens: whose JSON Web Tokens are believed, and where their keys are. */
 import { z } from "zod";
-import { ISSUERS_MAX } from "../../../limits.js";
+import { ISSUERS_MAX } from "../../../limits/index.js";
 import { bareHost, isUrl } from "../address.js";
 import { claimName } from "../fields/accessConditions.js";
 import { duration, text } from "../fields/scalar.js";

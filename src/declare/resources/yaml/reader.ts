@@ -6,7 +6,7 @@ import {
 	RESOURCE_ALIASED_VALUE,
 	RESOURCE_DEPTH_MAX,
 	RESOURCE_NODES_MAX,
-} from "../../../limits.js";
+} from "../../../limits/index.js";
 import { DocumentPlaces, formatPath, type Path, shortened } from "../position.js";
 import type { Position, Problem } from "../resource.js";
 

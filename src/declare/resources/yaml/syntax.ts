@@ -1,7 +1,7 @@
 /** The tokens of a YAML text to documents, one after the other, and what is wrong with them in words. */
 import { Composer, type Document, type LineCounter, Parser } from "yaml";
 import { WeirError } from "../../../error.js";
-import { PROBLEMS_MAX, RESOURCE_DEPTH_MAX } from "../../../limits.js";
+import { PROBLEMS_MAX, RESOURCE_DEPTH_MAX } from "../../../limits/index.js";
 import { shortened } from "../position.js";
 import type { Position, Problem } from "../resource.js";
 import type { TooMuch } from "./tokens.js";

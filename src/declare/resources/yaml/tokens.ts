@@ -3,7 +3,7 @@
  * brackets would take gigabytes and half a minute: the count is bounded here, where it costs next to nothing.
  */
 import { Lexer } from "yaml";
-import { RESOURCE_BLANK_LINES_MAX, RESOURCE_TOKENS_MAX } from "../../../limits.js";
+import { RESOURCE_BLANK_LINES_MAX, RESOURCE_TOKENS_MAX } from "../../../limits/index.js";
 
 /** What the texts of one request may still hold together. */
 export interface TokenBudget {

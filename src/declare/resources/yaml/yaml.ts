@@ -4,7 +4,7 @@
  * and 1.2), bounded tokens, nesting and alias expansion. Never throws: every fault becomes a Problem.
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter } from "yaml";
-import { RESOURCE_DEPTH_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_BYTES_MAX } from "../../../limits.js";
+import { RESOURCE_DEPTH_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_BYTES_MAX } from "../../../limits/index.js";
 import type { DocumentPlaces } from "../position.js";
 import type { Position, Problem } from "../resource.js";
 import { DocumentReader } from "./reader.js";

@@ -43,7 +43,7 @@
  */
 
 import type { Bandit } from "../../../declare/resources/resource.js";
-import { PPM } from "../../../limits.js";
+import { PPM } from "../../../limits/index.js";
 import type { ArmPosteriors } from "../bayes/posterior.js";
 import { type Direction, type Ranking, ranking } from "../bayes/ranking.js";
 import { banditWeights } from "./weights.js";

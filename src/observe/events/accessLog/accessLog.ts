@@ -13,18 +13,18 @@ import {
 	type ServerUnaryCall,
 	type sendUnaryData,
 } from "@grpc/grpc-js";
-import { type AdmitPeers, admitting } from "../../../admitPeers.js";
 import { WeirError } from "../../../error.js";
-import { boundStreams, onSession, rawStreamOf } from "../../../grpcStreams.js";
-import type { HandshakeFault } from "../../../handshake.js";
 import {
 	ACCESS_LOG_MESSAGE_BYTES_MAX,
 	ACCESS_LOG_STREAMS_MAX,
 	ACCESS_LOG_WINDOW_BYTES,
 	XDS_CONNECTIONS_MAX,
-} from "../../../limits.js";
-import { claimSocket, restrictSocket } from "../../../socket.js";
-import { type MutualTls, openHttp2Door } from "../../../tlsDoor.js";
+} from "../../../limits/index.js";
+import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
+import { type AdmitPeers, admitting } from "../../../trust/tls/admitPeers.js";
+import { boundStreams, onSession, rawStreamOf } from "../../../trust/tls/grpcStreams.js";
+import type { HandshakeFault } from "../../../trust/tls/handshake.js";
+import { type MutualTls, openHttp2Door } from "../../../trust/tls/tlsDoor.js";
 import type { Log } from "../meter.js";
 import { type AccessLogEntry, decodeIdentifier, decodeMessage, type StreamIdentifier } from "./accessLogEntry.js";
 import { type EntryFault, entryFault } from "./entryFault.js";

@@ -2,7 +2,7 @@
  * Numbers in an access-log entry that no Envoy writes which works. They are what the store's columns and all that is computed of
  * them are sure of: one entry beyond a column's range would fail its commit, and so everybody's.
  */
-import { ENTRY_AGE_MAX_MS, ENTRY_AHEAD_MAX_MS } from "../../../limits.js";
+import { ENTRY_AGE_MAX_MS, ENTRY_AHEAD_MAX_MS } from "../../../limits/index.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 
 /** Which of its numbers it is. */

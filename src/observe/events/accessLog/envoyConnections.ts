@@ -5,9 +5,9 @@
  */
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import { ENVOY_PING_MS, ENVOY_SILENT_MS, STREAM_ENDING_MS } from "../../../limits.js";
-import { nameOf } from "../../../tlsDoor.js";
-import { within } from "../../../within.js";
+import { ENVOY_PING_MS, ENVOY_SILENT_MS, STREAM_ENDING_MS } from "../../../limits/index.js";
+import { within } from "../../../limits/within.js";
+import { nameOf } from "../../../trust/tls/tlsDoor.js";
 import type { StreamPeer } from "./streamIdentity.js";
 
 export interface EnvoyConnectionsOptions {

@@ -2,8 +2,9 @@
  * What `weir envoy` reports to ingest about its Envoy, by a new connection each time, beside the Envoy's own access log: entries
  * that the Envoy dropped, and that it has written everything.
  */
-import { flag, integer, object, orNull, text } from "../../../jsonShape.js";
-import { KEEPER_AGO_MAX_MS, KEEPER_REPORT_BYTES_MAX } from "../../../limits.js";
+
+import { KEEPER_AGO_MAX_MS, KEEPER_REPORT_BYTES_MAX } from "../../../limits/index.js";
+import { flag, integer, object, orNull, text } from "../../../trust/clients/jsonShape.js";
 
 export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyKeeper/Tell";
 

@@ -20,7 +20,7 @@ import {
 	mergeAllExtremes,
 	NO_EXTREMES,
 } from "../../../infer/statistics/statistics/extremes.js";
-import { PERIODS_MAX } from "../../../limits.js";
+import { PERIODS_MAX } from "../../../limits/index.js";
 import { dayStartMs } from "../evidence/aggregateSql.js";
 import type { Row } from "../store/store.js";
 

@@ -21,7 +21,7 @@ import type {
 	PlanTable,
 	ServiceTable,
 } from "../../../compile/table/plan.js";
-import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../../../limits.js";
+import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../../../limits/index.js";
 import { Generations } from "../store/generations.js";
 
 export interface ReadableExperiment {

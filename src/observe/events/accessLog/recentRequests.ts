@@ -2,7 +2,7 @@
  * The last ended requests, for `weir why`: their entries' own bytes, copied one after another into one block, so that memory is
  * bounded and nothing is decoded until it is asked for. In memory only: the bytes hold unit ids and paths.
  */
-import { RECENT_REQUESTS_BYTES_MAX, RECENT_REQUESTS_MAX } from "../../../limits.js";
+import { RECENT_REQUESTS_BYTES_MAX, RECENT_REQUESTS_MAX } from "../../../limits/index.js";
 import { type AccessLogEntry, decodeEntry } from "./accessLogEntry.js";
 
 export class RecentRequests {

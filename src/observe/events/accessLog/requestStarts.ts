@@ -5,7 +5,7 @@
  * A request whose start was not heard (ingest was away, or its Envoy could not reach it) is nobody's: of two arms' such
  * requests the slower are heard of later, and the faster never.
  */
-import { OPENED_REQUESTS_MAX } from "../../../limits.js";
+import { OPENED_REQUESTS_MAX } from "../../../limits/index.js";
 import { Generations } from "../store/generations.js";
 import type { RequestKey } from "../store/requestRow.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";

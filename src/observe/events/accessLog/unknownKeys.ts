@@ -1,6 +1,6 @@
 /** Counts tokens that Envoy refused for a key that it does not have, by Gateway: a sign that an issuer has new keys. */
 import { namesUnknownKey } from "../../../compile/envoy/denial.js";
-import { UNKNOWN_KEY_GATEWAYS_MAX } from "../../../limits.js";
+import { UNKNOWN_KEY_GATEWAYS_MAX } from "../../../limits/index.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
 
 export class UnknownKeys {

@@ -3,7 +3,7 @@
  * is no change. A cache of the units seen last is kept across a restart by reading the store's newest rows.
  */
 import { createHash } from "node:crypto";
-import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS } from "../../../limits.js";
+import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS } from "../../../limits/index.js";
 import { LRUCache } from "../store/lru.js";
 import { NO_ARM } from "../store/rowAppend.js";
 import type { Lane } from "../store/store.js";

@@ -3,7 +3,7 @@
  * into the store.
  */
 import { isOpen } from "../../../compile/access/rules/policy.js";
-import { ARMS_KNOWN_MAX, DECISION_QUEUE_MAX, PPM } from "../../../limits.js";
+import { ARMS_KNOWN_MAX, DECISION_QUEUE_MAX, PPM } from "../../../limits/index.js";
 import { type AccessLogEntry, answeredByEnvoy } from "../accessLog/accessLogEntry.js";
 import { asksLikeProbe, isOwnProbe } from "../accessLog/ownProbe.js";
 import type { ReadableService } from "../accessLog/planReader.js";

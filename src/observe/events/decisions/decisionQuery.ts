@@ -4,7 +4,7 @@
  * too, each apart; among=NAME,NAME… leaves out what other policies would.
  */
 import { WeirError } from "../../../error.js";
-import { DECISIONS_ANSWER_MAX } from "../../../limits.js";
+import { DECISIONS_ANSWER_MAX } from "../../../limits/index.js";
 import { shownPseudonym } from "../accessLog/account.js";
 import type { EventStore, Parameters, Row } from "../store/store.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";

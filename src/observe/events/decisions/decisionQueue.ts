@@ -2,7 +2,7 @@
  * Brings decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
  * it; what does not fit is dropped and becomes a gap (gaps.ts), and evidence never shares a lane with it.
  */
-import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_NOTICED_MS } from "../../../limits.js";
+import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_NOTICED_MS } from "../../../limits/index.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
 import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";

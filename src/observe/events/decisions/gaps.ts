@@ -2,7 +2,7 @@
  * Times of which records may be missing: one record for each Envoy whose access-log entries did not arrive, once it is heard again
  * and at the latest after GAP_RECORDED_MS, and one for what ingest itself did not store.
  */
-import { GAP_ENVOYS_MAX, GAP_MARGIN_MS, GAP_OVER_MS, GAP_RECORDED_MS } from "../../../limits.js";
+import { GAP_ENVOYS_MAX, GAP_MARGIN_MS, GAP_OVER_MS, GAP_RECORDED_MS } from "../../../limits/index.js";
 import { LRUCache } from "../store/lru.js";
 import { type DecisionRecord, type GAP_REASONS, NOTHING_ELSE } from "./decisionRecord.js";
 

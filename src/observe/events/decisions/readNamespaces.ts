@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../../error.js";
-import { NAMESPACES_HEADER_BYTES_MAX } from "../../../limits.js";
+import { NAMESPACES_HEADER_BYTES_MAX } from "../../../limits/index.js";
 import { headerWords } from "../http.js";
 
 export const NAMESPACES_HEADER = "x-weir-namespaces";

@@ -3,7 +3,7 @@
  * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
  */
 import { NO_RULE, policyOf, ruleDenial } from "../../../compile/envoy/denial.js";
-import { SHADOW_KEYS_MAX } from "../../../limits.js";
+import { SHADOW_KEYS_MAX } from "../../../limits/index.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
 import { denialOf } from "./verdict.js";

@@ -4,7 +4,7 @@
  * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
  */
 import type { EvidenceMetric, SlowThreshold } from "../../../infer/statistics/evidence.js";
-import { CLOSING_UNITS, UNDER_WAY_MS } from "../../../limits.js";
+import { CLOSING_UNITS, UNDER_WAY_MS } from "../../../limits/index.js";
 import type { Transaction } from "../store/store.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";

@@ -7,7 +7,7 @@
  * Kept in memory, of looks that were committed, for one store: a restart costs one whole look at each experiment.
  */
 import type { Evidence, EvidenceQuery } from "../../../infer/statistics/evidence.js";
-import { LOOKS_KEPT_MAX } from "../../../limits.js";
+import { LOOKS_KEPT_MAX } from "../../../limits/index.js";
 import type { Transaction } from "../store/store.js";
 import { definitionOf, dueMs, maturityOf, whole } from "./eras.js";
 

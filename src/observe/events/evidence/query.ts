@@ -2,7 +2,7 @@
 
 import { WeirError } from "../../../error.js";
 import type { EvidenceMetric, EvidenceQuery, SlowThreshold } from "../../../infer/statistics/evidence.js";
-import { QUANTILES_ASKED_MAX, THRESHOLDS_TOGETHER } from "../../../limits.js";
+import { QUANTILES_ASKED_MAX, THRESHOLDS_TOGETHER } from "../../../limits/index.js";
 import type { BaselineQuery } from "./baselineQuantile.js";
 
 type Fields = Readonly<Record<string, unknown>>;

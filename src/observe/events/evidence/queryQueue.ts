@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from "node:http";
 import { WeirError } from "../../../error.js";
-import { QUERIES_WAITING_MAX } from "../../../limits.js";
+import { QUERIES_WAITING_MAX } from "../../../limits/index.js";
 
 type Asker = "loop" | "people";
 

@@ -5,7 +5,7 @@
  * one transaction: a crash leaves the state before it, and the next look does the same again.
  */
 import type { EvidenceQuery } from "../../../infer/statistics/evidence.js";
-import { SEGMENT_VALUES_MAX } from "../../../limits.js";
+import { SEGMENT_VALUES_MAX } from "../../../limits/index.js";
 import { variablesOf } from "../accessLog/parts.js";
 import type { Row, Transaction } from "../store/store.js";
 import { dayOf, MOMENT_COLUMNS, mergedMoments, momentsOfRows, VARIABLES_MAX } from "./aggregateSql.js";

@@ -8,7 +8,7 @@
  * The others, on open Services, are told of before any filter: a request that is refused takes its exposure back. It does so
  * soon after it was heard of; not after it began, for its client decides how long its head takes.
  */
-import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../../../limits.js";
+import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../../../limits/index.js";
 import type { Exposure, RequestKey } from "../store/requestRow.js";
 
 const LATE_SETTLES_MS = 2 * ACCESS_LOG_PERIODIC_MS;

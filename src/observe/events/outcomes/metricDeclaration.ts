@@ -2,7 +2,7 @@
 
 import type { Judge } from "../../../decide/rollout/judges.js";
 import { WeirError } from "../../../error.js";
-import { METRICS_CACHE_MS } from "../../../limits.js";
+import { METRICS_CACHE_MS } from "../../../limits/index.js";
 
 export interface MetricDeclaration {
 	/** As outcomes and evidence queries name it. */

@@ -1,5 +1,5 @@
 /** When the newest outcome of a metric happened: a sender that has fallen silent shows by it. Looks at new rows only. */
-import { NEWEST_OUTCOME_SLACK_MS } from "../../../limits.js";
+import { NEWEST_OUTCOME_SLACK_MS } from "../../../limits/index.js";
 import { whole } from "../evidence/eras.js";
 import { text } from "../evidence/sql.js";
 import type { Transaction } from "../store/store.js";

@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { WeirError } from "../../../error.js";
-import { OUTCOMES_ROWS_MAX } from "../../../limits.js";
+import { OUTCOMES_ROWS_MAX } from "../../../limits/index.js";
 import { type Refusal, refusal } from "./outcomeRow.js";
 
 export type Candidate =

@@ -4,7 +4,7 @@
  */
 import type { DuckDBAppender } from "@duckdb/node-api";
 import { WeirError } from "../../../error.js";
-import { OUTCOMES_COMMIT_ROWS, OUTCOMES_QUEUE_ROWS_MAX } from "../../../limits.js";
+import { OUTCOMES_COMMIT_ROWS, OUTCOMES_QUEUE_ROWS_MAX } from "../../../limits/index.js";
 import { COUNTERS, HISTOGRAMS } from "../meter.js";
 import { CommitFaults, type CommitFaultsOptions } from "../store/commitFaults.js";
 import type { EventStore, Transaction } from "../store/store.js";

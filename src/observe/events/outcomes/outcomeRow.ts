@@ -4,7 +4,7 @@
  */
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { parseUnit } from "../../../compile/assignment/unit.js";
-import { OUTCOME_CLOCK_SKEW_MS, OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../../../limits.js";
+import { OUTCOME_CLOCK_SKEW_MS, OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../../../limits/index.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
 import { maySend, type Sender } from "./sender.js";

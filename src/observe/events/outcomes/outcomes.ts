@@ -7,8 +7,8 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../../error.js";
-import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../../../limits.js";
-import { readBody } from "../../../unreadBody.js";
+import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../../../limits/index.js";
+import { readBody } from "../../../trust/clients/unreadBody.js";
 import { HttpProblem } from "../http.js";
 import { COUNTERS, type Log, type Meter } from "../meter.js";
 import type { EventStore } from "../store/store.js";

@@ -2,8 +2,9 @@
  * Requests with outcomes that their senders had no right to: each counted, and recorded once a minute with their number by who
  * it was, why and for which Metric. Anybody with an identity may be refused as often as they like.
  */
-import { Digest } from "../../../digest.js";
-import { SENDERS_TOLD_MS } from "../../../limits.js";
+
+import { SENDERS_TOLD_MS } from "../../../limits/index.js";
+import { Digest } from "../../../trust/clients/digest.js";
 import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "../decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "../meter.js";
 import { ToldApart } from "../toldApart.js";

@@ -1,9 +1,9 @@
 /** Commits of one kind that the disk refuses: an alarm while they do, one log line a minute, and words for whoever waits. */
 import { dirname } from "node:path";
-import { Digest } from "../../../digest.js";
-import { isForWantOfRoom, NO_ROOM } from "../../../diskFault.js";
 import { WeirError } from "../../../error.js";
-import { COMMIT_FAULTS_TOLD_MS } from "../../../limits.js";
+import { COMMIT_FAULTS_TOLD_MS } from "../../../limits/index.js";
+import { Digest } from "../../../trust/clients/digest.js";
+import { isForWantOfRoom, NO_ROOM } from "../../../trust/local/diskFault.js";
 import { GAUGES, type Log, type Meter } from "../meter.js";
 import type { EventStore } from "./store.js";
 

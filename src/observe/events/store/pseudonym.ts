@@ -7,7 +7,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { WeirError } from "../../../error.js";
-import { UNIT_CACHE_MAX } from "../../../limits.js";
+import { UNIT_CACHE_MAX } from "../../../limits/index.js";
 import { Generations } from "./generations.js";
 
 const KEY_BYTES = 32;

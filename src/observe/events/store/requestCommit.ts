@@ -1,5 +1,5 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
-import { DROPPED_BACKLOG_MS, SEGMENT_VALUES_MAX, UNDER_WAY_MS } from "../../../limits.js";
+import { DROPPED_BACKLOG_MS, SEGMENT_VALUES_MAX, UNDER_WAY_MS } from "../../../limits/index.js";
 import { LOSSES, type Lost } from "./losses.js";
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";

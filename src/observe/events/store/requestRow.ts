@@ -1,6 +1,6 @@
 /** From an access-log entry and how its request was assigned (entryReader.ts) to what the store keeps. */
 import { clusterName } from "../../../compile/table/plan.js";
-import { SEGMENT_VALUE_BYTES_MAX } from "../../../limits.js";
+import { SEGMENT_VALUE_BYTES_MAX } from "../../../limits/index.js";
 import { type AccessLogEntry, FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
 import {
 	corePoints,

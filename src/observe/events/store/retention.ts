@@ -9,7 +9,7 @@ import {
 	EVENTS_MARGIN_MS,
 	FREEZING_ROWS_MAX,
 	IDEMPOTENCY_KEPT_MS,
-} from "../../../limits.js";
+} from "../../../limits/index.js";
 import { dropForRoom, forgetDropped } from "../decisions/logRoom.js";
 import type { Times } from "../evidence/eras.js";
 import { freezingRows, isHeld } from "../evidence/freezingRows.js";

@@ -14,7 +14,7 @@ import type { DuckDBAppender, DuckDBConnection, DuckDBValue } from "@duckdb/node
 import duckdb = require("@duckdb/node-api");
 
 import { WeirError } from "../../../error.js";
-import { EVENTS_MEMORY_MB } from "../../../limits.js";
+import { EVENTS_MEMORY_MB } from "../../../limits/index.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
 

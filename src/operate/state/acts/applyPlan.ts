@@ -32,7 +32,7 @@ import {
 	type Service,
 } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { STATE_KEY_CHARS_MAX } from "../../../limits.js";
+import { STATE_KEY_CHARS_MAX } from "../../../limits/index.js";
 import { declaredIn } from "../../api/documents.js";
 import type { Change, ResourceChange, Target } from "../history/change.js";
 import type { StoredResource, Used } from "../store/database.js";

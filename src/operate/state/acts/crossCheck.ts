@@ -21,7 +21,7 @@ import {
 	type ResourceSet,
 	type Service,
 } from "../../../declare/resources/resource.js";
-import { PROBLEMS_MAX } from "../../../limits.js";
+import { PROBLEMS_MAX } from "../../../limits/index.js";
 import type { StoredResource } from "../store/database.js";
 import { keyOf } from "../store/resourceSet.js";
 

@@ -13,7 +13,7 @@ import {
 	DECLARED_TABLE_BYTES_MAX,
 	RESOURCES_MAX,
 	SELECTED_RULES_MAX,
-} from "../../../limits.js";
+} from "../../../limits/index.js";
 import type { StoredResource } from "../store/database.js";
 
 const DELETE = "delete what is not needed any more";

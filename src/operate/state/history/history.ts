@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { namespaceOf } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX } from "../../../limits.js";
+import { HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX } from "../../../limits/index.js";
 import type { StateDatabase, StoredResource } from "../store/database.js";
 import { keyOf, resourceKey } from "../store/resourceSet.js";
 import type { Change, HistoryEntry, ResourceChange, StoredEntry } from "./change.js";

@@ -19,7 +19,7 @@ import type { ProxyStatus, UntoldMessage } from "../../../decide/rollout/ports.j
 import type { ExperimentStatus, ServiceStatus } from "../../../decide/rollout/status.js";
 import type { Kind, Resource } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { requireOwnFolder } from "../../../socket.js";
+import { requireOwnFolder } from "../../../trust/local/socket.js";
 import type { ApprovalRequest } from "../../approvals/request.js";
 import type { AuditRecord } from "../../audit/auditRecord.js";
 import type { StoredEntry } from "../history/change.js";

@@ -5,7 +5,7 @@
 
 import type { Decision, DecisionInput, Outcome } from "../../../decide/rollout/decision.js";
 import type { ExperimentStatus } from "../../../decide/rollout/status.js";
-import { DECISIONS_PAGE_MAX } from "../../../limits.js";
+import { DECISIONS_PAGE_MAX } from "../../../limits/index.js";
 import type { StateDatabase } from "./database.js";
 
 export interface NewDecision {

@@ -4,7 +4,7 @@
 
 import type { Decision } from "../../../decide/rollout/decision.js";
 import type { Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
-import { GATE_OUTBOX_MAX } from "../../../limits.js";
+import { GATE_OUTBOX_MAX } from "../../../limits/index.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
 /** More than the gates of one decision; with it a place holds the revision, too. */

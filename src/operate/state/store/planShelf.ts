@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../../compile/table/plan.js";
 import { WeirError } from "../../../error.js";
-import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../limits.js";
+import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../limits/index.js";
 import type { StateDatabase } from "./database.js";
 
 export class PlanShelf {

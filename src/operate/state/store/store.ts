@@ -18,7 +18,7 @@ import type { OwnDoor } from "../../../declare/resources/checks/ownDoor.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../../limits.js";
+import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../../limits/index.js";
 import { lastDecisionIn } from "../../api/lastDecision.js";
 import { RevisionWaiters } from "../../api/revisionWaiters.js";
 import type { LastDecision } from "../../api/wire.js";

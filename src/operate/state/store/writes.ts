@@ -1,6 +1,7 @@
 /** The writes of the state file: what its disk does not take leaves nothing, is told in words, and stands as an alarm. */
-import { isForWantOfRoom, isFull, NO_ROOM } from "../../../diskFault.js";
+
 import { WeirError } from "../../../error.js";
+import { isForWantOfRoom, isFull, NO_ROOM } from "../../../trust/local/diskFault.js";
 
 export class Writes {
 	/** Of the last one, where it was refused. */

@@ -4,7 +4,7 @@
  */
 import type { ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
-import { CALLOUT_TOKENS_WAITING_MAX } from "../../../limits.js";
+import { CALLOUT_TOKENS_WAITING_MAX } from "../../../limits/index.js";
 import type { PartialBytes } from "./framing.js";
 import type { GrpcCounters } from "./ports.js";
 import { endWithoutMessage, sendTrailers, stopPeer } from "./response.js";

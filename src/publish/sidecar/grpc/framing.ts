@@ -2,7 +2,7 @@
  * gRPC's length-prefixed messages (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one byte that says
  * whether the message is compressed, four bytes of length, the message. DATA frames cut them anywhere.
  */
-import { CALLOUT_PARTIAL_BYTES_MAX, GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits.js";
+import { CALLOUT_PARTIAL_BYTES_MAX, GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits/index.js";
 import { GRPC, GrpcFailure } from "./service.js";
 
 const PREFIX = 5;

@@ -1,5 +1,5 @@
 /** What the gRPC server tells the process around it. Paths are those of the served methods, or "unknown". */
-import type { HandshakeFault } from "../../../handshake.js";
+import type { HandshakeFault } from "../../../trust/tls/handshake.js";
 import type { GrpcCode } from "./service.js";
 
 export interface GrpcCounters {

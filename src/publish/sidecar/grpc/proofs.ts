@@ -1,7 +1,7 @@
 /** How long the certificates count by which the peers of HTTP/2 connections proved who they are. */
 import type { Http2Session, ServerHttp2Session } from "node:http2";
 import type { TLSSocket } from "node:tls";
-import { type ProofTimes, proofTimes } from "../../../tlsDoor.js";
+import { type ProofTimes, proofTimes } from "../../../trust/tls/tlsDoor.js";
 
 /** Of sessions by mTLS; those of a UNIX socket have none and never end for it. */
 export class Proofs {

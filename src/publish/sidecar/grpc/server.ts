@@ -27,9 +27,9 @@ import {
 	CALLOUT_RESETS,
 	CALLOUT_STREAMS_MAX,
 	CALLOUT_WINDOW_BYTES,
-} from "../../../limits.js";
-import { claimSocket, restrictSocket } from "../../../socket.js";
-import { boundConnections } from "../../../tlsDoor.js";
+} from "../../../limits/index.js";
+import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
+import { boundConnections } from "../../../trust/tls/tlsDoor.js";
 import type { Shared } from "./call.js";
 import { deadlineMs } from "./deadline.js";
 import { PartialBytes } from "./framing.js";

@@ -1,7 +1,7 @@
 /** The connections of a gRPC server: whether their peers still answer and are still who they proved to be. */
 import type { Http2SecureServer, Http2Server, Http2Session, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
-import { CALLOUT_WINDOW_BYTES } from "../../../limits.js";
+import { CALLOUT_WINDOW_BYTES } from "../../../limits/index.js";
 import type { GrpcCounters } from "./ports.js";
 import { Proofs } from "./proofs.js";
 

@@ -5,8 +5,8 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { performance } from "node:perf_hooks";
-import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../../limits.js";
-import { claimSocket } from "../../../socket.js";
+import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../../limits/index.js";
+import { claimSocket } from "../../../trust/local/socket.js";
 
 /** A worker sends it from its start on, so that silence shows one that hangs. */
 const ALIVE = "weir: the worker is alive";

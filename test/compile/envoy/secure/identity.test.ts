@@ -9,10 +9,10 @@ import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
 import { type RemoteDoor, staticBootstrap } from "../../../../src/compile/envoy/bootstrap.js";
 import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../../../src/declare/resources/resource.js";
-import { startCa } from "../../../../src/identity/ca.js";
-import { mutualAgent, serverTls } from "../../../../src/identity/nodeTls.js";
-import type { Workload } from "../../../../src/identity/workloadClient.js";
-import { PEER_RENEWAL_MS } from "../../../../src/limits.js";
+import { PEER_RENEWAL_MS } from "../../../../src/limits/index.js";
+import { startCa } from "../../../../src/trust/identity/ca.js";
+import { mutualAgent, serverTls } from "../../../../src/trust/identity/nodeTls.js";
+import type { Workload } from "../../../../src/trust/identity/workloadClient.js";
 import { type RunningEnvoy, startEnvoy, type TestScope } from "../../../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../../fixtures/resources.js";
 import {
@@ -26,7 +26,7 @@ import {
 	scratch,
 	TRUST_DOMAIN,
 	until,
-} from "../../../identity/mesh.js";
+} from "../../../trust/identity/mesh.js";
 
 const NAMES = ["client", "ns/a/one", "ns/b/two", "control", "sidecar"];
 

@@ -12,7 +12,7 @@ import { bootstrapOf, startEnvoy, type TestScope } from "../../../envoy/harness.
 import { alone, rawGet } from "../../../envoy/pipeline.js";
 import { startVariantServer } from "../../../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, tokenIssuer, variant } from "../../../fixtures/resources.js";
-import { until } from "../../../identity/mesh.js";
+import { until } from "../../../trust/identity/mesh.js";
 import { mutualTls, spiffe } from "../../access/mutualTls.js";
 import { AUDIENCE, createMinter, ISSUER } from "./tokens.js";
 

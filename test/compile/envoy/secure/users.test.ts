@@ -6,7 +6,7 @@ import { setTimeout } from "node:timers/promises";
 import t from "tap";
 import { compile, NO_COLLECTORS } from "../../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../../src/decide/rollout/status.js";
-import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../../../src/limits.js";
+import { TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../../../src/limits/index.js";
 import { bootstrapOf, startEnvoy } from "../../../envoy/harness.js";
 import { alone, headerValues, rawGet } from "../../../envoy/pipeline.js";
 import { startVariantServer } from "../../../envoy/variantServer.js";

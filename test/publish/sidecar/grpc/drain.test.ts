@@ -3,7 +3,7 @@ import { connect as connectSocket } from "node:net";
 import { performance } from "node:perf_hooks";
 import t from "tap";
 import { GRPC } from "../../../../src/publish/sidecar/grpc/service.js";
-import { bytesOf, FLAG, FRAME } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME } from "../../../trust/tls/http2Frames.js";
 import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { call, ECHO, framed, open, STREAM, startEcho, until } from "./rig.js";
 

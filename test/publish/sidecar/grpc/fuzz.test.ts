@@ -1,6 +1,6 @@
 import t from "tap";
 import { keepHeapSmall } from "../../../../src/publish/sidecar/grpc/heap.js";
-import { bytesOf, FLAG, FRAME, PREFACE, reset } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME, PREFACE, reset } from "../../../trust/tls/http2Frames.js";
 import { garbageCollector } from "./garbageCollector.js";
 import { RawConnection, requestHeaders } from "./rawConnection.js";
 import { call, framed, open, STREAM, startEcho, until } from "./rig.js";

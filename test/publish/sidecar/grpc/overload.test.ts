@@ -1,9 +1,9 @@
 import { performance } from "node:perf_hooks";
 import t from "tap";
-import { CALLOUT_GAP_MS } from "../../../../src/limits.js";
+import { CALLOUT_GAP_MS } from "../../../../src/limits/index.js";
 import { GRPC } from "../../../../src/publish/sidecar/grpc/service.js";
 import { Turn } from "../../../../src/publish/sidecar/grpc/turn.js";
-import { bytesOf, FLAG, FRAME } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME } from "../../../trust/tls/http2Frames.js";
 import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ECHO, framed, STREAM, startEcho, until } from "./rig.js";
 

@@ -2,12 +2,12 @@ import { statSync } from "node:fs";
 import type { OutgoingHttpHeaders } from "node:http2";
 import { performance } from "node:perf_hooks";
 import t from "tap";
-import { GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../../src/limits.js";
+import { GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../../src/limits/index.js";
 import { deadlineMs } from "../../../../src/publish/sidecar/grpc/deadline.js";
 import { percentEncode } from "../../../../src/publish/sidecar/grpc/response.js";
 import { startGrpcServer } from "../../../../src/publish/sidecar/grpc/server.js";
 import { GRPC } from "../../../../src/publish/sidecar/grpc/service.js";
-import { bytesOf, FLAG, FRAME, reset } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME, reset } from "../../../trust/tls/http2Frames.js";
 import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ASK, call, framed, open, type Sent, startEcho, until } from "./rig.js";
 

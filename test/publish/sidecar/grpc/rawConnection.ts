@@ -1,7 +1,7 @@
 /** One connection to the sidecar's server that speaks HTTP/2 frames by hand. */
 import { connect, type Socket } from "node:net";
 import type { Test } from "tap";
-import { bytesOf, FLAG, FRAME, type Frame, headerBlock, PREFACE } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME, type Frame, headerBlock, PREFACE } from "../../../trust/tls/http2Frames.js";
 import { ECHO, until } from "./rig.js";
 
 export function requestHeaders(stream: number, path: string = ECHO, flags: number = FLAG.END_HEADERS): Buffer {

@@ -4,7 +4,7 @@
  * ship avoids the resets (the bootstrap guard) or the thousand (max_requests_per_connection).
  */
 import t from "tap";
-import { bytesOf, FLAG, FRAME, reset } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME, reset } from "../../../trust/tls/http2Frames.js";
 import { type RawConnection, rawConnection, requestHeaders } from "./rawConnection.js";
 import { framed, STREAM, startEcho, until } from "./rig.js";
 

@@ -1,6 +1,6 @@
 import t from "tap";
 import { GRPC } from "../../../../src/publish/sidecar/grpc/service.js";
-import { bytesOf, FLAG, FRAME, reset } from "../../../http2Frames.js";
+import { bytesOf, FLAG, FRAME, reset } from "../../../trust/tls/http2Frames.js";
 import { rawConnection, requestHeaders } from "./rawConnection.js";
 import { ASK, call, framed, open, STREAM, startEcho, until } from "./rig.js";
 

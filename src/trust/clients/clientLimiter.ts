@@ -1,0 +1,70 @@
+/**
+ * The one limit on authenticated clients: requests at once and requests in a window of time, for each identity (SPIFFE id,
+ * token subject or local user). Behind it every server answers in the order of arrival.
+ */
+import type { ServerResponse } from "node:http";
+import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
+import { WeirError } from "../../error.js";
+import {
+	CLIENT_REQUESTS_AT_ONCE_MAX,
+	CLIENT_REQUESTS_MAX,
+	CLIENT_REQUESTS_WINDOW_SECONDS,
+} from "../../limits/index.js";
+
+/** HTTP 429 with Retry-After. */
+export class TooManyRequests extends WeirError {
+	constructor(
+		client: string,
+		readonly exceeded: "rate" | "concurrency",
+		readonly afterSeconds: number,
+	) {
+		const what = exceeded === "rate" ? "sends requests too fast" : "has too many requests in progress";
+		super("resource-exhausted", `${client} ${what}`, `try again in ${afterSeconds} s`);
+	}
+}
+
+export interface ClientLimits {
+	readonly atOnce: number;
+	readonly requests: number;
+	readonly windowSeconds: number;
+}
+
+export class ClientLimiter {
+	readonly #atOnce: number;
+	readonly #rate: RateLimiterMemory;
+	readonly #inProgress = new Map<string, number>();
+
+	constructor({
+		atOnce = CLIENT_REQUESTS_AT_ONCE_MAX,
+		requests = CLIENT_REQUESTS_MAX,
+		windowSeconds = CLIENT_REQUESTS_WINDOW_SECONDS,
+	}: Partial<ClientLimits> = {}) {
+		this.#atOnce = atOnce;
+		this.#rate = new RateLimiterMemory({ points: requests, duration: windowSeconds });
+	}
+
+	/**
+	 * Admits a request, which counts until its response is sent or its connection is gone.
+	 * @throws TooManyRequests
+	 */
+	async admit(client: string, response: ServerResponse): Promise<void> {
+		await this.#rate.consume(client).catch((refused: RateLimiterRes) => {
+			throw new TooManyRequests(client, "rate", Math.ceil(refused.msBeforeNext / 1_000));
+		});
+		const inProgress = this.#inProgress.get(client) ?? 0;
+		if (inProgress >= this.#atOnce) throw new TooManyRequests(client, "concurrency", 1);
+		const { socket } = response.req;
+		if (socket.destroyed) return;
+		this.#inProgress.set(client, inProgress + 1);
+		const end = (): void => {
+			response.off("close", end);
+			socket.off("close", end);
+			const left = (this.#inProgress.get(client) ?? 1) - 1;
+			if (left > 0) this.#inProgress.set(client, left);
+			else this.#inProgress.delete(client);
+		};
+		response.once("close", end);
+		// Node closes no response that still waits behind another one on its connection (pipelining).
+		socket.once("close", end);
+	}
+}

@@ -1,0 +1,247 @@
+/**
+ * Weir's own certificate authority, the embedded default where no SPIRE is: keeps its roots on disk, issues short-lived
+ * SVIDs and serves each on a UNIX socket of its own like a SPIRE agent, renewed at half of their life. What is due it takes
+ * from the wall clock, at which it looks every two seconds: certificates end by that one, and it can be set, or the machine
+ * can have slept, while timers know nothing of either.
+ *
+ * What it does not do: attest. Node cannot ask a socket for its peer's process, so the socket is the identity: every
+ * process of the same user that can reach the 0700 folder can take any of its ids. Where that is not enough, use SPIRE.
+ */
+import { createHash } from "node:crypto";
+import { WeirError } from "../../error.js";
+import {
+	IDENTITY_LOOK_MS,
+	IDENTITY_LOOK_PAUSE_MS,
+	IDENTITY_ROOT_LIFETIME_MS,
+	IDENTITY_ROOT_TO_SVID_MIN,
+	IDENTITY_SVID_LIFETIME_MIN_MS,
+	IDENTITY_SVID_LIFETIME_MS,
+} from "../../limits/index.js";
+import { AgentSocket } from "./agentSocket.js";
+import { IssuedIdentity } from "./issuedIdentity.js";
+import type { Meter, Say } from "./ports.js";
+import { RootStore } from "./rootStore.js";
+import { Roots } from "./roots.js";
+
+export interface CaOptions {
+	/** Where the keys lie: made with 0700; must be the own user's alone. */
+	readonly directory: string;
+	readonly trustDomain: string;
+	readonly svidLifetimeMs?: number;
+	/** At least six times svidLifetimeMs. */
+	readonly rootLifetimeMs?: number;
+	readonly log?: Say;
+	readonly meter?: Meter;
+	/** The wall clock. */
+	readonly nowMs?: () => number;
+}
+
+export interface RunningCa {
+	/**
+	 * Serves SDS and the Workload API for exactly that id on that socket.
+	 * @throws WeirError `invalid-argument` for an id that is not of the trust domain, `already-exists` where the socket is taken
+	 */
+	workload(spiffeId: string, socketPath: string): Promise<void>;
+	/** All roots that are believed now, PEM. */
+	bundle(): string;
+	/**
+	 * A new root: believed at once, signing after the overlap, in which everyone learns of it. Resolves when all identities
+	 * are signed by it.
+	 */
+	rotateRoot(overlapMs?: number): Promise<void>;
+	/** Does now what is due by the clock; it looks by itself, too. */
+	look(): Promise<void>;
+	close(): Promise<void>;
+}
+
+/** Everyone who watches learns of a root within milliseconds; those who are away for longer come back to the new one. */
+const OVERLAP_MS = 60_000;
+/** A replaced root, or one that takes over and is forgotten with its time: what is still due is for the next look. */
+const CHANGES_MAX = 3;
+
+/** @throws WeirError `invalid-argument` for lifetimes that do not fit, `failed-precondition` for a folder that is not the user's alone */
+export async function startCa(options: CaOptions): Promise<RunningCa> {
+	const { svidLifetimeMs = IDENTITY_SVID_LIFETIME_MS, rootLifetimeMs = IDENTITY_ROOT_LIFETIME_MS } = options;
+	const { trustDomain, nowMs = Date.now, log } = options;
+	if (!(svidLifetimeMs >= IDENTITY_SVID_LIFETIME_MIN_MS)) {
+		throw new WeirError("invalid-argument", `an SVID lives for ${IDENTITY_SVID_LIFETIME_MIN_MS} ms or more`);
+	}
+	if (!(rootLifetimeMs >= IDENTITY_ROOT_TO_SVID_MIN * svidLifetimeMs)) {
+		throw new WeirError(
+			"invalid-argument",
+			`a root must live at least ${IDENTITY_ROOT_TO_SVID_MIN} times as long as an SVID`,
+		);
+	}
+	const store = await RootStore.open(options.directory);
+	const roots = await Roots.open(store, {
+		trustDomain,
+		rootLifetimeMs,
+		svidLifetimeMs,
+		nowMs,
+		...(log === undefined ? {} : { log }),
+	});
+	return new Ca(options, roots, svidLifetimeMs);
+}
+
+interface Workload {
+	readonly identity: IssuedIdentity;
+	readonly socket: AgentSocket;
+}
+
+class Ca implements RunningCa {
+	readonly #workloads: Workload[] = [];
+	readonly #sockets = new Set<string>();
+	readonly #roots: Roots;
+	readonly #log: Say;
+	readonly #meter: Meter | null;
+	readonly #nowMs: () => number;
+	readonly #svidLifetimeMs: number;
+	#timer: NodeJS.Timeout | null = null;
+	#closed = false;
+	/** Changes of roots and SVIDs, one after the other. */
+	#turn: Promise<void> = Promise.resolve();
+
+	constructor({ log = () => {}, meter, nowMs = Date.now }: CaOptions, roots: Roots, svidLifetimeMs: number) {
+		this.#roots = roots;
+		this.#log = log;
+		this.#meter = meter ?? null;
+		this.#nowMs = nowMs;
+		this.#svidLifetimeMs = svidLifetimeMs;
+		this.#schedule();
+	}
+
+	async workload(spiffeId: string, socketPath: string): Promise<void> {
+		if (this.#sockets.has(socketPath)) {
+			throw new WeirError("already-exists", `${socketPath} already serves an identity`, "one socket for each id");
+		}
+		this.#sockets.add(socketPath);
+		let socket: AgentSocket | null = null;
+		try {
+			const identity = await IssuedIdentity.start({
+				spiffeId,
+				lifetimeMs: this.#svidLifetimeMs,
+				signer: () => this.#roots.signer,
+				bundle: () => this.#roots.bundle(),
+				nowMs: this.#nowMs,
+				issued: () => this.#meter?.count("weir_identity_svids_issued_total", "SVIDs issued."),
+				changed: () => socket?.push(),
+			});
+			socket = await AgentSocket.open({
+				socketPath,
+				current: () => identity.current(),
+				log: this.#log,
+				meter: this.#meter,
+			});
+			this.#workloads.push({ identity, socket });
+			this.#schedule();
+		} catch (error) {
+			this.#sockets.delete(socketPath);
+			throw error;
+		}
+	}
+
+	bundle(): string {
+		return this.#roots.bundle();
+	}
+
+	async rotateRoot(overlapMs = Math.min(OVERLAP_MS, this.#svidLifetimeMs / 2)): Promise<void> {
+		await this.#inTurn(() => this.#prepare());
+		await new Promise((resolve) => setTimeout(resolve, overlapMs));
+		await this.#inTurn(async () => {
+			await this.#activate();
+			await this.#renew();
+		});
+	}
+
+	look(): Promise<void> {
+		return this.#inTurn(async () => {
+			await this.#changeRoots().catch((error: Error) => this.#log(`the roots cannot be changed: ${error.message}`));
+			// What a root of another time signs nobody takes.
+			if (this.#roots.usable)
+				await this.#renew().catch((error: Error) => this.#log(`an SVID cannot be issued: ${error.message}`));
+		});
+	}
+
+	async close(): Promise<void> {
+		this.#closed = true;
+		if (this.#timer !== null) clearTimeout(this.#timer);
+		await this.#turn;
+		for (const { socket } of this.#workloads) await socket.close();
+	}
+
+	#inTurn(run: () => Promise<void>): Promise<void> {
+		const turn = this.#turn.then(() => (this.#closed ? undefined : run()));
+		this.#turn = turn.catch(() => {});
+		return turn.finally(() => this.#schedule());
+	}
+
+	async #changeRoots(): Promise<void> {
+		const changes = {
+			replace: () => this.#replace(),
+			prepare: () => this.#prepare(),
+			activate: () => this.#activate(),
+			forget: () => this.#forget(),
+		};
+		for (let made = 0; made < CHANGES_MAX; made++) {
+			const { what, atMs } = this.#roots.due();
+			if (atMs > this.#nowMs()) return;
+			await changes[what]();
+		}
+	}
+
+	async #prepare(): Promise<void> {
+		if (!(await this.#roots.prepare())) return;
+		this.#log("a new root is believed from now on");
+		this.#push();
+	}
+
+	async #activate(): Promise<void> {
+		if (!(await this.#roots.activate())) return;
+		this.#meter?.count("weir_identity_root_rotations_total", "Roots that took over.");
+		this.#log(`root ${fingerprint(this.#roots.signer.certificate)} signs from now on`);
+	}
+
+	async #replace(): Promise<void> {
+		await this.#roots.replace();
+		this.#meter?.count("weir_identity_root_rotations_total", "Roots that took over.");
+		const name = fingerprint(this.#roots.signer.certificate);
+		this.#log(`the clock is out of the time of the root that signed: root ${name} does now, and it alone is believed`);
+	}
+
+	async #forget(): Promise<void> {
+		await this.#roots.forget();
+		this.#push();
+	}
+
+	/** All SVIDs that are due; each goes out with the bundle of now. @throws the first error, after all were tried */
+	async #renew(): Promise<void> {
+		const due = this.#workloads.filter(({ identity }) => identity.dueMs() <= this.#nowMs());
+		const over = due.filter(({ identity }) => identity.isOver()).length;
+		if (over > 0)
+			this.#log(`${over} SVIDs had ended or are of the future, as when a clock is set: they are issued anew`);
+		const errors: unknown[] = [];
+		for (const { identity } of due) await identity.renew().catch((error: unknown) => errors.push(error));
+		if (errors.length > 0) throw errors[0];
+	}
+
+	#push(): void {
+		for (const { identity, socket } of this.#workloads) {
+			identity.bundleChanged();
+			socket.push();
+		}
+	}
+
+	#schedule(): void {
+		if (this.#closed) return;
+		if (this.#timer !== null) clearTimeout(this.#timer);
+		const dueMs = Math.min(this.#roots.due().atMs, ...this.#workloads.map(({ identity }) => identity.dueMs()));
+		// An SVID of seconds is due in less than a second.
+		const pauseMs = Math.min(IDENTITY_LOOK_PAUSE_MS, this.#svidLifetimeMs / 4);
+		const waitMs = Math.max(pauseMs, Math.min(dueMs - this.#nowMs(), IDENTITY_LOOK_MS));
+		this.#timer = setTimeout(() => void this.look(), waitMs);
+	}
+}
+
+function fingerprint(certificate: string): string {
+	return createHash("sha256").update(certificate).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,25 @@
+/** Who the other end of a TLS connection is: one certificate, one identity, or nobody. */
+import { X509Certificate } from "node:crypto";
+import type { TLSSocket } from "node:tls";
+import { onlyWorkloadId } from "../../declare/resources/spiffe.js";
+
+/**
+ * The SPIFFE id of a leaf certificate, read strictly (X509-SVID section 2 and 4): exactly one URI name, well-formed,
+ * with a path, on a certificate that is no CA. Says nothing of who signed it: verify the chain first.
+ * @param der what TLS has verified; any bytes are safe to ask about
+ */
+export function certificateSpiffeId(der: Uint8Array): string | null {
+	try {
+		const { subjectAltName, ca } = new X509Certificate(der);
+		return ca ? null : onlyWorkloadId(subjectAltName);
+	} catch {
+		return null;
+	}
+}
+
+/** The peer's SPIFFE id; null where its chain was not verified (also: not asked for), or where it is no SVID. */
+export function peerSpiffeId(socket: TLSSocket): string | null {
+	if (!socket.authorized) return null;
+	const certificate = socket.getPeerX509Certificate();
+	return certificate === undefined ? null : certificateSpiffeId(certificate.raw);
+}

@@ -1,0 +1,71 @@
+/** The CA's roots and their keys on disk: one file (0600) in a folder (0700), replaced as a whole. */
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { WeirError } from "../../error.js";
+import { replacePrivate } from "../local/privateFile.js";
+
+/** A root as it is kept; without its key once it only has to be believed. */
+export interface KeptRoot {
+	readonly certificate: string;
+	readonly privateKey: string | null;
+	/** Until when something that it signed can be in use; null for one that signs or will. */
+	readonly untilMs: number | null;
+}
+
+/** What survives a restart. Newest last. */
+export interface KeptRoots {
+	readonly trustDomain: string;
+	readonly roots: readonly KeptRoot[];
+	/** Which of them signs. */
+	readonly signer: number;
+}
+
+export class RootStore {
+	readonly #file: string;
+
+	private constructor(directory: string) {
+		this.#file = join(directory, "roots.json");
+	}
+
+	/** Makes the folder. @throws WeirError `failed-precondition` where others can enter it */
+	static async open(directory: string): Promise<RootStore> {
+		await mkdir(directory, { recursive: true, mode: 0o700 });
+		const { mode } = await stat(directory);
+		if ((mode & 0o077) !== 0) {
+			throw new WeirError("failed-precondition", `other users can enter ${directory}`, `chmod 700 ${directory}`);
+		}
+		return new RootStore(directory);
+	}
+
+	/** @returns null where nothing was kept. @throws WeirError where the file is not what write() wrote, or others can read it */
+	async read(): Promise<KeptRoots | null> {
+		let text: string;
+		try {
+			const { mode } = await stat(this.#file);
+			if ((mode & 0o077) !== 0) {
+				throw new WeirError("failed-precondition", `other users can read ${this.#file}`, `chmod 600 ${this.#file}`);
+			}
+			text = await readFile(this.#file, "utf8");
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+			throw error;
+		}
+		try {
+			const kept: KeptRoots = JSON.parse(text);
+			const signer = kept.roots[kept.signer];
+			if (typeof kept.trustDomain === "string" && typeof signer?.privateKey === "string") return kept;
+		} catch {
+			// Said below; the text holds keys and is not quoted.
+		}
+		throw new WeirError(
+			"failed-precondition",
+			`${this.#file} is damaged`,
+			"put a copy back, or remove it: then all identities are issued anew and nobody believes the old ones",
+		);
+	}
+
+	/** On the disk before it returns: a root that was shown to others must not be forgotten. */
+	async write(kept: KeptRoots): Promise<void> {
+		await replacePrivate(this.#file, JSON.stringify(kept));
+	}
+}

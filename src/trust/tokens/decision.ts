@@ -1,0 +1,240 @@
+/**
+ * The signed decision: a compact JWS (RFC 7515) by the sidecar's own SVID, whose chain rides in its header (x5c), for one
+ * hop and a few seconds. Header `x-weir-decision`. ES256 by node:crypto, because it must be made within the turn of the
+ * loop in which the request is answered.
+ */
+import {
+	createHash,
+	createPrivateKey,
+	type KeyObject,
+	randomBytes,
+	sign,
+	verify,
+	type X509Certificate,
+} from "node:crypto";
+import type { DecisionFacts, SignDecision } from "../../compile/access/signedDecision.js";
+import { WeirError } from "../../error.js";
+import {
+	DECISION_BYTES_MAX,
+	DECISION_LIFETIME_MS,
+	DECISION_SIGNERS_MAX,
+	TOKEN_SKEW_SECONDS,
+} from "../../limits/index.js";
+import { readCompact } from "./compact.js";
+import { Replays } from "./replays.js";
+import { bundleCertificates, type Signer, signerOf } from "./signerChain.js";
+
+const TYPE = "weir-decision+jwt";
+
+/** What to sign with; an identity's SVID has these. */
+export interface SigningIdentity {
+	/** PEM, leaf first. */
+	readonly certificate: string;
+	/** PEM. */
+	readonly privateKey: string;
+}
+
+interface Pen {
+	readonly identity: SigningIdentity;
+	readonly key: KeyObject;
+	/** Protected header, encoded. */
+	readonly header: string;
+}
+
+/**
+ * @param current the identity of the moment; what it throws means that there is none, and nothing is signed
+ * @returns the port: null where there is no identity, or none with a P-256 key
+ */
+export function decisionSigner(current: () => SigningIdentity, nowMs: () => number = Date.now): SignDecision {
+	let pen: Pen | null = null;
+	return (facts) => {
+		try {
+			const identity = current();
+			if (pen === null || pen.identity !== identity) pen = penOf(identity);
+			const payload = encode({ ...claimsOf(facts), ...times(nowMs()), jti: randomBytes(12).toString("base64url") });
+			const signed = `${pen.header}.${payload}`;
+			const signature = sign("sha256", Buffer.from(signed), { key: pen.key, dsaEncoding: "ieee-p1363" });
+			return `${signed}.${signature.toString("base64url")}`;
+		} catch {
+			return null;
+		}
+	};
+}
+
+function penOf(identity: SigningIdentity): Pen {
+	const key = createPrivateKey(identity.privateKey);
+	if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
+		throw new WeirError("failed-precondition", "decisions are signed with a P-256 key, and the SVID has another", "");
+	}
+	const x5c = bundleCertificates(identity.certificate).map(({ raw }) => raw.toString("base64"));
+	return { identity, key, header: encode({ alg: "ES256", typ: TYPE, x5c }) };
+}
+
+const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** NumericDates may have fractions (RFC 7519 2): five seconds are not to become six. */
+const times = (nowMs: number) => ({ iat: nowMs / 1_000, exp: (nowMs + DECISION_LIFETIME_MS) / 1_000 });
+
+const pathHash = (path: string): string => createHash("sha256").update(path, "latin1").digest("base64url");
+
+/** Path and query go in as a hash: they may be long, and are nobody's business in a header that is logged. */
+const claimsOf = ({ method, path, host, service, variant, principal }: DecisionFacts) => ({
+	method,
+	path: pathHash(path),
+	host,
+	service,
+	variant,
+	principal,
+});
+
+export interface DecisionVerifierOptions {
+	/** The roots that signers may come from, PEM. What it throws means that nobody is trusted now. */
+	readonly trustBundle: () => string;
+	/** Whether that SPIFFE id may decide. */
+	readonly admits: (spiffeId: string) => boolean;
+	readonly nowMs?: () => number;
+	readonly monotonicMs?: () => number;
+}
+
+/** What the hop knows of its request itself; the others where it knows which it is, or under what name it was called. */
+export interface DecisionExpected extends Pick<DecisionFacts, "method" | "path"> {
+	readonly host?: string;
+	readonly service?: string;
+	readonly variant?: string;
+}
+
+export interface DecisionSaid {
+	readonly signer: string;
+	readonly service: string;
+	readonly variant: string;
+	/** The caller at the mesh's door; null = none was proved. */
+	readonly principal: string | null;
+}
+
+export type DecisionAnswer = DecisionSaid | { readonly refused: string };
+
+/** A decision that holds for the request, and is not used up by having been looked at. */
+export interface HeldDecision {
+	readonly said: DecisionSaid;
+	/** Uses it up: once, for one of all who hold it. @returns null, or why it may not be used */
+	readonly use: () => string | null;
+	/** After a use of which nothing came: it may be used again, by a retry of the request. */
+	readonly giveBack: () => void;
+}
+
+/** For the hop that demands decisions, such as the predictor. One verifier for all its requests: it remembers what was used. */
+export class DecisionVerifier {
+	readonly #options: Required<DecisionVerifierOptions>;
+	/** A decision is good for its lifetime and the skew on both sides. */
+	readonly #used = new Replays(DECISION_LIFETIME_MS + 2 * SKEW_MS);
+	/** By encoded header: the chain is always the same. */
+	#signers = new Map<string, Signer>();
+	#bundle = "";
+	#roots: readonly X509Certificate[] = [];
+
+	constructor(options: DecisionVerifierOptions) {
+		this.#options = { nowMs: Date.now, monotonicMs: () => performance.now(), ...options };
+	}
+
+	/** Whether the request was decided on, and not yet served: it is now. Never throws. */
+	verify(values: readonly string[], expected: DecisionExpected): DecisionAnswer {
+		const held = this.examine(values, expected);
+		if ("refused" in held) return held;
+		const why = held.use();
+		return why === null ? held.said : refused(why);
+	}
+
+	/**
+	 * Whether the request was decided on, used or not: a hop that has no room for it leaves the decision to the retry.
+	 * Never throws.
+	 * @param values each x-weir-decision header apart
+	 */
+	examine(values: readonly string[], expected: DecisionExpected): HeldDecision | { readonly refused: string } {
+		const [text = ""] = values;
+		if (values.length !== 1) return refused("there must be exactly one decision");
+		const read = readCompact(text, DECISION_BYTES_MAX);
+		if (read === null) return refused("it is no signed decision");
+		const { header, payload } = read;
+		if (header.alg !== "ES256" || header.typ !== TYPE || Object.hasOwn(header, "crit"))
+			return refused("its header does not do");
+		const fault = factsFault(payload, expected) ?? timeFault(payload, this.#options.nowMs());
+		if (fault !== null) return refused(fault);
+		const signer = this.#signer(text.slice(0, text.indexOf(".")), header.x5c);
+		if (typeof signer === "string") return refused(signer);
+		if (!signatureHolds(text, signer.publicKey)) return refused("its signature does not hold");
+		const { service, variant, principal } = payload as { service: string; variant: string; principal: string | null };
+		const owner = signer.spiffeId;
+		const id = `${owner} ${String(payload.jti)}`;
+		return {
+			said: { signer: owner, service, variant, principal },
+			use: () => {
+				// What is asked first and used later may have ended meanwhile, and would be forgotten before it has.
+				const late = timeFault(payload, this.#options.nowMs());
+				if (late !== null) return late;
+				const taken = this.#used.take(id, this.#options.monotonicMs());
+				return taken === "first" ? null : taken === "again" ? "it was used before" : "too many are remembered";
+			},
+			giveBack: () => this.#used.giveBack(id),
+		};
+	}
+
+	#signer(encodedHeader: string, x5c: unknown): Signer | string {
+		const { trustBundle, admits, nowMs } = this.#options;
+		try {
+			const bundle = trustBundle();
+			if (bundle !== this.#bundle) {
+				this.#roots = bundleCertificates(bundle);
+				this.#signers = new Map();
+				this.#bundle = bundle;
+			}
+		} catch {
+			return "there is no trust bundle";
+		}
+		let signer = this.#signers.get(encodedHeader);
+		if (signer === undefined) {
+			if (!Array.isArray(x5c) || !x5c.every((one) => typeof one === "string")) return "it has no chain";
+			const found = signerOf(
+				x5c.map((one) => Buffer.from(one, "base64")),
+				this.#roots,
+			);
+			if (typeof found === "string") return found;
+			signer = found;
+			// Only chains that lead to our roots are remembered: a stranger cannot push them out.
+			if (this.#signers.size >= DECISION_SIGNERS_MAX) this.#signers.clear();
+			this.#signers.set(encodedHeader, signer);
+		}
+		const now = nowMs();
+		if (now < signer.fromMs || now > signer.untilMs) return "its signer's certificate is not of now";
+		return admits(signer.spiffeId) ? signer : "its signer may not decide";
+	}
+}
+
+/** One machine, or one rack: far less than what identity providers are allowed. */
+const SKEW_MS = Math.min(DECISION_LIFETIME_MS, TOKEN_SKEW_SECONDS * 1_000);
+
+const refused = (why: string) => ({ refused: why });
+
+function factsFault(payload: Readonly<Record<string, unknown>>, expected: DecisionExpected): string | null {
+	if (payload.method !== expected.method) return "it is for another method";
+	if (payload.path !== pathHash(expected.path)) return "it is for another path";
+	if (expected.host !== undefined && payload.host !== expected.host) return "it is for another host";
+	const { service, variant, principal, jti } = payload;
+	if (typeof service !== "string" || typeof variant !== "string") return "it names no service and variant";
+	if (expected.service !== undefined && service !== expected.service) return "it is for another service";
+	if (expected.variant !== undefined && variant !== expected.variant) return "it is for another variant";
+	if (principal !== null && typeof principal !== "string") return "its principal is no id";
+	return typeof jti === "string" && jti !== "" ? null : "it has no jti";
+}
+
+function timeFault({ iat, exp }: Readonly<Record<string, unknown>>, nowMs: number): string | null {
+	if (typeof iat !== "number" || typeof exp !== "number") return "it has no times";
+	if (exp - iat > DECISION_LIFETIME_MS / 1_000 + 0.001) return "it lives too long";
+	if (nowMs > exp * 1_000 + SKEW_MS) return "it has expired";
+	return iat * 1_000 > nowMs + SKEW_MS ? "it is of the future" : null;
+}
+
+function signatureHolds(text: string, key: KeyObject): boolean {
+	const at = text.lastIndexOf(".");
+	const signature = Buffer.from(text.slice(at + 1), "base64url");
+	return verify("sha256", Buffer.from(text.slice(0, at)), { key, dsaEncoding: "ieee-p1363" }, signature);
+}

@@ -1,0 +1,65 @@
+/**
+ * Files that a resource names, read in bounded size and time. A pipe blocks whoever opens it, a mount whose server is
+ * gone whoever reads it, and with the thread that waits goes a part of the process: Node has four for all its files and
+ * name look-ups.
+ */
+import { constants, type FileHandle, open } from "node:fs/promises";
+import { FILE_READ_MS, FILES_STUCK_MAX, KEYS_BYTES_MAX } from "../../limits/index.js";
+
+export interface DeclaredFiles {
+	/**
+	 * @returns the bytes of a regular file of at most KEYS_BYTES_MAX bytes
+	 * @throws Error in words without anything of the content
+	 */
+	read(path: string): Promise<Uint8Array>;
+}
+
+export type OpenFile = (path: string) => Promise<Pick<FileHandle, "stat" | "read" | "close">>;
+
+/** Without waiting for the other end of a pipe. */
+const openNow: OpenFile = (path) => open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+
+/** One for a process: what it remembers is which of the process' threads are gone. */
+export function boundedFiles(openFile: OpenFile = openNow, withinMs: number = FILE_READ_MS): DeclaredFiles {
+	/** Paths whose readers never came back; each holds a thread. */
+	const stuck = new Set<string>();
+	return {
+		read: async (path) => {
+			if (stuck.has(path)) throw new Error("an earlier read of the file has not ended");
+			if (stuck.size >= FILES_STUCK_MAX) throw new Error(`reads of ${stuck.size} other files have not ended`);
+			const reading = wholeFile(path, openFile);
+			let timer: NodeJS.Timeout | undefined;
+			const late = new Promise<never>((_, reject) => {
+				timer = setTimeout(() => {
+					stuck.add(path);
+					const back = (): boolean => stuck.delete(path);
+					reading.then(back, back);
+					reject(new Error(`the file was not read within ${withinMs} ms`));
+				}, withinMs);
+			});
+			return Promise.race([reading, late]).finally(() => clearTimeout(timer));
+		},
+	};
+}
+
+async function wholeFile(path: string, openFile: OpenFile): Promise<Uint8Array> {
+	const file = await openFile(path);
+	try {
+		if (!(await file.stat()).isFile()) throw new Error("it is no regular file");
+		const bytes = Buffer.alloc(KEYS_BYTES_MAX + 1);
+		let length = 0;
+		for (;;) {
+			const { bytesRead } = await file.read(bytes, length, bytes.length - length);
+			if (bytesRead === 0) return bytes.subarray(0, length);
+			length += bytesRead;
+			if (length > KEYS_BYTES_MAX) throw new Error(`the file is larger than ${KEYS_BYTES_MAX} bytes`);
+		}
+	} finally {
+		await file.close();
+	}
+}
+
+const files = boundedFiles();
+
+/** Reads a file that a resource names, among those of this process. */
+export const readDeclaredFile = (path: string): Promise<Uint8Array> => files.read(path);

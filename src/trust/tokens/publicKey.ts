@@ -1,0 +1,95 @@
+/**
+ * One JSON Web Key (RFC 7517) as tokens may be verified by it. The rule is the narrowest of all who read keys: one that
+ * only the sidecar or only Envoy took would give its tokens two verdicts, and a set without any that Envoy takes makes
+ * it refuse the whole listener, and so believe the keys of before.
+ */
+import { createHash, createPublicKey } from "node:crypto";
+import { RSA_MODULUS_BITS } from "../../limits/index.js";
+import { algorithmsOf } from "./algorithms.js";
+import { isStrongEd25519Point } from "./ed25519Point.js";
+
+export interface PublicKey {
+	/** null = it has no name, and fits tokens of any. */
+	readonly kid: string | null;
+	readonly algorithms: readonly string[];
+	/** The members that make the key and nothing else, by name and in their shortest form: equal keys are equal text. */
+	readonly jwk: Readonly<Record<string, string>>;
+	/** RFC 7638 with SHA-256, base64url. */
+	readonly thumbprint: string;
+}
+
+/** Members that no public key has (RFC 7518 6.2.2, 6.3.2, 6.4). */
+const SECRET = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] as const;
+
+/** Envoy takes these two and no other (measured on 1.36, 1.38 and 1.40): 3 and 65537. */
+const RSA_EXPONENTS: ReadonlySet<string> = new Set(["Aw", "AQAB"]);
+
+/** Bytes of a coordinate (RFC 7518 6.2.1.2, RFC 8037 2): all of them, leading zeros too. */
+const COORDINATE_BYTES: Readonly<Record<string, number>> = { "P-256": 32, "P-384": 48, "P-521": 66, Ed25519: 32 };
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** Whether it is meant for something else than verifying, as a set's keys for encryption are. */
+export const isForSomethingElse = ({ use, key_ops: operations }: Members): boolean =>
+	(use !== undefined && use !== "sig") ||
+	(operations !== undefined && !(Array.isArray(operations) && operations.includes("verify")));
+
+/** @returns the key; or why tokens are not verified by it, in words without anything of it. Never throws. */
+export function publicKey(members: Members): PublicKey | string {
+	const { kid } = members;
+	// Whoever publishes a private key has not published one to verify with.
+	if (SECRET.some((name) => Object.hasOwn(members, name))) return "it shows a private or symmetric key";
+	if (isForSomethingElse(members)) return "its use or key_ops is another than to verify";
+	if (kid !== undefined && typeof kid !== "string") return "its kid is no text";
+	const algorithms = algorithmsOf(members);
+	if (algorithms.length === 0) return "its kty, crv and alg are none that tokens are verified by";
+	const jwk = members.kty === "RSA" ? rsaKey(members) : curveKey(members);
+	if (typeof jwk === "string") return jwk;
+	try {
+		// For points of the NIST curves: whether they are on it.
+		createPublicKey({ key: { ...jwk }, format: "jwk" });
+	} catch {
+		return "it is no point of its curve";
+	}
+	const thumbprint = createHash("sha256").update(JSON.stringify(jwk)).digest("base64url");
+	return { kid: kid || null, algorithms, jwk, thumbprint };
+}
+
+/** Leading zeros, which RFC 7518 2 forbids and some issuers write, are taken off. */
+function rsaKey({ n, e }: Members): PublicKey["jwk"] | string {
+	const [modulus, exponent] = [bytesOf(n), bytesOf(e)].map(withoutZeros);
+	const first = modulus?.[0];
+	if (modulus == null || exponent == null || first === undefined) return "its n or e is no number in base64url";
+	const bits = modulus.length * 8 - (Math.clz32(first) - 24);
+	const { min, max } = RSA_MODULUS_BITS;
+	if (bits < min || bits > max) return `its modulus has ${bits} bits, not ${min} to ${max}`;
+	if (((modulus.at(-1) ?? 0) & 1) === 0) return "its modulus is even";
+	const shortE = exponent.toString("base64url");
+	if (!RSA_EXPONENTS.has(shortE)) return "its exponent is neither 65537 nor 3";
+	return { e: shortE, kty: "RSA", n: modulus.toString("base64url") };
+}
+
+function curveKey({ kty, crv, x, y }: Members): PublicKey["jwk"] | string {
+	const curve = String(crv);
+	const point = kty === "EC" ? { x, y } : { x };
+	for (const [name, value] of Object.entries(point)) {
+		if (bytesOf(value)?.length !== COORDINATE_BYTES[curve])
+			return `its ${name} is not ${COORDINATE_BYTES[curve]} bytes in base64url`;
+	}
+	const own = bytesOf(x);
+	if (kty === "OKP" && (own === null || !isStrongEd25519Point(own)))
+		return "it is no point of large order of its curve";
+	return { crv: curve, kty: String(kty), ...(point as Readonly<Record<string, string>>) };
+}
+
+/** base64url in its one strict form: no padding, no other alphabet, no spare bits (RFC 7515 2, RFC 4648 3.5). */
+function bytesOf(value: unknown): Buffer | null {
+	if (typeof value !== "string" || value === "") return null;
+	const bytes = Buffer.from(value, "base64url");
+	return bytes.toString("base64url") === value ? bytes : null;
+}
+
+function withoutZeros(bytes: Buffer | null): Buffer | null {
+	const first = bytes?.findIndex((byte) => byte !== 0) ?? -1;
+	return bytes === null || first === -1 ? null : bytes.subarray(first);
+}

@@ -1,0 +1,74 @@
+/** Who comes to a TLS door of ours without what it demands, by real sockets. */
+import { type Socket, connect as tcp } from "node:net";
+import { type ConnectionOptions, connect as tls } from "node:tls";
+import type { HandshakeFault } from "../../../src/trust/tls/handshake.js";
+import { createDevelopmentCa, type DevelopmentCa } from "./developmentCa.js";
+
+export interface Stranger {
+	readonly what: string;
+	/** What the door should say of it; null = that it was no attempt. */
+	readonly fault: HandshakeFault | null;
+	/** Comes, and resolves when the door has ended it. */
+	readonly knock: (port: number) => Promise<void>;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** @param ca the door's. @param spiffeId that the door would take */
+export async function strangers(ca: DevelopmentCa, spiffeId: string): Promise<readonly Stranger[]> {
+	const { trustDomain } = /^spiffe:\/\/(?<trustDomain>[^/]+)/.exec(spiffeId)?.groups ?? {};
+	const foreign = await createDevelopmentCa({
+		trustDomain: trustDomain ?? "",
+		nowMs: Date.now() - 3 * HOUR_MS,
+		lifetimeMs: 24 * HOUR_MS,
+	});
+	const past = { spiffeId, nowMs: Date.now() - 10_000, lifetimeMs: 5_000 };
+	const [good, forged, ended, forgedEnded] = await Promise.all([
+		ca.issue({ spiffeId }),
+		foreign.issue({ spiffeId, nowMs: Date.now(), lifetimeMs: HOUR_MS }),
+		ca.issue(past),
+		foreign.issue(past),
+	]);
+	const shown = ({ certificate: cert, privateKey: key }: typeof good) => ({ cert, key });
+	return [
+		{ what: "a connection without a byte", fault: null, knock: (port) => said(port, null) },
+		{ what: "half a handshake", fault: null, knock: (port) => said(port, Buffer.from("16030100ff01", "hex")) },
+		{ what: "plain HTTP/1.1", fault: "tls", knock: (port) => said(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") },
+		{ what: "plain HTTP/2", fault: "tls", knock: (port) => said(port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") },
+		{ what: "garbage", fault: "tls", knock: (port) => said(port, Buffer.alloc(64, 0xff)) },
+		{ what: "TLS 1.2", fault: "tls", knock: (port) => handshake(port, { ...shown(good), maxVersion: "TLSv1.2" }) },
+		{ what: "no certificate", fault: "no-certificate", knock: (port) => handshake(port, {}) },
+		{ what: "another CA's", fault: "untrusted-certificate", knock: (port) => handshake(port, shown(forged)) },
+		{ what: "an ended one", fault: "certificate-ended", knock: (port) => handshake(port, shown(ended)) },
+		{
+			what: "another CA's that has ended",
+			// OpenSSL tells the last of what it finds.
+			fault: "certificate-ended",
+			knock: (port) => handshake(port, shown(forgedEnded)),
+		},
+	];
+}
+
+const over = (socket: Socket): Promise<void> =>
+	new Promise((resolve) => {
+		socket.on("error", () => {});
+		socket.once("close", () => resolve());
+		socket.resume();
+	});
+
+/** @param bytes null = none; text is written whole, and what is no whole record is left in the air by an end */
+function said(port: number, bytes: string | Buffer | null): Promise<void> {
+	const socket = tcp({ port, host: "127.0.0.1" }, () => {
+		if (bytes === null) socket.end();
+		else if (typeof bytes === "string" || bytes.length > 16) socket.write(bytes);
+		else socket.end(bytes);
+	});
+	return over(socket);
+}
+
+/** In TLS 1.3 the client takes the handshake for done before the door has looked at its certificate: only the end tells. */
+function handshake(port: number, options: ConnectionOptions): Promise<void> {
+	return over(
+		tls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2", "http/1.1"], ...options }),
+	);
+}

@@ -1,0 +1,38 @@
+/** When an SVID counts as not renewed: in no healthy run, however short its life is, and always before it ends. */
+import t from "tap";
+import { IDENTITY_LOOK_MS } from "../../../src/limits/index.js";
+import { firstToEnd, isUnrenewed } from "../../../src/trust/identity/validity.js";
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const madeMs = 1_800_000_000_000;
+/** An SVID made then, dated back as its authority does. */
+const svid = (lifeMs: number, datedBackMs: number) => ({
+	notBeforeMs: madeMs - datedBackMs,
+	notAfterMs: madeMs + lifeMs,
+});
+const WEIR = MINUTE;
+const SPIRE = 10 * SECOND;
+
+t.test("never of one that is renewed at half of its life, or at two thirds", async (t) => {
+	for (const lifeMs of [20 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE])
+		for (const backMs of [WEIR, SPIRE]) {
+			const one = svid(lifeMs, backMs);
+			t.notOk(isUnrenewed(one, madeMs + lifeMs / 2 + 2 * IDENTITY_LOOK_MS), `${lifeMs} at half, and a late look`);
+			t.notOk(isUnrenewed(one, madeMs + (lifeMs * 2) / 3), `${lifeMs} at two thirds`);
+			t.notOk(isUnrenewed(one, madeMs - 10 * MINUTE), "a clock that was set back");
+			t.ok(isUnrenewed(one, madeMs + lifeMs), "always of one that has ended");
+		}
+});
+
+t.test("with a quarter of its life left, or a little less", async (t) => {
+	for (const lifeMs of [20 * SECOND, MINUTE, 60 * MINUTE])
+		t.ok(isUnrenewed(svid(lifeMs, WEIR), madeMs + lifeMs * 0.75 + 1), `${lifeMs} of weir ca`);
+	t.ok(isUnrenewed(svid(60 * MINUTE, SPIRE), madeMs + 46 * MINUTE), "of SPIRE");
+});
+
+t.test("of several, the first to end", async (t) => {
+	t.equal(firstToEnd([]), null);
+	const soon = svid(MINUTE, WEIR);
+	t.equal(firstToEnd([svid(60 * MINUTE, WEIR), soon, svid(2 * MINUTE, WEIR)]), soon);
+});

@@ -1,0 +1,120 @@
+/** What doors say of handshakes that fail, by real sockets, and how often it is told. */
+import { once } from "node:events";
+import { createServer as createHttps } from "node:https";
+import type { AddressInfo } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import { createServer, type Server } from "node:tls";
+import t from "tap";
+import { ProcessCounts } from "../../../src/cli/sidecar/counts.js";
+import { Health } from "../../../src/publish/sidecar/grpc/health.js";
+import { startGrpcServer } from "../../../src/publish/sidecar/grpc/server.js";
+import { Digest } from "../../../src/trust/clients/digest.js";
+import { type HandshakeFault, toldFault } from "../../../src/trust/tls/handshake.js";
+import { PROVED_EACH_TIME } from "../../../src/trust/tls/tls.js";
+import { boundConnections, openHttp2Door } from "../../../src/trust/tls/tlsDoor.js";
+import { echoMethods } from "../../publish/sidecar/grpc/rig.js";
+import { createDevelopmentCa } from "../identity/developmentCa.js";
+import { strangers } from "../identity/strangers.js";
+
+t.setTimeout(60_000);
+
+const ca = await createDevelopmentCa({ trustDomain: "weir.test", nowMs: Date.now() - 60_000, lifetimeMs: 7_200_000 });
+const own = await ca.issue({ spiffeId: "spiffe://weir.test/door" });
+const OPTIONS = {
+	cert: own.certificate,
+	key: own.privateKey,
+	ca: ca.certificate,
+	...PROVED_EACH_TIME,
+	requestCert: true,
+	rejectUnauthorized: true,
+};
+
+const DOORS = {
+	tls: () => createServer(OPTIONS),
+	https: () => createHttps(OPTIONS, (_, response) => response.end()),
+};
+
+for (const [kind, make] of Object.entries(DOORS))
+	t.test(`${kind}: each stranger by a reason of a closed set, and who was merely cut by none`, async (t) => {
+		const server: Server = make();
+		const faults: HandshakeFault[] = [];
+		boundConnections(server, { connections: 10, onHandshakeFault: (fault) => void faults.push(fault) });
+		server.on("tlsClientError", (_, socket) => socket.destroy());
+		t.teardown(() => server.close());
+		server.listen(0, "127.0.0.1");
+		await once(server, "listening");
+		const { port } = server.address() as AddressInfo;
+		for (const { what, fault, knock } of await strangers(ca, "spiffe://weir.test/peer")) {
+			faults.length = 0;
+			await knock(port);
+			for (let tries = 0; tries < 20 && faults.length === 0; tries++) await pause(5);
+			t.same(faults, fault === null ? [] : [fault], what);
+		}
+	});
+
+t.test("a door of HTTP/2 tells of them too", async (t) => {
+	const faults: HandshakeFault[] = [];
+	const door = await openHttp2Door(
+		{
+			host: "127.0.0.1",
+			port: 0,
+			tls: { options: OPTIONS, follow: () => () => {} },
+			connections: 10,
+			onHandshakeFault: (fault) => void faults.push(fault),
+		},
+		(socket) => void socket.destroy(),
+	);
+	t.teardown(() => door.close());
+	const all = await strangers(ca, "spiffe://weir.test/peer");
+	for (const { knock } of all) await knock(door.port);
+	const wanted = all.flatMap(({ fault }) => fault ?? []);
+	for (let tries = 0; tries < 200 && faults.length < wanted.length; tries++) await pause(5);
+	t.same(faults.toSorted(), wanted.toSorted());
+});
+
+t.test("the sidecar's door counts them in its metrics", async (t) => {
+	const counts = new ProcessCounts(() => {});
+	const server = await startGrpcServer({
+		listen: { host: "127.0.0.1", port: 0 },
+		tls: { options: OPTIONS, guard: () => () => {}, isForwarded: () => false },
+		methods: echoMethods(),
+		health: new Health(),
+		counters: counts,
+	});
+	t.teardown(() => server.close());
+	const port = "port" in server.address ? server.address.port : 0;
+	for (const { fault, knock } of await strangers(ca, "spiffe://weir.test/peer"))
+		if (fault !== "tls" && fault !== null) await knock(port);
+	const rows = () => counts.rows().filter(({ name }) => name === "weir_handshakes_refused_total");
+	for (let tries = 0; tries < 200 && rows().length < 3; tries++) await pause(5);
+	t.same(Object.fromEntries(rows().map(({ labels, count }) => [`${labels.door} ${labels.reason}`, count])), {
+		"sidecar no-certificate": 1,
+		"sidecar untrusted-certificate": 1,
+		"sidecar certificate-ended": 2,
+	});
+});
+
+t.test("a flood is told in few words, and nothing of it is left out", async (t) => {
+	const told: [string, number][] = [];
+	const everyMs = 80;
+	const digest = new Digest<"a" | "b">((kind, count) => void told.push([kind, count]), everyMs);
+	for (let times = 0; times < 1_000; times++) digest.add("a");
+	digest.add("b");
+	t.same(told, [
+		["a", 1],
+		["b", 1],
+	]);
+	while (told.length < 3) await pause(10);
+	t.same(told[2], ["a", 999], "without another one");
+	digest.add("a");
+	t.equal(told.length, 3, "again only after the time");
+	digest.close();
+	t.same(told[3], ["a", 1], "or at the end");
+	digest.close();
+	await pause(3 * everyMs);
+	t.equal(told.length, 4);
+	digest.add("b");
+	t.same(told[4], ["b", 1]);
+	digest.close();
+	t.same(["tls, 3 times", "tls"], [toldFault("tls", 3), toldFault("tls", 1)]);
+});

@@ -1,0 +1,174 @@
+/** What verification costs, and whom. */
+import { calculateJwkThumbprint } from "jose";
+import t from "tap";
+import { TOKEN_FAILED, TOKENS_KEYS_WAITING_MAX, TOKENS_PENDING_MAX } from "../../../src/limits/index.js";
+import { Admission } from "../../../src/trust/tokens/admission.js";
+import { Payers } from "../../../src/trust/tokens/payers.js";
+import { Replays } from "../../../src/trust/tokens/replays.js";
+import { CLAIMS, issuerOf, jwksBytes, keyPair, NOW, proofOf, publicJwk, Scene, segment, signed } from "./issuer.js";
+
+const pair = await keyPair();
+const stranger = await keyPair();
+const jwk = await publicJwk(pair, { kid: "k1" });
+const good = (sub: string, n = 0): Promise<string> => signed({ ...CLAIMS, sub, n }, pair);
+/** By a key that is not the issuer's. */
+const forged = (n: number, sub = `x${n}`): Promise<string> => signed({ ...CLAIMS, sub, n }, stranger);
+const garbage = (kid: string, n: number): string =>
+	`${segment({ alg: "ES256", kid })}.${segment({ ...CLAIMS, n })}.${segment(Buffer.alloc(64, 1))}`;
+const count = (said: readonly string[], begin: string): number => said.filter((one) => one.startsWith(begin)).length;
+
+t.test("tokens of an unknown key cost nobody anything", async (t) => {
+	const one = new Scene([jwk]);
+	for (let n = 0; n < 2_000; n++) t.match(await one.said(garbage("nope", n)), /^invalid-token: no key/);
+	for (let n = 0; n < 50; n++) t.equal(await one.said(await good(`u${n}`)), `ok u${n}`);
+	t.equal(one.loads, 1, "nor the issuer a question, as its keys were just had");
+});
+
+t.test("good tokens of many users behind one payer cost the payer nothing", async (t) => {
+	const one = new Scene([jwk], [issuerOf()], { admission: new Admission({ failed: { burst: 1, perSecond: 0 } }) });
+	for (let n = 0; n < 20; n++) t.equal(await one.said(await good(`u${n}`)), `ok u${n}`);
+});
+
+t.test("signatures that do not hold are bounded per payer; who is known, and other payers, pass", async (t) => {
+	const one = new Scene([jwk]);
+	t.equal(await one.said(await good("known")), "ok known");
+	for (let n = 0; n < TOKEN_FAILED.burst; n++) t.match(await one.said(await forged(n)), /^invalid-token: /);
+	for (let n = 0; n < 5; n++) t.match(await one.said(await forged(1e6 + n)), /^verification-limited: /);
+	t.match(await one.said(await good("new")), /^verification-limited/, "nothing tells a new user from a forger");
+	for (let n = 1; n < 50; n++) t.equal(await one.said(await good("known", n)), "ok known");
+	t.equal(await one.said(await good("new"), { payer: "10.0.0.1" }), "ok new", "another payer");
+	t.match(await one.said("a.b.c"), /^invalid-token/, "what needs no cryptography is not counted");
+	for (let n = 0; n < 20; n++) t.match(await one.said(await forged(n, "known")), /^invalid-token/);
+	t.match(await one.said(await forged(21, "known")), /^verification-limited/, "forgeries in a known name end too");
+	one.monotonicMs += 1_000;
+	t.equal(await one.said(await good("newer")), "ok newer");
+});
+
+t.test("new tokens of one user are bounded, known tokens and others' are not", async (t) => {
+	const one = new Scene([jwk], [issuerOf()], { admission: new Admission({ token: { burst: 2, perSecond: 1 } }) });
+	t.equal(await one.said(await good("ann", 1)), "ok ann");
+	const known = await good("ann", 2);
+	t.equal(await one.said(known), "ok ann");
+	t.match(await one.said(await good("ann", 3)), /^verification-limited/);
+	t.equal(await one.said(known), "ok ann", "known");
+	t.equal(await one.said(await good("bob")), "ok bob");
+	one.monotonicMs += 1_000;
+	t.equal(await one.said(await good("ann", 4)), "ok ann");
+	t.match(await one.said(await good("ann", 5)), /^verification-limited/);
+	const shared = await good("cid");
+	const at = () => one.said(shared, { payer: "10.0.0.2" });
+	t.same(await Promise.all([at(), at(), at(), at()]), Array(4).fill("ok cid"), "one verification for all at once");
+	t.equal(await one.said(await good("cid", 1)), "ok cid", "and paid once");
+	t.match(await one.said(await good("cid", 2)), /^verification-limited/);
+});
+
+t.test("so many verifications are under way, and what ends leaves its place", async (t) => {
+	const one = new Scene([jwk]);
+	await one.said(await good("first"));
+	const tokens = await Promise.all(Array.from({ length: TOKENS_PENDING_MAX + 1 }, (_, n) => good(`u${n}`)));
+	const all = await Promise.all(tokens.map((token, n) => one.said(token, { payer: `10.0.0.${n % 2}` })));
+	t.equal(count(all, "ok "), TOKENS_PENDING_MAX);
+	t.equal(count(all, "verification-limited"), 1);
+	t.equal(await one.said(await good("later")), "ok later");
+});
+
+t.test("so many tokens wait for keys, and take none of the places for verification", async (t) => {
+	let fetched = (_: Uint8Array): void => {};
+	const one = new Scene(() => new Promise<Uint8Array>((resolve) => (fetched = resolve)));
+	const waiting = Array.from({ length: TOKENS_KEYS_WAITING_MAX + 1 }, (_, n) => one.said(garbage("nope", n)));
+	fetched(jwksBytes([jwk]));
+	const all = await Promise.all(waiting);
+	t.equal(count(all, "invalid-token: no key"), TOKENS_KEYS_WAITING_MAX);
+	t.equal(count(all, "verification-limited"), 1);
+	t.equal(await one.said(await good("bob")), "ok bob");
+});
+
+t.test("DPoP: a proof costs its user, whichever its payer; one that does not hold costs the payer", async (t) => {
+	const holder = await keyPair();
+	const thief = await keyPair();
+	const jkt = await calculateJwkThumbprint(await publicJwk(holder));
+	const bound = (sub: string) => signed({ ...CLAIMS, sub, cnf: { jkt } }, pair);
+	const scene = (rates: ConstructorParameters<typeof Admission>[0]) =>
+		new Scene([jwk], [issuerOf({ binding: "dpop" })], { admission: new Admission(rates) });
+	const shown = async (token: string, by = holder, payer = "front-end") => ({
+		authorization: [`DPoP ${token}`],
+		dpop: [await proofOf(by, token)],
+		payer,
+	});
+	const [ann, bob] = [await bound("ann"), await bound("bob")];
+
+	const one = scene({ proof: { burst: 2, perSecond: 1 } });
+	for (let n = 0; n < 2; n++) t.equal(await one.said(null, await shown(ann)), "ok ann");
+	t.match(await one.said(null, await shown(ann)), /^verification-limited/);
+	t.match(await one.said(null, await shown(ann, holder, "elsewhere")), /^verification-limited/);
+	t.equal(await one.said(null, await shown(bob)), "ok bob", "another user behind the same payer");
+	one.monotonicMs += 1_000;
+	t.equal(await one.said(null, await shown(ann)), "ok ann");
+	t.match(await one.said(null, await shown(ann)), /^verification-limited/);
+
+	const other = scene({ failed: { burst: 3, perSecond: 0 }, failedUser: { burst: 2, perSecond: 0 } });
+	t.equal(await other.said(null, await shown(ann)), "ok ann");
+	for (let n = 0; n < 5; n++) {
+		const old = { ...(await shown(ann)), dpop: [await proofOf(holder, ann, { claims: { iat: NOW - 100 } })] };
+		t.match(await other.said(null, old), /^invalid-token: /, "what needs no cryptography is not counted");
+	}
+	for (let n = 0; n < 5; n++) t.match(await other.said(null, await shown(bob, thief)), /^invalid-token: /);
+	t.match(await other.said(null, await shown(bob, thief)), /^verification-limited: /, "3 of the payer, 2 of bob's");
+	for (let n = 0; n < 10; n++) t.equal(await other.said(null, await shown(ann)), "ok ann", "whose proofs hold");
+});
+
+t.test("who finds no place, or no room for a proof that holds, has paid nothing", async (t) => {
+	const admission = new Admission({ failed: { burst: TOKENS_PENDING_MAX, perSecond: 0 } });
+	const said = Array.from({ length: 3 * TOKENS_PENDING_MAX }, (_, n) => admission.enter("token", "p", `u${n}`, 0));
+	t.equal(said.filter((one) => one === "too many are being verified").length, 2 * TOKENS_PENDING_MAX);
+
+	const holder = await keyPair();
+	const jkt = await calculateJwkThumbprint(await publicJwk(holder));
+	const none = { burst: 0, perSecond: 0 };
+	const one = new Scene([jwk], [issuerOf({ binding: "dpop" })], {
+		admission: new Admission({ failed: { burst: 1, perSecond: 0 }, failedUser: none }),
+		proofs: new Replays(60_000, 1),
+	});
+	const ask = async (sub: string): Promise<string> => {
+		const token = await signed({ ...CLAIMS, sub, cnf: { jkt } }, pair);
+		return one.said(null, { authorization: [`DPoP ${token}`], dpop: [await proofOf(holder, token)] });
+	};
+	t.equal(await ask("ann"), "ok ann");
+	for (let n = 0; n < 3; n++) t.match(await ask("ann"), /^verification-limited: too many proofs are remembered/);
+});
+
+t.test("what a user's own bound has paid for comes back to the user, not to the payer", async (t) => {
+	const once = { burst: 1, perSecond: 0 };
+	const admission = new Admission({ failed: once, failedUser: once });
+	const enter = (user: string) => admission.enter("token", "p", user, 0);
+	const leave = (user: string, holds: boolean): void => {
+		const pass = enter(user);
+		if (typeof pass === "string") throw new Error(`${user}: ${pass}`);
+		admission.leave(pass, holds, 0);
+	};
+	leave("ann", true);
+	leave("stranger", false);
+	for (let n = 0; n < 3; n++) {
+		leave("ann", true);
+		t.equal(enter("stranger"), "too many that did not hold came from the caller");
+	}
+});
+
+t.test("what is remembered against replay is bounded", async (t) => {
+	const replays = new Replays(90, 4);
+	const take = (ids: string, atMs: number) => [...ids].map((id) => replays.take(id, atMs));
+	t.same(take("abacd", 0), ["first", "first", "again", "first", "first"]);
+	t.same(take("ea", 29), ["full", "again"]);
+	t.same(take("ae", 119), ["again", "full"], "kept for as long as it would hold");
+	t.same(take("aefgh", 150), ["first", "first", "first", "first", "full"], "and its places are free again");
+	t.same(take("h", 10_000), ["first"], "after a pause too");
+});
+
+t.test("payers that are remembered are bounded", async (t) => {
+	const payers = new Payers({ burst: 1, perSecond: 0.001 }, 2);
+	t.same(
+		["a", "b", "a", "c", "b"].map((payer) => payers.pay(payer, 0)),
+		[true, true, false, true, true],
+		"who was not seen for longest begins anew",
+	);
+});
