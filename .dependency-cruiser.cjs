@@ -1,78 +1,120 @@
 /**
  * The direction of dependencies (DESIGN.md), one rule per direction, each with its reason and its cure.
- * Vocabulary and pure rooms know nothing outside; adapters know pure rooms, never each other; cli composes.
+ * The first level of src is the loop: declare → compile → publish → serve → observe → infer → decide → operate. Pure stages
+ * know no I/O; adapters know pure stages and the shared parts of trust, never each other; cli composes.
  */
-const PURE = "^src/(resources|assignment|access|compiler|analysis|rollout|report)/";
-const ADAPTERS = ["xds", "events", "state", "predictor", "telemetry", "identity", "sidecar", "tokens", "probe", "webhooks"];
+const PURE = "^src/(declare|compile|infer|decide)/";
+/** Rooms that touch the world. */
+const ADAPTERS = [
+	"publish/xds",
+	"publish/sidecar",
+	"serve/predictor",
+	"observe/events",
+	"observe/telemetry",
+	"observe/agent",
+	"operate/(?:api|state|approvals|audit)",
+	"operate/webhooks",
+	"trust/identity",
+	"trust/tokens",
+];
 
 /** Each npm package has one owner: an upgrade or a swap touches one place. */
 const OWNERS = {
-	"yaml": ["resources", "state"],
-	"zod": ["resources"],
-	"xxhash-wasm": ["assignment"],
-	"@marcbachmann/cel-js": ["access"],
-	"lmdb": ["state"],
-	"lru-cache": ["events"],
-	"@duckdb": ["events"],
-	"onnxruntime-node": ["predictor"],
-	"prom-client": ["telemetry"],
-	"@opentelemetry/(sdk|exporter|resources)": ["telemetry"],
-	"@peculiar/x509": ["identity"],
-	"reflect-metadata": ["identity"],
+	"yaml": ["declare/resources", "operate/state"],
+	"zod": ["declare/resources"],
+	"xxhash-wasm": ["compile/assignment"],
+	"@marcbachmann/cel-js": ["compile/access"],
+	"lmdb": ["operate/state"],
+	"lru-cache": ["observe/events"],
+	"@duckdb": ["observe/events"],
+	"onnxruntime-node": ["serve/predictor"],
+	"prom-client": ["observe/telemetry"],
+	"@opentelemetry/(sdk|exporter|resources)": ["observe/telemetry"],
+	"@peculiar/x509": ["trust/identity"],
+	"reflect-metadata": ["trust/identity"],
 	"commander": ["cli"],
-	"jose": ["tokens"],
-	"jstat": ["analysis"],
-	"d3-(scale|shape)": ["report"],
-	"@grpc/grpc-js": ["xds", "events", "telemetry", "sidecar", "identity"],
-	"@bufbuild/protobuf": ["gen", "xds", "events", "telemetry", "sidecar", "identity"],
+	"jose": ["trust/tokens"],
+	"jstat": ["infer/statistics"],
+	"d3-(scale|shape)": ["decide/report"],
+	"rate-limiter-flexible": ["trust/clients"],
+	"@grpc/grpc-js": ["publish/xds", "publish/sidecar", "observe/events", "observe/telemetry", "trust/identity"],
+	"@bufbuild/protobuf": ["gen", "publish/xds", "publish/sidecar", "observe/events", "observe/telemetry", "trust/identity"],
 };
 
 module.exports = {
 	forbidden: [
 		{
 			name: "vocabulary-stands-alone",
-			comment: "error, limits, resource.ts, metadata.ts, accessWords.ts and experimentWords.ts are the words everything leans on; if they lean back, every change is a change everywhere. Move the code to the room that needs it.",
+			comment: "error, limits, resource.ts, metadata.ts, accessWords.ts and experimentWords.ts are what everything imports; if they import back, every change is a change everywhere. Move the code to the room that needs it.",
 			severity: "error",
-			from: { path: "^src/(error|limits|limits/\\w+|resources/(resource|metadata|accessWords|experimentWords))\\.ts$" },
-			to: { path: "^src/", pathNot: "^src/(limits/\\w+|resources/(resource|metadata|accessWords|experimentWords))\\.ts$" },
+			from: { path: "^src/(error|limits/\\w+|declare/resources/(resource|metadata|accessWords|experimentWords))\\.ts$" },
+			to: { path: "^src/", pathNot: "^src/(error|limits/\\w+|declare/resources/(resource|metadata|accessWords|experimentWords))\\.ts$" },
 		},
 		{
 			name: "declarations-are-read-upwards",
-			comment: "Text becomes values, values fields, fields kinds; only complete resources are checked. A step that looks ahead would know whose part it is: take it as an argument.",
+			comment: "Text becomes values, values fields, fields kinds; only complete resources are checked. Take what a later step knows as an argument.",
 			severity: "error",
-			from: { path: "^src/resources/(yaml|fields|schemas|checks)/" },
-			to: { path: "^src/resources/(yaml|fields|schemas|checks|parse|fileReading|faults)", pathNot: ["^src/resources/$1/", "^src/resources/fields/"] },
+			from: { path: "^src/declare/resources/(yaml|fields|schemas|checks)/" },
+			to: { path: "^src/declare/resources/(yaml|fields|schemas|checks|parse|fileReading|faults)", pathNot: ["^src/declare/resources/$1/", "^src/declare/resources/fields/"] },
 		},
 		{
 			name: "fields-know-no-kind",
 			comment: "A field is the same in every kind. Take what differs as an argument.",
 			severity: "error",
-			from: { path: "^src/resources/(yaml|fields)/" },
-			to: { path: "^src/resources/(yaml|fields|schemas|checks)/", pathNot: "^src/resources/$1/" },
+			from: { path: "^src/declare/resources/(yaml|fields)/" },
+			to: { path: "^src/declare/resources/(yaml|fields|schemas|checks)/", pathNot: "^src/declare/resources/$1/" },
 		},
 		{
 			name: "pure-stays-pure",
-			comment: "A pure room imports only pure rooms and vocabulary, so that the same input gives the same answer and can be tested by tables and replayed. Take what you need as an argument or a port.",
+			comment: "A pure stage imports only pure stages and vocabulary, so that the same input gives the same answer and can be tested by tables and replayed. Take what you need as an argument or a port.",
 			severity: "error",
 			from: { path: PURE },
-			to: { path: "^src/", pathNot: [PURE, "^src/(error|limits)\\.ts$"] },
+			to: { path: "^src/", pathNot: [PURE, "^src/(error|limits/\\w+)\\.ts$"] },
 		},
 		{
 			name: "pure-does-no-io",
-			comment: "No file, socket, process or clock in a pure room. Do it in an adapter and pass the value in.",
+			comment: "No file, socket, process or clock in a pure stage. Do it in an adapter and pass the value in.",
 			severity: "error",
 			from: { path: PURE },
 			to: { dependencyTypes: ["core"] },
 		},
+		{
+			name: "declare-comes-first",
+			comment: "A declaration is checked by the pure functions that execute it (access rules, regions), and by no later stage.",
+			severity: "error",
+			from: { path: "^src/declare/" },
+			to: { path: "^src/(compile/(envoy|mesh|table)|infer|decide)/", pathNot: "^src/compile/table/shadow\\.ts$" },
+		},
+		{
+			name: "compile-knows-no-inference",
+			comment: "A Plan is made of resources and their status. Of the later stages only that status is known here.",
+			severity: "error",
+			from: { path: "^src/compile/" },
+			to: { path: "^src/(infer|decide)/", pathNot: "^src/decide/rollout/status\\.ts$" },
+		},
+		{
+			name: "infer-knows-numbers",
+			comment: "Statistics know declarations and aggregates: neither Envoy nor decisions.",
+			severity: "error",
+			from: { path: "^src/infer/" },
+			to: { path: "^src/(compile|decide)/" },
+		},
 		...ADAPTERS.map((adapter) => ({
-			name: `${adapter}-does-not-know-other-adapters`,
+			name: `${adapter.replace(/[^a-z]+/g, "-")}-does-not-know-other-adapters`,
 			comment: "Adapters can be changed, tested and run apart; they meet in cli only. Receive a port from composition.",
 			severity: "error",
 			from: { path: `^src/${adapter}/` },
-			to: { path: `^src/(${ADAPTERS.filter((other) => other !== adapter).join("|")}|cli)/` },
+			to: { path: `^src/(?:${ADAPTERS.filter((other) => other !== adapter).join("|")}|cli)/` },
 		})),
 		{
-			name: "nobody-imports-composition",
+			name: "trust-is-below-all-servers",
+			comment: "What every server needs (TLS, local sockets, limits on clients) knows no server.",
+			severity: "error",
+			from: { path: "^src/trust/(tls|local|clients)/" },
+			to: { path: "^src/", pathNot: ["^src/trust/(tls|local|clients)/", "^src/(error|limits/\\w+)\\.ts$", "^src/declare/resources/spiffe\\.ts$"] },
+		},
+		{
+			name: "nothing-imports-composition",
 			comment: "Process settings must not leak into rooms: nothing imports cli.",
 			severity: "error",
 			from: { path: "^src/(?!cli/)" },
@@ -82,7 +124,7 @@ module.exports = {
 			name: "wire-stays-at-the-wire",
 			comment: "Generated protobuf types are imported only by the adapters that speak the protocol; an Envoy API change stops there.",
 			severity: "error",
-			from: { path: "^src/", pathNot: "^src/(gen|xds|events|telemetry|sidecar|identity)/" },
+			from: { path: "^src/", pathNot: "^src/(gen|publish/xds|publish/sidecar|observe/events|observe/telemetry|trust/identity)/" },
 			to: { path: "^src/gen/" },
 		},
 		...Object.entries(OWNERS).map(([name, owners]) => ({
@@ -93,17 +135,10 @@ module.exports = {
 			to: { path: `node_modules/${name}` },
 		})),
 		{
-			name: "one-owner-rate-limiter-flexible",
-			comment: "Every server limits its clients by the same limiter. Use ClientLimiter.",
-			severity: "error",
-			from: { path: "^src/", pathNot: "^src/clientLimiter\\.ts$" },
-			to: { path: "node_modules/rate-limiter-flexible" },
-		},
-		{
 			name: "one-door-to-jstat",
 			comment: "jStat is silently wrong outside a measured domain; distributions/jstat.ts guards it. Our own distributions hold everywhere.",
 			severity: "error",
-			from: { path: "^src/", pathNot: "^src/analysis/distributions/jstat\\.ts$" },
+			from: { path: "^src/", pathNot: "^src/infer/statistics/distributions/jstat\\.ts$" },
 			to: { path: "node_modules/jstat" },
 		},
 		{
@@ -113,7 +148,7 @@ module.exports = {
 			from: { path: "^src/" },
 			to: { path: "^test/" },
 		},
-		{ name: "no-circular", comment: "Files that import each other, if only types, can be read and changed only together. Move the type to a lower file.", severity: "error", from: {}, to: { circular: true } },
+		{ name: "no-circular", comment: "A cycle is one module in two files, and its load order is luck.", severity: "error", from: {}, to: { circular: true } },
 		{
 			name: "no-orphans",
 			comment: "A file that nothing reaches is still read. Delete it or use it.",
