@@ -5,7 +5,7 @@ import { TABLE_BYTES_MAX } from "./callout.js";
 export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Body of what a person does to an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
-export const API_ACT_BODY_BYTES_MAX = 64 * 1024;
+export const API_OPERATION_BODY_BYTES_MAX = 64 * 1024;
 
 /** How long a request may take to arrive: a whole body at 1.1 Mbit/s. */
 export const API_REQUEST_MS_MAX = 30_000;

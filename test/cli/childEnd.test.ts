@@ -6,17 +6,17 @@ import t from "tap";
 
 const CHILD = new URL("../../src/cli/stack/child.js", import.meta.url).href;
 const SOURCE = `
-	const { endWhenTold, tellReady } = await import(${JSON.stringify(CHILD)});
+	const { stopOnSignal, reportReady } = await import(${JSON.stringify(CHILD)});
 	let end;
 	const told = new Promise((resolve) => { end = resolve; });
-	endWhenTold(async () => {
+	stopOnSignal(async () => {
 		end();
 		await new Promise((resolve) => setTimeout(resolve, 50));
 		console.log("closed");
 	});
 	process.send("begun");
 	await told;
-	tellReady({});
+	reportReady({});
 `;
 
 t.test("who is told to end while it starts says no more that it is ready", async (t) => {

@@ -99,8 +99,8 @@ async function startStack(t: Test) {
 	);
 	const logged: string[] = [];
 	const tls = await controlTls(ca);
-	const apiDoor = { address: "127.0.0.1", port: 0, tls, peer: uriOf, tokens };
-	const api = await startApiRole({ ...roleContext(at, "api", logged), apiDoor });
+	const apiListener = { address: "127.0.0.1", port: 0, tls, peer: uriOf, tokens };
+	const api = await startApiRole({ ...roleContext(at, "api", logged), apiListener });
 	t.teardown(() => api.close());
 	const owner = new ApiClient(`unix:${at.apiSocket}`);
 	t.match(await owner.apply([{ name: "a.yaml", text: DECLARED }], { dryRun: false }), { outcome: "applied" });

@@ -115,9 +115,9 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 	t.match(await run(["audit", "operators", "--verify", "--noted", ...heads], local), { code: 0 });
 	t.match(await run(["audit", "operators", "--noted", ...heads], local), {
 		code: 0,
-		stdout: /^acts: the chain holds/,
+		stdout: /^operations: the chain holds/,
 	});
-	for (const [at, chain] of ["acts", "refused"].entries()) {
+	for (const [at, chain] of ["operations", "refused"].entries()) {
 		const other = (heads[at] ?? "").replace(/(?<=\d):./, (start) => (start === ":0" ? ":1" : ":0"));
 		t.match(await run(["audit", "operators", "--verify", "--noted", other], local), {
 			code: 1,
@@ -133,7 +133,7 @@ t.test("apply, approve and audit by two operators with certificates, and by the 
 		.trim()
 		.split("\n")
 		.map((line) => JSON.parse(line));
-	t.equal(lines.filter(({ chain }) => chain === "acts").length, store.audit.page(0, 1_000).records.length);
+	t.equal(lines.filter(({ chain }) => chain === "operations").length, store.audit.page(0, 1_000).records.length);
 	t.equal(
 		lines.filter(({ result }) => result === "refused").length,
 		store.audit.page(0, 1_000, "refused").records.length,
@@ -154,8 +154,9 @@ t.test("of a noted head that is not kept nothing is proved, and it is said", asy
 	for (let n = 1; n < 4; n++) await applyOne(n);
 	t.match(await verify("--noted", head), {
 		code: 1,
-		stdout: /^acts: the chain holds.*\nacts: NOT PROVED: the noted record 1 is not kept, nothing is proved of it$/m,
-		stderr: /1 older records of the chain acts were dropped/,
+		stdout:
+			/^operations: the chain holds.*\noperations: NOT PROVED: the noted record 1 is not kept, nothing is proved of it$/m,
+		stderr: /1 older records of the chain operations were dropped/,
 	});
 	t.match(await verify(), { code: 0 });
 });

@@ -1,6 +1,6 @@
 /** The page of `weir plan`: what stands on it for each design, and that no word or number on it means nothing. */
 import t from "tap";
-import { planPage, type ToldPlan } from "../../src/cli/commands/planPage.js";
+import { planPage, type ReportedPlan } from "../../src/cli/commands/planPage.js";
 import { planInputOf } from "../../src/decide/rollout/planInput.js";
 import type { Experiment, Metric } from "../../src/declare/resources/resource.js";
 import { planOf } from "../../src/infer/planning/plan.js";
@@ -32,7 +32,7 @@ const FACTS = {
 function pageOf(own: Experiment, traffic = true, effects: Readonly<Record<string, number>> = {}): string {
 	const facts = traffic ? FACTS : { ...FACTS, traffic: null };
 	const planned = planInputOf(own, ALL, facts, { power: 0.8, days: 14, effects });
-	const told: ToldPlan = {
+	const told: ReportedPlan = {
 		experiment: "main",
 		facts: { traffic: facts.traffic, baselines: planned.baselines },
 		input: planned.input,

@@ -47,6 +47,6 @@ for (const [file, without] of [
 }
 
 t.test("who reads declarations loads the schemas", async (t) => {
-	t.ok((await packagesOf(join(SOURCE, "resources/parse.js"))).has("zod"));
-	t.ok((await packagesOf(join(SOURCE, "events/store/store.js"))).has("@duckdb/node-api"), "by require, too");
+	t.ok((await packagesOf(join(SOURCE, "declare/resources/parse.js"))).has("zod"));
+	t.ok((await packagesOf(join(SOURCE, "observe/events/store/store.js"))).has("@duckdb/node-api"), "by require, too");
 });

@@ -9,7 +9,7 @@ import { AuditChain } from "../../operate/audit/auditChain.js";
 import { AUDIT_CHAINS, type AuditChainName, type AuditPage } from "../../operate/audit/auditLog.js";
 import type { AuditHead, AuditRecord } from "../../operate/audit/auditRecord.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
-import { tellDroppedForRoom } from "./droppedForRoom.js";
+import { printDropped } from "./droppedRecords.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
@@ -28,7 +28,7 @@ export async function auditOperators(options: AuditOperatorsArguments): Promise<
 	const client = clientOf(options);
 	const noted = (options.noted ?? []).map(notedHead);
 	if (!options.verify && noted.length === 0)
-		return printMerged(new ChainReader(client, "acts"), new ChainReader(client, "refused"), options);
+		return printMerged(new ChainReader(client, "operations"), new ChainReader(client, "refused"), options);
 	for (const name of AUDIT_CHAINS) {
 		const reader = new ChainReader(client, name);
 		const chain = new AuditChain(noted.filter(({ of }) => of === name));
@@ -74,25 +74,29 @@ class ChainReader {
 }
 
 /** By time; each chain in its own order. */
-async function printMerged(acts: ChainReader, refused: ChainReader, { json }: AuditOperatorsArguments): Promise<void> {
-	let [act, attempt] = [await acts.next(), await refused.next()];
+async function printMerged(
+	operations: ChainReader,
+	refused: ChainReader,
+	{ json }: AuditOperatorsArguments,
+): Promise<void> {
+	let [act, attempt] = [await operations.next(), await refused.next()];
 	while (act !== null || attempt !== null) {
 		const isAct = attempt === null || (act !== null && act.atMs <= attempt.atMs);
-		const [chain, record] = isAct ? (["acts", act] as const) : (["refused", attempt] as const);
+		const [chain, record] = isAct ? (["operations", act] as const) : (["refused", attempt] as const);
 		if (record !== null) print(json ? JSON.stringify({ chain, ...record }) : line(record, headMark(chain)));
-		if (isAct) act = await acts.next();
+		if (isAct) act = await operations.next();
 		else attempt = await refused.next();
 	}
-	for (const reader of [acts, refused]) tellDropped(reader);
+	for (const reader of [operations, refused]) tellDropped(reader);
 }
 
 function tellDropped({ chain, last: { dropped } }: ChainReader): void {
 	if (dropped > 0) process.stderr.write(`weir: ${dropped} older records of the chain ${chain} were dropped\n`);
 }
 
-/** What tells a sequence of the refused attempts from one of the acts. */
+/** What tells a sequence of the refused attempts from one of the operations. */
 function headMark(chain: AuditChainName): string {
-	return chain === "acts" ? "" : "refused:";
+	return chain === "operations" ? "" : "refused:";
 }
 
 function notedHead(text: string): AuditHead & { readonly of: AuditChainName } {
@@ -100,7 +104,7 @@ function notedHead(text: string): AuditHead & { readonly of: AuditChainName } {
 	if (sequence === undefined || hash === undefined) {
 		throw new WeirError("invalid-argument", `'${text}' is no head`, "write it as --verify printed it");
 	}
-	return { of: mark === undefined ? "acts" : "refused", sequence: Number(sequence), hash };
+	return { of: mark === undefined ? "operations" : "refused", sequence: Number(sequence), hash };
 }
 
 function line(record: AuditRecord, mark: string): string {
@@ -172,7 +176,7 @@ export async function auditRequests(options: AuditRequestsArguments): Promise<vo
 		({ dropped } = page);
 		if (before === null) break;
 	}
-	tellDroppedForRoom("records", dropped);
+	printDropped("records", dropped);
 }
 
 const REQUESTS_PAGE = 1_000;

@@ -80,7 +80,7 @@ export async function control(options: ControlArguments): Promise<void> {
 		traceSamplingPercent: percent(options.traceSampling),
 		decisionLog: options.decisionLog ?? "denied",
 		identity,
-		apiDoor:
+		apiListener:
 			identity === null || options.apiPort === undefined
 				? null
 				: {

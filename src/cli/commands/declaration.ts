@@ -8,7 +8,7 @@ import { loadResources } from "../../declare/resources/parse.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { jsonSchema } from "../../declare/resources/schema.js";
 import { declaredIn } from "../../operate/api/documents.js";
-import { roomProblems } from "../../operate/state/acts/room.js";
+import { roomProblems } from "../../operate/operations/quota.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 

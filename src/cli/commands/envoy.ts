@@ -8,15 +8,15 @@ import { WeirError } from "../../error.js";
 import { type AccessLogWatch, watchAccessLog } from "../../observe/agent/accessLogLosses.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import type { Identity } from "../../trust/identity/svid.js";
-import { endWhenTold, tellReady } from "../stack/child.js";
+import { reportReady, stopOnSignal } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyKeeper } from "../stack/envoyKeeper.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
 import type { ProbeAgentOptions } from "../stack/probeAgent.js";
-import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
+import { type ControlEndpointArguments, controlEndpoint } from "./controlEndpoint.js";
 
-export interface EnvoyArguments extends ControlDoorArguments {
+export interface EnvoyArguments extends ControlEndpointArguments {
 	readonly data: string;
 	readonly run?: string;
 	readonly traceSampling: string;
@@ -27,7 +27,7 @@ export interface EnvoyArguments extends ControlDoorArguments {
 
 export async function envoy(options: EnvoyArguments): Promise<void> {
 	const { data, run, traceSampling, node, identity } = options;
-	const control = options.control === undefined ? null : controlDoor(options.control, options);
+	const control = options.control === undefined ? null : controlEndpoint(options.control, options);
 	const accessLog = accessLogOf(options);
 	const at = places(data, run);
 	const binary = await findEnvoy({
@@ -39,7 +39,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 	let log: AccessLogWatch | null = null;
 	let agent: { close(): void } | null = null;
 	// Before there is an Envoy: one that is still starting would outlive its keeper, and hold its ports.
-	endWhenTold(() => {
+	stopOnSignal(() => {
 		told = true;
 		// An Envoy that takes no more requests would be an alarm.
 		agent?.close();
@@ -86,7 +86,7 @@ export async function envoy(options: EnvoyArguments): Promise<void> {
 		agent = one;
 		if (told) one.close();
 	});
-	tellReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
+	reportReady({ version: binary.version, ports: Object.fromEntries(running.ports) });
 	if (running.ports.size === 0) {
 		process.stderr.write(
 			"weir: nothing listens yet: control has published no listener, or Envoy refused it (weir status)\n",
@@ -152,5 +152,5 @@ function accessLogOf(options: EnvoyArguments): RemoteDoor | null {
 			"where this Envoy sends its access log is not said: no denial would be recorded, and no exposure counted",
 			"add --access-log ADDRESS:PORT (control's --access-log-listen), or --no-access-log to go without",
 		);
-	return accessLog === undefined || accessLog === false ? null : controlDoor(accessLog, options);
+	return accessLog === undefined || accessLog === false ? null : controlEndpoint(accessLog, options);
 }

@@ -17,7 +17,7 @@ import type { ApiClient } from "../../operate/api/apiClient.js";
 import { heldResources } from "../resourceFiles.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { type PlanFlags, parsePlanFlags } from "./planFlags.js";
-import { planPage, type Running, type ToldPlan } from "./planPage.js";
+import { planPage, type ReportedPlan, type Running } from "./planPage.js";
 
 export interface PlanArguments extends ApiArguments, PlanFlags {
 	readonly file: readonly string[];
@@ -37,7 +37,7 @@ export async function plan(options: PlanArguments): Promise<void> {
 	const asked = client === null ? NOTHING_ASKED : await ask(client, experiment);
 	const facts = joined([flags.facts, ...asked.facts]);
 	const planned = planInputOf(experiment, metricsOf(resources, experiment), facts, flags.assumptions);
-	const told: ToldPlan = {
+	const told: ReportedPlan = {
 		experiment: qualifiedName(experiment.metadata),
 		facts: { traffic: facts.traffic, baselines: planned.baselines },
 		input: planned.input,

@@ -11,7 +11,7 @@ import type { PlanMetric } from "../../infer/planning/planMetric.js";
 import { cells, chance, isShare, levelOf } from "../../infer/planning/planWords.js";
 
 /** What `weir plan --json` prints. */
-export interface ToldPlan {
+export interface ReportedPlan {
 	/** Qualified name. */
 	readonly experiment: string;
 	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
@@ -32,11 +32,11 @@ export interface Running {
 	readonly expectedMs: number | null;
 }
 
-export function planPage(told: ToldPlan, experiment: Experiment): string {
+export function planPage(told: ReportedPlan, experiment: Experiment): string {
 	return `${[...head(told, experiment), ...claims(told), ...ending(told)].join("\n")}\n`;
 }
 
-function head({ experiment: name, facts, running, plan, input }: ToldPlan, { spec }: Experiment): string[] {
+function head({ experiment: name, facts, running, plan, input }: ReportedPlan, { spec }: Experiment): string[] {
 	const challengers = spec.arms.filter((arm) => !arm.baseline).length;
 	const { traffic, baselines } = facts;
 	const perDay = traffic?.newUnitsPerDay ?? [];
@@ -99,7 +99,7 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[], l
 	);
 }
 
-function claims({ plan, input }: ToldPlan): string[] {
+function claims({ plan, input }: ReportedPlan): string[] {
 	if (plan === null || input === null) return [];
 	const planned = plan.metrics.find(({ looks }) => looks !== null);
 	const rows = plan.metrics.flatMap((claim, index) => {
@@ -158,7 +158,7 @@ const LAWS = {
 
 const day = (value: number): string => String(Number(value.toFixed(1)));
 
-function ending({ plan, input, unknown }: ToldPlan): string[] {
+function ending({ plan, input, unknown }: ReportedPlan): string[] {
 	const missing = unknown.map((one) => `Not known: ${one}.`);
 	if (plan === null || input === null) return [...missing, "Nothing can be planned from what is known."];
 	if (input.traffic === null) return missing.length === 0 ? [] : ["", ...missing];

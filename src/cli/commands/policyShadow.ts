@@ -5,7 +5,7 @@ import { type AccessPolicy, qualifiedName, qualifiedText, type Resource } from "
 import type { ShadowAnswer } from "../../observe/events/decisions/decisionQuery.js";
 import { type ApiArguments, clientOf } from "./apiAccess.js";
 import { askRequests, timeOf } from "./audit.js";
-import { tellDroppedForRoom } from "./droppedForRoom.js";
+import { printDropped } from "./droppedRecords.js";
 import { ofAll } from "./ofAll.js";
 import { oneLine } from "./oneLine.js";
 
@@ -50,7 +50,7 @@ export async function policyShadow(options: PolicyShadowArguments): Promise<void
 	const gaps = (await client.shadowGaps()).filter((gap) => isAskedFor(gap, { service, policy }));
 	const untold = partial === true ? notTold(resources, tried).filter((one) => (service ?? one) === one) : [];
 	const answer: ShadowAnswer = { ...told, changes: told.changes.filter((change) => stillTried(change, asked)) };
-	tellDroppedForRoom("counts", told.dropped);
+	printDropped("counts", told.dropped);
 	if (options.json === true) {
 		process.stdout.write(`${JSON.stringify({ ...answer, gaps, untold }, null, 2)}\n`);
 		return;

@@ -23,13 +23,13 @@ import { Reports } from "../sidecar/counts.js";
 import { type TableSource, tableFileOf } from "../sidecar/tableSource.js";
 import { UsedProofs } from "../sidecar/usedProofs.js";
 import type { FromWorker } from "../sidecar/worker.js";
-import { endWhenTold, tellReady } from "../stack/child.js";
+import { reportReady, stopOnSignal } from "../stack/child.js";
 import { places } from "../stack/places.js";
 import { watchRenewal } from "../stack/renewal.js";
 import { port } from "./control.js";
-import { type ControlDoorArguments, controlDoor } from "./controlDoor.js";
+import { type ControlEndpointArguments, controlEndpoint } from "./controlEndpoint.js";
 
-export interface SidecarArguments extends ControlDoorArguments {
+export interface SidecarArguments extends ControlEndpointArguments {
 	readonly data: string;
 	readonly run?: string;
 	readonly table?: string;
@@ -79,7 +79,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 	const renewal = watchRenewal(meter, log, () => reports.validity());
 	let metrics: Awaited<ReturnType<typeof serveMetrics>> | null = null;
 	// From here on: a start that waits for control ends in order too.
-	endWhenTold(async () => {
+	stopOnSignal(async () => {
 		metrics?.close();
 		renewal.close();
 		await front.close();
@@ -92,7 +92,7 @@ export async function sidecar(options: SidecarArguments): Promise<void> {
 		};
 		metrics = await serveMetrics(metricsSocket, { ...renewal.meter, json });
 	}
-	tellReady(await front.listen());
+	reportReady(await front.listen());
 }
 
 interface Front {
@@ -159,7 +159,7 @@ function sourceOf(options: SidecarArguments, at: ReturnType<typeof places> | nul
 		control:
 			control === undefined
 				? { socketPath: at.adsSocket }
-				: { target: control, spiffeId: controlDoor(control, options).spiffeId },
+				: { target: control, spiffeId: controlEndpoint(control, options).spiffeId },
 		file: at.sidecarTableFile,
 		instance: randomUUID(),
 	};

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gateHost } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
 import { untakenOf, untakenWords } from "../../decide/rollout/untaken.js";
-import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
+import type { OwnListener } from "../../declare/resources/checks/ownDoor.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
@@ -19,7 +19,7 @@ import { Publication } from "../../operate/state/publication.js";
 import { Store } from "../../operate/state/store/store.js";
 import { postWebhook } from "../../operate/webhooks/webhook.js";
 import { HANDSHAKES_REFUSED } from "../../trust/tls/handshake.js";
-import { logStanding } from "../stack/logStanding.js";
+import { logWhile } from "../stack/logWhile.js";
 import { controlAlarms } from "./controlAlarms.js";
 import { forwardTo } from "./forward.js";
 import { readGatewayTroubles } from "./gatewayTroubles.js";
@@ -41,18 +41,13 @@ const logged =
 	};
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {
-	const { at, log, meter, apiDoor, apiAdmins = [], allowLocalGates = false } = context;
-	let doors: readonly OwnDoor[] = [];
-	const store = new Store(join(at.dataDirectory, "state"), { ownDoors: () => doors, allowLocalGates });
+	const { at, log, meter, apiListener, apiAdmins = [], allowLocalGates = false } = context;
+	let doors: readonly OwnListener[] = [];
+	const store = new Store(join(at.dataDirectory, "state"), { ownListeners: () => doors, allowLocalGates });
 	const publication = new Publication(() => store.current.revision);
 	const stopLooking = [
-		logStanding(
-			log,
-			() => publication.lag(),
-			"what was changed is not published",
-			"what was changed is published again",
-		),
-		logStanding(
+		logWhile(log, () => publication.lag(), "what was changed is not published", "what was changed is published again"),
+		logWhile(
 			log,
 			() => untakenOf(store.proxies.proxies, Date.now()).map(untakenWords).join("; ") || null,
 			"what was changed is not taken by sidecars",
@@ -65,7 +60,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		store,
 		publication,
 		socket: at.apiSocket,
-		tcp: apiDoor ?? null,
+		tcp: apiListener ?? null,
 		owner: `local:${userName()}`,
 		admins: apiAdmins,
 		webhook: logged(postWebhook, log),
@@ -109,7 +104,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
-	doors = ownDoors(context, api.url);
+	doors = ownListeners(context, api.url);
 	return {
 		ready: { api: api.url },
 		renewApi: (tls) => api.renew(tls),
@@ -131,17 +126,17 @@ export const decisionLogMounts = (ingest: Handle): Readonly<Record<string, Mount
  * Control's TCP doors as far as this process knows them: the API's own, and those of other roles that were named to it
  * with a port. A door on all addresses is one on each that this machine has now.
  */
-export function ownDoors(
-	{ apiDoor, xdsListen, accessLogListen }: Pick<RoleContext, "apiDoor" | "xdsListen" | "accessLogListen">,
+export function ownListeners(
+	{ apiListener, xdsListen, accessLogListen }: Pick<RoleContext, "apiListener" | "xdsListen" | "accessLogListen">,
 	apiUrl: string,
-): readonly OwnDoor[] {
+): readonly OwnListener[] {
 	const apiPort = Number(URL.canParse(apiUrl) ? new URL(apiUrl).port : 0);
 	const doors = [
-		{ what: "control's API", door: apiDoor ? { host: apiDoor.address, port: apiPort } : null },
+		{ what: "control's API", door: apiListener ? { host: apiListener.address, port: apiPort } : null },
 		{ what: "control's xDS", door: xdsListen },
 		{ what: "control's access log", door: accessLogListen },
 	];
-	return doors.flatMap(({ what, door }): readonly OwnDoor[] => {
+	return doors.flatMap(({ what, door }): readonly OwnListener[] => {
 		if (door === null || door.port === 0) return [];
 		const everywhere = door.host === "0.0.0.0" || door.host === "::";
 		const addresses = everywhere ? Object.values(networkInterfaces()).flatMap((one) => one ?? []) : [];

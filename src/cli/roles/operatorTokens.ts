@@ -6,7 +6,7 @@ import { isLoopback } from "../../declare/resources/address.js";
 import type { KeySource, TokenIssuer } from "../../declare/resources/resource.js";
 import { KEYS_LOOK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
-import type { OperatorToken, TcpDoor } from "../../operate/api/caller.js";
+import type { OperatorToken, TcpListener } from "../../operate/api/caller.js";
 import { readCompact, shownToken } from "../../trust/tokens/compact.js";
 import { TokenVerifier } from "../../trust/tokens/verifier.js";
 
@@ -32,7 +32,7 @@ const DOOR = "api";
 export function operatorTokens(
 	{ issuer, audience, keys, groupsClaim }: OperatorIssuer,
 	log: Pick<Log, "info" | "warn">,
-): NonNullable<TcpDoor["tokens"]> {
+): NonNullable<TcpListener["tokens"]> {
 	const source: KeySource = keys.startsWith("https://")
 		? { from: "url", url: keys, caFile: null }
 		: { from: "file", file: keys };

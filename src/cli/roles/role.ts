@@ -2,7 +2,7 @@
 
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import type { TcpDoor } from "../../operate/api/caller.js";
+import type { TcpListener } from "../../operate/api/caller.js";
 import type { Identity } from "../../trust/identity/svid.js";
 import type { Places } from "../stack/places.js";
 
@@ -14,7 +14,7 @@ export interface RoleContext {
 	/** Who this process is; null = nobody, so that it has no door but UNIX sockets. */
 	readonly identity: Identity | null;
 	/** The API over TCP; null = on its UNIX socket only. */
-	readonly apiDoor?: TcpDoor | null;
+	readonly apiListener?: TcpListener | null;
 	/** Who may do everything on the API before any RoleBinding says so. */
 	readonly apiAdmins?: readonly string[];
 	/** Whether gates may lie on this machine. */
@@ -41,6 +41,6 @@ export interface RunningRole {
 	/** What the supervisor is told. */
 	readonly ready: unknown;
 	/** The api role's: shows another certificate from now on. */
-	renewApi?(tls: TcpDoor["tls"]): void;
+	renewApi?(tls: TcpListener["tls"]): void;
 	close(): Promise<void>;
 }

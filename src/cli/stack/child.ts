@@ -13,22 +13,22 @@ const FILES_MS = 500;
  * @param ready what the parent is told; where there is no parent it is printed as `READY {json}`.
  */
 export function serveUntilStopped(ready: unknown, close: () => Promise<void>): void {
-	endWhenTold(close);
-	tellReady(ready);
+	stopOnSignal(close);
+	reportReady(ready);
 }
 
 /** It was told to end. */
 let closing = false;
 
 /** Tells the parent; where there is none it is printed as `READY {json}`. Who ends is ready for nothing, and may have no parent any more. */
-export function tellReady(ready: unknown): void {
+export function reportReady(ready: unknown): void {
 	if (closing) return;
 	if (process.send === undefined) process.stdout.write(`READY ${JSON.stringify(ready)}\n`);
 	else process.send(ready);
 }
 
 /** Runs `close` once on SIGTERM, SIGINT or the parent's death, then exits. */
-export function endWhenTold(close: () => Promise<void>): void {
+export function stopOnSignal(close: () => Promise<void>): void {
 	const stop = (): void => {
 		if (closing) return;
 		closing = true;

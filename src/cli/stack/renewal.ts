@@ -3,7 +3,7 @@
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import { isUnrenewed, type Validity } from "../../trust/identity/validity.js";
-import { logStanding } from "./logStanding.js";
+import { logWhile } from "./logWhile.js";
 
 /** Only where a process has an identity. */
 export const IDENTITY_GAUGES = {
@@ -33,7 +33,7 @@ export function watchRenewal(
 		meter.gauge(left.name, left.help, (now.notAfterMs - Date.now()) / 1_000);
 		meter.gauge(unrenewed.name, unrenewed.help, isUnrenewed(now, Date.now()) ? 1 : 0);
 	};
-	const close = logStanding(
+	const close = logWhile(
 		log,
 		() => {
 			const now = validity();

@@ -21,17 +21,17 @@ import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../tr
 import { requireOwnFolder } from "../../trust/local/socket.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { Approvals } from "../approvals/approvals.js";
-import { Operations } from "../state/acts/operations.js";
-import { PromotionGates } from "../state/acts/promotionGates.js";
+import { Operations } from "../operations/operations.js";
+import { PromotionGates } from "../operations/promotionGates.js";
 import { Publication } from "../state/publication.js";
 import { Permissions } from "../state/rights/permissions.js";
 import { Rights } from "../state/rights/rights.js";
 import type { Store } from "../state/store/store.js";
-import type { Caller, DoorTls, TcpDoor } from "./caller.js";
+import type { Caller, ListenerTls, TcpListener } from "./caller.js";
 import { type House, handler, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
 import type { Mount } from "./mount.js";
-import { secureContext, secureServer } from "./secureDoor.js";
+import { secureContext, secureServer } from "./tlsListener.js";
 import type { GatewayAlarm } from "./wire.js";
 
 export interface ApiOptions {
@@ -39,7 +39,7 @@ export interface ApiOptions {
 	/** Path of the UNIX socket; its directory is made with mode 0700, so that who reaches it is the owner. */
 	readonly socket: string;
 	/** null or absent: the UNIX socket only. */
-	readonly tcp?: TcpDoor | null;
+	readonly tcp?: TcpListener | null;
 	/** For unit tests only: plain HTTP on the loopback, where anyone on this machine is the local owner. */
 	readonly insecureLoopback?: { readonly address: string; readonly port: number };
 	/** Subject of who comes by the UNIX socket; `local:UID` by default. */
@@ -78,7 +78,7 @@ export interface Api {
 	readonly url: string;
 	readonly socket: string;
 	/** Takes a new certificate for new connections; those that are open stay. */
-	renew(tls: DoorTls): void;
+	renew(tls: ListenerTls): void;
 	/** Ends both doors and every long poll; the Store stays open. */
 	close(): Promise<void>;
 }
@@ -108,15 +108,15 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
 	rmSync(socket, { force: true });
 
-	const acts = new Operations(store, new Rights(store, new Permissions(options.admins)));
-	const approvals = new Approvals(store, acts);
+	const operations = new Operations(store, new Rights(store, new Permissions(options.admins)));
+	const approvals = new Approvals(store, operations);
 	const now = options.now ?? Date.now;
 	const house: House = {
 		door: {
 			store,
-			acts,
+			operations,
 			approvals,
-			gates: new PromotionGates(store, acts, options.webhook ?? NOBODY_ASKS, now),
+			gates: new PromotionGates(store, operations, options.webhook ?? NOBODY_ASKS, now),
 			evidence: options.evidence ?? null,
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),

@@ -12,10 +12,10 @@ import type { ProxyReport } from "../state/store/database.js";
 import type { DecisionPage } from "../state/store/decisionLog.js";
 import { type ApiPlace, type ClientTls, type ExchangeAnswer, exchange } from "./exchange.js";
 import type {
-	ActAnswer,
 	ApplyAnswer,
 	DiffAnswer,
 	HistoryAnswer,
+	OperationAnswer,
 	PendingAnswer,
 	RequestAnswer,
 	RequestsAnswer,
@@ -180,7 +180,7 @@ export class ApiClient {
 		experiment: string,
 		verb: PersonVerb,
 		said: Partial<Pick<PersonRequest, "reason" | "overrideGates" | "shutOut">> & { readonly arm?: string } = {},
-	): Promise<ActAnswer> {
+	): Promise<OperationAnswer> {
 		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, {
 			body: jsonBody(said),
 			...(verb === "promote" ? { timeoutMs: GATED_TIMEOUT_MS } : {}),
@@ -216,7 +216,7 @@ export class ApiClient {
 	}
 
 	/** One page of what operators did, or of what they were refused. */
-	audit(after: number, limit = 1_000, chain: AuditChainName = "acts"): Promise<AuditPage> {
+	audit(after: number, limit = 1_000, chain: AuditChainName = "operations"): Promise<AuditPage> {
 		return this.#json("GET", `/v1/audit?chain=${chain}&after=${after}&limit=${limit}`);
 	}
 

@@ -17,7 +17,7 @@ export interface Caller {
 }
 
 /** PEM. `ca`: who signs the certificates of callers. */
-export interface DoorTls {
+export interface ListenerTls {
 	readonly key: string;
 	readonly cert: string;
 	readonly ca: string;
@@ -29,11 +29,11 @@ export type OperatorToken =
 	| { readonly refused: string };
 
 /** The door for callers who are not on this machine, or not its owner: HTTPS, never plain HTTP. */
-export interface TcpDoor {
+export interface TcpListener {
 	readonly address: string;
 	/** 0 = any free port. */
 	readonly port: number;
-	readonly tls: DoorTls;
+	readonly tls: ListenerTls;
 	/**
 	 * SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts, or it
 	 * passes on what somebody else asks: a proxy's certificate speaks for nobody.
@@ -51,7 +51,7 @@ export interface TcpDoor {
  * @param leftMs until the certificate ends with which the connection was opened: it was judged then, and lives longer
  * @throws WeirError `permission-denied` for nobody that is known.
  */
-export async function callerOf(door: TcpDoor, request: IncomingMessage, leftMs: number): Promise<Caller> {
+export async function callerOf(door: TcpListener, request: IncomingMessage, leftMs: number): Promise<Caller> {
 	if (leftMs <= 0) throw unknown("the certificate that the connection was opened with has ended");
 	const headers = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "authorization");
 	const { authorization } = request.headers;

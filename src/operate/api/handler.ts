@@ -6,16 +6,16 @@ import { WeirError } from "../../error.js";
 import { API_REQUEST_MS_MAX } from "../../limits/index.js";
 import { type ClientLimiter, TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
-import { type ActCall, record } from "../audit/actRecord.js";
+import { type AuditedCall, record } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 import { send, sendError, takeApart } from "./http.js";
-import { answerInternal } from "./internalDoor.js";
+import { answerInternal } from "./internalRoutes.js";
 import { isUnder, type Mount, passOn } from "./mount.js";
-import { answerPublic, type PublicDoor } from "./publicDoor.js";
+import { type ApiServices, answerPublic } from "./publicRoutes.js";
 
 /** What all doors share. */
 export interface House {
-	readonly door: PublicDoor;
+	readonly door: ApiServices;
 	readonly limiter: ClientLimiter;
 	/** Of requests that stop traffic to a Variant: a client's other requests take nothing from it. */
 	readonly stopLimiter: ClientLimiter;
@@ -56,7 +56,7 @@ export function handler(
 			});
 			const mounted = mounts.find(([prefix]) => isUnder(url, prefix));
 			if (mounted !== undefined)
-				return await passOn(door.acts.rights, mounted, request, response, { caller, id, nowMs: door.now() });
+				return await passOn(door.operations.rights, mounted, request, response, { caller, id, nowMs: door.now() });
 			send(response, await answerPublic(door, takeApart(request, { signal: gone.signal, caller, id })));
 		} catch (error) {
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
@@ -67,7 +67,7 @@ export function handler(
 }
 
 /** In the audit log once a minute for each client. */
-function recordLimited({ door, onLimited }: House, call: ActCall, { exceeded, message }: TooManyRequests): void {
+function recordLimited({ door, onLimited }: House, call: AuditedCall, { exceeded, message }: TooManyRequests): void {
 	onLimited(exceeded);
 	const { audit, current } = door.store;
 	const what = { verb: "ask", namespaces: [], objects: ["the API"], revision: current.revision } as const;

@@ -8,7 +8,7 @@ import { HTTP_STATUS, WeirError } from "../../error.js";
 import { API_BODY_BYTES_MAX } from "../../limits/index.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../trust/clients/unreadBody.js";
-import type { ActCall } from "../audit/actRecord.js";
+import type { AuditedCall } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 
 /** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
@@ -211,7 +211,7 @@ export function flag(query: URLSearchParams, name: string): boolean {
 	return text === "true";
 }
 
-export function actCall({ caller, id }: Call, nowMs: number): ActCall {
+export function auditedCall({ caller, id }: Call, nowMs: number): AuditedCall {
 	return { caller, id, nowMs };
 }
 

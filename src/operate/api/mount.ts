@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
-import type { ActCall } from "../audit/actRecord.js";
+import type { AuditedCall } from "../audit/actRecord.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Rights } from "../state/rights/rights.js";
 import type { Caller } from "./caller.js";
@@ -42,7 +42,7 @@ export async function passOn(
 	[prefix, mount]: readonly [string, Mount],
 	request: IncomingMessage,
 	response: ServerResponse,
-	call: ActCall,
+	call: AuditedCall,
 ): Promise<void> {
 	const { handle, needs, methods, takesBody, recorded }: Exclude<Mount, Handle> =
 		typeof mount === "function" ? { handle: mount, needs: "read", methods: ["GET", "HEAD"] } : mount;

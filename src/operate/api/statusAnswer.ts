@@ -10,8 +10,8 @@ import { withdrawn } from "../../declare/resources/checks/withdrawn.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
-import { phasesOf, withDefault } from "../state/acts/crossCheck.js";
-import type { Operations } from "../state/acts/operations.js";
+import { phasesOf, withDefault } from "../operations/crossCheck.js";
+import type { Operations } from "../operations/operations.js";
 import type { Publication } from "../state/publication.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Store } from "../state/store/store.js";
@@ -22,7 +22,7 @@ import type { GatewayAlarm, StatusAnswer } from "./wire.js";
 
 export interface StatusSources extends AlarmSources {
 	readonly store: Store;
-	readonly acts: Operations;
+	readonly operations: Operations;
 	readonly publication: Publication;
 	readonly now: () => number;
 }
@@ -33,16 +33,16 @@ export async function statusAnswer(door: StatusSources, call: Call): Promise<Sta
 }
 
 function answerOf(
-	{ store, acts, publication, now }: StatusSources,
+	{ store, operations, publication, now }: StatusSources,
 	{ caller }: Call,
 	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
 ): StatusAnswer {
-	const mayRead = acts.rights.mayRead(caller);
+	const mayRead = operations.rights.mayRead(caller);
 	const mayBeTold = ({ gateway }: GatewayAlarm): boolean =>
 		mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway));
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
-		...acts.rights.partly(caller),
+		...operations.rights.partly(caller),
 		revision,
 		lag: publication.lag(),
 		untaken: untakenOf(store.proxies.proxies, now()),

@@ -11,7 +11,7 @@ import {
 	type Resource,
 	type ResourceSet,
 } from "../../declare/resources/resource.js";
-import type { ApplyPlan } from "../state/acts/applyPlan.js";
+import type { ApplyPlan } from "../operations/applyPlan.js";
 
 /** Whether the caller may read a namespace; `*` = all of them. */
 export type MayRead = (namespace: string) => boolean;

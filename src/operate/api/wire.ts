@@ -8,7 +8,7 @@ import type { Untaken } from "../../decide/rollout/untaken.js";
 import type { Resource } from "../../declare/resources/resource.js";
 import type { ApprovalRequest, Operation } from "../approvals/request.js";
 import { mostNeeded } from "../approvals/required.js";
-import type { ApplyResult } from "../state/acts/applyPlan.js";
+import type { ApplyResult } from "../operations/applyPlan.js";
 import type { Difference } from "../state/difference.js";
 import type { HistoryEntry } from "../state/history/change.js";
 
@@ -172,6 +172,6 @@ export type ApplyAnswer =
 	| Extract<ApplyResult, { readonly outcome: "refused" }>;
 
 /** POST /v1/experiments/NAME/VERB: the decision, or that it waits for approval. */
-export type ActAnswer =
+export type OperationAnswer =
 	| PendingAnswer
 	| { readonly outcome: "done"; readonly revision: number; readonly decision: Decision };

@@ -5,8 +5,8 @@
  */
 import { WeirError } from "../../error.js";
 import type { Caller } from "../api/caller.js";
-import { type ActCall, record } from "../audit/actRecord.js";
-import type { Operations } from "../state/acts/operations.js";
+import { type AuditedCall, record } from "../audit/actRecord.js";
+import type { Operations } from "../operations/operations.js";
 import type { Store } from "../state/store/store.js";
 import type { ApprovalRequest, WaitingRequest } from "./request.js";
 
@@ -20,7 +20,7 @@ export class Approvals {
 	 * What the caller may see: their own requests, and those of namespaces that they may all read. Oldest first.
 	 * @throws WeirError `permission-denied`, recorded, for a caller with no right anywhere and no request
 	 */
-	list(call: ActCall, objects: readonly string[]): readonly ApprovalRequest[] {
+	list(call: AuditedCall, objects: readonly string[]): readonly ApprovalRequest[] {
 		const { rights, requests } = this.operations;
 		const seen = requests.all(call.nowMs).filter((request) => this.#sees(call.caller, request));
 		if (seen.length === 0) rights.demandSomeRead(call, objects);
@@ -28,7 +28,7 @@ export class Approvals {
 	}
 
 	/** With its content, while it waits. @throws WeirError `not-found`, also for what the caller may not see */
-	get(call: ActCall, id: string): ApprovalRequest & { readonly operation: WaitingRequest["operation"] | null } {
+	get(call: AuditedCall, id: string): ApprovalRequest & { readonly operation: WaitingRequest["operation"] | null } {
 		const request = this.#found(call, id, "read");
 		return { ...request, operation: this.operations.requests.operation(request) };
 	}
@@ -38,7 +38,7 @@ export class Approvals {
 	 * approvers might not have been able to approve when the last one came.
 	 * @throws WeirError as `approve` does for a caller who may not
 	 */
-	demandAnother(call: ActCall, id: string): WaitingRequest {
+	demandAnother(call: AuditedCall, id: string): WaitingRequest {
 		const found = this.#found(call, id, "approve");
 		this.#demandApprover(call, found, "approve");
 		this.#demandOther(call, found);
@@ -73,7 +73,7 @@ export class Approvals {
 	 * @throws WeirError `permission-denied` for the asker or without `approve`, `failed-precondition` for a second approval or a
 	 * request that is over, `conflict` if what it touches has changed: the request is void then
 	 */
-	approve(call: ActCall, id: string): ApprovalRequest {
+	approve(call: AuditedCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
 		const { operations, store } = this;
 		const approvals = this.#with(call.caller, request, call.nowMs);
@@ -107,7 +107,7 @@ export class Approvals {
 	 * Runs `find` if the request can still be carried out: for what comes before its last approval.
 	 * @throws WeirError as `approve` does: the request is void then
 	 */
-	whilePossible<Found>(call: ActCall, request: WaitingRequest, find: () => Found): Found {
+	whilePossible<Found>(call: AuditedCall, request: WaitingRequest, find: () => Found): Found {
 		try {
 			this.operations.prepare(call, request);
 			return find();
@@ -117,7 +117,7 @@ export class Approvals {
 	}
 
 	/** @returns what the approver is told */
-	#voided(call: ActCall, request: WaitingRequest, cause: unknown): unknown {
+	#voided(call: AuditedCall, request: WaitingRequest, cause: unknown): unknown {
 		const error = WeirError.from(cause);
 		if (error.code === "internal") return cause;
 		const why = error.code === "conflict" ? error.message : `the request is void: ${error.message}`;
@@ -127,20 +127,20 @@ export class Approvals {
 	}
 
 	/** Ends a request: by one who may approve it, or by its asker. */
-	reject(call: ActCall, id: string, reason: string): ApprovalRequest {
+	reject(call: AuditedCall, id: string, reason: string): ApprovalRequest {
 		const request = this.demandEnding(call, id);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;
 		return this.#end(call, request, "rejected", "reject", why, reason);
 	}
 
 	/** The request, if the caller may reject it. @throws WeirError as `reject` does for a caller who may not */
-	demandEnding(call: ActCall, id: string): WaitingRequest {
+	demandEnding(call: AuditedCall, id: string): WaitingRequest {
 		const found = this.#found(call, id, "reject");
 		if (found.askedBy.subject !== call.caller.subject) this.#demandApprover(call, found, "reject");
 		return this.#waiting(found);
 	}
 
-	#found(call: ActCall, id: string, verb: "read" | "approve" | "reject"): ApprovalRequest {
+	#found(call: AuditedCall, id: string, verb: "read" | "approve" | "reject"): ApprovalRequest {
 		const request = this.operations.requests.get(id, call.nowMs);
 		if (request !== null && this.#sees(call.caller, request)) return request;
 		const unseen = new WeirError("not-found", `no request '${id.slice(0, 100)}'`, "see weir requests");
@@ -154,14 +154,14 @@ export class Approvals {
 	}
 
 	/** In one of the namespaces that it touches. */
-	#demandApprover(call: ActCall, { namespaces, effects }: ApprovalRequest, verb: "approve" | "reject"): void {
+	#demandApprover(call: AuditedCall, { namespaces, effects }: ApprovalRequest, verb: "approve" | "reject"): void {
 		const { rights } = this.operations;
 		if (namespaces.some((namespace) => rights.mayApprove(call.caller, namespace))) return;
 		const needs = namespaces.map((namespace) => ({ verb: "approve" as const, namespace }));
 		rights.demand(call, needs, verb, effects);
 	}
 
-	#demandOther(call: ActCall, request: ApprovalRequest): void {
+	#demandOther(call: AuditedCall, request: ApprovalRequest): void {
 		if (!this.operations.rights.isSamePerson(request.askedBy, call.caller)) return;
 		const { subject } = request.askedBy;
 		const who = subject === call.caller.subject ? subject : `${subject}, one person with ${call.caller.subject},`;
@@ -178,7 +178,7 @@ export class Approvals {
 	}
 
 	#end(
-		call: ActCall,
+		call: AuditedCall,
 		{ operation: _, ...request }: WaitingRequest,
 		state: "rejected" | "void",
 		verb: "approve" | "reject",
@@ -194,7 +194,13 @@ export class Approvals {
 		return ended;
 	}
 
-	#record(call: ActCall, request: ApprovalRequest, verb: "approve" | "reject", result: "done" | "refused", why = "") {
+	#record(
+		call: AuditedCall,
+		request: ApprovalRequest,
+		verb: "approve" | "reject",
+		result: "done" | "refused",
+		why = "",
+	) {
 		return record(call, {
 			verb,
 			namespaces: request.namespaces,

@@ -63,7 +63,7 @@ export function parsePersonRequest(
 	return { verb, by, reason, arm, nowMs, ...(overrideGates ? { overrideGates } : {}), ...(shutOut ? { shutOut } : {}) };
 }
 
-/** Who acts is what the door has proved. */
+/** The caller is the one that the listener has authenticated. */
 export const BY_HINT = "leave it out: who calls is recorded, by certificate, token or socket";
 
 /**

@@ -9,7 +9,7 @@ import {
 	APPROVAL_REQUESTS_PENDING_MAX,
 } from "../../limits/index.js";
 import type { Caller } from "../api/caller.js";
-import type { Authorisation } from "../state/acts/authorise.js";
+import type { Authorisation } from "../operations/authorise.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { ApprovalRequest, Operation, WaitingRequest } from "./request.js";
 import { fingerprint } from "./required.js";

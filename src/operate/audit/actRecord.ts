@@ -4,7 +4,7 @@ import type { Caller } from "../api/caller.js";
 import type { NewAuditRecord } from "./auditRecord.js";
 
 /** One call of the API: by whom, when, and its id. */
-export interface ActCall {
+export interface AuditedCall {
 	readonly caller: Caller;
 	readonly nowMs: number;
 	readonly id: string;
@@ -12,7 +12,11 @@ export interface ActCall {
 
 /** An audit record with what most of them do not say filled in. */
 export function record(
-	{ caller, nowMs, id }: Pick<ActCall, "nowMs" | "id"> & { readonly caller: Pick<NewAuditRecord, "subject" | "how"> },
+	{
+		caller,
+		nowMs,
+		id,
+	}: Pick<AuditedCall, "nowMs" | "id"> & { readonly caller: Pick<NewAuditRecord, "subject" | "how"> },
 	made: Pick<NewAuditRecord, "verb" | "namespaces" | "objects" | "result"> & {
 		readonly revision: number;
 		readonly after?: number;

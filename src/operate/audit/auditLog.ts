@@ -15,10 +15,10 @@ import {
 } from "../../limits/index.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { AuditHead, AuditRecord, NewAuditRecord } from "./auditRecord.js";
-import { AuditShelf } from "./auditShelf.js";
+import { AuditStore } from "./auditStore.js";
 
-/** acts: what was done or waits for approval; refused: attempts. */
-export const AUDIT_CHAINS = ["acts", "refused"] as const;
+/** operations: what was done or waits for approval; refused: attempts. */
+export const AUDIT_CHAINS = ["operations", "refused"] as const;
 export type AuditChainName = (typeof AUDIT_CHAINS)[number];
 
 export interface AuditPage {
@@ -35,7 +35,7 @@ export interface AuditPage {
 
 export class AuditLog {
 	readonly #database: StateDatabase;
-	readonly #shelves: Readonly<Record<AuditChainName, AuditShelf>>;
+	readonly #shelves: Readonly<Record<AuditChainName, AuditStore>>;
 	/** Records of the present minute that are limited, by kind and subject. */
 	readonly #limited = new Map<string, number>();
 	#minute = 0;
@@ -45,8 +45,8 @@ export class AuditLog {
 	constructor(database: StateDatabase, keep?: number) {
 		this.#database = database;
 		this.#shelves = {
-			acts: new AuditShelf(database, "audit", keep ?? OPERATOR_AUDIT_RECORDS_MAX),
-			refused: new AuditShelf(database, "auditRefused", keep ?? OPERATOR_AUDIT_REFUSED_MAX),
+			operations: new AuditStore(database, "audit", keep ?? OPERATOR_AUDIT_RECORDS_MAX),
+			refused: new AuditStore(database, "auditRefused", keep ?? OPERATOR_AUDIT_REFUSED_MAX),
 		};
 	}
 
@@ -57,7 +57,7 @@ export class AuditLog {
 			this.#unrecorded += 1;
 			return;
 		}
-		this.#append(isRefused ? "refused" : "acts", made, [made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX)]);
+		this.#append(isRefused ? "refused" : "operations", made, [made.objects.slice(0, OPERATOR_AUDIT_OBJECTS_MAX)]);
 		if (isRefused) this.#unrecorded = 0;
 	}
 
@@ -65,7 +65,7 @@ export class AuditLog {
 	 * What changed something, recorded whole in as many records as it takes: behind 50 harmless objects one could be hidden.
 	 */
 	appendWhole(made: NewAuditRecord): void {
-		this.#append("acts", made, inPieces(made.objects));
+		this.#append("operations", made, inPieces(made.objects));
 	}
 
 	/** @param pieces of its objects, one for each record */
@@ -89,7 +89,7 @@ export class AuditLog {
 	}
 
 	/** Records after the given sequence, oldest first. */
-	page(after: number, limit: number, chain: AuditChainName = "acts"): AuditPage {
+	page(after: number, limit: number, chain: AuditChainName = "operations"): AuditPage {
 		const shelf = this.#shelves[chain];
 		const size = Math.min(limit, OPERATOR_AUDIT_PAGE_MAX);
 		const found = shelf.after(after, size + 1);

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { ownDoors } from "../../../src/cli/roles/api.js";
-import { type OwnDoor, ownDoorProblems } from "../../../src/declare/resources/checks/ownDoor.js";
+import { ownListeners } from "../../../src/cli/roles/api.js";
+import { type OwnListener, ownDoorProblems } from "../../../src/declare/resources/checks/ownDoor.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";
@@ -71,20 +71,23 @@ t.test(
 	async (t) => {
 		const directory = mkdtempSync(join(tmpdir(), "weir-doors-"));
 		t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-		let doors: readonly OwnDoor[] = [];
-		const store = new Store(directory, { ownDoors: () => doors });
+		let doors: readonly OwnListener[] = [];
+		const store = new Store(directory, { ownListeners: () => doors });
 		t.teardown(() => store.close());
 		const files = [{ name: "w.yaml", text: service("address: 127.0.0.1, port: 18000", "") }];
 		const dryRun = { by: "ada", dryRun: true, nowMs: 1 };
 		t.equal(store.apply(files, dryRun).outcome, "applied");
-		const context = { apiDoor: null, xdsListen: { host: "0.0.0.0", port: 18000 }, accessLogListen: null };
-		doors = ownDoors(context, "unix:/run/api.sock");
+		const context = { apiListener: null, xdsListen: { host: "0.0.0.0", port: 18000 }, accessLogListen: null };
+		doors = ownListeners(context, "unix:/run/api.sock");
 		t.match(store.apply(files, dryRun), { outcome: "refused", problems: [{ message: /is control's xDS$/ }] });
-		t.same(ownDoors({ ...context, xdsListen: null }, "unix:/run/api.sock"), []);
+		t.same(ownListeners({ ...context, xdsListen: null }, "unix:/run/api.sock"), []);
 		const tls = { key: "", cert: "", ca: "" };
-		const apiDoor = { address: "127.0.0.1", port: 0, tls, peer: () => null };
+		const apiListener = { address: "127.0.0.1", port: 0, tls, peer: () => null };
 		t.same(
-			ownDoors({ apiDoor, xdsListen: null, accessLogListen: { host: "10.0.0.1", port: 7 } }, "https://127.0.0.1:9"),
+			ownListeners(
+				{ apiListener, xdsListen: null, accessLogListen: { host: "10.0.0.1", port: 7 } },
+				"https://127.0.0.1:9",
+			),
 			[
 				{ address: "127.0.0.1", port: 9, what: "control's API" },
 				{ address: "10.0.0.1", port: 7, what: "control's access log" },

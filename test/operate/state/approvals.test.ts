@@ -251,7 +251,7 @@ t.test("which arm a promotion is of stands in the lists, of requests and of reco
 	const effects = (await bob.requests()).map((one) => one.effects);
 	t.same(effects, [["promote Experiment boosted, arm boosted"], ["promote Experiment boosted, arm deep"]]);
 	await bob.approve((await bob.requests())[1]?.id ?? "");
-	const { records } = await owner.audit(0, 100, "acts");
+	const { records } = await owner.audit(0, 100, "operations");
 	const objects = (verb: string) => records.filter((one) => one.verb === verb).map((one) => one.objects);
 	const deep = ["promote Experiment boosted, arm deep"];
 	t.same(objects("promote"), [["Experiment boosted, arm boosted"], ["Experiment boosted, arm deep"], deep]);

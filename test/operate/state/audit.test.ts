@@ -41,7 +41,7 @@ function faultOf(
 	store: Store,
 	records: readonly AuditRecord[],
 	noted: readonly AuditHead[] = [],
-	name: AuditChainName = "acts",
+	name: AuditChainName = "operations",
 ) {
 	const chain = new AuditChain(noted);
 	for (const record of records) chain.add(record);
@@ -49,7 +49,7 @@ function faultOf(
 }
 
 /** Of what the file holds. */
-function fault(store: Store, chain: AuditChainName = "acts", noted: readonly AuditHead[] = []): string | null {
+function fault(store: Store, chain: AuditChainName = "operations", noted: readonly AuditHead[] = []): string | null {
 	return faultOf(store, store.audit.page(0, 1_000, chain).records, noted, chain);
 }
 
@@ -144,7 +144,7 @@ t.test("who may do nothing pushes out no act: refused attempts are a chain of th
 	});
 	const { records, dropped } = store.audit.page(0, 1_000);
 	t.same(
-		[records.map(({ sequence }) => sequence), dropped, store.audit.dropped("acts")],
+		[records.map(({ sequence }) => sequence), dropped, store.audit.dropped("operations")],
 		[[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0, 0],
 	);
 	t.equal(store.audit.page(0, 1_000, "refused").records.length, 40);
@@ -164,7 +164,7 @@ t.test("nothing goes from between others, nor from the oldest end before it must
 		await database.close();
 		const again = new Store(directory);
 		again.audit.append(made());
-		const found = fault(again, "acts", noted);
+		const found = fault(again, "operations", noted);
 		await again.close();
 		return found;
 	};

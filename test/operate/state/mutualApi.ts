@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
 import { type Api, type ApiOptions, startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import type { TcpDoor } from "../../../src/operate/api/caller.js";
+import type { TcpListener } from "../../../src/operate/api/caller.js";
 import { Store, type StoreOptions } from "../../../src/operate/state/store/store.js";
 import { createDevelopmentCa, type DevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
 import { temporaryDirectory } from "./employment.js";
@@ -34,7 +34,7 @@ export interface MutualApi {
 }
 
 export interface MutualApiOptions extends Partial<ApiOptions> {
-	readonly tokens?: TcpDoor["tokens"];
+	readonly tokens?: TcpListener["tokens"];
 	readonly storeOptions?: StoreOptions;
 }
 

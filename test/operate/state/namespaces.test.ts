@@ -2,7 +2,7 @@
 import t from "tap";
 import { initialStatus } from "../../../src/decide/rollout/status.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
-import { planApply } from "../../../src/operate/state/acts/applyPlan.js";
+import { planApply } from "../../../src/operate/operations/applyPlan.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { experiment, file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
 import { PLAIN } from "./guarded.js";
@@ -188,7 +188,7 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 		status: { experiments: { "a/hidden": initialStatus([20_000], 0) }, services: {} },
 		used: (kind: "name" | "salt", text: string) =>
 			kind === "salt" && text === "shared" ? { experiment: "a/hidden", sinceMs: 0 } : undefined,
-		ownDoors: [],
+		ownListeners: [],
 		allowLocalGates: false,
 	};
 	const problems = (text: string) =>

@@ -107,7 +107,7 @@ t.test("deny by default: a known operator without a binding does nothing, and ev
 	);
 });
 
-t.test("each verb opens its own acts, in its own namespaces", async (t) => {
+t.test("each verb opens its own operations, in its own namespaces", async (t) => {
 	const { owner, as } = await mutualApi(t);
 	for (const namespace of ["team", "other"]) {
 		await owner.apply(file(inNamespace(namespace, [SERVICE, METRIC, experiment("boosted")].join("---\n"))), now);
@@ -119,7 +119,7 @@ t.test("each verb opens its own acts, in its own namespaces", async (t) => {
 			() => "done",
 			(error: { code: string }) => error.code,
 		);
-	const acts = {
+	const operations = {
 		read: (client) => client.decisions("team/boosted", 0),
 		apply: (client) =>
 			client.apply(file(inNamespace("team", METRIC.replace("accuracy", "unused").replace("1s", "2s"))), {
@@ -135,7 +135,7 @@ t.test("each verb opens its own acts, in its own namespaces", async (t) => {
 	for (const person of people) {
 		found[person] = {};
 		await owner.apply(file(inNamespace("team", METRIC.replaceAll("accuracy", "unused"))), now);
-		for (const [what, act] of Object.entries(acts)) (found[person] ?? {})[what] = await outcome(person, act);
+		for (const [what, act] of Object.entries(operations)) (found[person] ?? {})[what] = await outcome(person, act);
 	}
 	const no = "permission-denied";
 	const away = { foreign: "not-found", foreignRead: "not-found" };

@@ -54,7 +54,7 @@ t.test(
 		let running = await start();
 		await running.owner.apply(file([ALL, RULES].join("---\n")), now);
 		await running.owner.apply(file(POLICY), now);
-		const told = { asked: new Map<string, string>(), done: new Map<string, string>(), acts: 0 };
+		const told = { asked: new Map<string, string>(), done: new Map<string, string>(), operations: 0 };
 		for (let round = 0; round < ROUNDS; round++) {
 			const { child, ada, bob } = running;
 			let killed = false;
@@ -81,7 +81,7 @@ t.test(
 				}),
 				stream(async (turn) => {
 					await bob.act("boosted", turn % 2 === 0 ? "pause" : "resume");
-					told.acts += 1;
+					told.operations += 1;
 				}),
 			];
 			while (told.done.size < target) await new Promise((resolve) => setTimeout(resolve, 2));
@@ -137,11 +137,11 @@ t.test(
 			);
 			let decided = 0;
 			for await (const decision of owner.allDecisions("boosted")) if (decision.by === operator("bob")) decided += 1;
-			const acts = records.filter(({ verb }) => verb === "pause" || verb === "resume");
-			t.ok(decided >= told.acts, `${told.acts} acts are there`);
-			t.equal(acts.length, decided);
+			const operations = records.filter(({ verb }) => verb === "pause" || verb === "resume");
+			t.ok(decided >= told.operations, `${told.operations} operations are there`);
+			t.equal(operations.length, decided);
 			// The next round begins with a pause.
-			if (decided % 2 === 1) await running.bob.act("boosted", "resume").then(() => (told.acts += 1));
+			if (decided % 2 === 1) await running.bob.act("boosted", "resume").then(() => (told.operations += 1));
 		}
 	},
 );

@@ -6,11 +6,11 @@ import t from "tap";
 import { controlAlarms } from "../../../src/cli/roles/controlAlarms.js";
 import { IDENTITY_GAUGES } from "../../../src/cli/stack/renewal.js";
 import { createMeter } from "../../../src/observe/telemetry/meter.js";
-import type { PublicDoor } from "../../../src/operate/api/publicDoor.js";
+import type { ApiServices } from "../../../src/operate/api/publicRoutes.js";
 import { readiness } from "../../../src/operate/api/readiness.js";
 import { temporaryDirectory } from "../../cli/command.js";
 
-const doorWith = (asked: Pick<PublicDoor, "ownAlarms"> & Partial<PublicDoor>): PublicDoor =>
+const doorWith = (asked: Pick<ApiServices, "ownAlarms"> & Partial<ApiServices>): ApiServices =>
 	({
 		store: { proxies: { proxies: [] } },
 		ready: () => [],
@@ -18,7 +18,7 @@ const doorWith = (asked: Pick<PublicDoor, "ownAlarms"> & Partial<PublicDoor>): P
 		alarms: async () => [],
 		now: () => 0,
 		...asked,
-	}) as unknown as PublicDoor;
+	}) as unknown as ApiServices;
 
 t.test("what control's disk does not take is a note", async (t) => {
 	const alarms = ["state-unwritten", "events-unwritten", "plan-unkept", "identity-unrenewed"].map((alarm) => ({
@@ -29,7 +29,7 @@ t.test("what control's disk does not take is a note", async (t) => {
 	const door = (
 		standing: typeof alarms,
 		own: typeof alarms = [],
-		probed: PublicDoor["alarms"] = async () => standing,
+		probed: ApiServices["alarms"] = async () => standing,
 	) => doorWith({ alarms: probed, ownAlarms: async () => own });
 	t.match(await readiness(door([])), { status: 200, text: /^ready\n$/ });
 	t.match(await readiness(door(alarms)), {

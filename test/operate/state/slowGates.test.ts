@@ -6,10 +6,10 @@ import { connect as connectTls } from "node:tls";
 import t from "tap";
 import type { WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { takeApart } from "../../../src/operate/api/http.js";
-import { answerPublic, type PublicDoor } from "../../../src/operate/api/publicDoor.js";
+import { type ApiServices, answerPublic } from "../../../src/operate/api/publicRoutes.js";
 import { Approvals } from "../../../src/operate/approvals/approvals.js";
-import { Operations } from "../../../src/operate/state/acts/operations.js";
-import { PromotionGates } from "../../../src/operate/state/acts/promotionGates.js";
+import { Operations } from "../../../src/operate/operations/operations.js";
+import { PromotionGates } from "../../../src/operate/operations/promotionGates.js";
 import { Permissions } from "../../../src/operate/state/rights/permissions.js";
 import { Rights } from "../../../src/operate/state/rights/rights.js";
 import { until } from "../../trust/identity/mesh.js";
@@ -41,7 +41,8 @@ async function slowScene(t: Parameters<typeof gatedScene>[0]) {
 		if (answer.outcome !== "pending") throw new Error("not pending");
 		return answer.request.id;
 	};
-	const last = (chain: "acts" | "refused" = "acts") => made.store.audit.page(0, 1_000, chain).records.at(-1);
+	const last = (chain: "operations" | "refused" = "operations") =>
+		made.store.audit.page(0, 1_000, chain).records.at(-1);
 	const phase = () => made.store.current.status.experiments.boosted?.phase;
 	return { ...made, after, pending, last, phase };
 }
@@ -111,10 +112,16 @@ t.test("two who approve in one moment: whoever is the last asks the gates", asyn
 		asked += 1;
 		return { ok: false, why: "no" };
 	};
-	const acts = new Operations(store, new Rights(store, new Permissions()));
+	const operations = new Operations(store, new Rights(store, new Permissions()));
 	const clock = () => START_MS;
-	const gates = new PromotionGates(store, acts, webhook, clock);
-	const door = { store, acts, approvals: new Approvals(store, acts), gates, now: clock } as unknown as PublicDoor;
+	const gates = new PromotionGates(store, operations, webhook, clock);
+	const door = {
+		store,
+		operations,
+		approvals: new Approvals(store, operations),
+		gates,
+		now: clock,
+	} as unknown as ApiServices;
 	// Both bodies end in one turn of the loop, so that what follows goes on step by step with the other's.
 	const approves = (name: string) => {
 		const body = Readable.from([Buffer.from("{}")]);

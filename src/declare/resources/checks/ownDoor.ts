@@ -4,7 +4,7 @@ import type { Positions } from "../position.js";
 import type { Problem, Service } from "../resource.js";
 import { serverKey } from "./shared.js";
 
-export interface OwnDoor {
+export interface OwnListener {
 	/** IP address; the unspecified one is not resolved here: name each address that it stands for. */
 	readonly address: string;
 	readonly port: number;
@@ -15,7 +15,7 @@ export interface OwnDoor {
 /** Endpoints of these Services that are one of the doors. A DNS name that leads to one is not seen (checkShared.ts). */
 export function ownDoorProblems(
 	services: readonly Service[],
-	doors: readonly OwnDoor[],
+	doors: readonly OwnListener[],
 	positions: Positions,
 ): readonly Problem[] {
 	const known = new Map(doors.map(({ address, port, what }) => [serverKey(address, port), what]));

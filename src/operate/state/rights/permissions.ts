@@ -15,7 +15,7 @@ import {
 	type RoleBinding,
 } from "../../../declare/resources/resource.js";
 import type { Caller } from "../../api/caller.js";
-import type { Touched } from "../acts/applyPlan.js";
+import type { Touched } from "../../operations/applyPlan.js";
 
 /** Namespace of what belongs to no one namespace. */
 export const ALL_NAMESPACES = "*";

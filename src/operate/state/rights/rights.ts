@@ -8,7 +8,7 @@ import { WeirError } from "../../../error.js";
 import type { Caller } from "../../api/caller.js";
 import type { MayRead } from "../../api/visible.js";
 import { demandApprovers } from "../../approvals/approvers.js";
-import { type ActCall, record } from "../../audit/actRecord.js";
+import { type AuditedCall, record } from "../../audit/actRecord.js";
 import type { Store } from "../store/store.js";
 import { ALL_NAMESPACES, type Need, type Permissions } from "./permissions.js";
 
@@ -52,7 +52,7 @@ export class Rights {
 	 * Before an answer that leaves out what the caller may not read: who may read nothing would take it for all there is.
 	 * @throws WeirError `permission-denied`; recorded once a minute, for such answers are asked for again and again
 	 */
-	demandSomeRead(call: ActCall, objects: readonly string[]): void {
+	demandSomeRead(call: AuditedCall, objects: readonly string[]): void {
 		if (this.maySome(call.caller, "read")) return;
 		this.#deny(call, { verb: "read", namespaces: [], objects }, "read in any namespace", { once: true });
 	}
@@ -71,7 +71,7 @@ export class Rights {
 	}
 
 	/** @throws WeirError `permission-denied`, recorded. */
-	demand(call: ActCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
+	demand(call: AuditedCall, needs: readonly Need[], verb: string, objects: readonly string[]): void {
 		const { resources } = this.store.current;
 		const missing = needs.find((need) => !this.permissions.may(call.caller, need, resources));
 		if (missing === undefined) return;
@@ -84,7 +84,7 @@ export class Rights {
 	}
 
 	/** What another role does at a caller's word: it changes nothing here, and stands in the audit once a minute. */
-	recordDone(call: ActCall, verb: string, objects: readonly string[]): void {
+	recordDone(call: AuditedCall, verb: string, objects: readonly string[]): void {
 		const { revision } = this.store.current;
 		const made = record(call, { verb, namespaces: [ALL_NAMESPACES], objects, revision, result: "done" });
 		this.store.atomically(() => this.store.audit.appendOnce(made));
@@ -94,7 +94,7 @@ export class Rights {
 	 * Turns away who may apply nothing anywhere, before a document is read: reading is the dear part.
 	 * @throws WeirError `permission-denied`, recorded.
 	 */
-	demandSome(call: ActCall, verb: string, object: string): void {
+	demandSome(call: AuditedCall, verb: string, object: string): void {
 		if (!this.maySome(call.caller, "apply")) {
 			this.#deny(call, { verb, namespaces: [], objects: [object] }, "apply in any namespace");
 		}
@@ -106,7 +106,7 @@ export class Rights {
 	 * @throws WeirError `permission-denied`, recorded, for anybody but the socket's owner
 	 */
 	demandOwner(
-		call: ActCall,
+		call: AuditedCall,
 		verb: string,
 		object: string,
 		doing: { readonly what: string; readonly hint: string },
@@ -123,7 +123,7 @@ export class Rights {
 	 * @throws WeirError `unseen`
 	 */
 	denyUnseen(
-		call: ActCall,
+		call: AuditedCall,
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
 		unseen: WeirError,
 	): never {
@@ -133,7 +133,7 @@ export class Rights {
 	}
 
 	#deny(
-		call: ActCall,
+		call: AuditedCall,
 		what: { readonly verb: string; readonly namespaces: readonly string[]; readonly objects: readonly string[] },
 		doing: string,
 		{ once = false, hint = ASK_HINT }: { readonly once?: boolean; readonly hint?: string } = {},
@@ -144,7 +144,7 @@ export class Rights {
 	}
 
 	#recordRefused(
-		call: ActCall,
+		call: AuditedCall,
 		what: Pick<Parameters<typeof record>[1], "verb" | "namespaces" | "objects" | "why">,
 		once: boolean,
 	): void {

@@ -10,7 +10,7 @@ import { metricsJudging } from "../../../declare/resources/judgedBy.js";
 import { experimentsOfName, grouping } from "../../../declare/resources/lookup.js";
 import { resourceTitle } from "../../../declare/resources/position.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
-import type { Touched } from "../acts/applyPlan.js";
+import type { Touched } from "../../operations/applyPlan.js";
 import type { Need } from "./permissions.js";
 
 export function promoteNeeds(

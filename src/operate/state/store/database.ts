@@ -95,7 +95,7 @@ export interface StateDatabase {
 	readonly requests: Database<ApprovalRequest, string>;
 	/** JSON of the operations that wait for approval, by the id of the request. */
 	readonly operations: Database<string, string>;
-	/** By sequence: acts, and refused attempts (auditLog.ts). */
+	/** By sequence: operations, and refused attempts (auditLog.ts). */
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollbacks that gates are still to be told of. */

@@ -14,7 +14,7 @@ import type { Decision } from "../../../decide/rollout/decision.js";
 import { toldOf } from "../../../decide/rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
-import type { OwnDoor } from "../../../declare/resources/checks/ownDoor.js";
+import type { OwnListener } from "../../../declare/resources/checks/ownDoor.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
@@ -24,18 +24,18 @@ import { RevisionWaiters } from "../../api/revisionWaiters.js";
 import type { LastDecision } from "../../api/wire.js";
 import { type PersonRequest, personOutcome } from "../../approvals/personRequest.js";
 import { AuditLog } from "../../audit/auditLog.js";
-import { type ApplyPlan, type ApplyResult, planApply } from "../acts/applyPlan.js";
+import { type ApplyPlan, type ApplyResult, planApply } from "../../operations/applyPlan.js";
 import type { Change, Target } from "../history/change.js";
 import { History, type Scope } from "../history/history.js";
 import { openDatabase, type ProxyReport, type StateDatabase, type StoredResource } from "./database.js";
 import { DecisionLog, type DecisionPage, type NewDecision } from "./decisionLog.js";
 import { Declarations } from "./declarations.js";
-import { OutboxShelf } from "./outboxShelf.js";
-import { PlanShelf } from "./planShelf.js";
+import { OutboxStore } from "./outboxStore.js";
+import { PlanStore } from "./planStore.js";
 import { type MetricName, metricNames, sortedSet } from "./resourceSet.js";
 import { defaultChange, factsIn, storedIn, writeAcknowledged, writeDecided, writePlan } from "./written.js";
 
-export type { ApplyResult } from "../acts/applyPlan.js";
+export type { ApplyResult } from "../../operations/applyPlan.js";
 
 export interface ApplyOptions {
 	/** The person, as recorded with what the declaration decides. */
@@ -53,7 +53,7 @@ export interface StoreOptions {
 	/** How many audit records of each chain are kept, where a test wants fewer. */
 	readonly auditRecords?: number;
 	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
-	readonly ownDoors?: () => readonly OwnDoor[];
+	readonly ownListeners?: () => readonly OwnListener[];
 	/** Whether gates may lie on control's own machine. */
 	readonly allowLocalGates?: boolean;
 }
@@ -68,15 +68,15 @@ interface Written {
 export class Store implements StateStore, Outbox {
 	readonly #database: StateDatabase;
 	readonly #log: DecisionLog;
-	readonly #plans: PlanShelf;
+	readonly #plans: PlanStore;
 	readonly #waiters = new RevisionWaiters();
 	readonly #now: () => number;
-	readonly #ownDoors: () => readonly OwnDoor[];
+	readonly #ownListeners: () => readonly OwnListener[];
 	readonly #allowLocalGates: boolean;
 	#stored: readonly StoredResource[] = [];
 	#state: State;
 	#closed = false;
-	readonly #outbox: OutboxShelf;
+	readonly #outbox: OutboxStore;
 	/** Set while a transaction runs. */
 	#change: Written | null = null;
 	/** What operators did; its records are written inside `atomically`. */
@@ -91,13 +91,13 @@ export class Store implements StateStore, Outbox {
 	constructor(directory: string, options: StoreOptions = {}) {
 		this.#database = openDatabase(directory);
 		this.#log = new DecisionLog(this.#database);
-		this.#plans = new PlanShelf(this.#database);
-		this.#outbox = new OutboxShelf(this.#database);
+		this.#plans = new PlanStore(this.#database);
+		this.#outbox = new OutboxStore(this.#database);
 		this.audit = new AuditLog(this.#database, options.auditRecords);
 		this.history = new History(this.#database);
 		this.declarations = new Declarations(this.#database);
 		this.#now = options.now ?? Date.now;
-		this.#ownDoors = options.ownDoors ?? (() => []);
+		this.#ownListeners = options.ownListeners ?? (() => []);
 		this.#allowLocalGates = options.allowLocalGates ?? false;
 		this.#state = this.#load([]);
 	}
@@ -171,7 +171,7 @@ export class Store implements StateStore, Outbox {
 		const { resources, status } = this.#state;
 		const declared = {
 			...{ stored: this.#stored, resources, status },
-			ownDoors: this.#ownDoors(),
+			ownListeners: this.#ownListeners(),
 			allowLocalGates: this.#allowLocalGates,
 			used: (kind: "name" | "salt", text: string) =>
 				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),

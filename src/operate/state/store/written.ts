@@ -4,7 +4,7 @@ import type { State } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus } from "../../../decide/rollout/status.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
-import type { ApplyPlan } from "../acts/applyPlan.js";
+import type { ApplyPlan } from "../../operations/applyPlan.js";
 import type { StateDatabase, StoredResource } from "./database.js";
 import type { DecisionLog } from "./decisionLog.js";
 import { keyOf } from "./resourceSet.js";

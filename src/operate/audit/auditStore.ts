@@ -4,7 +4,7 @@ import type { StateDatabase } from "../state/store/database.js";
 import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
 import type { AuditHead, AuditRecord } from "./auditRecord.js";
 
-export class AuditShelf {
+export class AuditStore {
 	/** @param keep how many records are kept */
 	constructor(
 		private readonly database: StateDatabase,

@@ -1,17 +1,17 @@
 /** Which rights and approvals an operation takes, and what an approver approves. Pure. */
 import { isDeepStrictEqual } from "node:util";
-import type { State } from "../../../decide/rollout/ports.js";
-import { serviceOf } from "../../../declare/resources/lookup.js";
-import { resourceTitle } from "../../../declare/resources/position.js";
-import { referencesOf } from "../../../declare/resources/reference.js";
-import { namespaceOf, qualifiedName, type Resource } from "../../../declare/resources/resource.js";
-import type { MayRead } from "../../api/visible.js";
-import type { PersonRequest } from "../../approvals/personRequest.js";
-import { approvalsOf, combined, fingerprint, NO_APPROVALS, type RequiredApprovals } from "../../approvals/required.js";
-import { changedFields } from "../../audit/changedFields.js";
-import { ALL_NAMESPACES, type Need, needsOf } from "../rights/permissions.js";
-import { promoteNeeds } from "../rights/runningExperiment.js";
-import { keyOf } from "../store/resourceSet.js";
+import type { State } from "../../decide/rollout/ports.js";
+import { serviceOf } from "../../declare/resources/lookup.js";
+import { resourceTitle } from "../../declare/resources/position.js";
+import { referencesOf } from "../../declare/resources/reference.js";
+import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
+import type { MayRead } from "../api/visible.js";
+import type { PersonRequest } from "../approvals/personRequest.js";
+import { approvalsOf, combined, fingerprint, NO_APPROVALS, type RequiredApprovals } from "../approvals/required.js";
+import { changedFields } from "../audit/changedFields.js";
+import { ALL_NAMESPACES, type Need, needsOf } from "../state/rights/permissions.js";
+import { promoteNeeds } from "../state/rights/runningExperiment.js";
+import { keyOf } from "../state/store/resourceSet.js";
 import { type ApplyPlan, changeOf, type Touched } from "./applyPlan.js";
 
 export interface Authorisation {

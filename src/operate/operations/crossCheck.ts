@@ -5,14 +5,14 @@
  */
 
 import { isDeepStrictEqual } from "node:util";
-import { applyService } from "../../../decide/rollout/declaration.js";
-import { isOver, isPromoting, liveDefault, type Status } from "../../../decide/rollout/status.js";
-import { checkResources } from "../../../declare/resources/checks/check.js";
-import type { FileReadings } from "../../../declare/resources/fileReading.js";
-import { resourceSet, resourcesOf } from "../../../declare/resources/kinds.js";
-import { experimentsOf, serviceOf } from "../../../declare/resources/lookup.js";
-import { parseResources, type ResourceFile } from "../../../declare/resources/parse.js";
-import { type Named, type Positions, resourceTitle } from "../../../declare/resources/position.js";
+import { applyService } from "../../decide/rollout/declaration.js";
+import { isOver, isPromoting, liveDefault, type Status } from "../../decide/rollout/status.js";
+import { checkResources } from "../../declare/resources/checks/check.js";
+import type { FileReadings } from "../../declare/resources/fileReading.js";
+import { resourceSet, resourcesOf } from "../../declare/resources/kinds.js";
+import { experimentsOf, serviceOf } from "../../declare/resources/lookup.js";
+import { parseResources, type ResourceFile } from "../../declare/resources/parse.js";
+import { type Named, type Positions, resourceTitle } from "../../declare/resources/position.js";
 import {
 	type Experiment,
 	type Problem,
@@ -20,10 +20,10 @@ import {
 	type Resource,
 	type ResourceSet,
 	type Service,
-} from "../../../declare/resources/resource.js";
-import { PROBLEMS_MAX } from "../../../limits/index.js";
-import type { StoredResource } from "../store/database.js";
-import { keyOf } from "../store/resourceSet.js";
+} from "../../declare/resources/resource.js";
+import { PROBLEMS_MAX } from "../../limits/index.js";
+import type { StoredResource } from "../state/store/database.js";
+import { keyOf } from "../state/store/resourceSet.js";
 
 export interface CrossChecked {
 	/** Those of the texts and those across resources, in the order of the files. */

@@ -5,20 +5,20 @@
  * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 
-import { type Asking, askedBefore, gateHost } from "../../../decide/rollout/gate.js";
-import type { Webhook } from "../../../decide/rollout/ports.js";
-import { namespaceOf } from "../../../declare/resources/resource.js";
-import { WeirError } from "../../../error.js";
-import { type PersonRequest, personOutcome } from "../../approvals/personRequest.js";
-import { isChange, type WaitingRequest } from "../../approvals/request.js";
-import { fingerprint } from "../../approvals/required.js";
-import { type ActCall, record } from "../../audit/actRecord.js";
-import type { Store } from "../store/store.js";
+import { type Asking, askedBefore, gateHost } from "../../decide/rollout/gate.js";
+import type { Webhook } from "../../decide/rollout/ports.js";
+import { namespaceOf } from "../../declare/resources/resource.js";
+import { WeirError } from "../../error.js";
+import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
+import { isChange, type WaitingRequest } from "../approvals/request.js";
+import { fingerprint } from "../approvals/required.js";
+import { type AuditedCall, record } from "../audit/actRecord.js";
+import type { Store } from "../state/store/store.js";
 import type { Operations } from "./operations.js";
 
 /** Who asks, and whether nobody is there any more to be answered. */
 export interface Asker {
-	readonly call: ActCall;
+	readonly call: AuditedCall;
 	readonly isGone: () => boolean;
 }
 

@@ -7,16 +7,24 @@ import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { standingOf } from "../../decide/rollout/standing.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
-import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
+import { API_OPERATION_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
 import { AUDIT_CHAINS } from "../audit/auditLog.js";
-import type { PromotionGates } from "../state/acts/promotionGates.js";
+import type { PromotionGates } from "../operations/promotionGates.js";
 import { difference } from "../state/difference.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import { visibleShadowGaps } from "../state/shadowGaps.js";
-import { apply, type DeclarationDoor, onlyWishQuery, pending, remove, removeAll, warned } from "./declarationDoor.js";
-import { type Answer, actCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
+import {
+	apply,
+	type DeclarationServices,
+	onlyChangeQuery,
+	pending,
+	remove,
+	removeAll,
+	warned,
+} from "./declarationRoutes.js";
+import { type Answer, auditedCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 import { type ReadinessSources, readiness } from "./readiness.js";
 import { type StatusSources, statusAnswer } from "./statusAnswer.js";
 import { visibleState } from "./visible.js";
@@ -29,7 +37,7 @@ import {
 	type ShadowGapsAnswer,
 } from "./wire.js";
 
-export interface PublicDoor extends DeclarationDoor, StatusSources, ReadinessSources {
+export interface ApiServices extends DeclarationServices, StatusSources, ReadinessSources {
 	readonly approvals: Approvals;
 	readonly gates: PromotionGates;
 	/** null = there is no evidence here. */
@@ -37,7 +45,7 @@ export interface PublicDoor extends DeclarationDoor, StatusSources, ReadinessSou
 }
 
 /** @throws WeirError `not-found` for a path or method that is not there. */
-export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer> {
+export async function answerPublic(door: ApiServices, call: Call): Promise<Answer> {
 	const { store } = door;
 	const { method, path, query } = call;
 	const [version, noun, ...rest] = path;
@@ -61,8 +69,8 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 				onlyQuery(query, []);
 				demandSomeRead(door, call);
 				return ok({
-					...door.acts.rights.partly(call.caller),
-					...difference(visibleState(store.current, door.acts.rights.mayRead(call.caller))),
+					...door.operations.rights.partly(call.caller),
+					...difference(visibleState(store.current, door.operations.rights.mayRead(call.caller))),
 				} satisfies DiffAnswer);
 			case "GET proxies":
 				onlyQuery(query, []);
@@ -71,7 +79,7 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 			case "GET audit": {
 				onlyQuery(query, ["after", "limit", "chain"]);
 				demandAll(door, call, "admin");
-				const chain = AUDIT_CHAINS.find((one) => one === (query.get("chain") ?? "acts"));
+				const chain = AUDIT_CHAINS.find((one) => one === (query.get("chain") ?? "operations"));
 				if (chain === undefined) throw new WeirError("invalid-argument", `chain is none of ${AUDIT_CHAINS.join(", ")}`);
 				const after = wholeNumber(query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
 				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX), chain));
@@ -83,8 +91,8 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 			case "GET approvals":
 				onlyQuery(query, []);
 				return ok({
-					...door.acts.rights.partly(call.caller),
-					requests: door.approvals.list(actCall(call, door.now()), [pathOf(call)]).map(requestAnswer),
+					...door.operations.rights.partly(call.caller),
+					requests: door.approvals.list(auditedCall(call, door.now()), [pathOf(call)]).map(requestAnswer),
 				} satisfies RequestsAnswer);
 		}
 	}
@@ -96,43 +104,43 @@ export async function answerPublic(door: PublicDoor, call: Call): Promise<Answer
 }
 
 /** Demands a verb in all namespaces: for what belongs to none of them. */
-function demandAll({ acts, now }: PublicDoor, call: Call, verb: "read" | "admin"): void {
-	acts.rights.demand(actCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [pathOf(call)]);
+function demandAll({ operations, now }: ApiServices, call: Call, verb: "read" | "admin"): void {
+	operations.rights.demand(auditedCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [pathOf(call)]);
 }
 
 /** Demands the right to read anything: for what leaves out what the caller may not read. */
-function demandSomeRead({ acts, now }: PublicDoor, call: Call): void {
-	acts.rights.demandSomeRead(actCall(call, now()), [pathOf(call)]);
+function demandSomeRead({ operations, now }: ApiServices, call: Call): void {
+	operations.rights.demandSomeRead(auditedCall(call, now()), [pathOf(call)]);
 }
 
 const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
 /** What Envoy cannot try of shadow policies. */
-function policies(door: PublicDoor, call: Call, noun: string): Answer {
+function policies(door: ApiServices, call: Call, noun: string): Answer {
 	if (call.method !== "GET" || noun !== "shadow-gaps")
 		throw new WeirError("not-found", "no such path under policies", "GET shadow-gaps");
 	onlyQuery(call.query, []);
 	demandSomeRead(door, call);
-	const mayRead = door.acts.rights.mayRead(call.caller);
+	const mayRead = door.operations.rights.mayRead(call.caller);
 	return ok({ gaps: visibleShadowGaps(door.store.current, mayRead, null) } satisfies ShadowGapsAnswer);
 }
 
-function history(door: PublicDoor, call: Call): Answer {
-	const { store, acts } = door;
+function history(door: ApiServices, call: Call): Answer {
+	const { store, operations } = door;
 	onlyQuery(call.query, ["namespace"]);
 	demandSomeRead(door, call);
 	return ok({
-		...acts.rights.partly(call.caller),
+		...operations.rights.partly(call.caller),
 		keptFrom: store.history.keptFrom,
-		changes: acts.history(call.caller, call.query.get("namespace")),
+		changes: operations.history(call.caller, call.query.get("namespace")),
 	} satisfies HistoryAnswer);
 }
 
-async function rollback(door: PublicDoor, call: Call): Promise<Answer> {
-	const { acts, now } = door;
-	onlyWishQuery(call.query);
-	acts.rights.demandSome(actCall(call, now()), "rollback", "unread");
-	const { to, namespace = null, ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+async function rollback(door: ApiServices, call: Call): Promise<Answer> {
+	const { operations, now } = door;
+	onlyChangeQuery(call.query);
+	operations.rights.demandSome(auditedCall(call, now()), "rollback", "unread");
+	const { to, namespace = null, ...unknown } = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
 	const isKnown = Object.keys(unknown).length === 0 && (namespace === null || typeof namespace === "string");
 	if (!isKnown || !Number.isSafeInteger(to) || Number(to) < 0)
 		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME or absent}');
@@ -140,17 +148,17 @@ async function rollback(door: PublicDoor, call: Call): Promise<Answer> {
 	return warned(
 		door,
 		call,
-		acts.rollback(actCall(call, now()), Number(to), namespace as string | null, dryRun),
+		operations.rollback(auditedCall(call, now()), Number(to), namespace as string | null, dryRun),
 		dryRun,
 	);
 }
 
-function resources(door: PublicDoor, call: Call): Answer {
-	const { store, acts } = door;
+function resources(door: ApiServices, call: Call): Answer {
+	const { store, operations } = door;
 	const { caller, query } = call;
 	onlyQuery(query, ["format"]);
 	demandSomeRead(door, call);
-	const mayRead = acts.rights.mayRead(caller);
+	const mayRead = operations.rights.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
 		const seen = store.sources.filter(({ resource }) => mayRead(resource.metadata.namespace));
@@ -161,30 +169,30 @@ function resources(door: PublicDoor, call: Call): Answer {
 	const { revision, resources: seen } = visibleState(store.current, mayRead);
 	const { revision: declaredRevision, startRevision } = store.declarations;
 	return ok({
-		...acts.rights.partly(caller),
+		...operations.rights.partly(caller),
 		...{ revision, declaredRevision, startRevision },
 		resources: resourcesOf(seen),
 	} satisfies ResourcesAnswer);
 }
 
-async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
+async function approval({ approvals, gates, now }: ApiServices, call: Call, rest: readonly string[]): Promise<Answer> {
 	const [id = "", act] = rest;
 	onlyQuery(call.query, []);
-	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(actCall(call, now()), id)));
+	if (call.method === "GET" && act === undefined) return ok(requestAnswer(approvals.get(auditedCall(call, now()), id)));
 	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
 		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
 	}
 	// Before its body is read, by who may not; the same again when it has come.
-	if (act === "approve") approvals.demandAnother(actCall(call, now()), id);
-	else approvals.demandEnding(actCall(call, now()), id);
-	const { reason = "", ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	if (act === "approve") approvals.demandAnother(auditedCall(call, now()), id);
+	else approvals.demandEnding(auditedCall(call, now()), id);
+	const { reason = "", ...unknown } = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
 	const [field] = Object.keys(unknown);
 	if (field !== undefined || (act === "approve" && reason !== "")) {
 		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
 	}
 	if (act === "reject")
-		return ok(requestAnswer(approvals.reject(actCall(call, now()), id, personText("reason", reason))));
-	const as = actCall(call, now());
+		return ok(requestAnswer(approvals.reject(auditedCall(call, now()), id, personText("reason", reason))));
+	const as = auditedCall(call, now());
 	const request = approvals.demandAnother(as, id);
 	const asking = approvals.completes(as.caller, request)
 		? gates.beforeApproval({ call: as, isGone: () => isGone(call) }, request, (find) =>
@@ -193,16 +201,16 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 		: null;
 	if (asking !== null) await asking;
 	// Gates take minutes: by now its time may be over.
-	return ok(requestAnswer(approvals.approve(actCall(call, now()), id)));
+	return ok(requestAnswer(approvals.approve(auditedCall(call, now()), id)));
 }
 
-async function experiment(door: PublicDoor, call: Call, rest: readonly string[]): Promise<Answer> {
-	const { store, acts, now } = door;
+async function experiment(door: ApiServices, call: Call, rest: readonly string[]): Promise<Answer> {
+	const { store, operations, now } = door;
 	const [given = "", act = ""] = rest;
 	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
 	if (call.method === "GET") {
 		demandSomeRead(door, call);
-		acts.demandSeen(actCall(call, now()), name, "read");
+		operations.demandSeen(auditedCall(call, now()), name, "read");
 	}
 	if (call.method === "GET" && act === "decisions") {
 		onlyQuery(call.query, ["after", "limit"]);
@@ -227,14 +235,14 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 		);
 	}
 	onlyQuery(call.query, []);
-	acts.demandVerb(actCall(call, now()), name, act);
-	const body = await readObject(call, API_ACT_BODY_BYTES_MAX);
-	const as = actCall(call, now());
+	operations.demandVerb(auditedCall(call, now()), name, act);
+	const body = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
+	const as = auditedCall(call, now());
 	const said = parsePersonRequest(act, body, call.caller.subject, as.nowMs);
 	const asking = door.gates.beforeAct({ call: as, isGone: () => isGone(call) }, name, said);
 	if (asking !== null) await asking;
 	// Gates take minutes, and it happens now.
 	const nowMs = now();
-	const made = acts.act(actCall(call, nowMs), name, { ...said, nowMs });
+	const made = operations.act(auditedCall(call, nowMs), name, { ...said, nowMs });
 	return "outcome" in made ? pending(made) : ok(made);
 }

@@ -10,12 +10,12 @@ import { type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
 import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
 import { boundConnections, type Crowd, type DoorConnections } from "../../trust/tls/tlsDoor.js";
 import { record } from "../audit/actRecord.js";
-import { type Caller, callerOf, type DoorTls, type TcpDoor } from "./caller.js";
+import { type Caller, callerOf, type ListenerTls, type TcpListener } from "./caller.js";
 import { type House, handler, withBounds } from "./handler.js";
 import { checkOrigin } from "./http.js";
 
 /** HTTPS, whose caller each request must prove; it does not listen yet. */
-export function secureServer(house: House, tcp: TcpDoor): Server {
+export function secureServer(house: House, tcp: TcpListener): Server {
 	const { tls, tokens } = tcp;
 	// With tokens a client certificate is asked for and not demanded: callerOf looks whether its chain holds.
 	const made = createServer({
@@ -50,14 +50,14 @@ export function secureServer(house: House, tcp: TcpDoor): Server {
 	return withBounds(made, null);
 }
 
-export function secureContext(tls: DoorTls) {
+export function secureContext(tls: ListenerTls) {
 	return { ...tls, ...PROVED_EACH_TIME };
 }
 
 /** Who calls by TCP; who is not known is recorded and refused. */
 async function strangerOf(
 	house: House,
-	tcp: TcpDoor,
+	tcp: TcpListener,
 	connections: DoorConnections,
 	request: IncomingMessage,
 	id: string,

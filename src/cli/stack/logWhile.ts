@@ -3,7 +3,7 @@ import { PUBLICATION_LOOK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 
 /** @param look why it stands; null = it does not. @returns stops it */
-export function logStanding(
+export function logWhile(
 	log: Pick<Log, "error" | "info">,
 	look: () => string | null,
 	begun: string,

@@ -13,7 +13,7 @@ import {
 	TABLE_BYTES_MAX,
 } from "../../../src/limits/index.js";
 import { StateClient } from "../../../src/operate/api/client.js";
-import { roomProblems, ruleProblems } from "../../../src/operate/state/acts/room.js";
+import { roomProblems, ruleProblems } from "../../../src/operate/operations/quota.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";

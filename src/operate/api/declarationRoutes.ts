@@ -5,14 +5,14 @@ import { qualifiedText } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { RESOURCE_DOCUMENTS_MAX } from "../../limits/index.js";
 import { BY_HINT } from "../approvals/personRequest.js";
-import { STORED } from "../state/acts/crossCheck.js";
-import type { Operations, Pending } from "../state/acts/operations.js";
+import { STORED } from "../operations/crossCheck.js";
+import type { Operations, Pending } from "../operations/operations.js";
 import type { Target } from "../state/history/change.js";
 import { visibleShadowGaps } from "../state/shadowGaps.js";
 import type { ApplyResult, Store } from "../state/store/store.js";
 import {
 	type Answer,
-	actCall,
+	auditedCall,
 	type Call,
 	flag,
 	isJson,
@@ -30,22 +30,22 @@ const FILE_NAME_CHARS_MAX = 4_096;
 
 const START = { what: "start with files", hint: "leave 'start' out" };
 
-export interface DeclarationDoor {
+export interface DeclarationServices {
 	readonly store: Store;
-	readonly acts: Operations;
+	readonly operations: Operations;
 	readonly now: () => number;
 }
 
-export async function apply(door: DeclarationDoor, call: Call): Promise<Answer> {
-	const { acts, now, store } = door;
+export async function apply(door: DeclarationServices, call: Call): Promise<Answer> {
+	const { operations, now, store } = door;
 	const { request, query } = call;
-	onlyWishQuery(query, ["onlyAt", "start"]);
+	onlyChangeQuery(query, ["onlyAt", "start"]);
 	const dryRun = flag(query, "dryRun");
 	const onlyAt = query.has("onlyAt") ? wholeNumber(query, "onlyAt", 0, 0, Number.MAX_SAFE_INTEGER) : null;
 	const isStart = flag(query, "start");
 	const unread = isJson(request) ? "files, unread" : "1 file, unread";
-	if (isStart) acts.rights.demandOwner(actCall(call, now()), "apply", unread, START);
-	acts.rights.demandSome(actCall(call, now()), "apply", unread);
+	if (isStart) operations.rights.demandOwner(auditedCall(call, now()), "apply", unread, START);
+	operations.rights.demandSome(auditedCall(call, now()), "apply", unread);
 	const files = isJson(request)
 		? parseFiles(await readObject(call))
 		: [
@@ -60,7 +60,7 @@ export async function apply(door: DeclarationDoor, call: Call): Promise<Answer> 
 		const message = `the state is at revision ${revision}, the declaration is for ${onlyAt}`;
 		throw new WeirError("conflict", message, "look at the state again, and apply again");
 	}
-	const result = acts.apply(actCall(call, now()), files, dryRun);
+	const result = operations.apply(auditedCall(call, now()), files, dryRun);
 	// Cut in between, the next start takes this change for somebody else's, and asks once too often.
 	if (isStart && !dryRun && result.outcome === "applied") store.declarations.start();
 	return warned(door, call, result, dryRun);
@@ -68,19 +68,19 @@ export async function apply(door: DeclarationDoor, call: Call): Promise<Answer> 
 
 /** What was applied, with what is not told of shadow policies that it is about. */
 export function warned(
-	{ store, acts }: DeclarationDoor,
+	{ store, operations }: DeclarationServices,
 	call: Call,
 	result: ApplyResult | Pending,
 	dryRun: boolean,
 ): Answer {
 	if (dryRun || result.outcome !== "applied") return applied(result);
-	const { rights } = acts;
+	const { rights } = operations;
 	const gaps = visibleShadowGaps(store.current, rights.mayRead(call.caller), result.changes);
 	const { outcome: _, ...said } = result;
 	return ok({ ...said, ...(gaps.length === 0 ? {} : { shadowGaps: gaps }) });
 }
 
-export function onlyWishQuery(query: URLSearchParams, more: readonly string[] = []): void {
+export function onlyChangeQuery(query: URLSearchParams, more: readonly string[] = []): void {
 	if (query.has("by")) throw new WeirError("invalid-argument", "'by' is not believed", BY_HINT);
 	onlyQuery(query, ["dryRun", ...more]);
 }
@@ -119,21 +119,21 @@ function checkedFileName(name: string): string {
 	return name;
 }
 
-export function remove({ acts, now }: DeclarationDoor, call: Call, path: readonly string[]): Answer {
-	onlyWishQuery(call.query);
+export function remove({ operations, now }: DeclarationServices, call: Call, path: readonly string[]): Answer {
+	onlyChangeQuery(call.query);
 	const [kindText, ...name] = path;
 	const kind = KINDS.find((one) => one === kindText);
 	if (kind === undefined || name.length < 1 || name.length > 2) {
 		throw new WeirError("not-found", "no such kind of resource", `kinds: ${KINDS.join(", ")}`);
 	}
 	const target = { kind, name: qualifiedText(name.join("/")) };
-	return applied(acts.delete(actCall(call, now()), [target], flag(call.query, "dryRun")));
+	return applied(operations.delete(auditedCall(call, now()), [target], flag(call.query, "dryRun")));
 }
 
 /** Several resources, all or none: `{"resources": [{"kind": …, "name": …}]}`. */
-export async function removeAll({ acts, now }: DeclarationDoor, call: Call): Promise<Answer> {
-	onlyWishQuery(call.query);
-	acts.rights.demandSome(actCall(call, now()), "delete", "resources, unread");
+export async function removeAll({ operations, now }: DeclarationServices, call: Call): Promise<Answer> {
+	onlyChangeQuery(call.query);
+	operations.rights.demandSome(auditedCall(call, now()), "delete", "resources, unread");
 	const body = await readObject(call);
 	const wrong = new WeirError(
 		"invalid-argument",
@@ -149,7 +149,7 @@ export async function removeAll({ acts, now }: DeclarationDoor, call: Call): Pro
 		if (!isKind(kind) || typeof name !== "string") throw wrong;
 		return { kind, name: qualifiedText(name) };
 	});
-	return applied(acts.delete(actCall(call, now()), targets, flag(call.query, "dryRun")));
+	return applied(operations.delete(auditedCall(call, now()), targets, flag(call.query, "dryRun")));
 }
 
 export function pending({ outcome, request }: Pending): Answer {

@@ -6,21 +6,21 @@
  * has a position too: `stored Service employment:4:3`.
  */
 import { isDeepStrictEqual } from "node:util";
-import { policiesOf } from "../../../compile/access/rules/selection.js";
-import { experimentSalt } from "../../../compile/assignment/table.js";
-import type { Outcome } from "../../../decide/rollout/decision.js";
-import { applyExperiment, applyService } from "../../../decide/rollout/declaration.js";
-import type { ExperimentStatus, ServiceStatus, Status } from "../../../decide/rollout/status.js";
-import { changeProblems } from "../../../declare/resources/change.js";
-import { isForeignSalt } from "../../../declare/resources/checks/layer.js";
-import { localGateProblems } from "../../../declare/resources/checks/localGates.js";
-import { type OwnDoor, ownDoorProblems } from "../../../declare/resources/checks/ownDoor.js";
-import { FileReadings } from "../../../declare/resources/fileReading.js";
-import { resourcesOf } from "../../../declare/resources/kinds.js";
-import { findNamed, grouping, serviceOf } from "../../../declare/resources/lookup.js";
-import { parseResources } from "../../../declare/resources/parse.js";
-import { type Named, resourceTitle } from "../../../declare/resources/position.js";
-import { mayName, referencesOf } from "../../../declare/resources/reference.js";
+import { policiesOf } from "../../compile/access/rules/selection.js";
+import { experimentSalt } from "../../compile/assignment/table.js";
+import type { Outcome } from "../../decide/rollout/decision.js";
+import { applyExperiment, applyService } from "../../decide/rollout/declaration.js";
+import type { ExperimentStatus, ServiceStatus, Status } from "../../decide/rollout/status.js";
+import { changeProblems } from "../../declare/resources/change.js";
+import { isForeignSalt } from "../../declare/resources/checks/layer.js";
+import { localGateProblems } from "../../declare/resources/checks/localGates.js";
+import { type OwnListener, ownDoorProblems } from "../../declare/resources/checks/ownDoor.js";
+import { FileReadings } from "../../declare/resources/fileReading.js";
+import { resourcesOf } from "../../declare/resources/kinds.js";
+import { findNamed, grouping, serviceOf } from "../../declare/resources/lookup.js";
+import { parseResources } from "../../declare/resources/parse.js";
+import { type Named, resourceTitle } from "../../declare/resources/position.js";
+import { mayName, referencesOf } from "../../declare/resources/reference.js";
 import {
 	type AccessPolicy,
 	type Experiment,
@@ -30,15 +30,15 @@ import {
 	type Resource,
 	type ResourceSet,
 	type Service,
-} from "../../../declare/resources/resource.js";
-import { WeirError } from "../../../error.js";
-import { STATE_KEY_CHARS_MAX } from "../../../limits/index.js";
-import { declaredIn } from "../../api/documents.js";
-import type { Change, ResourceChange, Target } from "../history/change.js";
-import type { StoredResource, Used } from "../store/database.js";
-import { keyOf, resourceKey, sortedSet } from "../store/resourceSet.js";
+} from "../../declare/resources/resource.js";
+import { WeirError } from "../../error.js";
+import { STATE_KEY_CHARS_MAX } from "../../limits/index.js";
+import { declaredIn } from "../api/documents.js";
+import type { Change, ResourceChange, Target } from "../state/history/change.js";
+import type { StoredResource, Used } from "../state/store/database.js";
+import { keyOf, resourceKey, sortedSet } from "../state/store/resourceSet.js";
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
-import { roomProblems, ruleProblems } from "./room.js";
+import { roomProblems, ruleProblems } from "./quota.js";
 
 /** The state before the change. */
 export interface Declared {
@@ -48,7 +48,7 @@ export interface Declared {
 	/** Who first used an Experiment name or a salt, however long ago. */
 	readonly used: (kind: "name" | "salt", text: string) => Used | undefined;
 	/** Where control itself listens. */
-	readonly ownDoors: readonly OwnDoor[];
+	readonly ownListeners: readonly OwnListener[];
 	readonly allowLocalGates: boolean;
 }
 
@@ -170,7 +170,7 @@ function check(
 	const problems = [
 		...ofDeletion,
 		...whole.problems.filter(({ position }) => position === null || !explained.has(JSON.stringify(position))),
-		...ownDoorProblems(given.services, declared.ownDoors, whole.positions),
+		...ownDoorProblems(given.services, declared.ownListeners, whole.positions),
 		...(declared.allowLocalGates ? [] : localGateProblems(given.experiments, whole.positions)),
 		...changeProblems(declared.resources, after, phasesOf(declared.status), whole.positions),
 		...usedProblems(declared, new Set(created.map(({ metadata }) => qualifiedName(metadata))), whole),

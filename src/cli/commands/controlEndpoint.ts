@@ -3,7 +3,7 @@ import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { WeirError } from "../../error.js";
 import { hostAndPort } from "./control.js";
 
-export interface ControlDoorArguments {
+export interface ControlEndpointArguments {
 	/** UNIX socket of a SPIFFE agent. */
 	readonly identity?: string;
 	/** xDS over TCP instead of the UNIX socket: ADDRESS:PORT of control. */
@@ -13,7 +13,7 @@ export interface ControlDoorArguments {
 }
 
 /** @param door ADDRESS:PORT of control. @throws WeirError `invalid-argument` where it is not said who is who */
-export function controlDoor(door: string, { controlId, identity }: ControlDoorArguments): RemoteDoor {
+export function controlEndpoint(door: string, { controlId, identity }: ControlEndpointArguments): RemoteDoor {
 	if (identity === undefined || controlId === undefined)
 		throw new WeirError(
 			"invalid-argument",

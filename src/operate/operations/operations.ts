@@ -4,13 +4,13 @@
  * takes the same rights.
  */
 
-import type { Decision } from "../../../decide/rollout/decision.js";
-import { resourcesOf } from "../../../declare/resources/kinds.js";
-import { namespaceOf } from "../../../declare/resources/resource.js";
-import { WeirError } from "../../../error.js";
-import type { Caller } from "../../api/caller.js";
-import { visibleProblems } from "../../api/visible.js";
-import { type PersonRequest, personOutcome } from "../../approvals/personRequest.js";
+import type { Decision } from "../../decide/rollout/decision.js";
+import { resourcesOf } from "../../declare/resources/kinds.js";
+import { namespaceOf } from "../../declare/resources/resource.js";
+import { WeirError } from "../../error.js";
+import type { Caller } from "../api/caller.js";
+import { visibleProblems } from "../api/visible.js";
+import { type PersonRequest, personOutcome } from "../approvals/personRequest.js";
 import {
 	type ApprovalRequest,
 	type ChangeOperation,
@@ -19,15 +19,15 @@ import {
 	type PersonOperation,
 	reasonOf,
 	type WaitingRequest,
-} from "../../approvals/request.js";
-import { RequestStore } from "../../approvals/requestStore.js";
-import { combined, mostNeeded } from "../../approvals/required.js";
-import { type ActCall, record } from "../../audit/actRecord.js";
-import type { HistoryEntry, SourceFile, Target } from "../history/change.js";
-import type { Scope } from "../history/history.js";
-import { ALL_NAMESPACES } from "../rights/permissions.js";
-import type { Rights } from "../rights/rights.js";
-import type { Store } from "../store/store.js";
+} from "../approvals/request.js";
+import { RequestStore } from "../approvals/requestStore.js";
+import { combined, mostNeeded } from "../approvals/required.js";
+import { type AuditedCall, record } from "../audit/actRecord.js";
+import type { HistoryEntry, SourceFile, Target } from "../state/history/change.js";
+import type { Scope } from "../state/history/history.js";
+import { ALL_NAMESPACES } from "../state/rights/permissions.js";
+import type { Rights } from "../state/rights/rights.js";
+import type { Store } from "../state/store/store.js";
 import type { ApplyPlan, ApplyResult } from "./applyPlan.js";
 import { type Asker, type Authorisation, authoriseChange, authorisePerson } from "./authorise.js";
 
@@ -60,13 +60,13 @@ export class Operations {
 		this.requests = new RequestStore(store.database);
 	}
 
-	apply(call: ActCall, files: readonly SourceFile[], dryRun: boolean): ApplyResult | Pending {
+	apply(call: AuditedCall, files: readonly SourceFile[], dryRun: boolean): ApplyResult | Pending {
 		this.rights.demandSome(call, "apply", `${files.length} ${files.length === 1 ? "file" : "files"}, unread`);
 		return this.#change(call, { verb: "apply", files, deletions: [] }, dryRun);
 	}
 
 	/** @throws WeirError `not-found`, also for what the caller may not read */
-	delete(call: ActCall, deletions: readonly Target[], dryRun: boolean): ApplyResult | Pending {
+	delete(call: AuditedCall, deletions: readonly Target[], dryRun: boolean): ApplyResult | Pending {
 		const mayRead = this.rights.mayRead(call.caller);
 		const hidden = deletions.find(({ name }) => !mayRead(namespaceOf(name)));
 		if (hidden !== undefined) this.#denyUnseen(call, "delete", hidden.kind, hidden.name, "see weir get");
@@ -80,7 +80,7 @@ export class Operations {
 	 * Makes the resources of a namespace, or of all that the caller may read, what they were at a revision: an ordinary change.
 	 * @throws WeirError as `History.rollback` does
 	 */
-	rollback(call: ActCall, to: number, namespace: string | null, dryRun: boolean): ApplyResult | Pending {
+	rollback(call: AuditedCall, to: number, namespace: string | null, dryRun: boolean): ApplyResult | Pending {
 		this.rights.demandSome(call, "rollback", `to revision ${to}`);
 		const change = this.store.rollbackTo(to, this.#scope(call.caller, namespace));
 		return this.#change(call, { verb: "rollback", to, ...change }, dryRun);
@@ -92,7 +92,7 @@ export class Operations {
 	}
 
 	/** One change of the declaration, in five steps; the first three are pure (applyPlan.ts), so is the fourth (authorise.ts). */
-	#change(call: ActCall, operation: ChangeOperation, dryRun: boolean): ApplyResult | Pending {
+	#change(call: AuditedCall, operation: ChangeOperation, dryRun: boolean): ApplyResult | Pending {
 		// 1 to 3. Parse, check, diff.
 		const plan = this.store.planChange(operation, call.nowMs);
 
@@ -118,12 +118,12 @@ export class Operations {
 		});
 	}
 
-	#commit(call: ActCall, { to }: ChangeOperation, plan: ApplyPlan, by = call.caller.subject): ApplyResult {
+	#commit(call: AuditedCall, { to }: ChangeOperation, plan: ApplyPlan, by = call.caller.subject): ApplyResult {
 		return this.store.commit(plan, { by, dryRun: false, nowMs: call.nowMs, rolledBackTo: to ?? null });
 	}
 
 	#refused(
-		call: ActCall,
+		call: AuditedCall,
 		operation: ChangeOperation,
 		plan: ApplyPlan,
 		authorisation: Authorisation,
@@ -138,7 +138,7 @@ export class Operations {
 	}
 
 	/** @throws WeirError `failed-precondition`, recorded, if no one could approve the next change */
-	#demandApprovers(call: ActCall, operation: ChangeOperation, plan: ApplyPlan, authorisation: Authorisation): void {
+	#demandApprovers(call: AuditedCall, operation: ChangeOperation, plan: ApplyPlan, authorisation: Authorisation): void {
 		try {
 			this.rights.demandApprovers(plan.after);
 		} catch (error) {
@@ -152,23 +152,23 @@ export class Operations {
 	 * Before the body of a person's request is read: the least that its verb takes.
 	 * @throws WeirError `not-found` or `permission-denied`, recorded
 	 */
-	demandVerb(call: ActCall, experiment: string, verb: PersonRequest["verb"]): void {
+	demandVerb(call: AuditedCall, experiment: string, verb: PersonRequest["verb"]): void {
 		this.#authorisePerson(call, experiment, { verb, arm: null });
 	}
 
 	/** @throws WeirError `not-found`, recorded, also for what the caller may not read */
-	demandSeen(call: ActCall, experiment: string, verb: PersonRequest["verb"] | "read"): void {
+	demandSeen(call: AuditedCall, experiment: string, verb: PersonRequest["verb"] | "read"): void {
 		if (this.rights.mayRead(call.caller)(namespaceOf(experiment))) return;
 		this.#denyUnseen(call, verb, "Experiment", experiment, "see weir status");
 	}
 
 	/** Whether others must approve the verb first. @throws WeirError as `act` does for a caller who may not */
-	mustWait(call: ActCall, experiment: string, asked: PersonRequest): boolean {
+	mustWait(call: AuditedCall, experiment: string, asked: PersonRequest): boolean {
 		return mostNeeded(this.#authorisePerson(call, experiment, asked).approvals) > 0;
 	}
 
 	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not read */
-	act(call: ActCall, experiment: string, asked: PersonRequest): Made | Pending {
+	act(call: AuditedCall, experiment: string, asked: PersonRequest): Made | Pending {
 		this.#authorisePerson(call, experiment, asked);
 		// What cannot be done leaves no record.
 		const outcome = personOutcome(this.store.current, this.store.experiment(experiment), asked);
@@ -196,7 +196,7 @@ export class Operations {
 	 * What a request would do now.
 	 * @throws WeirError `conflict` if what it touches has changed since it was asked for, or its asker may not do it any more
 	 */
-	prepare(call: ActCall, { operation, askedBy, ...request }: WaitingRequest): Prepared {
+	prepare(call: AuditedCall, { operation, askedBy, ...request }: WaitingRequest): Prepared {
 		const plan = isChange(operation) ? this.store.planChange(operation, call.nowMs) : null;
 		const authorisation =
 			isChange(operation) && plan !== null
@@ -215,7 +215,7 @@ export class Operations {
 	}
 
 	/** Carries out a request, in the transaction of its last approval. @returns the revision after it */
-	carryOut(call: ActCall, request: WaitingRequest, prepared: Prepared, approvedBy: readonly string[]): number {
+	carryOut(call: AuditedCall, request: WaitingRequest, prepared: Prepared, approvedBy: readonly string[]): number {
 		const { operation, askedBy, id } = request;
 		const { revision } = this.store.current;
 		let after = revision;
@@ -242,7 +242,7 @@ export class Operations {
 		return { state: this.store.current, mayRead: this.rights.mayRead(caller), isPlatformAdmin };
 	}
 
-	#authorisePerson(call: ActCall, experiment: string, asked: Pick<PersonRequest, "verb" | "arm">): Authorisation {
+	#authorisePerson(call: AuditedCall, experiment: string, asked: Pick<PersonRequest, "verb" | "arm">): Authorisation {
 		this.demandSeen(call, experiment, asked.verb);
 		this.store.experiment(experiment);
 		const authorisation = authorisePerson(this.store.current, experiment, asked);
@@ -250,7 +250,7 @@ export class Operations {
 		return authorisation;
 	}
 
-	#ask(call: ActCall, operation: Operation, authorisation: Authorisation, objects: readonly string[]): Pending {
+	#ask(call: AuditedCall, operation: Operation, authorisation: Authorisation, objects: readonly string[]): Pending {
 		const { revision } = this.store.current;
 		const request = this.store.atomically(() => {
 			const made = this.requests.ask({ askedBy: call.caller, operation, authorisation, revision }, call.nowMs);
@@ -262,7 +262,7 @@ export class Operations {
 	}
 
 	#record(
-		call: ActCall,
+		call: AuditedCall,
 		operation: Operation,
 		{ namespaces, effects }: Pick<Authorisation, "namespaces" | "effects">,
 		made: Pick<Parameters<typeof record>[1], "revision" | "after" | "result" | "request" | "askedBy" | "approvedBy">,
@@ -275,7 +275,7 @@ export class Operations {
 	}
 
 	#recordRefused(
-		call: ActCall,
+		call: AuditedCall,
 		{ verb }: Operation,
 		{ namespaces, effects }: Authorisation,
 		revision: number,
@@ -286,7 +286,7 @@ export class Operations {
 	}
 
 	/** Answers as if it did not exist. */
-	#denyUnseen(call: ActCall, verb: string, kind: Target["kind"], name: string, hint: string): never {
+	#denyUnseen(call: AuditedCall, verb: string, kind: Target["kind"], name: string, hint: string): never {
 		const title = `${kind} ${name.slice(0, 200)}`;
 		const what = { verb, namespaces: [namespaceOf(name).slice(0, 200)], objects: [title] };
 		this.rights.denyUnseen(call, what, new WeirError("not-found", `no ${kind} '${name.slice(0, 200)}'`, hint));

@@ -4,7 +4,7 @@ import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Gate } from "../../../src/declare/resources/resource.js";
 import { GATE_OUTBOX_MAX } from "../../../src/limits/index.js";
 import { type OutboxKey, openDatabase, type StateDatabase } from "../../../src/operate/state/store/database.js";
-import { OutboxShelf } from "../../../src/operate/state/store/outboxShelf.js";
+import { OutboxStore } from "../../../src/operate/state/store/outboxStore.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { input } from "../../decide/rollout/example.js";
 import { experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
@@ -15,12 +15,12 @@ const QUESTION = gateQuestion(input({}), outcome(input({}).status), "after-rollb
 function opened(t: Test) {
 	const database = openDatabase(temporaryDirectory(t));
 	t.teardown(() => database.close());
-	return { database, shelf: new OutboxShelf(database) };
+	return { database, shelf: new OutboxStore(database) };
 }
 
 /** Rollbacks, by Experiment, one revision after the other. */
 function fill(database: StateDatabase, experiments: readonly string[], { gates = 16, from = 1 } = {}): void {
-	const shelf = new OutboxShelf(database);
+	const shelf = new OutboxStore(database);
 	database.transaction(() => {
 		for (const [at, name] of experiments.entries()) {
 			const question = { ...QUESTION, experiment: name };
@@ -30,7 +30,7 @@ function fill(database: StateDatabase, experiments: readonly string[], { gates =
 }
 
 const many = (namespace: string, count: number) => Array.from({ length: count }, (_, at) => `${namespace}/trap-${at}`);
-const gatesOf = (shelf: OutboxShelf, isMeant: (experiment: string) => boolean): number =>
+const gatesOf = (shelf: OutboxStore, isMeant: (experiment: string) => boolean): number =>
 	shelf.untold().filter(({ experiment }) => isMeant(experiment)).length;
 const dropped = ({ counters }: StateDatabase) => counters.get("untoldDropped") ?? 0;
 

@@ -2,19 +2,19 @@
  * Whether what is declared fits: the table that every sidecar reads, the resources that every apply checks, the sockets of
  * every Envoy. What did not fit would be stored and never published, and with it every later change. Pure.
  */
-import { compileTable } from "../../../compile/compile.js";
-import type { Status } from "../../../decide/rollout/status.js";
-import { resourceSet } from "../../../declare/resources/kinds.js";
-import { namedIn } from "../../../declare/resources/reference.js";
-import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../../declare/resources/resource.js";
+import { compileTable } from "../../compile/compile.js";
+import type { Status } from "../../decide/rollout/status.js";
+import { resourceSet } from "../../declare/resources/kinds.js";
+import { namedIn } from "../../declare/resources/reference.js";
+import { type Problem, qualifiedName, type Resource, type ResourceSet } from "../../declare/resources/resource.js";
 import {
 	CHECKED_ENDPOINTS_MAX,
 	DECLARED_BYTES_MAX,
 	DECLARED_TABLE_BYTES_MAX,
 	RESOURCES_MAX,
 	SELECTED_RULES_MAX,
-} from "../../../limits/index.js";
-import type { StoredResource } from "../store/database.js";
+} from "../../limits/index.js";
+import type { StoredResource } from "../state/store/database.js";
 
 const DELETE = "delete what is not needed any more";
 const FEWER = "name fewer principals and paths, or let AccessPolicies of many names select fewer Services";

@@ -9,7 +9,7 @@ import { WeirError } from "../../../error.js";
 import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../limits/index.js";
 import type { StateDatabase } from "./database.js";
 
-export class PlanShelf {
+export class PlanStore {
 	constructor(private readonly database: StateDatabase) {}
 
 	/**

@@ -10,7 +10,7 @@ import type { OutboxKey, StateDatabase } from "./database.js";
 /** More than the gates of one decision; with it a place holds the revision, too. */
 const PLACES = 2 ** 16;
 
-export class OutboxShelf {
+export class OutboxStore {
 	readonly #database: StateDatabase;
 
 	constructor(database: StateDatabase) {

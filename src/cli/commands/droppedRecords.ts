@@ -2,7 +2,7 @@
 import type { DecisionsAnswer } from "../../observe/events/decisions/decisionQuery.js";
 
 /** @param what the log is of */
-export function tellDroppedForRoom(what: "records" | "counts", dropped: DecisionsAnswer["dropped"]): void {
+export function printDropped(what: "records" | "counts", dropped: DecisionsAnswer["dropped"]): void {
 	if (dropped === undefined) return;
 	const { records, wholeSinceMs } = dropped;
 	const since = new Date(wholeSinceMs).toISOString();
