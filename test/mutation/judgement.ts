@@ -118,14 +118,14 @@ const TEXTS: readonly Text[] = [
 const ORDERS = new RegExp(
 	[
 		String.raw`^\S+ (?:\.\.\.|.*(?:url_path|exact)|";")`,
-		String.raw`^compiler/(?:canonical|headers)\.js (?:"[\w-]+"|[A-Z_]+), `,
-		String.raw`^compiler/canonical\.js .*(?:notMatching\(|pathWith\()`,
-		String.raw`^compiler/principalRule\.js .*authenticated`,
-		String.raw`^compiler/bootstrap\.js \{ \.\.\.socketCluster`,
-		String.raw`^compiler/claims\.js RULES_FILTER, `,
-		String.raw`^compiler/route\.js own, \.\.\.others`,
-		String.raw`^compiler/tokenRules\.js (?:allOf\(\[present|present, not|verified\(|someOf\(issuers|not\(headerFits)`,
-		String.raw`^access/requests/canonical\.js "`,
+		String.raw`^compile/(?:\w+/)?(?:canonical|headers)\.js (?:"[\w-]+"|[A-Z_]+), `,
+		String.raw`^compile/(?:\w+/)?canonical\.js .*(?:notMatching\(|pathWith\()`,
+		String.raw`^compile/(?:\w+/)?principalRule\.js .*authenticated`,
+		String.raw`^compile/(?:\w+/)?bootstrap\.js \{ \.\.\.socketCluster`,
+		String.raw`^compile/(?:\w+/)?claims\.js RULES_FILTER, `,
+		String.raw`^compile/(?:\w+/)?route\.js own, \.\.\.others`,
+		String.raw`^compile/(?:\w+/)?tokenRules\.js (?:allOf\(\[present|present, not|verified\(|someOf\(issuers|not\(headerFits)`,
+		String.raw`^compile/access/requests/canonical\.js "`,
 	].join("|"),
 );
 

@@ -47,15 +47,15 @@ const LIMITS: Limits = { cpuSeconds: 10, wallMs: 120_000 };
  * The sidecar's own code is not in the Plan, so it is tried on Envoy even where no Plan has changed. What assignment
  * and access do is asked of them directly.
  */
-const OUTSIDE_THE_PLAN = /^sidecar\//;
+const OUTSIDE_THE_PLAN = /^publish\/sidecar\//;
 
 /** What of the access room decides; the rest checks and compares declarations, and has tests of its own. */
 const ACCESS = [
-	...["canonical", "path", "principal"].map((name) => `access/requests/${name}.js`),
+	...["canonical", "path", "principal"].map((name) => `compile/access/requests/${name}.js`),
 	...["pathPatterns", "policy", "prefixHash", "rule", "ruleIndex", "ruleTree", "selection", "table"].map(
-		(name) => `access/rules/${name}.js`,
+		(name) => `compile/access/rules/${name}.js`,
 	),
-	"access/users/claim.js",
+	"compile/access/users/claim.js",
 ];
 
 /** Texts for people: nothing that Envoy or the sidecar gets. */
@@ -67,8 +67,9 @@ export async function mutatedFiles(root: string): Promise<readonly string[]> {
 		(await readdir(join(root, "dist", "src", room)))
 			.filter((name) => name.endsWith(".js") && !TEXTS.test(`/${name}`))
 			.map((name) => `${room}/${name}`);
-	const sidecar = ["answer", "compiledTable", "cookie"].map((name) => `sidecar/${name}.js`);
-	return [...(await of("compiler")), ...(await of("assignment")), ...ACCESS, ...sidecar];
+	const sidecar = ["answer", "compiledTable", "cookie"].map((name) => `publish/sidecar/${name}.js`);
+	const rooms = await Promise.all(["compile/envoy", "compile/table", "compile/assignment"].map(of));
+	return [...rooms.flat(), "compile/compile.js", ...ACCESS, ...sidecar];
 }
 
 /** @throws Error where the code as it is does not pass */

@@ -17,96 +17,148 @@ export interface Owner {
 
 const TRAILERS = /request_trailers_mutations|key_matcher|remove_on_match/;
 const HEADERS_FROM_CLIENTS = ["attack/config", "attack/trailers", "attack/http1"];
-const REQUESTS = ["compiler/canonicalRules", "attack/http1", "attack/http2", "attack/jwt", "tokens/oidc"];
-const CERTIFICATES = ["compiler/identityRule", "compiler/secure/identity", "access/identities"];
-const LOGS = ["compiler/plan", "events/shadow", "events/envoy", "telemetry/envoyTrace"];
+const REQUESTS = ["compile/envoy/canonicalRules", "attack/http1", "attack/http2", "attack/jwt", "trust/tokens/oidc"];
+const CERTIFICATES = ["compile/envoy/identityRule", "compile/envoy/secure/identity", "compile/access/identities"];
+const LOGS = ["compile/table/plan", "observe/events/shadow", "observe/events/envoy", "observe/telemetry/envoyTrace"];
 const TOKENS = [
-	"compiler/tokens",
-	"compiler/secure/users",
+	"compile/envoy/tokens",
+	"compile/envoy/secure/users",
 	"attack/jwt",
 	"attack/claimUnits",
-	"tokens/oidc",
-	"tokens/binding",
+	"trust/tokens/oidc",
+	"trust/tokens/binding",
 ];
-const CLAIMS = ["compiler/tokens", "compiler/callout", "attack/claimUnits", "attack/claimValues", "events/filterUnits"];
-const DENIALS = ["compiler/secure/denial", "envoy/loop", "access/identities"];
-const CALLOUT = ["compiler/callout", "attack/config", "sidecar/envoyForms", "failure/absent"];
+const CLAIMS = [
+	"compile/envoy/tokens",
+	"compile/envoy/callout",
+	"attack/claimUnits",
+	"attack/claimValues",
+	"observe/events/filterUnits",
+];
+const DENIALS = ["compile/envoy/secure/denial", "envoy/loop", "compile/access/identities"];
+const CALLOUT = ["compile/envoy/callout", "attack/config", "publish/sidecar/envoyForms", "failure/absent"];
 
 export const OWNERS: readonly Owner[] = [
-	{ file: /^access\/requests\/canonical\.js$/, tests: ["access/canonical", ...REQUESTS] },
-	{ file: /^access\/rules\/table\.js$/, tests: ["access/table", "access/dryRun", "access/eligibility"] },
-	{ file: /^compiler\/cluster\.js$/, changed: /common_http_protocol/, tests: ["compiler/secure/identity"] },
-	{ file: /^compiler\/(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
-	{ file: /^compiler\/canonical\.js$/, changed: /protocol_options|upgrade|strip_any/, tests: ["attack/config"] },
-	{ file: /^compiler\/canonical\.js$/, changed: /\(probe\)/, tests: ["attack/config"] },
-	{ file: /^compiler\/canonical\.js$/, tests: REQUESTS },
+	{ file: /^compile\/access\/requests\/canonical\.js$/, tests: ["compile/access/canonical", ...REQUESTS] },
 	{
-		file: /^compiler\/accessControl\.js$/,
-		changed: /shadow|rbac/,
-		tests: ["access/dryRun", "access/openDryRun", "events/shadow"],
+		file: /^compile\/access\/rules\/table\.js$/,
+		tests: ["compile/access/table", "compile/access/dryRun", "compile/access/eligibility"],
 	},
-	{ file: /^compiler\/accessControl\.js$/, changed: /\(loop\)/, tests: ["envoy/loop"] },
-	{ file: /^compiler\/accessControl\.js$/, changed: /weir\.deny/, tests: ["attack/config", "probe/prober"] },
 	{
-		file: /^compiler\/accessControl\.js$/,
+		file: /^compile\/(?:\w+\/)?cluster\.js$/,
+		changed: /common_http_protocol/,
+		tests: ["compile/envoy/secure/identity"],
+	},
+	{ file: /^compile\/(?:\w+\/)?(?:canonical|headers|compile)\.js$/, changed: TRAILERS, tests: HEADERS_FROM_CLIENTS },
+	{
+		file: /^compile\/(?:\w+\/)?canonical\.js$/,
+		changed: /protocol_options|upgrade|strip_any/,
+		tests: ["attack/config"],
+	},
+	{ file: /^compile\/(?:\w+\/)?canonical\.js$/, changed: /\(probe\)/, tests: ["attack/config"] },
+	{ file: /^compile\/(?:\w+\/)?canonical\.js$/, tests: REQUESTS },
+	{
+		file: /^compile\/(?:\w+\/)?accessControl\.js$/,
+		changed: /shadow|rbac/,
+		tests: ["compile/access/dryRun", "compile/access/openDryRun", "observe/events/shadow"],
+	},
+	{ file: /^compile\/(?:\w+\/)?accessControl\.js$/, changed: /\(loop\)/, tests: ["envoy/loop"] },
+	{
+		file: /^compile\/(?:\w+\/)?accessControl\.js$/,
+		changed: /weir\.deny/,
+		tests: ["attack/config", "observe/agent/prober"],
+	},
+	{
+		file: /^compile\/(?:\w+\/)?accessControl\.js$/,
 		changed: /identity|ident_expr|select_expr|forwarded-client-cert/,
 		tests: CERTIFICATES,
 	},
-	{ file: /^compiler\/principalRule\.js$/, tests: CERTIFICATES },
-	{ file: /^compiler\/bootstrap\.js$/, changed: /dns_resolver/, tests: ["compiler/slowNames"] },
-	{ file: /^compiler\/bootstrap\.js$/, tests: ["compiler/callout", "envoy/connectionShare", "envoy/connectionLife"] },
-	{ file: /^compiler\/callout\w+\.js$/, tests: [...CALLOUT, "sidecar/tokenEnvoy", "failure/wrong"] },
-	{ file: /^compiler\/claims\.js$/, tests: CLAIMS },
+	{ file: /^compile\/(?:\w+\/)?principalRule\.js$/, tests: CERTIFICATES },
+	{ file: /^compile\/(?:\w+\/)?bootstrap\.js$/, changed: /dns_resolver/, tests: ["compile/envoy/slowNames"] },
 	{
-		file: /^compiler\/(?:cluster|plan)\.js$/,
-		tests: ["compiler/plan", "attack/trailers", "xds/envoy", "events/envoy"],
+		file: /^compile\/(?:\w+\/)?bootstrap\.js$/,
+		tests: ["compile/envoy/callout", "envoy/connectionShare", "envoy/connectionLife"],
 	},
-	{ file: /^compiler\/compile\.js$/, tests: ["compiler/regionless", "compiler/execution", "compiler/plan"] },
+	{ file: /^compile\/(?:\w+\/)?callout\w+\.js$/, tests: [...CALLOUT, "publish/sidecar/tokenEnvoy", "failure/wrong"] },
+	{ file: /^compile\/(?:\w+\/)?claims\.js$/, tests: CLAIMS },
 	{
-		file: /^compiler\/compile\.js$/,
-		tests: ["compiler/callout", "attack/config", ...CERTIFICATES, "envoy/idleTimeout"],
+		file: /^compile\/(?:\w+\/)?(?:cluster|plan)\.js$/,
+		tests: ["compile/table/plan", "attack/trailers", "publish/xds/envoy", "observe/events/envoy"],
 	},
-	{ file: /^compiler\/execution\.js$/, tests: ["compiler/execution", "sidecar/tokenEnvoy", "failure/absent"] },
-	{ file: /^compiler\/headers\.js$/, tests: ["compiler/canonicalRules", ...HEADERS_FROM_CLIENTS] },
-	{ file: /^compiler\/(?:identityTls|listener)\.js$/, tests: ["attack/config"] },
-	{ file: /^compiler\/(?:identityTls|listener)\.js$/, changed: /resumption/, tests: ["attack/resumption"] },
 	{
-		file: /^compiler\/listener\.js$/,
+		file: /^compile\/(?:\w+\/)?compile\.js$/,
+		tests: ["compile/envoy/regionless", "compile/table/execution", "compile/table/plan"],
+	},
+	{
+		file: /^compile\/(?:\w+\/)?compile\.js$/,
+		tests: ["compile/envoy/callout", "attack/config", ...CERTIFICATES, "envoy/idleTimeout"],
+	},
+	{
+		file: /^compile\/(?:\w+\/)?execution\.js$/,
+		tests: ["compile/table/execution", "publish/sidecar/tokenEnvoy", "failure/absent"],
+	},
+	{ file: /^compile\/(?:\w+\/)?headers\.js$/, tests: ["compile/envoy/canonicalRules", ...HEADERS_FROM_CLIENTS] },
+	{ file: /^compile\/(?:\w+\/)?(?:identityTls|listener)\.js$/, tests: ["attack/config"] },
+	{ file: /^compile\/(?:\w+\/)?(?:identityTls|listener)\.js$/, changed: /resumption/, tests: ["attack/resumption"] },
+	{
+		file: /^compile\/(?:\w+\/)?listener\.js$/,
 		changed: /http_filters\[\]$/,
-		tests: ["compiler/callout", "compiler/secure/denial"],
+		tests: ["compile/envoy/callout", "compile/envoy/secure/denial"],
 	},
-	{ file: /^compiler\/(?:listener|localReplies)\.js$/, changed: /local_reply/, tests: DENIALS },
-	{ file: /^compiler\/listener\.js$/, changed: /alpn/, tests: ["attack/http2"] },
-	{ file: /^compiler\/listener\.js$/, changed: /access_log|upstream_log|tracing/, tests: LOGS },
-	{ file: /^compiler\/listener\.js$/, changed: /trailer|mutations/, tests: HEADERS_FROM_CLIENTS },
-	{ file: /^compiler\/listener\.js$/, changed: /connection_duration|common_http/, tests: ["envoy/connectionLife"] },
-	{ file: /^compiler\/listener\.js$/, tests: ["attack/trailers", "envoy/transparency"] },
-	{ file: /^compiler\/listener\.js$/, changed: /filter_chains\[\]\.filters\[\]$/, tests: ["envoy/connectionShare"] },
-	{ file: /^compiler\/loop\.js$/, tests: ["envoy/loop"] },
-	{ file: /^compiler\/matcher\.js$/, tests: ["compiler/slots"] },
-	{ file: /^compiler\/policyRule\.js$/, tests: ["compiler/pathRules", "access/envoyAccess"] },
-	{ file: /^compiler\/route\.js$/, changed: /per_filter/, tests: ["compiler/callout", "compiler/variantAccess"] },
-	{ file: /^compiler\/route\.js$/, changed: /clusters\[\]\.request_headers_to_add/, tests: ["compiler/parameters"] },
-	{ file: /^compiler\/route\.js$/, changed: /to_add/, tests: ["envoy/loop"] },
-	{ file: /^compiler\/route\.js$/, changed: /claims|tokens/, tests: CLAIMS },
-	{ file: /^compiler\/route\.js$/, changed: /response_headers_to_remove/, tests: ["envoy/transparency"] },
+	{ file: /^compile\/(?:\w+\/)?(?:listener|localReplies)\.js$/, changed: /local_reply/, tests: DENIALS },
+	{ file: /^compile\/(?:\w+\/)?listener\.js$/, changed: /alpn/, tests: ["attack/http2"] },
+	{ file: /^compile\/(?:\w+\/)?listener\.js$/, changed: /access_log|upstream_log|tracing/, tests: LOGS },
+	{ file: /^compile\/(?:\w+\/)?listener\.js$/, changed: /trailer|mutations/, tests: HEADERS_FROM_CLIENTS },
 	{
-		file: /^compiler\/route\.js$/,
+		file: /^compile\/(?:\w+\/)?listener\.js$/,
+		changed: /connection_duration|common_http/,
+		tests: ["envoy/connectionLife"],
+	},
+	{ file: /^compile\/(?:\w+\/)?listener\.js$/, tests: ["attack/trailers", "envoy/transparency"] },
+	{
+		file: /^compile\/(?:\w+\/)?listener\.js$/,
+		changed: /filter_chains\[\]\.filters\[\]$/,
+		tests: ["envoy/connectionShare"],
+	},
+	{ file: /^compile\/(?:\w+\/)?loop\.js$/, tests: ["envoy/loop"] },
+	{ file: /^compile\/(?:\w+\/)?matcher\.js$/, tests: ["compile/envoy/slots"] },
+	{ file: /^compile\/(?:\w+\/)?policyRule\.js$/, tests: ["compile/envoy/pathRules", "compile/access/envoyAccess"] },
+	{
+		file: /^compile\/(?:\w+\/)?route\.js$/,
+		changed: /per_filter/,
+		tests: ["compile/envoy/callout", "compile/envoy/variantAccess"],
+	},
+	{
+		file: /^compile\/(?:\w+\/)?route\.js$/,
+		changed: /clusters\[\]\.request_headers_to_add/,
+		tests: ["compile/envoy/parameters"],
+	},
+	{ file: /^compile\/(?:\w+\/)?route\.js$/, changed: /to_add/, tests: ["envoy/loop"] },
+	{ file: /^compile\/(?:\w+\/)?route\.js$/, changed: /claims|tokens/, tests: CLAIMS },
+	{ file: /^compile\/(?:\w+\/)?route\.js$/, changed: /response_headers_to_remove/, tests: ["envoy/transparency"] },
+	{
+		file: /^compile\/(?:\w+\/)?route\.js$/,
 		changed: /request_headers_to_remove/,
-		tests: ["attack/config", "attack/claimValues", "access/trustedProxies"],
+		tests: ["attack/config", "attack/claimValues", "compile/access/trustedProxies"],
 	},
 	{
-		file: /^compiler\/route\.js$/,
+		file: /^compile\/(?:\w+\/)?route\.js$/,
 		changed: /upgrade_configs|route\.timeout/,
-		tests: ["attack/config", "compiler/failure"],
+		tests: ["attack/config", "compile/envoy/failure"],
 	},
 	{
-		file: /^compiler\/routeAction\.js$/,
-		tests: ["compiler/plan", "compiler/variantAccess", "compiler/callout", "compiler/failure", ...CLAIMS],
+		file: /^compile\/(?:\w+\/)?routeAction\.js$/,
+		tests: [
+			"compile/table/plan",
+			"compile/envoy/variantAccess",
+			"compile/envoy/callout",
+			"compile/envoy/failure",
+			...CLAIMS,
+		],
 	},
-	{ file: /^compiler\/token(?:s|Metadata|Rules)\.js$/, tests: TOKENS },
-	{ file: /^compiler\/denial\.js$/, tests: ["compiler/secure/denial"] },
-	{ file: /^assignment\//, tests: ["assignment/region", "assignment/table"] },
+	{ file: /^compile\/(?:\w+\/)?token(?:s|Metadata|Rules)\.js$/, tests: TOKENS },
+	{ file: /^compile\/(?:\w+\/)?denial\.js$/, tests: ["compile/envoy/secure/denial"] },
+	{ file: /^compile\/assignment\//, tests: ["compile/assignment/region", "compile/assignment/table"] },
 ];
 
 export const testsOf = ({ mutant, changed }: Verdict, owners: readonly Owner[]): readonly string[] => [

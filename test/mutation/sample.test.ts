@@ -12,11 +12,11 @@ t.setTimeout(180_000);
 
 /** File, operator and a part of the change; the first such mutant is taken. */
 const SAMPLE: readonly (readonly [file: string, operator: string, change: RegExp])[] = [
-	["assignment/region.js", "arithmetic", /^\+ → -$/],
-	["access/rules/rule.js", "condition", /this.matchesCaller/],
-	["compiler/matcher.js", "comparison", /^=== → !==$/],
-	["compiler/policyRule.js", "element removed", /url_path/],
-	["sidecar/compiledTable.js", "condition", /unit === null/],
+	["compile/assignment/region.js", "arithmetic", /^\+ → -$/],
+	["compile/access/rules/rule.js", "condition", /this.matchesCaller/],
+	["compile/envoy/matcher.js", "comparison", /^=== → !==$/],
+	["compile/envoy/policyRule.js", "element removed", /url_path/],
+	["publish/sidecar/compiledTable.js", "condition", /unit === null/],
 ];
 
 t.test("each of these mutants is noticed", { timeout: 120_000 }, async (t) => {

@@ -10,7 +10,7 @@ import { alone, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";
 import { withAccessLog } from "../../parity/observation.js";
-import { wordsOf } from "../envoy/explained.js";
+import { wordsOf } from "../table/explained.js";
 import { mutualTls, spiffe } from "./mutualTls.js";
 
 t.setTimeout(60_000);

@@ -2,7 +2,7 @@
 import t from "tap";
 import { GATE_FILTER } from "../../../src/compile/envoy/accessControl.js";
 import { PROOF_FILTER } from "../../../src/compile/envoy/calloutProof.js";
-import { wordsOf } from "./explained.js";
+import { wordsOf } from "../table/explained.js";
 import { build, IN_CALLOUT, NATIVE, neighbours } from "./neighbours.js";
 import { calloutsOn, virtualHost, weightedClusters } from "./virtualHosts.js";
 
