@@ -44,7 +44,7 @@ export function answerOrWait(knowledge: Knowledge, question: Question): Answer |
 	return decide(knowledge, question, knowledge.verifyToken ?? unverifiable);
 }
 
-const unverifiable: VerifyToken = () => ({ refused: "invalid-token", why: "nobody verifies tokens here" });
+const unverifiable: VerifyToken = () => ({ refused: "invalid-token", why: "token verification is unavailable" });
 
 function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): Answer | Promise<TokenAnswer> {
 	const { tables, freshness, mint } = knowledge;

@@ -67,7 +67,7 @@ export class CheckRequestReader implements Question, SentHeaders {
 
 	readonly #contextValue = (key: string): string | null => this.#context.joined(key);
 
-	/** What Envoy knows of TLS before it; scheme is that header's word again where it is there. */
+	/** Whether the client uses TLS, by x-forwarded-proto, else by scheme. */
 	get secure(): boolean {
 		return (this.#headers.joined("x-forwarded-proto") ?? this.#scheme).toLowerCase() === "https";
 	}

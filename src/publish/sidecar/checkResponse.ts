@@ -111,7 +111,6 @@ function okResponse(ruling: Ruling): Buffer {
 function deniedResponse({ reason, challenge, exposedArms }: Ruling): Buffer {
 	return encoded((out) => {
 		out.text(3, deniedBody(reason));
-		// Envoy shows the arm with its own denials too.
 		if (exposedArms !== null && exposedArms.length > 0) {
 			writeHeader(out, HEADERS, ARM_HEADER, exposedArms.join(", "), OVERWRITE, "ext_authz");
 		}

@@ -59,7 +59,6 @@ interface RulingForms {
 
 /** An assignment: one object for each entry of the weighted cluster in the native form. */
 export class Place {
-	/** By what the answer shows and names. */
 	readonly #rulings: (WeakMap<Verdict, RulingForms> | undefined)[] = [];
 
 	constructor(

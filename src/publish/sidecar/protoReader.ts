@@ -122,7 +122,7 @@ export class ProtoReader {
 	}
 }
 
-/** Whether a tag is of the field, and so must have the wire type that `want` says: another one is malformed. */
+/** Requires the wire type of `want`, a tag of the same field. */
 export function expect(tag: number, want: number): void {
 	if (tag !== want) malformed();
 }

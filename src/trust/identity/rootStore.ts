@@ -60,7 +60,7 @@ export class RootStore {
 		throw new WeirError(
 			"failed-precondition",
 			`${this.#file} is damaged`,
-			"put a copy back, or remove it: then all identities are issued anew and nobody believes the old ones",
+			"restore a copy, or remove it: then all identities are issued anew and the old ones are not trusted",
 		);
 	}
 

@@ -63,7 +63,7 @@ export class Admission {
 		if (held.has(user) && held.level(user, monotonicMs) < 1) return "the user has had too many verified";
 		if (this.#pending >= TOKENS_PENDING_MAX) return "too many are being verified";
 		const by = this.#payer(what, payer, user, monotonicMs);
-		if (by === null) return "too many that did not hold came from the caller";
+		if (by === null) return "the caller has sent too many invalid ones";
 		this.#pending++;
 		return { what, payer, user, by };
 	}

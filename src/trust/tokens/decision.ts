@@ -153,7 +153,7 @@ export class DecisionVerifier {
 		if (read === null) return refused("it is no signed decision");
 		const { header, payload } = read;
 		if (header.alg !== "ES256" || header.typ !== TYPE || Object.hasOwn(header, "crit"))
-			return refused("its header does not do");
+			return refused("its header is invalid");
 		const fault = factsFault(payload, expected) ?? timeFault(payload, this.#options.nowMs());
 		if (fault !== null) return refused(fault);
 		const signer = this.#signer(text.slice(0, text.indexOf(".")), header.x5c);

@@ -37,7 +37,7 @@ function verified(chain: readonly X509Certificate[], roots: readonly X509Certifi
 	if (leaf.ca || chain.slice(1).some(({ ca }) => !ca)) return "the chain mixes up authorities and others";
 	const last = chain.at(-1) as X509Certificate;
 	const root = roots.find((one) => one.ca && issued(one, last));
-	if (root === undefined) return "nobody here trusts the chain";
+	if (root === undefined) return "the chain is not trusted";
 	for (const [index, certificate] of chain.slice(0, -1).entries()) {
 		if (!issued(chain[index + 1] as X509Certificate, certificate)) return "the chain is broken";
 	}

@@ -74,7 +74,7 @@ const REFUSALS: Readonly<Record<ProofFault["what"], (why: string) => Refused>> =
 const NO_KEY = "no key of the issuer has signed it";
 const KEYLESS: Refused = { ...invalid("there is no key of the issuer"), keyless: true };
 const UNVERIFIED = invalid("it could not be verified");
-const MALFORMED = invalid("the Authorization header speaks of a token and is not exactly one");
+const MALFORMED = invalid("the Authorization header does not hold exactly one token");
 const WAITING = limited("too many wait for their issuer's keys");
 
 export class TokenVerifier {
@@ -218,7 +218,7 @@ export class TokenVerifier {
 		const fault = headerFault(header);
 		if (fault !== null) return invalid(fault);
 		const named = [...issuers].filter(({ declared }) => declared.issuer === payload.iss);
-		let why = "nobody here believes its issuer";
+		let why = "its issuer is not trusted";
 		const confirmation = confirmationOf(payload);
 		if (confirmation === "unknown") return invalid("it is bound in a way that is not known");
 		const matching = named.filter(({ declared }) => {

@@ -109,7 +109,7 @@ function check(
 
 function decoded(reply: Given): CheckResponse {
 	if (reply instanceof Promise) throw new Error("an answer at once was due");
-	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.words}`);
+	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.message}`);
 	return fromBinary(CheckResponseSchema, reply);
 }
 

@@ -93,7 +93,7 @@ function open(
 
 function decoded(reply: Given): ProcessingResponse {
 	if (reply instanceof Promise) throw new Error("an answer at once was due");
-	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.words}`);
+	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.message}`);
 	return fromBinary(ProcessingResponseSchema, reply);
 }
 

@@ -150,7 +150,7 @@ t.test("what a user's own bound has paid for comes back to the user, not to the 
 	leave("stranger", false);
 	for (let n = 0; n < 3; n++) {
 		leave("ann", true);
-		t.equal(enter("stranger"), "too many that did not hold came from the caller");
+		t.equal(enter("stranger"), "the caller has sent too many invalid ones");
 	}
 });
 

@@ -189,7 +189,7 @@ t.test("its signer signs nothing else that does, nor for longer", async (t) => {
 		return `${input}.${sign("sha256", Buffer.from(input), key).toString("base64url")}`;
 	};
 	t.match(one.said(signedAnew({})), { service: "shop" });
-	const header = { refused: "its header does not do" };
+	const header = { refused: "its header is invalid" };
 	t.same(one.said(signedAnew({ typ: "JWT" })), header);
 	t.same(one.said(signedAnew({ typ: undefined })), header);
 	t.same(one.said(signedAnew({ crit: ["x"] })), header);

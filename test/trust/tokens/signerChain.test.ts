@@ -38,9 +38,5 @@ t.test("authorities sign and do not speak, and nobody else signs", async (t) => 
 	t.equal(said(certificates(await pretended.issue(name), pretended), root), mixed, "a leaf that signs");
 	t.equal(said(certificates(await oddCa({ parent: root, names: name })), root), mixed, "an authority that speaks");
 	const own = await oddCa({ isCa: false });
-	t.equal(
-		said(certificates(await own.issue(name)), own),
-		"nobody here trusts the chain",
-		"a root that is no authority",
-	);
+	t.equal(said(certificates(await own.issue(name)), own), "the chain is not trusted", "a root that is no authority");
 });

@@ -6,12 +6,12 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
-import { createDoor } from "../../../src/serve/predictor/door.js";
+import { createHttpServer } from "../../../src/serve/predictor/httpServer.js";
 
 t.test("whoever listens to the door's requests sees them all, each once", async (t) => {
 	const handled: (string | undefined)[] = [];
 	const seen: (string | undefined)[] = [];
-	const { server, close } = createDoor({
+	const { server, close } = createHttpServer({
 		guard: null,
 		handle: ({ url }, response) => {
 			handled.push(url);
@@ -48,7 +48,7 @@ const ENVOY_UPSTREAM_IDLE_MS = 3_600_000;
 
 /** Node's own times for it, for an hour is no test: of a connection between requests, and of one that had none yet. */
 t.test("an idle connection outlasts Envoy's idle timeout, used before or not", (t) => {
-	const { server, close } = createDoor({
+	const { server, close } = createHttpServer({
 		guard: null,
 		handle: () => {},
 		meter: undefined,
