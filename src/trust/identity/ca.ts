@@ -187,7 +187,7 @@ class Ca implements RunningCa {
 
 	async #prepare(): Promise<void> {
 		if (!(await this.#roots.prepare())) return;
-		this.#log("a new root is believed from now on");
+		this.#log("a new root is in the trust bundle");
 		this.#push();
 	}
 
@@ -201,7 +201,7 @@ class Ca implements RunningCa {
 		await this.#roots.replace();
 		this.#meter?.count("weir_identity_root_rotations_total", "Roots that took over.");
 		const name = fingerprint(this.#roots.signer.certificate);
-		this.#log(`the clock is out of the time of the root that signed: root ${name} does now, and it alone is believed`);
+		this.#log(`the signing root is not valid now: root ${name} replaces all roots`);
 	}
 
 	async #forget(): Promise<void> {
@@ -213,8 +213,7 @@ class Ca implements RunningCa {
 	async #renew(): Promise<void> {
 		const due = this.#workloads.filter(({ identity }) => identity.dueMs() <= this.#nowMs());
 		const over = due.filter(({ identity }) => identity.isOver()).length;
-		if (over > 0)
-			this.#log(`${over} SVIDs had ended or are of the future, as when a clock is set: they are issued anew`);
+		if (over > 0) this.#log(`${over} SVIDs are not valid now (the clock may have been set): they are issued anew`);
 		const errors: unknown[] = [];
 		for (const { identity } of due) await identity.renew().catch((error: unknown) => errors.push(error));
 		if (errors.length > 0) throw errors[0];

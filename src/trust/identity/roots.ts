@@ -58,7 +58,7 @@ export class Roots {
 		}
 		const restored = kept === null ? null : await restore(kept, nowMs());
 		if (kept !== null && restored === null) {
-			log("no root that is kept is of this time by the clock: a new one signs, and it alone is believed");
+			log("no stored signing root is valid now: a new one replaces all roots");
 		}
 		const { old, signer, next } = restored ?? { old: [], signer: await newRoot(options), next: null };
 		const roots = new Roots(store, options, old, signer, next);

@@ -193,19 +193,19 @@ export class TokenVerifier {
 		if (read === null) return invalid("it is no signed token");
 		const judged = this.#matching(read, shown, issuers);
 		if (!Array.isArray(judged)) return judged as Refused;
-		const told = kept(question);
+		const saved = kept(question);
 		const matching = judged as readonly Issuer[];
 		// An unauthenticated client must not use up the rate of key fetches.
-		const mayLook = matching.every(({ keys }) => knownKeys(keys, read).length > 0) || !told.stranger();
+		const mayLook = matching.every(({ keys }) => knownKeys(keys, read).length > 0) || !saved.stranger();
 		const key = `${hash} ${this.#declared} ${question.gateway ?? ""} ${mayLook}`;
 		const running = this.#verifying.get(key);
-		const verified = running ?? this.#verified(shown.token, hash, read, matching, { ...told, mayLook });
+		const verified = running ?? this.#verified(shown.token, hash, read, matching, { ...saved, mayLook });
 		if (running === undefined) {
 			this.#verifying.set(key, verified);
 			void verified.finally(() => this.#verifying.delete(key));
 		}
 		return verified
-			.then((found) => ("refused" in found ? found : this.#bound(found, shown, told)))
+			.then((found) => ("refused" in found ? found : this.#bound(found, shown, saved)))
 			.catch(() => UNVERIFIED);
 	}
 

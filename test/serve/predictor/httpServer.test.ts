@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import t from "tap";
 import { createHttpServer } from "../../../src/serve/predictor/httpServer.js";
 
-t.test("whoever listens to the door's requests sees them all, each once", async (t) => {
+t.test("the handler gets each request once", async (t) => {
 	const handled: (string | undefined)[] = [];
 	const seen: (string | undefined)[] = [];
 	const { server, close } = createHttpServer({
@@ -34,7 +34,7 @@ t.test("whoever listens to the door's requests sees them all, each once", async 
 		["/plain", {}],
 		["/expecting", { expect: "100-continue" }],
 	] as const) {
-		// What nobody answers is to fail here, not to hang.
+		// A missing response fails instead of hanging.
 		const signal = AbortSignal.timeout(10_000);
 		const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers, signal }).end();
 		const [answer] = await once(asked, "response");

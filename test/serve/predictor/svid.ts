@@ -1,4 +1,4 @@
-/** An identity for the predictor's door whose certificates the test makes, and changes. */
+/** An identity for the predictor with certificates of the test. */
 import { X509Certificate } from "node:crypto";
 import type { ServerIdentity } from "../../../src/serve/predictor/ports.js";
 import type { DevelopmentCa, IssuedCertificate } from "../../trust/identity/developmentCa.js";
