@@ -10,7 +10,7 @@ import type { Meter } from "../../../src/serve/predictor/ports.js";
 const file = (path: string): string => fileURLToPath(new URL(`../../../../test/${path}`, import.meta.url));
 
 export const employmentModel = (name: string): string => file(`fixtures/employment/${name}.onnx`);
-export const tinyModel = (name: string): string => file(`predictor/models/${name}.onnx`);
+export const tinyModel = (name: string): string => file(`serve/predictor/models/${name}.onnx`);
 
 export interface EmploymentRow {
 	readonly features: readonly number[];
