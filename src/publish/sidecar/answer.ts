@@ -1,7 +1,4 @@
-/**
- * The decision, apart from any wire form: unit, assignment, Variant, then authorisation of that very Variant, in one
- * answer. No I/O and no clock of its own, so the parity suite asks it directly.
- */
+/** The decision for a request, independent of the protocol: unit, assignment, Variant, then authorization of the Variant. Pure. */
 import { canonicalFault } from "../../compile/access/requests/canonical.js";
 import { forwardedClient } from "../../compile/access/requests/forwardedClientCert.js";
 import { judgedBy } from "../../compile/access/rules/judgedBy.js";
@@ -20,38 +17,34 @@ import type { Freshness } from "./tables.js";
 import { TokenAsked } from "./tokenAsked.js";
 import { BY_ENVOY, GONE, INVALID_PROOF, NOT_CANONICAL, OPEN, VERIFICATION_LIMITED, type Verdict } from "./verdict.js";
 
-/** What answers are made of. */
 export interface Knowledge {
-	/** The tables held: by version, or the newest (null). null where there is none such. */
+	/** Tables by version; null = the newest. Returns null if there is none. */
 	readonly tables: { get(version: string | null): CompiledTable | null };
 	readonly freshness: Freshness;
-	/** A new unit for who has no cookie. */
+	/** Makes a unit for a request without a cookie. */
 	readonly mint: () => string;
 	/** Epoch milliseconds. */
 	readonly nowMs: () => number;
-	/** null = nobody can: then a token that is shown does not hold. */
+	/** null = unavailable: then every token is invalid. */
 	readonly verifyToken: VerifyToken | null;
-	/** null = nobody can: then what is to be signed gets no answer. */
+	/** null = unavailable: then a request that needs a signed decision gets no answer. */
 	readonly sign: SignDecision | null;
 }
 
 /**
- * Answers one question, by the plan that the route names while it is held, else by the newest.
- * @param token what VerifyToken has said, where the Service's rules look at users
+ * Decides a request by the plan that its route names, if it is held, else by the newest.
+ * @param token the result of VerifyToken, if the Service's rules use users
  */
 export function answer(knowledge: Knowledge, question: Question, token: TokenAnswer = null): Answer {
 	return decide(knowledge, question, () => token) as Answer;
 }
 
-/**
- * The same, asking the port for the token where it matters. @returns a promise where its verdict comes later: then the
- * question is asked again, with answer().
- */
+/** The same with token verification. @returns a promise if that is asynchronous; then call answer() with its result */
 export function answerOrWait(knowledge: Knowledge, question: Question): Answer | Promise<TokenAnswer> {
 	return decide(knowledge, question, knowledge.verifyToken ?? unverifiable);
 }
 
-const unverifiable: VerifyToken = () => ({ refused: "invalid-token", why: "nobody verifies tokens here" });
+const unverifiable: VerifyToken = () => ({ refused: "invalid-token", why: "token verification is unavailable" });
 
 function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): Answer | Promise<TokenAnswer> {
 	const { tables, freshness, mint } = knowledge;
@@ -63,7 +56,7 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	const judge = judgeOf(tables, table, service);
 	const ours = !(judge === service && envoyJudges(question, table, service));
 	const judges = ours && !isOpen(judge);
-	// What is closed says no at any age: no answer at all might let the default Variant serve.
+	// A closed Service denies at any age: without an answer Envoy might forward to the default Variant.
 	const closed = judge?.closed === true;
 	if (!closed && freshness.ageMs() > (callout === null ? CALLOUT_STALENESS_MS : callout.maxStalenessMs)) {
 		if (judges || callout === null || callout.verdict || callout.onStale === "deny") return staleTable(table, service);
@@ -74,7 +67,6 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	const early = judges || tried !== null ? refusal(judge, question, forwarded) : null;
 	let verdict = judges ? early : null;
 	let token: TokenAnswer = null;
-	// What the token is refused for, where rules or shadow policies look at users.
 	let refused: Verdict | null = null;
 	if (ours && early === null && judge?.readsUsers === true) {
 		const authorization = question.headerValues("authorization");
@@ -105,11 +97,11 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 	}
 	let shadow: Verdict | null = null;
 	if (verdict !== null || judge === null) {
-		// Who is refused whatever the Variant takes no part where eligibility matters.
+		// A caller that is denied for every Variant is not eligible.
 		if (judges && place.eligible !== null) place = service.outside;
 	} else if (judges || tried !== null) {
 		let request = accessRequest(knowledge, question, principal, token, place.variant);
-		// Where only shadow policies look at users, a bad token is none: nothing else is served than without them.
+		// If only shadow policies use users, an invalid token counts as none: they must not change the answer.
 		const inForce = judge.judgesUsers ? refused : null;
 		const peer = question.principal;
 		const eligible = (variant: string): boolean =>
@@ -127,7 +119,7 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		decision = knowledge.sign?.(decisionFacts(question, principal, service, place)) ?? null;
 		if (decision === null) return noSigner(table, service);
 	}
-	// Routes of this very plan know the default Variant; those of another, or not of ours, may have another one.
+	// Only routes of this plan have its default Variant.
 	const names = question.plan !== table.version;
 	return {
 		ruling: place.ruling(verdict, question.exposeArm, names, shadow),
@@ -139,8 +131,8 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 }
 
 /**
- * The client that the peer of the connection names, where that is a trusted proxy of the Gateway; null where it is not,
- * and calls for itself. A principal of null: it names none, or not exactly one in the one form.
+ * The client that a trusted proxy of the Gateway names; null if the peer is no such proxy. Its principal is null unless
+ * the proxy names exactly one, well-formed.
  */
 function forwardedBy(newest: CompiledTable | null, question: Question): Forwarded | null {
 	const { principal: via, gateway } = question;
@@ -151,10 +143,10 @@ function forwardedBy(newest: CompiledTable | null, question: Question): Forwarde
 	return { principal: client.spiffeId, certificateThumbprint: client.certificateThumbprint, via };
 }
 
-/** What is refused before any rule or token is looked at (access/requests/canonical.ts); null = nothing. */
+/** The refusal before any rule or token is read (access/requests/canonical.ts); null = none. */
 function refusal(judge: CompiledService | null, question: Question, forwarded: Forwarded | null): Verdict | null {
 	if (judge === null) return GONE;
-	// Such a proxy's own rights are not its clients'.
+	// Clients do not get the rights of their proxy.
 	if (forwarded !== null && forwarded.principal === null) return NOT_CANONICAL;
 	return canonicalFault(question) === null ? null : NOT_CANONICAL;
 }
@@ -192,8 +184,8 @@ const decisionFacts = (
 });
 
 /**
- * Whose rules decide: always the newest ones, so that what was revoked is revoked at once, even for an Envoy whose
- * routes still name an older plan. A Service that the newest plan has no more is closed.
+ * The Service whose rules decide: always of the newest plan, so that revocations apply at once, even to routes of an older
+ * plan. A Service that is missing in the newest plan is closed.
  */
 function judgeOf(tables: Knowledge["tables"], table: CompiledTable, service: CompiledService): CompiledService | null {
 	const newest = tables.get(null);
@@ -202,15 +194,12 @@ function judgeOf(tables: Knowledge["tables"], table: CompiledTable, service: Com
 
 const isOpen = (judge: CompiledService | null): boolean => judge?.open === true;
 
-/**
- * Whether Envoy has judged before it asked, by the rules of this plan. Only the routes of the very plan that is answered by are known to: those of
- * another plan may leave it to the sidecar, and so does an Envoy that is not ours.
- */
+/** Whether Envoy has already enforced the rules of this plan. Known only for routes of the same plan. */
 function envoyJudges({ plan }: Question, table: CompiledTable, { callout }: CompiledService): boolean {
 	return plan === table.version && callout !== null && !callout.verdict;
 }
 
-/** The path as Envoy's url_path matcher takes it: up to the query or the fragment. */
+/** The path as in Envoy's url_path matcher: up to the query or the fragment. */
 function withoutQuery(path: string): string {
 	for (let index = 0; index < path.length; index++) {
 		const code = path.charCodeAt(index);
@@ -219,7 +208,7 @@ function withoutQuery(path: string): string {
 	return path;
 }
 
-/** The unit of a request; null = it has none, and gets none. */
+/** The unit of a request; null = none, and none is minted. */
 function unitOf(
 	source: NonNullable<CompiledService["unit"]>,
 	question: Question,
@@ -235,7 +224,7 @@ function unitOf(
 	}
 	const value = question.header(source.header);
 	if (value === null) return null;
-	// Nothing is trimmed: over HTTP/1.1 Envoy has done it, and over HTTP/2 nobody does, so the native guard refuses blanks.
+	// Not trimmed: Envoy trims HTTP/1.1 headers only, and its native guard refuses blanks.
 	return { unit: parseUnit(value), setCookie: null };
 }
 
@@ -265,7 +254,7 @@ const bare = (verdict: Ruling["verdict"], reason: Reason, plan: string | null, s
 
 const NO_TABLE = bare("none", "no-table", null, null);
 
-// Kept by what they speak of, so that equal rulings are one object here too.
+// Cached, so that equal rulings are one object.
 const unknown = new WeakMap<CompiledTable, Answer>();
 const stale = new WeakMap<CompiledService, Answer>();
 const unsigned = new WeakMap<CompiledService, Answer>();

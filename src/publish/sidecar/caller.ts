@@ -1,17 +1,17 @@
-/** Who calls, out of what Envoy tells: a workload's SPIFFE id, strictly, or nobody. */
+/** The caller's SPIFFE id from Envoy's attributes. */
 
 import { isWorkloadId } from "../../declare/resources/spiffe.js";
 import { CALLERS_KNOWN_MAX } from "../../limits/index.js";
 
-/** Judging an id anew at each request would take some microseconds; the callers of a sidecar are few. */
+/** A cache, because the check takes microseconds and a sidecar has few callers. */
 const known = new Map<string, string | null>();
 
-/** @param told where a certificate has no URI, ext_authz is told its DNS name or its Subject: no identity. Empty = nothing */
-export function callerOf(told: string): string | null {
-	const before = known.get(told);
-	if (before !== undefined) return before;
-	const caller = isWorkloadId(told) ? told : null;
+/** @param principal as Envoy sends it: without a URI in the certificate, ext_authz sends a DNS name or the Subject, which is no identity */
+export function callerOf(principal: string): string | null {
+	const cached = known.get(principal);
+	if (cached !== undefined) return cached;
+	const caller = isWorkloadId(principal) ? principal : null;
 	if (known.size >= CALLERS_KNOWN_MAX) known.clear();
-	known.set(told, caller);
+	known.set(principal, caller);
 	return caller;
 }

@@ -1,7 +1,6 @@
 /**
- * envoy.service.auth.v3.CheckRequest, read lazily: of some sixty fields the sidecar needs ten, and a decoder that
- * builds every message costs several times as much. Field numbers: proto/envoy/service/auth/v3. Messages that come in
- * parts are merged, later values replace earlier ones, as every protobuf reader does.
+ * Reads envoy.service.auth.v3.CheckRequest lazily: a full decoder costs several times as much, and only ten of some sixty
+ * fields are used. Field numbers: proto/envoy/service/auth/v3. Repeated messages are merged, as in every protobuf decoder.
  */
 import { createHash } from "node:crypto";
 import { callerOf } from "./caller.js";
@@ -24,17 +23,17 @@ export class CheckRequestReader implements Question, SentHeaders {
 	sourceAddress: string | null = null;
 
 	readonly #reader = new ProtoReader();
-	/** header_map, which our Envoys send; where there is none, `headers`, in which a repeated header is one value. */
+	/** header_map, which our Envoys send; else `headers`, where a repeated header is one value. */
 	readonly #list = new HeaderList("list");
 	readonly #map = new HeaderList("map");
 	readonly #context = new HeaderList("map");
 	#scheme = "";
 	#hasHttp = false;
-	/** Where the peer's certificate lies, URL-encoded PEM: nearly nobody asks for it. */
+	/** Position of the peer's certificate (URL-encoded PEM), which is rarely read. */
 	#certificateAt = 0;
 	#certificateEnd = 0;
 
-	/** @throws Malformed unless the message is a well-formed question about an HTTP request */
+	/** @throws Malformed unless the message is a well-formed check of an HTTP request */
 	read(message: Buffer): Question & SentHeaders {
 		const reader = this.#reader;
 		reader.reset(message);
@@ -68,7 +67,7 @@ export class CheckRequestReader implements Question, SentHeaders {
 
 	readonly #contextValue = (key: string): string | null => this.#context.joined(key);
 
-	/** What Envoy knows of TLS before it; scheme is that header's word again where it is there. */
+	/** Whether the client uses TLS, by x-forwarded-proto, else by scheme. */
 	get secure(): boolean {
 		return (this.#headers.joined("x-forwarded-proto") ?? this.#scheme).toLowerCase() === "https";
 	}
@@ -216,7 +215,7 @@ export function readHeaderMap(reader: ProtoReader, end: number, headers: HeaderL
 	}
 }
 
-/** SHA-256 of the certificate in DER, base64url; null where the text is no certificate. @param encoded URL-encoded PEM */
+/** SHA-256 of the certificate in DER, base64url; null if it is no certificate. @param encoded URL-encoded PEM */
 export function thumbprint(encoded: string): string | null {
 	let pem: string;
 	try {

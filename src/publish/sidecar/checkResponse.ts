@@ -1,6 +1,6 @@
 /**
- * envoy.service.auth.v3.CheckResponse of an answer. What a ruling alone gives is encoded once; a request adds its
- * unit, its cookie and the headers that it should not have sent. Field numbers: proto/envoy/service/auth/v3.
+ * Encodes envoy.service.auth.v3.CheckResponse. The part of a ruling is encoded once; a request adds its unit, its cookie
+ * and the removal of forged headers. Field numbers: proto/envoy/service/auth/v3.
  */
 import { DECISION_HEADER } from "../../compile/access/signedDecision.js";
 import { ARM_HEADER } from "../../compile/envoy/headers.js";
@@ -13,16 +13,16 @@ import type { Answer, Ruling, SentHeaders } from "./question.js";
 /** google.rpc.Code PERMISSION_DENIED. */
 const PERMISSION_DENIED = 7;
 
-/** What is the same for all answers of one ruling. */
+/** The encoded part of all answers with one ruling. */
 interface Fixed {
-	/** Status of the call, and for an answer without additions the whole HTTP response beside it. */
+	/** The call's status; if nothing is added per request, also the whole HTTP response. */
 	readonly whole: Buffer;
 	/** Fields of OkHttpResponse or DeniedHttpResponse. */
 	readonly response: Buffer;
 	readonly metadata: Buffer;
 	/** Names of the request headers that are set. */
 	readonly set: ReadonlySet<string>;
-	/** The answer when there is none. */
+	/** The reply for a ruling without a verdict. */
 	readonly failure: GrpcFailure | null;
 }
 
@@ -37,7 +37,7 @@ const HEADERS = 2;
 const HEADERS_TO_REMOVE = 5;
 const RESPONSE_HEADERS = 6;
 
-/** The reply to a CheckRequest. A verdict of none is no message but a failed call, which Envoy never lets pass. */
+/** The reply to a CheckRequest. Without a verdict the call fails, so that Envoy does not forward the request. */
 export function checkResponse(answer: Answer, sent: SentHeaders): Reply {
 	const { ruling, setCookie, decision } = answer;
 	const own = fixed.get(ruling) ?? prepare(ruling);
@@ -54,7 +54,7 @@ export function checkResponse(answer: Answer, sent: SentHeaders): Reply {
 	}
 	const response = writer.open();
 	if (setCookie !== null) {
-		// A denial is a response of Envoy's own: there is nothing to append to, and Envoy then adds nothing.
+		// Envoy adds no header with append to a local reply.
 		const [field, action] = allowed ? ([RESPONSE_HEADERS, APPEND] as const) : ([HEADERS, OVERWRITE] as const);
 		writeHeader(writer, field, "set-cookie", setCookie, action, "ext_authz");
 	}
@@ -97,8 +97,7 @@ function prepare(ruling: Ruling): Fixed {
 function okResponse(ruling: Ruling): Buffer {
 	return encoded((out) => {
 		const { exposedArms } = ruling;
-		// One line for all: Envoy appends before it overwrites, so that the second value of two would be lost. As a
-		// list (RFC 9110 5.3) it is the same as a line each.
+		// One header with a list (RFC 9110 5.3): Envoy appends before it overwrites, so a second header would be lost.
 		if (exposedArms !== null && exposedArms.length > 0) {
 			writeHeader(out, RESPONSE_HEADERS, ARM_HEADER, exposedArms.join(", "), OVERWRITE, "ext_authz");
 		}
@@ -112,7 +111,6 @@ function okResponse(ruling: Ruling): Buffer {
 function deniedResponse({ reason, challenge, exposedArms }: Ruling): Buffer {
 	return encoded((out) => {
 		out.text(3, deniedBody(reason));
-		// Envoy shows the arm with its own denials too.
 		if (exposedArms !== null && exposedArms.length > 0) {
 			writeHeader(out, HEADERS, ARM_HEADER, exposedArms.join(", "), OVERWRITE, "ext_authz");
 		}
@@ -126,7 +124,7 @@ function deniedResponse({ reason, challenge, exposedArms }: Ruling): Buffer {
 	});
 }
 
-/** What the client reads: why, and nothing about rules or callers. */
+/** For the client: the reason, without rules or callers. */
 export const deniedBody = (reason: Ruling["reason"]): string => `access denied: ${reason}\n`;
 
 /** HTTP status of a denial, the same in every execution. */

@@ -1,11 +1,10 @@
-/** How long something has lasted, by two clocks: the wall's may be set back, the monotonic one stands still in a suspend. */
+/** Elapsed time by two clocks: the wall clock can be set back, the monotonic clock stops during a suspend. */
 
 export interface Clock {
 	wallMs(): number;
 	monotonicMs(): number;
 }
 
-/** What both showed at one time. */
 export interface Moment {
 	readonly wallMs: number;
 	readonly monotonicMs: number;

@@ -1,7 +1,4 @@
-/**
- * Rules of Services as they were last compiled. Most versions of a table change nothing of most Services' rules, and to read a
- * megabyte of them takes some 0.3 s, in which the sidecar would answer nobody.
- */
+/** A cache of compiled rules across table versions: parsing 1 MB of rules blocks the sidecar for some 0.3 s. */
 import { createHash } from "node:crypto";
 import { type AccessRequest, accessSteps, shadowSteps } from "../../compile/access/rules/policy.js";
 import type { Steps } from "../../compile/access/rules/steps.js";
@@ -14,10 +11,10 @@ export interface ServiceAccess {
 	readonly shadow: ((request: AccessRequest) => Verdict) | null;
 }
 
-/** Rules whose text is shorter are read at their first request: in a few milliseconds. */
+/** Shorter rules are compiled at their first request, in a few milliseconds. */
 const AHEAD_CHARS_MIN = 8_192;
 
-/** Rules of one Service on their way to be answerable. */
+/** The compilation of one Service's rules. */
 class Building {
 	readonly #steps: Steps<ServiceAccess>;
 	#made: ServiceAccess | null = null;
@@ -31,12 +28,12 @@ class Building {
 		this.#steps = serviceSteps(access, name);
 	}
 
-	/** null = there is work left. */
+	/** null = unfinished. */
 	get made(): ServiceAccess | null {
 		return this.#made;
 	}
 
-	/** @throws what keeps them from being made, each time: a generator that has thrown is over, and gives nothing */
+	/** @throws the error of the compilation, at each call, because a generator that threw is over */
 	advance(): ServiceAccess | null {
 		if (this.#made !== null) return this.#made;
 		if (this.#failed !== null) throw this.#failed.error;
@@ -50,7 +47,7 @@ class Building {
 		return this.#made;
 	}
 
-	/** Does at once what is left. */
+	/** Finishes the compilation. */
 	finish(): ServiceAccess {
 		for (;;) {
 			const made = this.advance();
@@ -66,13 +63,13 @@ function* serviceSteps(access: AccessTable, name: string): Steps<ServiceAccess> 
 
 export class CompiledAccess {
 	readonly #newest = new Map<string, { readonly digest: string; readonly made: ServiceAccess }>();
-	/** Of the table that comes next, or has just come. */
+	/** Of the next or the newest table. */
 	readonly #ahead = new Map<string, Building>();
 	readonly #digests = new WeakMap<AccessTable, string>();
 
 	/**
-	 * The same object as long as the rules are the same text.
-	 * @param name qualified, of the Service
+	 * The same object while the rules have the same text.
+	 * @param name the Service's qualified name
 	 */
 	of(name: string, access: AccessTable): ServiceAccess {
 		const digest = this.#digests.get(access) ?? digestOf(JSON.stringify(access));
@@ -85,11 +82,11 @@ export class CompiledAccess {
 		return made;
 	}
 
-	/** Reads what a table to come has changed of large rules, so that no request waits for it; of() finishes what is left. */
+	/** Compiles the changed large rules of the next table, so that no request waits for them; of() finishes the rest. */
 	*ahead(services: readonly Pick<ServiceTable, "name" | "access">[]): Steps<void> {
 		for (const { name, access } of services) {
 			yield;
-			// What a former table left half done stays until it is looked at: there may be no time for it now.
+			// An unfinished compilation of a previous table stays: there may be no time for it now.
 			const before = this.#ahead.get(name);
 			const text = JSON.stringify(access);
 			if (text.length < AHEAD_CHARS_MIN) {
@@ -108,12 +105,12 @@ export class CompiledAccess {
 			try {
 				while (building.advance() === null) yield;
 			} catch {
-				// Nor can the first request have them: it says so, and other Services' rules wait for nothing.
+				// The first request reports the error; the other Services continue.
 			}
 		}
 	}
 
-	/** The newest table has these Services and no others; what was read ahead is what it has. */
+	/** Drops the rules of Services that are not in the newest table. */
 	keep(names: { has(name: string): boolean }): void {
 		for (const [name, { digest, made }] of this.#ahead) {
 			if (made === null) continue;
@@ -124,5 +121,5 @@ export class CompiledAccess {
 	}
 }
 
-/** Not XXH64, in which whoever may apply could have other rules look the same. */
+/** Not XXH64: a user who may apply rules could create a collision. */
 const digestOf = (text: string): string => createHash("sha256").update(text).digest("base64");

@@ -1,7 +1,6 @@
 /**
- * A table made answerable: Services by name and by host, with their rules, experiments and every ruling that can come
- * of them. A Service is compiled when it is first asked about, a request after that only finds: a swap of a large table
- * must not stop the loop, and most Services of an old one are never asked about again.
+ * A table compiled for requests: Services by name and host, with their rules, experiments and possible rulings. A Service
+ * is compiled at its first request, because compiling all Services of a large table would block the event loop.
  */
 import { armVariants, judgedApart } from "../../compile/access/rules/eligibility.js";
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../../compile/access/rules/policy.js";
@@ -18,49 +17,48 @@ export interface CompiledTable {
 	readonly version: string;
 	/** By qualified name. */
 	service(name: string): CompiledService | null;
-	/** As Envoy finds a virtual host: exact before the longest `*.`; ports and letter case do not matter. */
+	/** As Envoy finds a virtual host: exact before the longest `*.`; ports and letter case are ignored. */
 	byHost(host: string): CompiledService | null;
-	/** Where a Gateway of that qualified name stands; null = nowhere, or it is not known. */
+	/** The locality of the Gateway with that qualified name; null = unknown. */
 	region(gateway: string | null): string | null;
-	/** Peers of the Gateway whose word on their client's identity counts. */
+	/** Proxies that the Gateway trusts to name their client. */
 	trustedProxies(gateway: string | null): ReadonlySet<string>;
-	/** The refusal of a token, by the Gateway's issuers; where the Gateway is not known by all. */
+	/** The refusal of a token for the Gateway's issuers; for an unknown Gateway, for all issuers. */
 	invalidToken(gateway: string | null): InvalidToken;
-	/** Services that are compiled now. */
+	/** Number of compiled Services. */
 	compiledServices(): number;
 }
 
 export interface CompiledService extends ServiceAccess {
 	readonly name: string;
-	/** null = the plan has no need of the sidecar; an Envoy that is not ours may ask it all the same. */
+	/** null = the plan does not call the sidecar; an Envoy that Weir did not configure may still call it. */
 	readonly callout: CalloutTable | null;
 	readonly open: boolean;
-	/** It cannot be executed: it denies everything, for as long as it is the newest known of it. */
+	/** Its table cannot be executed, so it denies everything. */
 	readonly closed: boolean;
-	/** Where the unit of a request is found; null without experiments. */
+	/** The source of the unit; null without experiments. */
 	readonly unit: UnitTable | null;
-	/** Rules look at the user, so a token that is shown must hold. */
+	/** Rules use the user, so a token must be valid. */
 	readonly judgesUsers: boolean;
-	/** They or the shadow policies do, so that a token is looked at. */
+	/** Rules or shadow policies use the user, so a token is verified. */
 	readonly readsUsers: boolean;
 	readonly couldAllow: CouldAllow;
-	/** Where a request goes that has this unit, or none. */
+	/** The assignment of a unit, or without one. */
 	place(unit: string | null): Place;
-	/** Where a request goes that has a unit, and may not take part in the Experiment. */
+	/** The assignment of a request that is not eligible for the Experiment. */
 	readonly outside: Place;
-	/** Where Envoy says that it goes. */
+	/** The assignment that Envoy made. */
 	placed(assigned: NativeAssignment): Place;
 }
 
-/** Rulings of one verdict: where shadow policies would change nothing, and by their verdict where they would. */
+/** Rulings of one verdict: without a different shadow verdict, and per shadow verdict. */
 interface RulingForms {
 	same: Ruling | null;
 	other: WeakMap<Verdict, Ruling> | null;
 }
 
-/** What follows from where the unit lies: one object for each entry of the weighted cluster in the native form. */
+/** An assignment: one object for each entry of the weighted cluster in the native form. */
 export class Place {
-	/** By what the answer shows and names. */
 	readonly #rulings: (WeakMap<Verdict, RulingForms> | undefined)[] = [];
 
 	constructor(
@@ -69,27 +67,27 @@ export class Place {
 			Ruling,
 			"plan" | "service" | "experiment" | "arm" | "variantHeader" | "armHeader" | "parameters"
 		>,
-		/** null = not the sidecar's to show. */
+		/** null = the sidecar does not set it. */
 		private readonly shown: readonly string[] | null,
-		/** Variants that a request must all be allowed to be placed here, else it is outside; null = it need not be asked. */
+		/** A request is eligible only if all these Variants are allowed; null = not checked. */
 		readonly eligible: readonly string[] | null = null,
 		/** Envoy has chosen the Variant. */
-		private readonly told: boolean = false,
+		private readonly byEnvoy: boolean = false,
 	) {}
 
 	/**
 	 * The same object for the same verdict object.
-	 * @param names whether the Variant is named even where it is the default one: the routes may have another default
+	 * @param names whether to name the Variant even if it is the default: the routes may have another default
 	 */
 	ruling(verdict: Verdict, exposeArm: boolean, names: boolean, shadow: Verdict | null = null): Ruling {
-		// Weak: the verdict is the newest table's, whichever table the place is of, and must not outlive it here.
+		// Weak: the verdict belongs to the newest table and must not outlive it.
 		const form = (exposeArm ? 1 : 0) + (names ? 2 : 0);
 		let rulings = this.#rulings[form];
 		if (rulings === undefined) {
 			rulings = new WeakMap();
 			this.#rulings[form] = rulings;
 		}
-		// A shadow verdict that says the same is none.
+		// An equal shadow verdict counts as none.
 		const other = shadow === null || shadow.allowed === verdict.allowed ? null : shadow;
 		let forms = rulings.get(verdict);
 		if (forms === undefined) {
@@ -108,7 +106,7 @@ export class Place {
 				shadowReason: other?.reason ?? null,
 				shadowPolicy: other?.policy ?? null,
 				...this.fixed,
-				...(names && !this.told ? { variantHeader: this.variant } : {}),
+				...(names && !this.byEnvoy ? { variantHeader: this.variant } : {}),
 				variant: this.variant,
 				exposedArms: exposeArm ? this.shown : null,
 			};
@@ -122,10 +120,10 @@ export class Place {
 	}
 }
 
-/** Places that were told by Envoy, of one Service, that are remembered: far more than a Service has entries. */
+/** Cached assignments that Envoy made, per Service: far more than a Service has entries. */
 const PLACED_MAX = 256;
 
-/** One Service, and what was made of it. */
+/** One Service and its compiled form. */
 class Entry {
 	#compiled: CompiledService | null = null;
 
@@ -139,7 +137,7 @@ class Entry {
 		return this.#compiled !== null;
 	}
 
-	/** Cannot fail for what tableShape.ts lets in. */
+	/** Cannot fail for a table that tableShape.ts accepts. */
 	compiled(): CompiledService {
 		const { version, source, rules } = this;
 		this.#compiled ??=
@@ -151,8 +149,8 @@ class Entry {
 }
 
 /**
- * @param given as readTable() gives it: what it refuses is not looked for again
- * @param rules of the tables before it
+ * @param given validated by readTable()
+ * @param rules cached from previous tables
  */
 export function compileTable(
 	{ version, table, closed = [] }: VersionedTable,
@@ -161,7 +159,7 @@ export function compileTable(
 	const services = new Map<string, Entry>();
 	const exact = new Map<string, Entry>();
 	const suffixes = new Map<string, Entry>();
-	// A closed one has its hosts too: they must not fall to a wildcard of another.
+	// A closed Service keeps its hosts: they must not match a wildcard of another Service.
 	for (const one of [...table.services, ...closed]) {
 		const service = new Entry(version, one, rules);
 		services.set(one.name, service);
@@ -204,7 +202,7 @@ function hostName(host: string): string {
 	return bare.toLowerCase();
 }
 
-/** @param rulesOf asked when the first request is judged: an old plan's rules judge nobody, and would push out the newest's */
+/** @param rulesOf called at the first decision: rules of old plans are never used and must not evict the newest */
 function compileService(version: string, table: ServiceTable, rulesOf: () => ServiceAccess): CompiledService {
 	const { name, access, callout, defaultVariant, experiments } = table;
 	const byVariant = judgesVariants(access);
@@ -227,7 +225,7 @@ function compileService(version: string, table: ServiceTable, rulesOf: () => Ser
 		};
 		return compileExperiment(experiment, place(null, defaultVariant, {}), place);
 	});
-	const told = new Map<string, Place>();
+	const byEnvoy = new Map<string, Place>();
 	let made: ServiceAccess | null = null;
 	const rules = (): ServiceAccess => {
 		made ??= rulesOf();
@@ -259,17 +257,17 @@ function compileService(version: string, table: ServiceTable, rulesOf: () => Ser
 		outside,
 		placed({ experiment, arm, variant }) {
 			const key = `${experiment ?? ""}\n${arm ?? ""}\n${variant}`;
-			let place = told.get(key);
+			let place = byEnvoy.get(key);
 			if (place === undefined) {
 				place = new Place(variant, { ...nowhere, experiment, arm, variantHeader: null }, null, null, true);
-				if (told.size < PLACED_MAX) told.set(key, place);
+				if (byEnvoy.size < PLACED_MAX) byEnvoy.set(key, place);
 			}
 			return place;
 		},
 	};
 }
 
-/** Nobody is let in, by whichever plan's routes: nothing of it is known but where it is. */
+/** Denies every request. Only its name and hosts are known. */
 const closedService = (version: string, { name, hosts, defaultVariant }: ClosedService): CompiledService => ({
 	...compileService(
 		version,
@@ -284,7 +282,7 @@ const closedService = (version: string, { name, hosts, defaultVariant }: ClosedS
 
 type FindPlace = (unit: string) => Place | null;
 
-/** null for a unit outside the slot. The entry that serves is named as compiler/weights.ts does: taken over, the taker's. */
+/** null for a unit outside the slot. Arms as in compiler/weights.ts: points that were taken over count for the winner. */
 function compileExperiment(
 	table: ExperimentTable,
 	rest: Place,

@@ -1,4 +1,4 @@
-/** What the route tells (compiler/calloutContext.ts), as both protocols hand it on, turned into the question's words. */
+/** Parses the route's context (compiler/calloutContext.ts), which both protocols transmit. */
 import { CONTEXT } from "../../compile/envoy/calloutContext.js";
 import type { NativeAssignment, Question } from "./question.js";
 

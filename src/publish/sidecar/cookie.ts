@@ -1,10 +1,7 @@
-/**
- * Units in cookies: found as the client sent them, else minted. Cookies are split as RFC 6265 section 5.4 joins them;
- * nothing is decoded or unquoted, so that every execution sees the same bytes.
- */
+/** Units in cookies. Cookies are split by RFC 6265 section 5.4, not decoded or unquoted, so that every execution sees the same bytes. */
 import { randomFillSync } from "node:crypto";
 
-/** The cookie's only value; null where it is absent; "repeated" where nobody can say which of several counts. */
+/** The cookie's only value; null if it is absent; "repeated" if it occurs several times. */
 export function cookieValue(headers: readonly string[], name: string): string | null | { readonly repeated: true } {
 	let found: string | null = null;
 	for (const header of headers) {
@@ -50,19 +47,19 @@ export function setCookie(name: string, unit: string, maxAgeMs: number, secure: 
 }
 
 const UNIT_BYTES = 16;
-/** Random bytes are fetched for this many units at once: a call of the system for each would cost more than the rest. */
+/** Random bytes are fetched for this many units per system call, which is the largest cost. */
 const UNITS_AT_ONCE = 256;
 const pool = Buffer.alloc(UNIT_BYTES * UNITS_AT_ONCE);
 let used = pool.length;
 
-/** A new unit: 128 random bits as 22 characters of base64url. Nobody can guess another's. */
+/** A new unit: 128 random bits as 22 characters of base64url. */
 export function mintUnit(): string {
 	if (used === pool.length) {
 		randomFillSync(pool);
 		used = 0;
 	}
 	const unit = pool.toString("base64url", used, used + UNIT_BYTES);
-	// A unit that was given away is not kept.
+	// Do not keep a used unit in memory.
 	pool.fill(0, used, used + UNIT_BYTES);
 	used += UNIT_BYTES;
 	return unit;

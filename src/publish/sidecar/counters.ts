@@ -1,35 +1,31 @@
-/**
- * What the sidecar counts of its own answers: plain numbers on the hot path, read when someone looks. Series are those
- * of the Services and reasons in the tables, so no caller can make new ones.
- */
+/** Counters of the sidecar's answers. Labels are Services and reasons of the tables, so callers cannot create new series. */
 import type { Ruling } from "./question.js";
 
-/** By which protocol a question came. */
 export type Protocol = "ext_authz" | "ext_proc";
 
 export interface AnswerCount {
 	readonly protocol: Protocol;
-	/** `-` where no Service was found. */
+	/** `-` = no Service was found. */
 	readonly service: string;
 	readonly verdict: Ruling["verdict"];
 	readonly reason: Ruling["reason"];
 	readonly count: number;
 }
 
-/** Answers whose verdict shadow policies would change. */
+/** Answers with a different shadow verdict. */
 export interface ShadowCount {
 	readonly service: string;
 	readonly policy: string;
-	/** What the verdict would be. */
+	/** The shadow verdict. */
 	readonly would: "allow" | "deny";
 	readonly count: number;
 }
 
-/** Responses that went through ext_proc. */
+/** Responses processed by ext_proc. */
 export interface ResponseCount {
 	readonly service: string;
 	readonly variant: string;
-	/** `2xx` and so on; `-` where the response had no status. */
+	/** `2xx` and so on; `-` = no status. */
 	readonly statusClass: string;
 	readonly count: number;
 }
@@ -47,11 +43,10 @@ export class AnswerCounters {
 	readonly #answers = new Map<string, AnswerCell>();
 	readonly #shadows = new Map<string, ShadowCell>();
 	readonly #responses = new Map<string, ResponseCell>();
-	/** The cell of a ruling is found without making its key. */
+	/** Cached per ruling, without building the key. */
 	readonly #byRuling = { ext_authz: new WeakMap<Ruling, AnswerCell>(), ext_proc: new WeakMap<Ruling, AnswerCell>() };
 	readonly #malformed = { ext_authz: 0, ext_proc: 0 };
 
-	/** One question was answered. */
 	answered(protocol: Protocol, ruling: Ruling): void {
 		let cell = this.#byRuling[protocol].get(ruling);
 		if (cell === undefined) {
@@ -67,7 +62,7 @@ export class AnswerCounters {
 		}
 	}
 
-	/** A message could not be read, and got no answer. */
+	/** Counts an unreadable message, which got no answer. */
 	malformed(protocol: Protocol): void {
 		this.#malformed[protocol]++;
 	}
@@ -78,7 +73,7 @@ export class AnswerCounters {
 		cellOf(this.#responses, { service: service ?? "-", variant: variant ?? "-", statusClass }).count++;
 	}
 
-	/** Since the start of the process; messages that could not be read have the verdict none and no Service. */
+	/** Since the start of the process; unreadable messages have the verdict none and no Service. */
 	answers(): readonly AnswerCount[] {
 		const broken = (["ext_authz", "ext_proc"] as const)
 			.map((protocol) => ({ protocol, count: this.#malformed[protocol] }))

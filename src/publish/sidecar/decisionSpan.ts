@@ -1,7 +1,4 @@
-/**
- * The span of an answer, only where Envoy says that the request is sampled: it hands the trace context to callouts in
- * gRPC metadata. Never a unit or a path in it.
- */
+/** The span of a decision, for requests that Envoy samples (trace context in the gRPC metadata). It never holds a unit or a path. */
 import type { IncomingHttpHeaders } from "node:http2";
 import { ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import type { Protocol } from "./counters.js";
@@ -10,13 +7,13 @@ import type { Ruling } from "./question.js";
 /** W3C Trace Context 3.2, version 00 and what may follow in later ones; the last bit of the flags is "sampled". */
 const SAMPLED = /^(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-[0-9a-f][13579bdf](?:$|-)/;
 
-/** Where the last digit of the flags stands. */
+/** Index of the last digit of the flags. */
 const FLAGS_AT = 54;
 
-/** Begins the span; null where the request is not sampled. */
+/** Starts the span; null if the request is not sampled. */
 export function startDecisionSpan(metadata: IncomingHttpHeaders): Span | null {
 	const { traceparent } = metadata;
-	// Most requests are not sampled: one look at a character tells.
+	// A cheap check first, because most requests are not sampled.
 	if (typeof traceparent !== "string" || (traceparent.charCodeAt(FLAGS_AT) & 1) === 0) return null;
 	const match = SAMPLED.exec(traceparent);
 	if (match === null) return null;
@@ -25,7 +22,7 @@ export function startDecisionSpan(metadata: IncomingHttpHeaders): Span | null {
 	return trace.getTracer("weir").startSpan("weir.decision", { kind: SpanKind.SERVER }, parent);
 }
 
-/** Says what was decided, and ends the span. @param ruling null = the message could not be read */
+/** Adds the decision and ends the span. @param ruling null = the message was unreadable */
 export function endDecisionSpan(span: Span, protocol: Protocol, ruling: Ruling | null): void {
 	span.setAttribute("weir.protocol", protocol);
 	span.setAttribute("weir.verdict", ruling?.verdict ?? "none");

@@ -1,12 +1,11 @@
 /**
- * The headers of one message as places in its bytes: nothing is copied until someone asks for a value. Names are
- * compared without regard to ASCII case (keys of a map as they are), values are bytes one to one (latin1). Reused from
- * message to message.
+ * Headers of one message as offsets into its bytes; a value is copied only when it is read. Names are compared without
+ * ASCII case (keys of a map exactly), values are latin1. Reused for all messages.
  */
 import { WEIR_HEADER_PREFIX } from "../../compile/envoy/headers.js";
 import { delimited, expect, malformed, type ProtoReader } from "./protoReader.js";
 
-/** Numbers for each header: where its name and its value begin and end. */
+/** Numbers per header: start and end of its name and of its value. */
 const STRIDE = 4;
 
 const PREFIX = WEIR_HEADER_PREFIX.length;
@@ -24,7 +23,7 @@ export class HeaderList {
 	 */
 	constructor(private readonly of: "list" | "map") {}
 
-	/** Entries taken. */
+	/** Number of entries. */
 	get size(): number {
 		return this.#used / STRIDE;
 	}
@@ -36,8 +35,8 @@ export class HeaderList {
 	}
 
 	/**
-	 * Takes one entry, up to `end`: envoy.config.core.v3.HeaderValue (key 1, value 2, raw_value 3), or an entry of a
-	 * map<string, string>. An absent field is empty; of a repeated one the last counts; raw_value goes before value.
+	 * Adds one entry, up to `end`: envoy.config.core.v3.HeaderValue (key 1, value 2, raw_value 3), or an entry of a
+	 * map<string, string>. An absent field is empty; the last of a repeated field counts; raw_value wins over value.
 	 */
 	read(reader: ProtoReader, end: number): void {
 		let nameAt = 0;
@@ -53,7 +52,7 @@ export class HeaderList {
 				reader.skip(tag, end);
 				continue;
 			}
-			// No writer puts anything else into an entry of a map, and readers do not agree on what it would mean.
+			// No encoder writes other fields into a map entry, and decoders differ on them.
 			if (field > 2 && this.of === "map") malformed();
 			expect(tag, delimited(field));
 			const inner = reader.enter(end);
@@ -81,7 +80,7 @@ export class HeaderList {
 		places[at + 1] = nameEnd;
 		places[at + 2] = valueAt;
 		places[at + 3] = valueEnd;
-		// The second hyphen tells most names apart.
+		// Checked first: it excludes most names.
 		if (nameEnd - nameAt >= PREFIX && this.#bytes[nameAt + PREFIX - 1] === 0x2d && this.#isWeir(nameAt)) {
 			this.#weir = true;
 		}
@@ -103,7 +102,7 @@ export class HeaderList {
 		return -1;
 	}
 
-	/** Of a map: the last entry of that name; -1 = none. */
+	/** In a map: the last entry of that name; -1 = none. */
 	#last(name: string): number {
 		for (let at = this.#used - STRIDE; at >= 0; at -= STRIDE) if (this.#isNamed(at, name)) return at;
 		return -1;
@@ -127,7 +126,7 @@ export class HeaderList {
 		return this.#bytes.toString("latin1", this.#places[at + 2] ?? 0, this.#places[at + 3] ?? 0);
 	}
 
-	/** Values joined by a comma; null where there is none. @param name lower case */
+	/** Values joined by commas; null = none. @param name lower case */
 	joined(name: string): string | null {
 		if (this.of === "map") {
 			const last = this.#last(name);
@@ -141,7 +140,7 @@ export class HeaderList {
 		return value;
 	}
 
-	/** Each value apart, in order; of a map the one that there is. @param name lower case */
+	/** All values in order; at most one in a map. @param name lower case */
 	values(name: string): readonly string[] {
 		if (this.of === "map") {
 			const last = this.#last(name);

@@ -1,4 +1,4 @@
-/** Header mutations as both protocols write them: envoy.config.core.v3.HeaderValueOption, and names to remove. */
+/** Header mutations of both protocols: envoy.config.core.v3.HeaderValueOption, and names to remove. */
 import { DECISION_HEADER } from "../../compile/access/signedDecision.js";
 import { ARM_HEADER, VARIANT_HEADER } from "../../compile/envoy/headers.js";
 import type { ProtoWriter } from "./protoWriter.js";
@@ -8,9 +8,9 @@ export const APPEND = 0;
 export const OVERWRITE = 2;
 
 /**
- * Where Envoy looks (measured on 1.36.2 and 1.40.0). Its ext_authz client reads `value` alone (a raw_value arrives
- * empty), so both are sent there. ext_proc refuses both at once and takes raw_value; it appends only where the
- * deprecated `append` says so, as append_action's zero is "not said" to it.
+ * The fields that Envoy reads (measured on 1.36.2 and 1.40.0). ext_authz reads only `value`, and both are sent. ext_proc
+ * refuses both together and reads raw_value; it appends only for the deprecated `append`, because a zero append_action
+ * means unset.
  */
 export type Dialect = "ext_authz" | "ext_proc";
 
@@ -38,7 +38,7 @@ export function writeHeader(
 	writer.close(field, option);
 }
 
-/** The request headers of a ruling, by name, in the order in which they are to be set. */
+/** The request headers of a ruling, in order. */
 export function requestHeaders({
 	variantHeader,
 	armHeader,
@@ -51,10 +51,7 @@ export function requestHeaders({
 	];
 }
 
-/**
- * Client-sent headers that only Weir may set and that this answer does not set, once each. Those that hold verified
- * claims are Envoy's own.
- */
+/** Headers from the client that only Weir may set and that this answer does not set. Envoy handles headers of verified claims. */
 export function forged(
 	{ weirHeaders }: SentHeaders,
 	set: ReadonlySet<string>,

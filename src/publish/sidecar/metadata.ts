@@ -1,11 +1,8 @@
-/**
- * Dynamic metadata: what the access log and later filters learn of an answer, as a google.protobuf.Struct of strings.
- * Absent is what is null.
- */
+/** Dynamic metadata for the access log and later filters: a google.protobuf.Struct of strings, without null values. */
 import { encoded, type ProtoWriter } from "./protoWriter.js";
 import type { Answer, Ruling } from "./question.js";
 
-/** The entries of the Struct that a ruling alone gives; those of the unit and of a proxy's client are added per request. */
+/** The entries of a ruling; those of the unit and of a proxy's client are added per request. */
 export function rulingEntries(ruling: Ruling): Buffer {
 	const { plan, service, experiment, arm, variant, verdict, reason, policy, fault } = ruling;
 	const { shadow, shadowReason, shadowPolicy } = ruling;
@@ -16,7 +13,7 @@ export function rulingEntries(ruling: Ruling): Buffer {
 	});
 }
 
-/** Writes the entries of one answer; the caller closes the Struct around them. */
+/** Writes the entries of one answer; the caller writes the enclosing Struct. */
 export function writeEntries(
 	writer: ProtoWriter,
 	entries: Buffer,

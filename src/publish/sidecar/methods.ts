@@ -1,7 +1,7 @@
 /**
- * The sidecar's two services, both over the one answer(): envoy.service.auth.v3.Authorization/Check and
- * envoy.service.ext_proc.v3.ExternalProcessor/Process. Functions of bytes for the server in grpc/. The first pass is
- * synchronous; where a token must be verified first, the message is copied, and a second pass answers it.
+ * The sidecar's two methods, for the server in grpc/: envoy.service.auth.v3.Authorization/Check and
+ * envoy.service.ext_proc.v3.ExternalProcessor/Process. The first pass is synchronous. If a token must be verified, the
+ * message is copied, and a second pass answers it.
  */
 import type { IncomingHttpHeaders } from "node:http2";
 import type { TokenAnswer } from "../../compile/access/users/token.js";
@@ -26,7 +26,6 @@ import type { Answer, Ruling } from "./question.js";
 export const CHECK = "/envoy.service.auth.v3.Authorization/Check";
 export const PROCESS = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
-/** What is counted; AnswerCounters is one. */
 export interface AnswerObserver {
 	answered(protocol: Protocol, ruling: Ruling): void;
 	malformed(protocol: Protocol): void;
@@ -37,11 +36,11 @@ export interface MethodsOptions extends Knowledge {
 	readonly observer?: AnswerObserver;
 }
 
-const NOBODY: AnswerObserver = { answered() {}, malformed() {}, responded() {} };
+const NO_OBSERVER: AnswerObserver = { answered() {}, malformed() {}, responded() {} };
 
-/** The methods by path, for the server. */
+/** The methods by path. */
 export function sidecarMethods(given: MethodsOptions): Methods {
-	const options = { ...given, observer: given.observer ?? NOBODY };
+	const options = { ...given, observer: given.observer ?? NO_OBSERVER };
 	return new Map([
 		[CHECK, { kind: "unary", handle: checkMethod(options) } as const],
 		[PROCESS, { kind: "stream", open: (metadata: IncomingHttpHeaders) => openProcess(options, metadata) } as const],
@@ -57,7 +56,7 @@ function checkMethod(options: Required<MethodsOptions>): (message: Buffer, metad
 			const question = reader.read(message);
 			const given = token === undefined ? answerOrWait(options, question) : answer(options, question, token);
 			if (given instanceof Promise) {
-				// The next call's bytes will lie where these do.
+				// Copied, because the next call reuses the buffer.
 				message = Buffer.from(message);
 				return given;
 			}
@@ -71,8 +70,8 @@ interface Decided {
 }
 
 /**
- * Counts and traces one decision, and turns an unreadable message into a closed failure.
- * @param make called once without a token, and where it returns a promise of one again with that
+ * Counts and traces one decision; fails the call for an unreadable message.
+ * @param make called without a token; if it returns a promise of one, called again with that
  */
 function decide(
 	{ observer }: Required<MethodsOptions>,
@@ -103,7 +102,7 @@ function decide(
 	return first instanceof Promise ? first.then((token) => pass(token) as Reply) : first;
 }
 
-/** One HTTP request: its headers are decided on, its response is changed and observed as that decision says. */
+/** The stream of one HTTP request: decides on its headers, then changes and counts its response. */
 function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHeaders): StreamHandler {
 	let context: RouteContext | null = null;
 	let given: Answer | null = null;
@@ -111,7 +110,7 @@ function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHe
 	const requestHeaders = (message: Buffer): Given =>
 		decide(options, "ext_proc", metadata, (token) => {
 			context ??= routeContext((key) => one(metadata[key]));
-			// In between, the reader has read other messages.
+			// The reader has read other messages meanwhile.
 			if (token !== undefined) processing.read(message);
 			const question = processing.question(context);
 			const found = token === undefined ? answerOrWait(options, question) : answer(options, question, token);
@@ -135,7 +134,7 @@ function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHe
 			}
 			const { event } = processing;
 			if (event === "request_headers") {
-				// A request has one head; a second decision on it would not be the one that was counted.
+				// A request has headers only once, and is counted once.
 				if (given === null) return requestHeaders(bytes);
 				options.observer.malformed("ext_proc");
 				return MALFORMED;
@@ -148,7 +147,7 @@ function openProcess(options: Required<MethodsOptions>, metadata: IncomingHttpHe
 	};
 }
 
-// Each pass is synchronous, so one reader serves all streams.
+// One reader for all streams, because each pass is synchronous.
 const processing = new ProcessingRequestReader();
 
 const one = (value: string | string[] | undefined): string | null =>

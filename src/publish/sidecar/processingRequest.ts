@@ -1,6 +1,6 @@
 /**
- * envoy.service.ext_proc.v3.ProcessingRequest, read lazily: the kind of event, the headers where it has some, and the
- * caller's identity. Field numbers: proto/envoy/service/ext_proc/v3.
+ * Reads envoy.service.ext_proc.v3.ProcessingRequest lazily: the event, its headers and the caller's identity. Field
+ * numbers: proto/envoy/service/ext_proc/v3.
  */
 import { callerOf } from "./caller.js";
 import { readHeaderMap } from "./checkRequest.js";
@@ -9,7 +9,7 @@ import { HeaderList } from "./headerList.js";
 import { delimited, expect, malformed, ProtoReader } from "./protoReader.js";
 import type { Question, SentHeaders } from "./question.js";
 
-/** The attribute in which Envoy tells the caller's SPIFFE id: URI SANs of the client certificate, the first of them. */
+/** The caller's SPIFFE id: the first URI SAN of the client certificate. */
 export const PRINCIPAL_ATTRIBUTE = "connection.uri_san_peer_certificate";
 /** SHA-256 of that certificate in DER, in hex. */
 export const CERTIFICATE_ATTRIBUTE = "connection.sha256_peer_certificate_digest";
@@ -29,7 +29,7 @@ const EVENTS = {
 
 export type ProcessingEvent = (typeof EVENTS)[keyof typeof EVENTS];
 
-/** Reads one message at a time: what it gives is valid until the next is read. */
+/** Reads one message at a time; its result is valid until the next message. */
 export class ProcessingRequestReader {
 	event: ProcessingEvent = "request_headers";
 	readonly #reader = new ProtoReader();
@@ -60,18 +60,18 @@ export class ProcessingRequestReader {
 		this.event = event ?? malformed();
 	}
 
-	/** The question that request headers ask. Pseudo-headers are among them. */
+	/** The question of a request-headers event. Headers include pseudo-headers. */
 	question(context: RouteContext): Question & SentHeaders {
 		return new HeadersQuestion(context, this.#attributesGiven, this.#headers);
 	}
 
-	/** HTTP status of response headers; 0 where it is none. */
+	/** HTTP status of response headers; 0 = none. */
 	status(): number {
 		const text = this.#headers.joined(":status");
 		return text !== null && /^[1-9][0-9]{2}$/.test(text) ? Number(text) : 0;
 	}
 
-	/** HttpHeaders: headers 1. Bodies and trailers are not looked at. */
+	/** HttpHeaders: headers 1. Bodies and trailers are ignored. */
 	#event(field: number, end: number): void {
 		const reader = this.#reader;
 		if (field > 3) {
@@ -149,7 +149,7 @@ export class ProcessingRequestReader {
 	}
 }
 
-/** What Envoy tells beside the headers; empty = not told. */
+/** Attributes from Envoy; empty = absent. */
 interface Attributes {
 	readonly principal: string;
 	readonly certificate: string;
@@ -158,7 +158,7 @@ interface Attributes {
 
 const NO_ATTRIBUTES: Attributes = { principal: "", certificate: "", source: "" };
 
-/** A class, as an object with getters of its own would take longer to make than all the rest. */
+/** A class, because an object literal with getters is slow to create. */
 class HeadersQuestion implements Question, SentHeaders {
 	readonly plan: string | null;
 	readonly service: string | null;

@@ -1,6 +1,6 @@
 /**
- * envoy.service.ext_proc.v3.ProcessingResponse of an answer. As in checkResponse.ts, what a ruling alone gives is
- * encoded once. Field numbers: proto/envoy/service/ext_proc/v3.
+ * Encodes envoy.service.ext_proc.v3.ProcessingResponse. As in checkResponse.ts, the part of a ruling is encoded once. Field
+ * numbers: proto/envoy/service/ext_proc/v3.
  */
 import { DECISION_HEADER } from "../../compile/access/signedDecision.js";
 import { METADATA_NAMESPACE } from "../../compile/envoy/calloutContext.js";
@@ -35,7 +35,7 @@ interface Fixed {
 	readonly mutation: Buffer;
 	readonly metadata: Buffer;
 	readonly set: ReadonlySet<string>;
-	/** The response header mutation without a cookie; null = the response stays as it is. */
+	/** The response header mutation without a cookie; null = no change. */
 	readonly response: Buffer | null;
 	readonly failure: GrpcFailure | null;
 }
@@ -43,13 +43,13 @@ interface Fixed {
 const fixed = new WeakMap<Ruling, Fixed>();
 const writer = new ProtoWriter();
 
-/** Whether the answer changes the response's headers too, so that Envoy must send them. */
+/** Whether the answer also changes the response headers, so that Envoy must send them. */
 export function changesResponse({ ruling, setCookie }: Answer): boolean {
 	return ruling.verdict === "allow" && (ruling.exposedArms !== null || setCookie !== null);
 }
 
 /**
- * The reply to request headers. A verdict of none ends the stream with an error, which Envoy never lets pass.
+ * The reply to request headers. Without a verdict the stream fails, so that Envoy does not forward the request.
  * @param wantResponse ask Envoy for the response's headers
  */
 export function requestHeadersResponse(answer: Answer, sent: SentHeaders, wantResponse: boolean): Reply {
@@ -65,7 +65,7 @@ export function requestHeadersResponse(answer: Answer, sent: SentHeaders, wantRe
 	}
 	const remove = forged(sent, own.set, decision);
 	const response = writer.open();
-	// The route was chosen before: by the default, or by what the client had forged.
+	// Envoy has chosen a route already, by the default or by forged headers.
 	if (ruling.variantHeader !== null || remove.includes(VARIANT_HEADER)) writer.number(5, 1);
 	if (own.mutation.length > 0 || remove.length > 0 || decision !== null) {
 		const mutation = writer.open();
@@ -80,7 +80,7 @@ export function requestHeadersResponse(answer: Answer, sent: SentHeaders, wantRe
 	return writer.finish();
 }
 
-/** The reply to response headers of a request that was answered so. */
+/** The reply to the response headers of a request with this answer. */
 export function responseHeadersResponse(answer: Answer): Reply {
 	if (!changesResponse(answer)) return emptyResponse("response_headers");
 	const { ruling, setCookie } = answer;
@@ -99,7 +99,7 @@ const EMPTY = Object.fromEntries(
 	Object.entries(ANSWERS).map(([event, field]) => [event, encoded((out) => out.close(field, out.open()))]),
 ) as Readonly<Record<ProcessingEvent, Buffer>>;
 
-/** The reply to an event that stays as it is: of the same kind, changing nothing. */
+/** The reply to an event, without changes. */
 export function emptyResponse(event: ProcessingEvent): Reply {
 	return EMPTY[event];
 }
@@ -125,11 +125,11 @@ function writeMetadata(entries: Buffer, answer: Answer): void {
 /** ImmediateResponse: status 1 (HttpStatus: code 1), headers 2, body 3, details 5. */
 function writeImmediate({ reason }: Ruling, own: Fixed, setCookie: string | null): void {
 	const immediate = writer.open();
-	// A word of RESPONSE_CODE_DETAILS has no hyphens in Envoy's own.
+	// Envoy's RESPONSE_CODE_DETAILS have no hyphens.
 	writer.text(5, `weir_${reason.replaceAll("-", "_")}`);
 	writer.text(3, deniedBody(reason));
 	const headers = writer.open();
-	// A response of Envoy's own: there is nothing to append to, and Envoy then adds nothing.
+	// Envoy adds no header with append to a local reply.
 	if (setCookie !== null) writeHeader(writer, SET_HEADERS, "set-cookie", setCookie, OVERWRITE, "ext_proc");
 	writer.raw(own.mutation);
 	writer.close(2, headers);
@@ -144,9 +144,9 @@ function prepare(ruling: Ruling): Fixed {
 	const denied = ruling.verdict === "deny";
 	const made: Fixed = {
 		mutation: encoded((out) => {
-			// Envoy says text/plain by itself, and one header beyond its mutation rules would lose all of them.
+			// Envoy sets text/plain itself, and drops all headers if one violates its mutation rules.
 			if (denied) {
-				// Envoy shows the arm with its own denials too; a response of its own has one line for all.
+				// A local reply has one header with a list.
 				const arms = ruling.exposedArms ?? [];
 				if (ruling.challenge !== null) {
 					writeHeader(out, SET_HEADERS, "www-authenticate", ruling.challenge, OVERWRITE, "ext_proc");
@@ -166,7 +166,7 @@ function prepare(ruling: Ruling): Fixed {
 	return made;
 }
 
-/** An upstream's own x-weir-arm is overwritten or, where there is no arm to show, removed. */
+/** Overwrites an upstream's x-weir-arm, or removes it if there is no arm. */
 function responseMutation(exposedArms: readonly string[]): Buffer {
 	return encoded((out) => {
 		if (exposedArms.length === 0) out.text(REMOVE_HEADERS, ARM_HEADER);

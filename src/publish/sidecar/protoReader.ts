@@ -1,19 +1,17 @@
 /**
- * Reads protobuf's wire format lazily (protobuf.dev, "Encoding"): the caller walks the fields and skips what it does
- * not need. Stricter than a full decoder, never laxer: what does not fit its enclosing message, has the wrong wire
- * type or ends early is malformed, and then there is no answer at all.
+ * A lazy reader of the protobuf wire format (protobuf.dev, "Encoding"): the caller walks the fields and skips the others.
+ * Stricter than a full decoder: a field that exceeds its message, has a wrong wire type or is truncated is malformed.
  */
 import { PROTO_GROUPS_DEPTH_MAX } from "../../limits/index.js";
 
-/** The bytes are no message of the expected type. Its words name no content. */
+/** The bytes are no message of the expected type. */
 export class Malformed extends Error {
 	override readonly name = "Malformed";
 }
 
-// Made once: a flood of broken messages must not pay for stack traces.
+// Created once: a flood of malformed messages must not cost stack traces.
 const MALFORMED = new Malformed("the message is not well-formed protobuf");
 
-/** Ends the reading. */
 export function malformed(): never {
 	throw MALFORMED;
 }
@@ -44,7 +42,7 @@ export class ProtoReader {
 		return tag;
 	}
 
-	/** Enters a length-delimited value: its end. The caller reads up to there, or sets `at`. */
+	/** Enters a length-delimited value and returns its end. The caller reads up to there, or sets `at`. */
 	enter(end: number): number {
 		const length = this.#uint32(end, false);
 		const inner = this.at + length;
@@ -63,7 +61,7 @@ export class ProtoReader {
 		return malformed();
 	}
 
-	/** The bytes of a length-delimited value, one to one. */
+	/** A length-delimited value as latin1. */
 	text(end: number): string {
 		const inner = this.enter(end);
 		const value = this.bytes.toString("latin1", this.at, inner);
@@ -71,7 +69,7 @@ export class ProtoReader {
 		return value;
 	}
 
-	/** Leaves out a field whose number nobody knows or needs. */
+	/** Skips a field. */
 	skip(tag: number, end: number, depth = 0): void {
 		switch (tag & 7) {
 			case VARINT:
@@ -115,7 +113,7 @@ export class ProtoReader {
 		for (let count = 1; count < 10; count++) {
 			const byte = this.at < end ? (this.bytes[this.at++] ?? 0) : malformed();
 			if (count < 4) value |= (byte & 0x7f) << (7 * count);
-			// Nothing above 32 bits is a length or a tag; other readers cut it off, and read another message.
+			// Lengths and tags have 32 bits; other decoders truncate and read a different message.
 			else if (count === 4 ? (byte & 0x70) !== 0 || (isTag && byte > 0x0f) : (byte & 0x7f) !== 0) malformed();
 			else if (count === 4) value |= (byte & 0x0f) << 28;
 			if (byte < 0x80) return value >>> 0;
@@ -124,7 +122,7 @@ export class ProtoReader {
 	}
 }
 
-/** Whether a tag is of the field, and so must have the wire type that `want` says: another one is malformed. */
+/** Requires the wire type of `want`, a tag of the same field. */
 export function expect(tag: number, want: number): void {
 	if (tag !== want) malformed();
 }

@@ -1,14 +1,13 @@
 /**
- * Writes protobuf's wire format from its end to its beginning: what a message holds is there before its length is
- * needed, so nothing is measured twice or copied between levels. One buffer is used again and again; what leaves it is
- * a copy. Fields come in the reverse of the order in which they are written.
+ * Writes the protobuf wire format from the end to the beginning, so that the length of a message is known when it is needed,
+ * without a second pass or a copy. Fields appear in reverse order of writing. The buffer is reused; results are copies.
  */
 
 const FIRST_BYTES = 16 * 1024;
-/** Room that a tag and a length may take. */
+/** Maximum bytes of a tag and a length. */
 const FRAME_BYTES = 10;
 
-/** A place in the writer: where a message that is being written ends. */
+/** The end of a message that is being written. */
 export type Mark = number;
 
 export class ProtoWriter {
@@ -20,18 +19,18 @@ export class ProtoWriter {
 		this.#length = 0;
 	}
 
-	/** To be handed to close() when all that the message holds is written. */
+	/** Starts a message; pass the mark to close() after its fields. */
 	open(): Mark {
 		return this.#length;
 	}
 
-	/** What was written since the mark becomes the field, length-delimited. */
+	/** Wraps the bytes since the mark as a length-delimited field. */
 	close(field: number, mark: Mark): void {
 		this.#varint(this.#length - mark);
 		this.#varint((field << 3) | 2);
 	}
 
-	/** Fields that were encoded before. */
+	/** Adds encoded fields. */
 	raw(bytes: Uint8Array): void {
 		this.#room(bytes.length);
 		this.#length += bytes.length;
@@ -53,7 +52,7 @@ export class ProtoWriter {
 		this.#varint(field << 3);
 	}
 
-	/** A copy of the whole. */
+	/** A copy of the message. */
 	finish(): Buffer {
 		const { length } = this.#bytes;
 		const copy = Buffer.allocUnsafe(this.#length);
@@ -85,7 +84,7 @@ export class ProtoWriter {
 	}
 }
 
-/** Bytes made once, to be put into messages with raw(): the fields in the order in which `write` writes them. */
+/** Encodes fields once, for raw(): in the order in which `write` writes them. */
 export function encoded(write: (writer: ProtoWriter) => void): Buffer {
 	const writer = new ProtoWriter();
 	write(writer);

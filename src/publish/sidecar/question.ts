@@ -1,45 +1,42 @@
-/**
- * One request as the sidecar is asked about it, whatever protocol it came by, and the answer. Wire forms stay in
- * checkRequest.ts, checkResponse.ts and the processing files.
- */
+/** A request for a decision and its answer, independent of the protocol. */
 
-/** Valid only while it is being answered: what it reads are the bytes of the message. */
+/** Valid only during the answer, because it reads the message's buffer. */
 export interface Question {
-	/** Plan version that the route names; null where an Envoy that is not ours asks. */
+	/** Plan version in the route; null = an Envoy that Weir did not configure. */
 	readonly plan: string | null;
-	/** Qualified name of the Service, as the route names it; null = find it by host. */
+	/** Qualified name of the Service in the route; null = find it by host. */
 	readonly service: string | null;
-	/** Qualified name of the Gateway, as the route names it; null where an Envoy that is not ours asks. */
+	/** Qualified name of the Gateway in the route; null = an Envoy that Weir did not configure. */
 	readonly gateway: string | null;
-	/** With the port, where the client wrote one. */
+	/** With the port, if the client sent one. */
 	readonly host: string;
 	readonly method: string;
-	/** As Envoy has it after normalisation, query included. */
+	/** After Envoy's normalisation, with the query. */
 	readonly path: string;
-	/** SPIFFE id from Envoy's TLS layer; null = none was proved. */
+	/** SPIFFE id of the peer's verified certificate; null = none. */
 	readonly principal: string | null;
-	/** IP address of the peer, without its port; null where it is not told. */
+	/** IP address of the peer; null = unknown. */
 	readonly sourceAddress: string | null;
-	/** SHA-256 of the peer's certificate in DER, base64url; null = it is not told. Made when it is read. */
+	/** SHA-256 of the peer's certificate in DER, base64url; null = unknown. Computed when it is read. */
 	readonly certificateThumbprint: string | null;
-	/** The client speaks TLS, to this Envoy or to a proxy before it. */
+	/** The client uses TLS, to this Envoy or to a proxy before it. */
 	readonly secure: boolean;
-	/** Envoy has assigned natively; null = the sidecar is to assign. */
+	/** The native assignment; null = the sidecar assigns. */
 	readonly assigned: NativeAssignment | null;
-	/** The Gateway shows the arm to clients. */
+	/** Whether the Gateway shows the arm to clients. */
 	readonly exposeArm: boolean;
 	/**
-	 * Values of a request header by lower-case name, joined by a comma as Envoy's matcher input joins them; null where
-	 * it is absent. Bytes are read one to one (latin1); nothing is trimmed.
+	 * Values of a request header by lower-case name, joined by commas as in Envoy's matcher input; null if it
+	 * is absent. Read as latin1, not trimmed.
 	 */
 	header(name: string): string | null;
-	/** Each value of a request header apart, in order. */
+	/** All values of a request header in order. */
 	headerValues(name: string): readonly string[];
 }
 
-/** What the client sent that only Weir may say; no part of the decision, but the request must lose it. */
+/** Forged headers: the client sent them, but only Weir may set them. They must be removed. */
 export interface SentHeaders {
-	/** Names of the request's own x-weir- headers, lower case, in order, repeated ones once each time. */
+	/** Names of the request's x-weir- headers, lower case, in order, with repetitions. */
 	readonly weirHeaders: readonly string[];
 }
 
@@ -50,8 +47,8 @@ export interface NativeAssignment {
 }
 
 /**
- * Why. Down to configuration-refused they are verdicts, the same in every execution. The others are no answer: Envoy then does
- * what the Service says for a failed callout. no-signer: a signed decision is demanded, and there is no identity to sign with.
+ * The reason of an answer. Down to configuration-refused they are verdicts, the same in every execution. The others mean no
+ * answer: Envoy applies the Service's setting for failed callouts. no-signer: no identity for a required signed decision.
  */
 export type Reason =
 	| "open"
@@ -69,68 +66,68 @@ export type Reason =
 	| "malformed"
 	| "overloaded";
 
-/** Ruling.fault, as metadata say it: no token of the issuer can hold, as this sidecar has no key of it. */
+/** Ruling.fault in metadata: this sidecar has no key of the issuer, so all its tokens are invalid. */
 export const NO_ISSUER_KEYS = "no-issuer-keys";
 
 /**
- * All of an answer that does not depend on who asks beyond where the unit lies. There are few, and equal ones of one
- * table are the same object, so that encoders and counters keep by it what they made of it.
+ * The part of an answer that depends only on Service, assignment and verdict. Equal rulings of one table are the same
+ * object, so that encoders and counters can cache by it.
  */
 export interface Ruling {
 	readonly verdict: "allow" | "deny" | "none";
 	readonly reason: Reason;
 	/** AccessPolicy that decided. */
 	readonly policy: string | null;
-	/** Value of the response header www-authenticate of a token that does not hold; null = not set. */
+	/** Value of the response header www-authenticate for an invalid token; null = not set. */
 	readonly challenge: string | null;
-	/** What here makes honest callers be refused, for the access log alone; null = nothing. */
+	/** A fault of the sidecar that refuses valid callers, for the access log only; null = none. */
 	readonly fault: typeof NO_ISSUER_KEYS | null;
-	/** What the verdict would be with the shadow policies in force, why, and which would decide; null = the same. */
+	/** The verdict with shadow policies in force; null = the same. */
 	readonly shadow: "allow" | "deny" | null;
 	readonly shadowReason: Reason | null;
 	readonly shadowPolicy: string | null;
-	/** Version of the table by which it was answered; null where there is none. */
+	/** Version of the table used; null = none. */
 	readonly plan: string | null;
 	readonly service: string | null;
 	/**
-	 * Experiment whose slot the unit is in, and the arm whose entry serves it (null = the rest). While promoting, the
-	 * winner's on points that are taken over, as in the native form.
+	 * Experiment whose slot the unit is in, and its arm (null = the rest). During a promotion, points that were taken over
+	 * count for the winner, as in the native form.
 	 */
 	readonly experiment: string | null;
 	readonly arm: string | null;
 	/** Variant that the request goes to. */
 	readonly variant: string | null;
-	/** Value of the request header x-weir-variant; null = not set: the default route serves. */
+	/** Value of the request header x-weir-variant; null = not set, so the default route is used. */
 	readonly variantHeader: string | null;
 	/** Value of the request header x-weir-arm; null = not set. Not set where Envoy assigned natively (its route does). */
 	readonly armHeader: string | null;
 	/**
-	 * Values of the response header x-weir-arm, in order. null = it is none of the sidecar's: not shown, or
-	 * set by Envoy. Empty = the Gateway shows arms and there is none, so an upstream's own must not pass for ours.
+	 * Values of the response header x-weir-arm, in order. null = not shown, or set by Envoy. Empty = the Gateway shows arms
+	 * and there is none, so an upstream's header is removed.
 	 */
 	readonly exposedArms: readonly string[] | null;
 	/** Request headers of the arm, by full name. */
 	readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** A trusted proxy of the Gateway has asked for its client. */
+/** The client of a trusted proxy of the Gateway. */
 export interface Forwarded {
-	/** SPIFFE id of the client, which was judged; null = the proxy names none, or not exactly one. */
+	/** SPIFFE id of the client; null = the proxy names none, or not exactly one. */
 	readonly principal: string | null;
-	/** SHA-256 of that client's certificate in DER, base64url; null = the proxy does not tell it. */
+	/** SHA-256 of that client's certificate in DER, base64url; null = unknown. */
 	readonly certificateThumbprint: string | null;
-	/** SPIFFE id of the proxy, as its connection has proved it. */
+	/** SPIFFE id of the proxy's verified certificate. */
 	readonly via: string;
 }
 
 export interface Answer {
 	readonly ruling: Ruling;
-	/** null = the connection's peer asks for itself, or nobody was judged. */
+	/** null = the peer is no trusted proxy, or no rules were evaluated. */
 	readonly forwarded: Forwarded | null;
-	/** The unit that was assigned here; null = none, or Envoy assigned. */
+	/** The unit that the sidecar assigned; null = none, or Envoy assigned. */
 	readonly unit: string | null;
-	/** Set-Cookie value of a unit that was minted for this request; denied requests carry it too, as they count. */
+	/** Set-Cookie value of a unit minted for this request, also for a denied one, because denials count. */
 	readonly setCookie: string | null;
-	/** Value of the request header x-weir-decision; null = none is demanded. */
+	/** Value of the request header x-weir-decision; null = not required. */
 	readonly decision: string | null;
 }

@@ -1,12 +1,12 @@
-/** Long work between the turns of the loop: a call waits for a slice of it, or for one step that is longer. */
+/** Splits long work into slices between turns of the event loop, so that calls wait at most for one slice. */
 import type { Steps } from "../../compile/access/rules/steps.js";
 
-/** How long it may hold up the loop at once. */
+/** Duration of a slice. */
 const SLICE_MS = 4;
 
 /**
- * Does the work in slices, and what was asked meanwhile between them.
- * @param endMs by performance.now(): when it is given up, done or not
+ * Runs the steps in slices.
+ * @param endMs on the clock of performance.now(): stops then, even if unfinished
  */
 export async function inSlices(steps: Steps<unknown>, endMs: number): Promise<void> {
 	for (;;) {

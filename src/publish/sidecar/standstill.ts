@@ -1,6 +1,6 @@
 /**
- * After a standstill (a stopped process, a suspended machine, a starved loop) calls wait beside what control has said since, which may
- * deny them. So nothing is answered until control has been asked by a new stream: it has answered, or that stream is down.
+ * After a standstill (a stopped process, a suspended machine, a blocked event loop) the table may be stale: a newer one that
+ * denies may wait unread. So calls are not answered until a new stream to control has answered or failed.
  */
 import { SIDECAR_STOOD_STILL_MS } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
@@ -9,12 +9,12 @@ import type { Freshness } from "./tables.js";
 const TURN_EVERY_MS = 250;
 
 export class Standstill implements Freshness {
-	/** When the loop was last seen to turn. */
+	/** Time of the last turn of the event loop. */
 	#turned: Moment;
 	#waits = false;
 	readonly #timer: NodeJS.Timeout;
 
-	/** @param ask asks control by a new stream; it is given for how long the loop stood still, in milliseconds */
+	/** @param ask opens a new stream to control; gets the duration of the standstill in milliseconds */
 	constructor(
 		private readonly tables: Freshness,
 		private readonly ask: (stoodMs: number) => void,
@@ -24,18 +24,17 @@ export class Standstill implements Freshness {
 		this.#timer = setInterval(() => this.turned(), TURN_EVERY_MS).unref();
 	}
 
-	/** The loop turns. */
 	turned(): void {
 		this.#look();
 		this.#turned = momentOf(this.clock);
 	}
 
-	/** The stream by which control was asked has answered, or is down. */
+	/** Call it when the new stream has answered or failed. */
 	over(): void {
 		if (!this.#look()) this.#waits = false;
 	}
 
-	/** Infinite until control has answered: nothing that carries a verdict is answered by a table of an unknown age. */
+	/** Infinite until control has answered, so that no verdict comes from a table of unknown age. */
 	ageMs(): number {
 		this.#look();
 		return this.#waits ? Number.POSITIVE_INFINITY : this.tables.ageMs();
@@ -45,7 +44,7 @@ export class Standstill implements Freshness {
 		clearInterval(this.#timer);
 	}
 
-	/** In the path of each call too, which may come before any timer. @returns whether a standstill was noticed */
+	/** Also called for each call, which may run before a timer. @returns whether there was a standstill */
 	#look(): boolean {
 		const now = momentOf(this.clock);
 		const stoodMs = passedMs(this.#turned, now);

@@ -1,6 +1,6 @@
 /**
- * A table that a person gives by file (`weir sidecar --table FILE`, printed by `weir compile --format table`). It needs
- * no control and never grows old; a changed file is taken up, a broken one is not.
+ * A table from a file (`weir sidecar --table FILE`, printed by `weir compile --format table`). It needs no control and does
+ * not expire. A changed file is reloaded, an invalid one ignored.
  */
 import { readFile, stat } from "node:fs/promises";
 import { WeirError } from "../../error.js";
@@ -17,7 +17,7 @@ export interface StaticTableOptions<Compiled> {
 
 /**
  * @param path of JSON {version, table}
- * @throws WeirError `not-found`, `resource-exhausted` or `invalid-argument`, with the path in its words
+ * @throws WeirError `not-found`, `resource-exhausted` or `invalid-argument`, with the path in its message
  */
 export async function readTableFile(path: string): Promise<VersionedTable> {
 	const refuse = (
@@ -32,7 +32,7 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 	if (found.size > TABLE_FILE_BYTES_MAX)
 		refuse("resource-exhausted", `has ${found.size} bytes, more than ${TABLE_FILE_BYTES_MAX}`);
 	const text = await readFile(path, "utf8").catch((error: unknown) => refuse("not-found", "cannot be read", error));
-	// Who gives a file reads the words, and mends it: nothing of it is closed for others' sake.
+	// An error instead of closed Services: the operator can correct the file.
 	const whole = (given: VersionedTable): VersionedTable =>
 		given.closed?.[0] === undefined ? given : refuse("invalid-argument", `is refused: ${given.closed[0].why}`);
 	let value: Readonly<Record<string, unknown>> | null;
@@ -56,8 +56,8 @@ export async function readTableFile(path: string): Promise<VersionedTable> {
 }
 
 /**
- * Makes the file's table the newest, and goes on doing so whenever the file changes.
- * @throws as readTableFile, and what the tables' compile throws, where there is no good table to begin with.
+ * Makes the file's table the newest, again after each change of the file.
+ * @throws as readTableFile and the tables' compile, if the first table is invalid
  */
 export async function followTableFile<Compiled>({
 	path,
@@ -100,7 +100,7 @@ export async function followTableFile<Compiled>({
 	};
 }
 
-/** Changes whenever the file does; the same for as long as it is missing. */
+/** Changes with the file; constant while it is missing. */
 async function signature(path: string): Promise<string> {
 	const found = await stat(path, { bigint: true }).catch(() => null);
 	return found === null ? "missing" : `${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs}`;

@@ -1,7 +1,7 @@
 /**
- * Follows control's tables for as long as the sidecar lives: checks each, makes it the newest in one step, and acknowledges it.
- * A Service that it cannot execute is closed alone; a table that it cannot read is rejected, and the last good one kept. While
- * control is away it tries again, and the table grows older.
+ * Receives tables from control: validates each, makes it the newest atomically, and sends an ACK. An invalid Service is
+ * closed alone; an unreadable table is rejected, and the last good one stays. While control is unavailable, it reconnects
+ * and the age of the table increases.
  */
 import { WeirError } from "../../error.js";
 import {
@@ -23,16 +23,16 @@ export type TableFeedOptions<Compiled> = ControlDoor & FeedOptions<Compiled>;
 interface FeedOptions<Compiled> {
 	/** Node id in control's proxy-status; begins with `weir-sidecar/`. */
 	readonly node: string;
-	/** The same for all workers of one sidecar: control counts them as one. Left out = it has none. */
+	/** The same for all workers of one sidecar, which control counts as one. */
 	readonly instance?: string;
 	readonly tables: Tables<Compiled>;
 	readonly log: TableLog;
 	readonly retryMs?: { readonly first: number; readonly max: number };
 	readonly keepaliveMs?: { readonly every: number; readonly answer: number };
 	readonly connectMs?: number;
-	/** What is served where control's first table is refused: control is told of that when it ends. */
+	/** Restores the last good table if control's first one is rejected; runs before the NACK. */
 	readonly restore?: () => Promise<unknown>;
-	/** The open stream has said which table is the newest, or is down. */
+	/** Called when the open stream has sent the newest table, or has failed. */
 	readonly onAnswered?: () => void;
 	/** [0, 1), for the jitter. */
 	readonly random?: () => number;
@@ -43,11 +43,10 @@ export class TableFeed<Compiled> {
 	#stream: TableStream | null = null;
 	#retry: NodeJS.Timeout | null = null;
 	#pauseMs: number;
-	/** The table that control offered last, and in which offer; one that was rejected too. */
+	/** The last table from control, also if it was rejected. */
 	#offered: VersionedTable | null = null;
 	#latest: Offer | null = null;
-	/** Control's absence has been reported. */
-	#toldAway = false;
+	#reportedUnavailable = false;
 	#rejected = 0;
 
 	constructor(options: TableFeedOptions<Compiled>) {
@@ -63,7 +62,7 @@ export class TableFeed<Compiled> {
 		this.#pauseMs = this.#options.retryMs.first;
 	}
 
-	/** Tables rejected since the start, for a metric. */
+	/** Number of rejected tables since the start. */
 	get rejected(): number {
 		return this.#rejected;
 	}
@@ -72,31 +71,31 @@ export class TableFeed<Compiled> {
 		this.#open();
 	}
 
-	/** The table grows older from now on. */
+	/** Closes the stream; the age of the table increases from now on. */
 	close(): void {
-		this.#hangUp();
+		this.#disconnect();
 		this.#options.tables.lapse();
 	}
 
 	/**
-	 * Asks control by a new stream: what came by this one may be old. Until control answers, the table is not confirmed.
-	 * @param ageMs how long ago it was certainly confirmed
+	 * Opens a new stream, because messages of this one may be stale. Until control answers, the table is not confirmed.
+	 * @param ageMs minimum age of the last confirmation
 	 */
 	askAnew(ageMs: number): void {
 		this.#options.tables.atLeast(ageMs);
 		if (this.#stream === null && this.#retry === null) return;
-		this.#hangUp();
+		this.#disconnect();
 		this.#open();
 	}
 
-	#hangUp(): void {
+	#disconnect(): void {
 		if (this.#retry !== null) clearTimeout(this.#retry);
 		this.#retry = null;
 		this.#stream?.close();
 		this.#stream = null;
 	}
 
-	/** Version of the table that is served; empty = there is none. */
+	/** Version of the newest table; empty = none. */
 	get #held(): string {
 		return this.#options.tables.newest?.version ?? "";
 	}
@@ -112,7 +111,7 @@ export class TableFeed<Compiled> {
 			held: this.#held,
 			keepaliveMs,
 			connectMs,
-			onOffer: (offer) => this.#take(stream, offer),
+			onOffer: (offer) => this.#receive(stream, offer),
 			onEnd: (reason) => this.#ended(reason, performance.now() - openedAtMs),
 		});
 		this.#stream = stream;
@@ -122,10 +121,10 @@ export class TableFeed<Compiled> {
 		if (this.#stream === stream) this.#options.onAnswered();
 	}
 
-	#take(stream: TableStream, offer: Offer): void {
+	#receive(stream: TableStream, offer: Offer): void {
 		let table: VersionedTable | null;
 		try {
-			// To read a large one may be a standstill itself; it is read once.
+			// Parsed only once, because a large table blocks the event loop.
 			table = offer.read(this.#offered);
 		} catch (error) {
 			this.#latest = offer;
@@ -143,21 +142,21 @@ export class TableFeed<Compiled> {
 
 	async #refuse(stream: TableStream, offer: Offer, error: unknown): Promise<void> {
 		const { tables, log, restore } = this.#options;
-		// What is not ours may quote the table.
-		const words = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
+		// Messages of other errors may quote the table.
+		const reason = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
 			0,
 			TABLE_WORDS_CHARS_MAX,
 		);
 		this.#rejected++;
 		log.warn("control's table is rejected, the last good one stays", {
 			version: offer.version.slice(0, 64),
-			why: words,
+			why: reason,
 		});
-		// Control wants another table than the one that is served.
+		// Control's newest table is not the one in use.
 		tables.lapse();
-		// A disk that hangs must not keep from control that its table is refused.
+		// Limited, so that a slow disk does not delay the NACK.
 		if (tables.newest === null) await within(TABLE_CONTROL_FIRST_MS, restore());
-		stream.reject(offer, words, this.#held);
+		stream.reject(offer, reason, this.#held);
 		this.#answered(stream);
 	}
 
@@ -166,14 +165,14 @@ export class TableFeed<Compiled> {
 		const { version, closed = [] } = table;
 		if (table === this.#offered) await tables.settled();
 		else this.#offered = table;
-		// Another one has been offered meanwhile.
+		// A newer one has arrived.
 		if (table !== this.#offered) return;
 		const isNew = tables.newest?.version !== version;
 		const inForce = (): void => {
-			// While it was prepared the stream may have ended, or control have said that another one is the newest: then nobody confirms it.
+			// The stream may have ended, or a newer table arrived, during the preparation: then it is not confirmed.
 			const current = this.#stream === stream && this.#latest === offer;
 			if (current) tables.confirm();
-			if (isNew || this.#toldAway) log.info("control's table is served", { version });
+			if (isNew || this.#reportedUnavailable) log.info("control's table is served", { version });
 			if (isNew && closed[0] !== undefined) {
 				log.warn("Services of it cannot be executed: they deny everything", {
 					services: closed.length,
@@ -181,11 +180,11 @@ export class TableFeed<Compiled> {
 				});
 			}
 			if (!current) return;
-			this.#toldAway = false;
+			this.#reportedUnavailable = false;
 			stream.accept(offer, closed);
 			this.#answered(stream);
 		};
-		// One that is not in force yet would come after it.
+		// Queued behind a table that is not in force yet.
 		if (isNew || tables.taking) await tables.take(table, inForce);
 		else inForce();
 	}
@@ -193,35 +192,35 @@ export class TableFeed<Compiled> {
 	#ended(reason: string, livedMs: number): void {
 		const { tables, retryMs, random } = this.#options;
 		this.#stream = null;
-		// A control that answers and dies at once is not asked as if it were well.
+		// The backoff is reset only after a long-lived stream.
 		const livedLong = livedMs >= retryMs.max;
 		if (livedLong) this.#pauseMs = retryMs.first;
-		// An mTLS connection ends before its certificate does: control is away where the next one fails, too.
-		if (!livedLong || !tables.confirmed) this.#tellAway(reason);
+		// mTLS streams end with their certificate, so control counts as unavailable only if the next one fails too.
+		if (!livedLong || !tables.confirmed) this.#reportUnavailable(reason);
 		const pauseMs = this.#pauseMs * (0.5 + random() / 2);
 		this.#pauseMs = Math.min(retryMs.max, this.#pauseMs * 2);
 		this.#retry = setTimeout(() => this.#open(), pauseMs);
 		tables.lapse();
-		// What heard of that may have asked by a new stream.
+		// A listener may have opened a new stream.
 		if (this.#stream === null) this.#options.onAnswered();
 	}
 
-	#tellAway(reason: string): void {
+	#reportUnavailable(reason: string): void {
 		const { tables, log } = this.#options;
-		if (this.#toldAway) return;
-		this.#toldAway = true;
+		if (this.#reportedUnavailable) return;
+		this.#reportedUnavailable = true;
 		const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
 		if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
-		// As at the start of a whole stack, where control may come second.
+		// Normal at the start, when the sidecar starts before control.
 		else log.info("control is awaited: there is no table yet", { why });
 	}
 }
 
 /**
- * Control's tables, kept in a file, and where control gives none at first, the last good one from that file. That one may allow
- * what has been denied since, so control is asked before it.
- * @param options.filePath null = nothing is kept
- * @returns `freshness` is how old what calls are answered by is; close() ends it, with the file as new as can be.
+ * Receives control's tables and saves the last good one. Uses the saved table only if control sends none at first, because
+ * it may allow requests that are denied by now.
+ * @param options.filePath null = no file
+ * @returns `freshness` is the age of the table in use; close() also writes the file
  */
 export function followControl<Compiled>(
 	options: TableFeedOptions<Compiled> & {
@@ -250,7 +249,7 @@ export function followControl<Compiled>(
 	);
 	feed.start();
 	const timer = setTimeout(async () => {
-		// One of control's that is being taken may still be refused.
+		// A table from control in preparation may still be rejected.
 		await tables.settled();
 		await restore();
 	}, controlFirstMs);

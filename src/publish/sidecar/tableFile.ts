@@ -1,7 +1,6 @@
 /**
- * The last good table on disk, so that a sidecar that starts while control is away has something to answer by, and knows how old
- * it is. A file that is not whole and unharmed counts as none. Before another table comes into force the file is removed: after a
- * crash no table is there that may allow what has been denied since.
+ * The last good table on disk, with its age, for a start while control is unavailable. A damaged file is ignored. The file
+ * is removed before another table comes into force, so that a restart after a crash cannot use revoked rules.
  */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
@@ -18,7 +17,7 @@ import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { readTable, tableJson } from "./tableReader.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
 
-/** Of the file's form; another one is not read. */
+/** Version of the file format; other versions are not read. */
 const FORMAT = 1;
 
 export interface TableFileOptions {
@@ -39,11 +38,11 @@ export class TableFile {
 	readonly #clock: Clock;
 	readonly #refreshMs: number;
 	readonly #removing: typeof removePrivate;
-	/** The serialised form of the newest table, all but its time: a refresh costs no serialisation. */
+	/** The newest table, serialised without its time, so that a refresh is cheap. */
 	#body: { readonly version: string; readonly text: string } | null = null;
-	/** Version of the table that is there; null = none, or one that is not known. */
+	/** Version of the table on disk; null = none or unknown. */
 	#onDisk: string | null = null;
-	/** A write has failed, which is logged once. */
+	/** A failed write was logged. */
 	#failing = false;
 
 	constructor(
@@ -57,8 +56,8 @@ export class TableFile {
 	}
 
 	/**
-	 * Makes the file's table the newest, as old as it is, where none has been given meanwhile. Whatever is wrong with it is logged.
-	 * @returns whether it did.
+	 * Makes the file's table the newest, with its age, unless there is a table already. Logs errors.
+	 * @returns whether it did
 	 */
 	async restore<Compiled>(tables: Tables<Compiled>): Promise<boolean> {
 		try {
@@ -68,7 +67,7 @@ export class TableFile {
 			this.#onDisk = given.version;
 			await tables.take(given, () => {
 				const ageMs = this.#clock.wallMs() - confirmedAtMs;
-				// From the future: its age is not known, so it is as old as can be.
+				// A time in the future: the age is unknown, so it counts as infinite.
 				tables.setAge(ageMs < -TABLE_CLOCK_SKEW_MS ? Number.POSITIVE_INFINITY : Math.max(0, ageMs));
 				this.#log.info("the last good table is served until control gives one", {
 					version: given.version,
@@ -77,7 +76,7 @@ export class TableFile {
 			});
 			return true;
 		} catch (error) {
-			// Other errors may quote the table.
+			// Messages of other errors may quote the table.
 			const why = error instanceof WeirError ? error.message : "it cannot be read or compiled";
 			this.#log.warn("the file of the last good table is ignored", { path: this.path, why });
 			return false;
@@ -85,8 +84,8 @@ export class TableFile {
 	}
 
 	/**
-	 * @returns null where there is no file
-	 * @throws WeirError for any other reason not to trust it
+	 * @returns null if there is no file
+	 * @throws WeirError if the file cannot be trusted
 	 */
 	async load(): Promise<SavedTable | null> {
 		const text = await readPrivate(this.path);
@@ -106,16 +105,16 @@ export class TableFile {
 	}
 
 	/**
-	 * Writes each new table, and now and then that it is still confirmed; one write at a time, the newest wins. What take() is
-	 * given is answered by when no other one is on disk.
-	 * @returns stops it, after what is being taken, and the last write.
+	 * Writes each new table, and regularly the time of its confirmation; one write at a time. A table of take() comes into
+	 * force when no other table is on disk.
+	 * @returns stops it, after pending tables and the last write
 	 */
 	follow<Compiled>(tables: Tables<Compiled>): () => Promise<void> {
 		let disk: Promise<unknown> = Promise.resolve();
 		let due = false;
 		let swapping = false;
 		const save = (): void => {
-			// What is said in one step (a new table, and that it is confirmed) is one write.
+			// Changes of one turn (a new table and its confirmation) are one write.
 			if (due) return;
 			due = true;
 			disk = disk.then(() => {
@@ -136,7 +135,7 @@ export class TableFile {
 				swap();
 			} finally {
 				swapping = false;
-				// Where it cannot be compiled the one before stays.
+				// If swap() failed, this writes the previous table again.
 				save();
 			}
 		});
@@ -153,7 +152,7 @@ export class TableFile {
 	async #save<Compiled>(tables: Tables<Compiled>): Promise<void> {
 		const given = tables.newest;
 		const confirmedAtMs = Math.round(this.#clock.wallMs() - tables.ageMs());
-		// Never confirmed, or at an unknown time: nothing to go by after a restart.
+		// Without a known time of confirmation the table is useless after a restart.
 		if (given === null || !Number.isSafeInteger(confirmedAtMs)) return;
 		if (this.#body?.version !== given.version) {
 			const text = `{"format":${FORMAT},"version":${JSON.stringify(given.version)},"table":${tableJson(given.table)}`;
@@ -184,9 +183,9 @@ export class TableFile {
 	}
 }
 
-/** @returns null where nothing is there. A file that others could have written is not read. */
+/** @returns null if there is no file. A file that other users can write is refused. */
 async function readPrivate(path: string): Promise<string | null> {
-	// Not blocking: a pipe that lies there must not hold up the start.
+	// O_NONBLOCK: a pipe must not block the start.
 	const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: NodeJS.ErrnoException) => {
 		if (error.code === "ENOENT") return null;
 		throw new WeirError("unavailable", `it cannot be opened: ${error.code}`, "", { cause: error });

@@ -1,7 +1,6 @@
 /**
- * The text of a table, as something to answer by. A Service that cannot be executed is closed alone: whoever may apply in
- * one namespace must not hold up the rules of all. What is wrong around the Services, and a table of which none can be
- * executed (another version of Weir made it), is refused whole.
+ * Parses and validates the text of a table. An invalid Service is closed alone, so that an error in one namespace does not
+ * block the rules of all. Other errors, or a table without a valid Service (from another version of Weir), reject the table.
  */
 import { contentHash } from "../../compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
@@ -14,11 +13,11 @@ import type { ClosedService, VersionedTable } from "./tables.js";
 const HINT = "control and sidecar must be of one version of Weir";
 
 /**
- * @param json text of a PlanTable, exactly as its version was computed of it
- * @throws WeirError that says where and what: `resource-exhausted` for one that is too large, else `invalid-argument`
+ * @param json text of a PlanTable, exactly the text of its version hash
+ * @throws WeirError with path and reason: `resource-exhausted` if the table is too large, else `invalid-argument`
  */
 export function readTable(version: string, json: string): VersionedTable {
-	// A character is at least one byte, and mostly one: to count the bytes exactly would take a pass of its own.
+	// Characters instead of bytes, because counting bytes takes a second pass.
 	if (json.length > TABLE_BYTES_MAX) {
 		const message = `the table has ${json.length} characters, more than ${TABLE_BYTES_MAX}`;
 		throw new WeirError(
@@ -31,7 +30,7 @@ export function readTable(version: string, json: string): VersionedTable {
 	try {
 		value = JSON.parse(json);
 	} catch (error) {
-		// The parser's words quote the text.
+		// The parser's message quotes the text.
 		throw new WeirError("invalid-argument", "the table is not JSON", "", { cause: error });
 	}
 	const hash = contentHash(json);
@@ -51,7 +50,7 @@ export function readTable(version: string, json: string): VersionedTable {
 
 const texts = new WeakMap<PlanTable, string>();
 
-/** The JSON that the table was read from, closed Services included; made of it where it was not. */
+/** The JSON text of the table, with closed Services if it was parsed from text. */
 export function tableJson(table: PlanTable): string {
 	return texts.get(table) ?? JSON.stringify(table);
 }
@@ -82,7 +81,7 @@ function tableOf(value: unknown): Required<Pick<VersionedTable, "table" | "close
 	return { table: closed.length === 0 ? table : { ...table, services }, closed };
 }
 
-/** null: not even who is to be closed can be read. */
+/** null = the Service cannot even be closed. */
 function closable(one: unknown): Omit<ClosedService, "why"> | null {
 	try {
 		return closableService(one);

@@ -1,11 +1,9 @@
 /**
- * Whether the parts of a table can be executed. Strict: what this Weir does not know it refuses, because a rule that
- * is passed over is a door left open. The checks are bound to the types of compiler/plan.ts: a field that is added
- * there and not here does not compile.
+ * Validates the parts of a table. Unknown fields are errors, because an ignored rule could allow a request. The checks are
+ * typed by compiler/plan.ts: a field that is added only there does not compile.
  *
- * Services are made answerable only when they are asked about (compiledTable.ts), so whatever could fail then must be
- * refused here. And as no call is answered meanwhile, a check costs little: where a value stands is put together only
- * when it is wrong.
+ * Services are compiled at their first request (compiledTable.ts), so every error must be found here. Checks must be cheap,
+ * because they block the event loop.
  */
 import { conditionFault } from "../../compile/access/conditions/condition.js";
 import { namesCaller } from "../../compile/access/rules/policy.js";
@@ -102,13 +100,13 @@ const experimentFields = object<Omit<ExperimentTable, "segments" | "core">>({
 	takeover: orNull(object<NonNullable<ExperimentTable["takeover"]>>({ arm: text, variant: text, ppm: points })),
 });
 
-/** Only ingest reads them, and a plan without any does not say so. */
+/** Only ingest reads segments; the field is absent if there are none. */
 const segmentList = namedList(object<Segment>({ name: text, header: text }), "segment");
 
-/** Likewise, where no bandit is at work. */
+/** Absent without a bandit. */
 const coreFields = object<NonNullable<ExperimentTable["core"]>>({ ppm: points, alone: flag });
 
-/** Regions that rise and cover the whole space are all that compileAssignment() relies on. */
+/** compileAssignment() requires ascending regions that cover the whole space. */
 const experiment: Check<ExperimentTable> = (value) => {
 	const { segments = [], core, ...given } = members(value);
 	segmentList(segments);
@@ -132,7 +130,7 @@ const experiment: Check<ExperimentTable> = (value) => {
 	return value as ExperimentTable;
 };
 
-const words = list(text);
+const texts = list(text);
 const anyWords = list(anyText);
 
 const minute = integer(0, 1_440);
@@ -157,14 +155,14 @@ const more = object<MoreConditions>({
 	}),
 	regions: anyWords,
 	schedule: orNull(object<Schedule>({ timezone, days: list(integer(1, 7)), fromMinute: minute, untilMinute: minute })),
-	// Before 1970 too.
+	// Negative before 1970.
 	validFromMs: orNull(integer(Number.MIN_SAFE_INTEGER)),
 	validUntilMs: orNull(integer(Number.MIN_SAFE_INTEGER)),
 	condition: orNull((value) => {
-		// It may hold line breaks.
+		// Not `text`, because it may have line breaks.
 		if (typeof value !== "string") fail("is not a text");
 		const fault = conditionFault(value);
-		// One that control took before its cost was bounded is not told; it must not cost the other Services their table.
+		// An older control may have accepted a condition that is too costly by now; it must not reject the table.
 		if (fault !== null && fault.instead === null) fail(plain(fault.what));
 		return value;
 	}),
@@ -173,15 +171,15 @@ const more = object<MoreConditions>({
 const policyFields = object<PolicyTable>({
 	name: text,
 	action: oneOf("allow", "deny"),
-	principals: words,
-	methods: words,
-	pathPrefixes: words,
-	variants: words,
+	principals: texts,
+	methods: texts,
+	pathPrefixes: texts,
+	variants: texts,
 	shadow: flag,
 	more: orNull(more),
 });
 
-/** Nobody named means everyone, which only a denial may mean. */
+/** A policy without callers matches all callers, which is allowed only for a denial. */
 const policy: Check<PolicyTable> = (value) => {
 	const table = policyFields(value);
 	if (table.action === "allow" && !namesCaller(table)) fail("allows without naming a caller");
@@ -197,7 +195,7 @@ const calloutFields = object<CalloutTable>({
 	sign: flag,
 });
 
-/** The compiler never says so; were it to, a request could pass without its verdict. */
+/** The compiler never writes such a callout: it would forward requests without a verdict. */
 const callout: Check<CalloutTable> = (value) => {
 	const table = calloutFields(value);
 	if (table.verdict && (table.onFailure !== "deny" || table.onStale !== "deny")) {
@@ -208,7 +206,7 @@ const callout: Check<CalloutTable> = (value) => {
 
 const serviceFields = object<ServiceTable>({
 	name: text,
-	hosts: words,
+	hosts: texts,
 	defaultVariant: text,
 	timeoutMs: integer(0),
 	access: object<AccessTable>({ open: flag, policies: namedList(policy, "AccessPolicy") }),
@@ -267,7 +265,7 @@ const tokenIssuer = object<TokenIssuer>({
 	purposeClaim: text,
 });
 
-/** A token for no audience in particular would be one for everybody. */
+/** Without an audience, tokens for other services would be valid. */
 const issuer: Check<TokenIssuer> = (value) => {
 	const table = tokenIssuer(value);
 	if (table.audiences.length === 0) fail("names no audience");
@@ -283,9 +281,9 @@ const gateway = object<GatewayTable>({
 
 export const gateways = namedList(gateway, "Gateway");
 
-const closableFields = object<ClosableService>({ name: text, hosts: words, defaultVariant: text });
+const closableFields = object<ClosableService>({ name: text, hosts: texts, defaultVariant: text });
 
-/** What must be known of a Service to close it, wherever else it is wrong. */
+/** The fields that are needed to close an invalid Service. */
 export const closableService: Check<ClosableService> = (value) => {
 	const { name, hosts, defaultVariant } = members(value);
 	return closableFields({ name, hosts, defaultVariant });

@@ -1,7 +1,4 @@
-/**
- * One ADS call to control that asks for the plan's table, in the state-of-the-world protocol. The file of the room
- * in which xDS messages become tables.
- */
+/** One ADS stream to control for the plan's table (state of the world). */
 import { create, fromBinary, type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
@@ -43,14 +40,14 @@ const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {
 
 const Client = makeClientConstructor({ streamAggregatedResources: method }, "AggregatedDiscoveryService");
 
-/** What control sent, unread: it must be answered by accept() or reject(). */
+/** An unparsed response of control, to be answered by accept() or reject(). */
 export interface Offer {
 	readonly nonce: string;
 	readonly version: string;
 	/**
-	 * @param known one that was read before, which is returned where it is of the same version: nothing is read again
-	 * @returns null where there is no table in it, which says nothing (controlplane reference G1)
-	 * @throws WeirError `invalid-argument`: it must be rejected with these words
+	 * @param known a parsed table, returned if it has the same version
+	 * @returns null if the response has no table, which has no meaning (controlplane reference G1)
+	 * @throws WeirError `invalid-argument`: reject with its message
 	 */
 	read(known: VersionedTable | null): VersionedTable | null;
 }
@@ -65,16 +62,16 @@ export interface TableStreamOptions {
 	readonly door: ControlDoor;
 	/** Node id by which control knows this sidecar. */
 	readonly node: string;
-	/** Of the sidecar that this process belongs to; undefined = it has none. */
+	/** Id of the sidecar that this process belongs to; undefined = none. */
 	readonly instance: string | undefined;
-	/** Version of the table that the sidecar already has; empty = none. */
+	/** Version of the table in use; empty = none. */
 	readonly held: string;
 	readonly keepaliveMs: { readonly every: number; readonly answer: number };
-	/** A peer that accepts connections and says nothing is given up after this. */
+	/** Timeout of a peer that accepts the connection and sends nothing. */
 	readonly connectMs: number;
-	/** Not called after close(), nor is onEnd. */
+	/** Neither this nor onEnd is called after close(). */
 	readonly onOffer: (offer: Offer) => void;
-	/** Called once, with the reason in words for the operator. */
+	/** Called once, with a reason for the operator. */
 	readonly onEnd: (reason: string) => void;
 }
 
@@ -92,13 +89,12 @@ export class TableStream {
 		this.#client = new Client(target, who, {
 			"grpc.keepalive_time_ms": keepaliveMs.every,
 			"grpc.keepalive_timeout_ms": keepaliveMs.answer,
-			// As large as control can send: a table that is too large is refused in words, not by the end of the stream.
+			// Control's limit, so that a table that is too large gets a NACK instead of a stream error.
 			"grpc.max_receive_message_length": GRPC_MESSAGE_BYTES_MAX,
-			// One that was shared with the last try, which failed, would wait a second or more before it tries at all.
+			// A shared subchannel would wait in its backoff after a failed try.
 			"grpc.use_local_subchannel_pool": 1,
-			// Control is asked directly.
 			"grpc.enable_http_proxy": 0,
-			// Who it is says its SPIFFE id: SNI is a name (RFC 6066), and Node warns of an address.
+			// The SPIFFE id identifies control. SNI must be a name (RFC 6066); Node warns for an address.
 			...("socketPath" in door ? {} : { "grpc.ssl_target_name_override": "control" }),
 		});
 		this.#call = this.#client.streamAggregatedResources?.() as ClientDuplexStream<DiscoveryRequest, DiscoveryResponse>;
@@ -121,17 +117,17 @@ export class TableStream {
 		this.#ask("", held, { node: { id: node, ...metadata } });
 	}
 
-	/** @param closed Services of it that cannot be executed: the version is served without them */
+	/** @param closed invalid Services; the rest of the version is in use */
 	accept(offer: Offer, closed: readonly ClosedService[] = []): void {
 		this.#ask(offer.nonce, offer.version, closed.length === 0 ? {} : { errorDetail: closedDetail(closed) });
 	}
 
 	/**
-	 * Of all of it. N1: the words make it a rejection; the version stays that of the last good one.
-	 * @param held version of that; empty = there is none
+	 * Sends a NACK: error_detail and the version of the last good table (N1).
+	 * @param held that version; empty = none
 	 */
-	reject(offer: Offer, words: string, held: string): void {
-		this.#ask(offer.nonce, held, { errorDetail: { code: status.INVALID_ARGUMENT, message: words } });
+	reject(offer: Offer, reason: string, held: string): void {
+		this.#ask(offer.nonce, held, { errorDetail: { code: status.INVALID_ARGUMENT, message: reason } });
 	}
 
 	/** Ends the call. onEnd is not called. */

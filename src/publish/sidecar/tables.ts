@@ -1,28 +1,27 @@
-/** The tables that the sidecar answers by: the newest, and a few before it while routes may still name them. */
+/** The tables in use: the newest, and a few older ones that routes may still name. */
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
 import { CALLOUT_TABLES_KEPT } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 
-/** A table as it is given: by control, or from a file. */
+/** A table from control or from a file. */
 export interface VersionedTable {
 	/** contentHash(JSON.stringify(table)), as Plan.version. */
 	readonly version: string;
 	/** Without the Services that are closed. */
 	readonly table: PlanTable;
-	/** Services of it that cannot be executed here, and deny everything; left out = none. */
+	/** Invalid Services, which deny everything. */
 	readonly closed?: readonly ClosedService[];
 }
 
 export type ClosableService = Pick<ServiceTable, "name" | "hosts" | "defaultVariant">;
 
 export interface ClosedService extends ClosableService {
-	/** In words, with the place in the table. */
+	/** The error with its path in the table. */
 	readonly why: string;
 }
 
-/** How old what the sidecar knows may be. */
 export interface Freshness {
-	/** Milliseconds since control last confirmed the newest table; 0 where it is confirmed now, or needs no control. */
+	/** Milliseconds since control last confirmed the newest table; 0 = confirmed now, or no control is needed. */
 	ageMs(): number;
 }
 
@@ -33,20 +32,20 @@ export interface TableLog {
 }
 
 export interface TablesOptions<Compiled> {
-	/** Makes a table answerable. What it throws refuses the table. */
+	/** Compiles a table. If it throws, the table is rejected. */
 	readonly compile: (table: VersionedTable) => Compiled;
-	/** What requests would wait for after the table comes into force, done before it, between them. */
+	/** Compiles in advance, so that requests do not wait after the swap. */
 	readonly prepare?: (table: VersionedTable) => Promise<void>;
 	readonly kept?: number;
 	readonly clock?: Clock;
 }
 
-/** When the age was last known, and what it was. */
+/** An age at a moment. */
 interface KnownAge extends Moment {
 	readonly ageMs: number;
 }
 
-/** Removes what is kept of another version, runs `swap`, and then keeps the newest. */
+/** Removes a saved table of another version, runs `swap`, and saves the newest. */
 type Swapping = (version: string, swap: () => void) => Promise<void>;
 
 export class Tables<Compiled> implements Freshness {
@@ -54,13 +53,13 @@ export class Tables<Compiled> implements Freshness {
 	readonly #kept: number;
 	readonly #clock: Clock;
 	readonly #prepare: NonNullable<TablesOptions<Compiled>["prepare"]>;
-	/** The last of those that wait. */
+	/** The newest table in the queue. */
 	#wanted: VersionedTable | null = null;
 	#swapping: Swapping = async (_, swap) => swap();
-	/** Ends when what was given before is in force. */
+	/** Resolves when the previous table is in force. */
 	#turn: Promise<unknown> = Promise.resolve();
 	readonly #takes = new Set<Promise<void>>();
-	/** By version, the newest last. */
+	/** By version, newest last. */
 	readonly #held = new Map<string, Compiled>();
 	readonly #listeners = new Set<() => void>();
 	#newest: { readonly given: VersionedTable; readonly compiled: Compiled } | null = null;
@@ -77,11 +76,10 @@ export class Tables<Compiled> implements Freshness {
 		this.#kept = kept;
 		this.#prepare = prepare;
 		this.#clock = clock;
-		// Nothing has been confirmed yet, so nothing is fresh.
 		this.#knownAge = this.#from(Number.POSITIVE_INFINITY);
 	}
 
-	/** As it was given; null before the first one. */
+	/** null before the first one. */
 	get newest(): VersionedTable | null {
 		return this.#newest?.given ?? null;
 	}
@@ -92,19 +90,19 @@ export class Tables<Compiled> implements Freshness {
 
 	/**
 	 * @param version null = the newest
-	 * @returns null where that version is not held (any more), or there is no table at all
+	 * @returns null if that version is not held, or there is no table
 	 */
 	get(version: string | null): Compiled | null {
 		return (version === null ? this.#newest?.compiled : this.#held.get(version)) ?? null;
 	}
 
 	/**
-	 * Makes a table the newest, in one step. It says nothing about its age: confirm() or setAge() do.
-	 * @throws what `compile` throws; then all stays as it was.
+	 * Makes a table the newest, without a change of its age: see confirm() and setAge().
+	 * @throws errors of `compile`; then nothing changes
 	 */
 	put(given: VersionedTable): void {
 		const { version } = given;
-		// Content-derived: the same version is the same table, such as after a ramp that was taken back.
+		// A version is a content hash, so an old version that returns (after a rollback) is the same table.
 		const compiled = this.#held.get(version) ?? this.#compile(given);
 		this.#held.delete(version);
 		this.#held.set(version, compiled);
@@ -113,23 +111,23 @@ export class Tables<Compiled> implements Freshness {
 			if (this.#held.size <= this.#kept) break;
 			this.#held.delete(old);
 		}
-		this.#tell();
+		this.#notify();
 	}
 
-	/** Some table that take() was given is not in force yet. */
+	/** Whether a table of take() is not in force yet. */
 	get taking(): boolean {
 		return this.#takes.size > 0;
 	}
 
-	/** Ends when all that take() was given is in force, or has been refused. */
+	/** Resolves when all tables of take() are in force or rejected. */
 	async settled(): Promise<void> {
 		while (this.taking) await Promise.allSettled(this.#takes);
 	}
 
 	/**
-	 * The same as put(), when it is prepared: until then the one before answers. One after the other, so that each comes into
-	 * force however many follow; of those that wait only the newest does. The first is put at once, and prepared beside.
-	 * @param inForce called in the step in which it comes into force; never, where a newer one was given before
+	 * As put(), after the preparation of the table; until then the previous one is used. One table is prepared at a time, and
+	 * only the newest waits. The first table is put at once and prepared later.
+	 * @param inForce called synchronously with the swap; never, if a newer table replaced it in the queue
 	 */
 	take(given: VersionedTable, inForce: () => void = () => {}): Promise<void> {
 		const swap = (): Promise<void> =>
@@ -137,48 +135,48 @@ export class Tables<Compiled> implements Freshness {
 				this.put(given);
 				inForce();
 			});
-		let brought: Promise<void>;
+		let swapped: Promise<void>;
 		if (this.#newest === null && !this.taking) {
-			brought = swap();
-			this.#turn = brought.then(() => this.#prepare(given)).catch(() => {});
+			swapped = swap();
+			this.#turn = swapped.then(() => this.#prepare(given)).catch(() => {});
 		} else {
 			this.#wanted = given;
-			brought = this.#turn.then(async () => {
+			swapped = this.#turn.then(async () => {
 				if (this.#wanted !== given) return;
 				await this.#prepare(given);
 				await swap();
 			});
-			this.#turn = brought.catch(() => {});
+			this.#turn = swapped.catch(() => {});
 		}
-		const taken = brought.finally(() => this.#takes.delete(taken));
+		const taken = swapped.finally(() => this.#takes.delete(taken));
 		this.#takes.add(taken);
 		return taken;
 	}
 
-	/** Control says that the newest table is the one to serve, and goes on saying so until lapse() or setAge(). */
+	/** Marks the newest table as confirmed by control, until lapse() or setAge(). */
 	confirm(): void {
 		if (this.#knownAge === null) return;
 		this.#knownAge = null;
-		this.#tell();
+		this.#notify();
 	}
 
-	/** Nobody confirms the newest table any more: from now on it grows older. Does nothing where it already does. */
+	/** Ends the confirmation: from now on the age increases. */
 	lapse(): void {
 		if (this.#knownAge === null) this.setAge(0);
 	}
 
-	/** The same, where it was certainly not confirmed for so long: that it has lapsed may have been noticed late. */
+	/** As lapse(), with a minimum age, because the lapse may be noticed late. */
 	atLeast(ageMs: number): void {
 		this.setAge(Math.max(ageMs, this.ageMs()));
 	}
 
-	/** The newest table was confirmed so long ago, and grows older: for one from a file, or known to another process. */
+	/** Sets the age, which increases from now on: for a table from a file or another process. */
 	setAge(ageMs: number): void {
 		this.#knownAge = this.#from(ageMs);
-		this.#tell();
+		this.#notify();
 	}
 
-	/** Never less than has passed by either clock. */
+	/** The maximum by both clocks. */
 	ageMs(): number {
 		const known = this.#knownAge;
 		return known === null ? 0 : known.ageMs + passedMs(known, momentOf(this.#clock));
@@ -190,7 +188,7 @@ export class Tables<Compiled> implements Freshness {
 		return () => this.#listeners.delete(listener);
 	}
 
-	/** What keeps the newest table on disk is called before another version is answered by. */
+	/** Sets the function that runs each swap, to remove the saved table before. */
 	onSwap(swapping: Swapping): void {
 		this.#swapping = swapping;
 	}
@@ -199,7 +197,7 @@ export class Tables<Compiled> implements Freshness {
 		return { ageMs, ...momentOf(this.#clock) };
 	}
 
-	#tell(): void {
+	#notify(): void {
 		for (const listener of this.#listeners) listener();
 	}
 }

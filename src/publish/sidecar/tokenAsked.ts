@@ -1,4 +1,4 @@
-/** The question for the token's verdict, out of the sidecar's own: what costs something is made when it is read. */
+/** The TokenQuestion of a Question; costly fields are computed when they are read. */
 import type { TokenQuestion } from "../../compile/access/users/token.js";
 import type { Forwarded, Question } from "./question.js";
 
@@ -6,7 +6,7 @@ export class TokenAsked implements TokenQuestion {
 	readonly #question: Question;
 	readonly #forwarded: Forwarded | null;
 
-	/** @param forwarded the client that shows the token, where the peer of the connection is a trusted proxy */
+	/** @param forwarded the client, if the peer is a trusted proxy */
 	constructor(
 		question: Question,
 		readonly authorization: readonly string[],
@@ -35,7 +35,7 @@ export class TokenAsked implements TokenQuestion {
 	}
 
 	get certificateThumbprint(): string | null {
-		// The proxy's own certificate proves nothing of its client.
+		// The proxy's certificate does not authenticate its client.
 		return this.#forwarded === null ? this.#question.certificateThumbprint : this.#forwarded.certificateThumbprint;
 	}
 

@@ -1,4 +1,4 @@
-/** Inferences at once, in number and in bytes of their bodies, which are whole: an overload is refused, and never queued. */
+/** Limits concurrent inferences by number and body bytes. Overload is refused, never queued. */
 import { PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_REQUESTS_MAX } from "../../limits/index.js";
 
 export interface AdmissionBounds {
@@ -24,12 +24,12 @@ export class Admission {
 		return this.#requests;
 	}
 
-	/** Whether one more could be admitted now; else its body need not be read. */
-	get hasRoom(): boolean {
+	/** Whether an inference could be admitted now; if not, do not read its body. */
+	get hasCapacity(): boolean {
 		return this.#requests < this.#bounds.requests && this.#bytes < this.#bounds.totalBytes;
 	}
 
-	/** @returns what gives the room back, to be called once; null = there is none */
+	/** @returns the release function, to be called once; null = overloaded */
 	admit(bytes: number): (() => void) | null {
 		if (this.#requests >= this.#bounds.requests || this.#bytes + bytes > this.#bounds.totalBytes) return null;
 		this.#requests++;

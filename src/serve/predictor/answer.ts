@@ -1,4 +1,4 @@
-/** How an answer of the predictor goes out, also one to a request whose body has not been read to its end. */
+/** Sends a response, also if the request's body is not fully read. */
 import type { ServerResponse } from "node:http";
 import { answerWhole } from "../../trust/clients/unreadBody.js";
 
@@ -6,14 +6,14 @@ interface JsonAnswer {
 	readonly status: number;
 	readonly json: string;
 	readonly headers: Readonly<Record<string, string>>;
-	/** Ends the connection after it. */
+	/** Close the connection after the response. */
 	readonly last: boolean;
 }
 
-/** Where the body was not read to its end, the connection cannot carry another request. */
+/** Closes the connection if the body was not fully read. */
 export function answer(response: ServerResponse, { status, json, headers, last }: JsonAnswer): void {
-	if (response.destroyed || response.headersSent) return; // The client is gone.
-	// An Envoy that is still sending would take a reset for the arm's failure (503).
+	if (response.destroyed || response.headersSent) return; // The client has disconnected.
+	// An Envoy that is still sending would report a reset as a failure of the arm (503).
 	answerWhole(
 		response,
 		status,

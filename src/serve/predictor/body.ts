@@ -1,8 +1,7 @@
 /**
- * Request bodies under way. They are bounded in number, in bytes and in time, apart from the inferences that are asked
- * for (admission.ts): a client that does not end its body takes no place of one that has. Where room is short a body that
- * is under way is ended, not the newcomer, for else whoever holds all places shuts everybody out. One connection of an
- * Envoy carries everybody's requests, so nobody's share can be told.
+ * Reads request bodies, with limits of number, bytes and time separate from inferences (admission.ts), so that unfinished
+ * bodies do not block complete requests. At a limit an older body is aborted, not the new one, so that slow clients cannot
+ * block others. There is no limit per client, because Envoy's connections carry requests of many clients.
  */
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
@@ -16,12 +15,12 @@ import {
 } from "../../limits/index.js";
 
 export interface BodyBounds {
-	/** Under way at once. */
+	/** Maximum of concurrent bodies. */
 	readonly bodies: number;
 	readonly bodyBytes: number;
-	/** Of all that are under way. */
+	/** Of all concurrent bodies. */
 	readonly totalBytes: number;
-	/** Bytes a second that a body must keep up with, and how far it may fall behind. */
+	/** Minimum bytes per second, and how far a body may fall behind. */
 	readonly rate: number;
 	readonly behindMs: number;
 }
@@ -36,22 +35,22 @@ export const BODY_BOUNDS: BodyBounds = {
 
 export type BodyResult =
 	| { readonly kind: "text"; readonly text: string; readonly bytes: number }
-	/** `slow`: it fell too far behind. `crowded`: it was ended for another's. `gone`: its client went away. */
+	/** `slow`: below the minimum rate. `crowded`: aborted for another body. `gone`: the client disconnected. */
 	| { readonly kind: "too-large" | "slow" | "crowded" | "not-utf8" | "gone" };
 
 interface Body {
 	bytes: number;
-	/** When it has fallen too far behind. */
+	/** When it is aborted as slow. */
 	dueMs: number;
-	/** Nothing happens from the second time on. */
+	/** Only the first call has an effect. */
 	end(result: BodyResult): void;
 }
 
 export class Bodies {
 	readonly #bounds: BodyBounds;
 	readonly #nowMs: () => number;
-	/** In the order in which they began. */
-	readonly #underWay = new Set<Body>();
+	/** Oldest first. */
+	readonly #inProgress = new Set<Body>();
 	#bytes = 0;
 
 	constructor(bounds: BodyBounds, nowMs: () => number = () => performance.now()) {
@@ -59,76 +58,76 @@ export class Bodies {
 		this.#nowMs = nowMs;
 	}
 
-	get underWay(): number {
-		return this.#underWay.size;
+	get inProgress(): number {
+		return this.#inProgress.size;
 	}
 
-	/** Whether a body of that size could be taken at all. */
+	/** Whether a body of that size is allowed. */
 	fits(bytes: number): boolean {
 		return bytes <= this.#bounds.bodyBytes;
 	}
 
-	/** Reads the whole body as UTF-8 text. What comes behind its end, or a bound, is thrown away. */
+	/** Reads the whole body as UTF-8 text. Bytes beyond a limit are discarded. */
 	read(request: IncomingMessage): Promise<BodyResult> {
-		// While its decision was examined: no event would tell any more.
+		// Disconnected before this call, so no event follows.
 		if (request.destroyed) return Promise.resolve({ kind: "gone" });
 		return new Promise((resolve) => {
-			if (this.#underWay.size >= this.#bounds.bodies) this.#furthestBehind()?.end({ kind: "crowded" });
-			const gathered = new Gathered();
+			if (this.#inProgress.size >= this.#bounds.bodies) this.#furthestBehind()?.end({ kind: "crowded" });
+			const buffer = new BodyBuffer();
 			let timer: NodeJS.Timeout | undefined;
 			const body: Body = {
 				bytes: 0,
 				dueMs: this.#nowMs() + this.#bounds.behindMs,
 				end: (result) => {
-					if (!this.#underWay.delete(body)) return;
+					if (!this.#inProgress.delete(body)) return;
 					this.#bytes -= body.bytes;
 					clearTimeout(timer);
-					gathered.clear();
+					buffer.clear();
 					resolve(result);
 				},
 			};
-			this.#underWay.add(body);
-			const watch = (): void => {
+			this.#inProgress.add(body);
+			const checkRate = (): void => {
 				const leftMs = body.dueMs - this.#nowMs();
 				if (leftMs <= 0) body.end({ kind: "slow" });
-				else timer = setTimeout(watch, Math.ceil(leftMs));
+				else timer = setTimeout(checkRate, Math.ceil(leftMs));
 			};
-			watch();
+			checkRate();
 			request.on("data", (chunk: Buffer) => {
-				if (this.#hold(body, chunk.length)) gathered.add(chunk);
+				if (this.#hold(body, chunk.length)) buffer.add(chunk);
 			});
-			request.on("end", () => body.end(gathered.result()));
+			request.on("end", () => body.end(buffer.result()));
 			request.on("close", () => body.end({ kind: "gone" }));
 		});
 	}
 
-	/** @returns false where the body has ended */
+	/** @returns false if the body has ended */
 	#hold(body: Body, bytes: number): boolean {
 		const { totalBytes, rate, behindMs } = this.#bounds;
-		if (this.#underWay.has(body) && !this.fits(body.bytes + bytes)) body.end({ kind: "too-large" });
-		// The longest under way, whoever it is of: to end one, others must have sent all these bytes since it began.
-		for (const oldest of this.#underWay) {
-			if (this.#bytes + bytes <= totalBytes || !this.#underWay.has(body)) break;
+		if (this.#inProgress.has(body) && !this.fits(body.bytes + bytes)) body.end({ kind: "too-large" });
+		// Oldest first: to abort a body, clients must have sent the total limit since it started.
+		for (const oldest of this.#inProgress) {
+			if (this.#bytes + bytes <= totalBytes || !this.#inProgress.has(body)) break;
 			if (oldest.bytes > 0 || oldest === body) oldest.end({ kind: "crowded" });
 		}
-		if (!this.#underWay.has(body)) return false;
+		if (!this.#inProgress.has(body)) return false;
 		body.bytes += bytes;
 		this.#bytes += bytes;
-		// What was sent fast buys no longer pause later.
+		// Sending fast does not allow a longer pause later.
 		body.dueMs = Math.min(body.dueMs + (bytes * 1_000) / rate, this.#nowMs() + behindMs);
 		return true;
 	}
 
-	/** Not the oldest: a large body that keeps up is under way for long, and is nobody's attack. */
+	/** The slowest instead of the oldest, because a large body takes long at a good rate. */
 	#furthestBehind(): Body | null {
 		let found: Body | null = null;
-		for (const body of this.#underWay) if (found === null || body.dueMs < found.dueMs) found = body;
+		for (const body of this.#inProgress) if (found === null || body.dueMs < found.dueMs) found = body;
 		return found;
 	}
 }
 
-/** Bytes in one piece that grows: a chunk may be a single byte, and would cost a hundred as an object of its own. */
-class Gathered {
+/** A growing buffer: a list of 1-byte chunks would take a hundred times the memory. */
+class BodyBuffer {
 	#space: Buffer = Buffer.alloc(0);
 	#bytes = 0;
 

@@ -1,7 +1,6 @@
 /**
- * Datatypes of the Open Inference Protocol v2 (inference_rest.md, "Tensor Data Types") beside ONNX's, and how JSON
- * values become their elements. Every value is checked: nothing is rounded, wrapped or clipped in silence, except
- * that a decimal takes the nearest FP32 or FP64, as any float literal does.
+ * Maps datatypes of the Open Inference Protocol v2 (inference_rest.md, "Tensor Data Types") to ONNX, and converts JSON values.
+ * A value that does not fit is an error; only decimals are rounded, to the nearest FP32 or FP64.
  */
 import { WeirError } from "../../error.js";
 
@@ -20,7 +19,7 @@ export type NumericArray =
 /** Row-major elements. BOOL is a byte 0 or 1; BYTES are strings, since JSON carries them as UTF-8. */
 export type TensorData = NumericArray | string[];
 
-/** onnxruntime's name of a type that the REST form can carry. FP16 and BF16 have no JSON form (OIP) and are absent. */
+/** onnxruntime's names of the types with a JSON form. FP16 and BF16 have none (OIP). */
 export type OnnxType =
 	| "bool"
 	| "uint8"
@@ -84,8 +83,8 @@ export function isOnnxType(type: string): type is OnnxType {
 }
 
 /**
- * JSON values, flat in row-major order, as elements of a datatype.
- * @param where the place in the request, for the message
+ * Converts JSON values in row-major order.
+ * @param where the path in the request, for the message
  * @throws WeirError `invalid-argument` at the first value that the datatype cannot hold exactly
  */
 export function elements(datatype: Datatype, values: readonly unknown[], where: string): TensorData {
@@ -173,7 +172,7 @@ function integers<A extends Exclude<NumericArray, BigInt64Array | BigUint64Array
 	return array;
 }
 
-/** JSON numbers are doubles here: beyond 2⁵³ − 1 the sent digits are already lost, so they are refused. */
+/** Refuses integers beyond 2⁵³ − 1, because JSON numbers are parsed as doubles. */
 function safeInteger(datatype: Datatype, value: unknown, where: string, at: number, lowest: number): number {
 	if (typeof value !== "number" || !Number.isInteger(value)) {
 		throw unfit(where, at, value, `${datatype} takes integers`);
@@ -183,7 +182,7 @@ function safeInteger(datatype: Datatype, value: unknown, where: string, at: numb
 	return value;
 }
 
-/** Says where and why, and the kind of the value; the value itself is payload and stays out of messages. */
+/** The message has path, reason and type, but not the value, which is payload. */
 function unfit(where: string, at: number, value: unknown, why: string): WeirError {
 	const kind = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
 	return new WeirError("invalid-argument", `${where}: element ${at} (${kind}) does not fit: ${why}`);

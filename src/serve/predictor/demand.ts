@@ -1,15 +1,15 @@
-/** The demand for a signed decision. */
+/** The requirement of a signed decision. */
 import type { IncomingMessage } from "node:http";
 import type { CheckDecision, GoodDecision } from "./ports.js";
 
-/** Each request but those for health must carry a decision for this Service and Variant. */
+/** Each request except health checks needs a decision for this Service and Variant. */
 export interface DecisionDemand {
 	readonly service: string;
 	readonly variant: string;
 	readonly check: CheckDecision;
 }
 
-/** The decision that allows it, or why none does: a check that fails in itself allows nothing. */
+/** The valid decision, or the reason of the refusal. A check that throws refuses. */
 export async function decisionFor(
 	{ service, variant, check }: DecisionDemand,
 	request: IncomingMessage,

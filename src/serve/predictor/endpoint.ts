@@ -9,7 +9,7 @@ export type Endpoint =
 			readonly version: string | null;
 	  };
 
-/** @returns null for a path that is no endpoint, or is not well percent-encoded */
+/** @returns null for an unknown path or invalid percent-encoding */
 export function endpointOf(path: string): Endpoint | null {
 	if (path === "/v2" || path === "/v2/") return { kind: "server-metadata" };
 	if (path === "/v2/health/live") return { kind: "live" };

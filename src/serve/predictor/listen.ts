@@ -1,6 +1,6 @@
 /**
- * Where the predictor may listen: anywhere with an identity (mTLS); without one on the loopback or a UNIX socket only,
- * for it cannot check then that a request came through the mesh.
+ * Listening addresses of the predictor. Without an identity (mTLS) only the loopback or a UNIX socket is allowed, because
+ * the predictor cannot check that requests came through the mesh.
  */
 import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
@@ -15,8 +15,8 @@ export type ListenAddress =
 /**
  * @param address an IP address, `localhost`, or `unix:/path/to/socket`
  * @param port 0 = any free port; not used for a socket
- * @param identified callers must prove who they are
- * @throws WeirError `invalid-argument` for every other address, and for one beyond the loopback that is not identified
+ * @param identified the server requires mTLS
+ * @throws WeirError `invalid-argument` for other addresses, and beyond the loopback without mTLS
  */
 export function listenAddress(address: string, port: number, identified: boolean): ListenAddress {
 	if (address.startsWith("unix:")) {
@@ -43,7 +43,7 @@ export function listenAddress(address: string, port: number, identified: boolean
 /**
  * Starts listening.
  * @returns `SCHEME://host:port`, or `unix:/path`
- * @throws WeirError `failed-precondition` where the address is taken or not allowed
+ * @throws WeirError `failed-precondition` if the address is in use or not allowed
  */
 export function listen(server: Server, address: ListenAddress, scheme: "http" | "https"): Promise<string> {
 	return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** What the pool and a session worker say to each other. Structured-clone safe: plain objects and typed arrays. */
+/** Messages between the pool and a session worker, safe for structured clone. */
 import type { ModelSignature, ModelSource, Tensor } from "./tensor.js";
 
 /** workerData of a session worker. */
@@ -16,7 +16,7 @@ export type ToWorker =
 			readonly inputs: readonly Tensor[];
 			readonly outputs: readonly string[];
 	  }
-	/** Finish what came before, release the sessions, exit. */
+	/** Finish earlier jobs, release the sessions, exit. */
 	| { readonly kind: "close" };
 
 export type FromWorker =

@@ -1,9 +1,8 @@
 /**
- * A pool of session workers, all with the same models: inferences go to the least busy worker that is ready, wait
- * in order when all are busy, and can be cancelled while they wait. A worker that dies is replaced; what it was
- * running is answered with an error (it may have been the cause, so it is not tried again elsewhere).
+ * A pool of session workers with the same models. Inferences go to the least busy ready worker, or wait in order and can be
+ * cancelled. A worker that dies is replaced; its running jobs fail without a retry, because they may be the cause.
  *
- * A fault inside onnxruntime's native code ends the process, not the worker; run several predictors behind Envoy.
+ * A crash in onnxruntime's native code ends the process, not only the worker: run several predictors behind Envoy.
  */
 import { performance } from "node:perf_hooks";
 import { Worker } from "node:worker_threads";
@@ -18,7 +17,7 @@ export interface PoolOptions {
 	readonly workers: number;
 	readonly meter?: Meter | undefined;
 	readonly log?: Log | undefined;
-	/** Another worker file, for tests of the pool itself. */
+	/** Another worker file, for tests. */
 	readonly workerUrl?: URL | undefined;
 }
 
@@ -39,7 +38,7 @@ export interface InferenceResult {
 export interface Submitted {
 	/** Rejects with WeirError `invalid-argument`, `internal` or `unavailable`. */
 	readonly result: Promise<InferenceResult>;
-	/** The caller is gone: a job that still waits is dropped and rejected, one that runs finishes. */
+	/** Rejects a waiting job; a running job finishes. */
 	cancel(): void;
 }
 
@@ -51,7 +50,7 @@ interface Job {
 	readonly reject: (error: WeirError) => void;
 }
 
-interface Seat {
+interface WorkerSlot {
 	readonly worker: Worker;
 	readonly startedMs: number;
 	ready: boolean;
@@ -60,10 +59,10 @@ interface Seat {
 }
 
 export class Pool {
-	/** By model index; set once the first worker is ready. */
+	/** By model index; set when the first worker is ready. */
 	signatures: readonly ModelSignature[] = [];
 	readonly #options: PoolOptions;
-	readonly #seats = new Set<Seat>();
+	readonly #slots = new Set<WorkerSlot>();
 	readonly #timers = new Set<NodeJS.Timeout>();
 	#waiting: Job[] = [];
 	#nextJob = 0;
@@ -74,15 +73,15 @@ export class Pool {
 		this.#options = options;
 	}
 
-	/** @throws WeirError `failed-precondition` where a model cannot be loaded; nothing is left running then */
+	/** @throws WeirError `failed-precondition` if a model cannot be loaded; nothing keeps running then */
 	static async start(options: PoolOptions): Promise<Pool> {
 		const pool = new Pool(options);
 		try {
-			await Promise.all(Array.from({ length: options.workers }, () => pool.#seat()));
+			await Promise.all(Array.from({ length: options.workers }, () => pool.#startWorker()));
 		} catch (error) {
 			pool.#closing = true;
 			for (const timer of pool.#timers) clearTimeout(timer);
-			await Promise.all([...pool.#seats].map(({ worker }) => worker.terminate()));
+			await Promise.all([...pool.#slots].map(({ worker }) => worker.terminate()));
 			throw error;
 		}
 		return pool;
@@ -90,7 +89,7 @@ export class Pool {
 
 	/** Whether a worker can take an inference now. */
 	get ready(): boolean {
-		return !this.#closing && [...this.#seats].some(({ ready }) => ready);
+		return !this.#closing && [...this.#slots].some(({ ready }) => ready);
 	}
 
 	get waiting(): number {
@@ -120,13 +119,13 @@ export class Pool {
 		};
 	}
 
-	/** Ends the workers once their running jobs are done; the caller has stopped submitting. */
+	/** Ends the workers after their running jobs. Do not submit any more. */
 	async close(): Promise<void> {
 		this.#closing = true;
 		for (const timer of this.#timers) clearTimeout(timer);
 		this.#rejectWaiting("the predictor is closing");
 		await Promise.all(
-			[...this.#seats].map(async ({ worker, ready }) => {
+			[...this.#slots].map(async ({ worker, ready }) => {
 				if (!ready) {
 					await worker.terminate();
 					return;
@@ -141,33 +140,33 @@ export class Pool {
 	}
 
 	/** Starts one worker; resolves when it is ready. */
-	#seat(): Promise<void> {
+	#startWorker(): Promise<void> {
 		const start: WorkerStart = { models: this.#options.models, intraOpNumThreads: 1 };
 		const url = this.#options.workerUrl ?? new URL("./session.worker.js", import.meta.url);
 		const worker = new Worker(url, { workerData: start });
-		const seat: Seat = { worker, startedMs: performance.now(), ready: false, running: new Map(), lastError: "" };
-		this.#seats.add(seat);
+		const slot: WorkerSlot = { worker, startedMs: performance.now(), ready: false, running: new Map(), lastError: "" };
+		this.#slots.add(slot);
 		return new Promise((resolve, reject) => {
 			worker.on("message", (message: FromWorker) => {
 				if (message.kind === "ready") {
 					if (this.signatures.length === 0) this.signatures = message.signatures;
-					seat.ready = true;
+					slot.ready = true;
 					resolve();
 					this.#dispatch();
 				} else if (message.kind === "unloadable") {
 					const error = this.#unloadable(message.model, message.message);
-					seat.lastError = error.message;
+					slot.lastError = error.message;
 					reject(error);
 				} else {
-					this.#answer(seat, message);
+					this.#answer(slot, message);
 				}
 			});
 			worker.on("error", (error) => {
-				seat.lastError = error.message;
+				slot.lastError = error.message;
 			});
 			worker.on("exit", () => {
-				this.#leave(seat);
-				reject(new WeirError("internal", `a session worker ended while loading: ${seat.lastError}`));
+				this.#replace(slot);
+				reject(new WeirError("internal", `a session worker ended while loading: ${slot.lastError}`));
 			});
 		});
 	}
@@ -186,28 +185,28 @@ export class Pool {
 		for (; at < this.#waiting.length; at++) {
 			const job = this.#waiting[at];
 			if (job === undefined) continue;
-			const seat = this.#leastBusy();
-			if (seat === null) break;
+			const slot = this.#leastBusy();
+			if (slot === null) break;
 			const number = this.#nextJob++;
 			job.dispatchedMs = performance.now();
-			seat.running.set(number, job);
-			seat.worker.postMessage({ kind: "run", job: number, ...job.inference } satisfies ToWorker);
+			slot.running.set(number, job);
+			slot.worker.postMessage({ kind: "run", job: number, ...job.inference } satisfies ToWorker);
 		}
 		if (at > 0) this.#waiting.splice(0, at);
 	}
 
-	#leastBusy(): Seat | null {
-		let best: Seat | null = null;
-		for (const seat of this.#seats) {
-			if (!seat.ready || seat.running.size >= PREDICTOR_PIPELINE_MAX) continue;
-			if (best === null || seat.running.size < best.running.size) best = seat;
+	#leastBusy(): WorkerSlot | null {
+		let best: WorkerSlot | null = null;
+		for (const slot of this.#slots) {
+			if (!slot.ready || slot.running.size >= PREDICTOR_PIPELINE_MAX) continue;
+			if (best === null || slot.running.size < best.running.size) best = slot;
 		}
 		return best;
 	}
 
-	#answer(seat: Seat, message: Extract<FromWorker, { kind: "done" | "failed" }>): void {
-		const job = seat.running.get(message.job);
-		seat.running.delete(message.job);
+	#answer(slot: WorkerSlot, message: Extract<FromWorker, { kind: "done" | "failed" }>): void {
+		const job = slot.running.get(message.job);
+		slot.running.delete(message.job);
 		if (job !== undefined) {
 			if (message.kind === "done") {
 				const queueMs = job.dispatchedMs - job.submittedMs;
@@ -221,24 +220,24 @@ export class Pool {
 		this.#dispatch();
 	}
 
-	/** A worker has ended: answer what it ran, and put another in its place. */
-	#leave(seat: Seat): void {
-		const wasReady = seat.ready;
-		seat.ready = false;
-		this.#seats.delete(seat);
-		for (const job of seat.running.values()) {
+	/** Fails the jobs of a worker that has ended, and replaces it. */
+	#replace(slot: WorkerSlot): void {
+		const wasReady = slot.ready;
+		slot.ready = false;
+		this.#slots.delete(slot);
+		for (const job of slot.running.values()) {
 			job.reject(new WeirError("internal", "the session worker that ran this request died"));
 		}
 		if (this.#closing || (!wasReady && this.signatures.length === 0)) return;
 		this.#options.meter?.count("weir_predictor_worker_deaths_total", "Session workers that ended unasked.");
-		this.#options.log?.error("a session worker died and is replaced", { error: seat.lastError });
+		this.#options.log?.error("a session worker died and is replaced", { error: slot.lastError });
 		if (!this.ready) this.#rejectWaiting("no session worker is ready");
-		// A worker that lived a while died of a request; one that dies young will die again: wait longer each time.
-		const young = performance.now() - seat.startedMs < WORKER_RESTART_MS.max;
+		// Exponential backoff for workers that die soon after their start.
+		const young = performance.now() - slot.startedMs < WORKER_RESTART_MS.max;
 		this.#restartMs = young ? Math.min(this.#restartMs * 2, WORKER_RESTART_MS.max) : WORKER_RESTART_MS.first;
 		const timer = setTimeout(() => {
 			this.#timers.delete(timer);
-			this.#seat().catch(() => {}); // Its exit has already scheduled the next try.
+			this.#startWorker().catch(() => {}); // Its exit has already scheduled the next try.
 		}, this.#restartMs);
 		this.#timers.add(timer);
 	}

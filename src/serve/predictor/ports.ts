@@ -1,4 +1,4 @@
-/** What the predictor needs from other rooms; the cli passes it, tests stand in for it. */
+/** Interfaces that the cli passes to the predictor. */
 
 /** Prometheus metrics: names carry the prefix `weir_`, base units, and `_total` on counters. */
 export interface Meter {
@@ -7,16 +7,16 @@ export interface Meter {
 	observe(name: string, help: string, value: number, labels?: Readonly<Record<string, string>>): void;
 }
 
-/** Structured log; never given payloads. */
+/** Structured log, without payloads. */
 export interface Log {
 	info(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 	warn(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 	error(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 }
 
-/** Who this predictor is, and how it reads who others are: an SVID that is renewed while the predictor runs. */
-export interface DoorIdentity {
-	/** The newest: own certificate with its chain, its key, and the authorities whose certificates are believed; PEM. */
+/** The predictor's SVID, which rotates, and the check of its clients' ids. */
+export interface ServerIdentity {
+	/** The newest certificate with its chain, its key, and the trusted roots; PEM. */
 	current(): { readonly certificate: string; readonly privateKey: string; readonly trustBundle: string };
 	/** Called when current() has changed. @returns stops it */
 	onRotated(listener: () => void): () => void;
@@ -24,24 +24,24 @@ export interface DoorIdentity {
 	idOf(certificate: Buffer): string | null;
 }
 
-/** One request, as the signed decision must describe it. */
+/** The request that a signed decision must match. */
 export interface DecisionQuestion {
-	/** Each x-weir-decision header apart. */
+	/** One entry for each x-weir-decision header. */
 	readonly decisions: readonly string[];
 	readonly method: string;
-	/** With its query, as it came. */
+	/** With the query, unchanged. */
 	readonly path: string;
 	readonly service: string;
 	readonly variant: string;
 }
 
-/** A decision that allows exactly this request now. Each is used once. */
+/** A valid decision for the request. It can be used once. */
 export interface GoodDecision {
-	/** @returns null where it was not used before, and is now; else why not, in a few words */
+	/** Marks it as used. @returns null, or a short reason if it was used before */
 	readonly use: () => string | null;
-	/** After a use of which nothing came: a retry of the request carries the same one. */
+	/** Unmarks it, so that a retry of the request can use it. */
 	readonly giveBack: () => void;
 }
 
-/** @returns why no decision allows it, in a few words, or the one that does: not used up, so that others can still ask */
+/** @returns the valid decision, not marked as used, or a short reason of the refusal */
 export type CheckDecision = (question: DecisionQuestion) => string | GoodDecision | Promise<string | GoodDecision>;

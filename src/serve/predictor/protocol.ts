@@ -1,9 +1,9 @@
 /**
- * Open Inference Protocol v2 JSON ⇄ tensors, checked against the model's signature before any worker is bothered.
- * Pure. Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
+ * Converts Open Inference Protocol v2 JSON to tensors and back, checked against the model's signature. Pure.
+ * Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md.
  *
- * Strict where the protocol leaves room: unknown fields, unknown tensors and the binary tensor extension (which
- * GET /v2 does not list) are refused rather than ignored, since an ignored wish is a wrong answer.
+ * Unknown fields, unknown tensors and the binary tensor extension (which GET /v2 does not list) are refused, because ignoring
+ * them could give a wrong answer.
  */
 import { WeirError } from "../../error.js";
 import { TENSOR_RANK_MAX } from "../../limits/index.js";
@@ -14,7 +14,7 @@ export interface InferRequest {
 	/** Echoed in the response; null = none. */
 	readonly id: string | null;
 	readonly inputs: readonly Tensor[];
-	/** Wanted outputs in the order asked for; all of them where the request names none. */
+	/** Requested outputs in order; all, if the request names none. */
 	readonly outputs: readonly string[];
 }
 
@@ -27,13 +27,13 @@ export interface InferResponse {
 
 type JsonObject = { readonly [key: string]: unknown };
 
-/** @throws WeirError `invalid-argument` that names the field and what it should be */
+/** @throws WeirError `invalid-argument` with the field and its expected value */
 export function parseInferRequest(text: string, signature: ModelSignature): InferRequest {
 	let json: unknown;
 	try {
 		json = JSON.parse(text);
 	} catch {
-		// The parser's own message quotes the body, which is payload.
+		// The parser's message quotes the body, which is payload.
 		throw new WeirError("invalid-argument", "the body is not JSON");
 	}
 	const body = object(json, "the body", ["id", "parameters", "inputs", "outputs"]);
@@ -46,7 +46,7 @@ export function parseInferRequest(text: string, signature: ModelSignature): Infe
 	};
 }
 
-/** @throws WeirError `internal` where an output cannot be written as JSON */
+/** @throws WeirError `internal` if an output has no JSON form */
 export function formatInferResponse({ modelName, modelVersion, id, outputs }: InferResponse): string {
 	const tensors = outputs.map(
 		({ name, datatype, shape, data }) =>
@@ -112,7 +112,7 @@ function checkShape(shape: unknown, spec: TensorSpec, where: string): number[] {
 	return dimensions;
 }
 
-/** Flat row-major, or nested exactly as the shape says. */
+/** Accepts a flat row-major list, or nesting exactly as the shape. */
 function flatten(data: unknown, shape: readonly number[], where: string): readonly unknown[] {
 	if (!Array.isArray(data)) throw refused(`${where} must be an array`);
 	const count = shape.reduce((product, size) => product * size, 1);
@@ -149,7 +149,7 @@ function outputNames(given: unknown, { outputs: specs }: ModelSignature): string
 	return wanted.length === 0 ? specs.map(({ name }) => name) : wanted;
 }
 
-/** Parameters of extensions that would change the meaning of the bytes or the answer. */
+/** Refused extension parameters: they change the meaning of the bytes or the response. */
 const EXTENSIONS: ReadonlyMap<string, string> = new Map([
 	["binary_data", "the binary tensor extension"],
 	["binary_data_size", "the binary tensor extension"],

@@ -1,4 +1,4 @@
-/** What the predictor answers instead of an inference, and the one place where an error becomes such an answer. */
+/** Error responses of the predictor, and the conversion of errors to them. */
 import type { IncomingMessage } from "node:http";
 import { HTTP_STATUS, WeirError } from "../../error.js";
 import type { BodyResult } from "./body.js";
@@ -15,14 +15,13 @@ export const refusal = (status: number, message: string, headers: Refusal["heade
 	headers,
 });
 
-/** Overload passes within a request or two. */
 const RETRY = { "retry-after": "1" };
 
 export const OVERLOAD: Refusal = refusal(503, "too many requests at once", RETRY);
 
 export const TOO_LARGE: Refusal = refusal(413, "the body is larger than the predictor takes");
 
-/** What can be refused before a byte of the body is read. */
+/** Checks before the body is read. */
 export function refusalOfHeaders({ headers }: IncomingMessage): Refusal | null {
 	const type = headers["content-type"];
 	if (type === undefined || !/^application\/json *(; *charset="?utf-8"? *)?$/i.test(type)) {
@@ -48,7 +47,7 @@ export function refusalOfBody(kind: Exclude<BodyResult["kind"], "text" | "gone">
 	}
 }
 
-/** An error that is not ours may hold internals: its message stays inside. */
+/** Messages of other errors than WeirError may hold internals and are not sent. */
 export function refusalOf(error: unknown): Refusal {
 	if (!(error instanceof WeirError)) return refusal(500, "internal error");
 	const status = HTTP_STATUS[error.code];

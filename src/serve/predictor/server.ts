@@ -1,6 +1,6 @@
 /**
- * `weir predictor`: starts and stops a server of the Open Inference Protocol v2 (REST) for ONNX models. Everything
- * is checked, loaded and only then listened on; closing answers what is running.
+ * `weir predictor`: a server of the Open Inference Protocol v2 (REST) for ONNX models. It listens after all models are
+ * loaded. Running requests are answered before it closes.
  */
 import { constants, promises as files } from "node:fs";
 import type { Server } from "node:http";
@@ -13,54 +13,54 @@ import { ADMISSION_BOUNDS, type AdmissionBounds } from "./admission.js";
 import { BODY_BOUNDS, type BodyBounds } from "./body.js";
 import type { ClientRule } from "./clients.js";
 import type { DecisionDemand } from "./demand.js";
-import { createDoor, type Door } from "./door.js";
+import { createHttpServer, type HttpServer } from "./httpServer.js";
 import { listen, listenAddress } from "./listen.js";
 import { Pool } from "./pool.js";
-import type { DoorIdentity, Log, Meter } from "./ports.js";
+import type { Log, Meter, ServerIdentity } from "./ports.js";
 import { PredictorService } from "./service.js";
 import { predictorTracer } from "./span.js";
 import type { ModelSource } from "./tensor.js";
 
 export interface PredictorOptions {
-	/** Name and version identify a model; a request without a version gets the last one given of that name. */
+	/** A request without a version gets the last model of that name. */
 	readonly models: readonly { readonly name: string; readonly path: string; readonly version?: string | undefined }[];
-	/** An address; without a guard one of the loopback, or `unix:/path`. */
+	/** An address or `unix:/path`; without a guard only of the loopback. */
 	readonly address: string;
 	/** 0 = any free port; not used for a socket. */
 	readonly port: number;
 	/** Session workers, each with its own copy of the models. Default: the cores, at most 2. */
 	readonly workers?: number | undefined;
-	/** mTLS, and whom it lets in. Left out: plain HTTP on the loopback (development). */
-	readonly guard?: { readonly identity: DoorIdentity; readonly clients: readonly ClientRule[] } | undefined;
-	/** A signed decision that each request must carry, besides. */
+	/** mTLS and the allowed clients. Without it: plain HTTP on the loopback (development). */
+	readonly guard?: { readonly identity: ServerIdentity; readonly clients: readonly ClientRule[] } | undefined;
+	/** Requires a signed decision in each request. */
 	readonly decision?: DecisionDemand | undefined;
 	readonly meter?: Meter | undefined;
 	readonly log?: Log | undefined;
 	/** Default: the global tracer, a no-op until telemetry sets up an SDK. */
 	readonly tracer?: Tracer | undefined;
-	/** Other bounds than Weir's, for tests. */
+	/** Other limits, for tests. */
 	readonly bodies?: Partial<BodyBounds> | undefined;
 	readonly admission?: Partial<AdmissionBounds> | undefined;
 	readonly nowMs?: (() => number) | undefined;
-	/** Another worker file, for tests of what happens when one dies. */
+	/** Another worker file, for tests. */
 	readonly workerUrl?: URL | undefined;
 }
 
 export interface Predictor {
 	/** `http://127.0.0.1:PORT`, `https://ADDRESS:PORT` with a guard, or `unix:/path`. */
 	readonly url: string;
-	/** Not ready at once; running requests are answered; then everything is closed. */
+	/** Becomes not ready at once, answers running requests, then closes. */
 	close(): Promise<void>;
 }
 
 const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** @throws WeirError for names, addresses and model files that cannot be served; nothing is left running then */
+/** @throws WeirError for invalid names, addresses and model files; nothing keeps running then */
 export async function startPredictor(options: PredictorOptions): Promise<Predictor> {
 	const guard = options.guard ?? null;
 	const address = listenAddress(options.address, options.port, guard !== null);
 	if (guard !== null && guard.clients.length === 0)
-		throw new WeirError("invalid-argument", "nobody may connect", "name the Envoys with --clients");
+		throw new WeirError("invalid-argument", "no clients are allowed", "name the Envoys with --clients");
 	const models = await checkModels(options.models);
 	const workers = options.workers ?? Math.min(availableParallelism(), 2);
 	if (!Number.isInteger(workers) || workers < 1) throw new WeirError("invalid-argument", `${workers} workers`);
@@ -76,20 +76,20 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 		meter,
 		log,
 	});
-	let door: Door | null = null;
+	let http: HttpServer | null = null;
 	try {
-		door = createDoor({
+		http = createHttpServer({
 			guard,
 			handle: (request, response) => void service.handle(request, response),
 			meter,
 			log,
 			nowMs: options.nowMs ?? Date.now,
 		});
-		const { server } = door;
+		const { server } = http;
 		if (address.kind === "socket") await claimSocket(address.path);
 		const url = await listen(server, address, guard === null ? "http" : "https");
 		if (address.kind === "socket") await restrictSocket(address.path);
-		const stopRotation = door.close;
+		const stopRotation = http.close;
 		if (guard === null) log?.warn("no identity: anyone on this machine may ask, through the mesh or not (development)");
 		return {
 			url,
@@ -99,7 +99,7 @@ export async function startPredictor(options: PredictorOptions): Promise<Predict
 			},
 		};
 	} catch (error) {
-		door?.close();
+		http?.close();
 		await pool.close();
 		throw error;
 	}

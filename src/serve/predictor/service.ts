@@ -1,7 +1,7 @@
 /**
- * The requests of a predictor. Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md;
- * errors are `{"error": "…"}`. The HTTP thread parses and answers; sessions run in worker threads (pool.ts).
- * Overload is 503 with Retry-After, never a growing queue.
+ * Handles the requests of a predictor. Source: kserve/open-inference-protocol, specification/protocol/inference_rest.md;
+ * errors are `{"error": "…"}`. The HTTP thread parses and responds; sessions run in worker threads (pool.ts). Overload is
+ * 503 with Retry-After, never a queue.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { performance } from "node:perf_hooks";
@@ -29,31 +29,31 @@ export interface ServiceParts {
 	readonly bodies: BodyBounds;
 	readonly admission: AdmissionBounds;
 	readonly tracer: Tracer;
-	/** null = none is demanded. */
+	/** null = not required. */
 	readonly decision: DecisionDemand | null;
 	readonly meter: Meter | undefined;
 	readonly log: Log | undefined;
 }
 
-/** An inference that is asked for. */
-interface Asked {
+/** A requested inference. */
+interface InferTarget {
 	readonly endpoint: Endpoint;
 	readonly path: string;
-	/** null = none is demanded. */
+	/** null = not required. */
 	readonly decision: GoodDecision | null;
 }
 
 type InferOutcome =
 	| { readonly kind: "answered"; readonly json: string; readonly result: InferenceResult }
 	| { readonly kind: "refused"; readonly refusal: Refusal }
-	/** The client went away: before an inference was begun, or after. */
+	/** The client disconnected; `begun` = after the inference had started. */
 	| { readonly kind: "gone"; readonly begun: boolean };
 
-/** nginx's name for a client that closed the request: for spans and metrics, never sent. */
+/** As in nginx: the client closed the request. For spans and metrics, never sent. */
 const CLIENT_GONE = 499;
 
 export class PredictorService {
-	/** Set when the predictor begins to close: not ready, and each answer ends its connection. */
+	/** Set when the predictor starts to close: not ready, and each response closes its connection. */
 	closing = false;
 	readonly #parts: ServiceParts;
 	readonly #bodies: Bodies;
@@ -82,7 +82,7 @@ export class PredictorService {
 			return;
 		}
 		const demand = isHealth(endpoint) ? null : this.#parts.decision;
-		// Before anything is taken up for it; used up once there is room, as a retry carries the same one.
+		// Verified first, and used only after admission, because a retry sends the same decision.
 		const decision = demand === null ? null : await decisionFor(demand, request, target);
 		if (typeof decision === "string") {
 			this.#refuseDecision(response, decision);
@@ -137,12 +137,12 @@ export class PredictorService {
 		request: IncomingMessage,
 		response: ServerResponse,
 		index: number,
-		{ endpoint, path, decision }: Asked,
+		{ endpoint, path, decision }: InferTarget,
 	): Promise<void> {
 		const startedMs = performance.now();
-		// Without room for one more inference its body is not read; it takes the room when its body is whole.
-		const { hasRoom } = this.#admission;
-		const why = hasRoom ? (decision?.use() ?? null) : null;
+		// When overloaded, the body is not read. A request counts only after its body is complete.
+		const { hasCapacity } = this.#admission;
+		const why = hasCapacity ? (decision?.use() ?? null) : null;
 		if (why !== null) {
 			this.#refuseDecision(response, why);
 			return;
@@ -150,8 +150,8 @@ export class PredictorService {
 		const { name: model, version } = this.#model(index);
 		const route = routeTemplate(endpoint);
 		const span = startInferSpan(this.#parts.tracer, { headers: request.headers, route, path, model, version });
-		const outcome = hasRoom ? await this.#outcome(request, response, index) : refused(OVERLOAD);
-		if (hasRoom && !isBegun(outcome)) decision?.giveBack();
+		const outcome = hasCapacity ? await this.#outcome(request, response, index) : refused(OVERLOAD);
+		if (hasCapacity && !isBegun(outcome)) decision?.giveBack();
 		if (outcome.kind === "answered") this.#send(response, 200, outcome.json);
 		else if (outcome.kind === "refused") this.#refuse(response, outcome.refusal);
 
@@ -186,7 +186,7 @@ export class PredictorService {
 		}
 	}
 
-	/** @throws WeirError where the request is none for this model, or the session does not answer it */
+	/** @throws WeirError if the request does not fit the model, or the session fails */
 	async #run(
 		response: ServerResponse,
 		index: number,
@@ -201,7 +201,7 @@ export class PredictorService {
 		return { json, result };
 	}
 
-	/** Bodies that their clients did not end, apart from what requests get: many are a stranger's doing, not the model's. */
+	/** Counts aborted bodies separately from requests, because clients cause them, not the model. */
 	#countEnded(kind: BodyResult["kind"]): void {
 		if (kind !== "slow" && kind !== "crowded") return;
 		const help = "Bodies ended before they were whole: too slow, or when others needed the room.";
@@ -224,14 +224,14 @@ export class PredictorService {
 			meter.observe("weir_predictor_run_duration_seconds", "Inside the ONNX session.", result.runMs / 1000, labels);
 		}
 		meter.gauge("weir_predictor_requests_in_flight", "Inference requests admitted now.", this.#admission.requests);
-		meter.gauge("weir_predictor_bodies_under_way", "Inference bodies not yet whole.", this.#bodies.underWay);
+		meter.gauge("weir_predictor_bodies_under_way", "Inference bodies not yet whole.", this.#bodies.inProgress);
 	}
 
 	get #ready(): boolean {
 		return this.#parts.pool.ready && !this.closing;
 	}
 
-	/** The last one given of a name answers where no version is asked for. */
+	/** Without a version, the last model of the name. */
 	#find({ model, version }: { readonly model: string; readonly version: string | null }): number | null {
 		const index = this.#parts.models.findLastIndex(
 			(candidate) => candidate.name === model && (version === null || candidate.version === version),
@@ -269,16 +269,16 @@ export class PredictorService {
 
 const refused = (refusal: Refusal): InferOutcome => ({ kind: "refused", refusal });
 
-/** What Envoy's health checks ask: no caller's request, so nobody decided on it. */
+/** Envoy's health checks have no decision. */
 const isHealth = ({ kind }: Endpoint): boolean => kind === "live" || kind === "ready" || kind === "model-ready";
 
-/** No worker was there, or the body was not waited for. */
+/** No worker was ready, or the body was too slow. */
 const NOT_BEGUN: ReadonlySet<number> = new Set([OVERLOAD.status, 408]);
 
-/** Whether a model was asked, or could have been but for the request itself. */
+/** Whether the inference started, or failed only because of the request. */
 const isBegun = (outcome: InferOutcome): boolean =>
 	outcome.kind === "gone" ? outcome.begun : outcome.kind === "answered" || !NOT_BEGUN.has(outcome.refusal.status);
 
-/** As Node's server understands it; HTTP/1.0 knows no such answer. */
+/** As in Node's server; HTTP/1.0 has no 100 response. */
 const wantsContinue = ({ httpVersionMinor, headers }: IncomingMessage): boolean =>
 	httpVersionMinor >= 1 && headers.expect !== undefined;

@@ -1,7 +1,6 @@
 /**
- * A session worker: its own copy of every model, one inference at a time. In a thread of its own because run() and
- * create() of onnxruntime-node 1.30 block the thread that calls them (microsoft/onnxruntime#28646).
- * An error of a session is an answer, never the end of the worker.
+ * A session worker with its own copy of every model; one inference at a time. A thread, because run() and create() of
+ * onnxruntime-node 1.30 block the caller (microsoft/onnxruntime#28646). An error of a session does not end the worker.
  */
 import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
@@ -24,9 +23,9 @@ async function load(): Promise<void> {
 			const session = await InferenceSession.create(path, {
 				intraOpNumThreads,
 				interOpNumThreads: 1,
-				// Threads that spin while idle would take the cores from Envoy beside us.
+				// Idle threads must not spin, because Envoy runs on the same cores.
 				extra: { session: { intra_op: { allow_spinning: "0" } } },
-				// Fatal only: a request that does not fit is answered, and must not fill the log.
+				// Fatal only, so that invalid requests do not fill the log.
 				logSeverityLevel: 4,
 			});
 			signatures.push({
@@ -78,7 +77,7 @@ async function run({ job, model, inputs, outputs }: Extract<ToWorker, { kind: "r
 		say({ kind: "done", job, outputs: outputs.map((name) => tensor(name, results[name])), runMs });
 	} catch (error) {
 		const message = messageOf(error);
-		// What the signature cannot tell, such as two dynamic dimensions that must agree, onnxruntime finds at run time.
+		// Some rules are not in the signature, e.g. that two dynamic dimensions must agree.
 		const request = /INVALID_ARGUMENT|invalid rank|missing in 'feeds'|dimension|shape|broadcast/i.test(message);
 		say({ kind: "failed", job, fault: request ? "request" : "session", message });
 	}
@@ -95,7 +94,7 @@ function tensor(name: string, result: OnnxTensor | undefined): Tensor {
 	};
 }
 
-/** Messages are handled in order, but a run may still wait for its turn of the event loop: let it go first. */
+/** Lets a pending run finish first, which may still wait in the event loop. */
 async function close(): Promise<void> {
 	await new Promise((resolve) => setImmediate(resolve));
 	for (const session of sessions) await session.release();

@@ -15,7 +15,7 @@ import {
 } from "@opentelemetry/api";
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 
-/** What Envoy tells the upstream about the choice; only these headers are read, and only in this form. */
+/** Headers from Envoy with the assignment; other headers or forms are ignored. */
 const WEIR_HEADERS: readonly (readonly [header: string, attribute: string])[] = [
 	["x-weir-service", "weir.service"],
 	["x-weir-arm", "weir.arm"],

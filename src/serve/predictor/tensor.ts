@@ -1,7 +1,7 @@
-/** The words of the predictor: models, their signatures, and tensors. */
+/** Types of the predictor: models, their signatures, and tensors. */
 import type { Datatype, TensorData } from "./datatype.js";
 
-/** A model file under a name and version. */
+/** A model file with its name and version. */
 export interface ModelSource {
 	readonly name: string;
 	readonly version: string;

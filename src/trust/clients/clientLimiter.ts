@@ -1,6 +1,6 @@
 /**
- * The one limit on authenticated clients: requests at once and requests in a window of time, for each identity (SPIFFE id,
- * token subject or local user). Behind it every server answers in the order of arrival.
+ * Limits of authenticated clients: concurrent requests and request rate per identity (SPIFFE id, token subject or local
+ * user). Servers handle admitted requests in order of arrival.
  */
 import type { ServerResponse } from "node:http";
 import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
@@ -44,7 +44,7 @@ export class ClientLimiter {
 	}
 
 	/**
-	 * Admits a request, which counts until its response is sent or its connection is gone.
+	 * Admits a request, which counts until its response or connection ends.
 	 * @throws TooManyRequests
 	 */
 	async admit(client: string, response: ServerResponse): Promise<void> {
@@ -64,7 +64,7 @@ export class ClientLimiter {
 			else this.#inProgress.delete(client);
 		};
 		response.once("close", end);
-		// Node closes no response that still waits behind another one on its connection (pipelining).
+		// Node does not close a pipelined response that still waits behind another one.
 		socket.once("close", end);
 	}
 }

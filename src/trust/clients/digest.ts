@@ -1,45 +1,44 @@
 /**
- * What strangers can cause as often as they like, in few words: the first of a kind is told at once, and what follows once in
- * a while with how many there were. Nothing is left out: what is not told yet is told at the end.
+ * Throttles reports of events that unauthenticated clients can cause at will: the first of a kind is reported at once, later
+ * ones as a count per interval. close() reports the remaining counts.
  */
 export class Digest<Kind extends string> {
-	readonly #tell: (kind: Kind, count: number) => void;
+	readonly #report: (kind: Kind, count: number) => void;
 	readonly #everyMs: number;
-	readonly #untold = new Map<Kind, { count: number; readonly timer: NodeJS.Timeout }>();
+	readonly #pending = new Map<Kind, { count: number; readonly timer: NodeJS.Timeout }>();
 
 	/**
-	 * @param tell called at most once in the time for each kind; must not throw, for it is called from a timer too
-	 * @param everyMs milliseconds between two tellings of one kind
+	 * @param report called at most once per interval for each kind; must not throw, because a timer calls it too
+	 * @param everyMs the interval in milliseconds
 	 */
-	constructor(tell: (kind: Kind, count: number) => void, everyMs: number) {
-		this.#tell = tell;
+	constructor(report: (kind: Kind, count: number) => void, everyMs: number) {
+		this.#report = report;
 		this.#everyMs = everyMs;
 	}
 
-	/** @param by how many of it */
 	add(kind: Kind, by = 1): void {
-		const untold = this.#untold.get(kind);
-		if (untold === undefined) this.#say(kind, by);
-		else untold.count += by;
+		const pending = this.#pending.get(kind);
+		if (pending === undefined) this.#start(kind, by);
+		else pending.count += by;
 	}
 
-	/** Tells what is left; for a kind that comes after it the time begins anew. */
+	/** Reports the remaining counts. A later event starts a new interval. */
 	close(): void {
-		for (const [kind, { count, timer }] of this.#untold) {
+		for (const [kind, { count, timer }] of this.#pending) {
 			clearTimeout(timer);
-			this.#untold.delete(kind);
-			if (count > 0) this.#tell(kind, count);
+			this.#pending.delete(kind);
+			if (count > 0) this.#report(kind, count);
 		}
 	}
 
-	#say(kind: Kind, count: number): void {
+	#start(kind: Kind, count: number): void {
 		const timer = setTimeout(() => {
-			const since = this.#untold.get(kind)?.count ?? 0;
-			this.#untold.delete(kind);
-			if (since > 0) this.#say(kind, since);
+			const since = this.#pending.get(kind)?.count ?? 0;
+			this.#pending.delete(kind);
+			if (since > 0) this.#start(kind, since);
 		}, this.#everyMs);
 		timer.unref();
-		this.#untold.set(kind, { count: 0, timer });
-		this.#tell(kind, count);
+		this.#pending.set(kind, { count: 0, timer });
+		this.#report(kind, count);
 	}
 }

@@ -1,16 +1,13 @@
-/**
- * Checks of parsed JSON, put together of small ones. A value that is right costs its comparisons and nothing else; the
- * words for one that is wrong, and the place where it stands, are made on the way out.
- */
+/** Composable checks of parsed JSON. A valid value costs only comparisons; the error's path is built while it propagates. */
 
 export type Check<Value> = (value: unknown) => Value;
 export type Fields<Value> = { readonly [Key in keyof Value]-?: Check<Value[Key]> };
 
-/** What is wrong, and where: each list and object on the way out adds its part. */
+/** A failed check. Each enclosing list and object adds its part to the path. */
 export class Wrong extends Error {
 	/** E.g. ["Service employment", "Experiment boosted", "arms"]. */
 	readonly path: string[];
-	/** Set by a list until the object around it has named the list. */
+	/** Set by a list, until the enclosing object adds the list's name. */
 	item: { readonly name: string | null; readonly index: number } | null = null;
 
 	constructor(what: string, path: readonly string[] = []) {
@@ -18,7 +15,7 @@ export class Wrong extends Error {
 		this.path = [...path];
 	}
 
-	/** The value stands in this field. An item with a name of its own needs no list's. */
+	/** Adds the field to the path. A named item does not need the list's name. */
 	static in(error: unknown, field: string): unknown {
 		if (!(error instanceof Wrong)) return error;
 		const { item } = error;
@@ -37,7 +34,7 @@ export function fail(what: string, ...path: readonly string[]): never {
 	throw new Wrong(what, path);
 }
 
-/** Short enough for a log line, and without anything that is not printable. */
+/** Short and printable, for a log line. */
 export const shown = (text: string): string => JSON.stringify(text.slice(0, 64).replace(/[^ -~]/g, "?"));
 
 function kindOf(value: unknown): string {
@@ -86,7 +83,7 @@ export function list<Item>(item: Check<Item>): Check<readonly Item[]> {
 	};
 }
 
-/** @param label stands before an item's name in words, in the place of the list's own name */
+/** @param label precedes an item's name in messages, instead of the list's name */
 export function namedList<Item extends { readonly name: string }>(
 	item: Check<Item>,
 	label: string,
@@ -118,14 +115,14 @@ export const text: Check<string> = (value) => {
 	return value;
 };
 
-/** What callers' tokens may hold, or an operator names: any character. It is compared, and goes into no header. */
+/** Any character, as in tokens: the text is compared and never put into a header. */
 export const anyText: Check<string> = (value) => {
 	if (typeof value !== "string") fail(`is ${kindOf(value)}, not a text`);
 	if (value === "") fail("is empty");
 	return value;
 };
 
-/** What is hashed as bytes: Envoy hashes the same text in UTF-8, and in ASCII alone there is nothing to differ in. */
+/** For text that is hashed: Envoy hashes UTF-8 bytes, which are the same for ASCII only. */
 export const ascii: Check<string> = (value) => {
 	if (!/^[ -~]+$/.test(text(value))) fail("holds a character that is not ASCII");
 	return value as string;

@@ -1,10 +1,10 @@
-/** A token bucket: so much at once, and then again by time. By a clock that never goes back. */
+/** A token bucket on a monotonic clock. */
 export class TokenBucket {
 	#level: number;
 
 	/**
-	 * Full at first.
-	 * @param tokens how many come back in `perMs`
+	 * Starts full.
+	 * @param tokens refilled in `perMs`
 	 */
 	constructor(
 		private readonly burst: number,
@@ -15,19 +15,19 @@ export class TokenBucket {
 		this.#level = burst;
 	}
 
-	/** What is left. */
+	/** Tokens left. */
 	level(monotonicMs: number): number {
 		this.#level = Math.min(this.burst, this.#level + ((monotonicMs - this.atMs) * this.tokens) / this.perMs);
 		this.atMs = monotonicMs;
 		return this.#level;
 	}
 
-	/** Of what is left; below 0 = given back. */
+	/** @param tokens negative to give back */
 	take(tokens: number): void {
 		this.#level -= tokens;
 	}
 
-	/** Milliseconds until there are as many; 0 = there are. */
+	/** Milliseconds until there are that many; 0 = now. */
 	waitMs(tokens: number, monotonicMs: number): number {
 		return Math.max(0, Math.ceil(((tokens - this.level(monotonicMs)) * this.perMs) / this.tokens));
 	}

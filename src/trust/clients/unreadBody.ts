@@ -1,4 +1,4 @@
-/** Bodies of requests: read up to a limit, or answered before they have come. */
+/** Request bodies: reading up to a limit, and responses before the body has arrived. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { WeirError } from "../../error.js";
 import { UNREAD_BODY_MS } from "../../limits/index.js";
@@ -11,12 +11,12 @@ export class BodyTooLarge extends WeirError {
 }
 
 /**
- * The whole body. How long it may take is the server's `requestTimeout`.
+ * The whole body; the server's `requestTimeout` limits the time.
  * @throws BodyTooLarge; WeirError `invalid-argument` for a body that ends early
  */
 export async function readBody(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
 	if (Number(request.headers["content-length"] ?? 0) > bytesMax) throw new BodyTooLarge(bytesMax);
-	// Copied into one buffer: a list of chunks of one byte would take a hundred times the memory.
+	// One buffer: a list of 1-byte chunks would take a hundred times the memory.
 	let bytes = Buffer.allocUnsafe(16 * 1024);
 	let length = 0;
 	try {
@@ -38,9 +38,9 @@ export async function readBody(request: IncomingMessage, bytesMax: number): Prom
 }
 
 /**
- * Reads what is still coming of the body and throws it away, for a while: a connection that is closed on bytes which are
- * unread, or on their way, is reset, and whoever is sending them may see that before the answer (RFC 9112 section 9.6).
- * @param done called once, when the body has ended, its client has gone, or the while is over: the answer ends then
+ * Discards the rest of the body for a limited time. Closing a connection with unread bytes resets it, and the client may
+ * see the reset before the response (RFC 9112 section 9.6).
+ * @param done called once, when the body or the connection has ended or the time is over: then end the response
  */
 export function afterUnreadBody(request: IncomingMessage, done: () => void): void {
 	let over = false;
@@ -55,8 +55,8 @@ export function afterUnreadBody(request: IncomingMessage, done: () => void): voi
 }
 
 /**
- * The whole of an answer. Where the request's body has not ended, the connection ends with it: the rest would be taken for the
- * next request, and nothing else would bound how long it takes to come.
+ * Sends a complete response. If the request's body has not ended, it also closes the connection: nothing would limit the
+ * time of the rest.
  */
 export function answerWhole(
 	response: ServerResponse,
@@ -74,6 +74,6 @@ export function answerWhole(
 	afterUnreadBody(req, () => response.end());
 }
 
-/** Of whatever length it turns out to be. Before Node has read on, a request without one is not complete either. */
+/** Whether the request has a body. `complete` cannot tell: it is also false for a new request without one. */
 export const announcesBody = ({ headers }: IncomingMessage): boolean =>
 	headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";

@@ -1,6 +1,6 @@
 /**
- * One UNIX socket that serves one identity, as a SPIRE agent serves its workloads: SDS for Envoy, the Workload API for
- * everyone else. Whoever may open the socket is that workload: its folder (0700) and the user id are the boundary.
+ * A UNIX socket that serves one identity like a SPIRE agent: SDS for Envoy, the Workload API for other clients. Access to
+ * the socket is the identity: the folder's mode (0700) and owner are the boundary.
  */
 import { rm } from "node:fs/promises";
 import { create } from "@bufbuild/protobuf";
@@ -35,14 +35,14 @@ import { SECURITY_HEADER, SecretDiscoveryServiceDefinition, secretsResponse, Wor
 
 export interface AgentSocketOptions {
 	readonly socketPath: string;
-	/** What is served now. */
+	/** The SVID to serve. */
 	readonly current: () => Svid;
 	readonly log: Say;
 	readonly meter: Meter | null;
 }
 
 type SdsCall = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
-type Watch = { readonly changed: () => void; readonly end: (code: status, words: string) => void };
+type Watch = { readonly changed: () => void; readonly end: (code: status, details: string) => void };
 
 const REFUSALS: Readonly<Record<Refusal, readonly [status, string]>> = {
 	"unknown-type": [status.INVALID_ARGUMENT, "only secrets are served here"],
@@ -78,8 +78,8 @@ export class AgentSocket {
 	}
 
 	/**
-	 * @throws WeirError `already-exists` or `unavailable` when the socket is taken, `failed-precondition` where others can
-	 *   enter its folder
+	 * @throws WeirError `already-exists` or `unavailable` when the socket is in use, `failed-precondition` when
+	 *   other users can enter its folder
 	 */
 	static async open(options: AgentSocketOptions): Promise<AgentSocket> {
 		await claimSocket(options.socketPath);
@@ -99,12 +99,12 @@ export class AgentSocket {
 		return agent;
 	}
 
-	/** Sends what has changed to everyone who watches. */
+	/** Sends the current SVID to all open streams. */
 	push(): void {
 		for (const { changed } of [...this.#watches]) changed();
 	}
 
-	/** Open streams, for tests and for people. */
+	/** Number of open streams. */
 	get streams(): number {
 		return this.#watches.size;
 	}
@@ -117,9 +117,9 @@ export class AgentSocket {
 
 	#streamSecrets(call: SdsCall): void {
 		const { current, log, meter } = this.#options;
-		const stream = new SecretStream((words) => {
+		const stream = new SecretStream((reason) => {
 			meter?.count("weir_identity_rejections_total", "Secrets that an Envoy refused.");
-			log(`an Envoy rejects a secret of ${current().spiffeId}: ${words}`);
+			log(`an Envoy rejects a secret of ${current().spiffeId}: ${reason}`);
 		});
 		const send = (answer: SecretAnswer | Refusal | null): void => {
 			if (answer === null || call.cancelled) return;
@@ -161,7 +161,7 @@ export class AgentSocket {
 		if (this.#watch(call, send) !== null) send();
 	}
 
-	/** @returns null where too many are open already; the call has ended then */
+	/** @returns null if too many streams are open; the call has ended then */
 	#watch(call: SdsCall | ServerWritableStream<unknown, unknown>, changed: () => void): Watch | null {
 		let watching = true;
 		const end = (code: status, details: string): void => {

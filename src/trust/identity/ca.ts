@@ -1,11 +1,10 @@
 /**
- * Weir's own certificate authority, the embedded default where no SPIRE is: keeps its roots on disk, issues short-lived
- * SVIDs and serves each on a UNIX socket of its own like a SPIRE agent, renewed at half of their life. What is due it takes
- * from the wall clock, at which it looks every two seconds: certificates end by that one, and it can be set, or the machine
- * can have slept, while timers know nothing of either.
+ * Weir's certificate authority, the default without SPIRE. It keeps its roots on disk, issues short-lived SVIDs, serves each
+ * on its own UNIX socket like a SPIRE agent, and renews them at half of their lifetime. It checks the wall clock every two
+ * seconds, because a timer does not notice a changed clock or a suspended machine.
  *
- * What it does not do: attest. Node cannot ask a socket for its peer's process, so the socket is the identity: every
- * process of the same user that can reach the 0700 folder can take any of its ids. Where that is not enough, use SPIRE.
+ * It does not attest workloads. Node cannot read a socket's peer process, so every process of the same user that can reach
+ * the 0700 folder can get any of its ids. If that is not enough, use SPIRE.
  */
 import { createHash } from "node:crypto";
 import { WeirError } from "../../error.js";
@@ -24,7 +23,7 @@ import { RootStore } from "./rootStore.js";
 import { Roots } from "./roots.js";
 
 export interface CaOptions {
-	/** Where the keys lie: made with 0700; must be the own user's alone. */
+	/** Folder of the keys: created with mode 0700; only the own user may have access. */
 	readonly directory: string;
 	readonly trustDomain: string;
 	readonly svidLifetimeMs?: number;
@@ -39,27 +38,24 @@ export interface CaOptions {
 export interface RunningCa {
 	/**
 	 * Serves SDS and the Workload API for exactly that id on that socket.
-	 * @throws WeirError `invalid-argument` for an id that is not of the trust domain, `already-exists` where the socket is taken
+	 * @throws WeirError `invalid-argument` for an id outside the trust domain, `already-exists` when the socket is in use
 	 */
 	workload(spiffeId: string, socketPath: string): Promise<void>;
-	/** All roots that are believed now, PEM. */
+	/** All trusted roots, PEM. */
 	bundle(): string;
-	/**
-	 * A new root: believed at once, signing after the overlap, in which everyone learns of it. Resolves when all identities
-	 * are signed by it.
-	 */
+	/** Adds a new root to the bundle; it signs after the overlap. Resolves when it has signed all identities. */
 	rotateRoot(overlapMs?: number): Promise<void>;
-	/** Does now what is due by the clock; it looks by itself, too. */
+	/** Does the root changes and renewals that are due. Called regularly by the CA itself. */
 	look(): Promise<void>;
 	close(): Promise<void>;
 }
 
-/** Everyone who watches learns of a root within milliseconds; those who are away for longer come back to the new one. */
+/** Connected clients get a new root within milliseconds; others get it when they reconnect. */
 const OVERLAP_MS = 60_000;
-/** A replaced root, or one that takes over and is forgotten with its time: what is still due is for the next look. */
+/** Root changes in one check; the rest waits for the next one. */
 const CHANGES_MAX = 3;
 
-/** @throws WeirError `invalid-argument` for lifetimes that do not fit, `failed-precondition` for a folder that is not the user's alone */
+/** @throws WeirError `invalid-argument` for invalid lifetimes, `failed-precondition` for a folder that other users can enter */
 export async function startCa(options: CaOptions): Promise<RunningCa> {
 	const { svidLifetimeMs = IDENTITY_SVID_LIFETIME_MS, rootLifetimeMs = IDENTITY_ROOT_LIFETIME_MS } = options;
 	const { trustDomain, nowMs = Date.now, log } = options;
@@ -156,7 +152,7 @@ class Ca implements RunningCa {
 	look(): Promise<void> {
 		return this.#inTurn(async () => {
 			await this.#changeRoots().catch((error: Error) => this.#log(`the roots cannot be changed: ${error.message}`));
-			// What a root of another time signs nobody takes.
+			// No one accepts an SVID of a root that is not valid now.
 			if (this.#roots.usable)
 				await this.#renew().catch((error: Error) => this.#log(`an SVID cannot be issued: ${error.message}`));
 		});
@@ -191,7 +187,7 @@ class Ca implements RunningCa {
 
 	async #prepare(): Promise<void> {
 		if (!(await this.#roots.prepare())) return;
-		this.#log("a new root is believed from now on");
+		this.#log("a new root is in the trust bundle");
 		this.#push();
 	}
 
@@ -205,7 +201,7 @@ class Ca implements RunningCa {
 		await this.#roots.replace();
 		this.#meter?.count("weir_identity_root_rotations_total", "Roots that took over.");
 		const name = fingerprint(this.#roots.signer.certificate);
-		this.#log(`the clock is out of the time of the root that signed: root ${name} does now, and it alone is believed`);
+		this.#log(`the signing root is not valid now: root ${name} replaces all roots`);
 	}
 
 	async #forget(): Promise<void> {
@@ -213,12 +209,11 @@ class Ca implements RunningCa {
 		this.#push();
 	}
 
-	/** All SVIDs that are due; each goes out with the bundle of now. @throws the first error, after all were tried */
+	/** Renews all SVIDs that are due. @throws the first error, after all were tried */
 	async #renew(): Promise<void> {
 		const due = this.#workloads.filter(({ identity }) => identity.dueMs() <= this.#nowMs());
 		const over = due.filter(({ identity }) => identity.isOver()).length;
-		if (over > 0)
-			this.#log(`${over} SVIDs had ended or are of the future, as when a clock is set: they are issued anew`);
+		if (over > 0) this.#log(`${over} SVIDs are not valid now (the clock may have been set): they are issued anew`);
 		const errors: unknown[] = [];
 		for (const { identity } of due) await identity.renew().catch((error: unknown) => errors.push(error));
 		if (errors.length > 0) throw errors[0];
@@ -235,7 +230,7 @@ class Ca implements RunningCa {
 		if (this.#closed) return;
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		const dueMs = Math.min(this.#roots.due().atMs, ...this.#workloads.map(({ identity }) => identity.dueMs()));
-		// An SVID of seconds is due in less than a second.
+		// An SVID that lives for seconds is due in less than a second.
 		const pauseMs = Math.min(IDENTITY_LOOK_PAUSE_MS, this.#svidLifetimeMs / 4);
 		const waitMs = Math.max(pauseMs, Math.min(dueMs - this.#nowMs(), IDENTITY_LOOK_MS));
 		this.#timer = setTimeout(() => void this.look(), waitMs);

@@ -1,4 +1,4 @@
-/** Who the other ends of connections are: a certificate is read once for its connection, however much is asked by it. */
+/** SPIFFE ids of peers, cached per connection. */
 import type { Identity } from "./svid.js";
 
 type Ids = WeakMap<object, string | null>;
@@ -6,10 +6,10 @@ type Ids = WeakMap<object, string | null>;
 const known = new WeakMap<Identity, Ids>();
 
 /**
- * The SPIFFE id of a connection's certificate, which stays what it is until the connection ends; it is read anew once the
- * own identity has rotated, whose trust domain says who counts. That certificates end is the door's business (tlsDoor.ts).
- * @param connection whatever lives as long as it does
- * @param certificate DER, verified; undefined = there is none. Called where it is not known yet
+ * The SPIFFE id of a connection's certificate. Read again after the own identity has rotated, because its trust domain
+ * decides which ids are valid. tlsDoor.ts closes connections whose certificate has ended.
+ * @param connection an object with the lifetime of the connection
+ * @param certificate DER, verified; undefined = none. Called only if the id is not cached
  */
 export function idOfConnection(
 	identity: Identity,
@@ -17,8 +17,8 @@ export function idOfConnection(
 	certificate: () => Uint8Array | undefined,
 ): string | null {
 	const ids = known.get(identity) ?? idsUntilRotated(identity);
-	const before = ids.get(connection);
-	if (before !== undefined) return before;
+	const cached = ids.get(connection);
+	if (cached !== undefined) return cached;
 	const der = certificate();
 	const id = der === undefined ? null : identity.idOf(der);
 	ids.set(connection, id);

@@ -1,4 +1,4 @@
-/** grpc-js with SPIFFE ids: credentials that follow an identity's rotation. The rules are nodeTls.ts's. */
+/** SPIFFE mTLS for grpc-js: credentials that follow rotation. The rules are in nodeTls.ts. */
 import { type ChannelCredentials, experimental, type Metadata } from "@grpc/grpc-js";
 import { rawStreamOf } from "../tls/grpcStreams.js";
 import { idOfConnection } from "./connectionIds.js";
@@ -6,7 +6,7 @@ import { isForwarded } from "./forwarded.js";
 import { serverCheck } from "./nodeTls.js";
 import type { Identity, Svid } from "./svid.js";
 
-/** mTLS for a client's channel to a server that must be one of `servers`; each new connection has the newest SVID. */
+/** mTLS for a channel to a server that `servers` accepts; each new connection uses the newest SVID. */
 export function grpcChannelCredentials(identity: Identity, servers: (spiffeId: string) => boolean): ChannelCredentials {
 	const provider = new IdentityProvider(identity);
 	return experimental.createCertificateProviderChannelCredentials(provider, provider, {
@@ -14,27 +14,27 @@ export function grpcChannelCredentials(identity: Identity, servers: (spiffeId: s
 	});
 }
 
-/** What grpc-js tells of a call's peer, whose chain TLS has verified. */
+/** The parts of a grpc-js call that identify its peer; TLS has verified the chain. */
 export interface AuthenticatedCall {
 	readonly metadata: Pick<Metadata, "get">;
 	getAuthContext(): { readonly sslPeerCertificate?: { readonly raw?: Buffer } };
 }
 
 /**
- * The caller's SPIFFE id in the own trust domain; null = it has none, or passes somebody else's call on, who is nobody
- * here. Only for servers behind a door that demands certificates (serverTls).
+ * The caller's SPIFFE id in the own trust domain; null = none, or a proxy forwarded the call. Only for servers that require
+ * client certificates (serverTls).
  */
 export function grpcPeerSpiffeId(call: AuthenticatedCall, identity: Identity): string | null {
 	if (isForwarded((name) => call.metadata.get(name).length > 0)) return null;
 	const certificate = (): Buffer | undefined => call.getAuthContext().sslPeerCertificate?.raw;
-	// Of a stream whose connection has ended nobody knows any more; grpc-js says nothing of it then, either.
+	// Without a session the connection has ended, and grpc-js has no certificate either.
 	return idOfConnection(identity, rawStreamOf(call)?.session ?? call, certificate);
 }
 
 type CaListener = experimental.CaCertificateUpdateListener;
 type CertificateListener = experimental.IdentityCertificateUpdateListener;
 
-/** grpc-js asks for the two halves of an identity apart. */
+/** grpc-js reads roots and certificate separately. */
 class IdentityProvider implements experimental.CertificateProvider {
 	readonly #stops = new Map<unknown, () => void>();
 
@@ -58,16 +58,16 @@ class IdentityProvider implements experimental.CertificateProvider {
 		this.#remove(listener);
 	}
 
-	#add(listener: unknown, say: (svid: Svid) => void): void {
-		const tell = (): void => {
+	#add(listener: unknown, send: (svid: Svid) => void): void {
+		const update = (): void => {
 			const svid = unlessEnded(this.identity);
-			// With an ended one the channel waits for the next.
-			if (svid !== null) say(svid);
+			// Without a valid SVID the channel waits for the next one.
+			if (svid !== null) send(svid);
 		};
-		this.#stops.set(listener, this.identity.onRotated(tell));
-		// grpc-js expects to hear later, not within the call.
+		this.#stops.set(listener, this.identity.onRotated(update));
+		// grpc-js expects the first call later, not within this one.
 		queueMicrotask(() => {
-			if (this.#stops.has(listener)) tell();
+			if (this.#stops.has(listener)) update();
 		});
 	}
 

@@ -1,6 +1,6 @@
 /**
- * One workload's SVID at our own CA, and when the next one is due: at half of its life, where another root signs now,
- * and at once where the clock was set back before it. It has no timer: the CA looks (ca.ts).
+ * One workload's SVID from our own CA. The next one is due at half of its lifetime, and at once after a root change or when
+ * the clock was set back before it was issued. The CA checks the time (ca.ts).
  */
 import { X509Certificate } from "node:crypto";
 import { IDENTITY_BACKDATE_MS } from "../../limits/index.js";
@@ -13,9 +13,9 @@ export interface IssuedIdentityOptions {
 	readonly signer: () => SigningRoot;
 	readonly bundle: () => string;
 	readonly nowMs: () => number;
-	/** Told of each SVID. */
+	/** Called for each SVID. */
 	readonly issued: () => void;
-	/** Told of each but the first. */
+	/** Called for each SVID except the first. */
 	readonly changed: () => void;
 }
 
@@ -34,7 +34,7 @@ export class IssuedIdentity {
 		this.#newest = first;
 	}
 
-	/** @throws WeirError `invalid-argument` for an id that is not of the root's trust domain */
+	/** @throws WeirError `invalid-argument` for an id outside the root's trust domain */
 	static async start(options: IssuedIdentityOptions): Promise<IssuedIdentity> {
 		return new IssuedIdentity(options, await issue(options));
 	}
@@ -43,28 +43,28 @@ export class IssuedIdentity {
 		return this.#newest.svid;
 	}
 
-	/** The roots that are believed are others now. */
+	/** Call it when the trusted roots have changed. */
 	bundleChanged(): void {
 		this.#newest = { ...this.#newest, svid: { ...this.#newest.svid, trustBundle: this.#options.bundle() } };
 	}
 
-	/** When renew() is to be called, in milliseconds of the clock. */
+	/** When to call renew(), in milliseconds of the wall clock. */
 	dueMs(): number {
 		const { svid, signer, atMs } = this.#newest;
 		const nowMs = this.#options.nowMs();
-		// Half of what it was made to begin earlier is left for those whose clocks are behind.
+		// Half of the backdating remains for peers whose clocks are behind.
 		if (signer !== this.#options.signer() || nowMs < atMs - IDENTITY_BACKDATE_MS / 2) return nowMs;
 		return atMs + (svid.notAfterMs - atMs) / 2;
 	}
 
-	/** Whether the clock is out of its time, so that nobody takes it. */
+	/** Whether the SVID is not valid now. */
 	isOver(): boolean {
 		const { notBeforeMs, notAfterMs } = this.#newest.svid;
 		const nowMs = this.#options.nowMs();
 		return nowMs < notBeforeMs || notAfterMs <= nowMs;
 	}
 
-	/** A new SVID now, whatever is left of the old one. */
+	/** Issues a new SVID. */
 	async renew(): Promise<void> {
 		this.#newest = await issue(this.#options);
 		this.#options.changed();

@@ -1,6 +1,6 @@
 /**
- * Node's TLS with SPIFFE ids instead of host names. Both ends prove themselves, in TLS 1.3 alone, and no session is ever
- * resumed: a resumed one would carry a proof that nobody looks at again, beyond its end and its root's.
+ * mTLS for Node with SPIFFE ids instead of host names. TLS 1.3 only, without session resumption: a resumed session is not
+ * verified again, even after its certificate or root has ended.
  */
 import type { IncomingMessage } from "node:http";
 import { Agent } from "node:https";
@@ -14,30 +14,30 @@ import type { Identity } from "./svid.js";
 /** Why a connection was refused after its TLS handshake. */
 export type PeerRefusal = "no-svid" | "not-admitted";
 
-/** Options of a server (tls, https, http2) that takes only peers with a certificate of the own trust domain's roots. */
+/** Options of a server (tls, https, http2) that requires a client certificate from the own trust domain's roots. */
 export function serverTls(identity: Identity): TlsOptions {
 	return { ...secureContext(identity), requestCert: true, rejectUnauthorized: true };
 }
 
 /**
- * Keeps a server's certificate and roots those of the identity. Living connections keep what they were opened with, until
- * their peer's certificate ends (tlsDoor.ts). One that has ended while the agent is away is shown on: it lets nobody in whom
- * another one would not, and a peer refuses it in words that name the cause, where a connection that is cut has none.
+ * Updates a server's certificate and roots on rotation. Open connections stay until their peer's certificate ends
+ * (tlsDoor.ts). If no new SVID comes, the server keeps its ended one: peers then report an expired certificate, which names
+ * the cause.
  * @returns stops it
  */
 export function followRotation(server: Server, identity: Identity): () => void {
 	return identity.onRotated(() => server.setSecureContext(secureContext(identity)));
 }
 
-/** A door that shows the identity and takes peers of the own trust domain's roots, both renewed by itself. */
+/** TLS settings of a server that follow the identity's rotation. */
 export function mutualTls(identity: Identity): MutualTls {
 	return { options: serverTls(identity), follow: (server) => followRotation(server, identity) };
 }
 
 /**
- * Ends every connection whose peer is not one of those admitted, before a byte of it is read. Call it before anything
- * else listens for `secureConnection`, or after: it goes first.
- * @param refused told of each; the id is null where the certificate has none of the own trust domain
+ * Closes every connection whose peer is not admitted, before a byte is read. Runs before the server's other
+ * `secureConnection` listeners.
+ * @param refused called for each; the id is null if the certificate has none of the own trust domain
  */
 export function admitPeers(
 	server: Server,
@@ -53,22 +53,19 @@ export function admitPeers(
 	});
 }
 
-/** The peer's SPIFFE id in the own trust domain, its chain verified; else null. */
+/** The peer's SPIFFE id in the own trust domain; null = none, or the chain is not verified. */
 export function verifiedPeer(socket: TLSSocket, identity: Identity): string | null {
 	return socket.authorized ? idOfConnection(identity, socket, () => socket.getPeerX509Certificate()?.raw) : null;
 }
 
-/**
- * The caller's SPIFFE id in the own trust domain; null = it has none, or passes somebody else's request on, who is nobody
- * here. As grpcPeerSpiffeId for HTTP.
- */
+/** The caller's SPIFFE id in the own trust domain; null = none, or a proxy forwarded the request. */
 export function httpPeerSpiffeId(request: IncomingMessage, identity: Identity): string | null {
 	return isForwardedRequest(request.headers) ? null : verifiedPeer(request.socket as TLSSocket, identity);
 }
 
 /**
- * Options of one connection to a server that must be one of `servers`, whatever its host name. Made anew for each
- * connection, for they hold the certificate of this moment.
+ * Options of one connection to a server that `servers` accepts; its host name does not matter. Call it for each connection,
+ * because the options hold the current certificate.
  * @throws WeirError `unavailable` when the own SVID has ended
  */
 export function clientTls(identity: Identity, servers: (spiffeId: string) => boolean): ConnectionOptions {
@@ -92,7 +89,7 @@ export function serverCheck(
 	};
 }
 
-/** An agent for https.request() that connects with the identity of the moment to one of `servers`. */
+/** An agent for https.request() that connects with the current identity to servers that `servers` accepts. */
 export function mutualAgent(identity: Identity, servers: (spiffeId: string) => boolean): Agent {
 	const agent = new Agent({ keepAlive: true, maxCachedSessions: 0 });
 	return Object.assign(agent, {

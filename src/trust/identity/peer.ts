@@ -1,12 +1,12 @@
-/** Who the other end of a TLS connection is: one certificate, one identity, or nobody. */
+/** The SPIFFE id of a TLS peer. */
 import { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import { onlyWorkloadId } from "../../declare/resources/spiffe.js";
 
 /**
  * The SPIFFE id of a leaf certificate, read strictly (X509-SVID section 2 and 4): exactly one URI name, well-formed,
- * with a path, on a certificate that is no CA. Says nothing of who signed it: verify the chain first.
- * @param der what TLS has verified; any bytes are safe to ask about
+ * with a path, on a certificate that is no CA. Does not verify the chain.
+ * @param der a certificate that TLS has verified; any bytes are safe
  */
 export function certificateSpiffeId(der: Uint8Array): string | null {
 	try {
@@ -17,7 +17,7 @@ export function certificateSpiffeId(der: Uint8Array): string | null {
 	}
 }
 
-/** The peer's SPIFFE id; null where its chain was not verified (also: not asked for), or where it is no SVID. */
+/** The peer's SPIFFE id; null if the chain is not verified, no certificate was requested, or it is no SVID. */
 export function peerSpiffeId(socket: TLSSocket): string | null {
 	if (!socket.authorized) return null;
 	const certificate = socket.getPeerX509Certificate();

@@ -1,4 +1,4 @@
-/** PEM and DER of certificates and keys: agents speak DER, Envoy and Node PEM. */
+/** Converts PEM and DER: SPIFFE agents send DER, Envoy and Node use PEM. */
 import { IDENTITY_CERTIFICATES_MAX } from "../../limits/index.js";
 
 /** Each PEM block's bytes, in order. */
@@ -17,8 +17,8 @@ export function pemOf(label: "CERTIFICATE" | "PRIVATE KEY", der: Uint8Array): st
 }
 
 /**
- * Splits DER sequences that follow one another, as the Workload API sends certificates.
- * @returns null where they do not fill the bytes exactly, or are too many
+ * Splits concatenated DER sequences, as the Workload API sends certificates.
+ * @returns null if they do not fill the bytes exactly, or are too many
  */
 export function splitDer(bytes: Uint8Array): Uint8Array[] | null {
 	const found: Uint8Array[] = [];
@@ -32,13 +32,13 @@ export function splitDer(bytes: Uint8Array): Uint8Array[] | null {
 	return found;
 }
 
-/** Bytes of the DER SEQUENCE at that place, its header included. */
+/** Length in bytes of the DER SEQUENCE at that offset, with its header. */
 function sequenceLength(bytes: Uint8Array, at: number): number | null {
 	const first = bytes[at + 1];
 	if (bytes[at] !== 0x30 || first === undefined) return null;
 	if (first < 0x80) return 2 + first;
 	const octets = first & 0x7f;
-	// DER writes a length in as few bytes as it takes; four would be a certificate beyond 16 MiB.
+	// Four octets would be a certificate beyond 16 MiB.
 	if (octets === 0 || octets > 3 || at + 2 + octets > bytes.length) return null;
 	let length = 0;
 	for (let i = 0; i < octets; i++) length = length * 256 + (bytes[at + 2 + i] ?? 0);

@@ -1,4 +1,4 @@
-/** The Workload API's answer as an Svid, believed only when it holds together. Pure. */
+/** Validates a response of the Workload API and converts it to an Svid. Pure. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { X509SVIDResponse } from "../../gen/spiffe/workload_pb.js";
 import { certificateSpiffeId } from "./peer.js";
@@ -6,8 +6,8 @@ import { pemOf, splitDer } from "./pem.js";
 import type { Svid } from "./svid.js";
 
 /**
- * The first identity of the answer, which is the default one (Workload API section 5.1.1).
- * @returns what is wrong with it, as a sentence, where it cannot be used
+ * The first identity of the response, which is the default one (Workload API section 5.1.1).
+ * @returns the error as a sentence, if the identity is invalid
  */
 export function readSvid({ svids }: Pick<X509SVIDResponse, "svids">, nowMs: number): Svid | string {
 	const [message] = svids;
@@ -27,7 +27,7 @@ export function readSvid({ svids }: Pick<X509SVIDResponse, "svids">, nowMs: numb
 		}
 		const notAfterMs = Date.parse(certificate.validTo);
 		if (notAfterMs <= nowMs) return "its certificate has ended";
-		// Each must be a certificate: one that is none would be refused by TLS later, when nobody can do anything.
+		// Parsed here, because TLS would refuse an invalid one only later, on a connection.
 		for (const der of [...chain, ...roots]) new X509Certificate(der);
 		return {
 			spiffeId: id,

@@ -4,19 +4,19 @@ import { join } from "node:path";
 import { WeirError } from "../../error.js";
 import { replacePrivate } from "../local/privateFile.js";
 
-/** A root as it is kept; without its key once it only has to be believed. */
+/** A stored root; without its key once it is only trusted. */
 export interface KeptRoot {
 	readonly certificate: string;
 	readonly privateKey: string | null;
-	/** Until when something that it signed can be in use; null for one that signs or will. */
+	/** When its last SVID ends; null for the signing and the next root. */
 	readonly untilMs: number | null;
 }
 
-/** What survives a restart. Newest last. */
+/** Newest last. */
 export interface KeptRoots {
 	readonly trustDomain: string;
 	readonly roots: readonly KeptRoot[];
-	/** Which of them signs. */
+	/** Index of the signing root. */
 	readonly signer: number;
 }
 
@@ -27,7 +27,7 @@ export class RootStore {
 		this.#file = join(directory, "roots.json");
 	}
 
-	/** Makes the folder. @throws WeirError `failed-precondition` where others can enter it */
+	/** Creates the folder. @throws WeirError `failed-precondition` if other users can enter it */
 	static async open(directory: string): Promise<RootStore> {
 		await mkdir(directory, { recursive: true, mode: 0o700 });
 		const { mode } = await stat(directory);
@@ -37,7 +37,7 @@ export class RootStore {
 		return new RootStore(directory);
 	}
 
-	/** @returns null where nothing was kept. @throws WeirError where the file is not what write() wrote, or others can read it */
+	/** @returns null if there is no file. @throws WeirError if the file is damaged or other users can read it */
 	async read(): Promise<KeptRoots | null> {
 		let text: string;
 		try {
@@ -55,16 +55,16 @@ export class RootStore {
 			const signer = kept.roots[kept.signer];
 			if (typeof kept.trustDomain === "string" && typeof signer?.privateKey === "string") return kept;
 		} catch {
-			// Said below; the text holds keys and is not quoted.
+			// Reported below, without the text, because it holds keys.
 		}
 		throw new WeirError(
 			"failed-precondition",
 			`${this.#file} is damaged`,
-			"put a copy back, or remove it: then all identities are issued anew and nobody believes the old ones",
+			"restore a copy, or remove it: then all identities are issued anew and the old ones are not trusted",
 		);
 	}
 
-	/** On the disk before it returns: a root that was shown to others must not be forgotten. */
+	/** Durable when it resolves, because clients may trust the root from then on. */
 	async write(kept: KeptRoots): Promise<void> {
 		await replacePrivate(this.#file, JSON.stringify(kept));
 	}

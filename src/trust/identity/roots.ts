@@ -1,7 +1,7 @@
 /**
- * The roots of one trust domain and their succession. A root is believed before it signs: it enters the bundle at half
- * of the signing root's life and takes over at five sixths (as SPIRE does), so everyone has it by then. An old one stays
- * believed until the last SVID that it signed has ended.
+ * The roots of one trust domain and their rotation. As in SPIRE, the next root enters the bundle at half of the signing
+ * root's lifetime and signs from five sixths on, so all clients trust it by then. An old root stays in the bundle until its
+ * last SVID has ended.
  */
 import { WeirError } from "../../error.js";
 import type { Say } from "./ports.js";
@@ -13,28 +13,27 @@ export interface RootsOptions {
 	readonly rootLifetimeMs: number;
 	readonly svidLifetimeMs: number;
 	readonly nowMs: () => number;
-	/** Told of a root that was kept and is of no use. */
 	readonly log?: Say;
 }
 
-interface Believed {
+interface OldRoot {
 	readonly certificate: string;
-	/** From then on nobody needs it. */
+	/** When its last SVID ends. */
 	readonly untilMs: number;
 }
 
 export class Roots {
 	readonly #store: RootStore;
 	readonly #options: RootsOptions;
-	/** Signed before; keys are gone. */
-	#old: readonly Believed[];
+	/** Previous signing roots, without keys. */
+	#old: readonly OldRoot[];
 	#signer: SigningRoot;
 	#next: SigningRoot | null;
 
 	private constructor(
 		store: RootStore,
 		options: RootsOptions,
-		old: readonly Believed[],
+		old: readonly OldRoot[],
 		signer: SigningRoot,
 		next: SigningRoot | null,
 	) {
@@ -45,7 +44,7 @@ export class Roots {
 		this.#next = next;
 	}
 
-	/** @throws WeirError `failed-precondition` where the folder holds another trust domain's roots */
+	/** @throws WeirError `failed-precondition` if the folder holds roots of another trust domain */
 	static async open(store: RootStore, options: RootsOptions): Promise<Roots> {
 		const { trustDomain, nowMs, log = () => {} } = options;
 		checkTrustDomain(trustDomain);
@@ -57,13 +56,13 @@ export class Roots {
 				"name another directory",
 			);
 		}
-		const living = kept === null ? null : await restore(kept, nowMs());
-		if (kept !== null && living === null) {
-			log("no root that is kept is of this time by the clock: a new one signs, and it alone is believed");
+		const restored = kept === null ? null : await restore(kept, nowMs());
+		if (kept !== null && restored === null) {
+			log("no stored signing root is valid now: a new one replaces all roots");
 		}
-		const { old, signer, next } = living ?? { old: [], signer: await newRoot(options), next: null };
+		const { old, signer, next } = restored ?? { old: [], signer: await newRoot(options), next: null };
 		const roots = new Roots(store, options, old, signer, next);
-		await roots.#become(old, signer, next);
+		await roots.#save(old, signer, next);
 		return roots;
 	}
 
@@ -71,7 +70,7 @@ export class Roots {
 		return this.#signer;
 	}
 
-	/** All that are believed now, PEM, oldest first. */
+	/** All trusted roots, PEM, oldest first. */
 	bundle(): string {
 		const now = this.#options.nowMs();
 		return [
@@ -83,45 +82,42 @@ export class Roots {
 			.join("");
 	}
 
-	/** Puts the next root into the bundle, where there is none that can be used. @returns true when the bundle has changed */
+	/** Adds a next root to the bundle, unless a valid one is there. @returns whether the bundle has changed */
 	async prepare(): Promise<boolean> {
-		if (this.#next !== null && this.#inItsTime(this.#next)) return false;
-		await this.#become(this.#old, this.#signer, await this.#newRoot());
+		if (this.#next !== null && this.#isValid(this.#next)) return false;
+		await this.#save(this.#old, this.#signer, await this.#newRoot());
 		return true;
 	}
 
-	/** The next root signs from now on; the old key is forgotten. @returns false where none is prepared */
+	/** Lets the next root sign and deletes the old key. @returns false if there is no next root */
 	async activate(): Promise<boolean> {
 		if (this.#next === null) return false;
 		const now = this.#options.nowMs();
 		const untilMs = Math.min(this.#signer.notAfterMs, now + this.#options.svidLifetimeMs);
 		const old = [...this.#old.filter((one) => one.untilMs > now), { certificate: this.#signer.certificate, untilMs }];
-		await this.#become(old, this.#next, null);
+		await this.#save(old, this.#next, null);
 		return true;
 	}
 
-	/**
-	 * A root of now signs, and it alone is believed: of the one before nothing can be in use, for the clock is out of its
-	 * time. No overlap, therefore: everyone has to take the new one, and nobody loses by it.
-	 */
+	/** Replaces all roots by a new one at once. Only for a signing root that is not valid now, so none of its SVIDs is in use. */
 	async replace(): Promise<void> {
-		await this.#become([], await this.#newRoot(), null);
+		await this.#save([], await this.#newRoot(), null);
 	}
 
-	/** Whether the clock is in the time of the root that signs, so that what it signs can be taken by anyone. */
+	/** Whether the signing root is valid now. */
 	get usable(): boolean {
-		return this.#inItsTime(this.#signer);
+		return this.#isValid(this.#signer);
 	}
 
-	/** What is due, and when: the first of these moments, in milliseconds of the clock; replace() and what goes for it, now. */
+	/** The next change and its time in milliseconds of the wall clock. */
 	due(): { readonly what: "replace" | "prepare" | "activate" | "forget"; readonly atMs: number } {
 		const nowMs = this.#options.nowMs();
-		const next = this.#next !== null && this.#inItsTime(this.#next) ? this.#next : null;
+		const next = this.#next !== null && this.#isValid(this.#next) ? this.#next : null;
 		if (!this.usable) return { what: next === null ? "replace" : "activate", atMs: nowMs };
 		const { bornMs, notAfterMs } = this.#signer;
 		const lifeMs = notAfterMs - bornMs;
 		const forgetMs = Math.min(...this.#old.map(({ untilMs }) => untilMs));
-		// One that is prepared and of the future, as the clock was set back, might be of no use at its turn.
+		// After the clock was set back, a next root may not be valid yet: prepare another now.
 		const prepareMs = this.#next === null ? bornMs + lifeMs / 2 : nowMs;
 		const [what, atMs] =
 			next === null
@@ -130,28 +126,28 @@ export class Roots {
 		return forgetMs < atMs ? { what: "forget", atMs: forgetMs } : { what, atMs };
 	}
 
-	/** After a long stop the next root may be prepared late: it is believed for a while before it signs all the same. */
+	/** After a long stop the next root may be prepared late: it still must be in the bundle for a while before it signs. */
 	#overlapEndMs(next: SigningRoot): number {
 		return Math.min(next.bornMs + this.#options.svidLifetimeMs / 2, this.#signer.notAfterMs);
 	}
 
-	/** Removes those that nobody needs any more. */
+	/** Removes old roots whose SVIDs have all ended. */
 	async forget(): Promise<void> {
 		const now = this.#options.nowMs();
 		const old = this.#old.filter(({ untilMs }) => untilMs > now);
-		await this.#become(old, this.#signer, this.#next);
+		await this.#save(old, this.#signer, this.#next);
 	}
 
-	#inItsTime(root: SigningRoot): boolean {
-		return inItsTime(root, this.#options.nowMs());
+	#isValid(root: SigningRoot): boolean {
+		return isValid(root, this.#options.nowMs());
 	}
 
 	#newRoot(): Promise<SigningRoot> {
 		return newRoot(this.#options);
 	}
 
-	/** On the disk first: what was shown to others must not be forgotten. */
-	async #become(old: readonly Believed[], signer: SigningRoot, next: SigningRoot | null): Promise<void> {
+	/** Writes the disk first: a root that clients trust must survive a crash. */
+	async #save(old: readonly OldRoot[], signer: SigningRoot, next: SigningRoot | null): Promise<void> {
 		const kept = [
 			...old.map(({ certificate, untilMs }) => ({ certificate, privateKey: null, untilMs })),
 			...[signer, ...(next === null ? [] : [next])].map(({ certificate, privateKey }) => ({
@@ -172,19 +168,15 @@ function newRoot({ trustDomain, nowMs, rootLifetimeMs }: RootsOptions): Promise<
 	return makeRoot({ trustDomain, commonName: "Weir CA", nowMs: now, notAfterMs: now + rootLifetimeMs });
 }
 
-function inItsTime({ notBeforeMs, notAfterMs }: SigningRoot, nowMs: number): boolean {
+function isValid({ notBeforeMs, notAfterMs }: SigningRoot, nowMs: number): boolean {
 	return notBeforeMs <= nowMs && nowMs < notAfterMs;
 }
 
-/**
- * Without the roots that sign and whose time the clock is out of: ended ones, and those of the future, made while the clock
- * was ahead.
- * @returns null where none is left: nothing of them can be in use
- */
+/** Loads the stored roots, without signing roots that are not valid now. @returns null if no signing root is left */
 async function restore(
 	{ trustDomain, roots, signer }: KeptRoots,
 	nowMs: number,
-): Promise<{ old: readonly Believed[]; signer: SigningRoot; next: SigningRoot | null } | null> {
+): Promise<{ old: readonly OldRoot[]; signer: SigningRoot; next: SigningRoot | null } | null> {
 	const read = await Promise.all(
 		roots
 			.slice(signer)
@@ -192,7 +184,7 @@ async function restore(
 				privateKey === null ? [] : [readRoot(trustDomain, { certificate, privateKey })],
 			),
 	);
-	const [signing, next] = read.filter((root) => inItsTime(root, nowMs));
+	const [signing, next] = read.filter((root) => isValid(root, nowMs));
 	if (signing === undefined) return null;
 	const old = roots.slice(0, signer).map(({ certificate, untilMs }) => ({ certificate, untilMs: untilMs ?? nowMs }));
 	return { old, signer: signing, next: next ?? null };

@@ -1,6 +1,6 @@
 /**
- * One SDS stream, state of the world: answers its first request at once, and again only when what it asked for has
- * changed or it asks for something else. A rejection is told and waits for the next change. Pure: the socket is the caller's.
+ * One SDS stream (state of the world): responds to the first request at once, later only when the secrets or the requested
+ * names have changed. A NACK is reported; the next response waits for a change. Pure: the caller has the socket.
  */
 import { createHash } from "node:crypto";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
@@ -8,7 +8,7 @@ import { IDENTITY_NAMES_MAX } from "../../limits/index.js";
 import type { Svid } from "./svid.js";
 import { SECRET_TYPE_URL, type Secret } from "./wire.js";
 
-/** The part of a DiscoveryRequest that is read here. */
+/** The fields of a DiscoveryRequest that are used. */
 export interface SecretRequest {
 	readonly typeUrl: string;
 	readonly resourceNames: readonly string[];
@@ -19,14 +19,14 @@ export interface SecretRequest {
 
 export interface SecretAnswer {
 	readonly secrets: readonly Secret[];
-	/** Of the content: the same for the same bytes, in every process. */
+	/** A hash of the content: the same in every process. */
 	readonly version: string;
 	readonly nonce: string;
 }
 
 export type Refusal = "unknown-type" | "unknown-secret" | "too-many-names";
 
-/** As SPIRE's agent names them: `default` and `ROOTCA`, or the SPIFFE id and `spiffe://TRUST-DOMAIN`. */
+/** Names as in a SPIRE agent: `default` and `ROOTCA`, or the SPIFFE id and `spiffe://TRUST-DOMAIN`. */
 export function secretOf(svid: Svid, name: string): Secret | null {
 	if (name === "default" || name === svid.spiffeId) {
 		return { name, certificate: svid.certificate, privateKey: svid.privateKey };
@@ -37,7 +37,7 @@ export function secretOf(svid: Svid, name: string): Secret | null {
 	return null;
 }
 
-/** @returns all secrets under those names, without names both of a workload's; or why there are none */
+/** @returns the named secrets; certificate and bundle, if there are no names; or the refusal */
 export function secretsOf(svid: Svid, request: SecretRequest): readonly Secret[] | Refusal {
 	if (request.typeUrl !== "" && request.typeUrl !== SECRET_TYPE_URL) return "unknown-type";
 	if (request.resourceNames.length > IDENTITY_NAMES_MAX) return "too-many-names";
@@ -46,27 +46,27 @@ export function secretsOf(svid: Svid, request: SecretRequest): readonly Secret[]
 			? [...new Set(request.resourceNames)]
 			: [svid.spiffeId, `spiffe://${trustDomainOf(svid.spiffeId)}`];
 	const secrets = names.map((name) => secretOf(svid, name));
-	// Silence would leave a listener waiting for ever: a name that is not this workload's is somebody's mistake.
+	// A refusal, because without a response an Envoy listener would wait for ever.
 	return secrets.includes(null) ? "unknown-secret" : secrets.filter((secret) => secret !== null);
 }
 
 export class SecretStream {
-	readonly #rejected: (words: string) => void;
-	#asked: SecretRequest | null = null;
+	readonly #rejected: (reason: string) => void;
+	#lastRequest: SecretRequest | null = null;
 	#sentVersion = "";
 	#sentNames = "";
 	#nonce = 0;
 
-	constructor(rejected: (words: string) => void) {
+	constructor(rejected: (reason: string) => void) {
 		this.#rejected = rejected;
 	}
 
 	/** @returns what to send now, null for nothing, or why the stream must end */
 	request(request: SecretRequest, svid: Svid): SecretAnswer | Refusal | null {
-		const first = this.#asked === null;
-		// An answer to something older than what was sent last: the newer one's is still to come.
+		const first = this.#lastRequest === null;
+		// A stale nonce: the request for the newest response will follow.
 		if (!first && request.responseNonce !== String(this.#nonce)) return null;
-		this.#asked = request;
+		this.#lastRequest = request;
 		if (request.errorDetail !== undefined) {
 			this.#rejected(request.errorDetail.message.slice(0, 200));
 			return null;
@@ -76,12 +76,12 @@ export class SecretStream {
 
 	/** @returns what to send after the identity has changed, null for nothing */
 	changed(svid: Svid): SecretAnswer | Refusal | null {
-		return this.#asked === null ? null : this.#answer(svid, false);
+		return this.#lastRequest === null ? null : this.#answer(svid, false);
 	}
 
 	#answer(svid: Svid, always: boolean): SecretAnswer | Refusal | null {
-		if (this.#asked === null) return null;
-		const secrets = secretsOf(svid, this.#asked);
+		if (this.#lastRequest === null) return null;
+		const secrets = secretsOf(svid, this.#lastRequest);
 		if (typeof secrets === "string") return secrets;
 		const version = versionOf(secrets);
 		const names = secrets.map(({ name }) => name).join("\n");

@@ -1,13 +1,13 @@
 /**
  * X.509 for SPIFFE: roots and the SVIDs that they sign, keys P-256 (SPIFFE X509-SVID sections 2 to 4: one URI SAN; the
- * root's has no path; leaf: digitalSignature and no CA bit; root: keyCertSign). PEM outside, web crypto inside.
+ * root's has no path; leaf: digitalSignature and no CA bit; root: keyCertSign).
  */
-// @peculiar/x509 resolves its algorithms with tsyringe, which wants this polyfill loaded before it.
+// @peculiar/x509 uses tsyringe, which needs this polyfill loaded first.
 import "reflect-metadata";
 import { randomBytes, webcrypto } from "node:crypto";
 import type { JsonGeneralName } from "@peculiar/x509";
 
-// Not by `import`, for which Node reads its hundred files once more, to find out their names: 0.1 s of each start.
+// Not `import`: Node would parse its hundred files once more for their export names, 0.1 s of each start.
 import x509 = require("@peculiar/x509");
 
 import { spiffeFault } from "../../declare/resources/spiffe.js";
@@ -46,7 +46,6 @@ export interface SigningRoot extends IssuedCertificate {
 
 export interface RootOptions {
 	readonly trustDomain: string;
-	/** The common name of its subject. */
 	readonly commonName: string;
 	readonly nowMs: number;
 	readonly notAfterMs: number;
@@ -57,7 +56,7 @@ export interface LeafOptions {
 	readonly spiffeId: string;
 	readonly dnsNames?: readonly string[];
 	readonly nowMs: number;
-	/** Cut at the root's end. */
+	/** Limited to the root's end. */
 	readonly notAfterMs: number;
 }
 
@@ -65,14 +64,14 @@ const KEY = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
 cryptoProvider.set(webcrypto);
 
-/** @throws WeirError `invalid-argument` for what is no trust domain */
+/** @throws WeirError `invalid-argument` for an invalid trust domain */
 export function checkTrustDomain(trustDomain: string): void {
 	if (trustDomain.includes("/") || spiffeFault(`spiffe://${trustDomain}`) !== null) {
 		throw new WeirError("invalid-argument", `"${trustDomain}" is no trust domain`, "write one like example.org");
 	}
 }
 
-/** A new key and its self-signed certificate. @throws WeirError `invalid-argument` for what is no trust domain */
+/** A new key and its self-signed certificate. @throws WeirError `invalid-argument` for an invalid trust domain */
 export async function makeRoot({ trustDomain, commonName, nowMs, notAfterMs }: RootOptions): Promise<SigningRoot> {
 	checkTrustDomain(trustDomain);
 	const keys = await newKeys();
@@ -119,7 +118,7 @@ export async function readRoot(trustDomain: string, kept: IssuedCertificate): Pr
 }
 
 /**
- * A new key pair and an SVID for it, good for both ends of mTLS.
+ * A new key pair and an SVID for it, for clients and servers.
  * @throws WeirError `invalid-argument` when the SPIFFE id is malformed, has no path or is of another trust domain
  */
 export async function signLeaf(root: SigningRoot, options: LeafOptions): Promise<IssuedCertificate> {

@@ -1,4 +1,4 @@
-/** An identity as processes use it: certificate, key and the roots that it believes, renewed while it is used. */
+/** An SVID with its trusted roots, and the identity of a process that renews it. */
 
 import type { Validity } from "./validity.js";
 
@@ -8,19 +8,19 @@ export interface Svid extends Validity {
 	readonly certificate: string;
 	/** PEM, PKCS #8. */
 	readonly privateKey: string;
-	/** PEM: the roots of the own trust domain. Those of other domains are never mixed in: each root may speak for its own only. */
+	/** PEM: the roots of the own trust domain only, because a root may sign only for its own domain. */
 	readonly trustBundle: string;
 }
 
-/** Who this process is, and how it reads who others are. */
+/** The identity of this process, and the check of its peers' ids. */
 export interface Identity {
 	/**
-	 * The newest; the last good one while the agent is away.
-	 * @throws WeirError `unavailable` once that has ended
+	 * The newest SVID; the last valid one while the agent is unavailable.
+	 * @throws WeirError `unavailable` once it has ended
 	 */
 	current(): Svid;
 	/** Called when current() has changed. @returns stops it */
 	onRotated(listener: () => void): () => void;
-	/** SPIFFE id of a certificate (DER) that TLS has verified; null = it is no SVID of the own trust domain. */
+	/** SPIFFE id of a certificate (DER) that TLS has verified; null = no SVID of the own trust domain. */
 	idOf(certificate: Uint8Array): string | null;
 }

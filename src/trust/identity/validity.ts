@@ -1,4 +1,4 @@
-/** From when to when an SVID holds, and whether the next one is overdue. Pure. */
+/** The validity of SVIDs, and whether a renewal is overdue. Pure. */
 import { IDENTITY_BACKDATE_MS, IDENTITY_UNRENEWED_SHARE } from "../../limits/index.js";
 
 export interface Validity {
@@ -6,18 +6,18 @@ export interface Validity {
 	readonly notAfterMs: number;
 }
 
-/** What it was made for, or a little less: authorities date certificates back for clocks that go after, `weir ca` by a minute, SPIRE by 10 s. */
+/** The lifetime, or a little less: CAs backdate certificates for slow clocks, `weir ca` by a minute, SPIRE by 10 s. */
 export const lifeMs = ({ notBeforeMs, notAfterMs }: Validity): number =>
 	notAfterMs - notBeforeMs - IDENTITY_BACKDATE_MS;
 
-/** Whether its agent should have given another one long ago. */
+/** Whether the agent should have renewed the SVID long ago. */
 export function isUnrenewed(validity: Validity, nowMs: number): boolean {
 	const leftMs = validity.notAfterMs - nowMs;
-	// A life below what it was dated back by is none by the times: of such only the end is told.
+	// A lifetime shorter than the backdating is negative here: then only the end counts.
 	return leftMs <= 0 || leftMs < lifeMs(validity) * IDENTITY_UNRENEWED_SHARE;
 }
 
-/** Which ends first; null = there is none. */
+/** The one that ends first; null for an empty list. */
 export const firstToEnd = (validities: Iterable<Validity>): Validity | null =>
 	[...validities].reduce<Validity | null>(
 		(first, one) => (first === null || one.notAfterMs < first.notAfterMs ? one : first),

@@ -1,4 +1,4 @@
-/** SDS and the SPIFFE Workload API as grpc-js needs them, with protobuf-es codecs. */
+/** Service definitions of SDS and the SPIFFE Workload API for grpc-js, with protobuf-es codecs. */
 import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { MethodDefinition } from "@grpc/grpc-js";
@@ -17,7 +17,7 @@ import {
 
 export const SECRET_TYPE_URL = `type.googleapis.com/${SecretSchema.typeName}`;
 
-/** Demanded by the Workload API: a browser that is led to the socket cannot send it (SPIFFE Workload Endpoint, 4.1). */
+/** Required by the Workload API against SSRF: a browser cannot send it (SPIFFE Workload Endpoint, 4.1). */
 export const SECURITY_HEADER = "workload.spiffe.io";
 
 function method<Request extends DescMessage, Response extends DescMessage>(
@@ -56,7 +56,7 @@ export const WorkloadApiDefinition = {
 	),
 };
 
-/** What is served under a name: a certificate with its key, or a bundle; PEM. */
+/** A certificate with its key, or a trust bundle; PEM. */
 export type Secret =
 	| { readonly name: string; readonly certificate: string; readonly privateKey: string }
 	| { readonly name: string; readonly trustBundle: string };

@@ -1,6 +1,6 @@
 /**
- * Takes this process's identity from a SPIFFE agent (our own CA's socket or SPIRE's) and keeps it current. While the
- * agent is away the last good one serves until it ends; an answer that does not hold is told of and never used.
+ * Gets this process's identity from a SPIFFE agent (our own CA or SPIRE) and keeps it current. While the agent is
+ * unavailable, the last valid SVID is used until it ends. An invalid response is logged and ignored.
  */
 import { dirname } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -18,20 +18,19 @@ import type { Validity } from "./validity.js";
 import { SECURITY_HEADER, WorkloadApiDefinition } from "./wire.js";
 
 export interface WorkloadClientOptions {
-	/** The agent's UNIX socket, a path or `unix:PATH` as SPIFFE_ENDPOINT_SOCKET has it. */
+	/** The agent's UNIX socket: a path, or `unix:PATH` as in SPIFFE_ENDPOINT_SOCKET. */
 	readonly socketPath: string;
-	/** Told of an agent that is away or answers what does not hold, once for each time. */
+	/** Called once per outage of the agent; an invalid response is an outage too. */
 	readonly log?: Say;
-	/** How long to wait for the first SVID. */
 	readonly firstWaitMs?: number;
 	readonly nowMs?: () => number;
 }
 
 /** The identity of this process. */
 export interface Workload extends Identity {
-	/** Of the newest SVID, also once it has ended. */
+	/** The validity of the newest SVID, also after its end. */
 	validity(): Validity;
-	/** Follows no more; current() stays what it is. */
+	/** Stops the updates; current() keeps its value. */
 	close(): void;
 }
 
@@ -62,7 +61,7 @@ export async function followWorkload(options: WorkloadClientOptions): Promise<Wo
 const CHANNEL = {
 	"grpc.max_receive_message_length": IDENTITY_ANSWER_BYTES_MAX,
 	"grpc.use_local_subchannel_pool": 1,
-	// An agent that hangs is noticed.
+	// Detects an agent that hangs.
 	"grpc.keepalive_time_ms": 30_000,
 	"grpc.keepalive_timeout_ms": 10_000,
 };
@@ -76,7 +75,7 @@ class Follower implements Workload {
 	#client: Client | null = null;
 	#call: ClientReadableStream<X509SVIDResponse> | null = null;
 	#timer: NodeJS.Timeout | null = null;
-	/** Tries in a row without a good answer. */
+	/** Consecutive tries without a valid response. */
 	#failures = 0;
 	#fault = "it did not answer";
 	#closed = false;
@@ -105,7 +104,7 @@ class Follower implements Workload {
 		const { path, requestSerialize, responseDeserialize } = WorkloadApiDefinition.fetchX509Svid;
 		const metadata = new Metadata();
 		metadata.set(SECURITY_HEADER, "true");
-		// A client of its own for each try: grpc-js would keep one that failed waiting for longer than the agent is away.
+		// A new client for each try: the reconnect backoff of grpc-js is longer than ours.
 		this.#client?.close();
 		this.#client = new Client(`unix:${this.#socketPath}`, credentials.createInsecure(), CHANNEL);
 		const call = this.#client.makeServerStreamRequest(
@@ -139,7 +138,7 @@ class Follower implements Workload {
 	idOf(certificate: Uint8Array): string | null {
 		const id = certificateSpiffeId(certificate);
 		const own = this.#svid;
-		// The roots believed are those of the own trust domain: they have no say on others.
+		// Our roots may sign only for our own trust domain.
 		return id !== null && own !== null && trustDomainOf(id) === trustDomainOf(own.spiffeId) ? id : null;
 	}
 
@@ -183,7 +182,7 @@ class Follower implements Workload {
 		if (this.#failures === 1) this.#log(`the agent at ${this.#socketPath}: ${why}${this.#lastOne()}`);
 	}
 
-	/** Until when whoever reads the log has time. */
+	/** For the log: how long the last SVID is valid. */
 	#lastOne(): string {
 		if (this.#svid === null) return "";
 		const { notAfterMs } = this.#svid;

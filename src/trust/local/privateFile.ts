@@ -1,17 +1,17 @@
-/** Files of the own user: replaced as a whole, readable by nobody else, and believed where nobody else could have written them. */
+/** Files that only the own user can read, replaced atomically. */
 import type { Stats } from "node:fs";
 import { mkdir, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 
-/** Whether others than its owner and root could have written a file; that owner is to be the own user, or root. */
+/** Whether users other than the own user and root could have written the file. */
 export function othersCanWrite({ mode, uid }: Pick<Stats, "mode" | "uid">): boolean {
 	const own = process.getuid?.();
 	return (mode & 0o022) !== 0 || (own !== undefined && uid !== own && uid !== 0);
 }
 
 /**
- * All or nothing, and durable when it resolves: written aside, synced, renamed, and the folder synced. One call at a time for a path.
- * @throws the disk's own errors; what was there stays
+ * Replaces the file atomically; durable when it resolves. One call at a time for a path.
+ * @throws errors of the file system; then the old file stays
  */
 export async function replacePrivate(path: string, content: string | Uint8Array): Promise<void> {
 	const aside = `${path}.new`;
@@ -30,16 +30,16 @@ export async function replacePrivate(path: string, content: string | Uint8Array)
 }
 
 /**
- * Nothing is there when it resolves, nor after a crash.
- * @throws the disk's own errors
+ * Removes the file durably.
+ * @throws errors of the file system
  */
 export async function removePrivate(path: string): Promise<void> {
 	if (await unlinkAny(path)) await syncFolder(dirname(path));
 }
 
 /**
- * Not `rm`, which looks first and removes a folder with all that is in it where one takes the file's place meanwhile.
- * @returns whether a file was there
+ * Not `rm`: if a folder replaces the file meanwhile, it would be removed with its content.
+ * @returns whether there was a file
  */
 async function unlinkAny(path: string): Promise<boolean> {
 	try {

@@ -1,8 +1,7 @@
 /**
- * UNIX sockets, Weir's doors between its own processes: only the own user gets in, a dead process's file is no
- * obstacle, and a living one is never pushed aside. Node cannot ask who is at the other end (SO_PEERCRED); the kernel
- * answers before: into a folder of mode 0700 comes nobody but its owner, to listen or to connect, and root. And nobody may
- * put another folder in its place: whoever may rename in a folder above it could (OpenSSH's StrictModes look there too).
+ * UNIX sockets between Weir's processes, for the own user only. Node cannot read SO_PEERCRED, so the folder is the access
+ * control: with mode 0700 only its owner and root can listen or connect. The parent folders are checked too, because a user
+ * who can rename there could replace the folder (like StrictModes of OpenSSH).
  */
 import { lstatSync, readlinkSync, type Stats } from "node:fs";
 import { chmod, lstat, mkdir, rm } from "node:fs/promises";
@@ -16,9 +15,8 @@ const refuse = (what: string, hint: string): never => {
 };
 
 /**
- * Sockets may lie in the folder: it is one, no link to one, the own user's, nobody else may enter it or put another in
- * its place.
- * @throws WeirError `failed-precondition` where it is not; `not-found` where there is none
+ * Requires a folder (no link) of the own user that other users can neither enter nor replace.
+ * @throws WeirError `failed-precondition`; `not-found` if there is none
  */
 export function requireOwnFolder(folder: string): void {
 	const found = statOf(folder);
@@ -29,7 +27,7 @@ export function requireOwnFolder(folder: string): void {
 }
 
 /**
- * The same for who connects; root may also ask another user's processes.
+ * The same check for clients; root may also connect to another user's processes.
  * @throws WeirError as requireOwnFolder
  */
 export function requireOwnersFolder(folder: string): void {
@@ -43,9 +41,9 @@ export function requireOwnersFolder(folder: string): void {
 }
 
 /**
- * A foreign agent's socket (SPIRE's) is for many users; but who may write in its folder could be the agent.
- * @throws WeirError `failed-precondition` where others than its owner can write there, or put another in its place;
- *   `not-found` where there is none
+ * The check for the socket of another agent (SPIRE), which many users may use: a user who can write in its folder could
+ * impersonate the agent.
+ * @throws WeirError `failed-precondition` if other users can write in the folder or replace it; `not-found` if there is none
  */
 export function requireAgentsFolder(folder: string): void {
 	const { mode, uid } = statOf(folder);
@@ -54,19 +52,19 @@ export function requireAgentsFolder(folder: string): void {
 }
 
 const ROOT = 0;
-/** As Linux follows at most, MAXSYMLINKS. */
+/** MAXSYMLINKS of Linux. */
 const LINKS_MAX = 40;
 
-/** Who may own what lies on the way, root apart, and whose groups may write there. */
+/** Besides root: the users who may own parent folders and links, and the groups that may write in them. */
 export interface Trusted {
 	readonly users: readonly number[];
 	readonly groups: readonly number[];
 }
 
 /**
- * Why others could put something else in place of what lies in this folder, or at the end of this link; null = they
- * could not. A sticky folder (/tmp) lets everybody rename their own alone, and its owner all. A folder for the own group
- * is good: under user-private groups (Debian, Ubuntu, Fedora) that is the user alone, and mode 0775 what mkdir makes.
+ * Why other users could replace entries of this folder or the target of this link; null = they could not. In a sticky
+ * folder (/tmp) users can rename only their own entries. Writable by the own group is safe: with user-private groups
+ * (Debian, Ubuntu, Fedora) it has one member, and mkdir creates mode 0775.
  */
 export function parentFault(
 	{ uid, gid, mode }: Pick<Stats, "uid" | "gid" | "mode">,
@@ -74,13 +72,13 @@ export function parentFault(
 	{ users, groups }: Trusted,
 ): "belongs to another user" | "lets other users write" | null {
 	if (uid !== ROOT && !users.includes(uid)) return "belongs to another user";
-	// The mode of a link says nothing.
+	// A link's mode has no meaning.
 	if (kind === "link" || (mode & 0o1000) !== 0) return null;
 	const open = (mode & 0o002) !== 0 || ((mode & 0o020) !== 0 && !groups.includes(gid));
 	return open ? "lets other users write" : null;
 }
 
-/** Goes the way that the kernel goes, from the root through every link, to the folder's parent. */
+/** Checks every folder and link on the path, as the kernel resolves it. */
 function requireSafeParents(folder: string, trusted: Trusted): void {
 	let at: string = sep;
 	const left = resolve(folder).split(sep).filter(Boolean);
@@ -117,9 +115,9 @@ function statOf(folder: string): Stats {
 }
 
 /**
- * Makes the folder (0700) and removes the socket of a dead process.
- * @throws WeirError `invalid-argument` for a path too long, `failed-precondition` for a folder that is not the own
- * user's alone, `already-exists` where somebody answers or no socket lies
+ * Creates the folder (0700) and removes the socket of a dead process.
+ * @throws WeirError `invalid-argument` for a path that is too long, `failed-precondition` for a folder that other users can
+ *   enter, `already-exists` if a process listens there or the file is no socket
  */
 export async function claimSocket(path: string): Promise<void> {
 	if (Buffer.byteLength(path) > SOCKET_PATH_BYTES_MAX) {

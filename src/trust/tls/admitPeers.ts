@@ -1,11 +1,10 @@
-/** Doors over TCP that take peers by their SPIFFE id right after the handshake: others of the trust domain are many. */
+/** TLS servers that authorize peers by SPIFFE id right after the handshake. */
 import type { Server } from "node:tls";
 import type { MutualTls } from "./tlsDoor.js";
 
 /**
- * Ends every connection whose peer is not one of those admitted, before a byte of it is read and before it counts as one of
- * the door's.
- * @param refused told of each; null = its certificate has no id of the own trust domain
+ * Closes every connection whose peer is not admitted, before a byte is read and before it counts as a connection.
+ * @param refused called for each; null = its certificate has no SPIFFE id of the own trust domain
  */
 export type AdmitPeers = (
 	server: Server,
@@ -13,7 +12,7 @@ export type AdmitPeers = (
 	refused: (spiffeId: string | null) => void,
 ) => void;
 
-/** The same door for those alone. */
+/** The same TLS settings, for admitted peers only. */
 export const admitting = (
 	{ tls, admitPeers }: { readonly tls: MutualTls; readonly admitPeers: AdmitPeers },
 	...[admit, refused]: [admit: (spiffeId: string) => boolean, refused: (spiffeId: string | null) => void]

@@ -1,8 +1,7 @@
 /**
- * Who holds connections of a TLS door, and for how long. A connection counts as its peer's once the peer has proved who it
- * is: until then it is one of a bounded number, gone after seconds, so that silent ones shut nobody out; and it counts no
- * longer than the certificate that proved it. Nor does one peer keep others out: where a door is full, a connection of
- * whoever holds the most makes room. For all TCP doors between parts, whatever speaks behind them.
+ * Connection limits of TLS servers. Unauthenticated connections are few and closed after seconds, so silent ones cannot
+ * block clients. An authenticated connection ends no later than its certificate. When the server is full, the client with
+ * the most connections loses one.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
@@ -20,21 +19,21 @@ import {
 import { type HandshakeFault, handshakeFault } from "./handshake.js";
 
 export interface DoorBounds {
-	/** Connections of peers that have proved who they are; beyond it one of whoever holds the most is ended. */
+	/** Maximum of authenticated connections. Beyond it, the client with the most connections loses one. */
 	readonly connections: number;
-	/** Told of each connection that was ended for that. */
+	/** Called for each connection that was closed for that reason. */
 	readonly onCrowded?: (crowd: Crowd) => void;
-	/** Told of each handshake that failed for what the peer said; it comes from anybody, as often as they like. Must not throw. */
+	/** Called for each failed handshake. Unauthenticated clients can cause any number of calls. Must not throw. */
 	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
-	/** `certificate` (by default): a verified client certificate is the proof. `request`: without one, `prove` says so. */
+	/** `certificate` (default): by a verified client certificate. `request`: also by a call of `prove`. */
 	readonly provedBy?: "certificate" | "request";
-	/** A connection is cut at its certificate's end whatever goes on in it: for calls that never end. */
+	/** Closes a connection when its certificate ends, even during a request: for calls that never end. */
 	readonly cutAtEnd?: boolean;
-	/** Told once of a connection that is old: who speaks behind the door may end it in order before it is cut. Must not throw. */
+	/** Called once when a connection becomes old, so that the server can end it gracefully. Must not throw. */
 	readonly onOld?: (socket: TLSSocket) => void;
-	/** Told of each proved connection that this door ends now. Must not throw. */
+	/** Called before an authenticated connection is closed. Must not throw. */
 	readonly onCut?: (socket: TLSSocket) => void;
-	/** How long a peer may ask nothing, of a server of HTTP/1; left out = no time of this door's: Envoy keeps some at hand. */
+	/** How long an HTTP/1 connection may stay without a first request; default unlimited, because Envoy preconnects. */
 	readonly unaskedMs?: number;
 	readonly nowMs?: () => number;
 }
@@ -43,32 +42,32 @@ export interface DoorBounds {
 export const certifiedId = (socket: TLSSocket): string | null =>
 	(socket.authorized && onlyWorkloadId(socket.getPeerX509Certificate()?.subjectAltName)) || null;
 
-/** Who held the most connections of a door that was full, and how many. */
+/** The client with the most connections on a full server. */
 export interface Crowd {
-	/** SPIFFE id of the certificate, or what the peer has proved itself by otherwise; null = only its address is known. */
+	/** SPIFFE id of the certificate, or the id given to `prove`; null = only the address is known. */
 	readonly id: string | null;
 	readonly held: number;
 	readonly most: number;
 }
 
 export interface DoorConnections {
-	/** The peer has proved who it is by something else than a certificate. */
+	/** Marks the peer as authenticated by something other than a certificate. */
 	prove(socket: Socket, id: string): void;
-	/** Milliseconds until the certificate ends that the peer has proved itself by; no more than 0: it has ended. */
+	/** Milliseconds until the peer's certificate ends; 0 or less = it has ended. */
 	leftMs(socket: Socket): number;
-	/** Who has proved to be the peer; null = nobody yet, or a certificate without a SPIFFE id. */
+	/** The authenticated id; null = unauthenticated, or a certificate without a SPIFFE id. */
 	idOf(socket: Socket): string | null;
-	/** Whether the peer should come back on a new connection with a newer certificate. */
+	/** Whether the peer should reconnect with a newer certificate. */
 	isOld(socket: Socket): boolean;
 }
 
-/** When a connection's proof ends, and from when on it is old; for ever where no certificate was verified. */
+/** When a connection's certificate ends and when the connection becomes old; infinite without a verified certificate. */
 export interface ProofTimes {
 	readonly endsAtMs: number;
 	readonly oldAtMs: number;
 }
 
-/** Of the verified certificate of the peer of a connection that is opened now. */
+/** The times of a connection that opens now. */
 export function proofTimes(socket: TLSSocket, nowMs: number): ProofTimes {
 	const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
 	if (certificate === undefined) return { endsAtMs: Number.POSITIVE_INFINITY, oldAtMs: Number.POSITIVE_INFINITY };
@@ -77,83 +76,81 @@ export function proofTimes(socket: TLSSocket, nowMs: number): ProofTimes {
 }
 
 /**
- * Bounds the connections of a server (tls, https, http2) from its next one on. Call it before it listens; its own
- * `maxConnections` would count those that prove nothing, so leave that alone.
+ * Limits the connections of a server (tls, https, http2). Call it before the server listens. Do not set the server's
+ * `maxConnections`: it also counts unauthenticated connections.
  */
 export function boundConnections(server: Server, bounds: DoorBounds): DoorConnections {
 	return new Connections(server, bounds);
 }
 
-/** A connection whose peer has not proved who it is. */
-interface Unproved {
-	/** Below TLS: what is ended. */
+interface Unauthenticated {
+	/** The TCP socket below TLS. */
 	readonly raw: Socket;
 	readonly name: string;
 	readonly address: string;
 	sinceMs: number;
 }
 
-/** A connection that TLS is done with. */
+/** A connection after its handshake. */
 interface Peer {
 	readonly socket: TLSSocket;
 	readonly times: ProofTimes;
 	id: string | null;
-	/** Whose connections are counted together. */
-	holder: string;
+	/** Connections are counted per client: its id, else its address. */
+	client: string;
 	sinceMs: number;
-	/** Requests under way. null: what is spoken is not known, and may go on for ever in silence. */
-	underWay: number | null;
-	/** When the last request was answered; until then, since it is there. */
+	/** Requests in progress. null = unknown, because the protocol is not HTTP/1. */
+	inProgress: number | null;
+	/** When the last response ended; before the first one, when the connection opened. */
 	quietSinceMs: number;
-	hasAsked: boolean;
-	/** `onOld` was told. */
-	toldOld: boolean;
+	hasRequested: boolean;
+	onOldCalled: boolean;
 }
 
-/** Idle connections end this long before their certificate, at one of the last two looks; none before it is old. */
+/** Idle connections close this long before their certificate ends: at one of the last two sweeps. */
 const ENDING_MS = 2 * CONNECTIONS_LOOK_MS;
 
 class Connections implements DoorConnections {
 	readonly #bounds: DoorBounds;
 	readonly #nowMs: () => number;
-	readonly #unproved = new Map<string, Unproved>();
-	/** The same, by address, the oldest first. */
-	readonly #byAddress = new Map<string, Set<Unproved>>();
+	readonly #unauthenticated = new Map<string, Unauthenticated>();
+	/** By address, oldest first. */
+	readonly #byAddress = new Map<string, Set<Unauthenticated>>();
 	readonly #peers = new WeakMap<Socket, Peer>();
-	readonly #proved = new Set<Peer>();
-	/** The same, by who holds them, the oldest first. */
-	readonly #byHolder = new Map<string, Set<Peer>>();
+	readonly #authenticated = new Set<Peer>();
+	/** By client, oldest first. */
+	readonly #byClient = new Map<string, Set<Peer>>();
 	readonly #seesRequests: boolean;
 
 	constructor(server: Server, bounds: DoorBounds) {
 		this.#bounds = bounds;
 		this.#nowMs = bounds.nowMs ?? Date.now;
-		// Before TLS has the connection, and before anything that speaks on it.
+		// Before TLS and the listeners of the server itself.
 		server.prependListener("connection", (raw: Socket) => this.#opened(raw));
 		server.prependListener("secureConnection", (socket: TLSSocket) => this.#secured(socket));
 		server.on("tlsClientError", (error, socket) => {
 			const fault = handshakeFault(error, socket);
 			if (fault !== null) bounds.onHandshakeFault?.(fault);
 		});
-		// HTTP/2 takes such a listener for a wish to have its requests in the form of HTTP/1.
+		// On an HTTP/2 server a `request` listener would enable the HTTP/1 compatibility API.
 		this.#seesRequests = server instanceof HttpsServer;
 		if (this.#seesRequests) {
 			server.prependListener("request", ({ socket }: IncomingMessage, response: ServerResponse) =>
-				this.#asked(socket, response),
+				this.#requested(socket, response),
 			);
 		}
-		// After a stall what peers have asked meanwhile is read first: a connection with it is not idle.
-		const looks = setInterval(() => setImmediate(() => this.#look()), CONNECTIONS_LOOK_MS);
-		looks.unref();
-		server.once("close", () => clearInterval(looks));
+		// After a stall, setImmediate lets pending requests be read first: their connections are not idle.
+		const sweeps = setInterval(() => setImmediate(() => this.#sweep()), CONNECTIONS_LOOK_MS);
+		sweeps.unref();
+		server.once("close", () => clearInterval(sweeps));
 	}
 
 	prove(socket: Socket, id: string): void {
-		const unproved = this.#unproved.get(nameOf(socket) ?? "");
+		const pending = this.#unauthenticated.get(nameOf(socket) ?? "");
 		const peer = this.#peers.get(socket);
-		if (unproved === undefined || peer === undefined) return;
-		this.#forget(unproved);
-		this.#keep(Object.assign(peer, { id, holder: id }));
+		if (pending === undefined || peer === undefined) return;
+		this.#removePending(pending);
+		this.#add(Object.assign(peer, { id, client: id }));
 	}
 
 	leftMs(socket: Socket): number {
@@ -172,22 +169,22 @@ class Connections implements DoorConnections {
 		const name = nameOf(raw);
 		const address = raw.remoteAddress;
 		if (name === null || address === undefined) {
-			// Gone already; TLS takes it first.
+			// Closed already. Later, because TLS must get the socket first.
 			setImmediate(() => raw.destroy());
 			return;
 		}
-		const unproved = { raw, name, address, sinceMs: performance.now() };
-		this.#unproved.set(name, unproved);
+		const pending = { raw, name, address, sinceMs: performance.now() };
+		this.#unauthenticated.set(name, pending);
 		const siblings = this.#byAddress.get(address);
-		if (siblings === undefined) this.#byAddress.set(address, new Set([unproved]));
-		else siblings.add(unproved);
-		raw.once("close", () => this.#forget(unproved));
-		if (this.#unproved.size > UNPROVED_CONNECTIONS_MAX) this.#endOne();
+		if (siblings === undefined) this.#byAddress.set(address, new Set([pending]));
+		else siblings.add(pending);
+		raw.once("close", () => this.#removePending(pending));
+		if (this.#unauthenticated.size > UNPROVED_CONNECTIONS_MAX) this.#evictUnauthenticated();
 	}
 
 	#secured(socket: TLSSocket): void {
-		const unproved = this.#unproved.get(nameOf(socket) ?? "");
-		if (unproved === undefined) {
+		const pending = this.#unauthenticated.get(nameOf(socket) ?? "");
+		if (pending === undefined) {
 			socket.destroy();
 			return;
 		}
@@ -196,106 +193,108 @@ class Connections implements DoorConnections {
 			socket,
 			times: proofTimes(socket, this.#nowMs()),
 			id,
-			holder: id ?? unproved.address,
+			client: id ?? pending.address,
 			sinceMs: performance.now(),
-			underWay: this.#seesRequests ? 0 : null,
+			inProgress: this.#seesRequests ? 0 : null,
 			quietSinceMs: performance.now(),
-			hasAsked: false,
-			toldOld: false,
+			hasRequested: false,
+			onOldCalled: false,
 		};
 		this.#peers.set(socket, peer);
 		if (this.#bounds.provedBy === "request" && !socket.authorized) {
-			unproved.sinceMs = performance.now();
+			pending.sinceMs = performance.now();
 			return;
 		}
-		this.#forget(unproved);
-		this.#keep(peer);
+		this.#removePending(pending);
+		this.#add(peer);
 	}
 
-	#asked(socket: Socket, response: ServerResponse): void {
+	#requested(socket: Socket, response: ServerResponse): void {
 		const peer = this.#peers.get(socket);
-		if (peer === undefined || peer.underWay === null) return;
-		peer.underWay += 1;
-		peer.hasAsked = true;
+		if (peer === undefined || peer.inProgress === null) return;
+		peer.inProgress += 1;
+		peer.hasRequested = true;
 		response.once("close", () => {
-			if (peer.underWay !== null) peer.underWay -= 1;
+			if (peer.inProgress !== null) peer.inProgress -= 1;
 			peer.quietSinceMs = performance.now();
 		});
 	}
 
-	#keep(peer: Peer): void {
-		const { socket, holder } = peer;
-		// Whoever looks at certificates more closely has ended it already.
+	#add(peer: Peer): void {
+		const { socket, client } = peer;
+		// An earlier listener may have refused the certificate.
 		if (socket.destroyed) return;
-		this.#proved.add(peer);
-		const siblings = this.#byHolder.get(holder);
-		if (siblings === undefined) this.#byHolder.set(holder, new Set([peer]));
+		this.#authenticated.add(peer);
+		const siblings = this.#byClient.get(client);
+		if (siblings === undefined) this.#byClient.set(client, new Set([peer]));
 		else siblings.add(peer);
-		socket.once("close", () => this.#leave(peer));
-		if (this.#proved.size > this.#bounds.connections) this.#makeRoom(peer);
+		socket.once("close", () => this.#remove(peer));
+		if (this.#authenticated.size > this.#bounds.connections) this.#evict(peer);
 	}
 
 	/**
-	 * Ends the oldest connection in which nothing is under way of whoever holds the most. Where there is none, the newest
-	 * one if it is theirs: nobody's own work is cut for more of it; else their oldest.
+	 * Closes a connection of the client with the most: its oldest idle one; if none is idle, the newest connection if it is
+	 * this client's, else this client's oldest.
 	 */
-	#makeRoom(newest: Peer): void {
-		const held = Math.max(...[...this.#byHolder.values()].map(({ size }) => size));
-		const crowds = [...this.#byHolder.values()].filter(({ size }) => size === held);
-		const idle = crowds.flatMap((crowd) => [...crowd].find((one) => one.underWay === 0 && one !== newest) ?? []);
-		const [oldest = newest] = crowds[0] ?? [];
-		const ended = idle[0] ?? (this.#byHolder.get(newest.holder)?.size === held ? newest : oldest);
-		this.#leave(ended);
+	#evict(newest: Peer): void {
+		const held = Math.max(...[...this.#byClient.values()].map(({ size }) => size));
+		const largest = [...this.#byClient.values()].filter(({ size }) => size === held);
+		const idle = largest.flatMap(
+			(connections) => [...connections].find((one) => one.inProgress === 0 && one !== newest) ?? [],
+		);
+		const [oldest = newest] = largest[0] ?? [];
+		const ended = idle[0] ?? (this.#byClient.get(newest.client)?.size === held ? newest : oldest);
+		this.#remove(ended);
 		this.#cut(ended);
 		this.#bounds.onCrowded?.({ id: ended.id, held, most: this.#bounds.connections });
 	}
 
-	#leave(peer: Peer): void {
-		this.#proved.delete(peer);
-		const siblings = this.#byHolder.get(peer.holder);
+	#remove(peer: Peer): void {
+		this.#authenticated.delete(peer);
+		const siblings = this.#byClient.get(peer.client);
 		siblings?.delete(peer);
-		if (siblings?.size === 0) this.#byHolder.delete(peer.holder);
+		if (siblings?.size === 0) this.#byClient.delete(peer.client);
 	}
 
-	#forget(unproved: Unproved): void {
-		const { name, address } = unproved;
-		// Another connection may have the name by now.
-		if (this.#unproved.get(name) === unproved) this.#unproved.delete(name);
+	#removePending(pending: Unauthenticated): void {
+		const { name, address } = pending;
+		// A new connection may have the same key.
+		if (this.#unauthenticated.get(name) === pending) this.#unauthenticated.delete(name);
 		const siblings = this.#byAddress.get(address);
-		siblings?.delete(unproved);
+		siblings?.delete(pending);
 		if (siblings?.size === 0) this.#byAddress.delete(address);
 	}
 
-	/** The oldest of the address with the most; of several such, of the one that came first. */
-	#endOne(): void {
-		let most: ReadonlySet<Unproved> = new Set();
+	/** Closes the oldest connection of the address with the most. */
+	#evictUnauthenticated(): void {
+		let most: ReadonlySet<Unauthenticated> = new Set();
 		for (const siblings of this.#byAddress.values()) if (siblings.size > most.size) most = siblings;
 		const [oldest] = most;
-		if (oldest !== undefined) this.#end(oldest);
+		if (oldest !== undefined) this.#close(oldest);
 	}
 
-	#end(unproved: Unproved): void {
-		this.#forget(unproved);
-		unproved.raw.destroy();
+	#close(pending: Unauthenticated): void {
+		this.#removePending(pending);
+		pending.raw.destroy();
 	}
 
-	#look(): void {
+	#sweep(): void {
 		const now = performance.now();
 		const { unaskedMs = Number.POSITIVE_INFINITY } = this.#bounds;
-		for (const unproved of [...this.#unproved.values()]) {
-			if (unproved.sinceMs < now - UNPROVED_CONNECTION_MS) this.#end(unproved);
+		for (const pending of [...this.#unauthenticated.values()]) {
+			if (pending.sinceMs < now - UNPROVED_CONNECTION_MS) this.#close(pending);
 		}
-		for (const peer of [...this.#proved]) {
+		for (const peer of [...this.#authenticated]) {
 			const leftMs = this.leftMs(peer.socket);
-			const unasked = !peer.hasAsked && peer.sinceMs < now - unaskedMs;
-			// The next request would meet the certificate's end, and who asks has done nothing wrong. Whoever asks all the time
-			// may be asking now: the next answer asks them to leave.
+			const unused = !peer.hasRequested && peer.sinceMs < now - unaskedMs;
+			// Closed before the certificate ends, so that no request fails for it. A busy connection may have a request on its
+			// way: its next response asks the client to reconnect.
 			const quiet = peer.quietSinceMs < now - CONNECTION_QUIET_MS;
 			const ending = quiet && leftMs <= ENDING_MS && this.isOld(peer.socket);
-			const idle = peer.underWay === 0 && (unasked || ending);
+			const idle = peer.inProgress === 0 && (unused || ending);
 			if (idle || (this.#bounds.cutAtEnd === true && leftMs <= 0)) this.#cut(peer);
-			else if (!peer.toldOld && this.isOld(peer.socket)) {
-				peer.toldOld = true;
+			else if (!peer.onOldCalled && this.isOld(peer.socket)) {
+				peer.onOldCalled = true;
 				this.#bounds.onOld?.(peer.socket);
 			}
 		}
@@ -307,23 +306,23 @@ class Connections implements DoorConnections {
 	}
 }
 
-/** Tells the living connections of one server apart; null: the peer is gone. TLS and what lies below and above it share the name. */
+/** Identifies an open connection of a server, the same for its TCP and TLS sockets; null = the peer has disconnected. */
 export function nameOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
 	if (remoteAddress === undefined || remotePort === undefined) return null;
 	return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }
 
-/** How a door shows itself, and whom it takes; both change while it is open. */
+/** Certificate and trusted roots of a TLS server; both rotate while it is open. */
 export interface MutualTls {
 	/** Must demand client certificates that it verifies. */
 	readonly options: TlsOptions;
-	/** Given the server once it exists, to renew what it shows; what it returns is called at the end. */
+	/** Keeps the server's certificate and roots current. @returns stops it */
 	readonly follow: (server: Server) => () => void;
 }
 
 /**
- * A door for gRPC servers that open none with bounds of their own: takes mTLS connections of HTTP/2 and hands on those
- * whose peer is proved, each cut at the end of its certificate.
+ * An mTLS listener with connection limits for a gRPC server: passes on authenticated HTTP/2 connections, each closed when
+ * its certificate ends.
  * @param port 0 = any
  * @param take the server's connection injector
  */
@@ -342,7 +341,7 @@ export async function openHttp2Door(
 	const server = createServer({ ...tls.options, ALPNProtocols: ["h2"] });
 	boundConnections(server, { ...bounds, cutAtEnd: true });
 	server.on("secureConnection", (socket) => {
-		// A connection that breaks is the peer's business; the gRPC server is told by its own listeners.
+		// The gRPC server has its own error listeners.
 		socket.on("error", () => {});
 		if (socket.destroyed) return;
 		if (socket.alpnProtocol === "h2") take(socket);
@@ -355,7 +354,7 @@ export async function openHttp2Door(
 			server.once("error", reject);
 			server.listen(port, host, () => {
 				server.off("error", reject);
-				// Accepting may fail later (no file descriptors left), and the door goes on.
+				// Accepting may fail later (no file descriptors left); the server continues.
 				server.on("error", () => {});
 				resolve();
 			});

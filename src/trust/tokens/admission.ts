@@ -1,7 +1,7 @@
 /**
- * Who may have a signature verified now. A payer (a caller's principal, else its address) may stand for many users: a
- * front-end, or a network behind one address. So it pays for what does not hold only, and who is known as a user that
- * holds good tokens is not kept out by what others behind the same payer send.
+ * Rate limits of signature verifications. A payer is the caller's principal, else its address, and may stand for many users
+ * (a front-end, a NAT). So a payer is charged for invalid signatures only, and a user with valid tokens is not blocked by
+ * others behind the same payer.
  */
 import {
 	DPOP_USER,
@@ -14,16 +14,16 @@ import {
 import { Payers, type Rate } from "./payers.js";
 
 export interface AdmissionRates {
-	/** Of one payer: signatures that did not hold. */
+	/** Per payer: invalid signatures. */
 	readonly failed: Rate;
-	/** Of one user whose tokens have held, while its payer has none left: signatures in its name that did not hold. */
+	/** Per user with a valid token, once its payer's quota is used up: invalid signatures in its name. */
 	readonly failedUser: Rate;
-	/** Of one user: new tokens that held, and proofs that held. */
+	/** Per user: new valid tokens, and valid proofs. */
 	readonly token: Rate;
 	readonly proof: Rate;
 }
 
-/** What was taken on entering. */
+/** The quota that enter() has charged. */
 export interface Pass {
 	readonly what: "token" | "proof";
 	readonly payer: string;
@@ -41,7 +41,7 @@ const RATES: AdmissionRates = {
 export class Admission {
 	readonly #failed: Payers;
 	readonly #failedUsers: Payers;
-	/** Holds verified users only. */
+	/** Verified users only. */
 	readonly #held: Readonly<Record<Pass["what"], Payers>>;
 	/** Verifications in progress. */
 	#pending = 0;
@@ -54,21 +54,21 @@ export class Admission {
 	}
 
 	/**
-	 * Before the cryptography.
-	 * @param user whose token it is; of a token that is not verified, whose it says it is. A proof's is verified
-	 * @returns why not, or what leave() wants once it is known whether the signature holds
+	 * Call it before a verification.
+	 * @param user of the token; unverified for a token, verified for a proof
+	 * @returns the pass for leave(), or the reason of the refusal
 	 */
 	enter(what: Pass["what"], payer: string, user: string, monotonicMs: number): Pass | string {
 		const held = this.#held[what];
 		if (held.has(user) && held.level(user, monotonicMs) < 1) return "the user has had too many verified";
 		if (this.#pending >= TOKENS_PENDING_MAX) return "too many are being verified";
 		const by = this.#payer(what, payer, user, monotonicMs);
-		if (by === null) return "too many that did not hold came from the caller";
+		if (by === null) return "the caller has sent too many invalid ones";
 		this.#pending++;
 		return { what, payer, user, by };
 	}
 
-	/** After it: what held costs its user one, what did not costs the payer. */
+	/** Call it after the verification: a valid signature is charged to the user, an invalid one to the payer. */
 	leave(pass: Pass, holds: boolean, monotonicMs: number): void {
 		this.#pending--;
 		if (!holds) return;
@@ -78,8 +78,8 @@ export class Admission {
 
 	#payer(what: Pass["what"], payer: string, user: string, monotonicMs: number): Pass["by"] | null {
 		if (this.#failed.pay(payer, monotonicMs)) return "payer";
-		const known = what === "proof" || this.#held.token.has(user);
-		return known && this.#failedUsers.pay(user, monotonicMs) ? "user" : null;
+		const isKnownUser = what === "proof" || this.#held.token.has(user);
+		return isKnownUser && this.#failedUsers.pay(user, monotonicMs) ? "user" : null;
 	}
 
 	#refund({ by, payer, user }: Pass, monotonicMs: number): void {

@@ -1,4 +1,4 @@
-/** Signature algorithms, bound to keys: a token never chooses how a key is used. */
+/** Signature algorithms per key: a token never chooses how a key is used. */
 import { RSA_ALGORITHMS } from "../../compile/access/users/tokenForm.js";
 
 type Jwk = Readonly<Record<string, unknown>>;
@@ -10,7 +10,7 @@ const BY_CURVE: Readonly<Record<string, readonly string[]>> = {
 	"OKP Ed25519": ["EdDSA"],
 };
 
-/** The algorithms that a key of this kty, crv and alg may be used with; none where it is of no kind for signatures. */
+/** The algorithms allowed for a key of this kty, crv and alg; empty if it is no signature key. */
 export function algorithmsOf({ kty, crv, alg }: Jwk): readonly string[] {
 	const curve = `${String(kty)} ${String(crv)}`;
 	const possible = kty === "RSA" ? RSA_ALGORITHMS : Object.hasOwn(BY_CURVE, curve) ? (BY_CURVE[curve] ?? []) : [];

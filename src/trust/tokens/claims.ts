@@ -1,4 +1,4 @@
-/** What a token's own words must be, before and beside its signature. Pure; `nowSeconds` is the wall clock. */
+/** Checks of a token's header and claims, without its signature. Pure; `nowSeconds` is the wall clock. */
 import { shapeFault } from "../../compile/access/users/tokenClaims.js";
 import { ALGORITHMS } from "../../compile/access/users/tokenForm.js";
 import type { TokenIssuer } from "../../declare/resources/resource.js";
@@ -6,7 +6,7 @@ import { TOKEN_SKEW_SECONDS } from "../../limits/index.js";
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** The header's key id and algorithm, or why it does not do. jwk, jku, x5c and x5u in it are never looked at. */
+/** Why the header is invalid; null = valid. Its jwk, jku, x5c and x5u are never used. */
 export function headerFault(header: Members): string | null {
 	const { alg, kid } = header;
 	if (typeof alg !== "string" || !ALGORITHMS.includes(alg)) return "alg is not allowed";
@@ -15,7 +15,7 @@ export function headerFault(header: Members): string | null {
 	return null;
 }
 
-/** Why the token's claims do not do for the issuer; null = they do. */
+/** Why the claims are invalid for the issuer; null = valid. */
 export function claimsFault(issuer: TokenIssuer, header: Members, payload: Members, nowSeconds: number): string | null {
 	return (
 		shapeFault(payload) ??
@@ -43,7 +43,7 @@ function timeFault({ maxLifetimeMs }: TokenIssuer, { exp, nbf, iat }: Members, n
 	if (typeof exp !== "number") return "exp is missing";
 	if (typeof iat !== "number") return "iat is missing";
 	if (nowSeconds > exp + TOKEN_SKEW_SECONDS) return "it has expired";
-	// jwt_authn cuts it to whole seconds; of exp that says the same, and iat is judged by rules of ours.
+	// Rounded down like Envoy's jwt_authn.
 	if (typeof nbf === "number" && Math.floor(nbf) > nowSeconds + TOKEN_SKEW_SECONDS) return "nbf is in the future";
 	if (iat > nowSeconds + TOKEN_SKEW_SECONDS) return "iat is in the future";
 	if (exp - iat > maxLifetimeMs / 1_000) return "it lives too long";

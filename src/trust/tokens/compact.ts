@@ -1,4 +1,4 @@
-/** The compact form of a signed token (RFC 7515 7.1), and where a request shows one. Parsers: they never throw. */
+/** Parsers of compact signed tokens (RFC 7515 7.1) and of Authorization headers. They never throw. */
 import { COMPACT_TOKEN, SPEAKS_OF_TOKEN } from "../../compile/access/users/tokenForm.js";
 import { TOKEN_BYTES_MAX } from "../../limits/index.js";
 import { strictObject } from "./strictJson.js";
@@ -10,12 +10,12 @@ export interface CompactToken {
 
 const COMPACT = new RegExp(`^${COMPACT_TOKEN}$`);
 
-/** Header and payload, unverified; null where the text is no signed token in compact form. */
+/** Header and payload, unverified; null if the text is no signed token in compact form. */
 export function readCompact(text: string, bytesMax: number = TOKEN_BYTES_MAX): CompactToken | null {
 	if (text.length > bytesMax) return null;
 	if (!COMPACT.test(text)) return null;
 	const [first = "", second = "", third = ""] = text.split(".");
-	// Four characters are three bytes: one alone is no byte at all.
+	// A base64url text never has 4n + 1 characters.
 	if (first.length % 4 === 1 || second.length % 4 === 1 || third.length % 4 === 1) return null;
 	const header = strictObject(Buffer.from(first, "base64url"));
 	if (header === null) return null;
@@ -32,9 +32,9 @@ const SPEAKS = new RegExp(SPEAKS_OF_TOKEN, "i");
 const ONE_TOKEN = new RegExp(`^(Bearer|DPoP) (${COMPACT_TOKEN})$`);
 
 /**
- * The token in a request's Authorization headers; null = there is none (another scheme is the service's business).
- * "malformed": it speaks of a token and is not exactly one. The same rule, letter by letter, is compiled to native form:
- * Envoy would cut a token out of almost any text.
+ * The token in a request's Authorization headers; null = none (other schemes belong to the service). "malformed": a token
+ * scheme without exactly one token. Envoy enforces the same expressions in native form, because jwt_authn alone would
+ * accept a token in almost any text.
  */
 export function shownToken(authorization: readonly string[]): ShownToken | "malformed" | null {
 	if (authorization.length === 0) return null;

@@ -1,7 +1,6 @@
 /**
- * The signed decision: a compact JWS (RFC 7515) by the sidecar's own SVID, whose chain rides in its header (x5c), for one
- * hop and a few seconds. Header `x-weir-decision`. ES256 by node:crypto, because it must be made within the turn of the
- * loop in which the request is answered.
+ * The signed decision (header `x-weir-decision`): a compact JWS (RFC 7515) signed by the sidecar's SVID, with its chain in
+ * the JWS header (x5c), valid for one hop and a few seconds. ES256 by node:crypto, because signing must be synchronous.
  */
 import {
 	createHash,
@@ -26,7 +25,6 @@ import { bundleCertificates, type Signer, signerOf } from "./signerChain.js";
 
 const TYPE = "weir-decision+jwt";
 
-/** What to sign with; an identity's SVID has these. */
 export interface SigningIdentity {
 	/** PEM, leaf first. */
 	readonly certificate: string;
@@ -34,7 +32,7 @@ export interface SigningIdentity {
 	readonly privateKey: string;
 }
 
-interface Pen {
+interface PreparedKey {
 	readonly identity: SigningIdentity;
 	readonly key: KeyObject;
 	/** Protected header, encoded. */
@@ -42,18 +40,18 @@ interface Pen {
 }
 
 /**
- * @param current the identity of the moment; what it throws means that there is none, and nothing is signed
- * @returns the port: null where there is no identity, or none with a P-256 key
+ * @param current the current identity; throws if there is none
+ * @returns the port; it returns null without an identity with a P-256 key
  */
 export function decisionSigner(current: () => SigningIdentity, nowMs: () => number = Date.now): SignDecision {
-	let pen: Pen | null = null;
+	let prepared: PreparedKey | null = null;
 	return (facts) => {
 		try {
 			const identity = current();
-			if (pen === null || pen.identity !== identity) pen = penOf(identity);
+			if (prepared === null || prepared.identity !== identity) prepared = prepareKey(identity);
 			const payload = encode({ ...claimsOf(facts), ...times(nowMs()), jti: randomBytes(12).toString("base64url") });
-			const signed = `${pen.header}.${payload}`;
-			const signature = sign("sha256", Buffer.from(signed), { key: pen.key, dsaEncoding: "ieee-p1363" });
+			const signed = `${prepared.header}.${payload}`;
+			const signature = sign("sha256", Buffer.from(signed), { key: prepared.key, dsaEncoding: "ieee-p1363" });
 			return `${signed}.${signature.toString("base64url")}`;
 		} catch {
 			return null;
@@ -61,7 +59,7 @@ export function decisionSigner(current: () => SigningIdentity, nowMs: () => numb
 	};
 }
 
-function penOf(identity: SigningIdentity): Pen {
+function prepareKey(identity: SigningIdentity): PreparedKey {
 	const key = createPrivateKey(identity.privateKey);
 	if (key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
 		throw new WeirError("failed-precondition", "decisions are signed with a P-256 key, and the SVID has another", "");
@@ -72,12 +70,12 @@ function penOf(identity: SigningIdentity): Pen {
 
 const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
 
-/** NumericDates may have fractions (RFC 7519 2): five seconds are not to become six. */
+/** NumericDates with fractions (RFC 7519 2), so that five seconds do not become six. */
 const times = (nowMs: number) => ({ iat: nowMs / 1_000, exp: (nowMs + DECISION_LIFETIME_MS) / 1_000 });
 
 const pathHash = (path: string): string => createHash("sha256").update(path, "latin1").digest("base64url");
 
-/** Path and query go in as a hash: they may be long, and are nobody's business in a header that is logged. */
+/** Path and query as a hash: they may be long, and must not appear in a header that is logged. */
 const claimsOf = ({ method, path, host, service, variant, principal }: DecisionFacts) => ({
 	method,
 	path: pathHash(path),
@@ -88,15 +86,15 @@ const claimsOf = ({ method, path, host, service, variant, principal }: DecisionF
 });
 
 export interface DecisionVerifierOptions {
-	/** The roots that signers may come from, PEM. What it throws means that nobody is trusted now. */
+	/** The trusted roots of signers, PEM. If it throws, no signer is trusted. */
 	readonly trustBundle: () => string;
-	/** Whether that SPIFFE id may decide. */
+	/** Whether the SPIFFE id may sign decisions. */
 	readonly admits: (spiffeId: string) => boolean;
 	readonly nowMs?: () => number;
 	readonly monotonicMs?: () => number;
 }
 
-/** What the hop knows of its request itself; the others where it knows which it is, or under what name it was called. */
+/** The request that the decision must match; optional fields only if the hop knows them. */
 export interface DecisionExpected extends Pick<DecisionFacts, "method" | "path"> {
 	readonly host?: string;
 	readonly service?: string;
@@ -107,27 +105,27 @@ export interface DecisionSaid {
 	readonly signer: string;
 	readonly service: string;
 	readonly variant: string;
-	/** The caller at the mesh's door; null = none was proved. */
+	/** The authenticated caller at the Gateway; null = none. */
 	readonly principal: string | null;
 }
 
 export type DecisionAnswer = DecisionSaid | { readonly refused: string };
 
-/** A decision that holds for the request, and is not used up by having been looked at. */
+/** A decision that is valid for the request and not used yet. */
 export interface HeldDecision {
 	readonly said: DecisionSaid;
-	/** Uses it up: once, for one of all who hold it. @returns null, or why it may not be used */
+	/** Marks it as used. @returns null, or the reason if it cannot be used */
 	readonly use: () => string | null;
-	/** After a use of which nothing came: it may be used again, by a retry of the request. */
+	/** Unmarks it, so that a retry of the request can use it. */
 	readonly giveBack: () => void;
 }
 
-/** For the hop that demands decisions, such as the predictor. One verifier for all its requests: it remembers what was used. */
+/** Verifies decisions, e.g. for the predictor. Use one verifier for all requests: it remembers used decisions. */
 export class DecisionVerifier {
 	readonly #options: Required<DecisionVerifierOptions>;
-	/** A decision is good for its lifetime and the skew on both sides. */
+	/** A decision is valid for its lifetime and the clock skew on both sides. */
 	readonly #used = new Replays(DECISION_LIFETIME_MS + 2 * SKEW_MS);
-	/** By encoded header: the chain is always the same. */
+	/** By encoded JWS header, which holds the chain. */
 	#signers = new Map<string, Signer>();
 	#bundle = "";
 	#roots: readonly X509Certificate[] = [];
@@ -136,7 +134,7 @@ export class DecisionVerifier {
 		this.#options = { nowMs: Date.now, monotonicMs: () => performance.now(), ...options };
 	}
 
-	/** Whether the request was decided on, and not yet served: it is now. Never throws. */
+	/** Verifies the decision and marks it as used. Never throws. */
 	verify(values: readonly string[], expected: DecisionExpected): DecisionAnswer {
 		const held = this.examine(values, expected);
 		if ("refused" in held) return held;
@@ -145,9 +143,8 @@ export class DecisionVerifier {
 	}
 
 	/**
-	 * Whether the request was decided on, used or not: a hop that has no room for it leaves the decision to the retry.
-	 * Never throws.
-	 * @param values each x-weir-decision header apart
+	 * Verifies the decision without using it, so that an overloaded hop can leave it to the retry. Never throws.
+	 * @param values one entry for each x-weir-decision header
 	 */
 	examine(values: readonly string[], expected: DecisionExpected): HeldDecision | { readonly refused: string } {
 		const [text = ""] = values;
@@ -156,7 +153,7 @@ export class DecisionVerifier {
 		if (read === null) return refused("it is no signed decision");
 		const { header, payload } = read;
 		if (header.alg !== "ES256" || header.typ !== TYPE || Object.hasOwn(header, "crit"))
-			return refused("its header does not do");
+			return refused("its header is invalid");
 		const fault = factsFault(payload, expected) ?? timeFault(payload, this.#options.nowMs());
 		if (fault !== null) return refused(fault);
 		const signer = this.#signer(text.slice(0, text.indexOf(".")), header.x5c);
@@ -168,7 +165,7 @@ export class DecisionVerifier {
 		return {
 			said: { signer: owner, service, variant, principal },
 			use: () => {
-				// What is asked first and used later may have ended meanwhile, and would be forgotten before it has.
+				// The decision may have expired since examine().
 				const late = timeFault(payload, this.#options.nowMs());
 				if (late !== null) return late;
 				const taken = this.#used.take(id, this.#options.monotonicMs());
@@ -199,7 +196,7 @@ export class DecisionVerifier {
 			);
 			if (typeof found === "string") return found;
 			signer = found;
-			// Only chains that lead to our roots are remembered: a stranger cannot push them out.
+			// Only verified chains are cached, so an unauthenticated client cannot evict them.
 			if (this.#signers.size >= DECISION_SIGNERS_MAX) this.#signers.clear();
 			this.#signers.set(encodedHeader, signer);
 		}
@@ -209,7 +206,7 @@ export class DecisionVerifier {
 	}
 }
 
-/** One machine, or one rack: far less than what identity providers are allowed. */
+/** Within one cluster the clock skew is far less than for identity providers. */
 const SKEW_MS = Math.min(DECISION_LIFETIME_MS, TOKEN_SKEW_SECONDS * 1_000);
 
 const refused = (why: string) => ({ refused: why });

@@ -1,7 +1,6 @@
 /**
- * Files that a resource names, read in bounded size and time. A pipe blocks whoever opens it, a mount whose server is
- * gone whoever reads it, and with the thread that waits goes a part of the process: Node has four for all its files and
- * name look-ups.
+ * Reads files that a resource names, with limits of size and time. A pipe or a dead network mount can block a thread for
+ * ever, and Node has only four for all files and DNS look-ups.
  */
 import { constants, type FileHandle, open } from "node:fs/promises";
 import { FILE_READ_MS, FILES_STUCK_MAX, KEYS_BYTES_MAX } from "../../limits/index.js";
@@ -9,19 +8,19 @@ import { FILE_READ_MS, FILES_STUCK_MAX, KEYS_BYTES_MAX } from "../../limits/inde
 export interface DeclaredFiles {
 	/**
 	 * @returns the bytes of a regular file of at most KEYS_BYTES_MAX bytes
-	 * @throws Error in words without anything of the content
+	 * @throws Error without any content of the file
 	 */
 	read(path: string): Promise<Uint8Array>;
 }
 
 export type OpenFile = (path: string) => Promise<Pick<FileHandle, "stat" | "read" | "close">>;
 
-/** Without waiting for the other end of a pipe. */
-const openNow: OpenFile = (path) => open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+/** O_NONBLOCK: does not wait for the other end of a pipe. */
+const openNonBlocking: OpenFile = (path) => open(path, constants.O_RDONLY | constants.O_NONBLOCK);
 
-/** One for a process: what it remembers is which of the process' threads are gone. */
-export function boundedFiles(openFile: OpenFile = openNow, withinMs: number = FILE_READ_MS): DeclaredFiles {
-	/** Paths whose readers never came back; each holds a thread. */
+/** Use one per process: it counts the blocked threads of the process. */
+export function boundedFiles(openFile: OpenFile = openNonBlocking, withinMs: number = FILE_READ_MS): DeclaredFiles {
+	/** Paths of reads that have not returned; each blocks a thread. */
 	const stuck = new Set<string>();
 	return {
 		read: async (path) => {
@@ -32,8 +31,8 @@ export function boundedFiles(openFile: OpenFile = openNow, withinMs: number = FI
 			const late = new Promise<never>((_, reject) => {
 				timer = setTimeout(() => {
 					stuck.add(path);
-					const back = (): boolean => stuck.delete(path);
-					reading.then(back, back);
+					const unblock = (): boolean => stuck.delete(path);
+					reading.then(unblock, unblock);
 					reject(new Error(`the file was not read within ${withinMs} ms`));
 				}, withinMs);
 			});
@@ -61,5 +60,5 @@ async function wholeFile(path: string, openFile: OpenFile): Promise<Uint8Array> 
 
 const files = boundedFiles();
 
-/** Reads a file that a resource names, among those of this process. */
+/** Reads a file that a resource names. */
 export const readDeclaredFile = (path: string): Promise<Uint8Array> => files.read(path);

@@ -1,4 +1,4 @@
-/** Proof of possession by a signed proof beside the token (RFC 9449 4.3). */
+/** DPoP: proof of possession of a token's key (RFC 9449 4.3). */
 import { createHash } from "node:crypto";
 import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from "jose";
 import { DPOP_AGE_SECONDS, TOKEN_SKEW_SECONDS } from "../../limits/index.js";
@@ -7,7 +7,7 @@ import { publicKey } from "./publicKey.js";
 import type { ProofMemory, Taken } from "./replays.js";
 
 export interface ProofQuestion {
-	/** Each DPoP header apart. */
+	/** One entry for each DPoP header. */
 	readonly dpop: readonly string[];
 	readonly method: string;
 	/** Scheme, host and path. */
@@ -26,7 +26,7 @@ export interface ReadProof {
 	readonly jti: string;
 }
 
-/** What can be seen without cryptography: the proof, or why it does not do. */
+/** Checks all except the signature. @returns the proof, or why it is invalid */
 export function readProof(question: ProofQuestion): ReadProof | string {
 	const [proof = ""] = question.dpop;
 	if (question.dpop.length !== 1) return "there must be exactly one proof";
@@ -42,21 +42,20 @@ export function readProof(question: ProofQuestion): ReadProof | string {
 	if (typeof htu !== "string" || !sameTarget(htu, question.url)) return "the proof is for another address";
 	if (typeof iat !== "number" || Math.abs(question.nowSeconds - iat) > DPOP_AGE_SECONDS)
 		return "the proof is not of now";
-	// RFC 9449 asks for neither, but what the client says holds (RFC 7519 section 4.1).
+	// RFC 9449 requires neither, but present claims must hold (RFC 7519 section 4.1).
 	if (typeof exp !== "number" || question.nowSeconds > exp + TOKEN_SKEW_SECONDS) return "the proof has expired";
 	if (typeof nbf !== "number" || nbf > question.nowSeconds + TOKEN_SKEW_SECONDS) return "the proof is not yet valid";
 	if (ath !== createHash("sha256").update(question.token).digest("base64url")) return "the proof is for another token";
 	return { proof, alg, jwk: jwk as Record<string, unknown>, jti };
 }
 
-/** Why a proof does not do. */
 export interface ProofFault {
 	readonly why: string;
-	/** What does not do: the proof; the token, which is another key's; or room, for it may hold and is not known to be remembered. */
+	/** What failed: the proof, the token (bound to another key), or the replay memory (`room`: full or unavailable). */
 	readonly what: "proof" | "token" | "room";
 }
 
-/** null = the proof holds, and is used up. Never rejects. */
+/** Verifies the proof and marks it as used; null = valid. Never rejects. */
 export async function proofFault(
 	{ proof, alg, jwk, jti }: ReadProof,
 	{ jkt, monotonicMs }: Pick<ProofQuestion, "jkt" | "monotonicMs">,
@@ -74,7 +73,7 @@ export async function proofFault(
 	} catch {
 		return fault("the proof's signature does not hold");
 	}
-	// Only what its holder has signed is remembered: nobody else can fill the memory, or use up another's proof.
+	// Only proofs with a valid signature are remembered, so other clients cannot fill the memory or use up the proof.
 	const id = createHash("sha256").update(`${jkt}.${jti}`).digest().toString("latin1", 0, 16);
 	const taken = await memory.take(id, monotonicMs);
 	return taken === "first" ? null : USED[taken];
@@ -87,14 +86,14 @@ const USED: Readonly<Record<Exclude<Taken, "first">, ProofFault>> = {
 };
 
 /**
- * Before query and fragment, which nobody compares. URL reads more than a URI there: `https:a/b`, `https://a\b`, blanks. In paths
- * some clients write `|` and `^` as they are, as URL does.
+ * htu without query and fragment. Stricter than the URL class, which accepts `https:a/b`, `https://a\b` and blanks. Paths
+ * may have unescaped `|` and `^`, as some clients send them.
  */
 const HTTP_ADDRESS = /^https?:\/\/[\w.~!$&'()*+,;=:%@[\]-]+(\/[!-[\]-~]*)?$/i;
 
 /**
- * RFC 9449 4.3: without query and fragment, after the normalisation of RFC 3986 6.2.2 and 6.2.3. Gateways of ours take the
- * port off the host before it is judged; then the proof's port is not looked at.
+ * RFC 9449 4.3: without query and fragment, after the normalisation of RFC 3986 6.2.2 and 6.2.3. Our Gateways strip the
+ * port from the host; then the port of the proof is ignored.
  */
 function sameTarget(htu: string, url: string): boolean {
 	const [address = ""] = htu.split(/[?#]/, 1);
@@ -109,7 +108,7 @@ function sameTarget(htu: string, url: string): boolean {
 	);
 }
 
-/** RFC 3986 6.2.2.1 and 6.2.2.2, which URL leaves undone: escapes in capitals, and none of unreserved characters. */
+/** RFC 3986 6.2.2.1 and 6.2.2.2, which URL does not do: upper-case escapes, and unreserved characters unescaped. */
 function normalPath({ pathname }: URL): string {
 	return pathname.replace(/%[0-9A-Fa-f]{2}/g, (escaped) => {
 		const char = String.fromCharCode(Number.parseInt(escaped.slice(1), 16));

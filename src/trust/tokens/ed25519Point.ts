@@ -1,12 +1,12 @@
-/** Points of Ed25519 (RFC 8032 5.1). Libraries take any 32 bytes for a key, and find out by the signature, or not at all. */
+/** Validation of Ed25519 points (RFC 8032 5.1): libraries accept any 32 bytes as a key. */
 
 const P = 2n ** 255n - 19n;
 /** -121665/121666 (RFC 8032 5.1). */
 const D = 37095705934669439343138083508754565189542113879843219016388785533085940283555n;
 
 /**
- * Whether the bytes are a point of the curve in its one encoding (RFC 8032 5.1.3), and not one of the eight of small
- * order: with such a key anybody can make a signature that holds for some texts. Public input, so time may tell it.
+ * Whether the bytes are a canonically encoded point (RFC 8032 5.1.3) that is none of the eight of small order: for such a
+ * key anyone can forge signatures of some texts. Not constant-time, because the input is public.
  */
 export function isStrongEd25519Point(bytes: Uint8Array): boolean {
 	if (bytes.length !== 32) return false;

@@ -1,4 +1,4 @@
-/** Where the bytes of a JWKS come from: a file, or an address that is https, answers itself and is trusted by name. */
+/** Loads a JWKS from a file or an https URL. */
 import { request } from "node:https";
 import type { KeySource } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
@@ -6,8 +6,8 @@ import { KEYS_BYTES_MAX, KEYS_FETCH_MS } from "../../limits/index.js";
 import { readDeclaredFile } from "./declaredFile.js";
 
 /**
- * @returns rejects where the set cannot be had; its words name no content
- * @throws WeirError `invalid-argument` for an address that is not https
+ * @returns the loader; it rejects if the set is unavailable, with a message without content
+ * @throws WeirError `invalid-argument` for a URL that is not https
  */
 export function keyLoad(source: KeySource): () => Promise<Uint8Array> {
 	if (source.from === "file") return () => readDeclaredFile(source.file);
@@ -31,7 +31,7 @@ async function readCa(path: string): Promise<Uint8Array> {
 	}
 }
 
-/** No redirect is followed: the declared host answers, or nobody. */
+/** Follows no redirects: only the declared host may answer. */
 function fromUrl(url: URL, ca: string | null): Promise<Uint8Array> {
 	return new Promise((resolve, reject) => {
 		const call = request(

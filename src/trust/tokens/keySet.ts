@@ -1,22 +1,21 @@
 /**
- * A JSON Web Key Set (RFC 7517 5) as it is judged once for all: control publishes its keys to Envoy, the sidecar
- * verifies by them, `weir validate` tells of those that are left out.
+ * Reads a JSON Web Key Set (RFC 7517 5). The same rules for all users: control publishes the keys to Envoy, the sidecar
+ * verifies with them, `weir validate` reports skipped keys.
  */
 import { KEYS_MAX, KEYS_SAME_NAME_MAX } from "../../limits/index.js";
 import { isForSomethingElse, type PublicKey, publicKey } from "./publicKey.js";
 import { strictObject } from "./strictJson.js";
 
 export interface KeySet {
-	/** By name, then by thumbprint: the order in which an issuer happens to write them changes nothing. */
+	/** Sorted by kid, then thumbprint, so that the issuer's order does not matter. */
 	readonly keys: readonly PublicKey[];
-	/** Why others are not among them, `key N: …`, in the set's order and without anything of the keys. */
+	/** Why keys were skipped, `key N: …`, in the set's order, without key material. */
 	readonly leftOut: readonly string[];
 }
 
 /**
- * Keys that are not understood are no reason to refuse the others. A set without any usable key is a fact: nobody's key
- * is good.
- * @returns null where the bytes are no set, or one of more than KEYS_MAX keys. Never throws
+ * Invalid keys are skipped. A set without a usable key is valid: then no token is.
+ * @returns null if the bytes are no set, or one of more than KEYS_MAX keys. Never throws
  */
 export function readKeySet(bytes: Uint8Array): KeySet | null {
 	const list = strictObject(bytes)?.keys;
@@ -49,7 +48,7 @@ export function readKeySet(bytes: Uint8Array): KeySet | null {
 	return { keys, leftOut };
 }
 
-/** What is wrong with a set as a whole, for whoever runs it; null = there is a key. */
+/** Why the set has no usable key, for the operator; null = it has one. */
 export function keySetFault({ keys, leftOut }: KeySet): string | null {
 	if (keys.length > 0) return null;
 	const [first, ...more] = leftOut;
@@ -58,14 +57,13 @@ export function keySetFault({ keys, leftOut }: KeySet): string | null {
 	return `it holds no key that can be used (${first}${others})`;
 }
 
-/** Without a name first. */
 const orderOf = ({ kid, thumbprint, algorithms }: PublicKey): readonly [string, string, string] => [
 	kid ?? "",
 	thumbprint,
 	algorithms.join(" "),
 ];
 
-/** By code units, as no locale has a say in it. */
+/** By code units, independent of the locale. */
 function compare(one: readonly string[], other: readonly string[]): number {
 	for (const [index, text] of one.entries()) {
 		const its = other[index] ?? "";

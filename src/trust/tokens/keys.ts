@@ -1,4 +1,4 @@
-/** The keys of one issuer: what a JSON Web Key Set says, and which of them a token may be signed by. */
+/** The current keys of one issuer. */
 import { importJWK } from "jose";
 import { KeyLife, type KeysOptions } from "./keyLife.js";
 import { type KeySet, keySetFault, readKeySet } from "./keySet.js";
@@ -6,10 +6,10 @@ import type { PublicKey } from "./publicKey.js";
 
 export type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
 
-/** A key of the set. What it has verified holds while it is `live`. */
+/** A key of the set. Tokens that it has verified are valid while it state `live`. */
 export class VerificationKey {
 	live = true;
-	/** Equal for the same key under the same name. */
+	/** Equal for the same key with the same kid. */
 	readonly identity: string;
 	readonly #imported = new Map<string, Promise<ImportedKey>>();
 
@@ -17,12 +17,12 @@ export class VerificationKey {
 		this.identity = JSON.stringify([key.kid, key.algorithms, key.thumbprint]);
 	}
 
-	/** As Envoy does: a key without a kid fits any. */
+	/** As in Envoy, a key without a kid matches any. */
 	fits(kid: string, algorithm: string): boolean {
 		return (this.key.kid === null || this.key.kid === kid) && this.key.algorithms.includes(algorithm);
 	}
 
-	/** For one algorithm of its own; rejects where the key is broken. */
+	/** The key for one of its algorithms; rejects if the key state invalid. */
 	imported(algorithm: string): Promise<ImportedKey> {
 		let key = this.#imported.get(algorithm);
 		if (key === undefined) {
@@ -33,63 +33,62 @@ export class VerificationKey {
 	}
 }
 
-/** What is wrong with the keys of an issuer. */
 export interface KeysTrouble {
-	/** In words without anything of the answer. */
+	/** Without content of the response. */
 	readonly why: string;
-	/** Whether those of before serve on; else no token of the issuer holds. */
+	/** Whether the previous keys are still used; else all tokens of the issuer are invalid. */
 	readonly serveOn: boolean;
 }
 
 export interface IssuerKeysOptions extends Omit<KeysOptions, "failed"> {
-	/** Told when it changes, for looks are many; null = they are good again. */
+	/** Called when the state changes; null = the keys are valid again. */
 	readonly troubled?: (trouble: KeysTrouble | null) => void;
 }
 
 export class Keys {
 	#keys: readonly VerificationKey[] = [];
 	readonly #life: KeyLife<KeySet>;
-	/** With the set in use, or why none can be had. */
+	/** Of the current set, or of the last fetch. */
 	#fault: string | null = null;
-	#told: "good" | "serve on" | "none" = "good";
+	#reported: "good" | "serve on" | "none" = "good";
 
 	constructor(private readonly options: IssuerKeysOptions) {
 		const failed = (why: string): void => {
 			this.#fault = why;
-			this.#tell();
+			this.#report();
 		};
 		this.#life = new KeyLife(
 			{ ...options, failed },
 			{
 				read: readKeySet,
 				isEmpty: ({ keys }) => keys.length === 0,
-				taken: (set) => this.#take(set),
+				taken: (set) => this.#replace(set),
 			},
 		);
 	}
 
-	/** Whether what these keys have verified may still be believed now; old keys are looked for again meanwhile. */
+	/** Whether these keys may be used now; old keys are refreshed in the background. */
 	serving(): boolean {
 		return this.#life.serving();
 	}
 
-	/** To be called every KEYS_LOOK_MS: looks for newer ones where these are old, and tells where they are too old now. */
+	/** Call it every KEYS_LOOK_MS: refreshes old keys, and reports when they become too old. */
 	look(): void {
 		this.serving();
-		this.#tell();
+		this.#report();
 	}
 
-	/** Whether no token can hold by them now, whoever signs it. */
+	/** Whether there state no usable key. */
 	get none(): boolean {
 		return this.#life.held === null || this.#keys.length === 0;
 	}
 
-	/** The keys that a token with this header may be signed by, as far as is known now. */
+	/** The loaded keys that match the token's header. */
 	known(kid: string, algorithm: string): readonly VerificationKey[] {
 		return this.serving() ? this.#keys.filter((key) => key.fits(kid, algorithm)) : [];
 	}
 
-	/** The same; where there is none the set is asked for, now and then. */
+	/** As known(); without a match it fetches the set, at a limited rate. */
 	async find(kid: string, algorithm: string): Promise<readonly VerificationKey[]> {
 		const found = this.known(kid, algorithm);
 		if (found.length > 0) return found;
@@ -97,25 +96,25 @@ export class Keys {
 		return this.known(kid, algorithm);
 	}
 
-	/** Keys that stay are the same objects, so that what they have verified stays; the others are dead. */
-	#take(set: KeySet): void {
-		const before = new Map(this.#keys.map((key) => [key.identity, key]));
+	/** Keeps the objects of unchanged keys, so that their cached tokens current valid; removed keys are not live. */
+	#replace(set: KeySet): void {
+		const previous = new Map(this.#keys.map((key) => [key.identity, key]));
 		this.#keys = set.keys.map((one) => {
 			const key = new VerificationKey(one);
-			return before.get(key.identity) ?? key;
+			return previous.get(key.identity) ?? key;
 		});
-		const stay = new Set(this.#keys);
-		for (const key of before.values()) if (!stay.has(key)) key.live = false;
+		const current = new Set(this.#keys);
+		for (const key of previous.values()) if (!current.has(key)) key.live = false;
 		this.#fault = keySetFault(set);
-		this.#tell();
+		this.#report();
 	}
 
-	/** Once for each state, however its words change: a name that leads to two addresses fails in two ways by turns. */
-	#tell(): void {
+	/** Once per state: the reason may alternate, e.g. with the addresses of a DNS name. */
+	#report(): void {
 		const why = this.#fault;
-		const is = why === null ? "good" : this.none ? "none" : "serve on";
-		if (is === this.#told) return;
-		this.#told = is;
-		this.options.troubled?.(why === null ? null : { why, serveOn: is === "serve on" });
+		const state = why === null ? "good" : this.none ? "none" : "serve on";
+		if (state === this.#reported) return;
+		this.#reported = state;
+		this.options.troubled?.(why === null ? null : { why, serveOn: state === "serve on" });
 	}
 }

@@ -1,4 +1,4 @@
-/** A token bucket for each who asks for costly cryptography: one caller cannot spend the time of all. */
+/** A token bucket per caller for costly cryptography. */
 import { TOKEN_PAYERS_MAX } from "../../limits/index.js";
 import { TokenBucket } from "../clients/tokenBucket.js";
 
@@ -8,7 +8,7 @@ export interface Rate {
 }
 
 export class Payers {
-	/** The one seen last is last. */
+	/** Least recently used first. */
 	readonly #buckets = new Map<string, TokenBucket>();
 
 	constructor(
@@ -16,7 +16,7 @@ export class Payers {
 		private readonly max: number = TOKEN_PAYERS_MAX,
 	) {}
 
-	/** Whether the payer may have one more now; it is counted. */
+	/** Takes one; false if the payer has none left. */
 	pay(payer: string, monotonicMs: number): boolean {
 		const bucket = this.#bucket(payer, monotonicMs);
 		if (bucket.level(monotonicMs) < 1) return false;
@@ -28,12 +28,11 @@ export class Payers {
 		return this.#buckets.has(payer);
 	}
 
-	/** How many the payer may have now. */
+	/** How many the payer has left. */
 	level(payer: string, monotonicMs: number): number {
 		return this.#bucket(payer, monotonicMs).level(monotonicMs);
 	}
 
-	/** What was paid shall not count after all. */
 	refund(payer: string, monotonicMs: number): void {
 		this.#bucket(payer, monotonicMs).take(-1);
 	}

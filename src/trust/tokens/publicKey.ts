@@ -1,7 +1,6 @@
 /**
- * One JSON Web Key (RFC 7517) as tokens may be verified by it. The rule is the narrowest of all who read keys: one that
- * only the sidecar or only Envoy took would give its tokens two verdicts, and a set without any that Envoy takes makes
- * it refuse the whole listener, and so believe the keys of before.
+ * Validates one JSON Web Key (RFC 7517). Accepts only keys that both the sidecar and Envoy accept: otherwise the two would
+ * disagree on tokens, and Envoy would refuse a listener whose set has no key that it accepts.
  */
 import { createHash, createPublicKey } from "node:crypto";
 import { RSA_MODULUS_BITS } from "../../limits/index.js";
@@ -9,35 +8,34 @@ import { algorithmsOf } from "./algorithms.js";
 import { isStrongEd25519Point } from "./ed25519Point.js";
 
 export interface PublicKey {
-	/** null = it has no name, and fits tokens of any. */
+	/** null = none; the key matches any kid. */
 	readonly kid: string | null;
 	readonly algorithms: readonly string[];
-	/** The members that make the key and nothing else, by name and in their shortest form: equal keys are equal text. */
+	/** Only the members of the key itself, sorted, in shortest form: equal keys have equal text. */
 	readonly jwk: Readonly<Record<string, string>>;
 	/** RFC 7638 with SHA-256, base64url. */
 	readonly thumbprint: string;
 }
 
-/** Members that no public key has (RFC 7518 6.2.2, 6.3.2, 6.4). */
+/** Members of private and symmetric keys (RFC 7518 6.2.2, 6.3.2, 6.4). */
 const SECRET = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] as const;
 
-/** Envoy takes these two and no other (measured on 1.36, 1.38 and 1.40): 3 and 65537. */
+/** 3 and 65537: Envoy accepts no other (measured on 1.36, 1.38 and 1.40). */
 const RSA_EXPONENTS: ReadonlySet<string> = new Set(["Aw", "AQAB"]);
 
-/** Bytes of a coordinate (RFC 7518 6.2.1.2, RFC 8037 2): all of them, leading zeros too. */
+/** Bytes of a coordinate, with leading zeros (RFC 7518 6.2.1.2, RFC 8037 2). */
 const COORDINATE_BYTES: Readonly<Record<string, number>> = { "P-256": 32, "P-384": 48, "P-521": 66, Ed25519: 32 };
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Whether it is meant for something else than verifying, as a set's keys for encryption are. */
+/** Whether the key is not for verification, e.g. for encryption. */
 export const isForSomethingElse = ({ use, key_ops: operations }: Members): boolean =>
 	(use !== undefined && use !== "sig") ||
 	(operations !== undefined && !(Array.isArray(operations) && operations.includes("verify")));
 
-/** @returns the key; or why tokens are not verified by it, in words without anything of it. Never throws. */
+/** @returns the key, or why it is invalid, without key material. Never throws. */
 export function publicKey(members: Members): PublicKey | string {
 	const { kid } = members;
-	// Whoever publishes a private key has not published one to verify with.
 	if (SECRET.some((name) => Object.hasOwn(members, name))) return "it shows a private or symmetric key";
 	if (isForSomethingElse(members)) return "its use or key_ops is another than to verify";
 	if (kid !== undefined && typeof kid !== "string") return "its kid is no text";
@@ -46,7 +44,7 @@ export function publicKey(members: Members): PublicKey | string {
 	const jwk = members.kty === "RSA" ? rsaKey(members) : curveKey(members);
 	if (typeof jwk === "string") return jwk;
 	try {
-		// For points of the NIST curves: whether they are on it.
+		// Checks that points of the NIST curves are on the curve.
 		createPublicKey({ key: { ...jwk }, format: "jwk" });
 	} catch {
 		return "it is no point of its curve";
@@ -55,7 +53,7 @@ export function publicKey(members: Members): PublicKey | string {
 	return { kid: kid || null, algorithms, jwk, thumbprint };
 }
 
-/** Leading zeros, which RFC 7518 2 forbids and some issuers write, are taken off. */
+/** Strips leading zeros, which RFC 7518 2 forbids and some issuers write. */
 function rsaKey({ n, e }: Members): PublicKey["jwk"] | string {
 	const [modulus, exponent] = [bytesOf(n), bytesOf(e)].map(withoutZeros);
 	const first = modulus?.[0];
@@ -82,7 +80,7 @@ function curveKey({ kty, crv, x, y }: Members): PublicKey["jwk"] | string {
 	return { crv: curve, kty: String(kty), ...(point as Readonly<Record<string, string>>) };
 }
 
-/** base64url in its one strict form: no padding, no other alphabet, no spare bits (RFC 7515 2, RFC 4648 3.5). */
+/** Strict base64url: no padding, no other alphabet, no spare bits (RFC 7515 2, RFC 4648 3.5). */
 function bytesOf(value: unknown): Buffer | null {
 	if (typeof value !== "string" || value === "") return null;
 	const bytes = Buffer.from(value, "base64url");

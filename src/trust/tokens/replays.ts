@@ -1,55 +1,55 @@
-/** What was seen once and must not be seen again, for as long as it would hold. By generations: nothing is swept. */
+/** Replay protection: remembers used ids until they expire. Ids are dropped by generation, without a sweep. */
 import { REPLAYS_MAX } from "../../limits/index.js";
 
 interface Generation {
-	/** Which part of all time it is of. */
-	readonly part: number;
+	/** Number of its time slot. */
+	readonly slot: number;
 	readonly ids: Set<string>;
 }
 
-/** An id is kept for this many parts of its time, and for one more at most. */
-const PARTS = 3;
+/** Time slots per `keptMs`. An id is kept for this many slots, and for one more at most. */
+const SLOTS = 3;
 
-/** "unanswered": who remembers was asked, and does not say. */
+/** "unanswered": a remote memory did not respond. */
 export type Taken = "first" | "again" | "full" | "unanswered";
 
-/** Where used proofs are remembered: here, or where others who are shown the same ones ask too. */
+/** Remembers used proofs, in this process or shared by several. */
 export interface ProofMemory {
 	/** As Replays.take. Never throws or rejects. */
 	take(id: string, monotonicMs: number): Taken | Promise<Taken>;
 }
 
 export class Replays implements ProofMemory {
-	/** The youngest is first. */
+	/** Newest first. */
 	#generations: readonly Generation[] = [];
 
-	/** @param keptMs each id is kept for at least so long, and at most for a third longer */
+	/** @param keptMs how long an id is kept at least; at most a third longer */
 	constructor(
 		private readonly keptMs: number,
 		private readonly max: number = REPLAYS_MAX,
 	) {}
 
-	/** "first": it may be taken, and is remembered. "full": nothing more can be remembered, so nothing may be taken. */
+	/** "first": not used before; it is remembered now. "full": no more ids can be remembered, so the id must be refused. */
 	take(id: string, monotonicMs: number): Exclude<Taken, "unanswered"> {
-		const youngest = this.#turned(monotonicMs);
+		const newest = this.#rotate(monotonicMs);
 		if (this.#generations.some(({ ids }) => ids.has(id))) return "again";
 		if (this.#generations.reduce((count, { ids }) => count + ids.size, 0) >= this.max) return "full";
-		youngest.ids.add(id);
+		newest.ids.add(id);
 		return "first";
 	}
 
-	/** What was taken may be taken once more: nothing came of it. */
+	/** Forgets the id, so that it can be used again. */
 	giveBack(id: string): void {
 		for (const { ids } of this.#generations) ids.delete(id);
 	}
 
-	/** The generation that is filled now; those whose time is over are gone. */
-	#turned(monotonicMs: number): Generation {
-		const part = Math.floor(monotonicMs / (this.keptMs / PARTS));
-		const [youngest] = this.#generations;
-		if (youngest !== undefined && youngest.part >= part) return youngest;
-		const fresh: Generation = { part, ids: new Set() };
-		this.#generations = [fresh, ...this.#generations.filter((one) => part - one.part <= PARTS)];
+	/** Starts a generation if a slot began, and drops old ones. @returns the newest */
+	#rotate(monotonicMs: number): Generation {
+		const slot = Math.floor(monotonicMs / (this.keptMs / SLOTS));
+		const [newest] = this.#generations;
+		if (newest !== undefined && newest.slot >= slot) return newest;
+		const fresh: Generation = { slot, ids: new Set() };
+		this.#generations = [fresh, ...this.#generations.filter((one) => slot - one.slot <= SLOTS)];
 		return fresh;
 	}
 }

@@ -1,12 +1,12 @@
 /**
- * JSON as two readers would read it alike: no member twice (RFC 8259 leaves it open, and who takes the first claim and
- * who the last would see different users), no lone surrogates, no numbers beyond a double, bounded depth.
+ * Unambiguous JSON: no duplicate members (RFC 8259 allows them; parsers that use the first or the last claim would see
+ * different users), no lone surrogates, no numbers beyond a double, limited depth.
  */
 import { TOKEN_DEPTH_MAX } from "../../limits/index.js";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The object that the bytes are; null where they are anything else. Never throws. */
+/** The parsed object; null if the bytes are anything else. Never throws. */
 export function strictObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | null {
 	let text: string;
 	let value: unknown;
@@ -68,7 +68,7 @@ function stringEnd(text: string, start: number): number {
 	return text.length;
 }
 
-/** No half of a surrogate pair alone. */
+/** Whether there is no lone surrogate. */
 function isWellFormed(value: string): boolean {
 	return (
 		!/[\ud800-\udfff]/.test(value) ||

@@ -7,13 +7,12 @@ import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { TOKEN_SKEW_SECONDS, TOKENS_CACHED_BYTES_MAX, TOKENS_CACHED_MAX } from "../../limits/index.js";
 import type { Keys, VerificationKey } from "./keys.js";
 
-/** The key of a token: SHA-256 of all of it. In one call where Node has that (20.12): half the time. */
+/** SHA-256 of the whole token. crypto.hash (Node 20.12) takes half the time. */
 export const tokenHash: (token: string) => string =
 	typeof crypto.hash === "function"
 		? (token) => crypto.hash("sha256", token, "hex")
 		: (token) => crypto.createHash("sha256").update(token).digest("hex");
 
-/** One who may issue tokens, and where its keys are. */
 export interface Issuer {
 	readonly declared: TokenIssuer;
 	readonly keys: Keys;
@@ -28,20 +27,20 @@ export interface HeldToken {
 	/** Issuer and subject, as a hash. */
 	readonly user: string;
 	readonly confirmation: Confirmation | null;
-	/** The same object each time: nothing is made for a token that is known. */
+	/** Always the same object, so that a cache hit allocates nothing. */
 	readonly answer: NonNullable<TokenAnswer> & { readonly token: unknown };
 }
 
-/** Whether it may still be believed: not expired, and its key is one of the issuer's, as far as can be known. */
+/** Whether the token is still valid: not expired, and its key is a current key of the issuer. */
 export function holds({ exp, key, issuer }: HeldToken, nowSeconds: number): boolean {
 	return nowSeconds <= exp + TOKEN_SKEW_SECONDS && issuer.keys.serving() && key.live;
 }
 
 const NONE: readonly HeldToken[] = [];
 
-/** A token is held once for each declaration that it was verified by: two Gateways may believe one issuer in two ways. */
+/** Holds a token once per issuer declaration: two Gateways may declare one issuer differently. */
 export class TokenCache {
-	/** The one put last is last. */
+	/** Oldest first. */
 	readonly #held = new Map<string, readonly HeldToken[]>();
 	#size = 0;
 	#bytes = 0;
@@ -60,11 +59,11 @@ export class TokenCache {
 	}
 
 	/**
-	 * The oldest leave where there are too many.
-	 * @param isBelieved whether that declaration still is one
+	 * Adds a token and evicts the oldest beyond the limits.
+	 * @param isDeclared whether the issuer is still declared
 	 */
-	put(hash: string, held: HeldToken, isBelieved: (issuer: Issuer) => boolean): void {
-		const others = this.get(hash).filter(({ issuer }) => issuer !== held.issuer && isBelieved(issuer));
+	put(hash: string, held: HeldToken, isDeclared: (issuer: Issuer) => boolean): void {
+		const others = this.get(hash).filter(({ issuer }) => issuer !== held.issuer && isDeclared(issuer));
 		this.#delete(hash);
 		this.#held.set(hash, [held, ...others]);
 		this.#count([held, ...others], 1);

@@ -1,6 +1,6 @@
 /**
- * The port VerifyToken on `jose`: at once for a token that is known, in one promise for one that is not. What jose
- * leaves open is closed before it is asked (claims.ts, access/users/tokenClaims.ts, strictJson.ts, compact.ts); what fails, denies.
+ * Implements VerifyToken with `jose`: synchronous for a cached token, else a promise. Rules stricter than jose's are checked
+ * first (claims.ts, access/users/tokenClaims.ts, strictJson.ts, compact.ts). Every failure denies.
  */
 import { jwtVerify } from "jose";
 import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../../compile/access/users/token.js";
@@ -24,30 +24,29 @@ import { Keys, type KeysTrouble, type VerificationKey } from "./keys.js";
 import { type ProofMemory, Replays } from "./replays.js";
 import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
 
-/** As the plan's table has them. */
 export interface GatewayIssuers {
 	readonly name: string;
 	readonly issuers: readonly TokenIssuer[];
 }
 
 export interface VerifierOptions {
-	/** Wall clock, for what tokens say. */
+	/** Wall clock, for claims. */
 	readonly nowMs?: () => number;
-	/** For ages, which no change of the wall clock may hide. */
+	/** For ages and rates. */
 	readonly monotonicMs?: () => number;
-	/** How a key set is had; keyLoad() unless a test says otherwise. */
+	/** Loads a key set; keyLoad() by default. */
 	readonly load?: (source: KeySource) => () => Promise<Uint8Array>;
 	readonly times?: KeysOptions["times"];
 	readonly admission?: Admission;
-	/** What remembers proofs; without it one of its own that holds REPLAYS_MAX. */
+	/** Replay memory of proofs; by default one of this process with REPLAYS_MAX entries. */
 	readonly proofs?: ProofMemory;
-	/** Told what is wrong with the keys of a file or a URL, when that changes; null = they are good again. */
+	/** Called when the state of a file's or URL's keys changes; null = they are valid again. */
 	readonly keysTroubled?: (source: string, trouble: KeysTrouble | null) => void;
 }
 
-/** Who shows a token that is not known. */
-interface Shower extends Pick<TokenQuestion, "payer"> {
-	/** Whether keys are looked for that are not known. */
+/** The caller with a token that is not cached. */
+interface Presenter extends Pick<TokenQuestion, "payer"> {
+	/** Whether unknown keys may be fetched. */
 	readonly mayLook: boolean;
 }
 
@@ -75,7 +74,7 @@ const REFUSALS: Readonly<Record<ProofFault["what"], (why: string) => Refused>> =
 const NO_KEY = "no key of the issuer has signed it";
 const KEYLESS: Refused = { ...invalid("there is no key of the issuer"), keyless: true };
 const UNVERIFIED = invalid("it could not be verified");
-const MALFORMED = invalid("the Authorization header speaks of a token and is not exactly one");
+const MALFORMED = invalid("the Authorization header does not hold exactly one token");
 const WAITING = limited("too many wait for their issuer's keys");
 
 export class TokenVerifier {
@@ -83,16 +82,16 @@ export class TokenVerifier {
 		VerifierOptions;
 	readonly #cache = new TokenCache();
 	readonly #admission: Admission;
-	/** Tokens that wait for keys. */
+	/** Number of tokens that wait for keys. */
 	#waiting = 0;
 	readonly #proofs: ProofMemory;
-	/** By declaration, so that an unchanged one keeps its keys and what they have verified. */
+	/** By declaration, so that an unchanged one keeps its keys and cached tokens. */
 	#issuers = new Map<string, Issuer>();
 	#byGateway = new Map<string, ReadonlySet<Issuer>>();
 	#all: ReadonlySet<Issuer> = new Set();
-	/** By hash, Gateway and declarations: a token that many show at once is verified once. */
+	/** By hash, Gateway and declarations: concurrent requests with one token share one verification. */
 	readonly #verifying = new Map<string, Promise<HeldToken | Refused>>();
-	/** How often others were declared: who asks after that is told of no issuer of before. */
+	/** Version of the declarations: a later request must not get the result of an earlier version. */
 	#declared = 0;
 
 	constructor(options: VerifierOptions = {}) {
@@ -107,7 +106,7 @@ export class TokenVerifier {
 		this.#proofs = options.proofs ?? new Replays(PROOF_KEPT_MS);
 	}
 
-	/** Whom to believe from now on. An issuer that is gone is not believed, cached or not; a declaration that cannot be used is nobody's. */
+	/** Replaces the declared issuers. Tokens of removed issuers are invalid at once, also cached ones. */
 	use(gateways: readonly GatewayIssuers[]): void {
 		const issuers = new Map<string, Issuer>();
 		const keys = new Map([...this.#issuers.values()].map((issuer) => [sourceName(issuer.declared), issuer.keys]));
@@ -123,20 +122,20 @@ export class TokenVerifier {
 		this.#declared++;
 		this.#issuers = issuers;
 		this.#all = new Set(issuers.values());
-		// The first token shall not wait for the keys.
+		// Prefetched for the first token.
 		this.lookAtKeys();
 	}
 
-	/** Looks at the key sets that are not fresh any more; to be called every KEYS_LOOK_MS, for nobody may ask for hours. */
+	/** Refreshes old key sets. Call it every KEYS_LOOK_MS, because there may be no requests for hours. */
 	lookAtKeys(): void {
 		for (const issuer of this.#all) issuer.keys.look();
 	}
 
-	/** A question is read before this returns; nothing of it is looked at later. */
+	/** Reads the question before it returns, not later. */
 	readonly verify: VerifyToken = (question) => {
 		const { authorization } = question;
 		const issuers = this.#issuersAt(question.gateway);
-		// What is known was in the strict form when it was verified: the hash of all of it is enough.
+		// Fast path: a cached token had the strict form when it was verified.
 		const [only = ""] = authorization;
 		if (authorization.length === 1 && only.startsWith(BEARER) && only.length <= BEARER.length + TOKEN_BYTES_MAX) {
 			const held = this.#known(tokenHash(only.slice(BEARER.length)), issuers);
@@ -157,12 +156,12 @@ export class TokenVerifier {
 		return null;
 	}
 
-	/** Only an Envoy that is not ours names no Gateway; one that the newest table has no more believes nobody. */
+	/** null = an Envoy that Weir did not configure. A Gateway that is not in the table has no issuers. */
 	#issuersAt(gateway: string | null): ReadonlySet<Issuer> {
 		return gateway === null ? this.#all : (this.#byGateway.get(gateway) ?? NO_ISSUERS);
 	}
 
-	/** Whole ones, as Envoy counts them: both believe a token until the same second. */
+	/** Whole seconds as in Envoy, so that both accept a token until the same second. */
 	#nowSeconds(): number {
 		return Math.floor(this.#options.nowMs() / 1_000);
 	}
@@ -183,7 +182,7 @@ export class TokenVerifier {
 		});
 	}
 
-	/** What costs little is looked at first, whether there is such a key too; then comes cryptography. */
+	/** Cheap checks first, cryptography last. */
 	#unknown(
 		shown: ShownToken,
 		hash: string,
@@ -192,26 +191,26 @@ export class TokenVerifier {
 	): TokenAnswer | Promise<TokenAnswer> {
 		const read = readCompact(shown.token);
 		if (read === null) return invalid("it is no signed token");
-		const judged = this.#believable(read, shown, issuers);
+		const judged = this.#matching(read, shown, issuers);
 		if (!Array.isArray(judged)) return judged as Refused;
-		const told = kept(question);
-		const fitting = judged as readonly Issuer[];
-		// What strangers show shall not take the next look from who needs it.
-		const mayLook = fitting.every(({ keys }) => knownKeys(keys, read).length > 0) || !told.stranger();
+		const saved = kept(question);
+		const matching = judged as readonly Issuer[];
+		// An unauthenticated client must not use up the rate of key fetches.
+		const mayLook = matching.every(({ keys }) => knownKeys(keys, read).length > 0) || !saved.stranger();
 		const key = `${hash} ${this.#declared} ${question.gateway ?? ""} ${mayLook}`;
 		const running = this.#verifying.get(key);
-		const verified = running ?? this.#verified(shown.token, hash, read, fitting, { ...told, mayLook });
+		const verified = running ?? this.#verified(shown.token, hash, read, matching, { ...saved, mayLook });
 		if (running === undefined) {
 			this.#verifying.set(key, verified);
 			void verified.finally(() => this.#verifying.delete(key));
 		}
 		return verified
-			.then((found) => ("refused" in found ? found : this.#bound(found, shown, told)))
+			.then((found) => ("refused" in found ? found : this.#bound(found, shown, saved)))
 			.catch(() => UNVERIFIED);
 	}
 
-	/** The issuers whose declarations the token's words fit; none: why it fits no one. */
-	#believable(
+	/** The issuers whose declarations match the token's claims, or the refusal. */
+	#matching(
 		{ header, payload }: CompactToken,
 		shown: ShownToken,
 		issuers: ReadonlySet<Issuer>,
@@ -219,16 +218,16 @@ export class TokenVerifier {
 		const fault = headerFault(header);
 		if (fault !== null) return invalid(fault);
 		const named = [...issuers].filter(({ declared }) => declared.issuer === payload.iss);
-		let why = "nobody here believes its issuer";
+		let why = "its issuer is not trusted";
 		const confirmation = confirmationOf(payload);
 		if (confirmation === "unknown") return invalid("it is bound in a way that is not known");
-		const fitting = named.filter(({ declared }) => {
+		const matching = named.filter(({ declared }) => {
 			const own =
 				claimsFault(declared, header, payload, this.#nowSeconds()) ?? schemeFault(declared, confirmation, shown.scheme);
 			if (own !== null) why = own;
 			return own === null;
 		});
-		return fitting.length > 0 ? fitting : invalid(why);
+		return matching.length > 0 ? matching : invalid(why);
 	}
 
 	async #verified(
@@ -236,9 +235,9 @@ export class TokenVerifier {
 		hash: string,
 		read: CompactToken,
 		issuers: readonly Issuer[],
-		shower: Shower,
+		presenter: Presenter,
 	): Promise<HeldToken | Refused> {
-		const { payer, mayLook } = shower;
+		const { payer, mayLook } = presenter;
 		const candidates = await this.#candidates(read, issuers, mayLook);
 		if (!Array.isArray(candidates)) return candidates as Refused;
 		if (candidates.length === 0) return mayLook && issuers.some(({ keys }) => keys.none) ? KEYLESS : invalid(NO_KEY);
@@ -255,7 +254,7 @@ export class TokenVerifier {
 		return found;
 	}
 
-	/** The keys that may have signed it. Only while one is not known is anything waited for. */
+	/** The keys that may have signed the token. Waits only for a fetch of an unknown key. */
 	async #candidates(
 		token: CompactToken,
 		issuers: readonly Issuer[],
@@ -302,7 +301,7 @@ export class TokenVerifier {
 		return invalid(why);
 	}
 
-	/** The second lock on the same door: jose checks again what claims.ts has. */
+	/** jose checks the claims a second time. */
 	async #signatureFault(
 		token: string,
 		alg: string,
@@ -321,13 +320,13 @@ export class TokenVerifier {
 			});
 			return null;
 		} catch (error) {
-			// jose's codes are of a fixed list, its messages may hold claims.
+			// The code, because jose's messages may contain claims.
 			const { code } = error as { code?: unknown };
 			return typeof code === "string" ? code : "it could not be verified";
 		}
 	}
 
-	/** The answer for a token that holds, once it is proved that who shows it may. */
+	/** The answer for a valid token, after the check that the caller holds its key or certificate. */
 	#bound(
 		held: HeldToken,
 		shown: ShownToken,
@@ -356,7 +355,7 @@ export class TokenVerifier {
 	}
 }
 
-/** headerFault() has looked at both. */
+/** headerFault() has checked both. */
 const namedKey = ({ header }: CompactToken) => header as { readonly kid: string; readonly alg: string };
 
 function knownKeys(keys: Keys, token: CompactToken): readonly VerificationKey[] {
@@ -364,11 +363,11 @@ function knownKeys(keys: Keys, token: CompactToken): readonly VerificationKey[] 
 	return keys.known(kid, alg);
 }
 
-/** Whose it is, or says that it is; one text of bounded length. */
+/** The user that the token names, as a hash. */
 const userOf = ({ iss, sub }: CompactToken["payload"]): string =>
 	tokenHash(JSON.stringify([iss, typeof sub === "string" ? sub : null]));
 
-/** Whether the token is bound as its issuer's declaration wants, and shown as such. */
+/** Why the token's binding or scheme does not match the issuer's declaration; null = it does. */
 function schemeFault(
 	issuer: TokenIssuer,
 	confirmation: HeldToken["confirmation"],

@@ -109,7 +109,7 @@ function check(
 
 function decoded(reply: Given): CheckResponse {
 	if (reply instanceof Promise) throw new Error("an answer at once was due");
-	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.words}`);
+	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.message}`);
 	return fromBinary(CheckResponseSchema, reply);
 }
 
@@ -258,10 +258,10 @@ t.test("told the arm by Envoy, the sidecar judges the Variant and leaves the res
 
 t.test("no answer is a failed call with the reason's words, never a message", async (t) => {
 	const none = check({ service: "open" }, { tables: { get: () => null } });
-	t.match(none, { code: 14, words: "no-table" });
-	t.match(check({ service: "guarded" }, { freshness: { ageMs: () => 1e9 } }), { code: 14, words: "stale-table" });
+	t.match(none, { code: 14, message: "no-table" });
+	t.match(check({ service: "guarded" }, { freshness: { ageMs: () => 1e9 } }), { code: 14, message: "stale-table" });
 	for (const broken of [Buffer.alloc(0), Buffer.from([0x0a]), Buffer.from("GET / HTTP/1.1\r\n\r\n")]) {
-		t.match(check(broken), { code: 3, words: "malformed" });
+		t.match(check(broken), { code: 3, message: "malformed" });
 	}
 });
 

@@ -93,7 +93,7 @@ function open(
 
 function decoded(reply: Given): ProcessingResponse {
 	if (reply instanceof Promise) throw new Error("an answer at once was due");
-	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.words}`);
+	if (reply instanceof GrpcFailure) throw new Error(`${reply.code} ${reply.message}`);
 	return fromBinary(ProcessingResponseSchema, reply);
 }
 
@@ -232,14 +232,14 @@ t.test("what is no event ends the stream, and so does an answer that there is no
 		Buffer.concat([bytesOf(requestHeaders()), bytesOf({ request: { case: "requestBody", value: {} } })]),
 		Buffer.from([0x10, 0x01]),
 	]) {
-		t.match(open("open", {}, { observer }).message(bytes), { code: 3, words: "malformed" }, bytes.toString("hex"));
+		t.match(open("open", {}, { observer }).message(bytes), { code: 3, message: "malformed" }, bytes.toString("hex"));
 	}
 	const twice = open("open", {}, { observer });
 	send(twice, requestHeaders());
 	t.match(twice.message(bytesOf(requestHeaders())), { code: 3 }, "a request has one head");
 	t.match(open("open", {}, { observer, tables: { get: () => null } }).message(bytesOf(requestHeaders())), {
 		code: 14,
-		words: "no-table",
+		message: "no-table",
 	});
 	t.same(observer.answers(), [
 		{ protocol: "ext_proc", service: "open", verdict: "allow", reason: "open", count: 1 },

@@ -1,4 +1,4 @@
-/** Clients that do not end their bodies: they are ended themselves, and everybody else is served. */
+/** Unfinished bodies are aborted, and other requests are served. */
 import { EventEmitter, once } from "node:events";
 import { connect, type Socket } from "node:net";
 import t, { type Test } from "tap";

@@ -102,19 +102,22 @@ t.test("room that is gone when the body is whole: the decision is left to the re
 	t.equal(await ask("ok", late), 200);
 });
 
-t.test("strangers and forgers end nobody's body; one that is ended leaves its decision to the retry", async (t) => {
-	const { events, ask, half } = await start(t, { bodies: { bodies: 1 } });
-	const [first, second] = [decisionFor("ok"), decisionFor("ok")];
-	const socket = await half(first);
-	t.equal(await ask("ok", null), 403, "a stranger");
-	t.equal(await ask("ok", `${second.slice(0, -8)}AAAAAAAA`), 403, "a forger");
-	t.equal(await ask("ok", first), 403, "who holds it twice");
-	t.equal(socket.bytesRead, 0);
-	const ended = once(events, "status 408");
-	t.equal(await ask("ok", second), 200);
-	await ended;
-	t.equal(await ask("ok", first), 200);
-});
+t.test(
+	"requests without a valid decision abort no bodies; an aborted one leaves its decision to the retry",
+	async (t) => {
+		const { events, ask, half } = await start(t, { bodies: { bodies: 1 } });
+		const [first, second] = [decisionFor("ok"), decisionFor("ok")];
+		const socket = await half(first);
+		t.equal(await ask("ok", null), 403, "a stranger");
+		t.equal(await ask("ok", `${second.slice(0, -8)}AAAAAAAA`), 403, "a forger");
+		t.equal(await ask("ok", first), 403, "who holds it twice");
+		t.equal(socket.bytesRead, 0);
+		const ended = once(events, "status 408");
+		t.equal(await ask("ok", second), 200);
+		await ended;
+		t.equal(await ask("ok", first), 200);
+	},
+);
 
 t.test("a body that does not end leaves its decision to the retry", async (t) => {
 	const { events, ask, half } = await start(t, { bodies: { behindMs: 100 } });

@@ -1,9 +1,9 @@
-/** An identity for the predictor's door whose certificates the test makes, and changes. */
+/** An identity for the predictor with certificates of the test. */
 import { X509Certificate } from "node:crypto";
-import type { DoorIdentity } from "../../../src/serve/predictor/ports.js";
+import type { ServerIdentity } from "../../../src/serve/predictor/ports.js";
 import type { DevelopmentCa, IssuedCertificate } from "../../trust/identity/developmentCa.js";
 
-export interface TestIdentity extends DoorIdentity {
+export interface TestIdentity extends ServerIdentity {
 	rotate(own: IssuedCertificate, trustBundle?: string): void;
 }
 

@@ -106,7 +106,7 @@ export function get(options: RequestOptions): Promise<number> {
 	});
 }
 
-/** A port that nobody has at this moment, for a program that cannot be asked which it took. */
+/** A free port, for a program that cannot report its port. */
 export async function freePort(): Promise<number> {
 	const server = createNetServer().listen(0, "127.0.0.1");
 	await once(server, "listening");
@@ -145,7 +145,7 @@ export async function mesh(t: TestScope, lifetimes: { svidLifetimeMs?: number; r
 	return { directory, ca, socket, predictor, caller };
 }
 
-/** Asks again and again, two at a time, each time over a new connection, until it is told to stop. */
+/** Sends requests, two at a time, each on a new connection, until it is stopped. */
 export function load(
 	t: TestScope,
 	ask: () => Promise<number>,

@@ -1,4 +1,4 @@
-/** Who comes to a TLS door of ours without what it demands, by real sockets. */
+/** Clients with invalid credentials for a TLS server, on real sockets. */
 import { type Socket, connect as tcp } from "node:net";
 import { type ConnectionOptions, connect as tls } from "node:tls";
 import type { HandshakeFault } from "../../../src/trust/tls/handshake.js";
@@ -6,15 +6,15 @@ import { createDevelopmentCa, type DevelopmentCa } from "./developmentCa.js";
 
 export interface Stranger {
 	readonly what: string;
-	/** What the door should say of it; null = that it was no attempt. */
+	/** The expected fault; null = none, because the connection was only closed. */
 	readonly fault: HandshakeFault | null;
-	/** Comes, and resolves when the door has ended it. */
+	/** Connects, and resolves when the server has closed the connection. */
 	readonly knock: (port: number) => Promise<void>;
 }
 
 const HOUR_MS = 3_600_000;
 
-/** @param ca the door's. @param spiffeId that the door would take */
+/** @param ca of the server. @param spiffeId that the server would accept */
 export async function strangers(ca: DevelopmentCa, spiffeId: string): Promise<readonly Stranger[]> {
 	const { trustDomain } = /^spiffe:\/\/(?<trustDomain>[^/]+)/.exec(spiffeId)?.groups ?? {};
 	const foreign = await createDevelopmentCa({
@@ -42,7 +42,7 @@ export async function strangers(ca: DevelopmentCa, spiffeId: string): Promise<re
 		{ what: "an ended one", fault: "certificate-ended", knock: (port) => handshake(port, shown(ended)) },
 		{
 			what: "another CA's that has ended",
-			// OpenSSL tells the last of what it finds.
+			// OpenSSL reports only the last fault.
 			fault: "certificate-ended",
 			knock: (port) => handshake(port, shown(forgedEnded)),
 		},
@@ -66,7 +66,7 @@ function said(port: number, bytes: string | Buffer | null): Promise<void> {
 	return over(socket);
 }
 
-/** In TLS 1.3 the client takes the handshake for done before the door has looked at its certificate: only the end tells. */
+/** In TLS 1.3 the client ends its handshake before the server has verified its certificate: only the close shows the refusal. */
 function handshake(port: number, options: ConnectionOptions): Promise<void> {
 	return over(
 		tls({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2", "http/1.1"], ...options }),

@@ -74,7 +74,7 @@ t.test("an answer is believed when it holds together, and only then", async (t) 
 	);
 });
 
-/** An agent that says what the test tells it to. */
+/** An agent with responses from the test. */
 async function fakeAgent(t: TestScope, socket: string) {
 	const calls: ServerWritableStream<X509SVIDRequest, X509SVIDResponse>[] = [];
 	const headers: Metadata[] = [];
@@ -122,7 +122,7 @@ t.test("the last good one serves while the agent is away or wrong, until it ends
 	const stop = workload.onRotated(() => rotations++);
 
 	agent.calls[1]?.write(create(X509SVIDResponseSchema, { svids: [{ ...first, bundle: new Uint8Array() }] }));
-	await until(() => lines.length === 2, "what does not hold is told");
+	await until(() => lines.length === 2, "an invalid response is logged");
 	agent.calls[1]?.write(create(X509SVIDResponseSchema, { svids: [first] }));
 	const second = await message(CLIENT);
 	agent.calls[1]?.write(create(X509SVIDResponseSchema, { svids: [second] }));

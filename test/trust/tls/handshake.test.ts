@@ -1,4 +1,4 @@
-/** What doors say of handshakes that fail, by real sockets, and how often it is told. */
+/** Reasons of failed handshakes on real sockets, and the throttling of their reports. */
 import { once } from "node:events";
 import { createServer as createHttps } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -29,13 +29,13 @@ const OPTIONS = {
 	rejectUnauthorized: true,
 };
 
-const DOORS = {
+const SERVERS = {
 	tls: () => createServer(OPTIONS),
 	https: () => createHttps(OPTIONS, (_, response) => response.end()),
 };
 
-for (const [kind, make] of Object.entries(DOORS))
-	t.test(`${kind}: each stranger by a reason of a closed set, and who was merely cut by none`, async (t) => {
+for (const [kind, make] of Object.entries(SERVERS))
+	t.test(`${kind}: each failed handshake has a reason of a closed set, and a closed connection has none`, async (t) => {
 		const server: Server = make();
 		const faults: HandshakeFault[] = [];
 		boundConnections(server, { connections: 10, onHandshakeFault: (fault) => void faults.push(fault) });
@@ -52,7 +52,7 @@ for (const [kind, make] of Object.entries(DOORS))
 		}
 	});
 
-t.test("a door of HTTP/2 tells of them too", async (t) => {
+t.test("an HTTP/2 listener reports them too", async (t) => {
 	const faults: HandshakeFault[] = [];
 	const door = await openHttp2Door(
 		{
@@ -72,7 +72,7 @@ t.test("a door of HTTP/2 tells of them too", async (t) => {
 	t.same(faults.toSorted(), wanted.toSorted());
 });
 
-t.test("the sidecar's door counts them in its metrics", async (t) => {
+t.test("the sidecar counts them in its metrics", async (t) => {
 	const counts = new ProcessCounts(() => {});
 	const server = await startGrpcServer({
 		listen: { host: "127.0.0.1", port: 0 },
@@ -94,27 +94,27 @@ t.test("the sidecar's door counts them in its metrics", async (t) => {
 	});
 });
 
-t.test("a flood is told in few words, and nothing of it is left out", async (t) => {
-	const told: [string, number][] = [];
+t.test("a flood is reported in few lines, and all of it is counted", async (t) => {
+	const reports: [string, number][] = [];
 	const everyMs = 80;
-	const digest = new Digest<"a" | "b">((kind, count) => void told.push([kind, count]), everyMs);
+	const digest = new Digest<"a" | "b">((kind, count) => void reports.push([kind, count]), everyMs);
 	for (let times = 0; times < 1_000; times++) digest.add("a");
 	digest.add("b");
-	t.same(told, [
+	t.same(reports, [
 		["a", 1],
 		["b", 1],
 	]);
-	while (told.length < 3) await pause(10);
-	t.same(told[2], ["a", 999], "without another one");
+	while (reports.length < 3) await pause(10);
+	t.same(reports[2], ["a", 999], "without another one");
 	digest.add("a");
-	t.equal(told.length, 3, "again only after the time");
+	t.equal(reports.length, 3, "again only after the time");
 	digest.close();
-	t.same(told[3], ["a", 1], "or at the end");
+	t.same(reports[3], ["a", 1], "or at the end");
 	digest.close();
 	await pause(3 * everyMs);
-	t.equal(told.length, 4);
+	t.equal(reports.length, 4);
 	digest.add("b");
-	t.same(told[4], ["b", 1]);
+	t.same(reports[4], ["b", 1]);
 	digest.close();
 	t.same(["tls, 3 times", "tls"], [toldFault("tls", 3), toldFault("tls", 1)]);
 });

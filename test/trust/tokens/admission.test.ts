@@ -1,4 +1,4 @@
-/** What verification costs, and whom. */
+/** Quotas of verification. */
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
 import { TOKEN_FAILED, TOKENS_KEYS_WAITING_MAX, TOKENS_PENDING_MAX } from "../../../src/limits/index.js";
@@ -17,7 +17,7 @@ const garbage = (kid: string, n: number): string =>
 	`${segment({ alg: "ES256", kid })}.${segment({ ...CLAIMS, n })}.${segment(Buffer.alloc(64, 1))}`;
 const count = (said: readonly string[], begin: string): number => said.filter((one) => one.startsWith(begin)).length;
 
-t.test("tokens of an unknown key cost nobody anything", async (t) => {
+t.test("tokens of an unknown key are not charged", async (t) => {
 	const one = new Scene([jwk]);
 	for (let n = 0; n < 2_000; n++) t.match(await one.said(garbage("nope", n)), /^invalid-token: no key/);
 	for (let n = 0; n < 50; n++) t.equal(await one.said(await good(`u${n}`)), `ok u${n}`);
@@ -150,7 +150,7 @@ t.test("what a user's own bound has paid for comes back to the user, not to the 
 	leave("stranger", false);
 	for (let n = 0; n < 3; n++) {
 		leave("ann", true);
-		t.equal(enter("stranger"), "too many that did not hold came from the caller");
+		t.equal(enter("stranger"), "the caller has sent too many invalid ones");
 	}
 });
 

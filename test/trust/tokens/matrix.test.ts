@@ -45,7 +45,7 @@ t.test("a good token is its user, at once from the second time on", async (t) =>
 	t.same(one.ask(token), expected, "known: no promise");
 	t.equal(one.loads, 1);
 	t.equal(one.ask(null), null, "no token, no user");
-	t.equal(await one.said(await signed({ ...CLAIMS, sub: "" }, pair)), "ok null", "an empty subject is nobody");
+	t.equal(await one.said(await signed({ ...CLAIMS, sub: "" }, pair)), "ok null", "an empty subject is no user");
 });
 
 const future = { ...CLAIMS, iat: NOW + 3_600, exp: NOW + 3_700 };
@@ -270,11 +270,11 @@ t.test("Gateways believe their own issuers alone; one that is not known, any", a
 	t.equal(await one.said(good), "ok ann");
 	t.match(await one.said(good, { gateway: "other" }), /^invalid/, "cached for one Gateway is not known to another");
 	t.equal(await one.said(good, { gateway: null }), "ok ann", "an Envoy that is not ours: any issuer");
-	t.match(await one.said(good, { gateway: "nowhere" }), /^invalid/, "a Gateway that is no more believes nobody");
+	t.match(await one.said(good, { gateway: "nowhere" }), /^invalid/, "a removed Gateway has no issuers");
 	one.verifier.use([{ name: "gw", issuers: [issuerOf({ audiences: ["https://new.test"] })] }]);
 	t.match(await one.said(good), /^invalid/, "a changed declaration counts at once, cached or not");
 	one.verifier.use([]);
-	t.match(await one.said(good), /^invalid/, "nobody is believed any more");
+	t.match(await one.said(good), /^invalid/, "no issuer is trusted");
 });
 
 t.test("Gateways that believe one issuer in two ways each know the token, by their own words", async (t) => {
@@ -334,7 +334,7 @@ t.test("a token holds until the second in which Envoy lets it go", async (t) => 
 	}
 });
 
-t.test("who asks after a declaration has changed is told by that, though keys are still awaited", async (t) => {
+t.test("a request after a change of declarations uses the new ones, also during a fetch", async (t) => {
 	let give: (keys: Uint8Array) => void = () => {};
 	const keys = new Promise<Uint8Array>((resolve) => {
 		give = resolve;

@@ -139,11 +139,11 @@ t.test("a set is its keys, in whatever order and however often they stand there"
 	t.same(
 		setOf({ ...rsa(modulus(2_048)), alg: "RS256" }, one, { ...one, use: "enc" }, 5, { ...one, d: "x" }).leftOut,
 		["key 4: it is no object", "key 5: it shows a private or symmetric key"],
-		"one for encryption is nobody's mistake",
+		"an encryption key is no fault",
 	);
 });
 
-t.test("of one name and algorithm only so many, the same whoever orders them how", async (t) => {
+t.test("limited keys of one kid and algorithm, independent of their order", async (t) => {
 	const six = Array.from({ length: 6 }, () => ({ ...ec("P-256"), kid: "k" }));
 	const set = setOf(...six);
 	t.equal(set.keys.length, KEYS_SAME_NAME_MAX);
@@ -156,7 +156,7 @@ t.test("of one name and algorithm only so many, the same whoever orders them how
 	t.equal(readKeySet(Buffer.from(JSON.stringify({ keys: Array(KEYS_MAX + 1).fill(six[0]) }))), null);
 });
 
-t.test("what is told of a set by which no token holds", async (t) => {
+t.test("the fault of a set without usable keys", async (t) => {
 	t.equal(keySetFault(setOf()), "it holds no key to verify tokens by");
 	t.equal(keySetFault(setOf({ ...ec("P-256"), use: "enc" })), "it holds no key to verify tokens by");
 	t.equal(

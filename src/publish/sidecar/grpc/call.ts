@@ -1,6 +1,6 @@
 /**
- * One call on its HTTP/2 stream, whatever its kind. The call rides on the stream under a symbol and the listeners are
- * shared functions, so that a call costs no closures.
+ * One call on its HTTP/2 stream. The call is stored on the stream under a symbol and the listeners are shared functions, so
+ * that a call needs no closures.
  */
 import type { ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
@@ -11,28 +11,28 @@ import { endWithoutMessage, sendTrailers, stopPeer } from "./response.js";
 import { GRPC, type GrpcCode, GrpcFailure, type Reply } from "./service.js";
 import type { Turn } from "./turn.js";
 
-/** What all calls of one server share. */
+/** State that all calls of one server share. */
 export interface Shared {
 	readonly turn: Turn;
 	readonly partial: PartialBytes;
 	readonly counters: GrpcCounters;
 	/** Open calls. */
 	open: number;
-	/** Calls whose handler has promised its reply. */
+	/** Calls that wait for a promised reply. */
 	waiting: number;
 	/** Called when the last open call is over. */
 	idle: () => void;
-	/** Calls that would not end by themselves while the server stops; each keeps itself in it. */
+	/** Calls that the server must end when it stops; calls add and remove themselves. */
 	readonly stopped: Set<Stoppable>;
-	/** The server stops: it takes no new calls. */
+	/** The server stops and accepts no new calls. */
 	draining: boolean;
 }
 
-/** What becomes of an open call when the server stops. */
+/** An open call while the server stops. */
 export interface Stoppable {
-	/** The server stops: ends the call if it has given all that it owes. */
+	/** Ends the call if no reply is due. */
 	release(): void;
-	/** Nobody waits any longer: ends the call as failed. */
+	/** Ends the call as failed, at the end of the grace period. */
 	giveUp(): void;
 }
 
@@ -49,7 +49,7 @@ export abstract class Call {
 	protected begun = false;
 	/** The peer has half-closed. */
 	protected inputEnded = false;
-	/** The answer is complete or the call is given up: what still comes in is dropped. */
+	/** The response is complete or the call is aborted: further input is dropped. */
 	protected over = false;
 	#failure: GrpcFailure | null = null;
 
@@ -61,12 +61,12 @@ export abstract class Call {
 
 	protected abstract data(chunk: Buffer): void;
 	protected abstract end(): void;
-	/** The stream is over, however it ended. */
+	/** The stream has ended for any reason. */
 	protected abstract closed(): void;
-	/** The stream takes more bytes again. */
+	/** The stream is writable again. */
 	protected drained(): void {}
 
-	/** Begins to read. */
+	/** Starts reading. */
 	start(): void {
 		const stream: CallStream = this.stream;
 		stream[CALL] = this;
@@ -78,7 +78,7 @@ export abstract class Call {
 		stream.on("wantTrailers", onWantTrailers);
 	}
 
-	/** Ends the call from this side: with a failure, or with OK. */
+	/** Ends the call with a failure or with OK. */
 	protected finish(failure: GrpcFailure | null): void {
 		if (this.over) return;
 		this.over = true;
@@ -110,8 +110,8 @@ export abstract class Call {
 	}
 
 	/**
-	 * Waits for a reply that was promised. So many may wait and no more, and not beyond their deadline.
-	 * @param give called with it, unless the call is over by then
+	 * Waits for a promised reply, up to the deadline and a maximum of waiting calls.
+	 * @param give called with the reply, unless the call has ended
 	 */
 	protected later(promised: Promise<Reply>, deadlineMs: number, give: (reply: Reply) => void): void {
 		const { shared } = this;
@@ -132,13 +132,12 @@ export abstract class Call {
 		});
 	}
 
-	/** What the stream's listeners call. */
 	onData(chunk: Buffer): void {
 		if (!this.over) this.data(chunk);
 	}
 
 	onEnd(): void {
-		// Node also ends the readable side of a stream that was reset or lost: that is no half-close. `close` follows.
+		// Node also emits `end` for a reset stream, which is no half-close. `close` follows.
 		if (this.stream.closed || this.stream.destroyed) return;
 		this.inputEnded = true;
 		if (!this.over) this.end();
@@ -180,10 +179,10 @@ function onClose(this: CallStream): void {
 	this[CALL]?.onClose();
 }
 
-/** Resets of the peer and dead connections: `close` follows and does what is to be done. */
+/** Resets and broken connections are handled in `close`. */
 function onError(): void {}
 
-/** Listener of `drain`, for the calls that may write more than once. */
+/** Listener of `drain`, for calls with several replies. */
 export function onDrain(this: CallStream): void {
 	this[CALL]?.onDrain();
 }

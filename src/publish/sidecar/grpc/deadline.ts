@@ -2,7 +2,7 @@
 
 const UNIT_MS: Readonly<Record<string, number>> = { n: 1e-6, u: 1e-3, m: 1, S: 1000, M: 60_000, H: 3_600_000 };
 
-/** When the call's time is over, in ms on the clock of `nowMs`; Infinity without a timeout, null for a malformed one. */
+/** The call's deadline in ms on the clock of `nowMs`; Infinity without a timeout, null for a malformed one. */
 export function deadlineMs(timeout: string | string[] | undefined, nowMs: number): number | null {
 	if (timeout === undefined) return Number.POSITIVE_INFINITY;
 	if (typeof timeout !== "string") return null;

@@ -1,6 +1,6 @@
 /**
- * gRPC's length-prefixed messages (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one byte that says
- * whether the message is compressed, four bytes of length, the message. DATA frames cut them anywhere.
+ * gRPC's length-prefixed messages (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one byte for
+ * compression, four bytes of length, the message. DATA frames may split them anywhere.
  */
 import { CALLOUT_PARTIAL_BYTES_MAX, GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits/index.js";
 import { GRPC, GrpcFailure } from "./service.js";
@@ -20,27 +20,27 @@ export function frame(message: Uint8Array): Buffer {
 	return framed;
 }
 
-/** The message, where the chunk is exactly one uncompressed message of allowed size: nearly always. Nothing is copied. */
+/** The fast path: the message without a copy, if the chunk is exactly one uncompressed message of allowed size. */
 export function wholeMessage(chunk: Buffer): Buffer | null {
 	const length = chunk.length - PREFIX;
 	if (length < 0 || length > GRPC_CALLOUT_MESSAGE_BYTES_MAX || chunk[0] !== 0) return null;
 	return chunk.readUInt32BE(1) === length ? chunk.subarray(PREFIX) : null;
 }
 
-/** Bytes of unfinished messages that all readers of a server hold together. */
+/** Total bytes of unfinished messages of all readers of a server. */
 export class PartialBytes {
 	held = 0;
 }
 
 /**
- * Cuts the bytes of one direction of one call into messages. What is left of an unfinished message is copied into one
- * buffer that grows by doubling: chunks are not kept, so a peer that sends byte by byte costs no more than its bytes.
+ * Splits the input of one call into messages. The rest of an unfinished message is copied into one growing buffer, so a peer
+ * that sends single bytes costs no more memory than its bytes.
  */
 export class MessageReader {
 	readonly #partial: PartialBytes;
 	/** grpc-encoding of the call: decides how a compressed message is refused. */
 	readonly #encoding: string | undefined;
-	/** Unread bytes: of the last chunk, or the own buffer. */
+	/** Unread bytes, in the last chunk or the own buffer. */
 	#bytes: Buffer = EMPTY;
 	#from = 0;
 	#to = 0;
@@ -52,7 +52,7 @@ export class MessageReader {
 		this.#encoding = encoding;
 	}
 
-	/** Takes a chunk. Afterwards `next` is called until it has no more. */
+	/** Adds a chunk. Then call `next` until it returns null. */
 	add(chunk: Buffer): void {
 		const unread = this.#to - this.#from;
 		if (unread === 0) {
@@ -78,8 +78,8 @@ export class MessageReader {
 	}
 
 	/**
-	 * The next whole message, null where more bytes are needed, or how the call ends: RESOURCE_EXHAUSTED for a message
-	 * that says it is too large (before it is read) or when all calls together hold too much; UNIMPLEMENTED or INTERNAL
+	 * The next whole message, null if more bytes are needed, or the failure of the call: RESOURCE_EXHAUSTED for a message
+	 * whose length is too large (before it is read) or if all calls together hold too much; UNIMPLEMENTED or INTERNAL
 	 * for a compressed one (grpc/grpc doc/compression.md). The message is valid until the next `add`.
 	 */
 	next(): Buffer | null | GrpcFailure {
@@ -106,12 +106,12 @@ export class MessageReader {
 		return this.#bytes.subarray(begin, this.#from);
 	}
 
-	/** Bytes are left that make no whole message: at the end of the stream it was cut off. */
+	/** Whether there is an unfinished message: at the end of the stream it is truncated. */
 	unfinished(): boolean {
 		return this.#to !== this.#from;
 	}
 
-	/** Gives up what is held. To be called when the call is over. */
+	/** Frees the buffer. Call it when the call has ended. */
 	release(): void {
 		if (this.#own) {
 			this.#partial.held -= this.#bytes.length;

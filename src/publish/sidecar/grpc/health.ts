@@ -1,7 +1,6 @@
 /**
- * Check of grpc.health.v1 (grpc/grpc doc/health-checking.md), by hand: two messages of one field each. `liveness` is about the
- * process and always serves; everything else serves when the sidecar can decide. Who calls Watch is told that there is none,
- * and asks again.
+ * Check of grpc.health.v1 (grpc/grpc doc/health-checking.md), without generated code. `liveness` is always SERVING; other
+ * names are SERVING when the sidecar can decide. Watch is UNIMPLEMENTED, so clients poll.
  */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { GRPC, GrpcFailure, type Reply } from "./service.js";
@@ -40,7 +39,7 @@ export class Health {
 	}
 }
 
-/** Field 1 of HealthCheckRequest; null where the bytes are no message. */
+/** Field 1 of HealthCheckRequest; null if the bytes are no message. */
 function serviceOf(request: Uint8Array): string | null {
 	try {
 		const reader = new BinaryReader(request);

@@ -1,16 +1,12 @@
-/**
- * The memory of a process that does nothing but calls: few things live long, so that V8's heap can be kept far smaller
- * than V8 would let it grow.
- */
+/** V8 heap settings for a process that only serves calls: few objects live long, so a small heap is enough. */
 import { setFlagsFromString } from "node:v8";
 
 /**
- * To be called at the start of the process; it holds for the whole process. `npm run bench -- callout` prints what is resident
- * after 115,000 decisions.
+ * Call it at the start of the process. `npm run bench -- callout` prints the resident memory after 115,000 decisions.
  *
- * The young generation keeps its first size: V8 lets it grow to three times 16 MB under load, though a call's objects die within
- * a turn of the loop. The old one is collected when it has grown by half of what lived at the last collection: V8 lets it grow
- * to hundreds of megabytes before the first.
+ * The young generation keeps its initial size, because a call's objects die within a turn of the event loop; V8 would grow it
+ * to three times 16 MB. The old generation is collected when it has grown by half since the last collection; V8 would wait for
+ * hundreds of megabytes.
  */
 export function keepHeapSmall(): void {
 	setFlagsFromString("--semi-space-growth-factor=1");

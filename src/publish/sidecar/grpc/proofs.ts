@@ -1,9 +1,9 @@
-/** How long the certificates count by which the peers of HTTP/2 connections proved who they are. */
+/** Ends HTTP/2 sessions before the certificate of their peer ends. */
 import type { Http2Session, ServerHttp2Session } from "node:http2";
 import type { TLSSocket } from "node:tls";
 import { type ProofTimes, proofTimes } from "../../../trust/tls/tlsDoor.js";
 
-/** Of sessions by mTLS; those of a UNIX socket have none and never end for it. */
+/** For mTLS sessions; UNIX sockets have no certificates. */
 export class Proofs {
 	readonly #times = new WeakMap<Http2Session, ProofTimes>();
 
@@ -11,12 +11,12 @@ export class Proofs {
 		if (session.encrypted) this.#times.set(session, proofTimes(session.socket as TLSSocket, Date.now()));
 	}
 
-	/** Ends a session in order whose certificate ends soon: what is open on it is finished, and the peer opens the next one. */
+	/** Closes a session gracefully when its certificate ends soon: open calls finish, and the peer reconnects. */
 	endOld(session: ServerHttp2Session): void {
 		if (this.#isPast(session, "oldAtMs") && !session.closed) session.close();
 	}
 
-	/** Whether a new call comes too late; its session is then ended in order too. */
+	/** Whether a new call is too late; then the session is closed gracefully too. */
 	hasEnded(session: Http2Session | undefined): boolean {
 		if (session === undefined || !this.#isPast(session, "endsAtMs")) return false;
 		if (!session.closed) session.close();

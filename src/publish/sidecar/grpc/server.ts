@@ -1,7 +1,7 @@
 /**
- * A gRPC server on node:http2 (grpc/grpc doc/PROTOCOL-HTTP2.md) for the sidecar's methods and gRPC health, nothing
- * else: no reflection, no compression; a UNIX socket of the own user, or TCP with mTLS and nothing less. A call is
- * answered in the turn of the event loop in which it arrives, shed, or waits for a promised reply.
+ * A gRPC server on node:http2 (grpc/grpc doc/PROTOCOL-HTTP2.md) for the sidecar's methods and gRPC health, without reflection
+ * and compression. It listens on a UNIX socket of the own user, or on TCP with mTLS. A call is answered in the turn of the
+ * event loop in which it arrives, shed, or waits for a promised reply.
  */
 import cluster from "node:cluster";
 import {
@@ -44,37 +44,37 @@ import { UnaryCall } from "./unaryCall.js";
 
 export type GrpcAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
-/** Mutual TLS: how this server shows itself, and whom it takes. */
+/** The mTLS settings of the server. */
 export interface GrpcTls {
 	readonly options: TlsOptions;
-	/** Called once with the server before it listens: renews what it shows, ends connections of others. @returns stops it */
+	/** Called once before the server listens: keeps its certificate current and closes unauthorized connections. @returns stops it */
 	readonly guard: (server: Http2SecureServer) => () => void;
-	/** Whether a call is not the peer's own, but passed on by it: nobody is answered then. */
+	/** Whether a proxy forwarded the call; then it is refused. */
 	readonly isForwarded: (headers: IncomingHttpHeaders) => boolean;
 }
 
 export interface GrpcServerOptions {
 	readonly listen: GrpcAddress;
-	/** Demanded for TCP; a UNIX socket takes none. */
+	/** Required for TCP; not used for a UNIX socket. */
 	readonly tls?: GrpcTls | undefined;
 	readonly methods: Methods;
 	readonly health: Health;
 	readonly counters?: GrpcCounters | undefined;
-	/** Other bounds than those of limits.ts, for tests. */
+	/** Other limits than those of limits.ts, for tests. */
 	readonly limits?: { readonly queueMs?: number; readonly pingMs?: number } | undefined;
 }
 
 export interface GrpcServer {
-	/** Where it listens; port 0 is replaced by the port that was taken. */
+	/** The listening address, with the actual port instead of 0. */
 	readonly address: GrpcAddress;
 	/** Open calls. */
 	streams(): number;
 	/**
-	 * Takes no more connections, says GOAWAY, ends the streams that have had a reply with OK, lets the other calls finish,
-	 * and after `graceMs` ends what is left with UNAVAILABLE, then cuts.
+	 * Stops listening, sends GOAWAY, ends streams that have had a reply with OK, and lets other calls finish. After `graceMs`
+	 * ends the rest with UNAVAILABLE and closes the connections.
 	 */
 	drain(graceMs: number): Promise<void>;
-	/** Cuts everything. */
+	/** Closes all connections at once. */
 	close(): Promise<void>;
 }
 
@@ -95,11 +95,11 @@ const OPTIONS: ServerOptions & ResetOptions = {
 
 const MALFORMED_TIMEOUT = new GrpcFailure(GRPC.INTERNAL, "malformed grpc-timeout");
 const ENDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "the certificate of the connection has ended");
-const FORWARDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "a call that is passed on for somebody else");
+const FORWARDED = new GrpcFailure(GRPC.PERMISSION_DENIED, "a proxy forwarded the call");
 const UNKNOWN_METHOD = new GrpcFailure(GRPC.UNIMPLEMENTED, "unknown method");
 
 /**
- * @throws WeirError `invalid-argument` for TCP without TLS, `already-exists` or `unavailable` where it cannot listen
+ * @throws WeirError `invalid-argument` for TCP without TLS, `already-exists` or `unavailable` if it cannot listen
  */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
 	const server = new Server(options);
@@ -164,7 +164,7 @@ class Server implements GrpcServer {
 
 	async listen(address: GrpcAddress): Promise<void> {
 		if ("socketPath" in address) {
-			// Workers of one cluster share the socket: the primary has claimed it before it started them.
+			// Cluster workers share the socket, which the primary has claimed.
 			if (!cluster.isWorker) await claimSocket(address.socketPath);
 			await this.#bind({ path: address.socketPath });
 			await restrictSocket(address.socketPath);
@@ -189,7 +189,7 @@ class Server implements GrpcServer {
 		clearTimeout(cut);
 		if (this.#shared.stopped.size > 0) {
 			for (const call of this.#shared.stopped) call.giveUp();
-			// Trailers are handed on in an immediate and written in the next one (response.ts).
+			// Trailers need two immediates (response.ts).
 			for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
 		}
 		this.#sessions.cut();
@@ -211,21 +211,21 @@ class Server implements GrpcServer {
 			this.#http.once("error", failed);
 			this.#http.listen(where, () => {
 				this.#http.off("error", failed);
-				// Accepting may fail later (no file descriptors left): counted, and the server goes on.
+				// Accepting may fail later (no file descriptors left); the server continues.
 				this.#http.on("error", (error) => this.#counters.brokeConnection(error));
 				resolve();
 			});
 		});
 	}
 
-	/** Settles when every connection is gone. */
+	/** Resolves when all connections are closed. */
 	#stopListening(): Promise<void> {
 		this.#sessions.stopPings();
 		this.#unguard();
 		return new Promise((resolve) => this.#http.close(() => resolve()));
 	}
 
-	/** Says GOAWAY to every peer and settles when the open calls are over. */
+	/** Sends GOAWAY to all peers and resolves when the open calls have ended. */
 	async #finishCalls(): Promise<void> {
 		this.#sessions.goAway();
 		this.#shared.draining = true;
@@ -235,7 +235,7 @@ class Server implements GrpcServer {
 				this.#shared.idle = resolve;
 			});
 		}
-		// What is written last leaves the process in an immediate.
+		// The last writes leave the process in an immediate.
 		await new Promise((resolve) => setImmediate(resolve));
 	}
 
@@ -289,14 +289,14 @@ class Server implements GrpcServer {
 	}
 }
 
-/** application/grpc, with any message format or parameter: the bytes are protobuf whatever it says. */
+/** application/grpc with any message format or parameter; the bytes are always read as protobuf. */
 function isGrpc(contentType: string | undefined): boolean {
 	return (
 		contentType === "application/grpc" || (contentType !== undefined && /^application\/grpc[+;]/.test(contentType))
 	);
 }
 
-/** For streams that no call reads. */
+/** Discards the input of a stream without a call. */
 function dropInput(stream: ServerHttp2Stream): void {
 	stream.on("error", () => {});
 	stream.resume();

@@ -1,7 +1,6 @@
 /**
- * What a gRPC service is to the sidecar's server: methods by path, each a function of bytes. A handler gives exactly one
- * reply for one message, so that "exactly one response per message" (CVE-2026-47207) holds by construction. It nearly
- * always gives it at once; where it promises one, no other message of that call is read until it is given.
+ * gRPC methods by path, as functions of bytes. A handler returns exactly one reply per message, so that "exactly one response
+ * per message" (CVE-2026-47207) holds by construction. While a reply is promised, no other message of the call is read.
  */
 import type { IncomingHttpHeaders } from "node:http2";
 
@@ -22,18 +21,18 @@ export const GRPC = {
 
 export type GrpcCode = (typeof GRPC)[keyof typeof GRPC];
 
-/** Ends a call without a message. The words go to the peer: no unit, token or header value in them. */
+/** Ends a call without a message. The peer sees the text: no unit, token or header value in it. */
 export class GrpcFailure {
 	constructor(
 		readonly code: GrpcCode,
-		readonly words: string,
+		readonly message: string,
 	) {}
 }
 
-/** The serialised response message, or the status that the call ends with instead. */
+/** The serialised response message, or the failure of the call. */
 export type Reply = Uint8Array | GrpcFailure;
 
-/** What a handler returns. A promise must settle in bounded time; that it rejects is a fault of ours. */
+/** What a handler returns. A promise must settle in limited time and not reject. */
 export type Given = Reply | Promise<Reply>;
 
 export interface UnaryMethod {
@@ -44,9 +43,9 @@ export interface UnaryMethod {
 
 /** One open bidirectional stream. */
 export interface StreamHandler {
-	/** Called for each message in order, the next one after the reply. A failure ends the stream. */
+	/** Called for each message in order, after the previous reply. A failure ends the stream. */
 	readonly message: (message: Buffer) => Given;
-	/** Called once when the stream is over, however it ended. */
+	/** Called once when the stream has ended. */
 	readonly ended: () => void;
 }
 

@@ -1,4 +1,4 @@
-/** The connections of a gRPC server: whether their peers still answer and are still who they proved to be. */
+/** The connections of a gRPC server: closes dead ones and those with an ended certificate. */
 import type { Http2SecureServer, Http2Server, Http2Session, ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { CALLOUT_WINDOW_BYTES } from "../../../limits/index.js";
@@ -18,7 +18,7 @@ export class Sessions {
 		private readonly counters: GrpcCounters,
 		pingMs: number,
 	) {
-		// After the poll phase: when the process itself was stopped, answers that lie in the socket are read first.
+		// After the poll phase, so that pending PING replies are read first after a standstill.
 		this.#pings = setInterval(() => setImmediate(() => this.#sweep()), pingMs);
 		this.#pings.unref();
 		http.on("connection", (socket: Socket) => {
@@ -29,7 +29,7 @@ export class Sessions {
 		http.on("sessionError", (error) => this.counters.brokeConnection(error));
 	}
 
-	/** Whether the certificate that the connection was opened with has ended. */
+	/** Whether the peer's certificate has ended. */
 	hasEnded(session: Http2Session | undefined): boolean {
 		return this.#proofs.hasEnded(session);
 	}
@@ -40,8 +40,8 @@ export class Sessions {
 	}
 
 	/**
-	 * One GOAWAY to each peer, which names the last call that is served: nghttp2 takes no call after any GOAWAY but its own
-	 * shutdown notice, which Node does not offer. A peer knows that later ones were not looked at (RFC 9113 6.8).
+	 * Sends each peer one GOAWAY with the last served call; later calls were not processed (RFC 9113 6.8). Node does not offer
+	 * nghttp2's shutdown notice, after which further calls would be accepted.
 	 */
 	goAway(): void {
 		for (const session of this.#sessions) {
@@ -51,7 +51,7 @@ export class Sessions {
 
 	cut(): void {
 		for (const session of this.#sessions) session.destroy();
-		// A session that is destroyed after close() only half-closes its socket and then waits for the peer.
+		// destroy() after close() only half-closes the socket.
 		for (const socket of this.#sockets) socket.destroySoon();
 	}
 
@@ -66,9 +66,9 @@ export class Sessions {
 	}
 
 	/**
-	 * Cuts the connections that did not answer since the last sweep: those that never began HTTP/2, and those that
-	 * nghttp2 has given up. After a connection error it sends GOAWAY and stops reading, so that Node does not see the
-	 * peer leave (measured on Node 20.20.2): without this, every protocol error would leave a session and its calls.
+	 * Closes connections that did not answer since the last sweep: those that never started HTTP/2, and those with a
+	 * connection error. After such an error nghttp2 stops reading, so Node does not notice that the peer disconnects
+	 * (measured on Node 20.20.2), and the session would leak.
 	 */
 	#sweep(): void {
 		for (const session of this.#sessions) {

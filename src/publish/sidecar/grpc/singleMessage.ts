@@ -1,4 +1,4 @@
-/** The request of a method that takes exactly one message: its bytes come in any pieces, its end is END_STREAM. */
+/** Reads the request of a unary method: one message in any number of chunks, until END_STREAM. */
 import { MessageReader, type PartialBytes, wholeMessage } from "./framing.js";
 import { GRPC, GrpcFailure } from "./service.js";
 
@@ -11,7 +11,7 @@ export class SingleMessage {
 	readonly #partial: PartialBytes;
 	readonly #encoding: string | undefined;
 	#message: Buffer | null = null;
-	/** Only where the message did not come in one piece. */
+	/** Only if the message came in several chunks. */
 	#reader: MessageReader | null = null;
 
 	constructor(partial: PartialBytes, encoding: string | undefined) {
@@ -19,7 +19,7 @@ export class SingleMessage {
 		this.#encoding = encoding;
 	}
 
-	/** @returns how the call ends at once, or null */
+	/** @returns the failure of the call, or null */
 	add(chunk: Buffer): GrpcFailure | null {
 		if (this.#message === null && this.#reader === null) {
 			this.#message = wholeMessage(chunk);

@@ -1,12 +1,11 @@
 /**
- * A bidirectional call: each message is answered when it is read, in order, one reply each. When the peer does not
- * read its replies, or a reply is promised for later, its messages are not read either: what is held stays below the
- * flow-control window.
+ * A bidirectional call: one reply per message, in order. While replies are backed up or promised, no messages are read, so
+ * that buffered input stays below the flow-control window.
  *
- * The first message is the question that the peer waits for; what comes after the first reply may be minutes away
- * (ext_proc sends the response headers when the upstream has answered). So the first is shed when the loop is late, and
- * the others are not: they are as cheap to answer, and a refusal would spoil what is done. And a server that stops ends a
- * stream that has its first reply with OK: to Envoy that means "go on without me" (ext_proc's external_processor.proto).
+ * Only the first message is shed when the event loop is late. Later ones may come minutes after it (ext_proc sends the
+ * response headers when the upstream has answered), and refusing them would fail a request that was already decided. A
+ * server that stops ends a stream after its first reply with OK: Envoy then continues without it (ext_proc's
+ * external_processor.proto).
  */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
@@ -21,7 +20,7 @@ const TRUNCATED = new GrpcFailure(GRPC.INTERNAL, "the last message is cut off");
 export class StreamCall extends Call implements Stoppable {
 	readonly #reader: MessageReader;
 	#handler: StreamHandler | null = null;
-	/** Replies are backed up. */
+	/** The peer does not read its replies. */
 	#blocked = false;
 	/** The reply to the last message is promised. */
 	#awaits = false;
@@ -89,7 +88,7 @@ export class StreamCall extends Call implements Stoppable {
 		if (!this.#blocked && !this.#awaits) this.stream.resume();
 	}
 
-	/** Answers what is read, as long as the peer takes it. */
+	/** Answers buffered messages while the peer reads the replies. */
 	#answer(): void {
 		while (!this.#blocked && !this.#awaits && !this.over) {
 			const message = this.#reader.next();
@@ -111,7 +110,7 @@ export class StreamCall extends Call implements Stoppable {
 			this.finish(EXPIRED);
 			return;
 		}
-		// Asked for every message: the work of the others counts too.
+		// For every message, because the work of later ones counts too.
 		const late = this.shared.turn.late(nowMs);
 		if (late && !this.begun) {
 			this.shed();

@@ -1,4 +1,4 @@
-/** The hot path: one message, one answer, nearly always both in the turn of the event loop in which the request ended. */
+/** The hot path: one message and one reply, usually in the same turn of the event loop. */
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
 import { Call, EXPIRED, FAULT, type Shared } from "./call.js";

@@ -1,14 +1,13 @@
 /**
- * More cores: worker processes that share one listening socket (node:cluster; the primary accepts and hands the
- * connections round). Envoy opens one connection per worker thread, so that its threads spread over the workers. A worker that
- * dies, or hangs, is replaced.
+ * Worker processes that share one listening socket (node:cluster, round-robin). Envoy opens one connection per worker thread,
+ * so its threads spread over the workers. A worker that dies or hangs is replaced.
  */
 import cluster, { type Worker } from "node:cluster";
 import { performance } from "node:perf_hooks";
 import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../../limits/index.js";
 import { claimSocket } from "../../../trust/local/socket.js";
 
-/** A worker sends it from its start on, so that silence shows one that hangs. */
+/** The heartbeat of a worker: without it, the worker hangs. */
 const ALIVE = "weir: the worker is alive";
 export const ALIVE_EVERY_MS = 1_000;
 
@@ -16,41 +15,41 @@ const NUMBER = "WEIR_SIDECAR_WORKER";
 
 export interface WorkersOptions {
 	readonly count: number;
-	/** The file that a worker runs. */
+	/** The script of a worker. */
 	readonly module: string;
 	readonly args: readonly string[];
-	/** Claimed here, once, before the workers share it. */
+	/** Claimed once by the primary. */
 	readonly socketPath?: string | undefined;
 	/**
-	 * A message of a worker.
-	 * @param id of the worker; no other ever has it
+	 * Called for a message of a worker.
+	 * @param id of the worker, never reused
 	 */
 	readonly onMessage: (message: unknown, id: number) => void;
-	/** A worker has ended, and is replaced. */
+	/** Called when a worker has ended and is replaced. */
 	readonly onEnd?: (id: number) => void;
-	/** One line for a person. */
+	/** Logs one line. */
 	readonly log?: ((line: string) => void) | undefined;
 	readonly silentMs?: number;
 }
 
 export interface Workers {
-	/** Nothing where it has ended. */
+	/** Does nothing if the worker has ended. */
 	send(id: number, message: object): void;
 	/** Process ids of the living workers. */
 	pids(): number[];
-	/** SIGTERM to all, which they take as drain; SIGKILL to what is left after `graceMs`. */
+	/** Sends SIGTERM, on which workers drain, and SIGKILL after `graceMs`. */
 	close(graceMs: number): Promise<void>;
 }
 
 /**
- * Only in a process that is no worker itself, and once per process: node:cluster has one set of workers.
- * @throws WeirError where the socket cannot be claimed
+ * Call it once per process, in the primary only: node:cluster has one set of workers.
+ * @throws WeirError if the socket cannot be claimed
  */
 export async function startWorkers(options: WorkersOptions): Promise<Workers> {
 	const { count, module, args, socketPath, onMessage, onEnd, log, silentMs = WORKER_SILENT_MS } = options;
 	if (socketPath !== undefined) await claimSocket(socketPath);
 	cluster.setupPrimary({ exec: module, args: [...args], serialization: "advanced" });
-	/** By worker, the looks since its last message. A clock would count a standstill of the primary too. */
+	/** Per worker, the checks since its last message. A clock would also count a standstill of the primary. */
 	const living = new Map<Worker, number>();
 	const waiting = new Set<NodeJS.Timeout>();
 	let closing = false;
@@ -92,7 +91,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
 	return {
 		send(id, message) {
 			const worker = cluster.workers?.[id];
-			// One that dies between two messages is replaced.
+			// The send may fail if the worker dies; it is replaced then.
 			if (worker?.isConnected()) worker.send(message, () => {});
 		},
 		pids() {
@@ -115,22 +114,22 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
 	};
 }
 
-/** Worker side: from 0 to count - 1, and that of the worker that this one replaces. */
+/** In a worker: its number from 0 to count - 1. A replacement keeps the number. */
 export const workerNumber = (): number => Number(process.env[NUMBER]);
 
-/** Worker side: what the primary sends. To be called once. */
+/** In a worker: listens to the primary. Call it once. */
 export function fromPrimary(take: (message: unknown) => void): void {
 	process.on("message", take);
 }
 
-/** Worker side: to be called first of all. */
+/** In a worker: starts the heartbeat. Call it first. */
 export function sayAlive(): void {
-	// What is sent to a primary that was killed is lost: the end of the channel, which is read next, ends this process.
+	// Errors are ignored: if the primary was killed, the end of the channel ends this process.
 	cluster.worker?.on("error", () => {});
 	setInterval(() => process.send?.(ALIVE), ALIVE_EVERY_MS).unref();
 }
 
-/** Worker side: to the primary's onMessage. */
+/** In a worker: sends a message to the primary's onMessage. */
 export function toPrimary(message: object): void {
 	process.send?.(message);
 }

@@ -6,12 +6,12 @@ import { once } from "node:events";
 import { request } from "node:http";
 import type { AddressInfo } from "node:net";
 import t from "tap";
-import { createDoor } from "../../../src/serve/predictor/door.js";
+import { createHttpServer } from "../../../src/serve/predictor/httpServer.js";
 
-t.test("whoever listens to the door's requests sees them all, each once", async (t) => {
+t.test("the handler gets each request once", async (t) => {
 	const handled: (string | undefined)[] = [];
 	const seen: (string | undefined)[] = [];
-	const { server, close } = createDoor({
+	const { server, close } = createHttpServer({
 		guard: null,
 		handle: ({ url }, response) => {
 			handled.push(url);
@@ -34,7 +34,7 @@ t.test("whoever listens to the door's requests sees them all, each once", async 
 		["/plain", {}],
 		["/expecting", { expect: "100-continue" }],
 	] as const) {
-		// What nobody answers is to fail here, not to hang.
+		// A missing response fails instead of hanging.
 		const signal = AbortSignal.timeout(10_000);
 		const asked = request({ host: "127.0.0.1", port, path, method: "POST", headers, signal }).end();
 		const [answer] = await once(asked, "response");
@@ -48,7 +48,7 @@ const ENVOY_UPSTREAM_IDLE_MS = 3_600_000;
 
 /** Node's own times for it, for an hour is no test: of a connection between requests, and of one that had none yet. */
 t.test("an idle connection outlasts Envoy's idle timeout, used before or not", (t) => {
-	const { server, close } = createDoor({
+	const { server, close } = createHttpServer({
 		guard: null,
 		handle: () => {},
 		meter: undefined,

@@ -1,7 +1,7 @@
 /**
- * The predictor's door. With an identity it is mTLS and nothing else: a connection whose peer has not proved one of the
- * client ids is ended before a byte of HTTP is read. That is the proof that a request came through the mesh, for only
- * Envoys have those ids. Without one it is plain HTTP for the loopback (development).
+ * The predictor's HTTP server. With an identity it requires mTLS and closes connections of other peers than its clients
+ * before HTTP is read. Only Envoys have client ids, so every request came through the mesh. Without an identity it is plain
+ * HTTP for the loopback (development).
  */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -11,12 +11,12 @@ import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
 import { boundConnections } from "../../trust/tls/tlsDoor.js";
 import { type ClientRule, isClient } from "./clients.js";
-import type { DoorIdentity, Log, Meter } from "./ports.js";
+import type { Log, Meter, ServerIdentity } from "./ports.js";
 
-export interface DoorOptions {
+export interface HttpServerOptions {
 	/** null = plain HTTP. */
 	readonly guard: Guard | null;
-	/** Requests with `Expect: 100-continue` too: it is answered where the body is wanted. */
+	/** Also gets requests with `Expect: 100-continue`, and must send it. */
 	readonly handle: RequestListener;
 	readonly meter: Meter | undefined;
 	readonly log: Log | undefined;
@@ -24,20 +24,19 @@ export interface DoorOptions {
 }
 
 export interface Guard {
-	readonly identity: DoorIdentity;
+	readonly identity: ServerIdentity;
 	readonly clients: readonly ClientRule[];
 }
 
-export interface Door {
+export interface HttpServer {
 	readonly server: Server;
-	/** Takes no more rotations. */
+	/** Stops the certificate rotation. */
 	close(): void;
 }
 
 /**
- * A connection's times. Node counts the first head's from the opening on, and Envoy opens some that it does not need yet (the
- * request went over one that came free): the first request there would meet Node's 408. Envoys send heads in one piece. A
- * body's time depends on how it comes (body.ts): Node's bound on whole requests would end slow ones, without a word.
+ * Node starts headersTimeout when the connection opens, and Envoy preconnects: with a short timeout the first request would
+ * get 408. requestTimeout is off because body.ts limits the time of bodies.
  */
 const TIMES = {
 	keepAliveTimeout: PREDICTOR_IDLE_MS,
@@ -45,24 +44,24 @@ const TIMES = {
 	requestTimeout: 0,
 } as const;
 
-export function createDoor(options: DoorOptions): Door {
+export function createHttpServer(options: HttpServerOptions): HttpServer {
 	if (options.guard === null) {
 		const server = createServer(TIMES, options.handle);
-		asRequests(server);
+		handleExpectContinue(server);
 		return { server, close: () => {} };
 	}
 	return guarded(options, options.guard);
 }
 
-/** Those with `Expect: 100-continue` too: who counts requests must see them. */
-function asRequests(server: Server): void {
+/** Handles requests with `Expect: 100-continue` like others, so that they are counted. */
+function handleExpectContinue(server: Server): void {
 	server.on("checkContinue", (request, response) => void server.emit("request", request, response));
 }
 
 /** Why a connection was refused. */
 type Reason = HandshakeFault | "no-svid" | "not-a-client";
 
-function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients }: Guard): Door {
+function guarded({ handle, meter, log, nowMs }: HttpServerOptions, { identity, clients }: Guard): HttpServer {
 	const refused = refusals(meter, log, nowMs);
 	const take: RequestListener = (request, response) => {
 		if (connections.leftMs(request.socket) <= 0) {
@@ -70,7 +69,7 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 			request.socket.destroy();
 			return;
 		}
-		// The peer has a newer certificate by now: its next connection shows it, and no request fails.
+		// The client reconnects with its newer certificate, and no request fails.
 		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
 		handle(request, response);
 	};
@@ -84,13 +83,13 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 		},
 		take,
 	);
-	asRequests(server);
+	handleExpectContinue(server);
 	const connections = boundConnections(server, {
 		connections: PREDICTOR_CONNECTIONS_MAX,
 		nowMs,
 		onHandshakeFault: (fault) => refused(fault),
 	});
-	// Before HTTP's own listener: a refused peer's bytes are not parsed.
+	// Before the HTTP listener, so that bytes of a refused peer are not parsed.
 	server.prependListener("secureConnection", (socket: TLSSocket) => {
 		const certificate = socket.getPeerX509Certificate();
 		const id = certificate === undefined ? null : identity.idOf(certificate.raw);
@@ -107,7 +106,7 @@ function guarded({ handle, meter, log, nowMs }: DoorOptions, { identity, clients
 	return { server, close: stop };
 }
 
-function secureContext(identity: DoorIdentity): SecureContextOptions {
+function secureContext(identity: ServerIdentity): SecureContextOptions {
 	const { certificate, privateKey, trustBundle } = identity.current();
 	return {
 		cert: certificate,
@@ -117,15 +116,15 @@ function secureContext(identity: DoorIdentity): SecureContextOptions {
 	};
 }
 
-/** Counts every refusal; says one at a time, for a stranger must not fill the log. */
+/** Counts every refusal. Logs at a limited rate, because unauthenticated clients can cause them. */
 function refusals(meter: Meter | undefined, log: Log | undefined, nowMs: () => number) {
-	let saidAtMs = Number.NEGATIVE_INFINITY;
+	let loggedAtMs = Number.NEGATIVE_INFINITY;
 	return (reason: Reason, id?: string): void => {
 		meter?.count("weir_predictor_connections_refused_total", "Connections of none of its clients, by reason.", {
 			reason,
 		});
-		if (nowMs() - saidAtMs < PREDICTOR_REFUSAL_LOG_MS) return;
-		saidAtMs = nowMs();
+		if (nowMs() - loggedAtMs < PREDICTOR_REFUSAL_LOG_MS) return;
+		loggedAtMs = nowMs();
 		log?.warn("a connection was refused", { reason, ...(id === undefined ? {} : { id }) });
 	};
 }
