@@ -5,7 +5,7 @@
 
 import { oneSpelling } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
-import { PROVED_UPSTREAM_IDLE_MS } from "../../limits/index.js";
+import { MTLS_UPSTREAM_IDLE_MS } from "../../limits/index.js";
 import { clusterName, type EnvoyResource } from "../table/plan.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
@@ -46,7 +46,7 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 					"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 					...(service.spec.identities === null
 						? {}
-						: { common_http_protocol_options: { idle_timeout: protoDuration(PROVED_UPSTREAM_IDLE_MS) } }),
+						: { common_http_protocol_options: { idle_timeout: protoDuration(MTLS_UPSTREAM_IDLE_MS) } }),
 					explicit_http_config:
 						service.spec.protocol === "http1"
 							? { http_protocol_options: { enable_trailers: true } }

@@ -7,7 +7,7 @@ import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { standingOf } from "../../decide/rollout/standing.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
-import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
+import { API_OPERATION_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
 import { AUDIT_CHAINS } from "../audit/auditLog.js";
@@ -132,7 +132,7 @@ async function rollback(door: PublicDoor, call: Call): Promise<Answer> {
 	const { acts, now } = door;
 	onlyWishQuery(call.query);
 	acts.rights.demandSome(actCall(call, now()), "rollback", "unread");
-	const { to, namespace = null, ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const { to, namespace = null, ...unknown } = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
 	const isKnown = Object.keys(unknown).length === 0 && (namespace === null || typeof namespace === "string");
 	if (!isKnown || !Number.isSafeInteger(to) || Number(to) < 0)
 		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME or absent}');
@@ -177,7 +177,7 @@ async function approval({ approvals, gates, now }: PublicDoor, call: Call, rest:
 	// Before its body is read, by who may not; the same again when it has come.
 	if (act === "approve") approvals.demandAnother(actCall(call, now()), id);
 	else approvals.demandEnding(actCall(call, now()), id);
-	const { reason = "", ...unknown } = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const { reason = "", ...unknown } = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
 	const [field] = Object.keys(unknown);
 	if (field !== undefined || (act === "approve" && reason !== "")) {
 		throw new WeirError("invalid-argument", `unknown field '${field ?? "reason"}'`, "only reject takes a reason");
@@ -228,7 +228,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	}
 	onlyQuery(call.query, []);
 	acts.demandVerb(actCall(call, now()), name, act);
-	const body = await readObject(call, API_ACT_BODY_BYTES_MAX);
+	const body = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
 	const as = actCall(call, now());
 	const said = parsePersonRequest(act, body, call.caller.subject, as.nowMs);
 	const asking = door.gates.beforeAct({ call: as, isGone: () => isGone(call) }, name, said);

@@ -1,7 +1,7 @@
 /** Who calls, out of what Envoy tells: a workload's SPIFFE id, strictly, or nobody. */
 
 import { isWorkloadId } from "../../declare/resources/spiffe.js";
-import { CALLERS_KNOWN_MAX } from "../../limits/index.js";
+import { CALLERS_CACHED_MAX } from "../../limits/index.js";
 
 /** Judging an id anew at each request would take some microseconds; the callers of a sidecar are few. */
 const known = new Map<string, string | null>();
@@ -11,7 +11,7 @@ export function callerOf(told: string): string | null {
 	const before = known.get(told);
 	if (before !== undefined) return before;
 	const caller = isWorkloadId(told) ? told : null;
-	if (known.size >= CALLERS_KNOWN_MAX) known.clear();
+	if (known.size >= CALLERS_CACHED_MAX) known.clear();
 	known.set(told, caller);
 	return caller;
 }

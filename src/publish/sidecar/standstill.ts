@@ -2,7 +2,7 @@
  * After a standstill (a stopped process, a suspended machine, a starved loop) calls wait beside what control has said since, which may
  * deny them. So nothing is answered until control has been asked by a new stream: it has answered, or that stream is down.
  */
-import { SIDECAR_STOOD_STILL_MS } from "../../limits/index.js";
+import { SIDECAR_STALL_MS } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 import type { Freshness } from "./tables.js";
 
@@ -49,7 +49,7 @@ export class Standstill implements Freshness {
 	#look(): boolean {
 		const now = momentOf(this.clock);
 		const stoodMs = passedMs(this.#turned, now);
-		if (stoodMs <= SIDECAR_STOOD_STILL_MS) return false;
+		if (stoodMs <= SIDECAR_STALL_MS) return false;
 		this.#turned = now;
 		this.#waits = true;
 		this.ask(stoodMs);

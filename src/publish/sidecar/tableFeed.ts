@@ -6,10 +6,10 @@
 import { WeirError } from "../../error.js";
 import {
 	TABLE_CONTROL_FIRST_MS,
+	TABLE_ERROR_CHARS_MAX,
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
 	TABLE_FEED_RETRY_MS,
-	TABLE_WORDS_CHARS_MAX,
 } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Clock } from "./clock.js";
@@ -146,7 +146,7 @@ export class TableFeed<Compiled> {
 		// What is not ours may quote the table.
 		const words = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
 			0,
-			TABLE_WORDS_CHARS_MAX,
+			TABLE_ERROR_CHARS_MAX,
 		);
 		this.#rejected++;
 		log.warn("control's table is rejected, the last good one stays", {
@@ -210,7 +210,7 @@ export class TableFeed<Compiled> {
 		const { tables, log } = this.#options;
 		if (this.#toldAway) return;
 		this.#toldAway = true;
-		const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
+		const why = reason.slice(0, TABLE_ERROR_CHARS_MAX);
 		if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
 		// As at the start of a whole stack, where control may come second.
 		else log.info("control is awaited: there is no table yet", { why });

@@ -11,11 +11,11 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from "node
 import { onlyWorkloadId } from "../../declare/resources/spiffe.js";
 import {
 	CONNECTION_QUIET_MS,
-	CONNECTIONS_LOOK_MS,
+	CONNECTIONS_CHECK_MS,
 	PEER_RENEWAL_MS,
 	PEER_RENEWAL_SHARE,
-	UNPROVED_CONNECTION_MS,
-	UNPROVED_CONNECTIONS_MAX,
+	UNAUTHENTICATED_CONNECTION_MS,
+	UNAUTHENTICATED_CONNECTIONS_MAX,
 } from "../../limits/index.js";
 import { type HandshakeFault, handshakeFault } from "./handshake.js";
 
@@ -111,7 +111,7 @@ interface Peer {
 }
 
 /** Idle connections end this long before their certificate, at one of the last two looks; none before it is old. */
-const ENDING_MS = 2 * CONNECTIONS_LOOK_MS;
+const ENDING_MS = 2 * CONNECTIONS_CHECK_MS;
 
 class Connections implements DoorConnections {
 	readonly #bounds: DoorBounds;
@@ -143,7 +143,7 @@ class Connections implements DoorConnections {
 			);
 		}
 		// After a stall what peers have asked meanwhile is read first: a connection with it is not idle.
-		const looks = setInterval(() => setImmediate(() => this.#look()), CONNECTIONS_LOOK_MS);
+		const looks = setInterval(() => setImmediate(() => this.#look()), CONNECTIONS_CHECK_MS);
 		looks.unref();
 		server.once("close", () => clearInterval(looks));
 	}
@@ -182,7 +182,7 @@ class Connections implements DoorConnections {
 		if (siblings === undefined) this.#byAddress.set(address, new Set([unproved]));
 		else siblings.add(unproved);
 		raw.once("close", () => this.#forget(unproved));
-		if (this.#unproved.size > UNPROVED_CONNECTIONS_MAX) this.#endOne();
+		if (this.#unproved.size > UNAUTHENTICATED_CONNECTIONS_MAX) this.#endOne();
 	}
 
 	#secured(socket: TLSSocket): void {
@@ -283,7 +283,7 @@ class Connections implements DoorConnections {
 		const now = performance.now();
 		const { unaskedMs = Number.POSITIVE_INFINITY } = this.#bounds;
 		for (const unproved of [...this.#unproved.values()]) {
-			if (unproved.sinceMs < now - UNPROVED_CONNECTION_MS) this.#end(unproved);
+			if (unproved.sinceMs < now - UNAUTHENTICATED_CONNECTION_MS) this.#end(unproved);
 		}
 		for (const peer of [...this.#proved]) {
 			const leftMs = this.leftMs(peer.socket);

@@ -10,7 +10,11 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import { API_ACT_BODY_BYTES_MAX, API_BODY_BYTES_MAX, CLIENT_REQUESTS_AT_ONCE_MAX } from "../../../src/limits/index.js";
+import {
+	API_BODY_BYTES_MAX,
+	API_OPERATION_BODY_BYTES_MAX,
+	CLIENT_REQUESTS_AT_ONCE_MAX,
+} from "../../../src/limits/index.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import type { DevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
@@ -159,8 +163,8 @@ t.test(
 		];
 		const unseen = ["boosted", "none"].map((id) => ["abort", `Experiment ${id}`]);
 		t.same(recorded, [...unread, ...unread, ...unseen, ["abort", "Experiment boosted"]]);
-		const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_ACT_BODY_BYTES_MAX + 1);
-		t.equal(large, `413 the body is larger than ${API_ACT_BODY_BYTES_MAX} bytes`, "as announced");
+		const large = await ask("ada", "POST /v1/experiments/boosted/pause", API_OPERATION_BODY_BYTES_MAX + 1);
+		t.equal(large, `413 the body is larger than ${API_OPERATION_BODY_BYTES_MAX} bytes`, "as announced");
 		t.equal(await ask("ada", "POST /v1/experiments/boosted/pause", 1), "400 the body is not JSON");
 	},
 );

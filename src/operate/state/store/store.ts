@@ -18,7 +18,7 @@ import type { OwnDoor } from "../../../declare/resources/checks/ownDoor.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../../limits/index.js";
+import { STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX, TRAFFIC_CHANGES_SEARCHED } from "../../../limits/index.js";
 import { lastDecisionIn } from "../../api/lastDecision.js";
 import { RevisionWaiters } from "../../api/revisionWaiters.js";
 import type { LastDecision } from "../../api/wire.js";
@@ -223,7 +223,7 @@ export class Store implements StateStore, Outbox {
 	 * was live then, for a plan is taken by Envoy some time after its decision.
 	 */
 	moves(experiment: string, atMs: number): readonly Decision[] {
-		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, MOVES_LOOKED_AT);
+		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, TRAFFIC_CHANGES_SEARCHED);
 	}
 
 	/** The newest decision in brief, as the reader may see it; null for none. */
