@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gateHost } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
 import { untakenOf, untakenWords } from "../../decide/rollout/untaken.js";
-import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
+import type { OwnDoor } from "../../declare/resources/checks/controlListener.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";

@@ -6,7 +6,7 @@ import { compileShadowGaps } from "../../compile/compile.js";
 import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
-import { once } from "../../declare/resources/once.js";
+import { once } from "../../declare/resources/memoize.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
 import { hiddenNames, type MayRead } from "../api/visible.js";
 import { changedNames } from "./changedNames.js";

@@ -10,7 +10,7 @@ import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
 import type { Webhook, WebhookAnswer } from "../../decide/rollout/ports.js";
 import { bareHost, isLoopbackHost } from "../../declare/resources/address.js";
-import { isThisMachine } from "../../declare/resources/checks/shared.js";
+import { isThisMachine } from "../../declare/resources/checks/serverOwner.js";
 import { leadsToSelf, machineAddress } from "../../declare/resources/machineAddress.js";
 import { GATE_ANSWER_BYTES_MAX, GATE_QUOTE_CHARS_MAX, GATE_TIMEOUT_MS_MAX } from "../../limits/index.js";
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { ownDoors } from "../../../src/cli/roles/api.js";
-import { type OwnDoor, ownDoorProblems } from "../../../src/declare/resources/checks/ownDoor.js";
+import { type OwnDoor, ownDoorProblems } from "../../../src/declare/resources/checks/controlListener.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";

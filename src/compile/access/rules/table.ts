@@ -1,6 +1,6 @@
 /** Access rules as data: out of AccessPolicies, per Service, and what a verdict by them needs to know. */
 
-import { once } from "../../../declare/resources/once.js";
+import { once } from "../../../declare/resources/memoize.js";
 import {
 	type AccessPolicy,
 	qualifiedName,

@@ -1,6 +1,6 @@
 /**
- * Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. But a Service that
- * stands holds up no owners of a class in another namespace: what they narrow or delete leaves it without endpoints.
+ * Each Variant of a Service with a DataClass needs an endpoint in its regions. A stored Service does not block changes
+ * of a class in another namespace: it then has no endpoints.
  */
 import { oneSpelling } from "../address.js";
 import { findNamed } from "../lookup.js";
@@ -19,7 +19,7 @@ export function dataClassProblems({ set, positions, report, isStored, mayLack }:
 		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
 		const isAnothers = namespace !== service.metadata.namespace;
 		if (isAnothers && isStored(service)) continue;
-		// By unplaced(), below.
+		// Reported by unplaced().
 		const isTold = isAnothers && mayLack(service);
 		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
@@ -46,7 +46,7 @@ export function dataClassProblems({ set, positions, report, isStored, mayLack }:
 	}
 }
 
-/** One server stands in one region: where a Service says two, one of them is untrue, and its data may go to the other. */
+/** One server is in one region: with two, data could go to the wrong one. */
 export function regionProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
 		const known = new Map<string, { readonly region: string; readonly path: Path }>();
@@ -81,7 +81,7 @@ export interface Unplaced {
 	readonly words: string;
 }
 
-/** Services under a DataClass of another namespace that has left Variants of theirs without endpoints. */
+/** Services with Variants that a DataClass of another namespace left without endpoints. */
 export function unplaced({
 	services,
 	dataClasses,
@@ -92,7 +92,7 @@ export function unplaced({
 		if (written === null) return [];
 		const metadata = namedIn(service.metadata.namespace, written);
 		const named: Named = { kind: "DataClass", metadata };
-		// What lost its grant is told as that (checkReference.ts).
+		// reference.ts reports a revoked grant.
 		if (metadata.namespace === service.metadata.namespace || !mayName(service, named, referenceGrants)) return [];
 		const regions = findNamed(dataClasses, metadata)?.spec.regions;
 		if (regions === undefined) {

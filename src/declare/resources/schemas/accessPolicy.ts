@@ -1,4 +1,4 @@
-/** AccessPolicy: who may call which Service. A Service that an enforced one selects is deny by default. */
+/** AccessPolicy: which callers may call which Services. A Service that an enforced one selects denies by default. */
 import { z } from "zod";
 import { CONDITION_FIELDS, CONDITION_FUNCTIONS } from "../../../compile/access/conditions/condition.js";
 import {
@@ -21,7 +21,7 @@ import { resource } from "./metadata.js";
 const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for all";
 
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
-/** Said of each field that tells nothing of whose token it is. */
+/** Added to each field that does not select an issuer. */
 const ANY_ISSUER = 'Of any issuer that a Gateway believes; beside users: ["ISSUER#*"] of that one alone.';
 const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 

@@ -1,4 +1,4 @@
-/** Gateway: a place where Envoy listens. */
+/** Gateway: a listener of Envoy. */
 import { z } from "zod";
 import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../../limits/index.js";
 import { ipAddress } from "../fields/host.js";

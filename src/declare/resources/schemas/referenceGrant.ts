@@ -1,4 +1,4 @@
-/** ReferenceGrant: what resources of other namespaces may name in this one (the term and form of the Gateway API). */
+/** ReferenceGrant: resources of this namespace that other namespaces may reference (the term and form of the Gateway API). */
 import type { z } from "zod";
 import { name } from "../fields/scalar.js";
 import { fields, list, oneOf, say } from "../fields/strict.js";

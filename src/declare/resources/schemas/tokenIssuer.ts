@@ -1,4 +1,4 @@
-/** Gateway spec.tokens: whose JSON Web Tokens are believed, and where their keys are. */
+/** Gateway spec.tokens: trusted issuers of JSON Web Tokens, and the location of their keys. */
 import { z } from "zod";
 import { ISSUERS_MAX } from "../../../limits/index.js";
 import { bareHost, isUrl } from "../address.js";

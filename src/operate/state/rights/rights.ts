@@ -2,7 +2,7 @@
  * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
  */
 
-import { oncePerName } from "../../../declare/resources/once.js";
+import { oncePerName } from "../../../declare/resources/memoize.js";
 import type { OperatorVerb } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
 import type { Caller } from "../../api/caller.js";

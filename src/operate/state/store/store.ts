@@ -14,7 +14,7 @@ import type { Decision } from "../../../decide/rollout/decision.js";
 import { toldOf } from "../../../decide/rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
-import type { OwnDoor } from "../../../declare/resources/checks/ownDoor.js";
+import type { OwnDoor } from "../../../declare/resources/checks/controlListener.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";

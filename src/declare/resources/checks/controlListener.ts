@@ -1,8 +1,8 @@
-/** Control's own doors are no servers of anybody: Envoy would pass strangers on to them under its own name. */
+/** Refuses control's listeners as endpoints: Envoy would forward unauthenticated clients with its own identity. */
 
 import type { Positions } from "../position.js";
 import type { Problem, Service } from "../resource.js";
-import { serverKey } from "./shared.js";
+import { serverKey } from "./serverOwner.js";
 
 export interface OwnDoor {
 	/** IP address; the unspecified one is not resolved here: name each address that it stands for. */
@@ -12,7 +12,7 @@ export interface OwnDoor {
 	readonly what: string;
 }
 
-/** Endpoints of these Services that are one of the doors. A DNS name that leads to one is not seen (checkShared.ts). */
+/** Endpoints of these Services that are such a listener. DNS names are not resolved (serverOwner.ts). */
 export function ownDoorProblems(
 	services: readonly Service[],
 	doors: readonly OwnDoor[],

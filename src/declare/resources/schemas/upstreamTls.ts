@@ -1,4 +1,4 @@
-/** The hop from Envoy to a Service's servers: mutual TLS with the SPIFFE ids that they prove, or plain text. */
+/** The connection from Envoy to a Service's servers: mutual TLS with their SPIFFE ids, or plain text. */
 import { z } from "zod";
 import { hostPort } from "../address.js";
 import { spiffeId } from "../fields/spiffeField.js";
@@ -19,9 +19,8 @@ export const identities = z
 	});
 
 /**
- * Servers of a protected Service that would be called in plain text although nobody has said so: refused, as what one
- * forgets is not to come about.
- * @param spec with `identities` as they are written
+ * Servers of a protected Service that would get plain text without a declaration of it, which is refused.
+ * @param spec with `identities` from the YAML
  */
 export function unsaidPlainText(spec: {
 	readonly access: Service["spec"]["access"];

@@ -1,10 +1,10 @@
-/** What stands and does not count, or serves nothing, for another namespace took back what it rested on: a grant, a DataClass. Pure. */
+/** Stored references without effect, because another namespace revoked a grant or changed a DataClass. Pure. */
 
 import type { Resource, ResourceSet } from "../resource.js";
 import { unplaced } from "./dataClass.js";
 import { severed } from "./reference.js";
 
-/** In words for who may read the namespace of the resource. */
+/** As text for readers of the resource's namespace. */
 export const withdrawn = (set: ResourceSet): readonly { readonly resource: Resource; readonly words: string }[] => [
 	...severed(set),
 	...unplaced(set),
