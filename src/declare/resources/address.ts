@@ -17,7 +17,7 @@ export function isLoopback(address: string): boolean {
 }
 
 /** The canonical form of an IP address: lower case, no leading zeros, IPv4-mapped IPv6 as IPv4. A name is unchanged. */
-export function oneSpelling(address: string): string {
+export function canonicalAddress(address: string): string {
 	if (!address.includes(":")) return address;
 	const plain = new URL(`http://[${address}]`).hostname.slice(1, -1);
 	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.

@@ -1,7 +1,7 @@
 /** Converts zod issues to Problems: position, message, and hint. */
 import type { z } from "zod";
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX } from "../../limits/index.js";
-import { saying } from "./fields/strict.js";
+import { splitMessage } from "./fields/strict.js";
 import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";
 import { knownNames } from "./suggest.js";
@@ -32,7 +32,7 @@ export function schemaProblems(
 			}
 			continue;
 		}
-		const { what, hint } = saying(issue.message);
+		const { what, hint } = splitMessage(issue.message);
 		const value = valueAt(document, path);
 		if (value === undefined && (what === null || what === "is missing")) {
 			add(path, `${formatPath(path)} is missing`, hint);

@@ -2,7 +2,7 @@
 import { schemaProblems } from "./faults.js";
 import { orList } from "./fields/strict.js";
 import { isKind, KINDS } from "./kinds.js";
-import { once } from "./memoize.js";
+import { memoize } from "./memoize.js";
 import { type Named, shortened } from "./position.js";
 import { API_VERSION, type Kind, type Problem, type Resource } from "./resource.js";
 import { SCHEMAS } from "./schemas/byKind.js";
@@ -23,7 +23,7 @@ export class FileReadings {
 	readonly #files = new Map<TextFile, { readonly yaml: YamlFile; readonly tokens: number }>();
 
 	/** null if it has problems. */
-	readonly resource: (document: YamlDocument) => ReadResource = once(readResource);
+	readonly resource: (document: YamlDocument) => ReadResource = memoize(readResource);
 
 	/** The resources of a file that was read, each with the line where its contents begin. */
 	resources(file: TextFile): readonly { readonly resource: Resource; readonly line: number }[] {

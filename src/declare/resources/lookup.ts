@@ -2,7 +2,7 @@
  * Finds resources of a list by name and by namespace. Each list is indexed once and the index cached with it, to avoid
  * quadratic work: lists of resources are immutable.
  */
-import { once } from "./memoize.js";
+import { memoize } from "./memoize.js";
 import type { Named } from "./position.js";
 import { type Experiment, qualifiedName, type Service } from "./resource.js";
 
@@ -13,7 +13,7 @@ type Groups<Item> = ReadonlyMap<string, readonly Item[]>;
  * @param keysOf the keys of an item; a repeated key counts once
  */
 export const grouping = <Item>(keysOf: (item: Item) => readonly string[]): ((items: readonly Item[]) => Groups<Item>) =>
-	once((items: readonly Item[]) => {
+	memoize((items: readonly Item[]) => {
 		const groups = new Map<string, Item[]>();
 		for (const item of items) {
 			for (const key of new Set(keysOf(item))) {
@@ -63,7 +63,7 @@ export function experimentsOfName(experiments: readonly Experiment[], service: s
 	return byService(experiments).get(service) ?? NONE;
 }
 
-const placesOf = once((items: readonly object[]) => new Map(items.map((item, place) => [item, place])));
+const placesOf = memoize((items: readonly object[]) => new Map(items.map((item, place) => [item, place])));
 
 /** Without duplicates, in the order of the list. */
 export function inOrder<Item extends object>(some: readonly Item[], all: readonly Item[]): readonly Item[] {

@@ -47,7 +47,7 @@ export function machineAddress(address: string): string | null {
  * (0.0.0.0, ::), also embedded in IPv6. Wider than isLoopback (address.ts), which limits listeners.
  * @param address as for machineAddress
  */
-export function leadsToSelf(address: string): boolean {
+export function reachesLocalMachine(address: string): boolean {
 	const { value, size } = bitsMeant(address) ?? { value: 0n, size: 0 };
 	// ::1 and :: are of the IPv4-compatible ones: 0.0.0.1 and 0.0.0.0, of "this host on this network" (RFC 1122 section 3.2.1.3).
 	return size === 32 && (value >> 24n === 127n || value >> 24n === 0n);

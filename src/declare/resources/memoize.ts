@@ -1,11 +1,11 @@
 /** Caches results of pure functions of immutable objects. */
 
 /** Cached for the lifetime of the object. */
-export const once = <Of extends object, Made>(make: (of: Of) => Made): ((of: Of) => Made) =>
+export const memoize = <Of extends object, Made>(make: (of: Of) => Made): ((of: Of) => Made) =>
 	kept(new WeakMap<Of, { readonly made: Made }>(), make);
 
 /** Cached by name, for the lifetime of the returned function. */
-export const oncePerName = <Made>(make: (name: string) => Made): ((name: string) => Made) =>
+export const memoizeByName = <Made>(make: (name: string) => Made): ((name: string) => Made) =>
 	kept(new Map<string, { readonly made: Made }>(), make);
 
 interface Known<Of, Made> {

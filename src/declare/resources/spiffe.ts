@@ -36,11 +36,11 @@ export const trustDomainOf = (id: string): string => id.slice("spiffe://".length
 export const trustDomainFault = (domain: string): string | null =>
 	domain.includes("/") ? "has a slash, as no trust domain has" : spiffeFault(`spiffe://${domain}`);
 
-export const NOBODY = "is a trust domain, and nobody's id";
+export const NOT_A_WORKLOAD = "is a trust domain, and nobody's id";
 
 /** The same for a workload's SPIFFE id, which has a path; a trust domain alone is no workload (X509-SVID section 2). */
 export const workloadFault = (id: string): string | null =>
-	spiffeFault(id) ?? (id.indexOf("/", "spiffe://".length) === -1 ? NOBODY : null);
+	spiffeFault(id) ?? (id.indexOf("/", "spiffe://".length) === -1 ? NOT_A_WORKLOAD : null);
 
 export const isWorkloadId = (id: string): boolean => workloadFault(id) === null;
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { ownDoors } from "../../../src/cli/roles/api.js";
-import { type OwnDoor, ownDoorProblems } from "../../../src/declare/resources/checks/controlListener.js";
+import { controlListenerProblems, type OwnDoor } from "../../../src/declare/resources/checks/controlListener.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";
@@ -56,7 +56,7 @@ for (const [endpoint, said] of [
 	t.test(`control's own door as ${endpoint}`, async (t) => {
 		const { resources, positions } = parseResources([{ name: "w.yaml", text: service(endpoint, "") }]);
 		t.same(
-			ownDoorProblems(resources.services, [door], positions).map(formatProblem),
+			controlListenerProblems(resources.services, [door], positions).map(formatProblem),
 			said === null
 				? []
 				: [

@@ -13,7 +13,7 @@ import { dataClassProblems, regionProblems } from "./dataClass.js";
 import { denominatorProblems, experimentProblems } from "./experiment.js";
 import { layerProblems } from "./layer.js";
 import { loopProblems } from "./loop.js";
-import { formerOwners } from "./previousOwner.js";
+import { previousOwners } from "./previousOwner.js";
 import { referenceProblems } from "./reference.js";
 import type { Check } from "./report.js";
 import { rolloutProblems } from "./rollout.js";
@@ -66,7 +66,7 @@ export function checkResources(
 
 function serviceProblems(check: Check): void {
 	const { set, report } = check;
-	const owners = formerOwners(check, ({ spec }) => spec.hosts);
+	const owners = previousOwners(check, ({ spec }) => spec.hosts);
 	for (const service of set.services) {
 		const { defaultVariant, variants, hosts } = service.spec;
 		const names = variants.map((variant) => variant.name);

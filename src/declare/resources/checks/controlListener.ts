@@ -13,7 +13,7 @@ export interface OwnDoor {
 }
 
 /** Endpoints of these Services that are such a listener. DNS names are not resolved (serverOwner.ts). */
-export function ownDoorProblems(
+export function controlListenerProblems(
 	services: readonly Service[],
 	doors: readonly OwnDoor[],
 	positions: Positions,

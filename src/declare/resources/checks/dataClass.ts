@@ -2,7 +2,7 @@
  * Each Variant of a Service with a DataClass needs an endpoint in its regions. A stored Service does not block changes
  * of a class in another namespace: it then has no endpoints.
  */
-import { oneSpelling } from "../address.js";
+import { canonicalAddress } from "../address.js";
 import { findNamed } from "../lookup.js";
 import { type Named, type Path, resourceTitle } from "../position.js";
 import { mayName, namedIn } from "../reference.js";
@@ -19,7 +19,7 @@ export function dataClassProblems({ set, positions, report, isStored, mayLack }:
 		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
 		const isAnothers = namespace !== service.metadata.namespace;
 		if (isAnothers && isStored(service)) continue;
-		// Reported by unplaced().
+		// Reported by servicesWithoutEndpoints().
 		const isTold = isAnothers && mayLack(service);
 		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
@@ -55,7 +55,7 @@ export function regionProblems({ set, positions, report }: Check): void {
 				if (locality === null) continue;
 				const { region } = locality;
 				const path = ["spec", "variants", index, "endpoints", at, "locality", "region"];
-				const server = `${oneSpelling(address)} ${port}`;
+				const server = `${canonicalAddress(address)} ${port}`;
 				const first = known.get(server) ?? { region, path };
 				known.set(server, first);
 				if (first.region === region) continue;
@@ -82,7 +82,7 @@ export interface Unplaced {
 }
 
 /** Services with Variants that a DataClass of another namespace left without endpoints. */
-export function unplaced({
+export function servicesWithoutEndpoints({
 	services,
 	dataClasses,
 	referenceGrants,

@@ -4,11 +4,11 @@ import { armRegions, sharePoints } from "../../../compile/assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../../../limits/index.js";
 import { USUAL_UNIT_HEADER } from "../experimentTypes.js";
 import { findNamed, serviceOf } from "../lookup.js";
-import { once } from "../memoize.js";
+import { memoize } from "../memoize.js";
 import { type Path, resourceTitle } from "../position.js";
 import type { Effect, Experiment, Metric } from "../resource.js";
 import { knownNamed, knownNames } from "../suggest.js";
-import { reachOf } from "./metricBounds.js";
+import { largestChange } from "./metricBounds.js";
 import type { Check } from "./report.js";
 
 export function experimentProblems(check: Check): void {
@@ -24,7 +24,7 @@ export function experimentProblems(check: Check): void {
 	}
 }
 
-const unitHeaders = once((experiments: readonly Experiment[]) => {
+const unitHeaders = memoize((experiments: readonly Experiment[]) => {
 	const declared = experiments.flatMap(({ spec: { unit } }) => (unit.from === "header" ? [unit.header] : []));
 	return new Set([USUAL_UNIT_HEADER, ...declared]);
 });
@@ -196,7 +196,7 @@ function metricProblem(
 	const source = positions.source(experiment, [...path, field, "absolute"]);
 	if (source !== null) unitProblem({ report }, experiment, metric, source, [...path, field, "absolute"]);
 	const [way, never] = field === "margin" ? (["worse", "broken"] as const) : (["better", "reached"] as const);
-	const reach = reachOf(metric, way, effect.kind);
+	const reach = largestChange(metric, way, effect.kind);
 	if (effect.value < reach) return;
 	const most = effect.kind === "relative" ? `${Number((reach * 100).toPrecision(6))}%` : String(reach);
 	const message = `${field} of ${name} can never be ${never}: no arm is ${way} by more than ${most}`;

@@ -16,7 +16,7 @@ function boundsOf({ type, source, range, missing }: Metric["spec"]): Bounds | nu
 }
 
 /** The largest worsening (or improvement) from any baseline, relative or in the metric's own unit; Infinity: no limit. */
-export function reachOf({ spec }: Metric, way: "worse" | "better", kind: Effect["kind"]): number {
+export function largestChange({ spec }: Metric, way: "worse" | "better", kind: Effect["kind"]): number {
 	const bounds = boundsOf(spec);
 	if (bounds === null) return Number.POSITIVE_INFINITY;
 	const { lo, hi } = bounds;

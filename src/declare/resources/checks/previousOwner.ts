@@ -7,7 +7,7 @@ import type { Check } from "./report.js";
  * Owners of values that Services had before the change and still have, in stored order. An edit of another field does
  * not change the owner. A new value belongs to the first Service that has it.
  */
-export function formerOwners(
+export function previousOwners(
 	{ set, before }: Pick<Check, "set" | "before">,
 	claimsOf: (service: Service) => readonly string[],
 ): Map<string, Service> {

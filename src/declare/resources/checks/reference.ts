@@ -25,7 +25,9 @@ export function referenceProblems({ set, positions, report, mayLack }: Check): v
 }
 
 /** References of stored resources whose grant was revoked, as text for readers of the referring namespace. */
-export function severed(set: ResourceSet): readonly { readonly resource: Resource; readonly words: string }[] {
+export function revokedReferences(
+	set: ResourceSet,
+): readonly { readonly resource: Resource; readonly words: string }[] {
 	return resourcesOf(set).flatMap((resource) =>
 		ungranted(resource, set).map((reference) => {
 			const lost = resource.kind === "Service" ? CLOSED : "this policy does not count there";

@@ -3,8 +3,8 @@
  * values; the sidecar finds most rules by caller and path.
  */
 import { ANYONE } from "../../../compile/access/requests/principal.js";
+import { comparedValues } from "../../../compile/access/rules/comparedValues.js";
 import { accessTable } from "../../../compile/access/rules/table.js";
-import { triedValues } from "../../../compile/access/rules/triedValues.js";
 import { proxiedGateway } from "../../../compile/access/verdictReason.js";
 import { dryRunOf } from "../../../compile/table/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../../limits/index.js";
@@ -85,7 +85,7 @@ function triedByEnvoy(set: ResourceSet, service: Service, later: boolean): Tried
 		// Rules that the Experiment excludes apply once it ends.
 		sidecarAssigns: false,
 	});
-	const { values, paths } = triedValues(rules, issuers);
+	const { values, paths } = comparedValues(rules, issuers);
 	return { bySidecar: false, later, count: values + (PATH_VALUES - 1) * paths };
 }
 

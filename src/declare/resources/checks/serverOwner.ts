@@ -1,8 +1,8 @@
 /** A server belongs to one namespace: a Service of another one could expose it with weaker rules (`access: open`). */
-import { isLoopback, oneSpelling } from "../address.js";
+import { canonicalAddress, isLoopback } from "../address.js";
 import { resourceTitle } from "../position.js";
 import type { Service } from "../resource.js";
-import { formerOwners } from "./previousOwner.js";
+import { previousOwners } from "./previousOwner.js";
 import type { Check } from "./report.js";
 
 /**
@@ -13,7 +13,7 @@ import type { Check } from "./report.js";
  */
 export function sharedProblems(check: Check): void {
 	const { set, report } = check;
-	const owners = formerOwners(check, ({ spec }) => [
+	const owners = previousOwners(check, ({ spec }) => [
 		...spec.variants.flatMap(({ endpoints }) => endpoints.map(({ address, port }) => serverKey(address, port))),
 		...(spec.identities ?? []),
 	]);
@@ -57,6 +57,6 @@ function machine(written: string): string {
 	// An absolute name (RFC 1034 section 3.1).
 	const address = written.replace(/\.$/, "");
 	if (address === "localhost" || address.endsWith(".localhost")) return "loopback";
-	const ip = oneSpelling(address);
+	const ip = canonicalAddress(address);
 	return isLoopback(ip) || ip === "0.0.0.0" || ip === "::" ? "loopback" : ip;
 }

@@ -10,7 +10,7 @@ export function say(what: string, hint: string): string {
 }
 
 /** Splits an issue message; `what` is null if it has only the hint. */
-export function saying(message: string): { readonly what: string | null; readonly hint: string } {
+export function splitMessage(message: string): { readonly what: string | null; readonly hint: string } {
 	const cut = message.indexOf("\n");
 	return cut === -1 ? { what: null, hint: message } : { what: message.slice(0, cut), hint: message.slice(cut + 1) };
 }

@@ -11,7 +11,7 @@ import type { HealthCheck, Service } from "../resource.js";
 import { isOwnPart } from "../spiffe.js";
 import { callout } from "./callout.js";
 import { resource } from "./metadata.js";
-import { identities, unsaidPlainText } from "./upstreamTls.js";
+import { identities, undeclaredPlainText } from "./upstreamTls.js";
 
 /**
  * Envoy's retry_on conditions (router filter, x-envoy-retry-on) that need no list of codes or headers. The first two are
@@ -182,7 +182,7 @@ const spec = fields({
 		const hint = `write ${orList(RETRY_CONDITIONS)}, or protocol: grpc`;
 		report(["retries", "on", index], `is ${condition}, a gRPC status, with protocol ${rest.protocol}`, hint);
 	}
-	const unsaid = unsaidPlainText({ ...rest, access: access ?? null, identities });
+	const unsaid = undeclaredPlainText({ ...rest, access: access ?? null, identities });
 	if (unsaid !== null) report(unsaid.path, unsaid.what, unsaid.hint);
 	const ids = identities === PLAIN_TEXT ? null : identities;
 	// Envoy presents its own SVID to endpoints: control and the sidecar would accept its clients as the Envoy.

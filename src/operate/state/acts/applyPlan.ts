@@ -12,7 +12,7 @@ import type { Outcome } from "../../../decide/rollout/decision.js";
 import { applyExperiment, applyService } from "../../../decide/rollout/declaration.js";
 import type { ExperimentStatus, ServiceStatus, Status } from "../../../decide/rollout/status.js";
 import { changeProblems } from "../../../declare/resources/change.js";
-import { type OwnDoor, ownDoorProblems } from "../../../declare/resources/checks/controlListener.js";
+import { controlListenerProblems, type OwnDoor } from "../../../declare/resources/checks/controlListener.js";
 import { isForeignSalt } from "../../../declare/resources/checks/layer.js";
 import { localGateProblems } from "../../../declare/resources/checks/localGates.js";
 import { FileReadings } from "../../../declare/resources/fileReading.js";
@@ -170,7 +170,7 @@ function check(
 	const problems = [
 		...ofDeletion,
 		...whole.problems.filter(({ position }) => position === null || !explained.has(JSON.stringify(position))),
-		...ownDoorProblems(given.services, declared.ownDoors, whole.positions),
+		...controlListenerProblems(given.services, declared.ownDoors, whole.positions),
 		...(declared.allowLocalGates ? [] : localGateProblems(given.experiments, whole.positions)),
 		...changeProblems(declared.resources, after, phasesOf(declared.status), whole.positions),
 		...usedProblems(declared, new Set(created.map(({ metadata }) => qualifiedName(metadata))), whole),
