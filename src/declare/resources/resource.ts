@@ -66,7 +66,7 @@ export interface Gateway {
 		readonly tls: GatewayTls | null;
 		/** SPIFFE ids of peers whose word on their own client's identity counts (x-forwarded-client-cert); of nobody else's. */
 		readonly trustedProxies: readonly string[];
-		/** Where it stands; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
+		/** Its location; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
 		readonly region: string | null;
 		/** Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users. */
 		readonly tokens: readonly TokenIssuer[];

@@ -36,7 +36,7 @@ export const trustDomainOf = (id: string): string => id.slice("spiffe://".length
 export const trustDomainFault = (domain: string): string | null =>
 	domain.includes("/") ? "has a slash, as no trust domain has" : spiffeFault(`spiffe://${domain}`);
 
-export const NOT_A_WORKLOAD = "is a trust domain, and nobody's id";
+export const NOT_A_WORKLOAD = "is a trust domain, not a workload's SPIFFE id";
 
 /** The same for a workload's SPIFFE id, which has a path; a trust domain alone is no workload (X509-SVID section 2). */
 export const workloadFault = (id: string): string | null =>

@@ -60,7 +60,7 @@ for (const [endpoint, said] of [
 			said === null
 				? []
 				: [
-						`w.yaml:8:37: endpoint ${said} is control's xDS; name your own servers: nobody reaches control through Envoy`,
+						`w.yaml:8:37: endpoint ${said} is control's xDS; name your own servers: control is not reachable through Envoy`,
 					],
 		);
 	});

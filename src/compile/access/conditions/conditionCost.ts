@@ -286,7 +286,7 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
 		case "int":
 			if (!isWhole(argument))
 				scope.refuse(
-					"calls int() with a calculation, whose overflow would not be told",
+					"calls int() with a calculation, whose overflow would not be detected",
 					"calculate with its result",
 					argument,
 				);

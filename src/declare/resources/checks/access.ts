@@ -48,7 +48,7 @@ function saidProblem({ set, positions, report, mayLack }: Check, { service, enfo
 		const message =
 			shadow.length === 0
 				? `${resourceTitle(service)} does not say who may call it`
-				: `${resourceTitle(service)} is selected by shadow policies alone${own === undefined ? "" : ` (${own.metadata.name})`}, so that nobody may call it`;
+				: `${resourceTitle(service)} is selected by shadow policies alone${own === undefined ? "" : ` (${own.metadata.name})`}, so no one may call it`;
 		const hint =
 			shadow.length === 0
 				? "write access: open for everyone, or add an AccessPolicy whose services list it"
@@ -69,7 +69,7 @@ function identityProblems({ set, positions, report }: Check, selections: readonl
 			service.spec.access === null && enforced.length > 0 && enforced.every((policy) => !allowsByToken(policy)),
 	);
 	if (guarded !== undefined) {
-		const message = `no Gateway asks for client certificates, so nobody could be identified to ${resourceTitle(guarded.service)}`;
+		const message = `no Gateway asks for client certificates, so no caller could be identified at ${resourceTitle(guarded.service)}`;
 		const hint = `${ASK}, or write access: open in the Service`;
 		report(gateway, gateway.spec.tls === null ? ["spec"] : ["spec", "tls"], message, hint);
 		return;

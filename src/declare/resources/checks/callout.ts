@@ -39,11 +39,11 @@ export function calloutProblems(check: Check): void {
 		const why = sidecarDecides({ set }, service);
 		if (why === null) continue;
 		if (callout.onFailure === "default-variant") {
-			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer nobody may pass`;
+			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer access must be denied`;
 			report(service, ["spec", "callout", "onFailure"], message, `write onFailure: deny${orFewer(set, service, why)}`);
 		}
 		if (callout.onStale === "assign") {
-			const message = `spec.callout.onStale is assign, but ${why}: by old rules nobody may pass`;
+			const message = `spec.callout.onStale is assign, but ${why}: with old rules access must be denied`;
 			report(service, ["spec", "callout", "onStale"], message, `write onStale: deny${orFewer(set, service, why)}`);
 		}
 	}
@@ -78,7 +78,7 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 	const given = "spec.rateLimits.tenant is given, but";
 	if (set.gateways.length > 0 && !positions.hasBroken("Gateway")) {
 		if (set.gateways.every(({ spec }) => spec.tokens.length === 0)) {
-			const message = `${given} no Gateway believes any issuer's tokens: no tenant is known`;
+			const message = `${given} no Gateway trusts any token issuer: no tenant is known`;
 			return { message, hint: "add spec.tokens to a Gateway, or limit principals" };
 		}
 	}
@@ -89,7 +89,7 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 	}
 	if (judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
 		return null;
-	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
+	const message = `${given} no enforced AccessPolicy of the Service is about users: no token is required, and callers without one have no tenant limit`;
 	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
 }
 
@@ -154,6 +154,6 @@ export const lapsedLimits = (live: ResourceSet): readonly LapsedLimit[] =>
 		if (resource.spec.rateLimits.tenant === null) return [];
 		const why = sidecarDecides({ set: live }, resource);
 		if (why === null) return [];
-		const words = `spec.rateLimits.tenant holds nobody: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
+		const words = `spec.rateLimits.tenant has no effect: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
 		return [{ resource, words }];
 	});

@@ -28,7 +28,7 @@ export function controlListenerProblems(
 					{
 						position: positions.at(service, ["spec", "variants", index, "endpoints", at]),
 						message: `endpoint ${address}:${port} is ${what}`,
-						hint: "name your own servers: nobody reaches control through Envoy",
+						hint: "name your own servers: control is not reachable through Envoy",
 					},
 				];
 			}),

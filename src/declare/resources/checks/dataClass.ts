@@ -62,7 +62,7 @@ export function regionProblems({ set, positions, report }: Check): void {
 				const position = positions.at(service, first.path);
 				const where = position === null ? "" : ` at ${position.line}:${position.column}`;
 				const message = `endpoint ${address}:${port} is in region ${region} here, and in ${first.region}${where}`;
-				report(service, path, message, "write in both the region where the server stands");
+				report(service, path, message, "write in both the region of the server");
 			}
 		}
 	}

@@ -95,7 +95,7 @@ function unitProblems({ set, positions, report }: Check, experiment: Experiment)
 			const message = `claim ${unit.claim} is the unit, but ${resourceTitle(gateway)} verifies no tokens`;
 			report(experiment, path, message, "add spec.tokens to the Gateway");
 		} else if (unjudged && spec.tokens.every(({ binding }) => binding !== "none")) {
-			const message = `claim ${unit.claim} is the unit, but all tokens at ${resourceTitle(gateway)} need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service ${serviceOf(experiment)} is about users`;
+			const message = `claim ${unit.claim} is the unit, but all tokens at ${resourceTitle(gateway)} need a proof of possession, which is not checked: no enforced AccessPolicy of Service ${serviceOf(experiment)} is about users`;
 			const hint = "name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none";
 			report(experiment, path, message, hint);
 		}

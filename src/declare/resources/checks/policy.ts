@@ -141,7 +141,7 @@ function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): 
 		const about = Object.entries({ users, groups, tenants, purposes, claims }).find(([, list]) => list.length > 0)?.[0];
 		const field = about ?? (condition ? "condition" : null);
 		if (field === null) return;
-		const message = `spec.${field} is about users, but no Gateway believes any issuer's tokens`;
+		const message = `spec.${field} is about users, but no Gateway trusts any token issuer`;
 		report(check, policy, [field], message, "add spec.tokens to a Gateway");
 		return;
 	}
@@ -149,7 +149,7 @@ function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): 
 		if (user === "*") continue;
 		const issuer = user.slice(0, user.indexOf("#"));
 		if (issuers.includes(issuer)) continue;
-		const message = `no Gateway believes the tokens of issuer ${JSON.stringify(issuer)}`;
+		const message = `no Gateway trusts token issuer ${JSON.stringify(issuer)}`;
 		report(check, policy, ["users", index], message, () => knownNames(issuer, issuers, "issuers"));
 	}
 }

@@ -48,7 +48,7 @@ function holdbackProblems({ set, before, isStored, report }: Check, experiment: 
 	report(
 		experiment,
 		["spec", "rollout", "holdback", "for"],
-		`a holdback of ${spoken(holdback.forMs)} measures nobody by ${qualifiedName(last.metric.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
+		`a holdback of ${spoken(holdback.forMs)} measures no unit by ${qualifiedName(last.metric.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
 		`write a longer one, such as for: ${spoken(2 * wholeMs)}; who comes in its last ${closes} is not measured`,
 	);
 }

@@ -13,7 +13,7 @@ const claim = z
 	.regex(/^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,3}$/, { error: CLAIM_HINT })
 	.meta({
 		description:
-			"Claim of a token that the Gateway verified (Gateway spec.tokens), of any issuer that it believes: the same sub of two is one unit.",
+			"Claim of a token that the Gateway verified (Gateway spec.tokens), of any issuer that it trusts: the same sub of two is one unit.",
 	});
 
 const COOKIE_HINT = "write the name of a cookie such as weir_id: letters, digits, hyphens and underscores";

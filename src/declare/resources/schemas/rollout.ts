@@ -47,12 +47,12 @@ const webhook = z
 
 const GATE_TIMEOUT_MAX = durationText(GATE_TIMEOUT_MS_MAX);
 
-const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a server that needs longer says no until it knows, and is asked again`;
+const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a slower server refuses until it knows, and is asked again`;
 
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
 		description:
-			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is told, at least once.",
+			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is notified, at least once.",
 	}),
 	url: webhook,
 	timeout: duration(1, { ms: GATE_TIMEOUT_MS_MAX, hint: GATE_TIMEOUT_HINT })
@@ -150,7 +150,7 @@ export const rollout = fields({
 	gates: list(gate, "write a list of {at, url, timeout}")
 		.max(GATES_MAX, { error: `write at most ${GATES_MAX} gates` })
 		.default([])
-		.meta({ description: "Webhooks: asked, or told." }),
+		.meta({ description: "Webhooks: asked, or notified." }),
 }).transform((value) => ({
 	stepsPpm: value.steps,
 	everyMs: value.every,
