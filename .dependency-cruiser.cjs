@@ -45,10 +45,10 @@ module.exports = {
 	forbidden: [
 		{
 			name: "vocabulary-stands-alone",
-			comment: "error, limits, resource.ts, metadata.ts, accessWords.ts and experimentWords.ts are what everything imports; if they import back, every change is a change everywhere. Move the code to the room that needs it.",
+			comment: "error, limits, resource.ts, metadata.ts, accessTypes.ts and experimentTypes.ts are what everything imports; if they import back, every change is a change everywhere. Move the code to the room that needs it.",
 			severity: "error",
-			from: { path: "^src/(error|limits/\\w+|declare/resources/(resource|metadata|accessWords|experimentWords))\\.ts$" },
-			to: { path: "^src/", pathNot: "^src/(error|limits/\\w+|declare/resources/(resource|metadata|accessWords|experimentWords))\\.ts$" },
+			from: { path: "^src/(error|limits/\\w+|declare/resources/(resource|metadata|accessTypes|experimentTypes))\\.ts$" },
+			to: { path: "^src/", pathNot: "^src/(error|limits/\\w+|declare/resources/(resource|metadata|accessTypes|experimentTypes))\\.ts$" },
 		},
 		{
 			name: "declarations-are-read-upwards",

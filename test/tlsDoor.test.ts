@@ -8,10 +8,10 @@ import { connect as connectTls, createServer, type Server, type TLSSocket } from
 import t, { type Test } from "tap";
 import {
 	CONNECTION_QUIET_MS,
-	CONNECTIONS_LOOK_MS,
-	UNASKED_CONNECTION_MS,
-	UNPROVED_CONNECTION_MS,
-	UNPROVED_CONNECTIONS_MAX,
+	CONNECTIONS_CHECK_MS,
+	REQUESTLESS_CONNECTION_MS,
+	UNAUTHENTICATED_CONNECTION_MS,
+	UNAUTHENTICATED_CONNECTIONS_MAX,
 } from "../src/limits/index.js";
 import { PROVED_EACH_TIME } from "../src/trust/tls/tls.js";
 import { boundConnections, type Crowd, type DoorBounds, openHttp2Door } from "../src/trust/tls/tlsDoor.js";
@@ -83,7 +83,7 @@ t.test("silent connections shut nobody out, and are gone after seconds", async (
 	const kept = await greeted(t, port);
 	t.equal(kept.said, "hello");
 	let gone = 0;
-	const many = UNPROVED_CONNECTIONS_MAX + 200;
+	const many = UNAUTHENTICATED_CONNECTIONS_MAX + 200;
 	const startedMs = performance.now();
 	const ended: Promise<unknown>[] = [];
 	for (let index = 0; index < many; index++) {
@@ -109,7 +109,7 @@ t.test("beyond their number the oldest silent one goes, first of the address wit
 	quiet.resume().once("close", () => {
 		quietGone = true;
 	});
-	for (let index = 0; index < UNPROVED_CONNECTIONS_MAX - 1; index++) await silent(t, port);
+	for (let index = 0; index < UNAUTHENTICATED_CONNECTIONS_MAX - 1; index++) await silent(t, port);
 	await firstGone;
 	t.notOk(quietGone, "another address's older one stays");
 });
@@ -200,15 +200,15 @@ t.test("whose protocol a door does not see is never idle, and makes room for oth
 t.test("who has come to ask and asks nothing is sent away after a time", async (t) => {
 	const patient = await httpDoor(t, 4);
 	const kept = await patient.opened(peer, null);
-	const { opened, gone, stays } = await httpDoor(t, 4, { unaskedMs: UNASKED_CONNECTION_MS });
+	const { opened, gone, stays } = await httpDoor(t, 4, { unaskedMs: REQUESTLESS_CONNECTION_MS });
 	const [silent, asked, waiting] = [await opened(peer, null), await opened(peer, "/"), await opened(peer, "/wait")];
 	const startedMs = performance.now();
 	const now = performance.now.bind(performance);
-	t.intercept(performance, "now", { value: () => now() + UNASKED_CONNECTION_MS });
+	t.intercept(performance, "now", { value: () => now() + REQUESTLESS_CONNECTION_MS });
 	await gone(silent);
 	// The door that opened before has looked as well.
 	t.same(stays(asked, waiting, kept), [true, true, true], "nor is anybody where Envoy keeps connections at hand");
-	t.ok(now() - startedMs < UNASKED_CONNECTION_MS, "by the door, not by HTTP's own bound");
+	t.ok(now() - startedMs < REQUESTLESS_CONNECTION_MS, "by the door, not by HTTP's own bound");
 });
 
 t.test("where a request is the proof, TLS alone is none", async (t) => {
@@ -294,11 +294,11 @@ t.test("one that closes late takes nothing from the next with its address and po
 t.test("where a request is the proof, its time begins with the end of the handshake", async (t) => {
 	const { opened, secured, at, lookAt } = staged(t, { connections: 4, provedBy: "request" });
 	const raw = opened();
-	at(UNPROVED_CONNECTION_MS - 1);
+	at(UNAUTHENTICATED_CONNECTION_MS - 1);
 	secured(false);
-	await lookAt(2 * UNPROVED_CONNECTION_MS - 2);
+	await lookAt(2 * UNAUTHENTICATED_CONNECTION_MS - 2);
 	t.equal(raw.destroyed, false);
-	await lookAt(2 * UNPROVED_CONNECTION_MS);
+	await lookAt(2 * UNAUTHENTICATED_CONNECTION_MS);
 	t.equal(raw.destroyed, true);
 });
 
@@ -391,7 +391,7 @@ t.test(
 		nowMs += 3_600_000 - 1_000;
 		const from = performance.now();
 		// Idle nearly all of the time: each request is answered in a millisecond.
-		while (performance.now() - from < 3.5 * CONNECTIONS_LOOK_MS) {
+		while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
 			await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
 			answers.add(await ask());
 		}
@@ -416,7 +416,7 @@ t.test(
 		socket.write(request);
 		nowMs += 3_600_000 - 1_000;
 		const from = performance.now();
-		while (performance.now() - from < 1.5 * CONNECTIONS_LOOK_MS);
+		while (performance.now() - from < 1.5 * CONNECTIONS_CHECK_MS);
 		const [answer] = await Promise.race([once(socket, "data"), once(socket, "close")]);
 		t.match(String(answer), /^HTTP\/1\.1 200 /);
 	},

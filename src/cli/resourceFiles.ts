@@ -59,7 +59,7 @@ export async function heldResources(names: readonly string[]): Promise<ResourceS
 	const { loadHeldResources } = await import("../declare/resources/parse.js");
 	const { resources, problems, lapses } = loadHeldResources(files);
 	refuse(problems);
-	const { withdrawn } = await import("../declare/resources/checks/withdrawn.js");
+	const { withdrawn } = await import("../declare/resources/checks/revokedReferences.js");
 	const lost = withdrawn(resources).map(({ resource, words }) => `${resourceTitle(resource)}: ${words}`);
 	for (const words of [...lost, ...lapses.map(formatProblem)]) process.stderr.write(`warning: ${oneLine(words)}\n`);
 	return resources;

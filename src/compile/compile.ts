@@ -4,7 +4,7 @@
  */
 
 import { initialStatus, liveDefault, type Status } from "../decide/rollout/status.js";
-import { USUAL_UNIT_HEADER } from "../declare/resources/experimentWords.js";
+import { USUAL_UNIT_HEADER } from "../declare/resources/experimentTypes.js";
 import { experimentsOf, findNamed } from "../declare/resources/lookup.js";
 import {
 	demandsClientCertificates,

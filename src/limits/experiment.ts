@@ -1,40 +1,40 @@
-/** Bounds of what an Experiment is judged by: settling, segments, looks, periods. */
+/** Limits of Experiments: settling, segments, looks, periods. */
 
-/** Settling time of a metric when its Service has no timeout: after it an unfinished request is a failure. */
+/** Settling time of a metric whose Service has no timeout. An unfinished request is then a failure. */
 export const SETTLE_DEFAULT_MS = 5_000;
 
 /** Segments of an Experiment: each takes a part of alpha, and a column of every exposure. */
 export const SEGMENTS_MAX = 5;
 
-/** Values of a segment that count by themselves, in order of appearance; the rest together are `other`. */
+/** Values of a segment that are counted separately, in order of appearance; the rest are `other`. */
 export const SEGMENT_VALUES_MAX = 20;
 
-/** Guardrails of an Experiment: they share harm's alpha, and each is a test of every challenger at every look. */
+/** Guardrails of an Experiment: they share the alpha of harm, and each is a test of every challenger at every look. */
 export const GUARDRAILS_MAX = 20;
 
-/** Gates of an Experiment: each is a request of control's at its time, and is compared with those of all others of the Service. */
+/** Gates of an Experiment: control sends one request for each, and compares it with all gates of the Service. */
 export const GATES_MAX = 16;
 
-/** Longest that a gate is waited for: it has a connection of control's for so long, and one that says no is asked again. */
+/** Longest timeout of a gate: control holds a connection meanwhile. A gate that refuses is asked again. */
 export const GATE_TIMEOUT_MS_MAX = 60_000;
 
-/** Least alpha. */
+/** Smallest alpha. */
 export const ALPHA_MIN = 1e-6;
 
 /**
- * Challengers × claims × values of all segments (and `other`): so many tests of harm may one look at an Experiment take
- * in segments, about 0.1 s. All running Experiments share one loop.
+ * Tests of harm in segments at one look: challengers × claims × values of all segments (and `other`). They take about
+ * 0.1 s of the event loop that all Experiments share.
  */
 export const SEGMENT_TESTS_MAX = 10_000;
 
-/** Planned looks of a group-sequential design: more are hardly better than looking always. */
+/** Planned looks of a group-sequential design: more gain little over continuous monitoring. */
 export const LOOKS_MAX = 50;
 
-/** Periods of first exposure that evidence is told apart by: a day each at first, merged in pairs beyond this many. */
+/** Periods of first exposure: one day each, merged in pairs beyond this number. */
 export const PERIODS_MAX = 60;
 
-/** Other Experiments that a promotion is checked against: each is a join over all units, and takes a part of the level. */
+/** Other Experiments that a promotion is checked against: each is a join over all units and uses a part of alpha. */
 export const INTERACTIONS_MAX = 10;
 
-/** Bytes of a segment's value: a country, a plan, a model's name. What is longer is no group of units but a text. */
+/** Bytes of a segment's value: a country, a plan or a model's name, not free text. */
 export const SEGMENT_VALUE_BYTES_MAX = 64;

@@ -1,12 +1,12 @@
-/** Bounds of listeners, rate limits and the built-in probe. */
+/** Limits of listeners, rate limits and the built-in probe. */
 
-/** Gateway request header limit in KiB: Envoy's own default, and so the longest unit of the native form. */
+/** Gateway request header limit in KiB: Envoy's own default. It also limits a unit in Envoy. */
 export const GATEWAY_HEADERS_KIB = 60;
 
 /**
- * Of a Gateway that protects a Service (security reference 6). Headers: browsers send some 30, and Envoy's default is 100.
- * headersMs: a slow head holds a connection for no longer. streams and windows: what one HTTP/2 connection may keep open
- * and unread, 100 × 64 KiB at most 1 MiB of it at once, against rapid resets and floods (CVE-2023-44487).
+ * For a Gateway that protects a Service (security reference 6). headers: browsers send 30, Envoy's default is 100.
+ * headersMs: limits slow request heads. streams and windows: limit rapid resets and floods (CVE-2023-44487), 1 MiB
+ * unread per HTTP/2 connection.
  */
 export const GATEWAY_HARDENING = {
 	headers: 100,
@@ -16,81 +16,76 @@ export const GATEWAY_HARDENING = {
 	connectionWindowBytes: 1_048_576,
 } as const;
 
-/** How long a client of a Gateway may take for its TLS handshake: two round trips, and what is lost on a bad line. */
+/** Timeout of a client's TLS handshake: two round trips and retransmissions. */
 export const GATEWAY_HANDSHAKE_MS = 10_000;
 
 /**
- * How long a connection without a request lies idle where clients need no certificate, from its first byte on, unless the
- * Gateway says otherwise; a request's head may take as long where no Service is protected. Longer than the 60 s after which
- * the usual load balancers in front leave a connection: who closes first loses no request of the other.
+ * Default idle timeout where clients need no certificate; also the request head timeout where no Service is protected.
+ * Longer than the 60 s of usual load balancers in front: the side that closes first loses no request.
  */
 export const GATEWAY_IDLE_MS = 75_000;
 
-/** The ends of what a Gateway may say: above the 4,000 s for which the most patient balancer (AWS ALB) keeps a connection. */
+/** Range of a Gateway's idle timeout: above the 4,000 s of the longest load balancer (AWS ALB). */
 export const GATEWAY_IDLE_MS_MIN = 1_000;
 export const GATEWAY_IDLE_MS_MAX = 70 * 60 * 1000;
 
 /**
- * How long a connection that was opened with a client certificate is used, and how long it may lie idle: half of the life
- * of an SVID of our own CA. Envoy looks at the certificate when the connection is opened and never again. Control takes
- * less where its own SVID lives for less.
+ * Lifetime and idle timeout of a connection with a client certificate: half of the life of Weir's own SVIDs, because
+ * Envoy checks the certificate only when the connection opens. Control uses less if its own SVID lives shorter.
  */
 export const GATEWAY_CONNECTION_MS = 30 * 60 * 1000;
 
 /**
- * Connections of clients to one Envoy, all listeners together; further ones are closed at once: a flood must not take all
- * memory and descriptors of the process. Silent ones of listeners with TLS are gone after GATEWAY_HANDSHAKE_MS.
+ * Client connections to one Envoy, all listeners together. It closes more at once, so that a flood cannot take all
+ * memory and descriptors.
  */
 export const GATEWAY_CONNECTIONS_MAX = 50_000;
 
 /**
- * Of these, how many one Gateway may hold: strangers at one that is open to all leave 10,000 to the others, those at two do
- * not. Shares by the number of Gateways would change each listener, and so drain its connections, with every new Gateway.
+ * Client connections to one Gateway: a flood of one public Gateway leaves 10,000 to the others. Not divided by the
+ * number of Gateways: each new Gateway would then change and drain every listener.
  */
 export const GATEWAY_CONNECTIONS_EACH_MAX = 40_000;
 
-/** Buckets of principals or tenants that one limit of an Envoy remembers; about 200 bytes each. */
+/** Buckets of principals or tenants per rate limit and Envoy: about 200 bytes each. */
 export const RATE_LIMIT_BUCKETS_MAX = 10_000;
 
-/**
- * Characters of a path, without its query, at a Service whose policies look at paths: each prefix and template that Envoy tries
- * looks through it, some 80 µs for one of 50 KB. Real ones have less than 300.
- */
+/** Characters of a path without its query, where policies match paths. Each prefix and template takes 80 µs for 50 KB. */
 export const PATH_CHARS_MAX = 2_048;
 
-/** One probe; it is local. */
+/** Timeout of one probe, which is local. */
 export const PROBE_TIMEOUT_MS = 5_000;
 
-/** An answer to a probe that is longer is no denial of Weir's. */
+/** Longest response that a probe accepts as a denial of Weir. */
 export const PROBE_ANSWER_CHARS_MAX = 1_024;
 
-/** Services of one Gateway that are probed at once; each is a connection there for a moment. */
+/** Services of one Gateway that are probed concurrently, with a connection each. */
 export const PROBES_AT_ONCE = 8;
 
-/** What seems bypassed is probed again after this, for an Envoy may take a moment to apply a change. */
+/** Pause before a suspected bypass is probed again: Envoy may take a moment to apply a change. */
 export const PROBE_AGAIN_MS = 3_000;
 
-/** One page of Envoy's admin: it looks through all counters, 2 s for 4,000 Services at four Gateways on a busy machine. */
+/** Timeout of one request to Envoy's admin: all counters take 2 s for 4,000 Services at four Gateways on a busy machine. */
 export const ADMIN_ANSWER_MS = 20_000;
 
-/** Pause between two rounds of probes: a bypass is reported within half a minute, for two requests per Service. */
+/** Pause between two rounds of probes, with two requests per Service. */
 export const PROBE_INTERVAL_MS = 30_000;
 
-/** An Envoy that has given no verdict, or no report, for three intervals has failed the probe. */
+/** An Envoy without a verdict or report for three intervals has failed the probe. */
 export const PROBE_LATE_MS = 3 * PROBE_INTERVAL_MS;
 
-/** How long `weir probe` waits for the report of an Envoy. */
+/** How long `weir probe` waits for an Envoy's report. */
 export const PROBE_WAIT_MS = 20_000;
 
-/** Until an agent calls control again that was away. */
+/** Pause before an agent reconnects to control. */
 export const PROBE_RETRY_MS = 1_000;
 
-/** Of a limited Service one probe in so many milliseconds, and so many more: what is beyond it is somebody else's than control's. */
+/** Probe rate of a rate-limited Service, and its burst. Requests beyond it are not control's. */
 export const PROBE_BUCKET_EVERY_MS = 100;
 export const PROBE_BUCKET_MORE = 10;
 
 /**
- * Instructions of one regular expression that our Envoys take; their default of 100 refuses a path template of 110
- * letters. The longest template has 512 variables of 10 instructions each (1.36.2; 1.40.0: 4).
+ * RE2 instructions of one regular expression; Envoy's default of 100 rejects a path template of 110 letters. The longest
+ * template has 512 variables of 10 instructions each (1.36.2; 1.40.0: 4).
  */
 export const RE2_PROGRAM_MAX = 8_192;

@@ -1,4 +1,4 @@
-/** Bounds of ingest: the access log, outcomes, aggregates, the decision log. */
+/** Limits of ingest: the access log, outcomes, aggregates, the decision log. */
 import { RESOURCES_MAX } from "./state.js";
 
 /** POST body of outcomes: 10,000 rows of about 400 bytes. */
@@ -7,91 +7,91 @@ export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
 /** Rows in one outcomes request. */
 export const OUTCOMES_ROWS_MAX = 10_000;
 
-/** How often the log and the decision log tell of one sender that is refused, with how many times it was. */
-export const SENDERS_TOLD_MS = 60_000;
+/** How often a refused sender is logged and recorded, with a count. */
+export const SENDERS_LOGGED_MS = 60_000;
 
 /**
- * Largest outcome, either way: seven digits beyond 10^23 (a mole). Analysis multiplies four units' values and two counts
- * (delta method, CUPED): of sums of 10^9 outcomes each and 10^12 units that is 10^180, far below what a double holds
- * (10^308), and the sixth power of 10^258 still is. Of 10^100 the fourth power is none.
+ * Largest absolute value of an outcome: seven digits beyond 10^23 (a mole). Analysis multiplies four sums and two counts
+ * (delta method, CUPED): for 10^9 outcomes per unit and 10^12 units that is 10^180, within a double (10^308). The fourth
+ * power of 10^100 would not be.
  */
 export const OUTCOME_VALUE_MAX = 1e30;
 
-/** How far in the future an outcome's time may lie: clock skew between hosts, nothing more. */
+/** How far in the future an outcome's time may be: clock skew between hosts. */
 export const OUTCOME_CLOCK_SKEW_MS = 5_000;
 
-/** Access-log entries waiting for the store; beyond it new ones are dropped and counted. */
+/** Access-log entries that wait for the store; beyond it new ones are dropped and counted. */
 export const ACCESS_LOG_QUEUE_MAX = 200_000;
 
 /** How often Envoy flushes its access-log buffer to ingest; evidence waits two of these (see settle). */
 export const ACCESS_LOG_FLUSH_MS = 200;
 
 /**
- * How long an Envoy that Weir stops may write its access log after it takes no more: two flushes, and its admin's answers; so
- * often it is asked whether requests came or are under way still.
+ * How long a stopped Envoy may write its access log: two flushes and its admin's responses. Between tries its admin is
+ * asked for requests in progress.
  */
-export const ENVOY_LAST_WORDS_MS = 500;
-export const ENVOY_LAST_WORDS_TRIES = 3;
+export const ENVOY_FINAL_FLUSH_MS = 500;
+export const ENVOY_FINAL_FLUSH_TRIES = 3;
 
-/** How long ingest's end waits for requests under way at its HTTP doors: less than what it is given to end (CLOSE_MS). */
+/** How long a stopping ingest waits for requests in progress: less than CLOSE_MS. */
 export const EVENTS_DRAIN_MS = 1_000;
 
-/** Longest wait of a stored access-log entry for its commit; an evidence query commits at once, so this only spares commits. */
+/** Longest time before an access-log entry is committed. An evidence query commits at once. */
 export const ACCESS_LOG_COMMIT_MS = 500;
 
-/** Access-log entries in one commit: about 60 ms of one core, so that an evidence query never waits long behind one. */
+/** Access-log entries in one commit: 60 ms of one core, because evidence queries wait for it. */
 export const ACCESS_LOG_COMMIT_ROWS = 20_000;
 
-/** Tries of the plan's owner for one plan version, and the pause before the next one; then its entries count as unreadable. */
+/** Attempts to fetch one plan version, and the pause between them; then its entries count as unreadable. */
 export const PLAN_TRIES_MAX = 5;
 export const PLAN_RETRY_MS = 200;
 
-/** Plan versions held compiled: one per ramp or apply while a request may still name it. */
+/** Compiled plan versions in the cache: one per ramp or apply while a request may still name it. */
 export const PLAN_CACHE_MAX = 200;
 
-/** Pseudonyms remembered in memory (about 30 MB), and exposures that wait until they stand. */
+/** Pseudonyms in memory (about 30 MB), and exposures that wait until they are final. */
 export const UNIT_CACHE_MAX = 100_000;
 
-/**
- * Units whose last arm is known, of all Experiments together, and as many again whose exposure is known to be stored: some 100 MB
- * each when full.
- */
+/** Units of all Experiments whose last arm is cached, and the same number whose exposure is stored: 100 MB each when full. */
 export const ARMS_KNOWN_MAX = 500_000;
 
-/** Newest requests, and newest decision records, that a new process reads for the arms that units had last: some seconds' work. */
+/** Newest requests and decision records that a new process reads to restore the last arms: a few seconds. */
 export const ARMS_RECALLED_ROWS = 2_000_000;
 
-/** Outcome rows waiting for their commit: beyond it callers get 503 and try again. */
+/** Outcome rows that wait for their commit; beyond it clients get 503 and retry. */
 export const OUTCOMES_QUEUE_ROWS_MAX = 200_000;
 
 /** Rows in one group commit of outcomes. */
 export const OUTCOMES_COMMIT_ROWS = 50_000;
 
-/** Longest Idempotency-Key: UUIDs and content hashes fit many times. */
+/** Longest Idempotency-Key: longer than UUIDs and content hashes. */
 export const IDEMPOTENCY_KEY_CHARS_MAX = 256;
 
-/** How long an idempotency key is remembered: above any client's retries. */
+/** How long an idempotency key is stored: above any client's retries. */
 export const IDEMPOTENCY_KEPT_MS = 24 * 60 * 60 * 1000;
 
-/** Longest request id of an outcome: UUIDs and trace ids fit many times. */
+/** Longest request id of an outcome: longer than UUIDs and trace ids. */
 export const REQUEST_ID_CHARS_MAX = 256;
 
-/** Kept beyond the longest window and settling time: threshold freezing, outcomes that wait for their exposure, slow clocks. */
+/**
+ * Retention beyond the longest window and settling time: for threshold freezing, outcomes that wait for their exposure,
+ * slow clocks.
+ */
 export const EVENTS_MARGIN_MS = 60 * 60 * 1000;
 
-/** Kept for that long besides, at most, while an Experiment under way is not looked at or has something to be frozen. */
+/** Longest further retention while a running Experiment is not evaluated or has a threshold to freeze. */
 export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
- * Requests of a Service, or outcomes of a Metric with the starts of requests that they name, that are held for freezing a threshold
- * or a cap, the newest: each look at it sorts them all, about a second. More say no more: a p99.9 needs 50,000.
+ * Newest requests of a Service, or outcomes of a Metric, that are kept to freeze a threshold or a cap. Each evaluation
+ * sorts them in about a second; a p99.9 needs 50,000.
  */
 export const FREEZING_ROWS_MAX = 1_000_000;
 
-/** Units that are closed at once: so many times the number of metrics are held in memory, about 100 MiB for ten of them. */
+/** Units that are closed at once: with ten metrics they take 100 MiB of memory. */
 export const CLOSING_UNITS = 131_072;
 
-/** How far back a look for newer outcomes goes behind the last one: rows are dated when they come and seen once committed. */
+/** Overlap of a query for newer outcomes: a row has its arrival time and is visible only after its commit. */
 export const NEWEST_OUTCOME_SLACK_MS = 10 * 60 * 1000;
 
 /** How often ingest prunes and refreshes its gauges. */
@@ -100,168 +100,176 @@ export const EVENTS_MAINTENANCE_MS = 10_000;
 /** Memory of the event store's engine; beyond it DuckDB spills to its temporary folder. */
 export const EVENTS_MEMORY_MB = 1_024;
 
-/** How long metric declarations are believed before control is asked again. */
+/** How long metric declarations are cached. */
 export const METRICS_CACHE_MS = 1_000;
 
-/** One aggregate query to ingest; then it counts as dead. */
+/** Timeout of one aggregate query to ingest. */
 export const EVIDENCE_TIMEOUT_MS = 10_000;
 
 /** Body of one aggregate query: a few hundred metrics. */
 export const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 
 /**
- * How long before it is heard of a request may have begun. A stream lives as long as something is sent (there is no bound but
- * idle ones), its Envoy tells of it every second or at its end, and a true one that was taken for broken would hold every decision:
- * so a month. What it keeps out is the clock that was never set (1970, 2000), by which a unit would be closed at once.
+ * Greatest age of a request's start when its log entry arrives: a month, because a stream may be that long. It rejects
+ * clocks that were never set (1970, 2000), which would close a unit at once.
  */
 export const ENTRY_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
 
-/** How far Envoy's clock may be ahead of ingest's: a local time that was taken for UTC is by 14 hours. */
+/** How far Envoy's clock may be ahead of ingest's: a local time that is read as UTC is ahead by up to 14 hours. */
 export const ENTRY_AHEAD_MAX_MS = 24 * 60 * 60 * 1000;
 
-/** What Envoy may send of its access log, by stream and by connection (one for each worker), before ingest has read it. */
+/** Flow-control window of Envoy's access log, per stream and per connection (one for each worker). */
 export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;
 
-/** Envoy sends what it has collected from ACCESS_LOG_BUFFER_BYTES on, and an entry has some 60 KiB at the most. */
+/** Largest access-log message: Envoy sends from ACCESS_LOG_BUFFER_BYTES on, and an entry has at most 60 KiB. */
 export const ACCESS_LOG_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 
-/** On one connection: an Envoy has one for each worker and a stream on it for each Gateway; for more it opens another. */
+/**
+ * Streams on one connection: an Envoy has a connection per worker and a stream on it per Gateway; for more it opens
+ * another.
+ */
 export const ACCESS_LOG_STREAMS_MAX = 64;
 
-/** What Envoy keeps besides of a log that its socket does not take, for each worker: a burst of its loop, by 60 KiB an entry. */
+/** Log entries that Envoy buffers per worker while its socket is full: a burst of its event loop, at 60 KiB an entry. */
 export const ACCESS_LOG_UNSENT_BYTES = 16 * 1024 * 1024;
 
 /**
- * What a worker collects of its log before it sends that at once, and keeps where its connection takes no more or is being made:
- * by Envoy's 16 KiB it dropped entries of a burst that met a new connection. Below ACCESS_LOG_MESSAGE_BYTES_MAX.
+ * Log entries that a worker buffers before it sends them, also while it connects. With Envoy's default of 16 KiB it
+ * dropped entries of a burst on a new connection. Below ACCESS_LOG_MESSAGE_BYTES_MAX.
  */
 export const ACCESS_LOG_BUFFER_BYTES = 2 * 1024 * 1024;
 
-/** How often Envoy is asked whether it dropped entries: before the units that these may be about are closed. */
-export const DROPPED_LOOK_MS = 1_000;
+/** How often Envoy's counter of dropped entries is read: before the affected units are closed. */
+export const DROPPED_CHECK_MS = 1_000;
 
-/** For how long after some were dropped what is heard may be of then: what a worker holds (32 MiB) at a slow pace. */
+/** How long after a drop older entries may still arrive: a worker's buffer (32 MiB) at low speed. */
 export const DROPPED_BACKLOG_MS = 10_000;
 
-/** How often Envoy logs a request that is still open, where a filter makes the unit: its exposure is known only then. */
+/** How often Envoy logs an open request whose unit is set by a filter: its exposure is known only then. */
 export const ACCESS_LOG_PERIODIC_MS = 1_000;
 
 /**
- * How long an exposure may be taken back, since its request was heard of. On an open Service, where a request's start makes it:
- * the gate and the limits refuse at once, their entries come a flush later; and a slow machine.
+ * How long an exposure may be revoked after its first log entry. On an open Service the start of a request makes it, and
+ * a refusal by access rules or rate limits is logged one flush later.
  */
 export const EXPOSURE_SETTLES_MS = 1_000;
 
-/** What began so shortly before ingest was away may have ended meanwhile; what is open for longer has failed. */
-export const UNDER_WAY_MS = 60_000;
+/** Requests that began within this time before ingest's outage may have ended in it; older open ones have failed. */
+export const IN_PROGRESS_MS = 60_000;
 
-/** Ended requests that ingest can still tell all about (`weir why`): some minutes of a busy Gateway, hours of a quiet one. */
+/** Ended requests that `weir why` can explain: minutes of a busy Gateway, hours of a quiet one. */
 export const RECENT_REQUESTS_MAX = 20_000;
 
-/** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; longer ones leave earlier. */
+/** Memory of their access-log entries: RECENT_REQUESTS_MAX of 1.6 KB, twice the usual size; then the oldest are dropped. */
 export const RECENT_REQUESTS_BYTES_MAX = 32 * 1024 * 1024;
 
-/**
- * Requests of late units remembered as stored, with a row each until they end, and starts remembered until
- * their requests are sent on.
- */
+/** Requests of late units that have a stored row until they end, and starts of requests that are not forwarded yet. */
 export const OPENED_REQUESTS_MAX = 100_000;
 
-/** Decision records waiting for the store; beyond it new ones are dropped and counted. */
+/** Decision records that wait for the store; beyond it new ones are dropped and counted. */
 export const DECISION_QUEUE_MAX = 20_000;
 
-/** Longest wait of a decision record for its commit. */
+/** Longest time before a decision record is committed. */
 export const DECISION_COMMIT_MS = 500;
 
-/** How often the store is told that the decision log is whole, where nothing else is committed: a restart is told to that. */
-export const DECISIONS_WHOLE_MS = 5_000;
+/**
+ * How often the store records that the decision log is complete, if nothing else is committed. After a restart a gap
+ * begins there.
+ */
+export const DECISIONS_COMPLETE_MS = 5_000;
 
-/** How often ingest's log says that commits fail: they are tried twice a second. */
-export const COMMIT_FAULTS_TOLD_MS = 60_000;
+/** How often ingest logs failing commits, which it retries twice a second. */
+export const COMMIT_FAULTS_LOGGED_MS = 60_000;
 
-/** How long a failed commit is an alarm: what waits is tried again sooner, and outcomes are tried by who sends them. */
-export const COMMIT_FAULT_STANDS_MS = 15_000;
+/** How long a failed commit raises the alarm: longer than the pause before it is retried. */
+export const COMMIT_FAULT_ALARM_MS = 15_000;
 
 /**
- * Added to both ends of a gap. Envoy writes entries every 200 ms, into a connection that is being made too, for which it waits a
- * second; it keeps none that it wrote (seen on 1.36.2 and 1.40.0: the first one missing had ended 210 ms before ingest was
- * killed, the last one before it listened again).
+ * Added to both ends of a gap. Envoy writes entries every 200 ms, also into a connection that is not yet open, for which
+ * it waits a second. Entries that it wrote are lost (1.36.2 and 1.40.0: the first lost one had ended 210 ms before
+ * ingest was killed).
  */
 export const GAP_MARGIN_MS = 1_000;
 
-/** Losses this far apart are two gaps; while one lasts, it is recorded this often. */
+/** Losses this far apart are two gaps; a continuing gap is recorded at the second interval. */
 export const GAP_OVER_MS = 5_000;
 export const GAP_RECORDED_MS = 60_000;
 
-/** Envoys and Gateways that have gaps of their own at once. */
+/** Envoys and Gateways that have separate gaps. */
 export const GAP_ENVOYS_MAX = 4_096;
 
-/** A stream that is reset this long before its connection ends is that of an Envoy which ends; else its listener was replaced. */
+/**
+ * A stream that is reset within this time before its connection ends belongs to a stopping Envoy; otherwise its listener
+ * was replaced.
+ */
 export const STREAM_ENDING_MS = 1_000;
 
-/** How often an Envoy's connection is asked for a sign of life: what is told as missing when it breaks begins so much early. */
+/** How often Envoy's connection is checked with a PING. When it breaks, the reported gap begins that much earlier. */
 export const ENVOY_PING_MS = 2_000;
 
-/** An Envoy of another machine that has not answered for so long is gone, or the network between. */
+/** A remote Envoy that has not answered for this time is down or unreachable. */
 export const ENVOY_SILENT_MS = 10_000;
 
-/** When it is noticed at the latest that an Envoy cannot be reached: so long the decision log is not called whole. */
+/** Longest time to detect an unreachable Envoy; until then the decision log is not reported as complete. */
 export const ENVOY_NOTICED_MS = ENVOY_SILENT_MS + 2 * ENVOY_PING_MS;
 
-/** How often that Envoy sends a PING in turn, and how long it waits for the answer. */
+/** How often the remote Envoy sends a PING, and how long it waits for the answer. */
 export const ENVOY_ASKS_MS = 10_000;
 
-/** How often `weir envoy` on another machine reports to ingest, how long it waits, and how often while ingest refuses it. */
-export const KEEPER_BEAT_MS = 1_000;
-export const KEEPER_ANSWER_MS = 4_000;
-export const KEEPER_REFUSED_MS = 5_000;
-
-/** How long an Envoy's end waits for what its keeper says last: with ENVOY_LAST_WORDS_TRIES below what `weir up` gives it to end. */
-export const KEEPER_LAST_WORD_MS = 1_500;
-
-/** How long an Envoy of another machine waits for a connection to the access log: what it has written to it is lost then. */
-export const ACCESS_LOG_CONNECT_MS = 5_000;
-
-/** Bytes of one report of `weir envoy`, and how long ago what it reports may be: a month. */
-export const KEEPER_REPORT_BYTES_MAX = 4_096;
-export const KEEPER_AGO_MAX_MS = 31 * 24 * 60 * 60 * 1000;
+/** How often `weir envoy` on another machine reports to ingest, its timeout, and its pause after a refusal. */
+export const AGENT_REPORT_MS = 1_000;
+export const AGENT_ANSWER_MS = 4_000;
+export const AGENT_REFUSED_MS = 5_000;
 
 /**
- * Decision records kept: their time, and their number (about 200 bytes each on disk) under a flood of denials:
- * beyond it the oldest go first.
+ * How long a stopping Envoy waits for its agent's final report: less, with ENVOY_FINAL_FLUSH_TRIES, than the stop timeout
+ * of `weir up`.
  */
+export const AGENT_FINAL_REPORT_MS = 1_500;
+
+/** Connect timeout of a remote Envoy to the access log. Entries that it has written to that connection are then lost. */
+export const ACCESS_LOG_CONNECT_MS = 5_000;
+
+/** Size of one report of `weir envoy`, and the greatest age of what it reports: a month. */
+export const AGENT_REPORT_BYTES_MAX = 4_096;
+export const AGENT_REPORT_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
+
+/** Retention of decision records, by age and by number (about 200 bytes each on disk); the oldest are dropped first. */
 export const DECISIONS_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 export const DECISIONS_ROWS_MAX = 1_000_000;
 
-/** Longest path, method or name in a decision record: enough to know it again, too little to carry a payload. */
+/** Longest path, method or name in a decision record: long enough to recognise, too short for a payload. */
 export const DECISION_TEXT_CHARS_MAX = 512;
 
-/** Decision records in one answer. */
+/** Decision records in one response. */
 export const DECISIONS_ANSWER_MAX = 1_000;
 
-/** People's queries for evidence that wait, and for the decision log as many. */
+/** Waiting evidence queries of operators; the same number for the decision log. */
 export const QUERIES_WAITING_MAX = 64;
 
-/** Names of namespaces that a reader of the decision log has roles in, as the API tells ingest: 8,000 of the longest. */
+/** Names of the namespaces that a reader of the decision log has roles in, as the API sends them: 8,000 of the longest. */
 export const NAMESPACES_HEADER_BYTES_MAX = 512 * 1024;
 
-/** Kinds of requests (policy, caller, method, path) that shadow policies are counted by between two commits; the rest by policy alone. */
+/**
+ * Label sets (policy, caller, method, path) of shadow policy counts between two commits; the rest is counted by policy
+ * only.
+ */
 export const SHADOW_KEYS_MAX = 2_000;
 
-/** Gateways that tokens with unknown keys are counted for; control has tens. */
+/** Gateways with a count of tokens with unknown keys; control has tens. */
 export const UNKNOWN_KEY_GATEWAYS_MAX = 1_000;
 
-/** How long after the last request that the sidecar failed the alarm stands; access-log entries come within a second. */
-export const CALLOUT_FAULT_TOLD_MS = 60_000;
+/** How long the sidecar alarm continues after the last failed request. */
+export const CALLOUT_FAULT_ALARM_MS = 60_000;
 
 /**
- * Experiments whose last look is kept in ingest's memory, some ten kilobytes each: as many as there can be. With fewer, of all that
- * are looked at in turn each is looked at wholly again, every time.
+ * Experiments whose last evaluation is cached, some 10 KB each. With fewer than all, evaluation in turn would never hit
+ * the cache.
  */
 export const LOOKS_KEPT_MAX = RESOURCES_MAX;
 
-/** Thresholds of latency whose shares of slow requests are one observation: the variables that it has columns for. */
+/** Latency thresholds whose slow shares are in one observation: it has that many columns. */
 export const THRESHOLDS_TOGETHER = 4;
 
-/** Quantiles of one sample that are asked for at once; a grid of thresholds has 20. */
+/** Quantiles in one query of a sample; a grid of thresholds has 20. */
 export const QUANTILES_ASKED_MAX = 64;

@@ -1,7 +1,7 @@
 /**
- * Waits for it, and no longer than that; it goes on by itself.
- * @param ms milliseconds; the process lives on as long
- * @throws what it throws before that
+ * Waits for a promise up to a timeout. The promise itself continues.
+ * @param ms milliseconds; a pending timer keeps the process alive
+ * @throws the promise's error, if it rejects in time
  */
 export function within(ms: number, done: Promise<unknown> | null): Promise<unknown> {
 	let timer: NodeJS.Timeout | undefined;

@@ -11,7 +11,7 @@ import t from "tap";
 import { AskedProofs, type ProofAsked, UsedProofs } from "../../src/cli/sidecar/usedProofs.js";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
-import { PROOF_ASKED_MS, PROOF_KEPT_MS, TOKENS_PENDING_MAX } from "../../src/limits/index.js";
+import { PROOF_KEPT_MS, PROOF_QUERY_MS, TOKENS_PENDING_MAX } from "../../src/limits/index.js";
 import { startSidecarChild } from "../failure/sidecarChild.js";
 import { accessPolicy, CALLOUT, gateway, resourceSet, service, variant } from "../fixtures/resources.js";
 import { type CheckClient, checkClient } from "../publish/sidecar/checkClient.js";
@@ -116,12 +116,12 @@ t.test("two verifiers that remember together let a proof in once", async (t) => 
 
 t.test("the primary remembers a proof for as long as it holds, and as a worker may wait for the answer", (t) => {
 	// Whenever it comes: what is remembered is forgotten by parts of the time.
-	for (let comesMs = 0; comesMs < PROOF_KEPT_MS; comesMs += PROOF_ASKED_MS / 2) {
+	for (let comesMs = 0; comesMs < PROOF_KEPT_MS; comesMs += PROOF_QUERY_MS / 2) {
 		const at = { ms: comesMs };
 		const memory = new UsedProofs(2, () => at.ms);
 		const take = () => memory.answer({ kind: "proof", ask: 1, id: "id" }).taken;
 		const taken = [take()];
-		at.ms += PROOF_KEPT_MS + PROOF_ASKED_MS;
+		at.ms += PROOF_KEPT_MS + PROOF_QUERY_MS;
 		taken.push(take());
 		at.ms += PROOF_KEPT_MS;
 		taken.push(take());

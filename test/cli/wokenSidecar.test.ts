@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { SIDECAR_STOOD_STILL_MS } from "../../src/limits/index.js";
+import { SIDECAR_STALL_MS } from "../../src/limits/index.js";
 import { type Action, startWoken, verdict } from "./wokenScene.js";
 
 t.setTimeout(120_000);
@@ -15,7 +15,7 @@ const ROUNDS = 4;
 
 /** As the clocks see them: in a suspend the monotonic one stands still with the processes. The table grows too old by none of them. */
 const STANDSTILLS: readonly (readonly [string, { readonly stopMs: number; readonly aheadMs: number }])[] = [
-	["a standstill", { stopMs: SIDECAR_STOOD_STILL_MS + 500, aheadMs: 0 }],
+	["a standstill", { stopMs: SIDECAR_STALL_MS + 500, aheadMs: 0 }],
 	["a suspend", { stopMs: 300, aheadMs: 20_000 }],
 ];
 
@@ -56,7 +56,7 @@ for (const workers of [1, 2]) {
 		await server.close();
 		for (const pid of answering) process.kill(pid, "SIGSTOP");
 		const waiting = clients.map(verdict);
-		await pause(SIDECAR_STOOD_STILL_MS + 500);
+		await pause(SIDECAR_STALL_MS + 500);
 		for (const pid of answering) process.kill(pid, "SIGCONT");
 		t.notOk((await Promise.all(waiting)).includes("deny"));
 		for (;;) {
@@ -88,7 +88,7 @@ t.test("what is acknowledged is what every worker answers by, and one that hangs
 	give("deny");
 	while ((await Promise.any(clients.map(verdict))) !== "deny");
 	const calls = clients.map(verdict);
-	await pause(SIDECAR_STOOD_STILL_MS + 500);
+	await pause(SIDECAR_STALL_MS + 500);
 	t.notOk(isAcknowledged);
 	const acknowledged = new Promise<void>((resolve) => {
 		const stop = server.onAcknowledged(() => {

@@ -1,6 +1,6 @@
 /** The part of docs/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/observe/events check. */
 
-import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, UNDER_WAY_MS } from "../../src/limits/index.js";
+import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, IN_PROGRESS_MS } from "../../src/limits/index.js";
 import { DROPPED_COUNTER } from "../../src/observe/agent/accessLogLosses.js";
 import { COUNTERS } from "../../src/observe/events/meter.js";
 
@@ -13,7 +13,7 @@ flood does that, by refused requests too. Denials are then missing from the deci
 
 | lost | counted as | and for Experiments |
 |---|---|---|
-| dropped by Envoy (\`${DROPPED_COUNTER}\`, of the Envoy on ingest's machine and those that \`weir envoy\` runs) | ${lost("undelivered")} | requests first heard of up to ${UNDER_WAY_MS / 1_000} s before and ${DROPPED_BACKLOG_MS / 1_000} s after are left out of errors and latencies; and as below |
+| dropped by Envoy (\`${DROPPED_COUNTER}\`, of the Envoy on ingest's machine and those that \`weir envoy\` runs) | ${lost("undelivered")} | requests first heard of up to ${IN_PROGRESS_MS / 1_000} s before and ${DROPPED_BACKLOG_MS / 1_000} s after are left out of errors and latencies; and as below |
 | beyond ingest's queue, for a store that is slow | ${lost("dropped")} | more than 1 % of the exposed people: neither ramp nor promotion, and the decision says why |
 | of an unknown plan, or not readable | ${lost("unreadable")} | the same |
 | written by Envoy while ingest was away, or while their connection was broken | \`records-missing\` in \`weir audit requests\` | requests under way while ingest was away are left out of errors and latencies; denials have no record |

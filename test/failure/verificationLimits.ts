@@ -1,7 +1,7 @@
 /** The part of docs/failures.md about tokens: its numbers are the bounds themselves, which test/trust/tokens/admission checks. */
 import {
 	DPOP_USER,
-	PROOF_ASKED_MS,
+	PROOF_QUERY_MS,
 	REPLAYS_MAX,
 	REPLAYS_SHARED_MAX,
 	TOKEN_FAILED,
@@ -28,7 +28,7 @@ unknown issuer or \`kid\`, claims that do not match, a proof for another request
 | new tokens that hold | user (issuer and \`sub\`) | ${number(TOKEN_USER.burst)} at once, ${number(TOKEN_USER.perSecond)} a second | that user's new tokens |
 | DPoP proofs that hold, one for each request | user | ${number(DPOP_USER.burst)} at once, ${number(DPOP_USER.perSecond)} a second | that user's requests |
 | proofs remembered against replay, 120 to 160 s each | process | ${number(REPLAYS_MAX)}, for each of up to ${REPLAYS_SHARED_MAX / REPLAYS_MAX} workers | requests with a proof |
-| proofs that a worker asks the primary about | worker | ${number(TOKENS_PENDING_MAX)} at once, ${number(PROOF_ASKED_MS)} ms each | requests with a proof, while the primary hangs; where Envoy waits for less (\`callout.timeout\`), it answers 503 before |
+| proofs that a worker asks the primary about | worker | ${number(TOKENS_PENDING_MAX)} at once, ${number(PROOF_QUERY_MS)} ms each | requests with a proof, while the primary hangs; where Envoy waits for less (\`callout.timeout\`), it answers 503 before |
 | verifications under way | process | ${number(TOKENS_PENDING_MAX)} | new tokens and proofs |
 | tokens that wait for keys to be fetched | process | ${number(TOKENS_KEYS_WAITING_MAX)} | tokens of unknown keys |
 

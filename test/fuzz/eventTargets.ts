@@ -3,7 +3,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { denialOf } from "../../src/compile/envoy/denial.js";
 import { WeirError } from "../../src/error.js";
 import { StreamAccessLogsMessageSchema } from "../../src/gen/envoy/service/accesslog/v3/als_pb.js";
-import { KEEPER_AGO_MAX_MS } from "../../src/limits/index.js";
+import { AGENT_REPORT_AGE_MAX_MS } from "../../src/limits/index.js";
 import { decodeEntry, decodeIdentifier, decodeMessage } from "../../src/observe/events/accessLog/accessLogEntry.js";
 import { readEnvoyReport } from "../../src/observe/events/accessLog/envoyReport.js";
 import { bodyMode, readRows } from "../../src/observe/events/outcomes/outcomeBody.js";
@@ -94,7 +94,7 @@ export const EVENT_TARGETS: readonly Target[] = [
 		weight: 1,
 		run: (input) => {
 			const ms = readEnvoyReport(input)?.dropped?.sinceAgoMs ?? 0;
-			if (!(ms >= 0 && ms <= KEEPER_AGO_MAX_MS)) throw new Error(`${ms} ms ago`);
+			if (!(ms >= 0 && ms <= AGENT_REPORT_AGE_MAX_MS)) throw new Error(`${ms} ms ago`);
 		},
 	},
 	{

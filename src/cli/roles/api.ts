@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { gateHost } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
 import { untakenOf, untakenWords } from "../../decide/rollout/untaken.js";
-import type { OwnListener } from "../../declare/resources/checks/ownDoor.js";
+import type { ControlListener } from "../../declare/resources/checks/controlListener.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
@@ -42,8 +42,8 @@ const logged =
 
 export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 	const { at, log, meter, apiListener, apiAdmins = [], allowLocalGates = false } = context;
-	let doors: readonly OwnListener[] = [];
-	const store = new Store(join(at.dataDirectory, "state"), { ownListeners: () => doors, allowLocalGates });
+	let doors: readonly ControlListener[] = [];
+	const store = new Store(join(at.dataDirectory, "state"), { controlListeners: () => doors, allowLocalGates });
 	const publication = new Publication(() => store.current.revision);
 	const stopLooking = [
 		logWhile(log, () => publication.lag(), "what was changed is not published", "what was changed is published again"),
@@ -104,7 +104,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
-	doors = ownListeners(context, api.url);
+	doors = controlListeners(context, api.url);
 	return {
 		ready: { api: api.url },
 		renewApi: (tls) => api.renew(tls),
@@ -126,17 +126,17 @@ export const decisionLogMounts = (ingest: Handle): Readonly<Record<string, Mount
  * Control's TCP doors as far as this process knows them: the API's own, and those of other roles that were named to it
  * with a port. A door on all addresses is one on each that this machine has now.
  */
-export function ownListeners(
+export function controlListeners(
 	{ apiListener, xdsListen, accessLogListen }: Pick<RoleContext, "apiListener" | "xdsListen" | "accessLogListen">,
 	apiUrl: string,
-): readonly OwnListener[] {
+): readonly ControlListener[] {
 	const apiPort = Number(URL.canParse(apiUrl) ? new URL(apiUrl).port : 0);
 	const doors = [
 		{ what: "control's API", door: apiListener ? { host: apiListener.address, port: apiPort } : null },
 		{ what: "control's xDS", door: xdsListen },
 		{ what: "control's access log", door: accessLogListen },
 	];
-	return doors.flatMap(({ what, door }): readonly OwnListener[] => {
+	return doors.flatMap(({ what, door }): readonly ControlListener[] => {
 		if (door === null || door.port === 0) return [];
 		const everywhere = door.host === "0.0.0.0" || door.host === "::";
 		const addresses = everywhere ? Object.values(networkInterfaces()).flatMap((one) => one ?? []) : [];

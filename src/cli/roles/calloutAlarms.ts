@@ -1,6 +1,6 @@
 /** What `weir status` is told of requests that the sidecar fails: by ingest's gauges, of this machine's Envoys and of others'. */
 
-import { CALLOUT_FAULT_TOLD_MS } from "../../limits/index.js";
+import { CALLOUT_FAULT_ALARM_MS } from "../../limits/index.js";
 import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/decisions/calloutFault.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
@@ -15,7 +15,7 @@ export function calloutAlarms(metrics: MetricsJson | null, nowMs: number): reado
 	return last.flatMap(({ value, labels: { gateway = "", fault: told } }): readonly GatewayAlarm[] => {
 		const fault = CALLOUT_FAULTS.find((one) => one === told);
 		const atMs = value * 1_000;
-		if (fault === undefined || nowMs - atMs > CALLOUT_FAULT_TOLD_MS) return [];
+		if (fault === undefined || nowMs - atMs > CALLOUT_FAULT_ALARM_MS) return [];
 		return [{ gateway, alarm: ALARMS[fault], why: `the last at ${new Date(atMs).toISOString()}` }];
 	});
 }

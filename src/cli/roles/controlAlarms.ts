@@ -1,5 +1,5 @@
 /** What control knows without the probe: of its own disk and identities, and what its ingest hears. */
-import { IDENTITY_ASKED_MS } from "../../limits/index.js";
+import { IDENTITY_STATUS_MS } from "../../limits/index.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import type { GatewayAlarm } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";
@@ -26,7 +26,7 @@ export async function controlAlarms(
 		inTime(readMetrics(at.ingestSocket)),
 		meter.json(),
 		...[at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket].map((socket) =>
-			inTime(readMetrics(socket, IDENTITY_ASKED_MS)),
+			inTime(readMetrics(socket, IDENTITY_STATUS_MS)),
 		),
 	]);
 	const identities = unrenewedIdentities([ingested, ...others]);

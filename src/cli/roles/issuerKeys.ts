@@ -5,7 +5,7 @@
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
-import { KEYS_AWAITED_MS, KEYS_FILE_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits/index.js";
+import { KEYS_FILE_MS, KEYS_STARTUP_WAIT_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
@@ -111,7 +111,7 @@ export class IssuerKeys {
 		const looks = [...this.#sources.values()].flatMap(({ life }) =>
 			life.held === null && life.looking !== null ? [life.looking] : [],
 		);
-		return looks.length === 0 ? null : within(KEYS_AWAITED_MS, Promise.all(looks));
+		return looks.length === 0 ? null : within(KEYS_STARTUP_WAIT_MS, Promise.all(looks));
 	}
 
 	/** What is amiss with the keys of issuers now, for `weir status`; nothing of the keys is in it. */

@@ -1,6 +1,6 @@
 /** What the disk of control does not take, as `weir status` is told of it. */
 
-import { COMMIT_FAULT_STANDS_MS } from "../../limits/index.js";
+import { COMMIT_FAULT_ALARM_MS } from "../../limits/index.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../operate/api/wire.js";
@@ -18,7 +18,7 @@ export function unwrittenEvents(metrics: MetricsJson | null, nowMs: number = Dat
 	const failing = gaugesOf(metrics)
 		.filter(({ name }) => name === GAUGES.commitFailed.name)
 		.flatMap(({ values }) => values)
-		.filter(({ value }) => value * 1_000 > nowMs - COMMIT_FAULT_STANDS_MS);
+		.filter(({ value }) => value * 1_000 > nowMs - COMMIT_FAULT_ALARM_MS);
 	if (failing.length === 0) return [];
 	const whats = [...new Set(failing.map(({ labels }) => labels.of))].join(", ");
 	const why = failing.some(({ labels }) => labels.reason === "no-room") ? NO_ROOM : "see ingest's log";

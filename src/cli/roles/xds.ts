@@ -7,9 +7,9 @@ import { qualifiedName, type ResourceSet } from "../../declare/resources/resourc
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import {
-	HANDSHAKE_FAULTS_TOLD_MS,
+	HANDSHAKE_FAULTS_RECORDED_MS,
 	KEYS_LOOK_MS,
-	PUBLICATION_LOOK_MS,
+	PUBLICATION_CHECK_MS,
 	XDS_REFUSALS_AUDITED_MS,
 } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
@@ -47,7 +47,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	// Once, likewise.
 	const trustDomain = identity === null ? null : trustDomainOf(identity.current().spiffeId);
 	/** Tried again each second, some of it. */
-	const untaken = new Digest<string>((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_TOLD_MS);
+	const untaken = new Digest<string>((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_RECORDED_MS);
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => untaken.add(`${what} was not taken by api: ${WeirError.from(error).message}`));
 	};
@@ -65,7 +65,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		const reason = toldFault(fault, times);
 		tell("a refused handshake", state.refusedStream({ id: null, reason, atMs: Date.now() }));
 		log.warn("a TLS handshake at xDS was refused", { reason });
-	}, HANDSHAKE_FAULTS_TOLD_MS);
+	}, HANDSHAKE_FAULTS_RECORDED_MS);
 	const server: XdsServer = new XdsServer({
 		...(identity === null || xdsListen === null ? {} : { secure: await security(identity) }),
 		loads: { onReport: loadMetrics(meter) },
@@ -157,7 +157,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		state.published(now?.state.revision ?? 0).catch(() => {});
 		if (reportDue) reportProxies();
 	};
-	const telling = setInterval(tellPublished, PUBLICATION_LOOK_MS);
+	const telling = setInterval(tellPublished, PUBLICATION_CHECK_MS);
 	tellPublished();
 	const looking = setInterval(() => {
 		publishKeys();

@@ -7,8 +7,8 @@
  * The answer takes 0.04 ms (p99 0.2) where nobody else asks, 1.4 ms (p99 40) with two workers and 32 questions of each at once.
  */
 import {
-	PROOF_ASKED_MS,
 	PROOF_KEPT_MS,
+	PROOF_QUERY_MS,
 	REPLAYS_MAX,
 	REPLAYS_SHARED_MAX,
 	TOKENS_PENDING_MAX,
@@ -42,7 +42,7 @@ export class UsedProofs {
 		private readonly monotonicMs: () => number = () => performance.now(),
 	) {
 		// By its own clock it hears of a proof as much later than the worker has looked at the proof's time.
-		this.#replays = new Replays(PROOF_KEPT_MS + PROOF_ASKED_MS, Math.min(workers * REPLAYS_MAX, REPLAYS_SHARED_MAX));
+		this.#replays = new Replays(PROOF_KEPT_MS + PROOF_QUERY_MS, Math.min(workers * REPLAYS_MAX, REPLAYS_SHARED_MAX));
 	}
 
 	answer({ ask, id }: ProofAsked): ProofAnswer {
@@ -58,7 +58,7 @@ export class AskedProofs implements ProofMemory {
 
 	constructor(
 		private readonly ask: (asked: ProofAsked) => void,
-		private readonly waitMs: number = PROOF_ASKED_MS,
+		private readonly waitMs: number = PROOF_QUERY_MS,
 	) {}
 
 	/** As the primary says; "unanswered" where it does not in time. */

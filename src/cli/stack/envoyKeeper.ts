@@ -5,7 +5,7 @@
 import { connect } from "node:http2";
 import type { Duplex } from "node:stream";
 import { WeirError } from "../../error.js";
-import { KEEPER_AGO_MAX_MS, KEEPER_ANSWER_MS, KEEPER_BEAT_MS, KEEPER_REFUSED_MS } from "../../limits/index.js";
+import { AGENT_ANSWER_MS, AGENT_REFUSED_MS, AGENT_REPORT_AGE_MAX_MS, AGENT_REPORT_MS } from "../../limits/index.js";
 import { ENVOY_REPORT_PATH, type EnvoyReport } from "../../observe/events/accessLog/envoyReport.js";
 
 export interface EnvoyKeeperOptions {
@@ -68,7 +68,7 @@ export class EnvoyKeeper {
 		this.#askedAt = askedAt;
 		const dropped = this.#dropped;
 		this.#dropped = null;
-		const ago = (at: number): number => Math.min(Math.max(0, Math.round(askedAt - at)), KEEPER_AGO_MAX_MS);
+		const ago = (at: number): number => Math.min(Math.max(0, Math.round(askedAt - at)), AGENT_REPORT_AGE_MAX_MS);
 		const answer = await send(open, {
 			...{ node, instance, drained },
 			dropped: dropped === null ? null : { entries: dropped.entries, sinceAgoMs: ago(dropped.sinceAt) },
@@ -110,7 +110,7 @@ export class EnvoyKeeper {
 		if (this.#closed) return;
 		this.#timer = setTimeout(() => {
 			this.#asking = this.ask().then(() => {
-				const everyMs = this.#answer === "refused" ? KEEPER_REFUSED_MS : KEEPER_BEAT_MS;
+				const everyMs = this.#answer === "refused" ? AGENT_REFUSED_MS : AGENT_REPORT_MS;
 				this.#next(Math.max(0, this.#askedAt + everyMs - this.#options.passedMs()));
 			});
 		}, afterMs).unref();
@@ -135,8 +135,8 @@ function send(open: () => Duplex, report: EnvoyReport): Promise<Answer> {
 		const failed = (why: string): void => over({ kind: "unreached", why });
 		const timer = setTimeout(
 			// After a stall of this process what has come meanwhile is read first.
-			() => setImmediate(() => failed(`no answer within ${KEEPER_ANSWER_MS / 1_000} s`)),
-			KEEPER_ANSWER_MS,
+			() => setImmediate(() => failed(`no answer within ${AGENT_ANSWER_MS / 1_000} s`)),
+			AGENT_ANSWER_MS,
 		);
 		// The connection's own error comes first, and says more.
 		connected.on("error", ({ message }: Error) => failed(message));

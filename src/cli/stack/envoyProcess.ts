@@ -9,7 +9,7 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { ENVOY_LAST_WORDS_MS, ENVOY_LAST_WORDS_TRIES, KEEPER_LAST_WORD_MS } from "../../limits/index.js";
+import { AGENT_FINAL_REPORT_MS, ENVOY_FINAL_FLUSH_MS, ENVOY_FINAL_FLUSH_TRIES } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 
 export interface EnvoyOptions {
@@ -68,8 +68,8 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 		await admin("/drain_listeners?graceful&skip_exit", "POST");
 		await admin("/drain_listeners", "POST");
 		let before = await requests(admin);
-		for (let tries = 0; tries < ENVOY_LAST_WORDS_TRIES; tries++) {
-			await pause(ENVOY_LAST_WORDS_MS);
+		for (let tries = 0; tries < ENVOY_FINAL_FLUSH_TRIES; tries++) {
+			await pause(ENVOY_FINAL_FLUSH_MS);
 			const { total, active } = await requests(admin);
 			if (active === 0 && total === before.total) return true;
 			before = { total, active };
@@ -78,14 +78,14 @@ export async function startEnvoy(options: EnvoyOptions): Promise<EnvoyProcess> {
 	};
 	const stop = async (): Promise<void> => {
 		// Of one that hangs nothing is waited for.
-		const enough = (ENVOY_LAST_WORDS_TRIES + 1) * ENVOY_LAST_WORDS_MS;
+		const enough = (ENVOY_FINAL_FLUSH_TRIES + 1) * ENVOY_FINAL_FLUSH_MS;
 		const written =
 			live &&
 			(await within(
 				enough,
 				drain().catch(() => false),
 			)) === true;
-		await within(KEEPER_LAST_WORD_MS, options.ended?.(written) ?? null);
+		await within(AGENT_FINAL_REPORT_MS, options.ended?.(written) ?? null);
 		if (envoy.exitCode === null && envoy.signalCode === null && envoy.pid !== undefined) {
 			const exited = once(envoy, "exit");
 			envoy.kill("SIGTERM");

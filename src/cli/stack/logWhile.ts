@@ -1,5 +1,5 @@
 /** Says in the log once that something stands, and once that it does not any more. */
-import { PUBLICATION_LOOK_MS } from "../../limits/index.js";
+import { PUBLICATION_CHECK_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 
 /** @param look why it stands; null = it does not. @returns stops it */
@@ -15,7 +15,7 @@ export function logWhile(
 		if (why !== null && !told) log.error(begun, { why });
 		if (why === null && told) log.info(over);
 		told = why !== null;
-	}, PUBLICATION_LOOK_MS);
+	}, PUBLICATION_CHECK_MS);
 	timer.unref();
 	return () => clearInterval(timer);
 }

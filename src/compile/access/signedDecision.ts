@@ -1,6 +1,6 @@
-/** What a signed decision binds: the proof, for one hop, that the sidecar has allowed this very request. */
+/** The content of a signed decision: proof, for one hop, that the sidecar allowed this request. */
 
-/** Request header in which it rides; clients cannot send it (compiler/headers.ts strips the prefix). */
+/** Request header of the decision; clients cannot send it (compiler/headers.ts strips the prefix). */
 export const DECISION_HEADER = "x-weir-decision";
 
 export interface DecisionFacts {
@@ -16,5 +16,5 @@ export interface DecisionFacts {
 	readonly principal: string | null;
 }
 
-/** A port: the header's value; null = there is no identity to sign with now. */
+/** A port: the header's value; null = no identity to sign with. */
 export type SignDecision = (facts: DecisionFacts) => string | null;

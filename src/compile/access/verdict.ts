@@ -1,4 +1,4 @@
-/** The question of access and its answer. */
+/** The access request and its verdict. */
 import type { VerifiedToken } from "./users/token.js";
 
 export interface AccessRequest {
@@ -17,7 +17,7 @@ export interface AccessRequest {
 	readonly nowMs: number;
 }
 
-/** not-canonical: servers could read the path in different ways, and the rules look at it. */
+/** not-canonical: servers may read the path in different ways, and the rules match it. */
 export type Verdict =
 	| { readonly allowed: true; readonly reason: "open" | "allowed"; readonly policy: string | null }
 	| {

@@ -1,6 +1,6 @@
 /**
- * Why the sidecar decides a Service's access: what Envoy's rules cannot judge, or what the declaration gives it. The
- * compiler chooses the execution by it, and the checks refuse what would not hold there.
+ * Why the sidecar decides a Service's access: what Envoy's rules cannot express, or the declaration requires. The
+ * compiler selects the execution by it; the checks refuse what it cannot enforce.
  */
 
 import { type Callout, type Gateway, qualifiedName, type TokenIssuer } from "../../declare/resources/resource.js";
@@ -22,13 +22,13 @@ export interface VerdictInput {
 	readonly sidecarAssigns: boolean;
 }
 
-/** Every Service is reachable through every Gateway, so that one with trusted proxies is enough. */
+/** Every Service is reachable through every Gateway, so one with trusted proxies is enough. */
 export function proxiedGateway(gateways: readonly Gateway[]): string | null {
 	const found = gateways.find(({ spec }) => spec.trustedProxies.length > 0);
 	return found === undefined ? null : qualifiedName(found.metadata);
 }
 
-/** null = Envoy decides, or nobody needs to. */
+/** null = Envoy decides, or no rules apply. */
 export function verdictReason(input: VerdictInput): string | null {
 	const { access, callout, eligibility, sidecarAssigns } = input;
 	if (callout.sign) return "the Service wants each decision signed (callout.sign), and Envoy signs none";
@@ -44,7 +44,7 @@ export function verdictReason(input: VerdictInput): string | null {
 	return judging === undefined ? null : `AccessPolicy ${judging.name} judges Variants, and the sidecar chooses them`;
 }
 
-/** What Envoy's own rules cannot judge of enforced policies, or not soon; null = they can judge all. */
+/** Why Envoy's own rules cannot express the enforced policies, or not fast enough; null = they can. */
 export function beyondEnvoy({
 	access,
 	issuers,
@@ -55,16 +55,16 @@ export function beyondEnvoy({
 		const obstacle = nativeObstacle(policy);
 		if (obstacle !== null) return `AccessPolicy ${policy.name} has ${obstacle}`;
 	}
-	// Where no Gateway believes an issuer, no list is ever compared.
+	// Without a trusted issuer no list is ever compared.
 	if (!judgesUsers(access) || issuers.length === 0) return null;
 	return unproved(issuers) ?? tooManyListed(enforced(access));
 }
 
-/** Why Envoy cannot judge who calls through any Gateway. */
+/** Why Envoy cannot identify callers through any Gateway. */
 export const behindProxies = (gateway: string): string =>
 	`Gateway ${gateway} has trusted proxies, and Envoy's rules see the proxy, not the client that it names`;
 
-/** Why Envoy cannot judge users; null = it can. */
+/** Why Envoy cannot verify users; null = it can. */
 export function unproved(issuers: readonly TokenIssuer[]): string | null {
 	const bound = issuers.find(({ binding }) => binding !== "none");
 	return bound === undefined
@@ -72,5 +72,5 @@ export function unproved(issuers: readonly TokenIssuer[]): string | null {
 		: `tokens of ${bound.issuer} must come with a proof of possession (${bound.binding}), and Envoy checks none`;
 }
 
-/** Shadow policies change nothing of what is served, and so not who judges either. */
+/** Shadow policies do not change who decides. */
 const enforced = ({ policies }: AccessTable) => policies.filter(({ shadow }) => !shadow);

@@ -3,9 +3,9 @@
  * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
  */
 
-import { oneSpelling } from "../../declare/resources/address.js";
+import { canonicalAddress } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
-import { PROVED_UPSTREAM_IDLE_MS } from "../../limits/index.js";
+import { MTLS_UPSTREAM_IDLE_MS } from "../../limits/index.js";
 import { clusterName, type EnvoyResource } from "../table/plan.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
@@ -46,7 +46,7 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 					"@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 					...(service.spec.identities === null
 						? {}
-						: { common_http_protocol_options: { idle_timeout: protoDuration(PROVED_UPSTREAM_IDLE_MS) } }),
+						: { common_http_protocol_options: { idle_timeout: protoDuration(MTLS_UPSTREAM_IDLE_MS) } }),
 					explicit_http_config:
 						service.spec.protocol === "http1"
 							? { http_protocol_options: { enable_trailers: true } }
@@ -133,7 +133,7 @@ function localities(endpoints: readonly Endpoint[]): readonly object[] {
 		const { region = "", zone = "", subZone = "" } = locality ?? {};
 		const key = JSON.stringify([region, zone, subZone]);
 		const group = groups.get(key) ?? { locality: { region, zone, sub_zone: subZone }, lb_endpoints: [] };
-		const socketAddress = { address: oneSpelling(address), port_value: port };
+		const socketAddress = { address: canonicalAddress(address), port_value: port };
 		group.lb_endpoints.push({ endpoint: { address: { socket_address: socketAddress } } });
 		groups.set(key, group);
 	}

@@ -3,8 +3,9 @@
  * a plain route, Envoy and sidecar together. Measured by `npm run bench -- explain-cost` on 2026-11-24 (Envoy 1.40.0, 2
  * cores); on another machine the ratio holds, not the number.
  */
+
+import { comparedValues } from "../access/rules/comparedValues.js";
 import { listedValues } from "../access/rules/listedValues.js";
-import { triedValues } from "../access/rules/triedValues.js";
 import type { AccessTable, Cost, RuleExecution } from "./plan.js";
 
 /** What costs are of, for whoever reads the numbers: another machine has other ones. */
@@ -38,7 +39,7 @@ export const CLAIM_UNIT_US = 15;
  * @param issuers of the Gateway with the most of them
  */
 export function accessCost(access: AccessTable, canBeNative: boolean, issuers: number): Cost {
-	const { values } = triedValues(access, issuers);
+	const { values } = comparedValues(access, issuers);
 	const nativeUs = Math.round(ACCESS.native + VALUE_US * values);
 	const enforced = access.policies.filter(({ shadow }) => !shadow);
 	// Where some are shadows, all are tried once more.

@@ -1,6 +1,6 @@
 /** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
 import { hostPort } from "../../declare/resources/address.js";
-import { isBesideEnvoy } from "../../declare/resources/plainText.js";
+import { isOnEnvoyHost } from "../../declare/resources/plainText.js";
 import type { Service } from "../../declare/resources/resource.js";
 import type { CompiledService } from "./execution.js";
 import type { RuleExecution } from "./plan.js";
@@ -22,7 +22,7 @@ function hopText({ identities, variants }: Service["spec"]): string | null {
 		return `mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove ${named(identities, " or ")}`;
 	const text = (of: typeof endpoints): string =>
 		named([...new Set(of.map(({ address, port }) => hostPort(address, port)))], ", ");
-	const remote = endpoints.filter((one) => !isBesideEnvoy(one));
+	const remote = endpoints.filter((one) => !isOnEnvoyHost(one));
 	return remote.length === 0
 		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot tell it from any other program there`
 		: `PLAIN TEXT to ${text(remote)}: who is on the way reads and answers it, and the server cannot tell Envoy from anybody`;

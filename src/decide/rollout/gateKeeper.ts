@@ -1,12 +1,12 @@
 /**
  * Asks gates beside the loop, never inside a look: while a gate thinks, the evidence is still watched, and a rollback
- * of this or another Experiment goes its way. A yes holds for the very question and for GATE_YES_MS; after a no, or no
+ * of this or another Experiment goes its way. A yes holds for the very question and for GATE_APPROVAL_MS; after a no, or no
  * answer, the gate is asked again with growing pauses. Nothing is kept over a restart: then it is asked once more, with
  * the same idempotency id.
  */
 
 import type { Gate } from "../../declare/resources/resource.js";
-import { GATE_RETRY_MS, GATE_YES_MS } from "../../limits/index.js";
+import { GATE_APPROVAL_MS, GATE_RETRY_MS } from "../../limits/index.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { type Asking, askedBefore, gateHost } from "./gate.js";
 import type { Clock, Webhook, WebhookAnswer } from "./ports.js";
@@ -62,7 +62,7 @@ export class GateKeeper {
 	}
 
 	#holds({ yesAtMs }: Asked): boolean {
-		return yesAtMs !== null && this.clock.nowMs() - yesAtMs <= GATE_YES_MS;
+		return yesAtMs !== null && this.clock.nowMs() - yesAtMs <= GATE_APPROVAL_MS;
 	}
 
 	/** In their order; the first no ends it. */

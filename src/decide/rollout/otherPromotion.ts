@@ -1,7 +1,7 @@
 /** What promotions of other Experiments of a Service mean for one of them: one at a time, and none of what was not compared. Pure. */
 
 import { findQualified, grouping, serviceOf } from "../../declare/resources/lookup.js";
-import { once } from "../../declare/resources/once.js";
+import { memoize } from "../../declare/resources/memoize.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { baselineVariant } from "../../infer/statistics/question.js";
 import type { DecisionInput } from "./decision.js";
@@ -36,7 +36,7 @@ export function beingPromoted({ resources, status }: Known, experiment: Experime
 }
 
 /** Those that are being promoted, by Service: worked out once for all that is asked of one state. */
-const promotingIn = once((statuses: Status["experiments"]) =>
+const promotingIn = memoize((statuses: Status["experiments"]) =>
 	grouping<Experiment>((one) => (isPromoting(statuses[qualifiedName(one.metadata)]) ? [serviceOf(one)] : [])),
 );
 

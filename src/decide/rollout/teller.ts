@@ -4,7 +4,7 @@
  * id. The rollback itself has long happened. What was not tried yet comes first, then what is due the longest.
  */
 import { WeirError } from "../../error.js";
-import { GATES_TOLD_AT_ONCE_MAX } from "../../limits/index.js";
+import { GATE_NOTIFICATIONS_AT_ONCE_MAX } from "../../limits/index.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, reported, retryPause } from "./gateKeeper.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
@@ -73,7 +73,7 @@ export class Teller {
 		const againAtMs = ({ key }: Untold): number => this.#waits.get(key)?.againAtMs ?? 0;
 		const due = untold.filter((one) => againAtMs(one) <= nowMs && !this.#telling.has(one.key));
 		due.sort((a, b) => againAtMs(a) - againAtMs(b));
-		for (const one of due.slice(0, GATES_TOLD_AT_ONCE_MAX - this.#telling.size)) void this.#tell(one);
+		for (const one of due.slice(0, GATE_NOTIFICATIONS_AT_ONCE_MAX - this.#telling.size)) void this.#tell(one);
 	}
 
 	async #tell({ key, experiment }: Untold): Promise<void> {

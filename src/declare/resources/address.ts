@@ -1,23 +1,23 @@
-/** IP addresses and URLs. As fields of a declaration: host.ts. */
+/** IP addresses and URLs. The schemas are in host.ts. */
 
 const BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const IPV4 = new RegExp(`^(?:${BYTE}[.]){3}${BYTE}$`);
 
-/** Without a zone (`%eth0`), which means another link on each machine. */
+/** Without a zone (`%eth0`), which differs between machines. */
 export function isIp(address: string): boolean {
 	return IPV4.test(address) || (/^[0-9A-Fa-f:.]+$/.test(address) && URL.canParse(`http://[${address}]`));
 }
 
 /**
- * Whether an address is this machine's own. Control's parts listen on nothing else (or a UNIX socket) until their
- * peers are authenticated; the Gateway is not one of them.
+ * Whether an address is loopback. Control's servers listen only there, or on a UNIX socket, until their peers are
+ * authenticated. A Gateway may listen anywhere.
  */
 export function isLoopback(address: string): boolean {
 	return isIp(address) && (address.startsWith("127.") || /^(0{0,4}:){2,7}0{0,3}1$/.test(address));
 }
 
-/** An IP address in one spelling: lower case, without zeros, an IPv4 one also where it is written as IPv6. A name as it is. */
-export function oneSpelling(address: string): string {
+/** The canonical form of an IP address: lower case, no leading zeros, IPv4-mapped IPv6 as IPv4. A name is unchanged. */
+export function canonicalAddress(address: string): string {
 	if (!address.includes(":")) return address;
 	const plain = new URL(`http://[${address}]`).hostname.slice(1, -1);
 	// IPv4 as IPv6 (RFC 4291 section 2.5.5.2); the URL standard writes its two groups in hex.
@@ -30,16 +30,16 @@ const dotted = (high: number, low: number): string => [high >> 8, high & 255, lo
 /** A host as a URL writes it (RFC 3986 section 3.2.2), an IPv6 address without its brackets. */
 export const bareHost = (host: string): string => host.replace(/^\[(.*)\]$/, "$1");
 
-/** The other way round, with a port. */
+/** A host and port as a URL writes them. */
 export const hostPort = (address: string, port: number): string =>
 	`${address.includes(":") ? `[${address}]` : address}:${port}`;
 
-/** As isLoopback, but also by name, or as a URL writes an IPv6 address: what DNS cannot lead elsewhere. */
+/** As isLoopback, also for `localhost` and bracketed IPv6: not a name that DNS can resolve elsewhere. */
 export function isLoopbackHost(host: string): boolean {
 	return host.toLowerCase() === "localhost" || isLoopback(bareHost(host));
 }
 
-/** An absolute URL with one of these schemes (`https:`), without credentials, which logs would show, and fragment. */
+/** An absolute URL with one of these schemes (`https:`), without a fragment, and without credentials, which logs would show. */
 export function isUrl(value: string, schemes: readonly string[]): boolean {
 	if (!/^[!-~]{1,2048}$/.test(value) || !URL.canParse(value)) return false;
 	const url = new URL(value);

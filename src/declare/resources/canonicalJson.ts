@@ -1,9 +1,9 @@
 /**
- * JSON with keys in code-unit order and no space: two values are the same iff their canonical texts are the same
- * bytes. Follows RFC 8785 for the values that Weir stores (finite numbers, strings, plain objects and arrays).
+ * JSON with keys in code-unit order and no spaces: equal values have equal bytes. Follows RFC 8785 for the values that
+ * Weir stores (finite numbers, strings, plain objects and arrays).
  */
 
-/** The canonical text. Fields that are undefined are left out, as JSON.stringify does. */
+/** Fields that are undefined are omitted, as in JSON.stringify. */
 export function canonicalJson(value: unknown): string {
 	if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(",")}]`;
 	if (typeof value === "object" && value !== null) {

@@ -1,13 +1,12 @@
 /**
- * What may not change under a running Experiment: whatever decides who is in which arm, what the arms are, and what
- * its Metrics, denominators among them, measure. A changed hash would move people between arms, a changed Metric would
- * add observations of one thing to those of another, and the evidence so far would be about something else. Nor what
- * alpha is spent on: segments, further guardrails, a holdback where none was, the design, what the goal measures, and
- * the plan and goal of planned looks. Who may change the rest: state/rights/runningExperiment.ts. What is left of guardrails
- * shares alpha anew. And of an Experiment that has ended: its spec.
+ * Fields that are frozen while an Experiment runs. These are the assignment, the arms, and its Metrics with their
+ * denominators: a change would move units between arms or mix different observations. So are fields that would spend
+ * alpha again: segments, further guardrails, a new holdback, the design, the goal's metric, and the plan and goal of
+ * planned looks. The remaining guardrails share alpha anew. The spec of an ended Experiment is frozen too. Permissions
+ * for other changes: state/rights/runningExperiment.ts.
  */
 import { canonicalJson } from "./canonicalJson.js";
-import { metricsJudging } from "./judgedBy.js";
+import { metricsJudging } from "./experimentMetrics.js";
 import { findNamed, findQualified } from "./lookup.js";
 import { type Positions, resourceTitle } from "./position.js";
 import { type Experiment, type Metric, type Problem, qualifiedName, type ResourceSet, unitText } from "./resource.js";
@@ -18,8 +17,8 @@ const ENDED_CURE = "leave its spec as it was, or delete it; for anything else de
 
 /**
  * Problems of replacing one declared set by another.
- * @param phases qualified names of Experiments in a phase that assigns units (Running, Paused, Promoting), and of those that
- * have ended, whose spec is what they were judged by and whose gates they leave
+ * @param phases qualified names of Experiments in a phase that assigns units (Running, Paused, Promoting), and of ended
+ * ones
  * @param positions of `after`, so that problems point at the changed field
  */
 export function changeProblems(
@@ -38,7 +37,6 @@ export function changeProblems(
 			problems.push({ position: positions?.at(old, edited) ?? null, message, hint: ENDED_CURE });
 		}
 		if (!running.has(name)) continue;
-		// One that did not parse has its own problem.
 		if (now === undefined && !positions?.isBroken(old)) {
 			problems.push({
 				position: null,
@@ -71,7 +69,7 @@ function editedField(before: Experiment, after: Experiment): readonly string[] |
 	const [was, is] = [before.spec, after.spec];
 	const field = differingField({ ...was, rollout: null }, { ...is, rollout: null });
 	if (field !== undefined) return ["spec", field];
-	// As they are written: stepsPpm are `steps`.
+	// In YAML, stepsPpm is `steps`.
 	const rule = differingField(was.rollout, is.rollout)?.replace(/(?:Ppm|Ms)$/, "");
 	return rule === undefined ? null : ["spec", "rollout", rule];
 }
@@ -96,7 +94,7 @@ interface Frozen {
 	readonly of: (experiment: Experiment) => string;
 }
 
-/** Frozen fields that differ, in plain words. */
+/** Frozen fields that differ, as the messages name them. */
 function frozenFields(before: Experiment, after: Experiment): readonly FrozenField[] {
 	const fields: readonly Frozen[] = [
 		{ path: ["spec", "service"], what: "service", of: ({ spec }) => spec.service },
@@ -107,24 +105,23 @@ function frozenFields(before: Experiment, after: Experiment): readonly FrozenFie
 			what: "slot",
 			of: ({ spec: { layer } }) => `[${layer.slotLoPpm / 10_000}%, ${layer.slotHiPpm / 10_000}%]`,
 		},
-		// The salt in use: to write out the default is no change.
+		// Writing out the default salt is no change.
 		{ path: ["spec", "salt"], what: "salt", of: ({ spec, metadata }) => spec.salt ?? qualifiedName(metadata) },
 		{ path: ["spec", "arms"], what: "arms (names, order, baseline)", of: (it) => armsText(it, "baseline") },
 		{ path: ["spec", "arms"], what: "variants of arms", of: (it) => armsText(it, "variant") },
 		{ path: ["spec", "arms"], what: "weights", of: (it) => armsText(it, "weight") },
-		// They say which units are a bandit's core, and units that have been seen are of it or not.
+		// They define a bandit's core, and observed units must not enter or leave it.
 		{ path: ["spec", "rollout", "bandit"], what: "core of the bandit (floor, last step)", of: coreText },
 		{ path: ["spec", "arms"], what: "parameters of arms", of: (it) => armsText(it, "parameters") },
-		// Each has its part of harm's alpha, spent value by value as they appear: another list would spend it again.
+		// Each segment has a part of the alpha of harm; another list would spend it again.
 		{ path: ["spec", "segments"], what: "segments", of: segmentsText },
 	];
 	return differing(fields, before, after);
 }
 
 /**
- * What would spend harm's alpha once more. Claims share it, and each has had its part since the first unit: one that comes
- * later would have a part of its own beside these. A holdback has a quarter, which what came before it has spent already
- * where none was declared.
+ * Changes that would spend the alpha of harm again. Claims have shared it since the first unit, so a later claim has
+ * none left. A holdback uses a quarter, which is already spent if none was declared.
  */
 function added({ spec: old }: Experiment, { spec: now }: Experiment): readonly FrozenField[] {
 	const names = ({ guardrails }: Experiment["spec"]): string[] => [...new Set(guardrails.map(({ metric }) => metric))];
@@ -143,12 +140,11 @@ function added({ spec: old }: Experiment, { spec: now }: Experiment): readonly F
 }
 
 /**
- * What a design with planned looks fixes before the data: how often and when it looks, at which goal, with which alpha. A look
- * has its level by those before it; another plan, chosen by who has seen how it goes, would have the whole of alpha again.
- * The sequential design looks always, so that it has spent alpha from the first unit on: nobody may leave it for a plan.
- * Where its goal stands may change, for a confidence sequence holds at every line; what the goal measures may not, for each
- * metric has the whole of alpha. (Spending what is left by a new plan is valid
- * only where the plan does not follow the effect seen so far: Proschan, Follmann & Waclawiw, Biometrics 48, 1992.)
+ * Planned looks are fixed before the data: number, times, goal and alpha. A later plan could spend alpha again.
+ * (Spending what is left by a new plan is valid only where the plan does not follow the effect seen so far: Proschan,
+ * Follmann & Waclawiw, Biometrics 48, 1992.) The sequential design spends alpha from the first unit on, so it cannot
+ * change to a plan. Its goal's threshold may change, because a confidence sequence holds at every threshold; its metric
+ * may not.
  */
 function frozenPlan(before: Experiment, after: Experiment): readonly FrozenField[] {
 	const inference = { path: ["spec", "rollout", "inference"], what: "inference", of: inferenceText };
@@ -203,7 +199,7 @@ function armsText({ spec }: Experiment, field: "variant" | "weight" | "baseline"
 		.join(" ");
 }
 
-/** Sorted: parameters are headers, and the order of their lines says nothing. */
+/** Sorted: parameters are headers, whose order has no meaning. */
 function parametersText(parameters: Readonly<Record<string, string>>): string {
 	return JSON.stringify(Object.fromEntries(Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
@@ -257,7 +253,7 @@ const given = (value: unknown): string => (value === null ? "none" : JSON.string
 
 const METRIC_CURE = "it needs a new Metric name or a new Experiment";
 
-/** Every field of a Metric decides what an observation is or which way it counts. */
+/** Every field of a Metric defines an observation or its direction. */
 const METRIC_FIELDS: readonly { field: string; of: (spec: Metric["spec"]) => string }[] = [
 	{ field: "type", of: ({ type }) => type },
 	{ field: "source", of: ({ source }) => source },
@@ -266,7 +262,7 @@ const METRIC_FIELDS: readonly { field: string; of: (spec: Metric["spec"]) => str
 	{ field: "window", of: ({ windowMs }) => `${windowMs}ms` },
 	{ field: "missing", of: ({ missing }) => missing },
 	{ field: "perUnit", of: ({ perUnit }) => perUnit },
-	// With the range goes the method of a claim: a sequence that changes it midway may err as often as both together.
+	// The range selects the test's method: changing it in between may double the error.
 	{ field: "range", of: ({ range }) => given(range) },
 	{ field: "denominator", of: ({ denominator }) => given(denominator) },
 	{ field: "cap", of: ({ cap }) => given(cap) },
@@ -286,7 +282,6 @@ function metricProblems(
 		if (old === undefined) continue;
 		const uses = `${resourceTitle(experiment)} is running and uses it`;
 		if (now === undefined) {
-			// One that did not parse has its own problem.
 			if (positions?.isBroken(old)) continue;
 			const hint = `keep it until the experiment has ended, or abort it first: weir abort ${qualifiedName(experiment.metadata)}`;
 			problems.push({ position: null, message: `${resourceTitle(old)} would be deleted, and ${uses}`, hint });

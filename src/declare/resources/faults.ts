@@ -1,20 +1,20 @@
-/** zod issues to Problems: each with its place, what is wrong, and what to write instead. */
+/** Converts zod issues to Problems: position, message, and hint. */
 import type { z } from "zod";
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX } from "../../limits/index.js";
-import { saying } from "./fields/strict.js";
+import { splitMessage } from "./fields/strict.js";
 import { formatPath, type Path } from "./position.js";
 import type { Problem } from "./resource.js";
 import { knownNames } from "./suggest.js";
 import type { YamlDocument } from "./yaml/yaml.js";
 
-/** Problems of one document, one per place and sentence. */
+/** Problems of one document, unique by position and text. */
 export function schemaProblems(
 	issues: readonly z.core.$ZodIssue[],
 	{ value: document, places, reported }: YamlDocument,
 ): readonly Problem[] {
 	const problems = new Map<string, Problem>();
 	const add = (path: Path, message: string, hint: string, position = places.nearest(path)?.position ?? null): void => {
-		// A missing field is found by its mapping's place.
+		// A missing field has its mapping's position.
 		problems.set(`${formatPath(path)}\n${message}\n${hint}`, { position, message, hint });
 	};
 	for (const issue of issues.flatMap(withinUnion)) {
@@ -23,7 +23,7 @@ export function schemaProblems(
 		if (reported.has(formatPath(path))) continue;
 		if (issue.code === "unrecognized_keys") {
 			const known = issue.message.split(", ");
-			// A file of another format may have a hundred thousand: a few more than are ever shown are enough.
+			// A file of another format may have thousands of unknown keys.
 			for (const key of issue.keys.slice(0, PROBLEMS_MAX + 2)) {
 				const field = [...path, key];
 				const merge = "YAML merge keys are not read; write the fields out";
@@ -32,7 +32,7 @@ export function schemaProblems(
 			}
 			continue;
 		}
-		const { what, hint } = saying(issue.message);
+		const { what, hint } = splitMessage(issue.message);
 		const value = valueAt(document, path);
 		if (value === undefined && (what === null || what === "is missing")) {
 			add(path, `${formatPath(path)} is missing`, hint);
@@ -44,7 +44,7 @@ export function schemaProblems(
 	return [...problems.values()];
 }
 
-/** Of several forms, one takes such a value if it has faults within it alone: these are meant, not that no form fits. */
+/** If one form of a union has only issues inside the value, that form is meant: its issues are reported. */
 function withinUnion(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
 	if (issue.code !== "invalid_union") return [issue];
 	const within = issue.errors.find((form) => form.length > 0 && form.every(({ path }) => path.length > 0));
@@ -62,7 +62,7 @@ function valueAt(document: unknown, path: Path): unknown {
 
 const SHOWN_CHARACTERS = 80;
 
-/** A value in words: `"abc"`, `the number 3`, `a list`. */
+/** A value as text: `"abc"`, `the number 3`, `a list`. */
 function describe(value: unknown, source: string | null): string {
 	if (value === null) return "empty";
 	if (Array.isArray(value)) return value.length === 0 ? "an empty list" : `a list of ${value.length}`;

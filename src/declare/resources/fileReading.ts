@@ -1,8 +1,8 @@
-/** Files as YAML, and each document as the resource that it declares. Pure. */
+/** Reads YAML files, and each document as the resource that it declares. Pure. */
 import { schemaProblems } from "./faults.js";
 import { orList } from "./fields/strict.js";
 import { isKind, KINDS } from "./kinds.js";
-import { once } from "./once.js";
+import { memoize } from "./memoize.js";
 import { type Named, shortened } from "./position.js";
 import { API_VERSION, type Kind, type Problem, type Resource } from "./resource.js";
 import { SCHEMAS } from "./schemas/byKind.js";
@@ -16,14 +16,14 @@ interface TextFile {
 }
 
 /**
- * What files were read as, for who parses the same ones more than once: to read them is most of what an apply costs. For the
- * length of one request, because it takes some times their bytes.
+ * Caches parsed files within one request, because parsing is most of the cost of an apply. It takes several times their
+ * size.
  */
 export class FileReadings {
 	readonly #files = new Map<TextFile, { readonly yaml: YamlFile; readonly tokens: number }>();
 
-	/** What the document declares, the same object each time. */
-	readonly resource: (document: YamlDocument) => ReadResource = once(readResource);
+	/** null if it has problems. */
+	readonly resource: (document: YamlDocument) => ReadResource = memoize(readResource);
 
 	/** The resources of a file that was read, each with the line where its contents begin. */
 	resources(file: TextFile): readonly { readonly resource: Resource; readonly line: number }[] {
@@ -37,7 +37,7 @@ export class FileReadings {
 	/** As `readYaml`, from the budget too. */
 	yaml(file: TextFile, budget: TokenBudget): YamlFile {
 		const known = this.#files.get(file);
-		// What went beyond one budget may fit into another.
+		// A file that exceeded one budget may fit into another.
 		if (known !== undefined && known.tokens <= budget.left) {
 			budget.left -= known.tokens;
 			return known.yaml;
@@ -49,9 +49,9 @@ export class FileReadings {
 	}
 }
 
-/** What one document says. */
+/** The result of reading one document. */
 export interface ReadResource {
-	/** null where it has no usable kind and name. */
+	/** null without a usable kind and name. */
 	readonly named: Named | null;
 	/** null where it has problems. */
 	readonly resource: Resource | null;
@@ -82,7 +82,7 @@ export function readResource(document: YamlDocument): ReadResource {
 	return { named: result.data, resource: document.faulty ? null : result.data, faults: [] };
 }
 
-/** The other fault of a document that is probably no resource of Weir. */
+/** The problem of a document that is probably for another program. */
 function versionProblems({ value, places }: YamlDocument): readonly Problem[] {
 	if (value.apiVersion === API_VERSION) return [];
 	const message =
@@ -93,7 +93,7 @@ function versionProblems({ value, places }: YamlDocument): readonly Problem[] {
 	return [{ position, message, hint: `write apiVersion: ${API_VERSION}` }];
 }
 
-/** Kind and name of a resource that did not parse, so far as they can be read. */
+/** Kind and name of a resource that did not parse, if they can be read. */
 function nameOf(kind: Kind, metadata: unknown): Named | null {
 	if (typeof metadata !== "object" || metadata === null) return null;
 	const { name, namespace = "default" } = metadata as Record<string, unknown>;

@@ -1,13 +1,12 @@
-/** Which Service a host's requests go to: an exact host, else the longest wildcard, as in Envoy's domains. Pure. */
+/** Routes a host to its Service: an exact host, otherwise the longest wildcard, as in Envoy's domains. Pure. */
 import { wildcardsOver } from "./fields/host.js";
 import type { Service } from "./resource.js";
 
 /**
- * @returns the Service for a host in lower case without port, or for what lies under a wildcard and no Service has as its own;
- * null = none
+ * @returns the Service for a host in lower case without port, or for a wildcard that no Service has exactly; null = none
  */
 export function hostOwners(services: readonly Service[]): (host: string) => Service | null {
-	// Of a host that two have, which is refused, the first one's.
+	// The first Service wins; duplicates are refused elsewhere.
 	const owners = new Map(
 		services.flatMap((service) => service.spec.hosts.map((host) => [host, service] as const)).reverse(),
 	);

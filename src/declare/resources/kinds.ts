@@ -1,4 +1,4 @@
-/** The kinds in one list, apart from their schemas: who only names resources reads none. */
+/** The list of kinds, apart from their schemas, which most importers do not need. */
 import type { Kind, Resource, ResourceSet } from "./resource.js";
 
 export const KINDS = [
@@ -18,7 +18,7 @@ export function isKind(value: unknown): value is Kind {
 	return KINDS.some((kind) => kind === value);
 }
 
-/** Sorts resources into a set, in their order. */
+/** Groups resources by kind, in their order. */
 export function resourceSet(resources: readonly Resource[]): ResourceSet {
 	const of = <K extends Kind>(kind: K) =>
 		resources.filter((resource): resource is Extract<Resource, { kind: K }> => resource.kind === kind);

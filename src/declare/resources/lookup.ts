@@ -1,8 +1,8 @@
 /**
- * Resources of a list by name and by namespace. Each list is gone through once and the answer kept with it, so that what
- * looks from every Service for something is not quadratic: lists of resources are replaced and never changed.
+ * Finds resources of a list by name and by namespace. Each list is indexed once and the index cached with it, to avoid
+ * quadratic work: lists of resources are immutable.
  */
-import { once } from "./once.js";
+import { memoize } from "./memoize.js";
 import type { Named } from "./position.js";
 import { type Experiment, qualifiedName, type Service } from "./resource.js";
 
@@ -10,10 +10,10 @@ type Groups<Item> = ReadonlyMap<string, readonly Item[]>;
 
 /**
  * Groups of a list, each in the list's order.
- * @param keysOf under which an item is found; one that is given twice counts once
+ * @param keysOf the keys of an item; a repeated key counts once
  */
 export const grouping = <Item>(keysOf: (item: Item) => readonly string[]): ((items: readonly Item[]) => Groups<Item>) =>
-	once((items: readonly Item[]) => {
+	memoize((items: readonly Item[]) => {
 		const groups = new Map<string, Item[]>();
 		for (const item of items) {
 			for (const key of new Set(keysOf(item))) {
@@ -30,16 +30,16 @@ const byName = grouping<Named>(({ metadata }) => [qualifiedName(metadata)]);
 const byNamespace = grouping<Named>(({ metadata }) => [metadata.namespace]);
 const byService = grouping<Experiment>((experiment) => [serviceOf(experiment)]);
 
-/** All of the name, in the order of the list. @param items of one kind */
+/** All with the name, in the order of the list. @param items of one kind */
 export function allNamed<Item extends Named>(items: readonly Item[], metadata: Named["metadata"]): readonly Item[] {
 	return (byName(items) as Groups<Item>).get(qualifiedName(metadata)) ?? NONE;
 }
 
-/** The first of the name. @param items of one kind */
+/** The first with the name. @param items of one kind */
 export const findNamed = <Item extends Named>(items: readonly Item[], metadata: Named["metadata"]): Item | undefined =>
 	allNamed(items, metadata)[0];
 
-/** The first of the qualified name. @param items of one kind */
+/** The first with the qualified name. @param items of one kind */
 export const findQualified = <Item extends Named>(items: readonly Item[], name: string): Item | undefined =>
 	(byName(items) as Groups<Item>).get(name)?.[0];
 
@@ -48,12 +48,12 @@ export function inNamespace<Item extends Named>(items: readonly Item[], namespac
 	return (byNamespace(items) as Groups<Item>).get(namespace) ?? NONE;
 }
 
-/** Qualified name of the Service of an Experiment, which lies in the same namespace. */
+/** Qualified name of an Experiment's Service, which is in the same namespace. */
 export function serviceOf({ metadata: { namespace }, spec }: Experiment): string {
 	return qualifiedName({ name: spec.service, namespace });
 }
 
-/** Those on the Service, in the order of the list. */
+/** The Service's Experiments, in the order of the list. */
 export function experimentsOf(experiments: readonly Experiment[], { metadata }: Service): readonly Experiment[] {
 	return experimentsOfName(experiments, qualifiedName(metadata));
 }
@@ -63,9 +63,9 @@ export function experimentsOfName(experiments: readonly Experiment[], service: s
 	return byService(experiments).get(service) ?? NONE;
 }
 
-const placesOf = once((items: readonly object[]) => new Map(items.map((item, place) => [item, place])));
+const placesOf = memoize((items: readonly object[]) => new Map(items.map((item, place) => [item, place])));
 
-/** Each once, in the order of the list. */
+/** Without duplicates, in the order of the list. */
 export function inOrder<Item extends object>(some: readonly Item[], all: readonly Item[]): readonly Item[] {
 	if (some.length < 2) return some;
 	const places = placesOf(all);

@@ -1,20 +1,20 @@
 /**
- * Addresses at which a machine finds what is its own: its cloud's metadata, credentials among them, and its links. Who may
- * declare a Service or a gate must not reach by Envoy or by control what their machines alone may. Refused as endpoints and
- * as gates where they are declared, and by the webhook once more where a name has led there.
+ * Addresses that serve only the local machine: cloud metadata with credentials, and link-local. A declared Service or
+ * gate must not reach them through Envoy or control (SSRF). Refused in declarations, and again by the webhook after DNS
+ * resolution.
  */
 import { isIp } from "./address.js";
 
 const LINK_LOCAL = "a link-local address";
 const METADATA = "an address of a cloud's metadata";
 
-/** RFC 3927; RFC 4291 section 2.5.6; and where clouds' documentation puts their metadata. */
+/** RFC 3927; RFC 4291 section 2.5.6; and the metadata addresses in the documentation of clouds. */
 const OWN: readonly (readonly [address: string, bits: number, what: string])[] = [
 	["169.254.0.0", 16, LINK_LOCAL],
 	["fe80::", 10, LINK_LOCAL],
-	// AWS: all that it serves to the machine itself (metadata, credentials of pods, time, names).
+	// AWS: metadata, credentials of pods, time, DNS.
 	["fd00:ec2::", 32, METADATA],
-	// Google Cloud, machines with IPv6 alone.
+	// Google Cloud, IPv6-only machines.
 	["fd20:ce::254", 128, METADATA],
 	// Alibaba Cloud, Oracle Cloud, Azure.
 	["100.100.100.200", 32, METADATA],
@@ -22,7 +22,7 @@ const OWN: readonly (readonly [address: string, bits: number, what: string])[] =
 	["168.63.129.16", 32, METADATA],
 ];
 
-/** IPv6 addresses that mean an IPv4 one, all /96: mapped and compatible (RFC 4291 section 2.5.5), translated (RFC 6052). */
+/** IPv6 prefixes (/96) that embed IPv4: mapped and compatible (RFC 4291 section 2.5.5), translated (RFC 6052). */
 const EMBEDDING: ReadonlySet<bigint> = new Set(
 	["::ffff:0:0", "::", "64:ff9b::"].map((prefix) => bitsOf(prefix) >> 32n),
 );
@@ -34,8 +34,8 @@ const RANGES = OWN.map(([address, bits, what]) => {
 });
 
 /**
- * @param address an IP address, with a zone or without; anything else is none of them
- * @returns what it is, in words; null = no such address
+ * @param address an IP address, with or without a zone; any other text gives null
+ * @returns a description of the address; null = not such an address
  */
 export function machineAddress(address: string): string | null {
 	const { value, size } = bitsMeant(address) ?? { value: 0n, size: 0 };
@@ -43,17 +43,17 @@ export function machineAddress(address: string): string | null {
 }
 
 /**
- * Whether who connects to that address meets its own machine: 127.0.0.0/8 and ::1, and the unspecified ones (0.0.0.0, ::), which
- * mean it there too; also where IPv6 embeds them. Wider than isLoopback (address.ts), which tells where parts may listen.
- * @param address as machineAddress
+ * Whether a connection to the address reaches the local machine: 127.0.0.0/8, ::1, and the unspecified addresses
+ * (0.0.0.0, ::), also embedded in IPv6. Wider than isLoopback (address.ts), which limits listeners.
+ * @param address as for machineAddress
  */
-export function leadsToSelf(address: string): boolean {
+export function reachesLocalMachine(address: string): boolean {
 	const { value, size } = bitsMeant(address) ?? { value: 0n, size: 0 };
 	// ::1 and :: are of the IPv4-compatible ones: 0.0.0.1 and 0.0.0.0, of "this host on this network" (RFC 1122 section 3.2.1.3).
 	return size === 32 && (value >> 24n === 127n || value >> 24n === 0n);
 }
 
-/** Its bits, of an IPv6 one that means an IPv4 one those of that; null = no address. */
+/** The bits of an address, for an embedded IPv4 address those of IPv4; null = no address. */
 function bitsMeant(address: string): { readonly value: bigint; readonly size: 32 | 128 } | null {
 	const plain = address.replace(/%.*$/, "");
 	if (!isIp(plain)) return null;

@@ -1,6 +1,6 @@
 /**
- * YAML files to a ResourceSet with all problems at once. Never throws. Resources with problems of their own are
- * left out of the set; with any problem, nothing of the set may be applied.
+ * Parses YAML files to a ResourceSet with all problems. Never throws. Resources with problems are left out of the set; a
+ * set with any problem must not be applied.
  */
 import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../../limits/index.js";
 import { checkResources } from "./checks/check.js";
@@ -27,8 +27,8 @@ export interface ParsedResources {
 }
 
 /**
- * Parses files, without cross-checks. Names must be unique per kind and namespace over all files.
- * @param readings of these same files, where they are parsed more than once
+ * Parses files without cross-checks. Names must be unique per kind and namespace over all files.
+ * @param readings of the same files, if they are parsed more than once
  */
 export function parseResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
 	const problems: Problem[] = [];
@@ -45,7 +45,7 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 			resources.push(accepted);
 			continue;
 		}
-		// Nothing will be applied, and nobody is told of more.
+		// More problems are not reported.
 		if (budget.left < 0 || problems.length >= PROBLEMS_FOUND_MAX) continue;
 		budget.left -= RESOURCE_FILE_TOKENS;
 		const yaml = readings.yaml(file, budget);
@@ -74,7 +74,7 @@ export function parseResources(files: readonly ResourceFile[], readings = new Fi
 }
 
 /**
- * Parses and cross-checks: what `weir validate` and `weir apply` ask.
+ * Parses and cross-checks, for `weir validate` and `weir apply`.
  * @param readings as for parseResources()
  */
 export function loadResources(files: readonly ResourceFile[], readings = new FileReadings()): ParsedResources {
@@ -88,22 +88,25 @@ export interface HeldResources extends ParsedResources {
 	readonly lapses: readonly Problem[];
 }
 
-/** Files that may be what a state holds: what was withdrawn since, such as a grant, or refused since, makes no problem. */
+/** Parses stored files: a grant that was revoked, or a rule that was added, since then causes no problem. */
 export function loadHeldResources(files: readonly ResourceFile[]): HeldResources {
 	const parsed = parseResources(files);
 	const { resources, positions } = parsed;
 	const always = () => true;
 	const declared = [...parsed.problems, ...checkResources(resources, positions, () => false, null, always)];
-	// What may be declared anew may be held.
+	// A valid declaration may also be stored.
 	const problems = declared.length === 0 ? [] : [...parsed.problems, ...checkResources(resources, positions, always)];
 	const told = (all: readonly Problem[]) => limited(inOrder(all, files));
 	return { ...parsed, problems: told(problems), lapses: problems.length === 0 ? told(declared) : [] };
 }
 
-/** Sources of scalars that were asked for of an accepted resource. Other places are looked up in the text again: they take more than its bytes. */
+/**
+ * Cached sources of scalars of accepted resources. Other positions are parsed again, because they take more memory than
+ * the text.
+ */
 const SOURCES = new WeakMap<Resource, Map<string, string | null>>();
 
-/** As long as their files: what is stored is checked with the change, and by itself. */
+/** Cached positions per file: stored files are checked with each change. */
 const PLACES = new WeakMap<ResourceFile, DocumentPlaces>();
 
 function acceptedPlaces(file: ResourceFile, resource: Resource): Places {

@@ -1,9 +1,10 @@
-/** Where the hop from Envoy to a Service's servers is plain text; apart from the schema (hop.ts), which few processes load. */
-import { isLoopbackHost, oneSpelling } from "./address.js";
+/** Whether Envoy calls a Service's servers in plain text. Apart from the schema (upstreamTls.ts), which few processes load. */
+import { canonicalAddress, isLoopbackHost } from "./address.js";
 import type { Endpoint } from "./resource.js";
 
-/** What a declaration says of servers that prove nothing. */
+/** The declared value for servers without TLS. */
 export const PLAIN_TEXT = "plaintext";
 
-/** By an address that leads nowhere else, on the machine of whichever Envoy asks. */
-export const isBesideEnvoy = ({ address }: Pick<Endpoint, "address">): boolean => isLoopbackHost(oneSpelling(address));
+/** A loopback address, so on the machine of the Envoy that connects. */
+export const isOnEnvoyHost = ({ address }: Pick<Endpoint, "address">): boolean =>
+	isLoopbackHost(canonicalAddress(address));

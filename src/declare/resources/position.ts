@@ -1,6 +1,6 @@
 /**
- * Where each field of each resource stands in its file, so that checks made long after parsing can still point
- * at the line. Paths are those of the YAML text (`spec.layer.slot`), not of the parsed form.
+ * Positions of the fields of each resource in its file, so that later checks can point at the line. Paths are those of
+ * the YAML text (`spec.layer.slot`), not of the parsed form.
  */
 
 import type { Metadata } from "./metadata.js";
@@ -8,31 +8,28 @@ import { type Kind, type Position, qualifiedName } from "./resource.js";
 
 export type Path = readonly (string | number)[];
 
-/** What stands at a path: its place, and its text as written where it is a scalar. */
+/** The position of a value, and its source text if it is a scalar. */
 export interface Place {
 	readonly position: Position;
 	readonly source: string | null;
 }
 
-/** A field, and what lies in it. */
+/** A field and its nested fields. */
 class Branch {
 	place: Place | null = null;
-	/** Where the field's name stands, as against its value. */
+	/** Position of the field's name. */
 	key: Position | null = null;
 	fields: Map<string, Branch> | null = null;
 }
 
-/** Of one document; a path that is not there falls back to the nearest field around it. */
+/** Positions in one document; a missing path falls back to the nearest enclosing field. */
 export interface Places {
 	nearest(path: Path): Place | null;
 	/** The text of a scalar as it was written, or null. */
 	source(path: Path): string | null;
 }
 
-/**
- * Places of one document by path; a path that is not there falls back to the nearest field around it. A tree: whole paths
- * as keys would repeat a long name for each value that lies in it.
- */
+/** Positions in one document by path. A tree, because whole paths as keys would repeat long names. */
 export class DocumentPlaces implements Places {
 	readonly #root = new Branch();
 
@@ -40,7 +37,7 @@ export class DocumentPlaces implements Places {
 		this.#grown(path).place = place;
 	}
 
-	/** Where the field's name stands, as against its value. */
+	/** Sets the position of the field's name. */
 	setKey(path: Path, position: Position): void {
 		this.#grown(path).key = position;
 	}
@@ -75,7 +72,6 @@ export class DocumentPlaces implements Places {
 		return branch;
 	}
 
-	/** From the root to the path's end, or to where nothing is known of it any more. */
 	#along(path: Path): readonly Branch[] {
 		const branches = [this.#root];
 		let branch: Branch | undefined = this.#root;
@@ -88,7 +84,7 @@ export class DocumentPlaces implements Places {
 	}
 }
 
-/** Anything with a kind and a name: a Resource, or what is left of one that did not parse. */
+/** A Resource, or the kind and name of one that did not parse. */
 export interface Named {
 	readonly kind: Kind;
 	readonly metadata: Pick<Metadata, "name" | "namespace">;
@@ -99,7 +95,7 @@ export function resourceTitle(resource: Named): string {
 	return `${resource.kind} ${qualifiedName(resource.metadata)}`;
 }
 
-/** Places of all documents of a set. An empty one serves a set that came without text: every position is null. */
+/** Positions in all documents of a set. Empty for a set without text: every position is null. */
 export class Positions {
 	readonly #documents = new Map<string, Places>();
 	readonly #broken = new Set<string>();
@@ -123,7 +119,7 @@ export class Positions {
 		return this.#documents.get(resourceTitle(resource))?.source(path) ?? null;
 	}
 
-	/** Whether a resource was declared but did not parse: a reference to it is then no problem of its own. */
+	/** Whether a resource is declared but did not parse: a reference to it is then no problem. */
 	isBroken(resource: Named): boolean {
 		return this.#broken.has(resourceTitle(resource));
 	}
@@ -140,10 +136,10 @@ export function formatPath(path: Path): string {
 		.join("");
 }
 
-/** Longest name that a message repeats. */
+/** Longest name that a message quotes. */
 const NAME_SHOWN_CHARS = 100;
 
-/** A text for a message, which its writer may have made megabytes long. */
+/** Truncates a text for a message. */
 export function shortened(text: string, most = NAME_SHOWN_CHARS): string {
 	return text.length > most ? `${text.slice(0, most)}…` : text;
 }

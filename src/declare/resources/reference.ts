@@ -1,28 +1,28 @@
-/** Who names whom: the references between resources, in one list, and which of them a namespace lets in. Pure. */
+/** References between resources, and which of them other namespaces may use. Pure. */
 import { inNamespace } from "./lookup.js";
 import type { Named, Path } from "./position.js";
 import type { Kind, ReferenceGrant, Resource } from "./resource.js";
 
-/** A resource that another one names. */
+/** A reference from one resource to another. */
 export interface Reference {
 	readonly from: Named;
-	/** Of the field that names it. */
+	/** Path of the field with the name. */
 	readonly path: Path;
 	readonly to: Named;
 }
 
-/** Of whom each kind may name one in another namespace, with a grant. A grant of one kind gives no other. */
+/** Kinds that may be referenced across namespaces, with a grant for exactly that pair of kinds. */
 export const GRANTABLE = { AccessPolicy: "Service", Service: "DataClass" } as const;
 
-/** What is written as NAME, or as NAMESPACE/NAME, in a resource of that namespace. */
+/** Resolves NAME or NAMESPACE/NAME in a resource of that namespace. */
 export function namedIn(namespace: string, written: string): Named["metadata"] {
 	const cut = written.indexOf("/");
 	return cut < 0 ? { name: written, namespace } : { name: written.slice(cut + 1), namespace: written.slice(0, cut) };
 }
 
 /**
- * Whether the one may name the other: of its own namespace always; of another one where a grant in that namespace says
- * so, for these two kinds. Asked anew wherever a name is followed, so that nothing outlasts its grant (CVE-2026-53718).
+ * Whether a reference is allowed: in the same namespace, or by a grant for these two kinds in the target's namespace.
+ * Checked at each use, so that a reference ends with its grant (CVE-2026-53718).
  */
 export function mayName(from: Named, to: Named, grants: readonly ReferenceGrant[]): boolean {
 	const { namespace } = from.metadata;
@@ -35,14 +35,12 @@ export function mayName(from: Named, to: Named, grants: readonly ReferenceGrant[
 	);
 }
 
-/** An AccessPolicy follows no DataClass: it compares the name with what each of its Services says of itself. */
+/** Not an AccessPolicy's DataClass, which is only compared with that of each Service. */
 export function isFollowed({ from, to }: Reference): boolean {
 	return from.kind !== "AccessPolicy" || to.kind !== "DataClass";
 }
 
-/**
- * What a resource names. Not a Layer, which need not be declared to be named, nor `*`, which names nobody in particular.
- */
+/** References of a resource. Without Layers, which need not be declared, and `*`. */
 export function referencesOf(from: Resource): readonly Reference[] {
 	const to = (kind: Kind, written: string, ...path: Path): Reference => ({
 		from,

@@ -1,12 +1,9 @@
-/** Where a Service's data may be processed, by the DataClass that it names. Pure. */
+/** Regions where a Service's data may be processed, by its DataClass. Pure. */
 import { findNamed } from "./lookup.js";
 import { mayName, namedIn } from "./reference.js";
 import type { ResourceSet, Service } from "./resource.js";
 
-/**
- * null = anywhere: it names none. A class that is not declared, or not granted any more, allows no region: nothing leaks
- * meanwhile.
- */
+/** null = anywhere, without a DataClass. A class that is missing or no longer granted allows no region. */
 export function regionsOf(
 	{ dataClasses, referenceGrants }: Pick<ResourceSet, "dataClasses" | "referenceGrants">,
 	service: Service,

@@ -1,11 +1,10 @@
 /**
- * The words of Weir: what a user declares. These are the *complete* forms, after parsing: every default is
- * filled in, every percentage is an integer of parts per million (ppm), every duration is milliseconds.
- * No field is optional; "not said" is null.
+ * Types of the declaration after parsing: every default is filled in, percentages are parts per million (ppm), durations
+ * are milliseconds. No field is optional; an absent value is null.
  */
 
-import type { AccessPolicy, ApprovalPolicy, DataClass, ReferenceGrant, RoleBinding } from "./accessWords.js";
-import type { Experiment, Metric, UnitSource } from "./experimentWords.js";
+import type { AccessPolicy, ApprovalPolicy, DataClass, ReferenceGrant, RoleBinding } from "./accessTypes.js";
+import type { Experiment, Metric, UnitSource } from "./experimentTypes.js";
 import type { Metadata } from "./metadata.js";
 
 export type {
@@ -17,7 +16,7 @@ export type {
 	ReferenceGrant,
 	RoleBinding,
 	Schedule,
-} from "./accessWords.js";
+} from "./accessTypes.js";
 export type {
 	Arm,
 	Bandit,
@@ -31,7 +30,7 @@ export type {
 	Rollout,
 	Segment,
 	UnitSource,
-} from "./experimentWords.js";
+} from "./experimentTypes.js";
 
 export const API_VERSION = "weir.dev/v1alpha1";
 
@@ -47,7 +46,7 @@ export type Kind =
 	| "RoleBinding"
 	| "ApprovalPolicy";
 
-/** A place where Envoy listens. Every Service is reachable through every Gateway, by host name. */
+/** A listener of Envoy. Every Service is reachable through every Gateway, by host name. */
 export interface Gateway {
 	readonly kind: "Gateway";
 	readonly metadata: Metadata;
@@ -67,14 +66,14 @@ export interface Gateway {
 		readonly tls: GatewayTls | null;
 		/** SPIFFE ids of peers whose word on their own client's identity counts (x-forwarded-client-cert); of nobody else's. */
 		readonly trustedProxies: readonly string[];
-		/** Where it stands; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
+		/** Its location; AccessPolicies may name it. null = nowhere: no policy that names regions allows. */
 		readonly region: string | null;
 		/** Whose tokens (JWT) are believed: for units by claim, and for AccessPolicies about users. */
 		readonly tokens: readonly TokenIssuer[];
 	};
 }
 
-/** An issuer of JSON Web Tokens that a Gateway trusts (RFC 7519), and where its keys are (RFC 7517). */
+/** An issuer of JSON Web Tokens that a Gateway trusts (RFC 7519), and the location of its keys (RFC 7517). */
 export interface TokenIssuer {
 	readonly issuer: string;
 	readonly audiences: readonly string[];
@@ -100,9 +99,9 @@ export type KeySource =
 	| { readonly from: "url"; readonly url: string; readonly caFile: string | null };
 
 /**
- * files: server certificate, and the CA whose client certificates (SPIFFE SVIDs) are demanded, if any; PEM.
- * identity: this Envoy's own SVID and trust bundle over SDS, rotated under way; clients must show an SVID
- * of the mesh's own trust domain.
+ * files: PEM of the server certificate, and the CA of required client certificates (SPIFFE SVIDs), if any. identity:
+ * this Envoy's own SVID and trust bundle over SDS, rotated at run time; clients must have an SVID of the mesh's own
+ * trust domain.
  */
 export type GatewayTls = GatewayFiles | { readonly from: "identity" };
 
@@ -149,7 +148,7 @@ export interface Service {
 	};
 }
 
-/** Requests that one Envoy lets through; null = no limit. Beyond it: 429, before any signature is checked. */
+/** Requests that one Envoy allows; null = no limit. Others get 429, before any signature is verified. */
 export interface RateLimits {
 	/** All requests of the Service. */
 	readonly service: Rate | null;
@@ -164,7 +163,7 @@ export interface Rate {
 	readonly perMs: number;
 }
 
-/** What the sidecar does for a Service, and what happens when it cannot. Without need the sidecar is never asked. */
+/** What the sidecar does for a Service, and what happens when it fails. The sidecar is only called if needed. */
 export interface Callout {
 	/** native: Envoy decides access wherever it can. sidecar: the sidecar decides each request, with reason and span. */
 	readonly access: "native" | "sidecar";
@@ -231,7 +230,7 @@ export interface CircuitBreaker {
 	readonly maxRetries: number;
 }
 
-/** A hash space. A Layer that is only named, never declared, has the default seed. */
+/** A hash space. A Layer that is not declared has the default seed. */
 export interface Layer {
 	readonly kind: "Layer";
 	readonly metadata: Metadata;
@@ -253,7 +252,7 @@ export type Resource =
 	| RoleBinding
 	| ApprovalPolicy;
 
-/** A consistent set of resources, as parsed from one or more files; names are unique per kind and namespace. */
+/** A consistent set of resources from one or more files; names are unique per kind and namespace. */
 export interface ResourceSet {
 	readonly gateways: readonly Gateway[];
 	readonly services: readonly Service[];
@@ -267,44 +266,44 @@ export interface ResourceSet {
 	readonly approvalPolicies: readonly ApprovalPolicy[];
 }
 
-/** The PEM files of a Gateway; null where it has none: no TLS, or its identity comes over SDS. */
+/** The PEM files of a Gateway; null without TLS or with its identity over SDS. */
 export function tlsFiles({ spec: { tls } }: Gateway): GatewayFiles | null {
 	return tls?.from === "files" ? tls : null;
 }
 
-/** Every caller of the Gateway must show a client certificate, so that it has a proven SPIFFE id. */
+/** Every caller of the Gateway must have a client certificate, so that its SPIFFE id is authenticated. */
 export function demandsClientCertificates({ spec: { tls } }: Gateway): boolean {
 	return tls !== null && (tls.from === "identity" || tls.clientCaFile !== null);
 }
 
-/** `name` in the namespace `default`, else `namespace/name`: salts, layer seeds, headers and the CLI use it. */
+/** `name` in the namespace `default`, otherwise `namespace/name`: used in salts, layer seeds, headers and the CLI. */
 export function qualifiedName(metadata: { readonly name: string; readonly namespace: string }): string {
 	return metadata.namespace === "default" ? metadata.name : `${metadata.namespace}/${metadata.name}`;
 }
 
-/** The namespace `default` is not said in a qualified name: a person may say it. */
+/** Removes the optional prefix `default/` from user input. */
 export const qualifiedText = (name: string): string => name.replace(/^default\//, "");
 
-/** Of a qualified name. */
+/** The namespace of a qualified name. */
 export function namespaceOf(qualified: string): string {
 	const cut = qualified.indexOf("/");
 	return cut < 0 ? "default" : qualified.slice(0, cut);
 }
 
-/** A unit source in words, e.g. `header x-user-id`. Two Experiments assign the same units only if these are equal. */
+/** A unit source as text, e.g. `header x-user-id`. Two Experiments assign the same units only if these are equal. */
 export function unitText(unit: UnitSource): string {
 	if (unit.from === "header") return `header ${unit.header}`;
 	return unit.from === "claim" ? `claim ${unit.claim}` : `cookie ${unit.cookie}`;
 }
 
-/** Where something stands in a file: 1-based line and column. */
+/** A position in a file: 1-based line and column. */
 export interface Position {
 	readonly file: string;
 	readonly line: number;
 	readonly column: number;
 }
 
-/** One thing wrong with the declaration: what, and what to write instead. */
+/** An error in the declaration, and how to correct it. */
 export interface Problem {
 	readonly position: Position | null;
 	readonly message: string;

@@ -5,9 +5,9 @@ import { API_VERSION } from "./resource.js";
 import { SCHEMAS } from "./schemas/byKind.js";
 
 /**
- * One schema for a document of any kind. if/then per kind instead of oneOf, so that an editor reports the fault in
- * the kind that was meant, not that none of six fits. It describes what is written (defaults optional, percentages
- * as text); rules across fields and resources are those of `weir validate`.
+ * One schema for documents of any kind. if/then per kind instead of oneOf, so that an editor reports errors of the
+ * declared kind. It describes the YAML (defaults optional, percentages as text); `weir validate` checks the rules across
+ * fields and resources.
  */
 export function jsonSchema(): object {
 	return {

@@ -1,9 +1,9 @@
-/** How long after its window a unit's observation is made. */
+/** How long after its window a unit's observation is final. */
 import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../../limits/index.js";
 import type { Metric } from "./resource.js";
 
 /**
- * In ms. An entry may lie one flush in Envoy and one in ingest; a request may last until its timeout.
+ * In ms: a log entry may wait one flush in Envoy and one in ingest, and a request may last until its timeout.
  * @param timeoutMs the Service's; 0: none
  */
 export function settleMs(source: Metric["spec"]["source"], timeoutMs: number): number {
@@ -11,7 +11,7 @@ export function settleMs(source: Metric["spec"]["source"], timeoutMs: number): n
 	return source === "outcome" ? delivery : delivery + countedTimeoutMs(timeoutMs);
 }
 
-/** How long a request is waited for: where it may last for ever, as long as most do. @param timeoutMs the Service's; 0: none */
+/** Longest duration of a request that counts; most are shorter. @param timeoutMs the Service's; 0: none */
 function countedTimeoutMs(timeoutMs: number): number {
 	return timeoutMs > 0 ? timeoutMs : SETTLE_DEFAULT_MS;
 }

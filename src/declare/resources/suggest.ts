@@ -1,13 +1,13 @@
-/** "Did you mean": the known name that is nearest to a mistyped one. */
+/** "Did you mean": the known name nearest to a mistyped one. */
 import { inNamespace } from "./lookup.js";
 import type { Named } from "./position.js";
 
-/** Edits worth suggesting: a third of the length; v3 is not a slip for v1. */
+/** Largest edit distance: a third of the length; v3 is no typo of v1. */
 function editsMax(name: string): number {
 	return Math.floor(name.length / 3);
 }
 
-/** The nearest known name, or null where none is near; letter case and the marks - and _ do not count. */
+/** The nearest known name, or null; ignores letter case, - and _. */
 export function nearestName(name: string, known: readonly string[]): string | null {
 	const fold = (text: string): string => text.toLowerCase().replace(/[-_]/g, "");
 	let best: string | null = null;
@@ -23,7 +23,7 @@ export function nearestName(name: string, known: readonly string[]): string | nu
 	return best;
 }
 
-/** `did you mean "x"? ` or nothing, then the list of what is known. */
+/** `did you mean "x"? ` or nothing, then the list of known names. */
 export function knownNames(name: string, known: readonly string[], what: string): string {
 	const nearest = nearestName(name, known);
 	const shown = known.length > 24 ? [...known.slice(0, 24), "…"] : known;
@@ -31,7 +31,7 @@ export function knownNames(name: string, known: readonly string[], what: string)
 	return nearest === null ? list : `did you mean ${JSON.stringify(nearest)}? ${list}`;
 }
 
-/** The same of a resource: known are those of its namespace. @param items of one kind */
+/** The same for a resource and the names in its namespace. @param items of one kind */
 export const knownNamed = ({ name, namespace }: Named["metadata"], items: readonly Named[], what: string): string =>
 	knownNames(
 		name,

@@ -2,7 +2,7 @@
 import type { Counters } from "../../compile/access/bypass/served.js";
 import { movedBy } from "../../compile/access/bypass/served.js";
 import { ACCESS_LOG_CLUSTER } from "../../compile/envoy/listener.js";
-import { DROPPED_LOOK_MS } from "../../limits/index.js";
+import { DROPPED_CHECK_MS } from "../../limits/index.js";
 import type { EnvoyAdmin } from "./envoyAdmin.js";
 
 export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
@@ -32,7 +32,7 @@ export interface AccessLogWatchOptions {
 }
 
 export function watchAccessLog(
-	{ admin, clock, fresh, everyMs = DROPPED_LOOK_MS }: AccessLogWatchOptions,
+	{ admin, clock, fresh, everyMs = DROPPED_CHECK_MS }: AccessLogWatchOptions,
 	{ dropped }: AccessLogLosses,
 ): AccessLogWatch {
 	let before: { readonly counters: Counters; readonly atMs: number } | null = fresh

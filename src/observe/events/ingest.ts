@@ -5,7 +5,7 @@
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../../limits/index.js";
+import { COMMIT_FAULTS_LOGGED_MS, EVENTS_MAINTENANCE_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
 import {
 	type AccessLogDoor,
@@ -185,7 +185,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	};
 	const unmaintained = new Digest<string>(
 		(error, times) => log.error("maintenance of the event store failed", { error, times: String(times) }),
-		COMMIT_FAULTS_TOLD_MS,
+		COMMIT_FAULTS_LOGGED_MS,
 	);
 	let maintaining: Promise<void> = Promise.resolve();
 	let timer: NodeJS.Timeout | null = null;

@@ -1,6 +1,6 @@
 /** Refused access-log streams and failed TLS handshakes: each counted, and recorded once a minute by reason and caller. */
 
-import { HANDSHAKE_FAULTS_TOLD_MS } from "../../limits/index.js";
+import { HANDSHAKE_FAULTS_RECORDED_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import type { StreamFault } from "./accessLog/streamIdentity.js";
@@ -18,7 +18,7 @@ export class Refusals {
 		record: (record: DecisionRecord) => void,
 		clock: () => number,
 		private readonly meter: Pick<Meter, "count">,
-		everyMs = HANDSHAKE_FAULTS_TOLD_MS,
+		everyMs = HANDSHAKE_FAULTS_RECORDED_MS,
 	) {
 		this.#digest = new Digest((key, count) => {
 			const [kind, reason, principal] = JSON.parse(key) as [Kind, string, string | null];

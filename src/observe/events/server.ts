@@ -14,7 +14,7 @@ import {
 	EVIDENCE_BODY_BYTES_MAX,
 	NAMESPACES_HEADER_BYTES_MAX,
 	REQUEST_ID_CHARS_MAX,
-	UNASKED_CONNECTION_MS,
+	REQUESTLESS_CONNECTION_MS,
 } from "../../limits/index.js";
 import { ClientLimiter, type ClientLimits } from "../../trust/clients/clientLimiter.js";
 import { readBody } from "../../trust/clients/unreadBody.js";
@@ -96,7 +96,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 	const server = createTlsServer({ ...tls });
 	const connections = boundConnections(server, {
 		connections: API_CONNECTIONS_MAX,
-		unaskedMs: UNASKED_CONNECTION_MS,
+		unaskedMs: REQUESTLESS_CONNECTION_MS,
 		onHandshakeFault: doors.handshakeFailed,
 	});
 	// A connection outlives the certificate that it was opened with; who sends by it then is nobody.

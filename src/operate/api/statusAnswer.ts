@@ -6,7 +6,7 @@ import { refusalsOf } from "../../decide/rollout/refusal.js";
 import { liveDefault } from "../../decide/rollout/status.js";
 import { untakenOf } from "../../decide/rollout/untaken.js";
 import { lapsedLimits } from "../../declare/resources/checks/callout.js";
-import { withdrawn } from "../../declare/resources/checks/withdrawn.js";
+import { withdrawn } from "../../declare/resources/checks/revokedReferences.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
 import { resourceTitle } from "../../declare/resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";

@@ -4,7 +4,7 @@ import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
-import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_TOLD_MS, UNASKED_CONNECTION_MS } from "../../limits/index.js";
+import { API_CONNECTIONS_MAX, HANDSHAKE_FAULTS_RECORDED_MS, REQUESTLESS_CONNECTION_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
 import { type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
 import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
@@ -26,7 +26,7 @@ export function secureServer(house: House, tcp: TcpListener): Server {
 	const handshakes = failedHandshakes(house);
 	made.once("close", () => handshakes.close());
 	const connections = boundConnections(made, {
-		unaskedMs: UNASKED_CONNECTION_MS,
+		unaskedMs: REQUESTLESS_CONNECTION_MS,
 		connections: API_CONNECTIONS_MAX,
 		provedBy: "request",
 		onHandshakeFault: (fault) => {
@@ -100,4 +100,4 @@ const failedHandshakes = (house: House): Digest<HandshakeFault> =>
 		} catch (error) {
 			house.onError(error);
 		}
-	}, HANDSHAKE_FAULTS_TOLD_MS);
+	}, HANDSHAKE_FAULTS_RECORDED_MS);

@@ -14,7 +14,7 @@ import type { ExperimentStatus, ServiceStatus, Status } from "../../decide/rollo
 import { changeProblems } from "../../declare/resources/change.js";
 import { isForeignSalt } from "../../declare/resources/checks/layer.js";
 import { localGateProblems } from "../../declare/resources/checks/localGates.js";
-import { type OwnListener, ownDoorProblems } from "../../declare/resources/checks/ownDoor.js";
+import { type ControlListener, controlListenerProblems } from "../../declare/resources/checks/controlListener.js";
 import { FileReadings } from "../../declare/resources/fileReading.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { findNamed, grouping, serviceOf } from "../../declare/resources/lookup.js";
@@ -48,7 +48,7 @@ export interface Declared {
 	/** Who first used an Experiment name or a salt, however long ago. */
 	readonly used: (kind: "name" | "salt", text: string) => Used | undefined;
 	/** Where control itself listens. */
-	readonly ownListeners: readonly OwnListener[];
+	readonly controlListeners: readonly ControlListener[];
 	readonly allowLocalGates: boolean;
 }
 
@@ -170,7 +170,7 @@ function check(
 	const problems = [
 		...ofDeletion,
 		...whole.problems.filter(({ position }) => position === null || !explained.has(JSON.stringify(position))),
-		...ownDoorProblems(given.services, declared.ownListeners, whole.positions),
+		...controlListenerProblems(given.services, declared.controlListeners, whole.positions),
 		...(declared.allowLocalGates ? [] : localGateProblems(given.experiments, whole.positions)),
 		...changeProblems(declared.resources, after, phasesOf(declared.status), whole.positions),
 		...usedProblems(declared, new Set(created.map(({ metadata }) => qualifiedName(metadata))), whole),

@@ -6,7 +6,7 @@ import { compileShadowGaps } from "../../compile/compile.js";
 import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
-import { once } from "../../declare/resources/once.js";
+import { memoize } from "../../declare/resources/memoize.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
 import { hiddenNames, type MayRead } from "../api/visible.js";
 import { changedNames } from "./changedNames.js";
@@ -15,7 +15,7 @@ import type { ResourceChange } from "./history/change.js";
 const HIDDEN = "a policy of another namespace";
 
 /** Compiling costs more than an answer. */
-const shadowGaps = once(({ resources, status }: State) => compileShadowGaps(resources, status));
+const shadowGaps = memoize(({ resources, status }: State) => compileShadowGaps(resources, status));
 
 /** @param changes only what they have to do with; null = everything */
 export function visibleShadowGaps(

@@ -10,9 +10,9 @@ import { request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
 import type { Webhook, WebhookAnswer } from "../../decide/rollout/ports.js";
 import { bareHost, isLoopbackHost } from "../../declare/resources/address.js";
-import { isThisMachine } from "../../declare/resources/checks/shared.js";
-import { leadsToSelf, machineAddress } from "../../declare/resources/machineAddress.js";
-import { GATE_ANSWER_BYTES_MAX, GATE_TIMEOUT_MS_MAX, GATE_WORDS_CHARS_MAX } from "../../limits/index.js";
+import { isThisMachine } from "../../declare/resources/checks/serverOwner.js";
+import { machineAddress, reachesLocalMachine } from "../../declare/resources/machineAddress.js";
+import { GATE_ANSWER_BYTES_MAX, GATE_QUOTE_CHARS_MAX, GATE_TIMEOUT_MS_MAX } from "../../limits/index.js";
 
 /** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
 export const postWebhook: Webhook = (gate, question) => webhookBy(lookup)(gate, question);
@@ -104,7 +104,7 @@ async function words(response: IncomingMessage): Promise<string> {
 	const message = typeof said === "object" && said !== null && "message" in said ? said.message : "";
 	if (typeof message !== "string") return "";
 	const line = message.split(/[\r\n\u2028\u2029]/)[0] ?? "";
-	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_WORDS_CHARS_MAX);
+	return line.replace(/\p{C}/gu, "").trim().slice(0, GATE_QUOTE_CHARS_MAX);
 }
 
 /** DNS, as dns.lookup asks it. */
@@ -121,7 +121,7 @@ export type Resolve = (
 function refusedAddress(address: string, local: boolean): string | null {
 	const own = machineAddress(address);
 	if (own !== null) return `it cannot be reached (${own})`;
-	if (local || !leadsToSelf(address)) return null;
+	if (local || !reachesLocalMachine(address)) return null;
 	return "it leads to control's own machine, and is not declared there (http://127.0.0.1:PORT, with --allow-local-gates)";
 }
 

@@ -1,7 +1,7 @@
 /** The decision for a request, independent of the protocol: unit, assignment, Variant, then authorization of the Variant. Pure. */
 import { canonicalFault } from "../../compile/access/requests/canonical.js";
 import { forwardedClient } from "../../compile/access/requests/forwardedClientCert.js";
-import { judgedBy } from "../../compile/access/rules/judgedBy.js";
+import { judgeInOrder } from "../../compile/access/rules/judgmentOrder.js";
 import type { AccessRequest } from "../../compile/access/rules/policy.js";
 import type { SignDecision } from "../../compile/access/signedDecision.js";
 import type { TokenAnswer, VerifyToken } from "../../compile/access/users/token.js";
@@ -105,13 +105,13 @@ function decide(knowledge: Knowledge, question: Question, verify: VerifyToken): 
 		const inForce = judge.judgesUsers ? refused : null;
 		const peer = question.principal;
 		const eligible = (variant: string): boolean =>
-			judgedBy(judge.authorise, { ...request, variant }, peer, inForce).allowed;
+			judgeInOrder(judge.authorise, { ...request, variant }, peer, inForce).allowed;
 		if (judges && place.eligible !== null && (inForce !== null || !place.eligible.every(eligible))) {
 			place = service.outside;
 			request = { ...request, variant: place.variant };
 		}
-		verdict = judges ? judgedBy(judge.authorise, request, peer, inForce) : OPEN;
-		if (tried !== null) shadow = early ?? judgedBy(tried, request, peer, refused);
+		verdict = judges ? judgeInOrder(judge.authorise, request, peer, inForce) : OPEN;
+		if (tried !== null) shadow = early ?? judgeInOrder(tried, request, peer, refused);
 	}
 	verdict ??= service.open ? OPEN : BY_ENVOY;
 	let decision: string | null = null;

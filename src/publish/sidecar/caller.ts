@@ -1,7 +1,7 @@
 /** The caller's SPIFFE id from Envoy's attributes. */
 
 import { isWorkloadId } from "../../declare/resources/spiffe.js";
-import { CALLERS_KNOWN_MAX } from "../../limits/index.js";
+import { CALLERS_CACHED_MAX } from "../../limits/index.js";
 
 /** A cache, because the check takes microseconds and a sidecar has few callers. */
 const known = new Map<string, string | null>();
@@ -11,7 +11,7 @@ export function callerOf(principal: string): string | null {
 	const cached = known.get(principal);
 	if (cached !== undefined) return cached;
 	const caller = isWorkloadId(principal) ? principal : null;
-	if (known.size >= CALLERS_KNOWN_MAX) known.clear();
+	if (known.size >= CALLERS_CACHED_MAX) known.clear();
 	known.set(principal, caller);
 	return caller;
 }

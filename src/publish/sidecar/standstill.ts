@@ -2,7 +2,7 @@
  * After a standstill (a stopped process, a suspended machine, a blocked event loop) the table may be stale: a newer one that
  * denies may wait unread. So calls are not answered until a new stream to control has answered or failed.
  */
-import { SIDECAR_STOOD_STILL_MS } from "../../limits/index.js";
+import { SIDECAR_STALL_MS } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 import type { Freshness } from "./tables.js";
 
@@ -48,7 +48,7 @@ export class Standstill implements Freshness {
 	#look(): boolean {
 		const now = momentOf(this.clock);
 		const stoodMs = passedMs(this.#turned, now);
-		if (stoodMs <= SIDECAR_STOOD_STILL_MS) return false;
+		if (stoodMs <= SIDECAR_STALL_MS) return false;
 		this.#turned = now;
 		this.#waits = true;
 		this.ask(stoodMs);

@@ -6,10 +6,10 @@
 import { WeirError } from "../../error.js";
 import {
 	TABLE_CONTROL_FIRST_MS,
+	TABLE_ERROR_CHARS_MAX,
 	TABLE_FEED_CONNECT_MS,
 	TABLE_FEED_KEEPALIVE_MS,
 	TABLE_FEED_RETRY_MS,
-	TABLE_WORDS_CHARS_MAX,
 } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Clock } from "./clock.js";
@@ -145,7 +145,7 @@ export class TableFeed<Compiled> {
 		// Messages of other errors may quote the table.
 		const reason = (error instanceof WeirError ? error.message : "the table cannot be compiled").slice(
 			0,
-			TABLE_WORDS_CHARS_MAX,
+			TABLE_ERROR_CHARS_MAX,
 		);
 		this.#rejected++;
 		log.warn("control's table is rejected, the last good one stays", {
@@ -209,7 +209,7 @@ export class TableFeed<Compiled> {
 		const { tables, log } = this.#options;
 		if (this.#reportedUnavailable) return;
 		this.#reportedUnavailable = true;
-		const why = reason.slice(0, TABLE_WORDS_CHARS_MAX);
+		const why = reason.slice(0, TABLE_ERROR_CHARS_MAX);
 		if (tables.newest !== null) log.warn("control is away, its last table stays", { why });
 		// Normal at the start, when the sidecar starts before control.
 		else log.info("control is awaited: there is no table yet", { why });

@@ -5,7 +5,7 @@
 import { contentHash } from "../../compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
-import { TABLE_BYTES_MAX, TABLE_WORDS_CHARS_MAX } from "../../limits/index.js";
+import { TABLE_BYTES_MAX, TABLE_ERROR_CHARS_MAX } from "../../limits/index.js";
 import { type Check, namedList, object, plain, shown, Wrong } from "../../trust/clients/jsonShape.js";
 import { closableService, gateways, service } from "./tableShape.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
@@ -71,7 +71,7 @@ function tableOf(value: unknown): Required<Pick<VersionedTable, "table" | "close
 			const name = `Service ${plain(known.name)}`;
 			const wrong = new Wrong((error as Wrong).message, [name, ...(error as Wrong).path]);
 			first ??= wrong;
-			closed.push({ ...known, why: wordsOf(wrong).slice(0, TABLE_WORDS_CHARS_MAX) });
+			closed.push({ ...known, why: wordsOf(wrong).slice(0, TABLE_ERROR_CHARS_MAX) });
 			return known;
 		}
 	};

@@ -20,7 +20,7 @@ import {
 	DiscoveryResponseSchema,
 } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { ClosedServicesSchema, TableSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
-import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_WORDS_MAX } from "../../limits/index.js";
+import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_REASONS_MAX } from "../../limits/index.js";
 import { readTable } from "./tableReader.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
 
@@ -155,7 +155,7 @@ export class TableStream {
 
 function closedDetail(closed: readonly ClosedService[]): { code: number; message: string; details: Any[] } {
 	const message = `${closed.length} of the Services cannot be executed, and are closed`;
-	const services = closed.map(({ name, why }, index) => ({ name, why: index < TABLE_CLOSED_WORDS_MAX ? why : "" }));
+	const services = closed.map(({ name, why }, index) => ({ name, why: index < TABLE_CLOSED_REASONS_MAX ? why : "" }));
 	const details = [anyPack(ClosedServicesSchema, create(ClosedServicesSchema, { services }))];
 	return { code: status.INVALID_ARGUMENT, message, details };
 }

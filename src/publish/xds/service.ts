@@ -10,7 +10,7 @@ import {
 } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Status } from "../../gen/google/rpc/status_pb.js";
 import { ClosedServicesSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
-import { XDS_VERSION_CHARS_MAX, XDS_WORDS_READ_CHARS_MAX } from "../../limits/index.js";
+import { XDS_ERROR_READ_CHARS_MAX, XDS_VERSION_CHARS_MAX } from "../../limits/index.js";
 import type { ClosedThere, Request, Response } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 
@@ -52,7 +52,7 @@ const PRINTED =
 	/^(Error adding\S* \S+ [^:]+: )?(?:goo\.gle\/debug\w+\s+)?((?:cluster_)?name: "[^"]*"\s)?.*\s: (?=Proto constraint)/s;
 
 const wordsOf = ({ code, message }: Status): string =>
-	message.replace(PRINTED, "$1$2").slice(0, XDS_WORDS_READ_CHARS_MAX) || `gRPC code ${code}`;
+	message.replace(PRINTED, "$1$2").slice(0, XDS_ERROR_READ_CHARS_MAX) || `gRPC code ${code}`;
 
 /** By these a sidecar takes a table but for some Services (table.proto). What cannot be read is none: it rejects the table. */
 function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {

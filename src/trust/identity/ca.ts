@@ -9,8 +9,8 @@
 import { createHash } from "node:crypto";
 import { WeirError } from "../../error.js";
 import {
-	IDENTITY_LOOK_MS,
-	IDENTITY_LOOK_PAUSE_MS,
+	IDENTITY_CHECK_MS,
+	IDENTITY_CHECK_PAUSE_MS,
 	IDENTITY_ROOT_LIFETIME_MS,
 	IDENTITY_ROOT_TO_SVID_MIN,
 	IDENTITY_SVID_LIFETIME_MIN_MS,
@@ -231,8 +231,8 @@ class Ca implements RunningCa {
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		const dueMs = Math.min(this.#roots.due().atMs, ...this.#workloads.map(({ identity }) => identity.dueMs()));
 		// An SVID that lives for seconds is due in less than a second.
-		const pauseMs = Math.min(IDENTITY_LOOK_PAUSE_MS, this.#svidLifetimeMs / 4);
-		const waitMs = Math.max(pauseMs, Math.min(dueMs - this.#nowMs(), IDENTITY_LOOK_MS));
+		const pauseMs = Math.min(IDENTITY_CHECK_PAUSE_MS, this.#svidLifetimeMs / 4);
+		const waitMs = Math.max(pauseMs, Math.min(dueMs - this.#nowMs(), IDENTITY_CHECK_MS));
 		this.#timer = setTimeout(() => void this.look(), waitMs);
 	}
 }

@@ -10,11 +10,11 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from "node
 import { onlyWorkloadId } from "../../declare/resources/spiffe.js";
 import {
 	CONNECTION_QUIET_MS,
-	CONNECTIONS_LOOK_MS,
+	CONNECTIONS_CHECK_MS,
 	PEER_RENEWAL_MS,
 	PEER_RENEWAL_SHARE,
-	UNPROVED_CONNECTION_MS,
-	UNPROVED_CONNECTIONS_MAX,
+	UNAUTHENTICATED_CONNECTION_MS,
+	UNAUTHENTICATED_CONNECTIONS_MAX,
 } from "../../limits/index.js";
 import { type HandshakeFault, handshakeFault } from "./handshake.js";
 
@@ -108,7 +108,7 @@ interface Peer {
 }
 
 /** Idle connections close this long before their certificate ends: at one of the last two sweeps. */
-const ENDING_MS = 2 * CONNECTIONS_LOOK_MS;
+const ENDING_MS = 2 * CONNECTIONS_CHECK_MS;
 
 class Connections implements DoorConnections {
 	readonly #bounds: DoorBounds;
@@ -140,7 +140,7 @@ class Connections implements DoorConnections {
 			);
 		}
 		// After a stall, setImmediate lets pending requests be read first: their connections are not idle.
-		const sweeps = setInterval(() => setImmediate(() => this.#sweep()), CONNECTIONS_LOOK_MS);
+		const sweeps = setInterval(() => setImmediate(() => this.#sweep()), CONNECTIONS_CHECK_MS);
 		sweeps.unref();
 		server.once("close", () => clearInterval(sweeps));
 	}
@@ -179,7 +179,7 @@ class Connections implements DoorConnections {
 		if (siblings === undefined) this.#byAddress.set(address, new Set([pending]));
 		else siblings.add(pending);
 		raw.once("close", () => this.#removePending(pending));
-		if (this.#unauthenticated.size > UNPROVED_CONNECTIONS_MAX) this.#evictUnauthenticated();
+		if (this.#unauthenticated.size > UNAUTHENTICATED_CONNECTIONS_MAX) this.#evictUnauthenticated();
 	}
 
 	#secured(socket: TLSSocket): void {
@@ -282,7 +282,7 @@ class Connections implements DoorConnections {
 		const now = performance.now();
 		const { unaskedMs = Number.POSITIVE_INFINITY } = this.#bounds;
 		for (const pending of [...this.#unauthenticated.values()]) {
-			if (pending.sinceMs < now - UNPROVED_CONNECTION_MS) this.#close(pending);
+			if (pending.sinceMs < now - UNAUTHENTICATED_CONNECTION_MS) this.#close(pending);
 		}
 		for (const peer of [...this.#authenticated]) {
 			const leftMs = this.leftMs(peer.socket);

@@ -3,7 +3,7 @@ import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
 import { Teller } from "../../../src/decide/rollout/teller.js";
-import { GATES_TOLD_AT_ONCE_MAX } from "../../../src/limits/index.js";
+import { GATE_NOTIFICATIONS_AT_ONCE_MAX } from "../../../src/limits/index.js";
 import { outcome } from "../../operate/state/employment.js";
 import { input } from "./example.js";
 
@@ -68,9 +68,9 @@ function house(waiting: readonly Untold[], isReadable: (key: string) => boolean 
 }
 
 t.test("so many at once; what was not tried yet comes first, then what is due the longest", async (t) => {
-	const { look, put, answer, time } = house(untold("b", GATES_TOLD_AT_ONCE_MAX + 1));
+	const { look, put, answer, time } = house(untold("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
-	t.equal(first.length, GATES_TOLD_AT_ONCE_MAX);
+	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
 	t.same(await look(), [], "not one more, however often it is looked");
 	time.nowMs += 10;
 	await answer("b#3", false);
@@ -78,7 +78,7 @@ t.test("so many at once; what was not tried yet comes first, then what is due th
 	await answer("b#0", false);
 	time.nowMs += 60_000;
 	put(untold("c", 1));
-	t.same(await look(), [`b#${GATES_TOLD_AT_ONCE_MAX}`, "c#0"]);
+	t.same(await look(), [`b#${GATE_NOTIFICATIONS_AT_ONCE_MAX}`, "c#0"]);
 	for (const key of ["b#1", "b#2"]) await answer(key, true);
 	t.same(await look(), ["b#3", "b#0"]);
 });

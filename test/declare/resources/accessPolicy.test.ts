@@ -36,9 +36,7 @@ const rows: readonly Row[] = [
 	[
 		"user of an unknown issuer",
 		policy("users: ['https://ib#a']"),
-		[
-			`${at(80)} no Gateway believes the tokens of issuer "https://ib"; did you mean "https://id"? known issuers: https://id`,
-		],
+		[`${at(80)} no Gateway trusts token issuer "https://ib"; did you mean "https://id"? known issuers: https://id`],
 	],
 	[
 		"group twice",
@@ -284,7 +282,7 @@ const document = (kind: string, name: string, spec: string): string =>
 	`---\napiVersion: weir.dev/v1alpha1\nkind: ${kind}\nmetadata: {${name}}\nspec: {${spec}}\n`;
 
 t.test("rules about users, where nobody's tokens are believed", async (t) => {
-	const what = "but no Gateway believes any issuer's tokens; add spec.tokens to a Gateway";
+	const what = "but no Gateway trusts any token issuer; add spec.tokens to a Gateway";
 	t.same(problemsOf(guarded({ policy: "groups: [a]" })), [`w.yaml:66:80: spec.groups is about users, ${what}`]);
 	t.same(problemsOf(guarded({ policy: "condition: 'has(user.subject)'" })), [
 		`w.yaml:66:83: spec.condition is about users, ${what}`,
@@ -318,7 +316,7 @@ t.test("shadow policies decide nothing: an open Service may have them, a closed 
 	const shadow = document("AccessPolicy", "name: soon", "services: [employment], mode: shadow, action: deny");
 	t.same(problemsOf(GOOD + shadow), []);
 	t.same(problemsOf(spoil("  access: open\n", "") + shadow), [
-		"w.yaml:5:3: Service employment is selected by shadow policies alone (soon), so that nobody may call it; write access: open until the policies are enforced, or mode: enforce in one of them",
+		"w.yaml:5:3: Service employment is selected by shadow policies alone (soon), so no one may call it; write access: open until the policies are enforced, or mode: enforce in one of them",
 	]);
 });
 
@@ -367,7 +365,7 @@ t.test("a policy that only the sidecar can judge fails closed", async (t) => {
 		['validUntil: "2026-06-01T00:00:00Z"', "AccessPolicy web has a time of validity: Envoy's rules have no clock"],
 	] as const) {
 		t.same(problemsOf(guarded({ callout: "{onFailure: default-variant}", policy: written })), [
-			`w.yaml:6:24: spec.callout.onFailure is default-variant, but the sidecar decides access: ${why}: without its answer nobody may pass; write onFailure: deny`,
+			`w.yaml:6:24: spec.callout.onFailure is default-variant, but the sidecar decides access: ${why}: without its answer access must be denied; write onFailure: deny`,
 		]);
 	}
 	const bound = policy("groups: [a]").replace("jwksFile: f}", "jwksFile: f, binding: dpop}");

@@ -68,12 +68,12 @@ const refusals = (column: { onFailure: number | null; onStale: number | null }, 
 	...(column.onFailure === null
 		? []
 		: [
-				`w.yaml:6:${column.onFailure}: spec.callout.onFailure is default-variant, but ${why}: without its answer nobody may pass; write onFailure: deny`,
+				`w.yaml:6:${column.onFailure}: spec.callout.onFailure is default-variant, but ${why}: without its answer access must be denied; write onFailure: deny`,
 			]),
 	...(column.onStale === null
 		? []
 		: [
-				`w.yaml:6:${column.onStale}: spec.callout.onStale is assign, but ${why}: by old rules nobody may pass; write onStale: deny`,
+				`w.yaml:6:${column.onStale}: spec.callout.onStale is assign, but ${why}: with old rules access must be denied; write onStale: deny`,
 			]),
 ];
 

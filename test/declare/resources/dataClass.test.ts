@@ -69,7 +69,7 @@ const rows: readonly Row[] = [
 			"[{address: '::ffff:10.0.0.2', port: 1, locality: {region: us}}, {address: '::ffff:a00:2', port: 1, locality: {region: us, zone: b}}]\n    - {name: v3, endpoints: [{address: 10.0.0.2, port: 1, locality: {region: eu}}, {address: 10.0.0.2, port: 2, locality: {region: eu}}]}",
 		),
 		[
-			"w.yaml:13:78: endpoint 10.0.0.2:1 is in region eu here, and in us at 12:76; write in both the region where the server stands",
+			"w.yaml:13:78: endpoint 10.0.0.2:1 is in region eu here, and in us at 12:76; write in both the region of the server",
 		],
 	],
 	["a Gateway's own identity", gateway("tls: {identity: mesh}"), []],
@@ -120,7 +120,7 @@ const rows: readonly Row[] = [
 		"a limit per tenant, and no tenant is known",
 		service("rateLimits: {tenant: {requests: 1}}"),
 		[
-			"w.yaml:7:24: spec.rateLimits.tenant is given, but no Gateway believes any issuer's tokens: no tenant is known; add spec.tokens to a Gateway, or limit principals",
+			"w.yaml:7:24: spec.rateLimits.tenant is given, but no Gateway trusts any token issuer: no tenant is known; add spec.tokens to a Gateway, or limit principals",
 		],
 	],
 	["identities of endpoints", service("identities: ['spiffe://a/b']"), []],
@@ -140,7 +140,7 @@ const rows: readonly Row[] = [
 	[
 		"senders of what nobody sends",
 		spoil("  source: errors\n", "  source: errors\n  senders: ['spiffe://a/b']\n"),
-		["w.yaml:40:12: spec.senders is given for source errors; remove it: nobody posts what Envoy measures"],
+		["w.yaml:40:12: spec.senders is given for source errors; remove it: Envoy measures this source"],
 	],
 	[
 		"gates",

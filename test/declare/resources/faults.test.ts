@@ -257,7 +257,7 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"alpha: 0.05",
 		'alpha: 0.05\n    gates: [{at: before-step, url: "https://ci.example/", timeout: 61s}]',
 		[
-			'w.yaml:60:68: spec.rollout.gates[0].timeout is "61s"; write at most 1m: a server that needs longer says no until it knows, and is asked again',
+			'w.yaml:60:68: spec.rollout.gates[0].timeout is "61s"; write at most 1m: a slower server refuses until it knows, and is asked again',
 		],
 	],
 	[

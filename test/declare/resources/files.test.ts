@@ -151,7 +151,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"selected, and no Gateway asks for certificates",
 		`${spoil("  access: open\n", "")}${policy("services: [employment], principals: [spiffe://example.org/web]")}`,
 		[
-			"w.yaml:17:3: no Gateway asks for client certificates, so nobody could be identified to Service employment; write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files, or write access: open in the Service",
+			"w.yaml:17:3: no Gateway asks for client certificates, so no caller could be identified at Service employment; write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files, or write access: open in the Service",
 		],
 	],
 	[
@@ -163,7 +163,7 @@ const files: readonly [what: string, text: string, problems: readonly string[]][
 		"policy that allows nobody",
 		`${GOOD}${policy("services: [employment]")}`,
 		[
-			"w.yaml:66:7: spec.principals is empty, so the policy would allow nobody; list at least one SPIFFE id, or name users, groups, tenants, purposes or claims, or write action: deny",
+			"w.yaml:66:7: spec.principals is empty, so the policy would allow no one; list at least one SPIFFE id, or name users, groups, tenants, purposes or claims, or write action: deny",
 		],
 	],
 	[

@@ -66,12 +66,12 @@ checkRows(t, [
 	[
 		"a range beyond what is taken",
 		metric("{type: mean, range: [0, 2000000000000000000000000000000]}"),
-		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest value that is taken; write smaller bounds"],
+		["w.yaml:4:27: spec.range reaches beyond 1e+30, the largest accepted value; write smaller bounds"],
 	],
 	[
 		"a cap beyond what is taken",
 		metric("{type: mean, cap: {value: 2000000000000000000000000000000}}"),
-		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest value that is taken; write a smaller one, or remove it"],
+		["w.yaml:4:25: spec.cap lies beyond 1e+30, the largest accepted value; write a smaller one, or remove it"],
 	],
 	[
 		"a rate of sums",

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { ownListeners } from "../../../src/cli/roles/api.js";
-import { type OwnListener, ownDoorProblems } from "../../../src/declare/resources/checks/ownDoor.js";
+import { controlListeners } from "../../../src/cli/roles/api.js";
+import { type ControlListener, controlListenerProblems } from "../../../src/declare/resources/checks/controlListener.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";
@@ -56,11 +56,11 @@ for (const [endpoint, said] of [
 	t.test(`control's own door as ${endpoint}`, async (t) => {
 		const { resources, positions } = parseResources([{ name: "w.yaml", text: service(endpoint, "") }]);
 		t.same(
-			ownDoorProblems(resources.services, [door], positions).map(formatProblem),
+			controlListenerProblems(resources.services, [door], positions).map(formatProblem),
 			said === null
 				? []
 				: [
-						`w.yaml:8:37: endpoint ${said} is control's xDS; name your own servers: nobody reaches control through Envoy`,
+						`w.yaml:8:37: endpoint ${said} is control's xDS; name your own servers: control is not reachable through Envoy`,
 					],
 		);
 	});
@@ -71,20 +71,20 @@ t.test(
 	async (t) => {
 		const directory = mkdtempSync(join(tmpdir(), "weir-doors-"));
 		t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-		let doors: readonly OwnListener[] = [];
-		const store = new Store(directory, { ownListeners: () => doors });
+		let doors: readonly ControlListener[] = [];
+		const store = new Store(directory, { controlListeners: () => doors });
 		t.teardown(() => store.close());
 		const files = [{ name: "w.yaml", text: service("address: 127.0.0.1, port: 18000", "") }];
 		const dryRun = { by: "ada", dryRun: true, nowMs: 1 };
 		t.equal(store.apply(files, dryRun).outcome, "applied");
 		const context = { apiListener: null, xdsListen: { host: "0.0.0.0", port: 18000 }, accessLogListen: null };
-		doors = ownListeners(context, "unix:/run/api.sock");
+		doors = controlListeners(context, "unix:/run/api.sock");
 		t.match(store.apply(files, dryRun), { outcome: "refused", problems: [{ message: /is control's xDS$/ }] });
-		t.same(ownListeners({ ...context, xdsListen: null }, "unix:/run/api.sock"), []);
+		t.same(controlListeners({ ...context, xdsListen: null }, "unix:/run/api.sock"), []);
 		const tls = { key: "", cert: "", ca: "" };
 		const apiListener = { address: "127.0.0.1", port: 0, tls, peer: () => null };
 		t.same(
-			ownListeners(
+			controlListeners(
 				{ apiListener, xdsListen: null, accessLogListen: { host: "10.0.0.1", port: 7 } },
 				"https://127.0.0.1:9",
 			),

@@ -91,7 +91,7 @@ t.test("one that stands, and holds nobody by the default Variant of now, is told
 		{
 			resource: "Service shop",
 			words:
-				"spec.rateLimits.tenant holds nobody: the sidecar decides access: AccessPolicy no-x judges the Variants of Experiment alike apart, and only who may use all takes part, and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals",
+				"spec.rateLimits.tenant has no effect: the sidecar decides access: AccessPolicy no-x judges the Variants of Experiment alike apart, and only who may use all takes part, and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals",
 		},
 	]);
 	const over = { ...promoted, experiments: { alike: experimentStatus(alike, { phase: "Aborted" }) } };

@@ -81,7 +81,7 @@ checkRows(t, [
 		"a holdback that ends before anybody of it is measured",
 		rollout("holdback: {share: 5%, for: 60m}"),
 		[
-			"w.yaml:58:32: a holdback of 1h measures nobody by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive); write a longer one, such as for: 7212s; who comes in its last 3606s is not measured",
+			"w.yaml:58:32: a holdback of 1h measures no unit by latency-p99: a unit that comes in it counts after 3606s (its window, and what it takes to arrive); write a longer one, such as for: 7212s; who comes in its last 3606s is not measured",
 		],
 	],
 	[

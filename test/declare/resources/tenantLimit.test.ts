@@ -14,7 +14,7 @@ const PROXIES = '  trustedProxies: ["spiffe://weir.test/proxy"]\n';
 const PLACE = "w.yaml:6:24: spec.rateLimits.tenant is given, but";
 const SIDECAR =
 	"and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals";
-const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant; name users, groups, tenants, purposes or claims in a policy, or limit principals`;
+const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: no token is required, and callers without one have no tenant limit; name users, groups, tenants, purposes or claims in a policy, or limit principals`;
 
 /** The Service with a limit of principals, and proxies that speak for theirs. */
 const behind = (proxies: string): string =>

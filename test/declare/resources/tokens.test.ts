@@ -6,8 +6,8 @@ import { spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
 
 const ISSUERS = "write a list of {issuer, audiences, jwksFile}";
-const ISSUER = "write the issuer as it stands in the tokens, such as https://id.example.com";
-const AUDIENCES = "write a list of at least one audience, as it stands in the tokens";
+const ISSUER = "write the issuer exactly as in the tokens, such as https://id.example.com";
+const AUDIENCES = "write a list of at least one audience, exactly as in the tokens";
 const KEYS = "write the path of a JSON Web Key Set";
 const URL_HINT =
 	"write the https URL of a JSON Web Key Set without user, password and fragment, such as https://id.example.com/jwks.json";

@@ -9,7 +9,7 @@ import { checkRows, problemsOf, type Row } from "./faultTable.js";
 
 const DOMAIN = "spiffe://evil.org";
 const found = (place: string, field: string, instead: string): readonly string[] => [
-	`w.yaml:${place}: spec.${field}[0] is a trust domain, and nobody's id; write ${DOMAIN}/${instead}`,
+	`w.yaml:${place}: spec.${field}[0] is a trust domain, not a workload's SPIFFE id; write ${DOMAIN}/${instead}`,
 ];
 const ID = "PATH, a workload's id";
 
@@ -57,7 +57,7 @@ t.test("the schema says the same of each, for editors", async (t) => {
 t.test("nobody asks with it in a table of policy tests: in no execution it is a caller", async (t) => {
 	const text = `tests:\n  - {name: a, request: {service: shop, principal: "${DOMAIN}"}, expect: deny}\n`;
 	t.same(readPolicyTests({ name: "t.yaml", text }).problems.map(formatProblem), [
-		"t.yaml:2:51: tests[0].request.principal is a trust domain, and nobody's id; write spiffe://evil.org/PATH, a workload's id",
+		"t.yaml:2:51: tests[0].request.principal is a trust domain, not a workload's SPIFFE id; write spiffe://evil.org/PATH, a workload's id",
 	]);
 });
 

@@ -152,7 +152,7 @@ const rows: readonly Row[] = [
 		"claim of tokens whose proof nobody looks at",
 		unit("{claim: sub}", spoil("jwksFile: keys.json", "jwksFile: keys.json, binding: dpop", verifying)),
 		[
-			"w.yaml:47:17: claim sub is the unit, but all tokens at Gateway public need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service employment is about users; name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none",
+			"w.yaml:47:17: claim sub is the unit, but all tokens at Gateway public need a proof of possession, which is not checked: no enforced AccessPolicy of Service employment is about users; name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none",
 		],
 	],
 	[

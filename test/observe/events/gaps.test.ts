@@ -8,7 +8,7 @@ import t from "tap";
 import { droppedDecisions } from "../../../src/cli/roles/unwrittenAlarms.js";
 import {
 	DECISION_COMMIT_MS,
-	DECISIONS_WHOLE_MS,
+	DECISIONS_COMPLETE_MS,
 	ENVOY_NOTICED_MS,
 	GAP_ENVOYS_MAX,
 	GAP_MARGIN_MS,
@@ -70,7 +70,7 @@ t.test("what is committed tells until when the log is whole, also while nobody a
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = 1_200_000;
-	await pause(DECISIONS_WHOLE_MS + 1_000);
+	await pause(DECISIONS_COMPLETE_MS + 1_000);
 	rig.nowMs = 1_900_000;
 	/** As kill -9 leaves it: what is on disk by now. */
 	const copy = join(rig.directory, "copy");
@@ -356,7 +356,7 @@ t.test("records that a full disk or a full queue dropped", async (t) => {
 	t.equal(dropping(), 1, "weir status says so meanwhile");
 	nowMs += 10_000;
 	// It is to be told now, and there is no room.
-	await pause(DECISIONS_WHOLE_MS + 500);
+	await pause(DECISIONS_COMPLETE_MS + 500);
 	full = false;
 	await own.close();
 	const rows = await store.questions.transaction((transaction) =>

@@ -3,7 +3,7 @@ import t from "tap";
 import { authorize } from "../../../src/compile/access/rules/policy.js";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
-import { severed } from "../../../src/declare/resources/checks/reference.js";
+import { revokedReferences } from "../../../src/declare/resources/checks/reference.js";
 import { formatProblem, qualifiedName } from "../../../src/declare/resources/resource.js";
 import { type ApplyResult, Store } from "../../../src/operate/state/store/store.js";
 import { experiment, file, temporaryDirectory } from "./employment.js";
@@ -90,7 +90,7 @@ t.test("with the grant it counts; without it, at once, no more, and who wrote it
 	t.match(store.delete([{ kind: "ReferenceGrant", name: "shop/in" }], options), { revision: revision + 1 });
 	t.equal(allows(store, "central"), false, "CVE-2026-53718");
 	t.equal(allows(store, "own"), true);
-	t.match(severed(store.current.resources), [
+	t.match(revokedReferences(store.current.resources), [
 		{
 			resource: { kind: "AccessPolicy" },
 			words: /^Service shop\/cart .* grants no AccessPolicy of namespace security/,

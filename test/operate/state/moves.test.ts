@@ -1,7 +1,7 @@
 /** The decisions that moved live traffic, up to a moment: what stood behind a request's allocation. */
 import t from "tap";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
-import { MOVES_LOOKED_AT } from "../../../src/limits/index.js";
+import { TRAFFIC_CHANGES_SEARCHED } from "../../../src/limits/index.js";
 import { startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { Store } from "../../../src/operate/state/store/store.js";
@@ -61,10 +61,10 @@ t.test("moves are newest first, without what moved nothing and what came later",
 		"a bandit's shares move traffic",
 	);
 	t.same(await client.moves("nobody", 10_000), []);
-	for (let index = 0; index < MOVES_LOOKED_AT; index++) {
+	for (let index = 0; index < TRAFFIC_CHANGES_SEARCHED; index++) {
 		await decide({ allocationPpm: 500_001 + index }, 4_000 + index);
 	}
-	t.equal((await moves(10_000)).length, MOVES_LOOKED_AT, "a page of them");
+	t.equal((await moves(10_000)).length, TRAFFIC_CHANGES_SEARCHED, "a page of them");
 	await t.rejects(
 		(async () => {
 			const response = await fetch(`${api.url}/v1/experiments/boosted/moves?before=then`);

@@ -188,7 +188,7 @@ t.test("a salt of another form that stands since earlier stays, and is refused w
 		status: { experiments: { "a/hidden": initialStatus([20_000], 0) }, services: {} },
 		used: (kind: "name" | "salt", text: string) =>
 			kind === "salt" && text === "shared" ? { experiment: "a/hidden", sinceMs: 0 } : undefined,
-		ownListeners: [],
+		controlListeners: [],
 		allowLocalGates: false,
 	};
 	const problems = (text: string) =>

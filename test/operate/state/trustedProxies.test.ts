@@ -33,7 +33,7 @@ t.test("limits of tenants, and passing without an answer", async (t) => {
 	const refused = apply(RULES_GATEWAY + TOKENS + PROXIES);
 	t.match(refused, [
 		`spec.rateLimits.tenant is given, but ${WHY}, and Envoy, which holds the limits, verifies no token then`,
-		`spec.callout.onFailure is default-variant, but ${WHY}: without its answer nobody may pass`,
+		`spec.callout.onFailure is default-variant, but ${WHY}: without its answer access must be denied`,
 	]);
 	t.equal(refused.length, 2);
 	t.same(apply(serviceText("limited"), serviceText("passing")), []);

@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import t from "tap";
 import { CheckRequestSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
-import { CALLERS_KNOWN_MAX } from "../../../src/limits/index.js";
+import { CALLERS_CACHED_MAX } from "../../../src/limits/index.js";
 import { callerOf } from "../../../src/publish/sidecar/caller.js";
 import { CheckRequestReader } from "../../../src/publish/sidecar/checkRequest.js";
 import { PRINCIPAL_ATTRIBUTE, ProcessingRequestReader } from "../../../src/publish/sidecar/processingRequest.js";
@@ -65,7 +65,7 @@ t.test("a workload's SPIFFE id is who calls, and nothing else is", async (t) => 
 });
 
 t.test("more callers than are remembered are judged as well", async (t) => {
-	for (let index = 0; index <= 2 * CALLERS_KNOWN_MAX; index++) {
+	for (let index = 0; index <= 2 * CALLERS_CACHED_MAX; index++) {
 		const id = `spiffe://weir.test/w/${index}`;
 		if (callerOf(id) !== id || callerOf(`${id}/`) !== null) t.fail(id);
 	}

@@ -6,7 +6,7 @@ import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
 import { closuresOf, closureWords } from "../../../src/decide/rollout/closedServices.js";
 import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
-import { TABLE_CLOSED_WORDS_MAX, TABLE_WORDS_CHARS_MAX } from "../../../src/limits/index.js";
+import { TABLE_CLOSED_REASONS_MAX, TABLE_ERROR_CHARS_MAX } from "../../../src/limits/index.js";
 import { answer } from "../../../src/publish/sidecar/answer.js";
 import { checkResponse } from "../../../src/publish/sidecar/checkResponse.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
@@ -141,7 +141,7 @@ t.test("control is told which, for whom and since when; it counts as taken, and 
 	t.same(closuresOf(server.proxies()), []);
 	t.same(heard.slice(1), [["b/odd"], []]);
 
-	const many = Array.from({ length: TABLE_CLOSED_WORDS_MAX + 20 }, (_, index) =>
+	const many = Array.from({ length: TABLE_CLOSED_REASONS_MAX + 20 }, (_, index) =>
 		strange(`b/odd-${index}`, { ["x".repeat(index === 0 ? 1_000 : 1)]: 1 }),
 	);
 	await publish(4, named("a/shop"), ...many);
@@ -149,8 +149,8 @@ t.test("control is told which, for whom and since when; it counts as taken, and 
 	const closures = closuresOf(server.proxies());
 	t.same(closures.map(({ service }) => service).sort(), many.map(({ name }) => name).sort(), "all are told");
 	t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
-	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_WORDS_MAX, "the first with words");
-	t.ok(closures.every(({ why }) => why.length <= TABLE_WORDS_CHARS_MAX));
+	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "the first with words");
+	t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
 	t.equal(closureWords({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
 });
 
@@ -213,13 +213,13 @@ t.test("xds takes names of what it published alone, from whoever may ask for tab
 	const done = acknowledged(server, 1);
 	const services = [
 		{ name: "other/secret", why: "words for another" },
-		{ name: "a/shop", why: "w".repeat(TABLE_WORDS_CHARS_MAX + 1) },
+		{ name: "a/shop", why: "w".repeat(TABLE_ERROR_CHARS_MAX + 1) },
 	];
 	client.ask("tables", ["plan"], response, { details: [closedServices({ services })] });
 	await done;
-	t.match(server.proxies()[0]?.closed, [{ service: "a/shop", why: "w".repeat(TABLE_WORDS_CHARS_MAX) }]);
+	t.match(server.proxies()[0]?.closed, [{ service: "a/shop", why: "w".repeat(TABLE_ERROR_CHARS_MAX) }]);
 	t.equal(server.proxies()[0]?.closed?.length, 1);
-	t.equal(server.proxies()[0]?.closed?.[0]?.why.length, TABLE_WORDS_CHARS_MAX);
+	t.equal(server.proxies()[0]?.closed?.[0]?.why.length, TABLE_ERROR_CHARS_MAX);
 });
 
 t.test("kept on disk and restored it is closed still; a file that a person gives is refused", async (t) => {

@@ -1,10 +1,10 @@
 /** A loop that stood still answers nothing until control, asked by a new stream, has answered or is down. */
 import t, { type Test } from "tap";
-import { SIDECAR_STOOD_STILL_MS } from "../../../src/limits/index.js";
+import { SIDECAR_STALL_MS } from "../../../src/limits/index.js";
 import { Standstill } from "../../../src/publish/sidecar/standstill.js";
 
 const AGE_MS = 7;
-const FULL_MACHINE_MS = SIDECAR_STOOD_STILL_MS;
+const FULL_MACHINE_MS = SIDECAR_STALL_MS;
 
 function scene(t: Test) {
 	const at = { wallMs: 9_000_000, monotonicMs: 1_000_000 };

@@ -1,6 +1,6 @@
 /** When an SVID counts as not renewed: in no healthy run, however short its life is, and always before it ends. */
 import t from "tap";
-import { IDENTITY_LOOK_MS } from "../../../src/limits/index.js";
+import { IDENTITY_CHECK_MS } from "../../../src/limits/index.js";
 import { firstToEnd, isUnrenewed } from "../../../src/trust/identity/validity.js";
 
 const SECOND = 1_000;
@@ -18,7 +18,7 @@ t.test("never of one that is renewed at half of its life, or at two thirds", asy
 	for (const lifeMs of [20 * SECOND, MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE])
 		for (const backMs of [WEIR, SPIRE]) {
 			const one = svid(lifeMs, backMs);
-			t.notOk(isUnrenewed(one, madeMs + lifeMs / 2 + 2 * IDENTITY_LOOK_MS), `${lifeMs} at half, and a late look`);
+			t.notOk(isUnrenewed(one, madeMs + lifeMs / 2 + 2 * IDENTITY_CHECK_MS), `${lifeMs} at half, and a late look`);
 			t.notOk(isUnrenewed(one, madeMs + (lifeMs * 2) / 3), `${lifeMs} at two thirds`);
 			t.notOk(isUnrenewed(one, madeMs - 10 * MINUTE), "a clock that was set back");
 			t.ok(isUnrenewed(one, madeMs + lifeMs), "always of one that has ended");

@@ -1,6 +1,6 @@
 /**
- * The bypass probe: two requests that no policy allows, sent to each protected Service through each listener. Each must be
- * refused by a filter of Weir's, with that filter's own reason: a filter that is missing from the chain leaves no other trace
+ * The bypass probe: two requests that no policy allows, to each protected Service through each listener. A specific
+ * filter of Weir must refuse each, with its own reason: a filter that is missing from the chain leaves no other trace
  * (envoyproxy/ai-gateway#2560).
  */
 
@@ -8,16 +8,16 @@ import { type Gateway, qualifiedName, tlsFiles } from "../../../declare/resource
 import type { PlanTable } from "../../table/plan.js";
 import { isOpen } from "../rules/policy.js";
 
-/** Which filter must refuse: weir.gate, which comes first, or the rules behind it (weir.deny, or the sidecar). */
+/** The filter that must refuse: weir.gate, which is first, or the rules after it (weir.deny, or the sidecar). */
 export type Guard = "gate" | "rules";
 
 export const GUARDS: readonly Guard[] = ["gate", "rules"];
 
-/** The gate refuses an override of the method. No other filter looks at that header. */
+/** The gate refuses a method override. No other filter reads that header. */
 export const probeHeaders = (guard: Guard): Readonly<Record<string, string>> =>
 	guard === "gate" ? { "x-http-method-override": "OPTIONS" } : {};
 
-/** What control asks an Envoy's agent to probe. Every Service is reachable through every Gateway. */
+/** Probe targets that control sends to an Envoy's agent. Every Service is reachable through every Gateway. */
 export interface ProbeTargets {
 	/** Of the plan. */
 	readonly version: string;
@@ -66,7 +66,7 @@ function tlsOf(gateway: Gateway): ProbedGateway["tls"] {
 	return files.clientCaFile === null ? "files" : "client-ca";
 }
 
-/** Of a wildcard, a host that no other Service declares. */
+/** A host that matches the wildcard and that no other Service declares. */
 function hostUnder(host: string, declared: ReadonlySet<string>): string {
 	if (!host.startsWith("*.")) return host;
 	let label = "weir-probe";
@@ -82,11 +82,11 @@ export interface ProbeAnswer {
 	readonly why?: string;
 }
 
-/** `unprobed`: it cannot be probed at all, which is no failure. */
+/** `unprobed`: cannot be probed, which is no failure. */
 export const OUTCOMES = ["denied", "bypassed", "unanswered", "unprobed"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
-/** What a Service answered through one listener. */
+/** The result for a Service through one listener. */
 export interface ProbeResult {
 	readonly gateway: string;
 	readonly service: string;
@@ -95,7 +95,7 @@ export interface ProbeResult {
 	readonly detail: string;
 }
 
-/** What an Envoy's agent reports of one round. */
+/** The report of an Envoy's agent for one round. */
 export interface ProbeReport {
 	/** Of the targets. */
 	readonly version: string;
@@ -106,18 +106,18 @@ export interface ProbeReport {
 
 const REASONS: Readonly<Record<Guard, string>> = { gate: "not-canonical", rules: "forbidden" };
 
-/** Of a Service whose configuration this Envoy refuses (compiler/closed.ts). */
+/** The response of a Service whose configuration this Envoy refuses (compiler/closed.ts). */
 const CLOSED = "closed: configuration-refused\n";
 const CLOSED_REASON = "configuration-refused";
 
-/** Reasons of a probe that was refused as it must be. */
+/** Reasons of a correct refusal. */
 export const PROBE_REASONS: ReadonlySet<string> = new Set([...Object.values(REASONS), CLOSED_REASON]);
 
-/** Weir's denials, by Envoy or by the sidecar. Any other answer may be the upstream's. */
+/** A denial of Weir, by Envoy or the sidecar. Any other response may be the upstream's. */
 const DENIED = /^access denied: ([a-z-]+)\n$/;
 const DENIED_STATUSES: ReadonlySet<number | null> = new Set([401, 403, 429]);
 
-/** Of both requests to one Service; the worse answer counts. */
+/** For both requests to one Service; the worse response counts. */
 export function judgeProbes(answers: Readonly<Record<Guard, ProbeAnswer>>): Pick<ProbeResult, "outcome" | "detail"> {
 	const judged = GUARDS.map((guard) => judge(guard, answers[guard]));
 	const outcome = (["bypassed", "unanswered"] as const).find((one) => judged.some((of) => of.outcome === one));
@@ -130,7 +130,7 @@ function judge(guard: Guard, { status, body, why }: ProbeAnswer): Pick<ProbeResu
 	const reason = closed ? CLOSED_REASON : DENIED_STATUSES.has(status) ? DENIED.exec(body)?.[1] : undefined;
 	const detail = `${guard}: ${status ?? why ?? "no answer"}${reason === undefined ? "" : ` ${reason}`}`;
 	if (closed || reason === REASONS[guard]) return { outcome: "denied", detail };
-	// A limit comes before the rules, and 503 means that no verdict came: neither says anything of the rules.
+	// Rate limits precede the rules, and 503 is a failed check: neither proves anything about the rules.
 	if (status === null || status === 503 || (guard === "rules" && reason === "rate-limited"))
 		return { outcome: "unanswered", detail };
 	return { outcome: "bypassed", detail };

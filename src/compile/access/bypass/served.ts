@@ -1,24 +1,24 @@
 /**
- * Compares, by Envoy's counters, the requests that protected Services were sent with the verdicts that allowed requests. More
- * requests than verdicts means that some came by a route, a listener or a filter chain that does not ask for one. This is
- * the only sign that weir.allow is missing, for no request is certain to be refused there.
+ * Compares, by Envoy's counters, requests to protected Services with verdicts that allowed requests. More requests than
+ * verdicts: a route, listener or filter chain bypasses the check. It is the only way to detect a missing weir.allow,
+ * which refuses no request with certainty.
  */
 import type { ProbedService } from "./probe.js";
 
-/** Envoy's counters and gauges by full name. One that never moved may be missing. */
+/** Envoy's counters and gauges by full name. One without a value yet may be missing. */
 export type Counters = ReadonlyMap<string, number>;
 
-/** Counters of verdicts, and of changed routes, as a filter of Envoy's `/stats`. */
+/** Counters of verdicts and of changed routes, as a filter of Envoy's `/stats`. */
 export const VERDICTS =
 	"^http\\.gateway\\..+\\.(rds\\..+\\.config_reload|rbac\\.weir_(allow|proof)_\\.allowed|ext_authz\\.weir_verdict\\.ok|ext_proc\\.weir_process\\.streams_started)$";
-/** Requests that have not ended. */
+/** Requests in progress. */
 export const ACTIVE = "^http\\.gateway\\..+\\.downstream_rq_active$";
-/** What Variants were sent. Only their clusters have a slash in the name. */
+/** Requests to Variants. Only their clusters have a slash in the name. */
 export const TRIES = "^cluster\\..+/[^/]+\\.upstream_rq_(total|retry)$";
 
 const TRY = /^cluster\.(.+)\/[^/]+\.upstream_rq_(total|retry)$/;
 
-/** Requests pass while Envoy is read, so the four are read in this order. */
+/** Requests continue while Envoy is read, so the four are read in this order. */
 export interface Reading {
 	readonly verdictsBefore: Counters;
 	readonly active: Counters;
@@ -66,7 +66,7 @@ export class ServedCounts {
 	}
 }
 
-/** A counter that fell was created anew and counts from 0. */
+/** A counter that decreased was created anew and counts from 0. */
 export function movedBy(name: string, before: Counters, after: Counters): number {
 	const [from, to] = [before.get(name) ?? 0, after.get(name) ?? 0];
 	return to >= from ? to - from : to;
@@ -81,13 +81,13 @@ function judgedBetween(before: Counters, after: Counters): ByJudge {
 		envoy: moved(".rbac.weir_allow_.allowed"),
 		sidecar: Math.min(
 			moved(".ext_authz.weir_verdict.ok") + moved(".ext_proc.weir_process.streams_started"),
-			// The sidecar is also asked where it only assigns.
+			// The sidecar is also called only to assign.
 			moved(".rbac.weir_proof_.allowed"),
 		),
 	};
 }
 
-/** Each request once: a retry is counted when it is decided, whether or not it finds a connection. */
+/** Each request once: a retry counts when Envoy decides on it, even without a connection. */
 function sentBetween(services: readonly ProbedService[], before: Counters, after: Counters): ByJudge {
 	const judges = new Map(services.map(({ name, judgedBy }) => [name, judgedBy]));
 	const fresh = new Map<string, number>();

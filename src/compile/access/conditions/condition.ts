@@ -1,12 +1,11 @@
 /**
- * Conditions of AccessPolicies in CEL (github.com/google/cel-spec), the one place that knows the library. What an
- * expression may cost is bounded when it is read (conditionCost.ts), for inputs of a size that is checked when it is asked.
- *
- * Variables: request.method, .path (percent-decoded, without query), .region, .time; principal ("" = the caller proved none);
- * user.issuer, .subject, .groups, .tenants, .purposes, .claims; variant; service (qualified name). What is not known
- * (no token, no region, a Variant not yet chosen) is absent: has() says so, and to read it is an error. So it is to read a
- * user with numbers of 2^53 or more, a path that is no UTF-8 when it is decoded, or to convert a text that is no number or
- * time (conditionConversions.ts).
+ * Conditions of AccessPolicies in CEL (github.com/google/cel-spec); the only file that uses the library. The cost of an
+ * expression is limited when it is parsed (conditionCost.ts); the size of its inputs is checked when it is evaluated.
+ * Variables: request.method, .path (percent-decoded, without query), .region, .time; principal ("" = unauthenticated);
+ * user.issuer, .subject, .groups, .tenants, .purposes, .claims; variant; service (qualified name). Unknown values (no
+ * token, no region, a Variant not yet chosen) are absent: has() is false, and reading one is an error. Other errors: a
+ * user with numbers of 2^53 or more, a path that does not decode to UTF-8, and a failed conversion
+ * (conditionConversions.ts).
  */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
 import {
@@ -41,9 +40,9 @@ export interface Condition {
 }
 
 /**
- * Why a text is no condition, as the end of a sentence, and where: characters from its beginning. instead: what to
- * write where it is one, but could cost too much, or compares the path with what it never holds; an earlier Weir may have
- * taken it, so that it still compiles, and is never told. null = it is none.
+ * Why a text is no valid condition, as the end of a sentence, and its character offset. instead: what to write for a
+ * condition that could cost too much, or compares the path with an impossible text. An earlier Weir may have accepted
+ * it, so it compiles but its result is always an error. null = valid.
  */
 export interface ConditionFault {
 	readonly instead: string | null;
@@ -74,7 +73,7 @@ const USER = {
 };
 const TEXTS = ["principal", "variant", "service"];
 
-/** What a condition may read, for who writes one. */
+/** Variables of a condition, for messages. */
 export const CONDITION_FIELDS = [
 	...Object.keys(REQUEST).map((field) => `request.${field}`),
 	...Object.keys(USER).map((field) => `user.${field}`),
@@ -98,8 +97,8 @@ for (const name of TEXTS) environment.registerVariable(name, "string");
 for (const [signature, handler] of OVERLOADS) environment.registerFunction(signature, handler, { async: false });
 
 /**
- * Functions, with how many arguments. Regular expressions are not among them, as JavaScript's can take for ever, nor
- * what builds new lists; of a time's parts only UTC's, for zones there is the policy's schedule.
+ * Functions and their number of arguments. No regular expressions, which can take exponential time in JavaScript, and
+ * none that build lists. Time parts are UTC only; schedules have time zones.
  */
 const FUNCTIONS: Readonly<Record<string, number>> = {
 	has: 1,
@@ -127,16 +126,16 @@ const METHODS: Readonly<Record<string, number>> = {
 	getFullYear: 0,
 };
 
-/** Instead of a time zone's parts of a time. */
+/** For the parts of a time in a time zone. */
 const SCHEDULE_HINT =
 	'write schedule: {timezone: Europe/Berlin, from: "08:00", until: "18:00"} in the policy: a condition knows the hours of UTC alone';
 
 const DYN_HINT = "write a comparison such as user.claims.NAME == true: a claim may be of any type";
 
-/** What a condition may call, for who writes one. */
+/** Functions of a condition, for messages. */
 export const CONDITION_FUNCTIONS = [...new Set([...Object.keys(FUNCTIONS), ...Object.keys(METHODS)])].join(", ");
 
-/** What stands in the tree: the library's nodes, with those that macros replaced as they were written. */
+/** The library's tree, with macros in their original form. */
 interface Reading {
 	path: boolean;
 	variant: boolean;
@@ -209,7 +208,7 @@ const words = (error: unknown): string =>
 const placeOf = (error: unknown): number =>
 	(error as { readonly range?: { readonly start: number } } | null)?.range?.start ?? 0;
 
-/** Calls our conversions in place of the library's. */
+/** Replaces the library's conversions with ours. */
 function convertStrictly(node: ASTNode): void {
 	if (node.op === "call") node.args[0] = CONVERSIONS[node.args[0]] ?? node.args[0];
 	if (node.op === "value") return;
@@ -265,7 +264,7 @@ function parse(text: string): Condition {
 			const path = reads.path ? decodedPath(input.path) : "";
 			if (path === null) return "error";
 			const request = new RequestView(method, path, region ?? undefined, nowMs);
-			// An element of a walk may be an error each: a stack for none of them.
+			// Each element of a list may fail: avoid a stack trace for each.
 			const { stackTraceLimit } = Error;
 			Error.stackTraceLimit = 0;
 			try {
@@ -278,7 +277,7 @@ function parse(text: string): Condition {
 				});
 				return typeof result === "boolean" ? result : "error";
 			} catch {
-				// Whatever the library throws, of a claim of another type or its own fault: it could not be told.
+				// Every exception of the library is an evaluation error.
 				return "error";
 			} finally {
 				Error.stackTraceLimit = stackTraceLimit;
@@ -288,16 +287,15 @@ function parse(text: string): Condition {
 }
 
 /**
- * Those that were asked for last, the newest last: as many as may be declared, 4 KB each mostly and 26 KB the dearest. With fewer
- * kept, a table of more would find none of them again, and all namespaces' would be read anew with each change.
+ * Least recently used cache of all conditions that can be declared, 4 KB each and at most 26 KB. A smaller one would
+ * miss on every entry of a larger table.
  */
 const PARSED_MAX = RESOURCES_MAX;
 const parsed = new Map<string, Condition>();
 
 /**
- * The condition, ready to be asked. One that could cost too much, or compares the path with what it never holds, is never
- * told, so that it allows nobody and denies all.
- * @throws ConditionError for what is no condition
+ * The compiled condition. One with a ConditionFault.instead always fails: its policy allows no one and denies all.
+ * @throws ConditionError for an invalid condition
  */
 export function compileCondition(text: string): Condition {
 	const condition = parsed.get(text) ?? parsedOrUntold(text);
@@ -319,7 +317,7 @@ function parsedOrUntold(text: string): Condition {
 	}
 }
 
-/** What is wrong with the text; null = it is a condition. */
+/** The error of a condition; null = valid. */
 export function conditionFault(text: string): ConditionFault | null {
 	try {
 		if (compileCondition(text).steps === 0) parse(text);

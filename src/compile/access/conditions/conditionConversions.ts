@@ -1,23 +1,23 @@
 /**
- * int(), double() and timestamp() of conditions, in place of the library's, for which "" and "0b1" are numbers and
- * 31 February is a day: a text that is no number or time must be an error, so that it lets nobody in. Pure.
+ * Strict int(), double() and timestamp() for conditions. The library accepts "" and "0b1" as numbers and 31 February as
+ * a day; an invalid text must be an error, so that it allows no one. Pure.
  */
 import { epochMs } from "../requests/rfc3339.js";
 
 const TIMESTAMP = "google.protobuf.Timestamp";
 const INT64 = 2n ** 63n;
 
-/** The library takes no second function of a name and type, so ours have names of their own, which nobody may write. */
+/** The library allows no second function of the same name and type, so these have internal names. */
 export const CONVERSIONS: Readonly<Record<string, string>> = {
 	int: "strict_int",
 	double: "strict_double",
 	timestamp: "strict_timestamp",
 };
 
-/** As the author of a condition wrote it. */
+/** The original names, for messages. */
 export const asWritten = (words: string): string => words.replaceAll(/\bstrict_(?=int|double|timestamp)/g, "");
 
-/** Each with its type in CEL; throws for what cannot be converted. */
+/** Conversions by CEL signature; each throws for an invalid value. */
 export const OVERLOADS: readonly (readonly [string, (value: never) => unknown])[] = [
 	["strict_int(int): int", (value: bigint) => value],
 	["strict_int(double): int", (value: number) => inInt64(BigInt(Math.trunc(value)))],
@@ -39,15 +39,15 @@ function whole(text: string): bigint {
 	return inInt64(/^[-+]?\d{1,100}$/.test(text) ? BigInt(text.replace(/^\+/, "")) : INT64);
 }
 
-/** No infinity, and no NaN, which is neither above nor below any limit. */
+/** No infinity, and no NaN, which compares false with any limit. */
 function decimal(text: string): number {
-	// No two parts of it can take the same digits, or a long text that is no number would cost their square.
+	// No ambiguity in this pattern, so that matching is linear.
 	const value = /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?$/.test(text) ? Number(text) : Number.NaN;
 	if (!Number.isFinite(value)) throw new RangeError("no double");
 	return value;
 }
 
-/** Years 1 to 9999, as CEL has them. */
+/** Years 1 to 9999, as in CEL. */
 function time(ms: number | null): Date {
 	if (ms === null || ms < -62_135_596_800_000 || ms >= 253_402_300_800_000) throw new RangeError("no timestamp");
 	return new Date(ms);

@@ -1,9 +1,8 @@
 /**
- * What a condition may cost at the most, before it is ever asked: steps of some 20 ns (measured on the library), over the
- * largest inputs that it is evaluated on. Sizes count characters, and VALUE for each value of a list.
- *
- * Within a walk every size and cost is a line `fixed + per × the element's size`, as the elements of one list are together
- * no larger than the list: their sum is known though none of them is.
+ * The maximum cost of a condition: steps of some 20 ns (measured on the library) over the largest inputs. Sizes count
+ * characters, and VALUE for each value of a list.
+ * Within a macro over a list every size and cost is linear, `fixed + per × the element's size`: the sum of the elements
+ * is limited by the list, a single one is not.
  */
 import type { ASTNode } from "@marcbachmann/cel-js";
 import {
@@ -22,7 +21,7 @@ interface Line {
 	readonly per: number;
 }
 
-/** text, or a list of texts; other: anything, as a claim is. */
+/** text, or a list of texts; other: any type, such as a claim. */
 type Kind = "text" | "texts" | "other";
 
 interface Cost {
@@ -43,11 +42,11 @@ interface Scope {
 	readonly refuse: (what: string, instead: string, node: ASTNode) => never;
 }
 
-/** Making the context, calling the library. */
+/** Creating the context and calling the library. */
 const BASE = 60;
 const ERROR = 200;
 const VALUE = 16;
-/** Characters that are compared, copied or hashed in a step; of values that may be anything, far fewer. */
+/** Characters that are compared, copied or hashed in a step; fewer for values of any type. */
 const TEXT_PER_STEP = 16;
 const OTHER_PER_STEP = 4;
 
@@ -77,7 +76,7 @@ const userList = (kind: Kind): Cost => ({
 });
 const ALL: Cost = { ...userList("other"), size: times(USER_LIST, 5) };
 
-/** Maps, for a name such as constructor is a member of every object. */
+/** A Map, because a name such as constructor is a property of every object. */
 const IDS: ReadonlyMap<string, Cost> = new Map([
 	["principal", text(SPIFFE_ID_BYTES_MAX, false)],
 	["service", text(CONDITION_NAME_CHARS_MAX, false)],
@@ -102,16 +101,16 @@ const FIELDS: ReadonlyMap<string, ReadonlyMap<string, Cost>> = new Map([
 	["user", USER],
 ]);
 
-/** The least int is written as this, negated. */
+/** The smallest int is written as this, negated. */
 const LEAST_NEGATED = 2n ** 63n;
 
 /** The library's pattern takes cubic time for digits without a unit. */
 const DURATION = /^[-+]?(?:\d{1,18}(?:\.\d{1,9})?(?:ns|us|µs|ms|s|m|h)){1,6}$/;
 
 /**
- * @param node what read() of condition.ts has found to be of the offered functions, without walks within walks
+ * @param node a tree that read() of condition.ts has accepted: known functions, no nested macros
  * @param chars length of the whole expression
- * @param refuse for what has no bound; must throw
+ * @param refuse for an unlimited cost; must throw
  * @returns steps, rounded up
  */
 export function conditionSteps(node: ASTNode, chars: number, refuse: Scope["refuse"]): number {
@@ -207,7 +206,7 @@ const either = (branches: readonly Cost[]): Cost => ({
 	fails: true,
 });
 
-/** An error of one side waits for the other, and is made anew. */
+/** An error of one side waits for the other side and is created again. */
 const logical = (sides: readonly Cost[], { error }: Scope): Cost =>
 	plain(
 		plus(line(1), ...sides.flatMap(({ steps, fails }) => [steps, line(fails ? error : 0)])),
@@ -215,9 +214,8 @@ const logical = (sides: readonly Cost[], { error }: Scope): Cost =>
 	);
 
 /**
- * `==` with a literal, or `in` a list of them; null = neither. A text is looked at for the literal's length; of a value that
- * may be anything the type is looked at, value by value, and whatever a walk's element is, it is no error (userOf() keeps out values that
- * the library has no type for).
+ * `==` with a literal, or `in` a list of literals; null = neither. A text costs the literal's length. For any other
+ * value the type is checked, value by value; an element is never an error (userOf() excludes values without a CEL type).
  */
 function literalCost(op: string, [left, right]: readonly [ASTNode, ASTNode], scope: Scope): Cost | null {
 	const literals = op === "in" ? literalsOf(right) : op === "==" || op === "!=" ? [left, right].filter(isLiteral) : [];
@@ -226,7 +224,7 @@ function literalCost(op: string, [left, right]: readonly [ASTNode, ASTNode], sco
 	const other = op === "in" || first === right ? left : right;
 	const of = costOf(other, scope);
 	const isElement = other.op === "id" && other.args === scope.element?.name;
-	// In a list each literal is made anew, and compared.
+	// In a list each literal is created and compared.
 	const texts = literals.map((one) => line(4 + (typeof one.args === "string" ? one.args.length : 1) / TEXT_PER_STEP));
 	const type = of.kind === "text" ? line(0) : times(of.size, 1 / VALUE);
 	return plain(plus(of.steps, type, ...texts), !isElement && (of.fails || of.kind !== "text"));
@@ -235,7 +233,7 @@ function literalCost(op: string, [left, right]: readonly [ASTNode, ASTNode], sco
 const isLiteral = (node: ASTNode): boolean =>
 	node.op === "value" && ["string", "number", "bigint", "boolean"].includes(typeof node.args) && !isTooLong(node);
 
-/** The library takes a literal of any length, and calculates with it as it stands. */
+/** The library accepts a literal of any length and computes with all of it. */
 const isTooLong = ({ op, args }: ASTNode): boolean =>
 	op === "value" && typeof args === "bigint" && args >= LEAST_NEGATED;
 
@@ -254,7 +252,7 @@ function binaryCost(op: string, left: Cost, right: Cost): Cost {
 		return { steps, size: both, kind, items: left.items + right.items, fails: fails || !texts };
 	}
 	if (op === "in") {
-		// What is looked for may be a list or a map, which is looked at for each of the values.
+		// The value may be a list or a map, which is compared with each item.
 		const deep = left.kind === "text" ? line(0) : times(left.size, Math.max(right.items, 1) / (4 * VALUE));
 		return plain(plus(sides, compared, deep, line(2)), fails);
 	}
@@ -288,7 +286,7 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
 		case "int":
 			if (!isWhole(argument))
 				scope.refuse(
-					"calls int() with a calculation, whose overflow would not be told",
+					"calls int() with a calculation, whose overflow would not be detected",
 					"calculate with its result",
 					argument,
 				);
@@ -305,7 +303,10 @@ function callCost(node: ASTNode & { readonly op: "call" }, scope: Scope): Cost {
 	}
 }
 
-/** What int() can tell the overflow of: a text, a literal, a claim (whose number is bounded where tokens are read), an int. */
+/**
+ * Whether int() detects the overflow of this: a text, a literal, a claim (its number is limited when the token is read),
+ * an int.
+ */
 const isWhole = (node: ASTNode): boolean =>
 	node.op === "value"
 		? typeof node.args !== "number" || Math.abs(node.args) < 2 ** 63
@@ -315,7 +316,7 @@ const isWhole = (node: ASTNode): boolean =>
 			node.op === "rcall" ||
 			(node.op === "call" && ["size", "string", "int"].includes(node.args[0]));
 
-/** A text's characters are counted one by one. */
+/** Characters of a text are counted one by one. */
 const sizeCost = ({ steps, size, kind, fails }: Cost): Cost =>
 	plain(plus(steps, kind === "texts" ? line(2) : plus(size, line(2))), fails);
 

@@ -1,4 +1,4 @@
-/** What conditions see of a request and its user, and whether it is of a size that they may look at. */
+/** The inputs of conditions from a request and its user, and their size limits. */
 import {
 	CONDITION_CLAIMS_DEPTH_MAX,
 	CONDITION_LIST_MAX,
@@ -50,7 +50,7 @@ export class UserView {
 	}
 }
 
-/** Values in a value, so far as they matter. */
+/** Number of values in a value, up to the limit. */
 function weight(value: unknown): number {
 	if (typeof value !== "object" || value === null) return 1;
 	let sum = 1;
@@ -62,9 +62,9 @@ function weight(value: unknown): number {
 }
 
 /**
- * Of all texts in a value, names too; infinite where a number is beyond 2^53, of which several are read as one (RFC 8259 6),
- * where a value hides its type from the library (a claim named constructor), and below too many levels: the library makes
- * a type for each new nesting, which takes a time that grows with the square of its depth, and keeps it.
+ * Characters of all texts in a value, with names. Infinite for numbers beyond 2^53, where several are read as one (RFC
+ * 8259 6), for a claim named constructor, which hides its type from the library, and for too many levels: the library
+ * keeps a type for each nesting, in time quadratic in its depth.
  */
 function characters(value: unknown, levels = CONDITION_CLAIMS_DEPTH_MAX): number {
 	if (typeof value === "string") return value.length;
@@ -93,7 +93,7 @@ export function userOf(token: VerifiedToken | null): UserView {
 	return user;
 }
 
-/** Whether the sizes are those that conditionCost.ts counts with. The path counts where it is read. */
+/** Whether the sizes are within those of conditionCost.ts, except for the path. */
 export const isOfSize = (
 	{ principal, method, path, variant, region }: AccessRequest,
 	service: string,

@@ -1,7 +1,7 @@
-/** Texts that a condition compares with the path, which it sees percent-decoded and without its query. */
+/** Texts that a condition compares with the path, which is percent-decoded and without its query. */
 import type { ASTNode } from "@marcbachmann/cel-js";
 
-/** A text that is compared with request.path itself and cannot be meant, as a ConditionFault tells it. */
+/** A text that request.path can never equal; part of a ConditionFault. */
 interface PathFault {
 	readonly what: string;
 	readonly instead: string;
@@ -11,17 +11,17 @@ interface PathFault {
 }
 
 const METHODS = new Set(["startsWith", "endsWith", "contains"]);
-/** Methods that walk a list: of the element's name and what is asked of each. */
+/** Macros over a list: arguments are the element's name and the predicate. */
 export const WALKS = new Set(["exists", "all", "exists_one"]);
 const OPERATORS = new Set(["==", "!=", "in"]);
 
-/** A walk over texts, and what it calls each. Walks do not nest. */
+/** A macro over texts, and its element's name. They do not nest. */
 interface Walk {
 	readonly element: unknown;
 	readonly texts: readonly ASTNode[];
 }
 
-/** The first; null = none is found. Of what is computed nothing is known. */
+/** The first fault; null = none. Computed texts are not checked. */
 export function pathFault(node: ASTNode, walk: Walk | null = null): PathFault | null {
 	for (const { args: text, start: offset } of comparedWith(node).flatMap((one) => textsOf(one, walk))) {
 		const slip = typeof text === "string" ? slipOf(text) : null;
@@ -45,7 +45,7 @@ function walkOf({ op, args }: ASTNode): Walk | null {
 	return { element: element?.args, texts: textsOf(list, null) };
 }
 
-/** The literals that the value is made of: itself, of a list, of either choice, put together. */
+/** The literals that a value may consist of: itself, a list's items, both branches, both operands. */
 function textsOf(node: ASTNode, walk: Walk | null): readonly ASTNode[] {
 	switch (node.op) {
 		case "value":
@@ -79,11 +79,11 @@ function isPath({ op, args }: ASTNode): boolean {
 }
 
 const ESCAPE = /%[0-9A-Fa-f]{2}/;
-/** Escapes whose paths are refused as not-canonical, or that decoded would be taken for the query's beginning. */
+/** Escapes whose paths are refused as not-canonical, or that would decode to the start of a query. */
 const UNTOLD_ESCAPE = /%(?:[01]|2[Ff]|25[0-9A-Fa-f]{2}|3[BbFf]|5[Cc]|7[Ff])/;
 const VARIABLE = /(?:^|\/)\{[A-Za-z][A-Za-z0-9_]*\}(?:\/|$)/;
 
-/** What is written otherwise elsewhere: in a path as it is sent, in a URL, in pathTemplates. */
+/** Forms of a path that are valid elsewhere: as sent, in a URL, in pathTemplates. */
 function slipOf(text: string): (Omit<PathFault, "what" | "offset"> & { readonly why: string }) | null {
 	if (ESCAPE.test(text)) {
 		const decoded = UNTOLD_ESCAPE.test(text) ? null : decodedText(text);
@@ -102,13 +102,13 @@ function slipOf(text: string): (Omit<PathFault, "what" | "offset"> & { readonly 
 	return { why: "{name} stands for itself there", instead, never: false };
 }
 
-/** All conditions about one request ask for the same path: it is decoded once. */
+/** All conditions of one request read the same path: it is decoded once. */
 let last: { readonly sent: string; readonly decoded: string | null } = { sent: "", decoded: "" };
 
 /**
- * The path as conditions see it: percent-decoded, so that all of its spellings are one text; null = it is no UTF-8.
- * Of what is canonical, no two paths that a server tells apart decode to one: escaped slashes, backslashes, semicolons,
- * controls, dots and percent signs before two digits are refused before any rule.
+ * The percent-decoded path, so that all spellings are one text; null = not UTF-8. Different canonical paths decode
+ * differently: escaped slashes, backslashes, semicolons, controls, dots and percent signs before two digits are refused
+ * earlier.
  */
 export function decodedPath(sent: string): string | null {
 	if (sent !== last.sent) last = { sent, decoded: sent.includes("%") ? decodedText(sent) : sent };

@@ -1,14 +1,14 @@
 /**
- * x-forwarded-client-cert, as Envoy writes it: elements apart by commas, one for each proxy passed; in each, pairs apart
- * by semicolons; a value that holds `,` `;` or `=` stands in double quotes, where `\"` is a quote
- * (envoyproxy/envoy docs, "x-forwarded-client-cert"). Anything that could be read in two ways is refused as a whole.
- * Anyone can write this header: it counts only from a hop that has proved to be a trusted proxy.
+ * Parses x-forwarded-client-cert as Envoy writes it: one element per proxy, separated by commas; in each, pairs
+ * separated by semicolons; a value with `,` `;` or `=` is in double quotes, where `\"` is a quote (envoyproxy/envoy
+ * docs, "x-forwarded-client-cert"). An ambiguous header is refused as a whole. Any client can send it: it counts only
+ * from an authenticated trusted proxy.
  */
 
 import { spiffeFault, trustDomainOf } from "../../../declare/resources/spiffe.js";
 import { FORWARDED_CERT_CHARS_MAX, FORWARDED_CERT_ELEMENTS_MAX } from "../../../limits/index.js";
 
-/** One proxy's word on the client that it had. */
+/** The client of one proxy, as that proxy reports it. */
 export interface ForwardedClient {
 	/** URI names of the certificate that the proxy showed the client; none where that has none, as a public server's. */
 	readonly by: readonly string[];
@@ -31,10 +31,10 @@ const KEYS: ReadonlySet<string> = new Set([...SINGLE, ...SEVERAL]);
 /**
  * All elements, the nearest proxy's last.
  * @param value one header's; several headers of this name are never joined
- * @returns null for what is not exactly of that form
+ * @returns null for any other form
  */
 export function parseForwardedClientCert(value: string): readonly ForwardedClient[] | null {
-	// Printable ASCII only: Envoy escapes the rest, and a control character here is somebody's attempt.
+	// Printable ASCII only: Envoy escapes the rest, so a control character is an attack.
 	if (value === "" || value.length > FORWARDED_CERT_CHARS_MAX || /[^\x20-\x7e]/.test(value)) return null;
 	const found: ForwardedClient[] = [];
 	let pairs = new Map<Key, string[]>();
@@ -60,7 +60,7 @@ export function parseForwardedClientCert(value: string): readonly ForwardedClien
 	}
 }
 
-/** The client that a trusted proxy had. */
+/** The client of a trusted proxy. */
 export interface VouchedClient {
 	readonly spiffeId: string;
 	/** SHA-256 of its certificate in DER, base64url as in x5t#S256 (RFC 8705 section 3.1); null = the proxy does not tell. */
@@ -68,11 +68,11 @@ export interface VouchedClient {
 }
 
 /**
- * The client that the nearest proxy had, on that proxy's word.
+ * The client of the nearest proxy, as that proxy reports it.
  * @param values of all headers of that name
- * @param hop SPIFFE id that the connection's peer has proved (peerSpiffeId), null for none
- * @returns null where the hop is not trusted, where there is not one header of one client, where another proxy than the
- *   hop says it had the client, or where that has not exactly one URI name which is a SPIFFE id of the hop's own trust domain
+ * @param hop authenticated SPIFFE id of the connection's peer (peerSpiffeId), null for none
+ * @returns null if the hop is not trusted, if there is not one header of one client, if the header is of another proxy,
+ * or if the client has not exactly one URI name which is a SPIFFE id of the hop's own trust domain
  */
 export function forwardedClient(
 	values: readonly string[],
@@ -82,18 +82,17 @@ export function forwardedClient(
 	const [value, ...more] = values;
 	if (hop === null || !trustedHops.has(hop) || value === undefined || more.length > 0) return null;
 	const elements = parseForwardedClientCert(value);
-	// SANITIZE_SET leaves one. With more of them the first ones are a stranger's.
+	// SANITIZE_SET leaves one. Of several, the first ones are unauthenticated.
 	const [element, ...others] = elements ?? [];
 	if (element === undefined || others.length > 0) return null;
-	// Envoy and Istio write there whom the client spoke to. Another than the hop: it passes on what it was told itself.
+	// Envoy and Istio write the proxy's own id there. Another one: the element was only passed on.
 	if (element.by.length > 0 && !element.by.includes(hop)) return null;
 	const [uri, ...uris] = element.uri;
 	if (uri === undefined || uris.length > 0 || spiffeFault(uri) !== null) return null;
-	// The certificates of another trust domain are not this proxy's to vouch for. The hop's own is one that the Gateway takes:
-	// TLS has let it in. So nobody comes through a proxy whose domain the Gateway names none of (`tls.trustDomains`, or the mesh's).
+	// A proxy cannot vouch for another trust domain. Its own one is in `tls.trustDomains` or the mesh's, as TLS has checked.
 	if (trustDomainOf(uri) !== trustDomainOf(hop)) return null;
 	const { hash } = element;
-	// Envoy always tells it, and in no other form. A certificate itself (Cert) is not read: no two words on one thing.
+	// Envoy always sends it in this form. The certificate (Cert) is not read, to have one source.
 	const told = hash !== null && /^[0-9a-f]{64}$/i.test(hash);
 	return { spiffeId: uri, certificateThumbprint: told ? Buffer.from(hash, "hex").toString("base64url") : null };
 }
@@ -106,12 +105,12 @@ function isSeveral(key: Key): boolean {
 	return (SEVERAL as readonly string[]).includes(key);
 }
 
-/** A value and the place after it, which is a separator or the end; null where it does not end there. */
+/** A value and the position after it, a separator or the end; null for any other character there. */
 function readValue(value: string, from: number): { readonly text: string; readonly end: number } | null {
 	if (value[from] !== '"') {
 		const end = from + value.slice(from).search(/[,;]|$/);
 		const text = value.slice(from, end);
-		// Envoy quotes those; a bare one has a different meaning to each reader.
+		// Envoy quotes those; parsers disagree about unquoted ones.
 		return /["=\\ ]/.test(text) ? null : { text, end };
 	}
 	let text = "";

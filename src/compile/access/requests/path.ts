@@ -1,16 +1,16 @@
-/** Paths as access rules see them: prefixes of whole segments, templates, and paths that servers read differently. */
+/** Paths in access rules: prefixes of whole segments, templates, and paths that servers read differently. */
 
 import { PATH_CHARS_MAX } from "../../../limits/index.js";
 
 const SLASH = 0x2f;
 
-/** Whether the path lies under the prefix, by whole segments (Gateway API PathPrefix). */
+/** Whether the path is under the prefix, by whole segments (Gateway API PathPrefix). */
 export const underPrefix = (path: string, prefix: string): boolean => isUnder(path, trimPrefix(prefix));
 
-/** Without the slash at its end, as isUnder() takes it. */
+/** Without its trailing slash, for isUnder(). */
 export const trimPrefix = (prefix: string): string => (prefix.endsWith("/") ? prefix.slice(0, -1) : prefix);
 
-/** By what V8 compares in blocks: its startsWith() takes 4 ns for each character, and prefixes may have a thousand alike. */
+/** Compares in blocks: V8's startsWith() takes 4 ns per character, and a thousand prefixes may begin alike. */
 export const isUnder = (path: string, trimmed: string): boolean =>
 	path.length === trimmed.length
 		? path === trimmed
@@ -29,7 +29,7 @@ export function matchesTemplate(path: string, template: string): boolean {
 	return fitsSegments(path, templateSegments(template));
 }
 
-/** @param segments as templateSegments() gives them */
+/** @param segments from templateSegments() */
 export function fitsSegments(path: string, segments: readonly (string | null)[]): boolean {
 	let at = 0;
 	for (const segment of segments) {
@@ -48,13 +48,13 @@ export function fitsSegments(path: string, segments: readonly (string | null)[])
 	return at === path.length;
 }
 
-/** Characters of a segment (RFC 3986 3.3) whose escapes Envoy leaves: `/m%3Apredict` is `/m:predict`. */
+/** Characters of a segment (RFC 3986 3.3) whose escapes Envoy keeps: `/m%3Apredict` is `/m:predict`. */
 const ESCAPED_IN_SEGMENTS = [..."!$&'()*+,:;=@"].map((char) => `%${char.charCodeAt(0).toString(16)}`);
 
 /**
  * Parts that servers read in different ways: path parameters (`/admin;x` is `/admin` to a servlet container,
- * CVE-2026-73511), the NUL that ends a C string, a path of slashes alone (which Envoy does not merge), and escapes
- * that Envoy does not undo. Lower case; compared without regard to case.
+ * CVE-2026-73511), the NUL that ends a C string, a path of slashes only (which Envoy does not merge), and escapes that
+ * Envoy keeps. Lower case; compared ignoring case.
  */
 export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%00", "//", ...ESCAPED_IN_SEGMENTS];
 
@@ -62,16 +62,16 @@ export const AMBIGUOUS_PATH_PARTS: readonly string[] = [";", "%00", "//", ...ESC
 export const ESCAPED_UNRESERVED = "%(?:2[D-Fd-f]|3[0-9]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEe])";
 
 /**
- * What no path holds that Envoy has normalised as our Gateways do (normalize_path, merge_slashes, escaped slashes
- * refused; measured on 1.36.2 and 1.40.0): doubled slashes, dot segments, backslashes, escaped slashes and escaped
- * unreserved characters (RFC 3986 2.3). An Envoy that is not ours may let them through to the sidecar.
+ * Never in a path after the normalisation of our Gateways (normalize_path, merge_slashes, escaped slashes refused;
+ * measured on 1.36.2 and 1.40.0): doubled slashes, dot segments, backslashes, escaped slashes and escaped unreserved
+ * characters (RFC 3986 2.3). Another Envoy may forward them to the sidecar.
  */
 const NOT_CANONICAL = new RegExp(`^(?!/)|//|/\\.\\.?(?:/|$)|\\\\|${ESCAPED_UNRESERVED}`);
 
-/** Whatever is ambiguous or not canonical holds one of these; most paths hold none, and end here. */
+/** A fast check: every ambiguous or non-canonical path matches this, most paths do not. */
 const SUSPICIOUS = /[;%\\]|\/[/.]|^[^/]|^$/;
 
-/** Whether servers could read the path in different ways, or it is longer than rules are asked about. */
+/** Whether servers could read the path in different ways, or it is too long for rules. */
 export function isAmbiguous(path: string): boolean {
 	if (path.length > PATH_CHARS_MAX) return true;
 	if (!SUSPICIOUS.test(path)) return false;
@@ -80,6 +80,6 @@ export function isAmbiguous(path: string): boolean {
 	return AMBIGUOUS_PATH_PARTS.some((part) => lower.includes(part));
 }
 
-/** A path of which a condition sees the text (conditionPaths.ts), as a client sends it. */
+/** A path as a client sends it, from the text of a condition (conditionPaths.ts). */
 export const encodedPath = (text: string): string =>
 	encodeURI(text.replaceAll(/\p{Cs}/gu, "\ufffd")).replaceAll(/[?#]/g, (char) => encodeURIComponent(char));

@@ -1,12 +1,12 @@
-/** Patterns of SPIFFE ids: exact, all below one by whole segments (`PREFIX/*`), any (`*`), or whoever comes (`anyone`). */
+/** Patterns of SPIFFE ids: exact, a prefix of whole segments (`PREFIX/*`), any id (`*`), or any client (`anyone`). */
 
-/** Whoever comes, with a proven id or without one. */
+/** Any client, authenticated or not. */
 export const ANYONE = "anyone";
 
-/** The trust domain of a SPIFFE id, by its form alone; undefined = it has none. */
+/** The trust domain of a SPIFFE id, by its form only; undefined = it has none. */
 export const domainOfId = (id: string): string | undefined => id.split("/", 3)[2];
 
-/** @param id proven by TLS; null = none, which no pattern matches */
+/** @param id authenticated by TLS; null = none, which no pattern matches */
 export function matchesPrincipal(id: string | null, pattern: string): boolean {
 	if (pattern === ANYONE) return true;
 	if (id === null) return false;
@@ -15,13 +15,13 @@ export function matchesPrincipal(id: string | null, pattern: string): boolean {
 	return below === null ? id === pattern : id.length > below.length && id.startsWith(below);
 }
 
-/** `PREFIX/` of `PREFIX/*`; null of any other pattern. */
+/** `PREFIX/` of `PREFIX/*`; null for any other pattern. */
 export function principalPrefix(pattern: string): string | null {
 	return pattern.endsWith("/*") ? pattern.slice(0, -1) : null;
 }
 
 /**
- * All patterns that match an id, or that a pattern is within (isPrincipalWithin): so few that each is looked up.
+ * All patterns that match an id, or that contain a pattern (isPrincipalWithin): few enough to look up each.
  * @param charsMax longest prefix pattern that matters
  */
 export function patternsAround(principal: string, charsMax = principal.length): ReadonlySet<string> {

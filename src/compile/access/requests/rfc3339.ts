@@ -1,9 +1,9 @@
-/** Times as RFC 3339 (5.6) writes them, in capitals and without leap seconds. Pure. */
+/** Times of RFC 3339 (5.6), in capitals and without leap seconds. Pure. */
 
 const RFC_3339 =
 	/^(\d{4})-(\d{2})-(\d{2})T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/;
 
-/** An RFC 3339 time as epoch milliseconds, the rest of its fraction cut off; null = it is none. */
+/** Epoch milliseconds of an RFC 3339 time, a longer fraction truncated; null = invalid. */
 export function epochMs(text: string): number | null {
 	const match = RFC_3339.exec(text);
 	if (match === null) return null;

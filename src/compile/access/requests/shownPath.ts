@@ -1,26 +1,26 @@
 /**
- * A request's path as Weir keeps it, shows it and sends it on: in the decision log, shadow counts, `weir why` and spans. The
- * one place that says what of it is nobody's business: people (an @), tokens of compact form, also with a / for each dot,
- * and parameters of segments, which are cut as a query is. Other ids (numbers, names, opaque tokens) cannot be told from words, and stay.
+ * Masks a request's path for storage, display and forwarding: in the decision log, shadow counts, `weir why` and spans.
+ * It masks user names (an @), compact tokens, also with / for each dot, and the parameters of segments and queries.
+ * Other ids (numbers, names, opaque tokens) cannot be told from words, and remain.
  */
 import { holdsToken, holdsTokenPart, LIKE_SIGNATURE } from "../users/tokenForm.js";
 
 const MASK = "(masked)";
-/** What a text that was too long ends with. */
+/** The end of a truncated text. */
 export const CUT = "…";
 
-/** Escapes within escapes; a segment with more is masked. */
+/** Nested escapes; a segment with more is masked. */
 const ESCAPES_MAX = 4;
 
-/** Where a segment's parameters begin (RFC 3986 section 3.3), escaped or not. */
+/** The start of a segment's parameters (RFC 3986 section 3.3), escaped or not. */
 const PARAMETERS = /;|%(?:25)*3b/i;
-/** Where a fragment begins, or a query or fragment that was escaped, once or again. */
+/** The start of a fragment, or of an escaped query or fragment, also escaped twice. */
 const QUERY = /#|%(?:25)*(?:3f|23)/i;
 
 /**
- * @param path a path or a URL, without query and fragment; what was masked before stays as it is
- * @returns with the segments masked that hold an @ or a token, what follows the first ; of the others, and all that follows an
- *   escaped ? or #: a / is part of a query
+ * @param path a path or a URL, without query and fragment; masked parts stay unchanged
+ * @returns the path with masks for: segments with an @ or a token, the text after the first ; of others, and all text
+ * after an escaped ? or #, because a query may contain /
  */
 export function shownPath(path: string): string {
 	return cutAt(QUERY, path, (head) => {
@@ -31,14 +31,14 @@ export function shownPath(path: string): string {
 	});
 }
 
-/** Whether a query may begin there that is written in another way still. */
+/** Whether a query may begin there in another encoding. */
 function hidesQuery(segment: string): boolean {
 	if (!segment.includes("%")) return false;
 	const plain = unescaped(segment);
 	return plain === null || /[?#]/.test(plain);
 }
 
-/** Behind a part of a token, what is as long as a signature is one. */
+/** After a part of a token, a text as long as a signature is one. */
 function shownSegments(segments: readonly string[]): readonly string[] {
 	let behind = false;
 	return segments.map((segment) => {
@@ -50,7 +50,7 @@ function shownSegments(segments: readonly string[]): readonly string[] {
 	});
 }
 
-/** What comes before the delimiter as it is shown, and the rest masked. */
+/** The masked form of the text before the delimiter, and a mask for the rest. */
 function cutAt(delimiter: RegExp, text: string, shown: (head: string) => string): string {
 	const found = delimiter.exec(text);
 	if (found === null) return shown(text);
@@ -59,13 +59,12 @@ function cutAt(delimiter: RegExp, text: string, shown: (head: string) => string)
 }
 
 function mayBeShown(text: string): boolean {
-	// Most segments are words.
 	if (!/[@%.]/.test(text)) return !holdsTokenPart(text);
 	const plain = unescaped(text);
 	return plain !== null && !/[@;?#]/.test(plain) && !holdsToken(plain) && !holdsTokenPart(plain);
 }
 
-/** Whatever a server may read there, however often it unescapes; bytes beyond ASCII as they are. null = it has no end. */
+/** The text after any number of unescapes by a server; bytes beyond ASCII unchanged. null = too many. */
 function unescaped(text: string): string | null {
 	let plain = text;
 	for (let times = 0; times < ESCAPES_MAX; times++) {
@@ -78,5 +77,5 @@ function unescaped(text: string): string | null {
 	return null;
 }
 
-/** Whether a path that was kept is the one that was asked for, as far as can be told: no part of it masked or cut. */
+/** Whether a stored path is the requested one, as far as known: no part masked or truncated. */
 export const isWholePath = (kept: string): boolean => !kept.includes(MASK) && !kept.endsWith(CUT);

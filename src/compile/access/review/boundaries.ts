@@ -1,6 +1,6 @@
 /**
- * The requests at which verdicts can change: for every condition of every rule, values that match and one that does not.
- * The combinations are examples. Of conditions in CEL only the literal texts are tried.
+ * Requests at which verdicts can change: for every condition of every rule, matching values and one other. The
+ * combinations are examples. For CEL only the literal texts are used.
  */
 
 import type { Schedule, TokenIssuer } from "../../../declare/resources/resource.js";
@@ -13,7 +13,7 @@ import { judgesUser } from "../rules/table.js";
 import { claimPath } from "../users/claim.js";
 import type { PolicyRequest } from "./policyRequest.js";
 
-/** Values to combine; each list holds at least one. */
+/** Values to combine; each list has at least one. */
 export interface Boundaries {
 	readonly principals: readonly (string | null)[];
 	readonly tokens: readonly PolicyRequest["token"][];
@@ -30,14 +30,14 @@ export interface Boundaries {
 const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
 const OTHER = "weir-other";
 const TOKENS_MAX = 400;
-/** A prime, so that steps of it meet no combination twice. */
+/** A prime, so that no combination is repeated. */
 const STEP = 2_654_435_761;
 const MINUTE_MS = 60_000;
 const WEEK_MINUTES = 7 * 24 * 60;
 
 /**
  * @param domains trust domains that Gateways accept
- * @param nowMs where schedules are followed from, for a week, if the rule names no start
+ * @param nowMs start of a week of schedules, if the rule has no start
  */
 export function boundariesOf(
 	policies: readonly PolicyTable[],
@@ -62,7 +62,7 @@ export function boundariesOf(
 
 const unique = <Value>(values: readonly Value[]): readonly Value[] => [...new Set(values)];
 
-/** Texts in quotes of a CEL expression. */
+/** Quoted texts in a CEL expression. */
 function literalsOf(condition: string): readonly string[] {
 	return [...condition.matchAll(/"([^"\\]*)"|'([^'\\]*)'/g)].flatMap(([, double, single]) => double ?? single ?? []);
 }
@@ -83,7 +83,7 @@ function principalsOf(
 	return [null, ...unique([...all, ...others].filter((id) => workloadFault(id) === null))];
 }
 
-/** What to show instead of a principal that stands for any other one; null = it is an ordinary one. */
+/** What to display for a principal that represents all others; null = it is an ordinary one. */
 export function otherPrincipal(principal: string): string | null {
 	const domain = domainOfId(principal) ?? "";
 	if (principal !== `spiffe://${domain}/${OTHER}`) return null;
@@ -112,8 +112,8 @@ function pathsOf(policies: readonly PolicyTable[], literals: readonly string[]):
 }
 
 /**
- * The edges of validity, and where schedules turn within a week, each with the moment before; the hours of a day where a
- * condition reads the time.
+ * The ends of validity, and the changes of schedules within a week, each with the moment before; every hour of a day if
+ * a condition reads the time.
  */
 export function timesOf(policies: readonly PolicyTable[], nowMs: number): readonly number[] {
 	const edges = policies.flatMap(({ more }) => [more?.validFromMs ?? [], more?.validUntilMs ?? []].flat());
@@ -140,7 +140,7 @@ function turnsOf(schedule: Schedule, fromMs: number): readonly number[] {
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** Of each claim that rules read: none, each value that they name, and all of these together. */
+/** For each claim in rules: none, each value, and all values together. */
 function tokensOf(
 	policies: readonly PolicyTable[],
 	issuers: readonly TokenIssuer[],
@@ -178,7 +178,7 @@ function tokensOf(
 const nested = (claim: string, value: unknown): Claims =>
 	claimPath(claim).reduceRight((inner, name) => ({ [name]: inner }), value) as Claims;
 
-/** Claims may lie within one mapping. */
+/** Claims may share a parent mapping. */
 function merged(one: Claims, other: Claims): Claims {
 	const both = { ...one };
 	for (const [name, value] of Object.entries(other)) {
@@ -194,7 +194,7 @@ const isMapping = (value: unknown): value is Claims =>
 export const sizeOf = (dimensions: readonly (readonly unknown[])[]): number =>
 	dimensions.reduce((product, values) => product * values.length, 1);
 
-/** All combinations, or `max` of them spread evenly over all: the same input gives the same ones. */
+/** All combinations, or `max` of them spread evenly: deterministic. */
 export function* combinations<Value>(dimensions: readonly (readonly Value[])[], max: number): Generator<Value[]> {
 	const size = sizeOf(dimensions);
 	const step = size <= max ? 1 : STEP;

@@ -1,7 +1,7 @@
 /**
- * The verdict of a set of resources on one request, for `weir policy test` and `weir policy diff`. Tokens count as signed,
- * current and proved where they are bound; claims that no execution accepts make them invalid. The order is that of the
- * executions (sidecar/answer.ts): canonical form, then the token, then the rules. Headers are not part of a request here.
+ * The verdict of a resource set on one request, for `weir policy test` and `weir policy diff`. Tokens count as signed,
+ * current and proved if they are bound; claims that every execution refuses make them invalid. The order is the same as
+ * in sidecar/answer.ts: canonical form, token, rules. Headers are not part of a request here.
  */
 import { hostOwners } from "../../../declare/resources/hostOwner.js";
 import {
@@ -14,7 +14,7 @@ import {
 } from "../../../declare/resources/resource.js";
 import { canonicalFault, type SentRequest } from "../requests/canonical.js";
 import { domainOfId } from "../requests/principal.js";
-import { judgedBy } from "../rules/judgedBy.js";
+import { judgeInOrder } from "../rules/judgmentOrder.js";
 import {
 	accessTable,
 	compileAccess,
@@ -54,12 +54,12 @@ export interface PolicyJudge {
 	refusals(request: Entering): readonly string[];
 }
 
-/** Where a request connects, and as which client. */
+/** The Gateway of a request, and its client. */
 export type Entering = Pick<PolicyRequest, "gateway" | "region" | "principal" | "via">;
 
 export type NameField = "service" | "host" | "gateway" | "region" | "variant";
 
-/** The Service that a request is for. */
+/** The Service of a request. */
 type Asked = Pick<PolicyRequest, "service" | "host">;
 
 export interface Undeclared {
@@ -72,7 +72,7 @@ type Judged = Omit<JudgedRequest, "shadow">;
 
 const NOT_CANONICAL: Judged = { allowed: false, reason: "not-canonical", policy: null };
 const INVALID_TOKEN: Judged = { allowed: false, reason: "invalid-token", policy: null };
-/** Reasons for which a request is refused before any rule. */
+/** Reasons of a refusal before any rule. */
 const EARLY: readonly Judged["reason"][] = ["not-canonical", "invalid-token"];
 
 type Ask = ReturnType<typeof compileAccess>;
@@ -89,7 +89,9 @@ interface CompiledService {
 	readonly timesMs: readonly number[];
 }
 
-/** @throws ConditionError or RangeError for what validation would have refused */
+/**
+ * @throws ConditionError or RangeError for a declaration that validation refuses
+ */
 export function policyJudge({ services, accessPolicies, referenceGrants, gateways }: ResourceSet): PolicyJudge {
 	const compiled = services.map((service): CompiledService => {
 		const name = qualifiedName(service.metadata);
@@ -108,7 +110,7 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 	});
 	const byName = new Map(compiled.map((service) => [service.name, service]));
 	const ownerOf = hostOwners(services);
-	// A host goes to who has it, also where a Service has the host for its name: that one is never asked.
+	// A declared host wins over a Service with that name.
 	const find = ({ service, host }: Asked): CompiledService | null => {
 		const owner = host === null ? null : ownerOf(domainOf(host));
 		const name = host === null ? service : owner && qualifiedName(owner.metadata);
@@ -136,9 +138,9 @@ export function policyJudge({ services, accessPolicies, referenceGrants, gateway
 			region: request.region ?? gateway?.spec.region ?? null,
 			nowMs: request.nowMs,
 		};
-		const by = (rules: Ask, refused: typeof invalid): Judged => early ?? judgedBy(rules, question, peer, refused);
+		const by = (rules: Ask, refused: typeof invalid): Judged => early ?? judgeInOrder(rules, question, peer, refused);
 		const inForce = service.isOpen ? enforced(question) : by(enforced, service.judgesUsers ? invalid : null);
-		// What is refused before any rule is refused in the dry run too, which then says nothing of its own.
+		// An earlier refusal applies to the dry run too, so it reports no difference.
 		const isTold = shadow !== null && (service.isOpen || !EARLY.includes(inForce.reason));
 		return { ...inForce, shadow: isTold ? by(shadow, invalid) : null };
 	};
@@ -200,12 +202,12 @@ function entryFault(gateway: Gateway, { region, principal, via = null }: Enterin
 	return `accepts only principals of ${domains.join(" or ")}`;
 }
 
-/** A Service that is named, not its host, is reached at a proper one. */
+/** A Service that is named without a host is called at a valid one. */
 function sent({ method, path, host }: PolicyRequest): SentRequest {
 	return { method, path, host: host ?? "service.invalid", headerValues: () => [] };
 }
 
-/** Trust domains whose certificates it takes; null = any that its CA signs for, or the mesh's own, which no file names. */
+/** Trust domains whose certificates it accepts; null = any that its CA signs for, or the mesh's own, which no file names. */
 export const trustDomainsOf = (gateway: Gateway): readonly string[] | null => tlsFiles(gateway)?.trustDomains ?? null;
 
 const trusts = ({ spec }: Gateway, proxy: string): boolean => spec.trustedProxies.includes(proxy);
@@ -217,18 +219,18 @@ interface Caller {
 	readonly peer: string | null;
 }
 
-/** Who asks there, as the sidecar finds it (sidecar/answer.ts). */
+/** The caller, as sidecar/answer.ts finds it. */
 function callerOf({ principal, via = null }: PolicyRequest, gateway: Gateway | null): Caller {
 	if (gateway === null) return { principal, peer: via ?? principal };
 	if (!demandsClientCertificates(gateway)) return { principal: null, peer: null };
 	const peer = via ?? principal;
 	if (peer === null || !trusts(gateway, peer)) return { principal: peer, peer };
-	// It can name nobody of another trust domain than its own (forwardedClientCert.ts).
+	// It can vouch only for its own trust domain (forwardedClientCert.ts).
 	const named = via !== null && principal !== null && domainOfId(principal) === domainOfId(via);
 	return { principal: named ? principal : null, peer };
 }
 
-/** A host as Envoy looks for its domain: without regard to case, and without its port (strip_any_host_port). */
+/** A host as Envoy matches domains: ignoring case and port (strip_any_host_port). */
 const domainOf = (host: string): string => host.replace(/^(\[[^\]]*\]|[^:]*):\d+$/, "$1").toLowerCase();
 
 function readToken(claims: PolicyRequest["token"], gateway: Gateway | null): VerifiedToken | "invalid" | null {
@@ -237,12 +239,12 @@ function readToken(claims: PolicyRequest["token"], gateway: Gateway | null): Ver
 	return issuer === undefined ? "invalid" : verifiedToken(issuer, claims);
 }
 
-/** Whether a token with these claims can hold at all. What is left out of them is there as it must be, its binding too. */
+/** Whether a token with these claims can be valid. Missing claims count as valid, its binding too. */
 function mayHold(claims: Readonly<Record<string, unknown>>, issuer: TokenIssuer, gateway: Gateway): boolean {
 	if (shapeFault(claims) !== null) return false;
 	const confirmation = confirmationOf(claims);
 	if (confirmation === null) return true;
 	if (confirmation === "unknown" || bindingFault(issuer, confirmation) !== null) return false;
-	// Where no certificate is demanded nobody shows the one that it is bound to.
+	// Without client certificates no client presents the bound one.
 	return confirmation.certificate === null || demandsClientCertificates(gateway);
 }

@@ -1,6 +1,6 @@
 /**
- * Requests whose verdict differs between two sets of resources: constructed ones at the boundaries of all rules of both, and
- * logged ones. They are examples: that none was found is no proof.
+ * Requests whose verdict differs between two resource sets: constructed ones at the boundaries of all rules, and logged
+ * ones. They are examples: no difference found is no proof.
  */
 
 import { hostOwners } from "../../../declare/resources/hostOwner.js";
@@ -44,7 +44,9 @@ export interface PolicyDiff {
 
 const NOT_CONNECTED: ComparedVerdict = { allowed: false, reason: "not-connected", policy: null };
 
-/** @param nowMs for rules that read the time, where neither rule nor log names one */
+/**
+ * @param nowMs for rules that read the time, if neither rule nor log has one
+ */
 export function diffPolicies(
 	before: ResourceSet,
 	after: ResourceSet,
@@ -87,7 +89,7 @@ function verdictOf(judge: PolicyJudge, request: PolicyRequest, from: PolicyDiffe
 	return from === "constructed" && judge.gatewaysOf(request).length === 0 ? NOT_CONNECTED : judge.judge(request);
 }
 
-/** A Service by its name, or by a host that goes to another Service afterwards; with the names of all Services concerned. */
+/** A Service by its name, or by a host that moves to another Service; with the names of all affected Services. */
 interface Asked {
 	readonly service: string | null;
 	readonly host: string | null;
@@ -163,7 +165,7 @@ function dimensionsOf(
 	};
 }
 
-/** The Gateways that both sets have; regions that rules name only where no Gateway is declared. */
+/** The Gateways in both sets; regions of rules only if no Gateway is declared. */
 function placesOf([before, after]: readonly ResourceSet[], regions: readonly string[]): readonly Part[] {
 	const namesOf = (gateways: readonly Gateway[] = []) => gateways.map(({ metadata }) => qualifiedName(metadata));
 	const names = namesOf(after?.gateways);

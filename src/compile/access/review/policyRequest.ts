@@ -1,5 +1,4 @@
-/** A request as `weir policy test` and `weir policy diff` judge it. */
-/** A request as a table or a log tells it. */
+/** A request of a table or log, for `weir policy test` and `weir policy diff`. */
 export interface PolicyRequest {
 	/** Qualified name; null = the one that has the host. */
 	readonly service: string | null;

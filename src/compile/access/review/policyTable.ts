@@ -1,4 +1,4 @@
-/** Tables of requests with the verdicts expected of them: strict YAML, every fault with its place. */
+/** Tables of requests with expected verdicts: strict YAML, every error with its position. */
 
 import { schemaProblems } from "../../../declare/resources/faults.js";
 import type { Position, Problem } from "../../../declare/resources/resource.js";
@@ -27,7 +27,7 @@ export interface PolicyTests {
 	readonly problems: readonly Problem[];
 }
 
-/** Never throws. With problems, the tests must not be used. */
+/** Never throws. If it has problems, the tests must not be used. */
 export function readPolicyTests(file: { readonly name: string; readonly text: string }): PolicyTests {
 	const yaml = readYaml(file, "write tests: with a list of {name, request, expect}");
 	const read = yaml.documents.map(readTable);
@@ -46,7 +46,7 @@ function readTable(document: YamlDocument): PolicyTests {
 
 const KNOWN_SHOWN = 10;
 
-/** Requests without a meaning: names that no resource declares, clients that no Gateway accepts, a time that is missing. */
+/** Invalid requests: undeclared names, clients that no Gateway accepts, a missing time. */
 export function testFaults(tests: readonly PolicyTest[], judge: PolicyJudge): readonly Problem[] {
 	return tests.flatMap(({ name, position, request, expect }) => {
 		const undeclared = judge

@@ -1,11 +1,11 @@
 /**
- * Eligibility comes before assignment: a request that may not use every arm's Variant is outside of the Experiment and
- * gets the default Variant. Where no request can be judged differently between those Variants, nobody need be asked.
+ * Eligibility is checked before assignment: a request that may not use every arm's Variant is not in the Experiment and
+ * gets the default Variant. If all Variants have the same rules, no check is needed.
  */
 import type { AccessTable, ExperimentTable, PolicyTable } from "../../table/plan.js";
 import { isOpen, judgesVariant, namesCaller } from "./table.js";
 
-/** What makes eligibility matter: by this policy the Variants of one Experiment are not all alike. */
+/** Why eligibility matters: this policy differs between Variants of one Experiment. */
 export interface Apart {
 	/** Qualified name. */
 	readonly policy: string;
@@ -13,15 +13,15 @@ export interface Apart {
 	readonly variants: readonly string[];
 }
 
-/** The same, and the Experiment where it does. */
+/** The same, with the Experiment. */
 export interface Eligibility extends Apart {
 	/** Qualified name. */
 	readonly experiment: string;
 }
 
 /**
- * The Variants that a request of the Experiment must be allowed: those of all arms with a weight, live or not, so that
- * neither a ramp nor a closed arm changes who takes part; and of a takeover's winner, who serves other arms' units.
+ * The Variants that a request must be allowed to use: of all arms with a weight, live or not, so that neither a ramp nor
+ * a closed arm changes eligibility; and of a takeover's winner, which serves other arms' units.
  */
 export function armVariants({ arms, takeover }: Pick<ExperimentTable, "arms" | "takeover">): readonly string[] {
 	const weighted = arms.filter(({ loPpm, hiPpm }) => hiPpm > loPpm).map(({ variant }) => variant);
@@ -29,9 +29,8 @@ export function armVariants({ arms, takeover }: Pick<ExperimentTable, "arms" | "
 }
 
 /**
- * The first enforced policy by which one request could be allowed under one of these Variants and not under another, or
- * under none of them and under the default one. null = there is none: then who is not eligible is refused wherever it is
- * assigned, and the order of the two cannot be told.
+ * The first enforced policy that could allow a request for only some of these Variants, or only for the default one.
+ * null = none: an ineligible request is refused for every assignment, so the order does not matter.
  */
 export function judgedApart(access: AccessTable, variants: readonly string[], defaultVariant: string): Apart | null {
 	if (isOpen(access)) return null;
@@ -46,9 +45,9 @@ function tells(policy: PolicyTable, arms: readonly string[], defaultVariant: str
 	const named = (variant: string): boolean => variants.length === 0 || variants.includes(variant);
 	const count = arms.filter(named).length;
 	if (count > 0 && count < arms.length) return true;
-	// A condition that reads the Variant may say anything of any two that the policy is about.
+	// A condition on the Variant may differ for any two of the policy.
 	const all = new Set([...arms, defaultVariant]);
 	if ([...all].filter(named).length > 1 && judgesVariant({ ...policy, variants: [] })) return true;
-	// Alike for all arms: it matters where the default Variant may be allowed more. Where less, it is judged as the rest is.
+	// The same for all arms: it matters only if the default Variant may be allowed more.
 	return deny ? count > 0 && !named(defaultVariant) : count === 0 && named(defaultVariant);
 }

@@ -1,18 +1,18 @@
-/** Values of rules that Envoy compares with each item of a token's list, one by one; the sidecar keeps sets. Pure. */
+/** Values in rules that Envoy compares with each item of a token's list; the sidecar uses sets. Pure. */
 
 import { LISTED_VALUES_MAX } from "../../../limits/index.js";
 import type { PolicyTable } from "../../table/plan.js";
 
-/** Of all these policies together, by whichever issuer: a request shows one token. A claim may be a list, or a text of words. */
+/** For all these policies and any issuer: a request has one token. A claim may be a list or a space-delimited text. */
 export const listedValues = (policies: readonly PolicyTable[]): number =>
 	policies.reduce((sum, policy) => sum + listedIn(policy), 0);
 
-/** Whether the policy names any. */
+/** Whether the policy has any. */
 export const namesListed = (policy: PolicyTable): boolean => listedIn(policy) > 0;
 
 /**
- * Why Envoy is not given these; null = it is. Denials may bring it to twice as many: they are urgent, and do not wait until the
- * Service wants nothing that the sidecar cannot do. Not beside shadow policies, by which all are asked twice.
+ * Why Envoy does not get these; null = it does. Denials may double the number: they are urgent and must not wait for a
+ * Service that can use the sidecar. Not beside shadow policies, which evaluate all rules twice.
  */
 export function tooManyListed(policies: readonly PolicyTable[]): string | null {
 	const all = listedValues(policies);

@@ -1,9 +1,9 @@
-/** Paths that begin alike, segment by segment: as templates have them, or prefixes. */
+/** A tree of paths by segment, for templates or prefixes. */
 
-/** null = one segment that is not empty. */
+/** null = any one segment that is not empty. */
 export type Segments = readonly (string | null)[];
 
-/** Most have one way on: a Map for each would be most of the memory. */
+/** Most have one child: a Map for each would use most of the memory. */
 export interface Branch {
 	/** A literal segment, and what follows it. */
 	literal: string | null;
@@ -44,6 +44,6 @@ function literalOf(from: Branch, segment: string): Branch {
 	return next;
 }
 
-/** Where an exact segment leads to. */
+/** The child for an exact segment. */
 export const follow = ({ literal, next, more }: Branch, segment: string): Branch | undefined =>
 	next !== null && literal === segment ? next : more?.get(segment);

@@ -1,27 +1,27 @@
-/** Where a rule holds: prefixes and templates, any of which may fit. Many are not compared one by one. */
+/** Path prefixes and templates of a rule, one of which must match. Large sets are indexed. */
 import { PATH_TEMPLATE_CHARS_MAX } from "../../../limits/index.js";
 import { fitsSegments, isUnder, templateSegments, trimPrefix } from "../requests/path.js";
 import { type Branch, follow, treeOf } from "./pathBranch.js";
 
 const SLASH = 0x2f;
 
-/** So few are sooner tried one by one. */
+/** Up to this many, a linear search is faster. */
 const TRIED_AT_ONCE = 4;
 
-/** Pieces of a path that can fit a template, and one more: a segment is a slash at least. */
+/** Segments of a path that a template can match, plus one: each has at least a slash. */
 const PIECES_MAX = PATH_TEMPLATE_CHARS_MAX + 2;
 
-/** The path that was asked about last: all rules of a Service are asked about one, and clients choose how long it is. */
+/** The last path: all rules of a Service read the same one, and clients choose its length. */
 let last = { path: "", pieces: [""] as readonly string[] };
 let lastInOrder = { path: "", text: "" };
 
-/** What stands before, between and after its slashes, so far as a template can reach. */
+/** Its segments, as far as a template can match. */
 function piecesOf(path: string): readonly string[] {
 	if (path !== last.path) last = { path, pieces: path.split("/", PIECES_MAX) };
 	return last.pieces;
 }
 
-/** As prefixes are in order by: what lies under one comes right after it. */
+/** Sort key: paths below a prefix directly follow it. */
 const inOrder = (path: string): string => path.replaceAll("/", "\0");
 
 function textOf(path: string): string {
@@ -78,7 +78,7 @@ interface Sorted {
 	readonly text: string;
 }
 
-/** In order, without those under another one. */
+/** Sorted, without those below another one. */
 function sorted(prefixes: readonly string[]): readonly Sorted[] {
 	const kept: Sorted[] = [];
 	const all = prefixes.map((prefix) => ({ prefix, text: inOrder(prefix) }));
@@ -90,8 +90,8 @@ function sorted(prefixes: readonly string[]): readonly Sorted[] {
 }
 
 /**
- * The last prefix that is not after the path, the only one that it can be under: between the two would be but what is under
- * that one too. The first where all are after it.
+ * The last prefix that is not after the path, which is the only one that can contain it: any between the two would be
+ * below that one too. The first if all are after it.
  */
 function nearest(all: readonly Sorted[], text: string): string {
 	let low = 0;
@@ -104,7 +104,7 @@ function nearest(all: readonly Sorted[], text: string): string {
 	return all[low]?.prefix ?? "";
 }
 
-/** Each branch is looked at once at most: what that costs is what templates have of segments (resources/checks/rules.ts). */
+/** Visits each branch at most once: the cost is the number of template segments (resources/checks/rules.ts). */
 function leads(from: Branch, segments: readonly string[], at: number): boolean {
 	const segment = segments[at];
 	if (segment === undefined) return from.ends;

@@ -1,6 +1,6 @@
 /**
- * AccessPolicy as a pure function: deny by default, forbid wins. The compiler makes the same rules native
- * (compiler/accessControl.ts); the parity suite holds the two against each other on a real Envoy.
+ * Evaluates AccessPolicies as a pure function: deny by default, deny wins. The compiler makes the same rules native
+ * (compiler/accessControl.ts); the parity suite compares both on a real Envoy.
  */
 
 import {
@@ -37,18 +37,18 @@ const OPEN: Verdict = { allowed: true, reason: "open", policy: null };
 const AMBIGUOUS: Verdict = { allowed: false, reason: "not-canonical", policy: null };
 const NOBODY: Verdict = { allowed: false, reason: "no-policy-allows", policy: null };
 
-/** Gives the verdict on one request. Equal verdicts of one table are the same object. */
+/** Returns the verdict on one request. Equal verdicts of one table are the same object. */
 export type Judge = (request: AccessRequest) => Verdict;
 
 /**
- * Makes the enforced rules answerable. Of several policies that match, the first of the table is named. An ambiguous path, or
- * one that is too long, is refused (with no policy to name) where any of them judges paths.
- * @param service qualified name, as conditions read it
- * @throws ConditionError or RangeError for a condition or time zone that validation would have refused
+ * Compiles the enforced rules. The verdict names the first matching policy. An ambiguous or too long path is refused
+ * without a policy name if any of them matches paths.
+ * @param service qualified name, for conditions
+ * @throws ConditionError or RangeError for a condition or time zone that validation refuses
  */
 export const compileAccess = (table: AccessTable, service: string): Judge => finish(accessSteps(table, service));
 
-/** The same, little by little. */
+/** The same in steps. */
 export function* accessSteps(table: AccessTable, service: string): Steps<Judge> {
 	if (isOpen(table)) return () => OPEN;
 	return yield* ruleSteps(
@@ -57,10 +57,10 @@ export function* accessSteps(table: AccessTable, service: string): Steps<Judge> 
 	);
 }
 
-/** The verdict as if shadow policies were enforced, to tell what they would change; null = there are none. */
+/** The verdict as if shadow policies were enforced; null = there are none. */
 export const compileShadow = (table: AccessTable, service: string): Judge | null => finish(shadowSteps(table, service));
 
-/** The same, little by little. */
+/** The same in steps. */
 export function* shadowSteps(table: AccessTable, service: string): Steps<Judge | null> {
 	return table.policies.some(({ shadow }) => shadow) ? yield* ruleSteps(table.policies, service) : null;
 }
@@ -69,7 +69,7 @@ function* ruleSteps(policies: readonly PolicyTable[], service: string): Steps<Ju
 	const ambiguityMatters = policies.some(judgesPath);
 	const rules: Rule[] = [];
 	for (const policy of policies) {
-		// An allow that names nobody is for nobody.
+		// An allow without a caller matches no one.
 		if (policy.action === "deny" || namesCaller(policy)) rules.push(new Rule(policy, rules.length, service));
 		yield;
 	}
@@ -81,7 +81,7 @@ function* ruleSteps(policies: readonly PolicyTable[], service: string): Steps<Ju
 	};
 }
 
-/** The verdict on one request to one Service, for who asks once. */
+/** The verdict on one request to one Service, for a single use. */
 export function authorize(
 	service: Service,
 	policies: readonly AccessPolicy[],

@@ -1,11 +1,11 @@
-/** Hashes of all prefixes of a text that end before a slash, in one pass and without a substring. */
+/** Hashes of all prefixes of a text that end before a slash, in one pass and without substrings. */
 
-/** FNV-1a in 32 bits: only a way to find candidates, who are compared in full. */
+/** FNV-1a in 32 bits: only finds candidates, which are compared in full. */
 const SEED = 0x811c9dc5 | 0;
 const PRIME = 0x01000193;
 const SLASH = 0x2f;
 
-/** Hash of a whole prefix (without a slash at its end), as prefixHashes() gives it. */
+/** Hash of a whole prefix (without trailing slash), equal to that of prefixHashes(). */
 export function hashOf(prefix: string): number {
 	let hash = SEED;
 	for (let at = 0; at < prefix.length; at++) hash = Math.imul(hash ^ prefix.charCodeAt(at), PRIME);
@@ -13,9 +13,9 @@ export function hashOf(prefix: string): number {
 }
 
 /**
- * Fills in the hash of what stands before each slash, then that of the whole text, so far as there is room.
+ * Stores the hash of the text before each slash, then that of the whole text, up to the array's length.
  * @param charsMax longest prefix that matters
- * @returns how many were filled in
+ * @returns how many were stored
  */
 export function prefixHashes(text: string, charsMax: number, into: Int32Array): number {
 	const end = Math.min(text.length, charsMax);

@@ -1,4 +1,4 @@
-/** One AccessPolicy of a Service, ready to be asked about one request. */
+/** One compiled AccessPolicy of a Service. */
 import type { PolicyTable } from "../../table/plan.js";
 import { type Condition, compileCondition } from "../conditions/condition.js";
 import { ANYONE, principalPrefix } from "../requests/principal.js";
@@ -14,7 +14,7 @@ interface User {
 	readonly subject: string | null;
 }
 
-/** A claim that must hold one of the values. */
+/** A claim that must have one of the values. */
 export interface ClaimValues {
 	/** As declared. */
 	readonly claim: string;
@@ -22,7 +22,7 @@ export interface ClaimValues {
 	readonly values: ReadonlySet<string>;
 }
 
-/** Lists that are null are no condition. */
+/** A list that is null is no condition. */
 export class Rule {
 	readonly deny: boolean;
 	readonly verdict: Verdict;
@@ -122,14 +122,14 @@ export class Rule {
 	}
 }
 
-/** By what V8 compares in blocks, as paths are (pathPatterns.ts). */
+/** V8 compares this in blocks, as in path.ts. */
 const isBelow = (principal: string, prefix: string): boolean =>
 	principal.length > prefix.length && principal.slice(0, prefix.length) === prefix;
 
 function userOf(text: string): User {
 	if (text === "*") return { issuer: null, subject: null };
 	const cut = text.indexOf("#");
-	// Nobody: an empty subject is no user's.
+	// An empty subject matches no user.
 	if (cut === -1) return { issuer: text, subject: "" };
 	const subject = text.slice(cut + 1);
 	return { issuer: text.slice(0, cut), subject: subject === "*" ? null : subject };

@@ -1,6 +1,6 @@
 /**
- * Finds the rules that could match a request without asking all of them: only files that fit the request are opened
- * (ruleTree.ts). Whatever is found is asked again in full, so that a file may hold too much and never too little.
+ * Finds the rules that could match a request: it opens only the matching nodes of the tree (ruleTree.ts). Each found
+ * rule is then matched in full, so a node may have too many rules but never too few.
  */
 
 import { type Texts, tokenTexts } from "../users/tokenTexts.js";
@@ -10,10 +10,10 @@ import type { Rule } from "./rule.js";
 import { type Below, type Files, type Key, PARTS_MAX, pathHeads, type RuleNode, treeSteps } from "./ruleTree.js";
 import { finish, type Steps } from "./steps.js";
 
-/** What an Int32Array holds. */
+/** Largest value of an Int32Array. */
 const REQUESTS_MAX = 2 ** 31 - 1;
 
-/** What of an index takes time to make. */
+/** The parts of an index that take time to build. */
 interface Made {
 	readonly root: RuleNode;
 	readonly longestPath: number;
@@ -31,7 +31,7 @@ function* madeSteps(rules: readonly Rule[]): Steps<Made> {
 	return { root: yield* treeSteps(rules), longestPath, longestPrincipal };
 }
 
-/** Class, because the hashes of the request that is asked about are kept in one place while its files are opened. */
+/** Reuses one buffer for the prefix hashes of the current request. */
 export class RuleIndex {
 	readonly #root: RuleNode;
 	readonly #longestPath: number;

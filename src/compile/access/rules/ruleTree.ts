@@ -1,7 +1,6 @@
 /**
- * Rules filed by what they say, rarest first: a caller, a group, a path … What is made is linear in what is declared,
- * whatever that is: a rule lies in no more places than it names things, in a tree of few levels, and things that lead to
- * the same rules lead to one node.
+ * An index of rules by their rarest condition: a caller, a group, a path … Its size is linear in the declaration: a rule
+ * is in at most as many places as it has names, in a tree of few levels, and keys with the same rules share a node.
  */
 import { claimPath } from "../users/claim.js";
 import { hashOf } from "./prefixHash.js";
@@ -18,19 +17,19 @@ interface Fineness {
 
 const FINE: Fineness = { atOnce: 4, levels: 5 };
 
-/** To ask some dozens costs microseconds, and to file a megabyte of names again and again would stop a sidecar for seconds. */
+/** Matching a few dozen takes microseconds, but finely indexing a megabyte of names would block a sidecar for seconds. */
 const COARSE: Fineness = { atOnce: 64, levels: 2 };
 
-/** Names in all rules, above which they are filed coarsely: 10,000 policies of ten names each. */
+/** Names in all rules above which the index is coarse: 10,000 policies of ten names each. */
 const FINE_NAMES_MAX = 100_000;
 
-/** Parts of a path or SPIFFE id, split at slashes, that a key may have: what is deeper is filed under its first ones. */
+/** Segments of a path or SPIFFE id in a key: a longer one is indexed by its first ones. */
 export const PARTS_MAX = 16;
 
-/** Of a rule's claims: real ones have one or two. */
+/** Indexed claims of a rule: real ones have one or two. */
 const CLAIMS_FILED = 8;
 
-/** Places that a rule of few names may have: three callers and five groups are told apart, a rule a file. */
+/** Places that a small rule may have: three callers and five groups are separate keys. */
 const PLACES_MIN = 16;
 
 /** Text, or the hash of a prefix. */
@@ -61,17 +60,17 @@ export interface Below {
 	readonly claims: readonly { readonly claim: string; readonly path: readonly string[]; readonly files: Files }[];
 }
 
-/** A claim, or the place of a segment that templates name. */
+/** A claim, or the index of a template segment. */
 type Dimension = "principal" | "user" | "tenant" | "group" | "purpose" | "path" | `claim ${string}` | number;
 const CLAIM = "claim ";
 
-/** What a rule says in a dimension: it matches no request that has none of the keys. */
+/** A rule's condition in a dimension: it matches no request without one of the keys. */
 interface Facet {
 	readonly dimension: Dimension;
 	readonly keys: readonly Key[];
 }
 
-/** A rule on its way down. */
+/** A rule during the division. */
 interface Entry {
 	readonly rule: Rule;
 	/** What it can be filed by without having more places than it may. */
@@ -98,7 +97,7 @@ export function* treeSteps(rules: readonly Rule[]): Steps<RuleNode> {
 
 const namesIn = (facets: readonly Facet[]): number => facets.reduce((sum, { keys }) => sum + keys.length, 0);
 
-/** By exact callers first where there are no others, however rare they are: nobody else's requests may meet it (RULE_STEPS_MAX). */
+/** First by exact callers, if it has only those: requests of other callers must not reach it (RULE_STEPS_MAX). */
 function entryOf(rule: Rule): Entry {
 	const facets = facetsOf(rule);
 	const first =
@@ -106,7 +105,7 @@ function entryOf(rule: Rule): Entry {
 	return { rule, facets, first: first ?? null, places: 1, placesMax: Math.max(PLACES_MIN, namesIn(facets)) };
 }
 
-/** Where two are as rare, the first. */
+/** Of equally rare ones the first is used. */
 function facetsOf(rule: Rule): readonly Facet[] {
 	const { principals, anyPrincipal, users, tenants, groups, purposes, claims } = rule;
 	const facets: Facet[] = [];
@@ -137,7 +136,7 @@ const prefixKey = (prefix: string): number => hashOf(partsOf(prefix) <= PARTS_MA
 
 const firstParts = (prefix: string): string => prefix.split("/").slice(0, PARTS_MAX).join("/");
 
-/** Without a text for each: there may be a hundred thousand prefixes. */
+/** Counts without allocating texts: there may be a hundred thousand prefixes. */
 function partsOf(prefix: string): number {
 	let parts = 1;
 	for (let at = prefix.indexOf("/"); at !== -1; at = prefix.indexOf("/", at + 1)) parts++;
@@ -158,7 +157,7 @@ function literalHead(segments: readonly (string | null)[]): string {
 	return (end === -1 ? segments : segments.slice(0, end)).map((segment) => `/${segment}`).join("");
 }
 
-/** null = not all templates say a segment there, or there are none. */
+/** null = not all templates have a literal segment there, or there are none. */
 function segmentsAt(templates: Rule["paths"]["templates"], at: number): readonly string[] | null {
 	const found: string[] = [];
 	for (const segments of templates) {
@@ -178,7 +177,7 @@ function* depthSteps(rules: readonly Rule[], headsOf: (rule: Rule) => readonly s
 	return bits;
 }
 
-/** How many rules have each key, in each dimension. */
+/** Number of rules per key, in each dimension. */
 function* countSteps(entries: readonly Entry[]): Steps<Counts> {
 	const counts = new Map<Dimension, Map<Key, number>>();
 	for (const entry of entries) {
@@ -192,13 +191,13 @@ function* countSteps(entries: readonly Entry[]): Steps<Counts> {
 	return counts;
 }
 
-/** Rules in the fullest of its files. */
+/** Size of the largest set with one of its keys. */
 function fullest({ dimension, keys }: Facet, counts: Counts): number {
 	const of = counts.get(dimension);
 	return keys.reduce<number>((most, key) => Math.max(most, of?.get(key) ?? 0), 0);
 }
 
-/** The dimension in which the fullest of the rule's files is smallest; null where none helps. */
+/** The dimension whose largest set is smallest; null where none helps. */
 function rarest(entry: Entry, all: number, counts: Counts): Facet | null {
 	if (entry.first !== null) return entry.first;
 	let best: Facet | null = null;
@@ -218,17 +217,17 @@ function under({ rule, facets, places, placesMax }: Entry, by: Facet): Entry {
 	return { rule, facets: left, first: null, places: taken, placesMax };
 }
 
-/** Entries in order, of which many may begin alike; null = none. */
+/** Entries in order, with shared beginnings; null = empty. */
 type Row = { readonly before: Row; readonly last: Entry } | null;
 
-/** Rules of one dimension: where each key leads, and which rules lie there. */
+/** Rules of one dimension by key. */
 class Filing {
 	readonly rules: Rule[] = [];
 	readonly #rows = new Map<Key, Row>();
 
 	add(entry: Entry, { keys }: Facet, left: Entry): void {
 		this.rules.push(entry.rule);
-		// Keys that led to the same entries lead to the same ones with this one.
+		// Keys with the same entries still have the same ones after this one.
 		const grown = new Map<Row, Row>();
 		for (const key of keys) {
 			const before = this.#rows.get(key) ?? null;

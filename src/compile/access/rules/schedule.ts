@@ -1,7 +1,7 @@
-/** Windows of the week in an IANA time zone, by the wall clock there: what a clock change repeats counts twice. */
+/** Weekly windows in an IANA time zone, by its local clock: an hour repeated by a clock change counts twice. */
 import type { Schedule } from "../../../declare/resources/resource.js";
 
-/** The wall clock of a zone. */
+/** The local clock of a zone. */
 interface WallClock {
 	/** 1 = Monday … 7 = Sunday. */
 	readonly day: number;
@@ -12,22 +12,22 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 const DAY_MINUTES = 1_440;
 const QUARTER_MINUTES = 15;
-/** Offsets that are remembered of a zone: two years of quarters of an hour, or some 80 weeks here and there. */
+/** Cached offsets of a zone: two years of quarter hours. */
 const OFFSETS_MAX = 70_000;
 
-/** Epoch milliseconds to the wall clock: by offset, which changes at whole quarters of an hour at most. */
+/** Epoch milliseconds to local clock, by an offset that changes only at quarter hours. */
 type Zone = (nowMs: number) => WallClock;
 
-/** By lower-case name, so that there are no more than the zones of IANA: Intl takes a name in any case. */
+/** By lower-case name, because Intl accepts any case: at most the number of IANA zones. */
 const zones = new Map<string, Zone>();
-/** Names of no zone, a few: Intl takes some 40 microseconds to say so, and many Services may share a policy. */
+/** Invalid names: Intl takes 40 microseconds to reject one, and many Services may share a policy. */
 const unknown = new Set<string>();
 const UNKNOWN_MAX = 100;
 
 /**
- * Remembers offsets by the quarter of an hour, and the wall clock of the last minute: to ask Intl takes some microseconds,
- * requests of one minute are many, and `weir policy diff` asks for weeks.
- * @throws RangeError for a zone that is none
+ * Caches offsets by quarter hour, and the local clock of the last minute: Intl takes microseconds per call, and `weir
+ * policy diff` evaluates weeks.
+ * @throws RangeError for an invalid zone
  */
 function zoneOf(timezone: string): Zone {
 	const name = timezone.toLowerCase();
@@ -65,7 +65,7 @@ function zoneOf(timezone: string): Zone {
 	return zone;
 }
 
-/** Minutes since 1970 to what the zone's clock is ahead of UTC then. @throws RangeError for a zone that is none */
+/** Minutes since 1970 to the zone's offset from UTC. @throws RangeError for an invalid zone */
 function intlOffset(timezone: string): (minute: number) => number {
 	const format = new Intl.DateTimeFormat("en-US", {
 		timeZone: timezone,
@@ -84,7 +84,7 @@ function intlOffset(timezone: string): (minute: number) => number {
 	};
 }
 
-/** Whether the zone is one that this Node.js knows. */
+/** Whether this Node.js knows the zone. */
 export function isTimezone(timezone: string): boolean {
 	if (unknown.has(timezone)) return false;
 	try {
@@ -99,7 +99,7 @@ export function isTimezone(timezone: string): boolean {
 
 /**
  * Whether a time (epoch milliseconds) is within the schedule.
- * @throws RangeError when made, for a time zone that is none
+ * @throws RangeError at compile time, for an invalid time zone
  */
 export function compileSchedule({ timezone, days, fromMinute, untilMinute }: Schedule): (nowMs: number) => boolean {
 	const zone = zoneOf(timezone);

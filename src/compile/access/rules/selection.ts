@@ -1,6 +1,6 @@
 /**
- * Which AccessPolicies are about which Services. What is asked of one against all is answered by the names that they give:
- * each change asks it of all Services, and each of them against each policy is quadratic.
+ * Which AccessPolicies select which Services. Indexed by name: each change needs it for all Services, and comparing each
+ * with each policy is quadratic.
  */
 import { allNamed, grouping, inNamespace, inOrder } from "../../../declare/resources/lookup.js";
 import { mayName, namedIn } from "../../../declare/resources/reference.js";
@@ -14,8 +14,8 @@ import {
 const ALL = "*";
 
 /**
- * Whether the policy is about the Service: its name (or `*` in the policy's namespace) and DataClass. A Service of another
- * namespace is selected while that namespace grants it.
+ * Whether the policy selects the Service: by its name (or `*` in the policy's namespace) and DataClass. In another
+ * namespace, only with a grant.
  */
 export function selects(policy: AccessPolicy, service: Service, grants: readonly ReferenceGrant[]): boolean {
 	return namesService(policy, service) && holdsFor(policy, service, grants);
@@ -60,7 +60,7 @@ export function servicesOf(
 	return inOrder(named, services).filter((service) => holdsFor(policy, service, grants));
 }
 
-/** Of one that names the Service. */
+/** For a policy that names the Service. */
 function holdsFor(policy: AccessPolicy, service: Service, grants: readonly ReferenceGrant[]): boolean {
 	const { dataClasses } = policy.spec;
 	return (
@@ -69,7 +69,7 @@ function holdsFor(policy: AccessPolicy, service: Service, grants: readonly Refer
 	);
 }
 
-/** A comparison with what the Service says of itself: that its class may be used is the Service's grant, not the policy's. */
+/** Compares with the Service's own reference: use of a class is granted to the Service, not to the policy. */
 function isClassOf({ metadata }: AccessPolicy, written: string, service: Service): boolean {
 	if (service.spec.dataClass === null) return false;
 	const [asked, own] = [
@@ -79,7 +79,7 @@ function isClassOf({ metadata }: AccessPolicy, written: string, service: Service
 	return asked.name === own.name && asked.namespace === own.namespace;
 }
 
-/** No qualified name of a Service. */
+/** Not a valid qualified name of a Service. */
 const allOf = (namespace: string): string => `${namespace}/${ALL}`;
 
 const byWritten = grouping<AccessPolicy>(({ metadata: { namespace }, spec }) =>

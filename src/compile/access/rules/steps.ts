@@ -1,10 +1,10 @@
 /**
- * Work that can be done little by little: it yields again and again, after a millisecond at most for all but the largest single
- * policy, so that who has it done can answer others in between.
+ * Work in steps: it yields after at most a millisecond (except in a very large policy), so that other requests can be
+ * answered.
  */
 export type Steps<Made> = Generator<undefined, Made, undefined>;
 
-/** Does all that is left of it at once. */
+/** Runs all remaining steps. */
 export function finish<Made>(steps: Steps<Made>): Made {
 	for (;;) {
 		const { done, value } = steps.next();

@@ -1,6 +1,6 @@
-/** Access rules as data: out of AccessPolicies, per Service, and what a verdict by them needs to know. */
+/** Access rules per Service as data, from AccessPolicies, and the inputs that they need. */
 
-import { once } from "../../../declare/resources/once.js";
+import { memoize } from "../../../declare/resources/memoize.js";
 import {
 	type AccessPolicy,
 	qualifiedName,
@@ -13,8 +13,8 @@ import { ANYONE, patternsAround } from "../requests/principal.js";
 import { policiesOf } from "./selection.js";
 
 /**
- * The access rules of one Service, out of the policies and the grants of the whole set. By name, as Envoy's RBAC takes
- * them: of several denials that match, every execution names the same one.
+ * The access rules of one Service, from the policies and grants of the whole set. Sorted by name, as in Envoy's RBAC: of
+ * several matching denials, every execution names the same one.
  */
 export function accessTable(
 	service: Service,
@@ -29,8 +29,8 @@ export function accessTable(
 	};
 }
 
-/** The same wherever it is asked for: what is worked out of one is kept by it. */
-const policyTable = once(
+/** Cached by policy, so that derived values can be cached by table. */
+const policyTable = memoize(
 	({ metadata, spec }: AccessPolicy): PolicyTable => ({
 		name: qualifiedName(metadata),
 		action: spec.action,
@@ -43,7 +43,7 @@ const policyTable = once(
 	}),
 );
 
-/** As if none of them were used. */
+/** Without any of these conditions. */
 export const NO_MORE: MoreConditions = {
 	users: [],
 	groups: [],
@@ -58,7 +58,7 @@ export const NO_MORE: MoreConditions = {
 	condition: null,
 };
 
-/** null where none of them is used, so that a table of plain rules stays small. */
+/** null if none of them is used, so that a table of plain rules stays small. */
 function moreConditions(spec: AccessPolicy["spec"]): MoreConditions | null {
 	const { users, groups, tenants, purposes, claims, pathTemplates, regions } = spec;
 	const { schedule, validFromMs, validUntilMs, condition } = spec;
@@ -81,12 +81,12 @@ function moreConditions(spec: AccessPolicy["spec"]): MoreConditions | null {
 	};
 }
 
-/** Anyone may call: said so, and no enforced policy selects the Service. */
+/** Anyone may call: it is declared open, and no enforced policy selects the Service. */
 export function isOpen({ open, policies }: AccessTable): boolean {
 	return open && policies.every(({ shadow }) => shadow);
 }
 
-/** Whether the policy says whom it is about. An allow that does not is for nobody, a deny that does not for everyone. */
+/** Whether the policy restricts callers. An allow that does not matches no one, a deny that does not matches everyone. */
 export function namesCaller({ principals, more }: Pick<PolicyTable, "principals" | "more">): boolean {
 	return principals.length > 0 || namesUser(more);
 }
@@ -97,10 +97,10 @@ const namesUser = (more: MoreConditions | null): boolean =>
 const saysOfUser = ({ groups, tenants, purposes, claims }: MoreConditions): boolean =>
 	[groups, tenants, purposes, claims].some((list) => list.length > 0);
 
-/** Whether rules could let a principal in, whatever else its request says. Who else comes is refused with any token. */
+/** Whether rules could allow a principal, for any rest of the request. Others are refused with any token. */
 export type CouldAllow = (principal: string | null) => boolean;
 
-/** By allow policies, in force or tried out. Who floods costs no walk over them: what they name is looked up. */
+/** By enforced and shadow allow policies. A lookup by name, so that a flood of requests is cheap. */
 export function couldAllow({ open, policies }: AccessTable): CouldAllow {
 	let named: Named | null = null;
 	return (principal) => {
@@ -112,7 +112,7 @@ export function couldAllow({ open, policies }: AccessTable): CouldAllow {
 	};
 }
 
-/** Whom policies name. */
+/** Principals in policies. */
 interface Named {
 	readonly patterns: ReadonlySet<string>;
 	/** Of the longest. */
@@ -125,18 +125,18 @@ function namedBy(policies: readonly PolicyTable[]): Named {
 	return { patterns: new Set(patterns), charsMax };
 }
 
-/** What the policy's condition reads; null = it has none. */
+/** The inputs of the policy's condition; null = it has none. */
 function reads({ more }: PolicyTable): Condition["reads"] | null {
 	const text = more?.condition ?? null;
 	return text === null ? null : compileCondition(text).reads;
 }
 
-/** Whether the Service's enforced policies look at the path, and so must not be asked about an ambiguous one. */
+/** Whether the enforced policies match paths, and so must not get an ambiguous one. */
 export function judgesPaths({ policies }: AccessTable): boolean {
 	return policies.some((policy) => !policy.shadow && judgesPath(policy));
 }
 
-/** Whether the policy looks at the path. */
+/** Whether the policy matches paths. */
 export function judgesPath(policy: PolicyTable): boolean {
 	return (
 		policy.pathPrefixes.length > 0 ||
@@ -145,27 +145,27 @@ export function judgesPath(policy: PolicyTable): boolean {
 	);
 }
 
-/** Whether the verdict (enforced or shadow) depends on the Variant, and so can only be given after the assignment. */
+/** Whether the verdict (enforced or shadow) depends on the Variant, so that it follows the assignment. */
 export function judgesVariants({ policies }: AccessTable): boolean {
 	return policies.some(judgesVariant);
 }
 
-/** Whether the enforced verdict depends on the user, so that a token that does not hold is refused. */
+/** Whether the enforced verdict depends on the user, so that an invalid token is refused. */
 export function judgesUsers({ policies }: AccessTable): boolean {
 	return policies.some((policy) => !policy.shadow && judgesUser(policy));
 }
 
-/** Whether any verdict, the shadow one too, depends on the user, so that tokens are looked at. */
+/** Whether any verdict, also a shadow one, depends on the user, so that tokens are verified. */
 export function readsUsers({ policies }: AccessTable): boolean {
 	return policies.some(judgesUser);
 }
 
-/** Whether the policy looks at the user. */
+/** Whether the policy matches users. */
 export function judgesUser(policy: PolicyTable): boolean {
 	return namesUser(policy.more) || reads(policy)?.user === true;
 }
 
-/** Whether what the policy says of the user holds for tokens of whichever issuer. */
+/** Whether the policy's user conditions match tokens of any issuer. */
 export function isOfAnyIssuer(policy: PolicyTable): boolean {
 	const { more } = policy;
 	if (more === null || (more.users.length > 0 && !more.users.includes("*"))) return false;
@@ -173,12 +173,12 @@ export function isOfAnyIssuer(policy: PolicyTable): boolean {
 	return (saysOfUser(more) || read?.user === true) && read?.issuer !== true;
 }
 
-/** Whether the policy looks at the Variant. */
+/** Whether the policy matches Variants. */
 export function judgesVariant(policy: PolicyTable): boolean {
 	return policy.variants.length > 0 || reads(policy)?.variant === true;
 }
 
-/** Whether the enforced verdict depends on the method, of rules that Envoy can judge: it judges no conditions, which may read it too. */
+/** Whether the enforced verdict depends on the method, without CEL conditions, which Envoy does not evaluate. */
 export function judgesMethods({ policies }: AccessTable): boolean {
 	return policies.some(({ shadow, methods }) => !shadow && methods.length > 0);
 }
@@ -188,7 +188,7 @@ export function judgesRegions({ policies }: AccessTable): boolean {
 	return policies.some((policy) => (policy.more?.regions.length ?? 0) > 0 || reads(policy)?.region === true);
 }
 
-/** What Envoy's own rules cannot express of the policy, as in "callout because of …"; null = all of it is native. */
+/** What Envoy's own rules cannot express of the policy, as in "callout because of …"; null = all is native. */
 export function nativeObstacle({ more }: PolicyTable): string | null {
 	if (more === null) return null;
 	if (more.condition !== null) return "a CEL condition";

@@ -1,19 +1,19 @@
-/** Claims of a verified token as texts: one reading for rules, groups, tenants and purposes. */
+/** Claims of a verified token as texts: the same for rules, groups, tenants and purposes. */
 
 const SPACE_DELIMITED_CLAIMS: readonly string[] = ["scope", "permission"];
 
-/** Given as one text the claim at this path holds several words (RFC 8693 4.2, RFC 9068 2.2.3). */
+/** Whether a text at this path is a space-delimited list (RFC 8693 4.2, RFC 9068 2.2.3). */
 export const isSpaceDelimited = ([name = "", ...deeper]: readonly string[]): boolean =>
 	deeper.length === 0 && SPACE_DELIMITED_CLAIMS.includes(name);
 
-/** The names from claim to claim: `org.tenant` is tenant in org. A name that is a URL (OIDC Core 5.1.2) is one name. */
+/** The names from claim to claim: `org.tenant` is tenant in org. A URL (OIDC Core 5.1.2) is one name. */
 export function claimPath(claim: string): readonly string[] {
 	return /^https?:\/\//.test(claim) ? [claim] : claim.split(".");
 }
 
 const NONE: readonly string[] = [];
 
-/** What the claim at this path holds; undefined = there is none. */
+/** The value at this path; undefined = missing. */
 export function valueAt(claims: Readonly<Record<string, unknown>>, path: readonly string[]): unknown {
 	let value: unknown = claims;
 	for (const name of path) {
@@ -23,7 +23,7 @@ export function valueAt(claims: Readonly<Record<string, unknown>>, path: readonl
 	return value;
 }
 
-/** The claim's text, or the texts in its list; what is no text does not count. */
+/** The claim's text, or the texts in its list; other types are ignored. */
 export function claimTexts(claims: Readonly<Record<string, unknown>>, claim: string): readonly string[] {
 	return textsAt(claims, claimPath(claim));
 }

@@ -1,9 +1,6 @@
-/**
- * End users, as access rules see them: a token that was verified. Who verifies is an adapter's business (tokens, or
- * Envoy's jwt_authn); these are the words in which they are told.
- */
+/** End users as access rules see them: verified tokens. An adapter verifies them (tokens, or Envoy's jwt_authn). */
 
-/** A token whose signature, issuer, audience, times and binding were checked. */
+/** A token with checked signature, issuer, audience, times and binding. */
 export interface VerifiedToken {
 	readonly issuer: string;
 	/** Claim sub; null = it has none, and is no user. */
@@ -15,7 +12,7 @@ export interface VerifiedToken {
 	readonly purposes: readonly string[];
 }
 
-/** What a request says of its user. */
+/** The parts of a request that identify its user. */
 export interface TokenQuestion {
 	/** Gateway that it came through, by qualified name; null = an Envoy that is not ours: any issuer of the table. */
 	readonly gateway: string | null;
@@ -34,7 +31,7 @@ export interface TokenQuestion {
 	readonly stranger: () => boolean;
 }
 
-/** A question is valid only while it is asked: what of it may be needed later. */
+/** A copy of the fields that are needed after the call, when the question is no longer valid. */
 export const kept = ({
 	gateway,
 	authorization,
@@ -56,8 +53,8 @@ export const kept = ({
 });
 
 /**
- * null = the request carries no token. refused: it carries one that does not hold, whatever the rules say; `why` is for
- * logs and never holds any of the token. verification-limited: whether it holds was not looked at, as too much was asked.
+ * null = the request has no token. refused: its token is invalid, regardless of rules; `why` is for logs and has no part
+ * of the token. verification-limited: not verified, because a quota was exceeded.
  */
 export type TokenAnswer =
 	| null
@@ -71,5 +68,5 @@ export type TokenAnswer =
 			readonly keyless?: true;
 	  };
 
-/** A port: at once where the token is known or there is none, else later. Never rejects. */
+/** A port: synchronous for a cached or missing token, otherwise a promise. Never rejects. */
 export type VerifyToken = (question: TokenQuestion) => TokenAnswer | Promise<TokenAnswer>;

@@ -1,11 +1,11 @@
-/** What a verified token's claims must be whatever its signature, header and times say, and the user that they tell of. Pure. */
+/** Rules for a verified token's claims, apart from signature, header and times; and its user. Pure. */
 import type { TokenIssuer } from "../../../declare/resources/resource.js";
 import { claimTexts } from "./claim.js";
 import type { VerifiedToken } from "./token.js";
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** Why registered claims that are there are no texts and times; null = they are. Numbers are NumericDates (RFC 7519 2). */
+/** Why registered claims have wrong types; null = valid. Numbers are NumericDates (RFC 7519 2). */
 export function shapeFault(claims: Claims): string | null {
 	for (const name of ["iss", "sub", "jti"]) {
 		if (Object.hasOwn(claims, name) && typeof claims[name] !== "string") return `${name} is not a text`;
@@ -22,7 +22,7 @@ export function shapeFault(claims: Claims): string | null {
 	return null;
 }
 
-/** What proves that who shows the token is whom it was given to (RFC 7800); both = both must be proved. */
+/** Proof of possession (RFC 7800); both = both are required. */
 export interface Confirmation {
 	readonly jkt: string | null;
 	readonly certificate: string | null;
@@ -30,7 +30,7 @@ export interface Confirmation {
 
 const SHA256_BASE64URL = /^[A-Za-z0-9_-]{43}$/;
 
-/** The claim cnf; null = the token is not bound. "unknown": bound in a way that cannot be checked. */
+/** The claim cnf; null = the token is not bound. "unknown": bound by an unsupported method. */
 export function confirmationOf(claims: Claims): Confirmation | "unknown" | null {
 	if (!Object.hasOwn(claims, "cnf")) return null;
 	const { cnf } = claims;
@@ -46,8 +46,8 @@ export function confirmationOf(claims: Claims): Confirmation | "unknown" | null 
 }
 
 /**
- * Whether the token is bound as its issuer's declaration wants. binding none: none of its tokens is bound, as the native
- * form, which sees no proof, could accept none.
+ * Whether the token is bound as its issuer's declaration requires. binding none: bound tokens are refused, because
+ * Envoy's jwt_authn cannot check a proof.
  */
 export function bindingFault({ binding }: TokenIssuer, confirmation: Confirmation | null): string | null {
 	if (binding === "none") return confirmation === null ? null : "it is bound, and the issuer's binding is none";
@@ -56,7 +56,7 @@ export function bindingFault({ binding }: TokenIssuer, confirmation: Confirmatio
 	return binding === "mtls" && confirmation.certificate === null ? "it is not bound to a certificate" : null;
 }
 
-/** The user, out of claims that hold. */
+/** The user of valid claims. */
 export function verifiedToken(issuer: TokenIssuer, claims: Claims): VerifiedToken {
 	return {
 		issuer: issuer.issuer,

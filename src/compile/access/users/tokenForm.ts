@@ -1,6 +1,6 @@
 /**
- * How a token is written and signed: what Envoy's rules and the sidecar's parser must read alike. Patterns are such that
- * RE2 and JavaScript mean the same by them.
+ * Encoding and signature of tokens, as both Envoy's rules and the sidecar's parser must read them. The patterns mean the
+ * same in RE2 and JavaScript.
  */
 
 const PART = "[A-Za-z0-9_-]";
@@ -9,45 +9,44 @@ const UNSIGNED = `${PART}+\\.${PART}+\\.`;
 /** The compact form (RFC 7515 7.1). */
 export const COMPACT_TOKEN = `${UNSIGNED}${PART}+`;
 
-/** The compact form with a signature of so many bytes. */
+/** The compact form with a signature of this many bytes. */
 export const compactTokenOf = (signatureBytes: number): string =>
 	`${UNSIGNED}${PART}{${Math.ceil((signatureBytes * 4) / 3)}}`;
 
-/** Somewhere in an Authorization header that speaks of a token, in whatever case. */
+/** A token scheme anywhere in an Authorization header, in any case. */
 export const SPEAKS_OF_TOKEN = "(?:bearer|dpop)(?:[ \\t]|$)";
 
 export const RSA_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"] as const;
 
-/** r and s, each as long as the curve's order (RFC 7518 3.4). jwt_authn takes zeros before each, and a byte behind. */
+/** r and s, each as long as the curve's order (RFC 7518 3.4). jwt_authn also accepts leading zeros and a trailing byte. */
 export const ECDSA_SIGNATURE_BYTES = { ES256: 64, ES384: 96, ES512: 132 } as const;
 
-/** By Ed25519. */
+/** With Ed25519. */
 export const ED_ALGORITHM = "EdDSA";
 
-/** Asymmetric ones: with a public key an HMAC is no signature. */
+/** Asymmetric only: an HMAC with a public key is no signature. */
 export const ALGORITHMS: readonly string[] = [...RSA_ALGORITHMS, ...Object.keys(ECDSA_SIGNATURE_BYTES), ED_ALGORITHM];
 
-/** How JSON objects begin in base64url, as far as three letters say it: `{"`, and `{` before white space. */
+/** The first three base64url characters of a JSON object: `{"`, or `{` before white space. */
 const JSON_MAY_BEGIN = /(?=ey[IJKLA]|ewo|ewk|ew0)/g;
-/** Up to the colon behind its first name, or cut short behind that name or, in JSON_CUT, within it. */
+/** Up to the colon after its first name, or truncated after that name or, in JSON_CUT, within it. */
 const JSON_BEGINS = /^\{[ \t\r\n]*"(?:[^"\\]|\\[ -~])*"[ \t\r\n]*(?::|$)/;
 const JSON_CUT = /^\{[ \t\r\n]*"(?:[ !#-[\]-~]|\\[ -~])*\\?$/;
-/** What fewer letters stand for is printable in words, too, such as Journal. */
+/** Fewer decoded characters are printable in usual words too, such as Journal. */
 const CUT_BYTES_MIN = 8;
-/** What is looked at of one: white space before its first name may be long, but nobody's is. */
+/** How much of a header is decoded: long white space before its first name is not used in practice. */
 const HEADER_CHARS_SEEN = 64;
-/** And four characters more: no header that names an algorithm is shorter. */
+/** Plus four characters: no header with an algorithm is shorter. */
 const HEADER_CHARS_MIN = 7;
-/** Of the shortest signature that any algorithm makes, HS256's 32 bytes. */
+/** The shortest signature of any algorithm: HS256 with 32 bytes. */
 const SIGNATURE_CHARS_MIN = 43;
-/** As long as one: what stands behind a part of a token is taken for another part of it. */
+/** A text as long as a signature. After a part of a token it counts as another part. */
 export const LIKE_SIGNATURE = new RegExp(`${PART}{${SIGNATURE_CHARS_MIN},}`);
 
 /**
- * Whether a text holds a token of compact form somewhere, JWS or JWE (RFC 7515 and 7516, section 3.1), also one that is cut
- * short or unsigned: a header in base64url before a dot, or just three or five parts of which the third is as long as a
- * signature. `app.min.js` and `v1.2.3` are neither, and an opaque token cannot be told from any other id. In time that
- * grows with the text alone.
+ * Whether a text contains a compact token, JWS or JWE (RFC 7515 and 7516, section 3.1), also truncated or unsigned: a
+ * base64url header before a dot, or three or five parts with a third part as long as a signature. Not `app.min.js` or
+ * `v1.2.3`; opaque tokens cannot be recognised. Linear time.
  */
 export function holdsToken(text: string): boolean {
 	return text.split(/[^A-Za-z0-9_.-]+/).some((run) => {
@@ -59,10 +58,10 @@ export function holdsToken(text: string): boolean {
 	});
 }
 
-/** Whether a JSON object begins in base64url somewhere in the text: the header or the claims of a token, by themselves. */
+/** Whether base64url JSON begins anywhere in the text: the header or the claims of a token. */
 export const holdsTokenPart = (text: string): boolean => text.split(/[^A-Za-z0-9_-]+/).some(holdsHeader);
 
-/** Words hold the letters by which JSON begins, such as framework and surveyJournal: what they stand for is looked at. */
+/** Words such as framework and surveyJournal contain these characters, so the decoded text is checked. */
 function holdsHeader(part: string): boolean {
 	return [...part.matchAll(JSON_MAY_BEGIN)].some(({ index }) => {
 		if (part.length - index < HEADER_CHARS_MIN) return false;

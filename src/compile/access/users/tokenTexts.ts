@@ -1,11 +1,8 @@
-/**
- * What a token says, as rules look for it: split once for a request, however many rules ask, and long lists as sets. A token
- * names what its issuer likes of groups and scopes, and rules of a Service are asked about the same ones.
- */
+/** The texts of a token for rules: split once per request, and long lists as sets, because many rules read the same ones. */
 import { textsAt } from "./claim.js";
 import type { VerifiedToken } from "./token.js";
 
-/** So few are sooner compared than made a set of. */
+/** Up to this many, comparison is faster than a set. */
 const COMPARED_AT_ONCE = 8;
 
 export interface Texts {
@@ -15,7 +12,7 @@ export interface Texts {
 	readonly set: ReadonlySet<string> | null;
 }
 
-/** Each list is looked at when it is first asked for. */
+/** Each list is read at its first use. */
 export class TokenTexts {
 	#groups: Texts | null = null;
 	#tenants: Texts | null = null;
@@ -59,7 +56,7 @@ function textsOf(list: readonly string[]): Texts {
 	return { list: [...set], set };
 }
 
-/** Of the token that was asked about last: all rules of a Service are asked about one. */
+/** Of the last token: all rules of a Service read the same one. */
 let last: TokenTexts | null = null;
 
 export function tokenTexts(token: VerifiedToken): TokenTexts {
@@ -67,7 +64,7 @@ export function tokenTexts(token: VerifiedToken): TokenTexts {
 	return last;
 }
 
-/** Whether one of them is wanted: as many comparisons as the smaller of the two has texts. */
+/** Whether one of them is wanted: as many lookups as the smaller set has texts. */
 export function hasOne(wanted: ReadonlySet<string>, { list, set }: Texts): boolean {
 	if (set !== null && wanted.size < set.size) {
 		for (const text of wanted) if (set.has(text)) return true;

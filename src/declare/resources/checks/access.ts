@@ -1,4 +1,4 @@
-/** Access must be said: a Service is open or selected by a policy, never neither and never both. */
+/** A Service must be either open or selected by a policy. */
 
 import { ANYONE } from "../../../compile/access/requests/principal.js";
 import { policiesNaming, policiesOf } from "../../../compile/access/rules/selection.js";
@@ -38,17 +38,17 @@ function saidProblem({ set, positions, report, mayLack }: Check, { service, enfo
 		const message = `${resourceTitle(service)} is open and selected by an AccessPolicy`;
 		report(service, ["spec", "access"], message, "remove access: open, or take it out of the policy's services");
 	} else if (!open && enforced.length === 0 && !positions.hasBroken("AccessPolicy")) {
-		// A namespace can take a grant back at once: then nobody may call, until its owners say who.
+		// A revoked grant may leave a Service without policies: it then denies all callers.
 		const severed = policiesNaming(service, set.accessPolicies).some(
 			(policy) => mayLack(policy) && policy.spec.mode === "enforce" && !mayName(policy, service, set.referenceGrants),
 		);
 		if (severed) return;
-		// Another namespace's policy, by a grant, is not named.
+		// A policy of another namespace is not named in the message.
 		const own = shadow.find(({ metadata }) => metadata.namespace === service.metadata.namespace);
 		const message =
 			shadow.length === 0
 				? `${resourceTitle(service)} does not say who may call it`
-				: `${resourceTitle(service)} is selected by shadow policies alone${own === undefined ? "" : ` (${own.metadata.name})`}, so that nobody may call it`;
+				: `${resourceTitle(service)} is selected by shadow policies alone${own === undefined ? "" : ` (${own.metadata.name})`}, so no one may call it`;
 		const hint =
 			shadow.length === 0
 				? "write access: open for everyone, or add an AccessPolicy whose services list it"
@@ -57,10 +57,10 @@ function saidProblem({ set, positions, report, mayLack }: Check, { service, enfo
 	}
 }
 
-/** How a Gateway asks for client certificates, the simplest way first. */
+/** The simplest way first. */
 const ASK = "write tls: {identity: mesh} in a Gateway, or clientCaFile beside its certificate's files";
 
-/** A caller without a certificate has no SPIFFE id, so that where nobody is asked for one, rules about them never hold. */
+/** Without a client certificate a caller has no SPIFFE id, so rules about ids never match. */
 function identityProblems({ set, positions, report }: Check, selections: readonly Selection[]): void {
 	const [gateway] = set.gateways;
 	if (gateway === undefined || set.gateways.some(demandsClientCertificates) || positions.hasBroken("Gateway")) return;
@@ -69,7 +69,7 @@ function identityProblems({ set, positions, report }: Check, selections: readonl
 			service.spec.access === null && enforced.length > 0 && enforced.every((policy) => !allowsByToken(policy)),
 	);
 	if (guarded !== undefined) {
-		const message = `no Gateway asks for client certificates, so nobody could be identified to ${resourceTitle(guarded.service)}`;
+		const message = `no Gateway asks for client certificates, so no caller could be identified at ${resourceTitle(guarded.service)}`;
 		const hint = `${ASK}, or write access: open in the Service`;
 		report(gateway, gateway.spec.tls === null ? ["spec"] : ["spec", "tls"], message, hint);
 		return;
@@ -85,6 +85,6 @@ function identityProblems({ set, positions, report }: Check, selections: readonl
 	}
 }
 
-/** Somebody can be allowed whom a token alone names, or nothing. */
+/** Whether it can allow callers by a token only, or all callers. */
 const allowsByToken = ({ spec }: AccessPolicy): boolean =>
 	spec.action === "allow" && (spec.principals.length === 0 || spec.principals.includes(ANYONE));

@@ -1,6 +1,6 @@
 /**
- * What a Service may ask of the sidecar. A callout that carries a verdict always fails closed, so passing without
- * its answer is refused wherever it could carry one.
+ * Rules for a Service's callout. One that decides access always fails closed, so an option to pass without its response
+ * is refused.
  */
 import { type Eligibility, judgedApart } from "../../../compile/access/rules/eligibility.js";
 import { tooManyListed } from "../../../compile/access/rules/listedValues.js";
@@ -39,11 +39,11 @@ export function calloutProblems(check: Check): void {
 		const why = sidecarDecides({ set }, service);
 		if (why === null) continue;
 		if (callout.onFailure === "default-variant") {
-			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer nobody may pass`;
+			const message = `spec.callout.onFailure is default-variant, but ${why}: without its answer access must be denied`;
 			report(service, ["spec", "callout", "onFailure"], message, `write onFailure: deny${orFewer(set, service, why)}`);
 		}
 		if (callout.onStale === "assign") {
-			const message = `spec.callout.onStale is assign, but ${why}: by old rules nobody may pass`;
+			const message = `spec.callout.onStale is assign, but ${why}: with old rules access must be denied`;
 			report(service, ["spec", "callout", "onStale"], message, `write onStale: deny${orFewer(set, service, why)}`);
 		}
 	}
@@ -55,8 +55,8 @@ interface Fault {
 }
 
 /**
- * Where Envoy cannot tell principals apart: one of them would use up what all have. Every Service is reachable through every
- * Gateway; each is named, so that one more beside a stored one is another fault.
+ * Gateways where Envoy cannot authenticate principals, who would share one limit. Every Service is reachable through
+ * every Gateway; each is named, so that a new one is a new problem.
  */
 function principalFaults({ set }: Check): readonly Fault[] {
 	const given = "spec.rateLimits.principal is given, but Gateway";
@@ -72,13 +72,13 @@ function principalFaults({ set }: Check): readonly Fault[] {
 	}));
 }
 
-/** Why a limit of tenants would not hold: Envoy knows a tenant only where it verifies tokens itself, and must find one. */
+/** Why a tenant limit would have no effect: Envoy knows a tenant only if it verifies tokens itself and requires one. */
 function tenantFault(check: Pick<Check, "set" | "positions">, service: Service): Fault | null {
 	const { set, positions } = check;
 	const given = "spec.rateLimits.tenant is given, but";
 	if (set.gateways.length > 0 && !positions.hasBroken("Gateway")) {
 		if (set.gateways.every(({ spec }) => spec.tokens.length === 0)) {
-			const message = `${given} no Gateway believes any issuer's tokens: no tenant is known`;
+			const message = `${given} no Gateway trusts any token issuer: no tenant is known`;
 			return { message, hint: "add spec.tokens to a Gateway, or limit principals" };
 		}
 	}
@@ -89,14 +89,14 @@ function tenantFault(check: Pick<Check, "set" | "positions">, service: Service):
 	}
 	if (judgesUsers(accessTable(service, set.accessPolicies, set.referenceGrants)) || positions.hasBroken("AccessPolicy"))
 		return null;
-	const message = `${given} no enforced AccessPolicy of the Service is about users: nobody needs a token, and who shows none has no limit of a tenant`;
+	const message = `${given} no enforced AccessPolicy of the Service is about users: no token is required, and callers without one have no tenant limit`;
 	return { message, hint: "name users, groups, tenants, purposes or claims in a policy, or limit principals" };
 }
 
 const tenantHint = (set: ResourceSet, service: Service, why: string): string =>
 	`remove rateLimits.tenant, or limit principals${orFewer(set, service, why)}`;
 
-/** What else helps where it is for its lists that the sidecar decides: a policy of the change may be what made them too long. */
+/** The further hint if lists are too long for Envoy: a policy of this change may have caused it. */
 function orFewer(set: Check["set"], service: Service, why: string): string {
 	const { policies } = accessTable(service, set.accessPolicies, set.referenceGrants);
 	const dear = tooManyListed(policies.filter(({ shadow }) => !shadow));
@@ -106,15 +106,15 @@ function orFewer(set: Check["set"], service: Service, why: string): string {
 }
 
 /**
- * Why the sidecar would decide the Service's access; null where Envoy does, or nobody needs to. No promotion makes it so: where
- * the default Variant and a winner are judged apart, the baseline and the winner are.
+ * Why the sidecar decides the Service's access; null if Envoy or no one does. Promotions do not matter: if the policies
+ * differ between the default Variant and a winner, they do for its Experiment too.
  */
 export function sidecarDecides({ set }: Pick<Check, "set">, service: Service): string | null {
 	const why = verdictOf({ set }, service);
 	return why === null ? null : `the sidecar decides access: ${why}`;
 }
 
-/** Whether it decides whatever Experiments do: they end, are promoted or aborted without a change of the declaration. */
+/** Whether it also decides without the Experiments, which end without a change of the declaration. */
 export const sidecarDecidesAlways = ({ set }: Pick<Check, "set">, service: Service): boolean =>
 	verdictOf({ set: { ...set, experiments: [] } }, service) !== null;
 
@@ -146,14 +146,14 @@ export interface LapsedLimit {
 }
 
 /**
- * Services whose limit of tenants has no effect, because a Gateway or a promotion has changed who decides.
- * @param live as it is served: with the default Variants of now, without Experiments that are over
+ * Services whose tenant limit has no effect, because a Gateway or a promotion changed who decides access.
+ * @param live the published state: current default Variants, without ended Experiments
  */
 export const lapsedLimits = (live: ResourceSet): readonly LapsedLimit[] =>
 	live.services.flatMap((resource): readonly LapsedLimit[] => {
 		if (resource.spec.rateLimits.tenant === null) return [];
 		const why = sidecarDecides({ set: live }, resource);
 		if (why === null) return [];
-		const words = `spec.rateLimits.tenant holds nobody: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
+		const words = `spec.rateLimits.tenant has no effect: ${why}, and Envoy, which holds the limits, verifies no token then; ${tenantHint(live, resource, why)}`;
 		return [{ resource, words }];
 	});

@@ -1,6 +1,6 @@
 /**
- * Checks across resources: names that must exist, spaces that may not overlap, access that must be said. Pure; each
- * Problem points at the field to change. Names of resources that did not parse count as existing.
+ * Checks across resources: missing references, overlaps, undeclared access. Pure; each Problem points at the field to
+ * change. Resources that did not parse count as existing.
  */
 import { PROBLEMS_MAX } from "../../../limits/index.js";
 import { wildcardsOver } from "../fields/host.js";
@@ -9,25 +9,25 @@ import type { Problem, ResourceSet, Service } from "../resource.js";
 import { knownNames } from "../suggest.js";
 import { accessProblems } from "./access.js";
 import { calloutProblems } from "./callout.js";
-import { formerOwners } from "./claim.js";
 import { dataClassProblems, regionProblems } from "./dataClass.js";
 import { denominatorProblems, experimentProblems } from "./experiment.js";
 import { layerProblems } from "./layer.js";
 import { loopProblems } from "./loop.js";
+import { previousOwners } from "./previousOwner.js";
 import { referenceProblems } from "./reference.js";
 import type { Check } from "./report.js";
 import { rolloutProblems } from "./rollout.js";
-import { sharedProblems } from "./shared.js";
+import { sharedProblems } from "./serverOwner.js";
 
-/** Of what is hardly ever told. */
+/** For problems beyond the reported ones. */
 const LATER_HINT = "correct the other problems first";
 
 /**
  * All cross-check problems of a set.
- * @param isStored whether it stands as it was accepted, so that what is refused since then makes no problem of it
- * @param before what stood before the change, for what is only refused where it gets worse
- * @param mayLack whether a grant that is gone since makes no problem of it: of all that is stored, for one
- * @param positions those of parseResources; without them (a set that came as JSON) problems have no position
+ * @param isStored whether it was accepted earlier, so that newer rules cause no problem
+ * @param before the set before the change, for rules about deterioration
+ * @param mayLack whether a revoked grant causes no problem, as in stored sets
+ * @param positions those of parseResources; without them (a set from JSON) problems have no position
  */
 export function checkResources(
 	set: ResourceSet,
@@ -66,7 +66,7 @@ export function checkResources(
 
 function serviceProblems(check: Check): void {
 	const { set, report } = check;
-	const owners = formerOwners(check, ({ spec }) => spec.hosts);
+	const owners = previousOwners(check, ({ spec }) => spec.hosts);
 	for (const service of set.services) {
 		const { defaultVariant, variants, hosts } = service.spec;
 		const names = variants.map((variant) => variant.name);
@@ -88,7 +88,7 @@ function serviceProblems(check: Check): void {
 	}
 }
 
-/** A more specific host takes requests away from a wildcard: within a namespace that is meant, across them it is theft. */
+/** A more specific host takes requests from a wildcard: allowed within a namespace, refused across namespaces. */
 function wildcardProblems({ set, report }: Check): void {
 	const owners = new Map(
 		set.services.flatMap((owner) =>

@@ -1,4 +1,4 @@
-/** All conditions that one request to a Service can reach, together: each by itself is bounded where it is read. */
+/** Limits the total cost of the conditions that one request to a Service can reach. */
 import { compileCondition } from "../../../compile/access/conditions/condition.js";
 import { ANYONE } from "../../../compile/access/requests/principal.js";
 import { CONDITION_STEPS_MAX } from "../../../limits/index.js";
@@ -7,7 +7,7 @@ import type { AccessPolicy, Service } from "../resource.js";
 import type { Check } from "./report.js";
 
 /**
- * Reported of a policy of the change, if there is one.
+ * Reported at a policy of the change, if there is one.
  * @param selected the policies that select the Service, in declared order
  */
 export function conditionProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
@@ -18,7 +18,7 @@ export function conditionProblems(check: Check, service: Service, selected: read
 	for (const one of stored) told.add(one);
 	const given = selected.filter((one) => !stored.includes(one));
 	const over = given.find((one) => told.add(one) > CONDITION_STEPS_MAX);
-	// What is stored may come to be about a Service by a change of that, or by a grant.
+	// A changed Service or grant may select a stored policy.
 	const policy = over ?? selected.find(({ spec }) => spec.condition !== null);
 	if (policy === undefined) return;
 	const message = `spec.condition brings what one request to ${resourceTitle(service)} can cost to ${told.steps} steps, more than ${CONDITION_STEPS_MAX}`;
@@ -27,11 +27,11 @@ export function conditionProblems(check: Check, service: Service, selected: read
 	check.report(policy, ["spec", "condition"], message, hint);
 }
 
-/** With shadow policies the enforced ones are asked once more, to tell what would change. */
+/** Shadow policies evaluate the enforced ones once more, for comparison. */
 const timesAsked = (policies: readonly AccessPolicy[]): number =>
 	policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
 
-/** Steps of one request, policy by policy. A caller is one principal: what others are named in, it cannot reach. */
+/** Steps of one request, by policy. A caller is one principal, so it cannot reach rules for other principals. */
 class Cost {
 	#common = 0;
 	#most = 0;

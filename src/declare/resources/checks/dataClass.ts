@@ -1,8 +1,8 @@
 /**
- * Where data may be processed: each Variant of a Service with a DataClass needs an endpoint there. But a Service that
- * stands holds up no owners of a class in another namespace: what they narrow or delete leaves it without endpoints.
+ * Each Variant of a Service with a DataClass needs an endpoint in its regions. A stored Service does not block changes
+ * of a class in another namespace: it then has no endpoints.
  */
-import { oneSpelling } from "../address.js";
+import { canonicalAddress } from "../address.js";
 import { findNamed } from "../lookup.js";
 import { type Named, type Path, resourceTitle } from "../position.js";
 import { mayName, namedIn } from "../reference.js";
@@ -19,7 +19,7 @@ export function dataClassProblems({ set, positions, report, isStored, mayLack }:
 		if (!mayName(service, { kind: "DataClass", metadata: { name, namespace } }, set.referenceGrants)) continue;
 		const isAnothers = namespace !== service.metadata.namespace;
 		if (isAnothers && isStored(service)) continue;
-		// By unplaced(), below.
+		// Reported by servicesWithoutEndpoints().
 		const isTold = isAnothers && mayLack(service);
 		const dataClass = findNamed(set.dataClasses, { name, namespace });
 		if (dataClass === undefined) {
@@ -46,7 +46,7 @@ export function dataClassProblems({ set, positions, report, isStored, mayLack }:
 	}
 }
 
-/** One server stands in one region: where a Service says two, one of them is untrue, and its data may go to the other. */
+/** One server is in one region: with two, data could go to the wrong one. */
 export function regionProblems({ set, positions, report }: Check): void {
 	for (const service of set.services) {
 		const known = new Map<string, { readonly region: string; readonly path: Path }>();
@@ -55,14 +55,14 @@ export function regionProblems({ set, positions, report }: Check): void {
 				if (locality === null) continue;
 				const { region } = locality;
 				const path = ["spec", "variants", index, "endpoints", at, "locality", "region"];
-				const server = `${oneSpelling(address)} ${port}`;
+				const server = `${canonicalAddress(address)} ${port}`;
 				const first = known.get(server) ?? { region, path };
 				known.set(server, first);
 				if (first.region === region) continue;
 				const position = positions.at(service, first.path);
 				const where = position === null ? "" : ` at ${position.line}:${position.column}`;
 				const message = `endpoint ${address}:${port} is in region ${region} here, and in ${first.region}${where}`;
-				report(service, path, message, "write in both the region where the server stands");
+				report(service, path, message, "write in both the region of the server");
 			}
 		}
 	}
@@ -81,8 +81,8 @@ export interface Unplaced {
 	readonly words: string;
 }
 
-/** Services under a DataClass of another namespace that has left Variants of theirs without endpoints. */
-export function unplaced({
+/** Services with Variants that a DataClass of another namespace left without endpoints. */
+export function servicesWithoutEndpoints({
 	services,
 	dataClasses,
 	referenceGrants,
@@ -92,7 +92,7 @@ export function unplaced({
 		if (written === null) return [];
 		const metadata = namedIn(service.metadata.namespace, written);
 		const named: Named = { kind: "DataClass", metadata };
-		// What lost its grant is told as that (checkReference.ts).
+		// reference.ts reports a revoked grant.
 		if (metadata.namespace === service.metadata.namespace || !mayName(service, named, referenceGrants)) return [];
 		const regions = findNamed(dataClasses, metadata)?.spec.regions;
 		if (regions === undefined) {

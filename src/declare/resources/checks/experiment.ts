@@ -1,14 +1,14 @@
-/** One Experiment against its Service and Metrics. */
+/** Checks one Experiment against its Service and Metrics. */
 import { accessTable, judgesUsers } from "../../../compile/access/rules/policy.js";
 import { armRegions, sharePoints } from "../../../compile/assignment/region.js";
 import { PPM, SEGMENT_TESTS_MAX, SEGMENT_VALUES_MAX } from "../../../limits/index.js";
-import { USUAL_UNIT_HEADER } from "../experimentWords.js";
+import { USUAL_UNIT_HEADER } from "../experimentTypes.js";
 import { findNamed, serviceOf } from "../lookup.js";
-import { once } from "../once.js";
+import { memoize } from "../memoize.js";
 import { type Path, resourceTitle } from "../position.js";
 import type { Effect, Experiment, Metric } from "../resource.js";
 import { knownNamed, knownNames } from "../suggest.js";
-import { reachOf } from "./reach.js";
+import { largestChange } from "./metricBounds.js";
 import type { Check } from "./report.js";
 
 export function experimentProblems(check: Check): void {
@@ -24,12 +24,12 @@ export function experimentProblems(check: Check): void {
 	}
 }
 
-const unitHeaders = once((experiments: readonly Experiment[]) => {
+const unitHeaders = memoize((experiments: readonly Experiment[]) => {
 	const declared = experiments.flatMap(({ spec: { unit } }) => (unit.from === "header" ? [unit.header] : []));
 	return new Set([USUAL_UNIT_HEADER, ...declared]);
 });
 
-/** A segment's values are kept as they are, and units as pseudonyms only: no header may be both, whoever's unit it is. */
+/** Segment values are stored in clear text and units as pseudonyms, so no header may be both in any Experiment. */
 function segmentProblems({ set, report }: Check, experiment: Experiment): void {
 	const units = unitHeaders(set.experiments);
 	for (const [index, { name, header }] of experiment.spec.segments.entries()) {
@@ -40,7 +40,7 @@ function segmentProblems({ set, report }: Check, experiment: Experiment): void {
 	}
 }
 
-/** Every claim of every challenger is tested in every value of every segment, at every look. */
+/** Each look tests every claim of every challenger in every value of every segment. */
 function workProblems({ report }: Check, experiment: Experiment): void {
 	const { arms, guardrails, goal, segments } = experiment.spec;
 	const claims = guardrails.length + (goal === null ? 0 : 1);
@@ -76,8 +76,8 @@ function variantProblems({ set, positions, report }: Check, experiment: Experime
 }
 
 /**
- * A claim is a unit only where a Gateway verifies it; every Gateway leads to every Service. Proofs of possession are
- * looked at where users are judged, so that elsewhere tokens which must have one give no unit.
+ * A claim is a unit only where a Gateway verifies the token; every Gateway reaches every Service. Proofs of possession
+ * are checked only if users are part of access rules; otherwise tokens that need one give no unit.
  */
 function unitProblems({ set, positions, report }: Check, experiment: Experiment): void {
 	const { unit, service: name } = experiment.spec;
@@ -95,14 +95,14 @@ function unitProblems({ set, positions, report }: Check, experiment: Experiment)
 			const message = `claim ${unit.claim} is the unit, but ${resourceTitle(gateway)} verifies no tokens`;
 			report(experiment, path, message, "add spec.tokens to the Gateway");
 		} else if (unjudged && spec.tokens.every(({ binding }) => binding !== "none")) {
-			const message = `claim ${unit.claim} is the unit, but all tokens at ${resourceTitle(gateway)} need a proof of possession, which nobody looks at: no enforced AccessPolicy of Service ${serviceOf(experiment)} is about users`;
+			const message = `claim ${unit.claim} is the unit, but all tokens at ${resourceTitle(gateway)} need a proof of possession, which is not checked: no enforced AccessPolicy of Service ${serviceOf(experiment)} is about users`;
 			const hint = "name users, groups, tenants, purposes or claims in one, or add an issuer with binding: none";
 			report(experiment, path, message, hint);
 		}
 	}
 }
 
-/** A promotion makes the arm's Variant the Service's default; parameters would be lost on the way. */
+/** A promotion makes the arm's Variant the Service's default, without its parameters. */
 function parameterProblems({ report }: Check, experiment: Experiment): void {
 	if (experiment.spec.goal === null) return;
 	for (const [index, { name, parameters }] of experiment.spec.arms.entries()) {
@@ -113,7 +113,7 @@ function parameterProblems({ report }: Check, experiment: Experiment): void {
 	}
 }
 
-/** Nobody would be in the baseline, and nothing could ever be proved or disproved. */
+/** Without units in the baseline there is no comparison. */
 function baselineProblems({ report }: Check, experiment: Experiment): void {
 	const { arms, goal, guardrails } = experiment.spec;
 	if (goal === null && guardrails.length === 0) return;
@@ -124,7 +124,7 @@ function baselineProblems({ report }: Check, experiment: Experiment): void {
 	}
 }
 
-/** A weighted arm without a live point would never get a unit, and the comparison never an end. */
+/** A weighted arm without a live point would never get a unit. */
 function liveProblems({ report }: Check, experiment: Experiment): void {
 	const { arms, rollout } = experiment.spec;
 	const regions = armRegions(arms.map((arm) => arm.weight));
@@ -140,7 +140,7 @@ function liveProblems({ report }: Check, experiment: Experiment): void {
 	}
 }
 
-/** What a Metric and its denominator add up must be of the same units in the same time. */
+/** A Metric and its denominator must have the same units and window. */
 export function denominatorProblems({ set, positions, report }: Check): void {
 	for (const metric of set.metrics) {
 		const { denominator, windowMs } = metric.spec;
@@ -196,7 +196,7 @@ function metricProblem(
 	const source = positions.source(experiment, [...path, field, "absolute"]);
 	if (source !== null) unitProblem({ report }, experiment, metric, source, [...path, field, "absolute"]);
 	const [way, never] = field === "margin" ? (["worse", "broken"] as const) : (["better", "reached"] as const);
-	const reach = reachOf(metric, way, effect.kind);
+	const reach = largestChange(metric, way, effect.kind);
 	if (effect.value < reach) return;
 	const most = effect.kind === "relative" ? `${Number((reach * 100).toPrecision(6))}%` : String(reach);
 	const message = `${field} of ${name} can never be ${never}: no arm is ${way} by more than ${most}`;
@@ -204,8 +204,8 @@ function metricProblem(
 }
 
 /**
- * 0.5pp of a latency, or 5ms of an accuracy, would silently be another number. An absolute effect of a latency, its
- * quantile too, is in milliseconds.
+ * An effect in the wrong unit would be another number: 0.5pp of a latency, 5ms of an accuracy. An absolute effect of a
+ * latency or its quantile is in milliseconds.
  */
 function unitProblem(
 	{ report }: Pick<Check, "report">,

@@ -1,4 +1,4 @@
-/** Experiments side by side: slots, units, layers per Service and salts. */
+/** Concurrent Experiments: slots, units, layers per Service and salts. */
 
 import { name } from "../fields/scalar.js";
 import { findNamed, inOrder, serviceOf } from "../lookup.js";
@@ -7,9 +7,8 @@ import { type Experiment, qualifiedName, unitText } from "../resource.js";
 import type { Check } from "./report.js";
 
 /**
- * A salt that begins with `NAMESPACE/` is that namespace's, as its default salts are; all others are those of `default`. One
- * namespace's alone are compared: else who asks for a salt is told by the answer which names stand in another one, or has its
- * next name.
+ * A salt with the prefix `NAMESPACE/` belongs to that namespace, like its default salts; all others belong to `default`.
+ * Salts are compared only within a namespace, so that the error reveals no names of another one.
  */
 export function isForeignSalt({ metadata: { namespace }, spec: { salt } }: Experiment): boolean {
 	if (salt === null) return false;
@@ -66,7 +65,7 @@ export function layerProblems(check: Check): void {
 	}
 }
 
-/** One that stands since before that was refused: who is in which arm stays as it is. Without a state anything may stand. */
+/** Stored before this rule: its assignment must not change. Without a stored set every salt is accepted. */
 function hadSalt({ before }: Check, { metadata, spec }: Experiment): boolean {
 	return before === null || findNamed(before.experiments, metadata)?.spec.salt === spec.salt;
 }
@@ -78,7 +77,9 @@ function foreignSalt({ report }: Check, experiment: Experiment, salt: string): v
 	report(experiment, ["spec", "salt"], `salt ${JSON.stringify(salt)} is not of namespace ${namespace}`, hint);
 }
 
-/** @returns what the place holds with it, in the order of coming */
+/**
+ * @returns the Experiments at the place, in order
+ */
 function added(places: Map<string, Experiment[]>, place: string, experiment: Experiment): readonly Experiment[] {
 	const held = places.get(place) ?? [];
 	held.push(experiment);

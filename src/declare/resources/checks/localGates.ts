@@ -1,8 +1,8 @@
-/** Gates on control's own machine: control would post to a server there that may trust everything on the loopback. */
+/** Refuses gates on control's own machine: a server there may trust every loopback client. */
 import { bareHost } from "../address.js";
 import type { Positions } from "../position.js";
 import type { Experiment, Problem } from "../resource.js";
-import { isThisMachine } from "./shared.js";
+import { isThisMachine } from "./serverOwner.js";
 
 export function localGateProblems(experiments: readonly Experiment[], positions: Positions): readonly Problem[] {
 	return experiments.flatMap((one) =>

@@ -1,12 +1,12 @@
-/** A Gateway is no server of a Service: its requests would come back to it for ever. */
+/** Refuses a Gateway as an endpoint of a Service: its requests would loop. */
 
 import { resourceTitle } from "../position.js";
 import type { Check } from "./report.js";
-import { serverKey } from "./shared.js";
+import { serverKey } from "./serverOwner.js";
 
 /**
- * Endpoints at a Gateway's own address and port. A name that leads there, or an address of this machine where the
- * Gateway listens on all of them, is not seen without I/O: Envoy refuses what comes back (compiler/loop.ts).
+ * Endpoints at a Gateway's own address and port. A DNS name, or a local address if the Gateway listens on all of them,
+ * cannot be checked without I/O: Envoy refuses looped requests (compiler/loop.ts).
  */
 export function loopProblems({ set, isStored, report }: Check): void {
 	const gateways = new Map(
@@ -19,7 +19,7 @@ export function loopProblems({ set, isStored, report }: Check): void {
 		for (const [index, { endpoints }] of service.spec.variants.entries()) {
 			for (const [at, { address, port }] of endpoints.entries()) {
 				const gateway = gateways.get(serverKey(address, port));
-				// What was accepted before this rule must not stop every other change.
+				// Earlier accepted sets must not block other changes.
 				if (gateway === undefined || (isStored(service) && isStored(gateway))) continue;
 				const message = `endpoint ${address}:${port} is where ${resourceTitle(gateway)} listens`;
 				const hint = "name the Service's own servers: a request would come back to the Gateway for ever";

@@ -1,4 +1,4 @@
-/** What one AccessPolicy names must exist: a name with a slip would allow, or deny, nobody. */
+/** Names in an AccessPolicy must exist: a mistyped name matches no one. */
 import { compileCondition } from "../../../compile/access/conditions/condition.js";
 import { servicesOf } from "../../../compile/access/rules/selection.js";
 import { findNamed, inNamespace } from "../lookup.js";
@@ -8,7 +8,9 @@ import type { AccessPolicy, Service } from "../resource.js";
 import { knownNamed, knownNames } from "../suggest.js";
 import type { Check, Hint } from "./report.js";
 
-/** @param judged Services whose Variants a policy before this one judges; those that this one does come to it */
+/**
+ * @param judged Services with a policy about Variants; adds those of this policy
+ */
 export function policyProblems(check: Check, policy: AccessPolicy, judged: Set<Service>): void {
 	const { set, positions } = check;
 	const { namespace } = policy.metadata;
@@ -41,7 +43,9 @@ const report = (
 	hint: Hint,
 ): void => check.report(policy, ["spec", ...path], message, hint);
 
-/** @returns whether all exist, so far as can be told */
+/**
+ * @returns whether all of them exist, so far as known
+ */
 function serviceProblems(check: Check, policy: AccessPolicy): boolean {
 	const { services, referenceGrants } = check.set;
 	let all = true;
@@ -52,7 +56,7 @@ function serviceProblems(check: Check, policy: AccessPolicy): boolean {
 		const granted = mayName(policy, service, referenceGrants);
 		if (granted && findNamed(services, service.metadata) !== undefined) continue;
 		all = false;
-		// Without a grant nothing is told of the other namespace (checkReference.ts).
+		// Without a grant no error reveals the other namespace (reference.ts).
 		if (!granted || check.positions.isBroken(service)) continue;
 		const hint = (): string => {
 			const elsewhere = services.find(({ metadata }) => metadata.name === name);
@@ -70,7 +74,7 @@ function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
 	let all = true;
 	for (const [index, written] of policy.spec.dataClasses.entries()) {
 		const { name, namespace } = namedIn(policy.metadata.namespace, written);
-		// One of another namespace is only compared with what the policy's Services say of themselves.
+		// A DataClass of another namespace is only compared with those of the Services.
 		if (namespace !== policy.metadata.namespace) continue;
 		if (findNamed(check.set.dataClasses, { name, namespace }) !== undefined) continue;
 		all = false;
@@ -83,7 +87,7 @@ function dataClassProblems(check: Check, policy: AccessPolicy): boolean {
 	return all;
 }
 
-/** Of each Service that is named; of one that is meant by `*`, if no other has the Variant either. */
+/** Each named Service must have the Variant; with `*`, at least one Service. */
 function variantProblems(check: Check, policy: AccessPolicy, selected: readonly Service[]): void {
 	const variantsOf = ({ spec }: Service): readonly string[] => spec.variants.map(({ name }) => name);
 	const everywhere = policy.spec.services.includes("*");
@@ -100,14 +104,14 @@ function variantProblems(check: Check, policy: AccessPolicy, selected: readonly 
 }
 
 /**
- * A verdict on one Variant must not be served by another. Which Variants have endpoints, and which one is the default
- * (a promotion changes it), is not known when this is read, so that no case is harmless. A shadow policy decides nothing.
+ * A decision on one Variant must not be served by another. Endpoints and the default Variant change at run time, so
+ * every case is refused. Shadow policies decide nothing.
  */
 function servingProblems(check: Check, policy: AccessPolicy, selected: readonly Service[], judged: Set<Service>): void {
 	if (policy.spec.mode === "shadow") return;
 	for (const service of selected) {
 		if (service.spec.noEndpoint !== "default-variant") continue;
-		// One problem of the Service, however many policies judge.
+		// One problem per Service, for any number of policies.
 		if (judged.has(service)) continue;
 		judged.add(service);
 		const message = `spec.noEndpoint is default-variant, but ${resourceTitle(policy)} judges Variants: one Variant would be authorised, another serve`;
@@ -127,7 +131,7 @@ function regionProblems(check: Check, policy: AccessPolicy): void {
 	}
 }
 
-/** Without an issuer that some Gateway believes there is no user, so that a rule about users never holds. */
+/** Without an issuer that a Gateway trusts, rules about users never match. */
 function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): void {
 	const { set, positions } = check;
 	if (set.gateways.length === 0 || positions.hasBroken("Gateway")) return;
@@ -137,7 +141,7 @@ function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): 
 		const about = Object.entries({ users, groups, tenants, purposes, claims }).find(([, list]) => list.length > 0)?.[0];
 		const field = about ?? (condition ? "condition" : null);
 		if (field === null) return;
-		const message = `spec.${field} is about users, but no Gateway believes any issuer's tokens`;
+		const message = `spec.${field} is about users, but no Gateway trusts any token issuer`;
 		report(check, policy, [field], message, "add spec.tokens to a Gateway");
 		return;
 	}
@@ -145,7 +149,7 @@ function tokenProblems(check: Check, policy: AccessPolicy, condition: boolean): 
 		if (user === "*") continue;
 		const issuer = user.slice(0, user.indexOf("#"));
 		if (issuers.includes(issuer)) continue;
-		const message = `no Gateway believes the tokens of issuer ${JSON.stringify(issuer)}`;
+		const message = `no Gateway trusts token issuer ${JSON.stringify(issuer)}`;
 		report(check, policy, ["users", index], message, () => knownNames(issuer, issuers, "issuers"));
 	}
 }

@@ -1,17 +1,17 @@
-/** What names a resource of another namespace needs that namespace's word for it; what had it once, and has it no more. */
+/** References to other namespaces need a grant, and lose effect when it is revoked. */
 import { resourcesOf } from "../kinds.js";
 import { resourceTitle } from "../position.js";
 import { isFollowed, mayName, type Reference, referencesOf } from "../reference.js";
 import type { Resource, ResourceSet } from "../resource.js";
 import type { Check } from "./report.js";
 
-/** What a name without a grant is told. */
+/** The error of a reference without a grant. */
 export const NOT_GRANTED = "is of another namespace, which grants no";
 
-/** Of a Service whose DataClass is not there for it any more. */
+/** A Service whose DataClass is no longer available to it. */
 export const CLOSED = "it has no endpoint that its data may go to, and is closed to everyone";
 
-/** The answer is the same whether the other one exists: what stands in another namespace is not told by asking. */
+/** The error is the same if the target does not exist, so that it reveals nothing about another namespace. */
 export function referenceProblems({ set, positions, report, mayLack }: Check): void {
 	if (positions.hasBroken("ReferenceGrant")) return;
 	for (const reference of resourcesOf(set).flatMap((one) => ungranted(one, set))) {
@@ -24,8 +24,10 @@ export function referenceProblems({ set, positions, report, mayLack }: Check): v
 	}
 }
 
-/** References of stored resources whose grant is gone, in words for who may read the namespace that wrote them. */
-export function severed(set: ResourceSet): readonly { readonly resource: Resource; readonly words: string }[] {
+/** References of stored resources whose grant was revoked, as text for readers of the referring namespace. */
+export function revokedReferences(
+	set: ResourceSet,
+): readonly { readonly resource: Resource; readonly words: string }[] {
 	return resourcesOf(set).flatMap((resource) =>
 		ungranted(resource, set).map((reference) => {
 			const lost = resource.kind === "Service" ? CLOSED : "this policy does not count there";

@@ -1,8 +1,8 @@
-/** What the cross-checks share: the set, and how to report a problem at a field of a resource. */
+/** Shared by the cross-checks: the set, and the report of a problem at a field. */
 import type { Named, Path, Positions } from "../position.js";
 import type { ResourceSet } from "../resource.js";
 
-/** In words, or how to find them: what is near to a name is looked for among all names, and for no more problems than are told. */
+/** The hint, or a function for it: the search for similar names runs only for reported problems. */
 export type Hint = string | (() => string);
 
 export interface Check {

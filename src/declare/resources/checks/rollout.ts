@@ -1,4 +1,4 @@
-/** How an Experiment's rollout fits its goal, and its parts each other. */
+/** Checks an Experiment's rollout against its goal, and its fields against each other. */
 import { armRegions, sharePoints } from "../../../compile/assignment/region.js";
 import { allNamed, findNamed, inOrder } from "../lookup.js";
 import { type Experiment, type Metric, qualifiedName, type ResourceSet } from "../resource.js";
@@ -13,7 +13,7 @@ export function rolloutProblems(check: Check): void {
 	}
 }
 
-/** Planned looks are at a goal, by the normal law of one statistic: a quantile's claim is two at once. */
+/** Planned looks test one normal statistic; a quantile's claim has two. */
 function designProblems({ set, report }: Check, experiment: Experiment): void {
 	const { goal, rollout } = experiment.spec;
 	const { design } = rollout.inference;
@@ -35,12 +35,12 @@ function designProblems({ set, report }: Check, experiment: Experiment): void {
 	report(experiment, path, message, "write design: sequential, or name a mean or a rate as the goal");
 }
 
-/** Judged are units first exposed in it, once their windows have closed: one that is no longer than these measures nobody. */
+/** A holdback evaluates units first exposed in it, after their windows close, so it must be longer than these. */
 function holdbackProblems({ set, before, isStored, report }: Check, experiment: Experiment): void {
 	const { holdback } = experiment.spec.rollout;
 	const last = lastToClose(set, experiment);
 	if (holdback === null || last === null || holdback.forMs > last.closesMs) return;
-	// One that stands holds up no edit but those by which units close later still.
+	// A stored one blocks only edits that let units close later.
 	const former = before === null ? null : lastToClose(before, experiment);
 	if (isStored(experiment) && (former === null || last.closesMs <= former.closesMs)) return;
 	const wholeMs = Math.ceil(last.closesMs / 1_000) * 1_000;
@@ -48,12 +48,12 @@ function holdbackProblems({ set, before, isStored, report }: Check, experiment: 
 	report(
 		experiment,
 		["spec", "rollout", "holdback", "for"],
-		`a holdback of ${spoken(holdback.forMs)} measures nobody by ${qualifiedName(last.metric.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
+		`a holdback of ${spoken(holdback.forMs)} measures no unit by ${qualifiedName(last.metric.metadata)}: a unit that comes in it counts after ${closes} (its window, and what it takes to arrive)`,
 		`write a longer one, such as for: ${spoken(2 * wholeMs)}; who comes in its last ${closes} is not measured`,
 	);
 }
 
-/** The Metric of the Experiment by which units close last, and how long after their first exposure. */
+/** The Metric of the Experiment whose units close last, and the time from exposure to that. */
 function lastToClose(
 	{ services, metrics }: ResourceSet,
 	{ spec, metadata: { namespace } }: Experiment,
@@ -70,7 +70,7 @@ function lastToClose(
 	return last ?? null;
 }
 
-/** As durations are written: the largest unit that says it exactly. */
+/** In the largest unit without a fraction. */
 function spoken(ms: number): string {
 	const units = [
 		[86_400_000, "d"],
@@ -82,7 +82,7 @@ function spoken(ms: number): string {
 	return `${ms / size}${name}`;
 }
 
-/** Shares follow one number per arm, and what is proved meanwhile must be proved of a fixed design. */
+/** Each arm needs one share, and tests during a bandit need a fixed design. */
 function banditProblems({ set, report }: Check, experiment: Experiment): void {
 	const { goal, rollout, arms } = experiment.spec;
 	const { bandit, inference, holdback, stepsPpm } = rollout;

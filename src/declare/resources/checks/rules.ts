@@ -1,10 +1,10 @@
 /**
- * How much of its rules one request to a Service can be tried against: by Envoy, which walks all that they name, or by the
- * sidecar, which finds most by who asks and for what. Requests to other Services wait behind it.
+ * Limits the rules that one request to a Service can be matched against, because other requests wait. Envoy compares all
+ * values; the sidecar finds most rules by caller and path.
  */
 import { ANYONE } from "../../../compile/access/requests/principal.js";
+import { comparedValues } from "../../../compile/access/rules/comparedValues.js";
 import { accessTable } from "../../../compile/access/rules/table.js";
-import { triedValues } from "../../../compile/access/rules/triedValues.js";
 import { proxiedGateway } from "../../../compile/access/verdictReason.js";
 import { dryRunOf } from "../../../compile/table/shadow.js";
 import { RULE_STEPS_MAX, RULE_VALUES_MAX, TOKEN_TEXTS_MAX } from "../../../limits/index.js";
@@ -14,7 +14,7 @@ import { sidecarDecides, sidecarDecidesAlways } from "./callout.js";
 import type { Check } from "./report.js";
 
 /**
- * Reported of a policy of the change, if there is one. Denials may be twice as many: they are urgent.
+ * Reported at a policy of the change, if there is one. Denials may be twice as many, because they are urgent.
  * @param selected the policies that select the Service, in declared order
  */
 export function ruleProblems(check: Check, service: Service, selected: readonly AccessPolicy[]): void {
@@ -26,16 +26,16 @@ export function ruleProblems(check: Check, service: Service, selected: readonly 
 	if (tried === undefined) return;
 	const words = `${wordsOf(tried)} ${resourceTitle(service)}${whenOf(tried)}`;
 	const last = given.at(-1);
-	// A change of the Service, or a grant, makes stored policies its own.
+	// A changed Service or grant may select stored policies.
 	if (last === undefined) check.report(service, ["spec"], words, hintOf(tried));
 	else check.report(last, ["spec"], `with it ${words}`, hintOf(tried));
 }
 
-/** Far below any bound, however it is counted: nearly all are, and there are many Services. */
+/** A fast path for nearly all Services: far below every limit. */
 function isSmall({ gateways }: ResourceSet, policies: readonly AccessPolicy[]): boolean {
 	const issuers = Math.max(1, ...gateways.map(({ spec }) => spec.tokens.length));
 	const named = policies.reduce((sum, { spec }) => sum + stepsNamed(spec) + spec.principals.length, 0);
-	// Nothing counts more than a path that is asked about twice: a prefix of 1,024 characters is five steps of the sidecar's.
+	// The largest cost is a path that is read twice: a prefix of 1,024 characters is five sidecar steps.
 	return named * issuers * 2 * PATH_VALUES < Math.min(RULE_VALUES_MAX, RULE_STEPS_MAX);
 }
 
@@ -54,7 +54,7 @@ const whenOf = ({ later }: Tried): string =>
 
 const mostOf = ({ bySidecar }: Tried): number => (bySidecar ? RULE_STEPS_MAX : RULE_VALUES_MAX);
 
-/** What a prefix or a template of paths counts in Envoy: each looks through a path of up to PATH_CHARS_MAX. */
+/** The cost of a path prefix or template in Envoy: each scans up to PATH_CHARS_MAX. */
 const PATH_VALUES = 10;
 
 interface Tried {
@@ -64,7 +64,7 @@ interface Tried {
 	readonly count: number;
 }
 
-/** By whom its rules are tried, now or by what its Experiments may come to without a change. */
+/** Whether Envoy or the sidecar matches its rules, now or after its Experiments change without an apply. */
 function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPolicy[]): readonly Tried[] {
 	if (sidecarDecidesAlways({ set }, service)) return [triedBySidecar(policies)];
 	if (sidecarDecides({ set }, service) === null) return [triedByEnvoy(set, service, false)];
@@ -72,7 +72,7 @@ function triedBy(set: ResourceSet, service: Service, policies: readonly AccessPo
 }
 
 function triedBySidecar(policies: readonly AccessPolicy[]): Tried {
-	// With shadow policies the enforced ones are asked once more, to tell what would change.
+	// Shadow policies evaluate the enforced ones once more, for comparison.
 	const times = policies.some(({ spec }) => spec.mode === "shadow") ? 2 : 1;
 	return { bySidecar: true, later: false, count: times * stepsOf(policies) };
 }
@@ -82,14 +82,14 @@ function triedByEnvoy(set: ResourceSet, service: Service, later: boolean): Tried
 	const { rules } = dryRunOf(accessTable(service, set.accessPolicies, set.referenceGrants), {
 		issuers: set.gateways.flatMap(({ spec }) => spec.tokens),
 		proxied: proxiedGateway(set.gateways),
-		// What it keeps from being tried is tried once the Experiment ends.
+		// Rules that the Experiment excludes apply once it ends.
 		sidecarAssigns: false,
 	});
-	const { values, paths } = triedValues(rules, issuers);
+	const { values, paths } = comparedValues(rules, issuers);
 	return { bySidecar: false, later, count: values + (PATH_VALUES - 1) * paths };
 }
 
-/** At least as many as there are names, segments of paths and rules. */
+/** An upper limit of names, path segments and rules. */
 function stepsNamed({
 	methods,
 	pathPrefixes,
@@ -104,15 +104,15 @@ function stepsNamed({
 	return lists.reduce((sum, { length }) => sum + length, 1 + claims.length + segmentsIn(pathTemplates));
 }
 
-/** A tree of templates has a branch for each at most. */
+/** An upper limit of the branches in a tree of templates. */
 const segmentsIn = (templates: readonly string[]): number =>
 	templates.reduce((sum, template) => sum + template.split("/").length - 1, 0);
 
-/** The sidecar finds a path's prefix among any number in as many comparisons (access/rules/pathPatterns.ts), each as dear as its length. */
+/** Comparisons to find a path's prefix among any number (access/rules/pathPatterns.ts), each at the cost of its length. */
 const PREFIXES_COMPARED = 18;
 const PREFIX_CHARS_A_STEP = 256;
 
-/** A rule's texts are looked for among a token's, or those among a rule's, whichever are fewer (access/users/tokenTexts.ts). */
+/** Texts of the smaller set are looked up in the other: a rule's or a token's (access/users/tokenTexts.ts). */
 const TEXTS_A_STEP = 2;
 
 function stepsIn(spec: AccessPolicy["spec"]): number {
@@ -127,7 +127,7 @@ function stepsIn(spec: AccessPolicy["spec"]): number {
 
 const patternsIn = (principals: readonly string[]): number => principals.filter((id) => id.endsWith("/*")).length;
 
-/** A caller is one principal: what others are named in, it does not meet (access/rules/ruleTree.ts). */
+/** A caller is one principal, so it meets no rules for other principals (access/rules/ruleTree.ts). */
 function stepsOf(policies: readonly AccessPolicy[]): number {
 	let common = 0;
 	let most = 0;

@@ -1,4 +1,4 @@
-/** What an AccessPolicy can say of a request: callers, claims, path templates, times and conditions, each strictly. */
+/** Conditions of an AccessPolicy: callers, claims, path templates, schedules and CEL. */
 import { z } from "zod";
 import { CONDITION_FIELDS, compileCondition, conditionFault } from "../../../compile/access/conditions/condition.js";
 import { ANYONE } from "../../../compile/access/requests/principal.js";
@@ -33,19 +33,19 @@ export const user = z
 	.regex(/^\*$|^[^#\p{Cc}\p{Cs}]{1,1024}#[^\p{Cc}\p{Cs}]{1,1024}$/u, { error: USER_HINT, abort: true })
 	.superRefine(unless(userPattern));
 
-/** A group, tenant or purpose; compared whole. */
+/** A group, tenant or purpose; matched exactly. */
 export const word = (what: string) => text(`write a ${what}`).superRefine(unless((value) => wordPattern(what, value)));
 
 export const CLAIM_HINT = "write the name of a claim such as sub, or a path such as org.tenant";
 
-/** A path of names split at points, or one name that is a URL (OpenID Connect Core 5.1.2). */
+/** A path of names separated by points, or one name that is a URL (OpenID Connect Core 5.1.2). */
 export const claimName = z
 	.string({ error: CLAIM_HINT })
 	.regex(/^(?:https?:\/\/[!-~]{1,256}|[A-Za-z0-9_:/-]{1,64}(?:\.[A-Za-z0-9_:/-]{1,64}){0,3})$/, { error: CLAIM_HINT });
 
 const VALUES_HINT = "write a list of at least one text";
 
-/** A text is compared with texts alone; what a token holds as a number or a truth value a condition can compare. */
+/** Claims match strings only; a CEL condition can match numbers and booleans. */
 const claimText = text(({ input }) => {
 	const kind = { number: "number", boolean: "truth value" }[typeof input as string];
 	if (kind === undefined) return "write a text";
@@ -80,8 +80,8 @@ const PREFIX_HINT =
 	"write a path that begins with /, without a / at its end, and without //, . or .. segments, ;, %, ?, # or spaces";
 
 /**
- * @param isGood whether the value were one without its parameters: no rule is ever asked about those (access/requests/path.ts)
- * @param instead what to write for letters that no request has in its path as they are
+ * @param isGood whether the value is valid without its parameters, which rules never match (access/requests/path.ts)
+ * @param instead what to write for characters that a request path never contains literally
  */
 function refusePath(
 	context: z.core.$RefinementCtx,
@@ -106,7 +106,7 @@ function refusePath(
 	return refuse(context, `write ${plain}`, what);
 }
 
-/** Path prefix of whole segments. Escapes and dot segments are refused: Envoy compares the normalised path. */
+/** A path prefix of whole segments. No escapes and dot segments, because Envoy compares the normalised path. */
 export const pathPrefix = z.string({ error: PREFIX_HINT }).transform((value, context): string => {
 	if (value === "/") return value;
 	if (!isPrefix(value)) return refusePath(context, isPrefix, PREFIX_HINT, `write a shorter prefix, ${DECODED}`);
@@ -186,7 +186,7 @@ export const time = z.string({ error: TIME_HINT }).transform((value, context): n
 
 const CONDITION_HINT = `write a CEL expression such as request.method == "GET" && "clerk" in user.groups; there are ${CONDITION_FIELDS}`;
 
-/** Read once here, so that nothing can fail later: syntax, types, bounds. */
+/** Checks syntax, types and limits here, so that no later step can fail. */
 export const policyCondition = z.string({ error: CONDITION_HINT }).transform((value, context): string => {
 	const fault = conditionFault(value) ?? compileCondition(value).slip;
 	if (fault === null) return value;

@@ -1,6 +1,6 @@
 /**
- * Sizes of effects: how much better a goal must be, how much worse a guardrail may be. A bare percentage is
- * refused because it may mean points (4.0 % → 4.5 %) or a share of the baseline (4.0 % → 4.02 %).
+ * Effect sizes of goals and guardrails. A bare percentage is refused: it may mean points (4.0 % → 4.5 %) or a share of
+ * the baseline (4.0 % → 4.02 %).
  */
 import { z } from "zod";
 import type { Effect } from "../resource.js";
@@ -15,7 +15,7 @@ const ABSOLUTE_HINT =
 const RELATIVE_HINT = "write a share of the baseline such as 10% or 150%";
 const EFFECT_HINT = "write {absolute: 0.5pp} for percentage points or {relative: 0.5%} for a share of the baseline";
 
-/** Fraction written in percent with up to four decimals: "0.5" of `pp` or `%` → 0.005, as the nearest double. */
+/** A percentage with up to four decimals as a fraction: "0.5" of `pp` or `%` → 0.005, as the nearest double. */
 function fraction(value: string, unit: "pp" | "%"): number | null {
 	const match = SHARE.exec(value);
 	if (match === null || match[3] !== unit) return null;
@@ -47,7 +47,7 @@ const relative = z
 
 /**
  * `{absolute: …}` or `{relative: …}`.
- * @param allowZero a margin of 0 could never be proved kept by equal arms; a goal of 0 asks for any improvement
+ * @param allowZero for goals, where 0 asks for any improvement; equal arms could never pass a margin of 0
  */
 export function effect(allowZero: boolean) {
 	return fields({ absolute: absolute.optional(), relative: relative.optional() }, EFFECT_HINT).transform(

@@ -1,4 +1,4 @@
-/** Addresses, host names, header names and paths: what Envoy compares byte for byte, so they are strict here. */
+/** Addresses, host names, header names and paths. Strict, because Envoy compares bytes. */
 import { z } from "zod";
 import { isIp } from "../address.js";
 import { refuse } from "./scalar.js";
@@ -21,7 +21,7 @@ export const endpointAddress = z
 	.transform((value, context): string => {
 		if (isIp(value)) return value;
 		const lower = value.toLowerCase();
-		// A number in last place can only be a mistyped IPv4 address, or one that is hidden (WHATWG URL, ends-in-a-number).
+		// A numeric last label is a mistyped or hidden IPv4 address (WHATWG URL, ends-in-a-number).
 		const numeric = /(^|\.)([0-9]+|0x[0-9a-f]*)$/.test(lower);
 		return DNS_NAME.test(lower) && !numeric ? lower : refuse(context, ENDPOINT_HINT);
 	})
@@ -35,7 +35,7 @@ export const hostName = z
 	.string({ error: HOST_HINT })
 	.transform((value, context): string => {
 		const lower = value.toLowerCase();
-		// `*.com` would take every name under it from all other namespaces.
+		// `*.com` would capture the names of all other namespaces.
 		if (/^\*\.[^.]+$/.test(lower)) return refuse(context, WILDCARD_HINT);
 		return DNS_NAME.test(lower.startsWith("*.") ? lower.slice(2) : lower) ? lower : refuse(context, HOST_HINT);
 	})
@@ -44,7 +44,7 @@ export const hostName = z
 /** Field name of HTTP (RFC 9110 section 5.1: a token). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** Headers that cannot name a person: the connection's, the proxy's, or of many values; and why credentials cannot. */
+/** Headers that identify no user: of the connection or proxy, or with many values. Also credentials. */
 const NOT_A_UNIT = new Set([
 	..."host connection keep-alive te trailer transfer-encoding upgrade content-length content-type expect".split(" "),
 	..."cookie set-cookie authorization dpop proxy-authorization proxy-authenticate proxy-connection".split(" "),
@@ -73,16 +73,19 @@ const METHOD_HINT = "write an HTTP method in capitals such as GET or POST";
 
 export const httpMethod = z.string({ error: METHOD_HINT }).regex(/^[A-Z][A-Z-]{0,31}$/, { error: METHOD_HINT });
 
-/** A segment of a path that has one spelling and one reading: no escapes, dot segments or parameters (access/requests/path.ts). */
+/** A path segment with only one spelling: no escapes, dot segments or parameters (access/requests/path.ts). */
 export const isSegment = (segment: string): boolean =>
 	/^[A-Za-z0-9._~!$&'()*+,=:@-]+$/.test(segment) && segment !== "." && segment !== "..";
 
-/** Path of a health check: as a prefix, with a query allowed. */
+/** Path of a health check: like a prefix, but a query is allowed. */
 export const requestPath = z
 	.string({ error: "write a path that begins with /" })
 	.regex(/^\/[!-"$-~]*$/, { error: "write a path that begins with /, without spaces or #" });
 
-/** The wildcards that a host may lie under, the longest first: `*.b.example` and `*.example` of `a.b.example`; of one, itself first. */
+/**
+ * Wildcards that match a host, the longest first: `*.b.example` and `*.example` for `a.b.example`; a wildcard yields
+ * itself first.
+ */
 export function* wildcardsOver(host: string): Generator<string, void, undefined> {
 	for (let dot = host.indexOf(".", 1); dot > 0; dot = host.indexOf(".", dot + 1)) yield `*${host.slice(dot)}`;
 }

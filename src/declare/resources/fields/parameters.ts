@@ -1,4 +1,4 @@
-/** Parameters of an arm: what the upstream is told beside the Variant, as request headers `x-weir-param-NAME`. */
+/** Parameters of an arm, sent to the upstream as request headers `x-weir-param-NAME`. */
 import { z } from "zod";
 import { PARAMETERS_MAX } from "../../../limits/index.js";
 import { say } from "./strict.js";

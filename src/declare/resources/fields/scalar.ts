@@ -1,4 +1,4 @@
-/** Scalars of the declaration: names, percentages, durations. */
+/** Schemas of names, percentages and durations. */
 import { z } from "zod";
 import { DURATION_MS_MAX } from "../../../limits/index.js";
 import { say } from "./strict.js";
@@ -15,7 +15,7 @@ import {
 const LABELS = /[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/.source;
 /**
  * RFC 1123 labels joined by points, 63 characters in all: safe in cluster names, headers, route names and files. Not
- * constructor, which every object of JavaScript has: looked up among names it would be found where nobody is.
+ * `constructor`, which is a property of every JavaScript object.
  */
 const NAME = new RegExp(`^(?!constructor$)(?=.{1,63}$)${LABELS}$`);
 const NAME_HINT =
@@ -32,7 +32,7 @@ const FOREIGN = say(
 	"only AccessPolicy.services and Service.dataClass may, with a ReferenceGrant: write a name of the same namespace",
 );
 
-/** Name of a resource that must lie in the namespace of the one that names it. */
+/** Name of a resource in the same namespace. */
 export const localName = z.string({ error: NAME_HINT }).regex(NAME, {
 	error: ({ input }) => (typeof input === "string" && QUALIFIED.test(input) ? FOREIGN : nameHint({ input })),
 });
@@ -40,24 +40,24 @@ export const localName = z.string({ error: NAME_HINT }).regex(NAME, {
 const QUALIFIED = new RegExp(`^(?!constructor/)(?=[^/]{1,63}/)${LABELS}/(?!constructor$)(?=.{1,63}$)${LABELS}$`);
 export const REFERENCE_HINT = "write a name, or NAMESPACE/NAME for a resource of another namespace that grants it";
 
-/** Name of a resource of the same namespace, or NAMESPACE/NAME. */
+/** Name of a resource in the same namespace, or NAMESPACE/NAME. */
 export const reference = z.union([name, z.string().regex(QUALIFIED)], { error: REFERENCE_HINT });
 
 const REGION_HINT = "write the name of a region";
 
-/** Any text, of whole characters: half of a surrogate pair has no form in UTF-8, and Envoy would read another text. */
+/** Any well-formed text: a lone surrogate cannot be encoded in UTF-8. */
 export function anyText(hint: string | ((issue: { readonly input?: unknown }) => string)) {
 	return z.string({ error: hint }).regex(/^\P{Cs}*$/u, { error: hint });
 }
 
-/** Text that may not be empty. */
+/** Any text that is not empty. */
 export function text(hint: Parameters<typeof anyText>[0]) {
 	return anyText(hint).min(1, { error: hint });
 }
 
 const SEEN = /^(?:[^\s\p{Cc}](?:[^\p{Cc}\p{Zl}\p{Zp}]*[^\s\p{Cc}])?)?$/u;
 
-/** The name of a place, compared whole with what others wrote: what cannot be seen in it would make it another one. */
+/** A region name, matched exactly, so without invisible characters. */
 export const region = text(REGION_HINT).regex(SEEN, {
 	error: ({ input }) => {
 		const seen = String(input)
@@ -75,8 +75,8 @@ export const percentage = z
 	.transform((value, context) => parsePercentage(value) ?? refuse(context, PERCENTAGE_HINT));
 
 /**
- * A duration in whole milliseconds, from `minMs` on.
- * @param most what to write instead of one above `ms`
+ * A duration in whole milliseconds, at least `minMs`.
+ * @param most the hint for one above `ms`
  */
 export function duration(minMs: number, most?: { readonly ms: number; readonly hint: string }) {
 	return z
@@ -95,7 +95,7 @@ export function duration(minMs: number, most?: { readonly ms: number; readonly h
 		.meta({ description: "Duration such as 10s, 1500ms, 5m, 1h, 14d or 1m30s." });
 }
 
-/** Adds an issue with this message and gives the value that ends a transform. */
+/** Adds an issue and returns the value that ends a transform. */
 export function refuse(context: z.core.$RefinementCtx, hint: string, what: string | null = null): never {
 	context.issues.push({ code: "custom", message: what === null ? hint : say(what, hint), input: context.value });
 	return z.NEVER;

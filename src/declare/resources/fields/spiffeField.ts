@@ -1,25 +1,25 @@
-/** SPIFFE ids as fields of declarations. Apart from what tells them (spiffe.ts), which processes ask that read no declaration. */
+/** Schemas of SPIFFE ids. Apart from spiffe.ts, because most processes parse no declarations. */
 import { z } from "zod";
 import { SPIFFE_TRUST_DOMAIN_BYTES_MAX } from "../../../limits/index.js";
-import { NOBODY, spiffeFault, trustDomainFault } from "../spiffe.js";
+import { NOT_A_WORKLOAD, spiffeFault, trustDomainFault } from "../spiffe.js";
 import { refuse } from "./scalar.js";
 import { say } from "./strict.js";
 
 export const SPIFFE_HINT = "write a SPIFFE id such as spiffe://example.org/ns/team-a/sa/web";
 
-/** But for a trust domain alone, for editors too; what else is no SPIFFE id spiffeFault tells. */
+/** Excludes a trust domain alone, for editors; spiffeFault reports all other errors. */
 const NO_DOMAIN = new RegExp(`^(?!spiffe://(?!\\.{1,2}$)[a-z0-9._-]{1,${SPIFFE_TRUST_DOMAIN_BYTES_MAX}}$)`);
 
 const pathOf = (domain: string): string => `write ${domain}/PATH, a workload's id`;
 
 /**
- * A text that is no trust domain alone: where a caller is meant that would match nobody, and a deny would let all of it in.
+ * Refuses a trust domain alone: it would match no caller, and so make a deny ineffective.
  * @param instead what to write for one
  */
 export const noTrustDomain = (hint: string, instead: (domain: string) => string = pathOf) =>
 	z
 		.string({ error: hint })
-		.regex(NO_DOMAIN, { error: ({ input }) => say(NOBODY, instead(String(input))), abort: true });
+		.regex(NO_DOMAIN, { error: ({ input }) => say(NOT_A_WORKLOAD, instead(String(input))), abort: true });
 
 /** An exact SPIFFE id of a workload. */
 export const spiffeId = noTrustDomain(SPIFFE_HINT)
@@ -31,7 +31,7 @@ export const spiffeId = noTrustDomain(SPIFFE_HINT)
 
 const DOMAIN_HINT = "write a trust domain such as example.org, without spiffe://";
 
-/** A SPIFFE trust domain, by its name alone. */
+/** The name of a SPIFFE trust domain. */
 export const trustDomain = z
 	.string({ error: DOMAIN_HINT })
 	.transform((value, context): string => {

@@ -1,22 +1,21 @@
 /**
- * Strict mappings, and how schemas say what to write. The convention of this folder: a zod error message is the
- * hint ("write …"), as what is wrong follows from the value; where it does not, the message is made by say() and
- * holds both. faults.ts turns issues into Problems.
+ * Strict mappings, and the convention for errors in this folder. A zod error message is the hint ("write …"), if the
+ * value shows what is wrong; otherwise say() makes a message with both. faults.ts converts issues to Problems.
  */
 import { z } from "zod";
 
-/** An issue message that holds what is wrong and what to write instead. */
+/** An issue message with the error and the hint. */
 export function say(what: string, hint: string): string {
 	return `${what}\n${hint}`;
 }
 
-/** The two halves of an issue message; `what` is null where it only holds the hint. */
-export function saying(message: string): { readonly what: string | null; readonly hint: string } {
+/** Splits an issue message; `what` is null if it has only the hint. */
+export function splitMessage(message: string): { readonly what: string | null; readonly hint: string } {
 	const cut = message.indexOf("\n");
 	return cut === -1 ? { what: null, hint: message } : { what: message.slice(0, cut), hint: message.slice(cut + 1) };
 }
 
-/** A mapping of exactly these fields. An unknown one is an issue whose message lists the known ones. */
+/** A mapping of exactly these fields. The issue of an unknown field lists the known ones. */
 export function fields<Shape extends z.ZodRawShape>(shape: Shape, hint = ""): z.ZodObject<Shape, z.core.$strict> {
 	const known = Object.keys(shape).join(", ");
 	return z.strictObject(shape, {
@@ -24,12 +23,12 @@ export function fields<Shape extends z.ZodRawShape>(shape: Shape, hint = ""): z.
 	});
 }
 
-/** A list; `hint` says what its items are. */
+/** A list; `hint` describes its items. */
 export function list<Item extends z.ZodType>(item: Item, hint: string): z.ZodArray<Item> {
 	return z.array(item, { error: hint });
 }
 
-/** A list in which nothing is twice. */
+/** A list without duplicates. */
 export function uniqueList<Item extends z.ZodType<string>>(item: Item, hint: string) {
 	return list(item, hint).superRefine((items, context) => {
 		refuseRepeats(items, String, (index, first, key) => {
@@ -39,7 +38,7 @@ export function uniqueList<Item extends z.ZodType<string>>(item: Item, hint: str
 	});
 }
 
-/** One of these words. */
+/** One of these values. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(...words: Words) {
 	return z.enum(words, { error: `write ${orList(words)}` });
 }
@@ -56,7 +55,7 @@ export function whole(min: number, max: number): z.ZodNumber {
 
 export const flag = z.boolean({ error: "write true or false" });
 
-/** Reports each item that came before, at its own place. */
+/** Reports each duplicate at its position. */
 export function refuseRepeats<Item>(
 	items: readonly Item[],
 	keyOf: (item: Item) => string,

@@ -1,4 +1,4 @@
-/** What an Experiment assigns: an id from a request header, a claim of a verified token, or a cookie. */
+/** The unit of an Experiment: a request header, a claim of a verified token, or a cookie. */
 import { z } from "zod";
 import { COOKIE_AGE_MS_MAX } from "../../../limits/index.js";
 import type { UnitSource } from "../resource.js";
@@ -13,7 +13,7 @@ const claim = z
 	.regex(/^[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,3}$/, { error: CLAIM_HINT })
 	.meta({
 		description:
-			"Claim of a token that the Gateway verified (Gateway spec.tokens), of any issuer that it believes: the same sub of two is one unit.",
+			"Claim of a token that the Gateway verified (Gateway spec.tokens), of any issuer that it trusts: the same sub of two is one unit.",
 	});
 
 const COOKIE_HINT = "write the name of a cookie such as weir_id: letters, digits, hyphens and underscores";
@@ -25,7 +25,7 @@ const cookie = fields(
 			.prefault("90d")
 			.transform((ms, context) => {
 				if (ms > COOKIE_AGE_MS_MAX) return refuse(context, "write at most 366d");
-				// Max-Age is in seconds (RFC 6265 5.2.2), and 0 takes the cookie away at once.
+				// Max-Age is in seconds (RFC 6265 5.2.2), and 0 deletes the cookie.
 				return ms % 1_000 === 0 ? ms : refuse(context, "write whole seconds, such as 90d");
 			})
 			.meta({ description: "How long a browser keeps the id that the sidecar gives it." }),
@@ -41,7 +41,7 @@ export const unit = fields(
 )
 	.transform((value, context): UnitSource => {
 		const given = [value.header, value.claim, value.cookie].filter((source) => source !== undefined).length;
-		// A slip such as cookei has its own problem.
+		// A mistyped field has its own problem.
 		if (given === 0 && context.issues.some(({ code }) => code === "unrecognized_keys")) return z.NEVER;
 		if (given !== 1) {
 			const what = given === 0 ? "names no source" : "names more than one source";

@@ -1,6 +1,6 @@
 /**
- * Percentages and durations as people write them. Percentages are read digit by digit into parts per million; floating
- * point would be wrong for 7 % of them. As fields of a declaration: scalar.ts.
+ * Percentages and durations as text. Percentages are parsed digit by digit: floating point would be wrong for 7 % of
+ * them. The schemas are in scalar.ts.
  */
 import { DURATION_MS_MAX, PPM } from "../../../limits/index.js";
 
@@ -13,7 +13,7 @@ function ppmOf(wholePart: string, fraction = ""): number {
 	return Number(wholePart) * 10_000 + Number(fraction.padEnd(4, "0"));
 }
 
-/** Parts per million of a percentage such as `2.5%`, or null where it is not one (or above 100 %). */
+/** Parts per million of a percentage such as `2.5%`; null if it is invalid or above 100 %. */
 export function parsePercentage(value: string): number | null {
 	const match = PERCENTAGE.exec(value);
 	if (match === null) return null;
@@ -26,7 +26,7 @@ const UNIT_MS = [86_400_000, 3_600_000, 60_000, 1_000, 1];
 export const DURATION_HINT =
 	"write whole numbers with units d, h, m, s, ms, largest first, such as 10s, 1500ms or 1m30s";
 
-/** Milliseconds of a duration such as `1m30s`, or null where it is not one (or longer than DURATION_MS_MAX). */
+/** Milliseconds of a duration such as `1m30s`; null if it is invalid or longer than DURATION_MS_MAX. */
 export function parseDuration(value: string): number | null {
 	const match = value === "" ? null : DURATION.exec(value);
 	if (match === null) return null;
@@ -34,7 +34,7 @@ export function parseDuration(value: string): number | null {
 	return ms <= DURATION_MS_MAX ? ms : null;
 }
 
-/** As it is declared, in the largest unit that it is a whole number of. */
+/** In the largest unit without a fraction. */
 export function durationText(ms: number): string {
 	const index = UNIT_MS.findIndex((unit) => ms % unit === 0);
 	return `${ms / Number(UNIT_MS[index])}${["d", "h", "m", "s", "ms"][index]}`;

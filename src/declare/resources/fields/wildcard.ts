@@ -1,17 +1,14 @@
-/**
- * `*` where it is no pattern. Principals, users and Services have forms that end with it, and other meshes write paths so:
- * a rule that compared it literally would match nobody, and a deny would let in whom it names.
- */
+/** Refuses `*` where it is not a wildcard. A rule would match it literally, so a deny would have no effect. */
 import type { z } from "zod";
 import { isSegment } from "./host.js";
 import { say } from "./strict.js";
 
 const found = (value: string): string => `is ${JSON.stringify(value.slice(0, 80))}, and * is no pattern here`;
 
-/** A segment that reads as a pattern: `*`, `v2*`, `*.json`. Inside of one it is a character like others (RFC 3986 3.3). */
+/** A segment that looks like a pattern: `*`, `v2*`, `*.json`. Inside a segment `*` is a usual character (RFC 3986 3.3). */
 const readsAsPattern = (segment: string): boolean => segment.startsWith("*") || segment.endsWith("*");
 
-/** The issue's message for a path prefix that reads as a pattern; null = it does not. */
+/** The issue message for a path prefix that looks like a pattern; null = it does not. */
 export function prefixPattern(value: string): string | null {
 	const segments = value.split("/").slice(1);
 	const at = segments.findIndex(readsAsPattern);
@@ -27,13 +24,13 @@ export function prefixPattern(value: string): string | null {
 	);
 }
 
-/** Likewise for a path template. */
+/** The same for a path template. */
 export const templatePattern = (value: string): string | null =>
 	value.split("/").some(readsAsPattern)
 		? say(found(value), "write {name} for exactly one segment, or pathPrefixes for all below a path")
 		: null;
 
-/** Likewise for `ISSUER#SUB`, but for the forms that are patterns. */
+/** The same for `ISSUER#SUB`, except for its valid patterns. */
 export const userPattern = (value: string): string | null =>
 	value === "*" || !value.replace(/^([^#]*)#\*$/, "$1").includes("*")
 		? null
@@ -42,7 +39,7 @@ export const userPattern = (value: string): string | null =>
 				"write ISSUER#SUB in full, ISSUER#* for all of its users, or claims where a * is part of the text",
 			);
 
-/** Likewise for a group, tenant or purpose. */
+/** The same for a group, tenant or purpose. */
 export const wordPattern = (what: string, value: string): string | null =>
 	value.includes("*")
 		? say(
@@ -51,7 +48,7 @@ export const wordPattern = (what: string, value: string): string | null =>
 			)
 		: null;
 
-/** Refuses a text of which `pattern` says that it reads as one. */
+/** Refuses a text for which `pattern` returns a message. */
 export const unless =
 	(pattern: (value: string) => string | null) =>
 	(value: string, context: z.core.$RefinementCtx): void => {

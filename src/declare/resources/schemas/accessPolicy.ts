@@ -1,4 +1,4 @@
-/** AccessPolicy: who may call which Service. A Service that an enforced one selects is deny by default. */
+/** AccessPolicy: which callers may call which Services. A Service that an enforced one selects denies by default. */
 import { z } from "zod";
 import { CONDITION_FIELDS, CONDITION_FUNCTIONS } from "../../../compile/access/conditions/condition.js";
 import {
@@ -21,11 +21,11 @@ import { resource } from "./metadata.js";
 const SERVICES_HINT = "write a list of at least one Service name, or ['*'] for all";
 
 const serviceName = z.union([z.literal("*"), reference], { error: SERVICES_HINT });
-/** Said of each field that tells nothing of whose token it is. */
-const ANY_ISSUER = 'Of any issuer that a Gateway believes; beside users: ["ISSUER#*"] of that one alone.';
+/** Added to each field that does not select an issuer. */
+const ANY_ISSUER = 'Of any issuer that a Gateway trusts; beside users: ["ISSUER#*"] of that one alone.';
 const words = (what: string) => uniqueList(word(what), `write a list of ${what}s`).default([]);
 
-const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more. The user may be of any issuer that a Gateway believes: user.issuer says of which.`;
+const CONDITION = `A CEL expression that must be true, over ${CONDITION_FIELDS}, with ${CONDITION_FUNCTIONS} (times in UTC). request.path is percent-decoded and without query; an error where that is no UTF-8, or the user that it reads has a number of 2^53 or more. The user may be of any issuer that a Gateway trusts: user.issuer says of which.`;
 
 const spec = fields({
 	action: oneOf("allow", "deny").default("allow").meta({ description: "deny wins over allow." }),
@@ -77,7 +77,7 @@ const spec = fields({
 	if (value.action === "allow" && !named) {
 		const hint =
 			"list at least one SPIFFE id, or name users, groups, tenants, purposes or claims, or write action: deny";
-		report("principals", "is empty, so the policy would allow nobody", hint);
+		report("principals", "is empty, so the policy would allow no one", hint);
 	}
 	if (validFrom !== null && validUntil !== null && validUntil <= validFrom) {
 		report("validUntil", "is not after validFrom, so that the policy would never hold", "write a later time");

@@ -1,4 +1,4 @@
-/** Service spec.callout: what the sidecar does for the Service, and what happens when it cannot. */
+/** Service spec.callout: what the sidecar does for the Service, and what happens when it fails. */
 import { CALLOUT_TIMEOUT_MS_MAX } from "../../../limits/index.js";
 import { duration, refuse } from "../fields/scalar.js";
 import { fields, flag, oneOf } from "../fields/strict.js";

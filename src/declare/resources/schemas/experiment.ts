@@ -93,7 +93,7 @@ const spec = fields({
 		.default(null)
 		.meta({
 			description:
-				"Salt of the arm hash, as it stands; outside the namespace default it begins with NAMESPACE/. Default the experiment's qualified name.",
+				"Salt of the arm hash, used exactly as written; outside the namespace default it begins with NAMESPACE/. Default the experiment's qualified name.",
 		}),
 	arms,
 	goal: fields({ metric: localName, improveBy: effect(true) })

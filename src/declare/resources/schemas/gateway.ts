@@ -1,4 +1,4 @@
-/** Gateway: a place where Envoy listens. */
+/** Gateway: a listener of Envoy. */
 import { z } from "zod";
 import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../../limits/index.js";
 import { ipAddress } from "../fields/host.js";
@@ -41,7 +41,7 @@ const tls = fields(
 			.optional()
 			.meta({
 				description:
-					"SPIFFE trust domains whose clients are taken, beside clientCaFile. Left out: any that its CA signs for, also one with which it shares a root.",
+					"SPIFFE trust domains whose clients are accepted, beside clientCaFile. Left out: any that its CA signs for, also one with which it shares a root.",
 			}),
 	},
 	TLS_HINT,
@@ -96,9 +96,9 @@ export const gatewaySchema: z.ZodType<Gateway> = resource(
 		tls: tls.nullable().default(null),
 		trustedProxies: list(spiffeId, "write a list of SPIFFE ids").default([]).meta({
 			description:
-				"Peers whose x-forwarded-client-cert says who the client is. The sidecar then decides, and refuses what such a peer sends without it.",
+				"Peers whose x-forwarded-client-cert identifies the client. The sidecar then decides, and refuses what such a peer sends without it.",
 		}),
-		region: region.nullable().default(null).meta({ description: "Where it stands; AccessPolicies may name it." }),
+		region: region.nullable().default(null).meta({ description: "Its location; AccessPolicies may name it." }),
 		tokens,
 	}).transform(({ idleTimeout, connectionIdleTimeout, ...rest }, context) => {
 		const { tls, trustedProxies } = rest;

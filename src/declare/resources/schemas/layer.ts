@@ -1,4 +1,4 @@
-/** Layer: a hash space. Only needed for a seed of one's own; a Layer that is only named has the default seed. */
+/** Layer: a hash space. Only needed for a seed; a Layer that is not declared has the default seed. */
 import { z } from "zod";
 import { refuse } from "../fields/scalar.js";
 import { fields } from "../fields/strict.js";

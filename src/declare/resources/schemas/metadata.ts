@@ -1,4 +1,4 @@
-/** What every resource has: apiVersion, kind, metadata, spec. */
+/** The common fields: apiVersion, kind, metadata, spec. */
 import { z } from "zod";
 import { name } from "../fields/scalar.js";
 import { fields } from "../fields/strict.js";
@@ -19,7 +19,7 @@ const metadata = fields(
 	"write metadata: {name: …}",
 ) satisfies z.ZodType<Metadata>;
 
-/** A resource of one kind around its spec. */
+/** The schema of one kind around its spec. */
 export function resource<const K extends Kind, Spec extends z.ZodType>(kind: K, description: string, spec: Spec) {
 	return fields({
 		apiVersion: z.literal(API_VERSION, { error: `write apiVersion: ${API_VERSION}` }),

@@ -80,7 +80,7 @@ const spec = fields({
 		at("type", `is ${type} with source errors`, "write type: rate: an error rate is a share of requests");
 	}
 	if (senders.length > 0 && source !== "outcome") {
-		at("senders", `is given for source ${source}`, "remove it: nobody posts what Envoy measures");
+		at("senders", `is given for source ${source}`, "remove it: Envoy measures this source");
 	}
 	if (missing !== undefined && source !== "outcome") {
 		at("missing", `is given for source ${source}`, "remove it: every exposed unit has requests");
@@ -93,7 +93,7 @@ const spec = fields({
 		at("range", `is given for type ${type}`, "remove it; a rate has [0, 1] by itself");
 	const [lo = 0, hi = 1] = range ?? [];
 	if (range !== undefined && !(lo < hi)) at("range", "is empty", RANGE_HINT);
-	const beyond = `beyond ${OUTCOME_VALUE_MAX}, the largest value that is taken`;
+	const beyond = `beyond ${OUTCOME_VALUE_MAX}, the largest accepted value`;
 	if (range?.some((bound) => Math.abs(bound) > OUTCOME_VALUE_MAX))
 		at("range", `reaches ${beyond}`, "write smaller bounds");
 	if (cap !== undefined && "value" in cap && Math.abs(cap.value) > OUTCOME_VALUE_MAX)

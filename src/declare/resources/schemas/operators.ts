@@ -1,4 +1,4 @@
-/** RoleBinding and ApprovalPolicy: what operators may do, and what takes two of them. */
+/** RoleBinding and ApprovalPolicy: permissions of operators, and operations that need a second one. */
 import { z } from "zod";
 import { APPROVAL_EXPIRE_MIN_MS } from "../../../limits/index.js";
 import { user } from "../fields/accessConditions.js";
@@ -13,7 +13,7 @@ const SUBJECT_HINT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";
 const SUBJECTS_HINT = "write a list of at least one SPIFFE id, ISSUER#SUB or group:NAME";
 const NAMESPACES_HINT = "write a list of at least one namespace, or ['*'] for all";
 
-/** No pattern: whoever may act is named. */
+/** Exact names only, no patterns. */
 const subject = noTrustDomain(SUBJECT_HINT).refine(
 	(value) =>
 		value.startsWith("spiffe://")

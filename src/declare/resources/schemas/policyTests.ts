@@ -1,4 +1,4 @@
-/** Tables of requests with the verdicts expected of them, strictly. */
+/** Tables of requests with expected decisions. */
 import { z } from "zod";
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { POLICY_TESTS_MAX } from "../../../limits/index.js";
@@ -7,7 +7,10 @@ import { refuse } from "../fields/scalar.js";
 import { spiffeId } from "../fields/spiffeField.js";
 import { fields, list, oneOf, say } from "../fields/strict.js";
 
-/** What Envoy changes before any rule reads it: characters that it escapes, doubled slashes, dot segments, backslashes and needless escapes. */
+/**
+ * Paths that Envoy changes before rules match: escaped characters, doubled slashes, dot segments, backslashes and
+ * needless escapes.
+ */
 const CHANGED = /["<>^`{|}\\]|\/\/|\/\.{1,2}(?:;[^/]*)?(?:\/|$)|%(?:2[de]|3[0-9]|[46][1-9a-f]|[57][0-9a]|5f|7e)/i;
 
 const TEXT = "write a text, in quotes if it looks like a number";

@@ -1,4 +1,4 @@
-/** ReferenceGrant: what resources of other namespaces may name in this one (the term and form of the Gateway API). */
+/** ReferenceGrant: resources of this namespace that other namespaces may reference (the term and form of the Gateway API). */
 import type { z } from "zod";
 import { name } from "../fields/scalar.js";
 import { fields, list, oneOf, say } from "../fields/strict.js";
@@ -12,7 +12,7 @@ const TO_HINT = "write a list of at least one {kind} or {kind, name}";
 const spec = fields({
 	from: list(fields({ kind: oneOf("AccessPolicy", "Service"), namespace: name }), FROM_HINT)
 		.min(1, { error: FROM_HINT })
-		.meta({ description: "Who may name what stands under to." }),
+		.meta({ description: "Which resources may name those in to." }),
 	to: list(fields({ kind: oneOf("Service", "DataClass"), name: name.nullable().default(null) }), TO_HINT)
 		.min(1, { error: TO_HINT })
 		.meta({ description: "Resources of this namespace; without a name all of the kind." }),

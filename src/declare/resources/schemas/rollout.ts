@@ -1,4 +1,4 @@
-/** How an Experiment goes on: steps, risk, how its goal is tested, what harm does, and who is asked. */
+/** The rollout of an Experiment: steps, risk, test of the goal, reaction to harm, and gates. */
 import { z } from "zod";
 import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../../../limits/index.js";
 import { bareHost, isLoopbackHost, isUrl } from "../address.js";
@@ -17,7 +17,7 @@ const steps = list(percentage, STEPS_HINT)
 	.superRefine((items, context) => {
 		for (const [index, ppm] of items.entries()) {
 			const before = items[index - 1] ?? 0;
-			// A step that is no percentage was reported already; it is no number here.
+			// Reported already.
 			if (ppm > before || !Number.isInteger(ppm) || !Number.isInteger(before)) continue;
 			const what = index === 0 ? "is 0%" : `is not above the step before it (${before / (PPM / 100)}%)`;
 			context.addIssue({ code: "custom", path: [index], message: say(what, STEPS_HINT) });
@@ -30,7 +30,7 @@ const WEBHOOK_HINT =
 
 const OWN_ADDRESS_HINT = "name a server that answers for the gate: that address is control's machine's own";
 
-/** Who answers for a gate decides about traffic: beyond this machine it proves its name by TLS. */
+/** A gate decides about traffic: on another machine it must authenticate by TLS. */
 const webhook = z
 	.string({ error: WEBHOOK_HINT })
 	.refine((value) => isUrl(value, ["https:"]) || (isUrl(value, ["http:"]) && isLoopbackHost(new URL(value).hostname)), {
@@ -47,12 +47,12 @@ const webhook = z
 
 const GATE_TIMEOUT_MAX = durationText(GATE_TIMEOUT_MS_MAX);
 
-const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a server that needs longer says no until it knows, and is asked again`;
+const GATE_TIMEOUT_HINT = `write at most ${GATE_TIMEOUT_MAX}: a slower server refuses until it knows, and is asked again`;
 
 const gate = fields({
 	at: oneOf("before-step", "before-promotion", "after-rollback").meta({
 		description:
-			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is told, at least once.",
+			"before-…: only a 2xx answer lets it happen; a promotion asks both kinds, for it begins with a step. after-rollback: is notified, at least once.",
 	}),
 	url: webhook,
 	timeout: duration(1, { ms: GATE_TIMEOUT_MS_MAX, hint: GATE_TIMEOUT_HINT })
@@ -130,7 +130,7 @@ export const rollout = fields({
 		.meta({ description: "Units with matured outcomes that each arm needs before a step up." }),
 	alpha: z
 		.number({ error: ALPHA_HINT })
-		// Harm is looked for at it too: below, no fault would ever be proved.
+		// Harm is tested at this alpha too: a lower one would never detect it.
 		.min(ALPHA_MIN, { error: ALPHA_HINT })
 		.max(0.5, { error: ALPHA_HINT })
 		.default(0.05)
@@ -150,7 +150,7 @@ export const rollout = fields({
 	gates: list(gate, "write a list of {at, url, timeout}")
 		.max(GATES_MAX, { error: `write at most ${GATES_MAX} gates` })
 		.default([])
-		.meta({ description: "Webhooks: asked, or told." }),
+		.meta({ description: "Webhooks: asked, or notified." }),
 }).transform((value) => ({
 	stepsPpm: value.steps,
 	everyMs: value.every,

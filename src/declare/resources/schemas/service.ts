@@ -10,13 +10,12 @@ import type { Path } from "../position.js";
 import type { HealthCheck, Service } from "../resource.js";
 import { isOwnPart } from "../spiffe.js";
 import { callout } from "./callout.js";
-import { identities, unsaidPlainText } from "./hop.js";
 import { resource } from "./metadata.js";
+import { identities, undeclaredPlainText } from "./upstreamTls.js";
 
 /**
- * Envoy's retry_on conditions (router filter, x-envoy-retry-on) that need no further list of codes or headers.
- * The first two are safe for every request, as the server has not begun it; the others repeat a request that a
- * server may have begun, which inference bears and a payment does not.
+ * Envoy's retry_on conditions (router filter, x-envoy-retry-on) that need no list of codes or headers. The first two are
+ * safe, as the server has not begun the request. The others may repeat one: fine for inference, not for payments.
  */
 export const RETRY_CONDITIONS = [
 	"connect-failure",
@@ -183,10 +182,10 @@ const spec = fields({
 		const hint = `write ${orList(RETRY_CONDITIONS)}, or protocol: grpc`;
 		report(["retries", "on", index], `is ${condition}, a gRPC status, with protocol ${rest.protocol}`, hint);
 	}
-	const unsaid = unsaidPlainText({ ...rest, access: access ?? null, identities });
+	const unsaid = undeclaredPlainText({ ...rest, access: access ?? null, identities });
 	if (unsaid !== null) report(unsaid.path, unsaid.what, unsaid.hint);
 	const ids = identities === PLAIN_TEXT ? null : identities;
-	// Envoy shows its own SVID to the endpoints: control and the sidecar would take whoever calls through it for the Envoy.
+	// Envoy presents its own SVID to endpoints: control and the sidecar would accept its clients as the Envoy.
 	for (const [index, id] of (ids ?? []).entries()) {
 		if (isOwnPart(id)) report(["identities", index], `is ${id}, a part of the mesh itself`, OWN_PART_HINT);
 	}

@@ -1,4 +1,4 @@
-/** Gateway spec.tokens: whose JSON Web Tokens are believed, and where their keys are. */
+/** Gateway spec.tokens: trusted issuers of JSON Web Tokens, and the location of their keys. */
 import { z } from "zod";
 import { ISSUERS_MAX } from "../../../limits/index.js";
 import { bareHost, isUrl } from "../address.js";
@@ -8,8 +8,8 @@ import { fields, list, oneOf, refuseRepeats, say } from "../fields/strict.js";
 import { machineAddress } from "../machineAddress.js";
 import type { KeySource, TokenIssuer } from "../resource.js";
 
-const ISSUER_HINT = "write the issuer as it stands in the tokens, such as https://id.example.com";
-const AUDIENCES_HINT = "write a list of at least one audience, as it stands in the tokens";
+const ISSUER_HINT = "write the issuer exactly as in the tokens, such as https://id.example.com";
+const AUDIENCES_HINT = "write a list of at least one audience, exactly as in the tokens";
 const FILE_HINT = "write the path of a JSON Web Key Set";
 const KEYS_HINT = `${FILE_HINT}, or jwksUrl: https://…`;
 const URL_HINT =

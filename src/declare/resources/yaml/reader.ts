@@ -1,4 +1,4 @@
-/** One YAML document's nodes to plain values with places: anchors, aliases, keys, numbers, and the bounds on what they add up to. */
+/** Converts the nodes of one YAML document to plain values with positions; limits aliases, nesting and size. */
 import { isAlias, isMap, isScalar, isSeq, type Node } from "yaml";
 import {
 	PROBLEMS_MAX,
@@ -10,13 +10,13 @@ import {
 import { DocumentPlaces, formatPath, type Path, shortened } from "../position.js";
 import type { Position, Problem } from "../resource.js";
 
-/** Keys that mean something to JavaScript objects: never a field, and never let through. */
+/** Keys with a meaning for JavaScript objects (prototype pollution). */
 const RESERVED_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 
-/** A number as people write it, the same in YAML 1.1, YAML 1.2 and JSON. */
+/** A number that YAML 1.1, YAML 1.2 and JSON read alike. */
 const PLAIN_NUMBER = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/;
 
-/** Walks one document. Class, because anchors, budget and problems live as long as the walk. */
+/** Reads one document. */
 export class DocumentReader {
 	readonly places = new DocumentPlaces();
 	readonly problems: Problem[] = [];
@@ -153,7 +153,7 @@ export class DocumentReader {
 	}
 }
 
-/** Without an exponent, which would be refused again; null where it has no such form that anybody would write. */
+/** The number without an exponent; null if that form would be too long. */
 function plainDecimal(value: number): string | null {
 	const size = Math.abs(value);
 	if (!Number.isFinite(value) || size >= 1e21 || (size > 0 && size < 1e-15)) return null;

@@ -1,4 +1,4 @@
-/** The tokens of a YAML text to documents, one after the other, and what is wrong with them in words. */
+/** Parses YAML tokens to documents, and reports syntax errors. */
 import { Composer, type Document, type LineCounter, Parser } from "yaml";
 import { WeirError } from "../../../error.js";
 import { PROBLEMS_MAX, RESOURCE_DEPTH_MAX } from "../../../limits/index.js";
@@ -6,7 +6,7 @@ import { shortened } from "../position.js";
 import type { Position, Problem } from "../resource.js";
 import type { TooMuch } from "./tokens.js";
 
-/** What is left to tell where the documents end. */
+/** The end of the token stream. */
 export interface Ended {
 	/** Faults of no document. */
 	readonly faults: readonly SyntaxFault[];
@@ -14,16 +14,19 @@ export interface Ended {
 	readonly why: TooMuch | "enough" | null;
 }
 
-/** What the parser may hold open: collections, and the document and a scalar. The reader tells the mildly deep ones by name. */
+/**
+ * Collections that the parser may hold open, plus the document and a scalar. The reader reports less deep ones with
+ * their path.
+ */
 const OPEN_MAX = 2 * RESOURCE_DEPTH_MAX + 2;
 
-/** Keys are compared by the reader: the package compares each with each. So it does with the keys of its tag !!omap. */
+/** The reader checks unique keys: the package compares each pair, also for its tag !!omap. */
 const OPTIONS = { prettyErrors: false, uniqueKeys: false, resolveKnownTags: false } as const;
 
-/** Thrown through the package, whose own faults are values. */
+/** Thrown through the package, whose own errors are values. */
 const ENOUGH = new WeirError("internal", "more faults than are told");
 
-/** Documents as they are complete, so that nobody holds the nodes of all of them. */
+/** Yields each complete document, so that memory holds the nodes of one. */
 export function* documentsOf(
 	tokens: readonly string[],
 	lines: LineCounter,
@@ -37,7 +40,7 @@ export function* documentsOf(
 		for (const token of tokens) {
 			for (const node of parser.next(token)) {
 				if (node.type === "error") count();
-				// Before it takes effect: its tags compare each key with each.
+				// Before it is applied: its tags compare each pair of keys.
 				if (node.type === "directive" && isOlder(node.source)) return { faults: [], why: olderAt(node.offset) };
 				yield* composer.next(node);
 			}
@@ -54,8 +57,8 @@ export function* documentsOf(
 }
 
 /**
- * Makes a composer stop at the first fault that nobody is told: each is an Error. Its handler is private to the package; where
- * that is gone, nothing is bound, and a test says so.
+ * Stops a composer at the first error beyond the reported ones. Its handler is private to the package; a test fails if
+ * it disappears.
  */
 function boundFaults(composer: Composer): () => void {
 	let faults = 0;
@@ -99,12 +102,12 @@ const SYNTAX_HINTS: Readonly<Record<string, string>> = {
 	BLOCK_AS_IMPLICIT_KEY: "begin a nested mapping on a new line, or put quotes around text that holds a colon",
 };
 
-/** One problem per place and sentence: the package repeats itself for each bracket that is left open. */
+/** Unique by position and text: the package repeats itself for each open bracket. */
 export function syntaxProblems(faults: readonly SyntaxFault[], at: (offset: number) => Position): Iterable<Problem> {
 	const problems = new Map<string, Problem>();
 	for (const fault of faults) {
 		const position = at(fault.pos[0]);
-		// The package turns an exhausted stack into a fault of its own, and then complains of each open bracket.
+		// The package reports a stack overflow as a syntax error, and then each open bracket.
 		if (fault.message.startsWith("Maximum call stack")) {
 			const hint = `nest at most ${RESOURCE_DEPTH_MAX} levels`;
 			return [{ position: at(0), message: "the document is nested too deeply", hint }];

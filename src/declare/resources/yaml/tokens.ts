@@ -1,11 +1,11 @@
 /**
- * A YAML text to its tokens, before anything is built of them. A parser makes hundreds of bytes of each token, so 4 MiB of
- * brackets would take gigabytes and half a minute: the count is bounded here, where it costs next to nothing.
+ * Splits a YAML text into tokens and limits them before parsing. A parser needs hundreds of bytes per token: 4 MiB of
+ * brackets would take gigabytes and half a minute.
  */
 import { Lexer } from "yaml";
 import { RESOURCE_BLANK_LINES_MAX, RESOURCE_TOKENS_MAX } from "../../../limits/index.js";
 
-/** What the texts of one request may still hold together. */
+/** Tokens that the files of one request may still use. */
 export interface TokenBudget {
 	left: number;
 }
@@ -14,19 +14,19 @@ export function tokenBudget(): TokenBudget {
 	return { left: RESOURCE_TOKENS_MAX };
 }
 
-/** Why a text is not parsed, and where. */
+/** Why a text is not parsed, and its position. */
 export interface TooMuch {
 	readonly offset: number;
 	readonly message: string;
 	readonly hint: string;
 }
 
-/** Signs of the package's lexer that stand for no text; as characters YAML forbids them. The next token is a text: */
+/** Markers of the package's lexer, which YAML forbids in text. After this one the next token is a text. */
 const SCALAR = "\u001f";
 /** DOCUMENT and FLOW_END. */
 const SIGNS = new Set(["\u0002", "\u0018", SCALAR]);
 
-/** All tokens of a text without forbidden characters, in order; takes them from the budget. */
+/** All tokens of a text without forbidden characters, in order; subtracts their cost from the budget. */
 export function tokensOf(text: string, budget: TokenBudget): readonly string[] | TooMuch {
 	const tokens: string[] = [];
 	let offset = 0;
@@ -47,7 +47,7 @@ export function tokensOf(text: string, budget: TokenBudget): readonly string[] |
 		if (SIGNS.has(token)) continue;
 		if (isText || !BLANK.has(token[0] ?? "")) newlines = 0;
 		else if (token.endsWith("\n")) newlines++;
-		// The package looks at all of them again for each comment that follows.
+		// The package reads all of them again for each comment that follows.
 		if (newlines > RESOURCE_BLANK_LINES_MAX + 1) {
 			return { offset, message: `more than ${RESOURCE_BLANK_LINES_MAX} blank lines in a row`, hint: "remove them" };
 		}
@@ -57,8 +57,8 @@ export function tokensOf(text: string, budget: TokenBudget): readonly string[] |
 }
 
 /**
- * By the first character. What becomes a node of its own, with all that lies in one, is worth several marks; an item, a key or
- * a value may be one that is empty. Spaces and the lexer's signs for a text come with something that counts.
+ * Cost by first character. A token that makes a node costs more; an item, a key or a value may be an empty one. Spaces
+ * and lexer markers are free.
  */
 const COSTS: ReadonlyMap<string, number> = new Map([
 	...["{", "[", "*", "&", "!"].map((token) => [token, 5] as const),
@@ -68,12 +68,14 @@ const COSTS: ReadonlyMap<string, number> = new Map([
 ]);
 const TEXT_COST = 3;
 
-/** @param hasKey a text stands before it: a : only ends that, and its value counts for itself */
+/**
+ * @param hasKey a text precedes it: then `:` only ends the key, and its value has its own cost
+ */
 const costOf = (token: string, hasKey: boolean): number =>
 	hasKey && token[0] === ":" ? 1 : (COSTS.get(token[0] ?? "") ?? 1);
 const BLANK = new Set([" ", "\t", "\n", "\r"]);
 
-/** Lines that end inside a text: each is taken apart like a token of its own. */
+/** Lines within a text: each is processed like a token. */
 function linesWithin(token: string): number {
 	let lines = 0;
 	for (let at = token.indexOf("\n"); at !== -1; at = token.indexOf("\n", at + 1)) lines++;

@@ -1,7 +1,7 @@
 /**
- * YAML text to plain values with places, one document at a time. Stricter than YAML: no duplicate or non-text
- * keys, no tags, no numbers in any but plain decimal form (1e3, 0x10, 017 and 0o17 read differently in YAML 1.1
- * and 1.2), bounded tokens, nesting and alias expansion. Never throws: every fault becomes a Problem.
+ * Parses YAML text to plain values with positions, one document at a time. Stricter than YAML: no duplicate or non-text
+ * keys, no tags, only plain decimal numbers (1e3, 0x10, 017 and 0o17 read differently in YAML 1.1 and 1.2), limited
+ * tokens, nesting and aliases. Never throws: every error becomes a Problem.
  */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter } from "yaml";
 import { RESOURCE_DEPTH_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_BYTES_MAX } from "../../../limits/index.js";
@@ -11,7 +11,7 @@ import { DocumentReader } from "./reader.js";
 import { documentsOf, type Ended, syntaxProblems } from "./syntax.js";
 import { type TokenBudget, tokenBudget, tokensOf } from "./tokens.js";
 
-/** One document that is a mapping. Its value holds only strings, numbers, booleans, null, arrays and plain objects. */
+/** One document that is a mapping. Its value has only strings, numbers, booleans, null, arrays and plain objects. */
 export interface YamlDocument {
 	readonly value: Readonly<Record<string, unknown>>;
 	readonly places: DocumentPlaces;
@@ -34,7 +34,7 @@ const FIRST_RESOURCE = "write at least one resource with apiVersion, kind, metad
 
 /**
  * Reads all documents of a file; empty documents between `---` lines are skipped.
- * @param empty what to write where there is none
+ * @param empty the hint for a file without documents
  * @param budget shared by the files of one request
  */
 export function readYaml(
@@ -66,7 +66,7 @@ export function readYaml(
 	try {
 		return readDocuments(file.name, documentsOf(tokens, lines), lines, empty);
 	} catch (thrown) {
-		// The package composes by recursion, on a stack that callers have used a part of.
+		// The package composes recursively, and callers have used part of the stack.
 		const why = thrown instanceof RangeError ? "the document is nested too deeply" : "the text cannot be read as YAML";
 		return refuse(why, `nest at most ${RESOURCE_DEPTH_MAX} levels`);
 	}

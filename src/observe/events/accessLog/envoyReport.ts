@@ -3,7 +3,7 @@
  * that the Envoy dropped, and that it has written everything.
  */
 
-import { KEEPER_AGO_MAX_MS, KEEPER_REPORT_BYTES_MAX } from "../../../limits/index.js";
+import { AGENT_REPORT_AGE_MAX_MS, AGENT_REPORT_BYTES_MAX } from "../../../limits/index.js";
 import { flag, integer, object, orNull, text } from "../../../trust/clients/jsonShape.js";
 
 export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyKeeper/Tell";
@@ -22,13 +22,13 @@ export interface EnvoyReport {
 const report = object<EnvoyReport>({
 	node: text,
 	instance: text,
-	dropped: orNull(object({ entries: integer(1), sinceAgoMs: integer(0, KEEPER_AGO_MAX_MS) })),
+	dropped: orNull(object({ entries: integer(1), sinceAgoMs: integer(0, AGENT_REPORT_AGE_MAX_MS) })),
 	drained: flag,
 });
 
 /** null = it is no report. */
 export function readEnvoyReport(bytes: Buffer): EnvoyReport | null {
-	if (bytes.length > KEEPER_REPORT_BYTES_MAX) return null;
+	if (bytes.length > AGENT_REPORT_BYTES_MAX) return null;
 	try {
 		return report(JSON.parse(bytes.toString("utf8")));
 	} catch {

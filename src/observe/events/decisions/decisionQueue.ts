@@ -2,7 +2,12 @@
  * Brings decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
  * it; what does not fit is dropped and becomes a gap (gaps.ts), and evidence never shares a lane with it.
  */
-import { DECISION_COMMIT_MS, DECISION_QUEUE_MAX, DECISIONS_WHOLE_MS, ENVOY_NOTICED_MS } from "../../../limits/index.js";
+import {
+	DECISION_COMMIT_MS,
+	DECISION_QUEUE_MAX,
+	DECISIONS_COMPLETE_MS,
+	ENVOY_NOTICED_MS,
+} from "../../../limits/index.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
 import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";
@@ -49,7 +54,7 @@ export class DecisionQueue {
 	/** From now on entries are heard: between the last whole moment and now records may be missing. */
 	listening(): void {
 		if (this.#wholeMs !== null) this.gaps.notReceived(ANY_ENVOY, this.#wholeMs, this.options.clock());
-		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_WHOLE_MS).unref();
+		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_COMPLETE_MS).unref();
 		void this.#beat(true).catch(() => undefined);
 	}
 

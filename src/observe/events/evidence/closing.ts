@@ -4,7 +4,7 @@
  * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
  */
 import type { EvidenceMetric, SlowThreshold } from "../../../infer/statistics/evidence.js";
-import { CLOSING_UNITS, UNDER_WAY_MS } from "../../../limits/index.js";
+import { CLOSING_UNITS, IN_PROGRESS_MS } from "../../../limits/index.js";
 import type { Transaction } from "../store/store.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
@@ -150,8 +150,8 @@ async function told(transaction: Transaction, heardMs: string): Promise<string> 
 	const minutes: [number, number][] = [];
 	for (const toMs of openings.map(({ last_ms }) => Number(last_ms))) {
 		const last = minutes.at(-1);
-		if (last !== undefined && last[1] > toMs - UNDER_WAY_MS) last[1] = toMs;
-		else minutes.push([toMs - UNDER_WAY_MS, toMs]);
+		if (last !== undefined && last[1] > toMs - IN_PROGRESS_MS) last[1] = toMs;
+		else minutes.push([toMs - IN_PROGRESS_MS, toMs]);
 	}
 	return ["TRUE", ...minutes.map(([from, to]) => `${heardMs} NOT BETWEEN ${from + 1} AND ${to}`)].join(" AND ");
 }

@@ -3,7 +3,7 @@
  * it was, why and for which Metric. Anybody with an identity may be refused as often as they like.
  */
 
-import { SENDERS_TOLD_MS } from "../../../limits/index.js";
+import { SENDERS_LOGGED_MS } from "../../../limits/index.js";
 import { Digest } from "../../../trust/clients/digest.js";
 import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "../decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "../meter.js";
@@ -29,7 +29,7 @@ export interface RefusedSendersOptions {
 export class RefusedSenders {
 	/** By reason, id and Metric, as JSON. */
 	readonly #digest: Digest<string>;
-	readonly #metrics = new ToldApart(SENDERS_TOLD_MS);
+	readonly #metrics = new ToldApart(SENDERS_LOGGED_MS);
 
 	constructor(private readonly options: RefusedSendersOptions) {
 		const { record, clock } = options;
@@ -37,7 +37,7 @@ export class RefusedSenders {
 			const [reason, principal, policy] = JSON.parse(kind) as [string, string | null, string | null];
 			const whose = { principal, policy, reason, count };
 			record({ ...NOTHING_ELSE, ...whose, kind: "outcome-refused", atMs: clock(), verdict: "deny", status: 403 });
-		}, SENDERS_TOLD_MS);
+		}, SENDERS_LOGGED_MS);
 	}
 
 	add({ sender, reason, rows, metric }: RefusedSender): void {

@@ -1,7 +1,7 @@
 /** Commits of one kind that the disk refuses: an alarm while they do, one log line a minute, and words for whoever waits. */
 import { dirname } from "node:path";
 import { WeirError } from "../../../error.js";
-import { COMMIT_FAULTS_TOLD_MS } from "../../../limits/index.js";
+import { COMMIT_FAULTS_LOGGED_MS } from "../../../limits/index.js";
 import { Digest } from "../../../trust/clients/digest.js";
 import { isForWantOfRoom, NO_ROOM } from "../../../trust/local/diskFault.js";
 import { GAUGES, type Log, type Meter } from "../meter.js";
@@ -27,7 +27,7 @@ export class CommitFaults {
 		this.#digest = new Digest((_, times) => {
 			const error = { error: String(this.#last), times: String(times) };
 			this.options.log.error(`${this.what} could not be committed`, error);
-		}, COMMIT_FAULTS_TOLD_MS);
+		}, COMMIT_FAULTS_LOGGED_MS);
 	}
 
 	/** The last commit failed. */

@@ -1,5 +1,5 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
-import { DROPPED_BACKLOG_MS, SEGMENT_VALUES_MAX, UNDER_WAY_MS } from "../../../limits/index.js";
+import { DROPPED_BACKLOG_MS, IN_PROGRESS_MS, SEGMENT_VALUES_MAX } from "../../../limits/index.js";
 import { LOSSES, type Lost } from "./losses.js";
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";
@@ -94,7 +94,7 @@ export class RequestCommit {
 /** Of requests that were under way in that time some ended unheard, as in the minute before an opening of the store. */
 async function leaveOutTime(transaction: Transaction, fromMs: number, toMs: number): Promise<void> {
 	await transaction.run(
-		`INSERT INTO openings SELECT unnest(range($from::BIGINT, $to::BIGINT, ${UNDER_WAY_MS})) UNION SELECT $to ON CONFLICT DO NOTHING`,
+		`INSERT INTO openings SELECT unnest(range($from::BIGINT, $to::BIGINT, ${IN_PROGRESS_MS})) UNION SELECT $to ON CONFLICT DO NOTHING`,
 		{ from: BigInt(fromMs), to: BigInt(toMs) },
 	);
 }

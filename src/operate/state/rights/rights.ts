@@ -2,7 +2,7 @@
  * Who may act, judged by the RoleBindings. Who may not is turned away with an error, and the attempt is recorded.
  */
 
-import { oncePerName } from "../../../declare/resources/once.js";
+import { memoizeByName } from "../../../declare/resources/memoize.js";
 import type { OperatorVerb } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
 import type { Caller } from "../../api/caller.js";
@@ -30,7 +30,7 @@ export class Rights {
 
 	mayRead(caller: Caller): MayRead {
 		const { resources } = this.store.current;
-		return oncePerName((namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources));
+		return memoizeByName((namespace) => this.permissions.may(caller, { verb: "read", namespace }, resources));
 	}
 
 	/** The namespaces that the caller may read; null = all of them, and what belongs to none. */

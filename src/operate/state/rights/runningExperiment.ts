@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { State } from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
-import { metricsJudging } from "../../../declare/resources/judgedBy.js";
+import { metricsJudging } from "../../../declare/resources/experimentMetrics.js";
 import { experimentsOfName, grouping } from "../../../declare/resources/lookup.js";
 import { resourceTitle } from "../../../declare/resources/position.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";

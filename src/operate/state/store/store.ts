@@ -14,11 +14,11 @@ import type { Decision } from "../../../decide/rollout/decision.js";
 import { toldOf } from "../../../decide/rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
-import type { OwnListener } from "../../../declare/resources/checks/ownDoor.js";
+import type { ControlListener } from "../../../declare/resources/checks/controlListener.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
 import { type Experiment, qualifiedName } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { MOVES_LOOKED_AT, STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX } from "../../../limits/index.js";
+import { STATE_KEY_CHARS_MAX, STATE_LONG_POLL_MS_MAX, TRAFFIC_CHANGES_SEARCHED } from "../../../limits/index.js";
 import { lastDecisionIn } from "../../api/lastDecision.js";
 import { RevisionWaiters } from "../../api/revisionWaiters.js";
 import type { LastDecision } from "../../api/wire.js";
@@ -53,7 +53,7 @@ export interface StoreOptions {
 	/** How many audit records of each chain are kept, where a test wants fewer. */
 	readonly auditRecords?: number;
 	/** Where control itself listens, as far as it is known here: no Service may lead there. Asked at each change. */
-	readonly ownListeners?: () => readonly OwnListener[];
+	readonly controlListeners?: () => readonly ControlListener[];
 	/** Whether gates may lie on control's own machine. */
 	readonly allowLocalGates?: boolean;
 }
@@ -71,7 +71,7 @@ export class Store implements StateStore, Outbox {
 	readonly #plans: PlanStore;
 	readonly #waiters = new RevisionWaiters();
 	readonly #now: () => number;
-	readonly #ownListeners: () => readonly OwnListener[];
+	readonly #controlListeners: () => readonly ControlListener[];
 	readonly #allowLocalGates: boolean;
 	#stored: readonly StoredResource[] = [];
 	#state: State;
@@ -97,7 +97,7 @@ export class Store implements StateStore, Outbox {
 		this.history = new History(this.#database);
 		this.declarations = new Declarations(this.#database);
 		this.#now = options.now ?? Date.now;
-		this.#ownListeners = options.ownListeners ?? (() => []);
+		this.#controlListeners = options.controlListeners ?? (() => []);
 		this.#allowLocalGates = options.allowLocalGates ?? false;
 		this.#state = this.#load([]);
 	}
@@ -171,7 +171,7 @@ export class Store implements StateStore, Outbox {
 		const { resources, status } = this.#state;
 		const declared = {
 			...{ stored: this.#stored, resources, status },
-			ownListeners: this.#ownListeners(),
+			controlListeners: this.#controlListeners(),
 			allowLocalGates: this.#allowLocalGates,
 			used: (kind: "name" | "salt", text: string) =>
 				text.length > STATE_KEY_CHARS_MAX ? undefined : this.#database.used.get([kind, text]),
@@ -223,7 +223,7 @@ export class Store implements StateStore, Outbox {
 	 * was live then, for a plan is taken by Envoy some time after its decision.
 	 */
 	moves(experiment: string, atMs: number): readonly Decision[] {
-		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, MOVES_LOOKED_AT);
+		return experiment.length > STATE_KEY_CHARS_MAX ? [] : this.#log.moves(experiment, atMs, TRAFFIC_CHANGES_SEARCHED);
 	}
 
 	/** The newest decision in brief, as the reader may see it; null for none. */

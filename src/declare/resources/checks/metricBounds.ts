@@ -1,4 +1,4 @@
-/** How far a metric can move: a margin beyond it is never broken, and an improvement beyond it never reached. */
+/** Largest possible change of a metric: a larger margin is never exceeded, a larger improvement never reached. */
 import type { Effect, Metric } from "../resource.js";
 
 interface Bounds {
@@ -6,25 +6,22 @@ interface Bounds {
 	readonly hi: number;
 }
 
-/** Bounds of a level of the metric; null: it may be anything. */
+/** Range of the metric's mean; null: no limit. */
 function boundsOf({ type, source, range, missing }: Metric["spec"]): Bounds | null {
 	if (type === "rate") return { lo: 0, hi: 1 };
 	if (source === "latency") return { lo: 0, hi: Number.POSITIVE_INFINITY };
 	if (type !== "mean" || range === null) return null;
-	// A unit without an outcome counts as 0, wherever the range lies.
+	// A unit without an outcome counts as 0, also outside the range.
 	return missing === "zero" ? { lo: Math.min(0, range.lo), hi: Math.max(0, range.hi) } : range;
 }
 
-/**
- * The most by which the metric can get worse (or better) from any baseline, as a share of that or in its own unit.
- * Infinity: there is no such bound.
- */
-export function reachOf({ spec }: Metric, way: "worse" | "better", kind: Effect["kind"]): number {
+/** The largest worsening (or improvement) from any baseline, relative or in the metric's own unit; Infinity: no limit. */
+export function largestChange({ spec }: Metric, way: "worse" | "better", kind: Effect["kind"]): number {
 	const bounds = boundsOf(spec);
 	if (bounds === null) return Number.POSITIVE_INFINITY;
 	const { lo, hi } = bounds;
 	if (kind === "absolute") return hi - lo;
-	// A share of what may be negative, or nought, has no bound.
+	// A share of a value that may be negative or 0 has no limit.
 	if (lo < 0 || hi <= 0) return Number.POSITIVE_INFINITY;
 	const falls = (spec.direction === "up") === (way === "worse");
 	if (falls) return hi === Number.POSITIVE_INFINITY ? 1 : (hi - lo) / hi;

@@ -1,7 +1,4 @@
-/**
- * The words of experiments: what a user declares about arms, metrics and how the rollout decides. Complete forms, as in
- * resource.ts, which gives them on: import them from there.
- */
+/** Types of experiment declarations, with all defaults filled in. Import them from resource.ts. */
 import type { Metadata } from "./metadata.js";
 
 export interface Experiment {
@@ -23,15 +20,15 @@ export interface Experiment {
 	};
 }
 
-/** The request header that holds the value; the most frequent values count by themselves, the rest together. */
+/** The request header with the value; the most frequent values are counted separately, the rest together. */
 export interface Segment {
 	readonly name: string;
 	readonly header: string;
 }
 
 /**
- * Where the unit of a request is found. claim: of a token that the Gateway verified. cookie: as sent, else one that
- * the sidecar mints and sets for so long.
+ * Where the unit of a request is. claim: of a token that the Gateway verified. cookie: as sent, otherwise the sidecar
+ * creates one with this lifetime.
  */
 export type UnitSource =
 	| { readonly from: "header"; readonly header: string }
@@ -47,7 +44,7 @@ export interface Arm {
 	readonly parameters: Readonly<Record<string, string>>;
 }
 
-/** A size of effect. absolute: in the metric's own unit (0.5pp → 0.005). relative: share of the baseline (100% → 1). */
+/** An effect size. absolute: in the metric's own unit (0.5pp → 0.005). relative: share of the baseline (100% → 1). */
 export interface Effect {
 	readonly kind: "absolute" | "relative";
 	readonly value: number;
@@ -100,13 +97,12 @@ export type InferenceDesign =
 	/** Looked at once, when so many units of all arms have matured. */
 	| { readonly design: "fixed-horizon"; readonly units: number };
 
-/** Lan and DeMets' spending functions in the manner of O'Brien–Fleming and of Pocock. */
+/** Lan and DeMets' spending functions of the O'Brien–Fleming and Pocock types. */
 export type SpendingFunction = "obrien-fleming" | "pocock";
 
 /**
- * After a promotion this share of the baseline's units stays on its Variant for so long, so that a late effect is seen:
- * new people among them are compared with new ones of the winner, guardrails and goal watched for harm. All else,
- * traffic without a unit too, has the winner's Variant meanwhile.
+ * After a promotion this share of the baseline's units stays on its Variant for this time, to detect late effects on
+ * guardrails and goal. Only new units are compared. All other traffic gets the winner's Variant, also without a unit.
  */
 export interface Holdback {
 	readonly sharePpm: number;
@@ -114,10 +110,10 @@ export interface Holdback {
 }
 
 /**
- * Each arm's own allocation follows the chance that it is best by the goal's metric; nobody moves from one arm to
- * another, units only come from the default Variant and go back to it. Shares move at the last step; from the first
- * move on claims and sample ratio are of the core alone, the first `floorPpm` of each arm's live points: a low floor
- * spares people a losing arm, and makes every proof, of harm too, slower by as much.
+ * The allocation of each arm follows the probability that it is best by the goal's metric. Units move only between an
+ * arm and the default Variant, never between arms. Shares change at the last step; from the first change on, claims and
+ * sample ratio use only the core, the first `floorPpm` of each arm's live points. A low floor gives a losing arm fewer
+ * units and makes every test slower.
  */
 export interface Bandit {
 	readonly algorithm: "thompson" | "top-two";
@@ -127,14 +123,17 @@ export interface Bandit {
 	readonly everyMs: number;
 }
 
-/** before-step, before-promotion: only a 2xx lets it happen, else the rollout holds. after-rollback: told, at least once. */
+/**
+ * before-step, before-promotion: only a 2xx response allows it, otherwise the rollout holds. after-rollback: a
+ * notification, at least once.
+ */
 export interface Gate {
 	readonly at: "before-step" | "before-promotion" | "after-rollback";
 	readonly url: string;
 	readonly timeoutMs: number;
 }
 
-/** A value, or a quantile of the units' values that is frozen from the first units on, before any of them counts. */
+/** A value, or a quantile of the units' values that is frozen from the first units before any of them counts. */
 export type Cap = { readonly value: number } | { readonly quantile: number };
 
 export interface Metric {
@@ -172,7 +171,7 @@ export interface Metric {
 }
 
 /**
- * Logged before any Experiment asks for it: a new header in the access log is a new listener configuration, and
- * connections opened before it would be served, but logged without their unit, until they are drained.
+ * Always logged: a new header in the access log changes the listener, and its draining connections would be served but
+ * logged without their unit.
  */
 export const USUAL_UNIT_HEADER = "x-user-id";

@@ -1,13 +1,13 @@
-/** What only one Service may have, such as a host: whose it is where several name it. */
+/** Ownership of values that only one Service may have, such as a host. */
 import { resourceTitle } from "../position.js";
 import type { Service } from "../resource.js";
 import type { Check } from "./report.js";
 
 /**
- * Owners of what Services named before the change and name still, in the order in which they were stored: who edits
- * something else of such a Service is not second for it. What nobody had goes to whoever names it first.
+ * Owners of values that Services had before the change and still have, in stored order. An edit of another field does
+ * not change the owner. A new value belongs to the first Service that has it.
  */
-export function formerOwners(
+export function previousOwners(
 	{ set, before }: Pick<Check, "set" | "before">,
 	claimsOf: (service: Service) => readonly string[],
 ): Map<string, Service> {

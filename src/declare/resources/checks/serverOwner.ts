@@ -1,23 +1,19 @@
-/**
- * What one namespace alone may declare: a second Service on another namespace's servers would be a second door to them,
- * with rules of its own (`access: open`) where the first has a guard.
- */
-import { isLoopback, oneSpelling } from "../address.js";
+/** A server belongs to one namespace: a Service of another one could expose it with weaker rules (`access: open`). */
+import { canonicalAddress, isLoopback } from "../address.js";
 import { resourceTitle } from "../position.js";
 import type { Service } from "../resource.js";
-import { formerOwners } from "./claim.js";
+import { previousOwners } from "./previousOwner.js";
 import type { Check } from "./report.js";
 
 /**
- * An endpoint (address and port) and a SPIFFE id of endpoints belong to the namespace of the Service that names them
- * first; its own Services may share them. The rule is the same for everyone, admins too: what an admin may cross today
- * stays crossed for whoever edits either side tomorrow. The names of one server are not resolved here, which would be
- * I/O: that two DNS names, or a name and an IP address, lead to the same one is not seen, and only its SPIFFE id tells
- * it then. So give a guarded Service `identities`: a second name for its servers is no use without them.
+ * An endpoint (address and port) and a SPIFFE id of endpoints belong to the namespace of the first Service with them;
+ * its own Services may share them. This includes admins, because later editors of either side would keep the exception.
+ * DNS names are not resolved, which would be I/O, so two names of one server are detected only by its SPIFFE id: give a
+ * protected Service `identities`.
  */
 export function sharedProblems(check: Check): void {
 	const { set, report } = check;
-	const owners = formerOwners(check, ({ spec }) => [
+	const owners = previousOwners(check, ({ spec }) => [
 		...spec.variants.flatMap(({ endpoints }) => endpoints.map(({ address, port }) => serverKey(address, port))),
 		...(spec.identities ?? []),
 	]);
@@ -46,18 +42,21 @@ export function sharedProblems(check: Check): void {
 	}
 }
 
-/** A server by address and port, in one spelling. All of this machine's own are one: a server that listens on 0.0.0.0 answers at each. */
+/**
+ * A server by address and port, in canonical form. All local addresses are one, because a server on 0.0.0.0 answers at
+ * each.
+ */
 export function serverKey(address: string, port: number): string {
 	return `${machine(address)} ${port}`;
 }
 
-/** Whether it is the machine itself that asks: the loopback in any spelling, or all of its addresses. */
+/** Whether it is the local machine: loopback in any spelling, or an unspecified address. */
 export const isThisMachine = (address: string): boolean => machine(address) === machine("localhost");
 
 function machine(written: string): string {
-	// A name that is whole (RFC 1034 section 3.1).
+	// An absolute name (RFC 1034 section 3.1).
 	const address = written.replace(/\.$/, "");
 	if (address === "localhost" || address.endsWith(".localhost")) return "loopback";
-	const ip = oneSpelling(address);
+	const ip = canonicalAddress(address);
 	return isLoopback(ip) || ip === "0.0.0.0" || ip === "::" ? "loopback" : ip;
 }

@@ -1,9 +1,9 @@
-/** The hop from Envoy to a Service's servers: mutual TLS with the SPIFFE ids that they prove, or plain text. */
+/** The connection from Envoy to a Service's servers: mutual TLS with their SPIFFE ids, or plain text. */
 import { z } from "zod";
 import { hostPort } from "../address.js";
 import { spiffeId } from "../fields/spiffeField.js";
 import { uniqueList } from "../fields/strict.js";
-import { isBesideEnvoy, PLAIN_TEXT } from "../plainText.js";
+import { isOnEnvoyHost, PLAIN_TEXT } from "../plainText.js";
 import type { Path } from "../position.js";
 import type { Service, Variant } from "../resource.js";
 
@@ -19,11 +19,10 @@ export const identities = z
 	});
 
 /**
- * Servers of a protected Service that would be called in plain text although nobody has said so: refused, as what one
- * forgets is not to come about.
- * @param spec with `identities` as they are written
+ * Servers of a protected Service that would get plain text without a declaration of it, which is refused.
+ * @param spec with `identities` from the YAML
  */
-export function unsaidPlainText(spec: {
+export function undeclaredPlainText(spec: {
 	readonly access: Service["spec"]["access"];
 	readonly identities: z.output<typeof identities>;
 	readonly variants: readonly Variant[];
@@ -31,7 +30,7 @@ export function unsaidPlainText(spec: {
 	if (spec.identities !== null || spec.access === "open") return null;
 	const remote = spec.variants.flatMap(({ endpoints }, index) =>
 		endpoints.flatMap((endpoint, at) =>
-			isBesideEnvoy(endpoint) ? [] : [{ path: ["variants", index, "endpoints", at], endpoint }],
+			isOnEnvoyHost(endpoint) ? [] : [{ path: ["variants", index, "endpoints", at], endpoint }],
 		),
 	);
 	const [first] = remote;

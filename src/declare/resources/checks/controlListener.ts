@@ -1,10 +1,10 @@
-/** Control's own doors are no servers of anybody: Envoy would pass strangers on to them under its own name. */
+/** Refuses control's listeners as endpoints: Envoy would forward unauthenticated clients with its own identity. */
 
 import type { Positions } from "../position.js";
 import type { Problem, Service } from "../resource.js";
-import { serverKey } from "./shared.js";
+import { serverKey } from "./serverOwner.js";
 
-export interface OwnListener {
+export interface ControlListener {
 	/** IP address; the unspecified one is not resolved here: name each address that it stands for. */
 	readonly address: string;
 	readonly port: number;
@@ -12,10 +12,10 @@ export interface OwnListener {
 	readonly what: string;
 }
 
-/** Endpoints of these Services that are one of the doors. A DNS name that leads to one is not seen (checkShared.ts). */
-export function ownDoorProblems(
+/** Endpoints of these Services that are such a listener. DNS names are not resolved (serverOwner.ts). */
+export function controlListenerProblems(
 	services: readonly Service[],
-	doors: readonly OwnListener[],
+	doors: readonly ControlListener[],
 	positions: Positions,
 ): readonly Problem[] {
 	const known = new Map(doors.map(({ address, port, what }) => [serverKey(address, port), what]));
@@ -28,7 +28,7 @@ export function ownDoorProblems(
 					{
 						position: positions.at(service, ["spec", "variants", index, "endpoints", at]),
 						message: `endpoint ${address}:${port} is ${what}`,
-						hint: "name your own servers: nobody reaches control through Envoy",
+						hint: "name your own servers: control is not reachable through Envoy",
 					},
 				];
 			}),

@@ -1,4 +1,4 @@
-/** How many values of its rules Envoy tries for one request to a Service, at most: it walks them one by one. Pure. */
+/** The most rule values that Envoy compares for one request to a Service, one by one. Pure. */
 import type { AccessTable, PolicyTable } from "../../table/plan.js";
 import { claimPath, isSpaceDelimited } from "../users/claim.js";
 
@@ -8,14 +8,14 @@ export interface Tried {
 	readonly paths: number;
 }
 
-/** A word of a text of words may stand alone, first, last or in between, and the claim may be a list. */
+/** A word in a space-delimited text may be alone, first, last or in between, and the claim may be a list. */
 const WORD_MATCHERS = 5;
 
 /**
- * On the way to the Variant with the most; where policies are shadows all are tried once more.
+ * For the Variant with the most; with shadow policies all are compared twice.
  * @param issuers of the Gateway with the most of them
  */
-export function triedValues({ policies }: AccessTable, issuers: number): Tried {
+export function comparedValues({ policies }: AccessTable, issuers: number): Tried {
 	const times = policies.some(({ shadow }) => shadow) ? 2 : 1;
 	const ofAll = { values: 0, paths: 0 };
 	const own = new Map<string, { values: number; paths: number }>();
@@ -39,8 +39,8 @@ const namedPaths = ({ pathPrefixes, more }: PolicyTable): number =>
 	pathPrefixes.length + (more?.pathTemplates.length ?? 0);
 
 /**
- * A rule that names nothing is still one to be tried. What any issuer may say is written once for each of them (policyRule.ts);
- * a user is one issuer's.
+ * A rule without values counts as one. Conditions for any issuer are repeated per issuer (policyRule.ts); a user belongs
+ * to one issuer.
  */
 function namedValues(policy: PolicyTable, issuers: number): number {
 	const { principals, methods, more } = policy;

@@ -1,12 +1,10 @@
-/**
- * The words of access: what a user declares about callers, data and operators. Complete forms, as in resource.ts, which
- * gives them on: import them from there.
- */
+/** Types of access declarations, with all defaults filled in. Import them from resource.ts. */
 import type { Metadata } from "./metadata.js";
 
 /**
- * Who may call which Service. A Service that any enforced policy selects is deny by default; deny wins. All conditions
- * of one policy must hold; an empty list is no condition. An allow names somebody: principals, or something of a token.
+ * Which callers may call which Services. A Service that an enforced policy selects denies by default; deny wins. All
+ * conditions of a policy must hold; an empty list is no condition. An allow must name principals, or a property of a
+ * token.
  */
 export interface AccessPolicy {
 	readonly kind: "AccessPolicy";
@@ -47,13 +45,13 @@ export interface AccessPolicy {
 	};
 }
 
-/** A claim (a path such as `org.tenant`) is one of the values, or a list that holds one of them. Texts only. */
+/** A claim (a path such as `org.tenant`) equals one of the values, or is a list that contains one. Strings only. */
 export interface ClaimRule {
 	readonly claim: string;
 	readonly values: readonly string[];
 }
 
-/** Minutes of the day, from inclusive, until exclusive, in an IANA time zone; until <= from goes over midnight. */
+/** Minutes of the day, from inclusive, until exclusive, in an IANA time zone; until <= from spans midnight. */
 export interface Schedule {
 	readonly timezone: string;
 	/** 1 = Monday … 7 = Sunday (ISO 8601), of the day on which the window begins. */
@@ -63,8 +61,8 @@ export interface Schedule {
 }
 
 /**
- * What resources of other namespaces may name in this one. Kinds that can: an AccessPolicy names Services, a Service names
- * its DataClass. Whatever is not granted stays its namespace's own; what was granted ends with the grant.
+ * Resources of this namespace that other namespaces may reference: Services by AccessPolicies, DataClasses by Services.
+ * All others are private. A deleted grant revokes its references.
  */
 export interface ReferenceGrant {
 	readonly kind: "ReferenceGrant";
@@ -76,7 +74,7 @@ export interface ReferenceGrant {
 	};
 }
 
-/** Where data of a class may be processed: no endpoint outside these regions is ever given to an Envoy. */
+/** Regions where data of a class may be processed: Envoy gets no endpoint outside of them. */
 export interface DataClass {
 	readonly kind: "DataClass";
 	readonly metadata: Metadata;
@@ -85,7 +83,7 @@ export interface DataClass {
 
 export type OperatorVerb = "read" | "apply" | "promote" | "abort" | "approve" | "admin";
 
-/** What operators may do. promote holds pause and resume too; admin: bindings and approval policies themselves. */
+/** Permissions of operators. promote includes pause and resume; admin includes bindings and approval policies. */
 export interface RoleBinding {
 	readonly kind: "RoleBinding";
 	readonly metadata: Metadata;
@@ -98,7 +96,7 @@ export interface RoleBinding {
 	};
 }
 
-/** Acts that a second person must approve before they happen. */
+/** Operations that a second person must approve first. */
 export interface ApprovalPolicy {
 	readonly kind: "ApprovalPolicy";
 	readonly metadata: Metadata;

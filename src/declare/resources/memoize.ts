@@ -1,14 +1,11 @@
-/**
- * What is worked out of a thing when it is first asked for, and kept: of what is replaced and never changed. Pure: the same
- * is answered as without it.
- */
+/** Caches results of pure functions of immutable objects. */
 
-/** As long as the thing. */
-export const once = <Of extends object, Made>(make: (of: Of) => Made): ((of: Of) => Made) =>
+/** Cached for the lifetime of the object. */
+export const memoize = <Of extends object, Made>(make: (of: Of) => Made): ((of: Of) => Made) =>
 	kept(new WeakMap<Of, { readonly made: Made }>(), make);
 
-/** Of names, and as long as what it returns. */
-export const oncePerName = <Made>(make: (name: string) => Made): ((name: string) => Made) =>
+/** Cached by name, for the lifetime of the returned function. */
+export const memoizeByName = <Made>(make: (name: string) => Made): ((name: string) => Made) =>
 	kept(new Map<string, { readonly made: Made }>(), make);
 
 interface Known<Of, Made> {

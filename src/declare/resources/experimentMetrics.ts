@@ -1,7 +1,7 @@
 /**
- * What an Experiment is judged by: the Metrics that its goal and its guardrails name, and those that these name, which is the
- * denominator of a ratio. Outcomes are taken by the Metric of their own name (its senders, its range) and add up in the ratio
- * (events/evidence/aggregateSql.ts), so that what may not happen to a goal may not happen to its denominator either. Pure.
+ * The Metrics that an Experiment is evaluated by: its goal, its guardrails, and their denominators. Outcomes are
+ * accepted per Metric and combined in the ratio (events/evidence/aggregateSql.ts), so the rules of a goal apply to its
+ * denominator. Pure.
  */
 import { allNamed, inOrder } from "./lookup.js";
 import type { Named } from "./position.js";
@@ -9,8 +9,8 @@ import { referencesOf } from "./reference.js";
 import { type Experiment, type Metric, qualifiedName } from "./resource.js";
 
 /**
- * Qualified names, each once; also of Metrics that are not there.
- * @param metrics of a change those before and after: what was a denominator, or is going to be one, counts
+ * Unique qualified names, also of missing Metrics.
+ * @param metrics for a change, those before and after it: a denominator in either counts
  */
 export function metricsJudging(experiment: Experiment, ...metrics: readonly (readonly Metric[])[]): readonly string[] {
 	const named = namedBy(experiment);
