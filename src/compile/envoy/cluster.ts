@@ -88,7 +88,7 @@ function healthChecks({ spec }: Service): object {
 	const authority = spec.hosts.find((host) => !host.startsWith("*.")) ?? spec.hosts[0]?.replace("*", "health");
 	return {
 		// Else Envoy goes on sending to an endpoint that is taken away for as long as it is healthy: to a region that may not be
-		// used any more, or by one Variant to another's. Where new ones come the old ones wait for their check (xds/leaving.ts).
+		// used any more, or by one Variant to another's. Where new ones come the old ones wait for their check (xds/endpointDrain.ts).
 		ignore_health_on_host_removal: true,
 		health_checks: [
 			{
