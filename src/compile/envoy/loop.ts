@@ -1,24 +1,24 @@
 /**
- * Endpoints may lead back to the Gateway itself, by a name or a load balancer that no check can see through, and one
- * request would go round until Envoy has no file left. So each Service's requests are marked on their way upstream, and
- * one that comes with the mark is answered with 508 (RFC 5842 section 7.2). The mark travels in CDN-Loop (RFC 8586),
- * which was made for this, which proxies between must not take away, and which no server reads as a wish, as some do Via.
+ * Detects request loops. Endpoints may lead back to the Gateway through a name or load balancer that no check can see, and a
+ * request would loop until Envoy runs out of file descriptors. So each Service's requests are marked on the way upstream, and
+ * a marked request is answered with 508 (RFC 5842 section 7.2). The mark is in CDN-Loop (RFC 8586), which proxies must keep
+ * and which, unlike Via, changes no server's behaviour.
  */
 import { contentHash } from "../assignment/hash.js";
 
 const LOOP_HEADER = "cdn-loop";
 
-/** Name of the built-in deny rule of weir.gate, in Envoy's statistics and response details. */
+/** Name of the built-in deny rule of weir.gate in Envoy's statistics and response details. */
 export const LOOP = "(loop)";
 
 /**
- * A pseudonym (RFC 8586 section 2) of one Service behind one Gateway: a pipeline that calls another Service through the
- * same Gateway, and another installation's Gateway of the same name in a chain, are no loops.
+ * Pseudonym (RFC 8586 section 2) of one Service behind one Gateway. A pipeline that calls another Service through the same
+ * Gateway is no loop, and neither is a chain of Gateways of the same name in two installations.
  */
 export const loopMark = (installation: string, gateway: string, service: string): string =>
 	`weir-${contentHash(JSON.stringify([installation, gateway, service]))}`;
 
-/** request_headers_to_add of a virtual host. A retry keeps the headers of the first try. */
+/** request_headers_to_add of a virtual host. Retries keep the headers of the first try. */
 export const marked = (mark: string): object => ({
 	header: { key: LOOP_HEADER, value: mark },
 	append_action: "APPEND_IF_EXISTS_OR_ADD",
