@@ -1,4 +1,4 @@
-/** What a person must know who puts Weir into Envoy Gateway, in words; each only where it applies. */
+/** Warnings for operators who add Weir to Envoy Gateway; each only if it applies. */
 import { qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
 import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { certificateSecret, clientCaConfigMap } from "./envoyGatewayListener.js";

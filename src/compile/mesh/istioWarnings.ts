@@ -1,4 +1,4 @@
-/** What a person must know who puts Weir into an Istio mesh, in words; each only where it applies. */
+/** Warnings for operators who add Weir to an Istio mesh; each only if it applies. */
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { asksAboutAll } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";

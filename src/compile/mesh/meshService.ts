@@ -1,6 +1,6 @@
 /**
- * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
- * what stands in the way. Both meshes begin here.
+ * Each Service as another mesh needs it: what the sidecar does for it, its Kubernetes name, and its problems. Both meshes use
+ * it.
  */
 
 import { isLoopbackHost } from "../../declare/resources/address.js";
@@ -27,9 +27,9 @@ export interface MeshService {
 	readonly service: Service;
 	/** Name of the Service's Kubernetes objects. */
 	readonly objectName: string;
-	/** The sidecar is asked about every request. */
+	/** The sidecar is called for every request. */
 	readonly asked: boolean;
-	/** No answer: the default Variant serves. Only where the callout carries assignment alone. */
+	/** Without an answer the default Variant serves. Only if the callout carries assignment alone. */
 	readonly passes: boolean;
 	readonly judgesPaths: boolean;
 	readonly judgesPrincipals: boolean;
@@ -49,7 +49,7 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 		return {
 			service,
 			objectName: objectName(service),
-			// Native access is not to be had here: what is not open is the sidecar's to judge.
+			// Native access is unavailable here: the sidecar judges every Service that is not open.
 			asked: callout !== null || !isOpen(access),
 			passes: isOpen(access) && callout?.onFailure === "default-variant",
 			judgesPaths: judgesPaths(access),
@@ -62,16 +62,16 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 	});
 }
 
-/** Kubernetes name of the objects of a Service; see nameClashes for what it cannot keep apart. */
+/** Kubernetes name of the objects of a Service; nameClashes finds names that collide. */
 function objectName({ metadata: { name, namespace } }: Service): string {
 	return namespace === "default" ? `weir-${name}` : `weir-${namespace}.${name}`;
 }
 
-/** Kubernetes name of a gateway that is made of a declared one. */
+/** Kubernetes name of a new gateway. */
 export const gatewayObject = ({ metadata: { name, namespace } }: Gateway): string =>
 	namespace === "default" ? `weir-${name}` : `weir-${namespace}.${name}`;
 
-/** Whether every Gateway shows clients their arm; with an existing gateway ours say what is wished. */
+/** Whether every Gateway shows clients their arm; the declared ones count even with an existing gateway. */
 export const exposesArm = ({ gateways }: ResourceSet): boolean =>
 	gateways.length > 0 && gateways.every(({ spec }) => spec.exposeArm);
 
@@ -80,24 +80,24 @@ export const variantName = ({ objectName }: MeshService, { name }: Variant): str
 const isOf = ({ metadata, spec }: Experiment, service: Service): boolean =>
 	spec.service === service.metadata.name && metadata.namespace === service.metadata.namespace;
 
-/** The Variant itself, or the default one where it has no endpoint and the Service says so; null = nobody. */
+/** The Variant, or the default one if it has no endpoint and the Service allows it; null = none. */
 export function servedBy(spec: Service["spec"], variant: Variant): Variant | null {
 	const fallback = spec.variants.find(({ name }) => name === spec.defaultVariant);
 	const served = variant.endpoints.length === 0 && spec.noEndpoint === "default-variant" ? fallback : variant;
 	return served === undefined || served.endpoints.length === 0 ? null : served;
 }
 
-/** Longest time that any Service grants: a mesh has one filter for all of them. */
+/** Longest callout timeout of any Service: a mesh has one filter for all of them. */
 export const longestTimeoutMs = (asked: readonly MeshService[]): number =>
 	Math.max(...asked.map(({ service }) => service.spec.callout.timeoutMs));
 
-/** Issuers of all Gateways, each once. */
+/** Distinct issuers of all Gateways. */
 export function tokenIssuers(resources: ResourceSet): readonly TokenIssuer[] {
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
 	return issuers.filter(({ issuer }, index) => issuers.findIndex((other) => other.issuer === issuer) === index);
 }
 
-/** Claims and the headers that they are put into, by header. */
+/** Claims by their headers. */
 export function claimHeaders(
 	services: readonly MeshService[],
 ): readonly { readonly header: string; readonly claim: string }[] {
@@ -106,7 +106,7 @@ export function claimHeaders(
 		.map((claim) => ({ header: claimHeader(claim), claim }));
 }
 
-/** What neither mesh can carry out. */
+/** Problems that no mesh can solve. */
 export function meshProblems(
 	resources: ResourceSet,
 	services: readonly MeshService[],
@@ -170,7 +170,7 @@ function failureProblems({ service, asked, passes }: MeshService): readonly Prob
 	];
 }
 
-/** A mesh has identities of its own; without ours the endpoints would be called in plain text, or by anybody's TLS. */
+/** A mesh has its own identities. Without Weir's SVID the endpoints would be called in plain text, or by any TLS client. */
 function identityProblems({ service: { metadata, spec } }: MeshService): readonly Problem[] {
 	if (spec.identities === null) return [];
 	return [
@@ -189,14 +189,14 @@ const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Probl
 			: "name certificate files, or an existing gateway with --gateway",
 	);
 
-/** Of the Services that are not open; empty = none. */
+/** Names of the Services that are not open; empty = none. */
 export const protectedNames = (services: readonly MeshService[]): string =>
 	services
 		.filter(({ service }) => service.spec.access !== "open")
 		.map(({ service }) => qualifiedName(service.metadata))
 		.join(", ");
 
-/** What is lost or other in any mesh, in words; each only where it applies. */
+/** Features that are lost or differ in any mesh; each only if it applies. */
 export function accessWarnings(services: readonly MeshService[], gateways: readonly Gateway[]): readonly string[] {
 	const proxied = gateways.filter(({ spec }) => spec.trustedProxies.length > 0);
 	const bounded = gateways.filter((gateway) => tlsFiles(gateway)?.trustDomains !== undefined);

@@ -1,14 +1,14 @@
-/** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
+/** The `weir explain` rule for the hop from Envoy to a Service's servers: authentication and encryption. */
 import { hostPort } from "../../declare/resources/address.js";
 import { isBesideEnvoy } from "../../declare/resources/plainText.js";
 import type { Service } from "../../declare/resources/resource.js";
 import type { CompiledService } from "./execution.js";
 import type { RuleExecution } from "./plan.js";
 
-/** Servers and ids that are named; of more the number is told. */
+/** Maximum number of servers and ids in the text; the rest is counted. */
 const NAMED_MAX = 5;
 
-/** Nothing where no server is called at all. */
+/** Empty if the Service has no endpoint. */
 export function hopRule({ service, table }: CompiledService): readonly RuleExecution[] {
 	const because = hopText(service.spec);
 	if (because === null) return [];

@@ -1,14 +1,14 @@
 /**
- * Envoy shows one SVID to control, to the sidecar and to the endpoints of Services. A Service that named one of the first
- * two would let every client speak to it as this Envoy. Such a declaration is refused where it is made; one that was
- * stored before, or came around that check, has no endpoints here.
+ * Envoy uses one SVID with control, with the sidecar and with the endpoints of Services. If a Service named control or the
+ * sidecar as its identity, clients could reach these as this Envoy. Such a declaration is refused on apply. One that was
+ * stored earlier has no endpoints.
  */
 import { qualifiedName, type ResourceSet, type Service } from "../../declare/resources/resource.js";
 import { isOwnPart } from "../../declare/resources/spiffe.js";
 
 const ownParts = ({ spec }: Service): readonly string[] => (spec.identities ?? []).filter(isOwnPart);
 
-/** The same resources; a Service that names a part of the mesh as its endpoints' identity has none. */
+/** The same resources, without endpoints of Services whose identity is a part of the mesh. */
 export function withoutOwnParts(resources: ResourceSet): ResourceSet {
 	if (resources.services.every((service) => ownParts(service).length === 0)) return resources;
 	return { ...resources, services: resources.services.map(severed) };
@@ -20,7 +20,7 @@ function severed(service: Service): Service {
 	return { ...service, spec: { ...service.spec, variants } };
 }
 
-/** What withoutOwnParts takes endpoints away for. */
+/** Identities because of which withoutOwnParts removes endpoints. */
 export const ownPartsNamed = ({
 	services,
 }: ResourceSet): readonly { readonly service: string; readonly id: string }[] =>
