@@ -25,14 +25,14 @@ import type { CalloutFilters } from "./envoy/calloutFilters.js";
 import { variantCluster } from "./envoy/cluster.js";
 import { type KeySets, keySetName } from "./envoy/keySet.js";
 import { listener, routesByDiscovery } from "./envoy/listener.js";
-import { loopMark } from "./envoy/loop.js";
+import { loopMark } from "./envoy/loopDetection.js";
 import { virtualHost } from "./envoy/route.js";
 import { keysClusters } from "./envoy/tokenKeys.js";
 import { type TokensContext, tokenExtensions } from "./envoy/tokens.js";
-import { closedVirtualHost, formsOf, withoutClosed } from "./table/closed.js";
+import { closedVirtualHost, formsOf, withoutClosed } from "./table/closedServices.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./table/execution.js";
 import { explainRules } from "./table/explain.js";
-import { ownPartsNamed, withoutOwnParts } from "./table/ownParts.js";
+import { meshIdentitiesNamed, withoutMeshIdentities } from "./table/meshIdentities.js";
 import {
 	type AccessTable,
 	type Collectors,
@@ -95,7 +95,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		closed = NONE,
 		connectionMs = GATEWAY_CONNECTION_MS,
 	} = options;
-	const { resources, services, table } = tabled(declared, status, options);
+	const { resources, services, table } = compileAll(declared, status, options);
 	const version = contentHash(JSON.stringify(table));
 	const given = withoutClosed(resources, closed);
 	const open = services.filter((compiled) => !closed.has(compiled.table.name));
@@ -135,7 +135,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					tokens: tokens(gateway),
 					callout: asksSidecar
 						? {
-								timeoutMs: longestTimeout(always ? services.filter(mayAsk) : called),
+								timeoutMs: longestTimeout(always ? services.filter(mayUseSidecar) : called),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
 								tokens: always || judgesUsers(open) ? tokensOf(gateway) : "none",
 								proxied: gateway.spec.trustedProxies.length > 0,
@@ -188,25 +188,26 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 }
 
 /** The table that compile makes in mode auto. */
-export const compileTable = (declared: ResourceSet, status: Status): PlanTable => tabled(declared, status, {}).table;
+export const compileTable = (declared: ResourceSet, status: Status): PlanTable =>
+	compileAll(declared, status, {}).table;
 
 /** Unreported results of shadow policies in mode auto, by Service. */
 export function compileShadowGaps(declared: ResourceSet, status: Status): readonly ShadowGap[] {
 	if (declared.accessPolicies.every(({ spec }) => spec.mode !== "shadow")) return [];
-	return tabled(declared, status, {}).services.flatMap(({ table, execution }) =>
+	return compileAll(declared, status, {}).services.flatMap(({ table, execution }) =>
 		execution.whyVerdict === null ? (shadowGapOf(table.name, execution.dryRun) ?? []) : [],
 	);
 }
 
 /** Texts by Service: formsOf. */
 export const compileForms = (declared: ResourceSet, status: Status): ReadonlyMap<string, string> =>
-	formsOf(tabled(declared, status, {}).services);
+	formsOf(compileAll(declared, status, {}).services);
 
 type TableOptions = Pick<CompileOptions, "allocationPpm" | "mode">;
 
-function tabled(declared: ResourceSet, status: Status, options: TableOptions) {
+function compileAll(declared: ResourceSet, status: Status, options: TableOptions) {
 	// Removed before anything is compiled, so nothing of it can leak.
-	const resources = withoutOwnParts(withinRegions(declared));
+	const resources = withoutMeshIdentities(withinRegions(declared));
 	const services = resources.services.map((service) => compileService(resources, status, service, options));
 	const table: PlanTable = {
 		gateways: resources.gateways.map(gatewayTable),
@@ -271,7 +272,7 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
  * False for an open Service without an Experiment, which never uses the sidecar. So its callout timeout does not affect
  * others.
  */
-const mayAsk = ({ table }: CompiledService): boolean =>
+const mayUseSidecar = ({ table }: CompiledService): boolean =>
 	table.callout !== null || !isOpen(table.access) || table.experiments.length > 0;
 
 /** null = no Services. */
@@ -301,11 +302,11 @@ function leftOut(declared: ResourceSet): ReadonlyMap<string, readonly RuleExecut
 	};
 	for (const { service, variant, endpoint, why } of excludedEndpoints(declared))
 		add(service, `endpoint ${endpoint.address}:${endpoint.port} of Variant ${variant}`, why);
-	for (const { service, id } of ownPartsNamed(declared))
+	for (const { service, id } of meshIdentitiesNamed(declared))
 		add(
 			service,
 			"endpoints",
-			`spec.identities names ${id}, a part of the mesh itself, which would take a client for Envoy`,
+			`spec.identities names ${id}, a part of the mesh itself, which would accept a client as Envoy`,
 		);
 	return byService;
 }
@@ -323,10 +324,10 @@ const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExe
 
 function keyReader(keys: KeySource, keySets: KeySets): string {
 	if (Object.hasOwn(keySets, keySetName(keys)))
-		return `${keySetName(keys)}, as it was read here; control looks at it again and again and publishes what changed, a bootstrap of weir compile is to be compiled anew`;
+		return `${keySetName(keys)}, as it was read here; control watches it and publishes changes; a bootstrap of weir compile must be compiled again`;
 	return keys.from === "file"
-		? `control looks at ${keys.file} again and again and publishes what changed; an Envoy with the bootstrap of weir compile reads it once, at its start`
-		: `control fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes; an Envoy with the bootstrap of weir compile fetches it as often, asks for no unknown key before, and keeps the last good set while it cannot be had`;
+		? `control watches ${keys.file} and publishes changes; an Envoy with the bootstrap of weir compile reads it once, at startup`
+		: `control fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes; an Envoy with the bootstrap of weir compile fetches it as often, asks for no unknown key before, and keeps the last good set while it is unavailable`;
 }
 
 const layerOf = (resources: ResourceSet, { metadata, spec }: Experiment) =>

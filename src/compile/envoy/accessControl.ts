@@ -10,7 +10,7 @@ import { judgesPaths, judgesUsers, judgesVariants, readsUsers } from "../access/
 import { judgesPath } from "../access/rules/table.js";
 import { isOpen } from "../table/execution.js";
 import type { AccessTable, PolicyTable } from "../table/plan.js";
-import type { Told } from "../table/shadow.js";
+import type { ReportedResults } from "../table/shadow.js";
 import {
 	ambiguousPaths,
 	longPaths,
@@ -23,7 +23,7 @@ import {
 } from "./canonical.js";
 import { call, field, ident, integer } from "./celTree.js";
 import { IN_FORCE_FIRST, ruleOf } from "./denial.js";
-import { LOOP, loopRule } from "./loop.js";
+import { LOOP, loopRule } from "./loopDetection.js";
 import { type AccessPlace, policyRule } from "./policyRule.js";
 import { CLIENT_CERTIFICATE, ONE_IDENTITY } from "./principalRule.js";
 import { tokenRules } from "./tokenRules.js";
@@ -86,7 +86,7 @@ const OFF = { "@type": RBAC_PER_ROUTE };
 /**
  * typed_per_filter_config of a virtual host before tokens. The sidecar gets only one identity of a certificate, so one with
  * several identities, or none, is refused here for both executions.
- * @param place mark: of the Service behind the Gateway; a request with it is a loop (loop.ts)
+ * @param place mark: of the Service behind the Gateway; a request with it is a loop (loopDetection.ts)
  */
 export function gatePerRoute(
 	access: AccessTable,
@@ -116,7 +116,7 @@ export function accessPerRoute(
 	access: AccessTable,
 	variant: string,
 	place: AccessPlace,
-	told: Told = { denied: true, allowed: true },
+	reported: ReportedResults = { denied: true, allowed: true },
 ): Record<string, object> {
 	const users = judgesUsers(access);
 	const shadows = access.policies.some(({ shadow }) => shadow);
@@ -139,7 +139,7 @@ export function accessPerRoute(
 		...(Object.keys(denials).length === 0 ? {} : { rules: { action: "DENY", policies: denials } }),
 		...(Object.keys(shadowDenials).length === 0 ? {} : shadow(SHADOW_DENY, "DENY", shadowDenials)),
 	};
-	const prefix = allowPrefix(told);
+	const prefix = allowPrefix(reported);
 	const shadowAllows = { ...notTried(access), ...rules("allow", true) };
 	const allow = {
 		...(open ? {} : { rules: { action: "ALLOW", policies: rules("allow", false) } }),
@@ -157,7 +157,7 @@ export function accessPerRoute(
 }
 
 /** null = neither result is reported. */
-function allowPrefix({ denied, allowed }: Told): string | null {
+function allowPrefix({ denied, allowed }: ReportedResults): string | null {
 	if (denied && allowed) return SHADOW_ALLOW;
 	return allowed ? SHADOW_ALLOW_ALONE : denied ? SHADOW_DENY_ALONE : null;
 }

@@ -35,7 +35,7 @@ const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 export const claimRules = (gateway: string, issuers: readonly TokenIssuer[]): Extension => ({
 	name: partName(RULES_FILTER, gateway),
 	config: { "@type": RBAC, shadow_rules: denied(tokenRules(issuers)), shadow_rules_stat_prefix: SHADOW },
-	instead: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
+	fallback: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
 });
 
 const denied = (policies: object): object => ({ action: "DENY", policies });

@@ -10,18 +10,18 @@ export interface Extension {
 	readonly name: string;
 	readonly config: EnvoyResource;
 	/** Used if Envoy rejects the first configuration; of the same type. Otherwise the filter would be missing (500). */
-	readonly instead: EnvoyResource;
+	readonly fallback: EnvoyResource;
 }
 
 /** The filter in the listener, off unless a virtual host turns it on. */
-export const discovered = ({ name, instead }: Pick<Extension, "name" | "instead">): object => ({
+export const discovered = ({ name, fallback }: Pick<Extension, "name" | "fallback">): object => ({
 	name,
 	disabled: true,
 	config_discovery: {
 		// No timeout: after one Envoy would use the default configuration instead of the previous listener.
 		config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" },
-		default_config: instead,
-		type_urls: [instead["@type"]],
+		default_config: fallback,
+		type_urls: [fallback["@type"]],
 	},
 });
 

@@ -33,7 +33,7 @@ export const ofTrustDomains = (domains: readonly string[]): readonly object[] =>
 	}));
 
 /** Matches no certificate. */
-const NOBODY = [{ exact: "spiffe://" }];
+const NO_CERTIFICATE = [{ exact: "spiffe://" }];
 
 /** Envoy's matchers of a certificate's URI SANs, one of which must match. */
 export const uriNames = (matchers: readonly object[]): object => ({
@@ -52,7 +52,7 @@ export const downstreamIdentity = (trustDomain: string | null): object => ({
 		...NO_RESUMPTION,
 		common_tls_context: {
 			alpn_protocols: ["h2", "http/1.1"],
-			...svid(trustDomain === null ? NOBODY : ofTrustDomains([trustDomain])),
+			...svid(trustDomain === null ? NO_CERTIFICATE : ofTrustDomains([trustDomain])),
 		},
 	},
 });

@@ -5,7 +5,16 @@ import { templateSegments } from "../access/requests/path.js";
 import { namesCaller, nativeObstacle } from "../access/rules/policy.js";
 import type { GatewayTable, PolicyTable } from "../table/plan.js";
 import { callerIs } from "./principalRule.js";
-import { ANYBODY, allOf, claimFits, claimIs, NOBODY, type PrincipalRule, someOf, textIs } from "./tokenMetadata.js";
+import {
+	ANY_PRINCIPAL,
+	allOf,
+	claimFits,
+	claimIs,
+	NO_PRINCIPAL,
+	type PrincipalRule,
+	someOf,
+	textIs,
+} from "./tokenMetadata.js";
 
 /** Context of a rule: the place that a request passes through. */
 export interface AccessPlace {
@@ -35,14 +44,14 @@ function pathRules({ pathPrefixes, more }: PolicyTable): readonly object[] {
 
 function who(policy: PolicyTable, issuers: readonly TokenIssuer[], identifies: boolean): PrincipalRule {
 	// Envoy cannot judge this policy, so it is not compiled natively (execution.ts). As a safeguard it must not become wider.
-	if (nativeObstacle(policy) !== null) return policy.action === "deny" ? ANYBODY : NOBODY;
-	if (policy.action === "allow" && !namesCaller(policy)) return NOBODY;
+	if (nativeObstacle(policy) !== null) return policy.action === "deny" ? ANY_PRINCIPAL : NO_PRINCIPAL;
+	if (policy.action === "allow" && !namesCaller(policy)) return NO_PRINCIPAL;
 	const { principals, more } = policy;
 	const conditions = [
 		...(principals.length === 0 ? [] : [someOf(principals.map((pattern) => callerIs(pattern, identifies)))]),
 		...(more === null ? [] : userRules(more, issuers)),
 	];
-	return conditions.length === 0 ? ANYBODY : allOf(conditions);
+	return conditions.length === 0 ? ANY_PRINCIPAL : allOf(conditions);
 }
 
 /** All must hold. A user of another issuer than the Gateway's never matches. */
@@ -65,7 +74,7 @@ function userIs(user: string, issuers: readonly TokenIssuer[]): PrincipalRule {
 	const cut = user.indexOf("#");
 	const [name, subject] = [user.slice(0, cut), user.slice(cut + 1)];
 	const issuer = issuers.find((own) => own.issuer === name);
-	if (issuer === undefined || cut === -1 || subject === "") return NOBODY;
+	if (issuer === undefined || cut === -1 || subject === "") return NO_PRINCIPAL;
 	return subject === "*" ? anySubject(issuer) : textIs(issuer, "sub", subject);
 }
 

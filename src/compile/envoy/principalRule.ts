@@ -2,7 +2,7 @@
 
 import { WORKLOAD_ID } from "../../declare/resources/spiffe.js";
 import { ANYONE, principalPrefix } from "../access/requests/principal.js";
-import { ANYBODY, allOf, NOBODY, not, type PrincipalRule } from "./tokenMetadata.js";
+import { ANY_PRINCIPAL, allOf, NO_PRINCIPAL, not, type PrincipalRule } from "./tokenMetadata.js";
 
 /**
  * Envoy's x-forwarded-client-cert for a certificate with exactly one URI SAN that is a SPIFFE id (measured on 1.36.2 and
@@ -19,14 +19,14 @@ export const CLIENT_CERTIFICATE = "x-forwarded-client-cert";
  * @param identifies the Gateway requires client certificates, so the header was written by Envoy
  */
 export function callerIs(pattern: string, identifies: boolean): PrincipalRule {
-	if (pattern === ANYONE) return ANYBODY;
-	if (pattern === "*") return identifies ? { authenticated: {} } : NOBODY;
+	if (pattern === ANYONE) return ANY_PRINCIPAL;
+	if (pattern === "*") return identifies ? { authenticated: {} } : NO_PRINCIPAL;
 	const below = principalPrefix(pattern);
 	if (below === null) {
 		const authenticated = { authenticated: { principal_name: { exact: pattern } } };
 		return identifies ? allOf([certificate({ suffix: `;URI=${pattern}` }), authenticated]) : authenticated;
 	}
-	if (!identifies) return NOBODY;
+	if (!identifies) return NO_PRINCIPAL;
 	return allOf([
 		certificate({ contains: `;URI=${below}` }),
 		// The prefix with its slash alone is not a match. ONE_IDENTITY refuses such ids, but weir.gate does not check an open

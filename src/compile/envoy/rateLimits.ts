@@ -19,7 +19,7 @@ const LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.loca
 const EXPRESSION = "type.googleapis.com/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
 
 /** Shared bucket of all requests without a proved principal. */
-const NOBODY = "-";
+const UNIDENTIFIED = "-";
 
 /** More than any Envoy serves. */
 const NO_LIMIT = 4_294_967_295;
@@ -128,7 +128,7 @@ function caller({ identifies }: LimitPlace): Counted {
 	const key = "principal";
 	const action = identifies
 		? expression(key, "connection.uri_san_peer_certificate")
-		: { generic_key: { descriptor_key: key, descriptor_value: NOBODY } };
+		: { generic_key: { descriptor_key: key, descriptor_value: UNIDENTIFIED } };
 	return { key, actions: [action], mayLack: false };
 }
 

@@ -9,7 +9,7 @@ import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.j
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
-import { marked } from "./loop.js";
+import { loopHeader } from "./loopDetection.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import { limitsPerRoute } from "./rateLimits.js";
 import { ownClaim, type RouteContext, removed, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
@@ -37,7 +37,7 @@ export function virtualHost(context: RouteContext): object {
 				tried: !table.callout?.verdict && readsUsers(context.dryRun.rules),
 			}),
 		},
-		request_headers_to_add: [marked(context.mark)],
+		request_headers_to_add: [loopHeader(context.mark)],
 		// Internal part of the sidecar's answer. The upstream gets x-weir-arm.
 		...removed([
 			...(assigned === "callout" ? [VARIANT_HEADER] : []),
@@ -54,7 +54,7 @@ export function virtualHost(context: RouteContext): object {
 /** Access control of requests to a Variant: by Envoy, by the sidecar, or none. */
 function accessFor(context: RouteContext, variant: string): Record<string, object> {
 	const { table, dryRun } = context;
-	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(dryRun.rules, variant, context, dryRun.told);
+	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(dryRun.rules, variant, context, dryRun.reported);
 }
 
 /** Envoy judges users. */

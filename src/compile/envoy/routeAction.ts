@@ -20,7 +20,7 @@ export interface RouteContext {
 	readonly asksSidecar: boolean;
 	/** The Gateway requires client certificates, so x-forwarded-client-cert was written by Envoy. */
 	readonly identifies: boolean;
-	/** Mark of the Service behind the Gateway: loop.ts. */
+	/** Mark of the Service behind the Gateway: loopDetection.ts. */
 	readonly mark: string;
 }
 

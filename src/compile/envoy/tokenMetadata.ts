@@ -26,12 +26,12 @@ export type PrincipalRule = object;
 export const allOf = (ids: readonly PrincipalRule[]): PrincipalRule =>
 	ids.length === 1 && ids[0] !== undefined ? ids[0] : { and_ids: { ids } };
 export const someOf = (ids: readonly PrincipalRule[]): PrincipalRule => {
-	if (ids.length === 0) return NOBODY;
+	if (ids.length === 0) return NO_PRINCIPAL;
 	return ids.length === 1 && ids[0] !== undefined ? ids[0] : { or_ids: { ids } };
 };
 export const not = (id: PrincipalRule): PrincipalRule => ({ not_id: id });
-export const ANYBODY: PrincipalRule = { any: true };
-export const NOBODY: PrincipalRule = not(ANYBODY);
+export const ANY_PRINCIPAL: PrincipalRule = { any: true };
+export const NO_PRINCIPAL: PrincipalRule = not(ANY_PRINCIPAL);
 
 const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
 	sourced_metadata: {

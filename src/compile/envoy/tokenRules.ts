@@ -15,7 +15,7 @@ import {
 } from "../access/users/tokenForm.js";
 import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";
 import {
-	ANYBODY,
+	ANY_PRINCIPAL,
 	allOf,
 	claimFits,
 	claimIs,
@@ -90,7 +90,7 @@ function wellSigned(issuers: readonly TokenIssuer[]): PrincipalRule {
 
 function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
 	// Each of its tokens needs a proof.
-	if (issuer.binding !== "none") return [ANYBODY];
+	if (issuer.binding !== "none") return [ANY_PRINCIPAL];
 	return [
 		// Without it jwt_authn tries all keys.
 		not(headerFits(issuer, "kid", NOT_EMPTY)),
@@ -99,7 +99,7 @@ function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
 		hasClaim(issuer, "cnf"),
 		not(hasClaim(issuer, "iat")),
 		// jwt_authn accepts `http://weir/` for `weir`.
-		issuer.audiences.length === 0 ? not(ANYBODY) : not(claimIs(issuer, "aud", issuer.audiences)),
+		issuer.audiences.length === 0 ? not(ANY_PRINCIPAL) : not(claimIs(issuer, "aud", issuer.audiences)),
 		...(issuer.profile === "at+jwt"
 			? [
 					not(headerFits(issuer, "typ", ACCESS_TOKEN)),

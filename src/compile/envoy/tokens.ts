@@ -58,7 +58,7 @@ function extensions({ gateway, units, keySets, always }: TokensContext): readonl
 	const tokens = {
 		name: partName(TOKENS_FILTER, name),
 		config: verifying(Object.fromEntries(providers)),
-		instead: NOBODY,
+		fallback: NO_VALID_TOKEN,
 	};
 	return [tokens, ...(always || claims.size > 0 ? [claimRules(name, issuers)] : [])];
 }
@@ -76,7 +76,7 @@ function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {
 }
 
 /** No token is valid; requests without one are unaffected. */
-const NOBODY = verifying({
+const NO_VALID_TOKEN = verifying({
 	nobody: { local_jwks: { inline_string: NOBODYS_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
 });
 

@@ -125,7 +125,7 @@ export function meshProblems(
 		...sidecarProblems(options),
 		...(options.gateway !== null || resources.gateways.length > 0
 			? []
-			: [problem("no Gateway is declared, and no existing one is named", "add one: kind: Gateway, or say --gateway")]),
+			: [problem("no Gateway is declared, and no existing one is named", "add one: kind: Gateway, or set --gateway")]),
 	];
 
 	function claimProblems({ service, claims }: MeshService): readonly Problem[] {
@@ -133,14 +133,14 @@ export function meshProblems(
 		const who = `Service ${qualifiedName(service.metadata)} assigns by a claim`;
 		const issuers = tokenIssuers(resources);
 		if (issuers.length === 0)
-			return [problem(`${who}, and no Gateway says whose tokens it trusts`, "add tokens to the Gateway")];
+			return [problem(`${who}, and no Gateway declares token issuers`, "add tokens to the Gateway")];
 		const judged = judgesUsers(accessTable(service, resources.accessPolicies, resources.referenceGrants));
 		return issuers.flatMap(({ issuer, binding, keys: source }) => {
 			if (binding !== "none" && !judged) {
 				return [
 					problem(
 						`${who}, no enforced policy of it is about users, and the mesh takes tokens of ${issuer} without their proof of possession (${binding})`,
-						"name users, groups, tenants, purposes or claims in an AccessPolicy of the Service, or take the issuer away",
+						"name users, groups, tenants, purposes or claims in an AccessPolicy of the Service, or remove the issuer",
 					),
 				];
 			}
@@ -152,8 +152,8 @@ export function meshProblems(
 				? []
 				: [
 						problem(
-							`the keys in ${jwksFile} are no set of public keys, and a manifest would show them to all who may read it`,
-							'write {"keys": […]} with public keys only (RFC 7517), and change those that were not',
+							`the keys in ${jwksFile} are not a set of public keys, and every reader of a manifest would see them`,
+							'write {"keys": […]} with public keys only (RFC 7517), and replace keys that were exposed',
 						),
 					];
 		});
@@ -175,7 +175,7 @@ function identityProblems({ service: { metadata, spec } }: MeshService): readonl
 	if (spec.identities === null) return [];
 	return [
 		problem(
-			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot ask for`,
+			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot require`,
 			`write identities: ${PLAIN_TEXT}, and let the mesh's own mTLS carry the hop`,
 		),
 	];
@@ -183,7 +183,7 @@ function identityProblems({ service: { metadata, spec } }: MeshService): readonl
 
 const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Problem =>
 	problem(
-		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not ask${existing ? "" : ": it would listen in plain text"}`,
+		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not use${existing ? "" : ": it would listen in plain text"}`,
 		existing
 			? "leave tls out of it: the gateway that --gateway names has its own certificate"
 			: "name certificate files, or an existing gateway with --gateway",
@@ -215,27 +215,27 @@ export function accessWarnings(services: readonly MeshService[], gateways: reado
 		...(proxied.length === 0
 			? []
 			: [
-					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are believed through Weir's own Envoys only: here the client is who has made the connection.`,
+					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are trusted only by Weir's own Envoys: here the client is the peer of the connection.`,
 				]),
 		...(bounded.length === 0
 			? []
 			: [
-					`tls.trustDomains (of ${bounded.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are held by Weir's own Envoys only: here the gateway takes any trust domain that its client CA signs for.`,
+					`tls.trustDomains (of ${bounded.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are enforced only by Weir's own Envoys: here the gateway takes any trust domain that its client CA signs for.`,
 				]),
 		...(users === ""
 			? []
 			: [
-					`Policies judge users of ${users}: the sidecar verifies the tokens itself, so it must be shown the request headers authorization and dpop, and reach the issuers' keys. It is told no certificate, so tokens that are bound to one are refused.`,
+					`Policies judge users of ${users}: the sidecar verifies the tokens itself, so it must be shown the request headers authorization and dpop, and reach the issuers' keys. It gets no certificate, so tokens that are bound to one are refused.`,
 				]),
 		...(regions === ""
 			? []
 			: [
-					`Policies of ${regions} name regions of a Gateway, which a gateway of this mesh does not tell: allows with regions never match, denials with regions always do.`,
+					`Policies of ${regions} name regions of a Gateway, which a gateway of this mesh does not send: allows with regions never match, denials with regions always do.`,
 				]),
 		...(dryRun === ""
 			? []
 			: [`Shadow policies of the open Service ${dryRun} are not tried here: the sidecar is not asked about it.`]),
-		...(limited === "" ? [] : [`Rate limits of ${limited} are not carried out here: declare the mesh's own.`]),
+		...(limited === "" ? [] : [`Rate limits of ${limited} do not apply here: declare the mesh's own.`]),
 	];
 }
 
@@ -264,12 +264,12 @@ function sidecarProblems({ sidecar }: MeshOptions): readonly Problem[] {
 	if ("socketPath" in sidecar)
 		return sidecar.socketPath.startsWith("/")
 			? []
-			: [problem("the sidecar's socket is no absolute path", "write a path that begins with /")];
+			: [problem("the sidecar's socket is not an absolute path", "write a path that begins with /")];
 	return clusterService(sidecar.host) !== null
 		? []
 		: [
 				problem(
-					`the sidecar's host ${sidecar.host} is no Kubernetes Service`,
+					`the sidecar's host ${sidecar.host} is not a Kubernetes Service`,
 					"write NAME.NAMESPACE.svc.cluster.local, or a socket in the gateway's pod",
 				),
 			];

@@ -74,7 +74,7 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 	const form = callout.assignment
 		? "full callout"
 		: table.experiments.length > 0
-			? "native assignment, one callout that is told the arm"
+			? "native assignment, one callout that gets the arm"
 			: "one callout";
 	const carries = callout.verdict ? (callout.assignment ? "verdict and arm" : "the verdict") : "the arm alone";
 	const without = callout.onFailure === "deny" ? "503" : `Variant ${table.defaultVariant}`;
@@ -95,7 +95,7 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 		const { rules } = execution.dryRun;
 		const isTried = rules.policies.length > 0;
 		const facts = isTried
-			? [...tried, ["told too", "what is refused of every protected Service (not canonical, WebSocket)"] as const]
+			? [...tried, ["also reported", "what is refused of every protected Service (not canonical, WebSocket)"] as const]
 			: tried;
 		const open = "OPEN: anyone may call it (access: open)";
 		return execution.whyVerdict === null
@@ -134,14 +134,14 @@ function listFacts(access: AccessTable, nowMs: number | null): Facts {
 			.join(", ");
 	const [allows, denies] = [list("allow"), list("deny")];
 	return [
-		["allowed by", allows === "" ? "nobody" : allows],
-		["forbidden by", denies === "" ? "nobody" : `${denies}; a deny wins`],
+		["allowed by", allows === "" ? "no policy" : allows],
+		["forbidden by", denies === "" ? "no policy" : `${denies}; a deny wins`],
 	];
 }
 
 /** The response to all other requests. */
 function elseFact(access: AccessTable): Facts[number] {
-	const token = judgesUsers(access) ? "; a token that does not hold 401 invalid-token" : "";
+	const token = judgesUsers(access) ? "; an invalid token 401 invalid-token" : "";
 	const path = judgesPaths(access) ? "; escaped punctuation in a path 403 not-canonical" : "";
 	return ["else", `403 no-policy-allows${token}${path}`];
 }
@@ -152,21 +152,21 @@ function triedFacts(access: AccessTable, gap: ShadowGap | null): Facts {
 	if (names.length === 0) return [];
 	const tried = ["tried only", `${names.join(", ")} (shadow)${longPathText(access)}`] as const;
 	if (gap === null) return [tried];
-	const untold = [...gap.untried.map(untriedText), ...gap.hidden].join(", ");
+	const unreported = [...gap.untried.map(untriedText), ...gap.hidden].join(", ");
 	const how = gap.open ? "" : "; set callout.access: sidecar to have it tried";
-	return [tried, ["not reported", `${untold}${how}`]];
+	return [tried, ["not reported", `${unreported}${how}`]];
 }
 
 /** Shadow policies that look at paths would refuse such requests if they were in force. */
 const longPathText = (access: AccessTable): string =>
 	!judgesPaths(access) && access.policies.some(judgesPath)
-		? `; a path of more than ${PATH_CHARS_MAX} characters, or an ambiguous one, is told as not canonical and tried on none`
+		? `; a path of more than ${PATH_CHARS_MAX} characters, or an ambiguous one, is reported as not canonical and not tried`
 		: "";
 
 /** Methods that are refused before any rule never match. */
 const neverText = ({ methods }: PolicyTable): string =>
 	methods.length > 0 && methods.every((method) => REFUSED_METHODS.includes(method))
-		? ` (never holds: ${methods.join(" and ")} are refused of everybody)`
+		? ` (never holds: ${methods.join(" and ")} are always refused)`
 		: "";
 
 /** The validity period of a policy. */
@@ -226,9 +226,11 @@ function limitRule(
 			: unboundedFacts(service.spec.rateLimits, open.length > 0 || proxiedGateway(gateways) !== null);
 	if (limits.length === 0)
 		return facts.length === 0 ? [] : [{ rule, execution: "native", because: "none", facts, cost: null }];
-	const shared = tenant === null ? "" : "; who says no single tenant shares one bucket with all such";
+	const shared = tenant === null ? "" : "; requests without exactly one tenant share one bucket";
 	const held =
-		tenant !== null && execution.whyVerdict !== null ? "; NOT HELD of tenants: Envoy verifies no token here" : shared;
+		tenant !== null && execution.whyVerdict !== null
+			? "; NOT APPLIED to tenants: Envoy verifies no token here"
+			: shared;
 	// Declarations that were accepted before this was refused.
 	const one = (principal === null ? [] : open).map(
 		({ metadata }) =>
@@ -239,9 +241,9 @@ function limitRule(
 }
 
 /** @param indistinct a Gateway cannot distinguish principals, so only a limit for all of them is possible */
-function unboundedFacts({ service, principal }: RateLimits, untold: boolean): Facts {
-	if (principal !== null || (untold && service !== null)) return [];
-	const remedy = untold ? "service" : "principal";
+function unboundedFacts({ service, principal }: RateLimits, indistinct: boolean): Facts {
+	if (principal !== null || (indistinct && service !== null)) return [];
+	const remedy = indistinct ? "service" : "principal";
 	return [
 		[
 			"not bounded",
@@ -282,7 +284,7 @@ function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
 	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
 	const proofs =
 		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
-	return `; a token that does not hold gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
+	return `; an invalid token gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
 }
 
 function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {

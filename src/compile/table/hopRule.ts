@@ -19,13 +19,13 @@ function hopText({ identities, variants }: Service["spec"]): string | null {
 	const endpoints = variants.flatMap((variant) => variant.endpoints);
 	if (endpoints.length === 0) return null;
 	if (identities !== null)
-		return `mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove ${named(identities, " or ")}`;
+		return `mutual TLS: Envoy shows its own SPIFFE id, and accepts only servers that prove ${named(identities, " or ")}`;
 	const text = (of: typeof endpoints): string =>
 		named([...new Set(of.map(({ address, port }) => hostPort(address, port)))], ", ");
 	const remote = endpoints.filter((one) => !isBesideEnvoy(one));
 	return remote.length === 0
-		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot tell it from any other program there`
-		: `PLAIN TEXT to ${text(remote)}: who is on the way reads and answers it, and the server cannot tell Envoy from anybody`;
+		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot distinguish it from other programs there`
+		: `PLAIN TEXT to ${text(remote)}: anyone on the network path can read and answer it, and the server cannot authenticate Envoy`;
 }
 
 function named(all: readonly string[], between: string): string {

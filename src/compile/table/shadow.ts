@@ -10,7 +10,7 @@ import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from ".
 import { behindProxies, unproved } from "../access/verdictReason.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
 
-export interface EnvoysReach {
+export interface NativeScope {
 	/** Issuers of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
 	/** Qualified name of a Gateway with trusted proxies; null = none has any. */
@@ -20,7 +20,7 @@ export interface EnvoysReach {
 }
 
 /** Which results of the allows are valid, whatever the untried policies would decide. Denials of a tried policy always are. */
-export interface Told {
+export interface ReportedResults {
 	/** No policy would allow. */
 	readonly denied: boolean;
 	/** All of them together would allow. */
@@ -31,7 +31,7 @@ export interface DryRun {
 	/** The rules without the untried policies. */
 	readonly rules: AccessTable;
 	readonly untried: readonly UntriedPolicy[];
-	readonly told: Told;
+	readonly reported: ReportedResults;
 }
 
 /** A shadow policy that Envoy cannot evaluate. */
@@ -54,14 +54,14 @@ export interface ShadowGap {
 	readonly open: boolean;
 }
 
-export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
+export function dryRunOf(access: AccessTable, scope: NativeScope): DryRun {
 	// Enforced policies are within the limit, or the sidecar decides.
-	const dear = reach.issuers.length === 0 ? null : tooManyListed(access.policies);
+	const tooMany = scope.issuers.length === 0 ? null : tooManyListed(access.policies);
 	// With denials there may be twice as many, and a dry run would evaluate all again.
 	const full = listedValues(access.policies.filter(({ shadow }) => !shadow)) > LISTED_VALUES_MAX;
 	const reasons = new Map(
 		access.policies.flatMap((policy): readonly (readonly [PolicyTable, string])[] => {
-			const why = policy.shadow ? (obstacle(policy, reach) ?? (full || namesListed(policy) ? dear : null)) : null;
+			const why = policy.shadow ? (obstacle(policy, scope) ?? (full || namesListed(policy) ? tooMany : null)) : null;
 			return why === null ? [] : [[policy, why]];
 		}),
 	);
@@ -69,7 +69,7 @@ export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
 	return {
 		rules: { ...access, policies: access.policies.filter((policy) => !reasons.has(policy)) },
 		untried: [...reasons].map(([{ name }, why]) => ({ name, why })),
-		told: {
+		reported: {
 			denied: untried.every(({ action }) => action === "deny"),
 			allowed: !untried.some(mayRefuse),
 		},
@@ -77,7 +77,7 @@ export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
 }
 
 /** @returns null if all are tried, or there is none */
-export function shadowGapOf(service: string, { rules, untried, told }: DryRun): ShadowGap | null {
+export function shadowGapOf(service: string, { rules, untried, reported }: DryRun): ShadowGap | null {
 	if (untried.length === 0) return null;
 	const tried = rules.policies.filter(({ shadow }) => shadow).map(({ name }) => name);
 	const open = isOpen(rules);
@@ -85,15 +85,16 @@ export function shadowGapOf(service: string, { rules, untried, told }: DryRun): 
 		tried.length === 0
 			? []
 			: [
-					...(told.denied ? [] : ["requests that no policy would allow"]),
-					...(told.allowed || open ? [] : ["requests that would be allowed"]),
+					...(reported.denied ? [] : ["requests that no policy would allow"]),
+					...(reported.allowed || open ? [] : ["requests that would be allowed"]),
 				];
 	return { service, untried, tried, hidden, open };
 }
 
 /** As a sentence with a remedy. */
 export function gapWords({ service, untried, tried, hidden, open }: ShadowGap): string {
-	const hides = hidden.length === 0 ? "" : `; so of ${tried.join(", ")} this is not told either: ${hidden.join(", ")}`;
+	const hides =
+		hidden.length === 0 ? "" : `; so of ${tried.join(", ")} this is not reported either: ${hidden.join(", ")}`;
 	const cure = open
 		? "the sidecar, which could, judges no open Service"
 		: "declare callout: {access: sidecar} on the Service, and all are tried";
@@ -106,7 +107,7 @@ export const untriedText = ({ name, why }: UntriedPolicy): string => `${name} ($
 const mayRefuse = (policy: PolicyTable): boolean =>
 	policy.action === "deny" || judgesUser(policy) || judgesPath(policy);
 
-function obstacle(policy: PolicyTable, { issuers, proxied, sidecarAssigns }: EnvoysReach): string | null {
+function obstacle(policy: PolicyTable, { issuers, proxied, sidecarAssigns }: NativeScope): string | null {
 	if (proxied !== null) return behindProxies(proxied);
 	const native = nativeObstacle(policy);
 	if (native !== null) return `it has ${native}`;

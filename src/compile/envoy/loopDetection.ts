@@ -19,7 +19,7 @@ export const loopMark = (installation: string, gateway: string, service: string)
 	`weir-${contentHash(JSON.stringify([installation, gateway, service]))}`;
 
 /** request_headers_to_add of a virtual host. Retries keep the headers of the first try. */
-export const marked = (mark: string): object => ({
+export const loopHeader = (mark: string): object => ({
 	header: { key: LOOP_HEADER, value: mark },
 	append_action: "APPEND_IF_EXISTS_OR_ADD",
 });

@@ -6,22 +6,24 @@
 import { qualifiedName, type ResourceSet, type Service } from "../../declare/resources/resource.js";
 import { isOwnPart } from "../../declare/resources/spiffe.js";
 
-const ownParts = ({ spec }: Service): readonly string[] => (spec.identities ?? []).filter(isOwnPart);
+const meshIdentitiesOf = ({ spec }: Service): readonly string[] => (spec.identities ?? []).filter(isOwnPart);
 
 /** The same resources, without endpoints of Services whose identity is a part of the mesh. */
-export function withoutOwnParts(resources: ResourceSet): ResourceSet {
-	if (resources.services.every((service) => ownParts(service).length === 0)) return resources;
+export function withoutMeshIdentities(resources: ResourceSet): ResourceSet {
+	if (resources.services.every((service) => meshIdentitiesOf(service).length === 0)) return resources;
 	return { ...resources, services: resources.services.map(severed) };
 }
 
 function severed(service: Service): Service {
-	if (ownParts(service).length === 0) return service;
+	if (meshIdentitiesOf(service).length === 0) return service;
 	const variants = service.spec.variants.map((variant) => ({ ...variant, endpoints: [] }));
 	return { ...service, spec: { ...service.spec, variants } };
 }
 
-/** Identities because of which withoutOwnParts removes endpoints. */
-export const ownPartsNamed = ({
+/** Identities because of which withoutMeshIdentities removes endpoints. */
+export const meshIdentitiesNamed = ({
 	services,
 }: ResourceSet): readonly { readonly service: string; readonly id: string }[] =>
-	services.flatMap((service) => ownParts(service).map((id) => ({ service: qualifiedName(service.metadata), id })));
+	services.flatMap((service) =>
+		meshIdentitiesOf(service).map((id) => ({ service: qualifiedName(service.metadata), id })),
+	);
