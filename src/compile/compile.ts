@@ -1,6 +1,6 @@
 /**
- * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; what it
- * cannot is named in `rules` with its reason.
+ * The compiler: resources and status in, a Plan out. Pure. Everything that Envoy can express is native; `rules` names the
+ * rest with its reason.
  */
 
 import { initialStatus, liveDefault, type Status } from "../decide/rollout/status.js";
@@ -25,14 +25,14 @@ import type { CalloutFilters } from "./envoy/calloutFilters.js";
 import { variantCluster } from "./envoy/cluster.js";
 import { type KeySets, keySetName } from "./envoy/keySet.js";
 import { listener, routesByDiscovery } from "./envoy/listener.js";
-import { loopMark } from "./envoy/loop.js";
+import { loopMark } from "./envoy/loopDetection.js";
 import { virtualHost } from "./envoy/route.js";
 import { keysClusters } from "./envoy/tokenKeys.js";
 import { type TokensContext, tokenExtensions } from "./envoy/tokens.js";
-import { closedVirtualHost, formsOf, withoutClosed } from "./table/closed.js";
+import { closedVirtualHost, formsOf, withoutClosed } from "./table/closedServices.js";
 import { type CalloutProtocol, type CompiledService, executionOf, isOpen, type Mode } from "./table/execution.js";
 import { explainRules } from "./table/explain.js";
-import { ownPartsNamed, withoutOwnParts } from "./table/ownParts.js";
+import { meshIdentitiesNamed, withoutMeshIdentities } from "./table/meshIdentities.js";
 import {
 	type AccessTable,
 	type Collectors,
@@ -54,40 +54,39 @@ export interface CompileOptions {
 	readonly allocationPpm?: number;
 	/** Default auto. */
 	readonly mode?: Mode;
-	/** Default ext_authz, which costs least. */
+	/** Default ext_authz, the cheapest. */
 	readonly protocol?: CalloutProtocol;
 	/**
-	 * always: the filters that ask the sidecar are there although no Service needs them yet, and those of rate limits; and
-	 * what they show it, tokens and cookies, does not follow from what is declared of Services. Control says so: filters come
-	 * with the listener, what they ask with the routes. Routes that came first would pass unasked, and a connection that is
-	 * open keeps its listener for minutes.
+	 * always: callout and rate limit filters exist even if no Service needs them, with tokens and cookies. Control sets it,
+	 * because filters come with the listener and their use with the routes: with newer routes an open connection, which keeps
+	 * its listener for minutes, would skip a missing filter.
 	 */
 	readonly sidecar?: "always" | "when-needed";
-	/** Key sets of token issuers, by keySetName. Without one Envoy reads the file, once, or fetches it, again and again. */
+	/** Key sets of token issuers, by keySetName. Without one Envoy reads the file once, or fetches the URL repeatedly. */
 	readonly keySets?: KeySets;
 	/**
-	 * Tells Gateways of this installation from those of another in a chain, for the mark of loops. Left out: the hash of
-	 * the declaration, since two that are the same, endpoints included, lead to the same place.
+	 * Distinguishes Gateways of this installation from those of another in a chain, for loop detection. Left out: the hash of
+	 * the declaration, since two equal ones, endpoints included, lead to the same servers.
 	 */
 	readonly installation?: string;
-	/** By this clock `rules` say of policies that they have ended or are to begin. */
+	/** Current time: `rules` report policies that have ended or will begin. */
 	readonly nowMs?: number;
-	/** How long a client's connection with an SVID is used; by default GATEWAY_CONNECTION_MS. */
+	/** Maximum age of a connection with an SVID; default GATEWAY_CONNECTION_MS. */
 	readonly connectionMs?: number;
-	/** SPIFFE trust domain of the mesh; left out = not known: a Gateway with `tls: {identity: mesh}` takes nobody. */
+	/** SPIFFE trust domain of the mesh; left out = unknown: a Gateway with `tls: {identity: mesh}` accepts no client. */
 	readonly trustDomain?: string;
-	/** Services that an Envoy is not given as they are declared, by qualified name: closedVirtualHost. */
+	/** Services that are closed at an Envoy, by qualified name: closedVirtualHost. */
 	readonly closed?: ReadonlySet<string>;
 }
 
 const NONE: ReadonlySet<string> = new Set();
 
-/** No access log, no traces: what `weir compile` prints runs by itself. */
+/** No access log and no traces: the output of `weir compile` runs by itself. */
 export const NO_COLLECTORS: Collectors = { accessLogSocket: null, tracesSocket: null, traceSamplingPercent: 0 };
 
 /**
- * @param declared checked resources (resources/checks/check.ts); the compiler does not check them again.
- * @param status what was learned; an Experiment without an entry runs at its first step.
+ * @param declared checked resources (resources/checks/check.ts); the compiler does not check them again
+ * @param status learned state; an Experiment without an entry runs at its first step
  */
 export function compile(declared: ResourceSet, status: Status, options: CompileOptions): Plan {
 	const { collectors, protocol = "ext_authz", sidecar = "when-needed", keySets = {} } = options;
@@ -96,7 +95,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 		closed = NONE,
 		connectionMs = GATEWAY_CONNECTION_MS,
 	} = options;
-	const { resources, services, table } = tabled(declared, status, options);
+	const { resources, services, table } = compileAll(declared, status, options);
 	const version = contentHash(JSON.stringify(table));
 	const given = withoutClosed(resources, closed);
 	const open = services.filter((compiled) => !closed.has(compiled.table.name));
@@ -111,14 +110,15 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	const segments = experiments.flatMap((one) => one.segments ?? []);
 	const loggedHeaders = [...new Set([...unitHeaders, ...segments.map(({ header }) => header)])];
 	const called = open.filter((compiled) => compiled.table.callout !== null);
-	// A connection that is open keeps its listener, and gets newer routes: what these may come to need is there before.
+	// An open connection keeps its listener and gets newer routes, so filters that these may need are present in advance.
 	const always = sidecar === "always";
 	const asksSidecar = always || called.length > 0;
 	const cookies = always || units.some(({ from }) => from === "cookie");
 	const tokens = (gateway: Gateway): TokensContext => ({ gateway: gatewayTable(gateway), units, keySets, always });
 	const protects = table.services.some(({ access }) => !isOpen(access));
-	// Where a filter makes the unit or may refuse its request, requests that are under way for long tell of it
-	// (events/accessLog/entryReader.ts). Where a Service is protected the listener is not drained for an Experiment that comes or ends.
+	// If a filter makes the unit or may refuse its request, long requests are logged while open
+	// (events/accessLog/entryReader.ts). With a protected Service the listener is not drained when an Experiment begins or
+	// ends.
 	const lateUnits = protects || claims.length > 0 || called.some((compiled) => compiled.table.callout?.assignment);
 	return {
 		version,
@@ -135,7 +135,7 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 					tokens: tokens(gateway),
 					callout: asksSidecar
 						? {
-								timeoutMs: longestTimeout(always ? services.filter(mayAsk) : called),
+								timeoutMs: longestTimeout(always ? services.filter(mayUseSidecar) : called),
 								unitHeaders: [...unitHeaders, ...(cookies ? ["cookie"] : [])],
 								tokens: always || judgesUsers(open) ? tokensOf(gateway) : "none",
 								proxied: gateway.spec.trustedProxies.length > 0,
@@ -187,26 +187,27 @@ export function compile(declared: ResourceSet, status: Status, options: CompileO
 	};
 }
 
-/** The table alone of what compile makes of them in mode auto. */
-export const compileTable = (declared: ResourceSet, status: Status): PlanTable => tabled(declared, status, {}).table;
+/** The table that compile makes in mode auto. */
+export const compileTable = (declared: ResourceSet, status: Status): PlanTable =>
+	compileAll(declared, status, {}).table;
 
-/** What is not told of shadow policies in mode auto, by Service. */
+/** Unreported results of shadow policies in mode auto, by Service. */
 export function compileShadowGaps(declared: ResourceSet, status: Status): readonly ShadowGap[] {
 	if (declared.accessPolicies.every(({ spec }) => spec.mode !== "shadow")) return [];
-	return tabled(declared, status, {}).services.flatMap(({ table, execution }) =>
+	return compileAll(declared, status, {}).services.flatMap(({ table, execution }) =>
 		execution.whyVerdict === null ? (shadowGapOf(table.name, execution.dryRun) ?? []) : [],
 	);
 }
 
 /** Texts by Service: formsOf. */
 export const compileForms = (declared: ResourceSet, status: Status): ReadonlyMap<string, string> =>
-	formsOf(tabled(declared, status, {}).services);
+	formsOf(compileAll(declared, status, {}).services);
 
 type TableOptions = Pick<CompileOptions, "allocationPpm" | "mode">;
 
-function tabled(declared: ResourceSet, status: Status, options: TableOptions) {
-	// First of all: what is not there cannot leak.
-	const resources = withoutOwnParts(withinRegions(declared));
+function compileAll(declared: ResourceSet, status: Status, options: TableOptions) {
+	// Removed before anything is compiled, so nothing of it can leak.
+	const resources = withoutMeshIdentities(withinRegions(declared));
 	const services = resources.services.map((service) => compileService(resources, status, service, options));
 	const table: PlanTable = {
 		gateways: resources.gateways.map(gatewayTable),
@@ -267,27 +268,30 @@ const gatewayTable = ({ metadata, spec }: Gateway): GatewayTable => ({
 	trustedProxies: spec.trustedProxies,
 });
 
-/** A Service that is open, and where nobody takes part, never asks the sidecar: what it says of it is nobody else's matter. */
-const mayAsk = ({ table }: CompiledService): boolean =>
+/**
+ * False for an open Service without an Experiment, which never uses the sidecar. So its callout timeout does not affect
+ * others.
+ */
+const mayUseSidecar = ({ table }: CompiledService): boolean =>
 	table.callout !== null || !isOpen(table.access) || table.experiments.length > 0;
 
-/** null = that of nobody. */
+/** null = no Services. */
 const longestTimeout = (services: readonly CompiledService[]): number | null =>
 	services.length === 0 ? null : Math.max(...services.map(({ service }) => service.spec.callout.timeoutMs));
 
-/** Whether some verdict about users is the sidecar's own. */
+/** Whether the sidecar judges users for some Service. */
 const judgesUsers = (services: readonly CompiledService[]): boolean =>
 	services.some(({ table }) => table.callout?.verdict && readsUsers(table.access));
 
 /**
- * What the sidecar must see to verify a Gateway's tokens by itself; where it believes no issuer, to refuse them. One that is bound
- * to a key may be bound to a certificate too (RFC 7800: all of its cnf holds).
+ * What the sidecar needs to verify a Gateway's tokens; without issuers it refuses them. A token that is bound to a key may
+ * also be bound to a certificate (RFC 7800: all of its cnf must hold).
  */
 function tokensOf({ spec }: Gateway): CalloutFilters["tokens"] {
 	return spec.tokens.some(({ binding }) => binding !== "none") ? "bound" : "shown";
 }
 
-/** By the name of its Service. */
+/** Excluded endpoints by Service. */
 function leftOut(declared: ResourceSet): ReadonlyMap<string, readonly RuleExecution[]> {
 	const byService = new Map<string, RuleExecution[]>();
 	const add = (service: string, what: string, why: string): void => {
@@ -298,16 +302,16 @@ function leftOut(declared: ResourceSet): ReadonlyMap<string, readonly RuleExecut
 	};
 	for (const { service, variant, endpoint, why } of excludedEndpoints(declared))
 		add(service, `endpoint ${endpoint.address}:${endpoint.port} of Variant ${variant}`, why);
-	for (const { service, id } of ownPartsNamed(declared))
+	for (const { service, id } of meshIdentitiesNamed(declared))
 		add(
 			service,
 			"endpoints",
-			`spec.identities names ${id}, a part of the mesh itself, which would take a client for Envoy`,
+			`spec.identities names ${id}, a part of the mesh itself, which would accept a client as Envoy`,
 		);
 	return byService;
 }
 
-/** Who reads an issuer's keys, and when: a key that was removed must not stay good unnoticed. */
+/** Who reads an issuer's keys and how often: a removed key must stop working. */
 const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExecution[] =>
 	gateways.flatMap(({ metadata, spec }) =>
 		spec.tokens.map(({ issuer, keys }) => ({
@@ -320,10 +324,10 @@ const keyRules = ({ gateways }: ResourceSet, keySets: KeySets): readonly RuleExe
 
 function keyReader(keys: KeySource, keySets: KeySets): string {
 	if (Object.hasOwn(keySets, keySetName(keys)))
-		return `${keySetName(keys)}, as it was read here; control looks at it again and again and publishes what changed, a bootstrap of weir compile is to be compiled anew`;
+		return `${keySetName(keys)}, as it was read here; control watches it and publishes changes; a bootstrap of weir compile must be compiled again`;
 	return keys.from === "file"
-		? `control looks at ${keys.file} again and again and publishes what changed; an Envoy with the bootstrap of weir compile reads it once, at its start`
-		: `control fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes; an Envoy with the bootstrap of weir compile fetches it as often, asks for no unknown key before, and keeps the last good set while it cannot be had`;
+		? `control watches ${keys.file} and publishes changes; an Envoy with the bootstrap of weir compile reads it once, at startup`
+		: `control fetches ${keys.url} every ${KEYS_URL_MS.fresh / 60_000} minutes for all its Envoys, sooner for an unknown key, and publishes none that is older than ${KEYS_URL_MS.stale / 60_000} minutes; an Envoy with the bootstrap of weir compile fetches it as often, asks for no unknown key before, and keeps the last good set while it is unavailable`;
 }
 
 const layerOf = (resources: ResourceSet, { metadata, spec }: Experiment) =>

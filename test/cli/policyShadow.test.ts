@@ -12,7 +12,7 @@ import { operatorCommand } from "./operatorCommand.js";
 t.setTimeout(120_000);
 
 const GAP =
-	"Service shop: Envoy cannot try no-v2 (it has a CEL condition); so of plain this is not told either: requests that would be allowed; declare callout: {access: sidecar} on the Service, and all are tried";
+	"Service shop: Envoy cannot try no-v2 (it has a CEL condition); so of plain this is not reported either: requests that would be allowed; declare callout: {access: sidecar} on the Service, and all are tried";
 const shop = (more = ""): string => serviceText("shop", "default", more);
 const plain = policyText("plain", "shop", "default", "  mode: shadow\n");
 const conditional = (name: string, services: string, namespace = "default"): string =>

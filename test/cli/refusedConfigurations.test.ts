@@ -91,9 +91,9 @@ t.test("what sidecars close is told once, however often each of them connects an
 			connectedAtMs: nowMs,
 			types: { tables: { ...accepted, state: "SYNCED", error: "", source: "" } },
 		}),
-		closedThere: new Map([["team/x", { service: "team/x", form: "", why, sinceMs: nowMs }]]),
+		closedBySidecar: new Map([["team/x", { service: "team/x", form: "", why, sinceMs: nowMs }]]),
 	});
-	const open: Reported = { ...sidecar(9), closedThere: new Map() };
+	const open: Reported = { ...sidecar(9), closedBySidecar: new Map() };
 	let here: readonly Reported[] = [sidecar(0), sidecar(1), sidecar(2, "other words")];
 	const look = (): ProxyStatus[] => {
 		const proxies = withClosures(here);

@@ -31,7 +31,7 @@ t.test("explain says who decides, and which endpoint the DataClass leaves out", 
 		"    allowed by    auditors-read, clerks-score, own-team, platform/break-glass (until 2027-01-01T00:00:00.000Z)",
 		"    forbidden by  nobody-administers; a deny wins",
 		"    tried only    without-leavers (shadow)",
-		"    else          403 no-policy-allows; a token that does not hold 401 invalid-token; escaped punctuation in a path 403 not-canonical",
+		"    else          403 no-policy-allows; an invalid token 401 invalid-token; escaped punctuation in a path 403 not-canonical",
 		"    costs         about 79 µs of CPU a request, shared by the Service's rules",
 	];
 	// Run after that time it says `ended`.

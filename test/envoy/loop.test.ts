@@ -7,7 +7,7 @@ import { createServer, request } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer } from "node:net";
 import t, { type Test } from "tap";
 import { compile, NO_COLLECTORS } from "../../src/compile/compile.js";
-import { loopMark } from "../../src/compile/envoy/loop.js";
+import { loopMark } from "../../src/compile/envoy/loopDetection.js";
 import { EMPTY_STATUS } from "../../src/decide/rollout/status.js";
 import type { ResourceSet } from "../../src/declare/resources/resource.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../fixtures/resources.js";

@@ -14,7 +14,7 @@ import {
 } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import { StateClient } from "../../operate/api/client.js";
-import type { XdsSecurity } from "../../publish/xds/doors.js";
+import type { XdsSecurity } from "../../publish/xds/grpcListeners.js";
 import { XdsServer } from "../../publish/xds/server.js";
 import { Digest } from "../../trust/clients/digest.js";
 import type { Identity } from "../../trust/identity/svid.js";

@@ -1,7 +1,6 @@
 /**
- * Assignment outside Envoy: the same bits as the native form for every input (design: "Assignment, bit for bit").
- * A table is compiled once, then asked per request. It speaks of arms and Variants only; what a Service's default
- * Variant is, the caller knows.
+ * Assignment outside Envoy, with the same result as the native form for every input (design: "Assignment, bit for bit"). A
+ * table is compiled once and used per request. It knows arms and Variants; the caller knows the Service's default Variant.
  */
 
 import { PPM } from "../../limits/index.js";
@@ -11,7 +10,7 @@ import { hasher } from "./hash.js";
 import { sharePoints } from "./region.js";
 import { isUnit } from "./unit.js";
 
-/** Where a unit lies, and what follows from it. */
+/** Position of a unit, and the assignment that follows. */
 export interface Location {
 	/** XXH64(unit, layer seed) mod 10⁶; null where the slot is the whole layer and no layer hash is needed. */
 	readonly slotPoint: number | null;
@@ -24,18 +23,18 @@ export interface Location {
 	readonly live: boolean;
 	/** While promoting: whether the point has been taken over by the winner. */
 	readonly takenOver: boolean;
-	/** Variant that the unit is sent to; null = the Service's default Variant. */
+	/** Variant of the unit; null = the Service's default Variant. */
 	readonly variant: string | null;
 }
 
 export interface Assignment {
 	readonly experiment: string;
 	/**
-	 * Live arm of a unit; null for the rest of a region, outside the slot, and for a text that is no unit. While
-	 * promoting it is still the live arm, although the traffic may be taken over: see locate().variant.
+	 * Live arm of a unit; null for the rest of a region, outside the slot, and for an invalid unit. While promoting it is still
+	 * the live arm, even if the traffic is taken over: see locate().variant.
 	 */
 	arm(unit: string): string | null;
-	/** The long answer; null for a text that is no unit. */
+	/** The full result; null for an invalid unit. */
 	locate(unit: string): Location | null;
 }
 
@@ -64,12 +63,12 @@ interface Entry {
 	readonly hiPpm: number;
 	readonly region: string;
 	readonly live: boolean;
-	/** Points below it are taken over; equal to the entry's start where none is. */
+	/** Points below it are taken over; equal to the entry's start if none is. */
 	readonly takenOverBelowPpm: number;
 	readonly variant: string | null;
 }
 
-/** Makes a table answerable. The table must be consistent: regions rise and cover [0, 10⁶). */
+/** Compiles a table. It must be consistent: regions rise and cover [0, 10⁶). */
 export function compileAssignment(table: ExperimentTable): Assignment {
 	const entries = entriesOf(table);
 	const arms = entries.map((entry) => (entry.live ? entry.region : null));
@@ -127,7 +126,7 @@ export function compileAssignment(table: ExperimentTable): Assignment {
 	};
 }
 
-/** Entry of the first point of each bucket: a search from there is almost always over at once, so it is predictable. */
+/** Entry of the first point of each bucket. A search from there almost always ends at once, so branches are predictable. */
 function firstEntries(bounds: Int32Array): Uint8Array {
 	let index = 0;
 	return Uint8Array.from({ length: PPM / BUCKET_POINTS }, (_, bucket) => {

@@ -1,16 +1,16 @@
 /**
- * A buffer that holds salt, colon and unit side by side, so that a unit is checked, copied once and hashed both
- * alone and salted without making a string. Joining `salt + ":" + unit` and flattening it for the engine would
- * take assign() from about 0.9 to 0.55 of the speed of two bare hashes (test/bench/assign.ts). Views of the
- * buffer are kept by length, as making one costs as much as the hash.
+ * A buffer for salt, colon and unit, so that a unit is checked and copied once, then hashed alone and salted without making a
+ * string. Joining `salt + ":" + unit` and flattening it for the engine would take assign() from about 0.9 to 0.55 of the
+ * speed of two bare hashes (test/bench/assign.ts). Views of the buffer are cached by length, because creating one costs as
+ * much as the hash.
  */
 
-/** Units longer than this take the string path: ids of people are short, and the views are kept for good. */
+/** Longer units use the string path: user ids are short, and the views are never freed. */
 export const FRAME_UNIT_BYTES_MAX = 128;
 
 export interface UnitFrame {
 	readonly bytes: Uint8Array;
-	/** Where the unit begins: the length of the prefix. */
+	/** Offset of the unit: the length of the prefix. */
 	readonly start: number;
 	/** By length of the unit: the unit alone. */
 	readonly unit: readonly Uint8Array[];
@@ -33,8 +33,8 @@ export function unitFrame(prefix: string): UnitFrame {
 }
 
 /**
- * Writes a unit of at most FRAME_UNIT_BYTES_MAX characters into the frame's bytes; false where it is no unit.
- * The check is isUnit()'s, merged into the copy.
+ * Writes a unit of at most FRAME_UNIT_BYTES_MAX characters into the frame's bytes; false if it is invalid. The check is
+ * isUnit()'s, merged into the copy.
  */
 export function loadUnit(bytes: Uint8Array, start: number, unit: string): boolean {
 	const { length } = unit;

@@ -1,6 +1,6 @@
 /**
- * From a declared Experiment and what Weir knows of it to the table that every execution reads: the native
- * compiler, the sidecar, ingest and `weir assign`. The same inputs give the same table everywhere.
+ * Builds the table that every execution reads (native compiler, sidecar, ingest and `weir assign`) from an Experiment and its
+ * status. The same inputs give the same table everywhere.
  */
 
 import { type ExperimentStatus, initialStatus, isExposing, liveSharePpm } from "../../decide/rollout/status.js";
@@ -23,19 +23,19 @@ export function layerName(experiment: Experiment): string {
 
 /**
  * Seed of a layer as a decimal string: the declared one, else XXH64("layer:" + qualified name, seed 0).
- * @param layer null where the Layer is only named, never declared
+ * @param layer null if the Layer is only named, never declared
  */
 export function layerSeed(name: string, layer: Layer | null): string {
 	return layer?.spec.seed ?? hasher.hash(`layer:${name}`, 0n).toString();
 }
 
-/** The salt in use: the declared one as it stands, else the Experiment's qualified name. */
+/** The salt in use: the declared one, else the Experiment's qualified name. */
 export function experimentSalt(experiment: Experiment): string {
 	return experiment.spec.salt ?? qualifiedName(experiment.metadata);
 }
 
 /**
- * The status that a fresh Experiment would have, for `weir compile` and `weir assign` without a running control.
+ * Status of a new Experiment, for `weir compile` and `weir assign` without a running control.
  * @param allocationPpm null = the first step
  */
 export function freshStatus(experiment: Experiment, allocationPpm: number | null): ExperimentStatus {
@@ -44,8 +44,8 @@ export function freshStatus(experiment: Experiment, allocationPpm: number | null
 }
 
 /**
- * The Experiment's table under a status. null when it assigns nobody any more (Promoted, RolledBack, Aborted):
- * all traffic goes to the Service's default Variant.
+ * The Experiment's table under a status; null if it no longer assigns units (Promoted, RolledBack, Aborted): all traffic goes
+ * to the Service's default Variant.
  */
 export function experimentTable(
 	experiment: Experiment,
@@ -64,7 +64,7 @@ export function experimentTable(
 		slotHiPpm: spec.layer.slotHiPpm,
 		salt: experimentSalt(experiment),
 		arms: armTables(experiment, status),
-		// A holdback goes on comparing: new people on points that are not taken over are exposed to arm or baseline.
+		// A holdback continues the comparison: new units on points that are not taken over are exposed to arm or baseline.
 		exposing: isExposing(status.phase) || (promoting && status.promotion?.heldBackFromMs !== undefined),
 		...(spec.segments.length === 0 ? {} : { segments: spec.segments }),
 		...(core === null ? {} : { core: { ppm: core, alone: status.shares !== undefined } }),
@@ -84,8 +84,8 @@ function unitTable(unit: UnitSource): UnitTable {
 }
 
 /**
- * How much of each region a bandit leaves live whatever the outcomes say: the floor's share of the last step, at which
- * alone shares move. null without a bandit.
+ * The part of each region that a bandit always keeps live: the floor's share of the last step, the only step at which shares
+ * move. null without a bandit.
  */
 export function corePpm({ bandit, stepsPpm }: Pick<Rollout, "bandit" | "stepsPpm">): number | null {
 	return bandit === null ? null : sharePoints(stepsPpm.at(-1) ?? 0, bandit.floorPpm);

@@ -1,20 +1,20 @@
 /**
- * The unit: what is assigned. One or more bytes of printable ASCII 0x21–0x7E except the comma, the language of
- * the guard `^[!-+\--~]+$` of the native form (Envoy joins a repeated header with a comma, so the guard refuses
- * it). Anything else is no unit: the default Variant, and no exposure.
+ * The unit of assignment: one or more bytes of printable ASCII 0x21–0x7E except the comma, the language of the native guard
+ * `^[!-+\--~]+$` (Envoy joins a repeated header with a comma, so the guard refuses it). Anything else is an invalid unit: the
+ * default Variant, and no exposure.
  */
 import { UNIT_BYTES_MAX } from "../../limits/index.js";
 
 const UNIT = /^[!-+\--~]+$/;
 
-/** Whether the text is a unit, once it is known to be no longer than UNIT_BYTES_MAX. */
+/** Whether a text of at most UNIT_BYTES_MAX is a unit. */
 export function isUnit(text: string): boolean {
 	return text.length <= UNIT_BYTES_MAX && UNIT.test(text);
 }
 
 /**
- * The unit in a value, or null where there is none. Nothing is trimmed: claims, cookies and outcomes are taken
- * as they are. Bytes are read one to one, so that a non-ASCII byte can never turn into something acceptable.
+ * The unit in a value, or null if it is invalid. Nothing is trimmed: claims, cookies and outcomes are used as they are. Bytes
+ * are read one to one, so that a non-ASCII byte never becomes a valid one.
  */
 export function parseUnit(value: Uint8Array | string): string | null {
 	if (typeof value === "string") return isUnit(value) ? value : null;
@@ -26,8 +26,8 @@ export function parseUnit(value: Uint8Array | string): string | null {
 }
 
 /**
- * The value without the SP and HTAB around it, as HTTP takes them from a header value (RFC 9110 section 5.5).
- * For headers and lines of `weir assign` only; no other white space is touched.
+ * The value without surrounding SP and HTAB, as HTTP parses a header value (RFC 9110 section 5.5). For headers and lines of
+ * `weir assign` only; other white space stays.
  */
 export function trimUnit(value: string): string;
 export function trimUnit(value: Uint8Array): Uint8Array;

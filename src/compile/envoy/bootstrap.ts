@@ -1,6 +1,6 @@
 /**
- * Complete Envoy bootstraps. static: the whole Plan inside, runs as it stands with no control. dynamic: takes
- * everything from control over ADS on a UNIX socket. Both are proto3 JSON.
+ * Complete Envoy bootstraps in proto3 JSON. static: contains the whole Plan and runs without control. dynamic: gets
+ * everything from control by ADS on a UNIX socket.
  */
 import {
 	ACCESS_LOG_CONNECT_MS,
@@ -22,27 +22,27 @@ export const ADS_CLUSTER = "weir_ads";
 
 export interface BootstrapOptions {
 	readonly collectors: Collectors;
-	/** UNIX socket of Envoy's admin; null = no admin at all. Never TCP: it can stop the process. */
+	/** UNIX socket of Envoy's admin interface; null = none. Never TCP, because it can stop the process. */
 	readonly adminSocket: string | null;
 	readonly nodeId: string;
-	/** Which process of that node; left out = it does not say. */
+	/** Id of this process of the node; left out = none. */
 	readonly instance?: string;
-	/** UNIX socket of the sidecar; null or left out = no filter asks one. */
+	/** UNIX socket of the sidecar; null or left out = no filter calls it. */
 	readonly sidecarSocket?: string | null;
-	/** UNIX socket of the identity agent (`weir ca`, or SPIRE's), over which SDS serves this Envoy's SVID. */
+	/** UNIX socket of the SPIFFE agent (`weir ca` or SPIRE) that serves this Envoy's SVID by SDS. */
 	readonly identitySocket?: string | null;
-	/** Where control's doors are not UNIX sockets of this machine: instead of the collectors' sockets. */
+	/** Addresses of control on other machines, instead of the collectors' UNIX sockets. */
 	readonly remote?: { readonly accessLog?: RemoteDoor; readonly traces?: RemoteDoor };
 }
 
-/** A door of control on another machine: mTLS with our SVID, and the peer must have this very SPIFFE id. */
+/** Address of control on another machine: mTLS with our SVID, and the peer must have exactly this SPIFFE id. */
 export interface RemoteDoor {
 	readonly address: string;
 	readonly port: number;
 	readonly spiffeId: string;
 }
 
-/** @returns bootstrap JSON that `envoy --mode validate` accepts. */
+/** @returns bootstrap JSON that `envoy --mode validate` accepts */
 export function staticBootstrap(resources: EnvoyResources, options: BootstrapOptions): object {
 	const assignments = new Map(resources.endpoints.map((endpoints) => [endpoints.cluster_name, withoutType(endpoints)]));
 	const routes = new Map(resources.routes.map((config) => [config.name, withoutType(config)]));
@@ -60,7 +60,7 @@ export function staticBootstrap(resources: EnvoyResources, options: BootstrapOpt
 	};
 }
 
-/** @param ads UNIX socket of control's xds role, or its door on another machine. */
+/** @param ads UNIX socket of control's xds role, or its address on another machine */
 export function dynamicBootstrap(ads: string | RemoteDoor, options: BootstrapOptions): object {
 	return {
 		...common(options),
@@ -112,9 +112,9 @@ function common({ nodeId, instance, adminSocket }: BootstrapOptions): object {
 					static_layer: {
 						// Ends ext_proc streams without RST_STREAM, which Node answers with GOAWAY (dataplane reference 6).
 						"envoy.reloadable_features.ext_proc_graceful_grpc_close": true,
-						// A person asks `weir trace` right after the request; Envoy's default is 5 s.
+						// Operators run `weir trace` right after a request; Envoy's default is 5 s.
 						"tracing.opentelemetry.flush_interval_ms": 200,
-						// Path templates of AccessPolicies are regular expressions; what Envoy refuses would stop all routes.
+						// Path templates of AccessPolicies are regular expressions. One that Envoy rejects would block all routes.
 						"re2.max_program_size.error_level": RE2_PROGRAM_MAX,
 						"re2.max_program_size.warn_level": RE2_PROGRAM_MAX,
 					},
@@ -125,8 +125,8 @@ function common({ nodeId, instance, adminSocket }: BootstrapOptions): object {
 }
 
 /**
- * Envoy's own tries of 5 s, four in all, would let one tenant's name whose server says nothing hold up every Envoy's start,
- * and everybody's newest routes, for as long.
+ * With Envoy's default (four tries of 5 s) one name whose DNS server does not answer would delay every Envoy's start and
+ * route updates by 20 s.
  */
 const RESOLVER = {
 	name: "envoy.network.dns_resolver.cares",
@@ -161,12 +161,12 @@ function ownClusters(options: BootstrapOptions): readonly object[] {
 	];
 }
 
-/** Calls in flight to the sidecar: beyond them Envoy answers 503 at once instead of waiting for the timeout. */
+/** Maximum calls in flight to the sidecar. Above it Envoy answers 503 at once instead of after the timeout. */
 const bounded = (calls: number): object => ({
 	circuit_breakers: { thresholds: [{ max_requests: calls, max_pending_requests: calls, max_retries: 0 }] },
 });
 
-/** gRPC to one of Weir's own processes: on this machine by its socket, else by mTLS, never in plain text. */
+/** gRPC to a Weir process: by UNIX socket on this machine, else by mTLS, never in plain text. */
 function doorCluster(name: string, door: string | RemoteDoor, waits?: Waits): object {
 	if (typeof door === "string") return socketCluster(name, door);
 	const { address, port, spiffeId } = door;
@@ -180,7 +180,7 @@ function doorCluster(name: string, door: string | RemoteDoor, waits?: Waits): ob
 
 const socketCluster = (name: string, path: string): object => grpcCluster(name, { pipe: { path } });
 
-/** In milliseconds: for a connection, between two PINGs, and for the answer to one. */
+/** Milliseconds: connect timeout, PING interval, PING timeout. */
 interface Waits {
 	readonly connectMs: number;
 	readonly pingMs: number;
@@ -222,7 +222,7 @@ interface Inlines {
 	readonly extensions: ReadonlyMap<unknown, unknown>;
 }
 
-/** Replaces `rds` by the route configuration that it names, and `config_discovery` by that of the filter. */
+/** Inlines the route configuration that `rds` names and the filter configuration that `config_discovery` names. */
 function inlined(value: unknown, known: Inlines): unknown {
 	if (Array.isArray(value)) return value.map((item) => inlined(item, known));
 	if (typeof value !== "object" || value === null) return value;

@@ -1,7 +1,7 @@
 /**
- * The HTTP filters that ask the sidecar, and what switches them per Service. The one that carries a verdict is on
- * unless a virtual host switches it off, so a host that was forgotten is asked about, not passed; the others are off
- * unless a virtual host asks for them. What must not pass unanswered must also prove its answer: see calloutProof.ts.
+ * HTTP filters that call the sidecar, and their configuration per Service. The verdict filter is on unless a virtual host
+ * turns it off, so a host without configuration is checked and not open. The others are off unless a virtual host turns them
+ * on. A verdict also needs a proof of the answer: see calloutProof.ts.
  */
 
 import { CALLOUT_TIMEOUT_MS } from "../../limits/index.js";
@@ -13,7 +13,7 @@ import { noProof, processProof, proofFilter } from "./calloutProof.js";
 import { protoDuration } from "./duration.js";
 import { ARM_HEADER, FORWARDED_CERT_HEADER, VARIANT_HEADER, WEIR_HEADER_PREFIX } from "./headers.js";
 
-/** Static clusters of the bootstrap that lead to the sidecar: calls of ext_authz, and streams of ext_proc, which live longer. */
+/** Static bootstrap clusters of the sidecar: for ext_authz calls, and for ext_proc streams, which live longer. */
 export const SIDECAR_CLUSTER = "weir_sidecar";
 export const SIDECAR_STREAMS_CLUSTER = "weir_sidecar_streams";
 
@@ -24,17 +24,17 @@ const EXT_PROC_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ex
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 export interface CalloutFilters {
-	/** How long Envoy waits: it has one time for all Services of a listener, so the longest. */
+	/** Envoy's timeout. A filter has one for all Services of a listener, so it is the longest. */
 	readonly timeoutMs: number | null;
-	/** Headers in which units lie. */
+	/** Headers that contain units. */
 	readonly unitHeaders: readonly string[];
-	/** What the sidecar must see of end users: nothing, their tokens, or the caller's certificate too. */
+	/** What the sidecar needs of end users: nothing, their tokens, or also the caller's certificate. */
 	readonly tokens: "none" | "shown" | "bound";
-	/** The Gateway has trusted proxies: what they said of their client is for the sidecar, which takes it away. */
+	/** The Gateway has trusted proxies. The sidecar needs what they reported about their client, and removes it. */
 	readonly proxied: boolean;
 }
 
-/** All three filters, in the order of asking; at most one is on for a request. Then the one that looks for the answer. */
+/** The three callout filters in order, at most one of which is on for a request, then the filter that checks the proof. */
 export function calloutFilters(context: CalloutFilters): readonly object[] {
 	return [
 		{ name: VERDICT_FILTER, typed_config: extAuthz(context, "weir_verdict", false) },
@@ -49,7 +49,7 @@ const grpcService = ({ timeoutMs }: CalloutFilters, cluster: string): object => 
 	timeout: protoDuration(timeoutMs ?? CALLOUT_TIMEOUT_MS),
 });
 
-/** What the sidecar may change of a request, and nothing else: it cannot be used to forge an identity upstream. */
+/** The sidecar may change only these headers, so it cannot be used to forge an identity upstream. */
 const requestHeaders = `${VARIANT_HEADER}|${ARM_HEADER}|${DECISION_HEADER}|${WEIR_HEADER_PREFIX}param-[a-z0-9-]+`;
 
 const changeable = ({ proxied }: CalloutFilters): string =>
@@ -61,10 +61,10 @@ const mutationRules = (names: string): object => ({
 	disallow_is_error: true,
 });
 
-/** In which tokens and proofs of possession come (RFC 6750 2.1, RFC 9449 4.3). */
+/** Headers of tokens and proofs of possession (RFC 6750 2.1, RFC 9449 4.3). */
 const TOKEN_HEADERS = ["authorization", "dpop"];
 
-/** Only what decisions need leaves Envoy: no body, no other header, and no token where it judges no user. */
+/** Only headers that decisions need are sent: no body, and no token if no user is judged. */
 const shownHeaders = ({ unitHeaders, tokens }: CalloutFilters, ...more: readonly object[]): object => ({
 	patterns: [
 		...unitHeaders.map((name) => ({ exact: name })),
@@ -75,7 +75,7 @@ const shownHeaders = ({ unitHeaders, tokens }: CalloutFilters, ...more: readonly
 	],
 });
 
-/** @param passes without an answer the request goes on, to the default Variant. */
+/** @param passes without an answer the request goes to the default Variant */
 function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean): object {
 	return {
 		"@type": EXT_AUTHZ,
@@ -84,12 +84,12 @@ function extAuthz(context: CalloutFilters, statPrefix: string, passes: boolean):
 		stat_prefix: statPrefix,
 		failure_mode_allow: passes,
 		status_on_error: { code: "ServiceUnavailable" },
-		// The Variant's header chooses the route. No access filter comes after this one.
+		// The Variant's header chooses the route. No access filter follows this one.
 		clear_route_cache: true,
 		encode_raw_headers: true,
 		validate_mutations: true,
 		allowed_headers: shownHeaders(context),
-		// RFC 8705: a token bound to a certificate is compared with the very one.
+		// RFC 8705: a certificate-bound token is compared with the certificate.
 		...(context.tokens === "bound" ? { include_peer_certificate: true } : {}),
 		decoder_header_mutation_rules: mutationRules(changeable(context)),
 	};
@@ -104,11 +104,11 @@ function extProc(context: CalloutFilters): object {
 		status_on_error: { code: "ServiceUnavailable" },
 		message_timeout: protoDuration(context.timeoutMs ?? CALLOUT_TIMEOUT_MS),
 		processing_mode: { request_header_mode: "SEND", response_header_mode: "SKIP" },
-		// The sidecar asks for the response only where it has something to change there.
+		// The sidecar requests the response only if it changes it.
 		allow_mode_override: true,
 		request_attributes: [
 			"connection.uri_san_peer_certificate",
-			// Who pays for the verification of a token where no identity is proved.
+			// Rate limits of token verification need a caller address if no identity is proved.
 			...(context.tokens === "none" ? [] : ["source.address"]),
 			...(context.tokens === "bound" ? ["connection.sha256_peer_certificate_digest"] : []),
 		],
@@ -118,16 +118,16 @@ function extProc(context: CalloutFilters): object {
 	};
 }
 
-/** typed_per_filter_config of a Service that the sidecar is never asked about. */
+/** typed_per_filter_config of a Service that never uses the sidecar. */
 export const noCallout = (): Record<string, object> => ({
 	[VERDICT_FILTER]: { "@type": FILTER_CONFIG, disabled: true },
 	...noProof(),
 });
 
-/** What one of our routes says of a request; see calloutContext.ts. */
+/** Context that our routes add to a request; see calloutContext.ts. */
 export type RouteFacts = Partial<Record<keyof typeof CONTEXT, string>>;
 
-/** typed_per_filter_config of a Service in callout: exactly one filter is on. */
+/** typed_per_filter_config of a Service that uses the sidecar: exactly one filter is on. */
 export function calloutPerRoute(
 	callout: CalloutTable,
 	protocol: CalloutProtocol,

@@ -1,12 +1,12 @@
 /**
- * The proof that a request was answered. Envoy takes two things for a "yes" that nobody said: an ext_proc stream that
- * ends cleanly before any message ("proceeds without consulting the server"), and a CheckResponse without a status,
- * even an empty one (code 0 is OK). Both were seen to pass on 1.36.2 and 1.40.0. So behind the filters that ask stands
- * one that wants the sidecar's own word, `verdict: allow` in the answer's metadata, and what lacks it gets 503.
+ * Proof that the sidecar answered a request. Envoy also allows a request without a verdict: if an ext_proc stream ends
+ * cleanly before any message ("proceeds without consulting the server"), and on a CheckResponse without a status, even an
+ * empty one (code 0 is OK). Both were observed on 1.36.2 and 1.40.0. So a filter after the callouts requires the sidecar's
+ * `verdict: allow` in the answer's metadata, and answers 503 without it.
  */
 import { EXT_AUTHZ_NAMESPACE, METADATA_NAMESPACE } from "./calloutContext.js";
 
-/** HTTP filter that lets pass what the sidecar has allowed in so many words. */
+/** HTTP filter that allows only requests with the sidecar's explicit verdict. */
 export const PROOF_FILTER = "weir.proof";
 
 const RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC";
@@ -17,28 +17,28 @@ const STAT_PREFIX = "weir_proof_";
 /** Name of the rule in Envoy's response details; no AccessPolicy can have it. */
 const UNANSWERED = "(unanswered)";
 
-/** Response code details of callouts that failed, and would not answer 503 by themselves. */
+/** Response code details of failed callouts that would not answer 503 by themselves. */
 const FAILED = [
 	`rbac_access_denied_matched_policy[${UNANSWERED}]`,
 	"ext_authz_invalid",
 	"ext_proc_error_per-message_timeout_exceeded",
 ];
 
-/** On unless a virtual host switches it off, as the filter that carries a verdict, whose answer it wants. */
+/** On unless a virtual host turns it off, like the verdict filter that it checks. */
 export const proofFilter = (): object => ({
 	name: PROOF_FILTER,
 	typed_config: { "@type": RBAC, ...proofIn(EXT_AUTHZ_NAMESPACE) },
 });
 
-/** typed_per_filter_config of a Service that may pass unanswered, or is never asked about. */
+/** typed_per_filter_config of a Service that may be served without an answer, or never uses the sidecar. */
 export const noProof = (): Record<string, object> => ({ [PROOF_FILTER]: { "@type": RBAC_PER_ROUTE } });
 
-/** typed_per_filter_config of a Service that ext_proc asks about. */
+/** typed_per_filter_config of a Service that uses ext_proc. */
 export const processProof = (): Record<string, object> => ({
 	[PROOF_FILTER]: { "@type": RBAC_PER_ROUTE, rbac: proofIn(METADATA_NAMESPACE) },
 });
 
-/** Nobody but the filter of that namespace writes there: no client, no upstream. */
+/** Only the filter of that namespace writes there, no client and no upstream. */
 function proofIn(namespace: string): object {
 	const matcher = { filter: namespace, path: [{ key: "verdict" }], value: { string_match: { exact: "allow" } } };
 	const said = { sourced_metadata: { metadata_matcher: matcher, metadata_source: "DYNAMIC" } };
@@ -52,8 +52,8 @@ function proofIn(namespace: string): object {
 }
 
 /**
- * Mappers of local_reply_config: what is no verdict answers 503. RBAC says 403, as if somebody had judged; ext_authz says 500 to
- * an answer that changes what it may not, and ext_proc 504 to a late one; neither has a setting for it.
+ * Mappers of local_reply_config: a failed callout answers 503. RBAC would say 403, as for a verdict; ext_authz 500 for an
+ * answer with a forbidden change, and ext_proc 504 for a late one. Neither has a setting for it.
  */
 export const proofReplies = (): readonly object[] => [
 	{

@@ -1,6 +1,6 @@
 /**
- * Routes of a Service whose Variants the sidecar chooses: one for each Variant, by the header that its answer sets,
- * then the default one. That header never comes from a client: it is taken away before routing.
+ * Routes of a Service whose Variants the sidecar chooses: one per Variant, by the header in the sidecar's answer, then the
+ * default. A client cannot send that header: it is removed before routing.
  */
 import { ARM_HEADER, VARIANT_HEADER } from "./headers.js";
 import { UNIT_REGEX } from "./matcher.js";
@@ -14,11 +14,11 @@ import {
 	variantCluster,
 } from "./routeAction.js";
 
-/** @param otherwise where no Variant is named: before the answer, and where it names none. */
+/** @param otherwise if no Variant is named: before the answer, and if the answer names none */
 export function variantRoutes(context: RouteContext, otherwise: Route): readonly object[] {
 	const { service, planVersion, exposeArm } = context;
 	const metadata = { filter_metadata: { weir: { plan: planVersion } } };
-	// The sidecar's answer adds ours afterwards.
+	// The sidecar's answer adds ours later.
 	const removal = exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {};
 	const named = (matcher: object) => ({
 		prefix: "/",
@@ -31,8 +31,8 @@ export function variantRoutes(context: RouteContext, otherwise: Route): readonly
 		metadata,
 		...removal,
 	}));
-	// A Variant that these routes do not know, of a newer plan: who was authorised for it, or is labelled with its arm,
-	// must get no other. (Whether the newer plan protects the Service, this one cannot know.)
+	// A Variant of a newer plan that these routes do not know. The request must not go to another one: it was authorised for
+	// that Variant, or is labelled with its arm.
 	const unknown = {
 		...routeIdentity(context, null),
 		match: named({ present_match: true }),
@@ -43,7 +43,7 @@ export function variantRoutes(context: RouteContext, otherwise: Route): readonly
 	return [...routes.flatMap((route) => byClaim(route, claim)), unknown, ...byClaim(otherwise, claim)];
 }
 
-/** The route where the claim is a unit, then where it is none and is taken away. */
+/** The route if the claim is a unit, then the route that removes an invalid claim. */
 function byClaim(route: Route, claim: string | null): readonly object[] {
 	if (claim === null) return [route];
 	const isUnit = { name: claim, string_match: { safe_regex: { regex: UNIT_REGEX } } };

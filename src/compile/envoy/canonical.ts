@@ -1,6 +1,6 @@
 /**
- * What a Gateway that protects any Service does before a request is judged: the listener's hardening, and the rule that
- * refuses what Envoy lets through and servers read in different ways. The same patterns as access/requests/canonical.ts.
+ * Canonical requests on a Gateway with a protected Service: hardening of the listener, and the rule that refuses requests
+ * that Envoy accepts and servers interpret differently. The same patterns as access/requests/canonical.ts.
  */
 
 import { GATEWAY_HARDENING, PATH_CHARS_MAX } from "../../limits/index.js";
@@ -34,36 +34,36 @@ import {
 /** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
 const NOT_CANONICAL = "(not canonical)";
 
-/** Likewise, of the rule of weir.deny that refuses the built-in probe; as `forbidden`, of no policy. */
+/** The rule of weir.deny that refuses the built-in probe; its reason is `forbidden`, without a policy. */
 export const PROBE_RULE = "(probe)";
 
-/** What PROBE_RULE names: where Envoy judges. Where the sidecar does, it refuses the probe in the same words. */
+/** The condition of PROBE_RULE if Envoy judges. If the sidecar judges, it refuses the probe with the same text. */
 export const probeRule = (): object => ({
 	permissions: [{ url_path: { path: { exact: PROBE_PATH } } }],
 	principals: [{ any: true }],
 });
 
-/** Likewise, of a rule that needs another form. */
+/** A rule that needs another form. */
 const TWO_PROOFS = "(not canonical, DPoP)";
 
-/** Likewise: apart, so that who is refused is told why. */
+/** A separate rule, so that the caller gets the reason. */
 const PATH_TOO_LONG = "(not canonical, path length)";
 
-/** What a client of a protected Gateway may not send: Envoy's own words to itself (CVE-2023-27487, CVE-2024-45806). */
+/** Envoy's internal headers, which a client of a protected Gateway may not send (CVE-2023-27487, CVE-2024-45806). */
 const ENVOY_HEADER_PREFIX = "x-envoy-";
 const ENVOY_HEADER_SPELLINGS = [ENVOY_HEADER_PREFIX, "x_envoy_", "x-envoy_", "x_envoy-"];
 
 /**
- * Mutations before routing: what only the mesh may say is taken from clients. Envoy's codecs have made the names lower
- * case, and a protected Gateway refuses names with an underscore in any place (hardenedHeaders), so that it has two
- * prefixes to look for, not eight: each is tried on each header.
+ * Mutations before routing: remove headers that only the mesh may set. Envoy has lowercased the names, and a protected
+ * Gateway refuses names with an underscore (hardenedHeaders). So two prefixes are enough instead of eight, each of which
+ * would be tried on each header.
  */
 export function strippedHeaders(protects: boolean): readonly object[] {
 	const prefixes = protects ? [WEIR_HEADER_PREFIX, ENVOY_HEADER_PREFIX] : WEIR_HEADER_SPELLINGS;
 	return prefixes.map((prefix) => ({ remove_on_match: { key_matcher: { prefix } } }));
 }
 
-/** Mutations after those: what a trusted proxy may have said of its client is kept apart before Envoy overwrites it. */
+/** Later mutations: keep what a trusted proxy reported about its client before Envoy overwrites it. */
 export const keptForwardedCert = (): object => ({
 	append: {
 		header: { key: FORWARDED_CERT_HEADER, value: "%REQ(x-forwarded-client-cert)%" },
@@ -71,16 +71,16 @@ export const keptForwardedCert = (): object => ({
 	},
 });
 
-/** By which proxies tell where a request came from and went to, beside `x-forwarded-*`. */
+/** Headers in which proxies report a request's origin and target, beside `x-forwarded-*`. */
 const FORWARDING = [
 	...["forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"],
 	...["x-original-host", "x-host"],
 ];
 
 /**
- * Fields by which a message is framed, kept, controlled, or read, and proofs of who asks: never a trailer's (RFC 9110 6.5.1;
- * by name in RFC 7230 4.1.2), and a server that merges them would read the request in another way than it was judged.
- * Digests of the content are what trailers are for (RFC 9530), and stay.
+ * Fields for framing, connection, control, interpretation and authentication: never valid in trailers (RFC 9110 6.5.1; by
+ * name in RFC 7230 4.1.2). A server that merges trailers would read another request than was judged. Digests of the content
+ * are a use of trailers (RFC 9530) and stay.
  */
 const NEVER_TRAILERS = [
 	...["transfer-encoding", "content-length", "trailer", "te"],
@@ -92,9 +92,9 @@ const NEVER_TRAILERS = [
 ];
 
 /**
- * Mutations of request trailers on a protected Gateway: nothing has judged them, and servers exist that merge them into
- * the headers (RFC 9110 6.5.1). What the mesh alone may say, where the request came from and went to, identities, credentials,
- * units, overrides, and what no trailer may be go; the rest stays.
+ * Mutations of request trailers on a protected Gateway: no rule judges trailers, and some servers merge them into the headers
+ * (RFC 9110 6.5.1). Removes headers reserved for the mesh, origin and target, identities, credentials, units, overrides, and
+ * invalid trailers; the rest stays.
  * @param units headers that a unit or a segment is read from
  */
 export function strippedTrailers(units: readonly string[]): readonly object[] {
@@ -108,16 +108,16 @@ export function strippedTrailers(units: readonly string[]): readonly object[] {
 }
 
 /**
- * Fields of the connection manager where any Service of the Gateway is protected, with hardenedHeaders(): those of the
- * security reference (6), but for two. internal_address_config: left out, no address is internal; an empty one makes every
- * address so (seen on 1.40.0). max_requests_per_connection: it would end the connections of the busiest clients; those with
- * a certificate end by time (listener.ts).
+ * Connection manager fields if any Service of the Gateway is protected, with hardenedHeaders(): those of the security
+ * reference (6), with two exceptions. internal_address_config: without it no address is internal; an empty one makes every
+ * address internal (seen on 1.40.0). max_requests_per_connection: it would close the connections of the busiest clients;
+ * those with a certificate have a maximum age (listener.ts).
  */
 export const hardening = (): object => ({
 	normalize_path: true,
 	merge_slashes: true,
 	path_with_escaped_slashes_action: "REJECT_REQUEST",
-	// `guarded.test:8443` is judged, and seen by the Service, as `guarded.test`.
+	// The rules and the Service see `guarded.test:8443` as `guarded.test`.
 	strip_any_host_port: true,
 	request_headers_timeout: protoDuration(GATEWAY_HARDENING.headersMs),
 	http2_protocol_options: {
@@ -127,20 +127,20 @@ export const hardening = (): object => ({
 	},
 });
 
-/** The part of it in common_http_protocol_options. */
+/** Its part in common_http_protocol_options. */
 export const hardenedHeaders = (): object => ({
 	max_headers_count: GATEWAY_HARDENING.headers,
-	// CGI and its kin make one of `x_user` and `x-user`.
+	// CGI-like servers map `x_user` and `x-user` to one variable.
 	headers_with_underscores_action: "REJECT_REQUEST",
 });
 
-/** Of a route: what comes after an upgrade is judged by nobody (CVE-2025-64763, CVE-2026-73548). */
+/** Of a route: no rule judges the data after an upgrade (CVE-2025-64763, CVE-2026-73548). */
 export const noUpgrades = (): object => ({ upgrade_configs: [{ upgrade_type: "websocket", enabled: false }] });
 
-/** Name of the shadow rule that tells what noUpgrades() would refuse, before any filter. */
+/** Name of the shadow rule that reports what noUpgrades() would refuse before any filter. */
 const WEBSOCKET = "(WebSocket)";
 
-/** The one upgrade that an open Service takes (listener.ts), where Envoy sees one: with its token in Connection. */
+/** The one upgrade that an open Service allows (listener.ts), in the form that Envoy recognises: with its token in Connection. */
 export const upgradeRule = (): Readonly<Record<string, object>> => ({
 	[WEBSOCKET]: {
 		permissions: [
@@ -159,15 +159,15 @@ export const upgradeRule = (): Readonly<Record<string, object>> => ({
 
 const header = (name: string, matcher: object): object => ({ header: { name, ...matcher } });
 const matching = (name: string, regex: string): object => header(name, { string_match: { safe_regex: { regex } } });
-/** RE2 takes bytes that are no UTF-8 for no match, so what is good must match, not what is bad (CVE-2026-73552). */
+/** RE2 never matches bytes that are not UTF-8, so the rule must match good values, not bad ones (CVE-2026-73552). */
 const notMatching = (name: string, regex: string): object => ({ not_rule: matching(name, regex) });
 const presentAndNot = (name: string, regex: string): object => ({
 	and_rules: { rules: [header(name, { present_match: true }), notMatching(name, regex)] },
 });
 
 /**
- * Deny policies of RBAC for a protected Service, by name. Canonical requests pass, whoever sent them.
- * @param judgesPaths some enforced policy looks at the path, so escapes that Envoy leaves are refused too, and long ones
+ * Deny policies of RBAC for a protected Service, by name. Canonical requests pass for every caller.
+ * @param judgesPaths some enforced policy looks at the path, so escapes that Envoy keeps are refused too, and long paths
  */
 export function notCanonicalRules(judgesPaths: boolean): Readonly<Record<string, object>> {
 	return {
@@ -182,26 +182,26 @@ export function notCanonicalRules(judgesPaths: boolean): Readonly<Record<string,
 }
 
 /**
- * Of it, as a dry run: what is refused only where a policy looks at paths. And at open Services, which no gate judges, bytes
- * that are no ASCII: of such a path longPaths() counts characters, or nothing where they are no UTF-8.
+ * The part of it that is refused only if a policy looks at paths, as a dry run. At open Services, which have no gate, also
+ * non-ASCII bytes: longPaths() counts characters of such a path, or nothing if it is not UTF-8.
  */
 export const ambiguousPaths = (): object => ({
 	permissions: [strangeBytes(), ...ambiguousParts()],
 	principals: [{ any: true }],
 });
 
-/** Of that, what no rule is to look through beside longPaths(). */
+/** The part of that which longPaths() does not cover. */
 export const strangePaths = (): object => ({ permissions: [strangeBytes()], principals: [{ any: true }] });
 
 /**
- * What a count by CEL is worth while for: most paths and ids are shorter, and this takes Envoy less than half of what the count does
- * (2,600 instructions of a request's 366,000). What is not of such bytes alone is refused, or told, by another rule.
+ * A cheap pre-check, less than half the cost of the CEL count (2,600 of a request's 366,000 instructions): most paths and ids
+ * are shorter. Another rule refuses or reports values with other bytes.
  */
 export const NOT_SHORT = "[!-~]{80}[!-~]*";
 
 /**
- * Paths that no rule is tried on. By CEL: RE2 counts to 1,000 at most, and with several such counts its program is longer than
- * the 100 that an Envoy takes by itself. One that was started by an older bootstrap, or another's, would refuse all routes.
+ * Paths that no rule is tried on. In CEL: RE2 counts up to 1,000, and several such counts exceed Envoy's default maximum
+ * program size of 100. An Envoy with an older or another bootstrap would then reject all routes.
  */
 export const longPaths = (): object => ({
 	permissions: [pathWith({ safe_regex: { regex: NOT_SHORT } })],
@@ -214,9 +214,9 @@ const pathWith = (matcher: object): object => ({ url_path: { path: matcher } });
 const strangeBytes = (): object => notMatching(":path", GOOD_PATH);
 
 /**
- * What is escaped is looked for only in a path with an escape: Envoy makes a lower-case copy of the path for each
- * matcher without regard to case (17,000 instructions of a request's 417,000, for paths that nearly never have one).
- * @param more permissions that can hold only where there is an escape too
+ * Escapes are searched only in a path with an escape: Envoy makes a lowercase copy of the path per case-insensitive matcher
+ * (17,000 of a request's 417,000 instructions).
+ * @param more permissions that also need an escape
  */
 const inEscapes = (parts: readonly string[], ...more: readonly object[]): object => ({
 	and_rules: {
@@ -234,7 +234,7 @@ const inEscapes = (parts: readonly string[], ...more: readonly object[]): object
 const AMBIGUOUS_ESCAPES = AMBIGUOUS_PATH_PARTS.filter((part) => part.startsWith("%"));
 const AMBIGUOUS_PLAIN = AMBIGUOUS_PATH_PARTS.filter((part) => !part.startsWith("%"));
 
-/** Only a connection from before any Service was protected brings them: its listener does not normalise. */
+/** Only on connections from before any Service was protected: their listener does not normalise. */
 const NOT_NORMALISED = pathWith({ safe_regex: { regex: `[!-~]*${ESCAPED_UNRESERVED}[!-~]*` } });
 
 const ambiguousParts = (): readonly object[] => [
@@ -245,7 +245,7 @@ const ambiguousParts = (): readonly object[] => [
 function faults(judgesPaths: boolean): readonly object[] {
 	return [
 		notMatching(":path", GOOD_PATH),
-		// Says of AMBIGUOUS_PLAIN all that there is to say.
+		// Covers AMBIGUOUS_PLAIN.
 		pathWith({ safe_regex: { regex: BAD_PATH } }),
 		inEscapes(
 			judgesPaths ? AMBIGUOUS_ESCAPES : [],
@@ -258,7 +258,7 @@ function faults(judgesPaths: boolean): readonly object[] {
 		...REFUSED_METHODS.map((exact) => header(":method", { string_match: { exact } })),
 		notMatching(":authority", GOOD_HOST),
 		presentAndNot("authorization", GOOD_AUTHORIZATION),
-		// Without a comma it says no more than the rule before it, and most tokens are long.
+		// Without a comma the previous rule covers it, and most tokens are long.
 		{
 			and_rules: {
 				rules: [
@@ -269,15 +269,15 @@ function faults(judgesPaths: boolean): readonly object[] {
 		},
 		presentAndNot("dpop", GOOD_DPOP),
 		...OVERRIDE_HEADERS.map((name) => header(name, { present_match: true })),
-		// Stripped before routing; here nothing of ours has set them yet.
+		// Stripped before routing, and ours are not set yet at this point.
 		...[ARM_HEADER, VARIANT_HEADER, DECISION_HEADER].map((name) => header(name, { present_match: true })),
 	];
 }
 
 /**
  * CEL (google.api.expr.v1alpha1.Expr): the header has a comma, or was sent twice. Envoy keeps Authorization, Host and
- * x-forwarded-client-cert as one value; of any other header sent twice, RBAC's matchers look at each value alone
- * (1.40.0), and CEL at all joined by commas.
+ * x-forwarded-client-cert as one value. For any other repeated header RBAC's matchers test each value (1.40.0), and CEL tests
+ * all joined by commas.
  */
 const listed = (name: string): object => ({
 	call_expr: {

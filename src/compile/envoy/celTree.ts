@@ -1,4 +1,4 @@
-/** CEL expressions as the trees that Envoy's RBAC takes (google.api.expr.v1alpha1.Expr, proto3 JSON). */
+/** CEL expressions as the trees that Envoy's RBAC accepts (google.api.expr.v1alpha1.Expr, proto3 JSON). */
 
 export type CelTree = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,8 @@
 /**
- * Claims as units where nobody judges users, so that no rule refuses a token: one that tokenRules.ts refuses elsewhere is
- * there as none. jwt_authn has put its claims into headers already and takes the faults of those rules for none, so the
- * same rules are tried, and where they refuse the headers go and the route is chosen anew. Only Lua can do that on
- * 1.36.2: it clears the route wherever it has changed a header (clear_route_cache), and header_mutation keeps it.
+ * Claims as units of Services that do not judge users. There a token that tokenRules.ts rejects counts as missing, and no
+ * request is refused. jwt_authn has already copied the claims into headers, without these rules. So the rules run as shadow
+ * rules, and if they reject the token, the headers are removed and the route is chosen again. On 1.36.2 only Lua can do that:
+ * it clears the route after a header change (clear_route_cache); header_mutation does not.
  */
 import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { partName } from "../table/plan.js";
@@ -13,14 +13,14 @@ import { tokenRules } from "./tokenRules.js";
 const RULES_FILTER = "weir.claims.rules";
 const CLAIMS_FILTER = "weir.claims";
 
-/** What names of the rules' results begin with, in statistics and in metadata. */
+/** Prefix of the rules' results in statistics and metadata. */
 const SHADOW = "weir_claims_";
-/** In RBAC's metadata: `denied` where a token does not hold. */
+/** In RBAC's metadata: `denied` if a token is invalid. */
 export const CLAIMS_RESULT = `${SHADOW}shadow_engine_result`;
 
-/** Claims that a Service does not assign by go: behind the rules, before anything else is asked. */
+/** Removes claims that a Service does not assign by, after the rules and before any callout. */
 const OTHERS_FILTER = "weir.claims.others";
-/** Where a Service's own claim waits while all are taken away. Of x-weir-, so that no client has it. */
+/** Temporary name of a Service's own claim while all others are removed. Clients cannot send it: it begins with x-weir-. */
 const KEPT_HEADER = "x-weir-kept-claim";
 
 const MUTATION = "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3";
@@ -29,19 +29,19 @@ const LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
 const FILTER_CONFIG = "type.googleapis.com/envoy.config.route.v3.FilterConfig";
 
 /**
- * The filter right behind the one that verifies tokens, which tells a token that holds from another; instead, none does.
+ * Runs right after token verification and marks invalid tokens. The fallback treats every token as invalid.
  * @param gateway its qualified name
  */
 export const claimRules = (gateway: string, issuers: readonly TokenIssuer[]): Extension => ({
 	name: partName(RULES_FILTER, gateway),
 	config: { "@type": RBAC, shadow_rules: denied(tokenRules(issuers)), shadow_rules_stat_prefix: SHADOW },
-	instead: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
+	fallback: { "@type": RBAC, shadow_rules: denied(EVERY_TOKEN), shadow_rules_stat_prefix: SHADOW },
 });
 
 const denied = (policies: object): object => ({ action: "DENY", policies });
 const EVERY_TOKEN = { every: { permissions: [{ any: true }], principals: [{ any: true }] } };
 
-/** The filters behind it, which go by it. The same whatever the claims are, and so in the listener itself. */
+/** The filters after it, which use its result. They do not depend on claims, so they are in the listener itself. */
 export const claimFilters = (): readonly object[] => [
 	{
 		name: CLAIMS_FILTER,
@@ -56,8 +56,8 @@ export const claimFilters = (): readonly object[] => [
 ];
 
 /**
- * By the names' beginning, so that none is left that comes with newer configuration of the filter before. A header is not taken
- * away while headers are walked.
+ * Removes headers by prefix, so that headers of a newer filter configuration are removed too. Lua cannot remove headers
+ * during iteration.
  */
 const TAKEN = `function envoy_on_request(handle)
   local said = handle:streamInfo():dynamicMetadata():get("envoy.filters.http.rbac")
@@ -73,7 +73,7 @@ end
 `;
 
 /**
- * typed_per_filter_config where tokens are verified and no user is judged. An empty config switches a filter on.
+ * typed_per_filter_config if tokens are verified and no user is judged. An empty config turns a filter on.
  * @param gateway its qualified name
  */
 export const claimsPerRoute = (gateway: string): Record<string, object> =>
@@ -82,10 +82,10 @@ export const claimsPerRoute = (gateway: string): Record<string, object> =>
 	);
 
 /**
- * typed_per_filter_config where tokens are verified: jwt_authn puts every claim that any Service behind the Gateway assigns by
- * into a header, here they go but for the Service's own. By the names' beginning, for a list of them in each virtual host
- * would grow with both. header_mutation knows no other "all but one" (RE2 has no lookahead).
- * @param own the header of the claim that the Service assigns by
+ * typed_per_filter_config if tokens are verified. jwt_authn copies every claim that any Service of the Gateway assigns by
+ * into a header; this removes all but the Service's own. By prefix, because a list in each virtual host would grow with both.
+ * header_mutation has no other "all except one" (RE2 has no lookahead).
+ * @param own header of the claim that the Service assigns by
  */
 export function othersPerRoute(own: string | null): Record<string, object> {
 	const move = (from: string, to: string) => ({

@@ -1,6 +1,6 @@
 /**
- * One cluster per Variant, there for the Service's whole life: weights change, clusters stay
- * (controlplane reference O4). IP endpoints come by EDS, DNS names inline.
+ * One cluster per Variant for the Service's whole life: weights change, clusters stay (controlplane reference O4). IP
+ * endpoints come by EDS, DNS names inline.
  */
 
 import { canonicalAddress } from "../../declare/resources/address.js";
@@ -14,7 +14,7 @@ const UNLIMITED = 4_294_967_295;
 
 export interface VariantCluster {
 	readonly cluster: EnvoyResource;
-	/** null for DNS clusters, which carry their endpoints inline. */
+	/** null for DNS clusters, whose endpoints are inline. */
 	readonly endpoints: EnvoyResource | null;
 }
 
@@ -33,11 +33,10 @@ export function variantCluster(serviceName: string, service: Service, variant: V
 			...discovery,
 			connect_timeout: "1s",
 			lb_policy: "LEAST_REQUEST",
-			// Panic mode would send requests to endpoints known to be dead and count them against the arm.
+			// Panic mode would send requests to endpoints known to be dead, and count the errors against the arm.
 			common_lb_config: {
 				healthy_panic_threshold: { value: 0 },
-				// Envoy's own second would pass between an endpoint's first good check and its first request, and between a failed
-				// check and its last.
+				// Envoy's default of 1 s would delay both the first request after a good check and the last after a failed one.
 				...(service.spec.healthCheck === null ? {} : { update_merge_window: "0s" }),
 			},
 			metadata: { filter_metadata: { weir: { service: serviceName, variant: variant.name } } },
@@ -84,17 +83,18 @@ function circuitBreakers({ spec }: Service): object {
 function healthChecks({ spec }: Service): object {
 	const check = spec.healthCheck;
 	if (check === null) return {};
-	// Else the cluster's name, which no authority may be: servers of HTTP/2 that look at it end the connection.
+	// Otherwise the cluster's name, which is no valid authority: HTTP/2 servers that check it close the connection.
 	const authority = spec.hosts.find((host) => !host.startsWith("*.")) ?? spec.hosts[0]?.replace("*", "health");
 	return {
-		// Else Envoy goes on sending to an endpoint that is taken away for as long as it is healthy: to a region that may not be
-		// used any more, or by one Variant to another's. Where new ones come the old ones wait for their check (xds/leaving.ts).
+		// Otherwise Envoy keeps using a removed endpoint while it is healthy, for example in a region that is no longer allowed.
+		// With replacements, removed endpoints stay until these are checked (xds/endpointDrain.ts).
 		ignore_health_on_host_removal: true,
 		health_checks: [
 			{
 				interval: protoDuration(check.intervalMs),
-				// Envoy's own is 60 s until the first request (HealthCheck.no_traffic_interval): an endpoint whose first check failed,
-				// because its model was still loading, would stay shut for all of it, and without an endpoint no request ever comes.
+				// Envoy's default is 60 s until the first request (HealthCheck.no_traffic_interval). An endpoint whose first check
+				// failed, because its model was still loading, would stay unhealthy that long, and without endpoints no request
+				// comes.
 				no_traffic_interval: protoDuration(check.intervalMs),
 				timeout: protoDuration(check.timeoutMs),
 				healthy_threshold: check.healthyThreshold,
@@ -126,7 +126,7 @@ function outlierDetection({ spec }: Service): object {
 	};
 }
 
-/** Endpoints grouped by locality, in declared order. */
+/** Endpoints by locality, in declared order. */
 function localities(endpoints: readonly Endpoint[]): readonly object[] {
 	const groups = new Map<string, { locality: object; lb_endpoints: object[] }>();
 	for (const { address, port, locality } of endpoints) {
@@ -140,5 +140,5 @@ function localities(endpoints: readonly Endpoint[]): readonly object[] {
 	return [...groups.values()];
 }
 
-/** resources has already refused what is neither an address nor a DNS name, and a DNS name has no colon. */
+/** Resource checks have refused anything that is neither an address nor a DNS name, and a DNS name has no colon. */
 const isIpAddress = (address: string): boolean => address.includes(":") || /^[\d.]+$/.test(address);

@@ -1,6 +1,6 @@
 /**
- * Envoy's own denials in the words of every execution: response_code_details (and the names of our rules in them) to
- * reason codes. The inverse of the rule names in accessControl.ts, canonical.ts, tokenRules.ts and calloutProof.ts.
+ * Maps Envoy's own denials to the reason codes of every execution, by response_code_details and the rule names in them. The
+ * inverse of the rule names in accessControl.ts, canonical.ts, tokenRules.ts and calloutProof.ts.
  */
 
 export type DenialReason =
@@ -16,11 +16,11 @@ export type DenialReason =
 
 export interface Denial {
 	readonly reason: DenialReason;
-	/** Qualified name of the AccessPolicy that forbids; null = no policy did. */
+	/** Qualified name of the AccessPolicy that denies; null = no policy. */
 	readonly policy: string | null;
 }
 
-/** What rules of RBAC that no AccessPolicy has begin with; in response details Envoy writes `_` for a blank. */
+/** Prefix of built-in RBAC rules; in response details Envoy writes `_` for a space. */
 const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 	["(not_canonical", "not-canonical"],
 	["(ambiguous_path", "not-canonical"],
@@ -32,8 +32,8 @@ const BUILT_IN: readonly (readonly [begin: string, DenialReason])[] = [
 ];
 
 /**
- * What names of rules begin with that would refuse a request before any other, were a Service's shadow policies in force: by name,
- * so Envoy tries them before those about tokens.
+ * Name prefix of rules that would refuse a request first if a Service's shadow policies were in force. Envoy tries rules in
+ * name order, so before those about tokens.
  */
 export const IN_FORCE_FIRST = "(gate) ";
 
@@ -41,8 +41,8 @@ const MATCHED = /^rbac_access_denied_matched_policy\[(.*)\]$/s;
 
 /**
  * @param details Envoy's response_code_details
- * @returns null where none of our native rules refused the request: it was served, Envoy failed otherwise, or the
- * sidecar refused it, which says why in dynamic metadata
+ * @returns null if no native rule refused the request: it was served, Envoy failed otherwise, or the sidecar refused it with
+ * its reason in dynamic metadata
  */
 export function denialOf(details: string): Denial | null {
 	const rule = MATCHED.exec(details)?.[1];
@@ -53,7 +53,7 @@ export function denialOf(details: string): Denial | null {
 	return null;
 }
 
-/** @param rule of RBAC that refused, as response details or the request's metadata name it; NO_RULE = none let it pass */
+/** @param rule RBAC rule that refused, from response details or metadata; NO_RULE = no rule allowed the request */
 export function ruleDenial(rule: string): Denial {
 	if (rule === NO_RULE) return of("no-policy-allows");
 	const name = (rule.startsWith(IN_FORCE_FIRST) ? rule.slice(IN_FORCE_FIRST.length) : rule).replaceAll(" ", "_");
@@ -62,9 +62,9 @@ export function ruleDenial(rule: string): Denial {
 	return { reason: "forbidden", policy: rule.startsWith("(") ? null : policyOf(rule) };
 }
 
-/** Envoy's word for no rule at all. A policy may have that name too. */
+/** Envoy's name for no rule. A policy may have that name too. */
 export const NO_RULE = "none";
-/** Of that policy the rule: in the order of names, by which Envoy takes the first that matches, where its own would be. */
+/** The rule name of that policy, at its position in name order, in which Envoy takes the first match. */
 const POLICY_NONE = "none(policy)";
 
 /** Name of the RBAC rule of an AccessPolicy. */
@@ -73,15 +73,15 @@ export const ruleOf = (policy: string): string => (policy === NO_RULE ? POLICY_N
 /** The inverse. */
 export const policyOf = (rule: string): string => (rule === POLICY_NONE ? NO_RULE : rule);
 
-/** Whether jwt_authn refused a token for a kid (or an algorithm) that no key of its issuer has. */
+/** Whether jwt_authn refused a token because no key of its issuer has its kid (or algorithm). */
 export const namesUnknownKey = (details: string): boolean => details.startsWith(UNKNOWN_KEY);
 
 const UNKNOWN_KEY = "jwt_authn_access_denied{Jwks_doesn't_have_key_to_match_kid_or_alg_from_Jwt";
 
 const of = (reason: DenialReason): Denial => ({ reason, policy: null });
 
-/** Details of what local_ratelimit refuses. */
+/** Response details of a local_ratelimit denial. */
 export const RATE_LIMITED = "local_rate_limited";
 
-/** And of an upgrade that a route or the listener does not take (canonical.ts), before any filter. */
+/** Response details of an upgrade that a route or the listener does not allow (canonical.ts), before any filter. */
 export const UPGRADE_FAILED = "upgrade_failed";

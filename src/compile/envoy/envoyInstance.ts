@@ -1,4 +1,4 @@
-/** Where an Envoy that `weir envoy` runs says which process it is: several may have one node's name, and one SPIFFE id. */
+/** Key under which an Envoy of `weir envoy` reports its process. Several processes may share a node name and a SPIFFE id. */
 
-/** In its node's metadata. */
+/** In the node's metadata. */
 export const INSTANCE_KEY = "weir_instance";

@@ -1,22 +1,22 @@
-/** Key sets (JWKS, RFC 7517) that a configuration may show: public keys only. Pure. */
+/** Key sets (JWKS, RFC 7517) that are safe in a configuration: public keys only. Pure. */
 import type { KeySource } from "../../declare/resources/resource.js";
 
-/** Texts of key sets (JWKS) by the name of their source (keySetName). */
+/** JWKS texts by the name of their source (keySetName). */
 export type KeySets = Readonly<Record<string, string>>;
 
 /**
- * What trusts nobody: no token holds by it. Envoy refuses a listener with an empty set, so it has one key, of which
- * nobody can know the private part: its x is SHA-256 of `weir: nobody's key 2`, the first such text that is on the
- * curve, and its y the even one. It has a name, so that Envoy says of every other that it does not know the key.
+ * A key set that trusts no token. Envoy rejects a listener with an empty set, so it has one key, whose private part no one
+ * can know: x is SHA-256 of `weir: nobody's key 2`, the first such text that is on the curve, and y the even one. It has a
+ * kid, so that Envoy reports every other kid as unknown.
  */
 export const NOBODYS_KEY_SET =
 	'{"keys":[{"kty":"EC","crv":"P-256","x":"uWi2ManNZUeOmkzo3dY326W8Fa263bTqsuSnQZ4Kn3g","y":"uPMswXwp5qbXlIhF71b3mS62Ur-mXmZxLn6YQMzOx3g","kid":"nobody"}]}';
 
-/** What a source of keys is called among the key sets that a compiler is given. */
+/** Name of a key source among the compiler's key sets. */
 export const keySetName = (source: KeySource): string =>
 	source.from === "file" ? source.file : source.caFile === null ? source.url : `${source.url} by ${source.caFile}`;
 
-/** Of private and symmetric keys (RFC 7518, sections 6.2.2, 6.3.2 and 6.4). */
+/** Members of private and symmetric keys (RFC 7518, sections 6.2.2, 6.3.2 and 6.4). */
 const PRIVATE = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] as const;
 
 /** A JWKS with at least one key, and no private or symmetric one. */

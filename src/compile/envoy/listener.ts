@@ -1,8 +1,8 @@
 /**
- * One listener per Gateway: TLS, header hygiene, access filters, access log and tracing around the router.
- * What an existing service would notice is left as it is (transparency): upgrades and 100-continue
- * passed through, no request timeout of ours. It sees x-request-id (Envoy's own), x-forwarded-* and
- * x-envoy-external-address, and x-weir-arm with an experiment; test/envoy/transparency.test.ts holds the list.
+ * One listener per Gateway: TLS, header hygiene, access filters, access log and tracing around the router. Transparent to
+ * existing Services: upgrades and 100-continue are passed through, and no request timeout is added. A Service sees
+ * x-request-id (Envoy's), x-forwarded-*, x-envoy-external-address, and with an Experiment x-weir-arm;
+ * test/envoy/transparency.test.ts has the list.
  */
 
 import { demandsClientCertificates, type Gateway, qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
@@ -28,27 +28,27 @@ import { denialReplies } from "./localReplies.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
 import { type TokensContext, tokenFilters } from "./tokens.js";
 
-/** Static clusters of the bootstrap that lead to Weir's own processes. */
+/** Static bootstrap clusters of Weir's own processes. */
 export const ACCESS_LOG_CLUSTER = "weir_access_log";
 export const TRACES_CLUSTER = "weir_traces";
 
 export interface ListenerContext {
 	readonly gateway: Gateway;
 	readonly collectors: Collectors;
-	/** Some Service is protected: paths are made canonical before they are judged. */
+	/** Some Service is protected: paths are normalised before they are judged. */
 	readonly protects: boolean;
-	/** Headers that the access log carries to ingest: the unit headers of all Experiments, the usual one, and segments'. */
+	/** Headers in the access log for ingest: unit headers of all Experiments, the default one, and segments'. */
 	readonly loggedHeaders: readonly string[];
 	readonly tokens: TokensContext;
-	/** Filters that ask the sidecar; null = none are there. */
+	/** Filters that call the sidecar; null = none. */
 	readonly callout: CalloutFilters | null;
-	/** Some unit is known, or some request judged, by the filters only: requests are logged when sent on, and while open. */
+	/** Filters compute a unit or judge a request, so requests are also logged when sent upstream and while open. */
 	readonly lateUnits: boolean;
 	/** Some Service has rate limits. */
 	readonly limits: boolean;
-	/** How long a connection with an SVID is used; GATEWAY_CONNECTION_MS with other certificates. */
+	/** Maximum age of a connection with an SVID; GATEWAY_CONNECTION_MS with other certificates. */
 	readonly connectionMs: number;
-	/** Of the mesh, whose ids a Gateway with `identity: mesh` takes; null = not known, and it takes nobody. */
+	/** Trust domain of the mesh for a Gateway with `identity: mesh`; null = unknown, and it accepts no client. */
 	readonly trustDomain: string | null;
 	/** `{rds: …}` or `{route_config: …}`. */
 	readonly routes: object;
@@ -75,16 +75,16 @@ export function listener(context: ListenerContext): EnvoyResource {
 
 const SAMPLERS = "type.googleapis.com/envoy.extensions.tracers.opentelemetry.samplers.v3";
 
-/** Qualified: two Gateways of one Envoy that share a name must not share counters. */
+/** Qualified, so that two Gateways of one name in an Envoy do not share counters. */
 const statPrefix = (gateway: Gateway): string => `gateway.${qualifiedName(gateway.metadata)}`;
 
-/** Before TLS: what one Gateway has too many of is closed at once, and shuts no other Gateway. */
+/** Before TLS: connections above a Gateway's limit are closed at once, without affecting other Gateways. */
 const connectionLimit = (gateway: Gateway): object => ({
 	name: "envoy.filters.network.connection_limit",
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
 		stat_prefix: statPrefix(gateway),
-		// As proto3 JSON has 64 bits.
+		// Proto3 JSON format of 64-bit integers.
 		max_connections: String(GATEWAY_CONNECTIONS_EACH_MAX),
 	},
 });
@@ -104,8 +104,8 @@ function connectionManager(context: ListenerContext): object {
 		stat_prefix: statPrefix(gateway),
 		codec_type: "AUTO",
 		...routes,
-		// The client's address and request id are Envoy's word, not the client's. But what it refuses before it made an id keeps the
-		// client's, in the response and in the access log (events/accessLog/accessLogEntry.ts).
+		// Client address and request id come from Envoy. A request that it refuses before it made an id keeps the client's id, in
+		// the response and in the access log (events/accessLog/accessLogEntry.ts).
 		use_remote_address: true,
 		always_set_request_id_in_response: true,
 		server_header_transformation: "PASS_THROUGH",
@@ -116,10 +116,10 @@ function connectionManager(context: ListenerContext): object {
 		proxy_100_continue: true,
 		http_protocol_options: { enable_trailers: true },
 		upgrade_configs: [{ upgrade_type: "websocket" }],
-		// An open path is the Service's own business: normalising would break signed URLs (`%7E` becomes `~`).
+		// Open paths are not normalised: that would break signed URLs (`%7E` becomes `~`).
 		...(protects ? hardening() : { normalize_path: false }),
 		...connectionLife(context),
-		// A client can name neither arm nor Variant nor claim: what it sends of them is taken away before routing.
+		// Clients cannot send arm, Variant or claims: these headers are removed before routing.
 		early_header_mutation_extensions: [
 			{
 				name: "strip",
@@ -134,7 +134,7 @@ function connectionManager(context: ListenerContext): object {
 		],
 		http_filters: [
 			mutationFilter(context),
-			// What no rule should be asked about, and what is too much, before costly signatures are checked.
+			// Gate and rate limits come before costly signature checks.
 			gateFilter(),
 			...(context.limits ? limitsBeforeTokens() : []),
 			...tokenFilters(context.tokens),
@@ -157,9 +157,9 @@ function connectionManager(context: ListenerContext): object {
 }
 
 /**
- * An idle connection ends, so that strangers who only finish TLS do not hold those of all. One with a client certificate
- * may lie idle for longer, and ends in order, so that its client shows a newer one: HTTP/2 by GOAWAY, HTTP/1.1 with a
- * response. None of them ends while a request is on its way.
+ * Idle timeouts, so that unauthenticated clients that only finish TLS do not use up all connections. A connection with a
+ * client certificate may be idle for longer and is drained at a maximum age, so that its client shows a newer certificate:
+ * HTTP/2 by GOAWAY, HTTP/1.1 with a response. No connection ends during a request.
  */
 function connectionLife({ gateway, protects, connectionMs }: ListenerContext): object {
 	const proved = demandsClientCertificates(gateway);
@@ -178,8 +178,8 @@ function connectionLife({ gateway, protects, connectionMs }: ListenerContext): o
 }
 
 /**
- * Trailers come after every verdict, so what of them could be taken for a judged header does not reach the Service; where
- * nothing is judged, as among headers, what only Weir may say. And the trace, before anything may refuse the request.
+ * Trailers arrive after every verdict, so those that look like a judged header are removed; on an open Gateway only those
+ * reserved for Weir. The trace header is set here, before any filter can refuse the request.
  */
 const mutationFilter = ({ protects, loggedHeaders, collectors }: ListenerContext): object => ({
 	name: "weir.mutations",
@@ -195,10 +195,10 @@ const mutationFilter = ({ protects, loggedHeaders, collectors }: ListenerContext
 });
 
 /**
- * The trace of a request for the access log, sampled or not, where its client sent none: Envoy itself writes the header only into
- * what it sends on, and there over this one. So nobody but the access log reads the parent's id, which stands for a span that
- * Envoy does not tell. A client's own stays: of one that Envoy cannot read it makes no trace, and the Service may.
- * The gRPC access log's own word for it (`value` of a custom tag) is one that Envoy 1.36 refuses.
+ * Trace of a request for the access log, sampled or not, if its client sent none. Envoy writes the header only upstream, and
+ * replaces this one there. So only the access log sees the parent id, of a span that Envoy does not export. A client's own
+ * header stays: Envoy makes no trace of an unreadable one, but the Service may. Envoy 1.36 rejects the gRPC access log's
+ * `value` of a custom tag, which would do the same.
  */
 const LOGGED_TRACE: object = {
 	append: {
@@ -207,7 +207,7 @@ const LOGGED_TRACE: object = {
 	},
 };
 
-/** An entry at the start of each request and one at its end (design: Exposure). */
+/** One entry at the start and one at the end of each request (design: Exposure). */
 function accessLog(context: ListenerContext): object {
 	if (context.collectors.accessLogSocket === null) return {};
 	return {
@@ -220,8 +220,8 @@ function accessLog(context: ListenerContext): object {
 }
 
 /**
- * An entry when the router has a connection for the request, after all filters: the end may come minutes later, for the
- * client decides when it takes the answer, and Envoy writes no periodic entries of an answer that is whole.
+ * One entry when the router has a connection, after all filters. The end may be minutes later, because the client decides
+ * when it reads the response, and Envoy writes no periodic entries for a complete response.
  */
 function sentLog(context: ListenerContext): object {
 	if (context.collectors.accessLogSocket === null || !context.lateUnits) return {};
@@ -231,30 +231,29 @@ function sentLog(context: ListenerContext): object {
 	};
 }
 
-/** The same for both, so that they share a stream and a request's start comes before what is sent on. */
+/** One configuration for both, so that they share a stream and the start entry comes first. */
 const accessLogger = ({ gateway, callout, loggedHeaders }: ListenerContext): object => ({
 	name: "weir",
 	typed_config: {
 		"@type": "type.googleapis.com/envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
 		common_config: {
-			// Names the Gateway to ingest (events/accessLog/streamIdentity.ts): each listener has a stream of its own.
+			// Names the Gateway for ingest (events/accessLog/streamIdentity.ts): each listener has its own stream.
 			log_name: `weir|${qualifiedName(gateway.metadata)}`,
 			transport_api_version: "V3",
 			grpc_service: { envoy_grpc: { cluster_name: ACCESS_LOG_CLUSTER } },
 			buffer_flush_interval: protoDuration(ACCESS_LOG_FLUSH_MS),
 			buffer_size_bytes: ACCESS_LOG_BUFFER_BYTES,
 		},
-		// An entry of what is sent on has no metadata: where the sidecar assigns, its word is in the header that it sets.
+		// An upstream entry has no metadata. If the sidecar assigns, its answer is in the header that it sets.
 		additional_request_headers_to_log: [...loggedHeaders, ...(callout === null ? [] : [ARM_HEADER]), TRACE_HEADER],
 	},
 });
 
 /**
- * Who decides whether a request is traced: the sampler, that is the client where it sent a trace context, else our share.
- * Envoy 1.40's tracer takes a client's sampled trace only where the HTTP connection manager decided for a trace as well, and that
- * knows nothing of traceparent; earlier ones took the client's word. So it decides for every request (its three shares are
- * 100 % where nothing is said), which costs no CPU (126 µs a request both ways), and does not write that into the request ids,
- * where Envoys further on would read "sampled".
+ * The sampler decides whether a request is traced: by the client's trace context, else by our percentage. Envoy 1.40's tracer
+ * also needs the HTTP connection manager's decision, which ignores traceparent; earlier versions did not. So the manager
+ * decides "trace" for every request (its three percentages default to 100 %), which costs no CPU (126 µs a request either
+ * way), and does not write that into request ids, where Envoys downstream would read "sampled".
  */
 function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 	if (tracesSocket === null) return {};
@@ -266,8 +265,8 @@ function tracing({ tracesSocket, traceSamplingPercent }: Collectors): object {
 			},
 		},
 		tracing: {
-			// Each tag is paid by every request, sampled or not: telemetry/attribution.ts adds what these two and the
-			// cluster imply. A span of its own for the upstream would cost another 11 µs a request.
+			// Every request pays for each tag, sampled or not: telemetry/attribution.ts adds what these two and the cluster imply.
+			// A span of its own for the upstream would cost another 11 µs a request.
 			spawn_upstream_span: false,
 			custom_tags: [
 				{ tag: "weir.arm", request_header: { name: ARM_HEADER } },
@@ -325,7 +324,7 @@ function downstreamTls(gateway: Gateway, trustDomain: string | null): object {
 	};
 }
 
-/** Without trust domains the CA alone tells whose ids are taken. */
+/** Without trust domains, any id that the CA signed is accepted. */
 const clientsOf = (caFile: string, trustDomains: readonly string[] | undefined): object => ({
 	trusted_ca: { filename: caFile },
 	...(trustDomains === undefined ? {} : uriNames(ofTrustDomains(trustDomains))),

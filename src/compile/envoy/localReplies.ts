@@ -1,16 +1,16 @@
 /**
- * What clients read of Envoy's own denials: the same status and body as the sidecar's, by the reasons of denial.ts.
- * These filters are asked about answers of Envoy's own only, so requests that are served cost nothing.
+ * Local replies for Envoy's own denials: the same status and body as the sidecar's, by the reasons of denial.ts. The mappers
+ * run only on local replies, so served requests cost nothing.
  */
 import type { DenialReason } from "./denial.js";
 import { RATE_LIMITED, UPGRADE_FAILED } from "./denial.js";
 
 const EXPRESSION = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter";
 
-/** Begin of the details of what RBAC refused. */
+/** Prefix of the response details of an RBAC denial. */
 const RBAC = "rbac_access_denied_matched_policy[";
 
-/** The first that fits counts, so `forbidden` is last: any rule that is none of ours. */
+/** The first match wins, so `forbidden` is last: it matches any rule that is not built in. */
 const DENIALS: readonly {
 	readonly reason: Exclude<DenialReason, "unanswered">;
 	readonly status: number;

@@ -1,8 +1,8 @@
 /**
- * The guard in front of an experiment, in Envoy's generic matcher API. It accepts exactly the units of design.md:
- * HttpRequestHeaderMatchInput joins the values of a repeated header with a comma, and the regular expression
- * refuses commas, spaces and non-ASCII. (A route's own header matcher tests each value by itself and would let
- * a repeated header pass: dataplane reference 3.0.)
+ * The guard of an Experiment in Envoy's generic matcher API. It accepts exactly the units of design.md:
+ * HttpRequestHeaderMatchInput joins the values of a repeated header with a comma, and the regular expression refuses commas,
+ * spaces and non-ASCII. (A route's own header matcher tests each value and would accept a repeated header: dataplane
+ * reference 3.0.)
  */
 import { PPM } from "../../limits/index.js";
 import type { ExperimentTable } from "../table/plan.js";
@@ -12,7 +12,7 @@ export const UNIT_REGEX = "^[!-+\\--~]+$";
 
 export const ROUTE_TYPE = "type.googleapis.com/envoy.config.route.v3.Route";
 
-/** The header in which Envoy finds a unit by itself; experiments that are native have one (execution.ts). */
+/** The header of a unit that Envoy finds itself; native Experiments have one (execution.ts). */
 export const unitHeader = ({ unit }: ExperimentTable): string => (unit.from === "cookie" ? "" : unit.header);
 
 const headerInput = (header: string): object => ({
@@ -47,7 +47,7 @@ const hashAtLeast = (table: ExperimentTable, threshold: number): object => ({
 	},
 });
 
-/** The slot [lo, hi) of the layer; null where it is the whole layer and needs no hash. */
+/** The slot [lo, hi) of the layer; null = the whole layer, without a hash. */
 export function inSlot(table: ExperimentTable): object | null {
 	const { slotLoPpm: lo, slotHiPpm: hi } = table;
 	const above = lo === 0 ? null : hashAtLeast(table, lo);

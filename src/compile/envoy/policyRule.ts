@@ -1,22 +1,31 @@
-/** One AccessPolicy as a policy of RBAC: what is asked for, and who asks. */
+/** One AccessPolicy as an RBAC policy: conditions on the request, and on its caller. */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { templateSegments } from "../access/requests/path.js";
 import { namesCaller, nativeObstacle } from "../access/rules/policy.js";
 import type { GatewayTable, PolicyTable } from "../table/plan.js";
 import { callerIs } from "./principalRule.js";
-import { ANYBODY, allOf, claimFits, claimIs, NOBODY, type PrincipalRule, someOf, textIs } from "./tokenMetadata.js";
+import {
+	ANY_PRINCIPAL,
+	allOf,
+	claimFits,
+	claimIs,
+	NO_PRINCIPAL,
+	type PrincipalRule,
+	someOf,
+	textIs,
+} from "./tokenMetadata.js";
 
-/** Where a request goes through, as far as rules depend on it. */
+/** Context of a rule: the place that a request passes through. */
 export interface AccessPlace {
 	readonly gateway: GatewayTable;
-	/** The Gateway demands client certificates; elsewhere nobody is identified. */
+	/** The Gateway requires client certificates; otherwise no caller is identified. */
 	readonly identifies: boolean;
 }
 
-/** Variants and regions are left out: they are known where the rule stands, and what does not fit them is not there. */
+/** Variants and regions are left out: they are known at this place, and policies that do not match them are not compiled. */
 export function policyRule(policy: PolicyTable, { gateway, identifies }: AccessPlace): object {
-	// The rarer first: most rules of a Service take the same methods, and the first that does not hold ends the rule.
+	// Rare conditions first: most rules of a Service have the same methods, and the first mismatch ends the rule.
 	const conditions = [...pathRules(policy), ...methodRules(policy)];
 	return {
 		permissions: [conditions.length === 0 ? { any: true } : { and_rules: { rules: conditions } }],
@@ -34,18 +43,18 @@ function pathRules({ pathPrefixes, more }: PolicyTable): readonly object[] {
 }
 
 function who(policy: PolicyTable, issuers: readonly TokenIssuer[], identifies: boolean): PrincipalRule {
-	// What Envoy cannot judge is not compiled natively (execution.ts); should it come here, it must not become wider.
-	if (nativeObstacle(policy) !== null) return policy.action === "deny" ? ANYBODY : NOBODY;
-	if (policy.action === "allow" && !namesCaller(policy)) return NOBODY;
+	// Envoy cannot judge this policy, so it is not compiled natively (execution.ts). As a safeguard it must not become wider.
+	if (nativeObstacle(policy) !== null) return policy.action === "deny" ? ANY_PRINCIPAL : NO_PRINCIPAL;
+	if (policy.action === "allow" && !namesCaller(policy)) return NO_PRINCIPAL;
 	const { principals, more } = policy;
 	const conditions = [
 		...(principals.length === 0 ? [] : [someOf(principals.map((pattern) => callerIs(pattern, identifies)))]),
 		...(more === null ? [] : userRules(more, issuers)),
 	];
-	return conditions.length === 0 ? ANYBODY : allOf(conditions);
+	return conditions.length === 0 ? ANY_PRINCIPAL : allOf(conditions);
 }
 
-/** Each must hold. Of another issuer than the Gateway's nobody is. */
+/** All must hold. A user of another issuer than the Gateway's never matches. */
 function userRules(more: NonNullable<PolicyTable["more"]>, issuers: readonly TokenIssuer[]): readonly PrincipalRule[] {
 	const anyIssuer = (rule: (issuer: TokenIssuer) => PrincipalRule) => someOf(issuers.map(rule));
 	const named = (values: readonly string[], claimOf: (issuer: TokenIssuer) => string) =>
@@ -65,7 +74,7 @@ function userIs(user: string, issuers: readonly TokenIssuer[]): PrincipalRule {
 	const cut = user.indexOf("#");
 	const [name, subject] = [user.slice(0, cut), user.slice(cut + 1)];
 	const issuer = issuers.find((own) => own.issuer === name);
-	if (issuer === undefined || cut === -1 || subject === "") return NOBODY;
+	if (issuer === undefined || cut === -1 || subject === "") return NO_PRINCIPAL;
 	return subject === "*" ? anySubject(issuer) : textIs(issuer, "sub", subject);
 }
 
@@ -73,14 +82,14 @@ const anySubject = (issuer: TokenIssuer): PrincipalRule => claimFits(issuer, "su
 
 const methodIs = (method: string): object => ({ header: { name: ":method", string_match: { exact: method } } });
 
-/** Whole segments: the prefix itself or anything below it, never `/v20` under `/v2`. */
+/** Whole segments: the prefix itself or any path below it, never `/v20` under `/v2`. */
 function pathIsUnder(prefix: string): readonly object[] {
 	const trimmed = prefix.endsWith("/") ? prefix.slice(0, -1) : prefix;
 	const under = { url_path: { path: { prefix: `${trimmed}/` } } };
 	return trimmed === "" ? [under] : [{ url_path: { path: { exact: trimmed } } }, under];
 }
 
-/** Whole paths, each `{name}` one segment that is not empty. */
+/** Whole paths; each `{name}` is one non-empty segment. */
 function pathFits(template: string): object {
 	const segments = templateSegments(template);
 	const regex = segments.map((segment) => `/${segment === null ? "[^/]+" : escaped(segment)}`).join("");

@@ -1,7 +1,7 @@
 /**
- * Rate limits natively, per Envoy process: of a Service and of each calling principal before any signature is checked,
- * of each tenant once its token is verified. Each has a filter of its own, for Envoy wants the times of all buckets of
- * one filter to be multiples of one another.
+ * Native rate limits per Envoy process: of a Service and of each calling principal before token verification, of each tenant
+ * after it. Each limit is a filter of its own, because Envoy requires the fill intervals of one filter to be multiples of one
+ * another.
  */
 
 import type { Rate, RateLimits, TokenIssuer } from "../../declare/resources/resource.js";
@@ -18,8 +18,8 @@ export const TENANT_LIMIT_FILTER = "weir.limit.tenant";
 const LOCAL_RATE_LIMIT = "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
 const EXPRESSION = "type.googleapis.com/envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor";
 
-/** Whom requests without a proven principal are counted under, all together. */
-const NOBODY = "-";
+/** Shared bucket of all requests without a proved principal. */
+const UNIDENTIFIED = "-";
 
 /** More than any Envoy serves. */
 const NO_LIMIT = 4_294_967_295;
@@ -31,24 +31,24 @@ const filter = (name: string): object => ({
 });
 
 /**
- * Before tokens are verified; off unless a virtual host asks for them. What a principal is refused takes nothing of the
- * Service's, so that one alone cannot use that up.
+ * Before token verification; off unless a virtual host turns them on. A request that the principal's limit refuses does not
+ * count against the Service's limit, so one principal cannot use that up.
  */
 export const limitsBeforeTokens = (): readonly object[] => [
 	filter(PRINCIPAL_LIMIT_FILTER),
 	filter(SERVICE_LIMIT_FILTER),
 ];
 
-/** After it. */
+/** After token verification. */
 export const limitsAfterTokens = (): readonly object[] => [filter(TENANT_LIMIT_FILTER)];
 
 export interface LimitPlace {
-	/** The Gateway demands client certificates. */
+	/** The Gateway requires client certificates. */
 	readonly identifies: boolean;
 	readonly issuers: readonly TokenIssuer[];
-	/** Envoy verifies the Service's tokens itself: elsewhere it knows no tenant. */
+	/** Envoy verifies the Service's tokens; otherwise it knows no tenant. */
 	readonly verifies: boolean;
-	/** The Service is protected, and so it is probed: at an open one nothing would refuse the probe. */
+	/** The Service is protected, so it is probed. */
 	readonly probed: boolean;
 }
 
@@ -71,19 +71,19 @@ const bucket = ({ requests, perMs }: Rate): object => ({
 	fill_interval: protoDuration(perMs),
 });
 
-/** What a limit has a bucket for each value of. */
+/** The key of a limit's buckets. */
 interface Counted {
 	readonly key: string;
-	/** Those that find a value say it, at most one of them. */
+	/** Actions that find a value; at most one does. */
 	readonly actions: readonly object[];
-	/** Where none does, the request is one of all such: of the bucket for what no descriptor is about. */
+	/** If none does, the request uses the shared default bucket. */
 	readonly mayLack: boolean;
 }
 
 /**
- * A bucket, or one for each value, the least used forgotten beyond the bound. What no descriptor is about has one that none
- * uses up, but where a value may lack: what has no limit would be the way around it. The built-in probe of a protected Service has
- * buckets of its own: out of the callers' it would take what they may, and who uses that up would end the probe.
+ * One bucket, or one per value with LRU eviction. The default bucket is unlimited, unless a value may be missing: that would
+ * bypass the limit. The built-in probe of a protected Service has its own buckets, so that probe and callers do not use up
+ * each other's limit.
  */
 function limiter(name: string, rate: Rate, by: Counted | null, { probed }: LimitPlace): object {
 	const of = (traffic: string, keys: readonly string[], bucketOf: Rate): object => ({
@@ -123,35 +123,35 @@ const expression = (key: string, text: string): object => ({
 	extension: { name: key, typed_config: { "@type": EXPRESSION, descriptor_key: key, text } },
 });
 
-/** By the URI of the certificate: a new certificate of the same principal has the same bucket. */
+/** By the certificate's URI: a renewed certificate of a principal keeps its bucket. */
 function caller({ identifies }: LimitPlace): Counted {
 	const key = "principal";
 	const action = identifies
 		? expression(key, "connection.uri_san_peer_certificate")
-		: { generic_key: { descriptor_key: key, descriptor_value: NOBODY } };
+		: { generic_key: { descriptor_key: key, descriptor_value: UNIDENTIFIED } };
 	return { key, actions: [action], mayLack: false };
 }
 
 /**
- * The tenant that a verified token says, as one text. Who shows no token, or one that says none, an empty one or a list,
- * shares one bucket with all such: what has no limit would be the way around it. Each issuer is looked up by itself, and
- * jwt_authn tells one token's payload alone. Not one expression in CEL: Envoy takes no `? :` within a `? :` that is 25 deep,
- * and what refuses a Service's limit refuses the routes of all (test/compile/envoy/tenantIssuers.test.ts).
+ * The tenant of a verified token, as one text. Requests without a token, or with a missing, empty or list tenant, share one
+ * bucket, because no limit would be a bypass. Each issuer is looked up by itself; jwt_authn keeps one token's payload. Not
+ * one CEL expression: Envoy rejects `? :` nested 25 deep, and a rejected limit blocks the routes of all Services
+ * (test/compile/envoy/tenantIssuers.test.ts).
  */
 function tenantOf({ issuers }: LimitPlace): Counted {
-	// Whoever says words in another order would have another bucket.
+	// Sorted, so that another order of the values uses the same bucket.
 	const texts = issuers.filter(({ tenantClaim }) => !isSpaceDelimited(claimPath(tenantClaim)));
 	return { key: TENANT, actions: texts.map(saidTenant), mayLack: true };
 }
 
 const TENANT = "tenant";
 
-/** A text that is not empty; of anything else this action says nothing. */
+/** A non-empty text; otherwise this action yields nothing. */
 function saidTenant(issuer: TokenIssuer): object {
 	const path = [payloadKey(issuer), ...claimPath(issuer.tenantClaim)].map((key) => ({ key }));
 	const metadata_key = { key: TOKENS_METADATA, path };
 	return { metadata: { descriptor_key: TENANT, metadata_key, source: "DYNAMIC", skip_if_absent: true } };
 }
 
-/** A text of CEL; escapes as JSON has them are also CEL's. */
+/** A CEL string; JSON escapes are also valid in CEL. */
 const literal = (text: string): string => JSON.stringify(text);

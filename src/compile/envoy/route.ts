@@ -1,7 +1,7 @@
 /**
- * One VirtualHost per Service. Assigned natively, VirtualHost.matcher picks a whole Route: the experiment whose slot
- * the unit is in, or the default Variant; control and sidecar may be dead. In a full callout (calloutRoute.ts) the
- * routes follow the header that the sidecar sets.
+ * One VirtualHost per Service. With native assignment VirtualHost.matcher selects a whole Route (the Experiment whose slot
+ * contains the unit, or the default Variant) without control or sidecar. In a full callout (calloutRoute.ts) the routes match
+ * the header that the sidecar sets.
  */
 import { isOpen, judgesUsers, judgesVariants, readsUsers } from "../access/rules/policy.js";
 import type { ArmTable, ExperimentTable } from "../table/plan.js";
@@ -9,7 +9,7 @@ import { accessBySidecar, accessPerRoute, gatePerRoute } from "./accessControl.j
 import { calloutPerRoute, noCallout, type RouteFacts } from "./calloutFilters.js";
 import { variantRoutes } from "./calloutRoute.js";
 import { ARM_HEADER, armValue, FORWARDED_CERT_HEADER, VARIANT_HEADER } from "./headers.js";
-import { marked } from "./loop.js";
+import { loopHeader } from "./loopDetection.js";
 import { hasUnit, inSlot, onMatchRoute, unitHeader } from "./matcher.js";
 import { limitsPerRoute } from "./rateLimits.js";
 import { ownClaim, type RouteContext, removed, routeAction, routeIdentity, variantCluster } from "./routeAction.js";
@@ -37,8 +37,8 @@ export function virtualHost(context: RouteContext): object {
 				tried: !table.callout?.verdict && readsUsers(context.dryRun.rules),
 			}),
 		},
-		request_headers_to_add: [marked(context.mark)],
-		// Envoy's part of the sidecar's answer; the upstream is told by x-weir-arm.
+		request_headers_to_add: [loopHeader(context.mark)],
+		// Internal part of the sidecar's answer. The upstream gets x-weir-arm.
 		...removed([
 			...(assigned === "callout" ? [VARIANT_HEADER] : []),
 			...(context.gateway.trustedProxies.length === 0 ? [] : [FORWARDED_CERT_HEADER]),
@@ -51,16 +51,16 @@ export function virtualHost(context: RouteContext): object {
 	};
 }
 
-/** Access of requests that go to a Variant: by Envoy, or by the sidecar, or by nobody. */
+/** Access control of requests to a Variant: by Envoy, by the sidecar, or none. */
 function accessFor(context: RouteContext, variant: string): Record<string, object> {
 	const { table, dryRun } = context;
-	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(dryRun.rules, variant, context, dryRun.told);
+	return table.callout?.verdict ? accessBySidecar() : accessPerRoute(dryRun.rules, variant, context, dryRun.reported);
 }
 
-/** Users are judged, and by Envoy. */
+/** Envoy judges users. */
 const verifiesUsers = ({ table }: RouteContext): boolean => !table.callout?.verdict && judgesUsers(table.access);
 
-/** Whether the sidecar is asked, and what it is told of these requests. */
+/** Whether the sidecar is called, and with which context. */
 function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, object> {
 	const { table, planVersion, exposeArm, protocol, asksSidecar } = context;
 	if (table.callout === null) return asksSidecar ? noCallout() : {};
@@ -73,7 +73,7 @@ function calloutFor(context: RouteContext, facts: RouteFacts): Record<string, ob
 	});
 }
 
-/** Filter configuration of one weighted entry, where it differs from the virtual host's. */
+/** Filter configuration of a weighted entry that differs from the virtual host's. */
 function entryFilters(context: RouteContext, experiment: string, arm: string | null, variant: string): object {
 	const { table } = context;
 	const perFilter = {
@@ -141,7 +141,7 @@ function experimentRoute(context: RouteContext, experiment: ExperimentTable): ob
 	};
 }
 
-/** @param unit whether the request has a unit, which then is in the rest of every experiment. */
+/** @param unit the request has a unit, which is in the rest of every Experiment */
 function defaultRoute(context: RouteContext, unit: boolean) {
 	const { table, planVersion, exposeArm } = context;
 	const rest = table.experiments.map(({ name }) => armValue(name, null));
@@ -150,12 +150,12 @@ function defaultRoute(context: RouteContext, unit: boolean) {
 		route: { cluster: variantCluster(context, table.defaultVariant), ...routeAction(context) },
 		metadata: { filter_metadata: { weir: { plan: planVersion } } },
 		...(unit && exposeArm ? { response_headers_to_add: rest.map(armHeader) } : {}),
-		// An upstream's own header of that name would be taken for ours.
+		// An upstream's own header of that name would look like ours.
 		...(!unit && exposeArm ? { response_headers_to_remove: [ARM_HEADER] } : {}),
 	};
 }
 
-/** One response value per experiment of the Service: the arm where the unit is in its slot, `-` elsewhere. */
+/** One response value per Experiment of the Service: the arm if the unit is in its slot, else `-`. */
 function armHeaders({ table, exposeArm }: RouteContext, experiment: ExperimentTable, arm: string | null): object {
 	const own = armValue(experiment.name, arm);
 	const others = table.experiments
@@ -168,7 +168,7 @@ function armHeaders({ table, exposeArm }: RouteContext, experiment: ExperimentTa
 	};
 }
 
-/** In Envoy's header values a percent sign begins a command; two are one. */
+/** In Envoy's header values a percent sign starts a command, and two are a literal one. */
 const parameterHeaders = (parameters: ArmTable["parameters"]): readonly object[] =>
 	Object.entries(parameters).map(([key, value]) => ({
 		header: { key, value: value.replaceAll("%", "%%") },

@@ -1,4 +1,4 @@
-/** What every route of a Service has, whoever chooses the Variant: name, timeout, retries and the Variant's cluster. */
+/** Common parts of every route of a Service: name, timeout, retries and the Variant's cluster. */
 import type { Service } from "../../declare/resources/resource.js";
 import { type CalloutProtocol, isOpen } from "../table/execution.js";
 import { clusterName, type GatewayTable, routeName, type ServiceTable } from "../table/plan.js";
@@ -16,11 +16,11 @@ export interface RouteContext {
 	/** Of the Gateway. */
 	readonly idleTimeoutMs: number;
 	readonly protocol: CalloutProtocol;
-	/** The listener has the filters that ask the sidecar. */
+	/** The listener has callout filters. */
 	readonly asksSidecar: boolean;
-	/** The Gateway demands client certificates, so that x-forwarded-client-cert is Envoy's own word. */
+	/** The Gateway requires client certificates, so x-forwarded-client-cert was written by Envoy. */
 	readonly identifies: boolean;
-	/** Of the Service behind the Gateway: loop.ts. */
+	/** Mark of the Service behind the Gateway: loopDetection.ts. */
 	readonly mark: string;
 }
 
@@ -35,15 +35,15 @@ export const routeIdentity = ({ planVersion, table }: RouteContext, experiment: 
 });
 
 /**
- * A claim may hold what no header can (a line feed in a name), and jwt_authn does not look: Envoy would answer 503 instead of
- * sending it on. It goes on only where its Service assigns by it (claims.ts) and it is a unit; else the route takes it away.
+ * A claim may contain characters that no header can (a line feed in a name), and jwt_authn does not check: Envoy would answer
+ * 503. It is kept only if its Service assigns by it (claims.ts) and it is a unit; otherwise the route removes it.
  */
 export const ownClaim = ({ experiments }: ServiceTable): string | null => {
 	const unit = experiments[0]?.unit;
 	return unit?.from === "claim" ? unit.header : null;
 };
 
-/** Fields of a route, or of a virtual host. */
+/** Fields of a route or a virtual host. */
 export const removed = (names: readonly (string | null)[]): object => {
 	const headers = names.filter((name) => name !== null);
 	return headers.length === 0 ? {} : { request_headers_to_remove: headers };
@@ -53,7 +53,7 @@ export const removed = (names: readonly (string | null)[]): object => {
 export function routeAction({ service: { spec }, table, idleTimeoutMs }: RouteContext): object {
 	return {
 		timeout: protoDuration(spec.timeoutMs),
-		// A model may think in silence for as long as its Service says.
+		// A model may take as long as its Service declares before it sends anything.
 		...(spec.timeoutMs > idleTimeoutMs ? { idle_timeout: protoDuration(spec.timeoutMs) } : {}),
 		...(isOpen(table.access) ? {} : noUpgrades()),
 		...(spec.retries === null
@@ -70,7 +70,7 @@ export function routeAction({ service: { spec }, table, idleTimeoutMs }: RouteCo
 	};
 }
 
-/** The Variant's cluster, or the default one's where it has no endpoint and the Service says `default-variant`. */
+/** The Variant's cluster, or the default Variant's if it has no endpoint and the Service declares `default-variant`. */
 export function variantCluster({ service, table }: RouteContext, variant: string): string {
 	const declared = service.spec.variants.find(({ name }) => name === variant);
 	const empty = declared === undefined || declared.endpoints.length === 0;

@@ -1,4 +1,4 @@
-/** Clusters by which Envoy fetches the keys of issuers: TLS, and the certificate must be the host's. */
+/** Clusters that fetch the keys of issuers: TLS, with a certificate of that host. */
 
 import { isIp } from "../../declare/resources/address.js";
 import type { Gateway, KeySource } from "../../declare/resources/resource.js";
@@ -8,14 +8,14 @@ import { type KeySets, keySetName } from "./keySet.js";
 
 type FetchedKeys = Extract<KeySource, { readonly from: "url" }>;
 
-/** Where Debian and its kin keep the authorities that the system trusts; Envoy has no default of its own. */
+/** Path of the system's CA certificates on Debian and its derivatives; Envoy has no default. */
 const SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt";
 
-/** Name of the cluster: one for each URL and trust. */
+/** Name of the cluster: one per URL and trust anchor. */
 export const keysCluster = ({ url, caFile }: FetchedKeys): string =>
 	`weir_keys/${contentHash(JSON.stringify([url, caFile]))}`;
 
-/** One for each URL of all Gateways whose keys Envoy is not given. */
+/** One per URL of all Gateways whose keys Envoy fetches itself. */
 export function keysClusters(gateways: readonly Gateway[], keySets: KeySets): readonly EnvoyResource[] {
 	const sources = gateways.flatMap(({ spec }) =>
 		spec.tokens.flatMap(({ keys }) =>

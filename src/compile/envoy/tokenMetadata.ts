@@ -1,37 +1,37 @@
-/** What jwt_authn leaves in a request's dynamic metadata of a token that it has verified, and how RBAC asks for it. */
+/** Dynamic metadata of a verified token from jwt_authn, and RBAC matchers on it. */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
 import { claimPath, isSpaceDelimited } from "../access/users/claim.js";
 import { at, type CelTree, field, ident } from "./celTree.js";
 
-/** Envoy's name for it, whatever ours of the filter is. */
+/** Envoy's name for it, independent of our filter name. */
 export const TOKENS_METADATA = "envoy.filters.http.jwt_authn";
 
 /**
- * Keys by the issuer's own name, not by its place in a list: listener and routes come one after the other, and must
- * never mean two issuers by one key.
+ * Keys by the issuer's name, not by its index: listener and routes are updated separately, and a key must never mean two
+ * issuers.
  */
 export const payloadKey = ({ issuer }: TokenIssuer): string => issuer;
 export const headerKey = ({ issuer }: TokenIssuer): string => `${issuer}#header`;
 
-/** Fields of a provider that put them there. Not normalize_payload_in_metadata: it copies all claims once more. */
+/** Provider fields that write the metadata. Not normalize_payload_in_metadata, which copies all claims again. */
 export const intoMetadata = (issuer: TokenIssuer): object => ({
 	payload_in_metadata: payloadKey(issuer),
 	header_in_metadata: headerKey(issuer),
 });
 
-/** A Principal of RBAC. */
+/** An RBAC Principal. */
 export type PrincipalRule = object;
 
 export const allOf = (ids: readonly PrincipalRule[]): PrincipalRule =>
 	ids.length === 1 && ids[0] !== undefined ? ids[0] : { and_ids: { ids } };
 export const someOf = (ids: readonly PrincipalRule[]): PrincipalRule => {
-	if (ids.length === 0) return NOBODY;
+	if (ids.length === 0) return NO_PRINCIPAL;
 	return ids.length === 1 && ids[0] !== undefined ? ids[0] : { or_ids: { ids } };
 };
 export const not = (id: PrincipalRule): PrincipalRule => ({ not_id: id });
-export const ANYBODY: PrincipalRule = { any: true };
-export const NOBODY: PrincipalRule = not(ANYBODY);
+export const ANY_PRINCIPAL: PrincipalRule = { any: true };
+export const NO_PRINCIPAL: PrincipalRule = not(ANY_PRINCIPAL);
 
 const saidAt = (path: readonly string[], value: object): PrincipalRule => ({
 	sourced_metadata: {
@@ -47,28 +47,28 @@ export const verified = (issuer: TokenIssuer): PrincipalRule =>
 export const hasClaim = (issuer: TokenIssuer, name: string): PrincipalRule =>
 	saidAt([payloadKey(issuer), name], { present_match: true });
 
-/** The claim is one of these texts, or has it among its words, or a list that holds one: as claimTexts reads it. */
+/** The claim is one of these texts, contains it as a word, or is a list that contains it: like claimTexts. */
 export function claimIs(issuer: TokenIssuer, claim: string, values: readonly string[]): PrincipalRule {
 	const path = claimPath(claim);
 	const said = isSpaceDelimited(path) ? values.flatMap(amongWords) : values.map((exact) => ({ exact }));
 	const listed = values.map((exact) => ({ list_match: { one_of: { string_match: { exact } } } }));
 	const matchers = [...said.map((text) => ({ string_match: text })), ...listed];
-	// Envoy takes no choice of one.
+	// Envoy rejects an or_match with one item.
 	const value = matchers.length === 1 ? listed[0] : { or_match: { value_matchers: matchers } };
 	return saidAt([payloadKey(issuer), ...path], value ?? {});
 }
 
-/** Matchers of a text that has this word; none has one with a blank, or an empty one. */
+/** Matchers of a text that contains this word; an empty word or one with a space never matches. */
 const amongWords = (word: string): readonly object[] =>
 	word === "" || word.includes(" ")
 		? []
 		: [{ exact: word }, { prefix: `${word} ` }, { suffix: ` ${word}` }, { contains: ` ${word} ` }];
 
-/** The claim is this very text. */
+/** The claim equals this text. */
 export const textIs = (issuer: TokenIssuer, claim: string, exact: string): PrincipalRule =>
 	saidAt([payloadKey(issuer), claim], { string_match: { exact } });
 
-/** The claim, or the member of the JOSE header, is a text that the pattern fits as a whole. */
+/** The claim, or member of the JOSE header, is a text that the whole pattern matches. */
 export const claimFits = (issuer: TokenIssuer, claim: string, regex: string): PrincipalRule =>
 	saidAt([payloadKey(issuer), claim], { string_match: { safe_regex: { regex } } });
 export const headerFits = (issuer: TokenIssuer, member: string, regex: string): PrincipalRule =>
@@ -77,7 +77,7 @@ export const headerFits = (issuer: TokenIssuer, member: string, regex: string): 
 /** The member of the JOSE header is one of these texts. */
 export function headerIs(issuer: TokenIssuer, member: string, values: readonly string[]): PrincipalRule {
 	const matchers = values.map((exact) => ({ string_match: { exact } }));
-	// Envoy takes no choice of one.
+	// Envoy rejects an or_match with one item.
 	const value = matchers.length === 1 ? matchers[0] : { or_match: { value_matchers: matchers } };
 	return saidAt([headerKey(issuer), member], value ?? {});
 }

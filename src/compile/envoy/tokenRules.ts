@@ -1,6 +1,6 @@
 /**
- * What Envoy's jwt_authn lets pass and no execution takes for a token (measured on 1.40.0; src/trust/tokens refuses the
- * same): deny rules behind it, of Services that judge users, and what takes claims away elsewhere (claims.ts).
+ * Deny rules for tokens that Envoy's jwt_authn accepts but no other execution does (measured on 1.40.0; src/trust/tokens
+ * refuses the same). For Services that judge users; for others claims.ts removes the claims.
  */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
@@ -15,7 +15,7 @@ import {
 } from "../access/users/tokenForm.js";
 import { anyOf, at, both, type CelTree, call, double, field, ident, integer } from "./celTree.js";
 import {
-	ANYBODY,
+	ANY_PRINCIPAL,
 	allOf,
 	claimFits,
 	claimIs,
@@ -30,19 +30,19 @@ import {
 	verified,
 } from "./tokenMetadata.js";
 
-/** Begin of the names of these rules; no AccessPolicy can have it. */
+/** Name prefix of these rules; no AccessPolicy can have it. */
 const INVALID_TOKEN = "(invalid token";
 
-/** Begin of those about times and length. */
+/** Name prefix of the rules for times and length. */
 const BAD_TIMES = `${INVALID_TOKEN}, times`;
 
-/** An Authorization header that speaks of a token, wherever in it and however written. */
+/** An Authorization header with a token anywhere in it, in any spelling. */
 const SPEAKS = `(?is).*${SPEAKS_OF_TOKEN}.*`;
-/** How it may speak of one where nobody checks a proof of possession. */
+/** Accepted forms if no proof of possession is checked. */
 const BEARER = "Bearer ";
 
 const NOT_EMPTY = "(?s).+";
-/** RFC 9068 2.1; media types have no case. */
+/** RFC 9068 2.1; media types are case-insensitive. */
 const ACCESS_TOKEN = "(?i)(?:application/)?at\\+jwt";
 
 /** Rules of weir.deny, by name. */
@@ -52,7 +52,7 @@ export function tokenRules(issuers: readonly TokenIssuer[]): Readonly<Record<str
 	return {
 		[`${INVALID_TOKEN})`]: deny(
 			someOf([
-				// Also where jwt_authn has not run at all: what was not verified is refused, not ignored.
+				// Also if jwt_authn has not run: an unverified token is refused, not ignored.
 				allOf([present, not(wellSigned(issuers)), speaks]),
 				...issuers.map((issuer) => allOf([verified(issuer), someOf(faults(issuer))])),
 			]),
@@ -73,8 +73,8 @@ const regexOn = (name: string, regex: string): PrincipalRule =>
 	header(name, { string_match: { safe_regex: { regex } } });
 
 /**
- * Verified, by one of our algorithms, and written as a token with a signature of the algorithm's length. Once for all
- * issuers: a pattern that counts takes Envoy some KiB. Of algorithms that are not ECDSA jwt_authn takes one length.
+ * Verified, with a supported algorithm, and with a signature of that algorithm's length. One rule for all issuers, because a
+ * counting pattern costs Envoy some KiB. For algorithms other than ECDSA jwt_authn accepts only one length.
  */
 function wellSigned(issuers: readonly TokenIssuer[]): PrincipalRule {
 	const shape = (algorithms: readonly string[], token: string): PrincipalRule =>
@@ -89,8 +89,8 @@ function wellSigned(issuers: readonly TokenIssuer[]): PrincipalRule {
 }
 
 function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
-	// Each of its tokens must come with a proof.
-	if (issuer.binding !== "none") return [ANYBODY];
+	// Each of its tokens needs a proof.
+	if (issuer.binding !== "none") return [ANY_PRINCIPAL];
 	return [
 		// Without it jwt_authn tries all keys.
 		not(headerFits(issuer, "kid", NOT_EMPTY)),
@@ -98,8 +98,8 @@ function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
 		// Bound to a key (RFC 7800): Envoy sees no proof.
 		hasClaim(issuer, "cnf"),
 		not(hasClaim(issuer, "iat")),
-		// jwt_authn takes `http://weir/` for `weir`.
-		issuer.audiences.length === 0 ? not(ANYBODY) : not(claimIs(issuer, "aud", issuer.audiences)),
+		// jwt_authn accepts `http://weir/` for `weir`.
+		issuer.audiences.length === 0 ? not(ANY_PRINCIPAL) : not(claimIs(issuer, "aud", issuer.audiences)),
 		...(issuer.profile === "at+jwt"
 			? [
 					not(headerFits(issuer, "typ", ACCESS_TOKEN)),
@@ -110,7 +110,7 @@ function faults(issuer: TokenIssuer): readonly PrincipalRule[] {
 	];
 }
 
-/** iat in the future, exp - iat beyond the longest life, or a token too long. jwt_authn judges exp and nbf. */
+/** iat in the future, exp - iat above the maximum life, or a token too long. jwt_authn checks exp and nbf. */
 function badTimes(issuer: TokenIssuer): object {
 	const claims = claimsTree(issuer);
 	const [issued, expires] = [field(claims, "iat"), field(claims, "exp")];
@@ -120,7 +120,7 @@ function badTimes(issuer: TokenIssuer): object {
 	return anyOf(
 		call("_>_", issued, call("_+_", call("int", field(request, "time")), integer(TOKEN_SKEW_SECONDS))),
 		call("_>_", call("_-_", expires, issued), double(issuer.maxLifetimeMs / 1_000)),
-		// No header is longer than all of the request, whose size Envoy keeps: looking up one costs three times as much.
+		// A header is never longer than the request, whose size Envoy keeps. A header lookup costs three times as much.
 		both(tooLong(field(request, "total_size")), tooLong(call("size", authorization))),
 	);
 }

@@ -1,8 +1,7 @@
 /**
- * Tokens of end users: Envoy's jwt_authn verifies those of the Gateway's issuers. For Services that judge users a token
- * that is present must hold, and what it says lies in metadata for RBAC (tokenMetadata.ts). For Experiments that assign
- * by a claim each such claim lies in a header of ours; where users are not judged, a token that is missing or does not
- * hold gives no claim (claims.ts), so no unit, and who may call is not decided by it.
+ * End-user tokens, verified by Envoy's jwt_authn. If a Service judges users, a present token must be valid, and its claims go
+ * to metadata for RBAC (tokenMetadata.ts). Each claim that an Experiment assigns by goes to a header. If users are not
+ * judged, a missing or invalid token has no claims (claims.ts), so no unit, and does not affect access.
  */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
@@ -17,37 +16,37 @@ import { intoMetadata } from "./tokenMetadata.js";
 
 const TOKENS_FILTER = "weir.tokens";
 
-/** Names of the requirements: any issuer's token or none, and a bad one is none; any issuer's token or none at all. */
+/** Requirement names: a valid token or none, where an invalid one counts as none; a valid token or no token at all. */
 const CLAIMS = "claims";
 const USERS = "users";
 
-/** Verified tokens kept per worker, so that a user's next request costs no signature check. */
+/** Verified tokens cached per worker, so that a user's next request needs no signature check. */
 const CACHED_TOKENS = 1_000;
 
 const JWT_AUTHN = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 const PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
 
 export interface TokensContext {
-	/** Its name and its issuers. */
+	/** Its name and issuers. */
 	readonly gateway: Pick<GatewayTable, "name" | "issuers">;
 	/** Of all Experiments. */
 	readonly units: readonly UnitTable[];
-	/** Of issuers; Envoy itself reads or fetches one that is not here. */
+	/** Key sets by issuer; Envoy reads or fetches the others itself. */
 	readonly keySets: KeySets;
-	/** What looks at claims is there although no unit is one: it comes with the listener, and units come later. */
+	/** Claim filters exist although no unit is a claim: they come with the listener, and units may come later. */
 	readonly always: boolean;
 }
 
 /**
- * The filters in the listener, off unless a virtual host asks for them; there wherever the Gateway has issuers, for routes that
- * want them may come first.
+ * The listener's token filters, off unless a virtual host turns them on. They exist if the Gateway has issuers, because
+ * routes that need them may arrive first.
  */
 export function tokenFilters(context: TokensContext): readonly object[] {
 	const filters = extensions(context).map(discovered);
 	return filters.length > 1 ? [...filters, ...claimFilters()] : filters;
 }
 
-/** What is in them: keys, issuers and claims change without the listener. */
+/** Configuration of the filters: keys, issuers and claims change without a new listener. */
 export const tokenExtensions = (context: TokensContext): readonly EnvoyResource[] =>
 	extensions(context).map(extensionResource);
 
@@ -59,7 +58,7 @@ function extensions({ gateway, units, keySets, always }: TokensContext): readonl
 	const tokens = {
 		name: partName(TOKENS_FILTER, name),
 		config: verifying(Object.fromEntries(providers)),
-		instead: NOBODY,
+		fallback: NO_VALID_TOKEN,
 	};
 	return [tokens, ...(always || claims.size > 0 ? [claimRules(name, issuers)] : [])];
 }
@@ -76,8 +75,8 @@ function verifying(providers: Readonly<Record<string, object>>): EnvoyResource {
 	};
 }
 
-/** No token holds, and who shows none is as he was. */
-const NOBODY = verifying({
+/** No token is valid; requests without one are unaffected. */
+const NO_VALID_TOKEN = verifying({
 	nobody: { local_jwks: { inline_string: NOBODYS_KEY_SET }, from_headers: ["Bearer", "DPoP"].map(shownBy) },
 });
 
@@ -87,14 +86,14 @@ function provider(own: TokenIssuer, claims: ReadonlyMap<string, string>, keySets
 		issuer,
 		audiences,
 		...keysOf(own, keySets),
-		// The Service sees the token as before.
+		// The Service still gets the token.
 		forward: true,
-		// Without these also the query parameter access_token, which logs and referrers show.
+		// Otherwise also the query parameter access_token, which logs and referrers expose.
 		from_headers: schemes(own).map(shownBy),
 		...intoMetadata(own),
 		clock_skew_seconds: TOKEN_SKEW_SECONDS,
 		require_expiration: true,
-		// Envoy's is of what is left of it; the whole (exp - iat) is judged by tokenRules.ts.
+		// Envoy checks the remaining life; tokenRules.ts checks the whole (exp - iat).
 		max_lifetime: protoDuration(maxLifetimeMs + TOKEN_SKEW_SECONDS * 1_000),
 		jwt_cache_config: { jwt_cache_size: CACHED_TOKENS, jwt_max_token_size: TOKEN_BYTES_MAX },
 		claim_to_headers: [...claims].map(([header_name, claim_name]) => ({ header_name, claim_name })),
@@ -107,7 +106,7 @@ function shownBy(scheme: string): object {
 	return { name: "Authorization", value_prefix: `${scheme} ` };
 }
 
-/** Envoy checks no proof: one scheme more only brings the claims of tokens whose proof the sidecar judges. */
+/** Envoy does not check proofs. The second scheme only extracts claims of tokens whose proof the sidecar checks. */
 const schemes = ({ binding }: TokenIssuer): readonly string[] =>
 	binding === "dpop" || binding === "either" ? ["Bearer", "DPoP"] : ["Bearer"];
 
@@ -115,7 +114,7 @@ function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
 	const name = keySetName(issuer.keys);
 	const text = Object.hasOwn(keySets, name) ? keySets[name] : undefined;
 	if (text !== undefined) return { local_jwks: { inline_string: text } };
-	// Envoy reads a file once, with this, and never again.
+	// With this Envoy reads a file only once.
 	if (issuer.keys.from === "file") return { local_jwks: { filename: issuer.keys.file } };
 	return {
 		remote_jwks: {
@@ -125,16 +124,15 @@ function keysOf(issuer: TokenIssuer, keySets: KeySets): object {
 				timeout: protoDuration(KEYS_FETCH_MS),
 			},
 			cache_duration: protoDuration(KEYS_URL_MS.fresh),
-			// In the background, for all workers at once. Until the first answer there are no keys, and tokens are refused.
+			// Fetched in the background for all workers. Until the first answer there are no keys, and tokens are refused.
 			async_fetch: { failed_refetch_duration: protoDuration(KEYS_RETRY_MS) },
 		},
 	};
 }
 
 /**
- * typed_per_filter_config of a Service that Envoy verifies tokens for. Without issuers there is no filter.
- * @param users judged: Envoy judges users, so that a bad token is refused, or the sidecar does, which refuses it itself;
- * tried: shadow policies look at them, for which a bad token is none
+ * typed_per_filter_config of a Service whose tokens Envoy verifies. Without issuers there is no filter.
+ * @param users judged: Envoy refuses a bad token, or the sidecar does; tried: for shadow policies a bad token counts as none
  */
 export function tokensPerRoute(
 	unit: UnitTable | null,

@@ -1,20 +1,19 @@
 /**
- * The striped weighted entries of one experiment: [arm live, arm rest, next arm live, next arm rest, …], of
- * constant sum 10⁶, so that a ramp or a takeover moves weights only and nobody changes arm.
+ * The weighted entries of one Experiment in stripes: [arm live, arm rest, next arm live, next arm rest, …]. Their sum is
+ * always 10⁶, so a ramp or a takeover only changes weights and no unit changes its arm.
  */
 import type { ExperimentTable } from "../table/plan.js";
 
 export interface WeightedEntry {
-	/** Which arm the entry serves; null = the rest, which gets the default Variant. */
+	/** The arm that the entry serves; null = the rest, which gets the default Variant. */
 	readonly arm: string | null;
 	readonly variant: string;
 	readonly points: number;
 }
 
 /**
- * Entries in hash order. Every stripe that is not a challenger's own live one begins with that challenger's
- * takeover entry, declared from the start at 0 points: the first floor(size × t / 10⁶) points of the stripe are
- * the winner's when it is promoted (design: Takeover).
+ * Entries in hash order. Every stripe except a challenger's own live one begins with that challenger's takeover entry, at
+ * first with 0 points. On promotion the first floor(size × t / 10⁶) points of the stripe go to the winner (design: Takeover).
  */
 export function weightedEntries(table: ExperimentTable, defaultVariant: string): readonly WeightedEntry[] {
 	const challengers = table.arms.filter((arm) => !arm.baseline);

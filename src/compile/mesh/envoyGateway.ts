@@ -1,7 +1,7 @@
 /**
- * Envoy Gateway: what makes it ask Weir's sidecar and route by its answer. Each Service has its own policies, so each
- * has its own timeout and may say what happens without an answer. Read in Envoy Gateway's source: by default it asks
- * external authorisation before it verifies tokens, so that order is changed where claims are needed.
+ * Makes Envoy Gateway call Weir's sidecar and route by its answer. Each Service has its own policies, with its own timeout
+ * and failure mode. From Envoy Gateway's source: by default external authorisation runs before token authentication, so the
+ * order is changed if claims are needed.
  */
 import { type Problem, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { withinRegions } from "../table/residency.js";
@@ -43,7 +43,7 @@ export function envoyGatewayManifests(declared: ResourceSet, options: MeshOption
 		...closedFilter(context),
 		...services.map((service) => trafficPolicy(service, context)),
 		...asked.flatMap((service) => [...securityPolicy(service, context), ...calloutPolicy(service, context)]),
-		// Last: a host is reachable only once it is guarded.
+		// Last: a host becomes reachable only when it is guarded.
 		...services.map((service) => httpRoute(service, context)),
 	];
 	return {
@@ -58,7 +58,7 @@ export function envoyGatewayManifests(declared: ResourceSet, options: MeshOption
 	};
 }
 
-/** The most that one HTTPRoute holds (its CRD's maxItems). */
+/** Maximum rules of one HTTPRoute (its CRD's maxItems). */
 const ROUTE_ITEMS_MAX = 16;
 
 function envoyGatewayProblems({ services, reorders, options, gateways }: EnvoyGatewayContext): readonly Problem[] {

@@ -1,24 +1,24 @@
-/** What the files of Envoy Gateway share: the declaration on its way, and the kinds of its manifests. */
+/** Types shared by the Envoy Gateway files: the input of their manifests, and the manifest kinds. */
 import type { Gateway, ResourceSet } from "../../declare/resources/resource.js";
 import type { Manifest, MeshOptions } from "./mesh.js";
 import type { MeshService } from "./meshService.js";
 
-/** What the manifests of all Envoy Gateway files are made from. */
+/** Input of all Envoy Gateway manifests. */
 export interface EnvoyGatewayContext {
 	readonly resources: ResourceSet;
 	readonly services: readonly MeshService[];
-	/** Those that the sidecar is asked about. */
+	/** Services that use the sidecar. */
 	readonly asked: readonly MeshService[];
 	readonly options: MeshOptions;
 	/** Gateways that the routes attach to. */
 	readonly gateways: readonly AttachedGateway[];
-	/** External authorisation must come after token authentication. */
+	/** External authorisation must run after token authentication. */
 	readonly reorders: boolean;
 }
 
 export interface AttachedGateway {
 	readonly metadata: Manifest["metadata"];
-	/** The declaration that it is made of; null = it exists already. */
+	/** The declaration that it is made from; null = an existing gateway. */
 	readonly declared: Gateway | null;
 }
 

@@ -1,4 +1,4 @@
-/** The gateway's own side in Envoy Gateway: listeners, what is taken from clients before routing, filter order. */
+/** The gateway in Envoy Gateway: listeners, removal of client headers before routing, filter order. */
 
 import { tlsFiles } from "../../declare/resources/resource.js";
 import { WEIR_HEADER_SPELLINGS } from "../envoy/headers.js";
@@ -12,7 +12,7 @@ const PROXY = "weir";
 export const certificateSecret = (gateway: AttachedGateway): string => `${gateway.metadata.name}-tls`;
 export const clientCaConfigMap = (gateway: AttachedGateway): string => `${gateway.metadata.name}-client-ca`;
 
-/** At most one: a gateway that exists already is left as it is. */
+/** At most one: an existing gateway is not changed. */
 export function gatewayManifest(gateway: AttachedGateway, context: EnvoyGatewayContext): readonly Manifest[] {
 	const { declared, metadata } = gateway;
 	if (declared === null) return [];
@@ -47,7 +47,7 @@ export function gatewayManifest(gateway: AttachedGateway, context: EnvoyGatewayC
 	];
 }
 
-/** Before routing, and before the sidecar sees the request: no client can name its arm, Variant or claims. */
+/** Before routing and the sidecar, so that clients cannot set arm, Variant or claims. */
 export function clientTrafficPolicy(gateway: AttachedGateway, { services }: EnvoyGatewayContext): Manifest {
 	const { metadata, declared } = gateway;
 	return manifest(
@@ -58,7 +58,7 @@ export function clientTrafficPolicy(gateway: AttachedGateway, { services }: Envo
 			headers: {
 				earlyRequestHeaders: { removeOnMatch: WEIR_HEADER_SPELLINGS.map((value) => ({ type: "Prefix", value })) },
 			},
-			// A rule on a path must judge what the Service will see (as the native form does).
+			// Rules must judge the path that the Service gets (as in the native form).
 			...(services.some(({ judgesPaths }) => judgesPaths)
 				? { path: { disableMergeSlashes: false, escapedSlashesAction: "RejectRequest" } }
 				: {}),

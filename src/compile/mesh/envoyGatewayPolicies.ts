@@ -1,4 +1,4 @@
-/** The policies of one asked Service in Envoy Gateway: whom to ask, for how long, and what a failure means. */
+/** Policies of a Service with callout in Envoy Gateway: the sidecar's address, the timeout, and the response to a failure. */
 import { CONTEXT, METADATA_NAMESPACE } from "../envoy/calloutContext.js";
 import { type EnvoyGatewayContext, KINDS } from "./envoyGatewayContext.js";
 import { sidecarReference } from "./envoyGatewaySidecar.js";
@@ -29,7 +29,7 @@ function extAuth({ service, passes }: MeshService, context: EnvoyGatewayContext)
 		timeout: gatewayDuration(service.spec.callout.timeoutMs),
 		failOpen: passes,
 		statusOnError: 503,
-		// The Variant's header chooses the route. Envoy Gateway's own authorisation comes after.
+		// The Variant's header chooses the route. Envoy Gateway's own authorisation runs later.
 		recomputeRoute: true,
 		...(exposesArm(context.resources)
 			? { contextExtensions: [{ name: CONTEXT.expose, type: "Value", value: "1" }] }
@@ -39,7 +39,7 @@ function extAuth({ service, passes }: MeshService, context: EnvoyGatewayContext)
 
 function tokens(one: MeshService, { resources, options }: EnvoyGatewayContext): object {
 	return {
-		// As in the native form: a token that is missing or does not verify gives no claim; who may call is not decided here.
+		// As in the native form: a missing or invalid token gives no claim and does not affect access.
 		failOpen: true,
 		providers: tokenIssuers(resources).map(({ issuer, audiences }, index) => ({
 			name: `weir-issuer-${index}`,
@@ -51,7 +51,7 @@ function tokens(one: MeshService, { resources, options }: EnvoyGatewayContext): 
 	};
 }
 
-/** EnvoyExtensionPolicy: the same question by ext_proc. */
+/** EnvoyExtensionPolicy: the same callout by ext_proc. */
 export function calloutPolicy(one: MeshService, { options }: EnvoyGatewayContext): readonly Manifest[] {
 	if (options.protocol !== "ext_proc") return [];
 	return [
@@ -67,7 +67,7 @@ export function calloutPolicy(one: MeshService, { options }: EnvoyGatewayContext
 						failOpen: one.passes,
 						statusOnError: 503,
 						processingMode: {
-							// The sidecar asks for the response only where it has something to change there.
+							// The sidecar requests the response only if it changes it.
 							allowModeOverride: true,
 							request: { attributes: ["connection.uri_san_peer_certificate"] },
 						},

@@ -1,6 +1,6 @@
 /**
- * Routes and backends in Envoy Gateway. The sidecar names the Variant in a request header; a Service that may not be
- * served unanswered has no way to a Variant without that header, whatever else went wrong.
+ * Routes and backends in Envoy Gateway. The sidecar names the Variant in a request header. A Service that requires an answer
+ * has no route to a Variant without that header, even if another part fails.
  */
 import { isIp } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
@@ -13,7 +13,7 @@ import { clusterService, grouped } from "./variantEndpoints.js";
 
 const CLOSED = "weir-closed";
 
-/** An absent breaker is no breaker: Envoy's own default of 1,024 would cut what worked before (uint32 maximum). */
+/** Without a declared breaker Envoy's default of 1,024 would cut streams that worked before (uint32 maximum). */
 const NO_LIMIT = 4_294_967_295;
 
 /** Envoy's retry_on conditions that BackendTrafficPolicy has a trigger for. */
@@ -71,12 +71,12 @@ function rule(one: MeshService, variant: Variant, match: object): object {
 	return {
 		matches,
 		backendRefs: backendRefs(one, served),
-		// Said even where there is none (0s): Envoy's default is 15 s.
+		// Always set, even 0s: Envoy's default is 15 s.
 		timeouts: { request: gatewayDuration(one.service.spec.timeoutMs) },
 	};
 }
 
-/** At most one: the answer to a request that no Variant may serve. */
+/** At most one: the response to a request that no Variant may serve. */
 export function closedFilter({ services, options }: EnvoyGatewayContext): readonly Manifest[] {
 	const needed = services.some(
 		({ asked, passes, service: { spec } }) =>
@@ -92,7 +92,7 @@ export function closedFilter({ services, options }: EnvoyGatewayContext): readon
 	];
 }
 
-/** Endpoints weigh alike, whatever kind they are. */
+/** All endpoints have the same weight, whatever their kind. */
 function backendRefs(one: MeshService, variant: Variant): readonly object[] {
 	const { services } = grouped(variant.endpoints);
 	return [
@@ -151,7 +151,7 @@ export function backends(one: MeshService, { options }: EnvoyGatewayContext): re
 	);
 }
 
-/** Services of other namespaces may be referred to only where their owner allows it. */
+/** A ReferenceGrant: the owner of another namespace must allow references to its Services. */
 export function referenceGrants({ services, asked, options }: EnvoyGatewayContext): readonly Manifest[] {
 	const { namespace, sidecar, protocol } = options;
 	const routed = services.flatMap(({ service: { spec } }) =>
@@ -244,7 +244,7 @@ function health({ healthCheck, outlierDetection, protocol }: Service["spec"]): o
 							maxEjectionPercent: outlierDetection.maxEjectionPercent,
 						},
 					}),
-			// Never send to endpoints that are known to be dead, and count their failures against the arm.
+			// Never send to endpoints known to be dead, and count their failures against the arm.
 			panicThreshold: 0,
 		},
 	};

@@ -17,7 +17,7 @@ export function sidecarBackends({ asked, options: { sidecar, namespace } }: Envo
 	];
 }
 
-/** backendRefs and backendSettings, which extAuth.grpc and extProc have alike. */
+/** Common backendRefs and backendSettings of extAuth.grpc and extProc. */
 export function sidecarReference({ sidecar }: MeshOptions): object {
 	return {
 		backendRefs: [

@@ -1,4 +1,4 @@
-/** What a person must know who puts Weir into Envoy Gateway, in words; each only where it applies. */
+/** Warnings for operators who add Weir to Envoy Gateway; each only if it applies. */
 import { qualifiedName, tlsFiles } from "../../declare/resources/resource.js";
 import type { EnvoyGatewayContext } from "./envoyGatewayContext.js";
 import { certificateSecret, clientCaConfigMap } from "./envoyGatewayListener.js";
@@ -45,7 +45,7 @@ export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly str
 			: []),
 		...(services.some(({ judgesPrincipals }) => judgesPrincipals)
 			? [
-					"AccessPolicies name principals: Envoy knows one (spiffe://…) only of callers that show a certificate, so the Gateway needs a ClientTrafficPolicy with tls.clientValidation. A caller without one is denied. A certificate must have exactly one URI SAN (X.509-SVID): the sidecar is told only the first of several, or a DNS name where there is none, so a CA that signs others lets a caller choose.",
+					"AccessPolicies name principals: Envoy knows one (spiffe://…) only of callers that show a certificate, so the Gateway needs a ClientTrafficPolicy with tls.clientValidation. A caller without one is denied. A certificate must have exactly one URI SAN (X.509-SVID): the sidecar gets only the first of several, or a DNS name where there is none, so a CA that signs others lets a caller choose.",
 				]
 			: []),
 		...(context.reorders
@@ -71,7 +71,7 @@ export function envoyGatewayWarnings(context: EnvoyGatewayContext): readonly str
 					.filter((host) => !isHostname(host))
 					.map((host) => `${who} is not reachable as ${host}: an HTTPRoute takes no IP address.`),
 				...(conditions.length > 0
-					? [`${who} retries on ${conditions.join(", ")}, which BackendTrafficPolicy cannot say: left out.`]
+					? [`${who} retries on ${conditions.join(", ")}, which BackendTrafficPolicy cannot express: left out.`]
 					: []),
 				...(spec.healthCheck === null
 					? []

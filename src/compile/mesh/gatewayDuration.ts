@@ -7,7 +7,7 @@ const UNITS = [
 	["ms", 1],
 ] as const;
 
-/** @param milliseconds a non-negative integer; beyond 99,999 hours the longest that can be written */
+/** @param milliseconds a non-negative integer; above 99,999 hours the result is the longest valid one */
 export function gatewayDuration(milliseconds: number): string {
 	let rest = Math.min(milliseconds, 99_999 * 3_600_000);
 	let text = "";

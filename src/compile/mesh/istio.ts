@@ -1,8 +1,8 @@
 /**
- * Istio: what makes an Istio gateway ask Weir's sidecar and route by its answer. The callout sits at the gateway, not
- * at the called pods: only there is the route chosen after the answer. Read in Istio's source: CUSTOM authorisation
- * runs before token authentication, and EnvoyFilter's `filterClass` is not carried out, so `ADD` lands after the
- * router; the filters are therefore placed by name.
+ * Makes an Istio gateway call Weir's sidecar and route by its answer. The callout is at the gateway, not at the called pods:
+ * only there is the route chosen after the answer. From Istio's source: CUSTOM authorisation runs before token
+ * authentication, and `filterClass` of EnvoyFilter is not implemented, so `ADD` inserts after the router; so the filters are
+ * positioned by name.
  */
 import {
 	type Gateway,
@@ -52,7 +52,7 @@ export function istioManifests(declared: ResourceSet, options: MeshOptions): Mes
 		stripManifest(context),
 		...requestAuthentication(context),
 		...(asks ? (proc ? extProcManifests(context) : extAuthzManifests(context)) : []),
-		// Last: a host is reachable only once it is guarded.
+		// Last: a host becomes reachable only when it is guarded.
 		...services.map((service) => virtualService(service, context)),
 	];
 	return {
@@ -93,7 +93,7 @@ function istioGateway(gateway: Gateway, { services, options }: IstioContext): Ma
 	);
 }
 
-/** Tokens are verified at the gateway, and their claims put into headers of ours. */
+/** Verifies tokens at the gateway and copies their claims into Weir headers. */
 function requestAuthentication({ resources, asked, options }: IstioContext): readonly Manifest[] {
 	const claims = claimHeaders(asked);
 	if (claims.length === 0) return [];
@@ -107,7 +107,7 @@ function requestAuthentication({ resources, asked, options }: IstioContext): rea
 					issuer,
 					...(audiences.length === 0 ? {} : { audiences }),
 					jwks: options.keySets[issuer] ?? "",
-					// The Service sees the token as before.
+					// The Service still gets the token.
 					forwardOriginalToken: true,
 					outputClaimToHeaders: claims,
 				})),

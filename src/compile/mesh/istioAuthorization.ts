@@ -1,4 +1,4 @@
-/** ext_authz in Istio: an extension provider in the mesh's configuration, and a CUSTOM policy that asks it. */
+/** ext_authz in Istio: an extension provider in the mesh configuration, and a CUSTOM policy that uses it. */
 import { protoDuration } from "../envoy/duration.js";
 import type { IstioContext } from "./istioContext.js";
 import { httpFilterMatch } from "./istioFilters.js";
@@ -8,7 +8,7 @@ import { longestTimeoutMs, type MeshService } from "./meshService.js";
 
 const PROVIDER = "weir-sidecar";
 
-/** Istio's name of the filter that asks a provider. */
+/** Istio's name of the filter that calls a provider. */
 const EXT_AUTHZ_FILTER = "envoy.filters.http.ext_authz";
 
 /** MeshConfig.ExtensionProvider.EnvoyExternalAuthorizationGrpcProvider (istio.io/api mesh/v1alpha1). */
@@ -23,7 +23,7 @@ export function extAuthzFragments({ asked, options }: IstioContext): readonly Fr
 						envoyExtAuthzGrpc: {
 							service: providerService(options),
 							port: registered(options).port,
-							// Said, because Istio's default is 600 s.
+							// Explicit, because Istio's default is 600 s.
 							timeout: protoDuration(longestTimeoutMs(asked)),
 							failOpen: false,
 							statusOnError: "503",
@@ -54,10 +54,10 @@ export function extAuthzManifests(context: IstioContext): readonly Manifest[] {
 								name: EXT_AUTHZ_FILTER,
 								typed_config: {
 									"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
-									// Istio has the provider's field, but releases that do not carry it out: without it no
-									// request would reach the Variant that it was assigned to.
+									// Istio has the provider's field, but some releases ignore it. Without it no request would reach its
+									// assigned Variant.
 									clear_route_cache: true,
-									// Bytes beyond ASCII as they came, not as `!`.
+									// Non-ASCII bytes unchanged, not as `!`.
 									encode_raw_headers: true,
 								},
 							},
@@ -71,8 +71,8 @@ export function extAuthzManifests(context: IstioContext): readonly Manifest[] {
 }
 
 /**
- * Whether one policy covers all that comes through the gateway. A rule takes a host with `*` at one end only, so
- * `*.example.com` with any port after it cannot be written, and a client may always send a port.
+ * Whether one policy must cover all requests of the gateway. A rule's host has `*` at one end only, so `*.example.com` with
+ * any port cannot be expressed, and a client may always send a port.
  */
 export const asksAboutAll = ({ asked }: IstioContext): boolean =>
 	asked.some(({ service }) => service.spec.hosts.some((host) => host.startsWith("*")));
@@ -80,7 +80,7 @@ export const asksAboutAll = ({ asked }: IstioContext): boolean =>
 const policyOf = ({ service, objectName }: MeshService, context: IstioContext): Manifest =>
 	policy(
 		objectName,
-		// `Host: name:port` is routed as `Host: name`, and so must be asked about.
+		// `Host: name:port` is routed like `Host: name`, so it needs the check too.
 		[{ to: [{ operation: { hosts: service.spec.hosts.flatMap((host) => [host, `${host}:*`]) } }] }],
 		context,
 	);

@@ -1,4 +1,4 @@
-/** EnvoyFilters for an Istio gateway: client-sent `x-weir-*` headers taken away early, and the ext_proc filter. */
+/** EnvoyFilters for an Istio gateway: early removal of client `x-weir-*` headers, and the ext_proc filter. */
 import { CONTEXT, METADATA_NAMESPACE, PROCESS_FILTER } from "../envoy/calloutContext.js";
 import { protoDuration } from "../envoy/duration.js";
 import { ARM_HEADER, parameterHeader, VARIANT_HEADER, WEIR_HEADER_SPELLINGS } from "../envoy/headers.js";
@@ -10,7 +10,7 @@ import { claimHeaders, exposesArm, longestTimeoutMs } from "./meshService.js";
 const CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager";
 const HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
-/** Match of one HTTP filter of the gateway's listeners, by the name that Istio gives it. */
+/** Matches one HTTP filter of the gateway's listeners by Istio's name. */
 export const httpFilterMatch = (name: string): object => ({
 	context: "GATEWAY",
 	listener: { filterChain: { filter: { name: CONNECTION_MANAGER, subFilter: { name } } } },
@@ -21,7 +21,7 @@ const connectionManagerMatch: object = {
 	listener: { filterChain: { filter: { name: CONNECTION_MANAGER } } },
 };
 
-/** Before routing, and before the sidecar sees the request: no client can name its arm, Variant or claims. */
+/** Before routing and the sidecar, so that clients cannot set arm, Variant or claims. */
 export function stripManifest({ services, options }: IstioContext): Manifest {
 	return manifest(
 		["networking.istio.io/v1alpha3", "EnvoyFilter"],
@@ -50,7 +50,7 @@ export function stripManifest({ services, options }: IstioContext): Manifest {
 										},
 									},
 								],
-								// A rule on a path must judge what the Service will see (as the native form does).
+								// Rules must judge the path that the Service gets (as in the native form).
 								...(services.some(({ judgesPaths }) => judgesPaths)
 									? {
 											normalize_path: true,
@@ -67,7 +67,7 @@ export function stripManifest({ services, options }: IstioContext): Manifest {
 	);
 }
 
-/** After token authentication where claims are needed, else first: in both places before any authorisation. */
+/** After token authentication if claims are needed, else first: always before any authorisation. */
 export function extProcManifests(context: IstioContext): readonly Manifest[] {
 	const { asked, options } = context;
 	const place =
@@ -92,7 +92,7 @@ export function extProcManifests(context: IstioContext): readonly Manifest[] {
 	];
 }
 
-/** The bootstrap guard against the stream-reset trap (dataplane reference 6), beside the DestinationRule. */
+/** The bootstrap guard against ext_proc stream resets (dataplane reference 6), beside the DestinationRule. */
 export function extProcFragments(): readonly Fragment[] {
 	return [
 		{
@@ -112,7 +112,7 @@ function extProc(context: IstioContext): object {
 	return {
 		"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
 		grpc_service: {
-			// The cluster's name holds `|`, which no authority may.
+			// The cluster's name contains `|`, which is invalid in an authority.
 			envoy_grpc: { cluster_name: sidecarCluster(options), authority: registered(options).host },
 			timeout,
 			...(exposesArm(context.resources) ? { initial_metadata: [{ key: CONTEXT.expose, value: "1" }] } : {}),
@@ -129,7 +129,7 @@ function extProc(context: IstioContext): object {
 			request_trailer_mode: "SKIP",
 			response_trailer_mode: "SKIP",
 		},
-		// The sidecar asks for the response only where it has something to change there.
+		// The sidecar requests the response only if it changes it.
 		allow_mode_override: true,
 		request_attributes: ["connection.uri_san_peer_certificate"],
 		metadata_options: { receiving_namespaces: { untyped: [METADATA_NAMESPACE] } },

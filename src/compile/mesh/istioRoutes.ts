@@ -1,6 +1,6 @@
 /**
- * Routes of an Istio gateway. The sidecar names the Variant in a request header; a Service that it is asked about has
- * no route without that header, so a request that was not asked about reaches no Variant, whatever else went wrong.
+ * Routes of an Istio gateway. The sidecar names the Variant in a request header. A Service that uses the sidecar has no route
+ * without that header, so a request without a callout reaches no Variant, even if another part fails.
  */
 import type { Endpoint, Protocol, Service, Variant } from "../../declare/resources/resource.js";
 import { protoDuration } from "../envoy/duration.js";
@@ -40,7 +40,7 @@ function action(one: MeshService, variant: Variant): object {
 	return {
 		route: [{ destination: { host: hostOf(one, served), port: { number: portOf(served.endpoints) } } }],
 		...(spec.timeoutMs === 0 ? {} : { timeout: protoDuration(spec.timeoutMs) }),
-		// Said even where there are none: Istio's default is two.
+		// Always set: Istio's default is two retries.
 		retries:
 			spec.retries === null
 				? { attempts: 0 }
@@ -54,7 +54,7 @@ function action(one: MeshService, variant: Variant): object {
 	};
 }
 
-/** A lone Kubernetes Service is in the registry by itself; anything else is entered under a name of ours. */
+/** A single Kubernetes Service is already in the registry; anything else is registered under a Weir name. */
 function isRegistered({ endpoints }: Variant): boolean {
 	const [only] = endpoints;
 	return endpoints.length === 1 && only !== undefined && clusterService(only.address) !== null;
@@ -68,7 +68,7 @@ function hostOf({ service: { metadata } }: MeshService, variant: Variant): strin
 
 const portOf = (endpoints: readonly Endpoint[]): number => endpoints[0]?.port ?? 0;
 
-/** ServiceEntries and DestinationRules of the Variants that need one. */
+/** ServiceEntries and DestinationRules of the Variants that need them. */
 export function destinations(one: MeshService, { options }: IstioContext): readonly Manifest[] {
 	return one.service.spec.variants
 		.filter(({ endpoints }) => endpoints.length > 0)
@@ -134,7 +134,7 @@ function trafficPolicy({ spec: { circuitBreaker, outlierDetection } }: Service):
 							baseEjectionTime: protoDuration(outlierDetection.baseEjectionTimeMs),
 							maxEjectionPercent: outlierDetection.maxEjectionPercent,
 						},
-						// With outlier detection Istio would fail over to any locality unless told not to.
+						// With outlier detection Istio fails over to any locality by default.
 						loadBalancer: { localityLbSetting: { enabled: false } },
 					}),
 		},

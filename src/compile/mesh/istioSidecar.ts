@@ -1,12 +1,12 @@
-/** How an Istio gateway reaches the sidecar: the cluster that Istio makes of it, and what that cluster must not do. */
+/** How an Istio gateway reaches the sidecar: Istio's cluster for it, and its limits. */
 import { CALLOUT_REQUESTS_PER_CONNECTION } from "../../limits/index.js";
 import type { IstioContext } from "./istioContext.js";
 import { type Manifest, type MeshOptions, manifest } from "./mesh.js";
 import { clusterService } from "./variantEndpoints.js";
 
-/** Host under which a socket in the gateway's pod stands in Istio's registry; no DNS ever resolves it. */
+/** Host of a UNIX socket in Istio's registry; it never resolves in DNS. */
 const SOCKET_HOST = "sidecar.weir.internal";
-/** A registry entry needs a port, though a socket has none. */
+/** A registry entry needs a port, even for a socket. */
 const SOCKET_PORT = 9191;
 
 /** Host and port of the sidecar in Istio's registry. */
@@ -14,7 +14,7 @@ export function registered({ sidecar }: MeshOptions): { readonly host: string; r
 	return "socketPath" in sidecar ? { host: SOCKET_HOST, port: SOCKET_PORT } : sidecar;
 }
 
-/** Name that Istio gives the cluster of a registered host. */
+/** Istio's name of the cluster of a registered host. */
 export function sidecarCluster(options: MeshOptions): string {
 	const { host, port } = registered(options);
 	return `outbound|${port}||${host}`;
@@ -47,7 +47,7 @@ export function sidecarDestination({ options }: IstioContext): readonly Manifest
 			host,
 			trafficPolicy: {
 				connectionPool: { http: { maxRequestsPerConnection: CALLOUT_REQUESTS_PER_CONNECTION } },
-				// Over TCP the sidecar is never asked in plain text; a socket's peer is known by its uid.
+				// Over TCP the sidecar is never called in plain text; a socket's peer is known by its uid.
 				tls: { mode: socket ? "DISABLE" : "ISTIO_MUTUAL" },
 			},
 		}),

@@ -1,4 +1,4 @@
-/** What a person must know who puts Weir into an Istio mesh, in words; each only where it applies. */
+/** Warnings for operators who add Weir to an Istio mesh; each only if it applies. */
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { asksAboutAll } from "./istioAuthorization.js";
 import type { IstioContext } from "./istioContext.js";
@@ -22,7 +22,7 @@ export function istioWarnings(context: IstioContext): readonly string[] {
 		...(options.protocol === "ext_proc" && asked.length > 0 ? extProcWarnings(context) : []),
 		...(services.some(({ judgesPrincipals }) => judgesPrincipals)
 			? [
-					"AccessPolicies name principals: Envoy knows one (spiffe://…) only of callers that show a certificate. The gateway's server must be TLS mode MUTUAL (or ISTIO_MUTUAL), and inside the mesh PeerAuthentication must be STRICT; a caller in plain text has no principal and is denied. A certificate must have exactly one URI SAN (X.509-SVID): the sidecar is told only the first of several, or a DNS name where there is none, so a CA that signs others lets a caller choose.",
+					"AccessPolicies name principals: Envoy knows one (spiffe://…) only of callers that show a certificate. The gateway's server must be TLS mode MUTUAL (or ISTIO_MUTUAL), and inside the mesh PeerAuthentication must be STRICT; a caller in plain text has no principal and is denied. A certificate must have exactly one URI SAN (X.509-SVID): the sidecar gets only the first of several, or a DNS name where there is none, so a CA that signs others lets a caller choose.",
 				]
 			: []),
 		...(services.some(({ judgesPaths }) => judgesPaths)
@@ -38,7 +38,7 @@ export function istioWarnings(context: IstioContext): readonly string[] {
 			),
 		...(variants.some(({ endpoints }) => endpoints.some(({ address }) => clusterService(address) === null))
 			? [
-					"Some endpoints are no Kubernetes Services of this cluster: the gateway reaches them without the mesh's mTLS, so they cannot prove that a request came through it.",
+					"Some endpoints are not Kubernetes Services of this cluster: the gateway reaches them without the mesh's mTLS, so they cannot prove that a request came through it.",
 				]
 			: []),
 		...(services.some(({ service }) => service.spec.protocol !== "http1")

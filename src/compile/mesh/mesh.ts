@@ -1,40 +1,40 @@
 /**
- * The vocabulary of meshes that are not ours: what is asked for, what comes out, and what every manifest has. The
- * Envoys there are somebody else's, so each Service that needs the sidecar is in full callout.
+ * Types shared by the mesh compilers: options, output, and common manifest fields. A mesh runs its own Envoys, so each
+ * Service that needs the sidecar is in full callout.
  */
 import type { Problem } from "../../declare/resources/resource.js";
 import type { CalloutProtocol } from "../table/execution.js";
 
-/** Where the mesh reaches the sidecar: a Kubernetes Service by its full DNS name, or a socket in the gateway's pod. */
+/** Address of the sidecar for the mesh: a Kubernetes Service by its full DNS name, or a socket in the gateway's pod. */
 export type SidecarAddress = { readonly host: string; readonly port: number } | { readonly socketPath: string };
 
 export interface MeshOptions {
 	readonly protocol: CalloutProtocol;
 	readonly sidecar: SidecarAddress;
-	/** Kubernetes namespace of every manifest; for Istio it must be the one in which the gateway's pods run. */
+	/** Kubernetes namespace of every manifest; for Istio it must be that of the gateway's pods. */
 	readonly namespace: string;
-	/** An existing gateway as `namespace/name`, or `name` in the same namespace; null = one is made of ours. */
+	/** An existing gateway as `namespace/name`, or `name` in the same namespace; null = a new one. */
 	readonly gateway: string | null;
 	/** Istio: labels of the gateway's pods. */
 	readonly gatewayLabels: Readonly<Record<string, string>>;
-	/** Envoy Gateway: the GatewayClass of a gateway that is made. */
+	/** Envoy Gateway: the GatewayClass of a new gateway. */
 	readonly gatewayClass: string;
 	/** The text of each issuer's JWKS, by issuer: a compiler reads no files. */
 	readonly keySets: Readonly<Record<string, string>>;
 }
 
-/** What the projects' own guides use. */
+/** Defaults from the projects' own guides. */
 export const ISTIO_GATEWAY_LABELS: Readonly<Record<string, string>> = { istio: "ingressgateway" };
 export const ENVOY_GATEWAY_CLASS = "eg";
 
 export interface MeshOutput {
-	/** In an order that `kubectl apply` can take: what guards a route comes before the route. */
+	/** In the order for `kubectl apply`: guards come before their routes. */
 	readonly manifests: readonly Manifest[];
-	/** To be merged by hand into a configuration that exists already: applying them whole would replace it. */
+	/** To be merged by hand into an existing configuration: applying them would replace it. */
 	readonly fragments: readonly Fragment[];
-	/** What the mesh cannot express, or does otherwise than one expects; one sentence or two each. */
+	/** What the mesh cannot express, or does unexpectedly; one or two sentences each. */
 	readonly warnings: readonly string[];
-	/** Refused: with any of these the manifests must not be used. */
+	/** With any of these the manifests must not be used. */
 	readonly problems: readonly Problem[];
 }
 
@@ -68,7 +68,7 @@ export function gatewayName(gateway: string, namespace: string): Manifest["metad
 
 export const problem = (message: string, hint: string): Problem => ({ position: null, message, hint });
 
-/** Two declared names that become one Kubernetes name would overwrite each other when applied. */
+/** Two declared names with one Kubernetes name would overwrite each other on apply. */
 export function nameClashes(manifests: readonly Manifest[]): readonly Problem[] {
 	const key = ({ apiVersion, kind, metadata }: Manifest) =>
 		`${apiVersion} ${kind} ${metadata.namespace}/${metadata.name}`;
@@ -87,5 +87,5 @@ export function nameClashes(manifests: readonly Manifest[]): readonly Problem[] 
 	});
 }
 
-/** One text each, in order, without repeats. */
+/** Distinct texts in order. */
 export const distinct = (texts: readonly string[]): readonly string[] => [...new Set(texts)];

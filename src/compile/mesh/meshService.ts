@@ -1,6 +1,6 @@
 /**
- * Each Service as a mesh that is not ours needs it: what the sidecar does for it, under which Kubernetes name, and
- * what stands in the way. Both meshes begin here.
+ * Each Service as another mesh needs it: what the sidecar does for it, its Kubernetes name, and its problems. Both meshes use
+ * it.
  */
 
 import { isLoopbackHost } from "../../declare/resources/address.js";
@@ -27,9 +27,9 @@ export interface MeshService {
 	readonly service: Service;
 	/** Name of the Service's Kubernetes objects. */
 	readonly objectName: string;
-	/** The sidecar is asked about every request. */
+	/** The sidecar is called for every request. */
 	readonly asked: boolean;
-	/** No answer: the default Variant serves. Only where the callout carries assignment alone. */
+	/** Without an answer the default Variant serves. Only if the callout carries assignment alone. */
 	readonly passes: boolean;
 	readonly judgesPaths: boolean;
 	readonly judgesPrincipals: boolean;
@@ -49,7 +49,7 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 		return {
 			service,
 			objectName: objectName(service),
-			// Native access is not to be had here: what is not open is the sidecar's to judge.
+			// Native access is unavailable here: the sidecar judges every Service that is not open.
 			asked: callout !== null || !isOpen(access),
 			passes: isOpen(access) && callout?.onFailure === "default-variant",
 			judgesPaths: judgesPaths(access),
@@ -62,16 +62,16 @@ export function meshServices(resources: ResourceSet): readonly MeshService[] {
 	});
 }
 
-/** Kubernetes name of the objects of a Service; see nameClashes for what it cannot keep apart. */
+/** Kubernetes name of the objects of a Service; nameClashes finds names that collide. */
 function objectName({ metadata: { name, namespace } }: Service): string {
 	return namespace === "default" ? `weir-${name}` : `weir-${namespace}.${name}`;
 }
 
-/** Kubernetes name of a gateway that is made of a declared one. */
+/** Kubernetes name of a new gateway. */
 export const gatewayObject = ({ metadata: { name, namespace } }: Gateway): string =>
 	namespace === "default" ? `weir-${name}` : `weir-${namespace}.${name}`;
 
-/** Whether every Gateway shows clients their arm; with an existing gateway ours say what is wished. */
+/** Whether every Gateway shows clients their arm; the declared ones count even with an existing gateway. */
 export const exposesArm = ({ gateways }: ResourceSet): boolean =>
 	gateways.length > 0 && gateways.every(({ spec }) => spec.exposeArm);
 
@@ -80,24 +80,24 @@ export const variantName = ({ objectName }: MeshService, { name }: Variant): str
 const isOf = ({ metadata, spec }: Experiment, service: Service): boolean =>
 	spec.service === service.metadata.name && metadata.namespace === service.metadata.namespace;
 
-/** The Variant itself, or the default one where it has no endpoint and the Service says so; null = nobody. */
+/** The Variant, or the default one if it has no endpoint and the Service allows it; null = none. */
 export function servedBy(spec: Service["spec"], variant: Variant): Variant | null {
 	const fallback = spec.variants.find(({ name }) => name === spec.defaultVariant);
 	const served = variant.endpoints.length === 0 && spec.noEndpoint === "default-variant" ? fallback : variant;
 	return served === undefined || served.endpoints.length === 0 ? null : served;
 }
 
-/** Longest time that any Service grants: a mesh has one filter for all of them. */
+/** Longest callout timeout of any Service: a mesh has one filter for all of them. */
 export const longestTimeoutMs = (asked: readonly MeshService[]): number =>
 	Math.max(...asked.map(({ service }) => service.spec.callout.timeoutMs));
 
-/** Issuers of all Gateways, each once. */
+/** Distinct issuers of all Gateways. */
 export function tokenIssuers(resources: ResourceSet): readonly TokenIssuer[] {
 	const issuers = resources.gateways.flatMap(({ spec }) => spec.tokens);
 	return issuers.filter(({ issuer }, index) => issuers.findIndex((other) => other.issuer === issuer) === index);
 }
 
-/** Claims and the headers that they are put into, by header. */
+/** Claims by their headers. */
 export function claimHeaders(
 	services: readonly MeshService[],
 ): readonly { readonly header: string; readonly claim: string }[] {
@@ -106,7 +106,7 @@ export function claimHeaders(
 		.map((claim) => ({ header: claimHeader(claim), claim }));
 }
 
-/** What neither mesh can carry out. */
+/** Problems that no mesh can solve. */
 export function meshProblems(
 	resources: ResourceSet,
 	services: readonly MeshService[],
@@ -125,7 +125,7 @@ export function meshProblems(
 		...sidecarProblems(options),
 		...(options.gateway !== null || resources.gateways.length > 0
 			? []
-			: [problem("no Gateway is declared, and no existing one is named", "add one: kind: Gateway, or say --gateway")]),
+			: [problem("no Gateway is declared, and no existing one is named", "add one: kind: Gateway, or set --gateway")]),
 	];
 
 	function claimProblems({ service, claims }: MeshService): readonly Problem[] {
@@ -133,14 +133,14 @@ export function meshProblems(
 		const who = `Service ${qualifiedName(service.metadata)} assigns by a claim`;
 		const issuers = tokenIssuers(resources);
 		if (issuers.length === 0)
-			return [problem(`${who}, and no Gateway says whose tokens it trusts`, "add tokens to the Gateway")];
+			return [problem(`${who}, and no Gateway declares token issuers`, "add tokens to the Gateway")];
 		const judged = judgesUsers(accessTable(service, resources.accessPolicies, resources.referenceGrants));
 		return issuers.flatMap(({ issuer, binding, keys: source }) => {
 			if (binding !== "none" && !judged) {
 				return [
 					problem(
 						`${who}, no enforced policy of it is about users, and the mesh takes tokens of ${issuer} without their proof of possession (${binding})`,
-						"name users, groups, tenants, purposes or claims in an AccessPolicy of the Service, or take the issuer away",
+						"name users, groups, tenants, purposes or claims in an AccessPolicy of the Service, or remove the issuer",
 					),
 				];
 			}
@@ -152,8 +152,8 @@ export function meshProblems(
 				? []
 				: [
 						problem(
-							`the keys in ${jwksFile} are no set of public keys, and a manifest would show them to all who may read it`,
-							'write {"keys": […]} with public keys only (RFC 7517), and change those that were not',
+							`the keys in ${jwksFile} are not a set of public keys, and every reader of a manifest would see them`,
+							'write {"keys": […]} with public keys only (RFC 7517), and replace keys that were exposed',
 						),
 					];
 		});
@@ -170,12 +170,12 @@ function failureProblems({ service, asked, passes }: MeshService): readonly Prob
 	];
 }
 
-/** A mesh has identities of its own; without ours the endpoints would be called in plain text, or by anybody's TLS. */
+/** A mesh has its own identities. Without Weir's SVID the endpoints would be called in plain text, or by any TLS client. */
 function identityProblems({ service: { metadata, spec } }: MeshService): readonly Problem[] {
 	if (spec.identities === null) return [];
 	return [
 		problem(
-			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot ask for`,
+			`Service ${qualifiedName(metadata)} wants its endpoints to prove SPIFFE ids to Envoy, which manifests for this mesh cannot require`,
 			`write identities: ${PLAIN_TEXT}, and let the mesh's own mTLS carry the hop`,
 		),
 	];
@@ -183,20 +183,20 @@ function identityProblems({ service: { metadata, spec } }: MeshService): readonl
 
 const identityGatewayProblem = ({ metadata }: Gateway, existing: boolean): Problem =>
 	problem(
-		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not ask${existing ? "" : ": it would listen in plain text"}`,
+		`Gateway ${qualifiedName(metadata)} takes its certificate from an identity agent, which a gateway of this mesh does not use${existing ? "" : ": it would listen in plain text"}`,
 		existing
 			? "leave tls out of it: the gateway that --gateway names has its own certificate"
 			: "name certificate files, or an existing gateway with --gateway",
 	);
 
-/** Of the Services that are not open; empty = none. */
+/** Names of the Services that are not open; empty = none. */
 export const protectedNames = (services: readonly MeshService[]): string =>
 	services
 		.filter(({ service }) => service.spec.access !== "open")
 		.map(({ service }) => qualifiedName(service.metadata))
 		.join(", ");
 
-/** What is lost or other in any mesh, in words; each only where it applies. */
+/** Features that are lost or differ in any mesh; each only if it applies. */
 export function accessWarnings(services: readonly MeshService[], gateways: readonly Gateway[]): readonly string[] {
 	const proxied = gateways.filter(({ spec }) => spec.trustedProxies.length > 0);
 	const bounded = gateways.filter((gateway) => tlsFiles(gateway)?.trustDomains !== undefined);
@@ -215,27 +215,27 @@ export function accessWarnings(services: readonly MeshService[], gateways: reado
 		...(proxied.length === 0
 			? []
 			: [
-					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are believed through Weir's own Envoys only: here the client is who has made the connection.`,
+					`trustedProxies (of ${proxied.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are trusted only by Weir's own Envoys: here the client is the peer of the connection.`,
 				]),
 		...(bounded.length === 0
 			? []
 			: [
-					`tls.trustDomains (of ${bounded.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are held by Weir's own Envoys only: here the gateway takes any trust domain that its client CA signs for.`,
+					`tls.trustDomains (of ${bounded.map(({ metadata }) => qualifiedName(metadata)).join(", ")}) are enforced only by Weir's own Envoys: here the gateway takes any trust domain that its client CA signs for.`,
 				]),
 		...(users === ""
 			? []
 			: [
-					`Policies judge users of ${users}: the sidecar verifies the tokens itself, so it must be shown the request headers authorization and dpop, and reach the issuers' keys. It is told no certificate, so tokens that are bound to one are refused.`,
+					`Policies judge users of ${users}: the sidecar verifies the tokens itself, so it must be shown the request headers authorization and dpop, and reach the issuers' keys. It gets no certificate, so tokens that are bound to one are refused.`,
 				]),
 		...(regions === ""
 			? []
 			: [
-					`Policies of ${regions} name regions of a Gateway, which a gateway of this mesh does not tell: allows with regions never match, denials with regions always do.`,
+					`Policies of ${regions} name regions of a Gateway, which a gateway of this mesh does not send: allows with regions never match, denials with regions always do.`,
 				]),
 		...(dryRun === ""
 			? []
 			: [`Shadow policies of the open Service ${dryRun} are not tried here: the sidecar is not asked about it.`]),
-		...(limited === "" ? [] : [`Rate limits of ${limited} are not carried out here: declare the mesh's own.`]),
+		...(limited === "" ? [] : [`Rate limits of ${limited} do not apply here: declare the mesh's own.`]),
 	];
 }
 
@@ -264,12 +264,12 @@ function sidecarProblems({ sidecar }: MeshOptions): readonly Problem[] {
 	if ("socketPath" in sidecar)
 		return sidecar.socketPath.startsWith("/")
 			? []
-			: [problem("the sidecar's socket is no absolute path", "write a path that begins with /")];
+			: [problem("the sidecar's socket is not an absolute path", "write a path that begins with /")];
 	return clusterService(sidecar.host) !== null
 		? []
 		: [
 				problem(
-					`the sidecar's host ${sidecar.host} is no Kubernetes Service`,
+					`the sidecar's host ${sidecar.host} is not a Kubernetes Service`,
 					"write NAME.NAMESPACE.svc.cluster.local, or a socket in the gateway's pod",
 				),
 			];

@@ -1,4 +1,4 @@
-/** Endpoints of a Variant as a Kubernetes mesh tells them apart: Services of the cluster, DNS names, IP addresses. */
+/** Endpoints of a Variant by kind, for a Kubernetes mesh: Services of the cluster, DNS names, IP addresses. */
 import { isIp } from "../../declare/resources/address.js";
 import type { Endpoint } from "../../declare/resources/resource.js";
 
@@ -9,7 +9,7 @@ export interface ClusterService {
 
 const CLUSTER_SERVICE = /^([a-z0-9-]+)\.([a-z0-9-]+)\.svc(\.[a-z0-9.-]+)?$/;
 
-/** The Kubernetes Service that a DNS name means (`NAME.NAMESPACE.svc[.DOMAIN]`); null = none. */
+/** The Kubernetes Service of a DNS name (`NAME.NAMESPACE.svc[.DOMAIN]`); null = none. */
 export function clusterService(address: string): ClusterService | null {
 	const [, name, namespace] = CLUSTER_SERVICE.exec(address) ?? [];
 	return name === undefined || namespace === undefined ? null : { name, namespace };

@@ -1,7 +1,7 @@
 /**
- * Which of the three executions a Service gets (design: one declaration, three executions): all in Envoy; assigned
- * by Envoy with one callout that is told the arm; or a full callout. Native first: the sidecar is asked only for
- * what Envoy cannot do, or what the declaration or the operator gives it.
+ * Which of the three executions a Service gets (design: one declaration, three executions): all in Envoy; assignment in Envoy
+ * with one callout that gets the arm; or a full callout. Native first: the sidecar is used only for what Envoy cannot do, or
+ * what the declaration or the operator assigns to it.
  */
 
 import type { Callout, Experiment, Service, TokenIssuer } from "../../declare/resources/resource.js";
@@ -13,28 +13,28 @@ import { type DryRun, dryRunOf } from "./shadow.js";
 
 export { isOpen };
 
-/** auto: native wherever Envoy can. native: what it cannot is a problem. callout: the sidecar does what it can. */
+/** auto: native if possible. native: anything that Envoy cannot do is a problem. callout: the sidecar does all that it can. */
 export type Mode = "auto" | "native" | "callout";
 
-/** By which of Envoy's protocols the sidecar is asked. */
+/** Envoy's protocol for callouts. */
 export type CalloutProtocol = "ext_authz" | "ext_proc";
 
 export interface Execution {
-	/** null = the sidecar is never asked. */
+	/** null = the sidecar is never called. */
 	readonly callout: CalloutTable | null;
-	/** Why the sidecar assigns; null where Envoy does, or there is nothing to assign. */
+	/** Why the sidecar assigns; null = Envoy assigns, or there is nothing to assign. */
 	readonly whyAssignment: string | null;
-	/** Why the sidecar decides access; null where Envoy does, or anyone may call. */
+	/** Why the sidecar decides access; null = Envoy decides, or anyone may call. */
 	readonly whyVerdict: string | null;
-	/** That who may use each arm's Variant matters is why the sidecar assigns; null = it is not. */
+	/** Set if the sidecar assigns because of who may use each arm's Variant; null = not the reason. */
 	readonly eligibility: Eligibility | null;
-	/** Envoy's rules could not decide it at all. */
+	/** Envoy's rules cannot decide it at all. */
 	readonly beyondEnvoy: boolean;
-	/** What Envoy tries of shadow policies; the sidecar, where it decides, tries all. */
+	/** Shadow policies that Envoy tries. If the sidecar decides, it tries all. */
 	readonly dryRun: DryRun;
 }
 
-/** One Service on its way through the compiler. */
+/** A Service during compilation. */
 export interface CompiledService {
 	readonly service: Service;
 	readonly table: ServiceTable;
@@ -44,25 +44,25 @@ export interface CompiledService {
 export interface ExecutionInput {
 	readonly access: AccessTable;
 	readonly callout: Callout;
-	/** Experiments that assign somebody now. */
+	/** Experiments that assign units now. */
 	readonly experiments: readonly Experiment[];
-	/** null or left out = who may use each arm's Variant does not matter. */
+	/** null or left out = access to the arms' Variants does not affect assignment. */
 	readonly eligibility?: Eligibility | null;
 	readonly mode: Mode;
 	/** Of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
-	/** Qualified name of a Gateway with trusted proxies; null or left out = none has any. */
+	/** Qualified name of a Gateway with trusted proxies; null or left out = none. */
 	readonly proxied?: string | null;
 }
 
 export function executionOf(input: ExecutionInput): Execution {
 	const { access, callout, experiments, mode, issuers, proxied = null } = input;
-	// Whose unit is a cookie is the sidecar's to assign anyway.
+	// The sidecar always assigns by a cookie.
 	const eligibility = experiments.some(mints) ? null : (input.eligibility ?? null);
 	const whyAssignment = assignmentReason(experiments, eligibility, mode);
 	const sidecarAssigns = whyAssignment !== null;
 	const needed = verdictReason({ access, callout, issuers, proxied, eligibility, sidecarAssigns });
-	// Where the declaration lets requests pass unanswered, the verdict stays in Envoy, which can give it.
+	// If the declaration allows requests without an answer, the verdict stays in Envoy.
 	const given = mode === "callout" && callout.onFailure === "deny" && !isOpen(access);
 	const whyVerdict = needed ?? (given ? "the mode is callout" : null);
 	const beyond = callout.sign || beyondEnvoy({ access, issuers, proxied }) !== null;

@@ -1,4 +1,4 @@
-/** What happens to a request, rule by rule, in words: whether Envoy does it natively, and if not, why not. */
+/** `weir explain`: how each rule is executed, by Envoy natively or else why not. */
 
 import {
 	demandsClientCertificates,
@@ -26,7 +26,7 @@ export function explainRules(
 	protocol: CalloutProtocol,
 	gateways: readonly Gateway[],
 	nowMs: number | null,
-	/** What is not sent to an Envoy of a Service, by its name. */
+	/** Parts that are not sent to an Envoy, by Service name. */
 	leftOut: ReadonlyMap<string, readonly RuleExecution[]>,
 ): readonly RuleExecution[] {
 	const issuers = gateways.flatMap(({ spec }) => spec.tokens);
@@ -51,14 +51,14 @@ export function explainRules(
 	return [...gateways.flatMap(clientsRule), ...gateways.flatMap(boundRule), ...ofServices];
 }
 
-/** Whom a CA in a file lets in, where nobody has said of which trust domains. */
+/** Clients of a Gateway whose CA file may sign for several trust domains, if none is named. */
 function clientsRule({ metadata, spec: { tls } }: Gateway): readonly RuleExecution[] {
 	if (tls?.from !== "files" || tls.clientCaFile === null || tls.trustDomains !== undefined) return [];
 	const because = `SPIFFE ids of ANY trust domain that the CA of ${tls.clientCaFile} signs for, also one with which it shares a root: name them in tls.trustDomains`;
 	return [{ rule: `Gateway ${qualifiedName(metadata)}: clients`, execution: "native", because, cost: null }];
 }
 
-/** RFC 8705 binds a token to the very certificate, and the mesh's live for an hour. */
+/** RFC 8705 binds a token to one certificate, and the mesh's certificates live for an hour. */
 function boundRule({ metadata, spec: { tls, tokens } }: Gateway): readonly RuleExecution[] {
 	const bound = tokens.filter(({ binding }) => binding === "mtls").map(({ issuer }) => issuer);
 	if (tls?.from !== "identity" || bound.length === 0) return [];
@@ -66,7 +66,7 @@ function boundRule({ metadata, spec: { tls, tokens } }: Gateway): readonly RuleE
 	return [{ rule: `Gateway ${qualifiedName(metadata)}: tokens`, execution: "callout", because, cost: null }];
 }
 
-/** Which of the three executions, and what a request without an answer gets. */
+/** The execution, and the response without an answer. */
 function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExecution {
 	const rule = `Service ${table.name}`;
 	const { callout } = table;
@@ -74,7 +74,7 @@ function summary({ table }: CompiledService, protocol: CalloutProtocol): RuleExe
 	const form = callout.assignment
 		? "full callout"
 		: table.experiments.length > 0
-			? "native assignment, one callout that is told the arm"
+			? "native assignment, one callout that gets the arm"
 			: "one callout";
 	const carries = callout.verdict ? (callout.assignment ? "verdict and arm" : "the verdict") : "the arm alone";
 	const without = callout.onFailure === "deny" ? "503" : `Variant ${table.defaultVariant}`;
@@ -95,7 +95,7 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 		const { rules } = execution.dryRun;
 		const isTried = rules.policies.length > 0;
 		const facts = isTried
-			? [...tried, ["told too", "what is refused of every protected Service (not canonical, WebSocket)"] as const]
+			? [...tried, ["also reported", "what is refused of every protected Service (not canonical, WebSocket)"] as const]
 			: tried;
 		const open = "OPEN: anyone may call it (access: open)";
 		return execution.whyVerdict === null
@@ -109,7 +109,7 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 				};
 	}
 	const facts = [...listFacts(access, nowMs), ...tried, elseFact(access)];
-	// Envoy's rules come before the sidecar's choice: where that matters, they cannot be native.
+	// Envoy's rules run before the sidecar's choice. If it matters for them, they cannot be native.
 	const canBeNative =
 		!(
 			judgesVariants({ ...access, policies: access.policies.filter(({ shadow }) => !shadow) }) &&
@@ -125,7 +125,7 @@ function accessRule({ table, execution }: CompiledService, issuers: number, nowM
 
 type Facts = NonNullable<RuleExecution["facts"]>;
 
-/** Who is let in. */
+/** Policies that allow and deny. */
 function listFacts(access: AccessTable, nowMs: number | null): Facts {
 	const list = (action: string): string =>
 		access.policies
@@ -134,42 +134,42 @@ function listFacts(access: AccessTable, nowMs: number | null): Facts {
 			.join(", ");
 	const [allows, denies] = [list("allow"), list("deny")];
 	return [
-		["allowed by", allows === "" ? "nobody" : allows],
-		["forbidden by", denies === "" ? "nobody" : `${denies}; a deny wins`],
+		["allowed by", allows === "" ? "no policy" : allows],
+		["forbidden by", denies === "" ? "no policy" : `${denies}; a deny wins`],
 	];
 }
 
-/** What everybody else is told. */
+/** The response to all other requests. */
 function elseFact(access: AccessTable): Facts[number] {
-	const token = judgesUsers(access) ? "; a token that does not hold 401 invalid-token" : "";
+	const token = judgesUsers(access) ? "; an invalid token 401 invalid-token" : "";
 	const path = judgesPaths(access) ? "; escaped punctuation in a path 403 not-canonical" : "";
 	return ["else", `403 no-policy-allows${token}${path}`];
 }
 
-/** What shadow policies would decide, and of which nothing is told. */
+/** Shadow policies that are tried, and unreported results. */
 function triedFacts(access: AccessTable, gap: ShadowGap | null): Facts {
 	const names = access.policies.filter(({ shadow }) => shadow).map(({ name }) => name);
 	if (names.length === 0) return [];
 	const tried = ["tried only", `${names.join(", ")} (shadow)${longPathText(access)}`] as const;
 	if (gap === null) return [tried];
-	const untold = [...gap.untried.map(untriedText), ...gap.hidden].join(", ");
+	const unreported = [...gap.untried.map(untriedText), ...gap.hidden].join(", ");
 	const how = gap.open ? "" : "; set callout.access: sidecar to have it tried";
-	return [tried, ["not reported", `${untold}${how}`]];
+	return [tried, ["not reported", `${unreported}${how}`]];
 }
 
-/** Said of a dry run whose policies alone look at paths: in force they would have such refused. */
+/** Shadow policies that look at paths would refuse such requests if they were in force. */
 const longPathText = (access: AccessTable): string =>
 	!judgesPaths(access) && access.policies.some(judgesPath)
-		? `; a path of more than ${PATH_CHARS_MAX} characters, or an ambiguous one, is told as not canonical and tried on none`
+		? `; a path of more than ${PATH_CHARS_MAX} characters, or an ambiguous one, is reported as not canonical and not tried`
 		: "";
 
-/** Said of a policy that no request can meet: such methods are refused before any rule is asked. */
+/** Methods that are refused before any rule never match. */
 const neverText = ({ methods }: PolicyTable): string =>
 	methods.length > 0 && methods.every((method) => REFUSED_METHODS.includes(method))
-		? ` (never holds: ${methods.join(" and ")} are refused of everybody)`
+		? ` (never holds: ${methods.join(" and ")} are always refused)`
 		: "";
 
-/** Said of a policy that does not hold yet or any more, or not for ever. */
+/** The validity period of a policy. */
 function timeText({ more }: PolicyTable, nowMs: number | null): string {
 	if (nowMs === null || more === null) return "";
 	const { validFromMs, validUntilMs } = more;
@@ -179,13 +179,13 @@ function timeText({ more }: PolicyTable, nowMs: number | null): string {
 	return ` (begins ${new Date(validFromMs).toISOString()}${until === "" ? "" : `, ${until}`})`;
 }
 
-/** The issuers, where there are several: each Service is behind all Gateways. */
+/** The issuers, if there are several: each Service is behind all Gateways. */
 function amongIssuers(tokens: readonly TokenIssuer[]): string | null {
 	const issuers = new Set(tokens.map(({ issuer }) => issuer));
 	return issuers.size < 2 ? null : [...issuers].join(", ");
 }
 
-/** A sub is one user's by its issuer alone, and a group is whatever an issuer says. */
+/** A sub is unique only within its issuer, and each issuer defines its own groups. */
 function issuerRule({ table, execution }: CompiledService, among: string | null): readonly RuleExecution[] {
 	const policies = among === null ? [] : table.access.policies.filter(isOfAnyIssuer);
 	if (policies.length === 0) return [];
@@ -200,7 +200,7 @@ function issuerRule({ table, execution }: CompiledService, among: string | null)
 	];
 }
 
-/** What is refused before any rule is asked (canonical.ts). */
+/** Requests that are refused before any rule (canonical.ts). */
 function canonicalRule({ table }: CompiledService): readonly RuleExecution[] {
 	if (isOpen(table.access)) return [];
 	const paths = judgesPaths(table.access)
@@ -226,10 +226,12 @@ function limitRule(
 			: unboundedFacts(service.spec.rateLimits, open.length > 0 || proxiedGateway(gateways) !== null);
 	if (limits.length === 0)
 		return facts.length === 0 ? [] : [{ rule, execution: "native", because: "none", facts, cost: null }];
-	const shared = tenant === null ? "" : "; who says no single tenant shares one bucket with all such";
+	const shared = tenant === null ? "" : "; requests without exactly one tenant share one bucket";
 	const held =
-		tenant !== null && execution.whyVerdict !== null ? "; NOT HELD of tenants: Envoy verifies no token here" : shared;
-	// Accepted before that was refused.
+		tenant !== null && execution.whyVerdict !== null
+			? "; NOT APPLIED to tenants: Envoy verifies no token here"
+			: shared;
+	// Declarations that were accepted before this was refused.
 	const one = (principal === null ? [] : open).map(
 		({ metadata }) =>
 			`; ALL CALLERS ARE ONE PRINCIPAL through Gateway ${qualifiedName(metadata)}: it demands no client certificates`,
@@ -238,10 +240,10 @@ function limitRule(
 	return [{ rule, execution: "native", because, facts, cost: null }];
 }
 
-/** @param untold a Gateway cannot tell principals apart, so that only a limit of all together can be had */
-function unboundedFacts({ service, principal }: RateLimits, untold: boolean): Facts {
-	if (principal !== null || (untold && service !== null)) return [];
-	const remedy = untold ? "service" : "principal";
+/** @param indistinct a Gateway cannot distinguish principals, so only a limit for all of them is possible */
+function unboundedFacts({ service, principal }: RateLimits, indistinct: boolean): Facts {
+	if (principal !== null || (indistinct && service !== null)) return [];
+	const remedy = indistinct ? "service" : "principal";
 	return [
 		[
 			"not bounded",
@@ -277,12 +279,12 @@ function experimentRule(
 		: { rule, execution: "callout", because: `${execution.whyAssignment}: by ${hash} ${shares}${claims}`, cost };
 }
 
-/** What becomes of tokens where nobody judges users. */
+/** How tokens are handled if no policy judges users. */
 function unjudgedClaims(issuers: readonly TokenIssuer[]): string {
 	const bound = [...new Set(issuers.flatMap(({ issuer, binding }) => (binding === "none" ? [] : [issuer])))];
 	const proofs =
 		bound.length === 0 ? "" : `, nor does one of ${bound.join(", ")}, whose proof of possession nobody looks at`;
-	return `; a token that does not hold gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
+	return `; an invalid token gives no unit${proofs} (a claim costs some ${CLAIM_UNIT_US} µs of Envoy's CPU more than a header)`;
 }
 
 function sharesOf({ defaultVariant }: ServiceTable, experiment: ExperimentTable): string {

@@ -1,14 +1,14 @@
-/** What `weir explain` says of the hop from Envoy to a Service's servers: who proves what to whom there. */
+/** The `weir explain` rule for the hop from Envoy to a Service's servers: authentication and encryption. */
 import { hostPort } from "../../declare/resources/address.js";
 import { isOnEnvoyHost } from "../../declare/resources/plainText.js";
 import type { Service } from "../../declare/resources/resource.js";
 import type { CompiledService } from "./execution.js";
 import type { RuleExecution } from "./plan.js";
 
-/** Servers and ids that are named; of more the number is told. */
+/** Maximum number of servers and ids in the text; the rest is counted. */
 const NAMED_MAX = 5;
 
-/** Nothing where no server is called at all. */
+/** Empty if the Service has no endpoint. */
 export function hopRule({ service, table }: CompiledService): readonly RuleExecution[] {
 	const because = hopText(service.spec);
 	if (because === null) return [];
@@ -19,13 +19,13 @@ function hopText({ identities, variants }: Service["spec"]): string | null {
 	const endpoints = variants.flatMap((variant) => variant.endpoints);
 	if (endpoints.length === 0) return null;
 	if (identities !== null)
-		return `mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove ${named(identities, " or ")}`;
+		return `mutual TLS: Envoy shows its own SPIFFE id, and accepts only servers that prove ${named(identities, " or ")}`;
 	const text = (of: typeof endpoints): string =>
 		named([...new Set(of.map(({ address, port }) => hostPort(address, port)))], ", ");
 	const remote = endpoints.filter((one) => !isOnEnvoyHost(one));
 	return remote.length === 0
-		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot tell it from any other program there`
-		: `PLAIN TEXT to ${text(remote)}: who is on the way reads and answers it, and the server cannot tell Envoy from anybody`;
+		? `plain text to ${text(endpoints)}, beside Envoy: the server cannot distinguish it from other programs there`
+		: `PLAIN TEXT to ${text(remote)}: anyone on the network path can read and answer it, and the server cannot authenticate Envoy`;
 }
 
 function named(all: readonly string[], between: string): string {

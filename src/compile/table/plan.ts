@@ -1,24 +1,24 @@
 /**
- * What the compiler makes: one immutable value that xds publishes, ingest reads to recompute arms, sidecars
- * execute and `explain` prints.
+ * The compiler's output, an immutable value: xds publishes it, ingest recomputes arms from it, sidecars execute it and
+ * `explain` prints it.
  */
 import type { AccessPolicy, Problem, Segment, TokenIssuer } from "../../declare/resources/resource.js";
 
 /** proto3 JSON of one Envoy message, with field names as in the .proto files (snake_case) and `@type` in every Any. */
 export type EnvoyResource = { readonly "@type": string } & { readonly [field: string]: unknown };
 
-/** Where Envoy sends its access log and spans, and takes its configuration from. Paths are UNIX sockets. */
+/** Addresses of Envoy's access log, spans and configuration source. Paths are UNIX sockets. */
 export interface Collectors {
 	/** gRPC access log service; null = no access log. */
 	readonly accessLogSocket: string | null;
 	/** OTLP/gRPC traces; null = no tracing. */
 	readonly tracesSocket: string | null;
-	/** Share of the requests without a trace context that are traced, in percent (0..100); with one, its client decides. */
+	/** Percentage (0..100) of requests without a trace context that are traced; with one, the client decides. */
 	readonly traceSamplingPercent: number;
 }
 
 export interface Plan {
-	/** 16 hex digits of the XXH64 of the table: content-derived, so a restart or a replica gives the same. */
+	/** 16 hex digits of the XXH64 of the table: the same after a restart and on a replica. */
 	readonly version: string;
 	readonly envoy: EnvoyResources;
 	readonly table: PlanTable;
@@ -26,16 +26,16 @@ export interface Plan {
 	readonly bound: ReadonlyMap<string, boolean>;
 	readonly problems: readonly Problem[];
 	readonly rules: readonly RuleExecution[];
-	/** The listeners have filters that ask the sidecar, so a bootstrap must lead there. */
+	/** Listeners have callout filters, so a bootstrap needs the sidecar's cluster. */
 	readonly asksSidecar: boolean;
 }
 
-/** By xDS type. Clusters whose endpoints are addresses are EDS clusters; DNS ones carry theirs inline. */
+/** By xDS type. Clusters with IP endpoints are EDS clusters; DNS ones have inline endpoints. */
 export interface EnvoyResources {
 	readonly clusters: readonly EnvoyResource[];
 	readonly endpoints: readonly EnvoyResource[];
 	readonly listeners: readonly EnvoyResource[];
-	/** Configurations of filters that listeners name (extension.ts). */
+	/** Filter configurations that listeners name (extension.ts). */
 	readonly extensions: readonly EnvoyResource[];
 	readonly routes: readonly EnvoyResource[];
 }
@@ -44,41 +44,41 @@ export interface EnvoyResources {
 export interface RuleExecution {
 	/** e.g. `Experiment boosted-vs-logistic`. */
 	readonly rule: string;
-	/** null = nothing that is done to a request. */
+	/** null = not executed on requests. */
 	readonly execution: "native" | "callout" | null;
 	/** For callout: "because …". For native: how Envoy does it. */
 	readonly because: string;
-	/** What else there is to know, a line each: `["allowed by", "clerks-score"]`. */
+	/** Other facts, a line each: `["allowed by", "clerks-score"]`. */
 	readonly facts?: readonly (readonly [what: string, text: string])[];
-	/** null = the rule costs nothing of its own. */
+	/** null = no cost of its own. */
 	readonly cost: Cost | null;
 }
 
-/** What a rule costs a request: CPU microseconds above a plain route, and the values that Envoy compares. */
+/** Cost of a rule per request: CPU microseconds above a plain route, and the number of values that Envoy compares. */
 export interface Cost {
 	/** null = Envoy cannot do it. */
 	readonly nativeUs: number | null;
-	/** One callout carries all rules of a Service: it is paid once. null = the sidecar does not do it, as of an open Service. */
+	/** One callout serves all rules of a Service and is paid once. null = the sidecar does not do it, e.g. for an open Service. */
 	readonly calloutUs: number | null;
-	/** What rules name, and Envoy tries one by one; null = it tries nothing so. */
+	/** Values in rules that Envoy tries one by one; null = none. */
 	readonly values: number | null;
-	/** Of these, what it compares with each item of a token's list. */
+	/** The part of them that is compared with each item of a token's list. */
 	readonly listed: number;
 }
 
-/** The executable table: JSON, no functions, no bigint. Kept per version while a request may still name it. */
+/** The executable table: JSON, no functions, no bigint. Each version is kept while a request may still name it. */
 export interface PlanTable {
 	readonly gateways: readonly GatewayTable[];
 	readonly services: readonly ServiceTable[];
 }
 
-/** What a verdict depends on of the place that the request came through. */
+/** The Gateway's part of a verdict. */
 export interface GatewayTable {
-	/** Qualified name, as the route tells it (calloutContext.ts). */
+	/** Qualified name, as in the route's context (calloutContext.ts). */
 	readonly name: string;
 	readonly region: string | null;
 	readonly issuers: readonly TokenIssuer[];
-	/** SPIFFE ids of peers that say who their client is. */
+	/** SPIFFE ids of peers that report their client. */
 	readonly trustedProxies: readonly string[];
 }
 
@@ -109,13 +109,13 @@ export interface PolicyTable {
 	readonly methods: readonly string[];
 	readonly pathPrefixes: readonly string[];
 	readonly variants: readonly string[];
-	/** Decides nothing; see AccessPolicy spec.mode. */
+	/** Does not decide; see AccessPolicy spec.mode. */
 	readonly shadow: boolean;
-	/** Conditions that few policies have; null = none of them. */
+	/** Rare conditions; null = none of them. */
 	readonly more: MoreConditions | null;
 }
 
-/** The rest of AccessPolicy's conditions, under the same names. */
+/** The other conditions of AccessPolicy, under the same names. */
 export type MoreConditions = Pick<
 	AccessPolicy["spec"],
 	| "users"
@@ -132,13 +132,13 @@ export type MoreConditions = Pick<
 >;
 
 /**
- * verdict: the sidecar decides access, so no answer is a denial. assignment: it chooses the arm; without it Envoy
- * has chosen and tells the arm.
+ * verdict: the sidecar decides access, so no answer is a denial. assignment: it chooses the arm; otherwise Envoy chooses and
+ * sends the arm.
  */
 export interface CalloutTable {
 	readonly verdict: boolean;
 	readonly assignment: boolean;
-	/** No answer: 503, or the default Variant. */
+	/** Without an answer: 503, or the default Variant. */
 	readonly onFailure: "deny" | "default-variant";
 	readonly maxStalenessMs: number;
 	readonly onStale: "deny" | "assign";
@@ -155,22 +155,22 @@ export interface ExperimentTable {
 	readonly slotLoPpm: number;
 	readonly slotHiPpm: number;
 	readonly salt: string;
-	/** Regions in declared order; together they are [0, 10⁶). */
+	/** Regions in declared order; together they cover [0, 10⁶). */
 	readonly arms: readonly ArmTable[];
 	/** Whether exposures count under this plan (not while promoting). */
 	readonly exposing: boolean;
-	/** Request headers that say which groups a unit belongs to; absent = none, as in all plans before there were any. */
+	/** Request headers with the segments of a unit; absent = none, as in older plans. */
 	readonly segments?: readonly Segment[];
 	/**
-	 * Under a bandit: the first `ppm` of each region are live whatever the outcomes say. alone: shares have moved, so that
-	 * only units there count as exposed. Absent = no bandit, every live unit counts.
+	 * With a bandit: the first `ppm` of each region are always live. alone: shares have moved, so only units there count as
+	 * exposed. Absent = no bandit, every live unit counts.
 	 */
 	readonly core?: { readonly ppm: number; readonly alone: boolean };
-	/** Who receives the taken-over points while promoting. */
+	/** The Variant that gets the taken-over points while promoting. */
 	readonly takeover: { readonly arm: string; readonly variant: string; readonly ppm: number } | null;
 }
 
-/** Where every execution finds the unit; a claim is in a header that Envoy's jwt_authn has set from a verified token. */
+/** Source of the unit for every execution. A claim is in a header that Envoy's jwt_authn sets from a verified token. */
 export type UnitTable =
 	| { readonly from: "header"; readonly header: string }
 	| { readonly from: "claim"; readonly header: string; readonly claim: string }
@@ -205,10 +205,10 @@ export function parseRouteName(
 	return { version, service, experiment: experiment === "-" ? null : experiment };
 }
 
-/** Names of Envoy objects, in one place because the access log and the CLI read them back. */
+/** Names of Envoy objects, which the access log and the CLI parse again. */
 export const clusterName = (service: string, variant: string): string => `${service}/${variant}`;
 export const routeConfigName = (gateway: string): string => `weir/${gateway}`;
-/** What comes apart from a Gateway's listener, which an Envoy may have several of. No part has a slash in its own name. */
+/** Name of a part of a Gateway that is separate from its listener. No part has a slash in its own name. */
 export const partName = (part: string, gateway: string): string => `${part}/${gateway}`;
-/** The Gateway of a part, or of a route configuration, by its name. */
+/** The Gateway of a part or of a route configuration, by its name. */
 export const partGateway = (name: string): string => name.slice(name.indexOf("/") + 1);

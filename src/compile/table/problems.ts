@@ -1,4 +1,4 @@
-/** What stands in the way of a Plan though every resource is right by itself. */
+/** Problems of a Plan whose resources are each valid. */
 import type { Problem, ResourceSet } from "../../declare/resources/resource.js";
 import type { CompiledService, Mode } from "./execution.js";
 
@@ -22,7 +22,7 @@ export function planProblems(
 	];
 }
 
-/** Envoy knows tenants only where it verifies the tokens itself; a limit that is declared and not held is worse than none. */
+/** Envoy knows tenants only if it verifies the tokens itself. A declared limit without effect is worse than none. */
 function tenantsUnlimited({ service, table, execution: { whyVerdict } }: CompiledService): readonly Problem[] {
 	if (service.spec.rateLimits.tenant === null || whyVerdict === null) return [];
 	return [

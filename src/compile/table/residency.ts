@@ -1,7 +1,7 @@
 /**
- * Where data may be processed: endpoints outside the regions of a Service's DataClass are taken away before anything
- * is compiled, so that no Envoy, no mesh and no sidecar ever hears of them, in any priority. (A mesh that is told all
- * endpoints and a preference fails over to the others: security reference 9.)
+ * Data residency: endpoints outside the regions of a Service's DataClass are removed before compilation, so that no Envoy,
+ * mesh or sidecar gets them in any priority. (A mesh with all endpoints and a preference fails over to the others: security
+ * reference 9.)
  */
 import { regionsOf } from "../../declare/resources/regions.js";
 import { type Endpoint, qualifiedName, type ResourceSet, type Service } from "../../declare/resources/resource.js";
@@ -21,7 +21,7 @@ export function withinRegions(resources: ResourceSet): ResourceSet {
 	return { ...resources, services: resources.services.map((service) => restricted(resources, service)) };
 }
 
-/** What withinRegions takes away, and why. */
+/** The endpoints that withinRegions removes, and why. */
 export function excludedEndpoints(resources: ResourceSet): readonly Excluded[] {
 	return resources.services.flatMap((service) => {
 		const { spec, metadata } = service;

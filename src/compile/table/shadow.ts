@@ -1,6 +1,6 @@
 /**
- * Shadow policies as Envoy tries them. A dry run must change nothing of what is served, so those that Envoy cannot try
- * bring no callout: natively they are left out, with all results that they could turn, and the Plan says so.
+ * Shadow policies that Envoy can evaluate. A dry run must not change how requests are served, so the other ones do not cause
+ * a callout: natively they are left out, with all results that they could change, and the Plan reports it.
  */
 
 import type { TokenIssuer } from "../../declare/resources/resource.js";
@@ -10,58 +10,58 @@ import { isOpen, judgesPath, judgesUser, judgesVariant, nativeObstacle } from ".
 import { behindProxies, unproved } from "../access/verdictReason.js";
 import type { AccessTable, PolicyTable } from "./plan.js";
 
-export interface EnvoysReach {
-	/** Whose tokens are believed, at any Gateway. */
+export interface NativeScope {
+	/** Issuers of all Gateways. */
 	readonly issuers: readonly TokenIssuer[];
 	/** Qualified name of a Gateway with trusted proxies; null = none has any. */
 	readonly proxied: string | null;
-	/** The sidecar chooses the Variant, which it does after Envoy's rules. */
+	/** The sidecar chooses the Variant, after Envoy's rules. */
 	readonly sidecarAssigns: boolean;
 }
 
-/** Which results of the allows hold, whatever the untried policies would say; what a forbid that is tried denies always does. */
-export interface Told {
-	/** That no policy would allow. */
+/** Which results of the allows are valid, whatever the untried policies would decide. Denials of a tried policy always are. */
+export interface ReportedResults {
+	/** No policy would allow. */
 	readonly denied: boolean;
-	/** That all of them together would allow. */
+	/** All of them together would allow. */
 	readonly allowed: boolean;
 }
 
 export interface DryRun {
-	/** The rules without untried ones. */
+	/** The rules without the untried policies. */
 	readonly rules: AccessTable;
 	readonly untried: readonly UntriedPolicy[];
-	readonly told: Told;
+	readonly reported: ReportedResults;
 }
 
-/** A shadow policy that Envoy cannot try. */
+/** A shadow policy that Envoy cannot evaluate. */
 export interface UntriedPolicy {
 	/** Qualified name. */
 	readonly name: string;
 	readonly why: string;
 }
 
-/** What is not told of a Service's shadow policies, since Envoy cannot try them all. */
+/** Unreported results of a Service's shadow policies, if Envoy cannot evaluate all of them. */
 export interface ShadowGap {
 	/** Qualified name. */
 	readonly service: string;
 	readonly untried: readonly UntriedPolicy[];
-	/** Those that are tried beside them, by qualified names. */
+	/** Policies that are tried beside them, by qualified name. */
 	readonly tried: readonly string[];
-	/** Results of the tried ones that the untried could turn, and so are not told either. */
+	/** Results of the tried policies that the untried ones could change, so they are not reported either. */
 	readonly hidden: readonly string[];
-	/** Of an open Service no verdict is asked of the sidecar, whatever callout says. */
+	/** The sidecar gives no verdicts on an open Service, whatever callout declares. */
 	readonly open: boolean;
 }
 
-export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
-	// The enforced ones are within the bound, or the sidecar decides.
-	const dear = reach.issuers.length === 0 ? null : tooManyListed(access.policies);
-	// By denials they may be twice as many; any dry run would have them all asked again.
+export function dryRunOf(access: AccessTable, scope: NativeScope): DryRun {
+	// Enforced policies are within the limit, or the sidecar decides.
+	const tooMany = scope.issuers.length === 0 ? null : tooManyListed(access.policies);
+	// With denials there may be twice as many, and a dry run would evaluate all again.
 	const full = listedValues(access.policies.filter(({ shadow }) => !shadow)) > LISTED_VALUES_MAX;
 	const reasons = new Map(
 		access.policies.flatMap((policy): readonly (readonly [PolicyTable, string])[] => {
-			const why = policy.shadow ? (obstacle(policy, reach) ?? (full || namesListed(policy) ? dear : null)) : null;
+			const why = policy.shadow ? (obstacle(policy, scope) ?? (full || namesListed(policy) ? tooMany : null)) : null;
 			return why === null ? [] : [[policy, why]];
 		}),
 	);
@@ -69,15 +69,15 @@ export function dryRunOf(access: AccessTable, reach: EnvoysReach): DryRun {
 	return {
 		rules: { ...access, policies: access.policies.filter((policy) => !reasons.has(policy)) },
 		untried: [...reasons].map(([{ name }, why]) => ({ name, why })),
-		told: {
+		reported: {
 			denied: untried.every(({ action }) => action === "deny"),
 			allowed: !untried.some(mayRefuse),
 		},
 	};
 }
 
-/** @returns null where all are tried, or there is none */
-export function shadowGapOf(service: string, { rules, untried, told }: DryRun): ShadowGap | null {
+/** @returns null if all are tried, or there is none */
+export function shadowGapOf(service: string, { rules, untried, reported }: DryRun): ShadowGap | null {
 	if (untried.length === 0) return null;
 	const tried = rules.policies.filter(({ shadow }) => shadow).map(({ name }) => name);
 	const open = isOpen(rules);
@@ -85,15 +85,16 @@ export function shadowGapOf(service: string, { rules, untried, told }: DryRun): 
 		tried.length === 0
 			? []
 			: [
-					...(told.denied ? [] : ["requests that no policy would allow"]),
-					...(told.allowed || open ? [] : ["requests that would be allowed"]),
+					...(reported.denied ? [] : ["requests that no policy would allow"]),
+					...(reported.allowed || open ? [] : ["requests that would be allowed"]),
 				];
 	return { service, untried, tried, hidden, open };
 }
 
-/** In a sentence, with what to do about it. */
+/** As a sentence with a remedy. */
 export function gapWords({ service, untried, tried, hidden, open }: ShadowGap): string {
-	const hides = hidden.length === 0 ? "" : `; so of ${tried.join(", ")} this is not told either: ${hidden.join(", ")}`;
+	const hides =
+		hidden.length === 0 ? "" : `; so of ${tried.join(", ")} this is not reported either: ${hidden.join(", ")}`;
 	const cure = open
 		? "the sidecar, which could, judges no open Service"
 		: "declare callout: {access: sidecar} on the Service, and all are tried";
@@ -102,11 +103,11 @@ export function gapWords({ service, untried, tried, hidden, open }: ShadowGap): 
 
 export const untriedText = ({ name, why }: UntriedPolicy): string => `${name} (${why})`;
 
-/** An allow too, where it makes tokens that do not hold, or ambiguous paths, be refused. */
+/** An allow can refuse too, because of invalid tokens or ambiguous paths. */
 const mayRefuse = (policy: PolicyTable): boolean =>
 	policy.action === "deny" || judgesUser(policy) || judgesPath(policy);
 
-function obstacle(policy: PolicyTable, { issuers, proxied, sidecarAssigns }: EnvoysReach): string | null {
+function obstacle(policy: PolicyTable, { issuers, proxied, sidecarAssigns }: NativeScope): string | null {
 	if (proxied !== null) return behindProxies(proxied);
 	const native = nativeObstacle(policy);
 	if (native !== null) return `it has ${native}`;

@@ -1,30 +1,30 @@
 /**
- * One resource type on one ADS stream: subscription, nonces, ACK and NACK, without any input or output. At most one
- * response is in flight; what comes meanwhile is coalesced into the next. Rule ids are those of
- * shared/reference/controlplane.md section 1, where "full" types (clusters, listeners) send their whole view each
- * time and the others only what changed (G1).
+ * One resource type on one ADS stream: subscription, nonces, ACK and NACK, without I/O. At most one response is in
+ * flight; later changes are merged into the next. Rule ids are those of shared/reference/controlplane.md section 1.
+ * "Full" types (clusters, listeners) send all resources each time, the others only changed ones (G1).
  */
-import { blamed, type Rejection, sourceOf } from "./rejection.js";
+
+import { printableText } from "./printableText.js";
+import { type Rejection, rejectedOf, sourceOf } from "./rejection.js";
 import type { EncodedResource, TypeName } from "./resource.js";
 import { type View, viewVersion } from "./snapshot.js";
 import { Subscription } from "./subscription.js";
-import { toldWords } from "./words.js";
 
-/** A DiscoveryRequest, as far as the protocol needs it. */
+/** The fields of a DiscoveryRequest that the protocol needs. */
 export interface Request {
 	readonly type: TypeName;
 	readonly version: string;
 	readonly nonce: string;
 	readonly names: readonly string[];
-	/** Words of a NACK, as they were read; null = no error_detail (N1). */
+	/** Error message of a NACK as received; null = no error_detail (N1). */
 	readonly error: string | null;
-	/** Services that a sidecar closes, where it takes the table but for these; left out = none. */
-	readonly closed?: readonly ClosedThere[];
+	/** Services that a sidecar could not accept while it accepted the rest of the table; left out = none. */
+	readonly closed?: readonly SidecarClosure[];
 }
 
-export interface ClosedThere {
+export interface SidecarClosure {
 	readonly service: string;
-	/** The client's own words. */
+	/** The client's error message. */
 	readonly why: string;
 }
 
@@ -38,27 +38,27 @@ export interface Response {
 interface Flight {
 	readonly response: Response;
 	readonly sentAtMs: number;
-	/** What the client held before: restored by a NACK. */
+	/** What the client held before. A NACK restores it. */
 	readonly before: View;
-	/** The client took too long; its acceptance is assumed so that others need not wait for it. */
+	/** The client did not answer in time. Acceptance is assumed so that other types need not wait. */
 	readonly assumed: boolean;
 }
 
-/** How a request answers the newest response of its type; none: it does not. */
+/** How a request answers the newest response of its type; none = it does not answer it. */
 export type Verdict = "ack" | "nack" | "none";
 
 export class Channel {
 	readonly subscription: Subscription;
 	/** Set by the first request. */
 	requested = false;
-	/** What the client holds, as far as it has said so. */
+	/** What the client holds, by its acknowledgements. */
 	accepted: View = new Map();
-	/** The client came with a version that this server does not remember: it holds something unknown. */
+	/** The client connected with a version that this server does not know, so what it holds is unknown. */
 	opaque = false;
 	/** The client held something before this stream. */
 	cameWithState = false;
-	/** What such a client asked for first, as long as it does: it may have it, though nobody here knows. */
-	brought: ReadonlySet<string> = new Set();
+	/** Names in the first request of such a client that it still subscribes to. It may hold these resources. */
+	initialNames: ReadonlySet<string> = new Set();
 	rejections: ReadonlyMap<string, Rejection> = new Map();
 	sentVersion = "";
 	acceptedVersion = "";
@@ -66,10 +66,10 @@ export class Channel {
 	#lastNonce = "";
 	/** What was last sent, by name. */
 	#sent: View = new Map();
-	/** Must be sent even if unchanged: newly subscribed (W6), or a cluster's endpoints after the cluster (O2). */
-	#asked = new Set<string>();
-	#wildcardAsked = false;
-	/** Parts of a response that was rejected as a whole, sent again one by one to find the bad one. */
+	/** Send even if unchanged: newly subscribed (W6), or a cluster's endpoints after the cluster (O2). */
+	#due = new Set<string>();
+	#wildcardDue = false;
+	/** Resources of a rejected response, sent again one by one to find the bad one. */
 	#singly = new Set<string>();
 	#rejectedVersion: string | null = null;
 
@@ -81,29 +81,29 @@ export class Channel {
 		this.subscription = new Subscription(full);
 	}
 
-	/** @param recall the view behind a version that this server sent earlier, on any stream. */
+	/** @param recall the view of a version that this server sent earlier, on any stream */
 	take(request: Request, recall: (version: string) => View | null): Verdict {
-		// S3: a stale nonce is not answered and changes nothing; the client's answer to the newest is on its way.
+		// S3: a stale nonce is ignored. The client's answer to the newest response is on its way.
 		if (this.requested && request.nonce !== this.#lastNonce) return "none";
 		if (!this.requested && request.version !== "") {
 			this.#remember(request.version, recall(request.version));
-			this.brought = new Set(request.names);
+			this.initialNames = new Set(request.names);
 		}
 		this.requested = true;
-		const verdict = this.#judge(request);
+		const verdict = this.#readAnswer(request);
 		const { added, wildcardAdded } = this.subscription.replace(request.names);
-		for (const name of added) this.#asked.add(name);
-		this.#wildcardAsked ||= wildcardAdded;
+		for (const name of added) this.#due.add(name);
+		this.#wildcardDue ||= wildcardAdded;
 		this.#forget();
 		return verdict;
 	}
 
-	/** The response that is on its way, null when it was answered or took too long. */
+	/** The response in flight; null when it was answered or timed out. */
 	get inFlight(): Response | null {
 		return this.#flight === null || this.#flight.assumed ? null : this.#flight.response;
 	}
 
-	/** Everything that was sent has been ACKed or NACKed. */
+	/** Every response has been ACKed or NACKed. */
 	get settled(): boolean {
 		return this.#flight === null;
 	}
@@ -117,13 +117,13 @@ export class Channel {
 		return this.#sent.get(name)?.hash ?? null;
 	}
 
-	isAsked(name: string): boolean {
-		return this.#asked.has(name);
+	isDue(name: string): boolean {
+		return this.#due.has(name);
 	}
 
-	/** O2: must be sent again when it is subscribed. */
+	/** O2: sends the resource again if it is subscribed. */
 	ask(name: string): void {
-		this.#asked.add(name);
+		this.#due.add(name);
 	}
 
 	/** Assumes acceptance of a response that was not answered in time. */
@@ -139,8 +139,8 @@ export class Channel {
 		return this.rejections.get(resource.name)?.hash === resource.hash;
 	}
 
-	/** What was rejected of these is tried again: its filters may have been why. */
-	forgive(sources: readonly string[]): void {
+	/** Tries rejected resources of these sources again: a filter may have caused the rejection. */
+	retry(sources: readonly string[]): void {
 		const again = [...this.rejections].filter(([, { source }]) => sources.includes(source)).map(([name]) => name);
 		if (again.length === 0) return;
 		this.rejections = new Map([...this.rejections].filter(([name]) => !again.includes(name)));
@@ -149,9 +149,9 @@ export class Channel {
 	}
 
 	/**
-	 * @param wanted what the client should hold of what it subscribed to
-	 * @param target all that is published of the type, and its version
-	 * @returns null when there is nothing to say (S6) or an answer is awaited
+	 * @param wanted subscribed resources that the client should hold
+	 * @param target all published resources of the type, and their version
+	 * @returns null if there is nothing to send (S6) or an answer is awaited
 	 */
 	respond(
 		wanted: View,
@@ -164,61 +164,65 @@ export class Channel {
 		if (resources === null) return null;
 		const after = this.full ? wanted : new Map([...this.#sent, ...byName(resources)]);
 		const version = this.#isTarget(after, target.view) ? target.version : viewVersion(after);
-		if (this.full && version === this.#rejectedVersion && !this.#isAsking(wanted)) return null;
+		if (this.full && version === this.#rejectedVersion && !this.#hasDue(wanted)) return null;
 		const response = { type: this.type, version, nonce, resources };
 		this.#flight = { response, sentAtMs: nowMs, before: this.accepted, assumed: false };
 		this.#sent = after;
 		this.#lastNonce = nonce;
 		this.sentVersion = version;
-		this.#wildcardAsked = false;
-		for (const { name } of resources) this.#asked.delete(name);
+		this.#wildcardDue = false;
+		for (const { name } of resources) this.#due.delete(name);
 		return response;
 	}
 
-	/** What the client holds by a version that it may name on its next stream; null = it is not of this stream. */
+	/** What the client holds under a version that it may name on its next stream; null = not sent on this stream. */
 	viewOf(version: string): View | null {
 		if (version === "") return null;
 		if (version === this.sentVersion) return this.#sent;
 		return version === this.acceptedVersion ? this.accepted : null;
 	}
 
-	/** What a version stands for, once this channel has sent it. */
+	/** What this channel has sent so far. */
 	get sentView(): View {
 		return this.#sent;
 	}
 
-	/** G1: everything, when anything changed. An empty first answer only to a wildcard; missing names get silence (G3). */
+	/**
+	 * G1: everything if anything changed. An empty first response only for a wildcard; missing names get no answer
+	 * (G3).
+	 */
 	#whole(wanted: View, target: View): readonly EncodedResource[] | null {
 		const lost = [...this.#sent.keys()].some((name) => this.subscription.wants(name) && !wanted.has(name));
 		const changed = [...wanted].some(([name, { hash }]) => this.#sent.get(name)?.hash !== hash);
-		if (!lost && !changed && !this.#isAsking(wanted)) return null;
-		// What was held back is not gone: an empty list would delete what the client still serves.
+		if (!lost && !changed && !this.#hasDue(wanted)) return null;
+		// Resources may be delayed, not deleted: an empty list would delete what the client still serves.
 		if (wanted.size === 0 && target.size > 0 && this.subscription.wildcard) return null;
 		return [...wanted.values()];
 	}
 
 	#changed(wanted: View): readonly EncodedResource[] | null {
 		const due = [...wanted.values()].filter(
-			(resource) => this.#asked.has(resource.name) || this.#sent.get(resource.name)?.hash !== resource.hash,
+			(resource) => this.#due.has(resource.name) || this.#sent.get(resource.name)?.hash !== resource.hash,
 		);
-		// Envoy acknowledges a filter unread whose bytes it refused before, so each goes alone and is refused alone.
+		// Envoy acknowledges a filter without reading it if it rejected the same bytes before. So filters are sent one by
+		// one.
 		const single = this.type === "extensions" ? due[0] : due.find(({ name }) => this.#singly.has(name));
 		if (single !== undefined) return [single];
 		return due.length === 0 ? null : due;
 	}
 
-	#isAsking(wanted: View): boolean {
-		return this.#wildcardAsked || [...this.#asked].some((name) => wanted.has(name));
+	#hasDue(wanted: View): boolean {
+		return this.#wildcardDue || [...this.#due].some((name) => wanted.has(name));
 	}
 
-	/** Whether the client's view is, as far as it subscribes, exactly what is published. */
+	/** Whether the client's view is exactly what is published, within its subscription. */
 	#isTarget(view: View, target: View): boolean {
 		for (const [name, { hash }] of view) if (target.get(name)?.hash !== hash) return false;
 		for (const name of target.keys()) if (this.subscription.wants(name) && !view.has(name)) return false;
 		return true;
 	}
 
-	/** A client that comes back holds what it last accepted; all the same everything is sent again. */
+	/** A returning client holds what it last accepted. Everything is sent again anyway. */
 	#remember(version: string, view: View | null): void {
 		this.acceptedVersion = version;
 		this.cameWithState = true;
@@ -226,7 +230,7 @@ export class Channel {
 		else this.accepted = view;
 	}
 
-	#judge(request: Request): Verdict {
+	#readAnswer(request: Request): Verdict {
 		const flight = this.#flight;
 		if (flight === null || request.nonce !== flight.response.nonce) return "none";
 		this.#flight = null;
@@ -245,26 +249,26 @@ export class Channel {
 		return "nack";
 	}
 
-	/** @param fresh what of the response was new to the client */
-	#reject({ resources, version }: Response, fresh: readonly EncodedResource[], words: string): void {
+	/** @param fresh resources of the response that were new to the client */
+	#reject({ resources, version }: Response, fresh: readonly EncodedResource[], message: string): void {
 		this.#rejectedVersion = version;
 		if (!this.full && resources.length > 1) {
 			this.#singly = new Set(resources.map(({ name }) => name));
 			this.#sent = new Map([...this.#sent].filter(([name]) => !this.#singly.has(name)));
 			return;
 		}
-		// Nothing new in it and rejected all the same: the words are about all of it.
-		const bad = blamed(fresh.length > 0 ? fresh : resources, words);
+		// Rejected without anything new in it: the message is about the whole response.
+		const bad = rejectedOf(fresh.length > 0 ? fresh : resources, message);
 		const rejections = new Map(this.rejections);
-		const told = toldWords(words);
+		const printable = printableText(message);
 		for (const resource of bad) {
 			const { name, hash } = resource;
-			rejections.set(name, { hash, words: told, source: sourceOf(resource, this.accepted.get(name), words) });
+			rejections.set(name, { hash, message: printable, source: sourceOf(resource, this.accepted.get(name), message) });
 			this.#singly.delete(name);
 		}
 		this.rejections = rejections;
 		if (!this.full || bad.length === fresh.length) return;
-		// Envoy took the others.
+		// Envoy accepted the others.
 		const good = resources.filter((resource) => !bad.includes(resource));
 		const kept = [...this.accepted.values()].filter(({ name }) => bad.some((resource) => resource.name === name));
 		this.accepted = byName([...good, ...kept]);
@@ -274,13 +278,13 @@ export class Channel {
 		this.accepted = this.full ? byName(resources) : new Map([...this.accepted, ...byName(resources)]);
 	}
 
-	/** What is no longer subscribed is not held, and is sent anew when it is subscribed again (W6). */
+	/** Unsubscribed resources are not held, and are sent again after a new subscription (W6). */
 	#forget(): void {
 		const wanted = ([name]: [string, EncodedResource]) => this.subscription.wants(name);
 		this.#sent = new Map([...this.#sent].filter(wanted));
 		if (!this.full) this.accepted = new Map([...this.accepted].filter(wanted));
-		this.#asked = new Set([...this.#asked].filter((name) => this.subscription.names.has(name)));
-		this.brought = new Set([...this.brought].filter((name) => this.subscription.names.has(name)));
+		this.#due = new Set([...this.#due].filter((name) => this.subscription.names.has(name)));
+		this.initialNames = new Set([...this.initialNames].filter((name) => this.subscription.names.has(name)));
 	}
 }
 

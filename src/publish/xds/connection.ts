@@ -1,44 +1,44 @@
 /**
- * One open ADS call: feeds a ClientStream and writes what it says. Responses are made only when the call can take
- * them, so a slow reader costs one response per type and then sees the newest state, never a queue of old ones.
+ * One open ADS call: connects a ClientStream to gRPC. Responses are made only when the call can accept them, so a
+ * slow client gets at most one response per type and then the newest state, never a queue of old ones.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { ClosedService, ProxyStatus } from "../../decide/rollout/ports.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { XDS_NAME_CHARS_MAX, XDS_NAMES_MAX } from "../../limits/index.js";
-import type { ClosedThere } from "./channel.js";
+import type { SidecarClosure } from "./channel.js";
 import { Isolation, type Memory } from "./isolation.js";
-import { isNode, mayAsk, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
+import { isNode, mayBeNode, maySubscribe, type Peer, type RefusedFor } from "./peer.js";
+import { printableText } from "./printableText.js";
 import type { Publication } from "./publication.js";
 import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type StreamMemory } from "./stream.js";
-import { toldWords } from "./words.js";
 
 export interface ConnectionOptions {
 	readonly peer: Peer;
 	readonly ackTimeoutMs: number;
 	readonly server: string;
 	readonly nowMs: () => number;
-	/** The newest publication; null until the first one: until then nothing is ever sent. */
+	/** The newest publication; null = none yet, and nothing is sent. */
 	readonly publication: () => Publication | null;
-	/** What of a snapshot is for this client. */
+	/** Restricts a snapshot to this client. */
 	readonly restrict: (snapshot: Snapshot) => Snapshot;
-	/** What is known of a node from before. */
+	/** State of a node's previous stream. */
 	readonly recall: (node: string) => Remembered | undefined;
-	/** Something that status() or synced() shows may have changed. */
+	/** The result of status() or synced() may have changed. */
 	readonly onChange: () => void;
 	readonly onNack: (node: string, status: ProxyStatus) => void;
-	/** What it sent could not be taken, by a fault of ours; the stream is ended. */
+	/** An internal error with a request. The stream is ended. */
 	readonly onFault: (node: string, error: unknown) => void;
-	/** The client is not who it says it is, or asks for what is not its own or too much; the stream is ended. */
+	/** The client's node id, type or request size is not allowed. The stream is ended. */
 	readonly onRefused: (reason: RefusedFor) => void;
 }
 
-/** What a client had on its last stream. */
+/** State of a client's last stream. */
 export interface Remembered {
 	readonly isolation: Memory;
-	/** null = only what another process reported is known. */
+	/** null = only the report of another process is known. */
 	readonly stream: StreamMemory | null;
 }
 
@@ -49,14 +49,17 @@ export type Call = ServerDuplexStream<DiscoveryRequest, DiscoveryResponse>;
 export class Connection {
 	readonly #stream: ClientStream;
 	readonly #connectedAtMs: number;
-	/** Null until the first request has said it (S2). */
+	/** null until the first request (S2). */
 	#node: string | null = null;
-	/** By type, until the client serves what is published: in between it is given something, and refuses that too. */
+	/**
+	 * Start of the rejection per type. It ends only when the client serves what is published, not when it gets an
+	 * interim version.
+	 */
 	readonly #refusedSinceMs = new Map<string, number>();
-	/** Since when it owes an answer to a table, whatever it was sent after that one; null = it does not. */
+	/** Time of the first table that the sidecar has not answered; null = none. */
 	#unansweredSinceMs: number | null = null;
 	#isolation = new Isolation();
-	#closedThere: ReadonlyMap<string, ClosedService> = new Map();
+	#closedBySidecar: ReadonlyMap<string, ClosedService> = new Map();
 	#blocked = false;
 	#closed = false;
 	#timer: NodeJS.Timeout | null = null;
@@ -71,7 +74,7 @@ export class Connection {
 			return newest?.versions[type] === version ? newest.views[type] : null;
 		});
 		this.#connectedAtMs = options.nowMs();
-		call.on("data", (message: DiscoveryRequest) => this.#guarded(() => this.#receive(message)));
+		call.on("data", (message: DiscoveryRequest) => this.#catching(() => this.#receive(message)));
 		call.on("drain", () => {
 			this.#blocked = false;
 			this.pump();
@@ -102,16 +105,16 @@ export class Connection {
 		return this.#stream.asksForTables;
 	}
 
-	/** The newest revision that the client serves wholly, and the Services that are closed there instead; null = none yet. */
+	/** The newest revision that the client serves, and the Services that are closed there; null = none yet. */
 	get rested(): Isolation["rested"] {
 		const { rested } = this.#isolation;
-		if (rested === null || this.#closedThere.size === 0) return rested;
-		return { ...rested, closed: [...rested.closed, ...this.#closedThere.keys()] };
+		if (rested === null || this.#closedBySidecar.size === 0) return rested;
+		return { ...rested, closed: [...rested.closed, ...this.#closedBySidecar.keys()] };
 	}
 
-	/** Services that a sidecar has closed by itself: it cannot execute them, and takes the rest. By name. */
-	get closedThere(): ReadonlyMap<string, ClosedService> {
-		return this.#closedThere;
+	/** Services, by name, that a sidecar has closed because it cannot execute them. */
+	get closedBySidecar(): ReadonlyMap<string, ClosedService> {
+		return this.#closedBySidecar;
 	}
 
 	status(): ProxyStatus {
@@ -137,18 +140,18 @@ export class Connection {
 		};
 	}
 
-	/** What is known of the client, for when it comes back. */
+	/** State for the client's next stream. */
 	get memory(): Remembered {
 		return { isolation: this.#isolation.memory, stream: this.#stream.memory };
 	}
 
-	/** What this client should have; null until the first publication. */
+	/** What this client should hold; null until the first publication. */
 	#target(): Snapshot | null {
 		const { target } = this.#isolation;
 		return target === null ? null : this.options.restrict(target.publication.snapshot(target.closed));
 	}
 
-	/** Remembers since when something has been refused. */
+	/** Records when rejections begin and end. */
 	#note(): void {
 		for (const [type, { state }] of Object.entries(this.#stream.status(this.#target()))) {
 			if (state === "ERROR" && !this.#refusedSinceMs.has(type)) this.#refusedSinceMs.set(type, this.options.nowMs());
@@ -156,7 +159,7 @@ export class Connection {
 		}
 	}
 
-	/** What the client refuses of the target may make it be given something else. */
+	/** Rejections may change the target. */
 	#judgeRefusals(): void {
 		for (;;) {
 			const { errors } = this.#refusals();
@@ -165,7 +168,10 @@ export class Connection {
 		}
 	}
 
-	/** Own: of a Gateway, whose last good listener and filters stay. No Service is closed for them. */
+	/**
+	 * `own`: rejected listeners and filters of a Gateway. Their last good version stays, and no Service is closed for
+	 * them.
+	 */
 	#refusals() {
 		const target = this.#target();
 		const refusals = target === null ? [] : this.#stream.refusals(target);
@@ -173,26 +179,26 @@ export class Connection {
 		return { own, errors: refusals.filter((one) => !own.includes(one)) };
 	}
 
-	/** Whether the client has taken the target, and should have another one now. */
-	#taken(target: Snapshot): boolean {
+	/** Whether the client has accepted the target and needs another one now. */
+	#isAccepted(target: Snapshot): boolean {
 		const { own, errors } = this.#refusals();
 		if (errors.length > 0 || this.#blocked) return false;
 		const names = new Set(own.map(({ name }) => name));
 		return this.#stream.syncedBut(target, names) && this.#isolation.take(own.length === 0);
 	}
 
-	/** Writes what is due, and sets the timer for what becomes due by waiting. */
+	/** Sends what is due, and sets the timer for delayed responses. */
 	pump(): void {
-		this.#guarded(() => this.#pump());
+		this.#catching(() => this.#pump());
 	}
 
-	/** A fault with one client ends its own stream, and nobody else's. */
-	#guarded(run: () => void): void {
+	/** An error with one client ends only its own stream. */
+	#catching(run: () => void): void {
 		try {
 			run();
 		} catch (error) {
 			this.options.onFault(this.#node ?? "", error);
-			this.refuse(status.INTERNAL, "the request could not be taken");
+			this.refuse(status.INTERNAL, "the request could not be handled");
 		}
 	}
 
@@ -202,24 +208,24 @@ export class Connection {
 		this.#isolation.offer(publication);
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
-		// Waiting has an end by a clock that nobody sets.
+		// Deadlines use a monotonic clock.
 		const steadyMs = performance.now();
 		let target: Snapshot | null;
 		do {
 			this.#judgeRefusals();
 			target = this.#target();
 			if (target === null) return;
-			this.#say(target, steadyMs);
-		} while (this.#taken(target));
-		const saysAtMs = this.#stream.deadlineMs(steadyMs);
+			this.#send(target, steadyMs);
+		} while (this.#isAccepted(target));
+		const dueAtMs = this.#stream.deadlineMs(steadyMs);
 		this.#note();
-		// A client that does not read gets nothing, however long one waits.
-		if (saysAtMs !== null && !this.#blocked)
-			this.#timer = setTimeout(() => this.pump(), Math.max(1, saysAtMs - steadyMs)).unref();
+		// A client that does not read gets nothing, so no timer is needed.
+		if (dueAtMs !== null && !this.#blocked)
+			this.#timer = setTimeout(() => this.pump(), Math.max(1, dueAtMs - steadyMs)).unref();
 		this.options.onChange();
 	}
 
-	#say(target: Snapshot, steadyMs: number): void {
+	#send(target: Snapshot, steadyMs: number): void {
 		if (this.#blocked) return;
 		for (const response of this.#stream.next(target, steadyMs)) {
 			if (response.type === "tables") this.#unansweredSinceMs ??= this.options.nowMs();
@@ -236,7 +242,7 @@ export class Connection {
 		if (this.#closed || !this.#identify(message)) return;
 		const type = typeOf(message);
 		if (type === null) return;
-		if (!mayAsk(this.options.peer, type)) {
+		if (!maySubscribe(this.options.peer, type)) {
 			this.options.onRefused("type");
 			this.refuse(status.PERMISSION_DENIED, `${type} are not for a client with this SPIFFE id`);
 			return;
@@ -250,35 +256,32 @@ export class Connection {
 		const request = readRequest(message, type);
 		const verdict = this.#stream.take(request);
 		if (verdict !== "none" && type === "tables") this.#unansweredSinceMs = null;
-		// By a rejection it goes on with what it had before, and what is closed in that.
-		if (verdict === "ack" && type === "tables") this.#noteClosed(request.closed ?? []);
+		// After a rejection the sidecar keeps its previous table and closed Services.
+		if (verdict === "ack" && type === "tables") this.#recordClosed(request.closed ?? []);
 		this.#note();
 		if (verdict === "nack") this.options.onNack(this.#node ?? "", this.status());
 		this.#pump();
 		this.options.onChange();
 	}
 
-	/**
-	 * Of what is published alone, for the words go to the namespace that a name is of; and of that where the sidecar is asked:
-	 * a Service that needs none serves.
-	 */
-	#noteClosed(closed: readonly ClosedThere[]): void {
-		const before = this.#closedThere;
+	/** Only published Services that use the sidecar count, because the message goes to the Service's namespace. */
+	#recordClosed(closed: readonly SidecarClosure[]): void {
+		const before = this.#closedBySidecar;
 		const { services = [] } = this.options.publication()?.published.table ?? {};
 		const asks = new Set(
 			closed.length === 0 ? [] : services.flatMap(({ name, callout }) => (callout === null ? [] : name)),
 		);
-		this.#closedThere = new Map(
+		this.#closedBySidecar = new Map(
 			closed
 				.filter(({ service }) => asks.has(service))
 				.map(({ service, why }) => {
 					const sinceMs = before.get(service)?.sinceMs ?? this.options.nowMs();
-					return [service, { service, form: "", why: toldWords(why), sinceMs }];
+					return [service, { service, form: "", why: printableText(why), sinceMs }];
 				}),
 		);
 	}
 
-	/** S2: the first request names the node; a later one may name it again, never another. */
+	/** S2: the first request names the node. Later requests may repeat it, but not name another. */
 	#identify(message: DiscoveryRequest): boolean {
 		const id = message.node?.id ?? "";
 		if (this.#node === null) {
@@ -294,7 +297,7 @@ export class Connection {
 		return !this.#closed;
 	}
 
-	/** @param holds it has a configuration; one without has been started anew, and may be another version */
+	/** @param holds the client has a configuration; one without has been restarted, maybe as another version */
 	#begin(node: string, holds: boolean): void {
 		this.#node = node;
 		const before = holds ? this.options.recall(node) : undefined;

@@ -1,33 +1,33 @@
 /**
- * Which Services are closed at one client because it refuses them, so that one namespace's bad Service does not freeze the rules of
- * the others. Pure, one per stream.
+ * Decides which Services are closed at one client because it rejects them, so that a bad Service of one namespace
+ * does not block the updates of others. Pure, one per stream.
  *
- * Envoy names the cluster that it refuses, but nothing inside a route configuration, which it refuses whole
- * (test/envoy/nackNames.test.ts). So where it names Services these are closed; where it names none, or that does not help, all that
- * changed since the client's last good configuration are closed at once. When the client has taken that, what was closed without
- * proof is tried open, and after a refusal one half of it after the other. Names are a hint and no proof, since a rule's author
- * writes into Envoy's error message. Where closing all that changed does not help either, the client keeps its last good
- * configuration.
+ * Envoy names a rejected cluster, but rejects a route configuration as a whole without naming a Service
+ * (test/envoy/nackNames.test.ts). So first the named Services are closed. If none is named, or that does not help,
+ * all Services that changed since the client's last good configuration are closed. When the client accepts that, the
+ * suspects are opened again for a trial, and after a rejection in halves. Names are a hint and not proof, because a
+ * rule's author can write into Envoy's error message. If closing all changes does not help, the client keeps its last
+ * good configuration.
  */
 
 import type { ClosedService } from "../../decide/rollout/ports.js";
 import { XDS_NAMED_TRIALS_MAX } from "../../limits/index.js";
+import { printableText } from "./printableText.js";
 import type { Declared, Publication } from "./publication.js";
-import { toldWords } from "./words.js";
 
-/** What is known of a client when it comes back. */
+/** State of a client for its next stream. */
 export interface Memory {
-	/** Services in the last configuration that it took; null = unknown. */
-	readonly taken: Pick<Declared, "forms"> | null;
+	/** Services in the last accepted configuration; null = unknown. */
+	readonly accepted: Pick<Declared, "forms"> | null;
 	readonly closed: readonly ClosedService[];
 }
 
-/** One resource that the client refuses. */
+/** A rejected resource. */
 export interface Refused {
 	/** Weir resource, e.g. `Service employment`. */
 	readonly source: string;
 	/** The client's error message. */
-	readonly words: string;
+	readonly message: string;
 }
 
 export interface Target {
@@ -41,41 +41,41 @@ type Services = readonly string[];
 
 export class Isolation {
 	#publication: Publication | null = null;
-	#taken: Memory["taken"];
-	/** By name, with the form that was refused; an empty form = it is not proved that this one is refused. */
+	#accepted: Memory["accepted"];
+	/** By name, with the rejected form; an empty form = suspected, not proved. */
 	#closed: Closed;
-	/** Closed in the last configuration that the client took. */
+	/** Closed in the last accepted configuration. */
 	#closedBefore: Closed;
-	/** Refusals of this publication so far. */
+	/** Rejections of this publication so far. */
 	#refusals = 0;
 	/** Closing Services of this publication did not help. */
 	#gaveUp = false;
-	/** The client has taken this publication, with Services closed. */
+	/** The client has accepted this publication, with Services closed. */
 	#settled = false;
-	/** Closed Services that are open in the target, to see whether the client takes them. */
+	/** Suspects that are open in the target for a trial. */
 	#trial: Services = [];
-	/** What is tried next. */
+	/** Next trials. */
 	#queue: readonly Services[] = [];
 	#target: Target | null = null;
 	#rested: { readonly revision: number; readonly closed: Services } | null = null;
 
-	constructor({ taken, closed }: Memory = { taken: null, closed: [] }) {
-		this.#taken = taken;
+	constructor({ accepted, closed }: Memory = { accepted: null, closed: [] }) {
+		this.#accepted = accepted;
 		this.#closed = new Map(closed.map((one) => [one.service, one]));
 		this.#closedBefore = this.#closed;
 	}
 
-	/** What the client should have; null = nothing is published. */
+	/** What the client should hold; null = nothing is published. */
 	get target(): Target | null {
 		return this.#target;
 	}
 
-	/** The newest revision that the client has wholly taken, except for Services that are closed; null = none yet. */
+	/** The newest revision that the client has accepted, except for closed Services; null = none yet. */
 	get rested(): { readonly revision: number; readonly closed: Services } | null {
 		return this.#rested;
 	}
 
-	/** Without those that are only closed until they have been tried. */
+	/** Closed Services, without suspects that are still to be tried. */
 	get closed(): readonly ClosedService[] {
 		const all = [...this.#closed.values()];
 		return this.#settled && this.#trial.length === 0 ? all : all.filter(({ form }) => form !== "");
@@ -87,10 +87,10 @@ export class Isolation {
 	}
 
 	get memory(): Memory {
-		return { taken: this.#taken, closed: [...this.#closed.values()] };
+		return { accepted: this.#accepted, closed: [...this.#closed.values()] };
 	}
 
-	/** The newest publication. Closed Services stay closed in it until the client has taken it. */
+	/** Sets the newest publication. Closed Services stay closed until the client has accepted it. */
 	offer(publication: Publication): void {
 		if (publication === this.#publication) return;
 		this.#publication = publication;
@@ -99,13 +99,13 @@ export class Isolation {
 		this.#settled = false;
 		this.#trial = [];
 		this.#queue = [];
-		this.#close(new Map([...this.#closed].filter(([name]) => this.#isOther(name))));
+		this.#close(new Map([...this.#closed].filter(([name]) => this.#isChanged(name))));
 	}
 
 	/**
-	 * The client refuses a part of the target.
-	 * @param isFresh it has no configuration yet, so that all Services may be closed
-	 * @returns whether the target is another now
+	 * The client rejects a part of the target.
+	 * @param isFresh it has no configuration yet, so all Services may be closed
+	 * @returns whether the target has changed
 	 */
 	refuse(
 		errors: readonly Refused[],
@@ -113,19 +113,19 @@ export class Isolation {
 	): boolean {
 		const on = this.#publication;
 		if (on === null || this.#gaveUp) return false;
-		const words = toldWords([...new Set(errors.map((one) => one.words))].join("; "));
+		const message = printableText([...new Set(errors.map((one) => one.message))].join("; "));
 		const sources = new Set(errors.map(({ source }) => source));
 		if (this.#trial.length > 0) {
-			this.#judge(this.#trial, sources, words, nowMs);
+			this.#judgeTrial(this.#trial, sources, message, nowMs);
 			return true;
 		}
-		const changed = [...on.declared.forms.keys()].filter((name) => !this.#closed.has(name) && this.#isOther(name));
+		const changed = [...on.declared.forms.keys()].filter((name) => !this.#closed.has(name) && this.#isChanged(name));
 		const named = changed.filter((name) => sources.has(`Service ${name}`));
 		const isNamed = named.length > 0 && this.#refusals < XDS_NAMED_TRIALS_MAX;
-		const closes = isNamed ? named : this.#taken === null && !isFresh ? [] : changed;
+		const closes = isNamed ? named : this.#accepted === null && !isFresh ? [] : changed;
 		this.#refusals++;
 		if (closes.length > 0) {
-			this.#close(new Map([...this.#closed, ...closes.map((name) => [name, unproved(name, nowMs)] as const)]));
+			this.#close(new Map([...this.#closed, ...closes.map((name) => [name, suspected(name, nowMs)] as const)]));
 			return true;
 		}
 		// The client keeps its last good configuration.
@@ -135,24 +135,24 @@ export class Isolation {
 	}
 
 	/**
-	 * The client has the whole target.
-	 * @param isWhole it refuses nothing of it; false = a Gateway's own listener or filter
-	 * @returns whether the target is another now
+	 * The client holds the whole target.
+	 * @param isWhole it rejects nothing; false = it rejects a Gateway's own listener or filter
+	 * @returns whether the target has changed
 	 */
 	take(isWhole: boolean): boolean {
 		const on = this.#publication;
 		if (on === null) return false;
-		if (!this.#settled || this.#trial.length > 0) this.#took(on);
+		if (!this.#settled || this.#trial.length > 0) this.#accept(on);
 		const isTrying = this.#trial.length > 0;
-		// What is closed only until it has been tried is no news yet.
+		// Suspects that are still to be tried are not reported.
 		const isNews = !isTrying || [...this.#closed.values()].every(({ form }) => form !== "");
 		if (isWhole && isNews) this.#rested = { revision: on.revision, closed: [...this.#closed.keys()] };
 		return isTrying;
 	}
 
-	#took(on: Publication): void {
+	#accept(on: Publication): void {
 		const closed = new Map([...this.#closed].filter(([name]) => !this.#trial.includes(name)));
-		this.#taken = closed.size === 0 ? on.declared : { forms: formsTaken(on.declared, this.#taken, closed) };
+		this.#accepted = closed.size === 0 ? on.declared : { forms: formsAccepted(on.declared, this.#accepted, closed) };
 		this.#closed = closed;
 		this.#closedBefore = closed;
 		if (!this.#settled)
@@ -161,13 +161,13 @@ export class Isolation {
 		this.#tryNext();
 	}
 
-	/** What was open in a trial is refused: one alone is proved, several are tried in two parts, the named ones last. */
-	#judge(trial: Services, sources: ReadonlySet<string>, words: string, nowMs: number): void {
+	/** A trial was rejected. A single Service is proved bad; several are split into two trials, the named ones last. */
+	#judgeTrial(trial: Services, sources: ReadonlySet<string>, message: string, nowMs: number): void {
 		const [only, ...others] = trial;
 		if (only !== undefined && others.length === 0) {
 			const form = this.#publication?.declared.forms.get(only) ?? "";
 			const sinceMs = this.#closed.get(only)?.sinceMs ?? nowMs;
-			this.#closed = new Map([...this.#closed, [only, { service: only, form, why: words || UNPROVED, sinceMs }]]);
+			this.#closed = new Map([...this.#closed, [only, { service: only, form, why: message || SUSPECTED, sinceMs }]]);
 			this.#closedBefore = this.#closed;
 		} else {
 			const named = trial.filter((name) => sources.has(`Service ${name}`));
@@ -191,24 +191,24 @@ export class Isolation {
 		this.#target = this.#publication === null ? null : { publication: this.#publication, closed: new Set(names) };
 	}
 
-	/** The published Service is not what the client took last. */
-	#isOther(service: string): boolean {
+	/** The published Service differs from the one that the client accepted last. */
+	#isChanged(service: string): boolean {
 		const form = this.#publication?.declared.forms.get(service);
-		return form !== undefined && form !== this.#taken?.forms.get(service);
+		return form !== undefined && form !== this.#accepted?.forms.get(service);
 	}
 }
 
-/** A closed Service counts as it was before. */
-function formsTaken({ forms }: Declared, before: Memory["taken"], closed: Closed): ReadonlyMap<string, string> {
+/** A closed Service keeps its previous form. */
+function formsAccepted({ forms }: Declared, before: Memory["accepted"], closed: Closed): ReadonlyMap<string, string> {
 	return new Map(
 		[...forms].flatMap(([name, form]) => {
-			const taken = closed.has(name) ? before?.forms.get(name) : form;
-			return taken === undefined ? [] : [[name, taken] as const];
+			const accepted = closed.has(name) ? before?.forms.get(name) : form;
+			return accepted === undefined ? [] : [[name, accepted] as const];
 		}),
 	);
 }
 
-/** No client's error message is shown to a namespace that it may not be about. */
-const UNPROVED = "this Envoy refuses it, or what changed together with it";
+/** A client's error message is never shown to a namespace that it may not be about. */
+const SUSPECTED = "this Envoy refuses it, or what changed together with it";
 
-const unproved = (service: string, sinceMs: number): ClosedService => ({ service, form: "", why: UNPROVED, sinceMs });
+const suspected = (service: string, sinceMs: number): ClosedService => ({ service, form: "", why: SUSPECTED, sinceMs });

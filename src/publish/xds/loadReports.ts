@@ -1,7 +1,7 @@
 /**
- * The load reporting service (envoy.service.load_stats.v3): each Envoy tells every few seconds what it has sent to the
- * published clusters, and how many requests are under way now, which no access log can. Who may report is judged as on
- * the ADS stream; what is said of other clusters is left out.
+ * The load reporting service (envoy.service.load_stats.v3). Each Envoy reports its requests per published cluster
+ * every few seconds, and the requests in progress, which access logs lack. Authentication is as on the ADS stream.
+ * Reports on other clusters are ignored.
  */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
@@ -30,19 +30,19 @@ export const LoadReportingServiceDefinition = { streamLoadStats: method };
 
 export type LoadCall = ServerDuplexStream<LoadStatsRequest, LoadStatsResponse>;
 
-/** Of one cluster (a Service's Variant), by one Envoy, since its report before; in progress: when it reported. */
+/** Load of one cluster (a Service's Variant) from one Envoy since its previous report; in progress: at report time. */
 export interface ClusterLoad {
 	readonly cluster: string;
 	readonly succeeded: number;
 	readonly failed: number;
-	/** Never sent: a circuit breaker was open. */
+	/** Not sent because a circuit breaker was open. */
 	readonly dropped: number;
 	readonly inProgress: number;
 }
 
 export interface LoadReportsOptions {
 	readonly intervalMs?: number;
-	/** Told of each report, and with none of its clusters when an Envoy is gone. */
+	/** Called for each report, and with an empty list when an Envoy disconnects. */
 	readonly onReport?: (node: string, loads: readonly ClusterLoad[], peer: Peer) => void;
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
 }
@@ -60,7 +60,7 @@ export class LoadReports {
 
 	constructor(private readonly options: LoadReportsOptions) {}
 
-	/** What is published now; every Envoy is told, when it is something else. */
+	/** Sets the published clusters. Envoys are notified of a change. */
 	follow(clusters: readonly string[]): void {
 		if (clusters.length === this.#clusters.length && clusters.every((name) => this.#known.has(name))) return;
 		this.#clusters = [...clusters];
@@ -69,7 +69,7 @@ export class LoadReports {
 		for (const reporter of this.#reporters) if (reporter.node !== null) this.#ask(reporter);
 	}
 
-	/** @param gateways of the Envoy, as on its ADS stream: one without any has nothing to report */
+	/** @param gateways of the Envoy, as on its ADS stream. An Envoy without Gateways is refused. */
 	connect(call: LoadCall, peer: Peer, gateways: readonly string[] | null): void {
 		const reporter: Reporter = { call, peer, node: null };
 		const refuse = (reason: RefusedFor, code: status, details: string): void => {

@@ -1,6 +1,6 @@
 /**
- * How probe results travel: the agent of an Envoy (`weir envoy`) calls Next with the report of its last round, over the UNIX
- * socket or by mTLS, and the answer, which control gives when the next round is due, says what to probe.
+ * Transport of probe results. The agent of an Envoy (`weir envoy`) calls Next with the report of its last round, over
+ * the UNIX socket or by mTLS. Control answers with the next targets when the next round is due.
  */
 import {
 	type ChannelCredentials,
@@ -17,18 +17,18 @@ import { OUTCOMES, type ProbeReport, type ProbeResult, type ProbeTargets } from 
 import { WeirError } from "../../error.js";
 import { XDS_KEEPALIVE_ANSWER_MS, XDS_KEEPALIVE_MS } from "../../limits/index.js";
 import { type Check, fail, integer, list, object, oneOf, orNull, plain, text } from "../../trust/clients/jsonShape.js";
-import { mayBeNode, type Peer, type RefusedFor, type Stranger } from "./peer.js";
+import { mayBeNode, type Peer, type RefusedFor, type RefusedPeer } from "./peer.js";
 
-interface Asked {
+interface ProbeRequest {
 	/** `node.id` of its Envoy. */
 	readonly node: string;
-	/** null = the agent has just connected. */
+	/** null = the first call of the agent. */
 	readonly report: ProbeReport | null;
 }
 
 const detail: Check<string> = (value) => (typeof value === "string" ? value : fail("is not a text"));
 
-const asked = object<Asked>({
+const parseRequest = object<ProbeRequest>({
 	node: text,
 	report: orNull(
 		object<ProbeReport>({
@@ -41,27 +41,27 @@ const asked = object<Asked>({
 
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 
-const next: MethodDefinition<Asked, ProbeTargets> = {
+const next: MethodDefinition<ProbeRequest, ProbeTargets> = {
 	path: "/weir.probe.v1.Probe/Next",
 	requestStream: false,
 	responseStream: false,
 	requestSerialize: json,
-	requestDeserialize: (bytes) => asked(JSON.parse(bytes.toString("utf8"))),
+	requestDeserialize: (bytes) => parseRequest(JSON.parse(bytes.toString("utf8"))),
 	responseSerialize: json,
 	responseDeserialize: (bytes) => JSON.parse(bytes.toString("utf8")),
 };
 
 export const ProbeServiceDefinition = { next };
 
-export type ProbeCall = ServerUnaryCall<Asked, ProbeTargets>;
+export type ProbeCall = ServerUnaryCall<ProbeRequest, ProbeTargets>;
 export type AnswerProbe = sendUnaryData<ProbeTargets>;
 
-/** Control's side. */
+/** Implemented by control. */
 export interface Probes {
 	/**
-	 * Takes a report. Resolves when the next round is due.
-	 * @param gateways qualified names of those of this Envoy; null = all
-	 * @param gone the agent has gone
+	 * Stores a report. Resolves when the next round is due.
+	 * @param gateways qualified names of this Envoy's Gateways; null = all
+	 * @param gone aborted when the agent disconnects
 	 */
 	next(
 		envoy: { readonly node: string; readonly gateways: readonly string[] | null },
@@ -71,7 +71,7 @@ export interface Probes {
 }
 
 export interface ProbeAccess {
-	/** null = this server takes none. */
+	/** null = this server accepts no probe reports. */
 	readonly probes: Probes | null;
 	readonly gatewaysOf: (spiffeId: string) => readonly string[] | null;
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
@@ -80,7 +80,7 @@ export interface ProbeAccess {
 export function answerProbe(
 	{ probes, gatewaysOf, onRefused }: ProbeAccess,
 	call: ProbeCall,
-	peer: Peer | Stranger,
+	peer: Peer | RefusedPeer,
 	answer: AnswerProbe,
 ): void {
 	const { node, report } = call.request;
@@ -92,7 +92,7 @@ export function answerProbe(
 		return;
 	}
 	if (probes === null) {
-		answer({ code: status.UNIMPLEMENTED, details: "no probes are taken here" });
+		answer({ code: status.UNIMPLEMENTED, details: "this server accepts no probe reports" });
 		return;
 	}
 	const gone = new AbortController();
@@ -110,8 +110,8 @@ interface Refusal {
 	readonly details: string;
 }
 
-/** An agent speaks for the Envoy of its own SPIFFE id alone. */
-function refusalOf(peer: Peer | Stranger, node: string, gateways: readonly string[] | null): Refusal | null {
+/** An agent may report only for the Envoy of its own SPIFFE id. */
+function refusalOf(peer: Peer | RefusedPeer, node: string, gateways: readonly string[] | null): Refusal | null {
 	const denied = (reason: RefusedFor, details: string) => ({ reason, code: status.PERMISSION_DENIED, details });
 	if ("refusedFor" in peer)
 		return { reason: peer.refusedFor, code: status.UNAUTHENTICATED, details: "only agents of Envoys may report" };
@@ -122,7 +122,7 @@ function refusalOf(peer: Peer | Stranger, node: string, gateways: readonly strin
 
 const Client = makeClientConstructor(ProbeServiceDefinition, "Probe");
 
-/** The agent's side. */
+/** Used by the agent. */
 export interface ProbeClient {
 	/** @throws ServiceError of gRPC */
 	next(node: string, report: ProbeReport | null): Promise<ProbeTargets>;
@@ -136,16 +136,16 @@ export function probeClient(target: string, credentials: ChannelCredentials | nu
 		"grpc.keepalive_timeout_ms": XDS_KEEPALIVE_ANSWER_MS,
 		"grpc.max_receive_message_length": -1,
 		"grpc.enable_http_proxy": 0,
-		// Control is known by its SPIFFE id, not by a name; Node warns of an address as SNI.
+		// The peer check is by SPIFFE id, not host name. Node warns about an IP address as SNI.
 		...(credentials === null ? {} : { "grpc.ssl_target_name_override": "control" }),
 	});
 	let call: ClientUnaryCall | undefined;
 	return {
 		next: (node, report) =>
 			new Promise((resolve, reject) => {
-				const taken = (error: ServiceError | null, targets: ProbeTargets | undefined): void =>
+				const onAnswer = (error: ServiceError | null, targets: ProbeTargets | undefined): void =>
 					targets === undefined ? reject(error) : resolve(targets);
-				call = client.next?.({ node, report }, taken);
+				call = client.next?.({ node, report }, onAnswer);
 			}),
 		close: () => {
 			call?.cancel();

@@ -1,28 +1,28 @@
-/** One publication: what Envoys are given, whole or with some Services closed, and what is different from another. */
+/** One publication: a plan as snapshots, whole or with some Services closed. */
 import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
 import { XDS_VARIANTS_MAX } from "../../limits/index.js";
 import { contentHash } from "./resource.js";
 import type { Snapshot, SnapshotMaker } from "./snapshot.js";
 
-/** The parts of a plan that are published: to Envoys, and to sidecars. */
+/** The published parts of a plan. */
 export interface Published extends Pick<Plan, "envoy" | "table" | "version"> {
 	/** Left out = no Service has a DataClass. */
 	readonly bound?: Plan["bound"];
-	/** Left out = where an Envoy refuses the plan, nothing of it can be closed. */
+	/** Left out = no Service can be closed when an Envoy rejects the plan. */
 	readonly closable?: Closable;
 }
 
-/** The same plan for an Envoy that refuses a part of it. */
+/** Builds the plan for an Envoy that rejects a part of it. */
 export interface Closable {
-	/** A text by qualified name of each Service, which changes whenever Envoy is given something else of it. */
+	/** A text per Service, by qualified name. It changes whenever Envoy's configuration of the Service does. */
 	readonly forms: () => ReadonlyMap<string, string>;
-	/** The resources with Services closed, by qualified name; the table stays as it is. */
+	/** The resources with these Services (qualified names) closed. The table stays unchanged. */
 	readonly close: (services: ReadonlySet<string>) => EnvoyResources;
-	/** `close` has failed, or made an inconsistent plan. */
+	/** `close` failed, or made an inconsistent plan. */
 	readonly onFault?: (error: unknown) => void;
 }
 
-/** Hashes of what is declared and learned of each Service, by qualified name; made when they are first needed. */
+/** Lazy hashes of each Service's declaration and learned state, by qualified name. */
 export class Declared {
 	#forms: ReadonlyMap<string, string> | null = null;
 
@@ -36,7 +36,7 @@ export class Declared {
 
 export class Publication {
 	readonly whole: Snapshot;
-	/** Kept of clients, without the publication itself, which is large. */
+	/** Clients keep this instead of the publication, which is large. */
 	readonly declared: Declared;
 	readonly #variants = new Map<string, Snapshot>();
 
@@ -56,7 +56,7 @@ export class Publication {
 		if (closed.size === 0 || closable === undefined) return this.whole;
 		const key = [...closed].sort().join("\n");
 		const made = this.#variants.get(key) ?? this.#variant(closable, closed);
-		// Set again, so that what is in use is the youngest.
+		// Moves the entry to the end: the Map's order is the LRU order.
 		this.#variants.delete(key);
 		this.#variants.set(key, made);
 		const oldest = this.#variants.keys().next().value;
@@ -64,7 +64,7 @@ export class Publication {
 		return made;
 	}
 
-	/** Where it cannot be made the client refuses the whole one, and keeps its last good configuration. */
+	/** If the variant cannot be built, the client rejects the whole plan and keeps its last good configuration. */
 	#variant({ close, onFault }: Closable, closed: ReadonlySet<string>): Snapshot {
 		try {
 			return this.maker.variant(this.whole, close(closed));

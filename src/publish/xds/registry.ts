@@ -1,7 +1,7 @@
 /**
- * Proto3 JSON, as the compiler prints it, to Envoy's wire form. The registry names every message that may stand in
- * an Any; unknown fields, unknown `@type`s and values of the wrong type are errors, so what the compiler emits
- * beyond proto/ is found here and not by an Envoy.
+ * Converts the compiler's proto3 JSON to Envoy's wire format. The registry lists every message that may be in an Any.
+ * Unknown fields, unknown `@type`s and wrong value types are errors, so a mismatch with proto/ fails here, not in an
+ * Envoy.
  */
 import { createRegistry, type DescMessage, fromJson, type JsonValue, type Message, toBinary } from "@bufbuild/protobuf";
 import type { EnvoyResource } from "../../compile/table/plan.js";
@@ -103,7 +103,7 @@ export interface DecodedResource {
 	readonly message: Message;
 }
 
-/** @throws WeirError `internal` for an unknown type or field: the compiler and proto/ have parted. */
+/** @throws WeirError `internal` for an unknown type or field: the compiler and proto/ differ */
 export function decodeEnvoyResource(resource: EnvoyResource): DecodedResource {
 	const { "@type": typeUrl, ...fields } = resource;
 	const schema = registry.getMessage(typeUrl.slice(TYPE_PREFIX.length));
@@ -117,13 +117,13 @@ export function decodeEnvoyResource(resource: EnvoyResource): DecodedResource {
 	return { typeUrl, schema, message: read(schema, fields) };
 }
 
-/** @returns the bytes of the message itself, without an Any around it; the same for any order of its keys. */
+/** @returns the bytes of the message itself, without an Any around it; the same for any order of keys */
 export function encodeEnvoyResource(resource: EnvoyResource): Uint8Array {
 	const { schema, message } = decodeEnvoyResource(resource);
 	return toBinary(schema, message);
 }
 
-/** Throws as decodeEnvoyResource does when a bootstrap, in proto3 JSON, does not fit proto/. */
+/** Throws like decodeEnvoyResource if a bootstrap, in proto3 JSON, does not match proto/. */
 export function checkBootstrap(bootstrap: object): void {
 	read(BootstrapSchema, bootstrap);
 }
@@ -132,14 +132,14 @@ function read(schema: DescMessage, json: object): Message {
 	try {
 		return fromJson(schema, sorted(json), { registry });
 	} catch (error) {
-		const words = error instanceof Error ? error.message : String(error);
-		throw new WeirError("internal", words, "the field must be in proto/, which then is generated anew", {
+		const message = error instanceof Error ? error.message : String(error);
+		throw new WeirError("internal", message, "add the field to proto/ and generate the code again", {
 			cause: error,
 		});
 	}
 }
 
-/** Maps are written in the order of their keys, so that equal content has equal bytes and so an equal version. */
+/** Sorts map keys, so that equal content has equal bytes and an equal version. */
 function sorted(value: unknown): JsonValue {
 	if (Array.isArray(value)) return value.map(sorted);
 	if (typeof value !== "object" || value === null) return value as JsonValue;

@@ -1,31 +1,31 @@
-/** Reading a NACK: which resources it is about, and which declaration they came from. */
+/** Reads a NACK: which resources are rejected, and which declarations they come from. */
 import type { EncodedResource } from "./resource.js";
 import type { View } from "./snapshot.js";
 
 export interface Rejection {
 	readonly hash: string;
-	/** The client's own words, as they are told. */
-	readonly words: string;
+	/** The client's error message, made safe to log. */
+	readonly message: string;
 	/** Weir resource, e.g. `Service employment`. */
 	readonly source: string;
 }
 
 /**
- * Of the resources that were new to the client, those that its words name; all of them where it names none. Envoy
- * takes the others of the same response, and says e.g. `Error adding/updating cluster(s) a/v2: …`.
+ * The rejected ones of the resources that were new to the client: those that the message names, or all if it names
+ * none. Envoy accepts the others of the same response. Example: `Error adding/updating cluster(s) a/v2: …`.
  */
-export function blamed(changed: readonly EncodedResource[], words: string): readonly EncodedResource[] {
-	const named = changed.filter(({ name }) => mentions(words, name));
+export function rejectedOf(changed: readonly EncodedResource[], message: string): readonly EncodedResource[] {
+	const named = changed.filter(({ name }) => mentions(message, name));
 	return named.length > 0 ? named : changed;
 }
 
 /**
- * The declaration behind a rejected resource: the experiment or service that the words name, else the only virtual
+ * The declaration behind a rejected resource: the Experiment or Service that the message names, else the only virtual
  * host that changed since the client's last good one, else the resource's own source.
  */
-export function sourceOf(rejected: EncodedResource, lastGood: EncodedResource | undefined, words: string): string {
+export function sourceOf(rejected: EncodedResource, lastGood: EncodedResource | undefined, message: string): string {
 	const named = rejected.parts
-		.filter(({ name }) => mentions(words, name))
+		.filter(({ name }) => mentions(message, name))
 		.sort((a, b) => b.name.length - a.name.length);
 	if (named[0] !== undefined) return named[0].source;
 	const good = new Set(lastGood?.parts.map(({ name, hash }) => `${name}\n${hash}`));
@@ -34,15 +34,15 @@ export function sourceOf(rejected: EncodedResource, lastGood: EncodedResource | 
 }
 
 /** As a whole word: `a/v1` is not in `a/v10`. */
-export function mentions(words: string, name: string): boolean {
-	// Most are not, and a search is many times faster than the expression.
-	if (!words.includes(name)) return false;
+export function mentions(message: string, name: string): boolean {
+	// Most names are absent, and a text search is much faster than the regular expression.
+	if (!message.includes(name)) return false;
 	const escaped = name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-	return new RegExp(`(?<![\\w./|-])${escaped}(?![\\w/|-])`).test(words);
+	return new RegExp(`(?<![\\w./|-])${escaped}(?![\\w/|-])`).test(message);
 }
 
-/** The rejections that still hold against what should be served. */
-export function standing(
+/** Rejections whose resource is still published with the same content. */
+export function currentRejections(
 	rejections: ReadonlyMap<string, Rejection>,
 	wanted: View,
 ): readonly (Rejection & { readonly name: string })[] {

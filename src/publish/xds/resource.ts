@@ -1,7 +1,4 @@
-/**
- * One resource as the server holds it: encoded once, hashed once, and with what it refers to. This is the
- * file of the room in which messages become vocabulary.
- */
+/** An xDS resource, encoded and hashed once, with the names that it refers to. */
 import { createHash } from "node:crypto";
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
@@ -46,13 +43,13 @@ export const TYPE_URLS: Readonly<Record<TypeName, string>> = {
 	tables: `type.googleapis.com/${TableSchema.typeName}`,
 };
 
-/** Those of which each resource is of one Gateway. */
+/** Types whose resources each belong to one Gateway. */
 export const GATEWAY_TYPES = ["extensions", "listeners", "routes"] as const;
 export type GatewayTypeName = (typeof GATEWAY_TYPES)[number];
 
 export interface EncodedResource {
 	readonly name: string;
-	/** Of the bytes: equal content, equal hash, in every process. */
+	/** Hash of the bytes: equal content has an equal hash in every process. */
 	readonly hash: string;
 	readonly typeUrl: string;
 	readonly bytes: Uint8Array;
@@ -60,27 +57,27 @@ export interface EncodedResource {
 	readonly source: string;
 	/** Clusters that its routes name. */
 	readonly clusters: readonly string[];
-	/** Route configurations that its connection managers take by RDS. */
+	/** Route configurations that its connection managers get by RDS. */
 	readonly routeConfigs: readonly string[];
-	/** Filters that its connection managers take by ECDS. */
+	/** Filters that its connection managers get by ECDS. */
 	readonly extensions: readonly string[];
-	/** Request headers that it makes of claims, which routes use. */
+	/** Request headers that it sets from token claims; routes match on them. */
 	readonly claimHeaders: readonly string[];
-	/** Name of its endpoints resource, for EDS clusters. */
+	/** Name of its endpoints resource (EDS clusters); null = none. */
 	readonly endpoints: string | null;
-	/** Addresses with ports of its endpoints, `10.0.0.1:80`; empty for what has none. */
+	/** Endpoint addresses with ports, `10.0.0.1:80`. */
 	readonly hosts: readonly string[];
-	/** Of a cluster's health check; null = it has none. */
+	/** Timeout of the cluster's health check; null = no health check. */
 	readonly checkTimeoutMs: number | null;
 	readonly parts: readonly Part[];
 }
 
-/** A named piece inside a resource, so that an error can be put down to what was declared. */
+/** A named piece inside a resource. Maps an error to the declaration that caused it. */
 export interface Part {
-	/** As Envoy's words may name it. */
+	/** As Envoy's error message may name it. */
 	readonly name: string;
 	readonly source: string;
-	/** Of a virtual host's bytes without the plan's version, which changes with anything; empty for other parts. */
+	/** Hash of a virtual host's bytes without the plan's version; empty for other parts. */
 	readonly hash: string;
 }
 
@@ -91,7 +88,7 @@ export function encodeResource(type: EnvoyTypeName, resource: EnvoyResource): En
 }
 
 function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, bytes: Uint8Array): EncodedResource {
-	// Endpoints name nothing, and there are many of them.
+	// Endpoints refer to nothing, and there are many of them.
 	const found = type === "endpoints" ? NO_REFERENCES : references(schema, message);
 	return {
 		...nameOf(type, message),
@@ -106,14 +103,14 @@ function encoded(type: EnvoyTypeName, schema: DescMessage, message: Message, byt
 const encodedEndpoints = (made: ClusterLoadAssignment): EncodedResource =>
 	encoded("endpoints", ClusterLoadAssignmentSchema, made, toBinary(ClusterLoadAssignmentSchema, made));
 
-/** A cluster has none. */
-export const noEndpoints = (clusterName: string): EncodedResource =>
+/** An endpoints resource without endpoints. */
+export const emptyEndpoints = (clusterName: string): EncodedResource =>
 	encodedEndpoints(create(ClusterLoadAssignmentSchema, { clusterName }));
 
-/** What was made last of a published resource: most clients are given the same. */
+/** Last merge per published resource: most clients get the same one. */
 const merged = new WeakMap<EncodedResource, { readonly key: string; readonly made: EncodedResource }>();
 
-/** The published endpoints with some of another's beside. @param stays hosts of `held` */
+/** Adds some endpoints of `held` to the published ones. @param stays hosts of `held` to keep */
 export function withHosts(
 	published: EncodedResource,
 	held: EncodedResource,
@@ -134,17 +131,17 @@ function assignmentOf(
 	stays: ReadonlySet<string>,
 ): ClusterLoadAssignment {
 	const assignment = fromBinary(ClusterLoadAssignmentSchema, published.bytes);
-	const groups = new Map(assignment.endpoints.map((one) => [placeOf(one), one]));
+	const groups = new Map(assignment.endpoints.map((one) => [localityKey(one), one]));
 	for (const one of fromBinary(ClusterLoadAssignmentSchema, bytes).endpoints) {
 		const staying = one.lbEndpoints.filter((endpoint) => stays.has(hostOf(endpoint)));
-		const group = groups.get(placeOf(one));
+		const group = groups.get(localityKey(one));
 		if (group !== undefined) group.lbEndpoints.push(...staying);
 		else if (staying.length > 0) assignment.endpoints.push({ ...one, lbEndpoints: staying });
 	}
 	return assignment;
 }
 
-const placeOf = ({ locality }: LocalityLbEndpoints): string =>
+const localityKey = ({ locality }: LocalityLbEndpoints): string =>
 	JSON.stringify([locality?.region, locality?.zone, locality?.subZone]);
 
 /** 16 hex digits of a SHA-256: enough that two contents never share one. */
@@ -177,14 +174,14 @@ function nameOf(type: EnvoyTypeName, message: Message): Named {
 	return { ...none, name, source: `Gateway ${gatewayOf(type, name)}` };
 }
 
-/** Qualified name of the Gateway that a resource is of. */
+/** Qualified name of the Gateway that owns a resource. */
 export const gatewayOf = (type: GatewayTypeName, name: string): string =>
 	type === "listeners" ? name : partGateway(name);
 
 const hostsOf = (assignment: ClusterLoadAssignment | undefined): readonly string[] =>
 	(assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints.map(hostOf));
 
-/** Of both address and port. */
+/** `address:port`. */
 function hostOf({ hostIdentifier: { value: endpoint } }: LbEndpoint): string {
 	const socket = endpoint?.address?.address;
 	if (socket?.case !== "socketAddress") return "";
@@ -198,7 +195,7 @@ function serviceOf(cluster: string): string {
 	return `Service ${slash === -1 ? cluster : cluster.slice(0, slash)}`;
 }
 
-/** @param routes parts of the same resource, whose names tell the plan's version */
+/** @param routes route parts of the same resource; their names contain the plan's version */
 function virtualHosts(type: EnvoyTypeName, message: Message, routes: readonly Part[]): readonly Part[] {
 	if (type !== "routes") return [];
 	const version = routes.map(({ name }) => parseRouteName(name)).find((route) => route !== null)?.version ?? "";
@@ -224,7 +221,7 @@ export const NO_REFERENCES: References = {
 
 const CONNECTION_MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3";
 
-/** What a resource names, wherever it stands: inside matchers and filters too. */
+/** Finds every name that a resource refers to, also inside matchers and filters. */
 function references(schema: DescMessage, message: Message): References {
 	const clusters = new Set<string>();
 	const routeConfigs = new Set<string>();

@@ -1,7 +1,7 @@
 /**
- * Whether a route table may go to a client yet: what it names must be there before (make before break). Waiting has an end,
- * whatever is published meanwhile: a table that one namespace changes again and again would never be sent otherwise, nor what
- * others changed in it.
+ * Decides whether a route table may be sent: everything that it names must be acknowledged first (make before break).
+ * The wait is limited even while new plans arrive. Otherwise a namespace that changes its routes often would delay
+ * all others.
  */
 import type { Channel, Response } from "./channel.js";
 import { ENVOY_TYPES, type EncodedResource, gatewayOf, type TypeName } from "./resource.js";
@@ -9,26 +9,23 @@ import type { Snapshot, View } from "./snapshot.js";
 
 export type Channels = Readonly<Record<TypeName, Channel>>;
 
-/** ready: send. wait: what it names is on its way. blocked: what it names was rejected. */
+/** ready: send. wait: a named resource is not acknowledged yet. blocked: a named resource was rejected. */
 type Gate = "ready" | "wait" | "blocked";
 
 export class RouteGates {
-	/** By the table's name. */
+	/** Start of the wait, by table name. */
 	#waitingSince = new Map<string, number>();
 	#nowMs = 0;
 	#patienceMs = 0;
 
 	constructor(readonly channels: Channels) {}
 
-	/**
-	 * Remembers since when tables have to wait. Call it before what follows.
-	 * @param patienceMs how long one waits for what it names
-	 */
+	/** Records which tables have to wait. Call it before the other methods. @param patienceMs longest wait */
 	note(target: Snapshot, nowMs: number, patienceMs: number): void {
 		const waiting = new Map<string, number>();
 		for (const table of target.views.routes.values()) {
 			if (this.#clusters(table, target) === "wait" || this.#lacksExtensions(table, target)) {
-				// Kept beyond its end too, until it is sent: or the waiting would begin again.
+				// Kept after its end until the table is sent. Otherwise a new wait would begin.
 				waiting.set(table.name, this.#waitingSince.get(table.name) ?? nowMs);
 			}
 		}
@@ -37,42 +34,40 @@ export class RouteGates {
 		this.#patienceMs = patienceMs;
 	}
 
-	/** They wait no more. */
+	/** Ends the wait of the tables that were sent. */
 	sent({ type, resources }: Response): void {
 		if (type === "routes") for (const { name } of resources) this.#waitingSince.delete(name);
 	}
 
-	/** Until when each waits. */
+	/** End of each wait. */
 	get endsMs(): readonly number[] {
 		return [...this.#waitingSince.values()].map((since) => since + this.#patienceMs);
 	}
 
-	/**
-	 * A listener waits for what its tables wait for, and for filters that are on their way.
-	 */
+	/** A listener waits for what its tables wait for, and for filters in flight. */
 	ofListener({ name, routeConfigs }: EncodedResource, target: Snapshot): Gate {
 		const gates = routeConfigs.map((table) => this.#of(target.views.routes.get(table), target));
 		if (gates.includes("blocked")) return "blocked";
 		if (gates.includes("wait")) return "wait";
 		const { extensions, listeners } = this.channels;
-		return extensions.inFlight === null || listeners.isAsked(name) ? "ready" : "wait";
+		return extensions.inFlight === null || listeners.isDue(name) ? "ready" : "wait";
 	}
 
-	/** Those of the tables that may be sent now. */
+	/** Tables that may be sent now. */
 	open(tables: View, target: Snapshot): View {
 		const { extensions, listeners, routes } = this.channels;
 		return new Map(
 			[...tables].filter(([name, table]) => {
-				// A new listener asks for its table by itself; known tables come after the listeners.
-				if (listeners.inFlight !== null && !routes.isAsked(name)) return false;
+				// A new listener subscribes to its table itself. Known tables are sent after the listeners.
+				if (listeners.inFlight !== null && !routes.isDue(name)) return false;
 				if (this.#of(table, target) !== "ready") return false;
 				if (this.#hasWaited(table)) return true;
-				return !this.#lacksExtensions(table, target) && (extensions.inFlight === null || routes.isAsked(name));
+				return !this.#lacksExtensions(table, target) && (extensions.inFlight === null || routes.isDue(name));
 			}),
 		);
 	}
 
-	/** Sources of those of the tables that are on their way, or soon will be. */
+	/** Sources of tables that are in flight or will be sent. */
 	coming(tables: View, target: Snapshot): ReadonlySet<string> {
 		const { routes } = this.channels;
 		const unsent = [...tables.values()].filter(
@@ -98,14 +93,14 @@ export class RouteGates {
 
 	#clusters(table: EncodedResource, target: Snapshot): Gate {
 		const { clusters, endpoints, listeners } = this.channels;
-		// A client that takes no clusters from here has none to wait for. One that asks for endpoints does, or that comes back: an
-		// Envoy whose stream broke asks for clusters only when those that it has got are warm, and for endpoints at any time.
+		// A client that does not subscribe to clusters need not wait for them, except one that subscribes to endpoints or
+		// has reconnected: such an Envoy requests clusters only after its current ones are warm.
 		if (!clusters.requested)
 			return endpoints.requested || (listeners.requested && this.#cameWithState) ? "wait" : "ready";
 		let gate: Gate = "ready";
 		for (const name of table.clusters) {
-			// It came with it: what else of it is published goes out later.
-			if (clusters.opaque && endpoints.brought.has(name)) continue;
+			// The client already has this cluster. Changes of it are sent later.
+			if (clusters.opaque && endpoints.initialNames.has(name)) continue;
 			const accepted = clusters.accepted.get(name);
 			const published = target.views.clusters.get(name);
 			if (accepted === undefined && published !== undefined && clusters.isRejected(published)) return "blocked";
@@ -115,7 +110,7 @@ export class RouteGates {
 		return gate;
 	}
 
-	/** A filter that comes to a Gateway is on its way: until it is there, its listener is the one before, which lacks it. */
+	/** Until a new filter of a Gateway is acknowledged, the client's listener is still the one without it. */
 	#lacksExtensions({ name }: EncodedResource, target: Snapshot): boolean {
 		const { extensions, listeners } = this.channels;
 		const listener = target.views.listeners.get(gatewayOf("routes", name));

@@ -1,6 +1,6 @@
 /**
- * The ADS server: publishes plans to any number of Envoys and sidecars, and knows which of them serve which. Control may die
- * at any time: all of them keep what they have.
+ * The ADS server: publishes plans to Envoys and sidecars, and tracks which of them serve which plan. If control dies,
+ * they keep their configuration.
  */
 import { status } from "@grpc/grpc-js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
@@ -8,40 +8,40 @@ import { WeirError } from "../../error.js";
 import { XDS_ACK_TIMEOUT_MS, XDS_CONNECTION_IDLE_MS, XDS_NODES_REMEMBERED_MAX } from "../../limits/index.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type Call, Connection, type Remembered } from "./connection.js";
-import { type XdsAddress, XdsDoors, type XdsSecurity } from "./doors.js";
+import { GrpcListeners, type XdsAddress, type XdsSecurity } from "./grpcListeners.js";
 import { type LoadCall, LoadReports, type LoadReportsOptions } from "./loadReports.js";
-import { isFull, type Peer, type RefusedFor, type Stranger } from "./peer.js";
+import { isFull, type Peer, type RefusedFor, type RefusedPeer } from "./peer.js";
 import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
 import { withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
 
 export interface XdsServerOptions {
-	/** One line for a person; never a unit, a token or a payload. */
+	/** Log line for operators; never contains a unit, a token or a payload. */
 	readonly log?: (line: string) => void;
 	readonly ackTimeoutMs?: number;
-	/** How long a TCP connection may have no stream. */
+	/** How long a TCP connection may stay without a stream. */
 	readonly connectionIdleMs?: number;
 	readonly nowMs?: () => number;
-	/** Identity for TCP; left out: the UNIX socket only. */
+	/** Identity for TCP; left out = UNIX socket only. */
 	readonly secure?: XdsSecurity;
-	/** Gateways of an Envoy by its SPIFFE id, asked on the TCP door; null = all, none = it is refused. By default none. */
+	/** Gateways of an Envoy by its SPIFFE id (TCP only); null = all, empty = it is refused. Default: empty. */
 	readonly gatewaysOf?: (spiffeId: string) => readonly string[] | null;
-	/** Of the load reporting service. */
+	/** Options of the load reporting service. */
 	readonly loads?: Pick<LoadReportsOptions, "intervalMs" | "onReport">;
-	/** Takes what agents of Envoys report of their probes; left out: they are refused. */
+	/** Receives the probe reports of agents; left out = they are refused. */
 	readonly probes?: Probes;
-	/** Told of every stream, and every connection, that was refused for who its client is or has too much. `id`: proved by mTLS; null = none was. */
+	/** Called for each refused stream or connection, by identity or limit. `id`: proved by mTLS; null = none. */
 	readonly onRefused?: (reason: RefusedFor, id: string | null) => void;
-	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it, as often as they like. */
+	/** Called for each failed TLS handshake on TCP. Unauthenticated clients can cause any number of them. */
 	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
 }
 
-/** @param closed qualified names of Services that some Envoy has refused and is not given */
+/** @param closed qualified names of Services that are closed at some client */
 export type AcknowledgedListener = (revision: number, atMs: number, closed: readonly string[]) => void;
 
 export class XdsServer {
-	readonly #doors: XdsDoors;
+	readonly #listeners: GrpcListeners;
 	readonly #gatewaysOf: (spiffeId: string) => readonly string[] | null;
 	readonly #onRefused: (reason: RefusedFor, id: string | null) => void;
 	readonly #gatewayViews = new GatewayViews();
@@ -50,13 +50,13 @@ export class XdsServer {
 	readonly #nowMs: () => number;
 	readonly #snapshots = new SnapshotMaker();
 	readonly #connections = new Set<Connection>();
-	/** Those that are to be told of the newest. */
+	/** Connections that have not been sent the newest publication. */
 	readonly #due = new Set<Connection>();
 	#pumping = false;
 	readonly #onAcknowledged = new Set<AcknowledgedListener>();
 	readonly #proxiesChanged = new Set<() => void>();
 	readonly #loads: LoadReports;
-	/** Clients that have gone, by node id, the youngest last. */
+	/** Disconnected clients by node id, newest last. */
 	readonly #remembered = new Map<string, Remembered>();
 	#newest: Publication | null = null;
 	#acknowledged = { revision: -1, closed: [] as readonly string[] };
@@ -71,7 +71,7 @@ export class XdsServer {
 		this.#gatewaysOf = gatewaysOf ?? (() => []);
 		this.#onRefused = onRefused ?? (() => {});
 		this.#loads = new LoadReports({ onRefused: this.#onRefused, ...loads });
-		this.#doors = new XdsDoors({
+		this.#listeners = new GrpcListeners({
 			secure: secure ?? null,
 			connectionIdleMs: connectionIdleMs ?? XDS_CONNECTION_IDLE_MS,
 			onStream: (call, peer) => this.#connect(call, peer),
@@ -88,15 +88,15 @@ export class XdsServer {
 		});
 	}
 
-	/** As XdsDoors.listen. */
+	/** Like GrpcListeners.listen. */
 	listen(address: XdsAddress): Promise<XdsAddress> {
-		return this.#doors.listen(address);
+		return this.#listeners.listen(address);
 	}
 
 	/**
-	 * Makes a plan what every Envoy and sidecar should serve. Nothing is sent before the first one.
-	 * @param revision of the state that the plan was compiled from; never falls.
-	 * @throws WeirError as SnapshotMaker.make does; what was published before then stays.
+	 * Publishes a plan to all Envoys and sidecars. Nothing is sent before the first one.
+	 * @param revision of the state that the plan was compiled from; never decreases
+	 * @throws WeirError like SnapshotMaker.make; the previous publication stays
 	 */
 	publish(plan: Published, revision: number): void {
 		if (this.#newest !== null && revision < this.#newest.revision) {
@@ -107,13 +107,13 @@ export class XdsServer {
 		}
 		this.#newest = new Publication(plan, revision, this.#snapshots);
 		this.#loads.follow([...this.#newest.whole.views.clusters.keys()]);
-		// Sidecars first: the new routes name the new table to them.
+		// Sidecars first, because the new routes name the new table.
 		for (const connection of this.#connections) if (connection.asksForTables) connection.pump();
 		for (const connection of this.#connections) if (!connection.asksForTables) this.#due.add(connection);
 		void this.#pumpDue();
 	}
 
-	/** One after the other, and what others say is heard in between: a large plan for many Envoys takes seconds. */
+	/** One client at a time, and requests are handled in between: a large plan for many Envoys takes seconds. */
 	async #pumpDue(): Promise<void> {
 		if (this.#pumping) return;
 		this.#pumping = true;
@@ -127,45 +127,48 @@ export class XdsServer {
 	}
 
 	/**
-	 * Called for a revision, when every connected Envoy has acknowledged all of it, removals included, but for endpoints that
-	 * wait until those that replace them are checked (leaving.ts) and for Services that it has refused and that are closed
-	 * there, and every connected sidecar its table; and again when fewer are closed. A revision that was replaced before is
-	 * skipped. Sidecars alone can acknowledge it too: their Envoys may be other people's. With nobody connected nothing is
+	 * Calls the listener when every connected client has acknowledged a revision: Envoys all of it, removals included,
+	 * and sidecars their table. Exceptions are endpoints that wait for their replacement's health check and Services
+	 * that are closed at a client. It is called again when fewer are closed. A revision that was replaced earlier is
+	 * skipped. Sidecars alone are enough, since a mesh may run its own Envoys. Without any client nothing is
 	 * acknowledged.
-	 * @returns stops it.
+	 * @returns unsubscribes
 	 */
 	onAcknowledged(listener: AcknowledgedListener): () => void {
 		this.#onAcknowledged.add(listener);
 		return () => this.#onAcknowledged.delete(listener);
 	}
 
-	/** What `proxies` reported in an earlier process: a Service that a client refused is not sent to it again as it was. */
+	/** Restores what `proxies` reported in an earlier process: a rejected Service is not sent again unchanged. */
 	remember(proxies: readonly ProxyStatus[]): void {
 		for (const { node, types, closed = [] } of proxies)
 			if (types.tables === undefined && closed.length > 0)
-				setYoungest(this.#remembered, node, { isolation: { taken: null, closed }, stream: null });
+				setNewest(this.#remembered, node, { isolation: { accepted: null, closed }, stream: null });
 	}
 
-	/** Called, soon after, when an Envoy or a sidecar comes or goes or what proxies() says of it changes. */
+	/** Calls the listener soon after an Envoy or a sidecar connects, disconnects or changes its status in proxies(). */
 	onProxiesChanged(listener: () => void): () => void {
 		this.#proxiesChanged.add(listener);
 		return () => this.#proxiesChanged.delete(listener);
 	}
 
-	/** One for each open stream, in the order of connecting. What several sidecars have closed is told of the first alone. */
+	/**
+	 * One per open stream, in the order of connection. A Service that several sidecars closed is reported for the first
+	 * one.
+	 */
 	proxies(): ProxyStatus[] {
 		return withClosures([...this.#connections].filter(({ identified }) => identified));
 	}
 
 	async close(): Promise<void> {
-		// The last report stands until the next process makes one: an Envoy refuses the same then.
+		// The last report stays until the next process makes one: an Envoy rejects the same then.
 		this.#closing = true;
 		this.#loads.close();
 		for (const connection of this.#connections) connection.refuse(status.UNAVAILABLE, "the server is shutting down");
-		await this.#doors.close();
+		await this.#listeners.close();
 	}
 
-	#connect(call: Call, peer: Peer | Stranger): void {
+	#connect(call: Call, peer: Peer | RefusedPeer): void {
 		const id = "id" in peer ? peer.id : null;
 		const refuse = (reason: RefusedFor, code: status, details: string): void => {
 			this.#onRefused(reason, id);
@@ -181,7 +184,7 @@ export class XdsServer {
 		}
 		const gateways = peer.kind === "envoy" ? this.#gatewaysOf(peer.id) : null;
 		if (gateways?.length === 0) {
-			refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's: control must be told which are");
+			refuse("no-gateway", status.PERMISSION_DENIED, "no Gateway is this Envoy's: name them in --envoy-gateways");
 			return;
 		}
 		const connection: Connection = new Connection(call, {
@@ -196,20 +199,23 @@ export class XdsServer {
 				if (connection.closed && this.#connections.delete(connection)) this.#leave(connection);
 				this.#notice();
 			},
-			onFault: (node, error) => this.#log(`${node}: a request could not be taken: ${WeirError.from(error).message}`),
+			onFault: (node, error) => this.#log(`${node}: a request could not be handled: ${WeirError.from(error).message}`),
 			onNack: (node, proxy) => this.#reportNack(node, proxy),
 			onRefused: (reason) => this.#onRefused(reason, id),
 		});
 		this.#connections.add(connection);
 	}
 
-	/** Of its last stream, which may be open still: a connection is opened anew before the old one is noticed to be dead. */
+	/**
+	 * State of the client's last stream, which may still be open: a client can reconnect before a dead connection is
+	 * noticed.
+	 */
 	#recall(node: string, comes: Connection): Remembered | undefined {
 		const open = [...this.#connections].findLast((one) => one !== comes && one.node === node);
 		return open?.memory ?? this.#remembered.get(node);
 	}
 
-	#takeLoads(call: LoadCall, peer: Peer | Stranger): void {
+	#takeLoads(call: LoadCall, peer: Peer | RefusedPeer): void {
 		if ("refusedFor" in peer) {
 			this.#onRefused(peer.refusedFor, peer.id);
 			call.emit("error", { code: status.UNAUTHENTICATED, details: "only Envoys of this trust domain report loads" });
@@ -222,9 +228,9 @@ export class XdsServer {
 		}
 	}
 
-	/** Coalesced: a burst of requests is one notice. */
+	/** One notification per burst of requests. */
 	#notice(): void {
-		// Before all are told nothing is acknowledged by all.
+		// A publication is acknowledged only after it has been sent to all.
 		if (this.#noticing || this.#pumping || this.#closing) return;
 		this.#noticing = true;
 		setImmediate(() => {
@@ -248,12 +254,12 @@ export class XdsServer {
 	}
 
 	#leave({ memory, node }: Connection): void {
-		if (node !== null) setYoungest(this.#remembered, node, memory);
+		if (node !== null) setNewest(this.#remembered, node, memory);
 	}
 }
 
-/** Set again, so that the youngest is the last; beyond the bound the oldest goes. */
-function setYoungest<Value>(of: Map<string, Value>, node: string, value: Value): void {
+/** Moves the entry to the end, and removes the oldest above the limit. */
+function setNewest<Value>(of: Map<string, Value>, node: string, value: Value): void {
 	of.delete(node);
 	of.set(node, value);
 	const oldest = of.keys().next().value;

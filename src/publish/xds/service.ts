@@ -28,12 +28,12 @@ export const AggregatedDiscoveryServiceDefinition = { streamAggregatedResources:
 
 const TYPE_NAMES: ReadonlyMap<string, TypeName> = new Map(TYPES.map((type) => [TYPE_URLS[type], type]));
 
-/** null for a type that is not published here: silence, as for any name that does not exist (G3). */
+/** null for a type that is not published here. Such a request gets no answer, like an unknown name (G3). */
 export const typeOf = ({ typeUrl }: DiscoveryRequest): TypeName | null => TYPE_NAMES.get(typeUrl) ?? null;
 
 export function readRequest(message: DiscoveryRequest, type: TypeName): Request {
 	const { versionInfo, responseNonce: nonce, resourceNames: names, errorDetail } = message;
-	// It is told in the report; a longer one was never sent from here.
+	// Reports show it. A longer version was never sent by this server.
 	const version = versionInfo.slice(0, XDS_VERSION_CHARS_MAX);
 	const request = { type, version, nonce, names };
 	const closed = type === "tables" ? closedBy(errorDetail) : [];
@@ -46,7 +46,8 @@ export function readRequest(message: DiscoveryRequest, type: TypeName): Request 
 }
 
 /**
- * Envoy prints the whole message before these words, which holds other namespaces' declarations too. Its name alone is kept of it.
+ * Envoy prints the whole message before the error, with declarations of other namespaces. Only the resource's name is
+ * kept.
  */
 const PRINTED =
 	/^(Error adding\S* \S+ [^:]+: )?(?:goo\.gle\/debug\w+\s+)?((?:cluster_)?name: "[^"]*"\s)?.*\s: (?=Proto constraint)/s;
@@ -54,8 +55,8 @@ const PRINTED =
 const wordsOf = ({ code, message }: Status): string =>
 	message.replace(PRINTED, "$1$2").slice(0, XDS_ERROR_READ_CHARS_MAX) || `gRPC code ${code}`;
 
-/** By these a sidecar takes a table but for some Services (table.proto). What cannot be read is none: it rejects the table. */
-function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {
+/** A sidecar accepts a table except for these Services (table.proto). An unreadable list counts as a rejected table. */
+function closedBy(errorDetail: Status | undefined): readonly SidecarClosure[] {
 	const [detail] = errorDetail?.details ?? [];
 	if (detail === undefined || !anyIs(detail, ClosedServicesSchema)) return [];
 	try {
@@ -66,7 +67,7 @@ function closedBy(errorDetail: Status | undefined): readonly ClosedThere[] {
 	}
 }
 
-/** @param server identifies this server to people (S8). */
+/** @param server identifier that operators see (S8) */
 export function writeResponse(response: Response, server: string): DiscoveryResponse {
 	return create(DiscoveryResponseSchema, {
 		versionInfo: response.version,

@@ -1,6 +1,6 @@
 /**
- * What a plan publishes: one immutable view per type, with a version that is a hash of its content, so that a
- * restart or another server gives the same. A snapshot that would break requests by itself is never made.
+ * The resources of a published plan: one immutable view per type. The version is a hash of the content, so it is the
+ * same after a restart and on other servers. An inconsistent snapshot is never published.
  */
 import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
 import { WeirError } from "../../error.js";
@@ -22,22 +22,25 @@ import { encodeTable } from "./table.js";
 export type View = ReadonlyMap<string, EncodedResource>;
 
 export interface Snapshot {
-	/** The state's revision that the plan was compiled from. */
+	/** Revision of the state that the plan was compiled from. */
 	readonly revision: number;
 	readonly views: Readonly<Record<TypeName, View>>;
 	readonly versions: Readonly<Record<TypeName, string>>;
-	/** Titles of Services with a DataClass (`Service NAME`), deleted ones too: clients may still have their endpoints. */
+	/**
+	 * Titles (`Service NAME`) of Services with a DataClass, also of deleted ones: clients may still hold their
+	 * endpoints.
+	 */
 	readonly bound: ReadonlySet<string>;
 }
 
-/** What a snapshot is made of. */
+/** Input of a snapshot. */
 type Publishable = Pick<Plan, "envoy" | "table" | "version"> & Partial<Pick<Plan, "bound">>;
 
 export class SnapshotMaker {
 	#encodings = new Encodings(null);
 	#bound: ReadonlySet<string> = new Set();
 
-	/** @throws WeirError `failed-precondition` that names everything inconsistent; `internal` for what proto/ lacks. */
+	/** @throws WeirError `failed-precondition` that lists every inconsistency; `internal` for anything missing in proto/ */
 	make({ envoy, table, version, bound = new Map() }: Publishable, revision: number): Snapshot {
 		const encodings = new Encodings(this.#encodings);
 		const executable = encodeTable({ table, version });
@@ -46,11 +49,11 @@ export class SnapshotMaker {
 		encodings.close();
 		this.#encodings = encodings;
 		this.#bound = made.bound;
-		// One resource, whose version says it all: proxy-status shows the plan's.
+		// It has one resource. The version that proxy-status shows is the plan's.
 		return { ...made, versions: { ...made.versions, tables: version } };
 	}
 
-	/** Other Envoy resources for the same table. @throws as make does. */
+	/** Other Envoy resources with the same table. @throws like make */
 	variant({ views, versions, ...rest }: Snapshot, envoy: EnvoyResources): Snapshot {
 		const { tables: version } = versions;
 		const made = versioned({ ...encodedViews(envoy, version, this.#encodings), tables: views.tables });
@@ -58,7 +61,7 @@ export class SnapshotMaker {
 	}
 }
 
-/** @param before with Services that are deleted by now, the longest ago first */
+/** @param before includes deleted Services, oldest first */
 function boundSince(before: ReadonlySet<string>, declared: Plan["bound"]): ReadonlySet<string> {
 	const deleted = [...before].filter((title) => !declared.has(title.replace(/^Service /, "")));
 	const bound = [...declared].flatMap(([name, isBound]) => (isBound ? [`Service ${name}`] : []));
@@ -79,11 +82,11 @@ function encodedViews(envoy: EnvoyResources, version: string, encodings: Encodin
 }
 
 /**
- * What an Envoy of certain Gateways should have: their listeners and what is of them, and no others. Clusters stay, for every
- * Service is reachable through every Gateway.
+ * Restricts a snapshot to some Gateways: their listeners, routes and filters. Clusters stay, because every Service is
+ * reachable through every Gateway.
  */
 export class GatewayViews {
-	/** As long as what they were made of. */
+	/** Cached while the original snapshot is in use. */
 	readonly #made = new WeakMap<Snapshot, Map<string, Snapshot>>();
 
 	/** @param gateways qualified names; null = all */
@@ -98,7 +101,7 @@ export class GatewayViews {
 	}
 }
 
-/** @throws WeirError `failed-precondition` where a name leads nowhere */
+/** @throws WeirError `failed-precondition` if a name refers to nothing */
 function versioned(views: Snapshot["views"]): Pick<Snapshot, "views" | "versions"> {
 	const problems = dangling(views);
 	if (problems.length > 0) throw inconsistent(problems);
@@ -118,13 +121,13 @@ function restricted({ views, versions, ...rest }: Snapshot, gateways: ReadonlySe
 	};
 }
 
-/** Of names and contents; the order in which resources were declared does not matter. */
+/** A hash of names and contents. The order of declaration does not matter. */
 export function viewVersion(view: View): string {
 	const lines = [...view.values()].map(({ name, hash }) => `${name}\n${hash}\n`).sort();
 	return contentHash(lines.join(""));
 }
 
-/** Names that lead nowhere. */
+/** References to resources that do not exist. */
 function dangling({ clusters, endpoints, extensions, listeners, routes }: Snapshot["views"]): readonly string[] {
 	const problems: string[] = [];
 	for (const cluster of clusters.values()) {

@@ -1,34 +1,33 @@
 /**
- * One client on one ADS stream, an Envoy or a sidecar, without any input or output: requests and the newest snapshot
- * in, responses out.
- * Make before break (controlplane reference O1, must-have 3): a route table is sent only when the client has
- * acknowledged every cluster that it names and their endpoints; a cluster is taken away only when no route table
- * that the client may hold names it, and so are the last endpoints of one that no table will name. So the order is clusters,
- * endpoints, extensions, listeners, routes, and removals last. Tables depend on nothing.
+ * One client (an Envoy or a sidecar) on one ADS stream, without I/O: requests and the newest snapshot in, responses
+ * out. Make before break (controlplane reference O1, must-have 3): a route table is sent only after the client has
+ * acknowledged every cluster that it names and their endpoints. A cluster, or its last endpoint, is removed only when
+ * no route table that the client may hold names it. So the order is clusters, endpoints, extensions, listeners,
+ * routes, then removals. Tables are independent.
  */
 import { XDS_RESTART_WAIT_MS } from "../../limits/index.js";
 import { Channel, type Request, type Response } from "./channel.js";
-import { HeldFilters } from "./heldFilters.js";
-import { isBound, LeavingEndpoints } from "./leaving.js";
-import { type Rejection, standing } from "./rejection.js";
+import { EndpointDrain, isBound } from "./endpointDrain.js";
+import { FilterDelay } from "./filterDelay.js";
+import { currentRejections, type Rejection } from "./rejection.js";
 import {
 	ENVOY_TYPES,
 	type EncodedResource,
 	type EnvoyTypeName,
-	noEndpoints,
+	emptyEndpoints,
 	TYPES,
 	type TypeName,
 } from "./resource.js";
 import { type Channels, RouteGates } from "./routeGates.js";
 import type { Snapshot, View } from "./snapshot.js";
 
-/** The view that a client names by its version when it comes back; null = it is not known here. */
+/** The view of a version that a client names when it reconnects; null = unknown here. */
 export type Recall = (type: EnvoyTypeName, version: string) => View | null;
 
-/** What the client's next stream has to know of this one. */
+/** State that the client's next stream needs. */
 export interface StreamMemory {
 	readonly recall: Recall;
-	/** Envoy would acknowledge these unread. */
+	/** Envoy would acknowledge these without reading them. */
 	readonly refusedFilters: ReadonlyMap<string, Rejection>;
 }
 
@@ -43,16 +42,16 @@ export interface TypeStatus {
 export class ClientStream {
 	readonly #channels: Channels;
 	readonly #gates: RouteGates;
-	readonly #leaving = new LeavingEndpoints();
-	/** Since when clusters that are not known here may be taken from the client; null = it has none. */
+	readonly #drain = new EndpointDrain();
+	/** Start of the delay before clusters that are unknown here may be removed from the client; null = no such clusters. */
 	#unknownSinceMs: number | null = null;
-	readonly #heldFilters = new HeldFilters();
+	readonly #filterDelay = new FilterDelay();
 	#before: StreamMemory | null = null;
 	#nonces = 0;
 
 	constructor(
 		readonly ackTimeoutMs: number,
-		/** Of what is published. */
+		/** Recalls published views. */
 		readonly recall: Recall = () => null,
 	) {
 		this.#channels = {
@@ -78,13 +77,13 @@ export class ClientStream {
 		};
 	}
 
-	/** Call it before the first request. @param before of the client's last stream */
+	/** Call it before the first request. @param before state of the client's previous stream */
 	resume(before: StreamMemory): void {
 		this.#before = before;
 		this.#channels.extensions.rejections = before.refusedFilters;
 	}
 
-	/** @returns `nack` when the request rejects the newest response of its type. */
+	/** @returns `nack` if the request rejects the newest response of its type */
 	take(request: Request): "ack" | "nack" | "none" {
 		const { type } = request;
 		const { extensions, listeners } = this.#channels;
@@ -92,16 +91,16 @@ export class ClientStream {
 		const verdict = this.#channels[type].take(request, (version) =>
 			type === "tables" ? null : (this.recall(type, version) ?? this.#before?.recall(type, version) ?? null),
 		);
-		if (verdict === "ack" && filters !== undefined) listeners.forgive(filters.map(({ source }) => source));
+		if (verdict === "ack" && filters !== undefined) listeners.retry(filters.map(({ source }) => source));
 		return verdict;
 	}
 
-	/** What can be said now. Call it after take(), after a publication, and at deadlineMs(). */
+	/** Responses that are due. Call it after take(), after a publication, and at deadlineMs(). */
 	next(target: Snapshot, nowMs: number): readonly Response[] {
 		for (const type of TYPES) this.#channels[type].expire(nowMs);
 		if (this.#channels.clusters.opaque) this.#unknownSinceMs ??= nowMs;
 		this.#gates.note(target, nowMs, this.ackTimeoutMs);
-		this.#leaving.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
+		this.#drain.note(this.#channels.endpoints.accepted, () => this.#clustersInUse(target), target, nowMs);
 		const responses: Response[] = [];
 		for (const type of TYPES) {
 			const channel = this.#channels[type];
@@ -120,12 +119,12 @@ export class ClientStream {
 		return responses;
 	}
 
-	/** When next() has something to do though nothing came in; null = never. */
+	/** When next() has new responses without any input; null = never. */
 	deadlineMs(nowMs: number): number | null {
 		const waits = [
 			...this.#gates.endsMs,
-			...(this.#leaving.endsMs === null ? [] : [this.#leaving.endsMs]),
-			...this.#heldFilters.endsMs,
+			...(this.#drain.endsMs === null ? [] : [this.#drain.endsMs]),
+			...this.#filterDelay.endsMs,
 			...(this.#unknownSinceMs === null ? [] : [this.#unknownSinceMs + XDS_RESTART_WAIT_MS]),
 		];
 		const deadlines = [
@@ -135,14 +134,14 @@ export class ClientStream {
 		return deadlines.length === 0 ? null : Math.min(...deadlines);
 	}
 
-	/** The client has acknowledged all of the snapshot that is for its kind, removals included, and so serves exactly it. */
+	/** The client has acknowledged the whole snapshot for its kind, removals included. */
 	synced(target: Snapshot): boolean {
 		return this.#servedTypes(target).every(
 			(type) => this.#channels[type].settled && this.#holdsAll(type, target) && this.#holdsNoMore(type, target),
 		);
 	}
 
-	/** The same, where for listeners and filters that it refuses it may have others of the name, or none. */
+	/** The same, but listeners and filters in `refused` may have another content or be missing. */
 	syncedBut(target: Snapshot, refused: ReadonlySet<string>): boolean {
 		if (refused.size === 0) return this.synced(target);
 		const served = (type: "listeners" | "extensions"): View =>
@@ -156,10 +155,13 @@ export class ClientStream {
 		return this.synced({ ...target, views: { ...target.views, listeners, extensions } });
 	}
 
-	/** What an Envoy refuses of the snapshot now. */
+	/** What an Envoy currently rejects of the snapshot. */
 	refusals(target: Snapshot): readonly (Rejection & { readonly type: TypeName; readonly name: string })[] {
 		return ENVOY_TYPES.flatMap((type) =>
-			standing(this.#channels[type].rejections, this.#published(type, target).view).map((one) => ({ ...one, type })),
+			currentRejections(this.#channels[type].rejections, this.#published(type, target).view).map((one) => ({
+				...one,
+				type,
+			})),
 		);
 	}
 
@@ -168,14 +170,14 @@ export class ClientStream {
 		return ENVOY_TYPES.some((type) => this.#channels[type].cameWithState);
 	}
 
-	/** Of the types that are for this kind of client. */
+	/** Status of each type that is for this kind of client. */
 	status(target: Snapshot | null): Readonly<Partial<Record<TypeName, TypeStatus>>> {
 		const of = (type: TypeName): TypeStatus => {
 			const channel = this.#channels[type];
 			const { sentVersion, acceptedVersion } = channel;
 			const view: View = target === null ? new Map() : this.#published(type, target).view;
-			const [rejection] = standing(channel.rejections, view);
-			const base = { sentVersion, acceptedVersion, error: rejection?.words ?? "", source: rejection?.source ?? "" };
+			const [rejection] = currentRejections(channel.rejections, view);
+			const base = { sentVersion, acceptedVersion, error: rejection?.message ?? "", source: rejection?.source ?? "" };
 			if (rejection !== undefined) return { ...base, state: "ERROR" };
 			if (sentVersion === "") return { ...base, state: "NOT SENT" };
 			const synced =
@@ -186,8 +188,8 @@ export class ClientStream {
 	}
 
 	/**
-	 * What the client must hold to serve the plan. One that asks for tables alone is a sidecar; any other is an Envoy,
-	 * which needs all of its types even before it has asked for them; extensions only where there are some.
+	 * Types that the client needs. A client that only subscribes to tables is a sidecar. Any other is an Envoy, which
+	 * needs all Envoy types even before it subscribes; extensions only if there are any.
 	 */
 	#servedTypes(target: Snapshot | null): readonly TypeName[] {
 		const { tables, extensions } = this.#channels;
@@ -198,8 +200,9 @@ export class ClientStream {
 	}
 
 	/**
-	 * O2: Envoy finishes warming a changed cluster only when its endpoints come after it, changed or not. They are
-	 * sent at once: waiting for the clusters' ACK would be a deadlock, as Envoy gives it only when they are warm.
+	 * O2: Envoy finishes warming a changed cluster only after its endpoints are sent again, changed or not. They are
+	 * sent at once: Envoy acknowledges the clusters only when they are warm, so waiting for the ACK would be a
+	 * deadlock.
 	 */
 	#askEndpoints({ resources }: Response, before: View): void {
 		for (const { name, hash, endpoints } of resources) {
@@ -207,7 +210,7 @@ export class ClientStream {
 		}
 	}
 
-	/** What the client should hold of a type now; null = say nothing yet. */
+	/** Resources of a type that the client should hold now; null = send nothing yet. */
 	#wanted(type: TypeName, target: Snapshot, nowMs: number): View | null {
 		if (type === "clusters") return this.#wantedClusters(target, nowMs);
 		if (type === "endpoints") return this.#wantedEndpoints(target);
@@ -223,34 +226,33 @@ export class ClientStream {
 	#wantedExtensions(target: Snapshot, nowMs: number): View {
 		const coming = () => this.#gates.coming(this.#subscribed("routes", target.views.routes), target);
 		const filters = this.#subscribed("extensions", target.views.extensions);
-		return this.#heldFilters.free(filters, this.#channels.extensions.accepted, coming, nowMs);
+		return this.#filterDelay.ready(filters, this.#channels.extensions.accepted, coming, nowMs);
 	}
 
 	#wantedEndpoints(target: Snapshot): View {
-		const { instead } = this.#leaving;
+		const { instead } = this.#drain;
 		const known = new Map([...this.#held("endpoints"), ...target.views.endpoints, ...instead]);
 		return this.#subscribed("endpoints", new Map([...this.#withAwaited(known), ...known]));
 	}
 
 	/**
-	 * Endpoints that the client waits for in vain: it takes no other cluster until it has heard of some or that there are none, or for
-	 * its initial_fetch_timeout. It was told of their cluster, which went or has a DNS name since; or so it was on a stream that ended
-	 * before they were sent: of its clusters it says nothing on the next one before it has taken them. Of what it may have by then
-	 * nothing is taken, and a name that nobody told it gets silence.
+	 * Empty endpoints for clusters that are gone or have a DNS name now. An Envoy that still waits for their endpoints
+	 * accepts no other cluster before its initial_fetch_timeout. Names that this client was never sent get no answer,
+	 * and nothing that it may already hold is removed.
 	 */
 	#withAwaited(known: View): View {
 		const { clusters, endpoints } = this.#channels;
 		const held = [clusters.accepted, clusters.sentView];
-		const told = new Set(held.flatMap((view) => [...view.values()].map((cluster) => cluster.endpoints)));
+		const sent = new Set(held.flatMap((view) => [...view.values()].map((cluster) => cluster.endpoints)));
 		const isAwaited = (name: string): boolean =>
-			endpoints.brought.has(name) ? !endpoints.opaque && !held.some((view) => view.has(name)) : told.has(name);
+			endpoints.initialNames.has(name) ? !endpoints.opaque && !held.some((view) => view.has(name)) : sent.has(name);
 		const names = [...endpoints.subscription.names].filter((name) => !known.has(name) && isAwaited(name));
-		return new Map(names.map((name) => [name, noEndpoints(name)]));
+		return new Map(names.map((name) => [name, emptyEndpoints(name)]));
 	}
 
 	/**
-	 * A client of an earlier process may hold clusters that are not known here, and an answer takes them away. So it comes some time
-	 * after the new routes, where these name none but clusters that the client has.
+	 * A client of an earlier process may hold clusters that are unknown here, and a response would remove them. So the
+	 * response waits until the client should have the new routes, if these name only clusters that it has.
 	 */
 	#wantedClusters(target: Snapshot, nowMs: number): View | null {
 		if (this.#channels.clusters.opaque && nowMs < (this.#unknownSinceMs ?? nowMs) + XDS_RESTART_WAIT_MS) return null;
@@ -259,7 +261,7 @@ export class ClientStream {
 		return this.#subscribed("clusters", new Map([...held, ...target.views.clusters]));
 	}
 
-	/** The client may hold routes that nobody knows. */
+	/** The client may hold unknown routes. */
 	get #routesUnknown(): boolean {
 		const { clusters, routes } = this.#channels;
 		return routes.opaque || (!routes.requested && clusters.cameWithState);
@@ -287,7 +289,7 @@ export class ClientStream {
 		return wanted;
 	}
 
-	/** Restricted to the subscription; a rejected resource is replaced by the client's last good one. */
+	/** Restricts a view to the subscription. The client's last good resource replaces a rejected one. */
 	#subscribed(type: TypeName, view: View): View {
 		const channel = this.#channels[type];
 		const wanted = new Map<string, EncodedResource>();
@@ -295,7 +297,7 @@ export class ClientStream {
 			if (!channel.subscription.wants(name)) continue;
 			if (!channel.isRejected(resource)) wanted.set(name, resource);
 			else {
-				// A client that came with unknown state may hold a good one: leaving it out would delete that.
+				// A client with unknown state may hold a good one. Leaving it out would delete that.
 				const lastGood = channel.accepted.get(name) ?? (channel.cameWithState ? resource : undefined);
 				if (channel.full && lastGood !== undefined) wanted.set(name, lastGood);
 			}
@@ -330,13 +332,13 @@ export class ClientStream {
 			.every(holds);
 	}
 
-	/** For this client. */
+	/** Published resources and version for this client. */
 	#published(type: TypeName, target: Snapshot): { readonly view: View; readonly version: string } {
-		if (type === "endpoints") return this.#leaving.published(target);
+		if (type === "endpoints") return this.#drain.published(target);
 		return { view: target.views[type], version: target.versions[type] };
 	}
 
-	/** Only clusters and listeners are removed by leaving them out. */
+	/** Only clusters and listeners are removed by omission. */
 	#holdsNoMore(type: TypeName, target: Snapshot): boolean {
 		if (type !== "clusters" && type !== "listeners") return true;
 		return [...this.#channels[type].accepted.keys()].every((name) => target.views[type].has(name));

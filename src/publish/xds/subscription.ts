@@ -1,6 +1,6 @@
 /**
- * What a client wants of one type, by the wildcard rules of state-of-the-world xDS (controlplane reference W1, W2).
- * Wildcard exists for clusters and listeners only; for the other types the list is the whole wish.
+ * The client's subscription to one type, by the wildcard rules of state-of-the-world xDS (controlplane reference W1,
+ * W2). Only clusters and listeners have a wildcard. For other types the list is complete.
  */
 export class Subscription {
 	readonly #hasWildcard: boolean;
@@ -26,8 +26,8 @@ export class Subscription {
 	}
 
 	/**
-	 * Takes the full list of a request (W2).
-	 * @returns names that were not wanted by name before, and whether the wildcard is new.
+	 * Replaces the subscription by the full list of a request (W2).
+	 * @returns names that are newly subscribed, and whether the wildcard is new
 	 */
 	replace(list: readonly string[]): { readonly added: readonly string[]; readonly wildcardAdded: boolean } {
 		if (list.length > 0) this.#named = true;

@@ -1,4 +1,4 @@
-/** The plan's executable table as a resource of xDS: the one type that is Weir's own. */
+/** The plan's executable table as an xDS resource. Its type is Weir's own. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Plan } from "../../compile/table/plan.js";
 import { TableSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
@@ -7,7 +7,7 @@ import { contentHash, type EncodedResource, NO_REFERENCES, type Part, TYPE_URLS 
 /** Name of the only resource of the type. */
 export const TABLE_NAME = "plan";
 
-/** Its JSON is exactly what the version was computed of, so that a sidecar can check it. */
+/** The JSON is exactly the text that the version is a hash of, so a sidecar can verify it. */
 export function encodeTable({ table, version }: Pick<Plan, "table" | "version">): EncodedResource {
 	const json = new TextEncoder().encode(JSON.stringify(table));
 	const bytes = toBinary(TableSchema, create(TableSchema, { version, json }));
@@ -23,7 +23,7 @@ export function encodeTable({ table, version }: Pick<Plan, "table" | "version">)
 		checkTimeoutMs: null,
 		parts: table.services.flatMap(({ name, experiments }): readonly Part[] => [
 			{ name: `Service ${name}`, source: `Service ${name}`, hash: "" },
-			// With its Service, as a sidecar's words name it: the longest name that they hold is the closest one.
+			// A sidecar's error message names both. The longest name that it contains is the closest one.
 			...experiments.map((experiment) => ({
 				name: `Service ${name}, Experiment ${experiment.name}`,
 				source: `Experiment ${experiment.name}`,

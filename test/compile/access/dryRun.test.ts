@@ -101,15 +101,15 @@ t.test("a result that an untried policy could turn is not told", async (t) => {
 	]);
 	t.match(
 		planOfAll.because("whole"),
-		/; tried only whole-alice \(shadow\); told too what is refused of every protected Service /,
+		/; tried only whole-alice \(shadow\); also reported what is refused of every protected Service /,
 	);
 	t.match(
 		planOfAll.because("allows"),
-		/; not reported allows-alice \(it has a CEL condition\), requests that no policy would allow; told too what is refused/,
+		/; not reported allows-alice \(it has a CEL condition\), requests that no policy would allow; also reported what is refused/,
 	);
 	t.match(
 		planOfAll.because("denies"),
-		/; not reported denies-alice \(it has a time of validity: [^)]*\); told too what is refused/,
+		/; not reported denies-alice \(it has a time of validity: [^)]*\); also reported what is refused/,
 	);
 });
 

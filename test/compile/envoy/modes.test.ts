@@ -116,7 +116,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	t.same(auto("Service asks"), ["callout", "one callout by ext_authz: it carries the verdict; without an answer 503"]);
 	t.same(auto("Service asks-header"), [
 		"callout",
-		"native assignment, one callout that is told the arm by ext_authz: it carries the verdict; without an answer 503",
+		"native assignment, one callout that gets the arm by ext_authz: it carries the verdict; without an answer 503",
 	]);
 	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
@@ -142,7 +142,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.same(auto(`Experiment e-claim: one valid claim org.tenant ${slot}`), [
 		"native",
-		`weighted clusters ${shares("claim")}: ${arms}; a token that does not hold gives no unit (a claim costs some 15 µs of Envoy's CPU more than a header)`,
+		`weighted clusters ${shares("claim")}: ${arms}; an invalid token gives no unit (a claim costs some 15 µs of Envoy's CPU more than a header)`,
 	]);
 	t.same(auto(`Experiment e-asks-header: one valid header x-user-id ${slot}`), [
 		"native",

@@ -98,7 +98,7 @@ t.test("claims are taken from tokens that do not hold, where no user is judged a
 		t.equal("weir.claims" in own && "weir.claims.rules/edge" in own, name === "open", name);
 	}
 	const told = (name: string) => plan.rules.find(({ rule }) => rule.startsWith(`Experiment e-${name}`))?.because ?? "";
-	t.match(told("open"), `a token that does not hold gives no unit, nor does one of ${issuer}, whose proof`);
+	t.match(told("open"), `an invalid token gives no unit, nor does one of ${issuer}, whose proof`);
 	t.notMatch(told("users"), /no unit/, "it is refused");
 });
 

@@ -182,7 +182,7 @@ t.test("what cannot be carried out is refused", async (t) => {
 	t.match(refused(variants("backend")), /a short name/);
 	t.same(refused(variants("203.0.113.7")), "");
 	const claim = { experiments: [experiment("e", "employment", [1, 1], { unit: { from: "claim", claim: "sub" } })] };
-	t.match(refused(one({}, claim)), /no Gateway says whose tokens it trusts/);
+	t.match(refused(one({}, claim)), /no Gateway declares token issuers/);
 	const bound = { ...claim, gateways: [onPort({ tokens: [{ ...ISSUER, binding: "mtls" }] })] };
 	t.match(refused(one({}, bound), { protocol: "ext_proc" }), /takes tokens of .* without their proof of possession/);
 	const users = { ...bound, accessPolicies: [accessPolicy("p", "allow", ["employment"], { users: ["*"] })] };
@@ -201,12 +201,12 @@ t.test("what cannot be carried out is refused", async (t) => {
 		const tokens = one({}, { ...claim, gateways: [onPort({ tokens: [ISSUER] })] });
 		t.match(
 			refused(tokens, { keySets, protocol: "ext_proc" }),
-			/no set of public keys/,
+			/not a set of public keys/,
 			"no secret gets into a manifest",
 		);
 	}
 	t.match(refused(one(), { sidecar: { host: "sidecar.example.net", port: 9191 } }), /no Kubernetes Service/);
-	t.match(refused(one(), { sidecar: { socketPath: "run/sidecar.sock" } }), /no absolute path/);
+	t.match(refused(one(), { sidecar: { socketPath: "run/sidecar.sock" } }), /not an absolute path/);
 	t.match(refused(one({}, { gateways: [gateway()] })), /any free port/);
 	t.match(refused(one({}, { gateways: [] })), /no Gateway is declared/);
 	t.same(refused(one({}, { gateways: [] }), { gateway: "istio-system/public" }), "");

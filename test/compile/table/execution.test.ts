@@ -281,8 +281,8 @@ t.test(
 			policies: [...policy({}).policies, ...policy({ condition: "true", ...fields }, true).policies],
 		});
 		const allowed = (fields: object): boolean =>
-			executionOf({ access: table(fields), callout: CALLOUT, experiments: [], mode: "auto", issuers: [] }).dryRun.told
-				.allowed;
+			executionOf({ access: table(fields), callout: CALLOUT, experiments: [], mode: "auto", issuers: [] }).dryRun
+				.reported.allowed;
 		t.equal(allowed({}), true);
 		t.equal(allowed({ groups: ["a"] }), false, "tokens that do not hold");
 		t.equal(allowed({ pathTemplates: ["/{x}"] }), false, "paths that can be read in two ways");

@@ -108,7 +108,7 @@ t.test("and one of methods that nobody may use, never to hold", async (t) => {
 	];
 	t.match(
 		saidOf("Service s: access", { accessPolicies: policies }),
-		"; allowed by any, gets, never (never holds: TRACE and CONNECT are refused of everybody)",
+		"; allowed by any, gets, never (never holds: TRACE and CONNECT are always refused)",
 	);
 });
 
@@ -126,7 +126,7 @@ t.test("how long a path may be is said where it matters", async (t) => {
 	t.notMatch(without, /2048/);
 	t.match(
 		tried,
-		/tried only later \(shadow\); a path of more than 2048 characters, or an ambiguous one, is told as not canonical and tried on none; else 403 no-policy-allows$/,
+		/tried only later \(shadow\); a path of more than 2048 characters, or an ambiguous one, is reported as not canonical and not tried; else 403 no-policy-allows$/,
 	);
 	for (const text of said(allow(caller), allow({ ...caller, mode: "shadow" }, "later"))) t.notMatch(text, /2048/);
 });
@@ -141,12 +141,12 @@ t.test("the hop to each Service's endpoints: who proves what, and where it is pl
 	const remote = ["10.1.2.3", "v2.internal"] as const;
 	t.equal(
 		hopOf({ access: null, identities: ["spiffe://a/m", "spiffe://a/n"] }, ...remote),
-		"mutual TLS: Envoy shows its own SPIFFE id, and asks nobody who does not prove spiffe://a/m or spiffe://a/n",
+		"mutual TLS: Envoy shows its own SPIFFE id, and accepts only servers that prove spiffe://a/m or spiffe://a/n",
 	);
 	for (const access of [null, "open"] as const)
 		t.equal(
 			hopOf({ access }, "127.0.0.1", ...remote),
-			"PLAIN TEXT to 10.1.2.3:9001, v2.internal:9001: who is on the way reads and answers it, and the server cannot tell Envoy from anybody",
+			"PLAIN TEXT to 10.1.2.3:9001, v2.internal:9001: anyone on the network path can read and answer it, and the server cannot authenticate Envoy",
 		);
 	t.match(hopOf({}, "127.0.0.1", "localhost"), /^plain text to 127.0.0.1:9001, localhost:9001, beside Envoy: /);
 	t.match(

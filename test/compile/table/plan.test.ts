@@ -255,7 +255,7 @@ t.test("every rule says how it is executed, and open Services are marked", async
 	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");
 	t.equal(
 		because("Service d: rate limits"),
-		"each Gateway of each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; who says no single tenant shares one bucket with all such",
+		"each Gateway of each Envoy by itself, 429 beyond: all together 5 per 1.5s, each tenant 2 per 1s; requests without exactly one tenant share one bucket",
 	);
 	t.equal(because("Service a: rate limits"), "");
 	t.equal(

@@ -196,8 +196,8 @@ t.test("what many sidecars close is told once, with how many do", async (t) => {
 	t.match(closureWords(one), /^Service s answers 503 at n since 1970-01-01T00:00:00.000Z, which refuses .*: no$/);
 	// A Service has a closed sidecar's words beside an Envoy's of the same client's.
 	const status = { node: "both", connectedAtMs: 0, types: {}, closed: [{ ...one, form: "f", service: "d/x" }] };
-	const closedThere = new Map([["b/odd", { ...one, service: "b/odd", form: "" }]]);
-	t.match(withClosures([{ status: () => status, closedThere }]), [
+	const closedBySidecar = new Map([["b/odd", { ...one, service: "b/odd", form: "" }]]);
+	t.match(withClosures([{ status: () => status, closedBySidecar }]), [
 		{ closed: [{ service: "d/x" }, { service: "b/odd" }] },
 	]);
 });

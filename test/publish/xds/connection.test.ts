@@ -77,7 +77,7 @@ t.test("a fault while one is told ends its own stream", async (t) => {
 	});
 	connection.pump();
 	t.match(faults, [{ message: "broken" }]);
-	t.match(heard, [{ details: "the request could not be taken" }]);
+	t.match(heard, [{ details: "the request could not be handled" }]);
 	t.ok(connection.closed);
 });
 

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import type { ChannelCredentials } from "@grpc/grpc-js";
 import { Client, connectivityState, credentials, status } from "@grpc/grpc-js";
 import t from "tap";
-import { mayAsk, mayBeNode, peerOf } from "../../../src/publish/xds/peer.js";
+import { mayBeNode, maySubscribe, peerOf } from "../../../src/publish/xds/peer.js";
 import type { XdsServerOptions } from "../../../src/publish/xds/server.js";
 import { closedServices } from "./adsClient.js";
 import { id } from "./identityOf.js";
@@ -27,11 +27,11 @@ t.test("who a SPIFFE id is, what it may call itself, and what it may ask for", a
 	for (const node of ["", "Edge", "edge2", "weir-sidecar/edge"]) t.notOk(mayBeNode(envoy, node), node);
 	t.ok(mayBeNode(sidecar, "weir-sidecar/host/7"));
 	t.notOk(mayBeNode(sidecar, "edge"));
-	t.ok(mayAsk(envoy, "routes"));
-	t.notOk(mayAsk(envoy, "tables"));
-	t.ok(mayAsk(sidecar, "tables"));
-	t.notOk(mayAsk(sidecar, "clusters"));
-	t.ok(mayAsk({ kind: "owner" }, "tables") && mayBeNode({ kind: "owner" }, "anything"));
+	t.ok(maySubscribe(envoy, "routes"));
+	t.notOk(maySubscribe(envoy, "tables"));
+	t.ok(maySubscribe(sidecar, "tables"));
+	t.notOk(maySubscribe(sidecar, "clusters"));
+	t.ok(maySubscribe({ kind: "owner" }, "tables") && mayBeNode({ kind: "owner" }, "anything"));
 	for (const more of ["\u0001", "ä", "\n", "x".repeat(250)]) {
 		t.notOk(mayBeNode(sidecar, `weir-sidecar/${more}`), "of a node's name there is a line of a log, a label, a report");
 		t.notOk(mayBeNode({ kind: "owner" }, `weir-sidecar/${more}`));
@@ -105,7 +105,7 @@ t.test("a request that cannot be taken, by a fault of ours, ends its own stream 
 	broken = true;
 	sidecar.ask("tables", ["plan", "more"], undefined, {});
 	t.equal((await sidecar.ended).code, status.INTERNAL);
-	t.match(lines, [/^weir-sidecar\/host\/1: a request could not be taken/]);
+	t.match(lines, [/^weir-sidecar\/host\/1: a request could not be handled/]);
 	broken = false;
 	const other = await connect("weir/sidecar");
 	other.ask("tables", ["plan"], undefined, { node: "weir-sidecar/host/2" });

@@ -42,7 +42,7 @@ class Client {
 		this.given.push([...target.closed].sort());
 		const bad = Object.keys(forms).find((name) => forms[name]?.startsWith("bad") && !target.closed.has(name));
 		if (bad === undefined) return this.isolation.take(true);
-		const refused = { source: this.names(bad), words: `no: ${bad}` };
+		const refused = { source: this.names(bad), message: `no: ${bad}` };
 		return this.isolation.refuse([refused], { nowMs: 7, isFresh: this.isFresh });
 	}
 
@@ -123,7 +123,7 @@ t.test("where closing all that changed does not help the last good configuration
 	client.publish(GOOD);
 	const { rested } = isolation;
 	client.offer({ ...GOOD, "a/x": "2" });
-	const refused = [{ source: "Gateway edge", words: "of the Gateway" }];
+	const refused = [{ source: "Gateway edge", message: "of the Gateway" }];
 	let given = 0;
 	while (isolation.refuse(refused, { nowMs: 7, isFresh: false })) given++;
 	t.ok(given <= 2);
@@ -143,7 +143,11 @@ t.test(
 			return [client.publish(bad), client.given];
 		};
 		t.same(back(new Isolation(memory)), [["b/x"], [["b/x"]]]);
-		t.same(back(new Isolation({ taken: null, closed: memory.closed })), [["b/x"], [["b/x"]]], "xds was started again");
+		t.same(
+			back(new Isolation({ accepted: null, closed: memory.closed })),
+			[["b/x"], [["b/x"]]],
+			"xds was started again",
+		);
 		t.same(back(new Isolation()), [[], [[]]], "the last good configuration for all");
 		t.same(back(new Isolation(), byCluster)[0], ["b/x"]);
 		t.same(back(new Isolation(), byRoute, true)[0], ["b/x"], "one that serves nothing yet");

@@ -70,7 +70,7 @@ const endpoints = (name: string, port: number): EnvoyResource => ({
 function tokens(claimHeaders: readonly string[]): Extension {
 	const type = { "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication" };
 	const claim_to_headers = claimHeaders.map((header_name) => ({ header_name, claim_name: "sub" }));
-	return { name: FILTER, config: { ...type, providers: { issuer: { claim_to_headers } } }, instead: type };
+	return { name: FILTER, config: { ...type, providers: { issuer: { claim_to_headers } } }, fallback: type };
 }
 
 const listener = (port: number, filters: readonly object[]): EnvoyResource => ({

@@ -1,19 +1,21 @@
 /**
- * Filters that make fewer request headers of claims wait for the routes of their Gateway, which may use these headers until then.
- * Not for long, since a filter may also revoke a key.
+ * Delays filters that set fewer claim headers until the routes of their Gateway have followed, since old routes may
+ * still match on these headers. The delay is limited, because a filter may also revoke a key.
  */
 import { XDS_LEAVING_MS } from "../../limits/index.js";
 import type { View } from "./snapshot.js";
 
-export class HeldFilters {
-	/** Since when the filters of each source wait, together: they are about the same issuers. */
+export class FilterDelay {
+	/** Start of the delay per source. Filters of one source wait together because they share their issuers. */
 	#sinceMs: ReadonlyMap<string, number> = new Map();
 
 	/**
-	 * @param filters that the client should have @param accepted what it has @param coming sources of routes on their way to it
-	 * @returns those that may be sent now
+	 * @param filters published filters
+	 * @param accepted filters that the client holds
+	 * @param coming sources of routes that are not yet acknowledged
+	 * @returns filters that may be sent now
 	 */
-	free(filters: View, accepted: View, coming: () => ReadonlySet<string>, nowMs: number): View {
+	ready(filters: View, accepted: View, coming: () => ReadonlySet<string>, nowMs: number): View {
 		const fewer = [...filters.values()].filter(({ name, claimHeaders }) =>
 			accepted.get(name)?.claimHeaders.some((header) => !claimHeaders.includes(header)),
 		);
@@ -23,7 +25,7 @@ export class HeldFilters {
 		return new Map([...filters].filter(([, { source }]) => nowMs >= (this.#endMs(source) ?? nowMs)));
 	}
 
-	/** Until when each waits. */
+	/** End of each delay. */
 	get endsMs(): readonly number[] {
 		return [...this.#sinceMs.values()].map((since) => since + XDS_LEAVING_MS);
 	}

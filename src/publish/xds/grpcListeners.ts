@@ -1,6 +1,6 @@
 /**
- * The doors of xds: a UNIX socket, whose directory says who may come, and TCP with mTLS only. Each call comes in with who its
- * client is, or with why nobody serves it.
+ * The gRPC servers of xds: a UNIX socket, protected by its directory, and TCP with mTLS only. Each call is passed on
+ * with its authenticated client, or with the reason to refuse it.
  */
 import { rm } from "node:fs/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
@@ -20,48 +20,52 @@ import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type MutualTls, openHttp2Door } from "../../trust/tls/tlsDoor.js";
 import type { Call } from "./connection.js";
 import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js";
-import { type Peer, peerOf, type RefusedFor, type Stranger } from "./peer.js";
+import { type Peer, peerOf, type RefusedFor, type RefusedPeer } from "./peer.js";
 import { type AnswerProbe, type ProbeCall, ProbeServiceDefinition } from "./probes.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
-/** A port: mTLS, and the SPIFFE id that a call's client has proved by it. */
+/** Security of a TCP port: mTLS, and the SPIFFE id that a client has proved by it. */
 export interface XdsSecurity {
 	readonly tls: MutualTls;
 	readonly admitPeers: AdmitPeers;
-	/** null = the certificate is no X.509-SVID of the own trust domain, or the call is another's that a proxy passes on. */
+	/**
+	 * null = the certificate is not an X.509-SVID of the own trust domain, or a proxy forwards the call for another
+	 * client.
+	 */
 	readonly idOf: (call: Pick<Call, "getAuthContext" | "metadata">) => string | null;
 }
 
-type PeerOf = (call: Pick<Call, "getAuthContext" | "metadata">) => Peer | Stranger;
+type PeerOf = (call: Pick<Call, "getAuthContext" | "metadata">) => Peer | RefusedPeer;
 
-export interface XdsDoorsOptions {
-	/** null: the UNIX socket only. */
+export interface GrpcListenersOptions {
+	/** null = UNIX socket only. */
 	readonly secure: XdsSecurity | null;
-	/** How long a TCP connection may have no stream. */
+	/** How long a TCP connection may stay without a stream. */
 	readonly connectionIdleMs: number;
-	readonly onStream: (call: Call, peer: Peer | Stranger) => void;
-	readonly onLoads: (call: LoadCall, peer: Peer | Stranger) => void;
-	readonly onProbe: (call: ProbeCall, peer: Peer | Stranger, answer: AnswerProbe) => void;
-	/** Told of each connection that is refused. */
+	readonly onStream: (call: Call, peer: Peer | RefusedPeer) => void;
+	readonly onLoads: (call: LoadCall, peer: Peer | RefusedPeer) => void;
+	readonly onProbe: (call: ProbeCall, peer: Peer | RefusedPeer, answer: AnswerProbe) => void;
+	/** Called for each refused connection. */
 	readonly onRefused: (reason: RefusedFor, id: string | null) => void;
-	/** Told of each TLS handshake that failed. */
+	/** Called for each failed TLS handshake. */
 	readonly onHandshakeFault: (fault: HandshakeFault) => void;
 }
 
-export class XdsDoors {
-	/** One server a door, so that no call of one can be taken for one of the other. */
+export class GrpcListeners {
+	/** One server per address, so calls on the socket and on TCP cannot be confused. */
 	readonly #servers: Server[] = [];
-	readonly #doors: { close(): void }[] = [];
+	readonly #listeners: { close(): void }[] = [];
 	#socketPath: string | null = null;
 
-	constructor(readonly options: XdsDoorsOptions) {}
+	constructor(readonly options: GrpcListenersOptions) {}
 
 	/**
-	 * Opens one door; may be called again for another.
-	 * @returns where it listens; port 0 is replaced by the port that was taken.
-	 * @throws WeirError `invalid-argument` for TCP without an identity, `already-exists` or `unavailable` when it is taken.
+	 * Listens on one address. May be called again for another.
+	 * @returns the address; port 0 is replaced by the assigned port
+	 * @throws WeirError `invalid-argument` for TCP without an identity, `already-exists` or `unavailable` if the
+	 * address is in use
 	 */
 	async listen(address: XdsAddress): Promise<XdsAddress> {
 		if ("socketPath" in address) {
@@ -76,8 +80,8 @@ export class XdsDoors {
 		if (secure === null) {
 			throw new WeirError("invalid-argument", `xds has no identity for ${host}`, "give it one, or use a UNIX socket");
 		}
-		const server = this.#server((call) => proved(secure, call), {
-			// A connection must not outlive the certificate that it was opened with.
+		const server = this.#server((call) => peerByTls(secure, call), {
+			// A connection must not outlive its certificate.
 			"grpc.max_connection_age_ms": XDS_CONNECTION_AGE_MS,
 			"grpc.max_connection_age_grace_ms": 1_000,
 			"grpc.max_connection_idle_ms": connectionIdleMs,
@@ -93,29 +97,29 @@ export class XdsDoors {
 			);
 			const onCrowded = ({ id }: { readonly id: string | null }): void => onRefused("too-many", id);
 			const bounds = { connections: XDS_CONNECTIONS_MAX, onCrowded, onHandshakeFault };
-			const door = await openHttp2Door({ host, port, tls, ...bounds }, injectConnection);
-			this.#doors.push(door);
+			const listener = await openHttp2Door({ host, port, tls, ...bounds }, injectConnection);
+			this.#listeners.push(listener);
 			this.#servers.push(server);
-			return { host, port: door.port };
+			return { host, port: listener.port };
 		} catch (error) {
 			server.forceShutdown();
-			throw taken(`${host}:${port}`, error);
+			throw cannotListen(`${host}:${port}`, error);
 		}
 	}
 
 	async close(): Promise<void> {
-		for (const door of this.#doors) door.close();
+		for (const listener of this.#listeners) listener.close();
 		for (const server of this.#servers) server.forceShutdown();
 		if (this.#socketPath !== null) await rm(this.#socketPath, { force: true });
 		this.#socketPath = null;
 	}
 
-	/** @param more options for gRPC */
+	/** @param more gRPC options */
 	#server(peer: PeerOf, more: Readonly<Record<string, number>>): Server {
 		const server = new Server({
 			"grpc.max_receive_message_length": XDS_REQUEST_BYTES_MAX,
 			"grpc.max_send_message_length": -1,
-			// Finds Envoys that vanished without closing.
+			// Detects Envoys that vanished without closing.
 			"grpc.keepalive_time_ms": XDS_KEEPALIVE_MS,
 			"grpc.keepalive_timeout_ms": XDS_KEEPALIVE_ANSWER_MS,
 			...more,
@@ -132,7 +136,7 @@ export class XdsDoors {
 		return server;
 	}
 
-	/** A UNIX socket, whose callers are the owner's. */
+	/** Binds a UNIX socket. All its callers count as the owner. */
 	async #bind(target: string): Promise<void> {
 		const server = this.#server(() => ({ kind: "owner" }), {});
 		try {
@@ -145,16 +149,16 @@ export class XdsDoors {
 			this.#servers.push(server);
 		} catch (error) {
 			server.forceShutdown();
-			throw taken(target, error);
+			throw cannotListen(target, error);
 		}
 	}
 }
 
-/** A client that no SPIFFE id speaks for is refused: on this door there is no other proof. */
-function proved({ idOf }: XdsSecurity, call: Pick<Call, "getAuthContext" | "metadata">): Peer | Stranger {
+/** On TCP a client without a SPIFFE id is refused: there is no other proof of identity. */
+function peerByTls({ idOf }: XdsSecurity, call: Pick<Call, "getAuthContext" | "metadata">): Peer | RefusedPeer {
 	const id = idOf(call);
 	return id === null ? { refusedFor: "no-svid", id } : (peerOf(id) ?? { refusedFor: "not-a-client", id });
 }
 
-const taken = (where: string, cause: unknown): WeirError =>
+const cannotListen = (where: string, cause: unknown): WeirError =>
 	new WeirError("unavailable", `xds cannot listen on ${where}`, "is another control running?", { cause });

@@ -1,7 +1,7 @@
 /**
- * Services whose newest configuration an Envoy has refused, as that Envoy is given them instead: each answers 503 to
- * everybody, under its newest hosts. Nothing else of them is there, so that whatever was refused is gone, and no request
- * is judged by rules that are older than the declared ones. The plan's table and version stay: nobody is asked about them.
+ * Replaces Services whose newest configuration an Envoy has rejected: each answers 503 to all callers under its newest hosts,
+ * and has nothing else. So the rejected part is gone, and no request is judged by outdated rules. The plan's table and
+ * version stay, because a closed Service never uses the sidecar.
  */
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { accessBySidecar } from "../envoy/accessControl.js";
@@ -9,10 +9,10 @@ import { noCallout } from "../envoy/calloutFilters.js";
 import type { CompiledService } from "./execution.js";
 import type { ServiceTable } from "./plan.js";
 
-/** What clients read; they may be anybody, so nothing more is said. */
+/** The response body. Any client can read it, so it gives no details. */
 const BODY = "closed: configuration-refused\n";
 
-/** Its route has no name of ours: what is answered here is neither exposure nor outcome. */
+/** The route has no Weir name, so its responses count neither as exposures nor as outcomes. */
 export function closedVirtualHost({ name, hosts }: ServiceTable, asksSidecar: boolean): object {
 	return {
 		name,
@@ -27,7 +27,7 @@ export function closedVirtualHost({ name, hosts }: ServiceTable, asksSidecar: bo
 	};
 }
 
-/** Resources without what only closed Services need. */
+/** Removes resources that only closed Services need. */
 export function withoutClosed(resources: ResourceSet, closed: ReadonlySet<string>): ResourceSet {
 	if (closed.size === 0) return resources;
 	return {
@@ -39,6 +39,6 @@ export function withoutClosed(resources: ResourceSet, closed: ReadonlySet<string
 	};
 }
 
-/** Each Service as it is declared and learned, by qualified name: what Envoy is given of it changes only where its text does. */
+/** A text per Service, by qualified name. It changes whenever Envoy's configuration of the Service does. */
 export const formsOf = (services: readonly CompiledService[]): ReadonlyMap<string, string> =>
 	new Map(services.map(({ service, table }) => [table.name, JSON.stringify([service, table])]));
