@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { EnvoyKeeper } from "../../src/cli/stack/envoyKeeper.js";
+import { EnvoyAgent } from "../../src/cli/stack/envoyAgent.js";
 import { startEnvoy } from "../../src/cli/stack/envoyProcess.js";
 import { compile } from "../../src/compile/compile.js";
 import { staticBootstrap } from "../../src/compile/envoy/bootstrap.js";
@@ -38,7 +38,7 @@ for (const version of ["1.40.0", "1.36.2"])
 		let next = 0;
 		const start = async () => {
 			const instance = `${next++}`;
-			const keeper = new EnvoyKeeper({
+			const keeper = new EnvoyAgent({
 				...{ node: "test", instance, passedMs: () => performance.now() },
 				open: () => connect(rig.accessLogSocket),
 			});

@@ -10,7 +10,7 @@ import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import type { Identity } from "../../trust/identity/svid.js";
 import { reportReady, stopOnSignal } from "../stack/child.js";
 import { findEnvoy } from "../stack/envoyBinary.js";
-import { EnvoyKeeper } from "../stack/envoyKeeper.js";
+import { EnvoyAgent } from "../stack/envoyAgent.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
 import type { ProbeAgentOptions } from "../stack/probeAgent.js";
@@ -122,12 +122,12 @@ async function keeperOf(
 	door: RemoteDoor | null,
 	at: Places,
 	own: Promise<Identity> | null,
-): Promise<EnvoyKeeper> {
-	if (door === null) return new EnvoyKeeper({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
+): Promise<EnvoyAgent> {
+	if (door === null) return new EnvoyAgent({ ...which, passedMs, open: () => connect(at.accessLogSocket) });
 	const { clientTls } = await import("../../trust/identity/nodeTls.js");
 	const { address: host, port, spiffeId } = door;
 	let identity: Identity | null = null;
-	const keeper = new EnvoyKeeper({
+	const keeper = new EnvoyAgent({
 		...which,
 		passedMs,
 		say: (line) => process.stderr.write(`weir: ${host}:${port}: ${line}\n`),

@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
-import { EnvoyKeeper } from "../../../src/cli/stack/envoyKeeper.js";
+import { EnvoyAgent } from "../../../src/cli/stack/envoyAgent.js";
 import { ACCESS_LOG_MESSAGE_BYTES_MAX } from "../../../src/limits/index.js";
 import { envoyName, gatewayOfLogName, streamFault } from "../../../src/observe/events/accessLog/streamIdentity.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
@@ -285,7 +285,7 @@ t.test(
 			const { certificate: cert, privateKey: key } = await ca.issue({ spiffeId: idOf(name) });
 			const secret = { cert, key, ca: ca.certificate, checkServerIdentity: () => undefined };
 			const passedMs = (): number => performance.now();
-			return new EnvoyKeeper({
+			return new EnvoyAgent({
 				...{ node, instance: "a", passedMs },
 				open: () =>
 					connectTls({ port: rig.ingest.accessLogPort ?? 0, host: "127.0.0.1", ALPNProtocols: ["h2"], ...secret }),

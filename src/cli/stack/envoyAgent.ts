@@ -8,7 +8,7 @@ import { WeirError } from "../../error.js";
 import { AGENT_ANSWER_MS, AGENT_REFUSED_MS, AGENT_REPORT_AGE_MAX_MS, AGENT_REPORT_MS } from "../../limits/index.js";
 import { ENVOY_REPORT_PATH, type EnvoyReport } from "../../observe/events/accessLog/envoyReport.js";
 
-export interface EnvoyKeeperOptions {
+export interface EnvoyAgentOptions {
 	/** `node.id` of the Envoy. */
 	readonly node: string;
 	/** Which process of that node. */
@@ -30,8 +30,8 @@ interface Dropped {
 /** What became of a report; `why`: for a person. */
 type Answer = { readonly kind: "taken" } | { readonly kind: "unreached" | "refused"; readonly why: string };
 
-export class EnvoyKeeper {
-	readonly #options: EnvoyKeeperOptions;
+export class EnvoyAgent {
+	readonly #options: EnvoyAgentOptions;
 	/** When ingest was asked last, and took it. */
 	#reachedAt: number;
 	/** Not reported yet. */
@@ -44,7 +44,7 @@ export class EnvoyKeeper {
 	#watching = false;
 	#closed = false;
 
-	constructor(options: EnvoyKeeperOptions) {
+	constructor(options: EnvoyAgentOptions) {
 		this.#options = options;
 		this.#reachedAt = this.#askedAt = options.passedMs();
 	}

@@ -3,7 +3,7 @@ import { createServer as createHttp2Server } from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { EnvoyKeeper, type EnvoyKeeperOptions } from "../../src/cli/stack/envoyKeeper.js";
+import { EnvoyAgent, type EnvoyAgentOptions } from "../../src/cli/stack/envoyAgent.js";
 import type { EntrySink } from "../../src/observe/events/accessLog/accessLog.js";
 import { serveAccessLog } from "../../src/observe/events/accessLog/accessLog.js";
 import { temporaryDirectory } from "./command.js";
@@ -35,8 +35,8 @@ async function scene(t: Test) {
 		return door;
 	};
 	const said: string[] = [];
-	const start = (more: Partial<EnvoyKeeperOptions> = {}) => {
-		const keeper = new EnvoyKeeper({
+	const start = (more: Partial<EnvoyAgentOptions> = {}) => {
+		const keeper = new EnvoyAgent({
 			...{ node: "edge", instance: "a", open: () => connect(path), passedMs: () => at.passedMs },
 			say: (line) => said.push(line),
 			...more,
@@ -69,7 +69,7 @@ t.test("who is silent is not there, and a certificate that has ended opens nothi
 	t.ok(held.length > 0);
 	for (const socket of held) socket.destroy();
 	await new Promise((resolve) => silent.close(resolve));
-	const refusing = new EnvoyKeeper({
+	const refusing = new EnvoyAgent({
 		...{ node: "edge", instance: "a", passedMs: () => at.passedMs },
 		open: () => {
 			throw new Error("the own SVID has ended");
