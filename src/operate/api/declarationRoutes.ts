@@ -36,8 +36,8 @@ export interface DeclarationServices {
 	readonly now: () => number;
 }
 
-export async function apply(door: DeclarationServices, call: Call): Promise<Answer> {
-	const { operations, now, store } = door;
+export async function apply(api: DeclarationServices, call: Call): Promise<Answer> {
+	const { operations, now, store } = api;
 	const { request, query } = call;
 	onlyChangeQuery(query, ["onlyAt", "start"]);
 	const dryRun = flag(query, "dryRun");
@@ -63,7 +63,7 @@ export async function apply(door: DeclarationServices, call: Call): Promise<Answ
 	const result = operations.apply(auditedCall(call, now()), files, dryRun);
 	// Cut in between, the next start takes this change for somebody else's, and asks once too often.
 	if (isStart && !dryRun && result.outcome === "applied") store.declarations.start();
-	return warned(door, call, result, dryRun);
+	return warned(api, call, result, dryRun);
 }
 
 /** What was applied, with what is not told of shadow policies that it is about. */

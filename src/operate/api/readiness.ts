@@ -40,10 +40,10 @@ const CONTROL_NOTES = {
 };
 
 /** 503 with the reasons, or 200. */
-export async function readiness(door: ReadinessSources): Promise<Answer> {
-	const { ready, publication } = door;
-	const reasons = [ready(), publication.lag() ?? [], untaken(door), refusals(door)].flat();
-	const notes = await notesOf(door);
+export async function readiness(sources: ReadinessSources): Promise<Answer> {
+	const { ready, publication } = sources;
+	const reasons = [ready(), publication.lag() ?? [], untaken(sources), refusals(sources)].flat();
+	const notes = await notesOf(sources);
 	const said = reasons.length === 0 ? ["ready"] : reasons;
 	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
 	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };

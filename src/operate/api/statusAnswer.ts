@@ -27,9 +27,9 @@ export interface StatusSources extends AlarmSources {
 	readonly now: () => number;
 }
 
-export async function statusAnswer(door: StatusSources, call: Call): Promise<StatusAnswer> {
-	const [alarms, own] = await Promise.all([door.alarms(), door.ownAlarms()]);
-	return answerOf(door, call, { alarms, own });
+export async function statusAnswer(sources: StatusSources, call: Call): Promise<StatusAnswer> {
+	const [alarms, own] = await Promise.all([sources.alarms(), sources.ownAlarms()]);
+	return answerOf(sources, call, { alarms, own });
 }
 
 function answerOf(
