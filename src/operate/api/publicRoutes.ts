@@ -22,7 +22,7 @@ import {
 	pending,
 	remove,
 	removeAll,
-	warned,
+	withShadowGaps,
 } from "./declarationRoutes.js";
 import { type Answer, auditedCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 import { type ReadinessSources, readiness } from "./readiness.js";
@@ -145,7 +145,7 @@ async function rollback(api: ApiServices, call: Call): Promise<Answer> {
 	if (!isKnown || !Number.isSafeInteger(to) || Number(to) < 0)
 		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME or absent}');
 	const dryRun = flag(call.query, "dryRun");
-	return warned(
+	return withShadowGaps(
 		api,
 		call,
 		operations.rollback(auditedCall(call, now()), Number(to), namespace as string | null, dryRun),
