@@ -13,7 +13,7 @@ import {
 	TABLE_BYTES_MAX,
 } from "../../../src/limits/index.js";
 import { StateClient } from "../../../src/operate/api/client.js";
-import { roomProblems, ruleProblems } from "../../../src/operate/operations/quota.js";
+import { quotaProblems, ruleProblems } from "../../../src/operate/operations/quota.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
@@ -172,7 +172,7 @@ t.test(
 		const stored = (resource: Resource) => ({ resource, source: "" });
 		const metrics = Array.from({ length: RESOURCES_MAX + 1 }, () => stored(accessPolicy("p", "deny", [])));
 		const messages = (after: readonly ReturnType<typeof stored>[], before: typeof after = []) =>
-			roomProblems(before, after, EMPTY_STATUS).map(({ message }) => message);
+			quotaProblems(before, after, EMPTY_STATUS).map(({ message }) => message);
 		t.same(messages(metrics.slice(1)), []);
 		t.same(messages(metrics), [`${RESOURCES_MAX + 1} resources would be declared, more than ${RESOURCES_MAX}`]);
 		t.same(messages(metrics, metrics), []);
