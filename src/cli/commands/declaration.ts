@@ -8,7 +8,7 @@ import { loadResources } from "../../declare/resources/parse.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
 import { jsonSchema } from "../../declare/resources/schema.js";
 import { declaredIn } from "../../operate/api/documents.js";
-import { roomProblems } from "../../operate/operations/quota.js";
+import { quotaProblems } from "../../operate/operations/quota.js";
 import { declaredKeys } from "../declaredKeys.js";
 import { printProblems, readResourceFiles } from "../resourceFiles.js";
 
@@ -20,7 +20,7 @@ export async function validate({ file }: { readonly file: readonly string[] }): 
 	const files = await readResourceFiles(file);
 	const readings = new FileReadings();
 	const { resources, problems: faults } = loadResources(files, readings);
-	const problems = faults.length > 0 ? faults : roomProblems([], declaredIn(files, readings), EMPTY_STATUS);
+	const problems = faults.length > 0 ? faults : quotaProblems([], declaredIn(files, readings), EMPTY_STATUS);
 	if (problems.length > 0) {
 		printProblems(problems);
 		process.exitCode = 1;

@@ -1,7 +1,7 @@
 /**
- * The api role's doors over one Store: a UNIX socket for this machine's owner and the other roles of control, and,
- * where an identity is composed, HTTPS for everybody else. What belongs to other roles (outcomes, traces, metrics) is
- * mounted by the composition and gets the request as it came and who sent it, after the same check of the caller.
+ * The api role's listeners over one Store: a UNIX socket for the local owner and the other roles of control, and HTTPS
+ * for all other callers if an identity is configured. Paths of other roles (outcomes, traces, metrics) are mounted:
+ * they get the original request and its authenticated caller.
  */
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -28,7 +28,7 @@ import { Permissions } from "../state/rights/permissions.js";
 import { Rights } from "../state/rights/rights.js";
 import type { Store } from "../state/store/store.js";
 import type { Caller, ListenerTls, TcpListener } from "./caller.js";
-import { type House, handler, withBounds } from "./handler.js";
+import { handler, type ListenerContext, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
 import type { Mount } from "./mount.js";
 import { secureContext, secureServer } from "./tlsListener.js";
@@ -36,56 +36,56 @@ import type { GatewayAlarm } from "./wire.js";
 
 export interface ApiOptions {
 	readonly store: Store;
-	/** Path of the UNIX socket; its directory is made with mode 0700, so that who reaches it is the owner. */
+	/** Path of the UNIX socket. Its directory has mode 0700, so only the owner can connect. */
 	readonly socket: string;
 	/** null or absent: the UNIX socket only. */
 	readonly tcp?: TcpListener | null;
-	/** For unit tests only: plain HTTP on the loopback, where anyone on this machine is the local owner. */
+	/** For unit tests only: plain HTTP on the loopback, where every local process is the owner. */
 	readonly insecureLoopback?: { readonly address: string; readonly port: number };
-	/** Subject of who comes by the UNIX socket; `local:UID` by default. */
+	/** Subject of callers on the UNIX socket; `local:UID` by default. */
 	readonly owner?: string;
 	/** Subjects that may do everything without a RoleBinding. */
 	readonly admins?: readonly string[];
-	/** Of each client; Weir's own where absent. */
+	/** For each client; Weir's defaults if absent. */
 	readonly clientLimits?: Partial<ClientLimits>;
-	/** Asks the gates of a promotion by a person. Absent: an Experiment with gates is promoted by an override only. */
+	/** Calls the gates of a person's promotion. Absent: an Experiment with gates needs an override. */
 	readonly webhook?: Webhook;
-	/** Asked for how an Experiment stands. Absent: what the decisions were made on must do. */
+	/** Fresh evidence for an Experiment's standing. Absent: the evidence of its last decision is used. */
 	readonly evidence?: EvidenceSource;
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;
-	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
+	/** Why control is not ready, one sentence each, without resource names. Empty = ready. */
 	readonly ready?: () => readonly string[];
-	/** What xds published of the store's state; one of its own by default. */
+	/** How far xds has published the state; a new one by default. */
 	readonly publication?: Publication;
-	/** What the probe says of all Gateways; null = it does not answer. Absent: there is none. Never rejects. */
+	/** Probe alarms of all Gateways; null = the probe does not answer. Absent: no probe. Never rejects. */
 	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
-	/** What is known without the probe. Never rejects. @param tooLate what other parts have not told by then is left out */
+	/** Alarms known without the probe. Never rejects. @param tooLate alarms that come after it are left out */
 	readonly ownAlarms?: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
 	readonly now?: () => number;
-	/** Told of every connection of the TCP door that was ended to make room for another's. */
+	/** Called for each TCP connection that was closed in favour of another client's. */
 	readonly onCrowded?: () => void;
 	/** Called for each request that the client limits refuse. Must not throw. */
 	readonly onLimited?: (exceeded: TooManyRequests["exceeded"]) => void;
-	/** Told of every TLS handshake at the TCP door that failed; anybody may cause it. Must not throw. */
+	/** Called for each failed TLS handshake; any client can cause one. Must not throw. */
 	readonly onHandshakeFault?: (fault: HandshakeFault) => void;
-	/** Told of every failure that is answered as `internal`. */
+	/** Called for each failure that is answered as `internal`. */
 	readonly onError?: (error: unknown) => void;
 }
 
 export interface Api {
-	/** `https://127.0.0.1:PORT`, or `unix:PATH` without a TCP door. */
+	/** `https://127.0.0.1:PORT`, or `unix:PATH` without a TCP listener. */
 	readonly url: string;
 	readonly socket: string;
-	/** Takes a new certificate for new connections; those that are open stay. */
+	/** Uses a new certificate for new connections; open connections stay. */
 	renew(tls: ListenerTls): void;
-	/** Ends both doors and every long poll; the Store stays open. */
+	/** Closes both listeners and every long poll; the Store stays open. */
 	close(): Promise<void>;
 }
 
 /**
- * Opens the doors; if one cannot open, none stays.
- * @throws WeirError `invalid-argument` for a plain door off the loopback, `unavailable` for an address that is taken.
+ * Starts both listeners, or none.
+ * @throws WeirError `invalid-argument` for plain HTTP beyond the loopback, `unavailable` for an address in use.
  */
 export async function startApi(options: ApiOptions): Promise<Api> {
 	const { store, socket, tcp = null, insecureLoopback } = options;
@@ -105,18 +105,18 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	}
 	mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
 	requireOwnFolder(dirname(socket));
-	// A socket left by a killed process: the Store's lock says that nobody else listens on it.
+	// A killed process leaves its socket. The Store's lock proves that no other process listens on it.
 	rmSync(socket, { force: true });
 
 	const operations = new Operations(store, new Rights(store, new Permissions(options.admins)));
 	const approvals = new Approvals(store, operations);
 	const now = options.now ?? Date.now;
-	const house: House = {
-		door: {
+	const context: ListenerContext = {
+		api: {
 			store,
 			operations,
 			approvals,
-			gates: new PromotionGates(store, operations, options.webhook ?? NOBODY_ASKS, now),
+			gates: new PromotionGates(store, operations, options.webhook ?? NO_WEBHOOK, now),
 			evidence: options.evidence ?? null,
 			ready: options.ready ?? (() => []),
 			publication: options.publication ?? new Publication(() => store.current.revision),
@@ -137,15 +137,15 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		groups: [],
 		how: "socket",
 	};
-	const local = withBounds(createServer(handler(house, async () => owner, true)), API_CONNECTIONS_MAX);
-	const secure = tcp === null ? null : secureServer(house, tcp);
+	const local = withBounds(createServer(handler(context, async () => owner, true)), API_CONNECTIONS_MAX);
+	const secure = tcp === null ? null : secureServer(context, tcp);
 	const plain =
 		insecureLoopback === undefined
 			? null
 			: withBounds(
 					createServer(
 						handler(
-							house,
+							context,
 							async (request) => {
 								checkLoopback(request);
 								return owner;
@@ -179,7 +179,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 	};
 }
 
-const NOBODY_ASKS: Webhook = async () => ({ ok: false, why: "control has no way to ask" });
+const NO_WEBHOOK: Webhook = async () => ({ ok: false, why: "control has no way to ask" });
 
 function urlOf(outer: Server | SecureServer, secure: boolean): string {
 	const bound = outer.address() as AddressInfo;

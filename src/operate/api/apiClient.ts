@@ -24,9 +24,9 @@ import type {
 	StatusAnswer,
 } from "./wire.js";
 
-/** Longer than any answer of the API takes that waits for no gate: an apply of 5,000 documents takes seconds. */
+/** Longer than any answer that waits for no gate: an apply of 5,000 documents takes seconds. */
 const TIMEOUT_MS = 60_000;
-/** Of what may have gates asked, one after the other: who goes before they have answered has nothing done. */
+/** For requests that may call gates, one after the other: they are cancelled if the client disconnects first. */
 const GATED_TIMEOUT_MS = GATES_MAX * GATE_TIMEOUT_MS_MAX + TIMEOUT_MS;
 const LATE_HINT = "it may have been done all the same: look at weir status and weir requests before you ask again";
 
@@ -67,10 +67,7 @@ export class ApiClient {
 		this.#at = { host, port: Number(parsed.port || (secure ? 443 : 80)), ...(secure ? { tls } : {}) };
 	}
 
-	/**
-	 * Any path of the API, also those that other roles answer: requests, traces, outcomes, metrics. No status is an
-	 * error.
-	 */
+	/** Any path of the API, also those that other roles serve: traces, outcomes, metrics. No status is an error. */
 	raw(
 		method: string,
 		path: string,
@@ -81,9 +78,9 @@ export class ApiClient {
 
 	/**
 	 * `weir apply`: all files as one, all or nothing.
-	 * @param options.onlyAt the one revision that they are meant for
-	 * @param options.start a start of `weir up` declares them, which has taken all before into account
-	 * @throws WeirError `conflict` where the state is at another
+	 * @param options.onlyAt the revision that they are meant for
+	 * @param options.start a start of `weir up` declares them, and has seen all earlier changes
+	 * @throws WeirError `conflict` if the state is at another revision
 	 */
 	async apply(
 		files: readonly { readonly name: string; readonly text: string }[],
@@ -97,14 +94,14 @@ export class ApiClient {
 		return applyAnswer(answer);
 	}
 
-	/** Takes one resource away. */
+	/** Deletes one resource. */
 	async delete(kind: Kind, name: string, options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
 		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		const path = name.split("/").map(encodeURIComponent).join("/");
 		return applyAnswer(await this.#send("DELETE", `/v1/resources/${kind}/${path}?${query}`));
 	}
 
-	/** `weir delete`: takes resources away, by qualified names, all or none. */
+	/** `weir delete`: deletes resources by qualified names, all or none. */
 	async deleteAll(resources: readonly Target[], options: { readonly dryRun: boolean }): Promise<ApplyAnswer> {
 		const query = new URLSearchParams({ dryRun: String(options.dryRun) });
 		return applyAnswer(await this.#send("POST", `/v1/deletions?${query}`, { body: jsonBody({ resources }) }));
@@ -116,7 +113,7 @@ export class ApiClient {
 		return this.#json("GET", `/v1/history${query}`);
 	}
 
-	/** What `weir policy shadow` cannot tell. */
+	/** Gaps in the results of `weir policy shadow`. */
 	async shadowGaps(): Promise<readonly ShadowGap[]> {
 		return (await this.#json<ShadowGapsAnswer>("GET", "/v1/policies/shadow-gaps")).gaps;
 	}
@@ -161,7 +158,7 @@ export class ApiClient {
 		return (await this.#json<{ decisions: readonly Decision[] }>("GET", path)).decisions;
 	}
 
-	/** How an Experiment stands now, with fresh evidence: what `weir report` is made from. */
+	/** The current state of an Experiment with fresh evidence: the source of `weir report`. */
 	standing(experiment: string): Promise<Standing> {
 		return this.#json("GET", `${experimentPath(experiment)}/standing`);
 	}
@@ -175,26 +172,26 @@ export class ApiClient {
 		}
 	}
 
-	/** `weir pause | resume | promote | abort`; pending where a second person must approve it. */
+	/** `weir pause | resume | promote | abort`; pending if others must approve it. */
 	async act(
 		experiment: string,
 		verb: PersonVerb,
-		said: Partial<Pick<PersonRequest, "reason" | "overrideGates" | "shutOut">> & { readonly arm?: string } = {},
+		options: Partial<Pick<PersonRequest, "reason" | "overrideGates" | "shutOut">> & { readonly arm?: string } = {},
 	): Promise<OperationAnswer> {
 		const answer = await this.#send("POST", `${experimentPath(experiment)}/${verb}`, {
-			body: jsonBody(said),
+			body: jsonBody(options),
 			...(verb === "promote" ? { timeoutMs: GATED_TIMEOUT_MS } : {}),
 		});
 		if (answer.status === 202) return answer.json as PendingAnswer;
 		return { outcome: "done", ...(answer.json as { readonly revision: number; readonly decision: Decision }) };
 	}
 
-	/** `weir requests`: what waits for approval, and what became of the others. */
+	/** `weir requests`: pending and ended requests. */
 	async requests(): Promise<readonly RequestAnswer[]> {
 		return (await this.requestsAnswer()).requests;
 	}
 
-	/** The same, and whether there may be others. */
+	/** The same, and whether some may be hidden. */
 	requestsAnswer(): Promise<RequestsAnswer> {
 		return this.#json("GET", "/v1/approvals");
 	}
@@ -203,7 +200,7 @@ export class ApiClient {
 		return this.#json("GET", `/v1/approvals/${encodeURIComponent(id)}`);
 	}
 
-	/** `weir approve ID`: its state says whether it was carried out or still waits. */
+	/** `weir approve ID`: the state of the answer is `done`, or still `pending`. */
 	async approve(id: string): Promise<RequestAnswer> {
 		const path = `/v1/approvals/${encodeURIComponent(id)}/approve`;
 		const more = { body: jsonBody({}), timeoutMs: GATED_TIMEOUT_MS };
@@ -215,7 +212,7 @@ export class ApiClient {
 		return (await this.#send("POST", path, { body: jsonBody({ reason }) })).json as RequestAnswer;
 	}
 
-	/** One page of what operators did, or of what they were refused. */
+	/** One page of the operators' audit: operations, or refused attempts. */
 	audit(after: number, limit = 1_000, chain: AuditChainName = "operations"): Promise<AuditPage> {
 		return this.#json("GET", `/v1/audit?chain=${chain}&after=${after}&limit=${limit}`);
 	}

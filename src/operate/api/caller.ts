@@ -1,7 +1,6 @@
 /**
- * Who calls the API, as the door that the call came through proves it: never by what the call says of itself. The UNIX
- * socket lies in a 0700 directory and so belongs to the local owner; the TCP door takes a client certificate's SPIFFE
- * id or a verified token. Certificates and tokens are judged by ports: composition knows who is trusted.
+ * The authenticated caller of the API. The UNIX socket is in a 0700 directory, so its caller is the local owner. The TCP
+ * listener accepts a SPIFFE id of a client certificate, or a verified token; ports check both.
  */
 import type { IncomingMessage } from "node:http";
 import type { TLSSocket } from "node:tls";
@@ -16,56 +15,56 @@ export interface Caller {
 	readonly how: "socket" | "mtls" | "oidc";
 }
 
-/** PEM. `ca`: who signs the certificates of callers. */
+/** PEM. `ca` signs the certificates of callers. */
 export interface ListenerTls {
 	readonly key: string;
 	readonly cert: string;
 	readonly ca: string;
 }
 
-/** A verified operator, or why the token does not hold (for the audit log; never any of the token). */
+/** A verified operator, or why the token is invalid (for the audit log; never any part of the token). */
 export type OperatorToken =
 	| { readonly subject: string; readonly groups: readonly string[] }
 	| { readonly refused: string };
 
-/** The door for callers who are not on this machine, or not its owner: HTTPS, never plain HTTP. */
+/** The listener for callers other than the local owner: HTTPS, never plain HTTP. */
 export interface TcpListener {
 	readonly address: string;
 	/** 0 = any free port. */
 	readonly port: number;
 	readonly tls: ListenerTls;
 	/**
-	 * SPIFFE id of the caller's certificate; asked only where its chain holds. null = it has none that counts, or it
-	 * passes on what somebody else asks: a proxy's certificate speaks for nobody.
+	 * SPIFFE id of the caller's certificate; called only for a valid chain. null = no usable id, or the request was
+	 * forwarded: a proxy's certificate does not identify the caller.
 	 */
 	readonly peer: (request: IncomingMessage) => string | null;
-	/** Names of the headers by which the request is one that a proxy passes on; null, or absent: none says so. */
+	/** Names of the headers that show that a proxy forwarded the request; null or absent: not forwarded. */
 	readonly passedOnBy?: (request: IncomingMessage) => string | null;
-	/** Judges an Authorization header. Absent: client certificates are demanded in the handshake. Never rejects. */
+	/** Verifies an Authorization header. Absent: the handshake requires a client certificate. Never rejects. */
 	readonly tokens?: (authorization: string, request: IncomingMessage) => Promise<OperatorToken>;
 }
 
 /**
- * The caller of a request of the TCP door. A token that is present decides alone, and one that does not hold is refused
- * even beside a good certificate: whoever sends one means to act by it.
- * @param leftMs until the certificate ends with which the connection was opened: it was judged then, and lives longer
- * @throws WeirError `permission-denied` for nobody that is known.
+ * The caller of a request on the TCP listener. A token takes precedence over the certificate, so an invalid token is
+ * refused even with a valid certificate.
+ * @param leftMs until the connection's certificate expires: it was verified when the connection was opened
+ * @throws WeirError `permission-denied` for an unauthenticated caller
  */
-export async function callerOf(door: TcpListener, request: IncomingMessage, leftMs: number): Promise<Caller> {
+export async function callerOf(listener: TcpListener, request: IncomingMessage, leftMs: number): Promise<Caller> {
 	if (leftMs <= 0) throw unknown("the certificate that the connection was opened with has ended");
 	const headers = request.rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === "authorization");
 	const { authorization } = request.headers;
 	if (authorization !== undefined) {
 		if (headers.length !== 1) throw unknown("more than one Authorization header");
-		if (door.tokens === undefined) throw unknown("the API takes no tokens");
-		const answer = await door.tokens(authorization, request);
+		if (listener.tokens === undefined) throw unknown("the API takes no tokens");
+		const answer = await listener.tokens(authorization, request);
 		if ("refused" in answer) throw unknown(answer.refused);
 		return checked({ subject: answer.subject, groups: answer.groups, how: "oidc" });
 	}
 	const socket = request.socket as TLSSocket;
-	const subject = socket.authorized ? door.peer(request) : null;
+	const subject = socket.authorized ? listener.peer(request) : null;
 	if (subject === null) {
-		const proxied = socket.authorized ? (door.passedOnBy?.(request) ?? null) : null;
+		const proxied = socket.authorized ? (listener.passedOnBy?.(request) ?? null) : null;
 		if (proxied === null) throw unknown("neither a token nor a client certificate with a SPIFFE id");
 		throw unknown(
 			`the request has ${proxied}, as one that a proxy passes on, whose certificate speaks for nobody`,
@@ -75,10 +74,10 @@ export async function callerOf(door: TcpListener, request: IncomingMessage, left
 	return checked({ subject, groups: [], how: "mtls" });
 }
 
-/** A subject is compared, stored and printed as it stands: one line of whole characters, of bounded length. */
+/** Subjects are stored and printed unchanged, so each must be one line of bounded length. */
 function checked(caller: Caller): Caller {
 	const { subject } = caller;
-	// What begins like the local owner's subject is nobody's over the network.
+	// The prefix of the local owner is invalid over the network.
 	if (
 		subject === "" ||
 		subject.length > CALLER_SUBJECT_CHARS_MAX ||

@@ -1,7 +1,7 @@
 /**
- * The port StateStore for the roles that do not own the state: over the internal UNIX socket. A dead or silent owner
- * is WeirError `unavailable` or `deadline-exceeded`: hold and report, never decide. Nothing is retried here: whether
- * a decision that got no answer was stored shows in the next state.
+ * The port StateStore over the internal UNIX socket, for roles that do not own the state. If the owner is dead or silent,
+ * calls fail with WeirError `unavailable` or `deadline-exceeded`: hold and report, never decide. Nothing is retried: the
+ * next state shows whether an unanswered decision was stored.
  */
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { Decision } from "../../decide/rollout/decision.js";
@@ -16,7 +16,7 @@ export class StateClient implements StateStore, Outbox {
 	readonly #socket: string;
 	readonly #timeoutMs: number;
 
-	/** @param timeoutMs of one call, without the wait that a long poll asks for */
+	/** @param timeoutMs per call; the wait of a long poll is added */
 	constructor(socket: string, timeoutMs = STATE_CALL_TIMEOUT_MS) {
 		this.#socket = socket;
 		this.#timeoutMs = timeoutMs;
@@ -44,7 +44,7 @@ export class StateClient implements StateStore, Outbox {
 		return (await this.#call<{ table: PlanTable | null }>("GET", path, null)).table;
 	}
 
-	/** The last one that was published; null = none was. */
+	/** The last published plan; null = none yet. */
 	async newestPlan(): Promise<PlanTable | null> {
 		return (await this.#call<{ table: PlanTable | null }>("GET", "/internal/plans", null)).table;
 	}
@@ -53,7 +53,7 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/acknowledge", { revision, atMs, closed });
 	}
 
-	/** What Envoys are given now, told again and again; 0 = nothing yet. */
+	/** Reports the published revision, repeatedly; 0 = nothing yet. */
 	async published(revision: number): Promise<void> {
 		await this.#call("POST", "/internal/published", { revision });
 	}
@@ -62,17 +62,17 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/proxies", { proxies });
 	}
 
-	/** Of the last report, by this process or another. */
+	/** The last report, by this process or another. */
 	async reportedProxies(): Promise<readonly ProxyStatus[]> {
 		return (await this.#call<{ proxies: readonly ProxyStatus[] }>("GET", "/internal/proxies", null)).proxies;
 	}
 
-	/** Into the operators' audit log: an xDS stream that was refused. @param id proved; null = none was */
+	/** Adds a refused xDS stream to the operators' audit. @param id authenticated SPIFFE id; null = none */
 	async refusedStream(refused: { readonly id: string | null; readonly reason: string; readonly atMs: number }) {
 		await this.#call("POST", "/internal/refused-stream", { ...refused, id: refused.id ?? "" });
 	}
 
-	/** Into the operators' audit log: an Envoy or a sidecar refused what is published. */
+	/** Adds a NACK of an Envoy or a sidecar to the operators' audit. */
 	async refusedConfiguration({ node, type, source, error, sinceMs }: Refusal): Promise<void> {
 		await this.#call("POST", "/internal/refused-configuration", { node, type, source, error, atMs: sinceMs });
 	}
@@ -90,7 +90,7 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/told", { key });
 	}
 
-	/** The declared Metrics, for ingest, which refuses outcomes of any other name. */
+	/** The declared Metrics: ingest refuses outcomes of other names. */
 	async metricNames(): Promise<readonly MetricName[]> {
 		return (await this.#call<{ metrics: readonly MetricName[] }>("GET", "/internal/metrics-names", null)).metrics;
 	}

@@ -1,4 +1,4 @@
-/** Declarations as they come to the API, to be applied or deleted, and what became of them. */
+/** The routes that apply and delete resources. */
 
 import { isKind, KINDS } from "../../declare/resources/kinds.js";
 import { qualifiedText } from "../../declare/resources/resource.js";
@@ -36,8 +36,8 @@ export interface DeclarationServices {
 	readonly now: () => number;
 }
 
-export async function apply(door: DeclarationServices, call: Call): Promise<Answer> {
-	const { operations, now, store } = door;
+export async function apply(api: DeclarationServices, call: Call): Promise<Answer> {
+	const { operations, now, store } = api;
 	const { request, query } = call;
 	onlyChangeQuery(query, ["onlyAt", "start"]);
 	const dryRun = flag(query, "dryRun");
@@ -54,20 +54,20 @@ export async function apply(door: DeclarationServices, call: Call): Promise<Answ
 					name: fileName(request.headers["x-weir-file-name"]),
 				},
 			];
-	// Nothing else is done between this look and the act.
+	// Nothing else can run between this check and the change.
 	const { revision } = store.current;
 	if (onlyAt !== null && onlyAt !== revision) {
 		const message = `the state is at revision ${revision}, the declaration is for ${onlyAt}`;
 		throw new WeirError("conflict", message, "look at the state again, and apply again");
 	}
 	const result = operations.apply(auditedCall(call, now()), files, dryRun);
-	// Cut in between, the next start takes this change for somebody else's, and asks once too often.
+	// A crash before this line makes the next start ask once too often, as if another operator had made the change.
 	if (isStart && !dryRun && result.outcome === "applied") store.declarations.start();
-	return warned(door, call, result, dryRun);
+	return withShadowGaps(api, call, result, dryRun);
 }
 
-/** What was applied, with what is not told of shadow policies that it is about. */
-export function warned(
+/** The result of a change, with the gaps of its shadow policies. */
+export function withShadowGaps(
 	{ store, operations }: DeclarationServices,
 	call: Call,
 	result: ApplyResult | Pending,
@@ -104,7 +104,7 @@ function fileName(header: string | string[] | undefined): string {
 	try {
 		name = decodeURIComponent(name);
 	} catch {
-		// A name with a bare % is taken as it stands.
+		// A name with a bare % is used unchanged.
 	}
 	return checkedFileName(name);
 }
@@ -113,7 +113,7 @@ function checkedFileName(name: string): string {
 	if (name === "" || name.length > FILE_NAME_CHARS_MAX || /\p{Cc}/u.test(name)) {
 		throw new WeirError("invalid-argument", "that is no file name", "give it in X-Weir-File-Name");
 	}
-	// As messages name what is stored: of the one it could not be told from the other whose it is.
+	// Messages use this prefix for stored documents.
 	if (name.startsWith(STORED))
 		throw new WeirError("invalid-argument", `a file name does not begin with '${STORED}'`, "write ./ before it");
 	return name;

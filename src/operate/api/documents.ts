@@ -1,21 +1,18 @@
 /**
- * Cuts a YAML stream into its documents, as text, so that each resource keeps the source it was written in.
- * No parser is needed: a line that begins with `---` or `...` followed by white space or its end is a document
- * marker everywhere, even inside a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
+ * Splits a YAML stream into the texts of its documents, so that each resource keeps its source. No parser is needed: a
+ * line that begins with `---` or `...` followed by white space or its end is a document marker everywhere, even inside
+ * a block scalar (YAML 1.2.2, 9.1.2 and production [206] c-forbidden).
  */
 import type { FileReadings } from "../../declare/resources/fileReading.js";
 import type { StoredResource } from "../state/store/database.js";
 
 export interface SourceDocument {
 	readonly text: string;
-	/** Where it begins, from 1: its marker's, or the first of the file. All lines up to the next one's are its. */
+	/** The line of its marker, from 1, or the first line of the file. */
 	readonly line: number;
 }
 
-/**
- * The documents that hold more than comments and blank lines, in order, without their markers; each ends with a
- * newline.
- */
+/** The non-empty documents in order, without their markers; each ends with a newline. */
 export function splitDocuments(text: string): readonly SourceDocument[] {
 	const documents: SourceDocument[] = [];
 	let lines: string[] = [];
@@ -37,7 +34,7 @@ export function splitDocuments(text: string): readonly SourceDocument[] {
 		}
 		end();
 		first = index + 1;
-		// `--- {kind: …}`: what follows the marker on its line belongs to the new document.
+		// `--- {kind: …}`: the rest of the line belongs to the new document.
 		const rest = line.slice(3).trim();
 		if (marker[1] === "---" && rest !== "") lines.push(rest);
 	}
@@ -45,7 +42,7 @@ export function splitDocuments(text: string): readonly SourceDocument[] {
 	return documents;
 }
 
-/** What the files declare, each with the text of its document. @param readings of these files, which were read */
+/** The resources of the files, each with the text of its document. @param readings the parsed files */
 export function declaredIn(
 	files: readonly { readonly name: string; readonly text: string }[],
 	readings: FileReadings,

@@ -1,4 +1,4 @@
-/** One HTTP request of a client and its JSON answer; errors of the owner come back as the WeirError they were. */
+/** One HTTP request to the API and its JSON answer; errors of the server are thrown as the same WeirError. */
 import { lstatSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -6,20 +6,17 @@ import { dirname } from "node:path";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
 import { requireOwnersFolder } from "../../trust/local/socket.js";
 
-/** Where the API is, and what the caller shows there. */
+/** The address of the API, and TLS for it. */
 export type ApiPlace =
 	| { readonly socketPath: string }
 	| { readonly host: string; readonly port: number; readonly tls?: ClientTls };
 
-/** PEM: whom the client believes, and its own certificate, if it has one. */
+/** PEM: the trusted CA, and the client's own certificate, if any. */
 export interface ClientTls {
 	readonly ca?: string;
 	readonly cert?: string;
 	readonly key?: string;
-	/**
-	 * The server shows an SVID, which has no DNS name: its SPIFFE id must be this one. Absent: the usual check of the
-	 * host name.
-	 */
+	/** Required SPIFFE id of the server, whose SVID has no DNS name. Absent: the host name is verified. */
 	readonly server?: string;
 }
 
@@ -32,30 +29,30 @@ export interface Exchange {
 	readonly body: { readonly contentType: string; readonly text: string } | null;
 	/** From the start to the last byte of the answer. */
 	readonly timeoutMs: number;
-	/** Where to look after that. */
+	/** Hint of the timeout error. */
 	readonly lateHint?: string;
-	/** Any status is an answer: what is not control's own need not be JSON. */
+	/** Any status resolves, for answers that may not be JSON. */
 	readonly anyStatus?: boolean;
 }
 
 export interface ExchangeAnswer {
 	readonly status: number;
-	/** The body as it came. */
+	/** The raw body. */
 	readonly text: string;
-	/** The body parsed; null where it is not JSON. */
+	/** The parsed body; null if it is not JSON. */
 	readonly json: unknown;
 }
 
 /**
- * @throws WeirError the owner's own error; `unavailable` where nobody answers; `deadline-exceeded` after
- * `timeoutMs`. An answer with `problems` in it is no error here.
+ * @throws WeirError the server's error; `unavailable` if it does not answer; `deadline-exceeded` after `timeoutMs`. An
+ * answer with `problems` is not an error here.
  */
 export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 	const where = authority(call.at);
 	if ("socketPath" in call.at) requireOwnersSocket(call.at.socketPath);
 	return new Promise((resolve, reject) => {
 		const body = call.body === null ? null : Buffer.from(call.body.text);
-		// No kept connection: a request on one that its owner just closed would fail without having been tried.
+		// No keep-alive: a request on a connection that the server just closed would fail.
 		const tls = "host" in call.at ? call.at.tls : undefined;
 		const { tls: _, ...place } = "host" in call.at ? call.at : { ...call.at, tls: undefined };
 		const sent = (tls === undefined ? httpRequest : httpsRequest)({
@@ -90,7 +87,7 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 				const text = Buffer.concat(chunks).toString("utf8");
 				const status = response.statusCode ?? 0;
 				const json = parseJson(text);
-				const error = status < 400 || call.anyStatus === true ? null : ownersError(json, status);
+				const error = status < 400 || call.anyStatus === true ? null : serverError(json, status);
 				if (error === null) resolve({ status, text, json });
 				else reject(error);
 			});
@@ -99,25 +96,25 @@ export async function exchange(call: Exchange): Promise<ExchangeAnswer> {
 	});
 }
 
-/** What is missing is said first: the folder of a mistyped path may be anybody's. */
+/** A missing socket is reported first: the folder of a mistyped path may belong to another user. */
 function requireOwnersSocket(path: string): void {
 	if (lstatSync(path, { throwIfNoEntry: false }) === undefined)
 		throw new WeirError("unavailable", `there is no socket ${path}`, "is weir control (or weir up) running?");
 	requireOwnersFolder(dirname(path));
 }
 
-/** Why there was no answer, and what to do about it: where one side does not believe the other, control does run. */
+/** The error of an unanswered request. A TLS failure means that control does run, so its hint differs. */
 function unanswered(
 	where: string,
 	tls: ClientTls | undefined,
 	error: NodeJS.ErrnoException & { readonly reason?: string },
 ): WeirError {
 	const { code = "", reason = error.message } = error;
-	const isUnbelieved = error instanceof NotBelieved || UNBELIEVED.test(code);
-	const message = `control's api role at ${where} ${isUnbelieved ? "is not believed" : "does not answer"}: ${reason}`;
+	const isUntrusted = error instanceof UntrustedServer || UNTRUSTED.test(code);
+	const message = `control's api role at ${where} ${isUntrusted ? "is not believed" : "does not answer"}: ${reason}`;
 	const running = "is weir control (or weir up) running?";
 	const identity = "say who you are with --identity SOCKET, or by WEIR_API_CERT and WEIR_API_KEY";
-	const hint = isUnbelieved
+	const hint = isUntrusted
 		? "say whom you believe, and who you are, with --identity SOCKET, or by WEIR_API_CA, WEIR_API_SERVER, WEIR_API_CERT and WEIR_API_KEY"
 		: tls !== undefined && (REFUSED_CERTIFICATE.test(code) || CUT.has(code))
 			? `it may want a certificate, or not take this one: ${identity}; ${running}`
@@ -125,22 +122,22 @@ function unanswered(
 	return new WeirError("unavailable", message, hint, { cause: error });
 }
 
-/** Node's codes of a certificate that does not hold: OpenSSL's of X509_V_ERR, and of the server's name. */
-const UNBELIEVED =
+/** Node's codes for an invalid server certificate: OpenSSL's X509_V_ERR, and the server's name. */
+const UNTRUSTED =
 	/^(SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY_LEAF)|CERT_|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|HOSTNAME_MISMATCH|ERR_TLS_CERT_ALTNAME)/;
-/** Alerts of TLS about the client's. */
+/** TLS alerts about the client's certificate. */
 const REFUSED_CERTIFICATE = /^ERR_SSL_.*(CERTIFICATE|UNKNOWN_CA)/;
-/** By which Node ends a connection whose certificate it does not take. */
+/** Node's codes for a connection that the server closed on the client's certificate. */
 const CUT: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE"]);
 
-class NotBelieved extends Error {}
+class UntrustedServer extends Error {}
 
 function tlsOptions({ server, ...own }: ClientTls) {
 	if (server === undefined) return { ...own, minVersion: "TLSv1.2" as const };
 	const checkServerIdentity = (_: string, { subjectaltname }: { readonly subjectaltname?: string }) =>
 		subjectaltname === `URI:${server}`
 			? undefined
-			: new NotBelieved(`the server's certificate is not that of ${server}`);
+			: new UntrustedServer(`the server's certificate is not that of ${server}`);
 	return { ...own, minVersion: "TLSv1.2" as const, checkServerIdentity };
 }
 
@@ -158,8 +155,8 @@ function parseJson(text: string): unknown {
 	}
 }
 
-/** null: a refusal with `problems`, which the caller reads. */
-function ownersError(json: unknown, status: number): WeirError | null {
+/** null = a refusal with `problems`, for the caller to read. */
+function serverError(json: unknown, status: number): WeirError | null {
 	if (typeof json === "object" && json !== null) {
 		if ("problems" in json) return null;
 		const error = "error" in json ? (json.error as { code?: unknown; message?: unknown; hint?: unknown }) : {};

@@ -1,4 +1,4 @@
-/** One request of any of the API's doors: who calls, whose business it is, and the answer. */
+/** Handles one request of any API listener: authenticates the caller, applies limits and routes it. */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
@@ -8,16 +8,16 @@ import { type ClientLimiter, TooManyRequests } from "../../trust/clients/clientL
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type AuditedCall, record } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
-import { send, sendError, takeApart } from "./http.js";
+import { parseRequest, send, sendError } from "./http.js";
 import { answerInternal } from "./internalRoutes.js";
-import { isUnder, type Mount, passOn } from "./mount.js";
+import { forward, isUnder, type Mount } from "./mount.js";
 import { type ApiServices, answerPublic } from "./publicRoutes.js";
 
-/** What all doors share. */
-export interface House {
-	readonly door: ApiServices;
+/** Shared by all listeners of the API. */
+export interface ListenerContext {
+	readonly api: ApiServices;
 	readonly limiter: ClientLimiter;
-	/** Of requests that stop traffic to a Variant: a client's other requests take nothing from it. */
+	/** A separate limit for requests that stop traffic to a Variant, so other requests cannot block them. */
 	readonly stopLimiter: ClientLimiter;
 	readonly mounts: readonly (readonly [string, Mount])[];
 	readonly onCrowded: () => void;
@@ -30,13 +30,13 @@ export interface House {
 
 const STOPS = /^\/v1\/(experiments\/[^?]+\/(abort|pause)|rollback)(\?|$)/;
 
-/** @param internal whether the roles' paths are answered here: on the socket, whose callers the file system has checked */
+/** @param internal whether `/internal` is served: only on the socket, which file permissions protect */
 export function handler(
-	house: House,
+	context: ListenerContext,
 	identify: (request: IncomingMessage, id: string) => Promise<Caller>,
 	internal: boolean,
 ) {
-	const { door, mounts, onError } = house;
+	const { api, mounts, onError } = context;
 	const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
 		const id = randomUUID();
 		response.setHeader("x-request-id", id);
@@ -46,18 +46,18 @@ export function handler(
 			const caller = await identify(request, id);
 			const { method, url = "" } = request;
 			if (internal && isUnder(url, "/internal")) {
-				const call = takeApart(request, { signal: gone.signal, id, caller });
-				return send(response, await answerInternal(door.store, door.publication, call));
+				const call = parseRequest(request, { signal: gone.signal, id, caller });
+				return send(response, await answerInternal(api.store, api.publication, call));
 			}
-			const limiter = method === "POST" && STOPS.test(url) ? house.stopLimiter : house.limiter;
+			const limiter = method === "POST" && STOPS.test(url) ? context.stopLimiter : context.limiter;
 			await limiter.admit(caller.subject, response).catch((error) => {
-				if (error instanceof TooManyRequests) recordLimited(house, { caller, id, nowMs: door.now() }, error);
+				if (error instanceof TooManyRequests) recordLimited(context, { caller, id, nowMs: api.now() }, error);
 				throw error;
 			});
 			const mounted = mounts.find(([prefix]) => isUnder(url, prefix));
 			if (mounted !== undefined)
-				return await passOn(door.operations.rights, mounted, request, response, { caller, id, nowMs: door.now() });
-			send(response, await answerPublic(door, takeApart(request, { signal: gone.signal, caller, id })));
+				return await forward(api.operations.rights, mounted, request, response, { caller, id, nowMs: api.now() });
+			send(response, await answerPublic(api, parseRequest(request, { signal: gone.signal, caller, id })));
 		} catch (error) {
 			if (!(error instanceof WeirError) || error.code === "internal") onError(error);
 			sendError(response, error);
@@ -66,15 +66,19 @@ export function handler(
 	return (request: IncomingMessage, response: ServerResponse) => void handle(request, response);
 }
 
-/** In the audit log once a minute for each client. */
-function recordLimited({ door, onLimited }: House, call: AuditedCall, { exceeded, message }: TooManyRequests): void {
+/** Audited once a minute for each client. */
+function recordLimited(
+	{ api, onLimited }: ListenerContext,
+	call: AuditedCall,
+	{ exceeded, message }: TooManyRequests,
+): void {
 	onLimited(exceeded);
-	const { audit, current } = door.store;
+	const { audit, current } = api.store;
 	const what = { verb: "ask", namespaces: [], objects: ["the API"], revision: current.revision } as const;
-	door.store.atomically(() => audit.appendOnce(record(call, { ...what, result: "refused", why: message })));
+	api.store.atomically(() => audit.appendOnce(record(call, { ...what, result: "refused", why: message })));
 }
 
-/** @param connections null = what TLS lies below counts them (tlsDoor.ts) */
+/** @param connections null = the TLS layer limits them (tlsDoor.ts) */
 export function withBounds<S extends Server | SecureServer>(made: S, connections: number | null): S {
 	made.headersTimeout = 10_000;
 	made.requestTimeout = API_REQUEST_MS_MAX;

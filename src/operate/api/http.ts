@@ -1,6 +1,6 @@
 /**
- * The plumbing of both doors: who may speak (Host and Origin, against DNS rebinding and cross-site posts), bounded
- * bodies with a checked content type, JSON answers, and the one place where an error becomes a status.
+ * HTTP for both listeners: Host and Origin checks (against DNS rebinding and cross-site posts), bounded bodies with a
+ * checked content type, JSON answers, and the mapping of errors to status codes.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isLoopbackHost } from "../../declare/resources/address.js";
@@ -11,7 +11,7 @@ import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../trust/
 import type { AuditedCall } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
 
-/** One request, taken apart: path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
+/** One parsed request. Path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
 export interface Call {
 	readonly method: string;
 	readonly path: readonly string[];
@@ -19,21 +19,21 @@ export interface Call {
 	readonly request: IncomingMessage;
 	/** Aborts when the client goes away. */
 	readonly signal: AbortSignal;
-	/** Who calls, as the door proved it. */
+	/** Authenticated by the listener. */
 	readonly caller: Caller;
-	/** Of this call; also its response header x-request-id. */
+	/** Also the response header x-request-id. */
 	readonly id: string;
 }
 
-/** What a handler answers. `text` and `json` are exclusive by construction. */
+/** The answer of a handler. */
 export type Answer =
 	| { readonly status: number; readonly json: unknown }
 	| { readonly status: number; readonly text: string; readonly contentType: string };
 
 export const ok = (json: unknown): Answer => ({ status: 200, json });
 
-/** @throws WeirError `invalid-argument` for a target that is no path or is not well encoded. */
-export function takeApart(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id">): Call {
+/** @throws WeirError `invalid-argument` for a target that is not a path or has an invalid encoding. */
+export function parseRequest(request: IncomingMessage, known: Pick<Call, "signal" | "caller" | "id">): Call {
 	const target = request.url ?? "";
 	if (!target.startsWith("/")) throw new WeirError("invalid-argument", "the request target must be a path");
 	const cut = target.indexOf("?");
@@ -52,7 +52,7 @@ export function takeApart(request: IncomingMessage, known: Pick<Call, "signal" |
 }
 
 /**
- * A browser that holds the operator's certificate would show it for any page: pages of other sites get no answer.
+ * A browser sends the operator's certificate for any page, so requests from pages of other sites are refused.
  * @throws WeirError `permission-denied`
  */
 export function checkOrigin(request: IncomingMessage): void {
@@ -62,7 +62,7 @@ export function checkOrigin(request: IncomingMessage): void {
 }
 
 /**
- * What a browser that was led here by DNS rebinding cannot claim.
+ * A protection against DNS rebinding.
  * @throws WeirError `permission-denied` unless Host, and Origin where one is sent, name the loopback.
  */
 export function checkLoopback(request: IncomingMessage): void {
@@ -83,8 +83,8 @@ export function checkLoopback(request: IncomingMessage): void {
 }
 
 /**
- * For what takes no body. One that is announced is refused, of whatever length it turns out to be: no method but POST
- * gives it a meaning (RFC 9110 section 9.3), and where requests are passed on it is read as one (RFC 9112 section 11.2).
+ * Refuses a request that announces a body of any length. Only POST gives a body a meaning (RFC 9110 section 9.3), and a
+ * proxy could read it as a second request (RFC 9112 section 11.2).
  * @throws WeirError `invalid-argument`
  */
 export function demandNoBody(request: IncomingMessage): void {
@@ -94,7 +94,7 @@ export function demandNoBody(request: IncomingMessage): void {
 	throw new WeirError("invalid-argument", `${method} ${path} takes no body`, "send none");
 }
 
-/** A path that has other methods: 405, which no code of Weir's set stands for. */
+/** The path has other methods: answered with 405, for which Weir has no error code. */
 export class MethodNotAllowed extends WeirError {
 	constructor(
 		what: string,
@@ -104,7 +104,7 @@ export class MethodNotAllowed extends WeirError {
 	}
 }
 
-/** Media type of the body without parameters, in lower case; empty = not said. */
+/** Media type of the body without parameters, in lower case; empty = absent. */
 function mediaType(request: IncomingMessage): string {
 	return (request.headers["content-type"] ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
 }
@@ -156,7 +156,7 @@ export async function readObject(
 	return value as Record<string, unknown>;
 }
 
-/** A whole number from the query; `fallback` where it is absent. @throws WeirError `invalid-argument`. */
+/** A whole number from the query; `fallback` if absent. @throws WeirError `invalid-argument`. */
 export function wholeNumber(query: URLSearchParams, name: string, fallback: number, min: number, max: number): number {
 	const text = query.get(name);
 	if (text === null) return fallback;
@@ -167,7 +167,7 @@ export function wholeNumber(query: URLSearchParams, name: string, fallback: numb
 	return value;
 }
 
-/** @throws WeirError `invalid-argument` for a query parameter that is not known. */
+/** @throws WeirError `invalid-argument` for an unknown query parameter. */
 export function onlyQuery(query: URLSearchParams, known: readonly string[]): void {
 	for (const name of query.keys()) {
 		if (!known.includes(name)) {
@@ -189,7 +189,7 @@ export function send(response: ServerResponse, answer: Answer): void {
 	answerWhole(response, answer.status, headers, text);
 }
 
-/** The one place where an error becomes an answer; what is not a WeirError stays inside and is only named internal. */
+/** Answers an error. One that is not a WeirError is answered as `internal`, without its message. */
 export function sendError(response: ServerResponse, thrown: unknown): void {
 	const error =
 		thrown instanceof WeirError ? thrown : new WeirError("internal", "the request failed", "see control's log");
@@ -215,5 +215,5 @@ export function auditedCall({ caller, id }: Call, nowMs: number): AuditedCall {
 	return { caller, id, nowMs };
 }
 
-/** Whether nobody is there any more to be answered; told of requests that lie behind others on their connection too. */
+/** Whether the client has disconnected; also true for pipelined requests that wait behind others. */
 export const isGone = ({ request }: Call): boolean => request.socket.destroyed;

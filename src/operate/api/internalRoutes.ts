@@ -1,6 +1,6 @@
 /**
- * The door for the other roles of control, on a UNIX socket that only this user can reach: the port StateStore over
- * HTTP, and the metric names for ingest. Callers are Weir's own, so bodies are checked for shape, not for sense.
+ * The internal API for the other roles of control, on a UNIX socket that only this user can open: the port StateStore
+ * over HTTP, and the metric names for ingest. Callers are parts of Weir, so only the shape of bodies is checked.
  */
 import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../../compile/table/plan.js";
@@ -18,7 +18,7 @@ import type { NewDecision } from "../state/store/decisionLog.js";
 import type { Store } from "../state/store/store.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 
-/** @throws WeirError `not-found` for a path or method that is not there. */
+/** @throws WeirError `not-found` for an unknown path or method. */
 export async function answerInternal(
 	store: Store,
 	publication: Publication,
@@ -114,7 +114,7 @@ export async function answerInternal(
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
 }
 
-/** Of what no operator did: a stream, or an Envoy's answer. */
+/** Audits a refusal that no operator caused: an xDS stream, or an Envoy's NACK. */
 function recordRefusal(
 	store: Store,
 	refused: Pick<NewAuditRecord, "atMs" | "how" | "verb" | "why"> & {
@@ -147,7 +147,7 @@ function parseDecide(body: Readonly<Record<string, unknown>>): NewDecision & { r
 	return body as unknown as NewDecision & { readonly expectedRevision: number };
 }
 
-/** Every named field with its type, and no other. `object` includes null and lists. */
+/** Checks that the body has exactly these fields and types. `object` includes null and lists. */
 function exactly(
 	body: Readonly<Record<string, unknown>>,
 	fields: Readonly<Record<string, "string" | "number" | "object">>,

@@ -1,4 +1,4 @@
-/** What belongs to other roles and is reached by the API's doors: who may, and by which methods, is judged here. */
+/** Paths that other roles serve behind the API's listeners. Rights and methods are checked here. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { WeirError } from "../../error.js";
@@ -8,7 +8,7 @@ import type { Rights } from "../state/rights/rights.js";
 import type { Caller } from "./caller.js";
 import { demandNoBody, MethodNotAllowed } from "./http.js";
 
-/** @param readable only with `needs: "namespaces"`: those that the caller may read; null = all, and what belongs to none */
+/** @param readable only with `needs: "namespaces"`: the readable namespaces; null = all, and data that belongs to none */
 export type Handle = (
 	request: IncomingMessage,
 	response: ServerResponse,
@@ -17,27 +17,24 @@ export type Handle = (
 ) => void | Promise<void>;
 
 /**
- * A bare function needs `read` in all namespaces, by GET or HEAD. identity: any caller that is known; the owner judges
- * the rest. namespaces: `read` in some; the owner answers of these alone. Other methods are refused here, and bodies of
- * which nothing is said: no owner meets them.
+ * A bare function needs `read` in all namespaces, by GET or HEAD. `identity`: any authenticated caller; the handler
+ * checks the rest. `namespaces`: `read` in some; the handler answers for these only. Other methods and unexpected
+ * bodies are refused before the handler.
  */
 export type Mount =
 	| Handle
 	| {
 			readonly handle: Handle;
 			readonly needs: "identity" | "read" | "namespaces";
-			/** Those that the owner serves. */
 			readonly methods: readonly string[];
 			/** Whether a request may have a body. */
 			readonly takesBody?: boolean;
-			/**
-			 * It does something, by that very path: the verb under which callers stand in the operators' audit.
-			 */
+			/** The audit verb of a mount that changes something; only the exact path is served. */
 			readonly recorded?: string;
 	  };
 
-/** @throws WeirError `permission-denied`, recorded, `not-found` and MethodNotAllowed; and what its handle does */
-export async function passOn(
+/** @throws WeirError `permission-denied`, recorded, `not-found` MethodNotAllowed, and the errors of its handler */
+export async function forward(
 	rights: Rights,
 	[prefix, mount]: readonly [string, Mount],
 	request: IncomingMessage,
@@ -61,7 +58,7 @@ export async function passOn(
 	else await handle(request, response, call.caller);
 }
 
-/** Of a request's target, by whole segments. */
+/** Compares whole path segments. */
 export function isUnder(target: string, prefix: string): boolean {
 	const path = target.split("?", 1)[0] ?? "";
 	return path === prefix || path.startsWith(prefix.endsWith("/") ? prefix : `${prefix}/`);

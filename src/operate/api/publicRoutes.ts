@@ -1,6 +1,6 @@
 /**
- * The API for people, CI and the console: paths under /v1 and the two health checks. Who calls is in the Call; what
- * they may see and do is judged here and in Acts, and what they may not see is not there.
+ * The API for people, CI and the console: paths under /v1 and the two health checks. Rights are checked here and in
+ * Operations. A resource that the caller may not read is answered as missing.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
@@ -22,7 +22,7 @@ import {
 	pending,
 	remove,
 	removeAll,
-	warned,
+	withShadowGaps,
 } from "./declarationRoutes.js";
 import { type Answer, auditedCall, type Call, flag, isGone, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
 import { type ReadinessSources, readiness } from "./readiness.js";
@@ -40,95 +40,95 @@ import {
 export interface ApiServices extends DeclarationServices, StatusSources, ReadinessSources {
 	readonly approvals: Approvals;
 	readonly gates: PromotionGates;
-	/** null = there is no evidence here. */
+	/** null = no evidence source. */
 	readonly evidence: EvidenceSource | null;
 }
 
-/** @throws WeirError `not-found` for a path or method that is not there. */
-export async function answerPublic(door: ApiServices, call: Call): Promise<Answer> {
-	const { store } = door;
+/** @throws WeirError `not-found` for an unknown path or method. */
+export async function answerPublic(api: ApiServices, call: Call): Promise<Answer> {
+	const { store } = api;
 	const { method, path, query } = call;
 	const [version, noun, ...rest] = path;
 	if (method === "GET" && path.length === 1) {
 		if (version === "healthz") return { status: 200, text: "ok\n", contentType: "text/plain; charset=utf-8" };
-		if (version === "readyz") return readiness(door);
+		if (version === "readyz") return readiness(api);
 	}
 	if (version === "v1" && rest.length === 0) {
 		switch (`${method} ${noun}`) {
 			case "POST resources":
-				return apply(door, call);
+				return apply(api, call);
 			case "GET resources":
-				return resources(door, call);
+				return resources(api, call);
 			case "POST deletions":
-				return removeAll(door, call);
+				return removeAll(api, call);
 			case "GET status":
 				onlyQuery(query, []);
-				demandSomeRead(door, call);
-				return ok(await statusAnswer(door, call));
+				demandSomeRead(api, call);
+				return ok(await statusAnswer(api, call));
 			case "GET diff":
 				onlyQuery(query, []);
-				demandSomeRead(door, call);
+				demandSomeRead(api, call);
 				return ok({
-					...door.operations.rights.partly(call.caller),
-					...difference(visibleState(store.current, door.operations.rights.mayRead(call.caller))),
+					...api.operations.rights.partly(call.caller),
+					...difference(visibleState(store.current, api.operations.rights.mayRead(call.caller))),
 				} satisfies DiffAnswer);
 			case "GET proxies":
 				onlyQuery(query, []);
-				demandAll(door, call, "read");
+				demandAll(api, call, "read");
 				return ok(store.proxies);
 			case "GET audit": {
 				onlyQuery(query, ["after", "limit", "chain"]);
-				demandAll(door, call, "admin");
+				demandAll(api, call, "admin");
 				const chain = AUDIT_CHAINS.find((one) => one === (query.get("chain") ?? "operations"));
 				if (chain === undefined) throw new WeirError("invalid-argument", `chain is none of ${AUDIT_CHAINS.join(", ")}`);
 				const after = wholeNumber(query, "after", 0, 0, Number.MAX_SAFE_INTEGER);
 				return ok(store.audit.page(after, wholeNumber(query, "limit", 100, 1, OPERATOR_AUDIT_PAGE_MAX), chain));
 			}
 			case "GET history":
-				return history(door, call);
+				return history(api, call);
 			case "POST rollback":
-				return rollback(door, call);
+				return rollback(api, call);
 			case "GET approvals":
 				onlyQuery(query, []);
 				return ok({
-					...door.operations.rights.partly(call.caller),
-					requests: door.approvals.list(auditedCall(call, door.now()), [pathOf(call)]).map(requestAnswer),
+					...api.operations.rights.partly(call.caller),
+					requests: api.approvals.list(auditedCall(call, api.now()), [pathOf(call)]).map(requestAnswer),
 				} satisfies RequestsAnswer);
 		}
 	}
-	if (version === "v1" && noun === "policies" && rest.length === 1) return policies(door, call, String(rest[0]));
-	if (version === "v1" && noun === "resources" && method === "DELETE") return remove(door, call, rest);
-	if (version === "v1" && noun === "approvals" && rest.length <= 2) return approval(door, call, rest);
-	if (version === "v1" && noun === "experiments" && rest.length === 2) return experiment(door, call, rest);
+	if (version === "v1" && noun === "policies" && rest.length === 1) return policies(api, call, String(rest[0]));
+	if (version === "v1" && noun === "resources" && method === "DELETE") return remove(api, call, rest);
+	if (version === "v1" && noun === "approvals" && rest.length <= 2) return approval(api, call, rest);
+	if (version === "v1" && noun === "experiments" && rest.length === 2) return experiment(api, call, rest);
 	throw new WeirError("not-found", `no ${method} /${path.join("/").slice(0, 200)} here`);
 }
 
-/** Demands a verb in all namespaces: for what belongs to none of them. */
+/** Requires the verb in all namespaces: for data that belongs to none of them. */
 function demandAll({ operations, now }: ApiServices, call: Call, verb: "read" | "admin"): void {
 	operations.rights.demand(auditedCall(call, now()), [{ verb, namespace: ALL_NAMESPACES }], "read", [pathOf(call)]);
 }
 
-/** Demands the right to read anything: for what leaves out what the caller may not read. */
+/** Requires the right to read some namespace: for answers that are filtered by namespace. */
 function demandSomeRead({ operations, now }: ApiServices, call: Call): void {
 	operations.rights.demandSomeRead(auditedCall(call, now()), [pathOf(call)]);
 }
 
 const pathOf = ({ path }: Call): string => shownPath(`/${path.join("/")}`).slice(0, 200);
 
-/** What Envoy cannot try of shadow policies. */
-function policies(door: ApiServices, call: Call, noun: string): Answer {
+/** Gaps in the results of shadow policies. */
+function policies(api: ApiServices, call: Call, noun: string): Answer {
 	if (call.method !== "GET" || noun !== "shadow-gaps")
 		throw new WeirError("not-found", "no such path under policies", "GET shadow-gaps");
 	onlyQuery(call.query, []);
-	demandSomeRead(door, call);
-	const mayRead = door.operations.rights.mayRead(call.caller);
-	return ok({ gaps: visibleShadowGaps(door.store.current, mayRead, null) } satisfies ShadowGapsAnswer);
+	demandSomeRead(api, call);
+	const mayRead = api.operations.rights.mayRead(call.caller);
+	return ok({ gaps: visibleShadowGaps(api.store.current, mayRead, null) } satisfies ShadowGapsAnswer);
 }
 
-function history(door: ApiServices, call: Call): Answer {
-	const { store, operations } = door;
+function history(api: ApiServices, call: Call): Answer {
+	const { store, operations } = api;
 	onlyQuery(call.query, ["namespace"]);
-	demandSomeRead(door, call);
+	demandSomeRead(api, call);
 	return ok({
 		...operations.rights.partly(call.caller),
 		keptFrom: store.history.keptFrom,
@@ -136,8 +136,8 @@ function history(door: ApiServices, call: Call): Answer {
 	} satisfies HistoryAnswer);
 }
 
-async function rollback(door: ApiServices, call: Call): Promise<Answer> {
-	const { operations, now } = door;
+async function rollback(api: ApiServices, call: Call): Promise<Answer> {
+	const { operations, now } = api;
 	onlyChangeQuery(call.query);
 	operations.rights.demandSome(auditedCall(call, now()), "rollback", "unread");
 	const { to, namespace = null, ...unknown } = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
@@ -145,19 +145,19 @@ async function rollback(door: ApiServices, call: Call): Promise<Answer> {
 	if (!isKnown || !Number.isSafeInteger(to) || Number(to) < 0)
 		throw new WeirError("invalid-argument", 'the body must be {"to": REVISION, "namespace": NAME or absent}');
 	const dryRun = flag(call.query, "dryRun");
-	return warned(
-		door,
+	return withShadowGaps(
+		api,
 		call,
 		operations.rollback(auditedCall(call, now()), Number(to), namespace as string | null, dryRun),
 		dryRun,
 	);
 }
 
-function resources(door: ApiServices, call: Call): Answer {
-	const { store, operations } = door;
+function resources(api: ApiServices, call: Call): Answer {
+	const { store, operations } = api;
 	const { caller, query } = call;
 	onlyQuery(query, ["format"]);
-	demandSomeRead(door, call);
+	demandSomeRead(api, call);
 	const mayRead = operations.rights.mayRead(caller);
 	const format = query.get("format") ?? "json";
 	if (format === "yaml") {
@@ -182,7 +182,7 @@ async function approval({ approvals, gates, now }: ApiServices, call: Call, rest
 	if (call.method !== "POST" || (act !== "approve" && act !== "reject")) {
 		throw new WeirError("not-found", "no such thing of a request", "GET it; POST approve or reject");
 	}
-	// Before its body is read, by who may not; the same again when it has come.
+	// Checked before the body is read, and again after it.
 	if (act === "approve") approvals.demandAnother(auditedCall(call, now()), id);
 	else approvals.demandEnding(auditedCall(call, now()), id);
 	const { reason = "", ...unknown } = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
@@ -200,16 +200,16 @@ async function approval({ approvals, gates, now }: ApiServices, call: Call, rest
 			)
 		: null;
 	if (asking !== null) await asking;
-	// Gates take minutes: by now its time may be over.
+	// Gates take minutes: the request may have expired by now.
 	return ok(requestAnswer(approvals.approve(auditedCall(call, now()), id)));
 }
 
-async function experiment(door: ApiServices, call: Call, rest: readonly string[]): Promise<Answer> {
-	const { store, operations, now } = door;
+async function experiment(api: ApiServices, call: Call, rest: readonly string[]): Promise<Answer> {
+	const { store, operations, now } = api;
 	const [given = "", act = ""] = rest;
 	const name = given.startsWith("default/") ? given.slice("default/".length) : given;
 	if (call.method === "GET") {
-		demandSomeRead(door, call);
+		demandSomeRead(api, call);
 		operations.demandSeen(auditedCall(call, now()), name, "read");
 	}
 	if (call.method === "GET" && act === "decisions") {
@@ -220,7 +220,7 @@ async function experiment(door: ApiServices, call: Call, rest: readonly string[]
 	}
 	if (call.method === "GET" && act === "standing") {
 		onlyQuery(call.query, []);
-		return ok(await standingOf(store.live, name, door.evidence, now));
+		return ok(await standingOf(store.live, name, api.evidence, now));
 	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);
@@ -239,9 +239,9 @@ async function experiment(door: ApiServices, call: Call, rest: readonly string[]
 	const body = await readObject(call, API_OPERATION_BODY_BYTES_MAX);
 	const as = auditedCall(call, now());
 	const said = parsePersonRequest(act, body, call.caller.subject, as.nowMs);
-	const asking = door.gates.beforeAct({ call: as, isGone: () => isGone(call) }, name, said);
+	const asking = api.gates.beforeAct({ call: as, isGone: () => isGone(call) }, name, said);
 	if (asking !== null) await asking;
-	// Gates take minutes, and it happens now.
+	// Gates take minutes, so the time is read again.
 	const nowMs = now();
 	const made = operations.act(auditedCall(call, nowMs), name, { ...said, nowMs });
 	return "outcome" in made ? pending(made) : ok(made);

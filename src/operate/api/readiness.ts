@@ -1,6 +1,6 @@
 /**
- * GET /readyz: whether control does its work, with notes of what is amiss and no reason to send nobody here. Without names, nor
- * an Envoy's words: whoever has a certificate of the trust domain may ask. `weir status` tells them to who may read them.
+ * GET /readyz: whether control works, with notes for faults that do not make it unready. Any client of the trust domain
+ * may read it, so it has no resource names and no Envoy errors; `weir status` has them.
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { closedServices } from "../../decide/rollout/closedServices.js";
@@ -24,14 +24,14 @@ import {
 
 export interface ReadinessSources extends AlarmSources {
 	readonly store: Store;
-	/** Why control is not ready, one sentence each, without names: anybody may ask. Empty = ready. */
+	/** Why control is not ready, one sentence each, without resource names. Empty = ready. */
 	readonly ready: () => readonly string[];
-	/** Its lag is a reason too. */
+	/** Its lag makes control unready too. */
 	readonly publication: Publication;
 	readonly now: () => number;
 }
 
-/** Of control itself, by alarm. */
+/** Notes on control itself, by alarm. */
 const CONTROL_NOTES = {
 	[STATE_UNWRITTEN]: "control's disk takes no more of the state (weir status)",
 	[EVENTS_UNWRITTEN]: "ingest's disk does not take what it hears (weir status)",
@@ -40,41 +40,40 @@ const CONTROL_NOTES = {
 };
 
 /** 503 with the reasons, or 200. */
-export async function readiness(door: ReadinessSources): Promise<Answer> {
-	const { ready, publication } = door;
-	const reasons = [ready(), publication.lag() ?? [], untaken(door), refusals(door)].flat();
-	const notes = await notesOf(door);
+export async function readiness(sources: ReadinessSources): Promise<Answer> {
+	const { ready, publication } = sources;
+	const reasons = [ready(), publication.lag() ?? [], untaken(sources), refusals(sources)].flat();
+	const notes = await notesOf(sources);
 	const said = reasons.length === 0 ? ["ready"] : reasons;
 	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
 	return { status: reasons.length === 0 ? 200 : 503, text, contentType: "text/plain; charset=utf-8" };
 }
 
-/** One sentence for all. */
 function refusals({ store, now }: ReadinessSources): readonly string[] {
-	const standing = refusalsOf(store.proxies.proxies).filter(({ sinceMs }) => now() - sinceMs >= PUBLICATION_LAG_MS);
-	if (standing.length === 0) return [];
-	const nodes = new Set(standing.map(({ node }) => node)).size;
-	const types = [...new Set(standing.map(({ type }) => type))].sort().join(", ");
-	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
+	const lasting = refusalsOf(store.proxies.proxies).filter(({ sinceMs }) => now() - sinceMs >= PUBLICATION_LAG_MS);
+	if (lasting.length === 0) return [];
+	const nodes = new Set(lasting.map(({ node }) => node)).size;
+	const types = [...new Set(lasting.map(({ type }) => type))].sort().join(", ");
+	const since = new Date(Math.min(...lasting.map(({ sinceMs }) => sinceMs))).toISOString();
 	return [`${nodes} of the Envoys and sidecars refuse ${types}, since ${since} (weir status)`];
 }
 
 function untaken({ store, now }: ReadinessSources): readonly string[] {
-	const standing = untakenOf(store.proxies.proxies, now());
-	if (standing.length === 0) return [];
-	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
-	const many = standing.length === 1 ? "has not taken its" : "have not taken their";
-	return [`${standing.length} of the sidecars ${many} newest table since ${since} (weir status)`];
+	const lasting = untakenOf(store.proxies.proxies, now());
+	if (lasting.length === 0) return [];
+	const since = new Date(Math.min(...lasting.map(({ sinceMs }) => sinceMs))).toISOString();
+	const many = lasting.length === 1 ? "has not taken its" : "have not taken their";
+	return [`${lasting.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
 async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<readonly string[]> {
 	const closed = closedServices(store.proxies.proxies).length;
 	const tooLate = pause(READY_NOTES_MS, null, { ref: false });
-	const told = await Promise.all([ownAlarms(tooLate), Promise.race([alarms(), tooLate])]);
-	const standing = told.flatMap((some) => some ?? []);
-	// One issuer may be believed at several Gateways.
-	const keyless = new Set(standing.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
-	const gatewaysOf = (one: string): number => standing.filter(({ alarm }) => alarm === one).length;
+	const answers = await Promise.all([ownAlarms(tooLate), Promise.race([alarms(), tooLate])]);
+	const active = answers.flatMap((some) => some ?? []);
+	// Several Gateways may trust one issuer.
+	const keyless = new Set(active.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
+	const gatewaysOf = (one: string): number => active.filter(({ alarm }) => alarm === one).length;
 	const clientless = gatewaysOf(NO_CLIENTS);
 	const keylessThere = gatewaysOf(NO_SIDECAR_KEYS);
 	const unanswered = gatewaysOf(UNANSWERED);
@@ -88,8 +87,6 @@ async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<
 			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
 		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
 		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
-		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) =>
-			standing.some(({ alarm }) => alarm === one) ? note : [],
-		),
+		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) => (active.some(({ alarm }) => alarm === one) ? note : [])),
 	];
 }

@@ -1,4 +1,4 @@
-/** Long polls that wait for the revision to grow. */
+/** Long polls that wait for a new revision. */
 export class RevisionWaiters {
 	readonly #waiting = new Set<() => void>();
 

@@ -1,4 +1,4 @@
-/** How all stands, as a caller may see it: `weir status`. */
+/** `weir status`: the current state, as far as the caller may read it. */
 
 import { closuresOf } from "../../decide/rollout/closedServices.js";
 import type { State } from "../../decide/rollout/ports.js";
@@ -27,9 +27,9 @@ export interface StatusSources extends AlarmSources {
 	readonly now: () => number;
 }
 
-export async function statusAnswer(door: StatusSources, call: Call): Promise<StatusAnswer> {
-	const [alarms, own] = await Promise.all([door.alarms(), door.ownAlarms()]);
-	return answerOf(door, call, { alarms, own });
+export async function statusAnswer(sources: StatusSources, call: Call): Promise<StatusAnswer> {
+	const [alarms, own] = await Promise.all([sources.alarms(), sources.ownAlarms()]);
+	return answerOf(sources, call, { alarms, own });
 }
 
 function answerOf(
@@ -38,7 +38,7 @@ function answerOf(
 	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
 ): StatusAnswer {
 	const mayRead = operations.rights.mayRead(caller);
-	const mayBeTold = ({ gateway }: GatewayAlarm): boolean =>
+	const isVisible = ({ gateway }: GatewayAlarm): boolean =>
 		mayRead(gateway === "" ? ALL_NAMESPACES : namespaceOf(gateway));
 	const { revision, resources, status } = visibleState(store.current, mayRead);
 	return {
@@ -54,8 +54,8 @@ function answerOf(
 			.filter(({ resource }) => mayRead(resource.metadata.namespace))
 			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words })),
 		...(alarms === null
-			? { alarms, knownAlarms: own.filter(mayBeTold) }
-			: { alarms: [...own, ...alarms].filter(mayBeTold) }),
+			? { alarms, knownAlarms: own.filter(isVisible) }
+			: { alarms: [...own, ...alarms].filter(isVisible) }),
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];
@@ -80,7 +80,7 @@ function answerOf(
 	};
 }
 
-/** Resources that have no effect any more: a grant was withdrawn, or a promotion changed who decides. */
+/** Resources without effect: a grant was withdrawn, or a promotion changed the deciding Variant. */
 export function faultsOf({
 	resources,
 	status,

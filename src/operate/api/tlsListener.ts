@@ -1,4 +1,4 @@
-/** The API's TCP door: who calls proves it by a certificate or a token, and who does not is recorded. */
+/** The API's HTTPS listener. Each request is authenticated by a certificate or a token; failures are audited. */
 import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { createServer, type Server } from "node:https";
@@ -11,38 +11,38 @@ import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
 import { boundConnections, type Crowd, type DoorConnections } from "../../trust/tls/tlsDoor.js";
 import { record } from "../audit/actRecord.js";
 import { type Caller, callerOf, type ListenerTls, type TcpListener } from "./caller.js";
-import { type House, handler, withBounds } from "./handler.js";
+import { handler, type ListenerContext, withBounds } from "./handler.js";
 import { checkOrigin } from "./http.js";
 
-/** HTTPS, whose caller each request must prove; it does not listen yet. */
-export function secureServer(house: House, tcp: TcpListener): Server {
+/** Creates the HTTPS server; it does not listen yet. */
+export function secureServer(context: ListenerContext, tcp: TcpListener): Server {
 	const { tls, tokens } = tcp;
-	// With tokens a client certificate is asked for and not demanded: callerOf looks whether its chain holds.
+	// With tokens a client certificate is requested but not required: callerOf checks its chain.
 	const made = createServer({
 		...secureContext(tls),
 		requestCert: true,
 		rejectUnauthorized: tokens === undefined,
 	});
-	const handshakes = failedHandshakes(house);
+	const handshakes = failedHandshakes(context);
 	made.once("close", () => handshakes.close());
 	const connections = boundConnections(made, {
 		unaskedMs: REQUESTLESS_CONNECTION_MS,
 		connections: API_CONNECTIONS_MAX,
 		provedBy: "request",
 		onHandshakeFault: (fault) => {
-			house.onHandshakeFault(fault);
+			context.onHandshakeFault(fault);
 			handshakes.add(fault);
 		},
 		onCrowded: (crowd) => {
 			try {
-				house.onCrowded();
-				recordCrowd(house, crowd);
+				context.onCrowded();
+				recordCrowd(context, crowd);
 			} catch (error) {
-				house.onError(error);
+				context.onError(error);
 			}
 		},
 	});
-	const handle = handler(house, (request, id) => strangerOf(house, tcp, connections, request, id), false);
+	const handle = handler(context, (request, id) => authenticate(context, tcp, connections, request, id), false);
 	made.on("request", (request, response) => {
 		if (connections.isOld(request.socket)) response.setHeader("connection", "close");
 		handle(request, response);
@@ -54,9 +54,9 @@ export function secureContext(tls: ListenerTls) {
 	return { ...tls, ...PROVED_EACH_TIME };
 }
 
-/** Who calls by TCP; who is not known is recorded and refused. */
-async function strangerOf(
-	house: House,
+/** Authenticates the caller; a failure is audited. */
+async function authenticate(
+	context: ListenerContext,
 	tcp: TcpListener,
 	connections: DoorConnections,
 	request: IncomingMessage,
@@ -69,35 +69,53 @@ async function strangerOf(
 		return caller;
 	} catch (thrown) {
 		const path = (request.url ?? "").split("?", 1)[0] ?? "";
-		recordStranger(house, id, request.method ?? "", shownPath(path).slice(0, 200), WeirError.from(thrown).message);
+		recordUnauthenticated(
+			context,
+			id,
+			request.method ?? "",
+			shownPath(path).slice(0, 200),
+			WeirError.from(thrown).message,
+		);
 		throw thrown;
 	}
 }
 
-function recordStranger({ door }: House, call: string, verb: string, object: string, why: string): void {
-	const { revision } = door.store.current;
-	const who = { caller: { subject: null, how: null }, nowMs: door.now(), id: call };
+function recordUnauthenticated(
+	{ api }: ListenerContext,
+	call: string,
+	verb: string,
+	object: string,
+	why: string,
+): void {
+	const { revision } = api.store.current;
+	const who = { caller: { subject: null, how: null }, nowMs: api.now(), id: call };
 	const made = record(who, { verb, namespaces: [], objects: [object], revision, result: "refused", why });
-	door.store.atomically(() => door.store.audit.append(made));
+	api.store.atomically(() => api.store.audit.append(made));
 }
 
-/** One record a minute stands for all of them. */
-function recordCrowd({ door }: House, { id, held, most }: Crowd): void {
-	const { revision } = door.store.current;
-	const who = { caller: { subject: id, how: null }, nowMs: door.now(), id: randomUUID() };
-	const why = `it held ${held} of ${most} connections, and the door was full: one of them was ended`;
+/** One record a minute covers all of them. */
+function recordCrowd({ api }: ListenerContext, { id, held, most }: Crowd): void {
+	const { revision } = api.store.current;
+	const who = { caller: { subject: id, how: null }, nowMs: api.now(), id: randomUUID() };
+	const why = `it held ${held} of ${most} connections, and the listener was full: one of them was closed`;
 	const made = record(who, { ...CONNECTING, revision, result: "refused", why });
-	door.store.atomically(() => door.store.audit.appendOnce(made));
+	api.store.atomically(() => api.store.audit.appendOnce(made));
 }
 
-const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP door"] };
+const CONNECTING = { verb: "connect", namespaces: [], objects: ["the API's TCP listener"] };
 
-/** A handshake that failed for want of a good certificate is an attempt too. One record a minute stands for all of a reason. */
-const failedHandshakes = (house: House): Digest<HandshakeFault> =>
+/** Failed handshakes are audited too: one record a minute for each reason. */
+const failedHandshakes = (context: ListenerContext): Digest<HandshakeFault> =>
 	new Digest((fault, times) => {
 		try {
-			recordStranger(house, randomUUID(), CONNECTING.verb, String(CONNECTING.objects[0]), toldFault(fault, times));
+			recordUnauthenticated(
+				context,
+				randomUUID(),
+				CONNECTING.verb,
+				String(CONNECTING.objects[0]),
+				toldFault(fault, times),
+			);
 		} catch (error) {
-			house.onError(error);
+			context.onError(error);
 		}
 	}, HANDSHAKE_FAULTS_RECORDED_MS);

@@ -1,4 +1,4 @@
-/** What a caller may see: what lies in a namespace that is not theirs is not there, by any name or message. */
+/** Hides resources of namespaces that the caller may not read, also in messages. */
 
 import type { State } from "../../decide/rollout/ports.js";
 import { NOT_GRANTED } from "../../declare/resources/checks/reference.js";
@@ -31,15 +31,15 @@ function visibleSet(set: ResourceSet, mayRead: MayRead): ResourceSet {
 }
 
 /**
- * A kind and a whole name, as `resourceTitle` writes them; not in the answer to a name without a grant, which is the same
- * whether the resource exists or not. Text in quotes was written by the caller.
+ * A kind and a full name, as `resourceTitle` writes them. Not in the answer to a name without a grant, which is the same
+ * whether the resource exists or not. Quoted text is the caller's own.
  */
 const TITLE = new RegExp(
 	`"(?:[^"\\\\]|\\\\.)*"|\\b(${KINDS.join("|")}) ([a-z0-9](?:[-a-z0-9./]*[a-z0-9])?)(?![-\\w/]|\\.\\w)(?! ${NOT_GRANTED})`,
 	"g",
 );
 
-/** Tells whether a text names what the caller may not read, whether that exists or not. Reads all that is stored once. */
+/** @returns whether a text names a resource that the caller may not read, existing or not */
 export function hiddenNames(stored: readonly Resource[], mayRead: MayRead): (text: string) => boolean {
 	const titles = new Set(stored.filter(({ metadata }) => !mayRead(metadata.namespace)).map(resourceTitle));
 	// A name without a namespace may be any word, so it is hidden only if it is stored.
@@ -49,8 +49,8 @@ export function hiddenNames(stored: readonly Resource[], mayRead: MayRead): (tex
 }
 
 /**
- * Problems of a change without those that name what the caller may not read: one sentence stands for each. Faults of the given
- * texts by themselves are shown as they are, because they know of nothing else.
+ * Problems of a change; one that names a resource that the caller may not read is replaced by one general sentence. Faults
+ * of the given texts alone are shown unchanged, because they cannot name other resources.
  */
 export function visibleProblems(
 	{ problems, faults }: Pick<ApplyPlan, "problems" | "faults">,

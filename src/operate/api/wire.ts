@@ -1,4 +1,4 @@
-/** The JSON bodies of the public API, shared by the door and the client. */
+/** The JSON bodies of the public API, shared by the server and the client. */
 import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { Closure } from "../../decide/rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../decide/rollout/decision.js";
@@ -19,60 +19,60 @@ export interface LastDecision {
 	readonly action: Action;
 	readonly rule: Rule;
 	readonly reason: string;
-	/** In plain words. */
+	/** For people, in plain words. */
 	readonly summary?: string;
-	/** ln of the e-value for its goal then, see goalLogE(). */
+	/** ln of the e-value for its goal at that time, see goalLogE(). */
 	readonly goalLogE: number | null;
 	readonly expectedMs: number | null;
 	readonly acknowledgedAtMs: number | null;
 }
 
-/** What is wrong at a Gateway now: the bypass probe, the keys of its issuers, its sidecar, or that no client can connect. */
+/** A current fault of a Gateway: of its bypass probe, issuer keys, sidecar or client connections. */
 export interface GatewayAlarm {
-	/** Qualified name; empty = it is of none, and for who may read in all namespaces. */
+	/** Qualified name; empty = of no Gateway: visible with `read` in all namespaces. */
 	readonly gateway: string;
 	/** Such as PROBE_FAILED, NO_KEYS or KEYS_NOTE. */
 	readonly alarm: string;
 	readonly why: string | null;
-	/** Of the bypass probe: `node.id` of the Envoy. */
+	/** For the bypass probe: `node.id` of the Envoy. */
 	readonly envoy?: string;
 }
 
-/** Alarm of an issuer of which xds has no key, so that Envoy verifies no token of it. */
+/** xds has no key of an issuer, so Envoy can verify none of its tokens. */
 export const NO_KEYS = "no-issuer-keys";
-/** Alarm of a Gateway at which tokens are refused as the sidecar has no key of their issuer. */
+/** A Gateway refuses tokens because the sidecar has no key of their issuer. */
 export const NO_SIDECAR_KEYS = "no-sidecar-keys";
-/** Alarm of a Gateway at which requests get 503 as the sidecar gives no verdict. */
+/** Requests to a Gateway get 503 because the sidecar gives no verdict. */
 export const UNANSWERED = "verdicts-unanswered";
-/** Alarm of a Gateway with the mesh's identity at which nobody can connect. */
+/** No client can connect to a Gateway that uses the mesh's identity. */
 export const NO_CLIENTS = "no-clients";
-/** Alarm of a trusted proxy that can never connect. */
+/** A trusted proxy can never connect. */
 export const PROXY_REFUSED = "trusted-proxy-refused";
-/** Alarm of a plan that is in force and is on no disk. */
+/** A plan is published and not stored on disk. */
 export const PLAN_UNKEPT = "plan-unkept";
-/** Alarm of a state file that cannot be written. */
+/** The state file cannot be written. */
 export const STATE_UNWRITTEN = "state-unwritten";
-/** Alarm of an event store that cannot be written. */
+/** The event store cannot be written. */
 export const EVENTS_UNWRITTEN = "events-unwritten";
-/** Alarm of a part of Weir that gets no new SVID of its agent. */
+/** A part of Weir gets no new SVID from its agent. */
 export const IDENTITY_UNRENEWED = "identity-unrenewed";
-/** Of an issuer whose keys are not all as they should be: `why` says it, and it is none. */
+/** A note, not an alarm: some keys of an issuer are faulty; `why` has the details. */
 export const KEYS_NOTE = "issuer-keys-note";
-/** Alarm of an Envoy at which the bypass probe failed, or that has not reported it. */
+/** The bypass probe failed at an Envoy, or the Envoy has not reported it. */
 export const PROBE_FAILED = "probe-failed";
 
-/** Of an answer that holds what the caller may read, and no more. */
+/** An answer that holds only what the caller may read. */
 export interface Partly {
-	/** There may be more in namespaces that they may not read. Absent: it is all. */
+	/** Other namespaces may have more. Absent: the answer is complete. */
 	readonly partial?: true;
 }
 
 /** GET /v1/resources */
 export interface ResourcesAnswer extends Partly {
 	readonly revision: number;
-	/** The last one that changed a resource, whoever may read it; 0 = nothing was ever declared. */
+	/** The last revision that changed a resource in any namespace; 0 = nothing was ever declared. */
 	readonly declaredRevision: number;
-	/** The last such one that a start of `weir up` with files had taken into account; null = none has. */
+	/** The last such revision that a start of `weir up` with files has seen; null = none. */
 	readonly startRevision: number | null;
 	readonly resources: readonly Resource[];
 }
@@ -83,22 +83,19 @@ export interface DiffAnswer extends Partly, Difference {}
 /** GET /v1/status */
 export interface StatusAnswer extends Partly {
 	readonly revision: number;
-	/** Where Envoys are given an older revision for too long: a sentence about it. */
+	/** A sentence, if Envoys are given an older revision for too long. */
 	readonly lag: string | null;
-	/** Sidecars that have not taken their newest table for too long. */
+	/** Sidecars that have not accepted their newest table for too long. */
 	readonly untaken?: readonly Untaken[];
-	/** What Envoys and sidecars refuse of what is published; whose and why is for those who may read that namespace. */
+	/** Configuration that Envoys and sidecars refuse; source and error only in readable namespaces. */
 	readonly refusals: readonly Refusal[];
-	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */
+	/** Services whose configuration an Envoy refuses, so that it answers 503. */
 	readonly closed: readonly Closure[];
-	/** Resources that have no effect any more, in namespaces that the caller may read. */
+	/** Resources without effect. */
 	readonly faults?: readonly { readonly resource: string; readonly words: string }[];
-	/**
-	 * Of Gateways in namespaces that the caller may read, and of control itself; null = who would know those of Gateways does
-	 * not answer.
-	 */
+	/** Alarms of Gateways and of control itself; null = the source of Gateway alarms does not answer. */
 	readonly alarms: readonly GatewayAlarm[] | null;
-	/** Where `alarms` is null: those that are known all the same, of control itself above all. */
+	/** If `alarms` is null: the alarms that are known, mostly of control itself. */
 	readonly knownAlarms?: readonly GatewayAlarm[];
 	readonly experiments: readonly {
 		/** Qualified name. */
@@ -114,7 +111,7 @@ export interface StatusAnswer extends Partly {
 	}[];
 }
 
-/** Status 202: an ApprovalPolicy wants a second person first (`weir approve ID`). */
+/** Status 202: an ApprovalPolicy requires approval first (`weir approve ID`). */
 export interface PendingAnswer {
 	readonly outcome: "pending";
 	readonly request: RequestAnswer;
@@ -130,9 +127,9 @@ export interface RequestAnswer
 	extends Omit<ApprovalRequest, "askedBy" | "approvals" | "fingerprints" | "question" | "bytes"> {
 	readonly askedBy: string;
 	readonly approvals: readonly { readonly by: string; readonly atMs: number }[];
-	/** Approvals that it needs: the most that one namespace wants. */
+	/** Required approvals: the most that one namespace requires. */
 	readonly needs: number;
-	/** The exact content, by id while it waits; else null. */
+	/** The exact content, by id while it is pending; else null. */
 	readonly operation: Operation | null;
 }
 
@@ -154,7 +151,7 @@ export interface HistoryAnswer extends Partly {
 	readonly keptFrom: number;
 }
 
-/** GET /v1/policies/shadow-gaps: what is not told of shadow policies, since Envoy cannot try them all. */
+/** GET /v1/policies/shadow-gaps: missing results of shadow policies, since Envoy cannot try them all. */
 export interface ShadowGapsAnswer {
 	readonly gaps: readonly ShadowGap[];
 }
@@ -166,7 +163,7 @@ export interface ShadowGapsAnswer {
 export type ApplyAnswer =
 	| PendingAnswer
 	| (Extract<ApplyResult, { readonly outcome: "applied" }> & {
-			/** What is not told of shadow policies that it is about; absent: nothing, or it was a dry run. */
+			/** Gaps of the shadow policies that it concerns; absent: none, or a dry run. */
 			readonly shadowGaps?: readonly ShadowGap[];
 	  })
 	| Extract<ApplyResult, { readonly outcome: "refused" }>;

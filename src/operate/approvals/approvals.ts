@@ -1,7 +1,7 @@
 /**
- * The second person, who sees what waits, approves or rejects it. An approval counts in the namespaces in which its giver may
- * approve, while they may, and never from the asker. Subjects are compared by their text: a person with a certificate and a
- * token has two, so give `approve` to one of them. The local owner and the bootstrap admins are one person.
+ * Approval and rejection of pending requests. An approval counts in the namespaces where its author has `approve`, while the
+ * right lasts, and never from the person who made the request. Subjects are compared by text: a person with a certificate and
+ * a token has two, so bind `approve` to one of them. The local owner and the bootstrap admins are one person.
  */
 import { WeirError } from "../../error.js";
 import type { Caller } from "../api/caller.js";
@@ -17,7 +17,7 @@ export class Approvals {
 	) {}
 
 	/**
-	 * What the caller may see: their own requests, and those of namespaces that they may all read. Oldest first.
+	 * The caller's own requests, and those whose namespaces they may all read. Oldest first.
 	 * @throws WeirError `permission-denied`, recorded, for a caller with no right anywhere and no request
 	 */
 	list(call: AuditedCall, objects: readonly string[]): readonly ApprovalRequest[] {
@@ -27,15 +27,15 @@ export class Approvals {
 		return seen;
 	}
 
-	/** With its content, while it waits. @throws WeirError `not-found`, also for what the caller may not see */
+	/** With its content while it is pending. @throws WeirError `not-found`, also for a hidden request */
 	get(call: AuditedCall, id: string): ApprovalRequest & { readonly operation: WaitingRequest["operation"] | null } {
 		const request = this.#found(call, id, "read");
 		return { ...request, operation: this.operations.requests.operation(request) };
 	}
 
 	/**
-	 * The request, if the caller may approve it. Who has approved it may do so again once it has all approvals: one of the
-	 * approvers might not have been able to approve when the last one came.
+	 * The request, if the caller may approve it. An approver may approve again once it has all approvals, in case another
+	 * approver lacked the right when the last approval came.
 	 * @throws WeirError as `approve` does for a caller who may not
 	 */
 	demandAnother(call: AuditedCall, id: string): WaitingRequest {
@@ -48,7 +48,7 @@ export class Approvals {
 		return request;
 	}
 
-	/** Whether it has all its approvals with the caller's. */
+	/** Whether the caller's approval is the last one. */
 	completes(caller: Caller, request: WaitingRequest): boolean {
 		return this.#isEnough(request.needsIn, this.#with(caller, request));
 	}
@@ -70,8 +70,8 @@ export class Approvals {
 
 	/**
 	 * Adds the caller's approval; with the last one the operation is carried out in the same transaction.
-	 * @throws WeirError `permission-denied` for the asker or without `approve`, `failed-precondition` for a second approval or a
-	 * request that is over, `conflict` if what it touches has changed: the request is void then
+	 * @throws WeirError `permission-denied` for its author or without `approve`, `failed-precondition` for a second approval or an
+	 * ended request, `conflict` if its resources have changed: the request is void then
 	 */
 	approve(call: AuditedCall, id: string): ApprovalRequest {
 		const request = this.demandAnother(call, id);
@@ -104,7 +104,7 @@ export class Approvals {
 	}
 
 	/**
-	 * Runs `find` if the request can still be carried out: for what comes before its last approval.
+	 * Runs `find` if the request can still be carried out, before its last approval.
 	 * @throws WeirError as `approve` does: the request is void then
 	 */
 	whilePossible<Found>(call: AuditedCall, request: WaitingRequest, find: () => Found): Found {
@@ -116,7 +116,7 @@ export class Approvals {
 		}
 	}
 
-	/** @returns what the approver is told */
+	/** @returns the error for the approver */
 	#voided(call: AuditedCall, request: WaitingRequest, cause: unknown): unknown {
 		const error = WeirError.from(cause);
 		if (error.code === "internal") return cause;
@@ -126,7 +126,7 @@ export class Approvals {
 		return new WeirError("conflict", why, hint, { cause });
 	}
 
-	/** Ends a request: by one who may approve it, or by its asker. */
+	/** Ends a request: by an approver, or by its author. */
 	reject(call: AuditedCall, id: string, reason: string): ApprovalRequest {
 		const request = this.demandEnding(call, id);
 		const why = `rejected by ${call.caller.subject}${reason === "" ? "" : `: ${reason}`}`;

@@ -1,4 +1,4 @@
-/** Whether enough people may approve: a policy that asks for more would block every change, its own removal included. */
+/** Whether enough people may approve: a policy that requires more would block every change, even its own removal. */
 
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
@@ -7,14 +7,14 @@ import { approvalsOf } from "./required.js";
 
 type Rules = Pick<ResourceSet, "roleBindings" | "approvalPolicies">;
 
-/** @throws WeirError `failed-precondition` if a policy would want more approvers than there are, and more are missing than before */
+/** @throws WeirError `failed-precondition` if a change makes a policy lack approvers, or more of them than before */
 export function demandApprovers(permissions: Permissions, before: Rules, after: Rules): void {
 	for (const policy of after.approvalPolicies) {
 		for (const namespace of policy.spec.namespaces) {
 			const { wanted, others } = approversIn(permissions, namespace, after);
-			const former = approversIn(permissions, namespace, before);
+			const previous = approversIn(permissions, namespace, before);
 			const missing = wanted - others;
-			if (missing <= 0 || missing <= former.wanted - former.others) continue;
+			if (missing <= 0 || missing <= previous.wanted - previous.others) continue;
 			const everywhere = namespace === ALL_NAMESPACES;
 			const where = everywhere ? "all namespaces" : `namespace ${namespace}`;
 			throw new WeirError(

@@ -1,4 +1,4 @@
-/** What a person asks of an Experiment, as it comes over the API, and what becomes of it. */
+/** A person's request to change an Experiment, and its outcome. */
 
 import { accessLosses } from "../../decide/rollout/accessLosses.js";
 import type { Outcome } from "../../decide/rollout/decision.js";
@@ -15,18 +15,18 @@ export type PersonVerb = (typeof PERSON_VERBS)[number];
 
 export interface PersonRequest {
 	readonly verb: PersonVerb;
-	/** Who; recorded with the decision. */
+	/** Subject; recorded with the decision. */
 	readonly by: string;
-	/** Why, in the person's words; empty = not said. */
+	/** The person's reason; empty = none given. */
 	readonly reason: string;
 	/** The arm to promote; null = the only challenger. Only for promote. */
 	readonly arm: string | null;
 	readonly nowMs: number;
-	/** Promote without asking the gates: an admin's, with a reason. */
+	/** Promote without calling the gates: for admins, with a reason. */
 	readonly overrideGates?: boolean;
 	/** Promote although callers lose access (rollout/accessLosses.ts), with a reason. */
 	readonly shutOut?: boolean;
-	/** Who approved it, where an ApprovalPolicy asks for that. */
+	/** Approvers, if an ApprovalPolicy requires them. */
 	readonly approvedBy?: readonly string[];
 }
 
@@ -34,7 +34,7 @@ export function isPersonVerb(text: string): text is PersonVerb {
 	return (PERSON_VERBS as readonly string[]).includes(text);
 }
 
-/** Reads the body of a verb. @throws WeirError `invalid-argument`, also for a field that is not known. */
+/** Reads the body of a verb. @throws WeirError `invalid-argument`, also for an unknown field. */
 export function parsePersonRequest(
 	verb: PersonVerb,
 	body: Readonly<Record<string, unknown>>,
@@ -67,8 +67,8 @@ export function parsePersonRequest(
 export const BY_HINT = "leave it out: who calls is recorded, by certificate, token or socket";
 
 /**
- * What the request does to an Experiment, with the person's own words at the end of the reason.
- * @throws WeirError `failed-precondition` where the phase or the access rules do not allow it, `not-found` for an unknown arm.
+ * The outcome of the request, with the person's reason appended.
+ * @throws WeirError `failed-precondition` if the phase or the access rules do not allow it, `not-found` for an unknown arm.
  */
 export function personOutcome(
 	state: Pick<State, "resources" | "status">,
@@ -88,14 +88,14 @@ export function personOutcome(
 	const approved = (request.approvedBy ?? []).join(", ");
 	const gates = request.overrideGates && askedBefore({ experiment, status }, outcome).length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";
-	const said =
+	const notes =
 		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);
-	return { ...outcome, reason: `${outcome.reason}${said}` };
+	return { ...outcome, reason: `${outcome.reason}${notes}` };
 }
 
 /** One line of text by a person. @throws WeirError `invalid-argument`. */
 export function personText(field: string, value: unknown): string {
-	// Control characters would let one line of a log or a terminal pose as another.
+	// Control characters could forge lines of a log or a terminal.
 	if (typeof value !== "string" || value.length > PERSON_TEXT_CHARS_MAX || /\p{Cc}/u.test(value)) {
 		throw new WeirError(
 			"invalid-argument",

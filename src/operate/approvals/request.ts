@@ -1,4 +1,4 @@
-/** Requests: operations that wait until others have approved them. */
+/** Requests: operations that wait for approval. */
 import type { Caller } from "../api/caller.js";
 import type { Change } from "../state/history/change.js";
 import type { PersonVerb } from "./personRequest.js";
@@ -6,7 +6,7 @@ import type { PersonVerb } from "./personRequest.js";
 /** A change of the declaration. */
 export interface ChangeOperation extends Change {
 	readonly verb: "apply" | "delete" | "rollback";
-	/** Of a rollback: the revision. */
+	/** For a rollback: the revision. */
 	readonly to?: number;
 }
 
@@ -24,7 +24,7 @@ export type Operation = ChangeOperation | PersonOperation;
 
 export const isChange = (operation: Operation): operation is ChangeOperation => !("experiment" in operation);
 
-/** What the audit log says of an operation beside its verb. */
+/** The reason of an operation in the audit log. */
 export function reasonOf(operation: Operation): string {
 	if (!isChange(operation)) return operation.reason;
 	return operation.to === undefined ? "" : `to revision ${operation.to}`;
@@ -36,17 +36,17 @@ export interface ApprovalRequest {
 	readonly askedBy: Caller;
 	readonly askedAtMs: number;
 	readonly expiresAtMs: number;
-	/** Namespaces that it touches; who cannot read all of them does not see the request. */
+	/** Changed namespaces; hidden from callers who cannot read all of them. */
 	readonly namespaces: readonly string[];
-	/** The first APPROVAL_EFFECTS_SHOWN_MAX, and how many more there are. */
+	/** The first APPROVAL_EFFECTS_SHOWN_MAX, and the number of the others. */
 	readonly effects: readonly string[];
 	readonly reason: string;
-	/** The revision that it was asked for at, and what it touches, as it was then. */
+	/** The revision at its creation, and fingerprints of the resources that it changes. */
 	readonly revision: number;
 	readonly fingerprints: Readonly<Record<string, string>>;
-	/** Of the operation and the fingerprints: the same question is not asked twice. */
+	/** Hash of the operation and the fingerprints: detects duplicates. */
 	readonly question: string;
-	/** Approvals that it needs, by namespace. */
+	/** Required approvals, by namespace. */
 	readonly needsIn: Readonly<Record<string, number>>;
 	readonly approvals: readonly { readonly by: Caller; readonly atMs: number }[];
 	readonly state: "pending" | "done" | "rejected" | "void";
@@ -55,11 +55,11 @@ export interface ApprovalRequest {
 	/** Why it is rejected or void; else empty. */
 	readonly why: string;
 	readonly endedAtMs: number | null;
-	/** Of the operation, while it waits. */
+	/** Size of the operation while it is pending. */
 	readonly bytes: number;
 }
 
-/** One that waits, with its exact content. */
+/** A pending request with its exact content. */
 export interface WaitingRequest extends ApprovalRequest {
 	readonly operation: Operation;
 }

@@ -1,4 +1,4 @@
-/** Requests in the state file, and the operations of those that wait. Writes run inside the caller's transaction. */
+/** Requests in the state file, and the operations of pending ones. Writes run inside the caller's transaction. */
 import { randomBytes } from "node:crypto";
 import { WeirError } from "../../error.js";
 import {
@@ -18,8 +18,8 @@ export class RequestStore {
 	constructor(private readonly database: StateDatabase) {}
 
 	/**
-	 * The same question by the same person, asked again, is the request that waits already.
-	 * @throws WeirError `resource-exhausted` if too much waits
+	 * Creates a request; a duplicate by the same person returns the pending one.
+	 * @throws WeirError `resource-exhausted` if too many are pending
 	 */
 	ask(
 		asked: {
@@ -57,25 +57,25 @@ export class RequestStore {
 			endedAtMs: null,
 			bytes: Buffer.byteLength(text),
 		};
-		demandRoom(waiting, request);
+		demandQuota(waiting, request);
 		this.database.operations.putSync(request.id, text);
 		this.put(request);
 		return { ...request, operation };
 	}
 
-	/** The content of a request that is over is dropped: the audit log and the history have what it did. */
+	/** Drops the content of an ended request: the audit log and the history have its effect. */
 	put(request: ApprovalRequest): void {
 		if (request.state !== "pending") this.database.operations.removeSync(request.id);
 		this.database.requests.putSync(request.id, request);
 	}
 
-	/** As it is at that time: an expired request is void. */
+	/** The request at that time: void if it has expired. */
 	get(id: string, nowMs: number): ApprovalRequest | null {
 		const found = /^[0-9a-f]{16}$/.test(id) ? this.database.requests.get(id) : undefined;
 		return found === undefined ? null : current(found, nowMs);
 	}
 
-	/** null = it waits no more. */
+	/** null = no longer pending. */
 	operation({ id, state }: ApprovalRequest): Operation | null {
 		const text = state === "pending" ? this.database.operations.get(id) : undefined;
 		return text === undefined ? null : (JSON.parse(text) as Operation);
@@ -88,7 +88,7 @@ export class RequestStore {
 			.sort((a, b) => a.askedAtMs - b.askedAtMs || (a.id < b.id ? -1 : 1));
 	}
 
-	/** Drops what is over and old, or more than is kept. @returns what waits */
+	/** Drops ended requests that are old or too many. @returns the pending ones */
 	#prune(nowMs: number): readonly ApprovalRequest[] {
 		const all = this.all(nowMs);
 		const ended = all.filter(({ state }) => state !== "pending");
@@ -107,7 +107,7 @@ function current(request: ApprovalRequest, nowMs: number): ApprovalRequest {
 	return { ...request, state: "void", why: "it has expired", endedAtMs: request.expiresAtMs };
 }
 
-function demandRoom(waiting: readonly ApprovalRequest[], asked: ApprovalRequest): void {
+function demandQuota(waiting: readonly ApprovalRequest[], asked: ApprovalRequest): void {
 	const bytes = waiting.reduce((sum, one) => sum + one.bytes, asked.bytes);
 	if (waiting.length >= APPROVAL_REQUESTS_PENDING_MAX || bytes > APPROVAL_CONTENT_BYTES_MAX)
 		throw new WeirError(

@@ -1,6 +1,6 @@
 /**
- * How many approvals by others an operation needs, by the ApprovalPolicies. Each namespace wants its own approvers: a person
- * who may approve in several counts in each.
+ * The number of approvals that ApprovalPolicies require for an operation. Each namespace has its own approvers; a person who
+ * may approve in several counts in each.
  */
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
@@ -8,15 +8,15 @@ import type { ApprovalPolicy } from "../../declare/resources/resource.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 
 export interface RequiredApprovals {
-	/** By namespace; a namespace that wants none is left out. Empty = the operation happens at once. */
+	/** By namespace, only those that require any. Empty = the operation happens at once. */
 	readonly needsIn: Readonly<Record<string, number>>;
-	/** How long a request waits before it is void. */
+	/** Time until a pending request is void. */
 	readonly expireMs: number;
 }
 
 export const NO_APPROVALS: RequiredApprovals = { needsIn: {}, expireMs: Number.MAX_SAFE_INTEGER };
 
-/** @param verb `any`: policies of every verb ask, as for changes of the policies themselves */
+/** @param verb `any`: policies of every verb count, as for changes of the policies themselves */
 export function approvalsOf(
 	policies: readonly ApprovalPolicy[],
 	verb: "apply" | "promote" | "abort" | "any",
@@ -34,7 +34,7 @@ export function approvalsOf(
 	return combined(asking);
 }
 
-/** All of them at once: the most approvals in each namespace, and the shortest wait. */
+/** The most approvals in each namespace, and the shortest expiry. */
 export function combined(all: readonly RequiredApprovals[]): RequiredApprovals {
 	const needsIn: Record<string, number> = {};
 	for (const one of all)
@@ -43,11 +43,11 @@ export function combined(all: readonly RequiredApprovals[]): RequiredApprovals {
 	return { needsIn, expireMs: Math.min(NO_APPROVALS.expireMs, ...all.map(({ expireMs }) => expireMs)) };
 }
 
-/** The most that one namespace wants. */
+/** The most that one namespace requires. */
 export const mostNeeded = ({ needsIn }: Pick<RequiredApprovals, "needsIn">): number =>
 	Math.max(0, ...Object.values(needsIn));
 
-/** SHA-256 of anything that is JSON; `absent` of undefined. */
+/** SHA-256 of a JSON value; `absent` for undefined. */
 export function fingerprint(value: unknown): string {
 	return value === undefined ? "absent" : createHash("sha256").update(canonicalJson(value)).digest("hex");
 }

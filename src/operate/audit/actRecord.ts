@@ -1,16 +1,16 @@
-/** What an act of an operator leaves in the audit log. */
+/** Creates audit records. */
 
 import type { Caller } from "../api/caller.js";
 import type { NewAuditRecord } from "./auditRecord.js";
 
-/** One call of the API: by whom, when, and its id. */
+/** One API call: caller, time and id. */
 export interface AuditedCall {
 	readonly caller: Caller;
 	readonly nowMs: number;
 	readonly id: string;
 }
 
-/** An audit record with what most of them do not say filled in. */
+/** An audit record, with defaults for optional fields. */
 export function record(
 	{
 		caller,

@@ -1,15 +1,15 @@
-/** Checks a chain of audit records, wherever they were read from. */
+/** Verifies a chain of audit records from any source. */
 import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
 import type { AuditPage } from "./auditLog.js";
 import type { AuditHead, AuditRecord } from "./auditRecord.js";
 
 type Link = Pick<AuditRecord, "sequence" | "previous"> & { readonly hash: string };
 
-/** Takes record by record, in order; end() tells what is wrong. */
+/** Add the records in order; end() returns the first fault. */
 export class AuditChain {
 	readonly #links: Link[] = [];
 
-	/** @param noted heads that somebody wrote down earlier and that must be in the chain */
+	/** @param noted heads from earlier runs, which must still be in the chain */
 	constructor(readonly noted: readonly AuditHead[] = []) {}
 
 	add(record: AuditRecord): void {
@@ -18,11 +18,10 @@ export class AuditChain {
 	}
 
 	/**
-	 * What is wrong; null = the chain holds.
-	 * @param last the page that was read last
+	 * The first fault; null = the chain is valid. Takes the last page.
 	 */
 	end({ head, dropped, keep }: Pick<AuditPage, "head" | "dropped" | "keep">): string | null {
-		// What went while the pages were read is not looked at.
+		// Records that were dropped while the pages were read are not checked.
 		const links = this.#links.filter(({ sequence }) => sequence > dropped);
 		if (dropped > Math.max(0, head.sequence - keep)) {
 			return `${dropped} records are said to be dropped, and of ${head.sequence} the newest ${keep} are kept`;
@@ -44,7 +43,7 @@ export class AuditChain {
 		return null;
 	}
 
-	/** Noted records that were dropped since: nothing is proved of them, nor of those before. */
+	/** Noted records that were dropped since: they and earlier ones cannot be verified. */
 	notKept({ dropped }: Pick<AuditPage, "dropped">): readonly number[] {
 		return this.noted.map(({ sequence }) => sequence).filter((sequence) => sequence > 0 && sequence <= dropped);
 	}

@@ -3,28 +3,28 @@ import type { Caller } from "../api/caller.js";
 
 export interface NewAuditRecord {
 	readonly atMs: number;
-	/** Of the API call; also its response header x-request-id. */
+	/** Id of the API call; also its response header x-request-id. */
 	readonly call: string;
-	/** null = nobody that was known. */
+	/** null = unauthenticated. */
 	readonly subject: string | null;
 	readonly how: Caller["how"] | null;
 	/**
-	 * apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: what is
-	 * published, by an Envoy or a sidecar.
+	 * apply, delete, pause, resume, promote, abort, approve, reject, read; connect: an xDS stream; take: an Envoy or a
+	 * sidecar accepts published configuration.
 	 */
 	readonly verb: string;
 	readonly namespaces: readonly string[];
-	/** `Service team/x`, `Experiment trial`, or a path; of what changed nothing at most OPERATOR_AUDIT_OBJECTS_MAX. */
+	/** `Service team/x`, `Experiment trial`, or a path; at most OPERATOR_AUDIT_OBJECTS_MAX if nothing changed. */
 	readonly objects: readonly string[];
 	readonly revisionBefore: number;
 	readonly revisionAfter: number;
-	/** pending: asked for, and waiting for approval. */
+	/** pending: waits for approval. */
 	readonly result: "done" | "refused" | "pending";
-	/** Why it was refused, or in the operator's words; empty = nothing to say. */
+	/** Why it was refused, or the operator's reason; may be empty. */
 	readonly why: string;
-	/** Id of the approval request that it made, moved or carried out. */
+	/** Id of the approval request that it created, changed or carried out. */
 	readonly request: string | null;
-	/** Who asked for what was carried out, and who approved it. */
+	/** Author and approvers of a request that was carried out. */
 	readonly askedBy: string | null;
 	readonly approvedBy: readonly string[];
 }
@@ -32,11 +32,11 @@ export interface NewAuditRecord {
 export interface AuditRecord extends NewAuditRecord {
 	/** 1, 2, 3 … without a gap, in each chain. */
 	readonly sequence: number;
-	/** SHA-256 of the record before (its canonical JSON), hexadecimal; zeros for the first. */
+	/** SHA-256 of the previous record (its canonical JSON), hexadecimal; zeros for the first. */
 	readonly previous: string;
-	/** Of all objects, also those that are not listed. */
+	/** Number of all objects, also those that are not listed. */
 	readonly objectCount: number;
-	/** Refused attempts since the record before that were counted and not recorded; only in the chain of those. */
+	/** Refused attempts since the previous record that were not recorded; only in the chain `refused`. */
 	readonly unrecordedRefusals: number;
 }
 

@@ -1,18 +1,18 @@
-/** One chain of audit records in the state file: without a gap, bounded, the oldest go first and are counted. */
+/** One chain of audit records in the state file: without gaps and bounded; dropped records are counted. */
 
 import type { StateDatabase } from "../state/store/database.js";
 import { AUDIT_GENESIS, auditHash } from "./auditHash.js";
 import type { AuditHead, AuditRecord } from "./auditRecord.js";
 
 export class AuditStore {
-	/** @param keep how many records are kept */
+	/** @param keep number of records to keep */
 	constructor(
 		private readonly database: StateDatabase,
 		private readonly chain: "audit" | "auditRefused",
 		readonly keep: number,
 	) {}
 
-	/** The sequence up to which the oldest were dropped. */
+	/** The highest dropped sequence. */
 	get dropped(): number {
 		return this.database.counters.get(`${this.chain}Dropped`) ?? 0;
 	}
@@ -23,7 +23,7 @@ export class AuditStore {
 		return last === null ? { sequence: 0, hash: AUDIT_GENESIS } : { sequence: last.sequence, hash: auditHash(last) };
 	}
 
-	/** Runs inside a transaction of the caller. */
+	/** Runs inside the caller's transaction. */
 	append(made: Omit<AuditRecord, "sequence" | "previous">): void {
 		const records = this.database[this.chain];
 		const { sequence: before, hash: previous } = this.head;

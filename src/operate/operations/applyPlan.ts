@@ -38,14 +38,14 @@ import type { Change, ResourceChange, Target } from "../state/history/change.js"
 import type { StoredResource, Used } from "../state/store/database.js";
 import { keyOf, resourceKey, sortedSet } from "../state/store/resourceSet.js";
 import { type CrossChecked, crossCheck, phasesOf } from "./crossCheck.js";
-import { roomProblems, ruleProblems } from "./quota.js";
+import { quotaProblems, ruleProblems } from "./quota.js";
 
 /** The state before the change. */
 export interface Declared {
 	readonly stored: readonly StoredResource[];
 	readonly resources: ResourceSet;
 	readonly status: Status;
-	/** Who first used an Experiment name or a salt, however long ago. */
+	/** The first use of an Experiment name or a salt, however long ago. */
 	readonly used: (kind: "name" | "salt", text: string) => Used | undefined;
 	/** Where control itself listens. */
 	readonly controlListeners: readonly ControlListener[];
@@ -63,15 +63,15 @@ export type ApplyResult =
 			readonly outcome: "applied";
 			readonly revision: number;
 			readonly changes: readonly ResourceChange[];
-			/** Only of a dry run: how many approvals by others it would need. */
+			/** Only for a dry run: the approvals that it would need. */
 			readonly approvals?: number;
 	  }
 	| { readonly outcome: "refused"; readonly problems: readonly Problem[] };
 
-/** What would be written; if there are problems, nothing. */
+/** The writes of a change; none if there are problems. */
 export interface ApplyPlan {
 	readonly problems: readonly Problem[];
-	/** Those problems that the given texts have by themselves, whatever is stored. */
+	/** Problems of the given texts alone, independent of the stored resources. */
 	readonly faults: readonly Problem[];
 	/** Every resource that the change names, unchanged ones too; also when there are problems. */
 	readonly touched: readonly Touched[];
@@ -92,11 +92,11 @@ export interface DeclarationDecision {
 	/** Qualified name. */
 	readonly experiment: string;
 	readonly outcome: Outcome;
-	/** The status it was made on; null = a start. */
+	/** The status before; null = a start. */
 	readonly before: ExperimentStatus | null;
 }
 
-/** @throws WeirError `not-found` for a resource to delete that is not there. */
+/** @throws WeirError `not-found` for a missing resource to delete. */
 export function planApply(declared: Declared, change: Change, nowMs: number): ApplyPlan {
 	const parsed = parse(declared, change);
 	const { problems, written } = check(declared, change, parsed);
@@ -153,7 +153,7 @@ function parse({ stored }: Declared, { files, deletions }: Change): Parsed {
 	};
 }
 
-/** @returns with no problems, each given resource with the text of its document */
+/** @returns problems, or each given resource with the text of its document */
 function check(
 	declared: Declared,
 	{ files, deletions }: Change,
@@ -165,7 +165,7 @@ function check(
 	const created = given.experiments.filter((one) => !known.has(keyOf(one)));
 	const deleted = touched.flatMap((one) => (one.after === null ? [one.before] : []));
 	const ofDeletion = deletions.length === 0 ? [] : deletionProblems(deleted, after, whole);
-	// The checks find an unknown name at the same position, and would advise to write another name.
+	// The checks report an unknown name at the same position, with a misleading hint.
 	const explained = new Set(ofDeletion.map(({ position }) => JSON.stringify(position)));
 	const problems = [
 		...ofDeletion,
@@ -177,7 +177,7 @@ function check(
 	];
 	if (problems.length > 0) return { problems, written: [] };
 	const written = declaredIn(files, readings);
-	return { problems: roomProblems(declared.stored, [...kept, ...written], declared.status), written };
+	return { problems: quotaProblems(declared.stored, [...kept, ...written], declared.status), written };
 }
 
 type Diff = Pick<
@@ -268,7 +268,7 @@ function statusChanges(
 	return { experiments, services, decisions };
 }
 
-/** Experiments that had promoted the Variant: the end of the promotion is recorded with them. */
+/** Experiments that had promoted the Variant: each records the end of its promotion. */
 function endedPromotions(
 	{ resources, status }: Pick<Declared, "resources" | "status">,
 	service: string,
@@ -296,8 +296,8 @@ function declaredOutcome(status: ExperimentStatus, reason: string): Outcome {
 }
 
 /**
- * A resource that another one still names stays. So does the last AccessPolicy of a Service: a Service that no one can call is
- * soon opened in a hurry. Both can be deleted together with the other resource.
+ * Refuses to delete a resource that another one names, and the last AccessPolicy of a Service: operators open a Service
+ * that no one can call in a hurry. Both can be deleted together with the other resource.
  */
 function deletionProblems(
 	deleted: readonly Resource[],
@@ -331,7 +331,7 @@ function deletionProblems(
 		return [
 			{
 				position: positions.at(service, ["spec"]),
-				message: `${resourceTitle(last)} is the last one about ${resourceTitle(service)}, which nobody could call any more`,
+				message: `${resourceTitle(last)} is the last one about ${resourceTitle(service)}, which no one could call any more`,
 				hint: `apply the policy that takes its place first (one with action: deny closes it), or delete both at once: weir delete ${both(last, service)}`,
 			},
 		];
@@ -339,14 +339,14 @@ function deletionProblems(
 	return [...named, ...closed];
 }
 
-/** As the command takes them. */
+/** As command arguments. */
 const both = (...named: readonly Named[]): string => named.map(resourceTitle).join(" ");
 
 const bySalt = grouping<Experiment>((one) => [experimentSalt(one)]);
 
 /**
- * An Experiment's groups are remembered by its salt, its evidence by its name: neither is ever used twice. Salts
- * that two Experiments of the set have at the same time are found by the checks of the set.
+ * A salt identifies the groups of an Experiment and a name its evidence, so neither is ever used again. Other checks find
+ * two Experiments that use one salt at the same time.
  */
 function usedProblems(declared: Declared, created: ReadonlySet<string>, whole: CrossChecked): Problem[] {
 	const { experiments } = whole.resources;

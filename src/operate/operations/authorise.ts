@@ -1,4 +1,4 @@
-/** Which rights and approvals an operation takes, and what an approver approves. Pure. */
+/** The rights and approvals that an operation needs, and what an approver approves. Pure. */
 import { isDeepStrictEqual } from "node:util";
 import type { State } from "../../decide/rollout/ports.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
@@ -16,12 +16,12 @@ import { type ApplyPlan, changeOf, type Touched } from "./applyPlan.js";
 
 export interface Authorisation {
 	readonly needs: readonly Need[];
-	/** Namespaces that it touches: who approves it must be able to read all of them. */
+	/** Namespaces that it changes: an approver must be able to read all of them. */
 	readonly namespaces: readonly string[];
 	readonly approvals: RequiredApprovals;
 	/** One line each, for the approver and the audit log: `configured Service team/x: spec.variants`. */
 	readonly effects: readonly string[];
-	/** Of what it touches, as it is now, by name: an approval holds only while these stay the same. */
+	/** Of the changed resources, by name: an approval is valid only while these stay the same. */
 	readonly fingerprints: Readonly<Record<string, string>>;
 }
 
@@ -34,8 +34,8 @@ export interface Asker {
 }
 
 /**
- * A resource that stays as it is takes no right if the caller may read it, so that a file with everything can be applied by
- * those who may change what changes.
+ * An unchanged resource needs no right if the caller may read it. So a complete file can be applied with the rights for
+ * its changes alone.
  */
 export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan: ApplyPlan): Authorisation {
 	const written = new Set(plan.upserts.map(({ resource }) => resource));
@@ -51,8 +51,8 @@ export function authoriseChange({ state, mayRead, isPlatformAdmin }: Asker, plan
 	const [rules, others] = [touched.filter(isRule), touched.filter((one) => !isRule(one))];
 	const approvals = combined([
 		approvalsOf(approvalPolicies, "apply", [...namespacesIn(others.flatMap(needsOf)), ...servicesNamed(others)]),
-		// Else one person could take the policy away, or bind a second subject, and then act alone. In `*` alone for an admin there:
-		// else a namespace could lock out the platform by a policy that no one can satisfy.
+		// Otherwise one person could remove the policy, or bind a second subject, and then act alone. Only `*` counts for its admin,
+		// so that a namespace cannot block the platform with a policy that no one can satisfy.
 		approvalsOf(
 			approvalPolicies,
 			"any",
@@ -96,12 +96,12 @@ export function authorisePerson(
 	return {
 		needs: [{ verb: right, namespace }, ...(overrideGates ? [{ verb: "admin" as const, namespace }] : [])],
 		namespaces: [namespace],
-		// To stop a ramp may be urgent, and harms no one.
+		// Stopping a ramp can be urgent, and is harmless.
 		approvals: verb === "pause" ? NO_APPROVALS : approvalsOf(resources.approvalPolicies, right, [namespace]),
 		effects: [effect.join(", ")],
 		fingerprints: {
 			[`Experiment ${experimentName}`]: fingerprint(experiment?.spec),
-			// Not the allocation, which goes on growing while people think.
+			// Without the allocation, which grows while the request is pending.
 			[`the status of Experiment ${experimentName}`]: fingerprint([
 				live?.phase,
 				live?.closedArms,
@@ -121,7 +121,7 @@ const isRule = ({ before, after }: Touched): boolean => {
 	return kind === "RoleBinding" || kind === "ApprovalPolicy";
 };
 
-/** Namespaces of the Services that these AccessPolicies name: a ReferenceGrant is no way around the owners' ApprovalPolicy. */
+/** Namespaces of the Services that these AccessPolicies name: a ReferenceGrant does not bypass the owners' ApprovalPolicy. */
 function servicesNamed(touched: readonly Touched[]): readonly string[] {
 	return touched
 		.flatMap(({ before, after }) => [before, after])

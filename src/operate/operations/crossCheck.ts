@@ -1,7 +1,6 @@
 /**
- * The checks across resources as the state sees them: against what is live, not only against what is declared. The
- * demands of Experiments that have ended are over, and a promoted Variant is the default that a new Experiment's
- * baseline must be on. Pure; what is stored stays as declared.
+ * The checks across resources against the live state, not only against the declaration: ended Experiments need nothing
+ * any more, and a new Experiment's baseline must be on a promoted Variant. Pure; stored resources stay as declared.
  */
 
 import { isDeepStrictEqual } from "node:util";
@@ -26,18 +25,18 @@ import type { StoredResource } from "../state/store/database.js";
 import { keyOf } from "../state/store/resourceSet.js";
 
 export interface CrossChecked {
-	/** Those of the texts and those across resources, in the order of the files. */
+	/** Of the texts and across resources, in the order of the files. */
 	readonly problems: readonly Problem[];
-	/** All that was read, as declared. */
+	/** All resources as declared. */
 	readonly resources: ResourceSet;
-	/** The Experiments that still make demands. */
+	/** Experiments that have not ended. */
 	readonly demanding: readonly Experiment[];
 	readonly positions: Positions;
 }
 
 /**
- * @param before what is stored before the change, all of it
- * @param kept of `before` what the change leaves as it is
+ * @param before all resources before the change
+ * @param kept those of `before` that stay unchanged
  * @param files the documents of the change
  * @param readings of these files
  */
@@ -50,8 +49,7 @@ export function crossCheck(
 ): CrossChecked {
 	const known = new Map(before.map(({ resource }) => [keyOf(resource), resource]));
 	const { running: assigning, ended } = phasesOf(status);
-	// Else the next Experiment could not have the slot of the last one while that stands in the file, nor a Service take a
-	// promoted Variant as its default.
+	// An ended Experiment in the file must not block its slot, or a promoted Variant that becomes the declared default.
 	const demands = (one: Resource): boolean => one.kind !== "Experiment" || !ended.has(qualifiedName(one.metadata));
 	const stored = kept.filter(({ resource }) => demands(resource));
 	const sources: readonly ResourceFile[] = [...stored.map(asFile), ...files];
@@ -66,7 +64,7 @@ export function crossCheck(
 		if (!stillDemanding.has(one)) return [];
 		const serviceDefault = defaults.get(`Service ${serviceOf(one)}`);
 		return assigning.has(qualifiedName(one.metadata)) && serviceDefault !== undefined
-			? movedAlong(one, serviceDefault)
+			? withBaseline(one, serviceDefault)
 			: one;
 	});
 	const asAccepted = new Set(kept.map(({ resource }) => keyOf(resource)));
@@ -85,10 +83,10 @@ export function crossCheck(
 	return { problems: limited(inOrder(problems, sources)), resources, demanding, positions };
 }
 
-/** How the name of a stored text begins, which no given file has. */
+/** Name prefix of stored texts; given files cannot have it. */
 export const STORED = "stored ";
 
-/** The text of what is stored, as messages show it. */
+/** A stored document, named for messages. */
 export const asFile = ({ resource, source }: StoredResource): ResourceFile & { readonly accepted: Resource } => ({
 	name: `${STORED}${keyOf(resource)}`,
 	text: source,
@@ -96,8 +94,8 @@ export const asFile = ({ resource, source }: StoredResource): ResourceFile & { r
 });
 
 /**
- * What stood before the change, by the default Variants that were live: what a promotion made of it is no change's fault. With the
- * Experiments that are over, whose salts and holdbacks are still asked for.
+ * The resources before the change with their live default Variants: a change is not blamed for the effects of a promotion.
+ * Includes ended Experiments, whose salts and holdbacks are still checked.
  */
 function asLive(former: ResourceSet, status: Status, assigning: ReadonlySet<string>): ResourceSet {
 	const promoted = new Map(
@@ -118,21 +116,21 @@ function asLive(former: ResourceSet, status: Status, assigning: ReadonlySet<stri
 			const now = assigning.has(qualifiedName(one.metadata)) ? promoted.get(serviceOf(one)) : undefined;
 			if (now === undefined) return one;
 			const variants = (variantsOf.get(serviceOf(one)) ?? []).map(({ name }) => name);
-			return movedAlong(one, { before: now, after: now, variants });
+			return withBaseline(one, { before: now, after: now, variants });
 		}),
 	};
 }
 
 /**
- * Given once more as it stands: else what another namespace took back since would keep `weir up -f` of the same files from
- * starting, and a denial beside it from coming. Of a Service that is where its data goes.
+ * Whether a resource is applied again unchanged. It stays accepted although another namespace withdrew a grant since, so that
+ * `weir up -f` of the same files starts. For a Service only the fields that decide where its data goes count.
  */
 function isAsBefore(given: Resource, former: Resource | undefined): boolean {
 	if (given.kind !== "Service" || former?.kind !== "Service") return isDeepStrictEqual(given, former);
 	return given.spec.dataClass === former.spec.dataClass && isDeepStrictEqual(given.spec.variants, former.spec.variants);
 }
 
-/** Qualified names of the Experiments that run, and of those that have ended. */
+/** Qualified names of running and of ended Experiments. */
 export function phasesOf(status: Status): {
 	readonly running: ReadonlySet<string>;
 	readonly ended: ReadonlySet<string>;
@@ -141,7 +139,7 @@ export function phasesOf(status: Status): {
 	return { running: assigning, ended: new Set(Object.keys(status.experiments).filter((name) => !assigning.has(name))) };
 }
 
-/** Qualified names of the Experiments that assign units: what decides who is in which arm is frozen for them. */
+/** Qualified names of the Experiments that assign units: fields that decide the arm of a unit are frozen. */
 export function running(status: Status): ReadonlySet<string> {
 	return new Set(Object.entries(status.experiments).flatMap(([name, { phase }]) => (isOver(phase) ? [] : [name])));
 }
@@ -153,7 +151,7 @@ interface LiveDefault {
 	readonly variants: readonly string[];
 }
 
-/** The default Variant of a Service before and after the change: a promotion outlasts it, unless the field changed. */
+/** The default Variant of a Service before and after the change. A promotion stays, unless the field changed. */
 function defaultsOf(service: Service, known: ReadonlyMap<string, Resource>, status: Status): LiveDefault {
 	const former = known.get(keyOf(service));
 	const old = former?.kind === "Service" ? former : null;
@@ -161,7 +159,7 @@ function defaultsOf(service: Service, known: ReadonlyMap<string, Resource>, stat
 	const declared = service.spec.defaultVariant;
 	const variants = service.spec.variants.map(({ name }) => name);
 	const before = old === null ? null : liveDefault(old, status);
-	// A default that is no Variant any more is for the checks to find, by the declared name.
+	// The checks report a default that is no longer a Variant, by its declared name.
 	const promoted =
 		learned !== null &&
 		applyService(old, service, learned) === null &&
@@ -171,8 +169,8 @@ function defaultsOf(service: Service, known: ReadonlyMap<string, Resource>, stat
 }
 
 /**
- * A promotion ends with a default Variant, and so does its holdback: what a declaration made of it meanwhile would be undone,
- * and a Variant that it may go back to must be there.
+ * A promotion and its holdback end by setting the default Variant. That would undo a change of the default made meanwhile,
+ * and the replaced Variant must still exist.
  */
 function promotionProblems(
 	service: Service,
@@ -206,16 +204,16 @@ function promotionProblems(
 	});
 }
 
-/** The Service as if that Variant were its declared default. */
+/** A copy of the Service with this default Variant. */
 export function withDefault(service: Service, defaultVariant: string): Service {
 	return { ...service, spec: { ...service.spec, defaultVariant } };
 }
 
 /**
- * A running Experiment beside one that was promoted keeps its baseline, which was on the default when it started:
- * it is checked as if its baseline had moved along. Not where this very change moves the default away from it.
+ * A copy of a running Experiment with its baseline on the new default Variant, after a promotion by another Experiment.
+ * Unchanged if this change itself moves the default.
  */
-function movedAlong(experiment: Experiment, { before, after, variants }: LiveDefault): Experiment {
+function withBaseline(experiment: Experiment, { before, after, variants }: LiveDefault): Experiment {
 	if (before !== after) return experiment;
 	const arms = experiment.spec.arms.map((arm) =>
 		arm.baseline && variants.includes(arm.variant) ? { ...arm, variant: after } : arm,
@@ -234,7 +232,7 @@ function inOrder(problems: readonly Problem[], files: readonly { readonly name: 
 	);
 }
 
-/** The line that counts the rest of the texts' problems has no position, so that it stays last here too. */
+/** The last line counts the rest and has no position, so it stays last. */
 function limited(problems: readonly Problem[]): readonly Problem[] {
 	if (problems.length <= PROBLEMS_MAX + 1) return problems;
 	const message = `and ${problems.length - PROBLEMS_MAX} more problems`;

@@ -1,7 +1,7 @@
 /**
- * What operators do. Each operation is authorised, waits for others if an ApprovalPolicy asks for that, and is committed with
- * its audit record in one transaction. Refused attempts are recorded too. A dry run changes nothing and waits for no one, but
- * takes the same rights.
+ * Operations of operators. Each is authorised, waits for approval if an ApprovalPolicy requires it, and is committed with its
+ * audit record in one transaction. Refused attempts are recorded too. A dry run changes nothing and needs no approval, but
+ * needs the same rights.
  */
 
 import type { Decision } from "../../decide/rollout/decision.js";
@@ -65,7 +65,7 @@ export class Operations {
 		return this.#change(call, { verb: "apply", files, deletions: [] }, dryRun);
 	}
 
-	/** @throws WeirError `not-found`, also for what the caller may not read */
+	/** @throws WeirError `not-found`, also for a resource that the caller may not read */
 	delete(call: AuditedCall, deletions: readonly Target[], dryRun: boolean): ApplyResult | Pending {
 		const mayRead = this.rights.mayRead(call.caller);
 		const hidden = deletions.find(({ name }) => !mayRead(namespaceOf(name)));
@@ -77,7 +77,7 @@ export class Operations {
 	}
 
 	/**
-	 * Makes the resources of a namespace, or of all that the caller may read, what they were at a revision: an ordinary change.
+	 * Restores the resources of a namespace, or of all readable namespaces, to a revision, as an ordinary change.
 	 * @throws WeirError as `History.rollback` does
 	 */
 	rollback(call: AuditedCall, to: number, namespace: string | null, dryRun: boolean): ApplyResult | Pending {
@@ -96,7 +96,7 @@ export class Operations {
 		// 1 to 3. Parse, check, diff.
 		const plan = this.store.planChange(operation, call.nowMs);
 
-		// 4. Authorise. What is wrong with a change is only for those who may make it.
+		// 4. Authorise. Problems are shown only to callers with the rights for the change.
 		const authorisation = authoriseChange(this.#asker(call.caller), plan);
 		const { needs, effects, approvals } = authorisation;
 		this.rights.demand(call, needs, operation.verb, effects);
@@ -149,14 +149,14 @@ export class Operations {
 	}
 
 	/**
-	 * Before the body of a person's request is read: the least that its verb takes.
+	 * Checks the least right that the verb needs, before the body of the request is read.
 	 * @throws WeirError `not-found` or `permission-denied`, recorded
 	 */
 	demandVerb(call: AuditedCall, experiment: string, verb: PersonRequest["verb"]): void {
 		this.#authorisePerson(call, experiment, { verb, arm: null });
 	}
 
-	/** @throws WeirError `not-found`, recorded, also for what the caller may not read */
+	/** @throws WeirError `not-found`, recorded, also for an Experiment that the caller may not read */
 	demandSeen(call: AuditedCall, experiment: string, verb: PersonRequest["verb"] | "read"): void {
 		if (this.rights.mayRead(call.caller)(namespaceOf(experiment))) return;
 		this.#denyUnseen(call, verb, "Experiment", experiment, "see weir status");
@@ -167,10 +167,10 @@ export class Operations {
 		return mostNeeded(this.#authorisePerson(call, experiment, asked).approvals) > 0;
 	}
 
-	/** A person's verb. @throws WeirError `not-found`, also for what the caller may not read */
+	/** A person's verb. @throws WeirError `not-found`, also for an Experiment that the caller may not read */
 	act(call: AuditedCall, experiment: string, asked: PersonRequest): Made | Pending {
 		this.#authorisePerson(call, experiment, asked);
-		// What cannot be done leaves no record.
+		// An impossible operation is not recorded.
 		const outcome = personOutcome(this.store.current, this.store.experiment(experiment), asked);
 		const arm = asked.verb === "promote" ? (outcome.status.promotion?.arm ?? asked.arm) : null;
 		const { verb, reason, overrideGates, shutOut } = asked;
@@ -180,7 +180,7 @@ export class Operations {
 			...(shutOut ? { shutOut } : {}),
 		};
 		const authorisation = authorisePerson(this.store.current, experiment, operation);
-		// The record has the verb by itself.
+		// The record has the verb in its own field.
 		const objects = authorisation.effects.map((effect) => effect.slice(verb.length + 1));
 		if (mostNeeded(authorisation.approvals) > 0) return this.#ask(call, operation, authorisation, objects);
 		const { revision } = this.store.current;
@@ -193,8 +193,8 @@ export class Operations {
 	}
 
 	/**
-	 * What a request would do now.
-	 * @throws WeirError `conflict` if what it touches has changed since it was asked for, or its asker may not do it any more
+	 * Plans a pending request on the current state.
+	 * @throws WeirError `conflict` if its resources have changed since, or its author has lost the rights for it
 	 */
 	prepare(call: AuditedCall, { operation, askedBy, ...request }: WaitingRequest): Prepared {
 		const plan = isChange(operation) ? this.store.planChange(operation, call.nowMs) : null;
@@ -269,7 +269,7 @@ export class Operations {
 	): void {
 		const what = { verb: operation.verb, namespaces, objects: effects, why: reasonOf(operation) };
 		const entry = record(call, { ...what, ...made });
-		// What waits has changed nothing yet: all of it is recorded when it is done.
+		// A pending request is recorded in full when it is carried out.
 		if (made.result === "pending") this.store.audit.append(entry);
 		else this.store.audit.appendWhole(entry);
 	}

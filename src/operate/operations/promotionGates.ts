@@ -1,8 +1,7 @@
 /**
- * The gates before a promotion that a person asks for, and before its takeover's first step: asked in order before the act,
- * outside of any transaction; the act happens only on what they said yes to. Where approval is needed they are asked with the
- * last one, when it would happen, and not for what cannot happen any more. Asked once: who is told no, or gets no answer, may
- * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
+ * The gates before a person's promotion and before its takeover's first step, called in order and outside of any transaction.
+ * The promotion happens only if all allow it. With an ApprovalPolicy they are called at the last approval. Each gate is called
+ * once: the person can try again, or override with a reason as an admin. If the client disconnects, nothing is done.
  */
 
 import { type Asking, askedBefore, gateHost } from "../../decide/rollout/gate.js";
@@ -16,13 +15,13 @@ import { type AuditedCall, record } from "../audit/actRecord.js";
 import type { Store } from "../state/store/store.js";
 import type { Operations } from "./operations.js";
 
-/** Who asks, and whether nobody is there any more to be answered. */
+/** The call, and whether its client has disconnected. */
 export interface Asker {
 	readonly call: AuditedCall;
 	readonly isGone: () => boolean;
 }
 
-/** Gives back what is found; what it throws says that the act cannot happen. */
+/** Returns the result of `find`; throws if the operation is impossible. */
 type WhilePossible = <Found>(find: () => Found) => Found;
 
 export class PromotionGates {
@@ -34,20 +33,20 @@ export class PromotionGates {
 	) {}
 
 	/**
-	 * Before a person's act; null: nothing is asked, as for any other verb, or where it has to wait for approval first. Then it
-	 * must follow at once: what was judged here may be otherwise after any wait.
-	 * @throws WeirError `failed-precondition` where a gate says no, or who asks has gone, recorded; `conflict` where the
-	 * Experiment moved meanwhile
+	 * Calls the gates of a promotion; null = no gates: another verb, or approval is needed first. The caller must then act at
+	 * once, because the state may change during any wait.
+	 * @throws WeirError `failed-precondition`, recorded, if a gate refuses or the client has disconnected; `conflict` if the
+	 * Experiment changed meanwhile
 	 */
-	beforeAct(asker: Asker, experiment: string, said: PersonRequest): Promise<void> | null {
-		if (said.verb !== "promote" || said.overrideGates) return null;
-		if (this.operations.mustWait(asker.call, experiment, said)) return null;
-		return this.#asking(asker, experiment, said);
+	beforeAct(asker: Asker, experiment: string, promotion: PersonRequest): Promise<void> | null {
+		if (promotion.verb !== "promote" || promotion.overrideGates) return null;
+		if (this.operations.mustWait(asker.call, experiment, promotion)) return null;
+		return this.#asking(asker, experiment, promotion);
 	}
 
 	/**
-	 * Before an approval that completes the request; with the same errors, and the request goes on waiting.
-	 * @param whilePossible Approvals' own: what cannot happen any more is void, and no gate is asked
+	 * The same before the last approval of a request, which stays pending on an error.
+	 * @param whilePossible of Approvals: makes an impossible request void, so that no gate is called
 	 */
 	beforeApproval(
 		asker: Asker,
@@ -56,29 +55,29 @@ export class PromotionGates {
 	): Promise<void> | null {
 		if (isChange(operation) || operation.verb !== "promote" || operation.overrideGates || state !== "pending")
 			return null;
-		const said = { ...operation, by: askedBy.subject, nowMs: asker.call.nowMs };
-		return this.#asking(asker, operation.experiment, said, whilePossible);
+		const promotion = { ...operation, by: askedBy.subject, nowMs: asker.call.nowMs };
+		return this.#asking(asker, operation.experiment, promotion, whilePossible);
 	}
 
 	#asking(
 		asker: Asker,
 		name: string,
-		said: PersonRequest,
+		promotion: PersonRequest,
 		whilePossible: WhilePossible = (find) => find(),
 	): Promise<void> | null {
 		const asked = whilePossible(() => {
 			const experiment = this.store.experiment(name);
 			const { current } = this.store;
 			const status = current.status.experiments[name];
-			// Without any the act itself says what is wrong with it.
+			// Without gates the operation itself reports its errors.
 			if (!experiment.spec.rollout.gates.some(({ at }) => at !== "after-rollback") || status === undefined) return null;
-			return askedBefore({ experiment, status }, personOutcome(current, experiment, said));
+			return askedBefore({ experiment, status }, personOutcome(current, experiment, promotion));
 		});
 		return asked && this.#ask(asker, name, asked);
 	}
 
 	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {
-		const stood = this.#standing(name);
+		const before = this.#snapshot(name);
 		for (const { at, gate, question } of asked) {
 			const answer = await this.webhook(gate, question);
 			if (!answer.ok) {
@@ -89,7 +88,7 @@ export class PromotionGates {
 			if (asker.isGone())
 				throw this.#refused(asker, name, "who asked had gone before its gates had answered", "ask again");
 		}
-		if (this.#standing(name) !== stood) {
+		if (this.#snapshot(name) !== before) {
 			throw new WeirError(
 				"conflict",
 				`Experiment ${name} moved while its gates were asked`,
@@ -98,11 +97,11 @@ export class PromotionGates {
 		}
 	}
 
-	#standing(name: string): string {
+	#snapshot(name: string): string {
 		return fingerprint([this.store.experiment(name).spec, this.store.current.status.experiments[name]]);
 	}
 
-	/** Recorded, as of now: the call may be older by minutes. */
+	/** Recorded with the current time: the call may be minutes old. */
 	#refused({ call }: Asker, name: string, why: string, hint: string): WeirError {
 		const { revision } = this.store.current;
 		const what = { verb: "promote", namespaces: [namespaceOf(name)], objects: [`Experiment ${name}`] };

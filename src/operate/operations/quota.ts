@@ -1,6 +1,6 @@
 /**
- * Whether what is declared fits: the table that every sidecar reads, the resources that every apply checks, the sockets of
- * every Envoy. What did not fit would be stored and never published, and with it every later change. Pure.
+ * Limits on the whole declaration: the size of the table for sidecars, the number of resources that each apply checks, and
+ * the sockets of each Envoy. A declaration beyond them could be stored but never published, like every later change. Pure.
  */
 import { compileTable } from "../../compile/compile.js";
 import type { Status } from "../../decide/rollout/status.js";
@@ -19,7 +19,7 @@ import type { StoredResource } from "../state/store/database.js";
 const DELETE = "delete what is not needed any more";
 const FEWER = "name fewer principals and paths, or let AccessPolicies of many names select fewer Services";
 
-/** A total that a change makes larger than it may be. One that was too large before can be made smaller step by step. */
+/** A total that a change raises above its limit. A total above the limit may be lowered step by step. */
 function exceeded(before: number, after: number, max: number, unit: string, hint: string): readonly Problem[] {
 	if (after <= max || after <= before) return [];
 	return [{ position: null, message: `${after} ${unit} would be declared, more than ${max}`, hint }];
@@ -29,10 +29,10 @@ const sum = <Item>(all: readonly Item[], sizeOf: (one: Item) => number): number 
 	all.reduce((total, one) => total + sizeOf(one), 0);
 
 /**
- * Problems of a change that declares too much.
- * @param before,after all that is stored, checked
+ * Problems of a change that exceeds a quota.
+ * @param before,after all stored resources, checked
  */
-export function roomProblems(
+export function quotaProblems(
 	before: readonly StoredResource[],
 	after: readonly StoredResource[],
 	status: Status,
@@ -61,7 +61,7 @@ const checkedEndpoints = (resource: Resource): number =>
 		? sum(resource.spec.variants, ({ endpoints }) => endpoints.length)
 		: 0;
 
-/** As JSON. A rule that selects many Services is in each of them, always the same. */
+/** As JSON. A rule that selects many Services is the same in each of them. */
 function tableBytes(stored: readonly StoredResource[], status: Status): number {
 	const { gateways, services } = compileTable(resourceSet(stored.map(({ resource }) => resource)), status);
 	const sizeOf = (part: object): number => Buffer.byteLength(JSON.stringify(part)) + 1;
@@ -84,15 +84,15 @@ function tableBytes(stored: readonly StoredResource[], status: Status): number {
 type Rules = Pick<ResourceSet, "accessPolicies" | "services">;
 
 /**
- * Problems of a change with far too many rules for the table, before each is asked about each Service, which takes seconds.
- * @param before,after all that is declared, unchecked
+ * Problems of a change with far too many rules, found before the slow check of each rule with each Service.
+ * @param before,after all declared resources, unchecked
  */
 export const ruleProblems = (before: Rules, after: Rules): readonly Problem[] =>
 	exceeded(timesSelecting(before), timesSelecting(after), SELECTED_RULES_MAX, "rules of Services", FEWER);
 
-/** How often policies select Services of their own namespaces; a Service that is named twice counts twice. */
+/** How often policies select Services of their own namespace; a Service named twice counts twice. */
 function timesSelecting({ accessPolicies, services }: Rules): number {
-	/** How many Services there are by namespace, by namespace and DataClass, and by name: 0 or 1. */
+	/** Number of Services by namespace, by namespace and DataClass, and by name (0 or 1). */
 	const counts = new Map<string, number>();
 	const count = (key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
 	for (const { metadata, spec } of services) {

@@ -52,7 +52,7 @@ function raw(
 	});
 }
 
-t.test("apply, get, status, diff, decisions and delete over the public door", async (t) => {
+t.test("apply, get, status, diff, decisions and delete over the public API", async (t) => {
 	const { client } = await running(t);
 	t.match(await client.apply(file(ALL), { dryRun: true }), { outcome: "applied", revision: 0 });
 	t.match(await client.get(), { revision: 0, resources: [] });
@@ -323,7 +323,7 @@ const BAD: readonly {
 		match: /limit/,
 	},
 	{ what: "a broken escape", path: "/v1/experiments/%E0%A4%A/decisions", status: 400, match: /percent/ },
-	{ what: "the internal door", path: "/internal/state", status: 404, match: /internal/ },
+	{ what: "the internal API", path: "/internal/state", status: 404, match: /internal/ },
 	{
 		what: "a body that is too large",
 		path: "/v1/resources",
@@ -388,7 +388,7 @@ t.test("health, readiness and mounts", async (t) => {
 	t.equal((await raw(`${api.url}/healthz`)).headers["access-control-allow-origin"], undefined);
 });
 
-t.test("the API listens on the loopback only, and opens both doors or none", async (t) => {
+t.test("the API listens on the loopback only, and starts both listeners or none", async (t) => {
 	const directory = temporaryDirectory(t);
 	const store = new Store(directory);
 	t.teardown(() => store.close());
@@ -406,7 +406,7 @@ t.test("the API listens on the loopback only, and opens both doors or none", asy
 	await t.rejects(startApi({ store, insecureLoopback: { address: "127.0.0.1", port }, socket }), {
 		code: "unavailable",
 	});
-	await t.rejects(new StateClient(socket).plan("x"), { code: "unavailable" }, "no internal door is left");
+	await t.rejects(new StateClient(socket).plan("x"), { code: "unavailable" }, "no internal listener is left");
 	const long = join(directory, "x".repeat(120), "api.sock");
 	await t.rejects(startApi({ store, insecureLoopback: { address: "127.0.0.1", port: 0 }, socket: long }), {
 		code: "invalid-argument",
@@ -498,7 +498,7 @@ t.test("a silent owner is deadline-exceeded", async (t) => {
 	await t.rejects(new StateClient(path, 50).state(-1, 0), { code: "deadline-exceeded" });
 });
 
-t.test("closed doors are unavailable, also to a poll that waits", async (t) => {
+t.test("closed listeners are unavailable, also to a poll that waits", async (t) => {
 	const { state, api } = await running(t);
 	const waiting = state.state(0, 50_000);
 	await new Promise((resolve) => setImmediate(resolve));

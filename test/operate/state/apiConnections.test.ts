@@ -1,4 +1,4 @@
-/** The API's TCP door under silent connections, and under certificates that end while their connection is open. */
+/** The API's TCP listener under silent connections, and under certificates that end while their connection is open. */
 import { once } from "node:events";
 import { Agent, request } from "node:https";
 import { connect } from "node:net";
@@ -58,8 +58,8 @@ t.test("nor do those of one workload without any role, however many it opens aga
 		subject: app,
 		how: null,
 		verb: "connect",
-		objects: ["the API's TCP door"],
-		why: /the door was full/,
+		objects: ["the API's TCP listener"],
+		why: /the listener was full/,
 	});
 	t.ok(records.length <= 2, "one of each minute stands for all");
 });

@@ -1,6 +1,6 @@
 /**
  * The api role as a process of its own, to be killed: `node apiProcess.js DIRECTORY [TCP.json]`; prints READY and its
- * URL. TCP.json: PEM of an mTLS door, {key, cert, ca}; without it the UNIX socket alone. Any message is answered with the
+ * URL. TCP.json: PEM of an mTLS listener, {key, cert, ca}; without it the UNIX socket alone. Any message is answered with the
  * bytes of memory that it has.
  */
 import { readFileSync } from "node:fs";

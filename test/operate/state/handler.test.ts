@@ -1,4 +1,4 @@
-/** What every door of the API has. */
+/** Settings of every API listener. */
 import { createServer } from "node:http";
 import t from "tap";
 import { API_REQUEST_MS_MAX } from "../../../src/limits/index.js";

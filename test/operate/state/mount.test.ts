@@ -1,7 +1,7 @@
 /** What the operators' audit keeps of a path that another role answers. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import t from "tap";
-import { passOn } from "../../../src/operate/api/mount.js";
+import { forward } from "../../../src/operate/api/mount.js";
 import type { Rights } from "../../../src/operate/state/rights/rights.js";
 
 t.test("an escaped query is not kept, nor is a token", async (t) => {
@@ -10,12 +10,12 @@ t.test("an escaped query is not kept, nor is a token", async (t) => {
 		demand: (_call: unknown, _needs: unknown, _verb: string, of: readonly string[]) => seen.push(...of),
 	};
 	for (const url of ["/metrics/%3ft=secret/more", "/metrics?t=secret", "/metrics/ada@example.com"])
-		await passOn(
+		await forward(
 			rights as unknown as Rights,
 			["/metrics", () => undefined],
 			{ url, method: "GET", headers: {} } as IncomingMessage,
 			{} as ServerResponse,
-			{} as Parameters<typeof passOn>[4],
+			{} as Parameters<typeof forward>[4],
 		);
 	t.same(seen, ["/metrics/%3f(masked)", "/metrics", "/metrics/(masked)"]);
 });

@@ -68,12 +68,12 @@ export async function mutualApi(
 	const ca = await newCa();
 	const store = new Store(directory, storeOptions);
 	t.teardown(() => store.close());
-	const door = { address: "127.0.0.1", port: 0, tls: await controlTls(ca), peer: uriOf };
+	const listener = { address: "127.0.0.1", port: 0, tls: await controlTls(ca), peer: uriOf };
 	const api = await startApi({
 		store,
 		socket: `${directory}/api.sock`,
 		owner: "local:owner",
-		tcp: tokens === undefined ? door : { ...door, tokens },
+		tcp: tokens === undefined ? listener : { ...listener, tokens },
 		...more,
 	});
 	t.teardown(() => api.close());

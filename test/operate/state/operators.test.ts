@@ -1,4 +1,4 @@
-/** Who may do what over the API: real certificates, a real HTTPS door, RoleBindings as operators write them. */
+/** Who may do what over the API: real certificates, a real HTTPS listener, RoleBindings as operators write them. */
 import { request as httpsRequest } from "node:https";
 import t from "tap";
 import { StateClient } from "../../../src/operate/api/client.js";
@@ -22,7 +22,7 @@ const inNamespace = (namespace: string, text: string): string =>
 		.replaceAll("employment.example", `${namespace}.example`)
 		.replaceAll("address: 127.0.0.1, port: 900", `address: ${namespace}.internal, port: 900`);
 
-t.test("nobody gets in without a certificate that the door knows", async (t) => {
+t.test("a caller needs a certificate that the listener trusts", async (t) => {
 	const faults: string[] = [];
 	const { api, ca, store } = await mutualApi(t, { onHandshakeFault: (fault) => void faults.push(fault) });
 	t.match(api.url, /^https:/);
@@ -268,7 +268,7 @@ t.test("tokens: a subject and its groups; one that does not hold is refused besi
 	t.notMatch(JSON.stringify(refused), /Bearer|liar|forged/);
 });
 
-t.test("the network has no internal door, no foreign pages, and a browser's certificate is no help", async (t) => {
+t.test("the network has no internal API, no foreign pages, and a browser's certificate is no help", async (t) => {
 	const { api, ca, owner, store } = await mutualApi(t);
 	const own = await ca.issue({ spiffeId: operator("ada") });
 	const get = (path: string, headers: Record<string, string> = {}): Promise<number> =>

@@ -13,7 +13,7 @@ import {
 	TABLE_BYTES_MAX,
 } from "../../../src/limits/index.js";
 import { StateClient } from "../../../src/operate/api/client.js";
-import { roomProblems, ruleProblems } from "../../../src/operate/operations/quota.js";
+import { quotaProblems, ruleProblems } from "../../../src/operate/operations/quota.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";
@@ -151,23 +151,20 @@ t.test("the texts of all documents are bounded, comments included, over any numb
 	t.same(problemsOf(store, METRIC), []);
 });
 
-t.test(
-	"the internal door takes the largest table that apply lets through, and one that is larger than a request",
-	async (t) => {
-		t.ok(DECLARED_TABLE_BYTES_MAX < TABLE_BYTES_MAX && TABLE_BYTES_MAX < PLAN_BODY_BYTES_MAX);
-		const { api } = await mutualApi(t);
-		const xds = new StateClient(api.socket);
-		const table = (bytes: number) => ({
-			gateways: [],
-			services: [{ name: "x".repeat(bytes - '{"gateways":[],"services":[{"name":""}]}'.length) }],
-		});
-		t.ok(TABLE_BYTES_MAX > API_BODY_BYTES_MAX);
-		const largest = table(TABLE_BYTES_MAX);
-		await xds.keepPlan("00ff", largest as never);
-		t.equal(JSON.stringify(await xds.plan("00ff")).length, TABLE_BYTES_MAX);
-		await t.rejects(xds.keepPlan("00fe", table(PLAN_BODY_BYTES_MAX + 1) as never), { code: "invalid-argument" });
-	},
-);
+t.test("the internal API accepts the largest table that apply allows, and one larger than a request", async (t) => {
+	t.ok(DECLARED_TABLE_BYTES_MAX < TABLE_BYTES_MAX && TABLE_BYTES_MAX < PLAN_BODY_BYTES_MAX);
+	const { api } = await mutualApi(t);
+	const xds = new StateClient(api.socket);
+	const table = (bytes: number) => ({
+		gateways: [],
+		services: [{ name: "x".repeat(bytes - '{"gateways":[],"services":[{"name":""}]}'.length) }],
+	});
+	t.ok(TABLE_BYTES_MAX > API_BODY_BYTES_MAX);
+	const largest = table(TABLE_BYTES_MAX);
+	await xds.keepPlan("00ff", largest as never);
+	t.equal(JSON.stringify(await xds.plan("00ff")).length, TABLE_BYTES_MAX);
+	await t.rejects(xds.keepPlan("00fe", table(PLAN_BODY_BYTES_MAX + 1) as never), { code: "invalid-argument" });
+});
 
 t.test(
 	"resources, and endpoints with a healthCheck, which take a socket each in every Envoy, are bounded",
@@ -175,7 +172,7 @@ t.test(
 		const stored = (resource: Resource) => ({ resource, source: "" });
 		const metrics = Array.from({ length: RESOURCES_MAX + 1 }, () => stored(accessPolicy("p", "deny", [])));
 		const messages = (after: readonly ReturnType<typeof stored>[], before: typeof after = []) =>
-			roomProblems(before, after, EMPTY_STATUS).map(({ message }) => message);
+			quotaProblems(before, after, EMPTY_STATUS).map(({ message }) => message);
 		t.same(messages(metrics.slice(1)), []);
 		t.same(messages(metrics), [`${RESOURCES_MAX + 1} resources would be declared, more than ${RESOURCES_MAX}`]);
 		t.same(messages(metrics, metrics), []);

@@ -10,7 +10,7 @@ import type { ApiServices } from "../../../src/operate/api/publicRoutes.js";
 import { readiness } from "../../../src/operate/api/readiness.js";
 import { temporaryDirectory } from "../../cli/command.js";
 
-const doorWith = (asked: Pick<ApiServices, "ownAlarms"> & Partial<ApiServices>): ApiServices =>
+const sourcesWith = (asked: Pick<ApiServices, "ownAlarms"> & Partial<ApiServices>): ApiServices =>
 	({
 		store: { proxies: { proxies: [] } },
 		ready: () => [],
@@ -26,13 +26,13 @@ t.test("what control's disk does not take is a note", async (t) => {
 		alarm,
 		why: "a cause",
 	}));
-	const door = (
+	const sources = (
 		standing: typeof alarms,
 		own: typeof alarms = [],
 		probed: ApiServices["alarms"] = async () => standing,
-	) => doorWith({ alarms: probed, ownAlarms: async () => own });
-	t.match(await readiness(door([])), { status: 200, text: /^ready\n$/ });
-	t.match(await readiness(door(alarms)), {
+	) => sourcesWith({ alarms: probed, ownAlarms: async () => own });
+	t.match(await readiness(sources([])), { status: 200, text: /^ready\n$/ });
+	t.match(await readiness(sources(alarms)), {
 		status: 200,
 		text: [
 			"ready",
@@ -48,8 +48,8 @@ t.test("what control's disk does not take is a note", async (t) => {
 	const alive = setInterval(() => {}, 1_000);
 	t.teardown(() => clearInterval(alive));
 	for (const probed of [async () => null, hangs])
-		t.match(await readiness(door([], own, probed)), { text: /^ready\nnote: an identity [^\n]*\n$/ }, "xds is away");
-	t.match(await readiness(door(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
+		t.match(await readiness(sources([], own, probed)), { text: /^ready\nnote: an identity [^\n]*\n$/ }, "xds is away");
+	t.match(await readiness(sources(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
 });
 
 t.test("what control knows by itself does not wait for parts that hang", async (t) => {
@@ -70,8 +70,8 @@ t.test("what control knows by itself does not wait for parts that hang", async (
 		sidecarMetricsSocket: path,
 	};
 	const database = { unwritten: () => "no room" };
-	const door = doorWith({ ownAlarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
+	const sources = sourcesWith({ ownAlarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
 	// Ingest is waited for 2 s elsewhere.
-	const answered = await Promise.race([readiness(door), pause(1_500, null, { ref: false })]);
+	const answered = await Promise.race([readiness(sources), pause(1_500, null, { ref: false })]);
 	t.match(answered, { text: /^ready\nnote: control's disk[^\n]*\nnote: an identity [^\n]*\n$/ });
 });

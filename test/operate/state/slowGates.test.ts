@@ -5,7 +5,7 @@ import { Readable } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import type { WebhookAnswer } from "../../../src/decide/rollout/ports.js";
-import { takeApart } from "../../../src/operate/api/http.js";
+import { parseRequest } from "../../../src/operate/api/http.js";
 import { type ApiServices, answerPublic } from "../../../src/operate/api/publicRoutes.js";
 import { Approvals } from "../../../src/operate/approvals/approvals.js";
 import { Operations } from "../../../src/operate/operations/operations.js";
@@ -115,7 +115,7 @@ t.test("two who approve in one moment: whoever is the last asks the gates", asyn
 	const operations = new Operations(store, new Rights(store, new Permissions()));
 	const clock = () => START_MS;
 	const gates = new PromotionGates(store, operations, webhook, clock);
-	const door = {
+	const api = {
 		store,
 		operations,
 		approvals: new Approvals(store, operations),
@@ -130,7 +130,7 @@ t.test("two who approve in one moment: whoever is the last asks the gates", asyn
 		const request = Object.assign(body, { method: "POST", url, headers, socket: {} }) as unknown as IncomingMessage;
 		const caller = { subject: operator(name), groups: [], how: "mtls" } as const;
 		const { signal } = new AbortController();
-		return answerPublic(door, takeApart(request, { caller, id: name, signal }));
+		return answerPublic(api, parseRequest(request, { caller, id: name, signal }));
 	};
 	const [carol, dora] = await Promise.allSettled([approves("carol"), approves("dora")]);
 	t.match(carol, { status: "fulfilled", value: { json: { state: "pending", approvals: [{}] } } });
@@ -180,7 +180,7 @@ async function leaving(socket: Socket, paths: readonly string[], areAsked: () =>
 		);
 	await until(areAsked, "a gate is asked by each");
 	socket.destroy();
-	// The door hears of it in its own time.
+	// The API notices the disconnect later.
 	await new Promise((resolve) => setTimeout(resolve, 100));
 }
 
