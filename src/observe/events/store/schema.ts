@@ -1,11 +1,11 @@
 /**
- * The tables of the event store. Times are epoch milliseconds (start times microseconds, which tell apart two
- * requests that carry one request id); units and requests are 128-bit pseudonyms. Nothing that was observed is updated
- * in place: rows are appended, and removed when their time is over. Aggregates of them are replaced as they grow.
+ * The tables of the event store. Times are epoch milliseconds (start times microseconds, to distinguish two requests with
+ * one request id); units and requests are 128-bit pseudonyms. Observed rows are appended and later removed, never updated;
+ * aggregates are replaced as they grow.
  */
 import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
 
-/** Grows by one with every change of the tables; a store of another version is refused. */
+/** Incremented with every change of the tables; a store of another version is refused. */
 export const SCHEMA_VERSION = 15;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
