@@ -1,6 +1,6 @@
 /**
- * Of which namespaces a reader of the decision log may hear: the API, which judges rights, says it with each question on
- * ingest's UNIX socket, in a header of its own that it passes on from nobody. A question that does not say it is nobody's.
+ * Namespaces that a reader of the decision log may see. The API, which authorises readers, sends them with each query on
+ * ingest's UNIX socket, in a header that it never forwards from a client. A query without the header is refused.
  */
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../../error.js";
@@ -9,20 +9,20 @@ import { headerWords } from "../http.js";
 
 export const NAMESPACES_HEADER = "x-weir-namespaces";
 
-/** null = all, and what belongs to none. */
+/** null = all, and records without a namespace. */
 export type ReadNamespaces = readonly string[] | null;
 
 const ALL = "*";
 const NAME = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
 
-/** @throws WeirError `resource-exhausted` for more than a header is to hold */
+/** @throws WeirError `resource-exhausted` if the list exceeds the header limit */
 export function namespacesWord(namespaces: ReadNamespaces): string {
 	const word = namespaces === null ? ALL : namespaces.join(",");
 	if (word.length <= NAMESPACES_HEADER_BYTES_MAX) return word;
 	throw new WeirError("resource-exhausted", "you may read too many namespaces by name", "bind fewer, or read in '*'");
 }
 
-/** @throws WeirError `permission-denied` for a question that names none, or not once, or not as namespacesWord writes it */
+/** @throws WeirError `permission-denied` if the header is missing, repeated or malformed */
 export function readNamespacesOf(request: Pick<IncomingMessage, "rawHeaders">): ReadNamespaces {
 	const words = headerWords(request, NAMESPACES_HEADER);
 	const [word = ""] = words;
