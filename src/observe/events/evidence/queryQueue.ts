@@ -1,6 +1,6 @@
 /**
- * Queries of the event store, one at a time in the order of arrival. The rollout loop's come first: people's load must not
- * delay a rollback.
+ * Queue of event store queries: one at a time, in order of arrival. The rollout loop's queries go first, so that users'
+ * load does not delay a rollback.
  */
 import type { ServerResponse } from "node:http";
 import { WeirError } from "../../../error.js";
@@ -13,8 +13,8 @@ export class QueryQueue {
 	#isBusy = false;
 
 	/**
-	 * Runs the query in its turn, unless its client is gone by then.
-	 * @throws WeirError `unavailable` if too many people's queries wait
+	 * Runs the query in its turn, unless its client has disconnected by then.
+	 * @throws WeirError `unavailable` if too many users' queries wait
 	 */
 	async run(asker: Asker, response: ServerResponse, query: () => Promise<void>): Promise<void> {
 		if (this.#isBusy) {
