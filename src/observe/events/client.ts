@@ -74,8 +74,10 @@ function answer(status: number, text: string): unknown {
 	}
 	if (status === 200) return json;
 	const error = typeof json === "object" && json !== null && "error" in json ? json.error : null;
-	const told: Readonly<Record<string, unknown>> = typeof error === "object" && error !== null ? { ...error } : {};
+	const fault: Readonly<Record<string, unknown>> = typeof error === "object" && error !== null ? { ...error } : {};
 	const code =
-		typeof told.code === "string" && Object.hasOwn(HTTP_STATUS, told.code) ? (told.code as ErrorCode) : "unavailable";
-	throw new WeirError(code, String(told.message ?? `ingest answered ${status}`), String(told.hint ?? ""));
+		typeof fault.code === "string" && Object.hasOwn(HTTP_STATUS, fault.code)
+			? (fault.code as ErrorCode)
+			: "unavailable";
+	throw new WeirError(code, String(fault.message ?? `ingest answered ${status}`), String(fault.hint ?? ""));
 }

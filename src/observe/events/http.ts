@@ -16,7 +16,7 @@ export class HttpProblem extends WeirError {
 }
 
 /** All values of a header (name in lower case). Node's parsed form drops or joins repeated headers. */
-export const headerWords = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">, name: string): readonly string[] =>
+export const headerValues = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">, name: string): readonly string[] =>
 	rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
 
 export function answerJson(response: ServerResponse, status: number, body: string): void {
@@ -34,9 +34,9 @@ export function answerError(response: ServerResponse, thrown: unknown): WeirErro
 			response.setHeader("retry-after", String(error instanceof TooManyRequests ? error.afterSeconds : 1));
 	}
 	// An unexpected error may quote any data, so its message goes to the log only.
-	const told =
+	const body =
 		error.code === "internal" ? { code: error.code, message: "internal error", hint: "see ingest's log" } : error;
-	answerJson(response, status, JSON.stringify({ error: told }));
+	answerJson(response, status, JSON.stringify({ error: body }));
 	return error;
 }
 

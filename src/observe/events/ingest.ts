@@ -8,7 +8,7 @@ import { WeirError } from "../../error.js";
 import { COMMIT_FAULTS_TOLD_MS, EVENTS_MAINTENANCE_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
 import {
-	type AccessLogDoor,
+	type AccessLogServer,
 	type AccessLogTcp,
 	type EntrySink,
 	serveAccessLog,
@@ -33,7 +33,7 @@ import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclar
 import { Outcomes } from "./outcomes/outcomes.js";
 import { RefusedSenders } from "./outcomes/refusedSenders.js";
 import { Refusals } from "./refusals.js";
-import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
+import { type IngestServices, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
 
@@ -90,7 +90,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const store = await openEventStore(options.dataDirectory);
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
-	const logs: AccessLogDoor[] = [];
+	const logs: AccessLogServer[] = [];
 	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm });
 	await decisions.recall();
 	const { exposureSettlesMs } = options;
@@ -138,7 +138,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
 			: answerDecisions(store, question);
 	};
-	const doors: Doors = {
+	const services: IngestServices = {
 		outcomes,
 		evidence,
 		account,
@@ -191,10 +191,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	let timer: NodeJS.Timeout | null = null;
 	const close = async (): Promise<void> => {
 		if (timer !== null) clearInterval(timer);
-		await Promise.all(logs.map((door) => door.close()));
+		await Promise.all(logs.map((server) => server.close()));
 		// All at once: an exposure must not settle while entries that may precede it are no longer received.
 		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
-		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
+		await Promise.all([intake.close().catch(lost), ...others.map((server) => server.close())]);
 		await maintaining;
 		unmaintained.close();
 		await outcomes.close();
@@ -207,11 +207,11 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	};
 	try {
 		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
-		others.push(await serveSocket(options.httpSocket, doors));
+		others.push(await serveSocket(options.httpSocket, services));
 		const tcp = options.accessLogTcp ?? null;
 		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
 		if (accessLog !== null) logs.push(accessLog);
-		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
+		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, services);
 		if (remote !== null) others.push(remote);
 		decisions.queue.listening();
 		timer = setInterval(() => {
@@ -261,10 +261,10 @@ function evidenceSource(
 		}
 	};
 	/** Called every second. */
-	const told = new Set<string>();
+	const reported = new Set<string>();
 	const failed = (metric: string, thrown: unknown): void => {
-		if (told.has(metric)) return;
-		told.add(metric);
+		if (reported.has(metric)) return;
+		reported.add(metric);
 		log.error("a metric cannot be read from the event store", { metric, error: String(thrown) });
 	};
 	return {

@@ -21,7 +21,7 @@ import { Backlog } from "./store/backlog.js";
 import { CommitFaults } from "./store/commitFaults.js";
 import { Generations } from "./store/generations.js";
 import { type Loss, Losses } from "./store/losses.js";
-import { type Learnt, RequestCommit } from "./store/requestCommit.js";
+import { type CommitResult, RequestCommit } from "./store/requestCommit.js";
 import {
 	type Exposure,
 	outside,
@@ -255,7 +255,7 @@ export class Intake {
 
 	/** Withdraws what the start of the request recorded. A stored exposure stays: the withdrawal came too late. */
 	#refuse(row: RequestRow, late: boolean): void {
-		this.#settling.takeBack(row);
+		this.#settling.withdraw(row);
 		if (!late || this.#starts.isOpen(row)) this.#backlog.refused.push(row);
 		this.#push(outside(row));
 		this.#schedule();
@@ -319,9 +319,9 @@ export class Intake {
 			const { rows, exposures } = pending;
 			left -= rows.length;
 			const lost = this.#losses.take();
-			let learnt: Learnt;
+			let result: CommitResult;
 			try {
-				learnt = await store.entries.transaction((transaction) =>
+				result = await store.entries.transaction((transaction) =>
 					this.#commit.write(transaction, { ...pending, lost, nowMs: clock() }),
 				);
 			} catch (thrown) {
@@ -332,14 +332,14 @@ export class Intake {
 			}
 			this.#waiting -= rows.length;
 			this.#dropping = false;
-			this.#faults.taken();
+			this.#faults.succeeded();
 			for (const exposure of exposures) this.#remember(exposure);
-			this.#report(rows.length, learnt);
+			this.#report(rows.length, result);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);
 		} while (left > 0);
 	}
 
-	#report(stored: number, { added, conflicts }: Learnt): void {
+	#report(stored: number, { added, conflicts }: CommitResult): void {
 		const { meter, log } = this.options;
 		this.#count("stored", stored);
 		meter.count(COUNTERS.commits.name, COUNTERS.commits.help, { kind: "entries" });

@@ -31,7 +31,7 @@ import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes/outcomes.js";
 import { type Sender, senderOfId, senderOnSocket } from "./outcomes/sender.js";
 
-export interface Doors {
+export interface IngestServices {
 	readonly outcomes: Outcomes;
 	readonly evidence: EvidenceSource;
 	/** The account of one request; null = unknown request. */
@@ -63,11 +63,11 @@ export interface Listening {
 const HEADERS_BYTES_MAX = 16 * 1024 + NAMESPACES_HEADER_BYTES_MAX;
 
 /** Listens on the socket path (0600). Throws `already-exists` if another process listens there. */
-export async function serveSocket(path: string, doors: Doors): Promise<Listening> {
+export async function serveSocket(path: string, services: IngestServices): Promise<Listening> {
 	await claimSocket(path);
-	const routes = { ...publicRoutes(doors, senderOnSocket), ...ownRoutes(doors) };
+	const routes = { ...publicRoutes(services, senderOnSocket), ...ownRoutes(services) };
 	const server = createServer({ maxHeaderSize: HEADERS_BYTES_MAX });
-	const listening = await listen(server, routes, doors.log, (ready) => server.listen(path, ready));
+	const listening = await listen(server, routes, services.log, (ready) => server.listen(path, ready));
 	await restrictSocket(path);
 	return listening;
 }
@@ -88,8 +88,8 @@ export interface OutcomesTcp {
 }
 
 /** @throws WeirError `invalid-argument` if the listener would accept clients without a certificate */
-export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise<Listening> {
-	const { address, port, tls, peer, follow, clientLimits } = door;
+export async function serveOutcomesTcp(listener: OutcomesTcp, services: IngestServices): Promise<Listening> {
+	const { address, port, tls, peer, follow, clientLimits } = listener;
 	if (tls.requestCert !== true || tls.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
@@ -97,11 +97,11 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 	const connections = boundConnections(server, {
 		connections: API_CONNECTIONS_MAX,
 		unaskedMs: UNASKED_CONNECTION_MS,
-		onHandshakeFault: doors.handshakeFailed,
+		onHandshakeFault: services.handshakeFailed,
 	});
 	// A connection can outlive its certificate; then its sender has no identity.
 	const limiter = new ClientLimiter(clientLimits);
-	const routes = publicRoutes(doors, async (request, response) => {
+	const routes = publicRoutes(services, async (request, response) => {
 		const id = connections.leftMs(request.socket) > 0 ? peer(request) : null;
 		if (id !== null) await limiter.admit(id, response);
 		return senderOfId(id);
@@ -110,7 +110,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		if (connections.isOld(socket)) response.setHeader("connection", "close");
 	});
 	const stop = follow?.(server) ?? ((): void => undefined);
-	const listening = await listen(server, routes, doors.log, (ready) => server.listen(port, address, ready));
+	const listening = await listen(server, routes, services.log, (ready) => server.listen(port, address, ready));
 	return {
 		port: listening.port,
 		close: async () => {
@@ -123,7 +123,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 type Routes = Readonly<Record<string, Route>>;
 
 function publicRoutes(
-	{ outcomes }: Doors,
+	{ outcomes }: IngestServices,
 	senderOf: (request: IncomingMessage, response: ServerResponse) => Sender | Promise<Sender>,
 ): Routes {
 	return {
@@ -140,28 +140,28 @@ function publicRoutes(
 	};
 }
 
-function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: IngestServices): Routes {
 	const queue = new QueryQueue();
 	const query = <Query>(
-		asker: "loop" | "people",
+		queryClass: "loop" | "users",
 		parse: (json: unknown) => Query,
 		run: (query: Query) => Promise<unknown>,
 	): Route => ({
 		method: "POST",
 		async answer(request, response) {
 			const parsed = parse(parseQueryJson(await readBody(request, EVIDENCE_BODY_BYTES_MAX)));
-			await queue.run(asker, response, async () => answerJson(response, 200, JSON.stringify(await run(parsed))));
+			await queue.run(queryClass, response, async () => answerJson(response, 200, JSON.stringify(await run(parsed))));
 		},
 	});
 	// Separate from evidence: it uses its own store connection.
 	const decisionLog = new QueryQueue();
 	const question = (answer: Route["answer"]): Route => ({
 		method: "GET",
-		answer: (request, response) => decisionLog.run("people", response, () => answer(request, response)),
+		answer: (request, response) => decisionLog.run("users", response, () => answer(request, response)),
 	});
 	return {
 		[EVIDENCE_PATHS.loop]: query("loop", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
-		[EVIDENCE_PATHS.readers]: query("people", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		[EVIDENCE_PATHS.readers]: query("users", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
 		"/v1/requests": question(async (request, response) => {
 			const query = new URL(request.url ?? "", "http://ingest").searchParams;
 			answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));

@@ -2,7 +2,7 @@
 import { REQUEST_ID_ATTRIBUTE, type RecordedSpan } from "./span.js";
 
 /** Labels of a span and the attributes that may hold their values; the first attribute found counts. */
-const FACTS: readonly (readonly [label: string, keys: readonly string[]])[] = [
+const SHOWN_ATTRIBUTES: readonly (readonly [label: string, keys: readonly string[]])[] = [
 	["status", ["http.response.status_code", "http.status_code", "rpc.grpc.status_code"]],
 	["flags", ["response_flags"]],
 	["service", ["weir.service"]],
@@ -61,13 +61,13 @@ function line(span: RecordedSpan, depth: number, originUs: number): string {
 	const offset = `${sinceUs < 0 ? "" : "+"}${milliseconds(sinceUs)}`.padStart(10);
 	const duration = `${milliseconds(span.durationUs)} ms`.padStart(12);
 	const tree = `${"  ".repeat(depth)}${depth === 0 ? "" : "└ "}`;
-	const facts = FACTS.flatMap(([label, keys]) => {
+	const attributes = SHOWN_ATTRIBUTES.flatMap(([label, keys]) => {
 		const value = keys.map((key) => span.attributes[key]).find((one) => one !== undefined && one !== "-");
 		return value === undefined ? [] : [`${label}=${printable(String(value))}`];
 	});
 	const failed = span.status === "error" ? " ERROR" : "";
 	const what = `${tree}${printable(span.service)}: ${printable(span.name)} (${span.kind})${failed}`;
-	return [offset, duration, what, ...facts].join("  ");
+	return [offset, duration, what, ...attributes].join("  ");
 }
 
 const milliseconds = (us: number): string => (us / 1000).toFixed(3);

@@ -96,7 +96,7 @@ export interface AccessLogTcp {
 	readonly trust: StreamTrust;
 }
 
-export interface AccessLogDoor {
+export interface AccessLogServer {
 	close(): Promise<void>;
 }
 
@@ -106,14 +106,14 @@ export async function serveAccessLog(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<AccessLogDoor> {
+): Promise<AccessLogServer> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
 	const connections = connectionsOf(sink, clock);
 	const server = serverOf(() => owner, null, sink, clock, log, connections);
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
-	return doorOf(server, connections);
+	return closable(server, connections);
 }
 
 /**
@@ -126,7 +126,7 @@ export async function serveAccessLogTcp(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<AccessLogDoor & { readonly port: number }> {
+): Promise<AccessLogServer & { readonly port: number }> {
 	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
 	}
@@ -144,7 +144,7 @@ export async function serveAccessLogTcp(
 			(id) => envoyName(id, trust.trustDomain) !== null,
 			(id) => (id === null ? sink.refused("no-identity", null) : sink.refused("not-an-envoy", { kind: "spiffe", id })),
 		);
-		const door = await openHttp2Door(
+		const listener = await openHttp2Door(
 			{
 				host: address,
 				port,
@@ -155,11 +155,11 @@ export async function serveAccessLogTcp(
 			},
 			injectConnection,
 		);
-		const { close } = doorOf(server, connections);
+		const { close } = closable(server, connections);
 		return {
-			port: door.port,
+			port: listener.port,
 			close: () => {
-				door.close();
+				listener.close();
 				return close();
 			},
 		};
@@ -173,7 +173,7 @@ const connectionsOf = (sink: EntrySink, clock: () => number): EnvoyConnections =
 	new EnvoyConnections({ clock, broke: (fromMs, { peer, gateway }) => sink.broke(fromMs, peer, gateway) });
 
 /** Stops without a graceful end, which would never finish: Envoy keeps its stream open, and reconnects elsewhere. */
-const doorOf = (server: Server, connections: EnvoyConnections): AccessLogDoor => ({
+const closable = (server: Server, connections: EnvoyConnections): AccessLogServer => ({
 	close: async () => {
 		await connections.close();
 		server.forceShutdown();

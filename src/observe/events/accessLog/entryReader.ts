@@ -48,7 +48,7 @@ export function readEntry(
 	const late = experiment.lateUnit;
 	// Start and end entries report a header unit; attempt and end entries a unit that a filter makes or may refuse.
 	if (late ? entry.kind === "start" : entry.kind === "periodic" || entry.kind === "sent") return IGNORED;
-	if (isHeldBack(entry)) return IGNORED;
+	if (isPending(entry)) return IGNORED;
 	const unit = unitOfHeader(entry, experiment);
 	if (unit === null) return UNREADABLE;
 	return rowOf(entry, { service, plan: route.version, experiment, unit, late }, context, receivedMs);
@@ -58,7 +58,7 @@ export function readEntry(
  * Open and not sent upstream: a filter is running, or the request was refused and its client does not read the answer (an
  * HTTP/2 client decides when). Such a request exposes no unit.
  */
-const isHeldBack = ({ kind, sentOn }: AccessLogEntry): boolean => kind === "periodic" && !sentOn;
+const isPending = ({ kind, sentOn }: AccessLogEntry): boolean => kind === "periodic" && !sentOn;
 
 /** The unit in the plan's header; null if missing, or if the unit is in no header. */
 export function unitOfHeader({ headers }: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
@@ -81,7 +81,7 @@ function readSidecars(
 	receivedMs: number,
 ): Reading {
 	// Written before the filters.
-	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
+	if (entry.kind === "start" || isPending(entry)) return IGNORED;
 	const answer = entry.sidecar;
 	if (answer === null || answer.service === null) {
 		// The sidecar was not called, did not answer or knew no such Service: outside, counted for health only.

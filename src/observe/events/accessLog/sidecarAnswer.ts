@@ -28,28 +28,28 @@ export interface SidecarAnswer {
 	readonly shadowPolicy: string | null;
 }
 
-/** @param said text fields of the metadata. @returns null if they are not an answer */
-export function answerOf(said: ReadonlyMap<string, string>): SidecarAnswer | null {
+/** @param fields text fields of the metadata. @returns null if they are not an answer */
+export function answerOf(fields: ReadonlyMap<string, string>): SidecarAnswer | null {
 	// An absent field and an empty text mean the same.
-	const word = (name: string): string | null => said.get(name) || null;
-	const plan = word("plan");
+	const text = (name: string): string | null => fields.get(name) || null;
+	const plan = text("plan");
 	if (plan === null) return null;
 	return {
 		plan,
-		service: word("service"),
-		experiment: word("experiment"),
-		arm: word("arm"),
-		variant: word("variant"),
-		unit: word("unit"),
-		verdict: word("verdict"),
-		reason: word("reason"),
-		policy: word("policy"),
-		fault: word("fault"),
-		principal: word("principal"),
-		via: word("via"),
-		shadow: word("shadow"),
-		shadowReason: word("shadowReason"),
-		shadowPolicy: word("shadowPolicy"),
+		service: text("service"),
+		experiment: text("experiment"),
+		arm: text("arm"),
+		variant: text("variant"),
+		unit: text("unit"),
+		verdict: text("verdict"),
+		reason: text("reason"),
+		policy: text("policy"),
+		fault: text("fault"),
+		principal: text("principal"),
+		via: text("via"),
+		shadow: text("shadow"),
+		shadowReason: text("shadowReason"),
+		shadowPolicy: text("shadowPolicy"),
 	};
 }
 

@@ -11,7 +11,7 @@ export type CalloutFault = (typeof CALLOUT_FAULTS)[number];
 
 /** @param denial the entry's denial; null = no such fault, or the built-in probe, which has its own alarm */
 export function calloutFaultOf(entry: AccessLogEntry, denial: DecisionRecord): CalloutFault | null {
-	const told = denial.reason === "unanswered" ? denial.reason : entry.sidecar?.fault;
-	const fault = CALLOUT_FAULTS.find((one) => one === told) ?? null;
+	const reason = denial.reason === "unanswered" ? denial.reason : entry.sidecar?.fault;
+	const fault = CALLOUT_FAULTS.find((one) => one === reason) ?? null;
 	return fault === null || asksLikeProbe(denial) ? null : fault;
 }

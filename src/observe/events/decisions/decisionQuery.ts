@@ -8,8 +8,8 @@ import { DECISIONS_ANSWER_MAX } from "../../../limits/index.js";
 import { shownPseudonym } from "../accessLog/account.js";
 import type { EventStore, Parameters, Row } from "../store/store.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
-import { type DroppedForRoom, droppedForRoom, NAMESPACE } from "./logRoom.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
+import { type DroppedRows, droppedAboveLimit, NAMESPACE } from "./rowLimit.js";
 
 /** A record in an answer: with its id, and the unit as 32 hex digits. */
 export interface ShownDecision extends Omit<DecisionRecord, "unit"> {
@@ -19,23 +19,23 @@ export interface ShownDecision extends Omit<DecisionRecord, "unit"> {
 }
 
 /** An answer limited to the Services of some namespaces leaves out records without a Service. */
-interface Partly {
+interface PartialAnswer {
 	/** Absent: no limit. */
 	readonly partial?: true;
 }
 
-interface Told extends Partly {
+interface LimitedAnswer extends PartialAnswer {
 	/** Records of the requested time dropped by the row limit; absent: none. */
-	readonly dropped?: DroppedForRoom;
+	readonly dropped?: DroppedRows;
 }
 
-export interface DecisionsAnswer extends Told {
+export interface DecisionsAnswer extends LimitedAnswer {
 	readonly decisions: readonly ShownDecision[];
 	/** `before` of the next page; null = last page. */
 	readonly next: number | null;
 }
 
-export interface ShadowAnswer extends Told {
+export interface ShadowAnswer extends LimitedAnswer {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
@@ -67,7 +67,7 @@ interface Question {
 	/** For shadow counts: include earlier rules. */
 	readonly allRules: boolean;
 	/** Limits the answer to some namespaces. */
-	readonly partly: Partly;
+	readonly partly: PartialAnswer;
 	readonly sinceMs: number | null;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
@@ -178,7 +178,7 @@ export async function answerDecisions(
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
 	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
 		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
-		await droppedForRoom(transaction, "decisions", sinceMs),
+		await droppedAboveLimit(transaction, "decisions", sinceMs),
 	]);
 	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
@@ -234,7 +234,7 @@ export async function answerShadow(
 			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
 			allRules ? parameters : { ...parameters, inForce },
 		),
-		await droppedForRoom(transaction, "shadows", sinceMs),
+		await droppedAboveLimit(transaction, "shadows", sinceMs),
 	]);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {

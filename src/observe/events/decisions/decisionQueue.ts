@@ -179,7 +179,7 @@ export class DecisionQueue {
 			this.#lastId = await store.decisions.transaction((transaction) =>
 				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
 			);
-			this.#faults.taken();
+			this.#faults.succeeded();
 			return records;
 		} catch (thrown) {
 			const error = this.#faults.failed(thrown);

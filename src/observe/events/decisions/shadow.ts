@@ -58,29 +58,31 @@ export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
 	return { change: would.denied ? "would-deny" : "would-allow", policy, reason };
 }
 
-interface Would extends Pick<ShadowChange, "policy" | "reason"> {
+interface ShadowVerdict extends Pick<ShadowChange, "policy" | "reason"> {
 	readonly denied: boolean;
 }
 
 /** Either filter would refuse, or the allow filter would allow; a pass of the deny filter decides nothing. */
-function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
-	if (said.get(DENY + RESULT) === "denied") return wouldDeny(said, DENY);
-	for (const [prefix, told] of ALLOWS) {
-		const result = told.find((one) => one === said.get(prefix + RESULT));
-		if (result === "denied") return wouldDeny(said, prefix);
-		if (result === "allowed") return { denied: false, policy: shownText(policyOf(ruleIn(said, prefix))), reason: null };
+function rbacShadow(metadata: ReadonlyMap<string, string>): ShadowVerdict | null {
+	if (metadata.get(DENY + RESULT) === "denied") return wouldDeny(metadata, DENY);
+	for (const [prefix, results] of ALLOWS) {
+		const result = results.find((one) => one === metadata.get(prefix + RESULT));
+		if (result === "denied") return wouldDeny(metadata, prefix);
+		if (result === "allowed")
+			return { denied: false, policy: shownText(policyOf(ruleIn(metadata, prefix))), reason: null };
 	}
 	return null;
 }
 
-function wouldDeny(said: ReadonlyMap<string, string>, prefix: string): Would {
-	const { policy, reason } = ruleDenial(ruleIn(said, prefix));
+function wouldDeny(metadata: ReadonlyMap<string, string>, prefix: string): ShadowVerdict {
+	const { policy, reason } = ruleDenial(ruleIn(metadata, prefix));
 	return { denied: true, policy: policy === null ? null : shownText(policy), reason };
 }
 
-const ruleIn = (said: ReadonlyMap<string, string>, prefix: string): string => said.get(prefix + POLICY) || NO_RULE;
+const ruleIn = (metadata: ReadonlyMap<string, string>, prefix: string): string =>
+	metadata.get(prefix + POLICY) || NO_RULE;
 
-function sidecarShadow(answer: AccessLogEntry["sidecar"]): Would | null {
+function sidecarShadow(answer: AccessLogEntry["sidecar"]): ShadowVerdict | null {
 	if (answer?.shadow !== "allow" && answer?.shadow !== "deny") return null;
 	const denied = answer.shadow === "deny";
 	const policy = answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy);

@@ -26,7 +26,7 @@ const between = ({ service, sinceMs, untilMs }: BaselineQuery) => ({
 	until: BigInt(untilMs),
 });
 
-/** Each period's quantile is exact, interpolated (R type 7), over requests that ended in [sinceMs, untilMs); null without any. */
+/** Each period's quantile is exact, interpolated (R type 7), over requests ended in [sinceMs, untilMs); null without any. */
 export function baselineQuantile(store: EventStore, query: BaselineQuery): Promise<BaselineQuantile | null> {
 	if (query.valuesOf !== undefined) return unitQuantile(store, query, query.valuesOf);
 	const quantiles = [query.quantile, ...(query.others ?? [])];

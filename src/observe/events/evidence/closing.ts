@@ -131,7 +131,7 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside,
 			coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
-			bool_or(e.ended) AS ended, ${await told(transaction, "min(e.received_ms)")} AS told,
+			bool_or(e.ended) AS ended, ${await reported(transaction, "min(e.received_ms)")} AS reported,
 			any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
 		FROM entries e JOIN due d ON e.unit = d.unit
 		WHERE e.start_us >= ${whole(fromMs)} * 1000 AND e.start_us <= ${whole(toMs)} * 1000 + 999 AND e.received_ms <= d.due_ms
@@ -145,7 +145,7 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
  * Whether a request's first entry did not come in the last minute before an opening of the store. In that minute slow
  * requests lose their end more often, which biases arms, so all its requests are excluded.
  */
-async function told(transaction: Transaction, heardMs: string): Promise<string> {
+async function reported(transaction: Transaction, heardMs: string): Promise<string> {
 	const openings = await transaction.rows("SELECT last_ms FROM openings ORDER BY last_ms");
 	const minutes: [number, number][] = [];
 	for (const toMs of openings.map(({ last_ms }) => Number(last_ms))) {
@@ -171,7 +171,7 @@ async function observeRequests(
 				: slowFrom(threshold).map((ms) => share(`ended AND duration_ms <= ${ms}`));
 	const [table, variables] = values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(values)];
 	await transaction.run(
-		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside AND told GROUP BY ordinal`,
+		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside AND reported GROUP BY ordinal`,
 	);
 }
 

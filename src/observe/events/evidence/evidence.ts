@@ -17,7 +17,7 @@ import type { EventStore, Row, Transaction } from "../store/store.js";
 import { withCapital } from "./capital.js";
 import { whole } from "./eras.js";
 import { crossing } from "./interactions.js";
-import { askedOf, hasGrown, type Look, Looks, nextDueMs } from "./looks.js";
+import { hasGrown, type Look, Looks, nextDueMs, queryKey } from "./looks.js";
 import { exposuresOf, PERIODS, REST, refresh } from "./refresh.js";
 
 /** The newest first exposure is searched among this many units of all Experiments; an older one is not reported. */
@@ -46,7 +46,7 @@ export async function gatherEvidence(
 	}
 }
 
-const TAKEN_BACK = new Error("taken back");
+const ROLLED_BACK = new Error("rolled back");
 
 /** Tries each metric alone, and rolls back its writes. */
 async function unreadableOf(
@@ -60,10 +60,10 @@ async function unreadableOf(
 		try {
 			await store.analysis.transaction(async (transaction) => {
 				await refresh(transaction, { ...query, metrics: [metric] }, nowMs);
-				throw TAKEN_BACK;
+				throw ROLLED_BACK;
 			});
 		} catch (thrown) {
-			if (thrown === TAKEN_BACK) continue;
+			if (thrown === ROLLED_BACK) continue;
 			failed(metric.name, thrown);
 			found.push(metric.name);
 		}
@@ -76,7 +76,7 @@ async function gather(store: EventStore, query: EvidenceQuery, nowMs: number, lo
 	const { evidence, look } = await store.analysis.transaction(async (transaction) => {
 		const still = last !== null && !(await hasGrown(transaction, query.experiment, last));
 		if (still && last.nextDueMs !== null && nowMs <= last.nextDueMs)
-			return { evidence: await again(transaction, query, nowMs, last), look: null };
+			return { evidence: await currentEvidence(transaction, query, nowMs, last), look: null };
 		const { evidence, look } = await wholeLook(transaction, query, nowMs);
 		// While units arrive at every look, the next due time is not needed.
 		return { evidence, look: still ? { ...look, nextDueMs: await nextDueMs(transaction, query, nowMs) } : look };
@@ -87,7 +87,7 @@ async function gather(store: EventStore, query: EvidenceQuery, nowMs: number, lo
 }
 
 /** The evidence of the last look, if no data came since, with current health and losses. */
-async function again(
+async function currentEvidence(
 	transaction: Transaction,
 	query: EvidenceQuery,
 	nowMs: number,
@@ -176,7 +176,7 @@ async function wholeLook(
 		...(await presentOf(transaction, query, nowMs)),
 	};
 	const seen = { unit, conflict, points: points.length, nextDueMs: null, lossesSinceMs };
-	return { evidence, look: { asked: askedOf(query), atMs: nowMs, ...seen, evidence } };
+	return { evidence, look: { asked: queryKey(query), atMs: nowMs, ...seen, evidence } };
 }
 
 const total = (rows: readonly Row[], column: string): number => rows.reduce((sum, row) => sum + Number(row[column]), 0);

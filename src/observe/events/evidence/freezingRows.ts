@@ -53,7 +53,7 @@ export async function freezingRows(
 				if (sinceMs < beforeMs) read.set(nameOf(one), { ...one, sinceMs });
 			}
 	const stretches = [...read.values()];
-	const few = await fewEnoughSince(store, stretches, rowsMax);
+	const few = await limitStarts(store, stretches, rowsMax);
 	return stretches.map((one) => ({ ...one, sinceMs: Math.max(one.sinceMs, few.get(nameOf(one)) ?? one.sinceMs) }));
 }
 
@@ -73,7 +73,7 @@ const nameOf = ({ source, key }: Pick<Stretch, "source" | "key">): string => `${
 const STEP_MS = 60_000;
 
 /** By name: the time since which there are at most that many. Sources within the limit are left out. */
-async function fewEnoughSince(
+async function limitStarts(
 	store: EventStore,
 	stretches: readonly Stretch[],
 	rowsMax: number,

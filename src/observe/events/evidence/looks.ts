@@ -33,7 +33,7 @@ export class Looks {
 	/** The last full look, if its query is the same and its time is not in the future. */
 	last(query: EvidenceQuery, nowMs: number): Look | null {
 		const look = this.#last.get(query.experiment);
-		return look !== undefined && look.asked === askedOf(query) && look.atMs <= nowMs ? look : null;
+		return look !== undefined && look.asked === queryKey(query) && look.atMs <= nowMs ? look : null;
 	}
 
 	/** When an experiment was last looked at, if known: a look without new data is not stored. */
@@ -60,7 +60,7 @@ export class Looks {
 }
 
 /** The part of the query that aggregates depend on. Crossings with other experiments are read from units, never cached. */
-export function askedOf({ healthSinceMs, ...asked }: EvidenceQuery): string {
+export function queryKey({ healthSinceMs, ...asked }: EvidenceQuery): string {
 	return JSON.stringify(asked);
 }
 

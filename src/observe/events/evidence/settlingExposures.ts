@@ -31,7 +31,7 @@ export class SettlingExposures {
 	}
 
 	/** Withdraws a refused request's exposure. */
-	takeBack(request: RequestKey): void {
+	withdraw(request: RequestKey): void {
 		this.#waiting.delete(keyOf(request));
 	}
 

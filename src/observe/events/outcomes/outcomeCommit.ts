@@ -33,7 +33,7 @@ interface Waiting {
 	readonly reject: (error: WeirError) => void;
 }
 
-interface Former {
+interface PreviousAnswer {
 	readonly body: string;
 	readonly status: number;
 	readonly answer: string;
@@ -116,31 +116,35 @@ export class OutcomeCommit {
 	}
 
 	async #commitGroup(group: readonly Waiting[]): Promise<void> {
-		let formers: ReadonlyMap<bigint, Former>;
+		let previousAnswers: ReadonlyMap<bigint, PreviousAnswer>;
 		try {
-			formers = await this.options.store.outcomes.transaction((transaction) => this.#commit(transaction, group));
+			previousAnswers = await this.options.store.outcomes.transaction((transaction) =>
+				this.#commit(transaction, group),
+			);
 		} catch (thrown) {
 			const { code, message } = this.#faults.failed(thrown);
 			const error = new WeirError(code, message, "send them again", { cause: thrown });
 			for (const waiting of group) waiting.reject(error);
 			return;
 		}
-		this.#faults.taken();
+		this.#faults.succeeded();
 		this.options.meter.count(COUNTERS.commits.name, COUNTERS.commits.help, { kind: "outcomes" });
 		for (const { submission, sinceMs, resolve, reject } of group) {
 			const seconds = (performance.now() - sinceMs) / 1e3;
 			this.options.meter.observe(HISTOGRAMS.commit.name, HISTOGRAMS.commit.help, seconds, { kind: "outcomes" });
-			const former = submission.idempotency === null ? undefined : formers.get(submission.idempotency.key);
-			if (former === undefined) resolve({ status: submission.status, body: submission.answer, replayed: false });
-			else if (former.body !== submission.idempotency?.body) reject(keyConflict());
-			else resolve({ status: former.status, body: former.answer, replayed: true });
+			const previous = submission.idempotency === null ? undefined : previousAnswers.get(submission.idempotency.key);
+			if (previous === undefined) resolve({ status: submission.status, body: submission.answer, replayed: false });
+			else if (previous.body !== submission.idempotency?.body) reject(keyConflict());
+			else resolve({ status: previous.status, body: previous.answer, replayed: true });
 		}
 	}
 
-	async #commit(transaction: Transaction, group: readonly Waiting[]): Promise<ReadonlyMap<bigint, Former>> {
+	async #commit(transaction: Transaction, group: readonly Waiting[]): Promise<ReadonlyMap<bigint, PreviousAnswer>> {
 		const submissions = group.map((waiting) => waiting.submission);
-		const formers = await formerAnswers(transaction, submissions);
-		const fresh = submissions.filter(({ idempotency }) => idempotency === null || !formers.has(idempotency.key));
+		const previousAnswers = await readPreviousAnswers(transaction, submissions);
+		const fresh = submissions.filter(
+			({ idempotency }) => idempotency === null || !previousAnswers.has(idempotency.key),
+		);
 		await transaction.append(
 			"outcomes",
 			fresh.flatMap((submission) => submission.rows),
@@ -156,7 +160,7 @@ export class OutcomeCommit {
 			to.appendVarchar(answer);
 			to.appendBigInt(atMs);
 		});
-		return formers;
+		return previousAnswers;
 	}
 }
 
@@ -168,10 +172,10 @@ function keyConflict(): WeirError {
 	);
 }
 
-async function formerAnswers(
+async function readPreviousAnswers(
 	transaction: Transaction,
 	submissions: readonly Submission[],
-): Promise<ReadonlyMap<bigint, Former>> {
+): Promise<ReadonlyMap<bigint, PreviousAnswer>> {
 	const keys = submissions.flatMap(({ idempotency }) => (idempotency === null ? [] : [idempotency.key]));
 	if (keys.length === 0) return new Map();
 	// The keys are our own 128-bit integers; as literals they need one query for the whole group.

@@ -47,7 +47,7 @@ export class Outcomes {
 	/** Throws HttpProblem or WeirError for any answer other than 200 or 422. */
 	async post(request: IncomingMessage, sender: Sender): Promise<StoredAnswer> {
 		const unread = { sender, rows: null, metric: null };
-		if (sender.kind === "nobody") throw this.#forbid({ ...unread, reason: "no-identity" });
+		if (sender.kind === "anonymous") throw this.#forbid({ ...unread, reason: "no-identity" });
 		if (!(await this.#maySendAny(sender))) throw this.#forbid({ ...unread, reason: "sender-not-granted" });
 		const mode = bodyMode(request.headers);
 		if (mode === null) {

@@ -5,9 +5,9 @@
 
 import { SENDERS_TOLD_MS } from "../../../limits/index.js";
 import { Digest } from "../../../trust/clients/digest.js";
+import { BoundedNames } from "../boundedNames.js";
 import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "../decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "../meter.js";
-import { ToldApart } from "../toldApart.js";
 import type { Sender } from "./sender.js";
 
 export interface RefusedSender {
@@ -29,7 +29,7 @@ export interface RefusedSendersOptions {
 export class RefusedSenders {
 	/** By reason, id and Metric, as JSON. */
 	readonly #digest: Digest<string>;
-	readonly #metrics = new ToldApart(SENDERS_TOLD_MS);
+	readonly #metrics = new BoundedNames(SENDERS_TOLD_MS);
 
 	constructor(private readonly options: RefusedSendersOptions) {
 		const { record, clock } = options;

@@ -4,22 +4,22 @@
  */
 import type { IncomingMessage } from "node:http";
 import { spiffeFault } from "../../../declare/resources/spiffe.js";
-import { headerWords } from "../http.js";
+import { headerValues } from "../http.js";
 
-/** nobody: the connection proves no identity that a Metric could name. */
+/** anonymous: the connection proves no identity that a Metric could name. */
 export type Sender =
 	| { readonly kind: "owner" }
 	| { readonly kind: "spiffe"; readonly id: string }
-	| { readonly kind: "nobody" };
+	| { readonly kind: "anonymous" };
 
 /** Names the caller on the UNIX socket; every client there sets it, the local owner as `local:NAME`. */
 export const CALLER_HEADER = "x-weir-caller";
 
 /** Encodes a subject for CALLER_HEADER: a header's value is ASCII, a subject is any text. */
-export const callerWord = (subject: string): string => encodeURIComponent(subject);
+export const encodeCaller = (subject: string): string => encodeURIComponent(subject);
 
 const OWNER: Sender = { kind: "owner" };
-const NOBODY: Sender = { kind: "nobody" };
+const ANONYMOUS: Sender = { kind: "anonymous" };
 
 /**
  * Sender of a request on the UNIX socket, which only the owner's processes can reach. Without the header it has no
@@ -32,18 +32,18 @@ export function senderOnSocket(request: IncomingMessage): Sender {
 
 /** The subject that the request names; null = none. */
 export function callerOnSocket(request: Pick<IncomingMessage, "rawHeaders">): string | null {
-	const words = headerWords(request, CALLER_HEADER);
-	return words.length === 1 ? subjectOf(words[0] ?? "") : null;
+	const values = headerValues(request, CALLER_HEADER);
+	return values.length === 1 ? subjectOf(values[0] ?? "") : null;
 }
 
 /** Whether the subject is the API's local owner. The API accepts no such subject from other sources. */
 export const isLocalOwner = (subject: string | null): boolean => subject !== null && /^local:./u.test(subject);
 
 /** @returns null if encodeCaller does not produce this value */
-function subjectOf(word: string): string | null {
+function subjectOf(value: string): string | null {
 	try {
-		const subject = decodeURIComponent(word);
-		return callerWord(subject) === word ? subject : null;
+		const subject = decodeURIComponent(value);
+		return encodeCaller(subject) === value ? subject : null;
 	} catch {
 		return null;
 	}
@@ -51,7 +51,7 @@ function subjectOf(word: string): string | null {
 
 /** @param id of a verified certificate; null = none */
 export function senderOfId(id: string | null): Sender {
-	return id !== null && spiffeFault(id) === null ? { kind: "spiffe", id } : NOBODY;
+	return id !== null && spiffeFault(id) === null ? { kind: "spiffe", id } : ANONYMOUS;
 }
 
 /** Whether the Metric's declaration allows the sender to post its outcomes. */

@@ -52,7 +52,7 @@ export class CommitFaults {
 		);
 	}
 
-	taken(): void {
+	succeeded(): void {
 		if (!this.#failing) return;
 		this.#failing = false;
 		for (const reason of ["no-room", "other"] as const) this.#gauge(reason, 0);

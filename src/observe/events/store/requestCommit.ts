@@ -17,7 +17,7 @@ export interface Batch {
 }
 
 /** Results of a commit, reported once it is durable. */
-export interface Learnt {
+export interface CommitResult {
 	/** Experiment and arm of each unit exposed for the first time. */
 	readonly added: readonly Row[];
 	/** Experiment of each unit newly seen in two arms. */
@@ -33,7 +33,7 @@ export class RequestCommit {
 		this.#explained.clear();
 	}
 
-	async write(transaction: Transaction, batch: Batch): Promise<Learnt> {
+	async write(transaction: Transaction, batch: Batch): Promise<CommitResult> {
 		const { rows, exposures, forced, refused, lost, nowMs } = batch;
 		const now = BigInt(nowMs);
 		await transaction.append("entries", rows, putRow);
@@ -44,7 +44,7 @@ export class RequestCommit {
 		}
 		const { undeliveredSinceMs: since } = lost;
 		if (since !== null) await leaveOutTime(transaction, since, nowMs + DROPPED_BACKLOG_MS);
-		if (refused.length > 0) await takeBack(transaction, refused);
+		if (refused.length > 0) await removeStarts(transaction, refused);
 		if (forced.length > 0) await leaveOut(transaction, forced, now);
 		if (exposures.length === 0) return { added: [], conflicts: [] };
 		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS SELECT * EXCLUDE (ordinal) FROM units LIMIT 0");
@@ -99,7 +99,7 @@ async function leaveOutTime(transaction: Transaction, fromMs: number, toMs: numb
 	);
 }
 
-async function takeBack(transaction: Transaction, refused: readonly RequestKey[]): Promise<void> {
+async function removeStarts(transaction: Transaction, refused: readonly RequestKey[]): Promise<void> {
 	await transaction.run("CREATE OR REPLACE TEMP TABLE refused AS SELECT request, start_us FROM entries LIMIT 0");
 	await transaction.appendFresh("refused", refused, (to, { request, startUs }) => {
 		to.appendUHugeInt(request);
@@ -134,14 +134,14 @@ async function leaveOut(transaction: Transaction, forced: readonly Forced[], now
  * order of appearance and keep their ranks; values beyond the last rank are not kept.
  */
 async function keepSegments(transaction: Transaction, exposures: readonly Exposure[], from: number): Promise<void> {
-	const said = exposures.flatMap(({ experiment, unit, firstMs, segments }) =>
+	const reported = exposures.flatMap(({ experiment, unit, firstMs, segments }) =>
 		Object.entries(segments).map(([segment, value]) => ({ experiment, unit, firstMs, segment, value })),
 	);
-	if (said.length === 0) return;
+	if (reported.length === 0) return;
 	await transaction.run(
-		"CREATE OR REPLACE TEMP TABLE said (experiment VARCHAR, unit UHUGEINT, segment VARCHAR, value VARCHAR, first_ms BIGINT)",
+		"CREATE OR REPLACE TEMP TABLE reported (experiment VARCHAR, unit UHUGEINT, segment VARCHAR, value VARCHAR, first_ms BIGINT)",
 	);
-	await transaction.appendFresh("said", said, (to, { experiment, unit, segment, value, firstMs }) => {
+	await transaction.appendFresh("reported", reported, (to, { experiment, unit, segment, value, firstMs }) => {
 		to.appendVarchar(experiment);
 		to.appendUHugeInt(unit);
 		to.appendVarchar(segment);
@@ -152,7 +152,7 @@ async function keepSegments(transaction: Transaction, exposures: readonly Exposu
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE first_said AS
 		SELECT u.ordinal, u.first_ms, s.experiment, s.segment, any_value(s.value) AS value
-		FROM said s JOIN units u USING (experiment, unit, first_ms) WHERE u.ordinal >= ${from}
+		FROM reported s JOIN units u USING (experiment, unit, first_ms) WHERE u.ordinal >= ${from}
 		GROUP BY u.ordinal, u.first_ms, s.experiment, s.segment`,
 	);
 	await transaction.run(

@@ -159,9 +159,9 @@ export function rowOf(
 }
 
 /** Row of a refused request: it is kept, but counts for no arm. */
-export const outside = (row: RequestRow): RequestRow => ({ ...row, ...NOBODY });
+export const outside = (row: RequestRow): RequestRow => ({ ...row, ...NO_ASSIGNMENT });
 
-const NOBODY = {
+const NO_ASSIGNMENT = {
 	variant: null,
 	experiment: null,
 	unit: null,

@@ -10,7 +10,7 @@ import {
 	FREEZING_ROWS_MAX,
 	IDEMPOTENCY_KEPT_MS,
 } from "../../../limits/index.js";
-import { dropForRoom, forgetDropped } from "../decisions/logRoom.js";
+import { dropAboveLimit, forgetDropped } from "../decisions/rowLimit.js";
 import type { Times } from "../evidence/eras.js";
 import { freezingRows, isHeld } from "../evidence/freezingRows.js";
 import type { Looks } from "../evidence/looks.js";
@@ -102,7 +102,7 @@ export async function pruneDecisions(
 			const [old] = await transaction.rows(`DELETE FROM ${table} WHERE received_ms < $before`, {
 				before: BigInt(beforeMs),
 			});
-			return [Number(old?.Count ?? 0), await dropForRoom(transaction, table, rowsMax)];
+			return [Number(old?.Count ?? 0), await dropAboveLimit(transaction, table, rowsMax)];
 		});
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 		if (dropped > 0) meter.count(COUNTERS.roomDrops.name, COUNTERS.roomDrops.help, { table }, dropped);

@@ -1,10 +1,10 @@
 /** Row limits of the decision log: the oldest rows above the limit are dropped, counted, and reported with every answer. */
 import type { Transaction } from "../store/store.js";
 
-export type RoomTable = "decisions" | "shadows";
+export type LimitedTable = "decisions" | "shadows";
 
 /** The columns of insertion order and of the queried time. */
-const COLUMNS: Readonly<Record<RoomTable, { readonly place: string; readonly time: string }>> = {
+const COLUMNS: Readonly<Record<LimitedTable, { readonly place: string; readonly time: string }>> = {
 	decisions: { place: "id", time: "at_ms" },
 	shadows: { place: "received_ms", time: "received_ms" },
 };
@@ -13,7 +13,7 @@ const COLUMNS: Readonly<Record<RoomTable, { readonly place: string; readonly tim
 export const NAMESPACE =
 	"CASE WHEN contains(service, '/') THEN split_part(service, '/', 1) WHEN service <> '' THEN 'default' END";
 
-export interface DroppedForRoom {
+export interface DroppedRows {
 	readonly records: number;
 	/** Epoch milliseconds: nothing was dropped from this time on. */
 	readonly wholeSinceMs: number;
@@ -23,7 +23,7 @@ export interface DroppedForRoom {
  * Keeps the newest `rowsMax` rows.
  * @returns the number of dropped rows
  */
-export async function dropForRoom(transaction: Transaction, table: RoomTable, rowsMax: number): Promise<number> {
+export async function dropAboveLimit(transaction: Transaction, table: LimitedTable, rowsMax: number): Promise<number> {
 	const { place, time } = COLUMNS[table];
 	const [newest] = await transaction.rows(
 		`SELECT ${place} AS place FROM ${table} ORDER BY ${place} DESC LIMIT 1 OFFSET ${rowsMax}`,
@@ -43,11 +43,11 @@ export async function forgetDropped(transaction: Transaction, beforeMs: number):
 }
 
 /** @param sinceMs start of the queried time; null = unbounded. @returns null if nothing was dropped from it */
-export async function droppedForRoom(
+export async function droppedAboveLimit(
 	transaction: Transaction,
-	table: RoomTable,
+	table: LimitedTable,
 	sinceMs: number | null,
-): Promise<DroppedForRoom | null> {
+): Promise<DroppedRows | null> {
 	const [row] = await transaction.rows(`SELECT * FROM room_drops WHERE kind = '${table}'`);
 	if (row === undefined || (sinceMs !== null && sinceMs >= Number(row.whole_since_ms))) return null;
 	return { records: Number(row.records), wholeSinceMs: Number(row.whole_since_ms) };

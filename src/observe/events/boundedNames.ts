@@ -1,7 +1,7 @@
 /** Bounds the caller-chosen names kept for each SPIFFE id in one period; further names are merged. */
 import { REFUSED_NAMES_MAX } from "../../limits/index.js";
 
-export class ToldApart {
+export class BoundedNames {
 	/** Names of the current period, by SPIFFE id. */
 	readonly #names = new Map<string | null, Set<string>>();
 	#sinceMs = performance.now();
