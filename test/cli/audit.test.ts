@@ -8,7 +8,7 @@ import { auditRequests } from "../../src/cli/commands/audit.js";
 import { policyShadow } from "../../src/cli/commands/policyShadow.js";
 import { allowedShare } from "../../src/cli/roles/ingest.js";
 import type { Resource } from "../../src/declare/resources/resource.js";
-import { CALLER_HEADER, callerWord } from "../../src/observe/events/outcomes/sender.js";
+import { CALLER_HEADER, encodeCaller } from "../../src/observe/events/outcomes/sender.js";
 import { accessPolicy } from "../fixtures/resources.js";
 import { type Entry, METRICS, type Rig, startRig, tryingOut } from "../observe/events/rig.js";
 import { startBackend } from "./backend.js";
@@ -73,14 +73,14 @@ t.test("records and shadow counts as a person reads them", async (t) => {
 		await t.rejects(auditRequests({ api, since }), { code: "invalid-argument", message: /is no time/ }, since);
 	t.equal(await printed(() => auditRequests({ api, since: "2999-01-31" })), "", "a day is one, in UTC");
 	await t.rejects(auditRequests({ api, kind: "nothing" }), { code: "invalid-argument" });
-	const sender = { [CALLER_HEADER]: callerWord("spiffe://a.test/web") };
+	const sender = { [CALLER_HEADER]: encodeCaller("spiffe://a.test/web") };
 	const row = { metric: "accuracy", value: 1, unit: "u" };
 	await rig.post([row, row], sender);
 	t.match(
 		await printed(() => auditRequests({ api, kind: "outcome-refused", policy: "accuracy" })),
 		/OUTCOME-REFUSED {2}sender-not-granted {2}Metric accuracy {2}by ingest {2}spiffe:\/\/a\.test\/web {2}403 {2}2 rows\n/,
 	);
-	const stranger = { [CALLER_HEADER]: callerWord("spiffe://a.test/stranger") };
+	const stranger = { [CALLER_HEADER]: encodeCaller("spiffe://a.test/stranger") };
 	for (let times = 0; times < 4; times++) await rig.post([row, row], stranger);
 	await rig.restart();
 	const refusals = await printed(() => auditRequests({ api, kind: "outcome-refused", limit: "1" }));

@@ -13,8 +13,8 @@ import {
 } from "node:http";
 import { finished } from "node:stream";
 import { WeirError } from "../../error.js";
-import { NAMESPACES_HEADER, namespacesWord } from "../../observe/events/decisions/readNamespaces.js";
-import { CALLER_HEADER, callerWord } from "../../observe/events/outcomes/sender.js";
+import { encodeNamespaces, NAMESPACES_HEADER } from "../../observe/events/decisions/readNamespaces.js";
+import { CALLER_HEADER, encodeCaller } from "../../observe/events/outcomes/sender.js";
 import { demandNoBody, sendError } from "../../operate/api/http.js";
 import type { Handle } from "../../operate/api/mount.js";
 import { afterUnreadBody } from "../../trust/clients/unreadBody.js";
@@ -42,8 +42,8 @@ export function forwardTo(socketPath: string, role: string): Handle {
 		if (answer.destroyed) return;
 		const headers: OutgoingHttpHeaders = {
 			...asked(call),
-			[CALLER_HEADER]: callerWord(caller.subject),
-			...(readable === undefined ? {} : { [NAMESPACES_HEADER]: namespacesWord(readable) }),
+			[CALLER_HEADER]: encodeCaller(caller.subject),
+			...(readable === undefined ? {} : { [NAMESPACES_HEADER]: encodeNamespaces(readable) }),
 		};
 		// Whatever length the client has told: chunks cannot say another than what comes.
 		if (hasBody) headers["transfer-encoding"] = "chunked";

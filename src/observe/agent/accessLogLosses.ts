@@ -1,4 +1,4 @@
-/** Access-log entries that an Envoy dropped, and whether it has written all of them, by its own counters. */
+/** Access-log entries that an Envoy dropped or still has to write, from its own counters. */
 import type { Counters } from "../../compile/access/bypass/served.js";
 import { movedBy } from "../../compile/access/bypass/served.js";
 import { ACCESS_LOG_CLUSTER } from "../../compile/envoy/listener.js";
@@ -13,12 +13,12 @@ const WAITING = `cluster.${ACCESS_LOG_CLUSTER}.upstream_rq_pending_active`;
 const FILTER = `^(${[DROPPED_COUNTER, WAITING].join("|").replaceAll(".", "\\.")})$`;
 
 export interface AccessLogLosses {
-	/** @param sinceMs when they were counted last before */
+	/** @param sinceMs time of the previous reading */
 	readonly dropped: (entries: number, sinceMs: number) => void;
 }
 
 export interface AccessLogWatch {
-	/** Reads the counters now, as Envoy ends. @returns whether no stream waits for a connection: what it has is lost */
+	/** Reads the counters at Envoy's end. @returns whether no stream waits for a connection; one that waits loses its entries */
 	last(): Promise<boolean>;
 	close(): void;
 }
@@ -26,7 +26,7 @@ export interface AccessLogWatch {
 export interface AccessLogWatchOptions {
 	readonly admin: Pick<EnvoyAdmin, "counters">;
 	readonly clock: () => number;
-	/** Envoy is just being started, so that its counters move from 0; else the first reading says nothing. */
+	/** Envoy is just starting, so its counters begin at 0; otherwise the first reading is only a baseline. */
 	readonly fresh: boolean;
 	readonly everyMs?: number;
 }

@@ -1,19 +1,19 @@
-/** Reads Envoy's counters and listeners from its admin, over the UNIX socket of this machine. */
+/** Reads Envoy's counters and listeners from its admin API, over a local UNIX socket. */
 import { request } from "node:http";
 import type { Counters } from "../../compile/access/bypass/served.js";
 import { WeirError } from "../../error.js";
 import { ADMIN_ANSWER_MS } from "../../limits/index.js";
 
-/** Where a listener listens. */
+/** The address of a listener. */
 export interface Bound {
 	readonly address: string;
 	readonly port: number;
 }
 
 export interface EnvoyAdmin {
-	/** Those that ever moved. @param filter which ones, a regular expression. @throws WeirError `unavailable` */
+	/** Counters that are not 0. @param filter a regular expression of names. @throws WeirError `unavailable` */
 	counters(filter: string): Promise<Counters>;
-	/** By name. @throws WeirError `unavailable` */
+	/** Listener addresses by name. @throws WeirError `unavailable` */
 	listeners(): Promise<ReadonlyMap<string, Bound>>;
 }
 

@@ -18,9 +18,9 @@ import { type ProbeTls, sendProbe } from "./sendProbe.js";
 
 export interface ProberOptions {
 	readonly admin: EnvoyAdmin;
-	/** For listeners of the mesh; null = there is no identity. */
+	/** Identity for mesh listeners; null = none. */
 	readonly meshTls: (() => ProbeTls) | null;
-	/** Until what seems bypassed is probed again. */
+	/** Delay before a suspected bypass is probed again. */
 	readonly againMs?: number;
 }
 
@@ -41,7 +41,7 @@ export class Prober {
 					all.flat(),
 				);
 			let results = await probeAll();
-			// An Envoy may take a moment to apply what control has just published.
+			// An Envoy may need a moment to apply a new plan.
 			if (results.some(({ outcome }) => outcome === "bypassed")) {
 				await pause(this.options.againMs ?? PROBE_AGAIN_MS);
 				results = await probeAll();
@@ -65,7 +65,7 @@ export class Prober {
 		const { meshTls } = this.options;
 		if (tls === "mesh" && meshTls === null)
 			return allOf(name, services, "unanswered", "the listener is of the mesh, and weir envoy has no --identity");
-		// A certificate from files is of any CA, and nothing secret is sent.
+		// A certificate from files may be of any CA, and the probe sends no secret.
 		const ofListener = tls === "none" ? null : tls === "mesh" ? meshTls : () => ({ rejectUnauthorized: false });
 		const at = reachable(bound);
 		const ask = async ({ host }: ProbedService): Promise<Answers> => ({
@@ -75,7 +75,7 @@ export class Prober {
 		const [first, ...others] = services;
 		if (first === undefined) return [];
 		const answers = await ask(first);
-		// Where no one listens, or Envoy hangs, each further probe would take its whole time.
+		// If no one listens or Envoy hangs, each further probe would run into its timeout.
 		const silent = answers.gate.status === null && answers.rules.status === null;
 		const all = [answers, ...(silent ? others.map(() => answers) : await mapSome(others, PROBES_AT_ONCE, ask))];
 		return services.map((service, index) => ({
@@ -109,7 +109,7 @@ const reachable = ({ address, port }: Bound): Bound => ({
 	port,
 });
 
-/** In order; `atOnce` run at the same time. */
+/** Keeps the order; `atOnce` run at the same time. */
 async function mapSome<From, To>(
 	from: readonly From[],
 	atOnce: number,

@@ -35,7 +35,7 @@ export function sendProbe(at: Bound, tls: (() => ProbeTls) | null, host: string,
 				response.setEncoding("latin1").on("data", (part: string) => {
 					body += part;
 					if (body.length <= PROBE_ANSWER_CHARS_MAX) return;
-					// No denial of Weir's is as long.
+					// Weir's denials are shorter.
 					call.destroy();
 					resolve({ status, body: "" });
 				});
@@ -44,7 +44,7 @@ export function sendProbe(at: Bound, tls: (() => ProbeTls) | null, host: string,
 			});
 			call.end();
 		} catch (error) {
-			// The identity has ended, or the host is not valid in a header.
+			// The identity has expired, or the host is not valid in a header.
 			unanswered(error);
 		}
 	});

@@ -1,4 +1,4 @@
-/** EvidenceSource over ingest's UNIX socket: what rollout holds in its hand. A dead owner is `unavailable`, never an answer. */
+/** EvidenceSource over ingest's UNIX socket, used by rollout. If ingest is down, calls fail with `unavailable`. */
 import { request } from "node:http";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
@@ -6,16 +6,16 @@ import type { BaselineQuantile, Evidence } from "../../infer/statistics/evidence
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 
 export interface IngestClient extends EvidenceSource {
-	/** The ingest process's metrics, as its meter keeps them. */
+	/** The ingest process's metrics. */
 	metricsJson(): Promise<unknown>;
-	/** How many tokens named a key that Envoy does not have, by Gateway, since the ingest process began. */
+	/** Tokens that named a key unknown to Envoy, by Gateway, since the ingest process started. */
 	unknownKeys(): Promise<Readonly<Record<string, number>>>;
 }
 
-/** For whom evidence is asked: the loop's questions go first. */
+/** Evidence paths by client: the rollout loop has priority. */
 export const EVIDENCE_PATHS = { loop: "/evidence", readers: "/readers-evidence" } as const;
 
-/** @param timeoutMs for one whole call; `deadline-exceeded` after it */
+/** @param timeoutMs limit of one whole call; `deadline-exceeded` after it */
 export function ingestClient(
 	socketPath: string,
 	timeoutMs: number = EVIDENCE_TIMEOUT_MS,
@@ -74,8 +74,10 @@ function answer(status: number, text: string): unknown {
 	}
 	if (status === 200) return json;
 	const error = typeof json === "object" && json !== null && "error" in json ? json.error : null;
-	const told: Readonly<Record<string, unknown>> = typeof error === "object" && error !== null ? { ...error } : {};
+	const fault: Readonly<Record<string, unknown>> = typeof error === "object" && error !== null ? { ...error } : {};
 	const code =
-		typeof told.code === "string" && Object.hasOwn(HTTP_STATUS, told.code) ? (told.code as ErrorCode) : "unavailable";
-	throw new WeirError(code, String(told.message ?? `ingest answered ${status}`), String(told.hint ?? ""));
+		typeof fault.code === "string" && Object.hasOwn(HTTP_STATUS, fault.code)
+			? (fault.code as ErrorCode)
+			: "unavailable";
+	throw new WeirError(code, String(fault.message ?? `ingest answered ${status}`), String(fault.hint ?? ""));
 }

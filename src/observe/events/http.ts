@@ -1,10 +1,10 @@
-/** The plumbing of ingest's HTTP doors: JSON answers, and the one place where an error becomes a status. */
+/** Shared code of ingest's HTTP servers: JSON answers and the mapping from errors to statuses. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ErrorCode, HTTP_STATUS, WeirError } from "../../error.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import { answerWhole, BodyTooLarge } from "../../trust/clients/unreadBody.js";
 
-/** A refusal that has a status of its own in HTTP and no code in Weir's set. */
+/** An error with an HTTP status that no Weir error code maps to. */
 export class HttpProblem extends WeirError {
 	constructor(
 		readonly status: 405 | 415,
@@ -15,8 +15,8 @@ export class HttpProblem extends WeirError {
 	}
 }
 
-/** All that a request says in headers of the name (in lower case): Node's own form keeps the first of some, or joins them. */
-export const headerWords = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">, name: string): readonly string[] =>
+/** All values of a header (name in lower case). Node's parsed form drops or joins repeated headers. */
+export const headerValues = ({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">, name: string): readonly string[] =>
 	rawHeaders.filter((_, at) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name);
 
 export function answerJson(response: ServerResponse, status: number, body: string): void {
@@ -25,7 +25,7 @@ export function answerJson(response: ServerResponse, status: number, body: strin
 	answerWhole(response, status, headers, body);
 }
 
-/** The body is the error's own form: {code, message, hint}. */
+/** The body is {code, message, hint}. */
 export function answerError(response: ServerResponse, thrown: unknown): WeirError {
 	const error = WeirError.from(thrown);
 	const status = statusOf(error);
@@ -33,10 +33,10 @@ export function answerError(response: ServerResponse, thrown: unknown): WeirErro
 		if (status === 503 || status === 429)
 			response.setHeader("retry-after", String(error instanceof TooManyRequests ? error.afterSeconds : 1));
 	}
-	// What is not ours may quote anything: its words stay in the log.
-	const told =
+	// An unexpected error may quote any data, so its message goes to the log only.
+	const body =
 		error.code === "internal" ? { code: error.code, message: "internal error", hint: "see ingest's log" } : error;
-	answerJson(response, status, JSON.stringify({ error: told }));
+	answerJson(response, status, JSON.stringify({ error: body }));
 	return error;
 }
 
@@ -44,7 +44,7 @@ function statusOf(error: WeirError): number {
 	if (error instanceof HttpProblem) return error.status;
 	if (error instanceof TooManyRequests) return 429;
 	if (error instanceof BodyTooLarge) return 413;
-	// A row count beyond its bound.
+	// A row count above its limit.
 	if (error.code === "resource-exhausted") return 413;
 	return HTTP_STATUS[error.code satisfies ErrorCode];
 }

@@ -1,6 +1,6 @@
 /**
- * The ingest role: access log and outcomes in, aggregates out. It owns the event store of its data directory; a
- * second one on the same directory is refused. Closing it flushes what it took.
+ * The ingest role: takes access logs and outcomes, answers aggregates. It owns the event store of its data directory; a
+ * second process on the same directory is refused. Closing it flushes accepted data.
  */
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
@@ -8,7 +8,7 @@ import { WeirError } from "../../error.js";
 import { COMMIT_FAULTS_LOGGED_MS, EVENTS_MAINTENANCE_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
 import {
-	type AccessLogDoor,
+	type AccessLogServer,
 	type AccessLogTcp,
 	type EntrySink,
 	serveAccessLog,
@@ -33,7 +33,7 @@ import { MetricCatalogue, type MetricDeclaration } from "./outcomes/metricDeclar
 import { Outcomes } from "./outcomes/outcomes.js";
 import { RefusedSenders } from "./outcomes/refusedSenders.js";
 import { Refusals } from "./refusals.js";
-import { type Doors, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
+import { type IngestServices, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
 
@@ -44,53 +44,53 @@ export interface IngestOptions {
 	readonly accessLogSocket: string;
 	/** UNIX socket for aggregate queries and outcomes. */
 	readonly httpSocket: string;
-	/** The access log over mTLS besides; null = the socket alone. */
+	/** Also takes the access log over mTLS; null = UNIX socket only. */
 	readonly accessLogTcp?: AccessLogTcp | null;
-	/** Outcomes over mTLS besides; null = the socket alone. */
+	/** Also takes outcomes over mTLS; null = UNIX socket only. */
 	readonly outcomesListen: OutcomesTcp | null;
-	/** Share of allowed requests in the decision log, in parts per million; denied ones always are. By default none. */
+	/** Share of allowed requests in the decision log, in parts per million (default 0). Denied requests are always logged. */
 	readonly allowedDecisionsPpm?: number;
 	/** Tables by plan version; null = unknown. */
 	readonly plans: (version: string) => Promise<PlanTable | null>;
-	/** Table of the newest plan that was published; null = none was. */
+	/** Table of the newest published plan; null = none yet. */
 	readonly newestPlan: () => Promise<PlanTable | null>;
-	/** What control knows of metrics. */
+	/** Metric declarations known to control. */
 	readonly metrics: () => Promise<readonly MetricDeclaration[]>;
 	/** Epoch milliseconds. */
 	readonly clock: () => number;
-	/** How long an exposure may be taken back; by default EXPOSURE_SETTLES_MS. */
+	/** How long an exposure can be withdrawn; by default EXPOSURE_SETTLES_MS. */
 	readonly exposureSettlesMs?: number;
-	/** Rows that are held to freeze one thing from; by default FREEZING_ROWS_MAX. */
+	/** Most rows held for freezing one threshold or cap; by default FREEZING_ROWS_MAX. */
 	readonly freezingRowsMax?: number;
-	/** Records of the decision log that are kept; by default DECISIONS_ROWS_MAX. */
+	/** Most records kept in the decision log; by default DECISIONS_ROWS_MAX. */
 	readonly decisionRowsMax?: number;
 	readonly meter: Meter;
-	/** What GET /metrics-json answers; null = no such path. */
+	/** Body of GET /metrics-json; null = no such path. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
 	readonly log: Log;
 }
 
 export interface Ingest {
-	/** Port of outcomesListen; null without one. */
+	/** Port of outcomesListen; null without it. */
 	readonly outcomesPort: number | null;
-	/** Port of accessLogTcp; null without one. */
+	/** Port of accessLogTcp; null without it. */
 	readonly accessLogPort: number | null;
-	/** In process, for tests and for a single process; others use client.ts. */
+	/** For tests and single-process use; other processes use client.ts. */
 	readonly evidence: EvidenceSource;
-	/** Envoy has dropped so many access-log entries since then. */
+	/** Reports access-log entries that Envoy has dropped since then. */
 	undelivered(entries: number, sinceMs: number): void;
-	/** Prunes and refreshes gauges now; it also happens by itself. */
+	/** Prunes and refreshes gauges now; this also runs on a timer. */
 	maintain(): Promise<void>;
 	close(): Promise<void>;
 }
 
-/** Resolves when all sockets answer. Throws WeirError when the store or a socket is held by another process. */
+/** Resolves when all sockets accept connections. Throws WeirError if another process holds the store or a socket. */
 export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	const { clock, meter, log } = options;
 	const store = await openEventStore(options.dataDirectory);
 	const plans = new PlanReader(options.plans);
 	const allowedPpm = options.allowedDecisionsPpm ?? 0;
-	const logs: AccessLogDoor[] = [];
+	const logs: AccessLogServer[] = [];
 	const decisions = new DecisionLog({ store, clock, meter, log, allowedPpm });
 	await decisions.recall();
 	const { exposureSettlesMs } = options;
@@ -127,7 +127,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		if (atOnce !== null) return atOnce;
 		await intake.flush();
 		const stored = await outlineOf(store, requestId);
-		// It may have ended meanwhile: the store's outline is for what is gone.
+		// The request may have ended meanwhile; the outline from the store is only a fallback.
 		return atHand() ?? stored;
 	};
 	const askDecisions = async (query: URLSearchParams, namespaces: ReadNamespaces): Promise<unknown> => {
@@ -138,7 +138,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 			? answerShadow(store, question, triedRulesIn(await options.newestPlan()))
 			: answerDecisions(store, question);
 	};
-	const doors: Doors = {
+	const services: IngestServices = {
 		outcomes,
 		evidence,
 		account,
@@ -178,7 +178,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 		await intake.flush();
 		const nowMs = clock();
 		const declared = await catalogue.current().catch(() => null);
-		// Without the declarations nobody knows how long rows are needed.
+		// Without declarations the retention time is unknown.
 		if (declared !== null) await prune(store, nowMs, [...declared.values()], looks, meter, options.freezingRowsMax);
 		await pruneDecisions(store, nowMs, meter, options.decisionRowsMax);
 		await gaugeStore(store, meter);
@@ -191,10 +191,10 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	let timer: NodeJS.Timeout | null = null;
 	const close = async (): Promise<void> => {
 		if (timer !== null) clearInterval(timer);
-		await Promise.all(logs.map((door) => door.close()));
-		// At once: who was heard of last must not settle while nobody else is heard of.
+		await Promise.all(logs.map((server) => server.close()));
+		// All at once: an exposure must not settle while entries that may precede it are no longer received.
 		const lost = (thrown: unknown): void => log.error("the last entries were lost", { error: String(thrown) });
-		await Promise.all([intake.close().catch(lost), ...others.map((door) => door.close())]);
+		await Promise.all([intake.close().catch(lost), ...others.map((server) => server.close())]);
 		await maintaining;
 		unmaintained.close();
 		await outcomes.close();
@@ -207,11 +207,11 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	};
 	try {
 		logs.push(await serveAccessLog(options.accessLogSocket, sink, clock, log));
-		others.push(await serveSocket(options.httpSocket, doors));
+		others.push(await serveSocket(options.httpSocket, services));
 		const tcp = options.accessLogTcp ?? null;
 		const accessLog = tcp === null ? null : await serveAccessLogTcp(tcp, sink, clock, log);
 		if (accessLog !== null) logs.push(accessLog);
-		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, doors);
+		const remote = options.outcomesListen === null ? null : await serveOutcomesTcp(options.outcomesListen, services);
 		if (remote !== null) others.push(remote);
 		decisions.queue.listening();
 		timer = setInterval(() => {
@@ -231,7 +231,7 @@ export async function startIngest(options: IngestOptions): Promise<Ingest> {
 	}
 }
 
-/** SPIFFE id that the caller proved, as it may be shown; null = the owner's own process, or none. */
+/** SPIFFE id that the caller proved, in printable form; null = the owner's own process, or no id. */
 const shownId = (peer: StreamPeer): string | null => (peer?.kind === "spiffe" ? shownPrincipal(peer.id) : null);
 
 const envoyOf = (peer: StreamPeer, gateway: string | null): GapOf => ({
@@ -247,7 +247,7 @@ function evidenceSource(
 	meter: Meter,
 	log: Log,
 ): EvidenceSource {
-	/** What came before the question counts in the answer. */
+	/** Entries that arrived before the query count in its answer. */
 	const answer = async <Result>(gather: () => Promise<Result>): Promise<Result> => {
 		const started = performance.now();
 		try {
@@ -260,11 +260,11 @@ function evidenceSource(
 			meter.observe(HISTOGRAMS.evidence.name, HISTOGRAMS.evidence.help, (performance.now() - started) / 1e3);
 		}
 	};
-	/** Looks are taken every second. */
-	const told = new Set<string>();
+	/** Called every second. */
+	const reported = new Set<string>();
 	const failed = (metric: string, thrown: unknown): void => {
-		if (told.has(metric)) return;
-		told.add(metric);
+		if (reported.has(metric)) return;
+		reported.add(metric);
 		log.error("a metric cannot be read from the event store", { metric, error: String(thrown) });
 	};
 	return {

@@ -1,7 +1,7 @@
 /**
- * From decoded access-log entries to committed rows: a bounded queue, one transaction per batch, first exposures
- * and conflicts by set operations on the batch. The access log is never acknowledged to Envoy, so what does not
- * fit is dropped, here or by Envoy, which counts it; each loss is counted and kept with its time, and evidence says so.
+ * Commits decoded access-log entries: a bounded queue, one transaction per batch, first exposures and conflicts by set
+ * operations. Envoy gets no acknowledgement, so entries above the limit are dropped, here or by Envoy. Each loss is
+ * counted with its time and reported in evidence.
  */
 import { parseRouteName } from "../../compile/table/plan.js";
 import {
@@ -21,7 +21,7 @@ import { Backlog } from "./store/backlog.js";
 import { CommitFaults } from "./store/commitFaults.js";
 import { Generations } from "./store/generations.js";
 import { type Loss, Losses } from "./store/losses.js";
-import { type Learnt, RequestCommit } from "./store/requestCommit.js";
+import { type CommitResult, RequestCommit } from "./store/requestCommit.js";
 import {
 	type Exposure,
 	outside,
@@ -44,33 +44,33 @@ export interface IntakeOptions {
 }
 
 export interface EndedRequest extends Heard {
-	/** By the plan of its route; null = that is unknown, or the route is not Weir's. */
+	/** From the plan of its route; null = unknown, or not a Weir route. */
 	readonly service: ReadableService | null;
-	/** null = its entry could not be read, or the queue was full. */
+	/** null = the entry could not be read, or the queue was full. */
 	readonly row: Extract<Reading, { kind: "row" }> | null;
 }
 
 export class Intake {
 	readonly #backlog = new Backlog();
-	/** Entries whose plan is being asked for, by version. */
+	/** Entries waiting for their plan, by plan version. */
 	readonly #held = new Map<string, Heard[]>();
-	/** Queued, held and in a running commit. */
+	/** Entries queued, waiting for a plan, or in a running commit. */
 	#waiting = 0;
 	readonly #losses = new Losses();
 	readonly #routes = new Generations<string, RouteOfEntry | "foreign">(10_000);
-	/** Arms of units known to be stored: their later starts need no look into the store. */
+	/** Arms of units known to be stored; their later starts need no store query. */
 	readonly #exposed = new Generations<bigint, string>(ARMS_KNOWN_MAX);
 	readonly #commit = new RequestCommit();
-	/** Exposures that may still be taken back, or that an earlier one may overtake. */
+	/** Exposures that can still be withdrawn or replaced by an earlier one. */
 	readonly #settling: SettlingExposures;
 	readonly #starts = new RequestStarts();
-	/** Plans about which the sidecar was caught in a contradiction: said once each. */
+	/** Plans for which a mismatch with the sidecar was already logged. */
 	readonly #contradicted = new Generations<string, true>(1_000);
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#firstQueuedMs = 0;
 	#dropping = false;
-	/** When the end began. */
+	/** When closing began. */
 	#closedMs: number | null = null;
 	readonly #faults: CommitFaults;
 	readonly #context: ReadingContext;
@@ -137,23 +137,23 @@ export class Intake {
 		if (entry.kind === "end") this.options.ended?.({ entry, receivedMs, gateway, service, row });
 	}
 
-	/** A message that could not be decoded. */
+	/** Counts a message that could not be decoded. */
 	broken(): void {
 		this.#lose("unreadable");
 	}
 
-	/** It has numbers that no Envoy writes. Where its route is none of ours, no evidence lacks it. */
+	/** Counts an entry with numbers that no Envoy writes. It counts as a loss only on a Weir route. */
 	impossible({ kind, routeName }: AccessLogEntry): void {
 		if (kind === "other" || this.#route(routeName) === "foreign") this.#count("unreadable");
 		else this.#lose("unreadable");
 	}
 
-	/** Envoy dropped them; of when, nothing is known but that it was after `sinceMs`. */
+	/** Counts entries that Envoy dropped at an unknown time after `sinceMs`. */
 	undelivered(entries: number, sinceMs: number): void {
 		this.#lose("undelivered", entries, sinceMs);
 	}
 
-	/** Resolves when all that was readable at the call is committed. Rejects where the store refuses. */
+	/** Resolves when all entries readable at the call are committed. Rejects if the commit fails. */
 	async flush(): Promise<void> {
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
@@ -175,20 +175,20 @@ export class Intake {
 
 	/** Resolves when no entry waits for its plan. */
 	async plansLoaded(): Promise<void> {
-		// An entry may need a second plan, the one that the sidecar answered by.
+		// An entry may need a second plan: the one that the sidecar used.
 		while (this.#held.size > 0) {
 			await Promise.all([...this.#held.keys()].map((version) => this.options.plans.load(version)));
-			// The entries held for them are read in callbacks of those same promises.
+			// Entries held for these plans are read in callbacks of the same promises.
 			await Promise.resolve();
 		}
 	}
 
-	/** Gives up on plans that are being asked for, and commits the rest: of exposures that still wait all that may stand. */
+	/** Stops waiting for plans, and commits the rest, including exposures that can be settled safely. */
 	async close(): Promise<void> {
 		this.#closedMs = this.options.clock();
 		this.options.plans.close();
 		await this.plansLoaded();
-		// Where that is refused, what came since has not been tried once.
+		// After a failed commit, retry with the entries that arrived since.
 		await this.#committing?.catch(() => undefined);
 		await this.flush().finally(() => this.#faults.close());
 	}
@@ -198,11 +198,11 @@ export class Intake {
 		return this.#waiting;
 	}
 
-	/** Commits after a while, or at once where a whole batch waits. */
+	/** Commits after a delay, or at once when a full batch waits. */
 	#schedule(): void {
-		// At the end the last flush takes all there is; what it leaves would be tried on a store that is closed by then.
+		// While closing, the last flush commits everything; a later commit would use a closed store.
 		if (this.#committing !== null || this.#closedMs !== null) return;
-		// A failed commit is told of; its rows stay queued and the next one tries again, after a while, or a full disk would be a busy loop.
+		// A failed commit is logged and its rows stay queued. Retry after a delay: a full disk must not cause a busy loop.
 		if (this.#backlog.rows.length >= ACCESS_LOG_COMMIT_ROWS && !this.#faults.failing)
 			void this.flush().catch(() => undefined);
 		else {
@@ -219,7 +219,7 @@ export class Intake {
 
 	#settled(): readonly Exposure[] {
 		if (this.#settling.size === 0) return [];
-		// Of what came after the end nobody is heard of, so that waiting on makes nothing settle.
+		// After the end no entries arrive, so waiting settles nothing.
 		return this.#closedMs === null
 			? this.#settling.take(this.options.clock())
 			: this.#settling.takeLast(this.#closedMs);
@@ -233,11 +233,11 @@ export class Intake {
 		return route;
 	}
 
-	/** A late unit is told of by several entries, none of them at the start: the row of that comes with the first. */
+	/** Several entries report a late unit, none at the start; the first of them writes the start row. */
 	#queue(dated: AccessLogEntry, { row, exposure, late }: Extract<Reading, { kind: "row" }>): void {
 		const opens = late && row.arm !== null && this.#starts.open(dated, row);
 		if (late && !opens && !row.ended) {
-			// Still open: its start row is there, or its start was not heard.
+			// Still open: its start row exists, or its start was not received.
 			this.#count("ignored");
 			return;
 		}
@@ -248,14 +248,14 @@ export class Intake {
 	}
 
 	#expose(request: RequestKey, exposure: Exposure, late: boolean): void {
-		// Stored already: nothing that comes later says more.
+		// Already stored: later entries add nothing.
 		if (this.#exposed.get(keyOf(exposure.experiment, exposure.unit)) === exposure.arm) return;
 		this.#settling.add(request, exposure, late);
 	}
 
-	/** Takes back what the start of the request made. One whose exposure is stored by now keeps it: it comes too late. */
+	/** Withdraws what the start of the request recorded. A stored exposure stays: the withdrawal came too late. */
 	#refuse(row: RequestRow, late: boolean): void {
-		this.#settling.takeBack(row);
+		this.#settling.withdraw(row);
 		if (!late || this.#starts.isOpen(row)) this.#backlog.refused.push(row);
 		this.#push(outside(row));
 		this.#schedule();
@@ -267,7 +267,7 @@ export class Intake {
 		this.#backlog.rows.push(row);
 	}
 
-	/** The sidecar is never believed against the plan: such an entry counts as unreadable, and somebody must look. */
+	/** The sidecar disagrees with the plan: the entry counts as unreadable, and the mismatch is logged. */
 	#contradict(service: string, plan: string): void {
 		const { meter, log } = this.options;
 		meter.count(COUNTERS.contradictions.name, COUNTERS.contradictions.help, { service });
@@ -310,7 +310,7 @@ export class Intake {
 		this.#schedule();
 	}
 
-	/** Commits what is queued now; what comes meanwhile waits, so that a caller's flush ends under any load. */
+	/** Commits what is queued now. Later entries wait, so a flush ends under any load. */
 	async #commitAll(): Promise<void> {
 		const { store, clock, meter } = this.options;
 		let left = this.#backlog.rows.length;
@@ -319,9 +319,9 @@ export class Intake {
 			const { rows, exposures } = pending;
 			left -= rows.length;
 			const lost = this.#losses.take();
-			let learnt: Learnt;
+			let result: CommitResult;
 			try {
-				learnt = await store.entries.transaction((transaction) =>
+				result = await store.entries.transaction((transaction) =>
 					this.#commit.write(transaction, { ...pending, lost, nowMs: clock() }),
 				);
 			} catch (thrown) {
@@ -332,14 +332,14 @@ export class Intake {
 			}
 			this.#waiting -= rows.length;
 			this.#dropping = false;
-			this.#faults.taken();
+			this.#faults.succeeded();
 			for (const exposure of exposures) this.#remember(exposure);
-			this.#report(rows.length, learnt);
+			this.#report(rows.length, result);
 			meter.gauge(GAUGES.queue.name, GAUGES.queue.help, this.#waiting);
 		} while (left > 0);
 	}
 
-	#report(stored: number, { added, conflicts }: Learnt): void {
+	#report(stored: number, { added, conflicts }: CommitResult): void {
 		const { meter, log } = this.options;
 		this.#count("stored", stored);
 		meter.count(COUNTERS.commits.name, COUNTERS.commits.help, { kind: "entries" });
@@ -358,7 +358,7 @@ export class Intake {
 	}
 
 	#remember({ experiment, unit, arm }: Exposure): void {
-		// A unit in conflict stays known by its first arm; by any other it goes to the store, which knows it already.
+		// A unit in conflict stays cached by its first arm; with another arm it goes to the store, which knows the conflict.
 		const key = keyOf(experiment, unit);
 		if (this.#exposed.get(key) === undefined) this.#exposed.set(key, arm);
 	}

@@ -1,28 +1,28 @@
 /**
- * The port through which ingest counts what it does. The telemetry room implements it (Prometheus); values and
- * labels never hold a unit, a request id or a payload.
+ * Metrics port of ingest, implemented by telemetry (Prometheus). Values and labels never hold a unit, a request id or
+ * a payload.
  */
 import { HANDSHAKES_REFUSED } from "../../trust/tls/handshake.js";
 
 export type Labels = Readonly<Record<string, string>>;
 
 export interface Meter {
-	/** Adds `by` (default 1) to a counter; made on first use. */
+	/** Adds `by` (default 1) to a counter, created on first use. */
 	count(name: string, help: string, labels?: Labels, by?: number): void;
-	/** Sets a gauge; made on first use. */
+	/** Sets a gauge, created on first use. */
 	gauge(name: string, help: string, value: number, labels?: Labels): void;
-	/** Adds one observation, in seconds where the name ends so, to a histogram; made on first use. */
+	/** Adds one observation to a histogram, created on first use; in seconds if the name ends in `_seconds`. */
 	observe(name: string, help: string, value: number, labels?: Labels): void;
 }
 
-/** One line for a person or a collector; `fields` are data, never raw ids. */
+/** Writes one log line; `fields` never hold raw ids. */
 export interface Log {
 	info(message: string, fields?: Labels): void;
 	warn(message: string, fields?: Labels): void;
 	error(message: string, fields?: Labels): void;
 }
 
-/** The names in one place, so that the page of metrics can be read off this file. */
+/** All metric names, in one place for the metrics page. */
 export const COUNTERS = {
 	entries: {
 		name: "weir_ingest_access_log_entries_total",

@@ -1,4 +1,4 @@
-/** Refused access-log streams and failed TLS handshakes: each counted, and recorded once a minute by reason and caller. */
+/** Counts refused access-log streams and failed TLS handshakes, and records them once a minute by reason and caller. */
 
 import { HANDSHAKE_FAULTS_RECORDED_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
@@ -26,7 +26,7 @@ export class Refusals {
 		}, everyMs);
 	}
 
-	/** @param principal as it may be shown; null = the caller proved none */
+	/** @param principal in printable form; null = the caller proved none */
 	stream(reason: StreamFault, principal: string | null): void {
 		this.meter.count(COUNTERS.streams.name, COUNTERS.streams.help, { reason });
 		this.#add("stream-refused", reason, principal);
@@ -37,7 +37,7 @@ export class Refusals {
 		this.#add(door === "outcomes" ? "outcome-refused" : "stream-refused", reason, null);
 	}
 
-	/** Records what is not recorded yet. */
+	/** Writes the pending records. */
 	close(): void {
 		this.#digest.close();
 	}

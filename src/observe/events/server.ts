@@ -1,6 +1,6 @@
 /**
- * Ingest's HTTP doors. On the UNIX socket, for Weir's own processes: outcomes, aggregate queries, the decision log,
- * metrics and health. Over TCP, where asked for, with mTLS: outcomes and health only.
+ * Ingest's HTTP servers. On the UNIX socket, for Weir's own processes: outcomes, aggregate queries, the decision log,
+ * metrics and health. Over TCP with mTLS, if configured: outcomes and health only.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -31,18 +31,18 @@ import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes/outcomes.js";
 import { type Sender, senderOfId, senderOnSocket } from "./outcomes/sender.js";
 
-export interface Doors {
+export interface IngestServices {
 	readonly outcomes: Outcomes;
 	readonly evidence: EvidenceSource;
-	/** What is known of one request; null = nothing. */
+	/** The account of one request; null = unknown request. */
 	readonly account: (requestId: string) => Promise<RequestAccount | null>;
-	/** The decision log, by the parameters of decisionQuery.ts. */
+	/** Queries the decision log; see decisionQuery.ts for parameters. */
 	readonly decisions: (query: URLSearchParams, namespaces: ReadNamespaces) => Promise<unknown>;
 	/** Tokens with unknown keys, by Gateway. */
 	readonly unknownKeys: () => Readonly<Record<string, number>>;
-	/** The process's metrics as JSON, for whoever gathers them (telemetry's form); null = none kept. */
+	/** The process's metrics as JSON (telemetry's format); null = not collected. */
 	readonly metricsJson: (() => Promise<unknown>) | null;
-	/** Told of each TLS handshake at the TCP door that failed. */
+	/** Called for each failed TLS handshake on the TCP server. */
 	readonly handshakeFailed: (fault: HandshakeFault) => void;
 	readonly log: Log;
 }
@@ -55,41 +55,41 @@ interface Route {
 export interface Listening {
 	/** 0 on a UNIX socket. */
 	readonly port: number;
-	/** Stops taking connections, and resolves when the requests under way are answered or have had their time. */
+	/** Stops accepting connections; resolves when running requests are answered or timed out. */
 	close(): Promise<void>;
 }
 
-/** Node's own bound, and room for what the API says of a reader. */
+/** Node's default limit plus the API's namespaces header. */
 const HEADERS_BYTES_MAX = 16 * 1024 + NAMESPACES_HEADER_BYTES_MAX;
 
-/** Listens on the socket path (0600). Throws `already-exists` where another process answers there. */
-export async function serveSocket(path: string, doors: Doors): Promise<Listening> {
+/** Listens on the socket path (0600). Throws `already-exists` if another process listens there. */
+export async function serveSocket(path: string, services: IngestServices): Promise<Listening> {
 	await claimSocket(path);
-	const routes = { ...publicRoutes(doors, senderOnSocket), ...ownRoutes(doors) };
+	const routes = { ...publicRoutes(services, senderOnSocket), ...ownRoutes(services) };
 	const server = createServer({ maxHeaderSize: HEADERS_BYTES_MAX });
-	const listening = await listen(server, routes, doors.log, (ready) => server.listen(path, ready));
+	const listening = await listen(server, routes, services.log, (ready) => server.listen(path, ready));
 	await restrictSocket(path);
 	return listening;
 }
 
-/** A door for senders that are not on this machine, or not of this user. */
+/** Listener for senders on other machines or of other users. */
 export interface OutcomesTcp {
 	readonly address: string;
 	/** 0 = any. */
 	readonly port: number;
-	/** Must demand client certificates that it verifies. */
+	/** Must require and verify client certificates. */
 	readonly tls: TlsOptions;
-	/** SPIFFE id of the sender's verified certificate; null = it proves none, or passes on what somebody else sends. */
+	/** SPIFFE id of the sender's verified certificate; null = it proves none, or the peer is a proxy for other senders. */
 	readonly peer: (request: IncomingMessage) => string | null;
-	/** Given the server once it exists, to renew its certificates; what it returns is called at the end. */
+	/** Called with the new server, to renew its certificates; the returned function is called on close. */
 	readonly follow?: (server: TlsServer) => () => void;
-	/** Of each sender; Weir's own where absent. */
+	/** Limits per sender; Weir's defaults if absent. */
 	readonly clientLimits?: Partial<ClientLimits>;
 }
 
-/** @throws WeirError `invalid-argument` for a door that would let in clients without a certificate */
-export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise<Listening> {
-	const { address, port, tls, peer, follow, clientLimits } = door;
+/** @throws WeirError `invalid-argument` if the listener would accept clients without a certificate */
+export async function serveOutcomesTcp(listener: OutcomesTcp, services: IngestServices): Promise<Listening> {
+	const { address, port, tls, peer, follow, clientLimits } = listener;
 	if (tls.requestCert !== true || tls.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "outcomes are taken over mTLS only", "demand client certificates");
 	}
@@ -99,9 +99,9 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		unaskedMs: REQUESTLESS_CONNECTION_MS,
 		onHandshakeFault: doors.handshakeFailed,
 	});
-	// A connection outlives the certificate that it was opened with; who sends by it then is nobody.
+	// A connection can outlive its certificate; then its sender has no identity.
 	const limiter = new ClientLimiter(clientLimits);
-	const routes = publicRoutes(doors, async (request, response) => {
+	const routes = publicRoutes(services, async (request, response) => {
 		const id = connections.leftMs(request.socket) > 0 ? peer(request) : null;
 		if (id !== null) await limiter.admit(id, response);
 		return senderOfId(id);
@@ -110,7 +110,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 		if (connections.isOld(socket)) response.setHeader("connection", "close");
 	});
 	const stop = follow?.(server) ?? ((): void => undefined);
-	const listening = await listen(server, routes, doors.log, (ready) => server.listen(port, address, ready));
+	const listening = await listen(server, routes, services.log, (ready) => server.listen(port, address, ready));
 	return {
 		port: listening.port,
 		close: async () => {
@@ -123,7 +123,7 @@ export async function serveOutcomesTcp(door: OutcomesTcp, doors: Doors): Promise
 type Routes = Readonly<Record<string, Route>>;
 
 function publicRoutes(
-	{ outcomes }: Doors,
+	{ outcomes }: IngestServices,
 	senderOf: (request: IncomingMessage, response: ServerResponse) => Sender | Promise<Sender>,
 ): Routes {
 	return {
@@ -131,7 +131,7 @@ function publicRoutes(
 			method: "POST",
 			async answer(request, response) {
 				const { status, body, replayed } = await outcomes.post(request, await senderOf(request, response));
-				// As IETF draft-ietf-httpapi-idempotency-key and common APIs mark it.
+				// See IETF draft-ietf-httpapi-idempotency-key.
 				if (replayed) response.setHeader("idempotency-replayed", "true");
 				answerJson(response, status, body);
 			},
@@ -140,33 +140,33 @@ function publicRoutes(
 	};
 }
 
-function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: Doors): Routes {
+function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: IngestServices): Routes {
 	const queue = new QueryQueue();
 	const query = <Query>(
-		asker: "loop" | "people",
+		queryClass: "loop" | "users",
 		parse: (json: unknown) => Query,
 		run: (query: Query) => Promise<unknown>,
 	): Route => ({
 		method: "POST",
 		async answer(request, response) {
 			const parsed = parse(parseQueryJson(await readBody(request, EVIDENCE_BODY_BYTES_MAX)));
-			await queue.run(asker, response, async () => answerJson(response, 200, JSON.stringify(await run(parsed))));
+			await queue.run(queryClass, response, async () => answerJson(response, 200, JSON.stringify(await run(parsed))));
 		},
 	});
-	// Apart from evidence: it is read by a connection of its own.
+	// Separate from evidence: it uses its own store connection.
 	const decisionLog = new QueryQueue();
 	const question = (answer: Route["answer"]): Route => ({
 		method: "GET",
-		answer: (request, response) => decisionLog.run("people", response, () => answer(request, response)),
+		answer: (request, response) => decisionLog.run("users", response, () => answer(request, response)),
 	});
 	return {
 		[EVIDENCE_PATHS.loop]: query("loop", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
-		[EVIDENCE_PATHS.readers]: query("people", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
+		[EVIDENCE_PATHS.readers]: query("users", parseEvidenceQuery, (parsed) => evidence.evidence(parsed)),
 		"/v1/requests": question(async (request, response) => {
 			const query = new URL(request.url ?? "", "http://ingest").searchParams;
 			answerJson(response, 200, JSON.stringify(await decisions(query, readNamespacesOf(request))));
 		}),
-		// One request's account is asked for by its id: /v1/requests/ID.
+		// The account of one request has its own path: /v1/requests/ID.
 		[REQUESTS]: question(async (request, response) => {
 			const found = await account(requestIdOf(request.url ?? ""));
 			if (found === null) throw new WeirError("not-found", "no request is known by that id", UNKNOWN_REQUEST);
@@ -189,19 +189,19 @@ function ownRoutes({ evidence, account, decisions, unknownKeys, metricsJson }: D
 	};
 }
 
-/** The path under which a request's account lies; its last segment is the request id. */
+/** Path prefix of a request's account; the last segment is the request id. */
 const REQUESTS = "/v1/requests/";
 const UNKNOWN_REQUEST =
 	"it is the x-request-id of the response; a request is known when it has ended, and only recent ones are kept, none that Envoy refused before it made an id; decisions are kept for longer: weir audit requests --request ID";
 
-/** @throws WeirError `invalid-argument` for what is no request id */
+/** @throws WeirError `invalid-argument` for an invalid request id */
 function requestIdOf(url: string): string {
 	const segment = url.slice(REQUESTS.length).split("?", 1)[0] ?? "";
 	let id = "";
 	try {
 		id = decodeURIComponent(segment);
 	} catch {
-		// Refused below: an empty id is none.
+		// An empty id is refused below.
 	}
 	if (id === "" || id.length > REQUEST_ID_CHARS_MAX) {
 		throw new WeirError("invalid-argument", "that is no request id", "GET /v1/requests/ID");
@@ -244,7 +244,7 @@ async function listen(
 					clearTimeout(timer);
 					resolve();
 				});
-				// Node holds the door open for as long as a client keeps its connection.
+				// Node keeps the server open as long as a client keeps its connection.
 				for (const response of underWay) if (!response.headersSent) response.setHeader("connection", "close");
 				server.closeIdleConnections();
 			}),

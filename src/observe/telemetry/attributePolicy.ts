@@ -1,6 +1,6 @@
 /**
- * Which span attributes are kept. An allow-list, because a tracer can be told to tag any header, and a header may
- * hold a user id or a token: what is not known to be harmless is dropped before it is stored or sent on.
+ * Which span attributes are kept. An allow-list: a tracer can tag any header, and a header may hold a user id or a
+ * token. Every other attribute is dropped before storing or forwarding.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
 import { SPAN_TEXT_CHARS_MAX } from "../../limits/index.js";
@@ -48,11 +48,11 @@ const KEYS: ReadonlySet<string> = new Set([
 	"zone",
 ]);
 
-/** Whole families: names that Weir's predictor and gRPC clients make themselves, none of them from a header. */
+/** Attribute families set by Weir's predictor and gRPC clients; none comes from a header. */
 const PREFIXES = ["model.", "rpc."] as const;
 const NOT_UNDER_PREFIXES = /\.metadata\./;
 
-/** Cut at the query, which may hold anything, and masked as the decision log's paths are. */
+/** Cut before the query, which may hold anything, and masked like the decision log's paths. */
 const LOCATORS: ReadonlySet<string> = new Set(["http.url", "url.path"]);
 
 export type AttributeValue = string | number | boolean;

@@ -1,7 +1,7 @@
 /**
- * What a span's own attributes imply. Envoy tags a span with the arm header and the cluster only: each tag costs
- * CPU on every request, sampled or not (measured: eight tags cost 6 µs), and service, variant and experiment are
- * in those two. The rest is added here, to the few spans that were sampled.
+ * Derives span attributes. Envoy tags a span with the arm header and the cluster only, because each tag costs CPU on
+ * every request, sampled or not (measured: eight tags cost 6 µs). Service, variant and experiment are derived from these
+ * two, only for sampled spans.
  */
 import type { AttributeValue } from "./attributePolicy.js";
 
@@ -10,7 +10,7 @@ const PROVIDER = "weir";
 
 type Attributes = Readonly<Record<string, AttributeValue>>;
 
-/** Attributes that follow from the given ones and are not among them. Names: weir.*, and feature_flag.* of the semantic conventions. */
+/** Derived attributes that are not given yet. Names: weir.*, and feature_flag.* of the semantic conventions. */
 export function impliedAttributes(given: Attributes): Attributes {
 	const arm = splitLast(given["weir.arm"]);
 	const cluster = splitLast(given["upstream_cluster.name"] ?? given.upstream_cluster);
@@ -28,7 +28,7 @@ export function impliedAttributes(given: Attributes): Attributes {
 	return Object.fromEntries(Object.entries(implied).filter(([key]) => given[key] === undefined));
 }
 
-/** `namespace/name/last` → head and last; null where there is no slash. */
+/** `namespace/name/last` → head and last; null without a slash. */
 function splitLast(value: AttributeValue | undefined): { readonly head: string; readonly tail: string } | null {
 	if (typeof value !== "string") return null;
 	const slash = value.lastIndexOf("/");

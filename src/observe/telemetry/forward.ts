@@ -1,6 +1,6 @@
 /**
- * Sends Envoy's spans on to the collector of the standard OTEL_ variables, redacted; Weir's own processes export
- * theirs themselves. Bounded: while too many exports are under way new ones are dropped and counted.
+ * Forwards Envoy's spans, redacted, to the collector of the standard OTEL_ variables; Weir's own processes export
+ * theirs directly. While too many exports are running, new ones are dropped and counted.
  */
 import { OTLP_FORWARDS_MAX } from "../../limits/index.js";
 import type { Meter } from "./meter.js";
@@ -8,7 +8,7 @@ import { redactTraces } from "./otlp.js";
 
 const TIMEOUT_MS = 10_000;
 
-/** @param endpoint OTLP/HTTP, in full (tracesEndpoint) */
+/** @param endpoint full URL of OTLP/HTTP (tracesEndpoint) */
 export function traceForwarder(endpoint: string, meter?: Meter): (bytes: Uint8Array) => void {
 	let underWay = 0;
 	const lost = (): void => meter?.count("weir_span_forwards_lost_total", "Exports of Envoy's spans not forwarded.");

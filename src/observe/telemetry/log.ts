@@ -1,6 +1,6 @@
 /**
- * Structured log: one JSON object a line, to stderr. Only fields given explicitly are written, and they are
- * scalars: no request, header or payload gets in by being passed along.
+ * Structured log: one JSON object a line, to stderr. Fields are explicit scalars, so no request, header or payload is
+ * logged by accident.
  */
 
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -33,7 +33,7 @@ export function createLog({ role, environment = process.env, write, now }: LogOp
 		(level: Level) =>
 		(message: string, fields: Fields = {}): void => {
 			if (LEVELS.indexOf(level) < lowest) return;
-			// Fields are nested: none can pass itself off as another role, level or message.
+			// Fields are nested, so that none can replace role, level or message.
 			const more = Object.keys(fields).length === 0 ? {} : { fields };
 			out(JSON.stringify({ time: clock().toISOString(), level, role, message, ...more }));
 		};

@@ -1,6 +1,6 @@
 /**
  * Metrics in the Prometheus text format; the one owner of prom-client. A process has one meter; `mergeMetrics`
- * joins the meters of several role processes, so that one endpoint shows them all with one HELP and TYPE each.
+ * joins the meters of several role processes into one endpoint with one HELP and TYPE for each metric.
  * Names: `weir_` prefix, base units, `_total` on counters (prometheus.io/docs/practices/naming).
  */
 import { randomUUID } from "node:crypto";
@@ -10,21 +10,21 @@ import { METRIC_LABEL_SETS_MAX } from "../../limits/index.js";
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** Labels of one metric always have the same names. Rooms take the part of it that they use as a port of their own. */
+/** Labels of one metric always have the same names. Other folders declare the part they use as their own port. */
 export interface Meter {
 	count(name: string, help: string, labels?: Labels, by?: number): void;
 	gauge(name: string, help: string, value: number, labels?: Labels): void;
 	/** A histogram; its buckets follow the unit at the end of the name, `_seconds` or `_bytes`. */
 	observe(name: string, help: string, value: number, labels?: Labels): void;
-	/** What /metrics serves. */
+	/** The body of /metrics. */
 	text(): Promise<string>;
-	/** What mergeMetrics takes. */
+	/** Input of mergeMetrics. */
 	json(): Promise<MetricsJson>;
 }
 
-/** What a role process hands to the one that serves /metrics: JSON. */
+/** Metrics that a role process sends to the process that serves /metrics: JSON. */
 export interface MetricsJson {
-	/** Names the meter: roles that share a process share it, and each hands it out. */
+	/** Identifies the meter: roles in one process share it and each return it. */
 	readonly meter: string;
 	readonly metrics: readonly object[];
 }
@@ -38,7 +38,7 @@ const BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 1
 interface Series<M> {
 	readonly metric: M;
 	readonly labelNames: readonly string[];
-	/** Label sets seen; beyond the bound new ones are counted as "other". */
+	/** Known label sets; above the limit new ones are counted as "other". */
 	readonly seen: Set<string>;
 }
 
@@ -96,7 +96,7 @@ export function createMeter({ role }: { readonly role: string }): Meter {
 	};
 }
 
-/** One text from the metrics of several roles; series with equal labels are added up, those of one meter once. */
+/** One text from the metrics of several roles; series with equal labels are summed, each meter once. */
 export function mergeMetrics(roles: readonly MetricsJson[]): Promise<string> {
 	const meters = new Map(roles.map(({ meter, metrics }) => [meter, [...metrics]]));
 	return AggregatorRegistry.aggregate([...meters.values()]).metrics();

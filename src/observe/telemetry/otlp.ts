@@ -1,5 +1,5 @@
 /**
- * OpenTelemetry protocol messages ⇄ the words of this room; the one file that touches generated OTLP types.
+ * Converts OpenTelemetry protocol messages; the one file that uses generated OTLP types.
  * Source: opentelemetry-proto, collector/trace/v1/trace_service.proto, and the OTLP specification's JSON rules
  * (ids are hex there, not the base64 of proto3 JSON).
  */
@@ -17,16 +17,16 @@ import type { RecordedSpan } from "./span.js";
 
 export interface TraceExport {
 	readonly spans: readonly RecordedSpan[];
-	/** Spans without valid ids or times; the sender is told (partial_success). */
+	/** Number of spans without valid ids or times, reported to the sender (partial_success). */
 	readonly rejected: number;
 }
 
-/** @throws WeirError `invalid-argument` for bytes that are no ExportTraceServiceRequest */
+/** @throws WeirError `invalid-argument` unless the bytes are an ExportTraceServiceRequest */
 export function decodeTraces(bytes: Uint8Array): TraceExport {
 	return recorded(decodeRequest(bytes));
 }
 
-/** @throws WeirError `invalid-argument` for text that is no OTLP JSON */
+/** @throws WeirError `invalid-argument` unless the text is OTLP JSON */
 export function decodeTracesJson(text: string): TraceExport {
 	try {
 		const json: unknown = JSON.parse(text, (key, value) =>
@@ -38,7 +38,7 @@ export function decodeTracesJson(text: string): TraceExport {
 	}
 }
 
-/** The same export with the attributes that may be kept and those that they imply, for another collector. */
+/** The same export with only allowed attributes and the derived ones, for another collector. */
 export function redactTraces(bytes: Uint8Array): Uint8Array {
 	const request = decodeRequest(bytes);
 	for (const { scopeSpans } of request.resourceSpans) {

@@ -1,8 +1,7 @@
 /**
- * Takes spans: OTLP/gRPC (Envoy's tracer sends that) on a UNIX socket or loopback, and OTLP/HTTP (Weir's own
- * processes, in protobuf or JSON) as a handler for POST /v1/traces that any node:http server can mount.
- * Source: OTLP specification 1.x, sections OTLP/gRPC and OTLP/HTTP. Spans are telemetry: a refusal is answered and
- * counted, never fatal.
+ * Receives spans: OTLP/gRPC (from Envoy's tracer) on a UNIX socket or loopback, and OTLP/HTTP (from Weir's own
+ * processes, in protobuf or JSON) as a handler for POST /v1/traces on any node:http server.
+ * Source: OTLP specification 1.x, sections OTLP/gRPC and OTLP/HTTP. A refused export is answered and counted, never fatal.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { gunzipSync } from "node:zlib";
@@ -18,7 +17,7 @@ import type { SpanStore } from "./spanStore.js";
 export interface TraceSink {
 	readonly store: SpanStore;
 	readonly meter?: Meter | undefined;
-	/** Called with each gRPC export as it came, to send it on to another collector; must not throw or wait. */
+	/** Called with the raw bytes of each gRPC export, to forward it; must not throw or wait. */
 	readonly forward?: ((bytes: Uint8Array) => void) | undefined;
 }
 
@@ -31,7 +30,7 @@ export interface OtlpReceiver {
 /**
  * OTLP/gRPC TraceService/Export.
  * @param address `unix:/path`, or `127.0.0.1:PORT` (0 = any free port)
- * @throws WeirError `invalid-argument` for an address beyond loopback, `failed-precondition` where it is taken
+ * @throws WeirError `invalid-argument` for an address beyond loopback, `failed-precondition` if it is in use
  */
 export async function startOtlpReceiver(sink: TraceSink & { readonly address: string }): Promise<OtlpReceiver> {
 	const { address } = sink;
@@ -64,7 +63,7 @@ export async function startOtlpReceiver(sink: TraceSink & { readonly address: st
 		address: address.startsWith("unix:") ? address : address.replace(/\d+$/, String(port)),
 		close: () =>
 			new Promise((resolve) => {
-				// Envoy keeps its stream of exports open; there is nothing worth waiting for.
+				// Envoy keeps its export stream open, so a graceful end would not finish.
 				server.tryShutdown(() => resolve());
 				server.forceShutdown();
 			}),
@@ -73,7 +72,7 @@ export async function startOtlpReceiver(sink: TraceSink & { readonly address: st
 
 const identity = <T>(value: T): T => value;
 
-/** Raw bytes in and out: otlp.ts translates, so that an export can be forwarded as it came. */
+/** Raw bytes in and out: otlp.ts decodes, so that an export can be forwarded unchanged. */
 const TRACE_SERVICE = {
 	export: {
 		path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -130,7 +129,7 @@ const response = (rejected: number): Uint8Array =>
 		),
 	);
 
-/** null: larger than the bound, packed or unpacked. */
+/** null: above the size limit, compressed or decompressed. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer | null> {
 	const chunks: Buffer[] = [];
 	let bytes = 0;

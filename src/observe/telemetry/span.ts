@@ -1,4 +1,4 @@
-/** The word of this room: one finished span, as the embedded store keeps it. */
+/** One finished span, as the embedded store keeps it. */
 
 export interface RecordedSpan {
 	/** 32 and 16 lower-case hex digits. */
@@ -13,9 +13,9 @@ export interface RecordedSpan {
 	readonly startUs: number;
 	readonly durationUs: number;
 	readonly status: "unset" | "ok" | "error";
-	/** Only those that attributePolicy.ts lets through. */
+	/** Only those allowed by attributePolicy.ts. */
 	readonly attributes: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** Envoy's name for the x-request-id of a request, used by the predictor's spans as well. */
+/** Envoy's attribute for a request's x-request-id, also used in the predictor's spans. */
 export const REQUEST_ID_ATTRIBUTE = "guid:x-request-id";

@@ -1,6 +1,6 @@
 /**
- * The embedded store of recent spans: in memory, bounded, by trace id and by request id. The oldest traces go
- * first. It is for `weir trace ID` on one machine; a real collector gets the same spans by OTLP.
+ * The embedded store of recent spans: in memory, bounded, by trace id and by request id. The oldest traces are dropped
+ * first. It serves `weir trace ID` on one machine; a real collector gets the same spans by OTLP.
  */
 import { RECENT_SPANS_MAX, SPANS_PER_TRACE_MAX } from "../../limits/index.js";
 import { REQUEST_ID_ATTRIBUTE, type RecordedSpan } from "./span.js";
@@ -27,7 +27,7 @@ export class SpanStore {
 		this.#limits = limits;
 	}
 
-	/** Spans held now, and those not taken because their trace was full. */
+	/** Number of spans stored, and number dropped because their trace was full. */
 	get size(): number {
 		return this.#spans;
 	}
@@ -36,7 +36,7 @@ export class SpanStore {
 		return this.#dropped;
 	}
 
-	/** A span that comes twice (an export tried again) is kept once. */
+	/** A duplicate span (a retried export) is kept once. */
 	add(spans: readonly RecordedSpan[]): void {
 		for (const span of spans) this.#addOne(span);
 		while (this.#spans > this.#limits.spans) this.#dropOldest();
@@ -44,7 +44,7 @@ export class SpanStore {
 
 	/**
 	 * @param id a trace id (32 hex digits, any case) or a request id (`x-request-id`)
-	 * @returns the trace's spans by start time; empty where nothing is known of it (any more)
+	 * @returns the trace's spans by start time; empty if unknown or already dropped
 	 */
 	find(id: string): RecordedSpan[] {
 		const traceId = this.#traces.has(id.toLowerCase()) ? id.toLowerCase() : this.#traceOfRequest.get(id);
@@ -52,7 +52,7 @@ export class SpanStore {
 		return trace === undefined ? [] : [...trace.spans.values()].sort((a, b) => a.startUs - b.startUs);
 	}
 
-	/** Trace ids, the newest first. */
+	/** Trace ids, newest first. */
 	recent(count: number): string[] {
 		return [...this.#traces.keys()].slice(-count).reverse();
 	}

@@ -1,8 +1,8 @@
 /** `weir trace ID`: the path of one request, as an indented timeline. Pure. */
 import { REQUEST_ID_ATTRIBUTE, type RecordedSpan } from "./span.js";
 
-/** What is shown of a span, by the attribute that says it; the first that a span has counts. */
-const FACTS: readonly (readonly [label: string, keys: readonly string[]])[] = [
+/** Labels of a span and the attributes that may hold their values; the first attribute found counts. */
+const SHOWN_ATTRIBUTES: readonly (readonly [label: string, keys: readonly string[]])[] = [
 	["status", ["http.response.status_code", "http.status_code", "rpc.grpc.status_code"]],
 	["flags", ["response_flags"]],
 	["service", ["weir.service"]],
@@ -16,10 +16,10 @@ const FACTS: readonly (readonly [label: string, keys: readonly string[]])[] = [
 ];
 
 /**
- * Parents stand before their children whatever their clocks say: two machines, and even two processes of one, do not
- * agree about a millisecond, so a child may seem to start before its parent.
+ * A parent is printed before its children whatever their timestamps: clocks of two processes differ by milliseconds,
+ * so a child may seem to start before its parent.
  *
- * @param spans of one trace, as the store finds them
+ * @param spans of one trace, as returned by the store
  * @returns lines, each ended by a newline; offsets count from the first line's span, in milliseconds
  */
 export function renderTrace(spans: readonly RecordedSpan[]): string {
@@ -61,17 +61,17 @@ function line(span: RecordedSpan, depth: number, originUs: number): string {
 	const offset = `${sinceUs < 0 ? "" : "+"}${milliseconds(sinceUs)}`.padStart(10);
 	const duration = `${milliseconds(span.durationUs)} ms`.padStart(12);
 	const tree = `${"  ".repeat(depth)}${depth === 0 ? "" : "└ "}`;
-	const facts = FACTS.flatMap(([label, keys]) => {
+	const attributes = SHOWN_ATTRIBUTES.flatMap(([label, keys]) => {
 		const value = keys.map((key) => span.attributes[key]).find((one) => one !== undefined && one !== "-");
 		return value === undefined ? [] : [`${label}=${printable(String(value))}`];
 	});
 	const failed = span.status === "error" ? " ERROR" : "";
 	const what = `${tree}${printable(span.service)}: ${printable(span.name)} (${span.kind})${failed}`;
-	return [offset, duration, what, ...facts].join("  ");
+	return [offset, duration, what, ...attributes].join("  ");
 }
 
 const milliseconds = (us: number): string => (us / 1000).toFixed(3);
 
-/** A span's texts come from outside: no terminal control sequences. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+/** Removes terminal control sequences: a span's texts come from outside. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it searches for control characters
 const printable = (text: string): string => text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "·");

@@ -1,10 +1,10 @@
-/** Where the standard variables send spans, apart from the SDK, whose packages who only asks for this does without. */
+/** Separate from tracing.ts, so that reading the endpoint does not load the OpenTelemetry SDK. */
 import { WeirError } from "../../error.js";
 
 /**
- * Where the standard variables send spans; null = nowhere.
- * Source: OpenTelemetry specification, "OpenTelemetry Protocol Exporter": the general endpoint gets /v1/traces
- * appended, the one for traces is taken as it is.
+ * The spans' endpoint by the standard variables; null = none.
+ * Source: OpenTelemetry specification, "OpenTelemetry Protocol Exporter": /v1/traces is appended to the general
+ * endpoint, the endpoint for traces is used unchanged.
  */
 export function tracesEndpoint(environment: Readonly<Record<string, string | undefined>>): string | null {
 	const exporter = environment.OTEL_TRACES_EXPORTER?.trim() || "otlp";

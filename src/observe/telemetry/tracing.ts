@@ -1,14 +1,13 @@
 /**
  * Sets up the OpenTelemetry SDK of this process: spans made through @opentelemetry/api are exported by OTLP/HTTP
- * protobuf, in the background and from a bounded queue; nothing waits for a collector, and nothing is exported
- * where no endpoint is configured.
+ * protobuf, in the background and from a bounded queue. Without an endpoint nothing is exported.
  *
  * Honoured here: OTEL_SDK_DISABLED, OTEL_TRACES_EXPORTER (otlp, none), OTEL_EXPORTER_OTLP_ENDPOINT,
  * OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES. By
  * the SDK itself, from the process's own environment: OTEL_TRACES_SAMPLER and its ARG (default
  * parentbased_always_on), OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, OTEL_BSP_*.
- * Weir's own, where the standard variables name no place: WEIR_TRACES_SOCKET, a UNIX socket that takes OTLP/HTTP. It is
- * how the processes of one machine tell the embedded store, which no TCP port leads to.
+ * Weir's own, if the standard variables name no endpoint: WEIR_TRACES_SOCKET, the UNIX socket (OTLP/HTTP) of the
+ * embedded store, which has no TCP port.
  */
 import { Agent } from "node:http";
 import { connect } from "node:net";
@@ -22,20 +21,20 @@ import { tracesSocket } from "./tracesSocket.js";
 
 export interface TracingOptions {
 	readonly environment: Readonly<Record<string, string | undefined>>;
-	/** Where OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say none. */
+	/** Used if OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES set none. */
 	readonly serviceName: string;
-	/** Further OTLP/HTTP endpoints, in full: the embedded store of `weir up`. */
+	/** Further OTLP/HTTP endpoints (full URLs): the embedded store of `weir up`. */
 	readonly alsoTo?: readonly string[] | undefined;
 }
 
 export interface Tracing {
-	/** Sends what is queued, waits for it a bounded time, and ends tracing in this process. */
+	/** Sends queued spans with a time limit, and ends tracing in this process. */
 	shutdown(): Promise<void>;
 }
 
 const SHUTDOWN_MS = 3_000;
 
-/** @throws WeirError `invalid-argument` for an exporter or protocol that Weir does not have */
+/** @throws WeirError `invalid-argument` for an unsupported exporter or protocol */
 export function startTracing({ environment, serviceName, alsoTo = [] }: TracingOptions): Tracing {
 	const standard = tracesEndpoint(environment);
 	const disabled = environment.OTEL_SDK_DISABLED?.toLowerCase() === "true";
@@ -62,7 +61,7 @@ export function startTracing({ environment, serviceName, alsoTo = [] }: TracingO
 			(exporter) =>
 				new BatchSpanProcessor(exporter, {
 					maxQueueSize: SPAN_EXPORT_QUEUE_MAX,
-					// Soon: a person asks `weir trace` right after the request.
+					// Short delay: a user may run `weir trace` right after the request.
 					scheduledDelayMillis: Number(environment.OTEL_BSP_SCHEDULE_DELAY ?? 500),
 				}),
 		),
@@ -74,7 +73,7 @@ export function startTracing({ environment, serviceName, alsoTo = [] }: TracingO
 			const limit = new Promise<void>((resolve) => {
 				timer = setTimeout(resolve, SHUTDOWN_MS);
 			});
-			// A collector that is not there is its own problem: shutting down goes on.
+			// An unreachable collector must not stop the shutdown.
 			await Promise.race([provider.shutdown().catch(() => {}), limit]);
 			clearTimeout(timer);
 			trace.disable();

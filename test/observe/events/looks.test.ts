@@ -2,7 +2,7 @@
 import t, { type Test } from "tap";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
 import { RESOURCES_MAX } from "../../../src/limits/index.js";
-import { askedOf, Looks } from "../../../src/observe/events/evidence/looks.js";
+import { Looks, queryKey } from "../../../src/observe/events/evidence/looks.js";
 import { Transaction } from "../../../src/observe/events/store/store.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
 
@@ -108,7 +108,7 @@ t.test("as many Experiments as there can be are looked at in turn, and none of t
 	const of = (experiment: string): EvidenceQuery => ({ ...ASKED, experiment });
 	for (const experiment of names) {
 		const seen = { unit: 0, conflict: 0, points: 0, nextDueMs: null, lossesSinceMs: null };
-		looks.keep({ asked: askedOf(of(experiment)), atMs: 1, ...seen, evidence: { ...evidence, experiment } });
+		looks.keep({ asked: queryKey(of(experiment)), atMs: 1, ...seen, evidence: { ...evidence, experiment } });
 		looks.looked(experiment, 1);
 	}
 	t.same(

@@ -9,13 +9,13 @@ function busyQueue() {
 	const queue = new QueryQueue();
 	const ran: string[] = [];
 	let end = (): void => undefined;
-	const first = queue.run("people", { destroyed: false } as ServerResponse, async () => {
+	const first = queue.run("users", { destroyed: false } as ServerResponse, async () => {
 		ran.push("first");
 		await new Promise<void>((resolve) => {
 			end = resolve;
 		});
 	});
-	const ask = (asker: "loop" | "people", name: string, response = { destroyed: false }) =>
+	const ask = (asker: "loop" | "users", name: string, response = { destroyed: false }) =>
 		queue.run(asker, response as ServerResponse, async () => void ran.push(name));
 	return { ran, ask, first, end: () => end() };
 }
@@ -23,21 +23,21 @@ function busyQueue() {
 t.test("the loop's queries come first, the others in order, one at a time; who has gone is skipped", async (t) => {
 	const { ran, ask, first, end } = busyQueue();
 	const gone = { destroyed: false };
-	const asked = [ask("people", "p1"), ask("people", "gone", gone), ask("people", "p2"), ask("loop", "l1")];
+	const asked = [ask("users", "p1"), ask("users", "gone", gone), ask("users", "p2"), ask("loop", "l1")];
 	asked.push(ask("loop", "l2"));
 	t.same(ran, ["first"]);
 	gone.destroyed = true;
 	end();
 	await Promise.all([first, ...asked]);
 	t.same(ran, ["first", "l1", "l2", "p1", "p2"]);
-	await ask("people", "later");
+	await ask("users", "later");
 	t.equal(ran.at(-1), "later");
 });
 
 t.test("so many of people's queries wait, and the loop's all the same", async (t) => {
 	const { ran, ask, first, end } = busyQueue();
-	const asked = Array.from({ length: QUERIES_WAITING_MAX }, (_, at) => ask("people", `p${at}`));
-	await t.rejects(ask("people", "one too many"), { code: "unavailable" });
+	const asked = Array.from({ length: QUERIES_WAITING_MAX }, (_, at) => ask("users", `p${at}`));
+	await t.rejects(ask("users", "one too many"), { code: "unavailable" });
 	asked.push(ask("loop", "l"));
 	end();
 	await Promise.all([first, ...asked]);
@@ -52,7 +52,7 @@ t.test("a query that fails leaves the queue to the next", async (t) => {
 		{ message: "no" },
 	);
 	let ran = false;
-	await queue.run("people", response, async () => {
+	await queue.run("users", response, async () => {
 		ran = true;
 	});
 	t.ok(ran);

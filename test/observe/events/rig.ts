@@ -14,11 +14,11 @@ import type {
 } from "../../../src/compile/table/plan.js";
 import type { EvidenceMetric, EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
 import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
-import { NAMESPACES_HEADER, namespacesWord } from "../../../src/observe/events/decisions/readNamespaces.js";
+import { encodeNamespaces, NAMESPACES_HEADER } from "../../../src/observe/events/decisions/readNamespaces.js";
 import { type Ingest, type IngestOptions, startIngest } from "../../../src/observe/events/ingest.js";
 import type { Labels, Meter } from "../../../src/observe/events/meter.js";
 import type { MetricDeclaration } from "../../../src/observe/events/outcomes/metricDeclaration.js";
-import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
+import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
 import { AccessLogStream } from "./accessLogStream.js";
 
 export const EXPERIMENT: ExperimentTable = {
@@ -333,7 +333,7 @@ export interface HttpAnswer {
 }
 
 /** How the API names the owner of the machine there, who may read all. */
-const AS_OWNER = { [CALLER_HEADER]: callerWord("local:owner"), [NAMESPACES_HEADER]: namespacesWord(null) };
+const AS_OWNER = { [CALLER_HEADER]: encodeCaller("local:owner"), [NAMESPACES_HEADER]: encodeNamespaces(null) };
 
 /** A request on ingest's UNIX socket, by the local owner unless the headers name another. */
 export function httpCall(

@@ -5,7 +5,7 @@ import { request } from "node:https";
 import { connect } from "node:net";
 import t from "tap";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
-import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
+import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
 import { httpPeerSpiffeId, serverTls } from "../../../src/trust/identity/nodeTls.js";
 import { createDevelopmentCa, type IssuedCertificate } from "../../trust/identity/developmentCa.js";
 import { byItsSession } from "../../trust/identity/resumption.js";
@@ -27,8 +27,8 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 	const as = async (word: string, body: unknown): Promise<number> =>
 		(await rig.post(body, { [CALLER_HEADER]: word })).status;
 	for (const owner of ["local:root", "local:Zoë 李", "local:1000"])
-		t.equal(await as(callerWord(owner), [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
-	t.equal(await as(callerWord(TRAINER), ROW), 200);
+		t.equal(await as(encodeCaller(owner), [ROW, { ...ROW, metric: "revenue" }]), 200, "the local owner posts all");
+	t.equal(await as(encodeCaller(TRAINER), ROW), 200);
 	const refused: (readonly [string, unknown])[] = (
 		[
 			[TRAINER, { ...ROW, metric: "revenue" }],
@@ -44,12 +44,12 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 			[" local:root", ROW],
 			["", ROW],
 		] as const
-	).map(([subject, body]) => [callerWord(subject), body]);
+	).map(([subject, body]) => [encodeCaller(subject), body]);
 	const unwritten = [TRAINER, "local:root", "local%3aroot", "%6Cocal%3Aroot", "local%3Aro%6ft", "local%3Aroot%", "%FF"];
-	for (const word of [...unwritten, `${callerWord("local:root")}, ${callerWord("local:root")}`])
+	for (const word of [...unwritten, `${encodeCaller("local:root")}, ${encodeCaller("local:root")}`])
 		refused.push([word, ROW]);
 	for (const [word, body] of refused) t.equal(await as(word, body), 403, `${word} ${JSON.stringify(body)}`);
-	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: callerWord(TRAINER) }), {
+	t.match(await rig.post([ROW, { ...ROW, metric: "revenue" }], { [CALLER_HEADER]: encodeCaller(TRAINER) }), {
 		status: 403,
 		json: { error: { code: "permission-denied", hint: /spec.senders/ } },
 	});
@@ -78,7 +78,7 @@ t.test("the public API's word on the socket: a grant per metric, whole requests 
 t.test("on the socket who names nobody is nobody, and who names two", async (t) => {
 	const rig = await startRig({ metrics: async () => GRANTED });
 	t.teardown(() => rig.close());
-	const owner = callerWord("local:root");
+	const owner = encodeCaller("local:root");
 	const post = async (...lines: readonly string[]): Promise<string> => {
 		const text = JSON.stringify(ROW);
 		const head = ["POST /v1/outcomes HTTP/1.1", "host: ingest", "connection: close", ...lines];
@@ -91,7 +91,7 @@ t.test("on the socket who names nobody is nobody, and who names two", async (t) 
 	t.equal(await post(`X-Weir-Caller: ${owner}`), "200");
 	t.equal(await post(), "403");
 	t.equal(await post(`x_weir_caller: ${owner}`), "403");
-	for (const other of [owner, callerWord(TRAINER), ""]) {
+	for (const other of [owner, encodeCaller(TRAINER), ""]) {
 		t.equal(await post(`${CALLER_HEADER}: ${owner}`, `X-WEIR-CALLER: ${other}`), "403", `and ${other}`);
 		t.equal(await post(`${CALLER_HEADER}: ${other}`, `X-WEIR-CALLER: ${owner}`), "403", `${other} and`);
 	}
@@ -103,13 +103,13 @@ t.test("forged outcomes move no statistics, whatever key they come with", async 
 	await rig.send([{ kind: "start", unit, requestId: "r", startMs: 999_000 }]);
 	const forged = { ...ROW, value: 0 };
 	const key = { "idempotency-key": "k1" };
-	t.equal((await rig.post(forged, { [CALLER_HEADER]: callerWord(idOf("mallory")), ...key })).status, 403);
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: encodeCaller(idOf("mallory")), ...key })).status, 403);
 	t.equal(
-		(await rig.post(ROW, { [CALLER_HEADER]: callerWord(TRAINER), ...key })).status,
+		(await rig.post(ROW, { [CALLER_HEADER]: encodeCaller(TRAINER), ...key })).status,
 		200,
 		"the key is not used up",
 	);
-	t.equal((await rig.post(forged, { [CALLER_HEADER]: callerWord(idOf("mallory")) })).status, 403);
+	t.equal((await rig.post(forged, { [CALLER_HEADER]: encodeCaller(idOf("mallory")) })).status, 403);
 	t.equal((await rig.post([forged, forged], { [CALLER_HEADER]: "" })).status, 403);
 	rig.nowMs += 10_000;
 	const { arms } = await rig.ingest.evidence.evidence(query(metric("accuracy")));
@@ -156,7 +156,7 @@ t.test("over TCP: mTLS or nothing", async (t) => {
 		t.equal(await post(trainer, "/v1/outcomes", { [name]: "1" }), 403, `passed on by a listener: ${name}`);
 	const mallory = await ca.issue({ spiffeId: idOf("mallory") });
 	t.equal(await post(mallory), 403);
-	for (const word of [TRAINER, callerWord(TRAINER), "local:root", callerWord("local:root")])
+	for (const word of [TRAINER, encodeCaller(TRAINER), "local:root", encodeCaller("local:root")])
 		t.equal(await post(mallory, "/v1/outcomes", { [CALLER_HEADER]: word }), 403, "a header is nobody's word here");
 	await t.rejects(post(null), "no certificate");
 	const other = await createDevelopmentCa({ trustDomain: TRUST_DOMAIN, nowMs: Date.now(), lifetimeMs: 3_600_000 });

@@ -27,7 +27,7 @@ t.test(
 			[0n, 1n, 2n],
 		);
 		t.equal(settling.size, UNIT_CACHE_MAX);
-		settling.takeBack(request(UNIT_CACHE_MAX));
+		settling.withdraw(request(UNIT_CACHE_MAX));
 		t.equal(settling.size, UNIT_CACHE_MAX - 1);
 		t.same(settling.take(NOW_MS), []);
 		t.equal(settling.take(NOW_MS + 1_000).length, UNIT_CACHE_MAX - 1);

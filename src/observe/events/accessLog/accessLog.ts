@@ -1,8 +1,7 @@
 /**
- * The gRPC side of ingest: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket, whose
- * directory is the owner's alone, or over TCP with mTLS; and the reports of `weir envoy` (envoyReport.ts). Nothing is
- * answered before Envoy ends the stream, but an unauthorised stream is refused: at once where its certificate is no Envoy's,
- * else at its first message.
+ * Ingest's gRPC server: envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs on a UNIX socket in the owner's
+ * directory, or over TCP with mTLS; and the reports of `weir envoy` (envoyReport.ts). Envoy gets no acknowledgement. An
+ * unauthorised stream is refused: at once if its certificate is not an Envoy's, else at its first message.
  */
 import type { Settings } from "node:http2";
 import {
@@ -58,34 +57,34 @@ const SERVICE = {
 	report: { ...BYTES, path: ENVOY_REPORT_PATH, requestStream: false },
 } as const;
 
-/** Who takes the entries. */
+/** Receives the entries. */
 export interface EntrySink {
 	/**
-	 * `receivedMs`: when its message came, by the store's clock. The message's bytes may be kept. `gateway`: that the
-	 * stream is for, by qualified name; null = its Envoy does not say.
+	 * `receivedMs`: when its message arrived, by the store's clock. The message's bytes may be kept. `gateway`: the
+	 * stream's Gateway, by qualified name; null = not named by its Envoy.
 	 */
 	offer(entry: AccessLogEntry, receivedMs: number, gateway: string | null): void;
-	/** A message came by a stream that may speak. */
+	/** An authorised stream sent a message. */
 	heard(peer: StreamPeer, receivedMs: number): void;
 	/** A message that could not be decoded. */
 	broken(): void;
-	/** An entry with numbers that no Envoy writes; it may be of anybody's route. */
+	/** An entry with numbers that no Envoy writes; its route may be any. */
 	impossible(entry: AccessLogEntry): void;
-	/** A stream or a report was refused; none of its entries was taken. */
+	/** A stream or a report was refused; none of its entries was accepted. */
 	refused(fault: StreamFault, peer: StreamPeer): void;
-	/** A stream's first message came. */
+	/** A stream sent its first message. */
 	opened(peer: StreamPeer, gateway: string | null, receivedMs: number): void;
 	/** An Envoy's connection broke: entries since then may be lost. */
 	broke(fromMs: number, peer: StreamPeer, gateway: string | null): void;
-	/** Entries that an Envoy of another machine has dropped. */
+	/** An Envoy on another machine reports dropped entries. */
 	undelivered(entries: number, sinceMs: number, peer: StreamPeer): void;
-	/** A TLS handshake at the TCP door failed. */
+	/** A TLS handshake on the TCP server failed. */
 	handshakeFailed(fault: HandshakeFault): void;
 }
 
 export type AccessLogCall = ServerReadableStream<Buffer, void> | ServerUnaryCall<Buffer, void>;
 
-/** Another door than the UNIX socket: mTLS, and who called. */
+/** A TCP listener with mTLS. */
 export interface AccessLogTcp {
 	readonly address: string;
 	/** 0 = any. */
@@ -97,29 +96,29 @@ export interface AccessLogTcp {
 	readonly trust: StreamTrust;
 }
 
-export interface AccessLogDoor {
+export interface AccessLogServer {
 	close(): Promise<void>;
 }
 
-/** Listens on the socket path. Throws `already-exists` where another process answers there. */
+/** Listens on the socket path. Throws `already-exists` if another process listens there. */
 export async function serveAccessLog(
 	socketPath: string,
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<AccessLogDoor> {
+): Promise<AccessLogServer> {
 	await claimSocket(socketPath);
 	const owner = { kind: "owner" } as const;
 	const connections = connectionsOf(sink, clock);
 	const server = serverOf(() => owner, null, sink, clock, log, connections);
 	await bind(server, `unix:${socketPath}`);
 	await restrictSocket(socketPath);
-	return doorOf(server, connections);
+	return closable(server, connections);
 }
 
 /**
  * Listens on TCP.
- * @throws WeirError `invalid-argument` for a door that would let in clients without a certificate, `unavailable` where it
+ * @throws WeirError `invalid-argument` if the listener would accept clients without a certificate, `unavailable` if it
  * cannot listen
  */
 export async function serveAccessLogTcp(
@@ -127,7 +126,7 @@ export async function serveAccessLogTcp(
 	sink: EntrySink,
 	clock: () => number,
 	log: Log,
-): Promise<AccessLogDoor & { readonly port: number }> {
+): Promise<AccessLogServer & { readonly port: number }> {
 	if (tls.options.requestCert !== true || tls.options.rejectUnauthorized === false) {
 		throw new WeirError("invalid-argument", "the access log is taken over mTLS only", "demand client certificates");
 	}
@@ -145,7 +144,7 @@ export async function serveAccessLogTcp(
 			(id) => envoyName(id, trust.trustDomain) !== null,
 			(id) => (id === null ? sink.refused("no-identity", null) : sink.refused("not-an-envoy", { kind: "spiffe", id })),
 		);
-		const door = await openHttp2Door(
+		const listener = await openHttp2Door(
 			{
 				host: address,
 				port,
@@ -156,11 +155,11 @@ export async function serveAccessLogTcp(
 			},
 			injectConnection,
 		);
-		const { close } = doorOf(server, connections);
+		const { close } = closable(server, connections);
 		return {
-			port: door.port,
+			port: listener.port,
 			close: () => {
-				door.close();
+				listener.close();
 				return close();
 			},
 		};
@@ -173,8 +172,8 @@ export async function serveAccessLogTcp(
 const connectionsOf = (sink: EntrySink, clock: () => number): EnvoyConnections =>
 	new EnvoyConnections({ clock, broke: (fromMs, { peer, gateway }) => sink.broke(fromMs, peer, gateway) });
 
-/** Envoy keeps its stream open for ever, so a graceful end would never come: it reconnects elsewhere. */
-const doorOf = (server: Server, connections: EnvoyConnections): AccessLogDoor => ({
+/** Stops without a graceful end, which would never finish: Envoy keeps its stream open, and reconnects elsewhere. */
+const closable = (server: Server, connections: EnvoyConnections): AccessLogServer => ({
 	close: async () => {
 		await connections.close();
 		server.forceShutdown();
@@ -190,7 +189,7 @@ function bind(server: Server, address: string): Promise<void> {
 	});
 }
 
-/** @param trust null = the door's own guard is enough: whoever comes in is the owner */
+/** @param trust null = only the owner can connect, no further checks */
 function serverOf(
 	peerOf: (call: AccessLogCall) => StreamPeer,
 	trust: StreamTrust | null,
@@ -218,7 +217,7 @@ function serverOf(
 				sink.refused(fault, peer);
 				answer({ code: grpcStatus.PERMISSION_DENIED, details: `this access log is refused: ${fault}` });
 			};
-			/** By the first message, which alone has the identifier. */
+			/** Identifier from the first message; later messages have none. */
 			const judge = (message: Buffer, receivedMs: number): void => {
 				judged = true;
 				claimed = decodeIdentifier(message);
@@ -239,7 +238,7 @@ function serverOf(
 					...whose,
 				});
 			};
-			// Whatever it may claim.
+			// Refused whatever its identifier claims.
 			const unproved = trust === null ? null : streamFault(peer, null, trust);
 			if (unproved !== null && unproved !== "other-node") refuse(unproved);
 			stream.on("data", (message: Buffer) => {
@@ -256,7 +255,7 @@ function serverOf(
 						else leaveOut(entry, fault);
 					});
 				} catch (thrown) {
-					// Before it has proved itself, it has said nothing.
+					// Messages before authorisation do not count.
 					if (claimed === null && trust !== null) {
 						refuse("other-node");
 						return;
@@ -269,7 +268,7 @@ function serverOf(
 				own.ended();
 				if (!refused && !own.answered) answer(null, undefined);
 			});
-			// An Envoy that goes away resets its stream; what it sent is kept.
+			// An Envoy that stops resets its stream; what it sent is kept.
 			stream.on("error", () => undefined);
 		},
 		report(call: ServerUnaryCall<Buffer, void>, answer: sendUnaryData<void>) {
@@ -293,8 +292,8 @@ function serverOf(
 }
 
 /**
- * A busy Envoy learns of a new window once in its loop: by HTTP/2's 64 KiB it sends some entries each time, and drops the
- * others. grpc-js has an option for clients' windows, and none for a server's; a test holds that these are taken.
+ * Enlarges the HTTP/2 window. A busy Envoy reads window updates once per event loop; with the default of 64 KiB it sends a
+ * few entries each time and drops the others. grpc-js has no option for a server's window; a test checks that this works.
  */
 function widen(server: Server): void {
 	const own = server as unknown as { readonly commonServerOptions: { settings?: Settings } };

@@ -1,7 +1,7 @@
 /**
- * The wire side of the access log: decodes envoy.service.accesslog.v3.StreamAccessLogsMessage to flat records.
+ * Decodes envoy.service.accesslog.v3.StreamAccessLogsMessage to flat records.
  *
- * It steps through the fields with protobuf's own BinaryReader. An entry has some sixty fields and Weir reads twenty; a
+ * It reads fields with protobuf's own BinaryReader. An entry has about sixty fields and Weir reads twenty; a
  * decoder that builds every message costs several times as much. Field numbers are those of the upstream .proto files
  * (envoy/service/accesslog/v3/als.proto, envoy/data/accesslog/v3/accesslog.proto); a test checks them against bytes
  * made by another implementation.
@@ -11,22 +11,22 @@ import { METADATA_NAMESPACE } from "../../../compile/envoy/calloutContext.js";
 import { INSTANCE_KEY } from "../../../compile/envoy/envoyInstance.js";
 import { answerOf, type SidecarAnswer } from "./sidecarAnswer.js";
 
-/** What Weir reads of one HTTPAccessLogEntry. Texts are latin1, one character a byte; times are by Envoy's clock. */
+/** The fields of one HTTPAccessLogEntry that Weir uses. Texts are latin1, one character a byte; times are by Envoy's clock. */
 export interface AccessLogEntry {
 	/**
 	 * envoy.data.accesslog.v3.AccessLogType: DownstreamStart = 4, DownstreamPeriodic = 5, DownstreamEnd = 6,
-	 * UpstreamPoolReady = 7 (sent on; one for each attempt); others are not used. A start entry is written before the
-	 * filters: it has no header and no metadata that one of them makes. That of an attempt has no metadata either.
+	 * UpstreamPoolReady = 7 (sent upstream; one for each attempt); others are not used. A start entry is written before the
+	 * filters, so it lacks their headers and metadata. An attempt's entry has no metadata either.
 	 */
 	readonly kind: "start" | "sent" | "periodic" | "end" | "other";
 	readonly routeName: string;
 	/** `upstream_cluster`, empty where no cluster was chosen. */
 	readonly cluster: string;
-	/** `x-request-id`, else Envoy's stream id. Empty = there is none, or it is not Envoy's (hasEnvoysId). */
+	/** `x-request-id`, else Envoy's stream id. Empty = missing, or not made by Envoy (hasEnvoysId). */
 	readonly requestId: string;
 	/**
-	 * Epoch microseconds; the same in all entries of a request except that of an attempt, which has its own. Numbers are as
-	 * they were sent (entryFault.ts checks them).
+	 * Epoch microseconds; the same in all entries of a request except an attempt's, which has its own. Not validated here
+	 * (see entryFault.ts).
 	 */
 	readonly startUs: number;
 	readonly durationMs: number;
@@ -34,38 +34,38 @@ export interface AccessLogEntry {
 	readonly status: number;
 	/** Set response flags, bit n for field n of ResponseFlags. */
 	readonly flags: number;
-	/** `response_code_details`: where the answer came from, e.g. `via_upstream`; empty = none came. */
+	/** `response_code_details`: where the answer came from, e.g. `via_upstream`; empty = no answer. */
 	readonly codeDetails: string;
-	/** Whether the router, which is behind all filters, began to send it to an upstream. */
+	/** Whether the router, which runs after all filters, began to send it to an upstream. */
 	readonly sentOn: boolean;
-	/** SPIFFE id: the only URI SAN of the peer certificate; null = no single one was proved. */
+	/** SPIFFE id: the only URI SAN of the peer certificate; null = none, or several. */
 	readonly principal: string | null;
-	/** Empty but in an end entry. */
+	/** Empty except in an end entry. */
 	readonly host: string;
 	/** null = a method that Envoy's enumeration lacks. */
 	readonly method: string | null;
-	/** After Envoy's normalisation, without the query, which may hold anything. Empty but in an end entry. */
+	/** After Envoy's normalisation, without the query, which may hold anything. Empty except in an end entry. */
 	readonly path: string;
-	/** Request headers that Envoy was told to log, by lower-case name. */
+	/** Request headers in Envoy's log configuration, by lower-case name. */
 	readonly headers: ReadonlyMap<string, string>;
-	/** Bytes of the request's header as it came by HTTP/1.1; null = by another version, or Envoy does not say. */
+	/** Size of the request's headers over HTTP/1.1; null = another version, or unknown. */
 	readonly http1HeaderBytes: number | null;
-	/** Texts that Envoy's RBAC filters left; null = none of them has seen the request. */
+	/** Metadata texts of Envoy's RBAC filters; null = none of them saw the request. */
 	readonly rbac: ReadonlyMap<string, string> | null;
-	/** null = the sidecar was not asked, or gave no answer. */
+	/** null = the sidecar was not called, or did not answer. */
 	readonly sidecar: SidecarAnswer | null;
-	/** The message that it came in, and its place there. */
+	/** The message of the entry, and the entry's position in it. */
 	readonly message: Buffer;
 	readonly at: number;
 	readonly end: number;
 }
 
-/** An entry of Envoy's access log, as it came. */
+/** An access-log entry as received. */
 export interface Heard {
 	readonly entry: AccessLogEntry;
-	/** When its message came, by the store's clock. */
+	/** When its message arrived, by the store's clock. */
 	readonly receivedMs: number;
-	/** That its stream names; null = it does not. */
+	/** Gateway named by its stream; null = none. */
 	readonly gateway: string | null;
 }
 
@@ -106,25 +106,25 @@ export const flagNames = ({ flags }: Pick<AccessLogEntry, "flags">): readonly st
 
 const flag = (...fields: readonly number[]): number => fields.reduce((bits, field) => bits | (1 << field), 0);
 
-/** UH, UT, LR, UR, UF, UC, UO, NR, URX, UMSDR, DT, UPE, NC, DF: no answer could be had from the Variant. */
+/** UH, UT, LR, UR, UF, UC, UO, NR, URX, UMSDR, DT, UPE, NC, DF: the Variant gave no answer. */
 export const UNHEALTHY_FLAGS = flag(2, 3, 4, 5, 6, 7, 8, 9, 16, 20, 23, 24, 25, 27);
 
 /**
- * The above and DC, SI, DR (the client left, or the stream went idle): "UF, UH, UT, DC count against the arm".
- * Not among them: what others did to the request (fault injection, rate limits, authorization, bad requests).
+ * The above and DC, SI, DR (the client left, or the stream was idle too long): "UF, UH, UT, DC count against the arm".
+ * Excluded: effects of others (fault injection, rate limits, authorization, bad requests).
  */
 export const FAILED_FLAGS = UNHEALTHY_FLAGS | flag(15, 17, 28);
 
-/** UH, UT, UR, UF, UC, UO, URX, UMSDR, UPE, NC, DF: what only the router sets, which sends a request on. */
+/** UH, UT, UR, UF, UC, UO, URX, UMSDR, UPE, NC, DF: flags that only the router sets. */
 const ROUTER_FLAGS = flag(2, 3, 5, 6, 7, 8, 16, 20, 24, 25, 27);
 
 /** DC and DR: the client closed the connection, or reset the stream. */
 export const LEFT_FLAGS = flag(15, 28);
 
-/** And DPE: it broke a rule of the protocol, which ends its connection, or reported that Envoy had. */
+/** And DPE: a protocol error by the client, which ends its connection, or reported by it. */
 export const BROKEN_OFF_FLAGS = LEFT_FLAGS | flag(19);
 
-/** RL: local_ratelimit refused. */
+/** RL: refused by local_ratelimit. */
 export const LIMITED_FLAG = flag(12);
 
 /** OM: Envoy was overloaded. */
@@ -137,8 +137,8 @@ export const answeredByEnvoy = ({ codeDetails }: AccessLogEntry): boolean =>
 	codeDetails !== "" && codeDetails !== VIA_UPSTREAM;
 
 /**
- * Whether an ended request was sent on, or could not be for want of a server. Envoy names a cluster once its router has a
- * connection, after all filters that refuse; of a client that left while its request waited for one, the attempt alone tells.
+ * Whether an ended request was sent upstream, or failed because no server was available. Envoy sets the cluster once its
+ * router has a connection, after all filters that refuse. If the client left while waiting for one, only the attempt shows it.
  */
 export const reachedRouter = ({ cluster, flags, codeDetails, sentOn }: AccessLogEntry): boolean =>
 	cluster !== "" || (flags & ROUTER_FLAGS) !== 0 || codeDetails === VIA_UPSTREAM || sentOn;
@@ -146,7 +146,7 @@ export const reachedRouter = ({ cluster, flags, codeDetails, sentOn }: AccessLog
 const LENGTH_DELIMITED = 2;
 const VARINT = 0;
 
-/** Tags of fields as they stand on the wire: of a number, and of a text or message. */
+/** Wire tags: of a number, and of a text or message. */
 const number = (field: number): number => (field << 3) | VARINT;
 const bytes = (field: number): number => (field << 3) | LENGTH_DELIMITED;
 
@@ -156,7 +156,7 @@ const FIRST = bytes(1);
 const SECOND = bytes(2);
 const THIRD = bytes(3);
 
-/** Reads a length and returns where what it measures ends. Throws RangeError where the bytes end before. */
+/** Reads a length and returns the end position. Throws RangeError if the bytes end before it. */
 function lengthEnd(reader: BinaryReader): number {
 	const length = reader.uint32();
 	const end = reader.pos + length;
@@ -170,8 +170,8 @@ function skip(reader: BinaryReader, tag: number): void {
 }
 
 /**
- * Calls `read` at each field up to `end`. A field that it leaves alone is skipped. What every entry has is read by loops instead,
- * which make no closures.
+ * Calls `read` at each field up to `end`, and skips fields that it does not read. Frequent fields are read by loops
+ * instead, to avoid closures.
  */
 function eachField(reader: BinaryReader, end: number, read: (tag: number) => void): void {
 	while (reader.pos < end) {
@@ -182,11 +182,11 @@ function eachField(reader: BinaryReader, end: number, read: (tag: number) => voi
 	}
 }
 
-/** The same for the message that begins here. */
+/** The same for a nested message. */
 const eachFieldOf = (reader: BinaryReader, read: (tag: number) => void): void =>
 	eachField(reader, lengthEnd(reader), read);
 
-/** Decodes one StreamAccessLogsMessage and hands over its HTTP entries. Throws RangeError on a broken message. */
+/** Decodes one StreamAccessLogsMessage and emits its HTTP entries. Throws RangeError on a broken message. */
 export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => void): void {
 	const reader = new BinaryReader(message);
 	eachField(reader, message.length, (tag) => {
@@ -201,10 +201,10 @@ export function decodeMessage(message: Buffer, take: (entry: AccessLogEntry) => 
 export const decodeEntry = (bytes: Buffer): AccessLogEntry =>
 	new EntryDecoder(new BinaryReader(bytes), bytes).entry(bytes.length);
 
-/** Who a stream says that it is of; only its first message does (StreamAccessLogsMessage.identifier). A claim, no more. */
+/** A stream's self-description, in its first message (StreamAccessLogsMessage.identifier); not verified. */
 export interface StreamIdentifier {
 	readonly nodeId: string;
-	/** Which process of that node; null = it does not say. */
+	/** Process of that node; null = not named. */
 	readonly instance: string | null;
 	readonly logName: string;
 }
@@ -257,7 +257,7 @@ const METHODS: readonly (string | null)[] = [
 const HTTP11 = 2;
 
 const RBAC = "envoy.filters.http.rbac";
-/** Measured on Envoy 1.36.2 and 1.40.0: ext_authz writes under its extension's name, ext_proc under the namespace it was given. */
+/** Measured on Envoy 1.36.2 and 1.40.0: ext_authz writes under its extension name, ext_proc under the configured namespace. */
 const SIDECARS: ReadonlySet<string> = new Set(["envoy.filters.http.ext_authz", METADATA_NAMESPACE]);
 
 const NO_BYTES = Buffer.alloc(0);
@@ -317,7 +317,7 @@ class EntryDecoder {
 		return draft;
 	}
 
-	/** ASCII is all that Weir accepts in these fields, so a byte is a character; other bytes stay unacceptable. */
+	/** Weir accepts only ASCII in these fields, so a byte is a character; other bytes stay invalid. */
 	text(): string {
 		const end = lengthEnd(this.reader);
 		const from = this.reader.pos;
@@ -389,7 +389,7 @@ class EntryDecoder {
 		return streamId;
 	}
 
-	/** TLSProperties: the URI in peer_certificate_properties = 5, subject_alt_name = 1, uri = 1, where it is the only one. */
+	/** TLSProperties: the URI in peer_certificate_properties = 5, subject_alt_name = 1, uri = 1, if it is the only one. */
 	#peer(): string | null {
 		const names: string[] = [];
 		eachFieldOf(this.reader, (tag) => {
@@ -467,7 +467,7 @@ class EntryDecoder {
 		if (!headers.has(name)) headers.set(name, value);
 	}
 
-	/** Only ended requests are shown and judged, and the kind comes first. */
+	/** Only ended requests need these fields, and the kind comes first. */
 	#endText(): string {
 		if (this.#draft.kind === "end") return this.text();
 		this.reader.pos = lengthEnd(this.reader);
@@ -504,8 +504,8 @@ class EntryDecoder {
 	}
 
 	/**
-	 * google.protobuf.Timestamp or Duration in whole microseconds: an exact double until the year 2255. NaN where the
-	 * nanoseconds are out of range: of a time, and of a duration that is not negative, they are 0 to 999,999,999.
+	 * google.protobuf.Timestamp or Duration in whole microseconds: an exact double until the year 2255. NaN if the
+	 * nanoseconds are out of range: for a time or a non-negative duration they are 0 to 999,999,999.
 	 */
 	#microseconds(): number {
 		const { reader } = this;
@@ -523,10 +523,10 @@ class EntryDecoder {
 }
 
 /**
- * Envoy gives a request its id only after it has looked at its form: the entry of what it refuses before (an escaped slash, a
- * fragment, no Host, `*`, an overload) carries the client's own x-request-id, which may be any text, a token among it, or the
- * id of another client's request (seen on 1.36.2, 1.38.3 and 1.40.0). So an id is accepted only if the entry shows that the
- * request came further, by the name of its route or by what a filter left.
+ * Envoy sets a request's id only after checking its form. The entry of a request refused before that (an escaped slash, a
+ * fragment, no Host, `*`, an overload) carries the client's own x-request-id: any text, perhaps a token or the id of another
+ * client's request (seen on 1.36.2, 1.38.3 and 1.40.0). So an id is accepted only if a route name or filter metadata show
+ * that the request came further.
  */
 function hasEnvoysId({ routeName, codeDetails, rbac }: Draft): boolean {
 	// weir.allow judges every request except those of closed Services (compiler/closed.ts), which the router answers.

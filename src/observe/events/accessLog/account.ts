@@ -1,6 +1,6 @@
 /**
- * What is known of one request, for `weir why`: its access-log entry, the verdict and the assignment, each by the plan that the
- * request names.
+ * The account of one request, for `weir why`: its access-log entry, verdict and assignment, by the plans that the request
+ * names.
  */
 import { shownPath } from "../../../compile/access/requests/shownPath.js";
 import { compileAccess, judgesMethods, judgesRegions, judgesUsers } from "../../../compile/access/rules/policy.js";
@@ -36,42 +36,42 @@ export interface WholeAccount extends CalledBy {
 	/** Envoy's short names of the set response flags. */
 	readonly flags: readonly string[];
 	readonly access: Verdict;
-	/** null where the host is no Service's, or the route is none of Weir's. */
+	/** null if the host is no Service's, or the route is not a Weir route. */
 	readonly route: RouteAccount | null;
 }
 
 export interface RouteAccount {
 	readonly service: string;
-	/** Version of the plan that the route is of. */
+	/** Version of the route's plan. */
 	readonly plan: string;
 	/** Whether that plan is still kept; without it the assignment is unknown. */
 	readonly planKept: boolean;
-	/** Where the request went, by the name of the chosen cluster; null = it was sent to none. */
+	/** Variant of the chosen cluster; null = not sent to any. */
 	readonly sentTo: string | null;
-	/** null = unknown: the plan is gone, or the sidecar was to assign and gave no answer. */
+	/** null = unknown: the plan is gone, or the sidecar should assign and did not answer. */
 	readonly assignment: AssignmentAccount | null;
 }
 
 export interface AssignmentAccount {
 	readonly by: "envoy" | "sidecar";
-	/** Version of the plan by which it was assigned: the sidecar may answer by another one than the route's. */
+	/** Version of the plan that assigned it: the sidecar's may differ from the route's. */
 	readonly plan: string;
-	/** Where the plan finds units; null = the Service has no Experiment. */
+	/** Where the plan reads the unit; null = the Service has no Experiment. */
 	readonly unitFrom: UnitTable | null;
 	/** Pseudonym, 32 hex digits. null = the request has no unit. */
 	readonly unit: string | null;
-	/** The Experiments of the Service and where the unit lies in each; empty without a unit. */
+	/** The Service's Experiments with the unit's location in each; empty without a unit. */
 	readonly experiments: readonly ExperimentAccount[];
-	/** The one that the request was in by its route or by the sidecar. */
+	/** The request's Experiment, by its route or by the sidecar. */
 	readonly experiment: string | null;
 	readonly arm: string | null;
 	/** Variant that the plan assigns. */
 	readonly variant: string;
-	/** The request may not use each arm's Variant, and so is outside of the Experiment whose slot the unit is in. */
+	/** The caller may not use each arm's Variant, so the request is outside the Experiment that holds the unit. */
 	readonly notEligible: boolean;
 }
 
-/** Where the unit lies, and which units the arms take. */
+/** The unit's location, and the units of each arm. */
 export interface ExperimentAccount extends Omit<Location, "variant"> {
 	readonly experiment: string;
 	readonly layerSeed: string;
@@ -96,10 +96,10 @@ export interface OutlineAccount {
 	readonly unit: string | null;
 }
 
-/** A unit or request as it may be shown. */
+/** A unit or request pseudonym as text. */
 export const shownPseudonym = (hash: bigint): string => hash.toString(16).padStart(32, "0");
 
-/** Loads plans that are not at hand. */
+/** Loads plans that are not loaded yet. */
 export async function accountOf(
 	entry: AccessLogEntry,
 	plans: PlanReader,
@@ -137,7 +137,7 @@ async function serviceIn(plans: PlanReader, version: string, name: string): Prom
 	return (plans.known(version) ?? (await plans.load(version)))?.get(name) ?? null;
 }
 
-/** Envoy does not log which policy allowed a request: the plan's rules give it, if they look at nothing that the log lacks. */
+/** Envoy does not log which policy allowed a request. The plan's rules give it if they only read logged fields. */
 function withPolicy(entry: AccessLogEntry, service: ReadableService | null, verdict: Verdict): Verdict {
 	if (service === null || verdict.kind !== "allowed" || verdict.by !== "envoy" || verdict.policy !== null)
 		return verdict;
@@ -163,7 +163,7 @@ async function assignmentIn(
 	pseudonyms: Pseudonyms,
 ): Promise<AssignmentAccount | null> {
 	if (service.callout?.assignment !== true) {
-		// All Experiments of a Service have their units in one place (resources/checks/check.ts).
+		// All Experiments of a Service read the unit from the same source (resources/checks/check.ts).
 		const [first] = service.experiments.values();
 		const unit = first === undefined ? null : unitOfHeader(entry, first);
 		return assignmentOf(service, unit, { by: "envoy", plan, experiment }, pseudonyms);
@@ -214,7 +214,7 @@ function experimentAccount({ table }: ReadableExperiment, { variant: _, ...locat
 	};
 }
 
-/** The newest request with that id in the store; null = it has none (rows are removed when their time is over). */
+/** The newest stored request with that id; null = unknown (old rows are removed). */
 export async function outlineOf(store: EventStore, requestId: string): Promise<OutlineAccount | null> {
 	const [row] = await store.questions.transaction((transaction) =>
 		transaction.rows(

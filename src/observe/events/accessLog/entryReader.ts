@@ -1,7 +1,6 @@
 /**
- * What an access-log entry says of an Experiment. The arm is computed again from the plan's table, with the function that
- * `weir assign` uses: the entry at the start of a request carries no arm, a header that names one could have been set by
- * anybody, and what the sidecar says of one is checked, not believed.
+ * Reads an Experiment's exposure from an access-log entry. The arm is computed again from the plan's table, as in
+ * `weir assign`: a start entry carries no arm, a client could set an arm header, and the sidecar's arm is only checked.
  */
 import { parseUnit, trimUnit } from "../../../compile/assignment/unit.js";
 import { ARM_HEADER, armValue } from "../../../compile/envoy/headers.js";
@@ -19,7 +18,7 @@ export interface RouteOfEntry {
 }
 
 /**
- * @param plan the one that the route names
+ * @param plan named by the route
  * @param receivedMs by the store's clock
  */
 export function readEntry(
@@ -47,21 +46,21 @@ export function readEntry(
 	const experiment = service.experiments.get(route.experiment);
 	if (experiment === undefined) return UNREADABLE;
 	const late = experiment.lateUnit;
-	// A header unit is told of at start and end; one that a filter makes or may refuse, once it is sent on, and at the end.
+	// Start and end entries report a header unit; attempt and end entries a unit that a filter makes or may refuse.
 	if (late ? entry.kind === "start" : entry.kind === "periodic" || entry.kind === "sent") return IGNORED;
-	if (isHeldBack(entry)) return IGNORED;
+	if (isPending(entry)) return IGNORED;
 	const unit = unitOfHeader(entry, experiment);
 	if (unit === null) return UNREADABLE;
 	return rowOf(entry, { service, plan: route.version, experiment, unit, late }, context, receivedMs);
 }
 
 /**
- * Still open and not sent on: a filter is at work, or it was refused by a client that does not take the answer (one of
- * HTTP/2 decides when it does), and nobody may be exposed by that.
+ * Open and not sent upstream: a filter is running, or the request was refused and its client does not read the answer (an
+ * HTTP/2 client decides when). Such a request exposes no unit.
  */
-const isHeldBack = ({ kind, sentOn }: AccessLogEntry): boolean => kind === "periodic" && !sentOn;
+const isPending = ({ kind, sentOn }: AccessLogEntry): boolean => kind === "periodic" && !sentOn;
 
-/** The unit in the header that the plan says; null where there is none, or the unit is in no header. */
+/** The unit in the plan's header; null if missing, or if the unit is in no header. */
 export function unitOfHeader({ headers }: AccessLogEntry, { table: { unit } }: ReadableExperiment): string | null {
 	switch (unit.from) {
 		case "header":
@@ -73,7 +72,7 @@ export function unitOfHeader({ headers }: AccessLogEntry, { table: { unit } }: R
 	}
 }
 
-/** The sidecar assigned. It may have answered by another plan than the route's: that one explains the arm. */
+/** The sidecar assigned. Its plan may differ from the route's, and then explains the arm. */
 function readSidecars(
 	entry: AccessLogEntry,
 	route: RouteOfEntry,
@@ -82,10 +81,10 @@ function readSidecars(
 	receivedMs: number,
 ): Reading {
 	// Written before the filters.
-	if (entry.kind === "start" || isHeldBack(entry)) return IGNORED;
+	if (entry.kind === "start" || isPending(entry)) return IGNORED;
 	const answer = entry.sidecar;
 	if (answer === null || answer.service === null) {
-		// It was not asked, did not answer or knew no such Service: the request is outside, and counts for health alone.
+		// The sidecar was not called, did not answer or knew no such Service: outside, counted for health only.
 		const service = routesPlan.get(route.service);
 		if (entry.kind === "periodic" || service === undefined) return IGNORED;
 		return rowOf(
@@ -108,7 +107,7 @@ function readSidecars(
 	if (service === undefined) return contradiction;
 	if ((unit === null) !== (answer.unit === null)) return contradiction;
 	const inSlot = slotOf(service, unit);
-	// Only the sidecar knows who may use which Variant: outside it may say where that matters, never another arm.
+	// Only the sidecar knows who may use which Variant. It may report outside in that case, but never another arm.
 	const experiment = answer.experiment === null && inSlot?.byEligibility === true ? null : inSlot;
 	if ((experiment?.table.name ?? null) !== answer.experiment) return contradiction;
 	if (!armIsPlans(experiment, unit, answer.arm)) return { ...contradiction, forced };
@@ -117,8 +116,8 @@ function readSidecars(
 }
 
 /**
- * Sent on, where the sidecar assigned: it tells of headers alone. The sidecar's says the arm, and is believed where it is the
- * one that the plan gives; of a unit in no header other entries tell.
+ * Sent upstream after the sidecar assigned: this entry has headers only. The sidecar's header holds the arm, accepted if it
+ * is the plan's; a unit in no header is reported by other entries.
  */
 function readSent(
 	entry: AccessLogEntry,
@@ -137,7 +136,7 @@ function readSent(
 	return IGNORED;
 }
 
-/** Whether the plan gives the unit that arm; a point that is taken over has its own and the taker's. */
+/** Whether the plan gives the unit that arm; a point in a takeover has its own arm and the winner's. */
 function armIsPlans(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): boolean {
 	const location = experiment === null || unit === null ? null : experiment.assignment.locate(unit);
 	if (location === null) return arm === null;

@@ -1,7 +1,7 @@
 /**
- * Connections of Envoys to the access log. Envoy keeps no copy of what it has written to a connection: when one breaks, entries
- * since its last sign of life may be lost. A sign of life is the sending of the last PING that was answered. Streams that ended
- * in order have lost nothing: those that their Envoy or ingest ended, and those of an Envoy that reported itself drained.
+ * Access-log connections of Envoys. Envoy keeps no copy of what it wrote to a connection: when one breaks, entries sent
+ * after the last answered PING may be lost. Streams that ended in order lost nothing: those ended by their Envoy or by
+ * ingest, and those of an Envoy that reported itself drained.
  */
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
@@ -12,40 +12,40 @@ import type { StreamPeer } from "./streamIdentity.js";
 
 export interface EnvoyConnectionsOptions {
 	readonly clock: () => number;
-	/** Milliseconds that no clock's setting changes; by default performance.now. */
+	/** Monotonic milliseconds; by default performance.now. */
 	readonly passedMs?: () => number;
 	/** Entries of that stream since then may be missing. */
 	readonly broke: (fromMs: number, stream: EnvoyStream) => void;
 }
 
 export class EnvoyStream {
-	/** By its first message; null before, or where it does not say. */
+	/** From its first message; null before it, or if not named. */
 	nodeId: string | null = null;
-	/** Which process of that node. */
+	/** Process of that node. */
 	instance: string | null = null;
 	gateway: string | null = null;
-	/** Nothing of it is under way: it ended in order, was refused, or its Envoy has drained since its last message. */
+	/** No entries are in flight: it ended in order, was refused, or its Envoy has drained since its last message. */
 	whole = false;
-	/** It was ended from this side. */
+	/** Ended by ingest. */
 	answered = false;
 
-	/** @param raw below gRPC; undefined = unavailable, and nothing is known of its connection */
+	/** @param raw the HTTP/2 stream below gRPC; undefined = unavailable, and its connection is unknown */
 	constructor(
 		private readonly raw: ServerHttp2Stream | undefined,
 		readonly peer: StreamPeer,
 	) {}
 
-	/** A message came by it. */
+	/** Records a received message. */
 	heard(): void {
 		this.whole = false;
 	}
 
-	/** Its readable side has ended: in order, if the stream was neither reset nor lost with its connection. */
+	/** Its readable side has ended: in order, unless the stream was reset or lost with its connection. */
 	ended(): void {
 		if (this.raw?.closed === false) this.whole = true;
 	}
 
-	/** Ends it from this side, by raw HTTP/2: grpc-js reads nothing more once it has answered. */
+	/** Ends it by raw HTTP/2: grpc-js reads nothing more once it has answered. */
 	end(): void {
 		const { raw } = this;
 		if (raw === undefined || raw.headersSent || raw.destroyed) return;
@@ -59,10 +59,10 @@ export class EnvoyStream {
 
 interface Connection {
 	readonly name: string | null;
-	/** The open streams, and those that were reset just now: an Envoy that ends resets its streams before its connection. */
+	/** Open and just-reset streams: an Envoy that ends resets its streams before its connection. */
 	readonly streams: Set<EnvoyStream>;
 	signMs: number;
-	/** When the PING was sent that is not answered yet, by passedMs. */
+	/** When the unanswered PING was sent, by passedMs. */
 	pingedAt: number | null;
 }
 
@@ -77,16 +77,16 @@ export class EnvoyConnections {
 		this.#pings = setInterval(() => this.pingAll(), ENVOY_PING_MS).unref();
 	}
 
-	/** PINGs every connection; one that has not answered for too long is cut. It also happens by itself. */
+	/** PINGs every connection, and cuts those without an answer for too long. This also runs on a timer. */
 	pingAll(): void {
 		for (const [session, connection] of this.#open) {
 			if (connection.pingedAt === null) void this.#ping(session, connection);
-			// After a stall of this process the answers that have come meanwhile are read first.
+			// After a stall of this process, first read the answers that arrived meanwhile.
 			else if (this.#isSilent(connection)) setImmediate(() => this.#isSilent(connection) && session.destroy());
 		}
 	}
 
-	/** A stream was opened. */
+	/** Registers an opened stream. */
 	opened(raw: ServerHttp2Stream | undefined, peer: StreamPeer): EnvoyStream {
 		const stream = new EnvoyStream(raw, peer);
 		const session = raw?.session;
@@ -94,7 +94,7 @@ export class EnvoyConnections {
 		const { streams } = this.#connection(session);
 		streams.add(stream);
 		raw.once("close", () => {
-			// A reset stream of a connection that stays is that of a listener that was replaced.
+			// A stream reset on an open connection belongs to a replaced listener.
 			if (stream.whole && !session.destroyed) streams.delete(stream);
 			else setTimeout(() => setImmediate(() => streams.delete(stream)), STREAM_ENDING_MS).unref();
 		});
@@ -102,8 +102,8 @@ export class EnvoyConnections {
 	}
 
 	/**
-	 * That Envoy takes no more requests and has written everything. What it wrote before a PING that it answers has come.
-	 * Resolves when all its connections have answered, or not in time.
+	 * That Envoy has drained and written its whole log. Entries written before an answered PING have arrived. Resolves when
+	 * all its connections have answered, or after a time limit.
 	 */
 	async drained(peer: StreamPeer, nodeId: string, instance: string): Promise<void> {
 		const name = JSON.stringify([peer, nodeId, instance]);
@@ -118,18 +118,18 @@ export class EnvoyConnections {
 		await within(LAST_PING_MS, Promise.all(asked));
 	}
 
-	/** Ends the streams of a connection that is cut soon: their Envoy goes on by a new one, and what it has written is still read. */
+	/** Ends the streams of a connection before it is cut: their Envoy reconnects, and what it has written is still read. */
 	end(socket: Socket): void {
 		const name = nameOf(socket);
 		for (const [session, connection] of this.#open) {
 			if (name === null || connection.name !== name) continue;
-			// First: a stream that is opened for one that has ended must not be of this connection.
+			// First: a replacement stream must not use this connection.
 			session.goaway();
 			for (const one of connection.streams) one.end();
 		}
 	}
 
-	/** This side goes away, and waits for what is under way. What breaks by that is a gap of ingest's own. */
+	/** Closes this side after a wait for running streams. Streams that break are a gap of ingest's own. */
 	async close(): Promise<void> {
 		clearInterval(this.#pings);
 		await within(LAST_PING_MS, Promise.all([...this.#open].map(([session, one]) => this.#ping(session, one))));
@@ -150,7 +150,7 @@ export class EnvoyConnections {
 		return connection;
 	}
 
-	/** Resolves when it is answered; never where it is not. */
+	/** Resolves when it is answered; otherwise never. */
 	#ping(session: Http2Session, connection: Connection): Promise<void> {
 		const sentMs = this.options.clock();
 		connection.pingedAt ??= this.#passedMs();
@@ -170,8 +170,8 @@ export class EnvoyConnections {
 	}
 }
 
-/** gRPC's frame of a message of no bytes. */
+/** gRPC frame of an empty message. */
 const EMPTY_MESSAGE = Buffer.alloc(5);
 
-/** How long this side's end, or that of an Envoy, waits for answers. */
+/** How long closing waits for PING answers. */
 const LAST_PING_MS = 500;

@@ -1,6 +1,6 @@
 /**
- * What `weir envoy` reports to ingest about its Envoy, by a new connection each time, beside the Envoy's own access log: entries
- * that the Envoy dropped, and that it has written everything.
+ * Reports of `weir envoy` to ingest, each on a new connection: entries that its Envoy dropped, and that the Envoy has
+ * written its whole access log.
  */
 
 import { AGENT_REPORT_AGE_MAX_MS, AGENT_REPORT_BYTES_MAX } from "../../../limits/index.js";
@@ -11,11 +11,11 @@ export const ENVOY_REPORT_PATH = "/weir.v1.EnvoyKeeper/Tell";
 /** Times are milliseconds ago: two machines' clocks differ. */
 export interface EnvoyReport {
 	readonly node: string;
-	/** Which process of Envoy, as its node says (compiler/envoyInstance.ts): several may have one node's name, and id. */
+	/** Envoy process, as in its node (compiler/envoyInstance.ts): several may share one node name and id. */
 	readonly instance: string;
 	/** Entries that the Envoy dropped. */
 	readonly dropped: { readonly entries: number; readonly sinceAgoMs: number } | null;
-	/** The Envoy takes no more requests, and has written its access log. */
+	/** The Envoy accepts no more requests, and has written its access log. */
 	readonly drained: boolean;
 }
 
@@ -26,7 +26,7 @@ const report = object<EnvoyReport>({
 	drained: flag,
 });
 
-/** null = it is no report. */
+/** null = not a valid report. */
 export function readEnvoyReport(bytes: Buffer): EnvoyReport | null {
 	if (bytes.length > AGENT_REPORT_BYTES_MAX) return null;
 	try {

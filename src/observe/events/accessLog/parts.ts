@@ -1,4 +1,4 @@
-/** Aggregates as the analysis reads them: rows of sums become the moments of each arm, segment, period and pair of arms. */
+/** Turns aggregates into the analysis's input: sums become moments of each arm, segment, period and pair of arms. */
 import type {
 	EvidenceMetric,
 	InteractionEvidence,
@@ -28,25 +28,25 @@ import type { Row } from "../store/store.js";
 export interface Sums {
 	/** Units closed, with or without data. */
 	readonly closed: number;
-	/** Of units with all variables. */
+	/** Moments of units with all variables. */
 	readonly full: CoMoments;
-	/** Of units whose covariate is not known; one variable. */
+	/** Moments of units with an unknown covariate; one variable. */
 	readonly bare: CoMoments;
-	/** Of the first k variables over both; of some no unit may have a value. */
+	/** Extremes of the first k variables over both; a variable may have no values. */
 	readonly extremes: readonly Extremes[];
 }
 
-/** How the sums of a metric become evidence. */
+/** How a metric's sums become evidence. */
 interface Reading {
 	readonly metric: EvidenceMetric;
 	readonly k: number;
-	/** What stands for an unknown covariate. */
+	/** Value used for an unknown covariate. */
 	readonly covariate: number;
 }
 
 const SINGLE = 1;
 
-/** Of units that count as nought. */
+/** Extremes of units that count as zero. */
 const NOUGHT: Extremes = { lo: 0, hi: 0 };
 
 export const variablesOf = ({ denominator, covariateMs, threshold }: EvidenceMetric): number =>
@@ -62,7 +62,7 @@ export function sumsOf(row: Row, k: number): Sums {
 	const means = Array.from({ length: size }, (_, i) => Number(row[`mean${i}`]));
 	const m2: number[] = [];
 	for (let i = 0; i < size; i++) {
-		// What rounding has left of no spread at all is none.
+		// A tiny negative spread is a rounding error.
 		for (let j = 0; j <= i; j++) m2.push(i === j ? Math.max(0, Number(row[`m${i}${j}`])) : Number(row[`m${i}${j}`]));
 	}
 	const moments = n === 0 ? noCoMoments(size) : { n, means, m2 };
@@ -89,9 +89,9 @@ const mergeAll = (sums: readonly Sums[], k: number): Sums =>
 	sums.reduce(mergeSums, { closed: 0, full: noCoMoments(k), bare: noCoMoments(SINGLE), extremes: [] });
 
 /**
- * A unit with nothing before its first exposure, of a metric whose value is a mean, gets the mean covariate of all
- * others, of both arms together. It is a function of what was before the exposures, so by the lot it is the same in
- * both arms, and an estimate adjusted by it stays unbiased; it only says less of such a unit.
+ * A unit without data before its first exposure, of a metric with a mean value, gets the mean covariate of all other
+ * units in both arms. It depends only on data before exposure, so randomisation makes it equal in both arms, and the
+ * adjusted estimate stays unbiased; only its variance is reduced less.
  */
 function readingOf(metric: EvidenceMetric, all: readonly Sums[]): Reading {
 	const k = variablesOf(metric);
@@ -100,7 +100,7 @@ function readingOf(metric: EvidenceMetric, all: readonly Sums[]): Reading {
 }
 
 function evidenceOf(sums: Sums, { metric, k, covariate }: Reading): MetricEvidence | null {
-	// Closed units without a row count as nought where the metric says so.
+	// Closed units without a row count as zero if the metric defines so.
 	const silent = metric.missing === "zero" && metric.source === "outcome" ? sums.closed - sums.full.n - sums.bare.n : 0;
 	const blank = metric.covariateMs !== null && metric.denominator === null && metric.perUnit === "mean";
 	const nought: CoMoments = { ...noCoMoments(k), n: silent };
@@ -123,7 +123,7 @@ function evidenceOf(sums: Sums, { metric, k, covariate }: Reading): MetricEviden
 	return { ...momentsAt(co, 0), co, extremes };
 }
 
-/** A variable whose values are all one has no spread, and goes with no other: what merges have left of one is rounding. */
+/** A constant variable has no variance and no covariance; any remainder is a rounding error of merges. */
 function withoutRounding(co: CoMoments, extremes: readonly Extremes[]): CoMoments {
 	const one = extremes.map(isOneValue);
 	if (!one.includes(true)) return co;
@@ -147,7 +147,7 @@ export class Parts {
 
 	/**
 	 * @param rows of `aggregates`, with part, place, arm and series
-	 * @param series by metric name; a metric without one has nothing
+	 * @param series by metric name; a metric without a series has no evidence
 	 */
 	constructor(
 		rows: readonly Row[],
@@ -200,7 +200,7 @@ export class Parts {
 		return this.#of(this.whole).reduce((sum, { arms }) => sum + (arms.get(arm)?.get(number)?.closed ?? 0), 0);
 	}
 
-	/** Units of the arm that are closed in a series. */
+	/** Number of closed units of the arm in a series. */
 	maturedUnits(maturity: number, arm: string): number {
 		return this.#closed(maturity, arm);
 	}
@@ -233,8 +233,8 @@ export class Parts {
 	}
 
 	/**
-	 * Days of first exposure, or pairs, fours, … of them counted from 1970 on, so that a period's bounds never move
-	 * but when two of them become one.
+	 * Days of first exposure, merged in powers of two counted from 1970, so that a period's bounds stay the same unless two
+	 * periods merge.
 	 * @param exposed units by day and arm
 	 */
 	periods(

@@ -1,6 +1,6 @@
 /**
- * Plans as ingest reads them: the table of each version that a route name may carry, compiled once. The owner of
- * the plans is another process; while it does not answer, entries of an unknown version wait a few tries long.
+ * Plan tables for ingest, by the version in a route name, each compiled once. Control owns the plans; while it does not
+ * answer, entries of an unknown version wait for a few retries.
  */
 import { armVariants, judgedApart } from "../../../compile/access/rules/eligibility.js";
 import {
@@ -27,15 +27,15 @@ import { Generations } from "../store/generations.js";
 export interface ReadableExperiment {
 	readonly table: ExperimentTable;
 	/**
-	 * A filter makes the unit, so that no start entry carries it; or a filter may refuse its request, so that nobody is
-	 * exposed before it is sent on.
+	 * A filter makes the unit, so no start entry carries it; or a filter may refuse the request, so no unit is exposed
+	 * before the request is sent upstream.
 	 */
 	readonly lateUnit: boolean;
 	readonly assignment: Assignment;
-	/** Who may not use each arm's Variant is outside, though the unit lies in the slot. */
+	/** Callers that may not use each arm's Variant are outside, although the slot holds the unit. */
 	readonly byEligibility: boolean;
 	readonly baselineArm: string | null;
-	/** Points by arm on which units count as exposed, only arms that have some. */
+	/** Points by arm on which units count as exposed; only arms that have such points. */
 	readonly livePoints: Readonly<Record<string, number>>;
 }
 
@@ -43,10 +43,10 @@ export interface ReadableService {
 	readonly name: string;
 	readonly defaultVariant: string;
 	readonly access: AccessTable;
-	/** Names its rules where some are tried out: what those would change is counted under it. null = none are. */
+	/** Identifies the Service's rules for shadow counts; null = no shadow policies. */
 	readonly triedRules: string | null;
 	readonly callout: CalloutTable | null;
-	/** The verdict of rules that look at the Variant: a denial may be due to it. null = none does. */
+	/** The verdict of rules that depend on the Variant, which may cause a denial. null = no such rules. */
 	readonly judgeVariant: ((request: AccessRequest) => Verdict) | null;
 	readonly experiments: ReadonlyMap<string, ReadableExperiment>;
 }
@@ -62,12 +62,12 @@ export class PlanReader {
 
 	constructor(private readonly plans: (version: string) => Promise<PlanTable | null>) {}
 
-	/** The plan, if it is at hand. */
+	/** The plan, if it is loaded. */
 	known(version: string): ReadablePlan | null {
 		return this.#known.get(version) ?? null;
 	}
 
-	/** Asks the owner, several times if need be; null when it does not know the version or does not answer. Never rejects. */
+	/** Fetches the plan, with retries; null if control does not know the version or does not answer. Never rejects. */
 	load(version: string): Promise<ReadablePlan | null> {
 		const running = this.#loading.get(version);
 		if (running !== undefined) return running;
@@ -76,7 +76,7 @@ export class PlanReader {
 		return load;
 	}
 
-	/** Ends the tries that are under way; they answer null. */
+	/** Stops running fetches; they answer null. */
 	close(): void {
 		this.#closed = true;
 		for (const [timer, resume] of this.#pauses) {
@@ -130,13 +130,13 @@ const readable = ({ services }: PlanTable): ReadablePlan =>
 	);
 
 /**
- * Whether what the log keeps (caller, method, path) is all that the rules forbid by. Else a user who is forbidden everything
- * would seem to be refused for the Variant.
+ * Whether denials depend only on logged fields (caller, method, path). Otherwise a user denied for another field would
+ * seem to be refused for the Variant.
  */
 const isKnownHere = ({ policies }: AccessTable): boolean =>
 	policies.every(({ action, shadow, more }) => action !== "deny" || shadow || more === null);
 
-/** Compiled at the first question: most plans are never asked one. */
+/** Compiled on first use: most plans never need it. */
 function judge(access: AccessTable, service: string): (request: AccessRequest) => Verdict {
 	let compiled: ReturnType<typeof compileAccess> | null = null;
 	return (request) => {
@@ -146,14 +146,14 @@ function judge(access: AccessTable, service: string): (request: AccessRequest) =
 }
 
 /**
- * Content-derived, so that a ramp or another Service's rules change nothing. Both those that decide and those that are
- * tried out are in it: what would change depends on either.
+ * A content hash, so a ramp or another Service's rules do not change it. It covers active and shadow rules, because the
+ * change depends on both.
  */
 function triedRules(access: AccessTable): string | null {
 	return access.policies.some(({ shadow }) => shadow) ? contentHash(JSON.stringify(access)) : null;
 }
 
-/** By qualified Service name, of a plan that is read for nothing else. */
+/** By qualified Service name, for a plan that is not loaded otherwise. */
 export function triedRulesIn(table: PlanTable | null): ReadonlyMap<string, string> {
 	return new Map(
 		(table?.services ?? []).flatMap(({ name, access }): [string, string][] => {
@@ -181,12 +181,12 @@ function readableExperiment(table: ExperimentTable, { access, defaultVariant }: 
 	};
 }
 
-/** Points of an arm that are live whatever a bandit does. */
+/** Points of an arm that stay live under any bandit decision. */
 export function corePoints({ loPpm, hiPpm, livePoints }: ArmTable, ppm: number): number {
 	return Math.min(livePoints, sharePoints(hiPpm - loPpm, ppm));
 }
 
-/** Live points of an arm that the winner of a takeover has: their units are no longer exposed to the arm. */
+/** Live points of an arm that a takeover gave to the winner: their units are no longer exposed to the arm. */
 function takenOver({ takeover }: ExperimentTable, arm: string, livePoints: number): number {
 	return takeover === null || takeover.arm === arm ? 0 : sharePoints(livePoints, takeover.ppm);
 }

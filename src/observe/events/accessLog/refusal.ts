@@ -1,7 +1,6 @@
 /**
- * Requests that no Variant was asked for: refused on the way, or left by their client before. Whoever can reach a
- * Gateway can send such ones, under any unit's id; so they say nothing of an arm, unless its Variant is what they were
- * refused for.
+ * Requests that reached no Variant: refused, or left by their client. Any client of a Gateway can send such requests with
+ * any unit's id, so they count for no arm unless the Variant caused the refusal.
  */
 import type { AccessRequest } from "../../../compile/access/rules/policy.js";
 import { denialOf } from "../decisions/verdict.js";
@@ -9,13 +8,12 @@ import type { AccessLogEntry } from "./accessLogEntry.js";
 import type { ReadableExperiment, ReadableService } from "./planReader.js";
 import { calledBy } from "./sidecarAnswer.js";
 
-/** What a policy refuses for; anything else has another cause than the Variant. */
+/** Refusal reasons of policies; other reasons are not caused by the Variant. */
 const BY_POLICY: ReadonlySet<string | null> = new Set(["forbidden", "no-policy-allows"]);
 
 /**
- * Whether the Variant is what the caller was refused for: the rules allow it that of another arm whose units count. What
- * they would say by a token or a region, or of a method that Envoy's log has no word for, is not known here; then it is
- * taken for a refusal of another cause.
+ * Whether the Variant caused the refusal: the rules would allow the caller another arm's Variant. Rules on tokens, regions
+ * or methods that Envoy does not log are unknown here; such a refusal is not attributed to the Variant.
  * @param variant its arm's
  */
 export function isRefusedForVariant(

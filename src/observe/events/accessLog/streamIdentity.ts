@@ -1,15 +1,15 @@
 /**
- * Who sends a stream of access-log entries, and for which Gateway. A node id and a log name are claims that any
- * client can make; what counts is the connection: a UNIX socket in a 0700 directory, or the SPIFFE id of mTLS.
+ * The sender of an access-log stream, and its Gateway. Any client can claim a node id and a log name, so only the
+ * connection counts: a UNIX socket in a 0700 directory, or the SPIFFE id of mTLS.
  */
 import { spiffeFault } from "../../../declare/resources/spiffe.js";
 import type { StreamIdentifier } from "./accessLogEntry.js";
 
-/** owner: over the UNIX socket of the stack's own user. null = the connection proves nothing. */
+/** owner: over the UNIX socket of the stack's own user. null = no proven identity. */
 export type StreamPeer = { readonly kind: "owner" } | { readonly kind: "spiffe"; readonly id: string } | null;
 
 export interface StreamTrust {
-	/** Of the Envoys' ids, `spiffe://TRUST_DOMAIN/weir/envoy/NAME`. */
+	/** Trust domain of the Envoys' ids, `spiffe://TRUST_DOMAIN/weir/envoy/NAME`. */
 	readonly trustDomain: string;
 	/** Qualified names of the Gateways that the Envoy serves; null = every one. */
 	readonly gatewaysOf: (envoy: string) => readonly string[] | null;
@@ -17,12 +17,12 @@ export interface StreamTrust {
 
 const LOG_NAME = "weir|";
 
-/** The Gateway that a log name tells (listeners name their logs `weir|GATEWAY`); null = it tells none. */
+/** The Gateway in a log name (listeners name their logs `weir|GATEWAY`); null = none. */
 export function gatewayOfLogName(logName: string): string | null {
 	return logName.startsWith(LOG_NAME) && logName.length > LOG_NAME.length ? logName.slice(LOG_NAME.length) : null;
 }
 
-/** Why entries of a stream are refused (null = they are taken); too-many: its connection opened far too many, and was cut. */
+/** Why a stream is refused (null = accepted); too-many: its connection opened far too many, and was cut. */
 export type StreamFault = "no-identity" | "not-an-envoy" | "other-node" | "other-gateway" | "too-many";
 
 export function streamFault(
@@ -37,7 +37,7 @@ export function streamFault(
 	return gateways === null || (gateway !== null && gateways.includes(gateway)) ? null : "other-gateway";
 }
 
-/** The same of who speaks for an Envoy as a whole; it must have a Gateway. */
+/** The same for a report about an Envoy as a whole; it must have a Gateway. */
 export function nodeFault(peer: StreamPeer, nodeId: string | null, trust: StreamTrust): StreamFault | null {
 	if (peer === null) return "no-identity";
 	if (peer.kind === "owner") return null;
@@ -47,7 +47,7 @@ export function nodeFault(peer: StreamPeer, nodeId: string | null, trust: Stream
 	return trust.gatewaysOf(envoy)?.length === 0 ? "other-gateway" : null;
 }
 
-/** NAME of `spiffe://TRUST_DOMAIN/weir/envoy/NAME`; null = the id is no Envoy's of that domain. */
+/** NAME of `spiffe://TRUST_DOMAIN/weir/envoy/NAME`; null = not an Envoy's id of that domain. */
 export function envoyName(id: string, trustDomain: string): string | null {
 	const prefix = `spiffe://${trustDomain}/weir/envoy/`;
 	if (spiffeFault(id) !== null || !id.startsWith(prefix)) return null;

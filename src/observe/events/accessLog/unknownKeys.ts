@@ -1,4 +1,4 @@
-/** Counts tokens that Envoy refused for a key that it does not have, by Gateway: a sign that an issuer has new keys. */
+/** Counts tokens refused by Envoy for an unknown key, by Gateway: a sign that an issuer has new keys. */
 import { namesUnknownKey } from "../../../compile/envoy/denial.js";
 import { UNKNOWN_KEY_GATEWAYS_MAX } from "../../../limits/index.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
@@ -6,7 +6,7 @@ import type { AccessLogEntry } from "./accessLogEntry.js";
 export class UnknownKeys {
 	readonly #counts = new Map<string, number>();
 
-	/** @param gateway that the entry's stream is for, by qualified name; null = its Envoy does not say */
+	/** @param gateway of the entry's stream, by qualified name; null = not named by its Envoy */
 	see({ status, codeDetails }: AccessLogEntry, gateway: string | null): void {
 		if (status !== 401 || gateway === null || !namesUnknownKey(codeDetails)) return;
 		const count = this.#counts.get(gateway);

@@ -1,6 +1,6 @@
 /**
- * Detects units whose arm is another than it last was: after a ramp, a takeover, the close of an arm. The first sight of a unit
- * is no change. A cache of the units seen last is kept across a restart by reading the store's newest rows.
+ * Detects units whose arm has changed, for example after a ramp, a takeover or the closing of an arm. A unit's first
+ * request is no change. The cache of recent units is refilled from the store's newest rows on a restart.
  */
 import { createHash } from "node:crypto";
 import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS } from "../../../limits/index.js";
@@ -23,15 +23,15 @@ export interface Assigned {
 
 interface Known {
 	readonly arm: string | null;
-	/** null = it is not stored. */
+	/** null = not stored. */
 	readonly plan: string | null;
-	/** When the first request seen under that plan began. */
+	/** Start of the first request seen under that plan. */
 	readonly sinceUs: number;
 }
 
 const experimentHashes = new Map<string, bigint>();
 
-/** A unit is in several Experiments. Both hashes have 128 bits, so that two keys are as unlikely to be equal as two pseudonyms. */
+/** A unit may be in several Experiments. Both hashes have 128 bits, so keys collide as rarely as pseudonyms. */
 export function keyOf(experiment: string, unit: bigint): bigint {
 	let hash = experimentHashes.get(experiment);
 	if (hash === undefined) {
@@ -49,8 +49,8 @@ export class AssignmentChanges {
 	}
 
 	/**
-	 * @returns the arm before, where the request shows another one than the unit's last known; null = no change. A
-	 * request that began before the first one under the last known plan changes nothing.
+	 * @returns the unit's last known arm if this request shows another one; null = no change. A request that began before
+	 * the first one under the last known plan changes nothing.
 	 */
 	see({ experiment, unit, arm, plan, startUs }: Assigned): { readonly formerArm: string | null } | null {
 		const key = keyOf(experiment, unit);
@@ -62,8 +62,8 @@ export class AssignmentChanges {
 	}
 
 	/**
-	 * Reads the store's newest rows, before the first `see`. A recorded change counts even if its request was lost with the
-	 * process, so that it is not recorded again.
+	 * Reads the store's newest rows; call it before the first `see`. A recorded change counts even if the crash lost its
+	 * request, so that it is not recorded twice.
 	 */
 	async recall(lane: Lane): Promise<void> {
 		await lane.transaction((transaction) =>

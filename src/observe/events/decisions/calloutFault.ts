@@ -1,6 +1,6 @@
 /**
- * Refusals that are no caller's fault: the sidecar gave no verdict, or had no key to verify a token by. An entry tells of them
- * wherever its Envoy and its sidecar run.
+ * Refusals caused by a fault, not by the caller: the sidecar gave no verdict, or had no key to verify a token. They are
+ * found in access-log entries, wherever the Envoy and its sidecar run.
  */
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { asksLikeProbe } from "../accessLog/ownProbe.js";
@@ -9,9 +9,9 @@ import type { DecisionRecord } from "./decisionRecord.js";
 export const CALLOUT_FAULTS = ["unanswered", "no-issuer-keys"] as const;
 export type CalloutFault = (typeof CALLOUT_FAULTS)[number];
 
-/** @param denial what the entry comes to; null = it is of no such kind, or of the built-in probe, which has an alarm of its own */
+/** @param denial the entry's denial; null = no such fault, or the built-in probe, which has its own alarm */
 export function calloutFaultOf(entry: AccessLogEntry, denial: DecisionRecord): CalloutFault | null {
-	const told = denial.reason === "unanswered" ? denial.reason : entry.sidecar?.fault;
-	const fault = CALLOUT_FAULTS.find((one) => one === told) ?? null;
+	const reason = denial.reason === "unanswered" ? denial.reason : entry.sidecar?.fault;
+	const fault = CALLOUT_FAULTS.find((one) => one === reason) ?? null;
 	return fault === null || asksLikeProbe(denial) ? null : fault;
 }

@@ -1,4 +1,4 @@
-/** Decision records and shadow counts as the store's tables have them, column by column; see schema.ts. */
+/** Appends decision records and shadow counts to the store's tables, in column order; see schema.ts. */
 import type { DuckDBAppender } from "@duckdb/node-api";
 import type { Transaction } from "../store/store.js";
 import type { DecisionRecord } from "./decisionRecord.js";
@@ -11,8 +11,8 @@ export interface Queued {
 
 /**
  * @param lastId of the newest record in the store; 0 = not known
- * @param wholeMs until when the log is whole then; null = as before
- * @returns that of the newest one then
+ * @param wholeMs time until which the log is complete after this write; null = unchanged
+ * @returns the id of the newest record after this write
  */
 export async function writeDecisions(
 	transaction: Transaction,
@@ -28,7 +28,7 @@ export async function writeDecisions(
 		id = Number(row?.id ?? 0);
 	}
 	await transaction.append("decisions", records, (to, { record, receivedMs }) => {
-		// In the order of commits, within one in that of time, and unique across restarts and clocks that step back.
+		// Ordered by commit, then by time; unique across restarts and clocks that step back.
 		id = Math.max(id + 1, receivedMs * 1_000);
 		putDecision(to, id, receivedMs, record);
 	});
@@ -43,7 +43,7 @@ export async function writeDecisions(
 
 const WHOLE_KEY = "decisions-whole-ms";
 
-/** Epoch milliseconds until when the decision log is whole; null = it was never written. */
+/** Epoch milliseconds until which the decision log is complete; null = never written. */
 export async function readWholeMs(transaction: Transaction): Promise<number | null> {
 	const [row] = await transaction.rows("SELECT value FROM meta WHERE key = $key", { key: WHOLE_KEY });
 	return row === undefined ? null : Number(row.value);

@@ -1,7 +1,4 @@
-/**
- * The decision log: which records each ended request makes. They go into the queue (decisionQueue.ts), which brings them
- * into the store.
- */
+/** Makes the decision records of each ended request, and queues them for the store (decisionQueue.ts). */
 import { isOpen } from "../../../compile/access/rules/policy.js";
 import { ARMS_KNOWN_MAX, DECISION_QUEUE_MAX, PPM } from "../../../limits/index.js";
 import { type AccessLogEntry, answeredByEnvoy } from "../accessLog/accessLogEntry.js";
@@ -17,13 +14,13 @@ import { type DecisionRecord, decisionIn, requestRecord } from "./decisionRecord
 import { shadowIn } from "./shadow.js";
 
 export interface DecisionLogOptions extends DecisionQueueOptions {
-	/** Share of requests not denied that are recorded, in parts per million. Denied ones always are. */
+	/** Share of requests not denied that are recorded, in parts per million. Denied ones are always recorded. */
 	readonly allowedPpm: number;
 }
 
 export class DecisionLog {
 	readonly #changes: AssignmentChanges;
-	/** Where its records wait for the store. */
+	/** Records that wait for the store. */
 	readonly queue: DecisionQueue;
 
 	constructor(
@@ -35,13 +32,13 @@ export class DecisionLog {
 		this.#changes = new AssignmentChanges(armsMax);
 	}
 
-	/** Learns from the store which arm units had last. Before the first entry. */
+	/** Reads the last known arms of units from the store. Call it before the first entry. */
 	async recall(): Promise<void> {
 		await this.#changes.recall(this.options.store.decisions);
 		await this.queue.recall();
 	}
 
-	/** Evidence never suffers from the log: an entry of which no record can be made is counted. */
+	/** The log must never harm evidence: an entry that fails to make a record is counted. */
 	ended(request: EndedRequest): void {
 		try {
 			this.#record(request);
@@ -57,7 +54,7 @@ export class DecisionLog {
 		const { entry, receivedMs, gateway, service, row } = request;
 		this.#shadow(request);
 		this.#change(request);
-		// The cheap question before the costly ones.
+		// Cheap check before the costly ones.
 		if (!answeredByEnvoy(entry) && !this.#sampled(entry)) return;
 		const decision = decisionIn(entry, gateway);
 		const whole = row === null ? {} : unitOf(row);
@@ -81,7 +78,7 @@ export class DecisionLog {
 		meter.gauge(GAUGES.calloutFault.name, GAUGES.calloutFault.help, receivedMs / 1_000, labels);
 	}
 
-	/** Records the request's assignment where its unit's arm has changed. */
+	/** Records the request's assignment if its unit's arm has changed. */
 	#change({ entry, receivedMs, gateway, row }: EndedRequest): void {
 		if (row === null || row.refused || row.row.experiment === null || row.row.unit === null) return;
 		const { experiment, unit, startUs, assigned } = row.row;
@@ -101,7 +98,7 @@ export class DecisionLog {
 		});
 	}
 
-	/** The same for the same request id, in every process; of a request without one, by when it began. */
+	/** Sampling by request id, the same in every process; by start time for a request without an id. */
 	#sampled({ requestId, startUs }: AccessLogEntry): boolean {
 		const { allowedPpm, store } = this.options;
 		if (allowedPpm === 0) return false;
@@ -124,7 +121,7 @@ const unitOf = ({ row: { unit, experiment, assigned, variant } }: NonNullable<En
 	arm: assigned,
 });
 
-/** Who allowed it: the plan has what the sidecar was asked for, and whether there was anything to judge. */
+/** Who allowed the request: the plan shows what the sidecar was asked, and whether any rule applied. */
 export function allowedBy<Allowed extends Pick<DecisionRecord, "by" | "reason"> & { readonly kind: string }>(
 	service: ReadableService | null,
 	entry: AccessLogEntry,

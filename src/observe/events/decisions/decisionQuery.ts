@@ -1,41 +1,41 @@
 /**
- * The decision log as it is asked for over HTTP: GET /v1/requests?… answers records, the newest first;
- * GET /v1/requests?view=shadow what shadow policies would change under the rules in force; rules=all under earlier ones
- * too, each apart; among=NAME,NAME… leaves out what other policies would.
+ * Decision log queries over HTTP. GET /v1/requests?… answers records, newest first. GET /v1/requests?view=shadow
+ * answers what shadow policies would change under the current rules; rules=all adds earlier rules, each separately;
+ * among=NAME,NAME… leaves out other policies.
  */
 import { WeirError } from "../../../error.js";
 import { DECISIONS_ANSWER_MAX } from "../../../limits/index.js";
 import { shownPseudonym } from "../accessLog/account.js";
 import type { EventStore, Parameters, Row } from "../store/store.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
-import { type DroppedForRoom, droppedForRoom, NAMESPACE } from "./logRoom.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
+import { type DroppedRows, droppedAboveLimit, NAMESPACE } from "./rowLimit.js";
 
-/** A record as it is told: with its id, and the unit as 32 hex digits. */
+/** A record in an answer: with its id, and the unit as 32 hex digits. */
 export interface ShownDecision extends Omit<DecisionRecord, "unit"> {
 	readonly id: number;
 	readonly receivedMs: number;
 	readonly unit: string | null;
 }
 
-/** Of an answer of some namespaces' Services alone, without records that name none. */
-interface Partly {
-	/** Absent: it is of all. */
+/** An answer limited to the Services of some namespaces leaves out records without a Service. */
+interface PartialAnswer {
+	/** Absent: no limit. */
 	readonly partial?: true;
 }
 
-interface Told extends Partly {
-	/** Records of the time asked for that were dropped for want of room; absent: none was. */
-	readonly dropped?: DroppedForRoom;
+interface LimitedAnswer extends PartialAnswer {
+	/** Records of the requested time dropped by the row limit; absent: none. */
+	readonly dropped?: DroppedRows;
 }
 
-export interface DecisionsAnswer extends Told {
+export interface DecisionsAnswer extends LimitedAnswer {
 	readonly decisions: readonly ShownDecision[];
-	/** `before` of the next page; null = there is none. */
+	/** `before` of the next page; null = last page. */
 	readonly next: number | null;
 }
 
-export interface ShadowAnswer extends Told {
+export interface ShadowAnswer extends LimitedAnswer {
 	readonly changes: readonly {
 		readonly change: "would-deny" | "would-allow";
 		readonly policy: string | null;
@@ -45,18 +45,18 @@ export interface ShadowAnswer extends Told {
 		readonly principal: string | null;
 		readonly method: string | null;
 		readonly path: string | null;
-		/** Names the Service's rules by which they were judged; null = not known. */
+		/** Identifies the Service's rules that applied; null = not known. */
 		readonly rules: string | null;
-		/** Those rules are the Service's in the newest plan. */
+		/** Whether these rules are in the newest plan. */
 		readonly inForce: boolean;
 		readonly count: number;
 		readonly lastMs: number;
 	}[];
-	/** Whether there are more kinds of requests than are told. */
+	/** Whether the list was cut: there are more kinds of requests. */
 	readonly cut: boolean;
 }
 
-/** Of every column that a question may name exactly. */
+/** Columns with exact-match parameters. */
 const EXACT = { service: "service", reason: "reason", principal: "principal", kind: "kind", policy: "policy" } as const;
 const EXACT_REQUEST = { requestId: "request", traceId: "trace", gateway: "gateway" } as const;
 const COLUMNS: Readonly<Record<string, string>> = { ...EXACT, ...EXACT_REQUEST };
@@ -64,10 +64,10 @@ const NUMBERS = ["since", "until", "before", "limit"] as const;
 
 interface Question {
 	readonly view: "decisions" | "shadow";
-	/** Of shadow counts: also those under earlier rules. */
+	/** For shadow counts: include earlier rules. */
 	readonly allRules: boolean;
-	/** Of some namespaces alone. */
-	readonly partly: Partly;
+	/** Limits the answer to some namespaces. */
+	readonly partly: PartialAnswer;
 	readonly sinceMs: number | null;
 	readonly where: readonly string[];
 	readonly parameters: Parameters;
@@ -75,8 +75,8 @@ interface Question {
 }
 
 /**
- * @param namespaces whose Services the answer may be of; null = of all, and of none
- * @throws WeirError `invalid-argument` for what is no question
+ * @param namespaces that the reader may see; null = all, and records without a Service
+ * @throws WeirError `invalid-argument` for an invalid query
  */
 export function parseDecisionQuery(query: URLSearchParams, namespaces: ReadNamespaces): Question {
 	const where: string[] = [];
@@ -178,7 +178,7 @@ export async function answerDecisions(
 	const condition = where.length === 0 ? "" : `WHERE ${where.join(" AND ")}`;
 	const [rows, dropped] = await store.questions.transaction(async (transaction) => [
 		await transaction.rows(`SELECT * FROM decisions ${condition} ORDER BY id DESC LIMIT ${limit + 1}`, parameters),
-		await droppedForRoom(transaction, "decisions", sinceMs),
+		await droppedAboveLimit(transaction, "decisions", sinceMs),
 	]);
 	const decisions = rows.slice(0, limit).map(shown);
 	const next = rows.length > limit ? (decisions.at(-1)?.id ?? null) : null;
@@ -217,13 +217,13 @@ function shown(row: Row): ShownDecision {
 	};
 }
 
-/** @param rulesInForce of Services whose shadow policies are tried now, by qualified name */
+/** @param rulesInForce current rules by qualified name, for Services with shadow policies */
 export async function answerShadow(
 	store: EventStore,
 	{ allRules, partly, sinceMs, where, parameters, limit }: Question,
 	rulesInForce: ReadonlyMap<string, string>,
 ): Promise<ShadowAnswer> {
-	// No name holds a tab or a new line, and what is null is in no list.
+	// Names hold no tab or newline, and null equals no name.
 	const now = "service || chr(9) || rules IN (SELECT unnest(string_split($inForce, chr(10))))";
 	const condition = [...where, ...(allRules ? [] : [now])].join(" AND ") || "TRUE";
 	const inForce = [...rulesInForce].map((one) => one.join("\t")).join("\n");
@@ -234,7 +234,7 @@ export async function answerShadow(
 			ORDER BY count DESC, change, policy, reason, service, principal, method, path, rules LIMIT ${limit + 1}`,
 			allRules ? parameters : { ...parameters, inForce },
 		),
-		await droppedForRoom(transaction, "shadows", sinceMs),
+		await droppedAboveLimit(transaction, "shadows", sinceMs),
 	]);
 	const text = (value: unknown): string | null => (typeof value === "string" ? value : null);
 	return {

@@ -1,6 +1,6 @@
 /**
- * Brings decision records into the store: a bounded queue, one commit for all that came meanwhile. Nothing waits for
- * it; what does not fit is dropped and becomes a gap (gaps.ts), and evidence never shares a lane with it.
+ * Bounded queue that writes decision records to the store in group commits. It blocks no caller: records above the limit
+ * are dropped and become a gap (gaps.ts). It does not share a lane with evidence.
  */
 import {
 	DECISION_COMMIT_MS,
@@ -27,18 +27,18 @@ export class DecisionQueue {
 	#queue: Queued[] = [];
 	readonly #shadows = new ShadowCounts();
 	readonly gaps = new Gaps();
-	/** Until when the log was whole when it was opened. */
+	/** Time until which the log was complete when it was opened. */
 	#wholeMs: number | null = null;
 	#beats: NodeJS.Timeout | null = null;
 	#timer: NodeJS.Timeout | null = null;
 	#committing: Promise<void> | null = null;
 	#dropping = false;
 	#closed = false;
-	/** 0 = it is to be asked for. */
+	/** 0 = must be read from the store. */
 	#lastId = 0;
 	readonly #faults: CommitFaults;
 
-	/** @param max records that wait at most */
+	/** @param max number of records that may wait */
 	constructor(
 		private readonly options: DecisionQueueOptions,
 		private readonly max: number = DECISION_QUEUE_MAX,
@@ -46,30 +46,30 @@ export class DecisionQueue {
 		this.#faults = new CommitFaults("decision records", options);
 	}
 
-	/** Learns from the store until when the log was whole. Before the first record. */
+	/** Reads from the store until when the log is complete. Call it before the first record. */
 	async recall(): Promise<void> {
 		this.#wholeMs = await this.options.store.decisions.transaction(readWholeMs);
 	}
 
-	/** From now on entries are heard: between the last whole moment and now records may be missing. */
+	/** Entries arrive from now on; between the last complete time and now records may be missing. */
 	listening(): void {
 		if (this.#wholeMs !== null) this.gaps.notReceived(ANY_ENVOY, this.#wholeMs, this.options.clock());
 		this.#beats = setInterval(() => void this.#beat().catch(() => undefined), DECISIONS_COMPLETE_MS).unref();
 		void this.#beat(true).catch(() => undefined);
 	}
 
-	/** Takes records that could not be stored; the first of them since `fromMs`. */
+	/** Counts records that could not be stored; the first of them since `fromMs`. */
 	lost(count: number, fromMs: number = this.options.clock()): void {
 		this.gaps.notStored(count, fromMs, this.options.clock());
 		this.#gaugeDropping();
 	}
 
-	/** Takes what ingest itself refused. */
+	/** Adds records of refusals by ingest itself. */
 	refused(record: DecisionRecord): void {
 		this.push({ record, receivedMs: this.options.clock() });
 	}
 
-	/** Takes what a shadow policy would have changed. */
+	/** Adds a change that a shadow policy would make. */
 	addShadow(...counted: Parameters<ShadowCounts["add"]>): void {
 		this.#shadows.add(...counted);
 		this.#schedule();
@@ -88,7 +88,7 @@ export class DecisionQueue {
 	}
 
 	#schedule(): void {
-		// At the end all is tried once more; what that leaves would be tried on a store that is closed by then.
+		// While closing, the last flush retries everything; a later commit would use a closed store.
 		if (this.#closed) return;
 		this.#timer ??= setTimeout(() => {
 			this.#timer = null;
@@ -96,7 +96,7 @@ export class DecisionQueue {
 		}, DECISION_COMMIT_MS);
 	}
 
-	/** Resolves when all that was taken before the call is committed. Rejects where the store refuses. */
+	/** Resolves when all records added before the call are committed. Rejects if the commit fails. */
 	async flush(): Promise<void> {
 		if (this.#timer !== null) clearTimeout(this.#timer);
 		this.#timer = null;
@@ -111,7 +111,7 @@ export class DecisionQueue {
 	async close(): Promise<void> {
 		this.#closed = true;
 		if (this.#beats !== null) clearInterval(this.#beats);
-		// Where that is refused, what came since has not been tried once.
+		// After a failed commit, retry with the records added since.
 		await this.#committing?.catch(() => undefined);
 		try {
 			await this.flush();
@@ -125,10 +125,10 @@ export class DecisionQueue {
 		this.options.meter.count(COUNTERS.decisions.name, COUNTERS.decisions.help, { kind, result }, by);
 	}
 
-	/** Queues records of the gaps that are due, however full the queue is, and commits until when the log is whole. */
+	/** Queues records of due gaps even if the queue is full, and commits until when the log is complete. */
 	async #beat(all = false): Promise<void> {
 		const receivedMs = this.options.clock();
-		// While the store refuses, gaps are added up.
+		// While commits fail, gaps are merged.
 		const due = this.#faults.failing && !all ? [] : this.gaps.take(receivedMs, all);
 		for (const record of due) {
 			this.#queue.push({ record, receivedMs });
@@ -153,9 +153,9 @@ export class DecisionQueue {
 	}
 
 	async #commit(): Promise<void> {
-		// An Envoy that cannot be reached is noticed after ENVOY_NOTICED_MS; a gap that is not recorded yet is in memory alone.
+		// An unreachable Envoy is noticed after ENVOY_NOTICED_MS; an unrecorded gap is in memory only.
 		const wholeMs = Math.min(this.options.clock() - ENVOY_NOTICED_MS, this.gaps.oldestMs);
-		// By what they are about: requests that began earlier may be told later, by another Gateway's stream or at their end.
+		// By request start: an earlier request may arrive later, by another Gateway's stream or at its end.
 		const queued = this.#queue.sort((one, other) => one.record.atMs - other.record.atMs);
 		this.#queue = [];
 		for (const [kind, rows] of byKind(
@@ -163,14 +163,14 @@ export class DecisionQueue {
 		))
 			this.#count(kind, "stored", rows);
 		this.#dropping = false;
-		// What came while this commit ran.
+		// Records added while this commit ran.
 		if (this.#queue.length > 0 || this.#shadows.size > 0) {
 			this.#schedule();
 		}
 	}
 
 	/**
-	 * One transaction. Where the store refuses, all is tried again with the next ones, as far as it fits.
+	 * One transaction. If it fails, its records are retried with the next ones, up to the limit.
 	 * @returns what it wrote
 	 */
 	async #write(
@@ -184,12 +184,12 @@ export class DecisionQueue {
 			this.#lastId = await store.decisions.transaction((transaction) =>
 				writeDecisions(transaction, records, shadows, nowMs, this.#lastId, wholeMs),
 			);
-			this.#faults.taken();
+			this.#faults.succeeded();
 			return records;
 		} catch (thrown) {
 			const error = this.#faults.failed(thrown);
 			const left = Math.max(0, this.max - this.#queue.length);
-			// Gaps are never dropped: no more are made before the store takes these.
+			// Gaps are never dropped: no new ones are made until these are stored.
 			const isKept = ({ record }: Queued, at: number): boolean => at < left || record.kind === "records-missing";
 			this.#queue = [...records.filter(isKept), ...this.#queue];
 			const dropped = records.filter((one, at) => !isKept(one, at));

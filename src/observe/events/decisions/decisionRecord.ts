@@ -1,10 +1,10 @@
 /**
- * One record of the decision log: a request that was refused (or, sampled, allowed, or ended before a verdict), a unit whose
- * assignment changed, outcomes or a stream that were not taken, a time of which records may be missing (gaps.ts). It names workloads by SPIFFE id, units by their keyed pseudonym; it
- * never holds a header, a query, a payload or a token in compact form (JWS, JWE), nor the user of a token. It does hold the
- * path, in which a Service may have put whom it is about: segments with an @ or such a token, and parameters of segments, are
- * masked (access/requests/shownPath.ts); other ids in paths (numbers, names, opaque tokens, which cannot be told from those) are kept
- * as they were written, for as long as the log is (limits.ts, DECISIONS_KEPT_MS).
+ * One decision log record: a request that was refused (or, sampled, allowed, or ended before a verdict), an assignment
+ * change of a unit, refused outcomes or a refused stream, or a time with missing records (gaps.ts).
+ * It names workloads by SPIFFE id and units by pseudonym. It never holds a header, a query, a payload, a token in compact
+ * form (JWS, JWE), or a token's user. It holds the path, which may contain user ids: segments with an @ or such a token, and
+ * parameters of segments, are masked (access/requests/shownPath.ts). Other ids in paths (numbers, names, opaque tokens)
+ * cannot be detected and are kept as long as the log (limits.ts, DECISIONS_KEPT_MS).
  */
 import { CUT, shownPath } from "../../../compile/access/requests/shownPath.js";
 import { TRACE_HEADER } from "../../../compile/envoy/headers.js";
@@ -27,12 +27,12 @@ export const DECISION_KINDS = [
 ] as const;
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
-/** Why records are missing: entries did not reach ingest, or it could not store their records. */
+/** Why records are missing: ingest did not receive the entries, or could not store the records. */
 export const GAP_REASONS = ["not-received", "not-stored"] as const;
 
 /**
- * All that a record's reason can be: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
- * of outcomes and streams that were not taken or of peers that proved nothing, and that an assignment changed.
+ * All possible reasons of a record: of verdicts (native ones in compiler/denial.ts, the sidecar's in sidecar/question.ts),
+ * of refused outcomes and streams, of peers without an identity, and of an assignment change.
  */
 export const DECISION_REASONS: readonly string[] = [
 	...["open", "allowed", "forbidden", "no-policy-allows", "not-canonical", "no-single-identity", "unknown-service"],
@@ -54,46 +54,46 @@ export const DECISION_REASONS: readonly string[] = [
 
 export interface DecisionRecord {
 	readonly kind: DecisionKind;
-	/** Epoch milliseconds: when the request began, or the refusal happened; from when on records are missing. */
+	/** Epoch milliseconds: start of the request, time of the refusal, or start of the time with missing records. */
 	readonly atMs: number;
-	/** That Envoy made; null = it refused the request before it made one (accessLogEntry.ts), or the record is of none. */
+	/** The id made by Envoy; null = refused before Envoy made one (accessLogEntry.ts), or no request. */
 	readonly requestId: string | null;
 	/**
-	 * 32 hex digits of the W3C trace context, sampled or not; null = there is none: traces are not collected, Envoy refused the
-	 * request before its filters (an upgrade, too), or could not read its client's.
+	 * 32 hex digits of the W3C trace context, sampled or not; null = tracing is off, Envoy refused the request before its
+	 * filters (or it was an upgrade), or could not read the client's context.
 	 */
 	readonly traceId: string | null;
 	readonly gateway: string | null;
 	/** Qualified names. */
 	readonly service: string | null;
-	/** null = none of the nine of RequestMethod: Envoy's access log has an enumeration, and no text (PURGE, PROPFIND). */
+	/** null = not one of the nine methods of RequestMethod: Envoy logs an enumeration, no text (PURGE, PROPFIND). */
 	readonly method: string | null;
 	/** Without query, and masked (access/requests/shownPath.ts). */
 	readonly path: string | null;
-	/** SPIFFE id of the calling workload, which was judged, or of who sent outcomes or a stream. */
+	/** SPIFFE id of the judged caller, or of the sender of outcomes or a stream. */
 	readonly principal: string | null;
-	/** SPIFFE id of the Gateway's trusted proxy that called for it; null = it called itself. */
+	/** SPIFFE id of the Gateway's trusted proxy that called on its behalf; null = no proxy. */
 	readonly via: string | null;
 	/** Pseudonym. */
 	readonly unit: bigint | null;
 	readonly experiment: string | null;
 	readonly arm: string | null;
-	/** assignment-changed: the arm before; null = none. */
+	/** assignment-changed: the previous arm; null = none. */
 	readonly formerArm: string | null;
 	readonly variant: string | null;
 	readonly verdict: "allow" | "deny" | null;
 	/** A reason code of access verdicts, or why outcomes or a stream were refused. */
 	readonly reason: string;
-	/** AccessPolicy that decided; of outcomes that were not taken, the declared Metric whose `senders` did. */
+	/** The deciding AccessPolicy; for refused outcomes, the declared Metric whose `senders` decided. */
 	readonly policy: string | null;
 	readonly by: "envoy" | "sidecar" | "ingest";
-	/** Version of the plan by which it was decided. */
+	/** Version of the plan that decided. */
 	readonly plan: string | null;
 	/** HTTP status; null = none was sent. */
 	readonly status: number | null;
-	/** Of a request; of a time of which records are missing how long it lasted, for what ended in it. */
+	/** Duration of the request, or of the time with missing records. */
 	readonly latencyMs: number | null;
-	/** How many alike it stands for: rows of batches whose Metric it names, else requests, streams, what is missing (0 = unknown). */
+	/** Number of equal cases: rows of batches whose Metric it names, else requests, streams, or missing records (0 = unknown). */
 	readonly count: number;
 }
 
@@ -123,7 +123,7 @@ export const NOTHING_ELSE: DecisionRecord = {
 	count: 1,
 };
 
-/** Text as it may be kept and shown: bounded, and every character that a terminal or a log line could obey written out. */
+/** Text in printable form: bounded, and every control character escaped. */
 export function shownText(text: string): string {
 	const cut = text.length > DECISION_TEXT_CHARS_MAX ? `${text.slice(0, DECISION_TEXT_CHARS_MAX)}${CUT}` : text;
 	return cut.replace(
@@ -132,7 +132,7 @@ export function shownText(text: string): string {
 	);
 }
 
-/** A SPIFFE id as it may be shown; anything else that a certificate may name could be a person. */
+/** A SPIFFE id in printable form; null for any other certificate name, which could identify a person. */
 export function shownPrincipal(id: string | null): string | null {
 	return id !== null && spiffeFault(id) === null ? id : null;
 }
@@ -141,10 +141,10 @@ export function shownPrincipal(id: string | null): string | null {
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/;
 const NO_TRACE = "0".repeat(32);
 
-/** What became of a request. `unit` and what belongs to it are not known here. */
+/** The record of a request. `unit` and its related fields are not known here. */
 export function decisionIn(entry: AccessLogEntry, gateway: string | null): DecisionRecord {
 	const { kind, reason, policy, by } = verdictOf(entry);
-	// What Envoy refuses itself the sidecar has said nothing about.
+	// Requests that Envoy refused itself have no sidecar answer.
 	const answer = kind === "denied" && by === "envoy" ? null : entry.sidecar;
 	return {
 		...requestRecord(entry, gateway, answer),
@@ -160,7 +160,7 @@ const ENDING_VERDICTS = { denied: "deny", allowed: "allow", unjudged: null } as 
 
 const shownOrNull = (text: string | null): string | null => (text === null ? null : shownText(text));
 
-/** What every record of a request says. */
+/** Fields common to all records of a request. */
 export function requestRecord(
 	entry: AccessLogEntry,
 	gateway: string | null,

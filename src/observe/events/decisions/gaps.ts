@@ -1,12 +1,12 @@
 /**
- * Times of which records may be missing: one record for each Envoy whose access-log entries did not arrive, once it is heard again
- * and at the latest after GAP_RECORDED_MS, and one for what ingest itself did not store.
+ * Times with missing records: one record for each Envoy whose access-log entries did not arrive, written when it reports
+ * again or after GAP_RECORDED_MS, and one for records that ingest did not store.
  */
 import { GAP_ENVOYS_MAX, GAP_MARGIN_MS, GAP_OVER_MS, GAP_RECORDED_MS } from "../../../limits/index.js";
 import { LRUCache } from "../store/lru.js";
 import { type DecisionRecord, type GAP_REASONS, NOTHING_ELSE } from "./decisionRecord.js";
 
-/** An Envoy as its stream names it; both null = unknown, or all. */
+/** An Envoy as named by its stream; both null = unknown, or all. */
 export interface GapOf {
 	readonly gateway: string | null;
 	/** SPIFFE id of the Envoy. */
@@ -20,27 +20,27 @@ interface Gap extends GapOf {
 	/** Epoch milliseconds. */
 	readonly fromMs: number;
 	readonly untilMs: number;
-	/** Records or entries that are missing; 0 = unknown how many, or whether any. */
+	/** Number of missing records or entries; 0 = unknown, perhaps none. */
 	readonly count: number;
 }
 
 export class Gaps {
 	readonly #gaps = new Map<string, Gap>();
-	/** Until when a gap was recorded of Envoys that have not been heard again since. */
+	/** Envoys that have not reported again, with the end of their last recorded gap. */
 	readonly #away = new LRUCache<string, number>({ max: GAP_ENVOYS_MAX });
 
-	/** Entries of an Envoy may be missing between. */
+	/** Entries of an Envoy may be missing between these times. */
 	notReceived({ gateway, principal }: GapOf, fromMs: number, untilMs: number, count = 0): void {
 		this.#add({ reason: "not-received", gateway, principal, count, ...within(fromMs, untilMs) });
 	}
 
-	/** Its connection broke: nothing is heard of it until `heard`. */
+	/** Its connection broke: entries may be missing until `heard`. */
 	broke(of: GapOf, fromMs: number, nowMs: number): void {
 		this.notReceived(of, fromMs, nowMs);
 		this.#away.set(nameOf(of), nowMs);
 	}
 
-	/** It has sent something by a new connection. */
+	/** It sent a message on a new connection. */
 	heard(of: GapOf, nowMs: number): void {
 		const sinceMs = this.#away.get(nameOf(of));
 		if (sinceMs === undefined) return;
@@ -48,22 +48,22 @@ export class Gaps {
 		this.notReceived(of, sinceMs, nowMs);
 	}
 
-	/** Records that ingest had and did not store. */
+	/** Ingest had these records and did not store them. */
 	notStored(count: number, fromMs: number, untilMs: number): void {
 		this.#add({ ...ANY_ENVOY, reason: "not-stored", count, ...within(fromMs, untilMs) });
 	}
 
-	/** Whether records were not stored, and that is not recorded yet. */
+	/** Whether there are unstored records without a recorded gap. */
 	get dropping(): boolean {
 		return this.#gaps.has(keyOf({ ...ANY_ENVOY, reason: "not-stored" }));
 	}
 
-	/** When the first gap began that is not recorded yet; Infinity = there is none. */
+	/** Start of the oldest unrecorded gap; Infinity = none. */
 	get oldestMs(): number {
 		return Math.min(...[...this.#gaps.values()].map(({ fromMs }) => fromMs));
 	}
 
-	/** Records of gaps that are over, or have lasted long enough. Each is returned once. */
+	/** Records of gaps that have ended or lasted long enough. Each is returned once. */
 	take(nowMs: number, all: boolean): readonly DecisionRecord[] {
 		const due = [...this.#gaps].filter(
 			([, { fromMs, untilMs }]) => all || nowMs - untilMs >= GAP_OVER_MS || nowMs - fromMs >= GAP_RECORDED_MS,
@@ -79,7 +79,7 @@ export class Gaps {
 	}
 
 	#add(gap: Gap): void {
-		// Of so many Envoys at once the gaps have one record together.
+		// Above the limit of Envoys, their gaps share one record.
 		const named = this.#gaps.has(keyOf(gap)) || this.#gaps.size < GAP_ENVOYS_MAX ? gap : { ...gap, ...ANY_ENVOY };
 		const before = this.#gaps.get(keyOf(named)) ?? named;
 		this.#gaps.set(keyOf(named), {

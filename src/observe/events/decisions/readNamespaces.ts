@@ -1,34 +1,34 @@
 /**
- * Of which namespaces a reader of the decision log may hear: the API, which judges rights, says it with each question on
- * ingest's UNIX socket, in a header of its own that it passes on from nobody. A question that does not say it is nobody's.
+ * Namespaces that a reader of the decision log may see. The API, which authorises readers, sends them with each query on
+ * ingest's UNIX socket, in a header that it never forwards from a client. A query without the header is refused.
  */
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../../error.js";
 import { NAMESPACES_HEADER_BYTES_MAX } from "../../../limits/index.js";
-import { headerWords } from "../http.js";
+import { headerValues } from "../http.js";
 
 export const NAMESPACES_HEADER = "x-weir-namespaces";
 
-/** null = all, and what belongs to none. */
+/** null = all, and records without a namespace. */
 export type ReadNamespaces = readonly string[] | null;
 
 const ALL = "*";
 const NAME = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$/;
 
-/** @throws WeirError `resource-exhausted` for more than a header is to hold */
-export function namespacesWord(namespaces: ReadNamespaces): string {
-	const word = namespaces === null ? ALL : namespaces.join(",");
-	if (word.length <= NAMESPACES_HEADER_BYTES_MAX) return word;
+/** @throws WeirError `resource-exhausted` if the list exceeds the header limit */
+export function encodeNamespaces(namespaces: ReadNamespaces): string {
+	const value = namespaces === null ? ALL : namespaces.join(",");
+	if (value.length <= NAMESPACES_HEADER_BYTES_MAX) return value;
 	throw new WeirError("resource-exhausted", "you may read too many namespaces by name", "bind fewer, or read in '*'");
 }
 
-/** @throws WeirError `permission-denied` for a question that names none, or not once, or not as namespacesWord writes it */
+/** @throws WeirError `permission-denied` if the header is missing, repeated or malformed */
 export function readNamespacesOf(request: Pick<IncomingMessage, "rawHeaders">): ReadNamespaces {
-	const words = headerWords(request, NAMESPACES_HEADER);
-	const [word = ""] = words;
-	if (words.length === 1 && word === ALL) return null;
-	const names = word.split(",");
-	if (words.length === 1 && names.every((name) => NAME.test(name))) return names;
+	const values = headerValues(request, NAMESPACES_HEADER);
+	const [value = ""] = values;
+	if (values.length === 1 && value === ALL) return null;
+	const names = value.split(",");
+	if (values.length === 1 && names.every((name) => NAME.test(name))) return names;
 	throw new WeirError(
 		"permission-denied",
 		"nobody has said of which namespaces the decision log is asked for",

@@ -1,6 +1,6 @@
 /**
- * What shadow policies would change. Envoy's RBAC leaves the result of its shadow rules in the entry's metadata, the
- * sidecar its own word. Counted by who, service, method and path, since a policy that is tried out may change all.
+ * Changes that shadow policies would make. Envoy's RBAC writes the result of its shadow rules to the entry's metadata; the
+ * sidecar adds its own. Counted by caller, service, method and path, because a shadow policy may change every request.
  */
 import { NO_RULE, policyOf, ruleDenial } from "../../../compile/envoy/denial.js";
 import { SHADOW_KEYS_MAX } from "../../../limits/index.js";
@@ -9,11 +9,11 @@ import { type DecisionRecord, shownText } from "./decisionRecord.js";
 import { denialOf } from "./verdict.js";
 
 export interface ShadowChange {
-	/** would-deny: let through, and would be refused. would-allow: refused, and would be let through. */
+	/** would-deny: allowed, but would be refused. would-allow: refused, but would be allowed. */
 	readonly change: "would-deny" | "would-allow";
 	/** The policy that would decide; null = none. */
 	readonly policy: string | null;
-	/** Why it would be refused, in the words of a denial; null = it would not, or it is not known. */
+	/** Reason code of the refusal; null = it would be allowed, or unknown. */
 	readonly reason: string | null;
 }
 
@@ -22,14 +22,14 @@ export interface ShadowCount extends ShadowChange {
 	readonly principal: string | null;
 	readonly method: string | null;
 	readonly path: string | null;
-	/** The Service's rules by which it was judged (planReader.ts, triedRules); null = not known. */
+	/** Identifies the Service's rules that applied (planReader.ts, triedRules); null = not known. */
 	readonly rules: string | null;
 	readonly count: number;
 }
 
-/** Of the two filters with rules (compiler/accessControl.ts), each behind its own prefix. */
+/** Prefixes of the two filters with rules (compiler/accessControl.ts). */
 const DENY = "weir_deny_";
-/** And which of its results hold where not all shadow policies are tried. */
+/** Allow prefixes, with the results that count if not all shadow policies are tried. */
 const ALLOWS = [
 	["weir_allow_", ["denied", "allowed"]],
 	["weir_would_allow_", ["allowed"]],
@@ -38,13 +38,13 @@ const ALLOWS = [
 const RESULT = "shadow_engine_result";
 const POLICY = "shadow_effective_policy_id";
 
-/** Of an end entry; null = nothing would change, or nothing is tried out. */
+/** From an end entry; null = no change, or no shadow policies. */
 export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
 	const { rbac, sidecar } = entry;
 	const would = (rbac === null ? null : rbacShadow(rbac)) ?? sidecarShadow(sidecar);
 	if (would === null) return null;
 	const denial = denialOf(entry);
-	// What no policy decides (a token that does not hold, a path that is not canonical) no policy changes.
+	// Refusals not made by a policy (an invalid token, a non-canonical path) stay as they are.
 	if (
 		denial !== null &&
 		denial.reason !== null &&
@@ -58,29 +58,31 @@ export function shadowIn(entry: AccessLogEntry): ShadowChange | null {
 	return { change: would.denied ? "would-deny" : "would-allow", policy, reason };
 }
 
-interface Would extends Pick<ShadowChange, "policy" | "reason"> {
+interface ShadowVerdict extends Pick<ShadowChange, "policy" | "reason"> {
 	readonly denied: boolean;
 }
 
-/** Either filter would refuse, or the one that allows would let through; the other says nothing by letting on. */
-function rbacShadow(said: ReadonlyMap<string, string>): Would | null {
-	if (said.get(DENY + RESULT) === "denied") return wouldDeny(said, DENY);
-	for (const [prefix, told] of ALLOWS) {
-		const result = told.find((one) => one === said.get(prefix + RESULT));
-		if (result === "denied") return wouldDeny(said, prefix);
-		if (result === "allowed") return { denied: false, policy: shownText(policyOf(ruleIn(said, prefix))), reason: null };
+/** Either filter would refuse, or the allow filter would allow; a pass of the deny filter decides nothing. */
+function rbacShadow(metadata: ReadonlyMap<string, string>): ShadowVerdict | null {
+	if (metadata.get(DENY + RESULT) === "denied") return wouldDeny(metadata, DENY);
+	for (const [prefix, results] of ALLOWS) {
+		const result = results.find((one) => one === metadata.get(prefix + RESULT));
+		if (result === "denied") return wouldDeny(metadata, prefix);
+		if (result === "allowed")
+			return { denied: false, policy: shownText(policyOf(ruleIn(metadata, prefix))), reason: null };
 	}
 	return null;
 }
 
-function wouldDeny(said: ReadonlyMap<string, string>, prefix: string): Would {
-	const { policy, reason } = ruleDenial(ruleIn(said, prefix));
+function wouldDeny(metadata: ReadonlyMap<string, string>, prefix: string): ShadowVerdict {
+	const { policy, reason } = ruleDenial(ruleIn(metadata, prefix));
 	return { denied: true, policy: policy === null ? null : shownText(policy), reason };
 }
 
-const ruleIn = (said: ReadonlyMap<string, string>, prefix: string): string => said.get(prefix + POLICY) || NO_RULE;
+const ruleIn = (metadata: ReadonlyMap<string, string>, prefix: string): string =>
+	metadata.get(prefix + POLICY) || NO_RULE;
 
-function sidecarShadow(answer: AccessLogEntry["sidecar"]): Would | null {
+function sidecarShadow(answer: AccessLogEntry["sidecar"]): ShadowVerdict | null {
 	if (answer?.shadow !== "allow" && answer?.shadow !== "deny") return null;
 	const denied = answer.shadow === "deny";
 	const policy = answer.shadowPolicy === null ? null : shownText(answer.shadowPolicy);
@@ -102,7 +104,7 @@ export class ShadowCounts {
 		rules: string | null,
 	): void {
 		const whole: ShadowCount = { change, policy, reason, service, principal, method, path, rules, count: 0 };
-		// Beyond the bound the count stays right, and only says less of whom it counts.
+		// Above the limit the count stays right, but loses the caller and path.
 		const short: ShadowCount = { ...whole, principal: null, method: null, path: null };
 		const known = this.#counts.get(key(whole));
 		const of = known !== undefined || this.#counts.size < SHADOW_KEYS_MAX ? whole : short;
@@ -115,7 +117,7 @@ export class ShadowCounts {
 		return all;
 	}
 
-	/** What could not be stored. */
+	/** Puts back what could not be stored. */
 	giveBack(counts: readonly ShadowCount[]): void {
 		for (const one of counts) this.#count(one, one.count);
 	}

@@ -1,6 +1,6 @@
 /**
- * What became of a request at the access rules, by Envoy's response_code_details of 1.36 to 1.40 (envoy/stream_info/stream_info.h,
- * common/http/http1/codec_impl.cc, http2/codec_impl.cc), by what the RBAC filters left and by the sidecar's answer.
+ * The access verdict of a request, from Envoy's response_code_details of 1.36 to 1.40 (envoy/stream_info/stream_info.h,
+ * common/http/http1/codec_impl.cc, http2/codec_impl.cc), the metadata of the RBAC filters and the sidecar's answer.
  */
 import { denialOf as nativeDenial, ruleDenial } from "../../../compile/envoy/denial.js";
 import { parseRouteName } from "../../../compile/table/plan.js";
@@ -14,12 +14,12 @@ import {
 	reachedRouter,
 } from "../accessLog/accessLogEntry.js";
 
-/** Texts are as they came. */
+/** Texts as received, not escaped. */
 export interface Verdict {
 	/** `unjudged`: it ended before a rule allowed or refused it. */
 	readonly kind: "denied" | "allowed" | "unjudged";
 	readonly reason: string;
-	/** AccessPolicy that decided; null = none, or unknown: Envoy does not log by which one it allowed a request. */
+	/** AccessPolicy that decided; null = none, or unknown: Envoy does not log which policy allowed a request. */
 	readonly policy: string | null;
 	readonly by: "envoy" | "sidecar";
 }
@@ -37,7 +37,7 @@ export function verdictOf(entry: AccessLogEntry): Verdict {
 	if (denial === null) return notDenied(entry);
 	const { by, reason, policy } = denial;
 	const answer = by === "sidecar" ? entry.sidecar : null;
-	// A host that is no Service's: the route is none of Weir's.
+	// The host is no Service's, so the route is not a Weir route.
 	const unknown = reason === "no-policy-allows" && parseRouteName(entry.routeName) === null;
 	return {
 		kind: "denied",
@@ -70,7 +70,7 @@ function denialByDetails(codeDetails: string): Denial | null {
 	return { by: "sidecar", reason: codeDetails.slice(WEIR.length).replaceAll("_", "-"), policy: null };
 }
 
-/** A client of HTTP/2 that takes no answer and leaves has the details of its leaving: its denial must not go unrecorded. */
+/** If an HTTP/2 client leaves during its refusal, the details describe the leaving; the metadata still show the denial. */
 function denialByMetadata(entry: AccessLogEntry): Denial | null {
 	const { sidecar, rbac, flags, codeDetails } = entry;
 	if (reachedRouter(entry)) return null;
@@ -83,7 +83,7 @@ function denialByMetadata(entry: AccessLogEntry): Denial | null {
 	return brokenOff && (flags & OVERLOAD_FLAG) === 0 ? denialByStatus(entry) : null;
 }
 
-/** Without metadata and flags each status is that of the one refusal which is left that answers so. */
+/** Without metadata and flags, each status has only one possible refusal left. */
 function denialByStatus({ status, routeName }: AccessLogEntry): Denial | null {
 	switch (status) {
 		case 401:
@@ -98,16 +98,16 @@ function denialByStatus({ status, routeName }: AccessLogEntry): Denial | null {
 	}
 }
 
-/** Of our filters, each behind its own prefix (compiler/accessControl.ts, calloutProof.ts); weir.deny has none. */
+/** Metadata prefixes of our filters (compiler/accessControl.ts, calloutProof.ts); weir.deny has none. */
 const PREFIXES = ["weir_gate_", "", "weir_allow_", "weir_proof_"];
 
-/** Name of the rule by which one of them refused; `none` = no rule of weir.allow matched. */
+/** Name of the refusing rule; `none` = no rule of weir.allow matched. */
 function refusingRule(rbac: ReadonlyMap<string, string>): string | null {
 	const prefix = PREFIXES.find((one) => rbac.get(`${one}enforced_engine_result`) === "denied");
 	return prefix === undefined ? null : (rbac.get(`${prefix}enforced_effective_policy_id`) ?? "none");
 }
 
-/** The router's, which is behind all filters, where it has no upstream to send to. */
+/** Details from the router, which runs after all filters, when it has no upstream. */
 const NO_UPSTREAM: ReadonlySet<string> = new Set([
 	"no_healthy_upstream",
 	"cluster_not_found",
@@ -116,7 +116,7 @@ const NO_UPSTREAM: ReadonlySet<string> = new Set([
 	"unconditional_drop_overload",
 ]);
 
-/** Of Envoy itself, before any filter: requests that servers read in different ways. */
+/** Details of refusals by Envoy before any filter: requests that servers parse in different ways. */
 const HARDENING: ReadonlySet<string> = new Set([
 	"low_version",
 	"missing_host_header",
@@ -130,7 +130,7 @@ const HARDENING: ReadonlySet<string> = new Set([
 	"query_missing_content_type",
 ]);
 
-/** Details of requests that the codecs refuse. One that a later Envoy adds counts as a refusal. */
+/** Details of requests refused by the codecs; new ones of a later Envoy count as refusals too. */
 const CODEC = /^(?:http|http1|http2|http3|uhv)\./;
 
 const CLIENT_LEFT = "client-left";
@@ -147,7 +147,7 @@ const UNJUDGED: ReadonlyMap<string, string> = new Map([
 	["downstream_header_timeout", TIMED_OUT],
 	["duration_timeout", TIMED_OUT],
 	["overload", "overloaded"],
-	// No host is protected there: else the catch-all refuses it.
+	// No host is protected on such a listener; otherwise the catch-all route refuses it.
 	["route_not_found", "unknown-service"],
 	["route_configuration_not_found", "unknown-service"],
 ]);
@@ -156,9 +156,9 @@ function notDenied({ codeDetails, sentOn, sidecar, routeName, flags }: AccessLog
 	const verdict = (kind: Verdict["kind"], reason: string): Verdict => ({ kind, reason, policy: null, by: "envoy" });
 	if (sidecar?.verdict === "allow")
 		return { kind: "allowed", reason: sidecar.reason ?? "allowed", policy: sidecar.policy, by: "sidecar" };
-	// It may break off, or break a rule of the protocol, after it was allowed.
+	// The request may break off or violate the protocol after it was allowed.
 	if (codeDetails === "via_upstream" || sentOn || NO_UPSTREAM.has(codeDetails)) return verdict("allowed", "allowed");
-	// Of ours: a closed Service (compiler/closed.ts), whose route has no name, and a Variant that the route does not know.
+	// Weir's own answers: a closed Service (compiler/closed.ts, a route without a name), or a Variant unknown to the route.
 	if (codeDetails === "direct_response")
 		return verdict("denied", routeName === "" ? "configuration-refused" : "unanswered");
 	const unjudged = UNJUDGED.get(codeDetails);

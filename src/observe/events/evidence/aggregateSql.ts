@@ -1,6 +1,6 @@
 /**
- * The statements that make aggregates of events: a unit's values from its outcomes, moments of units' values, and the
- * merge of moments. SELECTs without parameters.
+ * SQL that makes aggregates of events: a unit's values from its outcomes, moments of units' values, and the merge of
+ * moments. SELECTs without parameters.
  *
  * An observation has up to four variables x0…x3, in the order of analysis/statistics/coMoments.ts: value; numerator,
  * denominator; value, value before; numerator, denominator, numerator before, denominator before.
@@ -9,25 +9,25 @@ import { RANGE_SLACK } from "../../../infer/statistics/statistics/extremes.js";
 import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
 import { sql, text } from "./sql.js";
 
-/** Variables that an observation can have. */
+/** Most variables of an observation. */
 export const VARIABLES_MAX = 4;
 
 const DAY_MS = 86_400_000;
 
-/** Number of the UTC day of a time in milliseconds: the grain of periods of first exposure. */
+/** Number of the UTC day of a time in milliseconds: the resolution of first-exposure periods. */
 export const dayOf = (ms: string): string => `(${ms} // ${DAY_MS})`;
 
 export const dayStartMs = (day: number): number => day * DAY_MS;
 
-/** What a series of observations wants of outcomes. */
+/** The outcomes that a series of observations needs. */
 export interface Wanted {
 	/** Number of the series. */
 	readonly series: number;
-	/** Name that outcomes carry. */
+	/** Name in outcomes. */
 	readonly name: string;
-	/** Another name whose values add up to the denominator; null = none, or no outcome. */
+	/** Name of the metric summed as the denominator; null = none, or not an outcome. */
 	readonly denominator: string | null;
-	/** How long before the first exposure values count as the covariate; null = none. */
+	/** Length of the covariate period before the first exposure; null = no covariate. */
 	readonly beforeMs: number | null;
 	readonly perUnit: "mean" | "sum";
 	readonly missing: "exclude" | "zero";
@@ -36,7 +36,7 @@ export interface Wanted {
 
 /**
  * Sums by series and unit: `n` and `s` of the values in the window, `nd` and `sd` of the denominator's, `bn`, `bs` and
- * `bd` before the first exposure. Values count that were received by the unit's due time.
+ * `bd` before the first exposure. Values received by the unit's due time count.
  * @param events relation of outcomes: metric, unit, experiment, value, event_ms, received_ms
  * @param due relation of units: ordinal, unit, first_ms, due_ms
  */
@@ -46,17 +46,17 @@ export function unitSums(asked: UnitSums): string {
 	return plain ? plainSums(asked) : sumsByRole(asked);
 }
 
-/** Whether an observation is made of one outcome after the first exposure: it has one variable. */
+/** Whether an observation has one variable: one outcome after the first exposure. */
 export const isPlain = ({ denominator, beforeMs }: Wanted): boolean => denominator === null && beforeMs === null;
 
-/** Outcomes that count of unit d. */
+/** Condition for outcomes that count for unit d. */
 const counting = (experiment: string, windowMs: number, beforeMs: string): string =>
 	`(o.experiment IS NULL OR o.experiment = ${text(experiment)}) AND o.received_ms <= d.due_ms
 			AND o.event_ms >= d.first_ms${beforeMs} AND o.event_ms <= d.first_ms + ${windowMs}`;
 
 /**
- * Each outcome in one series at most, so that no join need say in which. A name's place in a list is looked up once for
- * all rows that share its text, a number is taken out of a list for each row: so that is done after the grouping.
+ * Sums where each outcome belongs to at most one series. The list lookup runs after grouping: the engine looks up a name
+ * once for all rows that share its text, but a number once per row.
  */
 function plainSums({ wanted, events, due, experiment, windowMs }: UnitSums): string {
 	const names = wanted.map(({ name }) => name);
@@ -103,9 +103,9 @@ interface UnitSums {
 }
 
 /**
- * Observations from unitSums(): series, ordinal, x0…x3. A unit without a row there has none here: of a series with
- * missing zero it counts as nought in every variable. x1 of a covariate is null where perUnit is mean and there is
- * nothing before. Series whose values are made alike are made together.
+ * Observations from unitSums(): series, ordinal, x0…x3. A unit without a row there has none here; in a series with
+ * missing zero it counts as zero in every variable. x1 of a covariate is null if perUnit is mean and there is nothing
+ * before. Series of the same shape are computed together.
  */
 export function unitValues(wanted: readonly Wanted[], sums: string): string {
 	const groups = shapes(wanted);
@@ -116,7 +116,7 @@ export function unitValues(wanted: readonly Wanted[], sums: string): string {
 	return selects.join(" UNION ALL ");
 }
 
-/** Whether one SELECT makes the values of all of them. */
+/** Whether one SELECT computes the values of all of them. */
 export const alike = (wanted: readonly Wanted[]): boolean => shapes(wanted).size <= 1;
 
 function shapes(wanted: readonly Wanted[]): ReadonlyMap<string, readonly Wanted[]> {
@@ -129,7 +129,7 @@ function shapes(wanted: readonly Wanted[]): ReadonlyMap<string, readonly Wanted[
 	return groups;
 }
 
-/** @param only the series to read; null = all that are there */
+/** @param only the series to read; null = all */
 function valuesAlike(shape: Wanted, sums: string, only: readonly Wanted[] | null): string {
 	const { denominator, beforeMs, perUnit, missing, cap } = shape;
 	const capped = (value: string): string =>
@@ -156,7 +156,7 @@ export const double = (value: number): string => {
 	return `CAST('${digits}' AS DOUBLE)`;
 };
 
-/** Expressions for x0…x3, null where there are fewer. */
+/** Expressions for x0…x3, null beyond the given ones. */
 export function columns(variables: readonly string[]): string {
 	return Array.from({ length: VARIABLES_MAX }, (_, i) => `${variables[i] ?? sql.nothing} AS x${i}`).join(", ");
 }
@@ -166,7 +166,7 @@ function pairs(k: number): readonly (readonly [number, number])[] {
 	return Array.from({ length: k }, (_, i) => Array.from({ length: i + 1 }, (_, j) => [i, j] as const)).flat();
 }
 
-/** Names of the columns that moments have beside their keys, in order. */
+/** Columns of moments after the keys, in order. */
 export const MOMENT_COLUMNS: readonly string[] = [
 	"n",
 	...Array.from({ length: VARIABLES_MAX }, (_, i) => `mean${i}`),
@@ -176,7 +176,7 @@ export const MOMENT_COLUMNS: readonly string[] = [
 
 /**
  * Moments of the first k variables by the keys: n, mean0…, m00, m10, m11, … (sums of products of deviations), and their
- * extremes lo0, hi0, …; null for the variables beyond k. Rows of one group must have the same variables: let `x1 IS NULL` be a key.
+ * extremes lo0, hi0, …; null beyond k. Rows of one group must have the same variables, so make `x1 IS NULL` a key.
  */
 export function momentsOfRows(k: number, keys: readonly string[], from: string): string {
 	const means = Array.from({ length: VARIABLES_MAX }, (_, i) => {
@@ -190,7 +190,7 @@ export function momentsOfRows(k: number, keys: readonly string[], from: string):
 	return `SELECT ${keys.join(", ")}, count(x0) AS n, ${[...means, ...products, ...extremes].join(", ")} FROM ${from} GROUP BY ${keys.join(", ")}`;
 }
 
-/** The least and the greatest of what each variable is read from. */
+/** Minimum and maximum of each variable's expression. */
 function extremesOf(k: number, of: (i: number) => readonly [string, string]): readonly string[] {
 	return Array.from({ length: VARIABLES_MAX }, (_, i) => {
 		const [lo, hi] = i < k ? [`min(${of(i)[0]})`, `max(${of(i)[1]})`] : [sql.nothing, sql.nothing];
@@ -199,7 +199,7 @@ function extremesOf(k: number, of: (i: number) => readonly [string, string]): re
 }
 
 /**
- * Rows of moments (with their counts `closed`) merged by the keys, all of a key at once.
+ * Merges rows of moments (with their counts `closed`) by the keys.
  * Source: Chan, Golub & LeVeque (1979), equations 2.1, and Pébay, SAND2008-6212, equation 3.12, summed over the parts:
  * M = Σ M_i + Σ n_i (mean_i − mean)(mean_i − mean)ᵀ.
  */
@@ -221,7 +221,7 @@ export function mergedMoments(k: number, keys: readonly string[], from: string):
 		FROM (SELECT *, ${centres.join(", ")} FROM ${from}) centred GROUP BY ${keys.join(", ")}`;
 }
 
-/** Names of the columns that log-capital has beside its keys, in order. */
+/** Columns of log-capital after the keys, in order. */
 export const CAPITAL_COLUMNS: readonly string[] = [
 	"n",
 	"outside",
@@ -230,9 +230,9 @@ export const CAPITAL_COLUMNS: readonly string[] = [
 ];
 
 /**
- * Log-capital by the keys, of the series named, each in its range: n units, up0… and down0… as in
- * analysis/statistics/logCapital.ts, of x0 as a share of the range; `outside` counts values that are not in it, which
- * enter no sum.
+ * Log-capital by the keys, of the given series, each with its range: n units, up0… and down0… as in
+ * analysis/statistics/logCapital.ts, of x0 as a share of the range; `outside` counts values out of range, which are in
+ * no sum.
  */
 export function capitalOfRows(
 	of: readonly { readonly series: number; readonly lo: number; readonly hi: number }[],
@@ -242,7 +242,7 @@ export function capitalOfRows(
 	const bySeries = (value: (one: (typeof of)[number]) => number): string =>
 		`CASE ${of.map((one) => `WHEN series = ${one.series} THEN ${double(value(one))}`).join(" ")} END`;
 	const share = `(x0 - ${bySeries(({ lo }) => lo)}) / ${bySeries(({ lo, hi }) => hi - lo)}`;
-	// Beyond the range by rounding alone is at its end.
+	// A value out of range only by rounding is moved to the bound.
 	const inside = `CASE WHEN share < ${double(0)} THEN ${double(0)} WHEN share > ${double(1)} THEN ${double(1)} ELSE share END`;
 	const placed = `(SELECT *, CASE WHEN share BETWEEN ${double(-RANGE_SLACK)} AND ${double(1 + RANGE_SLACK)} THEN ${inside} END AS y
 		FROM (SELECT *, ${share} AS share FROM ${from}) shares WHERE series IN (${of.map(({ series }) => series).join(", ")})) placed`;

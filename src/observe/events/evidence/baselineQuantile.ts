@@ -1,10 +1,9 @@
 /**
- * The latency quantile that a threshold is frozen from: the default Variant, outside every challenger arm. A stall
- * or a cold start fills one stretch of time with slow requests and would set the quantile of the whole; so it is
- * taken in CHUNKS consecutive stretches of equally many requests, and the median of those counts.
+ * The latency quantile from which a threshold is frozen: requests of the default Variant, outside every challenger arm. A
+ * stall or a cold start makes one period slow and would dominate the total quantile. So the time is split into CHUNKS
+ * periods of equally many requests, and the median of their quantiles is used.
  *
- * With it goes the standard error of the quantile of all of them, in which a unit counts once however many requests it
- * sends: who reads a threshold should know how well it was known.
+ * It comes with the standard error of the quantile of all requests, clustered by unit.
  */
 
 import type { EvidenceSource } from "../../../decide/rollout/ports.js";
@@ -27,7 +26,7 @@ const between = ({ service, sinceMs, untilMs }: BaselineQuery) => ({
 	until: BigInt(untilMs),
 });
 
-/** Each stretch's quantile is exact, interpolated (R type 7), over requests whose end came in [sinceMs, untilMs); null while there is none. */
+/** Each period's quantile is exact, interpolated (R type 7), over requests ended in [sinceMs, untilMs); null without any. */
 export function baselineQuantile(store: EventStore, query: BaselineQuery): Promise<BaselineQuantile | null> {
 	if (query.valuesOf !== undefined) return unitQuantile(store, query, query.valuesOf);
 	const quantiles = [query.quantile, ...(query.others ?? [])];
@@ -53,7 +52,7 @@ export function baselineQuantile(store: EventStore, query: BaselineQuery): Promi
 	});
 }
 
-/** null where there are too few requests for their own spread around the quantile. A request without a unit is its own. */
+/** null if there are too few requests to estimate it. A request without a unit is its own cluster. */
 async function standardError(transaction: Transaction, query: BaselineQuery, requests: number): Promise<number | null> {
 	const { quantile } = query;
 	const bracket = bracketOf(quantile, requests);

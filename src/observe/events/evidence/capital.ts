@@ -1,7 +1,7 @@
 /**
- * Log-capital of metrics that keep a declared range, beside their moments: sums over the same observations, of values
- * as shares of the range. They are kept by arm and day of first exposure, so that a unit that is found in two arms
- * costs one day's work, and told of whole arms only. A store that has no metric with a range has no row of them.
+ * Log-capital of metrics with a declared range, beside their moments: sums over the same observations, of values as shares
+ * of the range. Stored by arm and day of first exposure, so a unit found in two arms costs one day's recomputation;
+ * reported for whole arms only. A store without such a metric has no rows of it.
  */
 import type { EvidenceMetric, MetricEvidence } from "../../../infer/statistics/evidence.js";
 import {
@@ -16,7 +16,7 @@ import { CAPITAL_COLUMNS, capitalOfRows, double } from "./aggregateSql.js";
 import type { Closing } from "./closing.js";
 import { text } from "./sql.js";
 
-/** A series whose log-capital is kept, and in which range. */
+/** A series with stored log-capital, and its range. */
 export interface Kept {
 	readonly series: number;
 	readonly lo: number;
@@ -25,7 +25,7 @@ export interface Kept {
 
 const KEYS = ["experiment", "series", "arm", "part", "place"] as const;
 
-/** All series of the experiment whose log-capital is kept. */
+/** All series of the experiment with stored log-capital. */
 export async function keptCapital(transaction: Transaction, experiment: string): Promise<readonly Kept[]> {
 	const rows = await transaction.rows(
 		"SELECT series, lo, hi FROM capital_ranges WHERE experiment = $experiment ORDER BY series",
@@ -35,7 +35,7 @@ export async function keptCapital(transaction: Transaction, experiment: string):
 }
 
 /**
- * Notes what the metrics ask for. What was kept in another range, or by other bets, is dropped.
+ * Records the ranges of the metrics, and drops log-capital stored with another range or other bets.
  * @returns the series that must be summed from the beginning
  */
 export async function askForCapital(
@@ -89,8 +89,8 @@ export async function addCapital(
 }
 
 /**
- * Metrics of a whole arm with the log-capital that they asked for. Units that count as nought without a row have the
- * value 0. Values outside the range are in no sum, so that its count is less than the moments' and says so.
+ * Adds log-capital to metrics of a whole arm. Units that count as zero without a row have the value 0. Values out of range
+ * are in no sum, so its count is then less than that of the moments.
  * @param rows of `capitals`, in a fixed order
  */
 export function withCapital(

@@ -1,7 +1,7 @@
 /**
  * Closing: a unit's observation is made once, when its window and the settling time are over (eras.ts), and never
- * changes. Only what was received by its due time counts, whenever the closing itself runs: a restart or a slow query
- * cannot let one arm's late rows in. All metrics that fall due together are closed together, in bounded memory.
+ * changes. Only data received by its due time counts, so a late closing (a restart, a slow query) cannot add late rows
+ * to one arm. Metrics due at the same time are closed together, in bounded memory.
  */
 import type { EvidenceMetric, SlowThreshold } from "../../../infer/statistics/evidence.js";
 import { CLOSING_UNITS, IN_PROGRESS_MS } from "../../../limits/index.js";
@@ -11,13 +11,13 @@ import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
 import { text } from "./sql.js";
 
 /**
- * Left out of everything: units seen in two arms or forced into one. `alias` has experiment and unit, which are never
- * null. By NOT IN the engine reads the few conflicts first; by NOT EXISTS it would first group all units.
+ * Excludes units seen in two arms or forced into one. `alias` has experiment and unit, which are never null. With NOT IN
+ * the engine reads the few conflicts first; with NOT EXISTS it would group all units.
  */
 export const unconflicted = (alias: string): string =>
 	`(${alias}.experiment, ${alias}.unit) NOT IN (SELECT (k.experiment, k.unit) FROM conflicts k)`;
 
-/** Requests of unit d that lie in its window. */
+/** Condition for requests in the window of unit d. */
 const inWindow = (windowMs: number): string =>
 	`e.start_us BETWEEN d.first_ms * 1000 AND (d.first_ms + ${whole(windowMs)}) * 1000 + 999`;
 
@@ -34,8 +34,8 @@ interface Scope {
 }
 
 /**
- * Closes what is due and not closed yet. `closed` is called for each lot of units, with the closings that fell due
- * together, the units in the view `due` (ordinal, unit, arm, first_ms, due_ms) and what was observed of them stored.
+ * Closes what is due and not closed yet. `closed` is called for each batch of units, with the closings of the same due
+ * time, the units in the view `due` (ordinal, unit, arm, first_ms, due_ms) and their observations stored.
  */
 export async function closeDue(
 	transaction: Transaction,
@@ -65,7 +65,7 @@ export async function closeDue(
 	}
 }
 
-/** Conditions that part `all_due` by first exposure into lots of about CLOSING_UNITS; none where nothing is due. */
+/** Conditions that split `all_due` by first exposure into batches of about CLOSING_UNITS; none if nothing is due. */
 async function lots(transaction: Transaction): Promise<readonly string[]> {
 	const [found] = await transaction.rows("SELECT count(*) AS units FROM all_due");
 	const units = Number(found?.units ?? 0);
@@ -109,21 +109,21 @@ async function observe(transaction: Transaction, scope: Scope, group: readonly C
 
 export interface Lot extends Scope {
 	readonly windowMs: number;
-	/** Times of the events that any unit of the lot can have. */
+	/** Time range of events of all units of the batch. */
 	readonly fromMs: number;
 	readonly toMs: number;
 }
 
 /**
- * `requests` of the due units: one row each, ok and its duration where an end is known. One without an end by the due
- * time has failed, and lasted until then at least. `inside`: in the window, else before the first exposure. In the window
- * a request whose start was not heard is none (requestStarts.ts).
+ * Fills `requests` of the due units: one row each, with ok and duration if the end is known. Without an end by the due
+ * time it failed, with the duration until then as the minimum. `inside`: in the window, else before the first exposure. A
+ * request in the window counts only if its start was received (requestStarts.ts).
  */
 async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number): Promise<void> {
 	const { experiment, service, windowMs, fromMs, toMs } = lot;
 	const inside = "e.start_us >= d.first_ms * 1000";
 	const exposed = `e.experiment = $experiment AND e.arm IS NOT NULL AND ${inWindow(windowMs)}`;
-	// One that the Experiment sent before its unit's first exposure is one whose start was not heard.
+	// A request in the Experiment before its unit's first exposure has no received start.
 	const others = "(e.arm IS NULL OR e.experiment <> $experiment)";
 	const earlier = `e.service = $service AND ${others} AND NOT (${inside}) AND e.start_us >= (d.first_ms - ${whole(beforeMs)}) * 1000`;
 	await transaction.run(
@@ -131,7 +131,7 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 		SELECT d.ordinal, any_value(d.arm) AS arm, ${inside} AS inside,
 			coalesce(bool_or(e.ended AND NOT e.failed), FALSE) AS ok,
 			coalesce(min(e.duration_ms) FILTER (e.ended), greatest(0, any_value(d.due_ms) - e.start_us / 1000.0)) AS duration_ms,
-			bool_or(e.ended) AS ended, ${await told(transaction, "min(e.received_ms)")} AS told,
+			bool_or(e.ended) AS ended, ${await reported(transaction, "min(e.received_ms)")} AS reported,
 			any_value(d.first_ms) - e.start_us / 1000.0 AS ahead_ms
 		FROM entries e JOIN due d ON e.unit = d.unit
 		WHERE e.start_us >= ${whole(fromMs)} * 1000 AND e.start_us <= ${whole(toMs)} * 1000 + 999 AND e.received_ms <= d.due_ms
@@ -142,10 +142,10 @@ async function readRequests(transaction: Transaction, lot: Lot, beforeMs: number
 }
 
 /**
- * Whether a request's first entry did not come in the last minute before an opening of the store. Of that minute's requests
- * some ended unheard, the more the slower their arm, so that all of them are left out, whether or not an end is known.
+ * Whether a request's first entry did not come in the last minute before an opening of the store. In that minute slow
+ * requests lose their end more often, which biases arms, so all its requests are excluded.
  */
-async function told(transaction: Transaction, heardMs: string): Promise<string> {
+async function reported(transaction: Transaction, heardMs: string): Promise<string> {
 	const openings = await transaction.rows("SELECT last_ms FROM openings ORDER BY last_ms");
 	const minutes: [number, number][] = [];
 	for (const toMs of openings.map(({ last_ms }) => Number(last_ms))) {
@@ -171,7 +171,7 @@ async function observeRequests(
 				: slowFrom(threshold).map((ms) => share(`ended AND duration_ms <= ${ms}`));
 	const [table, variables] = values.length === 1 ? ["observations", values[0]] : ["co_observations", columns(values)];
 	await transaction.run(
-		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside AND told GROUP BY ordinal`,
+		`INSERT INTO ${table} SELECT ${series}, ordinal, ${variables} FROM requests WHERE inside AND reported GROUP BY ordinal`,
 	);
 }
 
@@ -188,7 +188,7 @@ async function observeOutcomes(transaction: Transaction, lot: Lot, group: readon
 	const wanted = group.flatMap(({ series, of }): Wanted[] => (of === null ? [] : [wantedOf(series, of)]));
 	const sums = await outcomeSums(transaction, lot, wanted);
 	const perRequest = new Set(group.flatMap(({ series, of }) => (of?.denominator === "requests" ? [series] : [])));
-	// Where they are read once they need not be kept in between.
+	// A single read needs no temporary table.
 	if (perRequest.size === 0 && alike(wanted)) {
 		await enterValues(transaction, wanted, `(${sums})`);
 		return;
@@ -232,7 +232,7 @@ export async function outcomeSums(transaction: Transaction, lot: Lot, wanted: re
 	const [byRequest] = await transaction.rows(
 		`SELECT 1 AS found FROM outcomes o WHERE ${those} AND o.request IS NOT NULL LIMIT 1`,
 	);
-	// An outcome by request id is its unit's, and of a request that exposed it: one with a start row.
+	// An outcome by request id belongs to the unit of a request that exposed it, which has a start row.
 	await transaction.run(
 		`CREATE OR REPLACE TEMP VIEW due_outcomes AS
 		SELECT o.metric, o.unit, o.experiment, o.value, o.event_ms, o.received_ms FROM outcomes o WHERE ${between}

@@ -1,11 +1,11 @@
 /**
- * Which units are closed. A unit's observation of a metric falls due when its window and the settling time are over:
+ * Which units are closed. A unit's observation of a metric is due when its window and the settling time are over:
  *
  * due = max(first exposure + window, its arrival) + settle.
  *
- * An era of a metric names the units that were closed while it was defined in one way: all up to an ordinal that were
- * due before a moment. So what is closed is told by arithmetic over the units, exactly, however the clock went; a new
- * definition begins a new era, and a unit of an earlier one stays with that.
+ * An era is a period with one definition of a metric. Its closed units are all units up to an ordinal that were due before
+ * a time, so they can be computed exactly, whatever the clock did. A new definition begins a new era; units closed in an
+ * earlier era keep it.
  */
 import type { EvidenceMetric } from "../../../infer/statistics/evidence.js";
 import type { Row, Transaction } from "../store/store.js";
@@ -14,7 +14,7 @@ import { text } from "./sql.js";
 /** Window and settling time in milliseconds. */
 export type Times = readonly [number, number];
 
-/** When the observation of a row of `units` falls due; of several times, when the last of them does. */
+/** When the observation of a row of `units` is due; for several times, the last of them. */
 export function dueMs(times: readonly Times[], units = "u"): string {
 	const each = times.map(
 		([window, settle]) => `greatest(${units}.first_ms + ${whole(window)}, ${units}.received_ms) + ${whole(settle)}`,
@@ -26,14 +26,14 @@ export const whole = (value: number): string => `${BigInt(Math.trunc(value))}::B
 
 /** What is closed under one definition. */
 export interface Definition {
-	/** Of an EvidenceMetric, or of a maturity. */
+	/** Name of an EvidenceMetric, or of a maturity. */
 	readonly metric: string;
-	/** Tells the values of two definitions apart; times do not. */
+	/** Identifies how values are computed; times are not part of it. */
 	readonly kind: string;
 	/** null = a maturity: units are counted, nothing is observed. */
 	readonly source: EvidenceMetric["source"] | null;
 	readonly times: readonly Times[];
-	/** How long before a unit's first exposure its rows count. */
+	/** Length of the period before a unit's first exposure whose rows count. */
 	readonly beforeMs: number;
 	/** Only units first exposed after it. */
 	readonly afterMs: number;
@@ -46,19 +46,19 @@ export interface Era {
 	readonly afterMs: number;
 	readonly asOfMs: number;
 	readonly ordinal: number;
-	/** Of units outside the core only those belong to it that were due by then; null = all. */
+	/** Units outside the core belong only if they were due by then; null = no limit. */
 	readonly coreFromMs: number | null;
 }
 
-/** A definition with its series and the eras of its metric so far; the last one is its own. */
+/** A definition with its series and the metric's eras so far, its own last. */
 export interface Defined extends Definition {
 	readonly series: number;
 	readonly eras: readonly Era[];
 }
 
 /**
- * The definition of a metric; null while a threshold or a cap of it is not frozen, for then nothing is observed.
- * @param exposedAfterMs of units first exposed later only: another series, as of any other definition
+ * The definition of a metric; null while a threshold or a cap is not frozen, because nothing is observed then.
+ * @param exposedAfterMs only units first exposed later; this makes another series, like any other definition
  */
 export function definitionOf(metric: EvidenceMetric, exposedAfterMs?: number): Definition | null {
 	const { name, source, windowMs, settleMs, missing, perUnit, denominator, covariateMs, cap, threshold } = metric;
@@ -77,7 +77,7 @@ export function definitionOf(metric: EvidenceMetric, exposedAfterMs?: number): D
 	};
 }
 
-/** Units whose windows of all the metrics are over. Its name is no metric's: they have no spaces. */
+/** Units whose windows of all the metrics are over. Its name differs from every metric's, which have no spaces. */
 export function maturityOf(metrics: readonly EvidenceMetric[], exposedAfterMs?: number): Definition {
 	const all = new Map(
 		metrics.map(({ windowMs, settleMs }) => [`${windowMs} ${settleMs}`, [windowMs, settleMs] as const]),
@@ -91,7 +91,7 @@ export function maturityOf(metrics: readonly EvidenceMetric[], exposedAfterMs?: 
 	};
 }
 
-/** The series and eras of definitions, in their order; begins those that are new. */
+/** The series and eras of definitions, in their order; starts the new ones. */
 export async function define(
 	transaction: Transaction,
 	experiment: string,
@@ -135,7 +135,7 @@ async function seriesOf(transaction: Transaction, experiment: string): Promise<M
 	return new Map(rows.map((row) => [nameOf(String(row.metric), String(row.definition)), Number(row.number)]));
 }
 
-/** The era of a definition, where its metric's last one is of another. */
+/** Starts the definition's era if the metric's last one has another definition. */
 async function begin(
 	transaction: Transaction,
 	experiment: string,
@@ -189,8 +189,8 @@ function inEra({ times, afterMs, asOfMs, ordinal, coreFromMs }: Era): string {
 }
 
 /**
- * Once a bandit has moved, units outside the core go to and fro between their arm and the default Variant: what was
- * still open then would be of both. What was due before is of a fixed design, as the core is for ever.
+ * Once a bandit moves traffic, units outside the core switch between their arm and the default Variant, so observations
+ * still open then would mix both. Units due before, and the core, have a fixed design.
  */
 function inDesign(times: readonly Times[], coreFromMs: number | null): string {
 	return coreFromMs === null ? "" : ` AND (u.core OR ${dueMs(times)} <= ${whole(coreFromMs)})`;
@@ -203,15 +203,15 @@ export function closedSeries(eras: readonly Era[]): string {
 		: `CASE ${eras.map((era) => `WHEN ${inEra(era)} THEN ${era.series}`).join(" ")} END`;
 }
 
-/** Whether row `u` of `units` is due by now and was not closed yet. */
+/** Whether row `u` of `units` is due and not closed yet. */
 export function newlyDue({ times, afterMs, eras }: Defined, nowMs: number): string {
 	const closed = eras.filter((era) => era.ordinal >= 0).map((era) => ` AND NOT ${inEra(era)}`);
 	return `${dueMs(times)} < ${whole(nowMs)} AND u.first_ms > ${whole(afterMs)}${inDesign(times, eras.at(-1)?.coreFromMs ?? null)}${closed.join("")}`;
 }
 
 /**
- * Puts the units up to the ordinal that are due by now into the last eras of definitions. Where the clock went back
- * behind an era, they get one of their own: units that came since are not due before its moment.
+ * Extends the last eras of definitions to units up to the ordinal that are due now. If the clock went back before an era's
+ * time, a new era starts: units that came since are not due before its time.
  */
 export async function advance(
 	transaction: Transaction,

@@ -1,6 +1,6 @@
 /**
- * Evidence: what the analysis reads. One transaction sees one state of the store: it takes in what is new (refresh.ts)
- * and reads the aggregates. Arms, batches, segments, periods and Variants come in a fixed order.
+ * Evidence for the analysis. One transaction sees one state of the store: it adds new data (refresh.ts) and reads the
+ * aggregates. Arms, batches, segments, periods and Variants come in a fixed order.
  */
 import type {
 	ArmEvidence,
@@ -17,17 +17,17 @@ import type { EventStore, Row, Transaction } from "../store/store.js";
 import { withCapital } from "./capital.js";
 import { whole } from "./eras.js";
 import { crossing } from "./interactions.js";
-import { askedOf, hasGrown, type Look, Looks, nextDueMs } from "./looks.js";
+import { hasGrown, type Look, Looks, nextDueMs, queryKey } from "./looks.js";
 import { exposuresOf, PERIODS, REST, refresh } from "./refresh.js";
 
-/** The newest first exposure is looked for among so many units of all Experiments: where it is not, it is old news. */
+/** The newest first exposure is searched among this many units of all Experiments; an older one is not reported. */
 const NEWEST_UNITS = 100_000;
 
 /**
- * A metric that no look can take in costs that metric, not the others' harm: the evidence is without it, and names it.
+ * A metric whose refresh fails is left out and named; the evidence of the others is complete.
  * @param nowMs the store's clock: observations due before it are closed
- * @param looks those at this store so far; a look at nothing new is nearly free by them
- * @param failed told of each such metric at every look
+ * @param looks earlier looks at this store; they make a look without new data nearly free
+ * @param failed called for each such metric at every look
  */
 export async function gatherEvidence(
 	store: EventStore,
@@ -46,9 +46,9 @@ export async function gatherEvidence(
 	}
 }
 
-const TAKEN_BACK = new Error("taken back");
+const ROLLED_BACK = new Error("rolled back");
 
-/** Each metric is tried alone, and what that has written is taken back. */
+/** Tries each metric alone, and rolls back its writes. */
 async function unreadableOf(
 	store: EventStore,
 	query: EvidenceQuery,
@@ -60,10 +60,10 @@ async function unreadableOf(
 		try {
 			await store.analysis.transaction(async (transaction) => {
 				await refresh(transaction, { ...query, metrics: [metric] }, nowMs);
-				throw TAKEN_BACK;
+				throw ROLLED_BACK;
 			});
 		} catch (thrown) {
-			if (thrown === TAKEN_BACK) continue;
+			if (thrown === ROLLED_BACK) continue;
 			failed(metric.name, thrown);
 			found.push(metric.name);
 		}
@@ -76,9 +76,9 @@ async function gather(store: EventStore, query: EvidenceQuery, nowMs: number, lo
 	const { evidence, look } = await store.analysis.transaction(async (transaction) => {
 		const still = last !== null && !(await hasGrown(transaction, query.experiment, last));
 		if (still && last.nextDueMs !== null && nowMs <= last.nextDueMs)
-			return { evidence: await again(transaction, query, nowMs, last), look: null };
+			return { evidence: await currentEvidence(transaction, query, nowMs, last), look: null };
 		const { evidence, look } = await wholeLook(transaction, query, nowMs);
-		// Where units come at every look nobody needs to know when the next one falls due.
+		// While units arrive at every look, the next due time is not needed.
 		return { evidence, look: still ? { ...look, nextDueMs: await nextDueMs(transaction, query, nowMs) } : look };
 	});
 	looks.looked(query.experiment, nowMs);
@@ -86,8 +86,8 @@ async function gather(store: EventStore, query: EvidenceQuery, nowMs: number, lo
 	return evidence;
 }
 
-/** The evidence of a look that nothing has come after, as of now. */
-async function again(
+/** The evidence of the last look, if no data came since, with current health and losses. */
+async function currentEvidence(
 	transaction: Transaction,
 	query: EvidenceQuery,
 	nowMs: number,
@@ -98,7 +98,7 @@ async function again(
 	return { ...kept, ...totals, ...(await presentOf(transaction, query, nowMs)), asOfMs: nowMs };
 }
 
-/** What comes of no aggregate: of the last moments. */
+/** Evidence that does not come from aggregates. */
 async function presentOf(
 	transaction: Transaction,
 	query: EvidenceQuery,
@@ -111,7 +111,7 @@ async function presentOf(
 	};
 }
 
-/** In a holdback the units that are left out are its own, too: first exposed in it, or forced in it where they never were. */
+/** Excluded units of a holdback: first exposed in it, or forced in it without an earlier exposure. */
 async function totalsOf(
 	transaction: Transaction,
 	{ experiment, exposedAfterMs }: EvidenceQuery,
@@ -176,7 +176,7 @@ async function wholeLook(
 		...(await presentOf(transaction, query, nowMs)),
 	};
 	const seen = { unit, conflict, points: points.length, nextDueMs: null, lossesSinceMs };
-	return { evidence, look: { asked: askedOf(query), atMs: nowMs, ...seen, evidence } };
+	return { evidence, look: { asked: queryKey(query), atMs: nowMs, ...seen, evidence } };
 }
 
 const total = (rows: readonly Row[], column: string): number => rows.reduce((sum, row) => sum + Number(row[column]), 0);

@@ -1,7 +1,7 @@
 /**
- * Rows that a threshold or a cap is still to be frozen from, which outlive their time. They are counted for each Experiment by
- * itself, as it reads them: the reference requests of its own Service, or its Metric's outcomes and the starts of the requests
- * that these name. So nobody else's traffic takes them away, and none of it is held for them.
+ * Rows needed to freeze a threshold or a cap, which outlive the retention time. They are counted separately for each
+ * Experiment: its own Service's reference requests, or its Metric's outcomes and the start rows of their requests. So
+ * other Experiments' traffic can neither displace nor extend them.
  */
 
 import type { Judge } from "../../../decide/rollout/judges.js";
@@ -10,10 +10,10 @@ import type { EventStore } from "../store/store.js";
 import { whole } from "./eras.js";
 import { text } from "./sql.js";
 
-/** As baselineQuantile.ts and unitQuantile.ts read them: the table, the column by which an Experiment's are found, and which. */
+/** As baselineQuantile.ts and unitQuantile.ts read them: the table, the column that identifies the Experiment, a condition. */
 const SOURCES = {
 	requests: { table: "entries", column: "service", which: "ended AND reference" },
-	// As many as outcomes: of a start that none names nothing is read, and there are far more.
+	// Bounded by the number of outcomes: start rows without an outcome are not needed, and are far more.
 	starts: {
 		table: "entries",
 		column: "experiment",
@@ -22,12 +22,12 @@ const SOURCES = {
 	outcomes: { table: "outcomes", column: "metric", which: "TRUE" },
 } as const;
 
-/** Of which no more than `rowsMax` are held, the newest. */
+/** Sources limited to the newest `rowsMax` rows. */
 const BOUNDED = ["requests", "outcomes"] as const;
 
 type Source = keyof typeof SOURCES;
 
-/** Rows since then of one Service, Experiment or Metric. */
+/** Rows of one Service, Experiment or Metric since a time. */
 interface Stretch {
 	readonly source: Source;
 	readonly key: string;
@@ -35,9 +35,9 @@ interface Stretch {
 }
 
 /**
- * What is held.
- * @param beforeMs what came since is kept anyway
- * @param rowsMax of each the newest, so many at most
+ * Finds the rows to hold.
+ * @param beforeMs newer rows are kept anyway
+ * @param rowsMax limit for each source, newest first
  */
 export async function freezingRows(
 	store: EventStore,
@@ -53,7 +53,7 @@ export async function freezingRows(
 				if (sinceMs < beforeMs) read.set(nameOf(one), { ...one, sinceMs });
 			}
 	const stretches = [...read.values()];
-	const few = await fewEnoughSince(store, stretches, rowsMax);
+	const few = await limitStarts(store, stretches, rowsMax);
 	return stretches.map((one) => ({ ...one, sinceMs: Math.max(one.sinceMs, few.get(nameOf(one)) ?? one.sinceMs) }));
 }
 
@@ -69,11 +69,11 @@ function readBy({ name, type }: MetricDeclaration, judge: Judge): readonly Stret
 
 const nameOf = ({ source, key }: Pick<Stretch, "source" | "key">): string => `${source} ${key}`;
 
-/** Rows are counted by such steps of time: to put them in order would hold up everybody's looks. */
+/** Rows are counted in time steps: sorting them would delay all looks. */
 const STEP_MS = 60_000;
 
-/** By name: from then on there are no more than so many. Those of which there are no more at all are left out. */
-async function fewEnoughSince(
+/** By name: the time since which there are at most that many. Sources within the limit are left out. */
+async function limitStarts(
 	store: EventStore,
 	stretches: readonly Stretch[],
 	rowsMax: number,
@@ -102,7 +102,7 @@ async function fewEnoughSince(
 	return found;
 }
 
-/** Whether a row of the table is held by one of them. */
+/** Condition for rows of the table that one of them holds. */
 export function isHeld(stretches: readonly Stretch[], table: string): string {
 	const conditions = Object.entries(SOURCES).flatMap(([source, { table: of, column, which }]) => {
 		const own = stretches.filter((one) => one.source === source && of === table);

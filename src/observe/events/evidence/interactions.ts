@@ -1,4 +1,4 @@
-/** Units that are in an arm of two experiments: moments by both assignments. Counted at once, when somebody asks. */
+/** Units in arms of two experiments: moments by both assignments, computed on request. */
 
 import type { Row, Transaction } from "../store/store.js";
 import { MOMENT_COLUMNS, momentsOfRows, VARIABLES_MAX } from "./aggregateSql.js";
@@ -12,7 +12,7 @@ export interface Crossing {
 	readonly sums: readonly Row[];
 }
 
-/** @param metrics names of the metrics that are read of it */
+/** @param metrics names of the metrics to read */
 export async function crossing(
 	transaction: Transaction,
 	experiment: string,

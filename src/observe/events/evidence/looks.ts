@@ -1,28 +1,27 @@
 /**
- * Looks at nothing new. What a look takes in are units and conflicts that came since the last one, and units that have
- * fallen due; rows that were observed never change. While there are none of these, and the same is asked, aggregates say
- * what they said: the evidence that was made of them is given again, and only what does not come of aggregates (health,
- * losses, the newest times) is asked anew. The store is not written to.
+ * Cache of looks. A look takes in new units and conflicts, and units that became due; observed rows never change. Without
+ * any of these, and for the same query, the aggregates are unchanged: the cached evidence is returned, and only data
+ * outside aggregates (health, losses, the newest times) is read again. Nothing is written to the store.
  *
- * Kept in memory, of looks that were committed, for one store: a restart costs one whole look at each experiment.
+ * In memory, for one store, only for committed looks: after a restart each experiment needs one full look.
  */
 import type { Evidence, EvidenceQuery } from "../../../infer/statistics/evidence.js";
 import { LOOKS_KEPT_MAX } from "../../../limits/index.js";
 import type { Transaction } from "../store/store.js";
 import { definitionOf, dueMs, maturityOf, whole } from "./eras.js";
 
-/** A whole look, and what would make the next one another. */
+/** A full look, and the state that makes it reusable. */
 export interface Look {
-	/** What was asked. */
+	/** The query. */
 	readonly asked: string;
 	readonly atMs: number;
-	/** The newest ordinals that it saw, of all experiments, and how many rows of live points of its own. */
+	/** The newest ordinals seen, of all experiments, and the number of its own live-point rows. */
 	readonly unit: number;
 	readonly conflict: number;
 	readonly points: number;
-	/** When the next unit falls due: Infinity, none. null: not asked for, as where units come at every look. */
+	/** When the next unit is due: Infinity = none. null: not computed, as units come at every look. */
 	readonly nextDueMs: number | null;
-	/** Losses since then count; null: as the query says. */
+	/** Losses since then count; null: as the query defines. */
 	readonly lossesSinceMs: number | null;
 	readonly evidence: Evidence;
 }
@@ -31,18 +30,18 @@ export class Looks {
 	readonly #last = new Map<string, Look>();
 	readonly #lookedMs = new Map<string, number>();
 
-	/** The last whole look at it, if it asked the same and lies not after now. */
+	/** The last full look, if its query is the same and its time is not in the future. */
 	last(query: EvidenceQuery, nowMs: number): Look | null {
 		const look = this.#last.get(query.experiment);
-		return look !== undefined && look.asked === askedOf(query) && look.atMs <= nowMs ? look : null;
+		return look !== undefined && look.asked === queryKey(query) && look.atMs <= nowMs ? look : null;
 	}
 
-	/** When an experiment was last looked at, if that is remembered: looks at nothing new leave nothing in the store. */
+	/** When an experiment was last looked at, if known: a look without new data is not stored. */
 	lookedMs(experiment: string): number | null {
 		return this.#lookedMs.get(experiment) ?? null;
 	}
 
-	/** To be called after each look, at nothing new too. */
+	/** Call after each look, also one without new data. */
 	looked(experiment: string, atMs: number): void {
 		this.#lookedMs.delete(experiment);
 		const [oldest] = this.#lookedMs.keys();
@@ -50,7 +49,7 @@ export class Looks {
 		this.#lookedMs.set(experiment, atMs);
 	}
 
-	/** To be called once the look is committed. The one that was kept longest makes room. */
+	/** Call once the look is committed. Drops the oldest look above the limit. */
 	keep(look: Look): void {
 		const { experiment } = look.evidence;
 		this.#last.delete(experiment);
@@ -60,8 +59,8 @@ export class Looks {
 	}
 }
 
-/** All that the aggregates hang on. Crossings with other experiments are read from units: those are never kept. */
-export function askedOf({ healthSinceMs, ...asked }: EvidenceQuery): string {
+/** The part of the query that aggregates depend on. Crossings with other experiments are read from units, never cached. */
+export function queryKey({ healthSinceMs, ...asked }: EvidenceQuery): string {
 	return JSON.stringify(asked);
 }
 
@@ -80,7 +79,7 @@ export async function hasGrown(
 	return found?.grown !== false;
 }
 
-/** When the next of the units that are there falls due at or after now, in any of the metrics or all; Infinity: never. */
+/** When the next known unit is due at or after now, in any or all of the metrics; Infinity: never. */
 export async function nextDueMs(transaction: Transaction, query: EvidenceQuery, nowMs: number): Promise<number> {
 	const { experiment, metrics, exposedAfterMs, closeUntilMs } = query;
 	if (closeUntilMs !== undefined && closeUntilMs <= nowMs) return Number.POSITIVE_INFINITY;

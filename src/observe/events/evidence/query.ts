@@ -1,4 +1,4 @@
-/** Aggregate queries as they come over the socket: checked once, to the vocabulary's own types. */
+/** Parses evidence queries from the socket. */
 
 import { WeirError } from "../../../error.js";
 import type { EvidenceMetric, EvidenceQuery, SlowThreshold } from "../../../infer/statistics/evidence.js";
@@ -7,10 +7,10 @@ import type { BaselineQuery } from "./baselineQuantile.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Of a query, each there or not. */
+/** Optional times of a query. */
 const TIMES = ["coreFromMs", "exposedAfterMs", "closeUntilMs"] as const;
 
-/** @throws WeirError `invalid-argument` for anything that is not exactly a query */
+/** @throws WeirError `invalid-argument` unless it is exactly a query */
 export function parseEvidenceQuery(json: unknown): EvidenceQuery {
 	const times = TIMES.filter((name) => typeof json === "object" && json !== null && name in json);
 	const query = fields(json, "the query", [

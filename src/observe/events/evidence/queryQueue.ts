@@ -1,25 +1,25 @@
 /**
- * Queries of the event store, one at a time in the order of arrival. The rollout loop's come first: people's load must not
- * delay a rollback.
+ * Queue of event store queries: one at a time, in order of arrival. The rollout loop's queries go first, so that users'
+ * load does not delay a rollback.
  */
 import type { ServerResponse } from "node:http";
 import { WeirError } from "../../../error.js";
 import { QUERIES_WAITING_MAX } from "../../../limits/index.js";
 
-type Asker = "loop" | "people";
+type QueryClass = "loop" | "users";
 
 export class QueryQueue {
-	readonly #waiting: Readonly<Record<Asker, (() => void)[]>> = { loop: [], people: [] };
+	readonly #waiting: Readonly<Record<QueryClass, (() => void)[]>> = { loop: [], users: [] };
 	#isBusy = false;
 
 	/**
-	 * Runs the query in its turn, unless its client is gone by then.
-	 * @throws WeirError `unavailable` if too many people's queries wait
+	 * Runs the query in its turn, unless its client has disconnected by then.
+	 * @throws WeirError `unavailable` if too many users' queries wait
 	 */
-	async run(asker: Asker, response: ServerResponse, query: () => Promise<void>): Promise<void> {
+	async run(queryClass: QueryClass, response: ServerResponse, query: () => Promise<void>): Promise<void> {
 		if (this.#isBusy) {
-			const waiting = this.#waiting[asker];
-			if (asker === "people" && waiting.length >= QUERIES_WAITING_MAX)
+			const waiting = this.#waiting[queryClass];
+			if (queryClass === "users" && waiting.length >= QUERIES_WAITING_MAX)
 				throw new WeirError("unavailable", "too many queries are waiting", "try again");
 			await new Promise<void>((resolve) => waiting.push(resolve));
 		}
@@ -27,7 +27,7 @@ export class QueryQueue {
 		try {
 			if (!response.destroyed) await query();
 		} finally {
-			const next = this.#waiting.loop.shift() ?? this.#waiting.people.shift();
+			const next = this.#waiting.loop.shift() ?? this.#waiting.users.shift();
 			if (next === undefined) this.#isBusy = false;
 			else next();
 		}

@@ -1,8 +1,7 @@
 /**
- * Aggregates kept as they grow: a look takes in only what is new since the last one (units, closed observations,
- * conflicts), merges it by Chan's update and leaves the rest alone. Where a unit is found in two arms, the parts that
- * it had entered are computed anew, for what was added cannot be taken out again without losing digits. All of it is
- * one transaction: a crash leaves the state before it, and the next look does the same again.
+ * Incremental aggregates: a look reads only new data (units, closed observations, conflicts) and merges it by Chan's
+ * update. If a unit is found in two arms, the parts that contained it are recomputed, because subtraction would lose
+ * digits. One transaction does everything: after a crash the next look repeats it.
  */
 import type { EvidenceQuery } from "../../../infer/statistics/evidence.js";
 import { SEGMENT_VALUES_MAX } from "../../../limits/index.js";
@@ -14,10 +13,10 @@ import { type Closing, closeDue, unconflicted } from "./closing.js";
 import { advance, closedSeries, define, definitionOf, erasOf, maturityOf, whole } from "./eras.js";
 import { text } from "./sql.js";
 
-/** Place of a segment's values beyond the first SEGMENT_VALUES_MAX, and of none. */
+/** Place of a segment's values beyond the first SEGMENT_VALUES_MAX, and of units without a value. */
 export const REST = SEGMENT_VALUES_MAX;
 
-/** Part of the aggregates whose places are days of first exposure; the others are named after segments. */
+/** The part whose places are days of first exposure; other parts are named after segments. */
 export const PERIODS = "";
 
 const DAY = dayOf("u.first_ms");
@@ -28,14 +27,14 @@ const COLUMNS = ["closed", ...MOMENT_COLUMNS];
 export interface Refreshed {
 	readonly series: ReadonlyMap<string, number>;
 	readonly maturity: number;
-	/** The newest ordinals that were seen. */
+	/** The newest ordinals seen. */
 	readonly unit: number;
 	readonly conflict: number;
 }
 
 export async function refresh(transaction: Transaction, query: EvidenceQuery, nowMs: number): Promise<Refreshed> {
 	const { experiment, service, metrics, segments, exposedAfterMs } = query;
-	// Of what is still open then nobody knows whose it is.
+	// Observations still open at closeUntilMs cannot be attributed to one arm.
 	const untilMs = Math.min(nowMs, query.closeUntilMs ?? nowMs);
 	const asked = [...metrics, null].flatMap((of) => {
 		const definition = of === null ? maturityOf(metrics, exposedAfterMs) : definitionOf(of, exposedAfterMs);
@@ -79,7 +78,7 @@ export async function refresh(transaction: Transaction, query: EvidenceQuery, no
 	return { series, maturity, unit: look.unit, conflict: look.conflict };
 }
 
-/** How far a look has come: the newest unit and conflict that it has seen, and the segments that it kept parts of. */
+/** Progress of a look: the newest unit and conflict it has seen, and the segments with stored parts. */
 interface Look {
 	readonly unit: number;
 	readonly conflict: number;
@@ -102,8 +101,8 @@ async function lastLook(transaction: Transaction, experiment: string): Promise<L
 const emptyAggregates = (): string => `SELECT * EXCLUDE (experiment) FROM aggregates LIMIT 0`;
 
 /**
- * The parts that units `u` of the relation belong to: ordinal, arm, part, place. A unit whose request said no value of
- * a segment, or a rare one, is in its rest.
+ * The parts that units `u` of the relation belong to: ordinal, arm, part, place. A unit with a missing or rare segment
+ * value is in the segment's rest.
  */
 function partsOf(units: string, segments: readonly string[]): string {
 	const days = `SELECT u.ordinal, u.arm, '${PERIODS}' AS part, ${DAY} AS place FROM ${units} u`;
@@ -116,7 +115,7 @@ function partsOf(units: string, segments: readonly string[]): string {
 	return [days, ...each].join(" UNION ALL ");
 }
 
-/** Adds a lot that was closed together to `fresh`. */
+/** Adds a batch that was closed together to `fresh`. */
 async function addClosed(
 	transaction: Transaction,
 	{ experiment, segments }: Pick<EvidenceQuery, "experiment" | "segments">,
@@ -128,8 +127,8 @@ async function addClosed(
 		transaction,
 		`SELECT n.series, p.bucket, p.units FROM (SELECT bucket, count(*) AS units FROM parts GROUP BY bucket) p, (${numbers}) n`,
 	);
-	// The join leaves all but the new observations out, and looks at no others: their ordinals lie together. Series of one
-	// variable are summed apart: for them the products of four would be computed for nothing.
+	// The join keeps only the new observations, whose ordinals are adjacent. Series of one variable are summed separately,
+	// to avoid computing products of four.
 	const variables = (of: Closing["of"]): number => (of === null ? 0 : variablesOf(of));
 	for (const some of [group.filter(({ of }) => variables(of) === 1), group.filter(({ of }) => variables(of) > 1)]) {
 		const k = Math.max(0, ...some.map(({ of }) => variables(of)));
@@ -147,8 +146,8 @@ async function addClosed(
 }
 
 /**
- * Observations of the series, in two reads: the engine counts what was there before the transaction, and reads a table
- * that is full of this one's rows by one thread.
+ * Observations of the series, in two reads: the engine uses counts from before the transaction for its plan, and reads a
+ * table with many rows of this transaction on one thread.
  */
 function observationsOf(k: number, group: readonly Closing[]): string {
 	const numbers = group.map(({ series }) => series);
@@ -165,11 +164,11 @@ const observedIn = (units: string): string =>
 	`(SELECT o.series, o.x0, u.arm, '${PERIODS}' AS part, u.place FROM all_observations o JOIN (${units}) u USING (ordinal))`;
 
 /**
- * `parts` (ordinal, bucket) and `buckets` (bucket, arm, part, place): millions of rows are grouped by one small number.
+ * `parts` (ordinal, bucket) and `buckets` (bucket, arm, part, place), so that millions of rows are grouped by one number.
  * @param rows ordinal, arm, part, place
  */
 async function makeParts(transaction: Transaction, rows: string): Promise<void> {
-	// Reading the units twice is cheaper than keeping their places, as text, in between.
+	// Reading the units twice is cheaper than storing their places as text.
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE buckets AS SELECT row_number() OVER ()::INTEGER AS bucket, * FROM (
 			SELECT DISTINCT arm, part, place FROM (${rows}))`,
@@ -200,7 +199,7 @@ function addMoments(transaction: Transaction, k: number, rows: string): Promise<
 	);
 }
 
-/** Merges `fresh` into what there is of the same keys. */
+/** Merges `fresh` into stored rows with the same keys. */
 async function mergeFresh(transaction: Transaction, experiment: string): Promise<void> {
 	const [any] = await transaction.rows("SELECT 1 FROM fresh LIMIT 1");
 	if (any === undefined) return;
@@ -213,7 +212,7 @@ async function mergeFresh(transaction: Transaction, experiment: string): Promise
 	);
 }
 
-/** Computes anew what a conflict has touched since the last look, and a segment's parts that were not kept so far. */
+/** Recomputes parts touched by a new conflict, and parts of newly requested segments. */
 async function takeConflicts(
 	transaction: Transaction,
 	experiment: string,
@@ -229,7 +228,7 @@ async function takeConflicts(
 	}
 	const conditions = segments.filter((segment) => !last.segments.includes(segment)).map((one) => `part = ${text(one)}`);
 	if (conflict > last.conflict && last.unit >= 0) {
-		// Units that came since the last look have entered nothing yet.
+		// Units newer than the last look are in no aggregate yet.
 		await transaction.run(
 			`CREATE OR REPLACE TEMP TABLE left_out AS SELECT u.* FROM units u JOIN conflicts k USING (experiment, unit)
 			WHERE u.experiment = $experiment AND k.ordinal > ${whole(last.conflict)} AND u.ordinal <= ${whole(last.unit)}`,
@@ -247,7 +246,7 @@ async function takeConflicts(
 	if (conditions.length > 0) await recompute(transaction, experiment, segments, `(${conditions.join(" OR ")})`);
 }
 
-/** All aggregates of the experiment of which the condition on arm, part and place is true, from what was observed. */
+/** All aggregates of the experiment that match the condition on arm, part and place, from stored observations. */
 async function recompute(
 	transaction: Transaction,
 	experiment: string,
@@ -280,7 +279,7 @@ async function recompute(
 const EXPOSED = `SELECT u.experiment, u.plan, u.arm, ${DAY} AS day, count(*) AS units, min(u.first_ms) AS first_ms,
 	min(u.received_ms) AS received_ms FROM units u WHERE u.experiment = $experiment AND ${unconflicted("u")}`;
 
-/** Rows of `exposures` of an experiment; of those first exposed in a part of the time counted anew, for days are not parted. */
+/** Rows of `exposures` of an experiment; a time range is counted from the units, because days are not split. */
 export function exposuresOf(
 	transaction: Transaction,
 	{ experiment, exposedAfterMs, closeUntilMs }: EvidenceQuery,
@@ -293,7 +292,7 @@ export function exposuresOf(
 	return transaction.rows(`${rows} ORDER BY ALL`, { experiment });
 }
 
-/** Adds the units that came since the last look to the counts by plan, arm and day. */
+/** Adds new units to the counts by plan, arm and day. */
 async function addExposures(transaction: Transaction, experiment: string, last: Look): Promise<void> {
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE exposed AS ${EXPOSED} AND u.ordinal > ${whole(last.unit)} GROUP BY ALL`,
@@ -308,7 +307,7 @@ async function addExposures(transaction: Transaction, experiment: string, last: 
 	);
 }
 
-/** Counts the days anew that `touched` names, of units that the last look knew. */
+/** Recounts the days in `touched`, for units known to the last look. */
 async function recomputeExposures(transaction: Transaction, experiment: string, last: Look): Promise<void> {
 	const touched = `(arm, day) IN (SELECT (arm, place) FROM touched WHERE part = '${PERIODS}')`;
 	await transaction.run(`DELETE FROM exposures WHERE experiment = $experiment AND ${touched}`, { experiment });

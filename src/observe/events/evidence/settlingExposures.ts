@@ -1,12 +1,12 @@
 /**
- * Exposures until it is sure that they stand.
+ * Exposures that may still be withdrawn.
  *
- * A late unit (planReader.ts) is first told of when its request is sent on, when Envoy's periodic entry is written, or when
- * it ends: of two requests the faster is heard of first, and of two arms the one that has a connection. One that waits two
- * periodic intervals is counted with the unit's true first request, and sample-ratio tests see both arms equally far.
+ * A late unit (planReader.ts) is first reported when its request is sent upstream, by Envoy's periodic entry, or at its
+ * end. So of two requests the faster is reported first, and of two arms the one with a free connection. After two periodic
+ * intervals the unit's true first request is known, and sample-ratio tests are not biased.
  *
- * The others, on open Services, are told of before any filter: a request that is refused takes its exposure back. It does so
- * soon after it was heard of; not after it began, for its client decides how long its head takes.
+ * On open Services exposures are reported before any filter, and a refused request withdraws its exposure. The wait counts
+ * from arrival, not from the request's start, because the client decides how long its headers take.
  */
 import { ACCESS_LOG_PERIODIC_MS, EXPOSURE_SETTLES_MS, UNIT_CACHE_MAX } from "../../../limits/index.js";
 import type { Exposure, RequestKey } from "../store/requestRow.js";
@@ -14,28 +14,28 @@ import type { Exposure, RequestKey } from "../store/requestRow.js";
 const LATE_SETTLES_MS = 2 * ACCESS_LOG_PERIODIC_MS;
 
 export class SettlingExposures {
-	/** By request: that of another request of the unit stands where one is taken back. */
+	/** By request: if one is withdrawn, the unit's exposure by another request stays. */
 	readonly #waiting = new Map<bigint, { readonly exposure: Exposure; readonly late: boolean }>();
 
-	/** @param settlesMs how long an exposure waits whose unit came with the request */
+	/** @param settlesMs how long an exposure waits if its unit came with the request */
 	constructor(private readonly settlesMs: number = EXPOSURE_SETTLES_MS) {}
 
 	get size(): number {
 		return this.#waiting.size;
 	}
 
-	/** Of several entries of a request the first is kept. */
+	/** Keeps the first of several entries of a request. */
 	add(request: RequestKey, exposure: Exposure, late: boolean): void {
 		const key = keyOf(request);
 		if (!this.#waiting.has(key)) this.#waiting.set(key, { exposure, late });
 	}
 
-	/** The request was refused. */
-	takeBack(request: RequestKey): void {
+	/** Withdraws a refused request's exposure. */
+	withdraw(request: RequestKey): void {
 		this.#waiting.delete(keyOf(request));
 	}
 
-	/** Takes out those that were heard of long enough before `nowMs`, and the oldest that are more than can be kept. */
+	/** Removes and returns exposures that arrived long enough before `nowMs`, and the oldest above the limit. */
 	take(nowMs: number): readonly Exposure[] {
 		const settled: Exposure[] = [];
 		for (const [key, { exposure, late }] of this.#waiting) {
@@ -47,7 +47,7 @@ export class SettlingExposures {
 		return settled;
 	}
 
-	/** The last before an end. Where of late units the faster alone were told of, none is: the others come too late. */
+	/** The last exposures at the end. Late units that are still waiting are dropped: only the faster ones were reported. */
 	takeLast(nowMs: number): readonly Exposure[] {
 		const all = [...this.#waiting.values()].filter(({ exposure, late }) => !late || !isEarly(exposure, nowMs));
 		this.#waiting.clear();
@@ -55,9 +55,9 @@ export class SettlingExposures {
 	}
 }
 
-/** Others that began with it may not be told of yet. An Envoy's clock may be ahead: nobody hears of what has not begun. */
+/** Earlier requests may not be reported yet. An Envoy's clock may be ahead, but no request is reported before it starts. */
 const isEarly = ({ firstMs, receivedMs }: Exposure, nowMs: number): boolean =>
 	Math.min(firstMs, receivedMs) + LATE_SETTLES_MS > nowMs;
 
-/** Ids are pseudonyms of 128 bits: with the time in their lowest ones, they stay as unlikely to meet. */
+/** Ids are pseudonyms of 128 bits; the time in their lowest bits keeps collisions as unlikely. */
 const keyOf = ({ request, startUs }: RequestKey): bigint => request ^ BigInt(startUs);

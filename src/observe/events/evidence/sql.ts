@@ -1,9 +1,9 @@
-/** Fragments of DuckDB's SQL that the statements over observations share. */
+/** DuckDB SQL fragments shared by the statements over observations. */
 
 /** A text literal. */
 export const text = (value: string): string => `'${value.replaceAll("'", "''")}'`;
 
-/** Expressions take and give SQL text. Aggregates pass over rows where an argument is null. */
+/** Expressions from SQL text to SQL text. Aggregates skip rows with a null argument. */
 export const sql = {
 	// Kahan's compensated sums: of six thousand equal values plain addition loses three digits.
 	mean: (value: string) => `favg(${value})`,
@@ -11,11 +11,11 @@ export const sql = {
 	// Welford's, merged by Chan's formula. Population variance and covariance; null of an empty group.
 	variance: (value: string) => `var_pop(${value})`,
 	covariance: (one: string, other: string) => `covar_pop(${one}, ${other})`,
-	/** Place of a text among those of the list, from 1; for a text that is one of them. */
+	/** Position of a text in the list, from 1; the text must be in it. */
 	placeIn: (list: readonly string[], value: string) => `list_position([${list.map(text).join(", ")}], ${value})`,
-	/** Number of the list at a place, counted from 1. */
+	/** Number of the list at a position, from 1. */
 	numberAt: (list: readonly number[], place: string) => `[${list.join(", ")}][${place}]`,
-	/** A null that is a double. */
+	/** A double null. */
 	nothing: "CAST(NULL AS DOUBLE)",
 	/** 64-bit whole number. */
 	whole: (value: string) => `CAST(${value} AS BIGINT)`,

@@ -1,5 +1,5 @@
 /**
- * The quantile of units' values that a cap is frozen from: of units whose window was over before the question, all arms
+ * The quantile of units' values from which a cap is frozen: units whose window was over before the query, all arms
  * together, so that a cap cannot favour one. None of them counts afterwards (eras.ts), so none needs to be kept.
  */
 import type { BaselineQuantile, EvidenceMetric } from "../../../infer/statistics/evidence.js";
@@ -9,9 +9,9 @@ import { outcomeSums, unconflicted, wantedOf } from "./closing.js";
 import { dueMs, whole } from "./eras.js";
 
 /**
- * Of units from before the oldest outcome that is held nobody knows what they brought: outcomes go by age and by number
- * (retention.ts). As none they would draw the cap down, to 0 where more are gone than are left. Who came later has all of theirs
- * there, and comes no sooner for what they bring.
+ * Excludes units older than the oldest kept outcome: their outcomes may have been removed by age or number
+ * (retention.ts). Counted as zero, they would lower the cap, even to 0. All outcomes of newer units are kept, and whether a
+ * unit is included does not depend on its values.
  */
 const KNOWN = "u.received_ms >= (SELECT min(received_ms) FROM outcomes WHERE metric = $metric)";
 
@@ -25,7 +25,7 @@ interface UnitQuantileQuery {
 	readonly untilMs: number;
 }
 
-/** Exact, interpolated (R type 7), before any cap. `requests` are units too. null while there is no value. */
+/** Exact, interpolated (R type 7), before any cap. `requests` are units too. null without values. */
 export function unitQuantile(
 	store: EventStore,
 	{ experiment, service, quantile, untilMs }: UnitQuantileQuery,

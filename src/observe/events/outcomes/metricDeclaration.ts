@@ -1,28 +1,28 @@
-/** Metrics as control knows them: which names outcomes may carry, and how long their rows are needed. */
+/** Metric declarations from control: the names outcomes may carry, and how long their rows are needed. */
 
 import type { Judge } from "../../../decide/rollout/judges.js";
 import { WeirError } from "../../../error.js";
 import { METRICS_CACHE_MS } from "../../../limits/index.js";
 
 export interface MetricDeclaration {
-	/** As outcomes and evidence queries name it. */
+	/** Name in outcomes and evidence queries. */
 	readonly name: string;
 	readonly type: "mean" | "rate" | "ratio" | "quantile";
 	readonly source: "outcome" | "latency" | "errors";
 	readonly windowMs: number;
-	/** Its rows of so long before a unit's first exposure are needed too; absent or null = none. */
+	/** Rows this long before a unit's first exposure are needed too; absent or null = none. */
 	readonly covariateMs?: number | null;
-	/** Bounds that every value keeps; absent or null = any finite number. */
+	/** Every value must be within these bounds; absent or null = any finite number. */
 	readonly range?: { readonly lo: number; readonly hi: number } | null;
-	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner alone. */
+	/** SPIFFE ids that may post its outcomes; absent or empty = the local owner only. */
 	readonly senders?: readonly string[];
-	/** Experiments under way that it judges; absent = none is known of. */
+	/** Running experiments that use it; absent = none known. */
 	readonly judges?: readonly Judge[];
 }
 
 type Declarations = ReadonlyMap<string, MetricDeclaration>;
 
-/** The declarations, asked for at most once a second; the last known ones while their owner does not answer. */
+/** Metric declarations, fetched at most once a second; the last known ones while control does not answer. */
 export class MetricCatalogue {
 	#known: Declarations | null = null;
 	#askedMs = Number.NEGATIVE_INFINITY;
@@ -33,13 +33,13 @@ export class MetricCatalogue {
 		private readonly monotonicMs = () => performance.now(),
 	) {}
 
-	/** Throws `unavailable` while they were never known. */
+	/** Throws `unavailable` if they were never fetched. */
 	async current(): Promise<Declarations> {
 		if (this.#known !== null && this.monotonicMs() - this.#askedMs < METRICS_CACHE_MS) return this.#known;
 		return this.refresh();
 	}
 
-	/** Asks now, even if asked a moment ago: a Metric may have been declared since. */
+	/** Fetches now, without the one-second limit: a Metric may have been declared since. */
 	refresh(): Promise<Declarations> {
 		this.#asking ??= this.#ask().finally(() => {
 			this.#asking = null;

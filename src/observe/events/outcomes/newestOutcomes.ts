@@ -1,10 +1,10 @@
-/** When the newest outcome of a metric happened: a sender that has fallen silent shows by it. Looks at new rows only. */
+/** Time of a metric's newest outcome, which shows senders that have stopped. Reads new rows only. */
 import { NEWEST_OUTCOME_SLACK_MS } from "../../../limits/index.js";
 import { whole } from "../evidence/eras.js";
 import { text } from "../evidence/sql.js";
 import type { Transaction } from "../store/store.js";
 
-/** Epoch milliseconds by metric, only of metrics that have outcomes, also where those were removed since. */
+/** Epoch milliseconds by metric, only for metrics that have outcomes, including removed ones. */
 export async function newestOutcomes(
 	transaction: Transaction,
 	metrics: readonly string[],
@@ -26,7 +26,7 @@ export async function newestOutcomes(
 	}
 	const rows = Object.entries(newest).map(([metric, ms]) => `(${text(metric)}, ${ms}, ${whole(nowMs)})`);
 	if (rows.length === 0) return {};
-	// Keeping it anew only saves rows to look at: not worth a write at every look, and nothing where one has no outcome yet.
+	// Storing it only saves reading some rows, so not at every look, and never without an outcome.
 	const same =
 		known.length === rows.length && known.every(({ metric, event_ms }) => newest[String(metric)] === Number(event_ms));
 	const near = known.length < metrics.length || nowMs - sinceMs < 2 * NEWEST_OUTCOME_SLACK_MS;

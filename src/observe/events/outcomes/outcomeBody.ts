@@ -11,7 +11,7 @@ export type Candidate =
 	| {
 			readonly row: unknown;
 			readonly fallbackTime: unknown;
-			/** Source and id of the CloudEvent around it: no other event has both. */
+			/** Source and id of the enclosing CloudEvent: together they are unique. */
 			readonly event?: readonly [source: unknown, id: unknown];
 	  }
 	| { readonly refused: Refusal };
@@ -25,7 +25,7 @@ const MODES: ReadonlyMap<string, BodyMode> = new Map([
 	["application/cloudevents-batch+json", "events"],
 ]);
 
-/** null where the media type is not one of ours (415): other charsets than UTF-8 and encoded bodies included. */
+/** null = unsupported media type (415), charset other than UTF-8, or encoded body. */
 export function bodyMode(headers: IncomingHttpHeaders): BodyMode | null {
 	const [type = "", ...parameters] = (headers["content-type"] ?? "")
 		.toLowerCase()
@@ -37,13 +37,13 @@ export function bodyMode(headers: IncomingHttpHeaders): BodyMode | null {
 		if (parameter.startsWith("charset=") && !/^charset="?utf-8"?$/.test(parameter)) return null;
 	}
 	const mode = MODES.get(type) ?? null;
-	// CloudEvents HTTP binding 3.1: binary mode is told by ce-specversion, the content type is the data's own.
+	// CloudEvents HTTP binding 3.1: ce-specversion marks binary mode; the content type describes the data.
 	return mode === "json" && headers["ce-specversion"] !== undefined ? "binary-event" : mode;
 }
 
 /**
- * @throws WeirError `invalid-argument` for a body that is not JSON; `resource-exhausted` for too
- * many rows (answered as 413). A line of NDJSON that is not JSON is one bad row.
+ * @throws WeirError `invalid-argument` if the body is not JSON; `resource-exhausted` for too many rows (answered as
+ * 413). A line of NDJSON that is not JSON is one bad row.
  */
 export function readRows(mode: BodyMode, text: string, headers: IncomingHttpHeaders): readonly Candidate[] {
 	switch (mode) {
@@ -121,7 +121,7 @@ function badEvent(message: string): Candidate {
 	};
 }
 
-/** Attributes of CloudEvents 1.0 section 3.1; extensions are allowed and not read. */
+/** Checks attributes of CloudEvents 1.0 section 3.1; extensions are allowed and ignored. */
 function attributesProblem(get: (name: string) => unknown): string | null {
 	if (get("specversion") !== "1.0") return "specversion is not 1.0";
 	for (const name of ["id", "source", "type"]) {
@@ -134,7 +134,7 @@ function attributesProblem(get: (name: string) => unknown): string | null {
 function fromEvent(event: unknown): Candidate {
 	if (typeof event !== "object" || event === null || Array.isArray(event))
 		return badEvent("the event is not an object");
-	// Not copied: it may have a million keys. None that is read is of every object.
+	// Not copied: it may have a million keys. None of the keys read exists on Object.prototype.
 	const attributes = event as Readonly<Record<string, unknown>>;
 	const problem = attributesProblem((name) => attributes[name]);
 	if (problem !== null) return badEvent(problem);

@@ -1,6 +1,6 @@
 /**
- * Group commit of outcomes. Requests that arrive while a commit runs share the next one, so the price of a
- * synced log is paid once per group and not per request; each is answered only after its commit.
+ * Group commit of outcomes. Requests that arrive while a commit runs share the next one, so one log sync serves the
+ * whole group. Each request is answered only after its commit.
  */
 import type { DuckDBAppender } from "@duckdb/node-api";
 import { WeirError } from "../../../error.js";
@@ -10,17 +10,17 @@ import { CommitFaults, type CommitFaultsOptions } from "../store/commitFaults.js
 import type { EventStore, Transaction } from "../store/store.js";
 import type { OutcomeRow } from "./outcomeRow.js";
 
-/** What a client is told; kept with the idempotency key and replayed. */
+/** The answer to a client, stored with its idempotency key and replayed. */
 export interface StoredAnswer {
 	readonly status: number;
 	readonly body: string;
-	/** Made by an earlier request with the same key. */
+	/** From an earlier request with the same key. */
 	readonly replayed: boolean;
 }
 
 export interface Submission {
 	readonly rows: readonly OutcomeRow[];
-	/** Pseudonym of the Idempotency-Key, or of CloudEvents' names, and a hash of the body; null without either. */
+	/** Pseudonym of the Idempotency-Key or of the CloudEvents' ids, and a hash of the body; null without either. */
 	readonly idempotency: { readonly key: bigint; readonly body: string } | null;
 	readonly status: number;
 	readonly answer: string;
@@ -33,7 +33,7 @@ interface Waiting {
 	readonly reject: (error: WeirError) => void;
 }
 
-interface Former {
+interface PreviousAnswer {
 	readonly body: string;
 	readonly status: number;
 	readonly answer: string;
@@ -43,7 +43,7 @@ export class OutcomeCommit {
 	#queue: Waiting[] = [];
 	#queuedRows = 0;
 	#running: Promise<void> | null = null;
-	/** Requests under way by key: a duplicate that comes meanwhile gets the same answer. */
+	/** Running requests by key: a concurrent duplicate gets the same answer. */
 	readonly #underWay = new Map<bigint, { readonly body: string; readonly answer: Promise<StoredAnswer> }>();
 
 	readonly #faults: CommitFaults;
@@ -53,8 +53,8 @@ export class OutcomeCommit {
 	}
 
 	/**
-	 * Resolves when the rows are on disk. Throws `conflict` when the key came with another body before,
-	 * `unavailable` when too much waits or the store refuses.
+	 * Resolves when the rows are on disk. Throws `conflict` if the key was used with another body, `unavailable` if the
+	 * queue is full or the commit fails.
 	 */
 	async submit(submission: Submission): Promise<StoredAnswer> {
 		const { idempotency } = submission;
@@ -73,7 +73,7 @@ export class OutcomeCommit {
 		}
 	}
 
-	/** Resolves when nothing waits any more. */
+	/** Resolves when no request waits. */
 	async close(): Promise<void> {
 		while (this.#running !== null) await this.#running;
 		this.#faults.close();
@@ -95,7 +95,7 @@ export class OutcomeCommit {
 	}
 
 	async #drain(): Promise<void> {
-		// Requests read from sockets in the same turn join the first group too.
+		// Requests read from sockets in the same event-loop turn join the first group too.
 		await new Promise((resolve) => setImmediate(resolve));
 		while (this.#queue.length > 0) {
 			const group = this.#takeGroup();
@@ -116,31 +116,35 @@ export class OutcomeCommit {
 	}
 
 	async #commitGroup(group: readonly Waiting[]): Promise<void> {
-		let formers: ReadonlyMap<bigint, Former>;
+		let previousAnswers: ReadonlyMap<bigint, PreviousAnswer>;
 		try {
-			formers = await this.options.store.outcomes.transaction((transaction) => this.#commit(transaction, group));
+			previousAnswers = await this.options.store.outcomes.transaction((transaction) =>
+				this.#commit(transaction, group),
+			);
 		} catch (thrown) {
 			const { code, message } = this.#faults.failed(thrown);
 			const error = new WeirError(code, message, "send them again", { cause: thrown });
 			for (const waiting of group) waiting.reject(error);
 			return;
 		}
-		this.#faults.taken();
+		this.#faults.succeeded();
 		this.options.meter.count(COUNTERS.commits.name, COUNTERS.commits.help, { kind: "outcomes" });
 		for (const { submission, sinceMs, resolve, reject } of group) {
 			const seconds = (performance.now() - sinceMs) / 1e3;
 			this.options.meter.observe(HISTOGRAMS.commit.name, HISTOGRAMS.commit.help, seconds, { kind: "outcomes" });
-			const former = submission.idempotency === null ? undefined : formers.get(submission.idempotency.key);
-			if (former === undefined) resolve({ status: submission.status, body: submission.answer, replayed: false });
-			else if (former.body !== submission.idempotency?.body) reject(keyConflict());
-			else resolve({ status: former.status, body: former.answer, replayed: true });
+			const previous = submission.idempotency === null ? undefined : previousAnswers.get(submission.idempotency.key);
+			if (previous === undefined) resolve({ status: submission.status, body: submission.answer, replayed: false });
+			else if (previous.body !== submission.idempotency?.body) reject(keyConflict());
+			else resolve({ status: previous.status, body: previous.answer, replayed: true });
 		}
 	}
 
-	async #commit(transaction: Transaction, group: readonly Waiting[]): Promise<ReadonlyMap<bigint, Former>> {
+	async #commit(transaction: Transaction, group: readonly Waiting[]): Promise<ReadonlyMap<bigint, PreviousAnswer>> {
 		const submissions = group.map((waiting) => waiting.submission);
-		const formers = await formerAnswers(transaction, submissions);
-		const fresh = submissions.filter(({ idempotency }) => idempotency === null || !formers.has(idempotency.key));
+		const previousAnswers = await readPreviousAnswers(transaction, submissions);
+		const fresh = submissions.filter(
+			({ idempotency }) => idempotency === null || !previousAnswers.has(idempotency.key),
+		);
 		await transaction.append(
 			"outcomes",
 			fresh.flatMap((submission) => submission.rows),
@@ -156,7 +160,7 @@ export class OutcomeCommit {
 			to.appendVarchar(answer);
 			to.appendBigInt(atMs);
 		});
-		return formers;
+		return previousAnswers;
 	}
 }
 
@@ -168,10 +172,10 @@ function keyConflict(): WeirError {
 	);
 }
 
-async function formerAnswers(
+async function readPreviousAnswers(
 	transaction: Transaction,
 	submissions: readonly Submission[],
-): Promise<ReadonlyMap<bigint, Former>> {
+): Promise<ReadonlyMap<bigint, PreviousAnswer>> {
 	const keys = submissions.flatMap(({ idempotency }) => (idempotency === null ? [] : [idempotency.key]));
 	if (keys.length === 0) return new Map();
 	// The keys are our own 128-bit integers; as literals they need one query for the whole group.

@@ -1,6 +1,6 @@
 /**
- * One outcome: the vocabulary, and the check of one row. A row is accepted or refused by itself; what is refused
- * is said with a reason and a cure that never repeat a value, since a value may be a user id.
+ * Validates one outcome row. Each row is accepted or refused separately. A refusal has a reason and a hint that never
+ * repeat a value, because a value may be a user id.
  */
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { parseUnit } from "../../../compile/assignment/unit.js";
@@ -57,16 +57,16 @@ const FIELDS = new Set(["metric", "value", "unit", "requestId", "time", "experim
 
 export const refusal = (code: RefusalCode, message: string, hint: string): Refusal => ({ code, message, hint });
 
-/** @param fallbackTime time of the CloudEvent around the row, where the row says none */
+/** @param fallbackTime time of the enclosing CloudEvent, for a row without a time */
 export function readOutcome(candidate: unknown, fallbackTime: unknown, context: OutcomeContext): OutcomeRow | Refusal {
 	if (typeof candidate !== "object" || candidate === null || Array.isArray(candidate)) {
 		return refusal("not-an-object", "an outcome is a JSON object", 'write {"metric": …, "value": …, "unit": …}');
 	}
-	// Not copied: it may have a million keys. None that is read below is of every object.
+	// Not copied: it may have a million keys. None of the keys read below exists on Object.prototype.
 	const row = candidate as Readonly<Record<string, unknown>>;
-	// First of all, so that whoever may not post it is refused as such, whatever else is in it.
+	// Checked first, so that an unauthorised sender always gets this refusal.
 	if (!mayPost(row.metric, context)) return NOT_GRANTED;
-	// A field's name is not repeated either: the client may have put anything there.
+	// The field's name is not repeated either: it may hold any client text.
 	if (Object.keys(row).some((field) => !FIELDS.has(field))) {
 		return refusal("unknown-field", "the row has an unknown field", `known are ${[...FIELDS].join(", ")}`);
 	}
@@ -99,7 +99,7 @@ export function isRefusal(result: OutcomeRow | Refusal): result is Refusal {
 const declared = (name: unknown, { metrics }: OutcomeContext): MetricDeclaration | undefined =>
 	typeof name === "string" ? metrics.get(name) : undefined;
 
-/** Who may not post a metric does not learn whether there is one. */
+/** A sender without permission must not learn whether the metric exists. */
 function mayPost(name: unknown, context: OutcomeContext): boolean {
 	return maySend(context.sender, declared(name, context) ?? {});
 }
@@ -140,7 +140,7 @@ function readValue(value: unknown, metric: MetricDeclaration): number | Refusal 
 
 function readTime(time: unknown, receivedMs: number): number | Refusal {
 	if (time === undefined || time === null) return receivedMs;
-	// RFC 3339 takes small letters too.
+	// RFC 3339 allows lower-case letters.
 	const ms = typeof time === "number" ? time : typeof time === "string" ? epochMs(time.toUpperCase()) : null;
 	if (ms === null || !Number.isFinite(ms) || ms < 0) {
 		return refusal(

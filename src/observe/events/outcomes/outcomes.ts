@@ -1,8 +1,8 @@
 /**
- * POST /v1/outcomes: takes a body apart, judges its rows one by one, and answers after the commit.
- * 200 with what was accepted and refused; 422 when every row was refused; 400, 403, 405, 409, 413, 415, 503 otherwise.
- * A sender that may not post one of the metrics gets 403 and nothing of its request is taken; one that may post none gets it
- * before its body is read.
+ * POST /v1/outcomes: parses a body, validates each row, and answers after the commit.
+ * 200 with the accepted and refused rows; 422 if every row was refused; 400, 403, 405, 409, 413, 415, 503 otherwise.
+ * A sender without permission for one of the metrics gets 403 and no row is accepted; without permission for any metric
+ * it gets 403 before its body is read.
  */
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
@@ -25,7 +25,7 @@ export interface OutcomesOptions {
 	readonly clock: () => number;
 	readonly meter: Meter;
 	readonly log: Log;
-	/** Told of every request that its sender had no right to. */
+	/** Called for every unauthorised request. */
 	readonly refused: (refusal: RefusedSender) => void;
 }
 
@@ -44,10 +44,10 @@ export class Outcomes {
 		this.#commit = new OutcomeCommit(options);
 	}
 
-	/** Throws HttpProblem or WeirError for what is answered otherwise than with 200 or 422. */
+	/** Throws HttpProblem or WeirError for any answer other than 200 or 422. */
 	async post(request: IncomingMessage, sender: Sender): Promise<StoredAnswer> {
 		const unread = { sender, rows: null, metric: null };
-		if (sender.kind === "nobody") throw this.#forbid({ ...unread, reason: "no-identity" });
+		if (sender.kind === "anonymous") throw this.#forbid({ ...unread, reason: "no-identity" });
 		if (!(await this.#maySendAny(sender))) throw this.#forbid({ ...unread, reason: "sender-not-granted" });
 		const mode = bodyMode(request.headers);
 		if (mode === null) {
@@ -83,22 +83,22 @@ export class Outcomes {
 		return key === null ? null : { key: this.options.store.pseudonyms.text(keyOf(sender, key)), body: body() };
 	}
 
-	/** Resolves when every request under way is answered. */
+	/** Resolves when every running request is answered. */
 	close(): Promise<void> {
 		return this.#commit.close();
 	}
 
-	/** Whether any Metric takes outcomes of the sender. */
+	/** Whether any Metric accepts outcomes from the sender. */
 	async #maySendAny(sender: Sender): Promise<boolean> {
 		if (sender.kind === "owner") return true;
 		const { catalogue } = this.options;
 		const takesSome = (metrics: ReadonlyMap<string, MetricDeclaration>): boolean =>
 			[...metrics.values()].some((metric) => maySend(sender, metric));
-		// As with rows: it may have been named within the last second.
+		// The grant may be younger than the cached catalogue.
 		return takesSome(await catalogue.current()) || takesSome(await catalogue.refresh());
 	}
 
-	/** What is no Metric's name is the sender's own text, and kept nowhere. */
+	/** An undeclared name is the sender's own text, and is not recorded. */
 	async #firstDeclared(candidates: readonly (Candidate | undefined)[]): Promise<string | null> {
 		const declared = await this.options.catalogue.current();
 		for (const candidate of candidates) {
@@ -136,7 +136,7 @@ export class Outcomes {
 			return { rows, refused };
 		};
 		const judged = judge(await catalogue.current());
-		// A Metric declared within the last second is not in the catalogue yet; nor is a grant.
+		// A Metric or grant younger than one second may be missing from the catalogue.
 		if (!judged.refused.some(({ code }) => code === "unknown-metric" || code === "sender-not-granted")) return judged;
 		return judge(await catalogue.refresh());
 	}
@@ -163,24 +163,24 @@ function idempotencyKey(request: IncomingMessage): string | null {
 	return key;
 }
 
-/** Keys of one sender are its own: another can neither use one up nor be told its answer. */
+/** Keys are scoped to the sender: another sender can neither use one up nor read its answer. */
 const keyOf = (sender: Sender, key: string): string => (sender.kind === "spiffe" ? `${sender.id} ${key}` : key);
 
 /**
- * Of CloudEvents without a key of their request: their sources and ids, which are no other events' (CloudEvents 1.0,
- * section 3.1.1). A batch is known again as the same batch. No header can be such a key, for it has line ends.
- * null: these are no events.
+ * Key of CloudEvents without an Idempotency-Key: their sources and ids, which are unique (CloudEvents 1.0,
+ * section 3.1.1). It identifies a batch only as a whole. No header can equal it, because it has line ends.
+ * null: not CloudEvents.
  */
 function eventsKey(candidates: readonly Candidate[]): string | null {
 	const events = candidates.map((candidate) => ("event" in candidate ? (candidate.event ?? null) : null));
 	return events.some((event) => event !== null) ? `\nCloudEvents\n${JSON.stringify(events)}` : null;
 }
 
-/** Of what events say, in whichever form they came. */
+/** Hash of the events' content, the same in every content mode. */
 const eventsHash = (candidates: readonly Candidate[]): string =>
 	createHash("sha256").update(JSON.stringify(candidates)).digest("hex");
 
-/** Of the bytes and of what gives them their meaning. */
+/** Hash of the bytes and of the headers that change their meaning. */
 function bodyHash(mode: string, request: IncomingMessage, bytes: Buffer): string {
 	const hash = createHash("sha256").update(`${mode}\n`);
 	if (mode === "binary-event") {

@@ -1,21 +1,21 @@
 /**
- * Requests with outcomes that their senders had no right to: each counted, and recorded once a minute with their number by who
- * it was, why and for which Metric. Anybody with an identity may be refused as often as they like.
+ * Unauthorised outcome requests: each is counted, and recorded once a minute by sender, reason and Metric. Any client
+ * with an identity may cause any number of refusals.
  */
 
 import { SENDERS_LOGGED_MS } from "../../../limits/index.js";
 import { Digest } from "../../../trust/clients/digest.js";
+import { BoundedNames } from "../boundedNames.js";
 import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "../decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "../meter.js";
-import { ToldApart } from "../toldApart.js";
 import type { Sender } from "./sender.js";
 
 export interface RefusedSender {
 	readonly sender: Sender;
 	readonly reason: "no-identity" | "sender-not-granted";
-	/** Rows that it brought; null = they were not read. */
+	/** Number of rows; null = the body was not read. */
 	readonly rows: number | null;
-	/** The first declared Metric among them whose `senders` do not name the sender; null = none, or they were not read. */
+	/** The first declared Metric among them that the sender may not post; null = none, or the body was not read. */
 	readonly metric: string | null;
 }
 
@@ -45,11 +45,11 @@ export class RefusedSenders {
 		this.options.meter.count(senders.name, senders.help, { reason }, Math.max(1, rows ?? 0));
 		const id = sender.kind === "spiffe" ? shownPrincipal(sender.id) : null;
 		const apart = metric === null ? null : this.#metrics.of(id, metric);
-		// Of what names no Metric the requests are told, for nobody has read their rows.
+		// Without a Metric the rows were not read, so requests are counted.
 		this.#digest.add(JSON.stringify([reason, id, apart]), apart === null ? 1 : (rows ?? 1));
 	}
 
-	/** Records what is not told yet. */
+	/** Writes the pending records. */
 	close(): void {
 		this.#digest.close();
 	}

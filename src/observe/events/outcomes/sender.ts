@@ -1,49 +1,49 @@
 /**
- * Who posts outcomes, and what it may post. Outcomes move traffic, so that a sender needs a grant for each metric
- * (Metric spec.senders); the local owner of control needs none.
+ * Outcome senders and their permissions. Outcomes move traffic, so a sender needs a grant for each metric (Metric
+ * spec.senders); the local owner of control needs none.
  */
 import type { IncomingMessage } from "node:http";
 import { spiffeFault } from "../../../declare/resources/spiffe.js";
-import { headerWords } from "../http.js";
+import { headerValues } from "../http.js";
 
-/** nobody: the connection proves no identity that a Metric could name. */
+/** anonymous: the connection proves no identity that a Metric could name. */
 export type Sender =
 	| { readonly kind: "owner" }
 	| { readonly kind: "spiffe"; readonly id: string }
-	| { readonly kind: "nobody" };
+	| { readonly kind: "anonymous" };
 
-/** In whose name a request comes on the UNIX socket. Whoever asks there says it, the local owner too (`local:NAME`). */
+/** Names the caller on the UNIX socket; every client there sets it, the local owner as `local:NAME`. */
 export const CALLER_HEADER = "x-weir-caller";
 
-/** A subject as CALLER_HEADER holds it: a header's value is ASCII, and a subject any text. */
-export const callerWord = (subject: string): string => encodeURIComponent(subject);
+/** Encodes a subject for CALLER_HEADER: a header's value is ASCII, a subject is any text. */
+export const encodeCaller = (subject: string): string => encodeURIComponent(subject);
 
 const OWNER: Sender = { kind: "owner" };
-const NOBODY: Sender = { kind: "nobody" };
+const ANONYMOUS: Sender = { kind: "anonymous" };
 
 /**
- * Of a request on the UNIX socket, which only the owner's processes reach. One that names nobody is nobody's: it may be
- * what somebody else brought, and got past whoever should have said so.
+ * Sender of a request on the UNIX socket, which only the owner's processes can reach. Without the header it has no
+ * identity: it may be a forwarded request whose real caller was not named.
  */
 export function senderOnSocket(request: IncomingMessage): Sender {
 	const subject = callerOnSocket(request);
 	return isLocalOwner(subject) ? OWNER : senderOfId(subject);
 }
 
-/** The subject in whose name it comes; null = nobody's. */
+/** The subject that the request names; null = none. */
 export function callerOnSocket(request: Pick<IncomingMessage, "rawHeaders">): string | null {
-	const words = headerWords(request, CALLER_HEADER);
-	return words.length === 1 ? subjectOf(words[0] ?? "") : null;
+	const values = headerValues(request, CALLER_HEADER);
+	return values.length === 1 ? subjectOf(values[0] ?? "") : null;
 }
 
-/** How the API calls the local owner; it takes no subject that begins so from anywhere else. */
+/** Whether the subject is the API's local owner. The API accepts no such subject from other sources. */
 export const isLocalOwner = (subject: string | null): boolean => subject !== null && /^local:./u.test(subject);
 
-/** @returns null for what callerWord does not write */
-function subjectOf(word: string): string | null {
+/** @returns null if encodeCaller does not produce this value */
+function subjectOf(value: string): string | null {
 	try {
-		const subject = decodeURIComponent(word);
-		return callerWord(subject) === word ? subject : null;
+		const subject = decodeURIComponent(value);
+		return encodeCaller(subject) === value ? subject : null;
 	} catch {
 		return null;
 	}
@@ -51,10 +51,10 @@ function subjectOf(word: string): string | null {
 
 /** @param id of a verified certificate; null = none */
 export function senderOfId(id: string | null): Sender {
-	return id !== null && spiffeFault(id) === null ? { kind: "spiffe", id } : NOBODY;
+	return id !== null && spiffeFault(id) === null ? { kind: "spiffe", id } : ANONYMOUS;
 }
 
-/** Whether the Metric's declaration lets the sender post its outcomes. */
+/** Whether the Metric's declaration allows the sender to post its outcomes. */
 export function maySend(sender: Sender, { senders }: { readonly senders?: readonly string[] }): boolean {
 	return sender.kind === "owner" || (sender.kind === "spiffe" && (senders ?? []).includes(sender.id));
 }

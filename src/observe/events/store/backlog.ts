@@ -1,11 +1,11 @@
-/** What access-log entries have said and no commit has taken yet. */
+/** Rows read from access-log entries that are not committed yet. */
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 
 interface Pending {
 	readonly rows: readonly RequestRow[];
 	readonly exposures: readonly Exposure[];
 	readonly forced: readonly Forced[];
-	/** Requests that were refused: rows of their starts go. */
+	/** Refused requests whose start rows are to be removed. */
 	readonly refused: readonly RequestKey[];
 }
 
@@ -15,14 +15,14 @@ export class Backlog {
 	forced: Forced[] = [];
 	refused: RequestKey[] = [];
 
-	/** Takes out the oldest rows, so many at the most, and all of the rest. */
+	/** Removes and returns the oldest rows, at most this many, and everything else. */
 	take(rowsMax: number): Pending {
 		const taken = { ...this, rows: this.rows.splice(0, rowsMax) };
 		[this.exposures, this.forced, this.refused] = [[], [], []];
 		return taken;
 	}
 
-	/** They could not be committed. */
+	/** Puts back what could not be committed. */
 	giveBack({ rows, exposures, forced, refused }: Pending): void {
 		this.rows = rows.concat(this.rows);
 		this.exposures = exposures.concat(this.exposures);

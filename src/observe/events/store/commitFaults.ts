@@ -1,4 +1,4 @@
-/** Commits of one kind that the disk refuses: an alarm while they do, one log line a minute, and words for whoever waits. */
+/** Commit failures of one kind (such as a full disk): a gauge, one log line a minute, and an error for waiting callers. */
 import { dirname } from "node:path";
 import { WeirError } from "../../../error.js";
 import { COMMIT_FAULTS_LOGGED_MS } from "../../../limits/index.js";
@@ -30,12 +30,12 @@ export class CommitFaults {
 		}, COMMIT_FAULTS_LOGGED_MS);
 	}
 
-	/** The last commit failed. */
+	/** Whether the last commit failed. */
 	get failing(): boolean {
 		return this.#failing;
 	}
 
-	/** @returns what whoever waits for it is told */
+	/** @returns the error for waiting callers */
 	failed(thrown: unknown): WeirError {
 		this.#last = thrown;
 		const { store, clock } = this.options;
@@ -52,13 +52,13 @@ export class CommitFaults {
 		);
 	}
 
-	taken(): void {
+	succeeded(): void {
 		if (!this.#failing) return;
 		this.#failing = false;
 		for (const reason of ["no-room", "other"] as const) this.#gauge(reason, 0);
 	}
 
-	/** Tells what is not told yet. */
+	/** Logs failures that are not logged yet. */
 	close(): void {
 		this.#digest.close();
 	}

@@ -1,6 +1,6 @@
 /**
- * A bounded cache in two generations: what was used in the younger one survives when the older is thrown away.
- * Keeps nearly what an LRU keeps, at one map lookup a hit and without reordering: several are asked at each entry.
+ * A bounded cache in two generations: an entry used in the younger one survives when the older one is dropped.
+ * It hits nearly as often as an LRU cache, with one map lookup per hit and no reordering.
  */
 export class Generations<Key, Value> {
 	#young = new Map<Key, Value>();

@@ -1,2 +1,2 @@
-/** Bounded caches that forget what was used longest ago: the package lru-cache, which nothing else imports. */
+/** LRU cache; the only importer of the package lru-cache. */
 export { LRUCache } from "lru-cache";

@@ -1,7 +1,6 @@
 /**
- * Units as the store knows them: HMAC-SHA256 under a key that only this installation has, cut to 128 bits (RFC
- * 2104 section 5 allows half). Without the key nobody can tell which user a row belongs to, nor try names.
- * A plain hash would not do: user ids are few enough to try them all.
+ * Pseudonyms of units: HMAC-SHA256 under a key of this installation, cut to 128 bits (RFC 2104 section 5 allows half).
+ * A plain hash would not protect users: there are few enough user ids to try them all.
  */
 import { createHmac, randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, statSync, writeSync } from "node:fs";
@@ -16,11 +15,11 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 export interface Pseudonyms {
 	/** 128 bits of the keyed hash of a unit. */
 	unit(unit: string): bigint;
-	/** 128 bits that stand for a request id: a UUID is its own bits, other text is hashed under the key. */
+	/** 128 bits for a request id: a UUID keeps its own bits, other text is hashed under the key. */
 	request(id: string): bigint;
 	/** Keyed hash of other text (idempotency keys), in its own domain. */
 	text(text: string): bigint;
-	/** Tells whether a store was written under this key, without giving the key away. */
+	/** Identifies the key without revealing it, to check that a store was written under it. */
 	readonly fingerprint: string;
 }
 
@@ -46,8 +45,8 @@ export function createPseudonyms(key: Uint8Array): Pseudonyms {
 }
 
 /**
- * Reads the key file, or makes it (0600) on the first start. Throws `failed-precondition` where the file is
- * missing although a store exists (`mayCreate` false), has another size, or is readable by others.
+ * Reads the key file, or creates it (0600) on the first start. Throws `failed-precondition` if the file is missing
+ * although a store exists (`mayCreate` false), has another size, or is readable by others.
  */
 export function loadPseudonyms(path: string, mayCreate: boolean): Pseudonyms {
 	const existing = readKey(path);
@@ -61,7 +60,7 @@ export function loadPseudonyms(path: string, mayCreate: boolean): Pseudonyms {
 	}
 	mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 	const key = randomBytes(KEY_BYTES);
-	// Written aside and renamed: a kill in between leaves no half key behind.
+	// Written to a temporary file and renamed, so that a crash leaves no partial key.
 	const file = openSync(`${path}.new`, "w", 0o600);
 	try {
 		writeSync(file, key);

@@ -9,31 +9,31 @@ export interface Batch {
 	readonly rows: readonly RequestRow[];
 	readonly exposures: readonly Exposure[];
 	readonly forced: readonly Forced[];
-	/** Whose start rows go: of this batch, or of an earlier one. */
+	/** Requests of this or an earlier batch whose start rows are removed. */
 	readonly refused: readonly RequestKey[];
-	/** Since the last commit. */
+	/** Losses since the last commit. */
 	readonly lost: Lost;
 	readonly nowMs: number;
 }
 
-/** What a commit found out, to be reported once it is durable. */
-export interface Learnt {
-	/** experiment and arm of each unit exposed for the first time. */
+/** Results of a commit, reported once it is durable. */
+export interface CommitResult {
+	/** Experiment and arm of each unit exposed for the first time. */
 	readonly added: readonly Row[];
-	/** experiment of each unit newly seen in two arms. */
+	/** Experiment of each unit newly seen in two arms. */
 	readonly conflicts: readonly Row[];
 }
 
 export class RequestCommit {
-	/** Plan and experiment whose live points are stored. */
+	/** Plans and experiments whose live points are stored. */
 	readonly #explained = new Set<string>();
 
-	/** What was written may have been rolled back. */
+	/** Forgets what was written: the transaction may have been rolled back. */
 	forget(): void {
 		this.#explained.clear();
 	}
 
-	async write(transaction: Transaction, batch: Batch): Promise<Learnt> {
+	async write(transaction: Transaction, batch: Batch): Promise<CommitResult> {
 		const { rows, exposures, forced, refused, lost, nowMs } = batch;
 		const now = BigInt(nowMs);
 		await transaction.append("entries", rows, putRow);
@@ -44,7 +44,7 @@ export class RequestCommit {
 		}
 		const { undeliveredSinceMs: since } = lost;
 		if (since !== null) await leaveOutTime(transaction, since, nowMs + DROPPED_BACKLOG_MS);
-		if (refused.length > 0) await takeBack(transaction, refused);
+		if (refused.length > 0) await removeStarts(transaction, refused);
 		if (forced.length > 0) await leaveOut(transaction, forced, now);
 		if (exposures.length === 0) return { added: [], conflicts: [] };
 		await transaction.run("CREATE OR REPLACE TEMP TABLE candidates AS SELECT * EXCLUDE (ordinal) FROM units LIMIT 0");
@@ -74,7 +74,7 @@ export class RequestCommit {
 		return { added, conflicts };
 	}
 
-	/** Keeps the live points of every plan under which units were exposed. */
+	/** Stores the live points of every plan under which units were exposed. */
 	async #explain(transaction: Transaction, exposures: readonly Exposure[]): Promise<void> {
 		for (const { plan, experiment, livePoints } of exposures) {
 			const key = `${plan}|${experiment}`;
@@ -91,7 +91,7 @@ export class RequestCommit {
 	}
 }
 
-/** Of requests that were under way in that time some ended unheard, as in the minute before an opening of the store. */
+/** Leaves out the time of a loss: requests open then may have ended unnoticed, as before an opening of the store. */
 async function leaveOutTime(transaction: Transaction, fromMs: number, toMs: number): Promise<void> {
 	await transaction.run(
 		`INSERT INTO openings SELECT unnest(range($from::BIGINT, $to::BIGINT, ${IN_PROGRESS_MS})) UNION SELECT $to ON CONFLICT DO NOTHING`,
@@ -99,7 +99,7 @@ async function leaveOutTime(transaction: Transaction, fromMs: number, toMs: numb
 	);
 }
 
-async function takeBack(transaction: Transaction, refused: readonly RequestKey[]): Promise<void> {
+async function removeStarts(transaction: Transaction, refused: readonly RequestKey[]): Promise<void> {
 	await transaction.run("CREATE OR REPLACE TEMP TABLE refused AS SELECT request, start_us FROM entries LIMIT 0");
 	await transaction.appendFresh("refused", refused, (to, { request, startUs }) => {
 		to.appendUHugeInt(request);
@@ -108,7 +108,7 @@ async function takeBack(transaction: Transaction, refused: readonly RequestKey[]
 	const starts = refused.map(({ startUs }) => startUs);
 	const least = starts.reduce((one, other) => Math.min(one, other));
 	const most = starts.reduce((one, other) => Math.max(one, other));
-	// By their time the engine passes over all blocks of rows but the newest.
+	// Filtering by time lets the engine skip all but the newest row blocks.
 	await transaction.run(
 		`DELETE FROM entries WHERE NOT ended AND start_us BETWEEN $least AND $most
 			AND (request, start_us) IN (SELECT (request, start_us) FROM refused)`,
@@ -130,29 +130,29 @@ async function leaveOut(transaction: Transaction, forced: readonly Forced[], now
 }
 
 /**
- * What the first exposing requests of new units (from that ordinal on) said of them. A segment's values get their ranks
- * in order of appearance and keep them; beyond the last rank none is kept.
+ * Segment values of the first exposing requests of new units (from that ordinal on). A segment's values are ranked in
+ * order of appearance and keep their ranks; values beyond the last rank are not kept.
  */
 async function keepSegments(transaction: Transaction, exposures: readonly Exposure[], from: number): Promise<void> {
-	const said = exposures.flatMap(({ experiment, unit, firstMs, segments }) =>
+	const reported = exposures.flatMap(({ experiment, unit, firstMs, segments }) =>
 		Object.entries(segments).map(([segment, value]) => ({ experiment, unit, firstMs, segment, value })),
 	);
-	if (said.length === 0) return;
+	if (reported.length === 0) return;
 	await transaction.run(
-		"CREATE OR REPLACE TEMP TABLE said (experiment VARCHAR, unit UHUGEINT, segment VARCHAR, value VARCHAR, first_ms BIGINT)",
+		"CREATE OR REPLACE TEMP TABLE reported (experiment VARCHAR, unit UHUGEINT, segment VARCHAR, value VARCHAR, first_ms BIGINT)",
 	);
-	await transaction.appendFresh("said", said, (to, { experiment, unit, segment, value, firstMs }) => {
+	await transaction.appendFresh("reported", reported, (to, { experiment, unit, segment, value, firstMs }) => {
 		to.appendVarchar(experiment);
 		to.appendUHugeInt(unit);
 		to.appendVarchar(segment);
 		to.appendVarchar(value);
 		to.appendBigInt(BigInt(firstMs));
 	});
-	// Of the exposure that counts: a later one of the same batch may say something else.
+	// From the first exposure only: a later one of the same batch may differ.
 	await transaction.run(
 		`CREATE OR REPLACE TEMP TABLE first_said AS
 		SELECT u.ordinal, u.first_ms, s.experiment, s.segment, any_value(s.value) AS value
-		FROM said s JOIN units u USING (experiment, unit, first_ms) WHERE u.ordinal >= ${from}
+		FROM reported s JOIN units u USING (experiment, unit, first_ms) WHERE u.ordinal >= ${from}
 		GROUP BY u.ordinal, u.first_ms, s.experiment, s.segment`,
 	);
 	await transaction.run(

@@ -1,4 +1,4 @@
-/** From an access-log entry and how its request was assigned (entryReader.ts) to what the store keeps. */
+/** Makes store rows from an access-log entry and its request's assignment (entryReader.ts). */
 import { clusterName } from "../../../compile/table/plan.js";
 import { SEGMENT_VALUE_BYTES_MAX } from "../../../limits/index.js";
 import { type AccessLogEntry, FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
@@ -27,14 +27,14 @@ export interface RequestRow {
 	readonly status: number;
 	readonly failed: boolean;
 	readonly unhealthy: boolean;
-	/** Arm that the plan gives, whether or not it exposes; null = none. */
+	/** Arm that the plan gives, exposed or not; null = none. */
 	readonly assigned: string | null;
 }
 
-/** The time tells apart requests that carry one id. */
+/** The start time distinguishes requests with the same id. */
 export type RequestKey = Pick<RequestRow, "request" | "startUs">;
 
-/** A unit was seen in a live arm: where Envoy assigned by a header at the start of a request, else as soon as is known. */
+/** A unit was seen in a live arm: at the request's start if Envoy assigned by a header, else once the unit is known. */
 export interface Exposure {
 	readonly experiment: string;
 	readonly unit: bigint;
@@ -43,47 +43,47 @@ export interface Exposure {
 	readonly firstMs: number;
 	readonly receivedMs: number;
 	readonly livePoints: Readonly<Record<string, number>>;
-	/** On a point that is live whatever a bandit does; true where there is none. */
+	/** On a point that stays live under any bandit decision; true without a bandit. */
 	readonly core: boolean;
-	/** What the request said of its unit, by segment; a value that is none (too long, not printable) is not there. */
+	/** The unit's segment values by segment; invalid values (too long, not printable) are missing. */
 	readonly segments: Readonly<Record<string, string>>;
 }
 
-/** A unit that somebody gave another arm than the plan does; it is left out of the experiment. */
+/** A unit that got another arm than the plan's; it is excluded from the experiment. */
 export interface Forced {
 	readonly experiment: string;
 	readonly unit: bigint;
 }
 
 export type Reading =
-	/** late: the start told of no unit (ReadableExperiment.lateUnit); the row of the request's start comes with this one. */
+	/** late: the start entry had no unit (ReadableExperiment.lateUnit); this entry writes the request's start row. */
 	| {
 			readonly kind: "row";
 			readonly row: RequestRow;
 			readonly exposure: Exposure | null;
 			readonly late: boolean;
-			/** It ended without being sent on, and not for its Variant: what its other entries made is to be taken back. */
+			/** It ended without being forwarded, for another reason than its Variant: withdraw its exposure and start row. */
 			readonly refused: boolean;
 			/** Version of the plan by which it was assigned. */
 			readonly plan: string;
 	  }
-	/** Says nothing that is kept: the start of a request without a live arm, or one that is told of again later. */
+	/** Nothing to keep: a start entry without a live arm, or one that a later entry repeats. */
 	| { readonly kind: "ignored" }
-	/** Route name and plan, or route name and unit, do not fit each other. */
+	/** Route name does not match the plan or the unit. */
 	| { readonly kind: "unreadable" }
-	/** The sidecar's answer and the plan that it names do not fit each other. */
+	/** The sidecar's answer does not match the plan that it names. */
 	| {
 			readonly kind: "contradiction";
 			readonly service: string;
 			readonly plan: string;
-			/** null = it names no unit, or no experiment of the plan. */
+			/** null = no unit, or no experiment of the plan. */
 			readonly forced: Forced | null;
 	  }
-	/** The sidecar answered by a plan that is not at hand. */
+	/** The sidecar used a plan that is not loaded. */
 	| { readonly kind: "plan-missing"; readonly version: string };
 
 export interface ReadingContext {
-	/** Plans at hand, by version. */
+	/** Loaded plans, by version. */
 	readonly plan: (version: string) => ReadablePlan | null;
 	readonly pseudonyms: Pseudonyms;
 }
@@ -158,10 +158,10 @@ export function rowOf(
 	return { kind: "row", row, exposure, late, refused: false, plan };
 }
 
-/** What is kept of a request that was refused: that it was, and nothing that counts for anybody. */
-export const outside = (row: RequestRow): RequestRow => ({ ...row, ...NOBODY });
+/** Row of a refused request: it is kept, but counts for no arm. */
+export const outside = (row: RequestRow): RequestRow => ({ ...row, ...NO_ASSIGNMENT });
 
-const NOBODY = {
+const NO_ASSIGNMENT = {
 	variant: null,
 	experiment: null,
 	unit: null,
@@ -172,10 +172,10 @@ const NOBODY = {
 	unhealthy: false,
 } as const;
 
-/** Printable ASCII, as headers of that kind are; what is anything else is a text, and no group of units. */
+/** Printable ASCII, as in header values; anything else is free text and no segment value. */
 const SEGMENT_VALUE = new RegExp(`^[\\x20-\\x7e]{1,${SEGMENT_VALUE_BYTES_MAX}}$`);
 
-/** What says the unit's own id is not kept either: ids are stored as pseudonyms alone. */
+/** A value that contains the unit's own id is dropped: ids are stored as pseudonyms only. */
 function segmentsOf(
 	{ headers }: AccessLogEntry,
 	{ table }: ReadableExperiment,
@@ -193,7 +193,7 @@ function segmentsOf(
 
 const NO_SEGMENTS: Readonly<Record<string, string>> = {};
 
-/** Whether the unit's point stays live whatever a bandit does. */
+/** Whether the unit's point stays live under any bandit decision. */
 function inCore(experiment: ReadableExperiment | null, unit: string | null): boolean {
 	const core = experiment?.table.core;
 	if (experiment === null || core === undefined || unit === null) return true;
@@ -202,20 +202,20 @@ function inCore(experiment: ReadableExperiment | null, unit: string | null): boo
 	return arm !== undefined && location !== null && location.point < arm.loPpm + corePoints(arm, core.ppm);
 }
 
-/** During a holdback: the winner serves the unit, and its arm's own answer is not what it gets. */
+/** During a holdback the winner serves the unit, so the answer is not from its arm. */
 function isTakenOver(experiment: ReadableExperiment | null, unit: string | null): boolean {
 	if (experiment === null || experiment.table.takeover === null || unit === null) return false;
 	return experiment.assignment.locate(unit)?.takenOver === true;
 }
 
-/** Arm by the plan, that of a takeover included. */
+/** Arm by the plan, including a takeover's. */
 function assignedArm(experiment: ReadableExperiment | null, unit: string | null, arm: string | null): string | null {
 	const takeover = experiment?.table.takeover ?? null;
 	if (takeover === null || experiment === null || unit === null) return arm;
 	return experiment.assignment.locate(unit)?.takenOver === true ? takeover.arm : arm;
 }
 
-/** What Envoy really did, by the name of the chosen cluster. */
+/** The Variant that Envoy chose, from the cluster name. */
 export function variantOf(entry: AccessLogEntry, service: string): string | null {
 	const prefix = clusterName(service, "");
 	return entry.cluster.startsWith(prefix) ? entry.cluster.slice(prefix.length) : null;

@@ -1,6 +1,6 @@
 /**
- * What is removed and when. Entries and outcomes are needed until every observation that they may enter is
- * closed; then the observations speak for them. Units and observations stay: they are the evidence.
+ * Retention. Entries and outcomes are kept until every observation that may use them is closed. Units and
+ * observations stay: they are the evidence.
  */
 import {
 	DECISIONS_KEPT_MS,
@@ -10,7 +10,7 @@ import {
 	FREEZING_ROWS_MAX,
 	IDEMPOTENCY_KEPT_MS,
 } from "../../../limits/index.js";
-import { dropForRoom, forgetDropped } from "../decisions/logRoom.js";
+import { dropAboveLimit, forgetDropped } from "../decisions/rowLimit.js";
 import type { Times } from "../evidence/eras.js";
 import { freezingRows, isHeld } from "../evidence/freezingRows.js";
 import type { Looks } from "../evidence/looks.js";
@@ -21,10 +21,9 @@ import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
 
 /**
- * Removes rows past their time: the longest window of any declared metric, with what lies before the first exposure and
- * counts as a covariate; longer ones that were asked for in evidence queries count too, with their settling times. Their time
- * runs from when the Experiments under way were last looked at: what nobody has looked at is in no observation yet. Rows that a
- * threshold or a cap is still to be frozen from stay, too, of each the newest. Both for EVENTS_HELD_MS at most.
+ * Removes old rows. The time kept is the longest window of any declared metric or evidence query, plus its covariate period
+ * and settling time. It counts from the last look at the running Experiments, because rows that no look has read are in no
+ * observation yet. The newest rows needed to freeze a threshold or a cap stay too. EVENTS_HELD_MS is the limit of both.
  */
 export async function prune(
 	store: EventStore,
@@ -48,7 +47,7 @@ export async function prune(
 	const oldestMs = nowMs - keptMs - EVENTS_HELD_MS;
 	const pastMs = Math.max(Math.min(nowMs, unseenMs) - keptMs, oldestMs);
 	const held = await freezingRows(store, declared, pastMs, freezingRowsMax);
-	// Each table on the lane that writes it, so that no two transactions meet in one table.
+	// Each table on the lane that writes it, so that no two transactions write one table.
 	const removals: readonly (readonly [Lane, string, string, number])[] = [
 		[store.entries, "entries", "received_ms", pastMs],
 		[store.entries, "openings", "last_ms", pastMs],
@@ -68,7 +67,7 @@ export async function prune(
 	}
 }
 
-/** When the first of the experiments was last looked at; one that never was counts from its first unit on. */
+/** The earliest last look at any of the experiments; without a look, its first unit counts. */
 async function unseenSinceMs(
 	store: EventStore,
 	nowMs: number,
@@ -89,7 +88,7 @@ async function unseenSinceMs(
 	return Math.min(nowMs, ...remembered, ...rows.map(({ ms }) => Number(ms)));
 }
 
-/** Removes decision records and shadow counts past their time, and the oldest beyond their number. */
+/** Removes decision records and shadow counts that are too old or too many. */
 export async function pruneDecisions(
 	store: EventStore,
 	nowMs: number,
@@ -103,14 +102,14 @@ export async function pruneDecisions(
 			const [old] = await transaction.rows(`DELETE FROM ${table} WHERE received_ms < $before`, {
 				before: BigInt(beforeMs),
 			});
-			return [Number(old?.Count ?? 0), await dropForRoom(transaction, table, rowsMax)];
+			return [Number(old?.Count ?? 0), await dropAboveLimit(transaction, table, rowsMax)];
 		});
 		if (rows > 0) meter.count(COUNTERS.pruned.name, COUNTERS.pruned.help, { table }, rows);
 		if (dropped > 0) meter.count(COUNTERS.roomDrops.name, COUNTERS.roomDrops.help, { table }, dropped);
 	}
 }
 
-/** Refreshes the gauges that need a look into the store. */
+/** Refreshes the gauges that need a store query. */
 export async function gaugeStore(store: EventStore, meter: Meter): Promise<void> {
 	for (const table of TABLES) {
 		const [row] = await store.analysis.transaction((transaction) =>

@@ -1,8 +1,8 @@
-/** Request rows and exposures as the store's tables have them, column by column; see schema.ts. */
+/** Appends request rows and exposures to the store's tables, in column order; see schema.ts. */
 import type { DuckDBAppender } from "@duckdb/node-api";
 import type { Exposure, RequestRow } from "./requestRow.js";
 
-/** As `entries` says that a unit has no arm, where null says nothing. No arm has this name. */
+/** In `entries`: the unit has no arm, while null means unknown. No arm has this name. */
 export const NO_ARM = "";
 
 /** Into `entries`. */

@@ -1,11 +1,11 @@
 /**
- * The tables of the event store. Times are epoch milliseconds (start times microseconds, which tell apart two
- * requests that carry one request id); units and requests are 128-bit pseudonyms. Nothing that was observed is updated
- * in place: rows are appended, and removed when their time is over. Aggregates of them are replaced as they grow.
+ * The tables of the event store. Times are epoch milliseconds (start times microseconds, to distinguish two requests with
+ * one request id); units and requests are 128-bit pseudonyms. Observed rows are appended and later removed, never updated;
+ * aggregates are replaced as they grow.
  */
 import { BETS } from "../../../infer/statistics/statistics/logCapital.js";
 
-/** Grows by one with every change of the tables; a store of another version is refused. */
+/** Incremented with every change of the tables; a store of another version is refused. */
 export const SCHEMA_VERSION = 15;
 
 const SUMS = ["up", "down"].flatMap((side) => BETS.map((_, i) => `${side}${i} DOUBLE NOT NULL`)).join(", ");
@@ -15,35 +15,34 @@ CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL
 
 -- One row per access-log entry of an exposing request (start) and of any ended one (end).
 -- experiment, unit and arm are null for requests outside them; reference: default Variant, outside every challenger arm.
--- assigned: arm that an ended request's unit had, exposing or not, '' for none; null: outside.
+-- assigned: arm of an ended request's unit, exposed or not, '' for none; null: outside.
 CREATE TABLE IF NOT EXISTS entries (
 	ended BOOLEAN NOT NULL, request UHUGEINT NOT NULL, start_us BIGINT NOT NULL, received_ms BIGINT NOT NULL,
 	service VARCHAR NOT NULL, variant VARCHAR, experiment VARCHAR, unit UHUGEINT, arm VARCHAR,
 	reference BOOLEAN NOT NULL, duration_ms DOUBLE, status USMALLINT, failed BOOLEAN, unhealthy BOOLEAN, assigned VARCHAR
 );
 
--- First exposure of each unit, as first learnt; never changed. The ordinal grows with the order of commits, so that
--- "all up to this one" names the units of one moment. core: on a point that is live whatever a bandit does.
+-- First exposure of each unit, as first received; never changed. The ordinal grows in commit order, so an upper bound
+-- identifies the units of one moment. core: on a point that stays live under any bandit decision.
 CREATE SEQUENCE IF NOT EXISTS unit_ordinals MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS units (
 	experiment VARCHAR NOT NULL, unit UHUGEINT NOT NULL, arm VARCHAR NOT NULL, plan VARCHAR NOT NULL,
 	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL, core BOOLEAN NOT NULL, ordinal BIGINT NOT NULL
 );
 
--- What first exposing requests said of their units: values of segments by rank of appearance, those beyond the first
--- SEGMENT_VALUES_MAX by none.
+-- Segment values from first exposing requests, ranked by appearance; values beyond SEGMENT_VALUES_MAX have no rank.
 CREATE TABLE IF NOT EXISTS segment_values (
 	experiment VARCHAR NOT NULL, segment VARCHAR NOT NULL, value VARCHAR NOT NULL, rank UTINYINT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS unit_segments (ordinal BIGINT NOT NULL, segment VARCHAR NOT NULL, rank UTINYINT NOT NULL);
 
--- Units that are left out of everything: seen in two arms, or (forced) in one that the plan does not give them.
+-- Excluded units: seen in two arms, or (forced) in an arm other than the plan's.
 CREATE SEQUENCE IF NOT EXISTS conflict_ordinals MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS conflicts (
 	experiment VARCHAR NOT NULL, unit UHUGEINT NOT NULL, at_ms BIGINT NOT NULL, forced BOOLEAN NOT NULL, ordinal BIGINT NOT NULL
 );
 
--- Live points of each plan under which a unit was first exposed, kept with the counts they explain.
+-- Live points of each plan under which a unit was first exposed.
 CREATE TABLE IF NOT EXISTS live_points (
 	plan VARCHAR NOT NULL, experiment VARCHAR NOT NULL, arm VARCHAR NOT NULL, points INTEGER NOT NULL
 );
@@ -57,15 +56,14 @@ CREATE TABLE IF NOT EXISTS idempotency (
 	key UHUGEINT PRIMARY KEY, body VARCHAR NOT NULL, status USMALLINT NOT NULL, answer VARCHAR NOT NULL, at_ms BIGINT NOT NULL
 );
 
--- A metric of an experiment as it was once defined; another definition is another series.
+-- One definition of a metric in an experiment; another definition is another series.
 CREATE SEQUENCE IF NOT EXISTS series_numbers MINVALUE 0 START 0;
 CREATE TABLE IF NOT EXISTS series (
 	number INTEGER NOT NULL, experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, definition VARCHAR NOT NULL
 );
 
--- What was observed of a unit, entered once when it was closed: variables as aggregateSql.ts has them. A closed unit
--- without a row had no data. Series of one variable have a table of their own: three more columns, all null, are most of
--- what it costs to write them.
+-- A unit's observation, written once when it is closed; for the variables see aggregateSql.ts. A closed unit without a
+-- row had no data. Series of one variable have their own table, because three null columns would dominate write cost.
 CREATE TABLE IF NOT EXISTS observations (series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL);
 CREATE TABLE IF NOT EXISTS co_observations (
 	series INTEGER NOT NULL, ordinal BIGINT NOT NULL, x0 DOUBLE NOT NULL, x1 DOUBLE, x2 DOUBLE, x3 DOUBLE
@@ -73,10 +71,10 @@ CREATE TABLE IF NOT EXISTS co_observations (
 CREATE VIEW IF NOT EXISTS all_observations AS SELECT series, ordinal, x0, NULL::DOUBLE AS x1, NULL::DOUBLE AS x2, NULL::DOUBLE AS x3
 	FROM observations UNION ALL SELECT series, ordinal, x0, x1, x2, x3 FROM co_observations;
 
--- Which units are closed, per experiment and metric: those of all eras, each of the first that it fits. An era holds
--- the units up to its ordinal, first exposed after after_ms, whose observation fell due before as_of_ms.
--- source null: no metric, but the units that are mature in all. core_from_ms: a bandit moved
--- its shares then; what of a unit outside the core fell due later is never closed. null: no such time.
+-- Closed units per experiment and metric: those of all eras; a unit belongs to the first era that fits. An era holds
+-- the units up to its ordinal, first exposed after after_ms, with an observation due before as_of_ms.
+-- source null: units mature in all metrics. core_from_ms: when a bandit moved its shares; later observations
+-- of units outside the core are never closed. null: no such time.
 CREATE TABLE IF NOT EXISTS eras (
 	experiment VARCHAR NOT NULL, metric VARCHAR NOT NULL, era INTEGER NOT NULL, series INTEGER NOT NULL, source VARCHAR,
 	times VARCHAR NOT NULL, before_ms BIGINT NOT NULL, after_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL, ordinal BIGINT NOT NULL,
@@ -91,7 +89,7 @@ CREATE TABLE IF NOT EXISTS aggregates (
 	mean3 DOUBLE, m00 DOUBLE, m10 DOUBLE, m11 DOUBLE, m20 DOUBLE, m21 DOUBLE, m22 DOUBLE, m30 DOUBLE, m31 DOUBLE,
 	m32 DOUBLE, m33 DOUBLE, lo0 DOUBLE, hi0 DOUBLE, lo1 DOUBLE, hi1 DOUBLE, lo2 DOUBLE, hi2 DOUBLE, lo3 DOUBLE, hi3 DOUBLE
 );
--- Log-capital of the same observations, of the series that keep a range (capital.ts): part is '' and place the day.
+-- Log-capital of the same observations, for series with a range (capital.ts): part is '' and place the day.
 CREATE TABLE IF NOT EXISTS capitals (
 	experiment VARCHAR NOT NULL, series INTEGER NOT NULL, arm VARCHAR NOT NULL, part VARCHAR NOT NULL, place BIGINT NOT NULL,
 	n BIGINT NOT NULL, outside BIGINT NOT NULL, ${SUMS}
@@ -104,15 +102,15 @@ CREATE TABLE IF NOT EXISTS exposures (
 	first_ms BIGINT NOT NULL, received_ms BIGINT NOT NULL
 );
 
--- How far the aggregates of an experiment have come, and the segments that are parts of them (JSON).
+-- Progress of an experiment's aggregates, and the segments that are parts of them (JSON).
 CREATE TABLE IF NOT EXISTS refreshes (
 	experiment VARCHAR NOT NULL, unit_ordinal BIGINT NOT NULL, conflict_ordinal BIGINT NOT NULL, segments VARCHAR NOT NULL
 );
 CREATE TABLE IF NOT EXISTS newest_outcomes (metric VARCHAR NOT NULL, event_ms BIGINT NOT NULL, as_of_ms BIGINT NOT NULL);
 
--- Entries that could not be kept, when and why.
+-- Lost entries, with time and reason.
 CREATE TABLE IF NOT EXISTS losses (at_ms BIGINT NOT NULL, reason VARCHAR NOT NULL, entries BIGINT NOT NULL);
--- When an entry was last heard before the store was opened again, and times about which Envoy dropped entries.
+-- When the last entry arrived before the store was opened again, and times around which Envoy dropped entries.
 CREATE TABLE IF NOT EXISTS openings (last_ms BIGINT NOT NULL PRIMARY KEY);
 
 -- The decision log; see decisionRecord.ts. id grows with the time of arrival and is unique.
@@ -124,14 +122,14 @@ CREATE TABLE IF NOT EXISTS decisions (
 	via VARCHAR
 );
 
--- Requests whose verdict shadow policies would change, counted; summed up when asked for. rules: those of the Service
--- by which they were judged (planReader.ts), reason: why they would be refused (shadow.ts); null: unknown.
+-- Counts of requests whose verdict shadow policies would change, summed by queries. rules: the Service's rules that
+-- applied (planReader.ts), reason: why they would be refused (shadow.ts); null: unknown.
 CREATE TABLE IF NOT EXISTS shadows (
 	received_ms BIGINT NOT NULL, change VARCHAR NOT NULL, policy VARCHAR, service VARCHAR, principal VARCHAR,
 	method VARCHAR, path VARCHAR, count BIGINT NOT NULL, rules VARCHAR, reason VARCHAR
 );
 
--- What was dropped of those two (kind: which) for want of room; see logRoom.ts.
+-- Rows of these two tables (kind) dropped by the row limit; see rowLimit.ts.
 CREATE TABLE IF NOT EXISTS room_drops (
 	kind VARCHAR PRIMARY KEY, records BIGINT NOT NULL, whole_since_ms BIGINT NOT NULL
 );

@@ -1,16 +1,15 @@
 /**
  * The event store: one DuckDB file with its write-ahead log, owned by this process alone. A commit is on disk
- * when it returns (DuckDB syncs the log), so what was committed survives kill -9.
+ * when it returns (DuckDB syncs the log), so committed data survives kill -9.
  *
- * Five lanes, each with its own connection, so that outcomes never wait for access-log batches, evidence waits for
- * neither, the decision log holds up none of them, and nothing waits for who reads it: a lane runs one transaction at a
- * time, and no two lanes write one table.
+ * Each of the five lanes has its own connection and runs one transaction at a time; no two lanes write one table. So
+ * outcomes, access-log batches, evidence, the decision log and readers do not block each other.
  */
 import { chmodSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { DuckDBAppender, DuckDBConnection, DuckDBValue } from "@duckdb/node-api";
 
-// Not by `import`, for which Node reads all of its 180 files once more, to find out their names: 0.2 s of each start.
+// Not by `import`: Node would parse all 180 files again to find export names, 0.2 s of each start.
 import duckdb = require("@duckdb/node-api");
 
 import { WeirError } from "../../../error.js";
@@ -31,7 +30,7 @@ export class Lane {
 		private readonly begin: "BEGIN TRANSACTION" | "BEGIN TRANSACTION READ ONLY" = "BEGIN TRANSACTION",
 	) {}
 
-	/** Runs `work` in a transaction of its own, after those before it; rolled back if it throws. */
+	/** Runs `work` in its own transaction, after earlier ones; rolled back if it throws. */
 	transaction<Result>(work: (transaction: Transaction) => Promise<Result>): Promise<Result> {
 		const run = this.#tail.then(async () => {
 			await this.connection.run(this.begin);
@@ -40,7 +39,7 @@ export class Lane {
 				await this.connection.run("COMMIT");
 				return result;
 			} catch (thrown) {
-				// An appender that failed keeps its rows and would bring them into the next transaction.
+				// A failed appender keeps its rows and would add them to the next transaction.
 				for (const appender of this.#appenders.values()) appender.clear();
 				this.#appenders.clear();
 				await this.connection.run("ROLLBACK").catch(() => undefined);
@@ -51,7 +50,7 @@ export class Lane {
 		return run;
 	}
 
-	/** Resolves when nothing runs; then closes the connection. */
+	/** Closes the connection when nothing runs. */
 	async close(): Promise<void> {
 		await this.#tail;
 		for (const appender of this.#appenders.values()) appender.closeSync();
@@ -70,13 +69,13 @@ export class Transaction {
 		await this.connection.run(sql, parameters);
 	}
 
-	/** Rows with plain numbers where they are exact, bigints where the column is 128 bits wide. */
+	/** Rows with plain numbers if exact, bigints for 128-bit columns. */
 	async rows(sql: string, parameters: Parameters = {}): Promise<readonly Row[]> {
 		const reader = await this.connection.runAndReadAll(sql, parameters);
 		return reader.getRowObjects();
 	}
 
-	/** The same, one by one: of millions of rows a part is in memory at a time. */
+	/** The same as a stream, to keep only part of millions of rows in memory. */
 	async each(sql: string, parameters: Parameters, take: (row: Row) => void): Promise<void> {
 		const result = await this.connection.stream(sql, parameters);
 		for await (const rows of result.yieldRowObjects()) for (const row of rows) take(row);
@@ -93,13 +92,13 @@ export class Transaction {
 		fill(appender, items, put);
 	}
 
-	/** The same for a table that was made in this transaction: an appender is bound to its table. */
+	/** The same for a table created in this transaction: an appender is bound to its table. */
 	async appendFresh<Item>(table: string, items: readonly Item[], put: Put<Item>): Promise<void> {
 		const appender = await this.connection.createAppender(table);
 		try {
 			fill(appender, items, put);
 		} catch (thrown) {
-			// As those of the lane.
+			// Discarded like the lane's appenders.
 			appender.clear();
 			throw thrown;
 		}
@@ -124,21 +123,21 @@ export interface EventStore {
 	readonly outcomes: Lane;
 	readonly analysis: Lane;
 	readonly decisions: Lane;
-	/** What readers ask, of whom there may be many: it writes nothing. */
+	/** Read-only queries; many may run. */
 	readonly questions: Lane;
-	/** Waits for the lanes, writes a checkpoint and lets go of the file. */
+	/** Waits for the lanes, writes a checkpoint and closes the file. */
 	close(): Promise<void>;
 }
 
 /**
- * Opens or makes `events.duckdb` and `unit.key` (0600) in the directory (0700); files that this process makes from then on
- * are its user's alone. Throws `failed-precondition` when another process holds the file, when it is of another version, or when
- * it was written under another unit key.
+ * Opens or creates `events.duckdb` and `unit.key` (0600) in the directory (0700); from then on this process creates files
+ * readable by its user only. Throws `failed-precondition` if another process holds the file, its version differs, or it was
+ * written under another unit key.
  */
 export async function openEventStore(directory: string): Promise<EventStore> {
 	mkdirSync(directory, { recursive: true, mode: 0o700 });
 	const path = join(directory, "events.duckdb");
-	// DuckDB makes its files, the .wal again and again, by the umask alone.
+	// DuckDB takes the file mode from the umask, also each time it recreates the .wal.
 	process.umask(0o077);
 	for (const file of [path, `${path}.wal`]) if (existsSync(file)) chmodSync(file, 0o600);
 	const instance = await openInstance(path);
@@ -192,7 +191,7 @@ async function openInstance(path: string): Promise<duckdb.DuckDBInstance> {
 	}
 }
 
-/** When an entry was last heard before this opening. */
+/** When an entry was last received before this opening. */
 const NOTE_OPENING =
 	"INSERT INTO openings SELECT max(received_ms) FROM entries HAVING max(received_ms) IS NOT NULL ON CONFLICT DO NOTHING";
 

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import t from "tap";
 import { OUTCOMES_ROWS_MAX, REFUSED_NAMES_MAX } from "../../../src/limits/index.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
-import { CALLER_HEADER, callerWord } from "../../../src/observe/events/outcomes/sender.js";
+import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
 import { idOf } from "./ownIdentity.js";
 import { METRICS, type Rig, seriesKey, startRig } from "./rig.js";
 
@@ -12,7 +12,7 @@ const TRAINER = idOf("trainer");
 const MALLORY = idOf("mallory");
 const GRANTED = METRICS.map((one) => (one.name === "accuracy" ? { ...one, senders: [TRAINER] } : one));
 const ROW = { metric: "accuracy", value: 1, unit: "user-1" };
-const as = (id: string) => ({ [CALLER_HEADER]: callerWord(id) });
+const as = (id: string) => ({ [CALLER_HEADER]: encodeCaller(id) });
 
 /** Reason, sender, Metric and count of each record, sorted. */
 async function told(rig: Rig): Promise<readonly string[]> {
@@ -23,7 +23,7 @@ async function told(rig: Rig): Promise<readonly string[]> {
 /** A request whose body does not come. @returns the status of its answer */
 async function headAlone(rig: Rig, id: string, type = "application/json"): Promise<string | undefined> {
 	const socket: Socket = connect(rig.httpSocket);
-	const head = [`${CALLER_HEADER}: ${callerWord(id)}`, `content-type: ${type}`, "content-length: 1000"];
+	const head = [`${CALLER_HEADER}: ${encodeCaller(id)}`, `content-type: ${type}`, "content-length: 1000"];
 	socket.write(`${["POST /v1/outcomes HTTP/1.1", "host: ingest", ...head].join("\r\n")}\r\n\r\n`);
 	const [answer] = await once(socket.setEncoding("latin1"), "data");
 	socket.destroy();

@@ -1,29 +1,29 @@
-/** How many rows the decision log keeps: beyond that the oldest are dropped, counted, and reported with every answer. */
+/** Row limits of the decision log: the oldest rows above the limit are dropped, counted, and reported with every answer. */
 import type { Transaction } from "../store/store.js";
 
-export type RoomTable = "decisions" | "shadows";
+export type LimitedTable = "decisions" | "shadows";
 
-/** The order in which rows came, and the time by which they are asked for. */
-const COLUMNS: Readonly<Record<RoomTable, { readonly place: string; readonly time: string }>> = {
+/** The columns of insertion order and of the queried time. */
+const COLUMNS: Readonly<Record<LimitedTable, { readonly place: string; readonly time: string }>> = {
 	decisions: { place: "id", time: "at_ms" },
 	shadows: { place: "received_ms", time: "received_ms" },
 };
 
-/** SQL: a Service's namespace by its qualified name, as namespaceOf has it; of none that is null. */
+/** SQL: a Service's namespace from its qualified name, like namespaceOf; null without a Service. */
 export const NAMESPACE =
 	"CASE WHEN contains(service, '/') THEN split_part(service, '/', 1) WHEN service <> '' THEN 'default' END";
 
-export interface DroppedForRoom {
+export interface DroppedRows {
 	readonly records: number;
-	/** Epoch milliseconds: of what happened from then on, none was dropped. */
+	/** Epoch milliseconds: nothing was dropped from this time on. */
 	readonly wholeSinceMs: number;
 }
 
 /**
- * Leaves at most so many rows, the newest.
- * @returns rows that were dropped
+ * Keeps the newest `rowsMax` rows.
+ * @returns the number of dropped rows
  */
-export async function dropForRoom(transaction: Transaction, table: RoomTable, rowsMax: number): Promise<number> {
+export async function dropAboveLimit(transaction: Transaction, table: LimitedTable, rowsMax: number): Promise<number> {
 	const { place, time } = COLUMNS[table];
 	const [newest] = await transaction.rows(
 		`SELECT ${place} AS place FROM ${table} ORDER BY ${place} DESC LIMIT 1 OFFSET ${rowsMax}`,
@@ -37,17 +37,17 @@ export async function dropForRoom(transaction: Transaction, table: RoomTable, ro
 	return Number(deleted?.Count ?? 0);
 }
 
-/** Forgets what was dropped of before that time, of which nothing is kept any more. In a transaction of its own. */
+/** Deletes drop counts of times from which no rows are kept any more. Needs its own transaction. */
 export async function forgetDropped(transaction: Transaction, beforeMs: number): Promise<void> {
 	await transaction.run("DELETE FROM room_drops WHERE whole_since_ms <= $before", { before: BigInt(beforeMs) });
 }
 
-/** @param sinceMs what is asked for happened from then on; null = whenever. @returns null: it is whole */
-export async function droppedForRoom(
+/** @param sinceMs start of the queried time; null = unbounded. @returns null if nothing was dropped from it */
+export async function droppedAboveLimit(
 	transaction: Transaction,
-	table: RoomTable,
+	table: LimitedTable,
 	sinceMs: number | null,
-): Promise<DroppedForRoom | null> {
+): Promise<DroppedRows | null> {
 	const [row] = await transaction.rows(`SELECT * FROM room_drops WHERE kind = '${table}'`);
 	if (row === undefined || (sinceMs !== null && sinceMs >= Number(row.whole_since_ms))) return null;
 	return { records: Number(row.records), wholeSinceMs: Number(row.whole_since_ms) };

@@ -1,15 +1,15 @@
-/** Names that whoever was refused may choose at will: some of each SPIFFE id are told apart, in each while, and the rest is one. */
+/** Bounds the caller-chosen names kept for each SPIFFE id in one period; further names are merged. */
 import { REFUSED_NAMES_MAX } from "../../limits/index.js";
 
-export class ToldApart {
-	/** Of this while, by id. */
+export class BoundedNames {
+	/** Names of the current period, by SPIFFE id. */
 	readonly #names = new Map<string | null, Set<string>>();
 	#sinceMs = performance.now();
 
-	/** @param everyMs how long a while is */
+	/** @param everyMs length of a period */
 	constructor(private readonly everyMs: number) {}
 
-	/** @returns the name; null = it is one of too many */
+	/** @returns the name; null = above the limit */
 	of(id: string | null, name: string): string | null {
 		const nowMs = performance.now();
 		if (nowMs - this.#sinceMs >= this.everyMs) {
