@@ -6,7 +6,7 @@ import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { gateHost } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
-import { untakenOf, untakenWords } from "../../decide/rollout/untaken.js";
+import { unansweredTables, unansweredTableText } from "../../decide/rollout/unansweredTables.js";
 import type { OwnDoor } from "../../declare/resources/checks/ownDoor.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
@@ -54,7 +54,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		),
 		logStanding(
 			log,
-			() => untakenOf(store.proxies.proxies, Date.now()).map(untakenWords).join("; ") || null,
+			() => unansweredTables(store.proxies.proxies, Date.now()).map(unansweredTableText).join("; ") || null,
 			"what was changed is not taken by sidecars",
 			"what was changed is taken by sidecars again",
 		),

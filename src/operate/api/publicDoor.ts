@@ -3,8 +3,8 @@
  * they may see and do is judged here and in Acts, and what they may not see is not there.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
+import { experimentState } from "../../decide/rollout/experimentState.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
-import { standingOf } from "../../decide/rollout/standing.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
 import { API_ACT_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
@@ -212,7 +212,7 @@ async function experiment(door: PublicDoor, call: Call, rest: readonly string[])
 	}
 	if (call.method === "GET" && act === "standing") {
 		onlyQuery(call.query, []);
-		return ok(await standingOf(store.live, name, door.evidence, now));
+		return ok(await experimentState(store.live, name, door.evidence, now));
 	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);

@@ -5,7 +5,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { closedServices } from "../../decide/rollout/closedServices.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";
-import { untakenOf } from "../../decide/rollout/untaken.js";
+import { unansweredTables } from "../../decide/rollout/unansweredTables.js";
 import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits/index.js";
 import type { Publication } from "../state/publication.js";
 import type { Store } from "../state/store/store.js";
@@ -60,7 +60,7 @@ function refusals({ store, now }: ReadinessSources): readonly string[] {
 }
 
 function untaken({ store, now }: ReadinessSources): readonly string[] {
-	const standing = untakenOf(store.proxies.proxies, now());
+	const standing = unansweredTables(store.proxies.proxies, now());
 	if (standing.length === 0) return [];
 	const since = new Date(Math.min(...standing.map(({ sinceMs }) => sinceMs))).toISOString();
 	const many = standing.length === 1 ? "has not taken its" : "have not taken their";

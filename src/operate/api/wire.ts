@@ -4,7 +4,7 @@ import type { Closure } from "../../decide/rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../decide/rollout/decision.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
 import type { ExperimentStatus } from "../../decide/rollout/status.js";
-import type { Untaken } from "../../decide/rollout/untaken.js";
+import type { UnansweredTable } from "../../decide/rollout/unansweredTables.js";
 import type { Resource } from "../../declare/resources/resource.js";
 import type { ApprovalRequest, Operation } from "../approvals/request.js";
 import { mostNeeded } from "../approvals/required.js";
@@ -86,7 +86,7 @@ export interface StatusAnswer extends Partly {
 	/** Where Envoys are given an older revision for too long: a sentence about it. */
 	readonly lag: string | null;
 	/** Sidecars that have not taken their newest table for too long. */
-	readonly untaken?: readonly Untaken[];
+	readonly untaken?: readonly UnansweredTable[];
 	/** What Envoys and sidecars refuse of what is published; whose and why is for those who may read that namespace. */
 	readonly refusals: readonly Refusal[];
 	/** Services that an Envoy refuses and answers 503 for, of namespaces that the caller may read. */

@@ -5,7 +5,7 @@
  * ask again, or override with a reason as an admin. Who has gone meanwhile gets nothing done, for it would be told to nobody.
  */
 
-import { type Asking, askedBefore, gateHost } from "../../../decide/rollout/gate.js";
+import { type GateRequest, gateHost, gateRequests } from "../../../decide/rollout/gate.js";
 import type { Webhook } from "../../../decide/rollout/ports.js";
 import { namespaceOf } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
@@ -72,12 +72,12 @@ export class PromotionGates {
 			const status = current.status.experiments[name];
 			// Without any the act itself says what is wrong with it.
 			if (!experiment.spec.rollout.gates.some(({ at }) => at !== "after-rollback") || status === undefined) return null;
-			return askedBefore({ experiment, status }, personOutcome(current, experiment, said));
+			return gateRequests({ experiment, status }, personOutcome(current, experiment, said));
 		});
 		return asked && this.#ask(asker, name, asked);
 	}
 
-	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {
+	async #ask(asker: Asker, name: string, asked: readonly GateRequest[]): Promise<void> {
 		const stood = this.#standing(name);
 		for (const { at, gate, question } of asked) {
 			const answer = await this.webhook(gate, question);

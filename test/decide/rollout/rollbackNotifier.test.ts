@@ -2,7 +2,7 @@
 import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
-import { Teller } from "../../../src/decide/rollout/teller.js";
+import { RollbackNotifier } from "../../../src/decide/rollout/rollbackNotifier.js";
 import { GATES_TOLD_AT_ONCE_MAX } from "../../../src/limits/index.js";
 import { outcome } from "../../operate/state/employment.js";
 import { input } from "./example.js";
@@ -20,14 +20,14 @@ const message = (key: string): UntoldMessage => ({
 	question,
 });
 
-/** A Teller by a clock that stands, and what it asks, in order. */
+/** A RollbackNotifier by a clock that stands, and what it asks, in order. */
 function house(waiting: readonly Untold[], isReadable: (key: string) => boolean = () => true) {
 	const held: string[] = [];
 	const asked: string[] = [];
 	const answers = new Map<string, (answer: WebhookAnswer) => void>();
 	const box = new Map(waiting.map((one) => [one.key, one]));
 	const time = { nowMs: 1_000 };
-	const teller = new Teller({
+	const teller = new RollbackNotifier({
 		outbox: {
 			untold: async () => [...box.values()],
 			message: async (key) => {
