@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import type { Report } from "../../src/decide/report/report.js";
-import type { Standing } from "../../src/decide/rollout/standing.js";
+import type { ExperimentState } from "../../src/decide/rollout/experimentState.js";
 import { elementsOf } from "../decide/report/wellFormed.js";
 import { startBackend } from "./backend.js";
 import { askApi, fileOf, temporaryDirectory, weir, weirUp } from "./command.js";
@@ -76,7 +76,7 @@ spec:
 	// Until everybody is measured.
 	for (let tries = 0; ; tries++) {
 		const { text } = await askApi(up.ready.api, "/v1/experiments/cheaper/standing");
-		const { evidence } = JSON.parse(text) as Standing;
+		const { evidence } = JSON.parse(text) as ExperimentState;
 		const measured = (evidence?.arms ?? []).reduce((sum, { metrics }) => sum + (metrics.bought?.n ?? 0), 0);
 		if (measured === PEOPLE) break;
 		if (tries > 300) throw new Error(`only ${measured} people are measured: ${text}\n${up.log()}`);

@@ -1,7 +1,7 @@
 /** What `weir status` says first: alarms, and changes that are not in force yet. */
-import { closureWords } from "../../decide/rollout/closedServices.js";
-import { refusalWords } from "../../decide/rollout/refusal.js";
-import { untakenWords } from "../../decide/rollout/untaken.js";
+import { closureText } from "../../decide/rollout/closedServices.js";
+import { refusalText } from "../../decide/rollout/refusal.js";
+import { unansweredTableText } from "../../decide/rollout/unansweredTables.js";
 import {
 	EVENTS_UNWRITTEN,
 	IDENTITY_UNRENEWED,
@@ -38,17 +38,17 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 
 /** Lines of what Envoys and sidecars refuse: whatever was changed since does not hold there, a revocation neither. */
 export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly string[] =>
-	refusals.map((one) => `ALARM refused: ${refusalWords(one)}`);
+	refusals.map((one) => `ALARM refused: ${refusalText(one)}`);
 
 /** Lines of what is declared and does not hold yet: anywhere, or at a sidecar. */
 export const behindLines = ({ lag, untaken = [] }: Pick<StatusAnswer, "lag" | "untaken">): readonly string[] => [
 	...(lag == null ? [] : [`BEHIND ${lag}: what was changed since then does not hold yet`]),
-	...untaken.map((one) => `BEHIND ${untakenWords(one)}: what was changed since then does not hold there yet`),
+	...untaken.map((one) => `BEHIND ${unansweredTableText(one)}: what was changed since then does not hold there yet`),
 ];
 
 /** Lines of Services that Envoys refused; of other namespaces nothing is said. */
 export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>
-	closed.map((one) => `ALARM closed: ${closureWords(one)}`);
+	closed.map((one) => `ALARM closed: ${closureText(one)}`);
 
 /** Lines of what stands and would be refused today. */
 export const faultLines = (faults: StatusAnswer["faults"] = []): readonly string[] =>

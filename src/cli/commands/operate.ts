@@ -169,8 +169,8 @@ export async function decisions(
 		}
 		if (!options.recompute) continue;
 		// With all that decides, and the statistics: no other command needs them.
-		const { recomputedWords } = await import("../../decide/rollout/recompute.js");
-		const { words, holds } = recomputedWords(decision);
+		const { recomputationText } = await import("../../decide/rollout/recompute.js");
+		const { words, holds } = recomputationText(decision);
 		print(`      ${words}`);
 		if (!holds) process.exitCode = 1;
 	}

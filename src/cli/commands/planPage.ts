@@ -1,14 +1,14 @@
 /** A plan as a person reads it: what it rests on, a table, one sentence for each metric, and what is not known. */
 
-import { count } from "../../decide/rollout/plainWords.js";
 import type { PlanFacts } from "../../decide/rollout/planFacts.js";
 import type { Planned } from "../../decide/rollout/planInput.js";
 import { duration, number, percent } from "../../decide/rollout/sentence.js";
+import { count } from "../../decide/rollout/summary.js";
 import type { Experiment, InferenceDesign } from "../../declare/resources/resource.js";
 import type { ClaimPlan } from "../../infer/planning/claimPlan.js";
 import type { Plan, PlanInput } from "../../infer/planning/plan.js";
 import type { PlanMetric } from "../../infer/planning/planMetric.js";
-import { cells, chance, isShare, levelOf } from "../../infer/planning/planWords.js";
+import { cells, chance, isShare, levelOf } from "../../infer/planning/planText.js";
 
 /** What `weir plan --json` prints. */
 export interface ReportedPlan {

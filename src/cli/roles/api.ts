@@ -49,7 +49,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 		logWhile(log, () => publication.lag(), "what was changed is not published", "what was changed is published again"),
 		logWhile(
 			log,
-			() => untakenOf(store.proxies.proxies, Date.now()).map(untakenWords).join("; ") || null,
+			() => unansweredTables(store.proxies.proxies, Date.now()).map(unansweredTableText).join("; ") || null,
 			"what was changed is not taken by sidecars",
 			"what was changed is taken by sidecars again",
 		),

@@ -1,9 +1,9 @@
 /** The rollout role: evidence → decision → state, over the other roles' sockets. */
 
-import type { GateReport } from "../../decide/rollout/gateKeeper.js";
+import type { GateReport } from "../../decide/rollout/gateApprovals.js";
 import { type LoopEvent, RolloutLoop } from "../../decide/rollout/loop.js";
 import type { Clock } from "../../decide/rollout/ports.js";
-import { Teller } from "../../decide/rollout/teller.js";
+import { RollbackNotifier } from "../../decide/rollout/rollbackNotifier.js";
 import { PPM } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
@@ -23,7 +23,7 @@ export async function startRolloutRole({ at, log, meter }: RoleContext): Promise
 		report: (event) => report(event, log, meter),
 		intervalMs: null,
 	});
-	const teller = new Teller({
+	const rollbackNotifier = new RollbackNotifier({
 		outbox: store,
 		webhook: postWebhook,
 		clock: systemClock,
@@ -32,12 +32,12 @@ export async function startRolloutRole({ at, log, meter }: RoleContext): Promise
 	});
 	const metrics = await serveMetrics(at.rolloutMetricsSocket, meter);
 	loop.start();
-	teller.start();
+	rollbackNotifier.start();
 	return {
 		ready: {},
 		close: async () => {
 			metrics.close();
-			teller.stop();
+			rollbackNotifier.stop();
 			await loop.stop();
 		},
 	};

@@ -7,10 +7,10 @@ import { baselineVariant } from "../../infer/statistics/question.js";
 import { movesOn } from "../rollout/closedServices.js";
 import { decide } from "../rollout/decide.js";
 import { type Decision, type DecisionInput, type Outcome, RULES } from "../rollout/decision.js";
-import { askedBefore, gatesBefore, heldAtGate } from "../rollout/gate.js";
-import { count } from "../rollout/plainWords.js";
+import { gateRequests, gatesBefore, heldByGate } from "../rollout/gate.js";
 import { duration, percent } from "../rollout/sentence.js";
 import { isExposing } from "../rollout/status.js";
+import { count } from "../rollout/summary.js";
 import { utc } from "./format.js";
 import type { ReportInput } from "./reportInput.js";
 
@@ -33,7 +33,7 @@ export function answerOf(input: ReportInput, found: { readonly evidence: Evidenc
 	const { status, decisions } = input;
 	const last = decisions.findLast(({ outcome }) => outcome.action !== "hold");
 	if (!isExposing(status.phase) && status.phase !== "Promoting") return ended(input, last);
-	if (found === null) return unheard(input, last);
+	if (found === null) return withoutEvidence(input, last);
 	const { atMs, ...standing } = input;
 	const asked = { rules: RULES, ...standing, evidence: found.evidence, nowMs: atMs };
 	const own = decisions.findLast((decision) => decision.input !== null);
@@ -59,13 +59,13 @@ const accessLossesOf = (last: Decision | undefined): Pick<DecisionInput, "access
 /** What is wanted now, held where a gate said no to it last. */
 function atGate(input: DecisionInput, wanted: Outcome, last: Decision | undefined): Outcome {
 	const { gate } = last?.outcome ?? {};
-	return gate !== undefined && gatesBefore(wanted).includes(gate.at) ? heldAtGate(input, wanted, gate) : wanted;
+	return gate !== undefined && gatesBefore(wanted).includes(gate.at) ? heldByGate(input, wanted, gate) : wanted;
 }
 
 function closed(input: ReportInput, wanted: Outcome): Answer {
 	return {
 		...stateOf(input, wanted),
-		sentence: `Held, for the Service is closed: ${wanted.summary ?? wanted.reason}`,
+		sentence: `Held, because the Service is closed: ${wanted.summary ?? wanted.reason}`,
 		because: input.status.phase === "Promoting" ? promotedFor(input.decisions) : "",
 		next: `That is done when the Service is open again${isGated(input, wanted) ? " and its gate agrees" : ""}: an Envoy or a sidecar refuses its newest configuration (weir status says why).`,
 		howLong: "This cannot be said.",
@@ -74,7 +74,7 @@ function closed(input: ReportInput, wanted: Outcome): Answer {
 }
 
 function isGated(input: ReportInput, wanted: Outcome): boolean {
-	return askedBefore(input, wanted).length > 0;
+	return gateRequests(input, wanted).length > 0;
 }
 
 const ENDED = {
@@ -93,14 +93,14 @@ function ended({ status, experiment, decisions, defaultVariant }: ReportInput, l
 			? `Variant ${live} serves everybody${live === baseline ? " again" : ""}. Nothing more happens by itself.`
 			: `Variant ${live} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`;
 	const because = status.phase === "Promoted" ? promotedFor(decisions) : "";
-	return { state, tone, sentence: spoken(last), because, next, howLong: "It has ended.", expectedMs: null };
+	return { state, tone, sentence: summaryOf(last), because, next, howLong: "It has ended.", expectedMs: null };
 }
 
-function unheard({ status }: ReportInput, last: Decision | undefined): Answer {
+function withoutEvidence({ status }: ReportInput, last: Decision | undefined): Answer {
 	return {
 		state: status.phase,
 		tone: "open",
-		sentence: spoken(last),
+		sentence: summaryOf(last),
 		because: "",
 		next: "Nothing is known of its requests: no evidence has been stored yet, or it could not be asked for.",
 		howLong: "This cannot be said.",
@@ -110,10 +110,10 @@ function unheard({ status }: ReportInput, last: Decision | undefined): Answer {
 
 function promotedFor(decisions: readonly Decision[]): string {
 	const promotion = decisions.findLast(({ outcome }) => outcome.action === "promote");
-	return promotion === undefined ? "" : spoken(promotion);
+	return promotion === undefined ? "" : summaryOf(promotion);
 }
 
-function spoken(decision: Decision | undefined): string {
+function summaryOf(decision: Decision | undefined): string {
 	return decision === undefined
 		? "Nothing has been decided yet."
 		: (decision.outcome.summary ?? decision.outcome.reason);

@@ -5,8 +5,8 @@
 
 import type { Metric } from "../../declare/resources/resource.js";
 import type { Finding } from "../../infer/statistics/finding.js";
-import { count } from "../rollout/plainWords.js";
-import { type OfQuantile, slowComparison } from "../rollout/slowWords.js";
+import { type QuantileClaim, slowComparison } from "../rollout/slowRequests.js";
+import { count } from "../rollout/summary.js";
 
 /** `2026-01-31 12:00:05 UTC`; milliseconds are nobody's. */
 export function utc(ms: number): string {
@@ -97,7 +97,10 @@ export function exact(value: number | null | undefined): string {
 }
 
 /** `accuracy`, or what is really compared of a quantile. */
-export function claimName(finding: Pick<Finding, "metric"> & Partial<OfQuantile>, metric: Metric | undefined): string {
+export function claimName(
+	finding: Pick<Finding, "metric"> & Partial<QuantileClaim>,
+	metric: Metric | undefined,
+): string {
 	if (metric?.spec.type !== "quantile") return finding.metric;
 	const { role = "guardrail", slow } = finding;
 	return `${finding.metric} (${slowComparison(slow === undefined ? { role } : { role, slow })})`;

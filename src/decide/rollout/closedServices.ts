@@ -15,7 +15,7 @@ export const closedServices = (proxies: readonly ProxyStatus[]): readonly string
 	[...new Set(closuresOf(proxies).map(({ service }) => service))].sort();
 
 /** One sentence for who may read the namespace. */
-export function closureWords({ node, service, why, sinceMs, others = 0 }: Closure): string {
+export function closureText({ node, service, why, sinceMs, others = 0 }: Closure): string {
 	const since = new Date(sinceMs).toISOString();
 	const where = others === 0 ? node : `${node} and ${others} more`;
 	const words = why === "" ? "" : `: ${why.slice(0, 500)}`;

@@ -19,7 +19,7 @@
 import { analyse, NOTHING } from "../../infer/statistics/analyse.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { decideHoldback } from "./holdback.js";
-import { outcomeOf, type RuleOf } from "./outcome.js";
+import { outcomeOf, type RuleFunction } from "./outcome.js";
 import { bandit } from "./rules/bandit.js";
 import { baselineMoved } from "./rules/baselineMoved.js";
 import { brokenData } from "./rules/brokenData.js";
@@ -35,7 +35,7 @@ import { wait } from "./rules/wait.js";
 import { heldBackOf, isExposing } from "./status.js";
 import { decideTakeover } from "./takeover.js";
 
-const RULES: readonly RuleOf[] = [
+const RULES: readonly RuleFunction[] = [
 	harm,
 	freezeThreshold,
 	baselineMoved,

@@ -70,14 +70,17 @@ export function gatesBefore({ action, rule }: Outcome): readonly GateAnswer["at"
 }
 
 /** What is asked of one gate. */
-export interface Asking {
+export interface GateRequest {
 	readonly at: GateAnswer["at"];
 	readonly gate: Gate;
 	readonly question: GateQuestion;
 }
 
 /** All that is asked before it happens; of each kind in declared order. */
-export function askedBefore(input: Pick<DecisionInput, "experiment" | "status">, outcome: Outcome): readonly Asking[] {
+export function gateRequests(
+	input: Pick<DecisionInput, "experiment" | "status">,
+	outcome: Outcome,
+): readonly GateRequest[] {
 	return gatesBefore(outcome).flatMap((at) =>
 		gatesAt(input.experiment, at).map((gate, index) => ({
 			at,
@@ -146,7 +149,7 @@ function point({ phase, allocationPpm, promotion }: Outcome["status"]): GatePoin
 }
 
 /** What becomes of a decision that a gate did not let through: nothing moves, and it is asked again later. */
-export function heldAtGate(input: Pick<DecisionInput, "status">, wanted: Outcome, answer: GateAnswer): Outcome {
+export function heldByGate(input: Pick<DecisionInput, "status">, wanted: Outcome, answer: GateAnswer): Outcome {
 	const at = percent(input.status.allocationPpm);
 	return {
 		...wanted,
@@ -165,7 +168,7 @@ export function heldAtGate(input: Pick<DecisionInput, "status">, wanted: Outcome
 }
 
 /** The gates to tell of a decision: those of a rollback that Weir made. */
-export function toldOf(
+export function rollbackNotices(
 	decision: Pick<Decision, "input" | "outcome">,
 ): readonly { gate: Gate; question: GateQuestion }[] {
 	const { input, outcome } = decision;

@@ -8,11 +8,11 @@
 import type { Analysis } from "../../infer/statistics/analyse.js";
 import { claimedMetrics } from "../../infer/statistics/claim.js";
 import type { DecisionInput, Finding, Outcome } from "./decision.js";
-import { outcomeOf, type Words } from "./outcome.js";
-import { people, whereIn, worse } from "./plainWords.js";
-import { doubts, doubtsOfHarm } from "./rules/brokenData.js";
+import { type Explanation, outcomeOf } from "./outcome.js";
+import { dataWarning, doubts } from "./rules/brokenData.js";
 import { harmKey, namesOfHarm } from "./rules/harm.js";
 import { duration, harmSentence } from "./sentence.js";
+import { people, whereIn, worse } from "./summary.js";
 import { completion, judgeHealth, replacedVariant } from "./takeover.js";
 
 /** What it does next, while it lasts and at its end. @param fromMs when it began */
@@ -39,7 +39,7 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 	const reason = `Holdback by ${variant}${left > 0 ? ` for ${duration(left)} more` : ", whose time is over"}`;
 	const keep = left > 0 ? ` for ${duration(left)} more` : ", though its time is over";
 	const summary = `${variant} is the new version; a few people keep the old one${keep}`;
-	const words: Words = {
+	const words: Explanation = {
 		get reason() {
 			const until = isOpen ? "it does not end until they are whole, unless a person promotes or aborts; " : "";
 			return `${reason}: ${judgement(input, analysis, known, " yet").reason}; ${until}${why}.`;
@@ -57,9 +57,9 @@ export function decideHoldback(input: DecisionInput, analysis: Analysis, fromMs:
 function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Finding[], fromMs: number): Outcome {
 	const { experiment, status, nowMs } = input;
 	const whose = `among units first exposed in its ${duration(nowMs - fromMs)}, `;
-	const doubted = doubtsOfHarm(input, analysis);
+	const doubted = dataWarning(input, analysis);
 	const reason = `${whose}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
-	const toWhom = " to the people who came since it took over";
+	const toPeople = " to the people who came since it took over";
 	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubted.summary}`;
 	if (experiment.spec.rollout.onHarm === "freeze") {
 		return outcomeOf(
@@ -68,7 +68,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 			["hold", "harm"],
 			{
 				reason: `The holdback does not end by itself, a person aborts, or promotes to end it: ${reason}`,
-				summary: `The new version does harm after all${toWhom}, a person decides: ${summary}`,
+				summary: `The new version does harm after all${toPeople}, a person decides: ${summary}`,
 			},
 			{ waitsFor: "person" },
 		);
@@ -79,7 +79,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back from the holdback: ${reason}`,
-			summary: `Everybody is back on ${status.promotion?.replaced ?? "the old version"}, for the new one does harm after all${toWhom}: ${summary}`,
+			summary: `Rolled back to ${status.promotion?.replaced ?? "the old version"}, because the new one does harm after all${toPeople}: ${summary}`,
 		},
 		{
 			status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },
@@ -89,7 +89,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 }
 
 /** What is known of the winner by the holdback's own units, claim by claim: what could not be judged is no absence of harm. */
-function judgement(input: DecisionInput, analysis: Analysis, known: readonly Finding[], yet: string): Words {
+function judgement(input: DecisionInput, analysis: Analysis, known: readonly Finding[], yet: string): Explanation {
 	const { experiment, status } = input;
 	const { arm = "" } = status.promotion ?? {};
 	const watched = claimedMetrics(experiment);
@@ -120,7 +120,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 	if (judged.length > 0) {
 		const units = judged.map(({ metric, challenger, baseline }) => `${metric} ${challenger.n} against ${baseline.n}`);
 		reasons.push(`no ${other}harm is proved among units first exposed in it (${unique(units)})`);
-		summaries.push(`no ${other}harm has been found${amongWhom(judged, blind.length > 0)}`);
+		summaries.push(`no ${other}harm has been found${peopleText(judged, blind.length > 0)}`);
 	}
 	if (blind.length > 0) {
 		const all = blind.length === own.length;
@@ -141,7 +141,7 @@ function judgement(input: DecisionInput, analysis: Analysis, known: readonly Fin
 }
 
 /** ` by error-rate among 812 people against 41`, or each claim with its own where they differ. */
-function amongWhom(judged: readonly Finding[], named: boolean): string {
+function peopleText(judged: readonly Finding[], named: boolean): string {
 	const counts = new Set(judged.map(people));
 	if (counts.size > 1) return ` (${unique(judged.map((one) => `${one.metric} among ${people(one)}`))})`;
 	return `${named ? ` by ${unique(judged.map(({ metric }) => metric))}` : ""} among ${[...counts].join("")}`;

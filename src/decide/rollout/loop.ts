@@ -18,8 +18,8 @@ import { type Decision, type DecisionInput, type Outcome, RULES } from "./decisi
 import { startExperiment } from "./declaration.js";
 import { Endings } from "./endings.js";
 import { evidenceQuery, freezingSinceMs, localEvidence, metricsOf, sharingUnits } from "./evidenceQuery.js";
-import { heldAtGate } from "./gate.js";
-import { GateKeeper, type GateReport } from "./gateKeeper.js";
+import { heldByGate } from "./gate.js";
+import { GateApprovals, type GateReport } from "./gateApprovals.js";
 import { otherPromotions } from "./otherPromotion.js";
 import type { Clock, EvidenceSource, State, StateStore, Webhook } from "./ports.js";
 import { RecordedOutcomes } from "./recordedOutcomes.js";
@@ -65,7 +65,7 @@ export class RolloutLoop {
 	readonly #recorded = new RecordedOutcomes();
 	/** Experiments ("" = the state) that are holding for want of an owner. */
 	readonly #holding = new Set<string>();
-	readonly #gates: GateKeeper;
+	readonly #gates: GateApprovals;
 	readonly #endings = new Endings();
 	#cancel: (() => void) | null = null;
 	#running: Promise<void> | null = null;
@@ -74,7 +74,7 @@ export class RolloutLoop {
 
 	constructor(private readonly options: LoopOptions) {
 		this.#intervalMs = options.intervalMs ?? INTERVAL_MAX_MS;
-		this.#gates = new GateKeeper(options.webhook, options.clock, (answer) =>
+		this.#gates = new GateApprovals(options.webhook, options.clock, (answer) =>
 			options.report({ type: "gate", ...answer }),
 		);
 	}
@@ -174,7 +174,7 @@ export class RolloutLoop {
 				);
 			}
 			const passed = this.#gates.pass(name, input, wanted);
-			const outcome = passed === "yes" || passed === "asking" ? wanted : heldAtGate(input, wanted, passed);
+			const outcome = passed === "yes" || passed === "asking" ? wanted : heldByGate(input, wanted, passed);
 			this.#recover(name);
 			// Until the gate has answered nothing is decided; harm is looked for at every look all the same.
 			if (passed === "asking") return state;

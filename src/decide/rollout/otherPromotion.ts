@@ -59,7 +59,7 @@ export function uncompared({ spec }: Experiment, arm: string, replaces: string |
 }
 
 /** For who promotes such an arm, without the full stop; null: there is nothing to say. */
-export function uncomparedWords(...of: Parameters<typeof uncompared>): string | null {
+export function uncomparedText(...of: Parameters<typeof uncompared>): string | null {
 	const replaces = uncompared(...of);
 	return replaces && `nothing proves ${of[1]} better than variant ${replaces}, which is the Service's default by now`;
 }

@@ -6,10 +6,10 @@ import type { DecisionInput, Outcome, Rule, WaitsFor } from "./decision.js";
 import type { ExperimentStatus } from "./status.js";
 
 /** null: it does not fire, and the next one is asked. */
-export type RuleOf = (input: DecisionInput, analysis: Analysis) => Outcome | null;
+export type RuleFunction = (input: DecisionInput, analysis: Analysis) => Outcome | null;
 
 /** The one exact sentence, and the same in plain words. */
-export interface Words {
+export interface Explanation {
 	readonly reason: string;
 	readonly summary: string;
 }
@@ -27,7 +27,7 @@ export function outcomeOf(
 	input: DecisionInput,
 	analysis: Analysis,
 	[action, rule]: readonly [Outcome["action"], Rule],
-	words: Words,
+	words: Explanation,
 	extras: Extras,
 ): Outcome {
 	return {

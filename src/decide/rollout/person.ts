@@ -6,14 +6,14 @@
 import type { Experiment } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import type { Outcome } from "./decision.js";
-import { uncomparedWords } from "./otherPromotion.js";
+import { uncomparedText } from "./otherPromotion.js";
 import { openChallengers } from "./outcome.js";
 import { namesOfHarm } from "./rules/harm.js";
 import { percent } from "./sentence.js";
 import { type ExperimentStatus, isExposing } from "./status.js";
 import { completedStatus, replacedVariant, startTakeover } from "./takeover.js";
 
-export type PersonAct =
+export type PersonCommand =
 	| { readonly verb: "pause" }
 	| { readonly verb: "resume" }
 	/** arm null: the only open challenger. shutOut: although callers lose access. */
@@ -35,7 +35,7 @@ export interface PersonInput {
 }
 
 /** The outcome of a person's act. Throws WeirError `failed-precondition`, or `not-found` for an arm that is not declared. */
-export function actByPerson(input: PersonInput, act: PersonAct): Outcome {
+export function commandOutcome(input: PersonInput, act: PersonCommand): Outcome {
 	switch (act.verb) {
 		case "pause":
 			return pause(input);
@@ -89,7 +89,7 @@ function resume({ status, by, nowMs }: PersonInput): Outcome {
 	return outcome("resume", `Resumed at ${percent(status.allocationPpm)} by ${by}${why}.`, after);
 }
 
-function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }>): Outcome {
+function promote(input: PersonInput, act: Extract<PersonCommand, { verb: "promote" }>): Outcome {
 	const { experiment, status, by, nowMs } = input;
 	const { arm: named, shutOut: isMeant = false } = act;
 	if (status.phase === "Promoting" && status.promotion?.heldBackFromMs !== undefined) return endHoldback(input, named);
@@ -141,7 +141,7 @@ function promote(input: PersonInput, act: Extract<PersonAct, { verb: "promote" }
 	const after = startTakeover(experiment, status, arm, nowMs);
 	const harmed = harms.length === 0 ? "" : `, though ${harms.join(", ")} was proved worse`;
 	const denies = loss === undefined ? "" : `, although ${loss}`;
-	const unknown = uncomparedWords(experiment, arm, input.replaces);
+	const unknown = uncomparedText(experiment, arm, input.replaces);
 	const untold = unknown === null ? "" : `, though ${unknown}`;
 	return outcome(
 		"promote",

@@ -13,8 +13,8 @@ import { baselineOf } from "../../infer/statistics/question.js";
 import { heaviestPull } from "../../infer/statistics/sequential/tails.js";
 import { PPM } from "../../limits/index.js";
 import type { Decision } from "./decision.js";
-import { count } from "./plainWords.js";
 import { isExposing } from "./status.js";
+import { count } from "./summary.js";
 
 export interface Baseline {
 	readonly mean: number;

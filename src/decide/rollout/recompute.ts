@@ -4,7 +4,7 @@
 import { canonicalJson } from "../../declare/resources/canonicalJson.js";
 import { decide } from "./decide.js";
 import type { Decision } from "./decision.js";
-import { heldAtGate } from "./gate.js";
+import { heldByGate } from "./gate.js";
 
 export interface Recomputation {
 	/** True when every byte of the canonical outcome is the same. */
@@ -24,7 +24,7 @@ export function recompute(decision: Decision): Recomputation | null {
 	const expected = canonicalJson(decision.outcome);
 	const decided = decide(decision.input);
 	const { gate } = decision.outcome;
-	const made = gate === undefined ? decided : heldAtGate(decision.input, decided, gate);
+	const made = gate === undefined ? decided : heldByGate(decision.input, decided, gate);
 	const actual = canonicalJson(made);
 	return { matches: actual === expected, expected, actual };
 }
@@ -42,7 +42,7 @@ const INPUT_MISSING = "NOT RECOMPUTED: what it was made from is not there, or no
  * A recomputation in one line, and whether it bears the decision out. Claims none that did not take place: a conclusion
  * whose input is missing is not borne out.
  */
-export function recomputedWords(decision: Decision): { readonly words: string; readonly holds: boolean } {
+export function recomputationText(decision: Decision): { readonly words: string; readonly holds: boolean } {
 	const again = recompute(decision);
 	if (again === null) {
 		const words = NOTHING_TO_RECOMPUTE[decision.outcome.rule];

@@ -26,7 +26,7 @@ export function refusalsOf(proxies: readonly ProxyStatus[]): readonly Refusal[] 
 }
 
 /** One sentence for a person. */
-export function refusalWords({ node, type, source, error, sinceMs, revision }: Refusal): string {
+export function refusalText({ node, type, source, error, sinceMs, revision }: Refusal): string {
 	const what = source === "" ? type : `${type} of ${source}`;
 	const holds = revision === null ? "what it had before this connection holds" : `revision ${revision} holds`;
 	const words = error === "" ? "" : `: ${error.slice(0, 500)}`;

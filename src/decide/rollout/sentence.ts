@@ -3,7 +3,7 @@
  * numbers on every machine (no locale).
  */
 import type { Finding } from "./decision.js";
-import { slowComparison, slowRequests } from "./slowWords.js";
+import { slowComparison, slowRequests } from "./slowRequests.js";
 import { type ExperimentStatus, liveSharePpm } from "./status.js";
 
 /** ppm as a percentage with at most four decimals: 20000 → `2%`. */

@@ -10,7 +10,7 @@ import { baselineVariant } from "../../infer/statistics/question.js";
 import { PPM } from "../../limits/index.js";
 import type { DecisionInput, Outcome } from "./decision.js";
 import { uncompared } from "./otherPromotion.js";
-import { type Extras, outcomeOf, type Words } from "./outcome.js";
+import { type Explanation, type Extras, outcomeOf } from "./outcome.js";
 import { duration, percent } from "./sentence.js";
 import type { ExperimentStatus } from "./status.js";
 
@@ -83,7 +83,7 @@ export function decideTakeover(input: DecisionInput, analysis: Analysis): Outcom
 	const { experiment, status, evidence, nowMs } = input;
 	const { stepsPpm, everyMs, holdback } = experiment.spec.rollout;
 	const { promotion } = status;
-	const say = (action: Outcome["action"], words: Words, extras: Extras): Outcome =>
+	const say = (action: Outcome["action"], words: Explanation, extras: Extras): Outcome =>
 		outcomeOf(input, analysis, [action, "takeover"], words, extras);
 	if (promotion === null)
 		return say(

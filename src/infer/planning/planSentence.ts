@@ -4,7 +4,7 @@ import type { InferenceDesign } from "../../declare/resources/resource.js";
 import { requestsToFreeze } from "../statistics/claim.js";
 import type { ClaimPlan } from "./claimPlan.js";
 import { isPossible, type PlanMetric, planLine, treatedMean } from "./planMetric.js";
-import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } from "./planWords.js";
+import { chance, fromTo, levelOf, people, sizeOf, stretchOf, tenths, verbs } from "./planText.js";
 
 export interface Spoken {
 	readonly power: number;

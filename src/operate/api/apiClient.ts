@@ -1,7 +1,7 @@
 /** The public API for the command line: one typed method per command. */
 import type { ShadowGap } from "../../compile/table/shadow.js";
 import type { Decision } from "../../decide/rollout/decision.js";
-import type { Standing } from "../../decide/rollout/standing.js";
+import type { ExperimentState } from "../../decide/rollout/experimentState.js";
 import type { Kind, Position } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { GATE_TIMEOUT_MS_MAX, GATES_MAX } from "../../limits/index.js";

@@ -3,8 +3,8 @@
  * Operations. A resource that the caller may not read is answered as missing.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
+import { experimentState } from "../../decide/rollout/experimentState.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
-import { standingOf } from "../../decide/rollout/standing.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
 import { API_OPERATION_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";

@@ -5,7 +5,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { closedServices } from "../../decide/rollout/closedServices.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";
-import { untakenOf } from "../../decide/rollout/untaken.js";
+import { unansweredTables } from "../../decide/rollout/unansweredTables.js";
 import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits/index.js";
 import type { Publication } from "../state/publication.js";
 import type { Store } from "../state/store/store.js";

@@ -4,7 +4,7 @@ import { closuresOf } from "../../decide/rollout/closedServices.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";
 import { liveDefault } from "../../decide/rollout/status.js";
-import { untakenOf } from "../../decide/rollout/untaken.js";
+import { unansweredTables } from "../../decide/rollout/unansweredTables.js";
 import { lapsedLimits } from "../../declare/resources/checks/callout.js";
 import { withdrawn } from "../../declare/resources/checks/revokedReferences.js";
 import { serviceOf } from "../../declare/resources/lookup.js";
@@ -45,7 +45,7 @@ function answerOf(
 		...operations.rights.partly(caller),
 		revision,
 		lag: publication.lag(),
-		untaken: untakenOf(store.proxies.proxies, now()),
+		untaken: unansweredTables(store.proxies.proxies, now()),
 		refusals: refusalsOf(store.proxies.proxies).map((one) =>
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
 		),

@@ -4,7 +4,7 @@ import type { Closure } from "../../decide/rollout/closedServices.js";
 import type { Action, Decision, Rule } from "../../decide/rollout/decision.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
 import type { ExperimentStatus } from "../../decide/rollout/status.js";
-import type { Untaken } from "../../decide/rollout/untaken.js";
+import type { UnansweredTable } from "../../decide/rollout/unansweredTables.js";
 import type { Resource } from "../../declare/resources/resource.js";
 import type { ApprovalRequest, Operation } from "../approvals/request.js";
 import { mostNeeded } from "../approvals/required.js";

@@ -2,9 +2,9 @@
 
 import { accessLosses } from "../../decide/rollout/accessLosses.js";
 import type { Outcome } from "../../decide/rollout/decision.js";
-import { askedBefore } from "../../decide/rollout/gate.js";
+import { gateRequests } from "../../decide/rollout/gate.js";
 import { otherPromotions } from "../../decide/rollout/otherPromotion.js";
-import { actByPerson } from "../../decide/rollout/person.js";
+import { commandOutcome } from "../../decide/rollout/person.js";
 import type { State } from "../../decide/rollout/ports.js";
 import { type Experiment, qualifiedName } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
@@ -81,12 +81,12 @@ export function personOutcome(
 	if (status === undefined) throw new WeirError("internal", `Experiment '${name}' has no status`);
 	const act = verb === "promote" ? { verb, arm, shutOut } : { verb };
 	const others = otherPromotions(state, experiment, status);
-	const outcome = actByPerson(
+	const outcome = commandOutcome(
 		{ experiment, status, by, nowMs, accessLosses: accessLosses(state, experiment), ...others },
 		act,
 	);
 	const approved = (request.approvedBy ?? []).join(", ");
-	const gates = request.overrideGates && askedBefore({ experiment, status }, outcome).length > 0;
+	const gates = request.overrideGates && gateRequests({ experiment, status }, outcome).length > 0;
 	const unasked = gates ? ` Its gates were not asked: overridden by ${by}.` : "";
 	const notes =
 		unasked + (approved === "" ? "" : ` Approved by ${approved}.`) + (reason === "" ? "" : ` Said: ${reason}`);

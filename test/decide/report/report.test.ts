@@ -6,7 +6,7 @@ import { reportOf } from "../../../src/decide/report/report.js";
 import type { ReportInput } from "../../../src/decide/report/reportInput.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { Decision, Outcome } from "../../../src/decide/rollout/decision.js";
-import { heldAtGate } from "../../../src/decide/rollout/gate.js";
+import { heldByGate } from "../../../src/decide/rollout/gate.js";
 import type { InferenceDesign } from "../../../src/declare/resources/resource.js";
 import { analyse } from "../../../src/infer/statistics/analyse.js";
 import { normalSf } from "../../../src/infer/statistics/distributions/normal.js";
@@ -473,20 +473,20 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 
 	const wanted = decide(asked);
 	const gate = { at: "before-promotion", where: "gates.example", why: "HTTP 403", status: 403 } as const;
-	const atGate = told({}, heldAtGate(asked, wanted, gate));
+	const atGate = told({}, heldByGate(asked, wanted, gate));
 	t.match(atGate.sentence, /gates\.example was asked and did not agree/);
 	t.has(atGate, { next: "It goes on when the gate says yes.", howLong: unknown });
-	const edited = told({}, heldAtGate(asked, wanted, gate), edit);
+	const edited = told({}, heldByGate(asked, wanted, gate), edit);
 	t.same(edited, atGate, "an edit does not answer for the gate");
-	const atStep = told({}, heldAtGate(asked, wanted, { ...gate, at: "before-step" }));
+	const atStep = told({}, heldByGate(asked, wanted, { ...gate, at: "before-step" }));
 	t.same(atStep, atGate, "before the takeover's first step, too");
 	const earlier = { status: { ...asked.status, stepIndex: 0 } };
-	t.notMatch(told(earlier, heldAtGate(asked, wanted, gate)).sentence, /did not agree/, "of a ramp it is not asked");
+	t.notMatch(told(earlier, heldByGate(asked, wanted, gate)).sentence, /did not agree/, "of a ramp it is not asked");
 
 	t.equal(told({ closed: true }, shut).next, access.next, "nor would this");
-	for (const outcomes of [[], [heldAtGate(asked, wanted, gate)]]) {
+	for (const outcomes of [[], [heldByGate(asked, wanted, gate)]]) {
 		const closed = told({ closed: true }, ...outcomes);
-		t.match(closed.sentence, /^Held, for the Service is closed: boosted becomes the new version/);
+		t.match(closed.sentence, /^Held, because the Service is closed: accuracy is .*: boosted takes over/);
 		t.match(closed.next, /^That is done when the Service is open again:/);
 		t.equal(closed.howLong, "This cannot be said.");
 	}

@@ -4,7 +4,7 @@ import { accessLosses } from "../../../src/decide/rollout/accessLosses.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
 import { beingPromoted, otherPromotions, promotedBefore } from "../../../src/decide/rollout/otherPromotion.js";
-import { actByPerson } from "../../../src/decide/rollout/person.js";
+import { commandOutcome } from "../../../src/decide/rollout/person.js";
 import { recompute } from "../../../src/decide/rollout/recompute.js";
 import { RecordedOutcomes } from "../../../src/decide/rollout/recordedOutcomes.js";
 import { accessPolicy, resourceSet, service, variant } from "../../fixtures/resources.js";
@@ -42,10 +42,7 @@ t.test("it ends with maxDuration, which says nothing against the new version", a
 	const late = { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } };
 	const ended = decide(ready({ experiment: experiment(["boosted"], late), accessLosses: { boosted: LOSS } }));
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
-	t.match(
-		ended.summary,
-		/^Everybody is back on the old version, which says nothing against the new one: nobody promoted/,
-	);
+	t.match(ended.summary, /^Rolled back to the old version, without a verdict on the new one: no one promoted/);
 });
 
 t.test("it is recorded once, and again when it names something else", async (t) => {
@@ -81,7 +78,7 @@ t.test("it is recorded once, and again when it names something else", async (t) 
 
 t.test("a person is refused, unless --shut-out is given, and the decision records it", (t) => {
 	const by = (shutOut: boolean, losses: Readonly<Record<string, string>>, change: Parameters<typeof status>[0] = {}) =>
-		actByPerson(
+		commandOutcome(
 			{ experiment: experiment(), status: status(change), by: "ada", nowMs: 7_000, accessLosses: losses },
 			{ verb: "promote", arm: null, shutOut },
 		);
@@ -104,7 +101,7 @@ t.test("a person is refused, unless --shut-out is given, and the decision record
 t.test("the way back from a promotion is told: an apply of what was never changed is none", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
 	const ended = { experiment: experiment(), status: status({ phase: "Promoted", promotion }), by: "ada", nowMs: 7 };
-	t.throws(() => actByPerson(ended, { verb: "abort" }), {
+	t.throws(() => commandOutcome(ended, { verb: "abort" }), {
 		code: "failed-precondition",
 		hint: /leaves the Service's defaultVariant as it is keeps what was promoted; .* with defaultVariant: v2, then with the one/,
 	});
@@ -163,7 +160,7 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 	t.match(decide(frozen), { rule: "concurrent" }, "a person may not promote it now either");
 	t.throws(
 		() =>
-			actByPerson(
+			commandOutcome(
 				{ experiment: one, status: status(), by: "ada", nowMs: 7, beingPromoted: "other" },
 				{ verb: "promote", arm: null },
 			),
@@ -192,7 +189,7 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 	const late = experiment(["boosted"], { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } });
 	t.match(
 		decide(ready({ replaces, experiment: late })).summary,
-		/^Everybody is back on v3, which says nothing against the new one: the new one was not promoted/,
+		/^Rolled back to v3, without a verdict on the new one: the new version was not promoted/,
 	);
 	const over = status({ ...LAST_STEP, phase: "Paused", hold: "inconclusive" });
 	t.match(
@@ -214,7 +211,7 @@ t.test("what another Experiment promoted meanwhile is not replaced by Weir: noth
 	t.same(otherPromotions(state("v2"), experiment(), heldBack), {}, "it is its own");
 	t.equal(promotedBefore(state("v3"), experiment()), "v3");
 	const act = { experiment: experiment(), status: status(), by: "ada", nowMs: 7_000, replaces };
-	t.match(actByPerson(act, { verb: "promote", arm: null }), {
+	t.match(commandOutcome(act, { verb: "promote", arm: null }), {
 		action: "promote",
 		reason:
 			/, though nothing proves boosted better than variant v3, which is the Service's default by now; it takes over/,

@@ -2,9 +2,9 @@ import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput, Outcome } from "../../../src/decide/rollout/decision.js";
 import { applyExperiment, startExperiment } from "../../../src/decide/rollout/declaration.js";
-import { heldAtGate } from "../../../src/decide/rollout/gate.js";
-import { actByPerson } from "../../../src/decide/rollout/person.js";
-import { recompute, recomputedWords } from "../../../src/decide/rollout/recompute.js";
+import { heldByGate } from "../../../src/decide/rollout/gate.js";
+import { commandOutcome } from "../../../src/decide/rollout/person.js";
+import { recomputationText, recompute } from "../../../src/decide/rollout/recompute.js";
 import { evidence, experiment, input, LAST_STEP, METRICS, metric, ROLLOUT, rate, status } from "./example.js";
 
 const PROMOTING = {
@@ -500,7 +500,7 @@ for (const { fact, input: change, action, rule, waitsFor, reason, status: after,
 		);
 		const again = recompute(stored);
 		t.ok(again?.matches, `${again?.expected}\n${again?.actual}`);
-		t.match(recomputedWords(stored), { holds: true, words: /^recomputed from its .*: every byte matches$/ });
+		t.match(recomputationText(stored), { holds: true, words: /^recomputed from its .*: every byte matches$/ });
 	});
 
 t.test("a decision whose stored numbers were touched does not recompute", async (t) => {
@@ -515,28 +515,28 @@ t.test("a decision whose stored numbers were touched does not recompute", async 
 		acknowledgedAtMs: null,
 	};
 	t.equal(recompute(decision)?.matches, false);
-	t.match(recomputedWords(decision), { holds: false, words: /^DIFFERS\n +stored .*\n +recomputed / });
+	t.match(recomputationText(decision), { holds: false, words: /^DIFFERS\n +stored .*\n +recomputed / });
 	// Its rule says that something was concluded.
-	t.match(recomputedWords({ ...decision, input: null }), { holds: false, words: /^NOT RECOMPUTED: / });
+	t.match(recomputationText({ ...decision, input: null }), { holds: false, words: /^NOT RECOMPUTED: / });
 });
 
 t.test("what a person did is never called recomputed", async (t) => {
 	const live = status(LAST_STEP);
 	const made = { experiment: experiment(), by: "ann", nowMs: 1 };
-	const promoted = actByPerson({ ...made, status: live }, { verb: "promote", arm: null });
+	const promoted = commandOutcome({ ...made, status: live }, { verb: "promote", arm: null });
 	const gate = { at: "before-promotion", where: "gate.example", why: "HTTP 503" } as const;
 	const other = experiment(["boosted"], { goal: null });
 	const acts: readonly [outcome: Outcome | null, words: string][] = [
 		[promoted, "a person's act: nothing to recompute"],
-		[actByPerson({ ...made, status: live }, { verb: "pause" }), "a person's act: nothing to recompute"],
+		[commandOutcome({ ...made, status: live }, { verb: "pause" }), "a person's act: nothing to recompute"],
 		[
-			actByPerson({ ...made, status: { ...live, phase: "Paused", hold: "person" } }, { verb: "resume" }),
+			commandOutcome({ ...made, status: { ...live, phase: "Paused", hold: "person" } }, { verb: "resume" }),
 			"a person's act: nothing to recompute",
 		],
-		[actByPerson({ ...made, status: live }, { verb: "abort" }), "a person's act: nothing to recompute"],
+		[commandOutcome({ ...made, status: live }, { verb: "abort" }), "a person's act: nothing to recompute"],
 		[startExperiment(experiment(), 1), "a declaration, a person's act: nothing to recompute"],
 		[applyExperiment(experiment(), other, live, 1), "a declaration, a person's act: nothing to recompute"],
-		[heldAtGate({ status: live }, promoted, gate), "a gate's answer to a person's act: nothing to recompute"],
+		[heldByGate({ status: live }, promoted, gate), "a gate's answer to a person's act: nothing to recompute"],
 	];
 	for (const [outcome, words] of acts) {
 		if (outcome === null) throw new RangeError("nothing was done");
@@ -550,7 +550,7 @@ t.test("what a person did is never called recomputed", async (t) => {
 			acknowledgedAtMs: null,
 		};
 		t.equal(recompute(decision), null);
-		t.same(recomputedWords(decision), { holds: true, words }, outcome.reason);
+		t.same(recomputationText(decision), { holds: true, words }, outcome.reason);
 	}
 });
 

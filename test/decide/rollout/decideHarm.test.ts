@@ -2,7 +2,7 @@
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
-import { actByPerson } from "../../../src/decide/rollout/person.js";
+import { commandOutcome } from "../../../src/decide/rollout/person.js";
 import { levels, levelsInEra, segmentShare } from "../../../src/infer/statistics/claim.js";
 import { compareShares, mayBeBelow } from "../../../src/infer/statistics/compareShares.js";
 import type { SegmentEvidence } from "../../../src/infer/statistics/evidence.js";
@@ -23,14 +23,14 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 		action: "pause",
 		rule: "harm",
 		reason: /^Frozen at 20%, a person decides: error-rate of arm boosted is proved worse/,
-		summary: /^No more people get it than the present 20%/,
+		summary: /^Stopped at 20% until a person decides: /,
 		status: { phase: "Paused", hold: "harm", allocationPpm: 200_000, closedArms: [] },
 	});
 	const again = decide({ ...made, status: first.status });
 	t.match(again, { action: "hold", rule: "harm", waitsFor: "person" });
 	t.same(again.status, first.status);
 
-	const resumed = actByPerson({ experiment: frozen, status: first.status, by: "ada", nowMs: 1 }, { verb: "resume" });
+	const resumed = commandOutcome({ experiment: frozen, status: first.status, by: "ada", nowMs: 1 }, { verb: "resume" });
 	t.match(decide({ ...made, status: resumed.status }), { action: "ramp" }, "what a person has seen stops it no more");
 	const other = evidence({ control: { n: 300 }, boosted: { n: 300, errors: 0.4, slow: 0.9 } });
 	const second = decide({ ...made, status: resumed.status, evidence: other });
@@ -78,7 +78,7 @@ t.test("harm in one segment rolls back and names it", async (t) => {
 		action: "roll-back",
 		rule: "harm",
 		reason: /error-rate of arm boosted in country DE is proved worse than its margin -0.005/,
-		summary: /error-rate of boosted where country is DE is worse: 20 points more/,
+		summary: /error-rate of boosted where country is DE is 20 points worse/,
 	});
 	const found = outcome.findings.filter(({ segment }) => segment !== undefined);
 	t.match(found, [{ segment: { name: "country", value: "DE" }, verdict: "harm", challenger: { n: 400, mean: 0.2 } }]);

@@ -5,7 +5,7 @@ import { weightedEntries } from "../../../src/compile/envoy/weights.js";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
 import { evidenceQuery } from "../../../src/decide/rollout/evidenceQuery.js";
-import { actByPerson } from "../../../src/decide/rollout/person.js";
+import { commandOutcome } from "../../../src/decide/rollout/person.js";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
 import { startTakeover } from "../../../src/decide/rollout/takeover.js";
 import { resourceSet } from "../../fixtures/resources.js";
@@ -122,7 +122,7 @@ t.test("harm that shows late takes it back, default and all; onHarm freeze leave
 		{ action: "hold", rule: "takeover" },
 		"another challenger's harm is not the winner's",
 	);
-	const aborted = actByPerson({ experiment: HELD, status: begun, by: "ada", nowMs: 1 }, { verb: "abort" });
+	const aborted = commandOutcome({ experiment: HELD, status: begun, by: "ada", nowMs: 1 }, { verb: "abort" });
 	t.match(aborted, { status: { phase: "Aborted" }, defaultVariant: "v1" });
 });
 
@@ -158,7 +158,7 @@ t.test("what is asked of the store from the promotion to the end of the holdback
 	const running = status(LAST_STEP);
 	t.same(asked(running), all);
 	const person = { experiment: HELD, by: "ada", nowMs: 70_000 };
-	const taking = actByPerson({ ...person, status: running }, { verb: "promote", arm: "boosted" }).status;
+	const taking = commandOutcome({ ...person, status: running }, { verb: "promote", arm: "boosted" }).status;
 	t.same(asked(taking), { ...all, closeUntilMs: 70_000 }, "what is open then may be under another version");
 	const held = at({ ...taking, ...promoting(1, 500_000) }).status;
 	const own = { ...all, exposedAfterMs: 100_000, covariateMs: null };
@@ -166,7 +166,7 @@ t.test("what is asked of the store from the promotion to the end of the holdback
 	t.same(asked(at(held, { nowMs: 160_000 }).status), { ...all, closeUntilMs: 70_000 }, "promoted: by what promoted it");
 	const bad = evidence({ ...GOOD, boosted: { n: 6_000, errors: 0.05 } }, HEALTHY);
 	t.same(asked(at(held, { evidence: bad, nowMs: 130_000 }).status), own, "taken back: by what took it back");
-	t.same(asked(actByPerson({ ...person, status: held }, { verb: "abort" }).status), own);
+	t.same(asked(commandOutcome({ ...person, status: held }, { verb: "abort" }).status), own);
 	t.end();
 });
 
@@ -299,8 +299,8 @@ t.test("broken data and a broken sample ratio keep a holdback from ending, until
 	});
 	t.equal(at(late.status, { nowMs: 160_000 }).action, "complete", "whole again");
 	const person = { experiment: HELD, status: late.status, by: "ada", nowMs: 200_000 };
-	t.match(actByPerson(person, { verb: "promote", arm: null }), { action: "complete", defaultVariant: "v2" });
-	t.match(actByPerson(person, { verb: "abort" }), { action: "abort", defaultVariant: "v1" });
+	t.match(commandOutcome(person, { verb: "promote", arm: null }), { action: "complete", defaultVariant: "v2" });
+	t.match(commandOutcome(person, { verb: "abort" }), { action: "abort", defaultVariant: "v1" });
 	t.end();
 });
 
@@ -332,7 +332,7 @@ t.test("where harm freezes, a holdback that found it ends by a person: abort, or
 		reason: /^The holdback does not end by itself, a person aborts, or promotes to end it: among units/,
 	});
 	const person = { experiment: freezing, status: begun, by: "ada", nowMs: 200_000 };
-	const ended = actByPerson(person, { verb: "promote", arm: null });
+	const ended = commandOutcome(person, { verb: "promote", arm: null });
 	t.match(ended, {
 		action: "complete",
 		reason: "Holdback ended by ada; variant v2 is the version for everybody.",
@@ -340,10 +340,10 @@ t.test("where harm freezes, a holdback that found it ends by a person: abort, or
 		defaultVariant: "v2",
 	});
 	t.equal(ended.status.promotion?.heldBackFromMs, undefined);
-	t.same(actByPerson(person, { verb: "promote", arm: "boosted" }), ended);
-	t.throws(() => actByPerson(person, { verb: "promote", arm: "other" }), { code: "failed-precondition" });
+	t.same(commandOutcome(person, { verb: "promote", arm: "boosted" }), ended);
+	t.throws(() => commandOutcome(person, { verb: "promote", arm: "other" }), { code: "failed-precondition" });
 	const taking = { ...begun, ...promoting(1, 500_000) };
-	t.throws(() => actByPerson({ ...person, status: taking }, { verb: "promote", arm: null }), {
+	t.throws(() => commandOutcome({ ...person, status: taking }, { verb: "promote", arm: null }), {
 		message: /only a Running/,
 	});
 	t.end();
@@ -386,16 +386,16 @@ t.test(
 		const begun = at(promoting(1, 500_000), { replaces: "v3" }).status;
 		t.equal(begun.promotion?.replaced, "v3");
 		const person = { experiment: HELD, status: begun, by: "ada", nowMs: 1 };
-		t.match(actByPerson(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
+		t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
 		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
 		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
-			...{ action: "roll-back", defaultVariant: "v3", summary: /^Everybody is back on v3, for the new one does harm/ },
+			...{ action: "roll-back", defaultVariant: "v3", summary: /^Rolled back to v3, because the new one does harm/ },
 		});
 		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
 		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;
 		t.notHas(own.promotion, "replaced", "its own Variant was the default before: harm takes it back all the same");
 		t.equal(
-			actByPerson({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
+			commandOutcome({ ...person, status: at(promoting(1, 500_000)).status }, { verb: "abort" }).defaultVariant,
 			"v1",
 		);
 	},

@@ -29,7 +29,7 @@ t.test("one that does harm since then is taken back, though the level rises by m
 		);
 		t.match(
 			end?.outcome.summary,
-			/^Everybody is back on the old version, for the new one does harm after all to the people/,
+			/^Rolled back to the old version, because the new one does harm after all to the people/,
 		);
 		if (end === null || heldAt === null) continue;
 		const { input, outcome } = end;

@@ -1,15 +1,20 @@
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import { applyExperiment, applyService, startExperiment } from "../../../src/decide/rollout/declaration.js";
-import { actByPerson, type PersonAct } from "../../../src/decide/rollout/person.js";
+import { commandOutcome, type PersonCommand } from "../../../src/decide/rollout/person.js";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
 import type { Service } from "../../../src/declare/resources/resource.js";
 import { evidence, experiment, input, LAST_STEP, ROLLOUT, status } from "./example.js";
 
-const act = (change: Partial<ExperimentStatus>, verb: PersonAct, challengers = ["boosted"]) =>
-	actByPerson({ experiment: experiment(challengers), status: status(change), by: "ada", nowMs: 7_000 }, verb);
+const act = (change: Partial<ExperimentStatus>, verb: PersonCommand, challengers = ["boosted"]) =>
+	commandOutcome({ experiment: experiment(challengers), status: status(change), by: "ada", nowMs: 7_000 }, verb);
 
-const refused = (change: Partial<ExperimentStatus>, verb: PersonAct, message: RegExp, challengers?: string[]): void => {
+const refused = (
+	change: Partial<ExperimentStatus>,
+	verb: PersonCommand,
+	message: RegExp,
+	challengers?: string[],
+): void => {
 	t.throws(() => act(change, verb, challengers), { message }, `${verb.verb} refused: ${message}`);
 };
 
@@ -83,7 +88,7 @@ t.test("an arm with parameters is not promoted: its Variant would serve without 
 		arm.name === "boosted" ? { ...arm, parameters: { temperature: "0.2" } } : arm,
 	);
 	const promote = (arm: string | null, change: Partial<ExperimentStatus> = {}) =>
-		actByPerson(
+		commandOutcome(
 			{ experiment: { ...own, spec: { ...own.spec, arms } }, status: status(change), by: "ada", nowMs: 7_000 },
 			{ verb: "promote", arm },
 		);
@@ -96,7 +101,7 @@ t.test("an arm with parameters is not promoted: its Variant would serve without 
 	t.throws(() => promote(null, { closedArms: ["other"] }), why, "nor as the only one that is open");
 	t.equal(promote("other").status.promotion?.arm, "other", "another arm's parameters are in nobody's way");
 	const baseline = own.spec.arms.map((arm) => (arm.baseline ? { ...arm, parameters: { a: "1" } } : arm));
-	const outcome = actByPerson(
+	const outcome = commandOutcome(
 		{ experiment: { ...own, spec: { ...own.spec, arms: baseline } }, status: status(), by: "ada", nowMs: 7_000 },
 		{ verb: "promote", arm: "boosted" },
 	);

@@ -55,7 +55,7 @@ t.test("a pass is of the quantile: what lies above one pair of thresholds is not
 		if (verdict === "open") {
 			t.match(note, /not yet for every place where the baseline's own quantile may lie/);
 			t.match(outcome, { expectedMs: null, reason: /proved above the frozen thresholds, but/ });
-			t.match(outcome.summary, /how fast the old version is by now is not known well enough/);
+			t.match(outcome.summary, /the old version's own latency is not known well enough yet/);
 		}
 		return verdict;
 	};

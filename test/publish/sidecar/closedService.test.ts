@@ -4,7 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
-import { closuresOf, closureWords } from "../../../src/decide/rollout/closedServices.js";
+import { closuresOf, closureText } from "../../../src/decide/rollout/closedServices.js";
 import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
 import { TABLE_CLOSED_REASONS_MAX, TABLE_ERROR_CHARS_MAX } from "../../../src/limits/index.js";
 import { answer } from "../../../src/publish/sidecar/answer.js";
@@ -193,7 +193,7 @@ t.test("what many sidecars close is told once, with how many do", async (t) => {
 		{ service: "c/odd", others: 4 },
 	]);
 	const one = { node: "n", service: "s", why: "no", sinceMs: 0 };
-	t.match(closureWords(one), /^Service s answers 503 at n since 1970-01-01T00:00:00.000Z, which refuses .*: no$/);
+	t.match(closureText(one), /^Service s answers 503 at n since 1970-01-01T00:00:00.000Z, which refuses .*: no$/);
 	// A Service has a closed sidecar's words beside an Envoy's of the same client's.
 	const status = { node: "both", connectedAtMs: 0, types: {}, closed: [{ ...one, form: "f", service: "d/x" }] };
 	const closedBySidecar = new Map([["b/odd", { ...one, service: "b/odd", form: "" }]]);

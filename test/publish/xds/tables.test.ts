@@ -6,7 +6,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
 import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
-import { untakenOf } from "../../../src/decide/rollout/untaken.js";
+import { unansweredTables } from "../../../src/decide/rollout/unansweredTables.js";
 import { TableSchema } from "../../../src/gen/weir/sidecar/v1/table_pb.js";
 import { PUBLICATION_LAG_MS } from "../../../src/limits/index.js";
 import { TYPE_URLS } from "../../../src/publish/xds/resource.js";
@@ -204,7 +204,7 @@ t.test("a sidecar that owes an answer for too long is told of, however many tabl
 	server.publish(plan(1), 1);
 	for (const client of [sidecar, slow]) client.ask("tables", ["plan"], await client.next());
 	await first;
-	const untaken = (afterMs: number) => untakenOf(server.proxies(), Date.now() + afterMs).map(({ node }) => node);
+	const untaken = (afterMs: number) => unansweredTables(server.proxies(), Date.now() + afterMs).map(({ node }) => node);
 	t.same(untaken(PUBLICATION_LAG_MS), [], "nobody owes anything");
 	const beforeMs = Date.now();
 	server.publish(plan(2), 2);
@@ -215,7 +215,7 @@ t.test("a sidecar that owes an answer for too long is told of, however many tabl
 	sidecar.ask("tables", ["plan"], await sidecar.next());
 	await until(() => server.proxies()[0]?.revision === 3);
 	t.same(untaken(PUBLICATION_LAG_MS), ["weir-sidecar/1"]);
-	t.same(untakenOf(server.proxies(), beforeMs + PUBLICATION_LAG_MS - 1), [], "a plan may be on its way");
+	t.same(unansweredTables(server.proxies(), beforeMs + PUBLICATION_LAG_MS - 1), [], "a plan may be on its way");
 	const third = until(() => acknowledged.includes(3));
 	slow.ask("tables", ["plan"], owed);
 	slow.ask("tables", ["plan"], await slow.next());

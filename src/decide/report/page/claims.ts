@@ -1,7 +1,7 @@
 /** Goal and guardrails: how each stands now as a forest plot, and how its interval came there. */
 import type { Finding } from "../../../infer/statistics/finding.js";
 import { percent } from "../../rollout/sentence.js";
-import { slowLimit, slowRequests } from "../../rollout/slowWords.js";
+import { slowLimit, slowRequests } from "../../rollout/slowRequests.js";
 import { heldBackOf } from "../../rollout/status.js";
 import { bare, claimName, level, plain, type Scale, scaleOf, size, utc } from "../format.js";
 import type { ClaimHistory } from "../history.js";
@@ -9,7 +9,7 @@ import { html, type Markup } from "../markup.js";
 import type { Report } from "../report.js";
 import { boundsPicture } from "./boundsChart.js";
 import { people } from "./chart.js";
-import { axisOf, intervalPicture, intervalWords } from "./interval.js";
+import { axisOf, intervalPicture, intervalText } from "./interval.js";
 import { looksTable } from "./looks.js";
 import { named, section } from "./table.js";
 
@@ -79,11 +79,11 @@ function row({ metrics }: Report, finding: Finding): Markup {
 	const told =
 		finding.verdict === "unknown"
 			? note
-			: `${finding.slow === undefined ? `${intervalWords(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline` : `${slowRequests(finding, "the baseline’s")}, a difference of ${intervalWords(finding, scale)}`}; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
+			: `${finding.slow === undefined ? `${intervalText(finding, scale)}. ${level(metric, challenger.mean)} against ${level(metric, baseline.mean)} of the baseline` : `${slowRequests(finding, "the baseline’s")}, a difference of ${intervalText(finding, scale)}`}; ${people(challenger.n)} people against ${people(baseline.n)}.${note === "" ? "" : ` It is ${note}.`}`;
 	const name = claimName(finding, metric);
 	return html`<li>
 <div><b>${named(name)}</b> <span class="soft">${finding.role}, ${asked(finding, scale)}</span><br/><span class="soft">${told}</span></div>
-${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding.arm}: improvement ${intervalWords(finding, scale)}; ${asked(finding, scale)}; ${word.slice(2)}`)}
+${intervalPicture(finding, axisOf([finding]), scale, true, `${name} of ${finding.arm}: improvement ${intervalText(finding, scale)}; ${asked(finding, scale)}; ${word.slice(2)}`)}
 <span class="chip ${className}">${word}</span>${slowNote(finding)}
 </li>
 `;

@@ -92,7 +92,7 @@ export function mark(className: string, x: number, y: number): Markup {
 }
 
 /** `+1.2 pp, between +0.3 pp and +2.1 pp`. */
-export function intervalWords({ improvement, ...bounds }: IntervalRow, scale: Scale): string {
+export function intervalText({ improvement, ...bounds }: IntervalRow, scale: Scale): string {
 	const ends = endsOf(bounds);
 	if (ends === null) return "not known";
 	const between = `between ${size(scale, ends.lower)} and ${size(scale, ends.upper)}`;

@@ -8,7 +8,7 @@ import type { SegmentReport, SegmentValue } from "../segments.js";
 import { boundsPicture } from "./boundsChart.js";
 import { people } from "./chart.js";
 import { asked, unitOf } from "./claims.js";
-import { axisOf, axisPicture, intervalPicture, intervalWords } from "./interval.js";
+import { axisOf, axisPicture, intervalPicture, intervalText } from "./interval.js";
 import { named, section, table } from "./table.js";
 
 export function segmentsSection(report: Report): Markup {
@@ -54,17 +54,17 @@ function segmentTable({ metrics }: Report, segment: SegmentReport): Markup {
 	const rows = drawn.map((value) => [
 		value.value === null ? html`<i>all rarer values</i>` : named(value.value),
 		people(value.units),
-		intervalPicture(value, domain, scale, false, `improvement ${intervalWords(value, scale)}`),
-		value.note === "" ? intervalWords(value, scale) : value.note,
+		intervalPicture(value, domain, scale, false, `improvement ${intervalText(value, scale)}`),
+		value.note === "" ? intervalText(value, scale) : value.note,
 		value.harm ? html`<span class="chip bad">✕ harm</span>` : "no harm proved",
 	]);
 	const caption = `${claimName(segment, metric)} of ${arm} by ${segment.segment}: ${role}, ${asked(segment, scale)}`;
 	const axis = ["", "", axisPicture(domain, scale), unitOf(scale).replace(", ", ""), ""];
-	return html`${table(caption, SEGMENT_COLUMNS, [...rows, axis])}${stratifiedWords(segment, scale)}`;
+	return html`${table(caption, SEGMENT_COLUMNS, [...rows, axis])}${stratifiedText(segment, scale)}`;
 }
 
 /** A second estimate, and what it is worth. */
-function stratifiedWords({ stratified, segment }: SegmentReport, scale: Scale): Markup | null {
+function stratifiedText({ stratified, segment }: SegmentReport, scale: Scale): Markup | null {
 	if (stratified === null) return null;
 	const { improvement, standardError, crude } = stratified;
 	const told = (one: typeof crude): string =>

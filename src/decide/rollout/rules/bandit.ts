@@ -14,13 +14,13 @@ import {
 	PRIOR_UNIFORM,
 } from "../../../infer/statistics/bayes/posterior.js";
 import type { DecisionInput } from "../decision.js";
-import { outcomeOf, type RuleOf } from "../outcome.js";
-import { count } from "../plainWords.js";
+import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { scarcest } from "../scarcest.js";
 import { number, percent } from "../sentence.js";
 import { liveSharePpm } from "../status.js";
+import { count } from "../summary.js";
 
-export const bandit: RuleOf = (input, analysis) => {
+export const bandit: RuleFunction = (input, analysis) => {
 	const { experiment, metrics, status, nowMs } = input;
 	const { goal, rollout, arms } = experiment.spec;
 	const { bandit: asked, stepsPpm, minUnits } = rollout;

@@ -6,12 +6,12 @@ import { unmovedShares } from "../../../infer/statistics/frozenReference.js";
 import { baselineOf } from "../../../infer/statistics/question.js";
 import { ofRequests } from "../../../infer/statistics/slowShare.js";
 import type { DecisionInput } from "../decision.js";
-import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
+import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { number, percent } from "../sentence.js";
 import type { Refreeze } from "../status.js";
 import { shapes } from "./brokenData.js";
 
-export const baselineMoved: RuleOf = (input, analysis) => {
+export const baselineMoved: RuleFunction = (input, analysis) => {
 	const { status, nowMs } = input;
 	const { moved } = analysis;
 	if (moved.length === 0) return null;
@@ -36,7 +36,7 @@ export const baselineMoved: RuleOf = (input, analysis) => {
 	);
 };
 
-function wordsOf({ experiment, metrics, evidence, status }: DecisionInput, name: string): Words {
+function wordsOf({ experiment, metrics, evidence, status }: DecisionInput, name: string): Explanation {
 	const found = evidence.arms.find(({ arm }) => arm === baselineOf(experiment))?.metrics[name];
 	const { n = 0, mean = Number.NaN } = found ?? {};
 	const quantile = metrics[name]?.spec.quantile ?? Number.NaN;

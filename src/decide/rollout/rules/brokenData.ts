@@ -13,9 +13,9 @@ import { problemOfGrid } from "../../../infer/statistics/quantileGrid.js";
 import { problemOfExtremes, problemOfRange, RANGE_SLACK } from "../../../infer/statistics/statistics/extremes.js";
 import { problemOf } from "../../../infer/statistics/statistics/moments.js";
 import type { DecisionInput } from "../decision.js";
-import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { count } from "../plainWords.js";
+import { type Explanation, openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration, number, percent } from "../sentence.js";
+import { count } from "../summary.js";
 import { maxDuration } from "./maxDuration.js";
 import { SRM_ALPHA } from "./sampleRatio.js";
 
@@ -37,7 +37,7 @@ const SILENT_OUTCOMES = 20;
 /** Clocks of two machines that are kept in time differ by less. */
 const CLOCK_SLACK_MS = 10_000;
 
-export const brokenData: RuleOf = (input, analysis) => {
+export const brokenData: RuleFunction = (input, analysis) => {
 	const broken = troubles(input);
 	if (broken.length === 0) return null;
 	const words = {
@@ -61,7 +61,7 @@ export const brokenData: RuleOf = (input, analysis) => {
 };
 
 /** Everything that is wrong with the evidence. */
-export function troubles(input: DecisionInput): Words[] {
+export function troubles(input: DecisionInput): Explanation[] {
 	return [
 		...clocks(input),
 		...unreadable(input),
@@ -73,7 +73,7 @@ export function troubles(input: DecisionInput): Words[] {
 }
 
 /** The same, and a broken sample ratio: why what was found cannot be trusted. */
-export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Words[] {
+export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Explanation[] {
 	const found = troubles(input);
 	if (srm !== null && srm.p < SRM_ALPHA)
 		found.push({
@@ -84,7 +84,7 @@ export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Wo
 }
 
 /** What harm says besides, for it counts all the same; each a sentence after a space, or empty. */
-export function doubtsOfHarm(input: DecisionInput, analysis: Pick<Analysis, "srm">): Words {
+export function dataWarning(input: DecisionInput, analysis: Pick<Analysis, "srm">): Explanation {
 	const found = doubts(input, analysis);
 	if (found.length === 0) return { reason: "", summary: "" };
 	return {
@@ -93,14 +93,14 @@ export function doubtsOfHarm(input: DecisionInput, analysis: Pick<Analysis, "srm
 	};
 }
 
-const unreadable = ({ evidence }: DecisionInput): Words[] =>
+const unreadable = ({ evidence }: DecisionInput): Explanation[] =>
 	(evidence.unreadable ?? []).map((metric) => ({
 		reason: `${metric} cannot be read from the event store (see ingest's log)`,
 		summary: `nothing can be said of ${metric}`,
 	}));
 
 /** Windows close by the clock: one that went back opens them again, and what was counted is counted otherwise. */
-function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
+function clocks({ evidence, status, nowMs }: DecisionInput): Explanation[] {
 	if (!Number.isFinite(nowMs)) return [{ reason: `now is ${nowMs}`, summary: "the time is unknown" }];
 	const last = Math.max(status.startedAtMs, status.stepStartedAtMs, ...(status.looks ?? []).map(({ atMs }) => atMs));
 	const back = last - Math.min(evidence.asOfMs, nowMs);
@@ -121,10 +121,10 @@ function clocks({ evidence, status, nowMs }: DecisionInput): Words[] {
 }
 
 /** Numbers that no sample can have; arms twice or undeclared. */
-export function shapes({ experiment, metrics: declaredMetrics, evidence }: DecisionInput): Words[] {
+export function shapes({ experiment, metrics: declaredMetrics, evidence }: DecisionInput): Explanation[] {
 	const declared = experiment.spec.arms.map(({ name }) => name);
 	const names = evidence.arms.map(({ arm }) => arm);
-	const found: Words[] = [];
+	const found: Explanation[] = [];
 	for (const arm of new Set(names)) {
 		if (!declared.includes(arm))
 			found.push({ reason: `there is no arm ${arm}`, summary: `it speaks of an unknown version ${arm}` });
@@ -169,7 +169,7 @@ export function shapes({ experiment, metrics: declaredMetrics, evidence }: Decis
 }
 
 /** What is wrong with the numbers of a metric in an arm. */
-function measureProblem(measured: MetricEvidence, metric: Metric | undefined): Words | null {
+function measureProblem(measured: MetricEvidence, metric: Metric | undefined): Explanation | null {
 	const { n, mean, extremes: [own] = [] } = measured;
 	const moments = problemOf(measured);
 	if (moments !== "") return { reason: moments, summary: "is not a number" };
@@ -191,9 +191,9 @@ function measureProblem(measured: MetricEvidence, metric: Metric | undefined): W
 
 const isCount = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
 
-function shares({ evidence }: DecisionInput): Words[] {
+function shares({ evidence }: DecisionInput): Explanation[] {
 	const exposed = evidence.arms.reduce((sum, arm) => sum + arm.exposedUnits, 0);
-	const found: Words[] = [];
+	const found: Explanation[] = [];
 	const beyond = (part: number, of: number, most: number): boolean => part > 0 && !(part <= most * of);
 	const { droppedEntries, conflictingUnits, forcedUnits } = evidence;
 	if (beyond(droppedEntries, exposed, DROPPED_SHARE_MAX))
@@ -214,7 +214,7 @@ function shares({ evidence }: DecisionInput): Words[] {
 	return found;
 }
 
-function missing(input: DecisionInput): Words[] {
+function missing(input: DecisionInput): Explanation[] {
 	const { experiment, metrics, evidence } = input;
 	return unequalMissing(experiment, metrics, evidence, openChallengers(input), MISSING_ALPHA).map(
 		({ arm, metric, challenger, baseline, logE }) => ({
@@ -225,7 +225,7 @@ function missing(input: DecisionInput): Words[] {
 }
 
 /** Exposures go on, and by the pace of both outcomes should have come: from the last until the newest exposure's window. */
-function silent({ experiment, metrics, evidence }: DecisionInput): Words[] {
+function silent({ experiment, metrics, evidence }: DecisionInput): Explanation[] {
 	const batch = evidence.exposures.at(-1);
 	const newestMs = evidence.newestExposureMs;
 	if (batch === undefined || newestMs === undefined || newestMs <= batch.firstMs) return [];

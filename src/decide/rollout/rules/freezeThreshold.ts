@@ -12,11 +12,11 @@ import {
 } from "../../../infer/statistics/claim.js";
 import type { BaselineQuantile } from "../../../infer/statistics/evidence.js";
 import type { DecisionInput } from "../decision.js";
-import { outcomeOf, type RuleOf } from "../outcome.js";
+import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { FrozenThreshold } from "../status.js";
 
-export const freezeThreshold: RuleOf = (input, analysis) => {
+export const freezeThreshold: RuleFunction = (input, analysis) => {
 	const { experiment, metrics, status } = input;
 	const thresholds = { ...status.thresholds };
 	const said: string[] = [];

@@ -5,11 +5,11 @@
  * come; but no further share is exposed, until a person decides.
  */
 import type { DecisionInput, Finding } from "../decision.js";
-import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
-import { whereIn, worse } from "../plainWords.js";
+import { openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { harmSentence, percent } from "../sentence.js";
 import type { ExperimentStatus } from "../status.js";
-import { doubtsOfHarm } from "./brokenData.js";
+import { whereIn, worse } from "../summary.js";
+import { dataWarning } from "./brokenData.js";
 
 /** Names a harm in a status. */
 export function harmKey({ arm, metric, role, segment }: Finding): string {
@@ -30,11 +30,11 @@ export function namesOfHarm({ frozenHarms = [] }: Pick<ExperimentStatus, "frozen
 	return [...new Set([...whole, ...parts])];
 }
 
-export const harm: RuleOf = (input, analysis) => {
+export const harm: RuleFunction = (input, analysis) => {
 	const { status, experiment } = input;
 	const harms = analysis.findings.filter((finding) => finding.verdict === "harm");
 	if (harms.length === 0) return null;
-	const doubts = doubtsOfHarm(input, analysis);
+	const doubts = dataWarning(input, analysis);
 	const reason = `${harms.map(harmSentence).join("; ")}.${doubts.reason}`;
 	const plain = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubts.summary}`;
 	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, plain });
@@ -48,7 +48,7 @@ export const harm: RuleOf = (input, analysis) => {
 			["close-arm", "harm"],
 			{
 				reason: `Closed ${harmed.join(", ")}, ${left.join(", ")} goes on: ${reason}`,
-				summary: `Nobody gets ${harmed.join(", ")} any more, ${left.join(", ")} goes on: ${plain}`,
+				summary: `Stopped ${harmed.join(", ")}, ${left.join(", ")} goes on: ${plain}`,
 			},
 			{ status: { ...status, closedArms } },
 		);
@@ -58,7 +58,7 @@ export const harm: RuleOf = (input, analysis) => {
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back: ${reason}`,
-			summary: `Everybody is back on ${input.replaces ?? "the old version"}: ${plain}`,
+			summary: `Rolled back to ${input.replaces ?? "the old version"}: ${plain}`,
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, closedArms } },
 	);
@@ -67,10 +67,10 @@ export const harm: RuleOf = (input, analysis) => {
 /** Once for every harm: what a person has seen and resumed after does not stop it again. */
 function frozen(
 	input: DecisionInput,
-	analysis: Parameters<RuleOf>[1],
+	analysis: Parameters<RuleFunction>[1],
 	harms: readonly Finding[],
 	{ reason, plain }: { readonly reason: string; readonly plain: string },
-): ReturnType<RuleOf> {
+): ReturnType<RuleFunction> {
 	const { status } = input;
 	const seen = status.frozenHarms ?? [];
 	const fresh = harms.map(harmKey).filter((key) => !seen.includes(key));
@@ -82,7 +82,7 @@ function frozen(
 		["pause", "harm"],
 		{
 			reason: `Frozen at ${at}, a person decides: ${reason}`,
-			summary: `No more people get it than the present ${at}, until a person decides: ${plain}`,
+			summary: `Stopped at ${at} until a person decides: ${plain}`,
 		},
 		{ status: { ...status, phase: "Paused", hold: "harm", frozenHarms: [...seen, ...fresh] } },
 	);

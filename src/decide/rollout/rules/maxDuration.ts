@@ -3,18 +3,18 @@
  * says happens. It is no verdict on the challenger, least of all where too few people or values came. A pause outlasts it.
  */
 import type { DecisionInput, Outcome, Rule } from "../decision.js";
-import { lackOf } from "../lack.js";
-import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
+import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration } from "../sentence.js";
+import { shortageOf } from "../shortage.js";
 
 /** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
-interface Kept extends Words {
+interface Kept extends Explanation {
 	readonly by: "person" | "data";
 	/** Whether it speaks against the new version. */
 	readonly blames?: boolean;
 }
 
-export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, kept?: Kept]): Outcome | null => {
+export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleFunction>, kept?: Kept]): Outcome | null => {
 	const { experiment, status, nowMs } = input;
 	const { maxDurationMs } = experiment.spec.rollout;
 	const ran = nowMs - (status.durationFromMs ?? status.startedAtMs);
@@ -22,7 +22,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 	if (kept?.by === "person")
 		return inconclusive(input, analysis, "max-duration", {
 			reason: `no promotion after ${duration(ran)} of at most ${duration(maxDurationMs)}: ${kept.reason}`,
-			summary: `${input.replaces === undefined ? "nobody promoted the new one" : "the new one was not promoted"} in ${duration(ran)}: ${kept.summary}`,
+			summary: `${input.replaces === undefined ? "no one promoted the new version" : "the new version was not promoted"} in ${duration(ran)}: ${kept.summary}`,
 			blames: kept.blames ?? true,
 		});
 	if (kept?.by === "data")
@@ -30,7 +30,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 			reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}, the data are broken: ${kept.reason}`,
 			summary: `no clear result after ${duration(ran)}, because what is measured cannot be trusted: ${kept.summary}`,
 		});
-	const cause = lackOf(input)?.cause;
+	const cause = shortageOf(input)?.cause;
 	return inconclusive(input, analysis, "max-duration", {
 		reason: `no verdict after ${duration(ran)} of at most ${duration(maxDurationMs)}${cause === undefined ? "" : `; ${cause.reason}`}`,
 		summary: `no clear result after ${duration(ran)}${cause === undefined ? "" : `, ${cause.summary}`}`,
@@ -40,9 +40,9 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleOf>, 
 /** What onInconclusive says. `words` without the beginning and the full stop. @param blames they speak against the new version */
 export function inconclusive(
 	input: DecisionInput,
-	analysis: Parameters<RuleOf>[1],
+	analysis: Parameters<RuleFunction>[1],
 	rule: Rule,
-	{ reason, summary, blames = false }: Words & { readonly blames?: boolean },
+	{ reason, summary, blames = false }: Explanation & { readonly blames?: boolean },
 ): Outcome {
 	const { experiment, status } = input;
 	if (experiment.spec.rollout.onInconclusive === "pause")
@@ -59,7 +59,7 @@ export function inconclusive(
 		["roll-back", rule],
 		{
 			reason: `Back to the default: ${reason}.`,
-			summary: `Everybody is back on ${input.replaces ?? "the old version"}${blames ? "" : ", which says nothing against the new one"}: ${summary}.`,
+			summary: `Rolled back to ${input.replaces ?? "the old version"}${blames ? "" : ", without a verdict on the new one"}: ${summary}.`,
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null } },
 	);

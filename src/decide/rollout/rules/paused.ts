@@ -1,6 +1,6 @@
 /** A pause holds; a person decides. */
 import type { Rule } from "../decision.js";
-import { outcomeOf, type RuleOf } from "../outcome.js";
+import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { percent } from "../sentence.js";
 import type { ExperimentStatus } from "../status.js";
 
@@ -13,7 +13,7 @@ const WHY: Readonly<Record<Hold, { readonly rule: Rule; readonly by: string; rea
 	person: { rule: "person", by: "a person", plain: "a person paused it" },
 };
 
-export const paused: RuleOf = (input, analysis) => {
+export const paused: RuleFunction = (input, analysis) => {
 	const { status } = input;
 	if (status.phase !== "Paused") return null;
 	const { rule, by, plain } = WHY[status.hold ?? "person"];

@@ -19,10 +19,10 @@ import {
 import { baselineOf } from "../../../infer/statistics/question.js";
 import { NO_MOMENTS } from "../../../infer/statistics/statistics/moments.js";
 import type { DecisionInput } from "../decision.js";
-import { openChallengers, outcomeOf, type RuleOf } from "../outcome.js";
-import { count, information } from "../plainWords.js";
+import { openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { ExperimentStatus, LookEffect, PlannedLook } from "../status.js";
+import { count, information } from "../summary.js";
 import { inconclusive } from "./maxDuration.js";
 
 /** By arm the look that proved its goal, else the last one that was taken. */
@@ -84,7 +84,7 @@ export function pairOf({ experiment, evidence }: Pick<DecisionInput, "experiment
 	return withGoal(arm) + withGoal(baselineOf(experiment));
 }
 
-export const plannedLook: RuleOf = (input, analysis) => {
+export const plannedLook: RuleFunction = (input, analysis) => {
 	const { experiment, status } = input;
 	const { inference } = experiment.spec.rollout;
 	if (inference.design === "sequential" || experiment.spec.goal === null) return null;
@@ -116,18 +116,18 @@ export const plannedLook: RuleOf = (input, analysis) => {
 		["look", "look"],
 		{
 			reason: `Took the ${at}: ${lines.join(", ")} against the boundary ${number(look.boundary)}; ${won.length === 0 ? "not proved" : `proved for ${won.join(", ")}`}.`,
-			summary: `${whoIsMeasured(input, look.units)}, as planned: ${won.length === 0 ? "the improvement is not proved yet" : `the improvement by ${won.join(", ")} is proved`}.`,
+			summary: `${measuredPeople(input, look.units)}, as planned: ${won.length === 0 ? "the improvement is not proved yet" : `the improvement by ${won.join(", ")} is proved`}.`,
 		},
 		{ status: { ...status, looks: [...(status.looks ?? []), look] } },
 	);
 };
 
 /** Where arms besides the comparison's have weight, its own people are fewer than what the plan counts. */
-function whoIsMeasured(input: DecisionInput, units: number): string {
+function measuredPeople(input: DecisionInput, units: number): string {
 	const { arm } = leastInformed(input);
 	const pair = pairOf(input, arm);
 	if (pair === units) return `${count(units)} people have been measured`;
-	return `${count(pair)} people of ${arm} and the old version have been measured, and tell ${information(units)}`;
+	return `${count(pair)} people of ${arm} and the old version have been measured, with ${information(units)}`;
 }
 
 function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {

@@ -12,10 +12,10 @@ import { type Interaction, interactions } from "../../../infer/statistics/intera
 import { baselineOf, baselineVariant, type Question, questionOf } from "../../../infer/statistics/question.js";
 import type { DecisionInput, Finding, Outcome, Rule, WaitsFor } from "../decision.js";
 import { uncompared } from "../otherPromotion.js";
-import { openChallengers, outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { better } from "../plainWords.js";
+import { type Explanation, openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
+import { better } from "../summary.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
@@ -30,7 +30,7 @@ interface Winner {
 	readonly findings: readonly Finding[];
 }
 
-export const promotion: RuleOf = (input, analysis) => {
+export const promotion: RuleFunction = (input, analysis) => {
 	const { experiment, status, nowMs, metrics } = input;
 	const { stepsPpm, minUnits } = experiment.spec.rollout;
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
@@ -57,7 +57,7 @@ export const promotion: RuleOf = (input, analysis) => {
 		["promote", "promote"],
 		{
 			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, ${looked(input, best)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
-			summary: `${best.arm} becomes the new version: ${[best.goal, ...best.findings.filter((finding) => finding !== best.goal)].map((finding) => better(finding, metrics[finding.metric])).join("; ")}${trend?.trend === "weaker" ? "; but it helped the first people more than the later ones" : ""}.`,
+			summary: `${better(best.goal, best.findings, metrics[best.goal.metric])}: ${best.arm} takes over${trend?.trend === "weaker" ? ", but it helped the first people more than the later ones" : ""}.`,
 		},
 		{ status: after },
 	);
@@ -124,7 +124,7 @@ interface Held {
 	readonly rule: Rule;
 	readonly waitsFor: WaitsFor;
 	/** Without the full stop. */
-	readonly why: Words;
+	readonly why: Explanation;
 	/** How a person promotes it all the same. */
 	readonly how?: string;
 	/** Whether it speaks against the new version. */

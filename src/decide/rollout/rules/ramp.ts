@@ -1,11 +1,11 @@
 /** The next step of the allocation: enough units in every arm, enough time at this step, no harm. */
 import type { DecisionInput } from "../decision.js";
-import { outcomeOf, type RuleOf } from "../outcome.js";
-import { count } from "../plainWords.js";
+import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { scarcest } from "../scarcest.js";
 import { duration, percent } from "../sentence.js";
+import { count } from "../summary.js";
 
-export const ramp: RuleOf = (input, analysis) => {
+export const ramp: RuleFunction = (input, analysis) => {
 	const { experiment, status, nowMs } = input;
 	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
 	const next = stepsPpm[status.stepIndex + 1];

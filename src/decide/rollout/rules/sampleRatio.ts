@@ -1,13 +1,13 @@
 /** Sample ratio p below SRM_ALPHA: pause until a person resumes; then it is counted anew. */
 import { exposureCounts } from "../../../infer/statistics/sequential/srm.js";
-import { outcomeOf, type RuleOf } from "../outcome.js";
-import { count } from "../plainWords.js";
+import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
+import { count } from "../summary.js";
 
 /** Below this p the sample ratio is taken as broken: rare enough to interrupt people, usual in the field. */
 export const SRM_ALPHA = 0.001;
 
-export const sampleRatioRule: RuleOf = (input, analysis) => {
+export const sampleRatioRule: RuleFunction = (input, analysis) => {
 	const { status, evidence } = input;
 	if (status.acceptedExposures === "pending") {
 		const accepted = exposureCounts(evidence.exposures);

@@ -3,19 +3,19 @@ import { claimedMetrics } from "../../../infer/statistics/claim.js";
 import { unitsOfInformation } from "../../../infer/statistics/plannedLook.js";
 import type { WaitsFor } from "../decision.js";
 import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
-import { lackOf } from "../lack.js";
-import { outcomeOf, type RuleOf, type Words } from "../outcome.js";
-import { count, undecided } from "../plainWords.js";
+import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration, lackSentence, percent } from "../sentence.js";
+import { shortageOf } from "../shortage.js";
+import { count, undecided } from "../summary.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
 
-export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
+export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	const { experiment, metrics, status, nowMs } = input;
 	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
 	const at = percent(status.allocationPpm);
-	const hold = (waitsFor: WaitsFor, missing: Words, expectedMs: number | null, lacks?: string) => {
-		const words: Words = {
+	const hold = (waitsFor: WaitsFor, missing: Explanation, expectedMs: number | null, lacks?: string) => {
+		const words: Explanation = {
 			get reason() {
 				return `Holding at ${at}: ${missing.reason}.`;
 			},
@@ -49,7 +49,7 @@ export const wait = (...[input, analysis]: Parameters<RuleOf>) => {
 			null,
 		);
 	}
-	const lack = lackOf(input);
+	const lack = shortageOf(input);
 	const last = status.stepIndex + 1 >= stepsPpm.length;
 	if (lack !== null) {
 		const { words, lacks, expectedMs: more } = lack;

@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../../compile/table/plan.js";
 import { closedServices } from "../../../decide/rollout/closedServices.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
-import { toldOf } from "../../../decide/rollout/gate.js";
+import { rollbackNotices } from "../../../decide/rollout/gate.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
 import type { ControlListener } from "../../../declare/resources/checks/controlListener.js";
@@ -327,7 +327,7 @@ export class Store implements StateStore, Outbox {
 		const decision = this.atomically(() => {
 			if (bump) writeDecided(this.#database, { experiment: request.experiment, status, service, revision });
 			const made = this.#log.append(request, revision, before);
-			this.#outbox.put(made, revision, toldOf(made));
+			this.#outbox.put(made, revision, rollbackNotices(made));
 			if (bump) this.#changed(null);
 			return made;
 		});

@@ -6,10 +6,10 @@
 import { WeirError } from "../../error.js";
 import { GATE_NOTIFICATIONS_AT_ONCE_MAX } from "../../limits/index.js";
 import { gateHost } from "./gate.js";
-import { type GateReport, reported, retryPause } from "./gateKeeper.js";
+import { type GateReport, reported, retryPause } from "./gateApprovals.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
 
-export interface TellerOptions {
+export interface RollbackNotifierOptions {
 	readonly outbox: Outbox;
 	readonly webhook: Webhook;
 	readonly clock: Clock;
@@ -28,7 +28,7 @@ interface Wait {
 	readonly held: boolean;
 }
 
-export class Teller {
+export class RollbackNotifier {
 	readonly #waits = new Map<string, Wait>();
 	/** What is under way. */
 	readonly #telling = new Set<string>();
@@ -36,7 +36,7 @@ export class Teller {
 	#stopped = true;
 	#holding = false;
 
-	constructor(private readonly options: TellerOptions) {}
+	constructor(private readonly options: RollbackNotifierOptions) {}
 
 	start(): void {
 		this.#stopped = false;

@@ -4,17 +4,17 @@
  */
 import type { DecisionInput } from "./decision.js";
 import { expectedUnitsMs } from "./expectation.js";
-import type { Words } from "./outcome.js";
-import { count } from "./plainWords.js";
+import type { Explanation } from "./outcome.js";
 import { type ArmCount, armCounts, fewest } from "./scarcest.js";
+import { count } from "./summary.js";
 
 type ValueCount = ArmCount & { readonly metric: string };
 
-export interface Lack {
+export interface Shortage {
 	/** As a hold tells it. */
-	readonly words: Words;
+	readonly words: Explanation;
 	/** The same as the cause of an end without a verdict. */
-	readonly cause: Words;
+	readonly cause: Explanation;
 	/** By which a hold is known to be another (Outcome.lacks). */
 	readonly lacks: string;
 	/** At the present pace; null = cannot say. */
@@ -22,26 +22,26 @@ export interface Lack {
 }
 
 /** null: nothing, there are enough of all. */
-export function lackOf(input: DecisionInput): Lack | null {
+export function shortageOf(input: DecisionInput): Shortage | null {
 	const { minUnits } = input.experiment.spec.rollout;
 	const counts = armCounts(input);
 	const few = counts.filter((one): one is ValueCount => one.metric !== null && one.units < minUnits);
 	// More people bring none of it: whoever waits for them waits in vain.
 	const silent = fewest(few.filter(({ units, due }) => units === 0 && due >= minUnits));
-	if (silent !== null) return lackOfValues(input, silent);
+	if (silent !== null) return shortageOfValues(input, silent);
 	const people = fewest(counts.filter(({ metric, units }) => metric === null && units < minUnits));
-	if (people !== null) return lackOfPeople(input, people.arm, people.units, "matured units");
+	if (people !== null) return shortageOfPeople(input, people.arm, people.units, "matured units");
 	const unsent = fewest(few.filter(({ due }) => due >= minUnits));
-	if (unsent !== null) return lackOfValues(input, unsent);
+	if (unsent !== null) return shortageOfValues(input, unsent);
 	// As after a threshold or cap was frozen: only people since then count.
 	const later = fewest(few.map((one) => ({ ...one, units: one.due })));
 	return (
 		later &&
-		lackOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
+		shortageOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
 	);
 }
 
-function lackOfPeople(input: DecisionInput, arm: string, units: number, what: string, measured = ""): Lack {
+function shortageOfPeople(input: DecisionInput, arm: string, units: number, what: string, measured = ""): Shortage {
 	const { minUnits } = input.experiment.spec.rollout;
 	const lacks = minUnits - units;
 	const reason = `arm ${arm} has ${units} of ${minUnits} ${what}`;
@@ -59,7 +59,7 @@ function lackOfPeople(input: DecisionInput, arm: string, units: number, what: st
 	};
 }
 
-function lackOfValues(input: DecisionInput, { arm, metric, units, due }: ValueCount): Lack {
+function shortageOfValues(input: DecisionInput, { arm, metric, units, due }: ValueCount): Shortage {
 	const { minUnits } = input.experiment.spec.rollout;
 	if (units === 0) {
 		const { source, denominator } = input.metrics[metric]?.spec ?? {};

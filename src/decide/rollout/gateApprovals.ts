@@ -8,7 +8,7 @@
 import type { Gate } from "../../declare/resources/resource.js";
 import { GATE_APPROVAL_MS, GATE_RETRY_MS } from "../../limits/index.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
-import { type Asking, askedBefore, gateHost } from "./gate.js";
+import { type GateRequest, gateHost, gateRequests } from "./gate.js";
 import type { Clock, Webhook, WebhookAnswer } from "./ports.js";
 
 /** What a gate answered, for logs and metrics. */
@@ -33,7 +33,7 @@ interface Asked {
 	againAtMs: number;
 }
 
-export class GateKeeper {
+export class GateApprovals {
 	/** By Experiment. */
 	readonly #asked = new Map<string, Asked>();
 
@@ -45,7 +45,7 @@ export class GateKeeper {
 
 	/** Whether the decision may happen now. A GateAnswer: it may not, and why; asks where it is time to. */
 	pass(experiment: string, input: DecisionInput, outcome: Outcome): "yes" | "asking" | GateAnswer {
-		const questions = askedBefore(input, outcome);
+		const questions = gateRequests(input, outcome);
 		if (questions.length === 0) {
 			this.#asked.delete(experiment);
 			return "yes";
@@ -66,7 +66,7 @@ export class GateKeeper {
 	}
 
 	/** In their order; the first no ends it. */
-	async #ask(experiment: string, asked: Asked, questions: readonly Asking[]): Promise<void> {
+	async #ask(experiment: string, asked: Asked, questions: readonly GateRequest[]): Promise<void> {
 		asked.asking = true;
 		asked.yesAtMs = null;
 		let no: GateAnswer | null = null;

@@ -20,14 +20,14 @@ const message = (key: string): UntoldMessage => ({
 	question,
 });
 
-/** A Teller by a clock that stands, and what it asks, in order. */
+/** A RollbackNotifier by a clock that stands, and what it asks, in order. */
 function house(waiting: readonly Untold[], isReadable: (key: string) => boolean = () => true) {
 	const held: string[] = [];
 	const asked: string[] = [];
 	const answers = new Map<string, (answer: WebhookAnswer) => void>();
 	const box = new Map(waiting.map((one) => [one.key, one]));
 	const time = { nowMs: 1_000 };
-	const teller = new Teller({
+	const teller = new RollbackNotifier({
 		outbox: {
 			untold: async () => [...box.values()],
 			message: async (key) => {

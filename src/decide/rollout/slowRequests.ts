@@ -6,7 +6,7 @@ import { ofRequests } from "../../infer/statistics/slowShare.js";
 import type { Finding } from "./decision.js";
 
 /** A finding, or what is told of its claim. */
-export type OfQuantile = Pick<Finding, "role" | "slow">;
+export type QuantileClaim = Pick<Finding, "role" | "slow">;
 
 /** `0.56%`, `20 ms`: four digits. */
 const share = (value: number): string => `${Number((value * 100).toPrecision(4))}%`;
@@ -21,13 +21,13 @@ export function slowLimit(slow: NonNullable<Finding["slow"]>, role: Finding["rol
 }
 
 /** `requests above 40 ms (20 ms + 100%) against the baseline's above 20 ms`: what is compared. */
-export function slowComparison({ slow, role }: OfQuantile): string {
+export function slowComparison({ slow, role }: QuantileClaim): string {
 	if (slow === undefined) return "share of slow requests";
 	return `requests above ${slowLimit(slow, role)} against the baseline's above ${ms(slow.baselineMs)}`;
 }
 
 /** `on average 0.56% of a person's requests took longer than 40 ms (20 ms + 100%), 1% of the old version's longer than 20 ms` */
-export function slowRequests({ slow, role, challenger, baseline }: Finding, whose = "the old version's"): string {
+export function slowRequests({ slow, role, challenger, baseline }: Finding, whose: string): string {
 	if (slow === undefined) return "";
 	const own = `${ofRequests(share(challenger.mean))} took longer than ${slowLimit(slow, role)}`;
 	return `${own}, ${share(baseline.mean)} of ${whose} longer than ${ms(slow.baselineMs)}`;

@@ -14,7 +14,7 @@ import { otherPromotions } from "./otherPromotion.js";
 import type { EvidenceSource, State } from "./ports.js";
 import { type ExperimentStatus, liveDefault } from "./status.js";
 
-export interface Standing {
+export interface ExperimentState {
 	/** When it was asked. */
 	readonly atMs: number;
 	readonly experiment: Experiment;
@@ -37,12 +37,12 @@ export interface Standing {
  * @param name qualified
  * @throws WeirError `not-found` for an experiment that is not declared or has not begun
  */
-export async function standingOf(
+export async function experimentState(
 	state: State,
 	name: string,
 	source: EvidenceSource | null,
 	nowMs: () => number,
-): Promise<Standing> {
+): Promise<ExperimentState> {
 	const experiment = state.resources.experiments.find(({ metadata }) => qualifiedName(metadata) === name);
 	const status = state.status.experiments[name];
 	if (experiment === undefined || status === undefined)
