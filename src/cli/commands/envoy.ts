@@ -9,8 +9,8 @@ import { type AccessLogWatch, watchAccessLog } from "../../observe/agent/accessL
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import type { Identity } from "../../trust/identity/svid.js";
 import { reportReady, stopOnSignal } from "../stack/child.js";
-import { findEnvoy } from "../stack/envoyBinary.js";
 import { EnvoyAgent } from "../stack/envoyAgent.js";
+import { findEnvoy } from "../stack/envoyBinary.js";
 import { startEnvoy } from "../stack/envoyProcess.js";
 import { collectorsOf, type Places, places } from "../stack/places.js";
 import type { ProbeAgentOptions } from "../stack/probeAgent.js";

@@ -6,7 +6,7 @@ import { networkInterfaces, userInfo } from "node:os";
 import { join } from "node:path";
 import { gateHost } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
-import { untakenOf, untakenWords } from "../../decide/rollout/untaken.js";
+import { unansweredTables, unansweredTableText } from "../../decide/rollout/unansweredTables.js";
 import type { ControlListener } from "../../declare/resources/checks/controlListener.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";

@@ -97,7 +97,7 @@ export async function serveOutcomesTcp(listener: OutcomesTcp, services: IngestSe
 	const connections = boundConnections(server, {
 		connections: API_CONNECTIONS_MAX,
 		unaskedMs: REQUESTLESS_CONNECTION_MS,
-		onHandshakeFault: doors.handshakeFailed,
+		onHandshakeFault: services.handshakeFailed,
 	});
 	// A connection can outlive its certificate; then its sender has no identity.
 	const limiter = new ClientLimiter(clientLimits);

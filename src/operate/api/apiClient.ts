@@ -159,7 +159,7 @@ export class ApiClient {
 	}
 
 	/** The current state of an Experiment with fresh evidence: the source of `weir report`. */
-	standing(experiment: string): Promise<Standing> {
+	standing(experiment: string): Promise<ExperimentState> {
 		return this.#json("GET", `${experimentPath(experiment)}/standing`);
 	}
 

@@ -220,7 +220,7 @@ async function experiment(api: ApiServices, call: Call, rest: readonly string[])
 	}
 	if (call.method === "GET" && act === "standing") {
 		onlyQuery(call.query, []);
-		return ok(await standingOf(store.live, name, api.evidence, now));
+		return ok(await experimentState(store.live, name, api.evidence, now));
 	}
 	if (call.method === "GET" && act === "moves") {
 		onlyQuery(call.query, ["before"]);

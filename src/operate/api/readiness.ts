@@ -59,7 +59,7 @@ function refusals({ store, now }: ReadinessSources): readonly string[] {
 }
 
 function untaken({ store, now }: ReadinessSources): readonly string[] {
-	const lasting = untakenOf(store.proxies.proxies, now());
+	const lasting = unansweredTables(store.proxies.proxies, now());
 	if (lasting.length === 0) return [];
 	const since = new Date(Math.min(...lasting.map(({ sinceMs }) => sinceMs))).toISOString();
 	const many = lasting.length === 1 ? "has not taken its" : "have not taken their";

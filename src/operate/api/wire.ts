@@ -86,7 +86,7 @@ export interface StatusAnswer extends Partly {
 	/** A sentence, if Envoys are given an older revision for too long. */
 	readonly lag: string | null;
 	/** Sidecars that have not accepted their newest table for too long. */
-	readonly untaken?: readonly Untaken[];
+	readonly untaken?: readonly UnansweredTable[];
 	/** Configuration that Envoys and sidecars refuse; source and error only in readable namespaces. */
 	readonly refusals: readonly Refusal[];
 	/** Services whose configuration an Envoy refuses, so that it answers 503. */

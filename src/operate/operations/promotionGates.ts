@@ -4,7 +4,7 @@
  * once: the person can try again, or override with a reason as an admin. If the client disconnects, nothing is done.
  */
 
-import { type Asking, askedBefore, gateHost } from "../../decide/rollout/gate.js";
+import { type GateRequest, gateHost, gateRequests } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
 import { namespaceOf } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
@@ -71,12 +71,12 @@ export class PromotionGates {
 			const status = current.status.experiments[name];
 			// Without gates the operation itself reports its errors.
 			if (!experiment.spec.rollout.gates.some(({ at }) => at !== "after-rollback") || status === undefined) return null;
-			return askedBefore({ experiment, status }, personOutcome(current, experiment, promotion));
+			return gateRequests({ experiment, status }, personOutcome(current, experiment, promotion));
 		});
 		return asked && this.#ask(asker, name, asked);
 	}
 
-	async #ask(asker: Asker, name: string, asked: readonly Asking[]): Promise<void> {
+	async #ask(asker: Asker, name: string, asked: readonly GateRequest[]): Promise<void> {
 		const before = this.#snapshot(name);
 		for (const { at, gate, question } of asked) {
 			const answer = await this.webhook(gate, question);

@@ -11,7 +11,7 @@ import {
 import type { Status } from "../../gen/google/rpc/status_pb.js";
 import { ClosedServicesSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
 import { XDS_ERROR_READ_CHARS_MAX, XDS_VERSION_CHARS_MAX } from "../../limits/index.js";
-import type { ClosedThere, Request, Response } from "./channel.js";
+import type { Request, Response, SidecarClosure } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
 
 const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {

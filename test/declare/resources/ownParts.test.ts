@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { controlListeners } from "../../../src/cli/roles/api.js";
-import { type ControlListener, controlListenerProblems } from "../../../src/declare/resources/checks/controlListener.js";
+import {
+	type ControlListener,
+	controlListenerProblems,
+} from "../../../src/declare/resources/checks/controlListener.js";
 import { parseResources } from "../../../src/declare/resources/parse.js";
 import { formatProblem } from "../../../src/declare/resources/resource.js";
 import { Store } from "../../../src/operate/state/store/store.js";

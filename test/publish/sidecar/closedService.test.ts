@@ -151,7 +151,7 @@ t.test("control is told which, for whom and since when; it counts as taken, and 
 	t.same(heard.at(-1)?.length, many.length, "and none of their decisions is acknowledged");
 	t.equal(closures.filter(({ why }) => why !== "").length, TABLE_CLOSED_REASONS_MAX, "the first with words");
 	t.ok(closures.every(({ why }) => why.length <= TABLE_ERROR_CHARS_MAX));
-	t.equal(closureWords({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
+	t.equal(closureText({ ...closures[0], node: "n", service: "s", why: "", sinceMs: 0, others: 2 }), SHORT);
 });
 
 t.test(

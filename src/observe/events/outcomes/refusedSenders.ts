@@ -29,7 +29,7 @@ export interface RefusedSendersOptions {
 export class RefusedSenders {
 	/** By reason, id and Metric, as JSON. */
 	readonly #digest: Digest<string>;
-	readonly #metrics = new ToldApart(SENDERS_LOGGED_MS);
+	readonly #metrics = new BoundedNames(SENDERS_LOGGED_MS);
 
 	constructor(private readonly options: RefusedSendersOptions) {
 		const { record, clock } = options;
