@@ -6,15 +6,18 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
+import { REQUESTLESS_CONNECTION_MS } from "../src/limits/index.js";
+import { PROVED_EACH_TIME } from "../src/trust/tls/tls.js";
 import {
+	boundConnections,
 	CONNECTION_QUIET_MS,
 	CONNECTIONS_CHECK_MS,
-	REQUESTLESS_CONNECTION_MS,
+	type Crowd,
+	type DoorBounds,
+	openHttp2Door,
 	UNAUTHENTICATED_CONNECTION_MS,
 	UNAUTHENTICATED_CONNECTIONS_MAX,
-} from "../src/limits/index.js";
-import { PROVED_EACH_TIME } from "../src/trust/tls/tls.js";
-import { boundConnections, type Crowd, type DoorBounds, openHttp2Door } from "../src/trust/tls/tlsDoor.js";
+} from "../src/trust/tls/tlsDoor.js";
 import { createDevelopmentCa, type IssuedCertificate } from "./trust/identity/developmentCa.js";
 
 t.setTimeout(60_000);

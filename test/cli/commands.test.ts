@@ -1,10 +1,11 @@
 /** The commands that work on files alone: exit codes, messages, bytes. */
+
 import { generateKeyPairSync } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
-import { CHECKED_ENDPOINTS_MAX } from "../../src/limits/index.js";
+import { CHECKED_ENDPOINTS_MAX } from "../../src/operate/operations/quota.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
 

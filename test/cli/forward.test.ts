@@ -2,6 +2,7 @@
  * The public API passes requests on to ingest and xds. Over raw connections, as an attacker writes them: nothing that one
  * caller sends is read there as another request, whatever its framing; what is taken is taken in its sender's name.
  */
+
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { createServer, connect as plainConnect, type Socket } from "node:net";
@@ -14,8 +15,8 @@ import { startIngestRole } from "../../src/cli/roles/ingest.js";
 import { readMetrics, serveMetrics } from "../../src/cli/roles/metrics.js";
 import { operatorTokens } from "../../src/cli/roles/operatorTokens.js";
 import { places } from "../../src/cli/stack/places.js";
-import { OUTCOMES_BODY_BYTES_MAX } from "../../src/limits/index.js";
 import type { DecisionsAnswer } from "../../src/observe/events/decisions/decisionQuery.js";
+import { OUTCOMES_BODY_BYTES_MAX } from "../../src/observe/events/outcomes/outcomes.js";
 import { createMeter } from "../../src/observe/telemetry/meter.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import type { Caller } from "../../src/operate/api/caller.js";

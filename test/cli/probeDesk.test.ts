@@ -1,9 +1,8 @@
 /** Control's side of the bypass probe: when rounds are due, what is an alarm, and when it ends. */
 import t, { type Test } from "tap";
-import { ProbeDesk } from "../../src/cli/roles/probeDesk.js";
+import { PROBE_LATE_MS, ProbeDesk } from "../../src/cli/roles/probeDesk.js";
 import type { Outcome, ProbeReport, ProbeTargets } from "../../src/compile/access/bypass/probe.js";
 import type { ProxyStatus } from "../../src/decide/rollout/ports.js";
-import { PROBE_LATE_MS } from "../../src/limits/index.js";
 import { createLog } from "../../src/observe/telemetry/log.js";
 import { createMeter } from "../../src/observe/telemetry/meter.js";
 

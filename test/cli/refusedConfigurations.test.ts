@@ -1,11 +1,11 @@
 /** A refused configuration is an alarm: log, metric, audit record, readiness, `weir status` and `weir proxy-status`. */
 import t from "tap";
-import { watchClosures } from "../../src/cli/roles/closedServices.js";
+import { watchClosures, XDS_CLIENT_AWAY_MS } from "../../src/cli/roles/closedServices.js";
 import { watchRefusals } from "../../src/cli/roles/refusedConfigurations.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../src/cli/roles/standingAlarms.js";
 import type { ProxyStatus } from "../../src/decide/rollout/ports.js";
 import type { Refusal } from "../../src/decide/rollout/refusal.js";
-import { PUBLICATION_LAG_MS, XDS_CLIENT_AWAY_MS } from "../../src/limits/index.js";
+import { PUBLICATION_LAG_MS } from "../../src/limits/index.js";
 import { StateClient } from "../../src/operate/api/client.js";
 import { type Reported, withClosures } from "../../src/publish/xds/sidecarClosures.js";
 import { ALL } from "../operate/state/employment.js";

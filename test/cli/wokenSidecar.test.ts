@@ -2,9 +2,10 @@
  * What stood still, all of a sidecar or one of its workers: when it goes on, it answers by none of the tables from before until control
  * has been asked; where control is away, by its last one again.
  */
+
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { SIDECAR_STALL_MS } from "../../src/limits/index.js";
+import { SIDECAR_STALL_MS } from "../../src/publish/sidecar/standstill.js";
 import { type Action, startWoken, verdict } from "./wokenScene.js";
 
 t.setTimeout(120_000);

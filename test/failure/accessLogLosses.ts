@@ -1,8 +1,10 @@
 /** The part of docs/failures.md about access-log entries that are lost, which test/cli/droppedEntries and test/observe/events check. */
 
-import { ACCESS_LOG_UNSENT_BYTES, DROPPED_BACKLOG_MS, IN_PROGRESS_MS } from "../../src/limits/index.js";
+import { ACCESS_LOG_UNSENT_BYTES } from "../../src/compile/envoy/bootstrap.js";
+import { IN_PROGRESS_MS } from "../../src/limits/index.js";
 import { DROPPED_COUNTER } from "../../src/observe/agent/accessLogLosses.js";
 import { COUNTERS } from "../../src/observe/events/meter.js";
+import { DROPPED_BACKLOG_MS } from "../../src/observe/events/store/requestCommit.js";
 
 const lost = (result: string): string => `\`${COUNTERS.entries.name}{result="${result}"}\``;
 

@@ -1,11 +1,11 @@
-/** The part of docs/failures.md about clients' limits: the limits themselves, which test/operate/state/clientLimits checks. */
+import { CLIENT_STOPS_AT_ONCE_MAX, CLIENT_STOPS_MAX } from "../../src/operate/api/api.js";
 import {
 	CLIENT_REQUESTS_AT_ONCE_MAX,
 	CLIENT_REQUESTS_MAX,
 	CLIENT_REQUESTS_WINDOW_SECONDS,
-	CLIENT_STOPS_AT_ONCE_MAX,
-	CLIENT_STOPS_MAX,
-} from "../../src/limits/index.js";
+} from "../../src/trust/clients/clientLimiter.js";
+
+/** The part of docs/failures.md about clients' limits: the limits themselves, which test/operate/state/clientLimits checks. */
 
 const number = (value: number): string => value.toLocaleString("en");
 

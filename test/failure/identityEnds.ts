@@ -1,7 +1,9 @@
 /** The part of docs/failures.md about an identity agent that is away, which test/cli/identityAway and test/trust/identity check. */
+
 import { IDENTITY_GAUGES } from "../../src/cli/stack/renewal.js";
-import { IDENTITY_SVID_LIFETIME_MS, IDENTITY_UNRENEWED_SHARE } from "../../src/limits/index.js";
 import { IDENTITY_UNRENEWED } from "../../src/operate/api/wire.js";
+import { IDENTITY_SVID_LIFETIME_MS } from "../../src/trust/identity/ca.js";
+import { IDENTITY_UNRENEWED_SHARE } from "../../src/trust/identity/validity.js";
 
 const minutes = (share: number): string => `${(IDENTITY_SVID_LIFETIME_MS * share) / 60_000} minutes`;
 

@@ -1,16 +1,15 @@
 /** The part of docs/failures.md about tokens: its numbers are the bounds themselves, which test/trust/tokens/admission checks. */
+
+import { PROOF_QUERY_MS, REPLAYS_SHARED_MAX } from "../../src/cli/sidecar/usedProofs.js";
+import { REPLAYS_MAX, TOKENS_PENDING_MAX } from "../../src/limits/index.js";
 import {
 	DPOP_USER,
-	PROOF_QUERY_MS,
-	REPLAYS_MAX,
-	REPLAYS_SHARED_MAX,
 	TOKEN_FAILED,
 	TOKEN_FAILED_USER,
 	TOKEN_USER,
 	TOKEN_USERS_MAX,
-	TOKENS_KEYS_WAITING_MAX,
-	TOKENS_PENDING_MAX,
-} from "../../src/limits/index.js";
+} from "../../src/trust/tokens/admission.js";
+import { TOKENS_KEYS_WAITING_MAX } from "../../src/trust/tokens/verifier.js";
 
 const number = (value: number): string => value.toLocaleString("en");
 

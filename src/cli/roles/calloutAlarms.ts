@@ -1,11 +1,13 @@
 /** What `weir status` is told of requests that the sidecar fails: by ingest's gauges, of this machine's Envoys and of others'. */
 
-import { CALLOUT_FAULT_ALARM_MS } from "../../limits/index.js";
 import { CALLOUT_FAULTS, type CalloutFault } from "../../observe/events/decisions/calloutFault.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, NO_SIDECAR_KEYS, UNANSWERED } from "../../operate/api/wire.js";
 import { gaugesOf } from "./metrics.js";
+
+/** How long the sidecar alarm continues after the last failed request. */
+const CALLOUT_FAULT_ALARM_MS = 60_000;
 
 const ALARMS: Readonly<Record<CalloutFault, string>> = { unanswered: UNANSWERED, "no-issuer-keys": NO_SIDECAR_KEYS };
 

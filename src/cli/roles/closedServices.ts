@@ -6,8 +6,10 @@
 
 import { type Closure, closuresOf } from "../../decide/rollout/closedServices.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
-import { XDS_CLIENT_AWAY_MS } from "../../limits/index.js";
 import { type AlarmOptions, type AlarmWatch, watchAlarms } from "./standingAlarms.js";
+
+/** A client that is away for less is only reconnecting (XDS_CONNECTION_AGE_MS): its alarms continue. */
+export const XDS_CLIENT_AWAY_MS = 30_000;
 
 /** The metric's node for what any sidecar has closed. */
 const SIDECARS = "weir-sidecar";

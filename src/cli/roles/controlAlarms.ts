@@ -1,5 +1,4 @@
 /** What control knows without the probe: of its own disk and identities, and what its ingest hears. */
-import { IDENTITY_STATUS_MS } from "../../limits/index.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import type { GatewayAlarm } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";
@@ -8,6 +7,9 @@ import { calloutAlarms } from "./calloutAlarms.js";
 import { unrenewedIdentities } from "./identityAlarms.js";
 import { readMetrics } from "./metrics.js";
 import { droppedDecisions, unwrittenEvents, unwrittenState } from "./unwrittenAlarms.js";
+
+/** Timeout of a request for a process's SVID status: less than READY_NOTES_MS. */
+const IDENTITY_STATUS_MS = 200;
 
 type Sockets = Pick<Places, "ingestSocket" | "xdsMetricsSocket" | "rolloutMetricsSocket" | "sidecarMetricsSocket">;
 

@@ -5,7 +5,7 @@
  */
 import { keySetName, NOBODYS_KEY_SET } from "../../compile/envoy/keySet.js";
 import { type KeySource, qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
-import { KEYS_FILE_MS, KEYS_STARTUP_WAIT_MS, KEYS_URL_MS, KEYS_WAIT_MS } from "../../limits/index.js";
+import { KEYS_FILE_MS, KEYS_URL_MS } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
@@ -14,6 +14,18 @@ import { KeyLife, type KeysOptions } from "../../trust/tokens/keyLife.js";
 import { keyLoad } from "../../trust/tokens/keyLoad.js";
 import { keySetFault, readKeySet } from "../../trust/tokens/keySet.js";
 import { publishedKeySet } from "../../trust/tokens/publishedKeys.js";
+
+/**
+ * How long a publication waits for an issuer's file, and the first one for its URL. A revocation must not wait for a
+ * slow issuer.
+ */
+const KEYS_WAIT_MS = 1_000;
+
+/**
+ * How long a started xds then waits for issuers before it publishes that they have no key: together less than
+ * PUBLICATION_LAG_MS.
+ */
+const KEYS_STARTUP_WAIT_MS = 3_000;
 
 export interface IssuerKeysOptions {
 	readonly log: Pick<Log, "warn" | "info">;

@@ -5,12 +5,18 @@
 import type { ProbeReport, ProbeResult, ProbeTargets } from "../../compile/access/bypass/probe.js";
 import { NONE } from "../../compile/access/bypass/served.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
-import { PROBE_INTERVAL_MS, PROBE_LATE_MS, PROBE_WAIT_MS } from "../../limits/index.js";
+import { PROBE_INTERVAL_MS } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
 import { type GatewayAlarm, PROBE_FAILED } from "../../operate/api/wire.js";
 import type { Probes } from "../../publish/xds/probes.js";
+
+/** An Envoy without a verdict or report for three intervals has failed the probe. */
+export const PROBE_LATE_MS = 3 * PROBE_INTERVAL_MS;
+
+/** How long `weir probe` waits for an Envoy's report. */
+const PROBE_WAIT_MS = 20_000;
 
 export interface ProbeDeskOptions {
 	/** Envoys and sidecars that are connected to xDS. */

@@ -1,12 +1,14 @@
 /** What the disk of control does not take, as `weir status` is told of it. */
 
-import { COMMIT_FAULT_ALARM_MS } from "../../limits/index.js";
 import { GAUGES } from "../../observe/events/meter.js";
 import type { MetricsJson } from "../../observe/telemetry/meter.js";
 import { EVENTS_UNWRITTEN, type GatewayAlarm, STATE_UNWRITTEN } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";
 import { NO_ROOM } from "../../trust/local/diskFault.js";
 import { gaugesOf } from "./metrics.js";
+
+/** How long a failed commit raises the alarm: longer than the pause before it is retried. */
+const COMMIT_FAULT_ALARM_MS = 15_000;
 
 export function unwrittenState(database: Pick<StateDatabase, "unwritten">): readonly GatewayAlarm[] {
 	const why = database.unwritten();

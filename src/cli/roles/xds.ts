@@ -6,12 +6,7 @@ import type { State } from "../../decide/rollout/ports.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import {
-	HANDSHAKE_FAULTS_RECORDED_MS,
-	KEYS_LOOK_MS,
-	PUBLICATION_CHECK_MS,
-	XDS_REFUSALS_AUDITED_MS,
-} from "../../limits/index.js";
+import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_LOOK_MS, PUBLICATION_CHECK_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import { StateClient } from "../../operate/api/client.js";
 import type { XdsSecurity } from "../../publish/xds/grpcListeners.js";
@@ -33,6 +28,9 @@ import { ProbeDesk } from "./probeDesk.js";
 import { watchRefusals } from "./refusedConfigurations.js";
 import { gatewaysOfEnvoy, type RoleContext, type RunningRole } from "./role.js";
 import { UnknownKeysReader } from "./unknownKeys.js";
+
+/** Refused xDS streams are audited once in this time for each id and reason, because clients retry every few seconds. */
+const XDS_REFUSALS_AUDITED_MS = 60_000;
 
 const POLL_MS = 20_000;
 const RETRY_MS = 300;

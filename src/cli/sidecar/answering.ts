@@ -1,5 +1,5 @@
 /** What answers, in the one process or in each worker: tables that it follows itself, and a gRPC server over them. */
-import { CALLOUT_STALENESS_MS, SIDECAR_FIRST_TABLE_MS, TABLE_AHEAD_MS_MAX } from "../../limits/index.js";
+import { CALLOUT_STALENESS_MS } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import { tracesSocket } from "../../observe/telemetry/tracesSocket.js";
@@ -15,6 +15,15 @@ import type { ProofMemory } from "../../trust/tokens/replays.js";
 import { ProcessCounts, type Report } from "./counts.js";
 import { followTables, type TableSource } from "./tableSource.js";
 import { tokensOf } from "./tokens.js";
+
+/**
+ * How long a sidecar compiles the rules of a new table between calls before it uses the table. 1 MB takes 0.3 s; a
+ * request compiles what is left.
+ */
+const TABLE_AHEAD_MS_MAX = 1_000;
+
+/** How long a starting sidecar waits for any table before it listens without one and answers 503. */
+const SIDECAR_FIRST_TABLE_MS = 5_000;
 
 /**
  * How long a sidecar that is told to stop lets calls finish that wait for their answer: beyond it Envoy has given them up

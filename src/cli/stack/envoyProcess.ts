@@ -9,8 +9,14 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { WeirError } from "../../error.js";
-import { AGENT_FINAL_REPORT_MS, ENVOY_FINAL_FLUSH_MS, ENVOY_FINAL_FLUSH_TRIES } from "../../limits/index.js";
+import { ENVOY_FINAL_FLUSH_MS, ENVOY_FINAL_FLUSH_TRIES } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
+
+/**
+ * How long a stopping Envoy waits for its agent's final report: less, with ENVOY_FINAL_FLUSH_TRIES, than the stop timeout
+ * of `weir up`.
+ */
+const AGENT_FINAL_REPORT_MS = 1_500;
 
 export interface EnvoyOptions {
 	readonly binary: string;

@@ -4,7 +4,6 @@ import type { ProbeReport } from "../../compile/access/bypass/probe.js";
 import type { RemoteDoor } from "../../compile/envoy/bootstrap.js";
 import { hostPort } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
-import { PROBE_RETRY_MS } from "../../limits/index.js";
 import { envoyAdmin } from "../../observe/agent/envoyAdmin.js";
 import { Prober } from "../../observe/agent/prober.js";
 import type { ProbeTls } from "../../observe/agent/sendProbe.js";
@@ -12,6 +11,9 @@ import { probeClient } from "../../publish/xds/probes.js";
 import { grpcChannelCredentials } from "../../trust/identity/grpcTls.js";
 import { clientTls } from "../../trust/identity/nodeTls.js";
 import type { Identity } from "../../trust/identity/svid.js";
+
+/** Pause before an agent reconnects to control. */
+const PROBE_RETRY_MS = 1_000;
 
 export interface ProbeAgentOptions {
 	/** `node.id` of the Envoy. */

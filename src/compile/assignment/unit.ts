@@ -3,7 +3,9 @@
  * `^[!-+\--~]+$` (Envoy joins a repeated header with a comma, so the guard refuses it). Anything else is an invalid unit: the
  * default Variant, and no exposure.
  */
-import { UNIT_BYTES_MAX } from "../../limits/index.js";
+
+/** Longest unit outside Envoy; in Envoy the limit is GATEWAY_HEADERS_KIB. */
+export const UNIT_BYTES_MAX = 65_536;
 
 const UNIT = /^[!-+\--~]+$/;
 

@@ -3,7 +3,7 @@
  * that Envoy accepts and servers interpret differently. The same patterns as access/requests/canonical.ts.
  */
 
-import { GATEWAY_HARDENING, PATH_CHARS_MAX } from "../../limits/index.js";
+import { PATH_CHARS_MAX } from "../../limits/index.js";
 import {
 	BAD_PATH,
 	BAD_UTF8_PATH,
@@ -30,6 +30,19 @@ import {
 	WEIR_HEADER_PREFIX,
 	WEIR_HEADER_SPELLINGS,
 } from "./headers.js";
+
+/**
+ * For a Gateway that protects a Service (security reference 6). headers: browsers send 30, Envoy's default is 100.
+ * headersMs: limits slow request heads. streams and windows: limit rapid resets and floods (CVE-2023-44487), 1 MiB
+ * unread per HTTP/2 connection.
+ */
+export const GATEWAY_HARDENING = {
+	headers: 100,
+	headersMs: 5_000,
+	streams: 100,
+	streamWindowBytes: 65_536,
+	connectionWindowBytes: 1_048_576,
+} as const;
 
 /** Name of the built-in deny rule in Envoy's statistics and response details; no AccessPolicy can have it. */
 const NOT_CANONICAL = "(not canonical)";

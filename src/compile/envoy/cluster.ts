@@ -5,10 +5,16 @@
 
 import { canonicalAddress } from "../../declare/resources/address.js";
 import type { Endpoint, Service, Variant } from "../../declare/resources/resource.js";
-import { MTLS_UPSTREAM_IDLE_MS } from "../../limits/index.js";
+import { PEER_RENEWAL_MS } from "../../limits/index.js";
 import { clusterName, type EnvoyResource } from "../table/plan.js";
 import { protoDuration } from "./duration.js";
 import { upstreamIdentity } from "./identityTls.js";
+
+/**
+ * Envoy's idle timeout for upstreams that check its certificate. Less than PEER_RENEWAL_MS, so that no idle connection
+ * outlives its certificate.
+ */
+const MTLS_UPSTREAM_IDLE_MS = PEER_RENEWAL_MS - 10_000;
 
 const UNLIMITED = 4_294_967_295;
 

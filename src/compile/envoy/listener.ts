@@ -11,8 +11,6 @@ import {
 	ACCESS_LOG_FLUSH_MS,
 	ACCESS_LOG_PERIODIC_MS,
 	GATEWAY_CONNECTION_MS,
-	GATEWAY_CONNECTIONS_EACH_MAX,
-	GATEWAY_HANDSHAKE_MS,
 	GATEWAY_HEADERS_KIB,
 	GATEWAY_IDLE_MS,
 } from "../../limits/index.js";
@@ -27,6 +25,15 @@ import { downstreamIdentity, NO_RESUMPTION, ofTrustDomains, uriNames } from "./i
 import { denialReplies } from "./localReplies.js";
 import { limitsAfterTokens, limitsBeforeTokens } from "./rateLimits.js";
 import { type TokensContext, tokenFilters } from "./tokens.js";
+
+/** Timeout of a client's TLS handshake: two round trips and retransmissions. */
+export const GATEWAY_HANDSHAKE_MS = 10_000;
+
+/**
+ * Client connections to one Gateway: a flood of one public Gateway leaves 10,000 to the others. Not divided by the
+ * number of Gateways: each new Gateway would then change and drain every listener.
+ */
+export const GATEWAY_CONNECTIONS_EACH_MAX = 40_000;
 
 /** Static bootstrap clusters of Weir's own processes. */
 export const ACCESS_LOG_CLUSTER = "weir_access_log";

@@ -5,11 +5,17 @@
  */
 
 import type { Rate, RateLimits, TokenIssuer } from "../../declare/resources/resource.js";
-import { PROBE_BUCKET_EVERY_MS, PROBE_BUCKET_MORE, RATE_LIMIT_BUCKETS_MAX } from "../../limits/index.js";
 import { PROBE_PATH } from "../access/requests/canonical.js";
 import { claimPath, isSpaceDelimited } from "../access/users/claim.js";
 import { protoDuration } from "./duration.js";
 import { payloadKey, TOKENS_METADATA } from "./tokenMetadata.js";
+
+/** Buckets of principals or tenants per rate limit and Envoy: about 200 bytes each. */
+const RATE_LIMIT_BUCKETS_MAX = 10_000;
+
+/** Probe rate of a rate-limited Service, and its burst. Requests beyond it are not control's. */
+const PROBE_BUCKET_EVERY_MS = 100;
+const PROBE_BUCKET_MORE = 10;
 
 export const SERVICE_LIMIT_FILTER = "weir.limit.service";
 export const PRINCIPAL_LIMIT_FILTER = "weir.limit.principal";

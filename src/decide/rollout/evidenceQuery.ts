@@ -15,10 +15,12 @@ import type {
 	SlowThreshold,
 } from "../../infer/statistics/evidence.js";
 import { baselineOf } from "../../infer/statistics/question.js";
-import { INTERACTIONS_MAX } from "../../limits/index.js";
 import { inParts, together, withoutParts } from "./gridEvidence.js";
 import type { State } from "./ports.js";
 import { type ExperimentStatus, type FrozenThreshold, heldBackOf, isExposing } from "./status.js";
+
+/** Other Experiments that a promotion is checked against: each is a join over all units and uses a part of alpha. */
+const INTERACTIONS_MAX = 10;
 
 /** Health of a takeover looks back this far at most: the present state of the endpoints, over enough requests. */
 const HEALTH_WINDOW_MS = 60_000;

@@ -6,10 +6,16 @@
  */
 
 import type { Gate } from "../../declare/resources/resource.js";
-import { GATE_APPROVAL_MS, GATE_RETRY_MS } from "../../limits/index.js";
+import { GATE_RETRY_MS } from "../../limits/index.js";
 import type { DecisionInput, GateAnswer, Outcome } from "./decision.js";
 import { type GateRequest, gateHost, gateRequests } from "./gate.js";
 import type { Clock, Webhook, WebhookAnswer } from "./ports.js";
+
+/**
+ * How long a gate's approval is valid; the rollout may have changed since. The next tick, a second later, first
+ * evaluates Experiments whose gates have approved.
+ */
+const GATE_APPROVAL_MS = 30_000;
 
 /** What a gate answered, for logs and metrics. */
 export interface GateReport {

@@ -2,8 +2,15 @@
  * Which outcomes are recorded already: a hold that differs from the last record in numbers only is not recorded again.
  * Kept in memory: after a restart a hold is recorded once more.
  */
-import { GATE_RECORD_MS_MAX, GATE_RETRY_MS, HOLD_NAMES_AT_ONCE, HOLD_NAMES_REGAIN_MS } from "../../limits/index.js";
+import { GATE_RETRY_MS } from "../../limits/index.js";
 import type { Outcome } from "./decision.js";
+
+/** Longest pause between two records of one hold whose gate keeps changing its response: 24 a day. */
+const GATE_RECORD_MS_MAX = 60 * 60 * 1000;
+
+/** Different names of one hold that are recorded at once, and the time after which one more is. */
+const HOLD_NAMES_AT_ONCE = 20;
+const HOLD_NAMES_REGAIN_MS = 2 * 60_000;
 
 interface LastRecord {
 	readonly kind: string;

@@ -4,10 +4,12 @@
  * id. The rollback itself has long happened. What was not tried yet comes first, then what is due the longest.
  */
 import { WeirError } from "../../error.js";
-import { GATE_NOTIFICATIONS_AT_ONCE_MAX } from "../../limits/index.js";
 import { gateHost } from "./gate.js";
 import { type GateReport, reported, retryPause } from "./gateApprovals.js";
 import type { Clock, Outbox, Untold, Webhook } from "./ports.js";
+
+/** Concurrent rollback notifications to gates: each one sent is a commit of control's API. */
+export const GATE_NOTIFICATIONS_AT_ONCE_MAX = 32;
 
 export interface RollbackNotifierOptions {
 	readonly outbox: Outbox;

@@ -2,7 +2,7 @@
  * Parses YAML files to a ResourceSet with all problems. Never throws. Resources with problems are left out of the set; a
  * set with any problem must not be applied.
  */
-import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX, RESOURCE_FILE_TOKENS } from "../../limits/index.js";
+import { PROBLEMS_FOUND_MAX, PROBLEMS_MAX, RESOURCE_DOCUMENTS_MAX } from "../../limits/index.js";
 import { checkResources } from "./checks/check.js";
 import { FileReadings } from "./fileReading.js";
 import { resourceSet } from "./kinds.js";
@@ -10,6 +10,9 @@ import { DocumentPlaces, type Named, type Path, type Places, Positions, resource
 import type { Problem, Resource, ResourceSet } from "./resource.js";
 import { tokenBudget } from "./yaml/tokens.js";
 import { readYaml, type YamlDocument } from "./yaml/yaml.js";
+
+/** Minimum cost of one file. */
+const RESOURCE_FILE_TOKENS = 10;
 
 export interface ResourceFile {
 	/** As messages show it: a path, or `-` for stdin. */

@@ -1,6 +1,9 @@
 /** How long after its window a unit's observation is final. */
-import { ACCESS_LOG_FLUSH_MS, SETTLE_DEFAULT_MS } from "../../limits/index.js";
+import { ACCESS_LOG_FLUSH_MS } from "../../limits/index.js";
 import type { Metric } from "./resource.js";
+
+/** Settling time of a metric whose Service has no timeout. An unfinished request is then a failure. */
+const SETTLE_DEFAULT_MS = 5_000;
 
 /**
  * In ms: a log entry may wait one flush in Envoy and one in ingest, and a request may last until its timeout.

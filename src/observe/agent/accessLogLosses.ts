@@ -2,8 +2,10 @@
 import type { Counters } from "../../compile/access/bypass/served.js";
 import { movedBy } from "../../compile/access/bypass/served.js";
 import { ACCESS_LOG_CLUSTER } from "../../compile/envoy/listener.js";
-import { DROPPED_CHECK_MS } from "../../limits/index.js";
 import type { EnvoyAdmin } from "./envoyAdmin.js";
+
+/** How often Envoy's counter of dropped entries is read: before the affected units are closed. */
+const DROPPED_CHECK_MS = 1_000;
 
 export const DROPPED_COUNTER = "access_logs.grpc_access_log.logs_dropped";
 

@@ -12,9 +12,14 @@ import {
 } from "../../compile/access/bypass/probe.js";
 import { ACTIVE, type ByJudge, ServedCounts, TRIES, VERDICTS } from "../../compile/access/bypass/served.js";
 import { WeirError } from "../../error.js";
-import { PROBE_AGAIN_MS, PROBES_AT_ONCE } from "../../limits/index.js";
 import type { Bound, EnvoyAdmin } from "./envoyAdmin.js";
 import { type ProbeTls, sendProbe } from "./sendProbe.js";
+
+/** Services of one Gateway that are probed concurrently, with a connection each. */
+const PROBES_AT_ONCE = 8;
+
+/** Pause before a suspected bypass is probed again: Envoy may take a moment to apply a change. */
+const PROBE_AGAIN_MS = 3_000;
 
 export interface ProberOptions {
 	readonly admin: EnvoyAdmin;

@@ -4,8 +4,13 @@ import { type RequestOptions, request as tlsRequest } from "node:https";
 import { type Guard, type ProbeAnswer, probeHeaders } from "../../compile/access/bypass/probe.js";
 import { PROBE_PATH } from "../../compile/access/requests/canonical.js";
 import { WeirError } from "../../error.js";
-import { PROBE_ANSWER_CHARS_MAX, PROBE_TIMEOUT_MS } from "../../limits/index.js";
 import type { Bound } from "./envoyAdmin.js";
+
+/** Timeout of one probe, which is local. */
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Longest response that a probe accepts as a denial of Weir. */
+const PROBE_ANSWER_CHARS_MAX = 1_024;
 
 export type ProbeTls = Pick<
 	RequestOptions,

@@ -1,5 +1,7 @@
 /** Bounds the caller-chosen names kept for each SPIFFE id in one period; further names are merged. */
-import { REFUSED_NAMES_MAX } from "../../limits/index.js";
+
+/** Distinct names recorded in refusals of one SPIFFE id: Gateways (unverified) of streams, and Metrics of outcomes. */
+export const REFUSED_NAMES_MAX = 20;
 
 export class BoundedNames {
 	/** Names of the current period, by SPIFFE id. */

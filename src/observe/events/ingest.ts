@@ -5,7 +5,7 @@
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import { COMMIT_FAULTS_LOGGED_MS, EVENTS_MAINTENANCE_MS } from "../../limits/index.js";
+import { COMMIT_FAULTS_LOGGED_MS } from "../../limits/index.js";
 import { Digest } from "../../trust/clients/digest.js";
 import {
 	type AccessLogServer,
@@ -36,6 +36,9 @@ import { Refusals } from "./refusals.js";
 import { type IngestServices, type OutcomesTcp, serveOutcomesTcp, serveSocket } from "./server.js";
 import { gaugeStore, prune, pruneDecisions } from "./store/retention.js";
 import { type EventStore, openEventStore } from "./store/store.js";
+
+/** How often ingest prunes and refreshes its gauges. */
+const EVENTS_MAINTENANCE_MS = 10_000;
 
 export interface IngestOptions {
 	/** Holds events.duckdb and unit.key (0700). */

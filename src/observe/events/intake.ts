@@ -4,12 +4,7 @@
  * counted with its time and reported in evidence.
  */
 import { parseRouteName } from "../../compile/table/plan.js";
-import {
-	ACCESS_LOG_COMMIT_MS,
-	ACCESS_LOG_COMMIT_ROWS,
-	ACCESS_LOG_QUEUE_MAX,
-	ARMS_KNOWN_MAX,
-} from "../../limits/index.js";
+import { ARMS_KNOWN_MAX } from "../../limits/index.js";
 import type { AccessLogEntry, Heard } from "./accessLog/accessLogEntry.js";
 import { type RouteOfEntry, readEntry } from "./accessLog/entryReader.js";
 import type { PlanReader, ReadableService } from "./accessLog/planReader.js";
@@ -31,6 +26,15 @@ import {
 	type RequestRow,
 } from "./store/requestRow.js";
 import type { EventStore } from "./store/store.js";
+
+/** Access-log entries that wait for the store; beyond it new ones are dropped and counted. */
+export const ACCESS_LOG_QUEUE_MAX = 200_000;
+
+/** Longest time before an access-log entry is committed. An evidence query commits at once. */
+export const ACCESS_LOG_COMMIT_MS = 500;
+
+/** Access-log entries in one commit: 60 ms of one core, because evidence queries wait for it. */
+export const ACCESS_LOG_COMMIT_ROWS = 20_000;
 
 export interface IntakeOptions {
 	readonly store: EventStore;

@@ -10,8 +10,6 @@ import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
 import {
 	API_CONNECTIONS_MAX,
-	EVENTS_DRAIN_MS,
-	EVIDENCE_BODY_BYTES_MAX,
 	NAMESPACES_HEADER_BYTES_MAX,
 	REQUEST_ID_CHARS_MAX,
 	REQUESTLESS_CONNECTION_MS,
@@ -30,6 +28,12 @@ import { answerError, answerJson, HttpProblem } from "./http.js";
 import type { Log } from "./meter.js";
 import type { Outcomes } from "./outcomes/outcomes.js";
 import { type Sender, senderOfId, senderOnSocket } from "./outcomes/sender.js";
+
+/** How long a stopping ingest waits for requests in progress: less than CLOSE_MS. */
+export const EVENTS_DRAIN_MS = 1_000;
+
+/** Body of one aggregate query: a few hundred metrics. */
+const EVIDENCE_BODY_BYTES_MAX = 256 * 1024;
 
 export interface IngestServices {
 	readonly outcomes: Outcomes;

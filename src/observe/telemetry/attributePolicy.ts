@@ -3,8 +3,10 @@
  * token. Every other attribute is dropped before storing or forwarding.
  */
 import { shownPath } from "../../compile/access/requests/shownPath.js";
-import { SPAN_TEXT_CHARS_MAX } from "../../limits/index.js";
 import { REQUEST_ID_ATTRIBUTE } from "./span.js";
+
+/** Characters kept of one span attribute or name. */
+const SPAN_TEXT_CHARS_MAX = 256;
 
 const KEYS: ReadonlySet<string> = new Set([
 	REQUEST_ID_ATTRIBUTE,

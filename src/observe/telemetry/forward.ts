@@ -2,9 +2,11 @@
  * Forwards Envoy's spans, redacted, to the collector of the standard OTEL_ variables; Weir's own processes export
  * theirs directly. While too many exports are running, new ones are dropped and counted.
  */
-import { OTLP_FORWARDS_MAX } from "../../limits/index.js";
 import type { Meter } from "./meter.js";
 import { redactTraces } from "./otlp.js";
+
+/** Exports of Envoy's spans in transfer: a hanging collector holds at most this times 4 MB. */
+const OTLP_FORWARDS_MAX = 16;
 
 const TIMEOUT_MS = 10_000;
 

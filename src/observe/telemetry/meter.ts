@@ -6,7 +6,9 @@
 import { randomUUID } from "node:crypto";
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { WeirError } from "../../error.js";
-import { METRIC_LABEL_SETS_MAX } from "../../limits/index.js";
+
+/** Label sets of one metric; beyond it label values become "other", so that no client can grow a series. */
+const METRIC_LABEL_SETS_MAX = 1_000;
 
 export type Labels = Readonly<Record<string, string>>;
 

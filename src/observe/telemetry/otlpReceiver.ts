@@ -9,10 +9,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from "@grpc/grpc-js";
 import { WeirError } from "../../error.js";
 import { ExportTraceServiceResponseSchema } from "../../gen/opentelemetry/proto/collector/trace/v1/trace_service_pb.js";
-import { OTLP_BODY_BYTES_MAX } from "../../limits/index.js";
 import type { Meter } from "./meter.js";
 import { decodeTraces, decodeTracesJson, type TraceExport } from "./otlp.js";
 import type { SpanStore } from "./spanStore.js";
+
+/** Body of one OTLP export: exporters send 512 spans of about 1 KB at a time. */
+export const OTLP_BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface TraceSink {
 	readonly store: SpanStore;

@@ -2,8 +2,13 @@
  * The embedded store of recent spans: in memory, bounded, by trace id and by request id. The oldest traces are dropped
  * first. It serves `weir trace ID` on one machine; a real collector gets the same spans by OTLP.
  */
-import { RECENT_SPANS_MAX, SPANS_PER_TRACE_MAX } from "../../limits/index.js";
 import { REQUEST_ID_ATTRIBUTE, type RecordedSpan } from "./span.js";
+
+/** Spans kept by the embedded store of recent spans. */
+const RECENT_SPANS_MAX = 100_000;
+
+/** Spans kept of one trace: more than any request has, in case a client reuses a trace id. */
+const SPANS_PER_TRACE_MAX = 1_000;
 
 export interface SpanStoreLimits {
 	readonly spans: number;

@@ -15,9 +15,11 @@ import { context, propagation, trace } from "@opentelemetry/api";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, NodeTracerProvider } from "@opentelemetry/sdk-trace-node";
-import { SPAN_EXPORT_QUEUE_MAX } from "../../limits/index.js";
 import { tracesEndpoint } from "./tracesEndpoint.js";
 import { tracesSocket } from "./tracesSocket.js";
+
+/** Spans of this process that wait for export; beyond it new ones are dropped. */
+const SPAN_EXPORT_QUEUE_MAX = 4_096;
 
 export interface TracingOptions {
 	readonly environment: Readonly<Record<string, string | undefined>>;

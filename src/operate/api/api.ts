@@ -11,12 +11,7 @@ import { dirname } from "node:path";
 import type { EvidenceSource, Webhook } from "../../decide/rollout/ports.js";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
-import {
-	API_CONNECTIONS_MAX,
-	CLIENT_STOPS_AT_ONCE_MAX,
-	CLIENT_STOPS_MAX,
-	SOCKET_PATH_BYTES_MAX,
-} from "../../limits/index.js";
+import { API_CONNECTIONS_MAX, SOCKET_PATH_BYTES_MAX } from "../../limits/index.js";
 import { ClientLimiter, type ClientLimits, type TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import { requireOwnFolder } from "../../trust/local/socket.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
@@ -33,6 +28,10 @@ import { checkLoopback } from "./http.js";
 import type { Mount } from "./mount.js";
 import { secureContext, secureServer } from "./tlsListener.js";
 import type { GatewayAlarm } from "./wire.js";
+
+/** A separate quota for aborts, pauses and rollbacks. */
+export const CLIENT_STOPS_AT_ONCE_MAX = 8;
+export const CLIENT_STOPS_MAX = 100;
 
 export interface ApiOptions {
 	readonly store: Store;

@@ -7,10 +7,13 @@ import type { PlanTable } from "../../compile/table/plan.js";
 import type { Decision } from "../../decide/rollout/decision.js";
 import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../decide/rollout/ports.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
-import { STATE_CALL_TIMEOUT_MS, STATE_LONG_POLL_MS_MAX } from "../../limits/index.js";
+import { STATE_LONG_POLL_MS_MAX } from "../../limits/index.js";
 import type { NewDecision } from "../state/store/decisionLog.js";
 import type { MetricName } from "../state/store/resourceSet.js";
 import { exchange } from "./exchange.js";
+
+/** Timeout of one request of a role to the state's owner, without the wait of a long poll. */
+const STATE_CALL_TIMEOUT_MS = 10_000;
 
 export class StateClient implements StateStore, Outbox {
 	readonly #socket: string;

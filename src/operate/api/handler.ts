@@ -3,7 +3,6 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Server as SecureServer } from "node:https";
 import { WeirError } from "../../error.js";
-import { API_REQUEST_MS_MAX } from "../../limits/index.js";
 import { type ClientLimiter, TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type AuditedCall, record } from "../audit/actRecord.js";
@@ -12,6 +11,9 @@ import { parseRequest, send, sendError } from "./http.js";
 import { answerInternal } from "./internalRoutes.js";
 import { forward, isUnder, type Mount } from "./mount.js";
 import { type ApiServices, answerPublic } from "./publicRoutes.js";
+
+/** How long a request may take to arrive: a full body at 1.1 Mbit/s. */
+export const API_REQUEST_MS_MAX = 30_000;
 
 /** Shared by all listeners of the API. */
 export interface ListenerContext {

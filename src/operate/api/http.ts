@@ -5,11 +5,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isLoopbackHost } from "../../declare/resources/address.js";
 import { HTTP_STATUS, WeirError } from "../../error.js";
-import { API_BODY_BYTES_MAX } from "../../limits/index.js";
 import { TooManyRequests } from "../../trust/clients/clientLimiter.js";
 import { announcesBody, answerWhole, BodyTooLarge, readBody } from "../../trust/clients/unreadBody.js";
 import type { AuditedCall } from "../audit/actRecord.js";
 import type { Caller } from "./caller.js";
+
+/** Body of API requests: a whole resource file (RESOURCE_FILE_BYTES_MAX). */
+export const API_BODY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** One parsed request. Path segments are percent-decoded one by one, so `ns%2Fname` is one segment. */
 export interface Call {

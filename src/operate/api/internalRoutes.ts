@@ -2,21 +2,26 @@
  * The internal API for the other roles of control, on a UNIX socket that only this user can open: the port StateStore
  * over HTTP, and the metric names for ingest. Callers are parts of Weir, so only the shape of bodies is checked.
  */
+
 import { randomUUID } from "node:crypto";
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import {
-	CALLER_SUBJECT_CHARS_MAX,
-	PLAN_BODY_BYTES_MAX,
-	PROXIES_BODY_BYTES_MAX,
-	STATE_LONG_POLL_MS_MAX,
-} from "../../limits/index.js";
+import { CALLER_SUBJECT_CHARS_MAX, STATE_LONG_POLL_MS_MAX, TABLE_BYTES_MAX } from "../../limits/index.js";
 import type { NewAuditRecord } from "../audit/auditRecord.js";
 import type { Publication } from "../state/publication.js";
 import type { NewDecision } from "../state/store/decisionLog.js";
 import type { Store } from "../state/store/store.js";
 import { type Answer, type Call, ok, onlyQuery, readObject, wholeNumber } from "./http.js";
+
+/** Body of a plan that xds submits: TABLE_BYTES_MAX, and a margin for multi-byte characters. */
+export const PLAN_BODY_BYTES_MAX = TABLE_BYTES_MAX + 64 * 1024;
+
+/**
+ * A report of xds: the errors of XDS_STREAMS_MAX clients, and each closed Service of a table once, which takes less
+ * space than in the table.
+ */
+const PROXIES_BODY_BYTES_MAX = 2 * TABLE_BYTES_MAX;
 
 /** @throws WeirError `not-found` for an unknown path or method. */
 export async function answerInternal(

@@ -7,7 +7,7 @@ import { experimentState } from "../../decide/rollout/experimentState.js";
 import type { EvidenceSource } from "../../decide/rollout/ports.js";
 import { resourcesOf } from "../../declare/resources/kinds.js";
 import { WeirError } from "../../error.js";
-import { API_OPERATION_BODY_BYTES_MAX, DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
+import { DECISIONS_PAGE_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { Approvals } from "../approvals/approvals.js";
 import { isPersonVerb, PERSON_VERBS, parsePersonRequest, personText } from "../approvals/personRequest.js";
 import { AUDIT_CHAINS } from "../audit/auditLog.js";
@@ -36,6 +36,9 @@ import {
 	requestAnswer,
 	type ShadowGapsAnswer,
 } from "./wire.js";
+
+/** Body of what a person does to an Experiment, an approval or the access rules: names, and a reason of PERSON_TEXT_CHARS_MAX. */
+export const API_OPERATION_BODY_BYTES_MAX = 64 * 1024;
 
 export interface ApiServices extends DeclarationServices, StatusSources, ReadinessSources {
 	readonly approvals: Approvals;

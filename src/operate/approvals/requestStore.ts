@@ -1,18 +1,24 @@
 /** Requests in the state file, and the operations of pending ones. Writes run inside the caller's transaction. */
 import { randomBytes } from "node:crypto";
 import { WeirError } from "../../error.js";
-import {
-	APPROVAL_CONTENT_BYTES_MAX,
-	APPROVAL_EFFECTS_SHOWN_MAX,
-	APPROVAL_REQUEST_KEPT_MS,
-	APPROVAL_REQUESTS_ENDED_MAX,
-	APPROVAL_REQUESTS_PENDING_MAX,
-} from "../../limits/index.js";
+import { APPROVAL_EFFECTS_SHOWN_MAX } from "../../limits/index.js";
 import type { Caller } from "../api/caller.js";
 import type { Authorisation } from "../operations/authorise.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { ApprovalRequest, Operation, WaitingRequest } from "./request.js";
 import { fingerprint } from "./required.js";
+
+/** Approval requests that are pending. */
+const APPROVAL_REQUESTS_PENDING_MAX = 200;
+
+/** Documents of all pending approval requests. */
+const APPROVAL_CONTENT_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Closed approval requests that are kept; the oldest are dropped first. */
+const APPROVAL_REQUESTS_ENDED_MAX = 1_000;
+
+/** How long a closed approval request (done, rejected, void) is kept; the audit log keeps its operations. */
+const APPROVAL_REQUEST_KEPT_MS = 30 * 24 * 60 * 60 * 1000;
 
 export class RequestStore {
 	constructor(private readonly database: StateDatabase) {}

@@ -4,17 +4,25 @@
  * so a changed, removed or inserted record breaks the chain. A process that can write the whole file can make a new
  * chain, so note the heads elsewhere (`weir audit operators --verify` prints them) and verify them later.
  */
-import {
-	OPERATOR_AUDIT_OBJECTS_MAX,
-	OPERATOR_AUDIT_PAGE_MAX,
-	OPERATOR_AUDIT_RECORDS_MAX,
-	OPERATOR_AUDIT_REFUSALS_PER_MINUTE,
-	OPERATOR_AUDIT_REFUSED_MAX,
-	OPERATOR_AUDIT_SUBJECTS_MAX,
-} from "../../limits/index.js";
+import { OPERATOR_AUDIT_OBJECTS_MAX, OPERATOR_AUDIT_PAGE_MAX } from "../../limits/index.js";
 import type { StateDatabase } from "../state/store/database.js";
 import type { AuditHead, AuditRecord, NewAuditRecord } from "./auditRecord.js";
 import { AuditStore } from "./auditStore.js";
+
+/**
+ * Audit records that are kept: 100 MB at 1 KB each (up to 14 KB with 50 long names). The oldest are dropped and counted.
+ * `--verify` reports more dropped records than this explains: keep the old number beside a new one.
+ */
+const OPERATOR_AUDIT_RECORDS_MAX = 100_000;
+
+/** Refused attempts that are kept, in a chain of their own, so that they evict no record of an operation. */
+const OPERATOR_AUDIT_REFUSED_MAX = 50_000;
+
+/** Refused attempts of one subject that are recorded per minute; the rest is counted. Each record is a disk write. */
+const OPERATOR_AUDIT_REFUSALS_PER_MINUTE = 60;
+
+/** Subjects with a separate count of refusals; further ones share one. */
+const OPERATOR_AUDIT_SUBJECTS_MAX = 1_000;
 
 /** operations: done or pending; refused: attempts. */
 export const AUDIT_CHAINS = ["operations", "refused"] as const;

@@ -1,7 +1,11 @@
 /** The changed fields of a resource: paths without values, for the audit log and for approvers. Pure. */
 import { isDeepStrictEqual } from "node:util";
 import type { Resource } from "../../declare/resources/resource.js";
-import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELD_DEPTH_MAX, CHANGED_FIELDS_MAX } from "../../limits/index.js";
+
+/** Paths of changed fields recorded per resource, their depth and length: a record is a summary. */
+export const CHANGED_FIELDS_MAX = 8;
+const CHANGED_FIELD_DEPTH_MAX = 3;
+export const CHANGED_FIELD_CHARS_MAX = 80;
 
 /** `spec.rollout.gates, spec.goal and 3 more`; empty if nothing has changed. A list is one field. */
 export function changedFields(before: Resource, after: Resource): string {

@@ -12,7 +12,13 @@ import type { Webhook, WebhookAnswer } from "../../decide/rollout/ports.js";
 import { bareHost, isLoopbackHost } from "../../declare/resources/address.js";
 import { isThisMachine } from "../../declare/resources/checks/serverOwner.js";
 import { machineAddress, reachesLocalMachine } from "../../declare/resources/machineAddress.js";
-import { GATE_ANSWER_BYTES_MAX, GATE_QUOTE_CHARS_MAX, GATE_TIMEOUT_MS_MAX } from "../../limits/index.js";
+import { GATE_TIMEOUT_MS_MAX } from "../../limits/index.js";
+
+/** Bytes read of a gate's response: its status decides, the body is only quoted. */
+const GATE_ANSWER_BYTES_MAX = 4_096;
+
+/** Characters of a gate's response that a decision quotes. */
+const GATE_QUOTE_CHARS_MAX = 200;
 
 /** `https` beyond this machine; plain http only to the loopback, where nobody can answer in the gate's place. */
 export const postWebhook: Webhook = (gate, question) => webhookBy(lookup)(gate, question);

@@ -2,7 +2,9 @@
  * A lazy reader of the protobuf wire format (protobuf.dev, "Encoding"): the caller walks the fields and skips the others.
  * Stricter than a full decoder: a field that exceeds its message, has a wrong wire type or is truncated is malformed.
  */
-import { PROTO_GROUPS_DEPTH_MAX } from "../../limits/index.js";
+
+/** Nested groups in one message to the sidecar: the limit of protobuf's own readers. */
+const PROTO_GROUPS_DEPTH_MAX = 100;
 
 /** The bytes are no message of the expected type. */
 export class Malformed extends Error {

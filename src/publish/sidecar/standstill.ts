@@ -2,9 +2,14 @@
  * After a standstill (a stopped process, a suspended machine, a blocked event loop) the table may be stale: a newer one that
  * denies may wait unread. So calls are not answered until a new stream to control has answered or failed.
  */
-import { SIDECAR_STALL_MS } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
 import type { Freshness } from "./tables.js";
+
+/**
+ * After a pause of its event loop of this length, a sidecar asks control again before it answers. Longer than pauses of
+ * a busy machine (1 to 2 s), shorter than PUBLICATION_LAG_MS.
+ */
+export const SIDECAR_STALL_MS = 3_000;
 
 const TURN_EVERY_MS = 250;
 

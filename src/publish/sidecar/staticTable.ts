@@ -4,9 +4,12 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { WeirError } from "../../error.js";
-import { TABLE_FILE_BYTES_MAX, TABLE_FILE_POLL_MS } from "../../limits/index.js";
+import { TABLE_FILE_BYTES_MAX } from "../../limits/index.js";
 import { readTable } from "./tableReader.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
+
+/** How often the sidecar checks a static table file. */
+const TABLE_FILE_POLL_MS = 2_000;
 
 export interface StaticTableOptions<Compiled> {
 	readonly path: string;

@@ -4,19 +4,28 @@
  * and the age of the table increases.
  */
 import { WeirError } from "../../error.js";
-import {
-	TABLE_CONTROL_FIRST_MS,
-	TABLE_ERROR_CHARS_MAX,
-	TABLE_FEED_CONNECT_MS,
-	TABLE_FEED_KEEPALIVE_MS,
-	TABLE_FEED_RETRY_MS,
-} from "../../limits/index.js";
+import { TABLE_ERROR_CHARS_MAX } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import type { Clock } from "./clock.js";
 import { Standstill } from "./standstill.js";
 import { TableFile } from "./tableFile.js";
 import { type ControlDoor, type Offer, TableStream } from "./tableStream.js";
 import type { Freshness, TableLog, Tables, VersionedTable } from "./tables.js";
+
+/** First and longest pause before the sidecar connects to control again. */
+const TABLE_FEED_RETRY_MS = { first: 50, max: 2_000 } as const;
+
+/** Timeout of the HTTP/2 handshake with control: a UNIX socket connects at once. */
+const TABLE_FEED_CONNECT_MS = 5_000;
+
+/** PINGs on the sidecar's stream to control: detects a hanging control in 15 s, well below any maxStaleness in use. */
+const TABLE_FEED_KEEPALIVE_MS = { every: 10_000, answer: 5_000 } as const;
+
+/**
+ * How long a starting sidecar waits for control's table before it uses the one on its disk. Control usually answers in
+ * 0.3 s.
+ */
+const TABLE_CONTROL_FIRST_MS = 2_000;
 
 export type TableFeedOptions<Compiled> = ControlDoor & FeedOptions<Compiled>;
 

@@ -5,17 +5,24 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { WeirError } from "../../error.js";
-import {
-	TABLE_CLOCK_SKEW_MS,
-	TABLE_FILE_BYTES_MAX,
-	TABLE_FILE_REFRESH_MS,
-	TABLE_FILE_SWAP_MS_MAX,
-} from "../../limits/index.js";
+import { TABLE_FILE_BYTES_MAX } from "../../limits/index.js";
 import { within } from "../../limits/within.js";
 import { othersCanWrite, removePrivate, replacePrivate } from "../../trust/local/privateFile.js";
 import { type Clock, SYSTEM_CLOCK } from "./clock.js";
 import { readTable, tableJson } from "./tableReader.js";
 import type { TableLog, Tables, VersionedTable } from "./tables.js";
+
+/** How often the sidecar updates the time in its table file. After a restart the table's age is wrong by at most this. */
+const TABLE_FILE_REFRESH_MS = 10_000;
+
+/**
+ * How long a new table waits for the write (0.3 s for 8 MiB) and removal of the previous file. A hanging disk must not
+ * delay a denial.
+ */
+const TABLE_FILE_SWAP_MS_MAX = 2_000;
+
+/** How far in the future a file's time may be; beyond it the table's age is unknown. */
+export const TABLE_CLOCK_SKEW_MS = 5_000;
 
 /** Version of the file format; other versions are not read. */
 const FORMAT = 1;

@@ -20,9 +20,14 @@ import {
 	DiscoveryResponseSchema,
 } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import { ClosedServicesSchema, TableSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
-import { GRPC_MESSAGE_BYTES_MAX, TABLE_CLOSED_REASONS_MAX } from "../../limits/index.js";
 import { readTable } from "./tableReader.js";
 import type { ClosedService, VersionedTable } from "./tables.js";
+
+/** Closed Services that a sidecar reports with a reason; the others with their name only. */
+export const TABLE_CLOSED_REASONS_MAX = 100;
+
+/** gRPC message limit: above the largest xDS response and access-log batch. */
+const GRPC_MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 const TYPE_URL = `type.googleapis.com/${TableSchema.typeName}`;
 /** The type's only resource (xds/table.ts). */

@@ -1,7 +1,9 @@
 /** The tables in use: the newest, and a few older ones that routes may still name. */
 import type { PlanTable, ServiceTable } from "../../compile/table/plan.js";
-import { CALLOUT_TABLES_KEPT } from "../../limits/index.js";
 import { type Clock, type Moment, momentOf, passedMs, SYSTEM_CLOCK } from "./clock.js";
+
+/** Tables that the sidecar holds: the newest, and older ones that Envoy's routes may still name. */
+const CALLOUT_TABLES_KEPT = 3;
 
 /** A table from control or from a file. */
 export interface VersionedTable {

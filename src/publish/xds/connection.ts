@@ -5,7 +5,6 @@
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { ClosedService, ProxyStatus } from "../../decide/rollout/ports.js";
 import type { DiscoveryRequest, DiscoveryResponse } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
-import { XDS_NAME_CHARS_MAX, XDS_NAMES_MAX } from "../../limits/index.js";
 import type { SidecarClosure } from "./channel.js";
 import { Isolation, type Memory } from "./isolation.js";
 import { isNode, mayBeNode, maySubscribe, type Peer, type RefusedFor } from "./peer.js";
@@ -14,6 +13,12 @@ import type { Publication } from "./publication.js";
 import { readRequest, typeOf, writeResponse } from "./service.js";
 import type { Snapshot } from "./snapshot.js";
 import { ClientStream, type StreamMemory } from "./stream.js";
+
+/** Resource names in one request: far more than there are Variants. */
+export const XDS_NAMES_MAX = 100_000;
+
+/** Length of one such name: three names of 63 characters and separators. */
+export const XDS_NAME_CHARS_MAX = 256;
 
 export interface ConnectionOptions {
 	readonly peer: Peer;

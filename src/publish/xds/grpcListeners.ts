@@ -10,8 +10,6 @@ import {
 	XDS_CONNECTIONS_MAX,
 	XDS_KEEPALIVE_ANSWER_MS,
 	XDS_KEEPALIVE_MS,
-	XDS_REQUEST_BYTES_MAX,
-	XDS_STREAMS_OF_CONNECTION_MAX,
 } from "../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 import { type AdmitPeers, admitting } from "../../trust/tls/admitPeers.js";
@@ -23,6 +21,12 @@ import { type LoadCall, LoadReportingServiceDefinition } from "./loadReports.js"
 import { type Peer, peerOf, type RefusedFor, type RefusedPeer } from "./peer.js";
 import { type AnswerProbe, type ProbeCall, ProbeServiceDefinition } from "./probes.js";
 import { AggregatedDiscoveryServiceDefinition } from "./service.js";
+
+/** One DiscoveryRequest: a node with its metadata, or the names of some ten thousand clusters. */
+const XDS_REQUEST_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Streams on one TCP connection: an Envoy's configuration, load reports and agent report; a sidecar's table. */
+export const XDS_STREAMS_OF_CONNECTION_MAX = 32;
 
 export type XdsAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 

@@ -11,9 +11,11 @@
  */
 
 import type { ClosedService } from "../../decide/rollout/ports.js";
-import { XDS_NAMED_TRIALS_MAX } from "../../limits/index.js";
 import { printableText } from "./printableText.js";
 import type { Declared, Publication } from "./publication.js";
+
+/** NACKs of one publication after which only the Services that Envoy names are closed; it may name one at a time. */
+export const XDS_NAMED_TRIALS_MAX = 10;
 
 /** State of a client for its next stream. */
 export interface Memory {

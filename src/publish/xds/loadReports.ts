@@ -13,8 +13,10 @@ import {
 	type LoadStatsResponse,
 	LoadStatsResponseSchema,
 } from "../../gen/envoy/service/load_stats/v3/lrs_pb.js";
-import { LOAD_REPORT_MS } from "../../limits/index.js";
 import { isFull, mayBeNode, type Peer, type RefusedFor } from "./peer.js";
+
+/** How often an Envoy reports its load, which operators see. */
+const LOAD_REPORT_MS = 10_000;
 
 const method: MethodDefinition<LoadStatsRequest, LoadStatsResponse> = {
 	path: "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats",

@@ -2,8 +2,11 @@
  * The client of a stream, and what it may subscribe to. Only Envoys and sidecars are served: by the SPIFFE id of
  * their mTLS certificate, or on the UNIX socket as the owner's own process. Pure.
  */
-import { XDS_STREAMS_MAX, XDS_STREAMS_OF_ENVOY_MAX } from "../../limits/index.js";
+import { XDS_STREAMS_MAX } from "../../limits/index.js";
 import { ENVOY_TYPES, type TypeName } from "./resource.js";
+
+/** The same per SPIFFE id: several Envoys may share one (a note of `weir status`), and all sidecars do by default. */
+export const XDS_STREAMS_OF_ENVOY_MAX = 100;
 
 /** Why a stream is refused. */
 export type RefusedFor = "no-svid" | "not-a-client" | "another-node" | "type" | "no-gateway" | "too-many";

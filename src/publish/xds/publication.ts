@@ -1,8 +1,10 @@
 /** One publication: a plan as snapshots, whole or with some Services closed. */
 import type { EnvoyResources, Plan } from "../../compile/table/plan.js";
-import { XDS_VARIANTS_MAX } from "../../limits/index.js";
 import { contentHash } from "./resource.js";
 import type { Snapshot, SnapshotMaker } from "./snapshot.js";
+
+/** Configurations of one publication with closed Services that are cached: most Envoys refuse the same ones. */
+const XDS_VARIANTS_MAX = 32;
 
 /** The published parts of a plan. */
 export interface Published extends Pick<Plan, "envoy" | "table" | "version"> {

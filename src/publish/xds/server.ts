@@ -5,7 +5,7 @@
 import { status } from "@grpc/grpc-js";
 import type { ProxyStatus } from "../../decide/rollout/ports.js";
 import { WeirError } from "../../error.js";
-import { XDS_ACK_TIMEOUT_MS, XDS_CONNECTION_IDLE_MS, XDS_NODES_REMEMBERED_MAX } from "../../limits/index.js";
+import { XDS_ACK_TIMEOUT_MS } from "../../limits/index.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { type Call, Connection, type Remembered } from "./connection.js";
 import { GrpcListeners, type XdsAddress, type XdsSecurity } from "./grpcListeners.js";
@@ -15,6 +15,12 @@ import { answerProbe, type Probes } from "./probes.js";
 import { Publication, type Published } from "./publication.js";
 import { withClosures } from "./sidecarClosures.js";
 import { GatewayViews, SnapshotMaker } from "./snapshot.js";
+
+/** Idle timeout of a TCP connection to xds without streams. */
+const XDS_CONNECTION_IDLE_MS = 30_000;
+
+/** Envoys by node id whose accepted and refused resources xds stores for their return: some 10 MiB. */
+const XDS_NODES_REMEMBERED_MAX = 100;
 
 export interface XdsServerOptions {
 	/** Log line for operators; never contains a unit, a token or a payload. */

@@ -10,9 +10,14 @@ import {
 } from "../../gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Status } from "../../gen/google/rpc/status_pb.js";
 import { ClosedServicesSchema } from "../../gen/weir/sidecar/v1/table_pb.js";
-import { XDS_ERROR_READ_CHARS_MAX, XDS_VERSION_CHARS_MAX } from "../../limits/index.js";
 import type { Request, Response, SidecarClosure } from "./channel.js";
 import { TYPE_URLS, TYPES, type TypeName } from "./resource.js";
+
+/** Length of a client's version: Weir's own are hashes. */
+const XDS_VERSION_CHARS_MAX = 128;
+
+/** How much of a NACK's error is searched for names; less of it is reported (TABLE_ERROR_CHARS_MAX). */
+const XDS_ERROR_READ_CHARS_MAX = 64 * 1024;
 
 const method: MethodDefinition<DiscoveryRequest, DiscoveryResponse> = {
 	path: "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",

@@ -5,7 +5,6 @@
  * no route table that the client may hold names it. So the order is clusters, endpoints, extensions, listeners,
  * routes, then removals. Tables are independent.
  */
-import { XDS_RESTART_WAIT_MS } from "../../limits/index.js";
 import { Channel, type Request, type Response } from "./channel.js";
 import { EndpointDrain, isBound } from "./endpointDrain.js";
 import { FilterDelay } from "./filterDelay.js";
@@ -20,6 +19,9 @@ import {
 } from "./resource.js";
 import { type Channels, RouteGates } from "./routeGates.js";
 import type { Snapshot, View } from "./snapshot.js";
+
+/** How long a restarted xds keeps clusters of its previous process that a client's routes may still name. */
+export const XDS_RESTART_WAIT_MS = 2_000;
 
 /** The view of a version that a client names when it reconnects; null = unknown here. */
 export type Recall = (type: EnvoyTypeName, version: string) => View | null;

@@ -1,5 +1,8 @@
 /** Limits concurrent inferences by number and body bytes. Overload is refused, never queued. */
-import { PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_REQUESTS_MAX } from "../../limits/index.js";
+import { PREDICTOR_BODY_BYTES_TOTAL_MAX } from "../../limits/index.js";
+
+/** Complete inference requests (queued and running); more get 503 with Retry-After. */
+const PREDICTOR_REQUESTS_MAX = 1_024;
 
 export interface AdmissionBounds {
 	readonly requests: number;

@@ -6,13 +6,13 @@
 import { isUtf8 } from "node:buffer";
 import type { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
-import {
-	INFER_BODY_BYTES_MAX,
-	PREDICTOR_BODIES_MAX,
-	PREDICTOR_BODY_BEHIND_MS,
-	PREDICTOR_BODY_BYTES_TOTAL_MAX,
-	PREDICTOR_BODY_RATE_MIN,
-} from "../../limits/index.js";
+import { INFER_BODY_BYTES_MAX, PREDICTOR_BODY_BYTES_TOTAL_MAX, PREDICTOR_BODY_RATE_MIN } from "../../limits/index.js";
+
+/** Inference bodies in transfer; beyond it the slowest one is ended with 408 for the new one. */
+const PREDICTOR_BODIES_MAX = 1_024;
+
+/** How far a body may fall behind PREDICTOR_BODY_RATE_MIN, for example in a pause of the client. */
+const PREDICTOR_BODY_BEHIND_MS = 20_000;
 
 export interface BodyBounds {
 	/** Maximum of concurrent bodies. */

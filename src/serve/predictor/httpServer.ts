@@ -6,12 +6,21 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import { PREDICTOR_CONNECTIONS_MAX, PREDICTOR_IDLE_MS, PREDICTOR_REFUSAL_LOG_MS } from "../../limits/index.js";
+import { PREDICTOR_CONNECTIONS_MAX } from "../../limits/index.js";
 import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { PROVED_EACH_TIME } from "../../trust/tls/tls.js";
 import { boundConnections } from "../../trust/tls/tlsDoor.js";
 import { type ClientRule, isClient } from "./clients.js";
 import type { Log, Meter, ServerIdentity } from "./ports.js";
+
+/**
+ * Idle timeout of the predictor: above Envoy's upstream idle timeout (1 h), so that Envoy closes first and loses no
+ * request.
+ */
+const PREDICTOR_IDLE_MS = 3_660_000;
+
+/** At most one log line in this time about refused connections; all are counted. */
+const PREDICTOR_REFUSAL_LOG_MS = 10_000;
 
 export interface HttpServerOptions {
 	/** null = plain HTTP. */

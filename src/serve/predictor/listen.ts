@@ -6,7 +6,12 @@ import type { Server } from "node:http";
 import { type AddressInfo, isIPv4, isIPv6 } from "node:net";
 import { isLoopback } from "../../declare/resources/address.js";
 import { WeirError } from "../../error.js";
-import { PREDICTOR_BACKLOG } from "../../limits/index.js";
+
+/**
+ * Listen backlog. With Node's 511 a burst of connections hit Envoy's connect timeout (503). The kernel has its own limit
+ * (Linux: net.core.somaxconn, 4,096).
+ */
+const PREDICTOR_BACKLOG = 4_096;
 
 export type ListenAddress =
 	| { readonly kind: "socket"; readonly path: string }

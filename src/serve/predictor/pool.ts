@@ -7,10 +7,13 @@
 import { performance } from "node:perf_hooks";
 import { Worker } from "node:worker_threads";
 import { WeirError } from "../../error.js";
-import { PREDICTOR_DRAIN_MS, PREDICTOR_PIPELINE_MAX, WORKER_RESTART_MS } from "../../limits/index.js";
+import { PREDICTOR_DRAIN_MS, WORKER_RESTART_MS } from "../../limits/index.js";
 import type { FromWorker, ToWorker, WorkerStart } from "./message.js";
 import type { Log, Meter } from "./ports.js";
 import type { ModelSignature, ModelSource, Tensor } from "./tensor.js";
+
+/** Requests sent to one session worker: one runs, one waits; the others can still be cancelled. */
+const PREDICTOR_PIPELINE_MAX = 2;
 
 export interface PoolOptions {
 	readonly models: readonly ModelSource[];

@@ -6,9 +6,11 @@
  * them could give a wrong answer.
  */
 import { WeirError } from "../../error.js";
-import { TENSOR_RANK_MAX } from "../../limits/index.js";
 import { elements, toJson } from "./datatype.js";
 import type { ModelSignature, Tensor, TensorSpec } from "./tensor.js";
+
+/** Rank of a tensor in a request: ONNX models are below it, and it limits the parser's stack. */
+const TENSOR_RANK_MAX = 16;
 
 export interface InferRequest {
 	/** Echoed in the response; null = none. */

@@ -5,11 +5,14 @@
 import type { ServerResponse } from "node:http";
 import { RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
 import { WeirError } from "../../error.js";
-import {
-	CLIENT_REQUESTS_AT_ONCE_MAX,
-	CLIENT_REQUESTS_MAX,
-	CLIENT_REQUESTS_WINDOW_SECONDS,
-} from "../../limits/index.js";
+
+/**
+ * Requests of one authenticated client to one server: concurrent, and per window. A team's senders may share an
+ * identity; each request may hold a body of 4 MiB.
+ */
+export const CLIENT_REQUESTS_AT_ONCE_MAX = 32;
+export const CLIENT_REQUESTS_MAX = 2_000;
+export const CLIENT_REQUESTS_WINDOW_SECONDS = 10;
 
 /** HTTP 429 with Retry-After. */
 export class TooManyRequests extends WeirError {

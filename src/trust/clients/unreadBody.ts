@@ -1,7 +1,9 @@
 /** Request bodies: reading up to a limit, and responses before the body has arrived. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { WeirError } from "../../error.js";
-import { UNREAD_BODY_MS } from "../../limits/index.js";
+
+/** How long the rest of a rejected body is read and discarded, so that the client can read the response. */
+const UNREAD_BODY_MS = 2_000;
 
 /** HTTP 413. */
 export class BodyTooLarge extends WeirError {

@@ -25,13 +25,18 @@ import {
 	type X509SVIDResponse,
 	X509SVIDResponseSchema,
 } from "../../gen/spiffe/workload_pb.js";
-import { IDENTITY_REQUEST_BYTES_MAX, IDENTITY_STREAMS_MAX } from "../../limits/index.js";
 import { claimSocket, restrictSocket } from "../local/socket.js";
 import { derOf } from "./pem.js";
 import type { Meter, Say } from "./ports.js";
 import { type Refusal, type SecretAnswer, SecretStream, secretsOf, versionOf } from "./secretStream.js";
 import type { Svid } from "./svid.js";
 import { SECURITY_HEADER, SecretDiscoveryServiceDefinition, secretsResponse, WorkloadApiDefinition } from "./wire.js";
+
+/** Streams on one identity socket: an Envoy opens one for each secret of a listener or cluster (SPIRE's agent has no limit). */
+const IDENTITY_STREAMS_MAX = 1_024;
+
+/** A request on an identity socket: a few names and an error message. */
+const IDENTITY_REQUEST_BYTES_MAX = 64 * 1024;
 
 export interface AgentSocketOptions {
 	readonly socketPath: string;

@@ -8,19 +8,29 @@
  */
 import { createHash } from "node:crypto";
 import { WeirError } from "../../error.js";
-import {
-	IDENTITY_CHECK_MS,
-	IDENTITY_CHECK_PAUSE_MS,
-	IDENTITY_ROOT_LIFETIME_MS,
-	IDENTITY_ROOT_TO_SVID_MIN,
-	IDENTITY_SVID_LIFETIME_MIN_MS,
-	IDENTITY_SVID_LIFETIME_MS,
-} from "../../limits/index.js";
 import { AgentSocket } from "./agentSocket.js";
 import { IssuedIdentity } from "./issuedIdentity.js";
 import type { Meter, Say } from "./ports.js";
 import { RootStore } from "./rootStore.js";
 import { Roots } from "./roots.js";
+
+/** Life of an SVID of Weir's own CA. Agents renew it at half, so a shorter outage has no effect. */
+export const IDENTITY_SVID_LIFETIME_MS = 3_600_000;
+
+/** Life of a root of Weir's own CA: the next root is trusted from half of it on and signs from five sixths on. */
+const IDENTITY_ROOT_LIFETIME_MS = 7 * 24 * 3_600_000;
+
+/** A root must outlive what it signs in the last sixth of its own life. */
+const IDENTITY_ROOT_TO_SVID_MIN = 6;
+
+/** X.509 times are whole seconds; 2 s are for tests. */
+const IDENTITY_SVID_LIFETIME_MIN_MS = 2_000;
+
+/** How often Weir's own CA checks the clock. A long timer would miss a changed clock or a suspended machine. */
+export const IDENTITY_CHECK_MS = 2_000;
+
+/** Shortest pause between two checks of the CA. */
+const IDENTITY_CHECK_PAUSE_MS = 1_000;
 
 export interface CaOptions {
 	/** Folder of the keys: created with mode 0700; only the own user may have access. */

@@ -1,5 +1,7 @@
 /** Converts PEM and DER: SPIFFE agents send DER, Envoy and Node use PEM. */
-import { IDENTITY_CERTIFICATES_MAX } from "../../limits/index.js";
+
+/** Certificates in one chain or bundle of an agent. */
+const IDENTITY_CERTIFICATES_MAX = 256;
 
 /** Each PEM block's bytes, in order. */
 export function derOf(pem: string): Buffer[] {

@@ -4,9 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
-import { IDENTITY_NAMES_MAX } from "../../limits/index.js";
 import type { Svid } from "./svid.js";
 import { SECRET_TYPE_URL, type Secret } from "./wire.js";
+
+/** Secrets that one SDS request may name: an agent has two. */
+const IDENTITY_NAMES_MAX = 16;
 
 /** The fields of a DiscoveryRequest that are used. */
 export interface SecretRequest {

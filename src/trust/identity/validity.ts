@@ -1,5 +1,8 @@
 /** The validity of SVIDs, and whether a renewal is overdue. Pure. */
-import { IDENTITY_BACKDATE_MS, IDENTITY_UNRENEWED_SHARE } from "../../limits/index.js";
+import { IDENTITY_BACKDATE_MS } from "../../limits/index.js";
+
+/** Below this share of its life an SVID is reported as not renewed: agents renew at half or two thirds. */
+export const IDENTITY_UNRENEWED_SHARE = 1 / 4;
 
 export interface Validity {
 	readonly notBeforeMs: number;

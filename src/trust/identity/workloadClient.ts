@@ -8,7 +8,6 @@ import { Client, type ClientReadableStream, credentials, Metadata } from "@grpc/
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
 import { X509SVIDRequestSchema, type X509SVIDResponse } from "../../gen/spiffe/workload_pb.js";
-import { IDENTITY_ANSWER_BYTES_MAX, IDENTITY_FIRST_WAIT_MS, IDENTITY_RETRY_MS } from "../../limits/index.js";
 import { requireAgentsFolder } from "../local/socket.js";
 import { certificateSpiffeId } from "./peer.js";
 import type { Say } from "./ports.js";
@@ -16,6 +15,15 @@ import { readSvid } from "./readSvid.js";
 import type { Identity, Svid } from "./svid.js";
 import type { Validity } from "./validity.js";
 import { SECURITY_HEADER, WorkloadApiDefinition } from "./wire.js";
+
+/** Response of an agent: SVIDs and bundles of all federated domains; SPIRE's own clients accept 4 MiB. */
+const IDENTITY_ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Pauses between retries to reach an agent; the last one repeats. */
+const IDENTITY_RETRY_MS = [50, 100, 250, 500, 1_000] as const;
+
+/** How long a starting process waits for its first SVID. */
+const IDENTITY_FIRST_WAIT_MS = 10_000;
 
 export interface WorkloadClientOptions {
 	/** The agent's UNIX socket: a path, or `unix:PATH` as in SPIFFE_ENDPOINT_SOCKET. */

@@ -1,9 +1,15 @@
 /** Access to the HTTP/2 sessions and streams below a grpc-js server, which has no API for them. */
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { TLSSocket } from "node:tls";
-import { STREAMS_OPENED_AT_ONCE_MAX, STREAMS_OPENED_PER_SECOND_MAX } from "../../limits/index.js";
 import { TokenBucket } from "../clients/tokenBucket.js";
 import { certifiedId } from "./tlsDoor.js";
+
+/**
+ * Streams that one TCP connection to xds or the access log may open at once, and per second; beyond it the connection is
+ * closed. A starting Envoy opens ACCESS_LOG_STREAMS_MAX, and retries each refused one every second.
+ */
+const STREAMS_OPENED_AT_ONCE_MAX = 300;
+const STREAMS_OPENED_PER_SECOND_MAX = 100;
 
 /** The HTTP/2 stream of a call. A private field of grpc-js; tests check that it exists. */
 export const rawStreamOf = (call: unknown): ServerHttp2Stream | undefined =>

@@ -8,15 +8,20 @@ import { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket, type TlsOptions } from "node:tls";
 import { onlyWorkloadId } from "../../declare/resources/spiffe.js";
-import {
-	CONNECTION_QUIET_MS,
-	CONNECTIONS_CHECK_MS,
-	PEER_RENEWAL_MS,
-	PEER_RENEWAL_SHARE,
-	UNAUTHENTICATED_CONNECTION_MS,
-	UNAUTHENTICATED_CONNECTIONS_MAX,
-} from "../../limits/index.js";
+import { PEER_RENEWAL_MS, PEER_RENEWAL_SHARE } from "../../limits/index.js";
 import { type HandshakeFault, handshakeFault } from "./handshake.js";
+
+/** Unauthenticated connections of one listener. Beyond it the oldest is closed, first of the address that has the most. */
+export const UNAUTHENTICATED_CONNECTIONS_MAX = 1_024;
+
+/** Timeout of a TLS handshake: three packets, on a slow line or a busy process. */
+export const UNAUTHENTICATED_CONNECTION_MS = 5_000;
+
+/** How often a listener checks for expired connections. */
+export const CONNECTIONS_CHECK_MS = 1_000;
+
+/** Idle time before a connection with an expiring certificate is closed, so that it is not closed between two requests. */
+export const CONNECTION_QUIET_MS = 100;
 
 export interface DoorBounds {
 	/** Maximum of authenticated connections. Beyond it, the client with the most connections loses one. */

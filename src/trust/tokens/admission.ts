@@ -3,15 +3,26 @@
  * (a front-end, a NAT). So a payer is charged for invalid signatures only, and a user with valid tokens is not blocked by
  * others behind the same payer.
  */
-import {
-	DPOP_USER,
-	TOKEN_FAILED,
-	TOKEN_FAILED_USER,
-	TOKEN_USER,
-	TOKEN_USERS_MAX,
-	TOKENS_PENDING_MAX,
-} from "../../limits/index.js";
+import { TOKENS_PENDING_MAX } from "../../limits/index.js";
 import { Payers, type Rate } from "./payers.js";
+
+/**
+ * Failed signatures of one payer: burst, and per second. 0.13 ms of one core each for ES256, 0.3 ms for the largest RSA
+ * keys, so 7 % of a core per payer, at most 15 %.
+ */
+export const TOKEN_FAILED = { burst: 500, perSecond: 500 } as const;
+
+/** The same for a user with earlier valid tokens, when its payer's quota is used up. */
+export const TOKEN_FAILED_USER = { burst: 20, perSecond: 1 } as const;
+
+/** New valid tokens of one user: for a client that requests a token for each of its requests. */
+export const TOKEN_USER = { burst: 200, perSecond: 100 } as const;
+
+/** Valid DPoP proofs of one user, one for each request: a busy service's own token. */
+export const DPOP_USER = { burst: 2_000, perSecond: 1_000 } as const;
+
+/** Users with earlier valid tokens that are cached; the least recently seen is dropped. */
+export const TOKEN_USERS_MAX = 20_000;
 
 export interface AdmissionRates {
 	/** Per payer: invalid signatures. */

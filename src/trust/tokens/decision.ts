@@ -13,15 +13,19 @@ import {
 } from "node:crypto";
 import type { DecisionFacts, SignDecision } from "../../compile/access/signedDecision.js";
 import { WeirError } from "../../error.js";
-import {
-	DECISION_BYTES_MAX,
-	DECISION_LIFETIME_MS,
-	DECISION_SIGNERS_MAX,
-	TOKEN_SKEW_SECONDS,
-} from "../../limits/index.js";
+import { TOKEN_SKEW_SECONDS } from "../../limits/index.js";
 import { readCompact } from "./compact.js";
 import { Replays } from "./replays.js";
 import { bundleCertificates, type Signer, signerOf } from "./signerChain.js";
+
+/** Validity of a signed decision: one hop inside a mesh. */
+const DECISION_LIFETIME_MS = 5_000;
+
+/** A signed decision as a header: a chain of three certificates is 3 KiB. */
+const DECISION_BYTES_MAX = 16 * 1024;
+
+/** Verified certificate chains of signers that are cached: one per sidecar and rotation. */
+const DECISION_SIGNERS_MAX = 256;
 
 const TYPE = "weir-decision+jwt";
 

@@ -3,7 +3,13 @@
  * ever, and Node has only four for all files and DNS look-ups.
  */
 import { constants, type FileHandle, open } from "node:fs/promises";
-import { FILE_READ_MS, FILES_STUCK_MAX, KEYS_BYTES_MAX } from "../../limits/index.js";
+import { KEYS_BYTES_MAX } from "../../limits/index.js";
+
+/** Timeout of reading a file that a resource names: a mount whose server is down never answers. */
+const FILE_READ_MS = 5_000;
+
+/** File reads that hang: each holds one of Node's four threads, and two stay free. */
+export const FILES_STUCK_MAX = 2;
 
 export interface DeclaredFiles {
 	/**

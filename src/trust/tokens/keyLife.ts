@@ -1,5 +1,8 @@
 /** A cached JSON Web Key Set: fetched, refreshed and expired by the same rules in the sidecar and in control. */
-import { KEYS_NONE_RETRY_MS, KEYS_RETRY_MS } from "../../limits/index.js";
+import { KEYS_RETRY_MS } from "../../limits/index.js";
+
+/** Longest such pause while there is no key at all, because all of the issuer's tokens fail meanwhile. */
+const KEYS_NONE_RETRY_MS = 5_000;
 
 export interface KeysOptions {
 	/** Loads the set, with limits of size and time; rejects if it is unavailable. */

@@ -2,9 +2,15 @@
  * Reads a JSON Web Key Set (RFC 7517 5). The same rules for all users: control publishes the keys to Envoy, the sidecar
  * verifies with them, `weir validate` reports skipped keys.
  */
-import { KEYS_MAX, KEYS_SAME_NAME_MAX } from "../../limits/index.js";
+import { KEYS_MAX } from "../../limits/index.js";
 import { isForSomethingElse, type PublicKey, publicKey } from "./publicKey.js";
 import { strictObject } from "./strictJson.js";
+
+/**
+ * Keys of one key id and algorithm in a set: a rotation has two or three. Keys without an id match any token, so Envoy
+ * and the sidecar try a token against at most twice as many.
+ */
+export const KEYS_SAME_NAME_MAX = 4;
 
 export interface KeySet {
 	/** Sorted by kid, then thumbprint, so that the issuer's order does not matter. */

@@ -1,6 +1,8 @@
 /** A token bucket per caller for costly cryptography. */
-import { TOKEN_PAYERS_MAX } from "../../limits/index.js";
 import { TokenBucket } from "../clients/tokenBucket.js";
+
+/** Payers whose quotas are cached; the least recently seen is dropped and starts with a full quota. */
+const TOKEN_PAYERS_MAX = 10_000;
 
 export interface Rate {
 	readonly burst: number;

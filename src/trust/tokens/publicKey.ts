@@ -3,9 +3,11 @@
  * disagree on tokens, and Envoy would refuse a listener whose set has no key that it accepts.
  */
 import { createHash, createPublicKey } from "node:crypto";
-import { RSA_MODULUS_BITS } from "../../limits/index.js";
 import { algorithmsOf } from "./algorithms.js";
 import { isStrongEd25519Point } from "./ed25519Point.js";
+
+/** RSA moduli: RFC 7518 3.3 requires at least 2,048. Envoy and Node accept up to 16,384, at a millisecond per signature. */
+const RSA_MODULUS_BITS = { min: 2_048, max: 8_192 } as const;
 
 export interface PublicKey {
 	/** null = none; the key matches any kid. */

@@ -1,7 +1,9 @@
 /** Verifies a certificate chain against the trust bundle and reads the SPIFFE id of its leaf (X509-SVID 3, 5). */
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { onlyWorkloadId } from "../../declare/resources/spiffe.js";
-import { DECISION_CHAIN_MAX } from "../../limits/index.js";
+
+/** Certificates from a signer's own to the trust bundle. */
+const DECISION_CHAIN_MAX = 3;
 
 export interface Signer {
 	readonly spiffeId: string;

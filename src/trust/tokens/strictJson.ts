@@ -2,7 +2,9 @@
  * Unambiguous JSON: no duplicate members (RFC 8259 allows them; parsers that use the first or the last claim would see
  * different users), no lone surrogates, no numbers beyond a double, limited depth.
  */
-import { TOKEN_DEPTH_MAX } from "../../limits/index.js";
+
+/** Nesting of a token's JSON, including the top object: same as Envoy's jwt_authn (measured on 1.40.0). */
+const TOKEN_DEPTH_MAX = 100;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

@@ -4,8 +4,12 @@ import * as crypto from "node:crypto";
 import type { TokenAnswer } from "../../compile/access/users/token.js";
 import type { Confirmation } from "../../compile/access/users/tokenClaims.js";
 import type { TokenIssuer } from "../../declare/resources/resource.js";
-import { TOKEN_SKEW_SECONDS, TOKENS_CACHED_BYTES_MAX, TOKENS_CACHED_MAX } from "../../limits/index.js";
+import { TOKEN_SKEW_SECONDS } from "../../limits/index.js";
 import type { Keys, VerificationKey } from "./keys.js";
+
+/** Verified tokens in the cache, and their total size: one per user of a busy Gateway. */
+const TOKENS_CACHED_MAX = 20_000;
+const TOKENS_CACHED_BYTES_MAX = 32 * 1024 * 1024;
 
 /** SHA-256 of the whole token. crypto.hash (Node 20.12) takes half the time. */
 export const tokenHash: (token: string) => string =

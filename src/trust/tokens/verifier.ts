@@ -6,14 +6,7 @@ import { jwtVerify } from "jose";
 import { kept, type TokenAnswer, type TokenQuestion, type VerifyToken } from "../../compile/access/users/token.js";
 import { bindingFault, confirmationOf, verifiedToken } from "../../compile/access/users/tokenClaims.js";
 import type { KeySource, TokenIssuer } from "../../declare/resources/resource.js";
-import {
-	KEYS_FILE_MS,
-	KEYS_URL_MS,
-	PROOF_KEPT_MS,
-	TOKEN_BYTES_MAX,
-	TOKEN_SKEW_SECONDS,
-	TOKENS_KEYS_WAITING_MAX,
-} from "../../limits/index.js";
+import { KEYS_FILE_MS, KEYS_URL_MS, PROOF_KEPT_MS, TOKEN_BYTES_MAX, TOKEN_SKEW_SECONDS } from "../../limits/index.js";
 import { Admission } from "./admission.js";
 import { claimsFault, headerFault } from "./claims.js";
 import { type CompactToken, readCompact, type ShownToken, shownToken } from "./compact.js";
@@ -23,6 +16,9 @@ import { keyLoad } from "./keyLoad.js";
 import { Keys, type KeysTrouble, type VerificationKey } from "./keys.js";
 import { type ProofMemory, Replays } from "./replays.js";
 import { type HeldToken, holds, type Issuer, TokenCache, tokenHash } from "./tokenCache.js";
+
+/** Tokens that wait for an issuer's keys to be fetched. */
+export const TOKENS_KEYS_WAITING_MAX = 512;
 
 export interface GatewayIssuers {
 	readonly name: string;

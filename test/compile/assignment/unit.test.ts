@@ -1,8 +1,7 @@
 import t from "tap";
 import { compileAssignment } from "../../../src/compile/assignment/assign.js";
 import { FRAME_UNIT_BYTES_MAX } from "../../../src/compile/assignment/frame.js";
-import { parseUnit, trimUnit } from "../../../src/compile/assignment/unit.js";
-import { UNIT_BYTES_MAX } from "../../../src/limits/index.js";
+import { parseUnit, trimUnit, UNIT_BYTES_MAX } from "../../../src/compile/assignment/unit.js";
 import { tableOf } from "./experiments.js";
 
 const GUARD = /^[!-+\--~]+$/;

@@ -1,6 +1,7 @@
 /** The newest Envoy accepts what the compiler prints; test/long asks the other tested ones. */
+
 import t from "tap";
-import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../../../src/limits/index.js";
+import { CALLOUT_PROCESS_STREAMS_MAX, CALLOUT_WAITING_MAX } from "../../../src/compile/envoy/bootstrap.js";
 import { validateBootstrap } from "../../envoy/harness.js";
 import { bootstraps } from "./bootstraps.js";
 import { valuesUnder } from "./virtualHosts.js";

@@ -1,11 +1,12 @@
 /** A limit of tenants at Gateways with few and with many issuers, by one real Envoy. */
+
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { TokenIssuer } from "../../../src/declare/resources/resource.js";
-import { ISSUERS_MAX } from "../../../src/limits/index.js";
+import { ISSUERS_MAX } from "../../../src/declare/resources/schemas/tokenIssuer.js";
 import { bootstrapOf, startEnvoy, type TestScope } from "../../envoy/harness.js";
 import { alone, rawGet } from "../../envoy/pipeline.js";
 import { startVariantServer } from "../../envoy/variantServer.js";

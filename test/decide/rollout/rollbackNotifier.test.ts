@@ -2,8 +2,7 @@
 import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { Untold, UntoldMessage, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
-import { RollbackNotifier } from "../../../src/decide/rollout/rollbackNotifier.js";
-import { GATE_NOTIFICATIONS_AT_ONCE_MAX } from "../../../src/limits/index.js";
+import { GATE_NOTIFICATIONS_AT_ONCE_MAX, RollbackNotifier } from "../../../src/decide/rollout/rollbackNotifier.js";
 import { outcome } from "../../operate/state/employment.js";
 import { input } from "./example.js";
 

@@ -1,7 +1,8 @@
 /** Parameters of arms: names and values that are safe as headers, and none where they would be lost. */
+
 import t from "tap";
+import { PARAMETERS_MAX } from "../../../src/declare/resources/fields/parameters.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
-import { PARAMETERS_MAX } from "../../../src/limits/index.js";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
 

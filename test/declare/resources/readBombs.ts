@@ -2,11 +2,13 @@
  * Texts that were read for half a minute, or until memory was gone: each ends in a problem with its place. In a process of
  * its own with little memory, as a heap that is too small ends it; how long it took is CPU time.
  */
+
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Test } from "tap";
-import { PROBLEMS_MAX, RESOURCE_TOKENS_MAX } from "../../../src/limits/index.js";
+import { RESOURCE_TOKENS_MAX } from "../../../src/declare/resources/yaml/tokens.js";
+import { PROBLEMS_MAX } from "../../../src/limits/index.js";
 import { LEGITIMATE, type Outcome, TOO_MUCH, WITHIN } from "./yamlBombs.js";
 
 const PROGRAM = fileURLToPath(new URL("./yamlBombs.js", import.meta.url));

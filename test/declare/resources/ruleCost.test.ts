@@ -1,7 +1,9 @@
 /** What one request can be tried against is bounded for each Service: told where it is written, and nobody is held up later. */
+
 import t from "tap";
+import { RULE_VALUES_MAX } from "../../../src/declare/resources/checks/rules.js";
 import { loadHeldResources, loadResources } from "../../../src/declare/resources/parse.js";
-import { LISTED_VALUES_MAX, RULE_STEPS_MAX, RULE_VALUES_MAX } from "../../../src/limits/index.js";
+import { LISTED_VALUES_MAX, RULE_STEPS_MAX } from "../../../src/limits/index.js";
 import { file } from "../../operate/state/employment.js";
 import { mutualApi } from "../../operate/state/mutualApi.js";
 

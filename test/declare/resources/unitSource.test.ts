@@ -1,7 +1,8 @@
 /** The unit of an Experiment: exactly one source, each in its own form, and a claim only where tokens are verified. */
+
 import t from "tap";
+import { COOKIE_AGE_MS_MAX } from "../../../src/declare/resources/fields/unitSource.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
-import { COOKIE_AGE_MS_MAX } from "../../../src/limits/index.js";
 import { experiment, GOOD, spoil } from "./declaration.js";
 import { checkRows, problemsOf, type Row } from "./faultTable.js";
 

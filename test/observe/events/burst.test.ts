@@ -1,11 +1,13 @@
 /** A burst of requests with long paths: what their entries need is kept until ingest has read it. */
+
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import t from "tap";
 import { compile } from "../../../src/compile/compile.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
-import { ACCESS_LOG_STREAMS_MAX, ACCESS_LOG_WINDOW_BYTES } from "../../../src/limits/index.js";
+import { ACCESS_LOG_STREAMS_MAX } from "../../../src/limits/index.js";
+import { ACCESS_LOG_WINDOW_BYTES } from "../../../src/observe/events/accessLog/accessLog.js";
 import { spiffe } from "../../compile/access/mutualTls.js";
 import { bootstrapOf, startEnvoy } from "../../envoy/harness.js";
 import { accessPolicy, gateway, resourceSet, service, variant } from "../../fixtures/resources.js";

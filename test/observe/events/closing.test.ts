@@ -1,8 +1,11 @@
 /** Ingest's end: it waits for nobody who keeps a request open, and nobody's exposure settles meanwhile. */
+
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import t from "tap";
-import { ACCESS_LOG_COMMIT_MS, EVENTS_DRAIN_MS, EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
+import { EXPOSURE_SETTLES_MS } from "../../../src/limits/index.js";
+import { ACCESS_LOG_COMMIT_MS } from "../../../src/observe/events/intake.js";
+import { EVENTS_DRAIN_MS } from "../../../src/observe/events/server.js";
 import { metric, query, type Rig, startRig, unitsOf } from "./rig.js";
 
 /** A query whose body is still to come: ingest has read its head. */

@@ -1,14 +1,15 @@
 /** The decision log: which requests leave a record, what it says, and what it never says. */
+
 import { join } from "node:path";
 import t from "tap";
 import type { DenialReason } from "../../../src/compile/envoy/denial.js";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
-import { DECISION_TEXT_CHARS_MAX } from "../../../src/limits/index.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import type { StreamFault } from "../../../src/observe/events/accessLog/streamIdentity.js";
 import { AssignmentChanges } from "../../../src/observe/events/decisions/assignmentChanges.js";
 import { DecisionLog } from "../../../src/observe/events/decisions/decisionLog.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
+import { DECISION_TEXT_CHARS_MAX } from "../../../src/observe/events/decisions/decisionRecord.js";
 import { createPseudonyms } from "../../../src/observe/events/store/pseudonym.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";
 import type { Reason } from "../../../src/publish/sidecar/question.js";

@@ -1,4 +1,5 @@
 /** Times of which the decision log may lack records have a record, and an alarm while ingest drops any. */
+
 import { cp } from "node:fs/promises";
 import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer } from "node:net";
@@ -6,20 +7,17 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { droppedDecisions } from "../../../src/cli/roles/unwrittenAlarms.js";
+import { STREAM_ENDING_MS } from "../../../src/observe/events/accessLog/envoyConnections.js";
+import { readWholeMs } from "../../../src/observe/events/decisions/decisionAppend.js";
+import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import {
 	DECISION_COMMIT_MS,
 	DECISIONS_COMPLETE_MS,
+	DecisionQueue,
 	ENVOY_NOTICED_MS,
-	GAP_ENVOYS_MAX,
-	GAP_MARGIN_MS,
-	GAP_OVER_MS,
-	STREAM_ENDING_MS,
-} from "../../../src/limits/index.js";
-import { readWholeMs } from "../../../src/observe/events/decisions/decisionAppend.js";
-import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
-import { DecisionQueue } from "../../../src/observe/events/decisions/decisionQueue.js";
+} from "../../../src/observe/events/decisions/decisionQueue.js";
 import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
-import { Gaps } from "../../../src/observe/events/decisions/gaps.js";
+import { GAP_ENVOYS_MAX, GAP_MARGIN_MS, GAP_OVER_MS, Gaps } from "../../../src/observe/events/decisions/gaps.js";
 import { GAUGES } from "../../../src/observe/events/meter.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";
 import { AccessLogStream } from "./accessLogStream.js";

@@ -1,9 +1,11 @@
 /** Rows that an Experiment under way still needs outlive their time: those it has not looked at, and those it freezes from. */
+
 import t from "tap";
 import type { Judge } from "../../../src/decide/rollout/judges.js";
 import type { EvidenceQuery } from "../../../src/infer/statistics/evidence.js";
-import { EVENTS_HELD_MS, EVENTS_MARGIN_MS } from "../../../src/limits/index.js";
+import { EVENTS_MARGIN_MS } from "../../../src/limits/index.js";
 import type { MetricDeclaration } from "../../../src/observe/events/outcomes/metricDeclaration.js";
+import { EVENTS_HELD_MS } from "../../../src/observe/events/store/retention.js";
 import { EXPERIMENT, metric, planWith, query, type Rig, sent, startRig, unitsOf } from "./rig.js";
 
 t.setTimeout(120_000);

@@ -2,10 +2,14 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { ACCESS_LOG_COMMIT_MS, ACCESS_LOG_COMMIT_ROWS, ACCESS_LOG_QUEUE_MAX } from "../../../src/limits/index.js";
 import { decodeMessage } from "../../../src/observe/events/accessLog/accessLogEntry.js";
 import { PlanReader } from "../../../src/observe/events/accessLog/planReader.js";
-import { Intake } from "../../../src/observe/events/intake.js";
+import {
+	ACCESS_LOG_COMMIT_MS,
+	ACCESS_LOG_COMMIT_ROWS,
+	ACCESS_LOG_QUEUE_MAX,
+	Intake,
+} from "../../../src/observe/events/intake.js";
 import { COUNTERS } from "../../../src/observe/events/meter.js";
 import { type EventStore, openEventStore } from "../../../src/observe/events/store/store.js";
 import { encode, PLANS, seriesKey, TestMeter } from "./rig.js";

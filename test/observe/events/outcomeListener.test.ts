@@ -1,9 +1,11 @@
 /** Who may post no Metric is refused before anything that they send is read, and told of in few words. */
+
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import t from "tap";
-import { OUTCOMES_ROWS_MAX, REFUSED_NAMES_MAX } from "../../../src/limits/index.js";
+import { REFUSED_NAMES_MAX } from "../../../src/observe/events/boundedNames.js";
 import type { DecisionsAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
+import { OUTCOMES_ROWS_MAX } from "../../../src/observe/events/outcomes/outcomeBody.js";
 import { CALLER_HEADER, encodeCaller } from "../../../src/observe/events/outcomes/sender.js";
 import { idOf } from "./ownIdentity.js";
 import { METRICS, type Rig, seriesKey, startRig } from "./rig.js";

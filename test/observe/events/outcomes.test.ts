@@ -1,5 +1,6 @@
 import t from "tap";
-import { OUTCOMES_BODY_BYTES_MAX, OUTCOMES_ROWS_MAX } from "../../../src/limits/index.js";
+import { OUTCOMES_ROWS_MAX } from "../../../src/observe/events/outcomes/outcomeBody.js";
+import { OUTCOMES_BODY_BYTES_MAX } from "../../../src/observe/events/outcomes/outcomes.js";
 import { openEventStore } from "../../../src/observe/events/store/store.js";
 import { METRICS, type Rig, seriesKey, startRig } from "./rig.js";
 

@@ -1,11 +1,12 @@
 /** The grid of thresholds around a quantile: how it is measured, and how requests are counted by it. */
+
 import t from "tap";
 import { evidenceQuery, localEvidence } from "../../../src/decide/rollout/evidenceQuery.js";
 import { initialStatus } from "../../../src/decide/rollout/status.js";
 import type { Metric } from "../../../src/declare/resources/resource.js";
 import { CENTRE, GRID_SIZE, gridQuantiles } from "../../../src/infer/statistics/quantileGrid.js";
-import { QUANTILES_ASKED_MAX } from "../../../src/limits/index.js";
 import { ingestClient } from "../../../src/observe/events/client.js";
+import { QUANTILES_ASKED_MAX } from "../../../src/observe/events/evidence/query.js";
 import { experiment, METRICS } from "../../decide/rollout/example.js";
 import { resourceSet } from "../../fixtures/resources.js";
 import { type Entry, metric, query, startRig, unitsOf } from "./rig.js";

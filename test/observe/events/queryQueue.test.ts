@@ -1,8 +1,7 @@
 /** Queries at ingest: the rollout loop's before people's, else in the order of arrival. */
 import type { ServerResponse } from "node:http";
 import t from "tap";
-import { QUERIES_WAITING_MAX } from "../../../src/limits/index.js";
-import { QueryQueue } from "../../../src/observe/events/evidence/queryQueue.js";
+import { QUERIES_WAITING_MAX, QueryQueue } from "../../../src/observe/events/evidence/queryQueue.js";
 
 /** A queue with one query in progress, which ends when the test says so. */
 function busyQueue() {

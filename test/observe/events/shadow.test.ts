@@ -1,10 +1,9 @@
 /** What shadow policies would change, from Envoy's shadow rules and from the sidecar's own word. */
 import t from "tap";
 import type { PlanTable } from "../../../src/compile/table/plan.js";
-import { SHADOW_KEYS_MAX } from "../../../src/limits/index.js";
 import type { ShadowAnswer } from "../../../src/observe/events/decisions/decisionQuery.js";
 import { NOTHING_ELSE } from "../../../src/observe/events/decisions/decisionRecord.js";
-import { ShadowCounts } from "../../../src/observe/events/decisions/shadow.js";
+import { SHADOW_KEYS_MAX, ShadowCounts } from "../../../src/observe/events/decisions/shadow.js";
 import {
 	CALLOUT,
 	type Entry,

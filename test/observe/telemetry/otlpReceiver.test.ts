@@ -6,10 +6,14 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { Client, credentials } from "@grpc/grpc-js";
 import t, { type Test } from "tap";
-import { OTLP_BODY_BYTES_MAX } from "../../../src/limits/index.js";
 import { traceForwarder } from "../../../src/observe/telemetry/forward.js";
 import { decodeTraces, redactTraces } from "../../../src/observe/telemetry/otlp.js";
-import { otlpHttpHandler, startOtlpReceiver, type TraceSink } from "../../../src/observe/telemetry/otlpReceiver.js";
+import {
+	OTLP_BODY_BYTES_MAX,
+	otlpHttpHandler,
+	startOtlpReceiver,
+	type TraceSink,
+} from "../../../src/observe/telemetry/otlpReceiver.js";
 import { SpanStore } from "../../../src/observe/telemetry/spanStore.js";
 import { exportBytes, exportJson, TRACE } from "./otlpExport.js";
 

@@ -3,10 +3,10 @@ import { request as httpRequest } from "node:http";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { API_BODY_BYTES_MAX } from "../../../src/limits/index.js";
 import { type Api, type ApiOptions, startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
 import { StateClient } from "../../../src/operate/api/client.js";
+import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
 

@@ -2,6 +2,7 @@
  * Bodies that never end, at the API's own doors: of who may do nothing none is taken, of one subject few, and of all
  * together so much; who works meanwhile is served.
  */
+
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -10,12 +11,10 @@ import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
-import {
-	API_BODY_BYTES_MAX,
-	API_OPERATION_BODY_BYTES_MAX,
-	CLIENT_REQUESTS_AT_ONCE_MAX,
-} from "../../../src/limits/index.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
+import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
+import { API_OPERATION_BODY_BYTES_MAX } from "../../../src/operate/api/publicRoutes.js";
+import { CLIENT_REQUESTS_AT_ONCE_MAX } from "../../../src/trust/clients/clientLimiter.js";
 import type { DevelopmentCa } from "../../trust/identity/developmentCa.js";
 import { ALL, file, METRIC, temporaryDirectory } from "./employment.js";
 import { controlTls, mutualApi, newCa, operator, operatorClient } from "./mutualApi.js";

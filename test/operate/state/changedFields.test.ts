@@ -1,8 +1,11 @@
 /** Paths of changed fields: declared names, no values, bounded. */
 import t from "tap";
 import type { Resource } from "../../../src/declare/resources/resource.js";
-import { CHANGED_FIELD_CHARS_MAX, CHANGED_FIELDS_MAX } from "../../../src/limits/index.js";
-import { changedFields } from "../../../src/operate/audit/changedFields.js";
+import {
+	CHANGED_FIELD_CHARS_MAX,
+	CHANGED_FIELDS_MAX,
+	changedFields,
+} from "../../../src/operate/audit/changedFields.js";
 
 const of = (spec: object): Resource => ({ spec }) as unknown as Resource;
 const told = (before: object, after: object): string => changedFields(of(before), of(after));

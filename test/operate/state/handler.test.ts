@@ -1,8 +1,7 @@
 /** Settings of every API listener. */
 import { createServer } from "node:http";
 import t from "tap";
-import { API_REQUEST_MS_MAX } from "../../../src/limits/index.js";
-import { withBounds } from "../../../src/operate/api/handler.js";
+import { API_REQUEST_MS_MAX, withBounds } from "../../../src/operate/api/handler.js";
 
 t.test("a request has a time to arrive, and its head a shorter one", async (t) => {
 	const server = withBounds(createServer(), null);

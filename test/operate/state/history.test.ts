@@ -1,7 +1,6 @@
 /** How far back the history goes, and what it says of a revision that it no longer has. */
 import t from "tap";
-import { HISTORY_REVISIONS_MAX } from "../../../src/limits/index.js";
-import { History } from "../../../src/operate/state/history/history.js";
+import { HISTORY_REVISIONS_MAX, History } from "../../../src/operate/state/history/history.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { file, METRIC, temporaryDirectory } from "./employment.js";
 

@@ -1,10 +1,9 @@
 /** The decisions that moved live traffic, up to a moment: what stood behind a request's allocation. */
 import t from "tap";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
-import { TRAFFIC_CHANGES_SEARCHED } from "../../../src/limits/index.js";
 import { startApi } from "../../../src/operate/api/api.js";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import { Store } from "../../../src/operate/state/store/store.js";
+import { Store, TRAFFIC_CHANGES_SEARCHED } from "../../../src/operate/state/store/store.js";
 import { ALL, file, outcome, temporaryDirectory } from "./employment.js";
 
 t.test("moves are newest first, without what moved nothing and what came later", async (t) => {

@@ -1,19 +1,19 @@
 /** What is declared fits into the table that is published. */
+
 import t, { type Test } from "tap";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { AccessPolicy, Resource, Service } from "../../../src/declare/resources/resource.js";
+import { DECLARED_TABLE_BYTES_MAX, RESOURCES_MAX, TABLE_BYTES_MAX } from "../../../src/limits/index.js";
+import { StateClient } from "../../../src/operate/api/client.js";
+import { API_BODY_BYTES_MAX } from "../../../src/operate/api/http.js";
+import { PLAN_BODY_BYTES_MAX } from "../../../src/operate/api/internalRoutes.js";
 import {
-	API_BODY_BYTES_MAX,
 	CHECKED_ENDPOINTS_MAX,
 	DECLARED_BYTES_MAX,
-	DECLARED_TABLE_BYTES_MAX,
-	PLAN_BODY_BYTES_MAX,
-	RESOURCES_MAX,
+	quotaProblems,
+	ruleProblems,
 	SELECTED_RULES_MAX,
-	TABLE_BYTES_MAX,
-} from "../../../src/limits/index.js";
-import { StateClient } from "../../../src/operate/api/client.js";
-import { quotaProblems, ruleProblems } from "../../../src/operate/operations/quota.js";
+} from "../../../src/operate/operations/quota.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { accessPolicy, service, variant } from "../../fixtures/resources.js";
 import { file, METRIC, SERVICE, temporaryDirectory } from "./employment.js";

@@ -6,8 +6,8 @@ import t, { type Test } from "tap";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
 import type { ExperimentStatus } from "../../../src/decide/rollout/status.js";
 import type { Problem } from "../../../src/declare/resources/resource.js";
-import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../src/limits/index.js";
 import { difference } from "../../../src/operate/state/difference.js";
+import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../src/operate/state/store/planStore.js";
 import { Store } from "../../../src/operate/state/store/store.js";
 import { ALL, experiment, file, METRIC, outcome, SERVICE, temporaryDirectory } from "./employment.js";
 

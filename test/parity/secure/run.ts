@@ -2,6 +2,7 @@
  * Generated requests through a real Envoy natively and in callout by both protocols, through the pure function, and
  * before the judge: the same verdict, reason, policy and shadow verdict.
  */
+
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -14,7 +15,7 @@ import { compile, NO_COLLECTORS } from "../../../src/compile/compile.js";
 import type { Plan, ServiceTable } from "../../../src/compile/table/plan.js";
 import { EMPTY_STATUS } from "../../../src/decide/rollout/status.js";
 import type { Service } from "../../../src/declare/resources/resource.js";
-import { SHADOW_TOKEN_WAIT_MS } from "../../../src/limits/index.js";
+import { SHADOW_TOKEN_WAIT_MS } from "../../../src/publish/sidecar/shadowWait.js";
 import { Admission } from "../../../src/trust/tokens/admission.js";
 import { readKeySet } from "../../../src/trust/tokens/keySet.js";
 import { publishedKeySet } from "../../../src/trust/tokens/publishedKeys.js";

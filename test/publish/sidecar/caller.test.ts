@@ -2,8 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import t from "tap";
 import { CheckRequestSchema } from "../../../src/gen/envoy/service/auth/v3/external_auth_pb.js";
-import { CALLERS_CACHED_MAX } from "../../../src/limits/index.js";
-import { callerOf } from "../../../src/publish/sidecar/caller.js";
+import { CALLERS_CACHED_MAX, callerOf } from "../../../src/publish/sidecar/caller.js";
 import { CheckRequestReader } from "../../../src/publish/sidecar/checkRequest.js";
 import { PRINCIPAL_ATTRIBUTE, ProcessingRequestReader } from "../../../src/publish/sidecar/processingRequest.js";
 

@@ -1,4 +1,5 @@
 /** A Service that a sidecar cannot execute is closed alone: others' rules stand, and control is told. */
+
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -6,13 +7,14 @@ import { contentHash } from "../../../src/compile/assignment/hash.js";
 import type { PlanTable, ServiceTable } from "../../../src/compile/table/plan.js";
 import { closuresOf, closureText } from "../../../src/decide/rollout/closedServices.js";
 import { refusalsOf } from "../../../src/decide/rollout/refusal.js";
-import { TABLE_CLOSED_REASONS_MAX, TABLE_ERROR_CHARS_MAX } from "../../../src/limits/index.js";
+import { TABLE_ERROR_CHARS_MAX } from "../../../src/limits/index.js";
 import { answer } from "../../../src/publish/sidecar/answer.js";
 import { checkResponse } from "../../../src/publish/sidecar/checkResponse.js";
 import { type CompiledTable, compileTable } from "../../../src/publish/sidecar/compiledTable.js";
 import { readTableFile } from "../../../src/publish/sidecar/staticTable.js";
 import { TableFile } from "../../../src/publish/sidecar/tableFile.js";
 import { readTable } from "../../../src/publish/sidecar/tableReader.js";
+import { TABLE_CLOSED_REASONS_MAX } from "../../../src/publish/sidecar/tableStream.js";
 import { Tables } from "../../../src/publish/sidecar/tables.js";
 import { withClosures } from "../../../src/publish/xds/sidecarClosures.js";
 import { AdsClient, closedServices } from "../xds/adsClient.js";

@@ -1,7 +1,6 @@
 /** A loop that stood still answers nothing until control, asked by a new stream, has answered or is down. */
 import t, { type Test } from "tap";
-import { SIDECAR_STALL_MS } from "../../../src/limits/index.js";
-import { Standstill } from "../../../src/publish/sidecar/standstill.js";
+import { SIDECAR_STALL_MS, Standstill } from "../../../src/publish/sidecar/standstill.js";
 
 const AGE_MS = 7;
 const FULL_MACHINE_MS = SIDECAR_STALL_MS;

@@ -5,8 +5,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { TABLE_CLOCK_SKEW_MS } from "../../../src/limits/index.js";
-import { TableFile } from "../../../src/publish/sidecar/tableFile.js";
+import { TABLE_CLOCK_SKEW_MS, TableFile } from "../../../src/publish/sidecar/tableFile.js";
 import { Tables, type TablesOptions, type VersionedTable } from "../../../src/publish/sidecar/tables.js";
 import { removePrivate, replacePrivate } from "../../../src/trust/local/privateFile.js";
 import { LogLines, tableOf } from "./sampleTable.js";

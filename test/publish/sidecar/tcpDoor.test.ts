@@ -1,4 +1,5 @@
 /** `weir sidecar --listen`: mutual TLS or nothing, for the Envoys of the own trust domain, with identities that are renewed. */
+
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -8,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import t from "tap";
-import { CALLOUT_CONNECTIONS_MAX } from "../../../src/limits/index.js";
 import { HEALTH_CHECK } from "../../../src/publish/sidecar/grpc/health.js";
+import { CALLOUT_CONNECTIONS_MAX } from "../../../src/publish/sidecar/grpc/server.js";
 import { startCa } from "../../../src/trust/identity/ca.js";
 import { clientTls } from "../../../src/trust/identity/nodeTls.js";
 import type { Identity } from "../../../src/trust/identity/svid.js";

@@ -1,4 +1,5 @@
 /** What one client says, names and opens has bounds, so that the others are served and xds can report them. */
+
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTls } from "node:tls";
@@ -10,14 +11,10 @@ import {
 	DiscoveryRequestSchema,
 	type DiscoveryResponse,
 } from "../../../src/gen/envoy/service/discovery/v3/discovery_pb.js";
-import {
-	TABLE_ERROR_CHARS_MAX,
-	XDS_NAME_CHARS_MAX,
-	XDS_NAMES_MAX,
-	XDS_STREAMS_MAX,
-	XDS_STREAMS_OF_CONNECTION_MAX,
-	XDS_STREAMS_OF_ENVOY_MAX,
-} from "../../../src/limits/index.js";
+import { TABLE_ERROR_CHARS_MAX, XDS_STREAMS_MAX } from "../../../src/limits/index.js";
+import { XDS_NAME_CHARS_MAX, XDS_NAMES_MAX } from "../../../src/publish/xds/connection.js";
+import { XDS_STREAMS_OF_CONNECTION_MAX } from "../../../src/publish/xds/grpcListeners.js";
+import { XDS_STREAMS_OF_ENVOY_MAX } from "../../../src/publish/xds/peer.js";
 import { mentions } from "../../../src/publish/xds/rejection.js";
 import { TYPE_URLS } from "../../../src/publish/xds/resource.js";
 import type { XdsServer } from "../../../src/publish/xds/server.js";

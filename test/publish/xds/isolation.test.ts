@@ -1,7 +1,6 @@
 /** Which Services are closed at a client that refuses them: the bad ones, and in the end no other. */
 import t from "tap";
-import { XDS_NAMED_TRIALS_MAX } from "../../../src/limits/index.js";
-import { Isolation } from "../../../src/publish/xds/isolation.js";
+import { Isolation, XDS_NAMED_TRIALS_MAX } from "../../../src/publish/xds/isolation.js";
 import { Publication } from "../../../src/publish/xds/publication.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
 import { published, tinyPlan } from "./tinyPlan.js";

@@ -1,8 +1,10 @@
 /** What is sent when, so that no request meets a cluster that is not there; and what may be published at all. */
+
 import t from "tap";
 import type { EnvoyResources } from "../../../src/compile/table/plan.js";
-import { XDS_LEAVING_MS, XDS_RESTART_WAIT_MS } from "../../../src/limits/index.js";
+import { XDS_LEAVING_MS } from "../../../src/limits/index.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
+import { XDS_RESTART_WAIT_MS } from "../../../src/publish/xds/stream.js";
 import { A, B, comesBack, KEEPS_CLUSTERS, MOVED, Script, snapshot, TIMEOUT_MS } from "./script.js";
 import { published, type TinyService, tinyPlan } from "./tinyPlan.js";
 

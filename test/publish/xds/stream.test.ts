@@ -1,7 +1,8 @@
 /** The protocol by rule id (controlplane reference section 1), without any network. */
+
 import t from "tap";
-import { XDS_RESTART_WAIT_MS } from "../../../src/limits/index.js";
 import { SnapshotMaker } from "../../../src/publish/xds/snapshot.js";
+import { XDS_RESTART_WAIT_MS } from "../../../src/publish/xds/stream.js";
 import { A, B, Script, snapshot } from "./script.js";
 import { published } from "./tinyPlan.js";
 

@@ -1,9 +1,10 @@
 /** What the streams of one TCP connection to xds cost, and how many there may be. */
+
 import { once } from "node:events";
 import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
-import { XDS_STREAMS_OF_CONNECTION_MAX } from "../../../src/limits/index.js";
+import { XDS_STREAMS_OF_CONNECTION_MAX } from "../../../src/publish/xds/grpcListeners.js";
 import { resetAtOnce } from "../../trust/tls/http2Flood.js";
 import { id } from "./identityOf.js";
 import { start } from "./tlsScene.js";

@@ -1,6 +1,7 @@
 /** When an SVID counts as not renewed: in no healthy run, however short its life is, and always before it ends. */
+
 import t from "tap";
-import { IDENTITY_CHECK_MS } from "../../../src/limits/index.js";
+import { IDENTITY_CHECK_MS } from "../../../src/trust/identity/ca.js";
 import { firstToEnd, isUnrenewed } from "../../../src/trust/identity/validity.js";
 
 const SECOND = 1_000;

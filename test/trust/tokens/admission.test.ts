@@ -1,10 +1,12 @@
 /** Quotas of verification. */
+
 import { calculateJwkThumbprint } from "jose";
 import t from "tap";
-import { TOKEN_FAILED, TOKENS_KEYS_WAITING_MAX, TOKENS_PENDING_MAX } from "../../../src/limits/index.js";
-import { Admission } from "../../../src/trust/tokens/admission.js";
+import { TOKENS_PENDING_MAX } from "../../../src/limits/index.js";
+import { Admission, TOKEN_FAILED } from "../../../src/trust/tokens/admission.js";
 import { Payers } from "../../../src/trust/tokens/payers.js";
 import { Replays } from "../../../src/trust/tokens/replays.js";
+import { TOKENS_KEYS_WAITING_MAX } from "../../../src/trust/tokens/verifier.js";
 import { CLAIMS, issuerOf, jwksBytes, keyPair, NOW, proofOf, publicJwk, Scene, segment, signed } from "./issuer.js";
 
 const pair = await keyPair();

@@ -4,8 +4,13 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { FILES_STUCK_MAX, KEYS_BYTES_MAX } from "../../../src/limits/index.js";
-import { boundedFiles, type OpenFile, readDeclaredFile } from "../../../src/trust/tokens/declaredFile.js";
+import { KEYS_BYTES_MAX } from "../../../src/limits/index.js";
+import {
+	boundedFiles,
+	FILES_STUCK_MAX,
+	type OpenFile,
+	readDeclaredFile,
+} from "../../../src/trust/tokens/declaredFile.js";
 import { keyLoad } from "../../../src/trust/tokens/keyLoad.js";
 
 const directory = await mkdtemp(join(tmpdir(), "weir-files-"));

@@ -9,12 +9,14 @@ import {
 	CONDITION_LIST_MAX,
 	CONDITION_METHOD_CHARS_MAX,
 	CONDITION_NAME_CHARS_MAX,
-	CONDITION_NEEDLE_CHARS_MAX,
 	CONDITION_PATH_CHARS_MAX,
 	CONDITION_USER_CHARS_MAX,
 	SPIFFE_ID_BYTES_MAX,
 } from "../../../limits/index.js";
 import { epochMs } from "../requests/rfc3339.js";
+
+/** Argument of contains(): within V8's limit for linear search (250). */
+const CONDITION_NEEDLE_CHARS_MAX = 250;
 
 interface Line {
 	readonly fixed: number;

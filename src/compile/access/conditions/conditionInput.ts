@@ -1,6 +1,5 @@
 /** The inputs of conditions from a request and its user, and their size limits. */
 import {
-	CONDITION_CLAIMS_DEPTH_MAX,
 	CONDITION_LIST_MAX,
 	CONDITION_METHOD_CHARS_MAX,
 	CONDITION_NAME_CHARS_MAX,
@@ -10,6 +9,9 @@ import {
 } from "../../../limits/index.js";
 import type { VerifiedToken } from "../users/token.js";
 import type { AccessRequest } from "../verdict.js";
+
+/** Nesting of lists and maps in a token's claims, the claims themselves counted: real ones have four. */
+const CONDITION_CLAIMS_DEPTH_MAX = 8;
 
 export class RequestView {
 	readonly time: Date;

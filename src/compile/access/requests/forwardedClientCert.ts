@@ -6,7 +6,12 @@
  */
 
 import { spiffeFault, trustDomainOf } from "../../../declare/resources/spiffe.js";
-import { FORWARDED_CERT_CHARS_MAX, FORWARDED_CERT_ELEMENTS_MAX } from "../../../limits/index.js";
+
+/** Length of x-forwarded-client-cert: a URL-encoded certificate of a few KiB; all headers have at most 60 KiB. */
+const FORWARDED_CERT_CHARS_MAX = 64 * 1024;
+
+/** Hops in x-forwarded-client-cert: one per proxy. */
+const FORWARDED_CERT_ELEMENTS_MAX = 16;
 
 /** The client of one proxy, as that proxy reports it. */
 export interface ForwardedClient {

@@ -5,13 +5,18 @@
 
 import { hostOwners } from "../../../declare/resources/hostOwner.js";
 import { type Gateway, qualifiedName, type ResourceSet } from "../../../declare/resources/resource.js";
-import { POLICY_DIFF_KEPT_MAX, POLICY_DIFF_REQUESTS_MAX } from "../../../limits/index.js";
 import { matchesPrincipal } from "../requests/principal.js";
 import { isWholePath } from "../requests/shownPath.js";
 import { accessTable } from "../rules/policy.js";
 import { boundariesOf, combinations, sizeOf } from "./boundaries.js";
 import { type JudgedRequest, type PolicyJudge, policyJudge, trustDomainsOf } from "./policyCheck.js";
 import type { PolicyRequest } from "./policyRequest.js";
+
+/** Requests that `weir policy diff` constructs for one Service; beyond it they are a sample of all combinations. */
+const POLICY_DIFF_REQUESTS_MAX = 50_000;
+
+/** Differences that `weir policy diff` shows; all are counted. */
+const POLICY_DIFF_KEPT_MAX = 1_000;
 
 export interface PolicyDifference {
 	readonly request: PolicyRequest;

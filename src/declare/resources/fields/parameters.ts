@@ -1,7 +1,9 @@
 /** Parameters of an arm, sent to the upstream as request headers `x-weir-param-NAME`. */
 import { z } from "zod";
-import { PARAMETERS_MAX } from "../../../limits/index.js";
 import { say } from "./strict.js";
+
+/** Parameters of one arm: each is a request header of every request of the arm. */
+export const PARAMETERS_MAX = 16;
 
 const NAME = /^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$/;
 const HINT = 'write a mapping of names to texts, such as {temperature: "0.2"}';

@@ -1,10 +1,12 @@
 /** The unit of an Experiment: a request header, a claim of a verified token, or a cookie. */
 import { z } from "zod";
-import { COOKIE_AGE_MS_MAX } from "../../../limits/index.js";
 import type { UnitSource } from "../resource.js";
 import { unitHeader } from "./host.js";
 import { duration, refuse } from "./scalar.js";
 import { fields, say } from "./strict.js";
+
+/** Longest life of a cookie: browsers cap it at 400 days (RFC 6265bis section 5.5). */
+export const COOKIE_AGE_MS_MAX = 366 * 24 * 60 * 60 * 1000;
 
 const CLAIM_HINT = "write the name of a claim such as sub, or a path such as org.tenant";
 

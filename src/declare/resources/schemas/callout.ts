@@ -1,8 +1,10 @@
 /** Service spec.callout: what the sidecar does for the Service, and what happens when it fails. */
-import { CALLOUT_TIMEOUT_MS_MAX } from "../../../limits/index.js";
 import { duration, refuse } from "../fields/scalar.js";
 import { fields, flag, oneOf } from "../fields/strict.js";
 import type { Callout } from "../resource.js";
+
+/** Longest timeout that a Service may set. Envoy has one timeout per Gateway, so it delays every failed callout. */
+const CALLOUT_TIMEOUT_MS_MAX = 10_000;
 
 export const callout = fields({
 	access: oneOf("native", "sidecar").default("native").meta({

@@ -1,6 +1,6 @@
 /** Experiment: assigns units to arms; an arm points to a Variant. Required: service, unit, layer, arms, rollout.steps. */
 import { z } from "zod";
-import { ARM_WEIGHT_MAX, ARMS_MAX, GUARDRAILS_MAX, SEGMENTS_MAX } from "../../../limits/index.js";
+import { ARM_WEIGHT_MAX, ARMS_MAX } from "../../../limits/index.js";
 import { effect } from "../fields/effect.js";
 import { unitHeader } from "../fields/host.js";
 import { parameters } from "../fields/parameters.js";
@@ -10,6 +10,12 @@ import { unit } from "../fields/unitSource.js";
 import type { Experiment } from "../resource.js";
 import { resource } from "./metadata.js";
 import { rollout } from "./rollout.js";
+
+/** Segments of an Experiment: each takes a part of alpha, and a column of every exposure. */
+const SEGMENTS_MAX = 5;
+
+/** Guardrails of an Experiment: they share the alpha of harm, and each is a test of every challenger at every look. */
+const GUARDRAILS_MAX = 20;
 
 const SLOT_HINT = "write two percentages, the lower first, such as [0%, 50%]";
 

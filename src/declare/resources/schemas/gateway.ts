@@ -1,6 +1,6 @@
 /** Gateway: a listener of Envoy. */
 import { z } from "zod";
-import { GATEWAY_CONNECTION_MS, GATEWAY_IDLE_MS_MAX, GATEWAY_IDLE_MS_MIN } from "../../../limits/index.js";
+import { GATEWAY_CONNECTION_MS } from "../../../limits/index.js";
 import { ipAddress } from "../fields/host.js";
 import { duration, region, text } from "../fields/scalar.js";
 import { spiffeId, trustDomain } from "../fields/spiffeField.js";
@@ -9,6 +9,10 @@ import type { Gateway, GatewayTls } from "../resource.js";
 import { trustDomainOf } from "../spiffe.js";
 import { resource } from "./metadata.js";
 import { tokens } from "./tokenIssuer.js";
+
+/** Range of a Gateway's idle timeout: above the 4,000 s of the longest load balancer (AWS ALB). */
+export const GATEWAY_IDLE_MS_MIN = 1_000;
+export const GATEWAY_IDLE_MS_MAX = 70 * 60 * 1000;
 
 const file = (what: string) => text(`write the path of a PEM file with ${what}`);
 const KEY_HINT = "write the path of a PEM file with its private key";

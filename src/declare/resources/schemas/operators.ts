@@ -1,6 +1,5 @@
 /** RoleBinding and ApprovalPolicy: permissions of operators, and operations that need a second one. */
 import { z } from "zod";
-import { APPROVAL_EXPIRE_MIN_MS } from "../../../limits/index.js";
 import { user } from "../fields/accessConditions.js";
 import { duration, name } from "../fields/scalar.js";
 import { noTrustDomain } from "../fields/spiffeField.js";
@@ -8,6 +7,9 @@ import { fields, oneOf, uniqueList, whole } from "../fields/strict.js";
 import type { ApprovalPolicy, RoleBinding } from "../resource.js";
 import { isWorkloadId } from "../spiffe.js";
 import { resource } from "./metadata.js";
+
+/** Shortest life of an approval request: with a shorter one no change of that policy could be approved. */
+const APPROVAL_EXPIRE_MIN_MS = 60_000;
 
 const SUBJECT_HINT = "write a SPIFFE id, ISSUER#SUB of a token, or group:NAME";
 const SUBJECTS_HINT = "write a list of at least one SPIFFE id, ISSUER#SUB or group:NAME";

@@ -1,11 +1,13 @@
 /** Tables of requests with expected decisions. */
 import { z } from "zod";
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
-import { POLICY_TESTS_MAX } from "../../../limits/index.js";
 import { httpMethod } from "../fields/host.js";
 import { refuse } from "../fields/scalar.js";
 import { spiffeId } from "../fields/spiffeField.js";
 import { fields, list, oneOf, say } from "../fields/strict.js";
+
+/** Cases of one `weir policy test`. */
+const POLICY_TESTS_MAX = 10_000;
 
 /**
  * Paths that Envoy changes before rules match: escaped characters, doubled slashes, dot segments, backslashes and

@@ -1,12 +1,18 @@
 /** The rollout of an Experiment: steps, risk, test of the goal, reaction to harm, and gates. */
 import { z } from "zod";
-import { ALPHA_MIN, GATE_TIMEOUT_MS_MAX, GATES_MAX, LOOKS_MAX, PPM } from "../../../limits/index.js";
+import { GATE_TIMEOUT_MS_MAX, GATES_MAX, PPM } from "../../../limits/index.js";
 import { bareHost, isLoopbackHost, isUrl } from "../address.js";
 import { duration, percentage, refuse } from "../fields/scalar.js";
 import { fields, list, oneOf, say, whole } from "../fields/strict.js";
 import { durationText } from "../fields/units.js";
 import { machineAddress } from "../machineAddress.js";
 import type { Bandit, Holdback, InferenceDesign } from "../resource.js";
+
+/** Smallest alpha. */
+const ALPHA_MIN = 1e-6;
+
+/** Planned looks of a group-sequential design: more gain little over continuous monitoring. */
+const LOOKS_MAX = 50;
 
 const ALPHA_HINT = "write a number from 0.000001 to 0.5, such as 0.05";
 const STEPS_HINT = "write a list of percentages that rise from above 0%, such as [2%, 10%, 50%, 100%]";

@@ -1,6 +1,7 @@
 /** Service: a host name that clients call through the mesh, with its Variants. */
+
 import { z } from "zod";
-import { ENDPOINTS_MAX, HEALTH_CHECK_TIMEOUT_MS_MAX, HOSTS_MAX, RATE_MS_MIN } from "../../../limits/index.js";
+import { XDS_ACK_TIMEOUT_MS } from "../../../limits/index.js";
 import { endpointAddress, hostName, requestPath } from "../fields/host.js";
 import { anyText, duration, name, reference, refuse, region } from "../fields/scalar.js";
 import { fields, list, oneOf, orList, refuseRepeats, say, whole } from "../fields/strict.js";
@@ -12,6 +13,19 @@ import { isOwnPart } from "../spiffe.js";
 import { callout } from "./callout.js";
 import { resource } from "./metadata.js";
 import { identities, undeclaredPlainText } from "./upstreamTls.js";
+
+/** Hosts of one Service, and endpoints of one Variant: far above any that is written or generated. */
+const HOSTS_MAX = 1_000;
+const ENDPOINTS_MAX = 5_000;
+
+/** Shortest interval of a rate limit: Envoy refills a bucket no more often and rejects a shorter one. */
+const RATE_MS_MIN = 50;
+
+/**
+ * Longest timeout of a health check: the ACK of a changed cluster waits for the first check. The other half of
+ * XDS_ACK_TIMEOUT_MS is for DNS. The interval delays nothing.
+ */
+const HEALTH_CHECK_TIMEOUT_MS_MAX = XDS_ACK_TIMEOUT_MS / 2;
 
 /**
  * Envoy's retry_on conditions (router filter, x-envoy-retry-on) that need no list of codes or headers. The first two are

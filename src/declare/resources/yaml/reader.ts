@@ -1,14 +1,18 @@
 /** Converts the nodes of one YAML document to plain values with positions; limits aliases, nesting and size. */
 import { isAlias, isMap, isScalar, isSeq, type Node } from "yaml";
-import {
-	PROBLEMS_MAX,
-	RESOURCE_ALIASED_CHARS,
-	RESOURCE_ALIASED_VALUE,
-	RESOURCE_DEPTH_MAX,
-	RESOURCE_NODES_MAX,
-} from "../../../limits/index.js";
+import { PROBLEMS_MAX, RESOURCE_DEPTH_MAX } from "../../../limits/index.js";
 import { DocumentPlaces, formatPath, type Path, shortened } from "../position.js";
 import type { Position, Problem } from "../resource.js";
+
+/** Values of one resource document, expanded aliases included. */
+const RESOURCE_NODES_MAX = 200_000;
+
+/**
+ * Characters that aliases may add to a document, each value with at least RESOURCE_ALIASED_VALUE of them. A few aliases
+ * can expand a kilobyte to gigabytes.
+ */
+const RESOURCE_ALIASED_CHARS = 4_000;
+const RESOURCE_ALIASED_VALUE = 16;
 
 /** Keys with a meaning for JavaScript objects (prototype pollution). */
 const RESERVED_KEYS = new Set(["__proto__", "constructor", "prototype"]);

@@ -13,12 +13,7 @@ import {
 	type sendUnaryData,
 } from "@grpc/grpc-js";
 import { WeirError } from "../../../error.js";
-import {
-	ACCESS_LOG_MESSAGE_BYTES_MAX,
-	ACCESS_LOG_STREAMS_MAX,
-	ACCESS_LOG_WINDOW_BYTES,
-	XDS_CONNECTIONS_MAX,
-} from "../../../limits/index.js";
+import { ACCESS_LOG_MESSAGE_BYTES_MAX, ACCESS_LOG_STREAMS_MAX, XDS_CONNECTIONS_MAX } from "../../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
 import { type AdmitPeers, admitting } from "../../../trust/tls/admitPeers.js";
 import { boundStreams, onSession, rawStreamOf } from "../../../trust/tls/grpcStreams.js";
@@ -38,6 +33,9 @@ import {
 	type StreamTrust,
 	streamFault,
 } from "./streamIdentity.js";
+
+/** Flow-control window of Envoy's access log, per stream and per connection (one for each worker). */
+export const ACCESS_LOG_WINDOW_BYTES = 4 * 1024 * 1024;
 
 const BYTES = {
 	requestSerialize: (message: Buffer) => message,

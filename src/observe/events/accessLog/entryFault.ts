@@ -2,8 +2,16 @@
  * Finds numbers in an access-log entry that a correct Envoy never writes. The store's columns and all computations rely on
  * these ranges: one entry out of a column's range would fail the whole commit.
  */
-import { ENTRY_AGE_MAX_MS, ENTRY_AHEAD_MAX_MS } from "../../../limits/index.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
+
+/**
+ * Greatest age of a request's start when its log entry arrives: a month, because a stream may be that long. It rejects
+ * clocks that were never set (1970, 2000), which would close a unit at once.
+ */
+const ENTRY_AGE_MAX_MS = 31 * 24 * 60 * 60 * 1000;
+
+/** How far Envoy's clock may be ahead of ingest's: a local time that is read as UTC is ahead by up to 14 hours. */
+const ENTRY_AHEAD_MAX_MS = 24 * 60 * 60 * 1000;
 
 /** The invalid number. */
 export type EntryFault = "status" | "start" | "duration";

@@ -5,10 +5,16 @@
  */
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import { ENVOY_PING_MS, ENVOY_SILENT_MS, STREAM_ENDING_MS } from "../../../limits/index.js";
+import { ENVOY_PING_MS, ENVOY_SILENT_MS } from "../../../limits/index.js";
 import { within } from "../../../limits/within.js";
 import { nameOf } from "../../../trust/tls/tlsDoor.js";
 import type { StreamPeer } from "./streamIdentity.js";
+
+/**
+ * A stream that is reset within this time before its connection ends belongs to a stopping Envoy; otherwise its listener
+ * was replaced.
+ */
+export const STREAM_ENDING_MS = 1_000;
 
 export interface EnvoyConnectionsOptions {
 	readonly clock: () => number;

@@ -21,8 +21,14 @@ import type {
 	PlanTable,
 	ServiceTable,
 } from "../../../compile/table/plan.js";
-import { PLAN_CACHE_MAX, PLAN_RETRY_MS, PLAN_TRIES_MAX } from "../../../limits/index.js";
 import { Generations } from "../store/generations.js";
+
+/** Attempts to fetch one plan version, and the pause between them; then its entries count as unreadable. */
+const PLAN_TRIES_MAX = 5;
+const PLAN_RETRY_MS = 200;
+
+/** Compiled plan versions in the cache: one per ramp or apply while a request may still name it. */
+const PLAN_CACHE_MAX = 200;
 
 export interface ReadableExperiment {
 	readonly table: ExperimentTable;

@@ -5,10 +5,12 @@
  * A request without a received start (ingest was down, or unreachable) counts for no arm: only the slow requests would
  * be seen, which biases the comparison of arms.
  */
-import { OPENED_REQUESTS_MAX } from "../../../limits/index.js";
 import { Generations } from "../store/generations.js";
 import type { RequestKey } from "../store/requestRow.js";
 import type { AccessLogEntry } from "./accessLogEntry.js";
+
+/** Requests of late units that have a stored row until they end, and starts of requests that are not forwarded yet. */
+const OPENED_REQUESTS_MAX = 100_000;
 
 export class RequestStarts {
 	/** By Envoy's own id, new for each request, whatever its client sent (with our listeners; measured on 1.36 to 1.40). */

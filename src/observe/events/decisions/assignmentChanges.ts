@@ -3,10 +3,13 @@
  * request is no change. The cache of recent units is refilled from the store's newest rows on a restart.
  */
 import { createHash } from "node:crypto";
-import { ARMS_KNOWN_MAX, ARMS_RECALLED_ROWS } from "../../../limits/index.js";
+import { ARMS_KNOWN_MAX } from "../../../limits/index.js";
 import { LRUCache } from "../store/lru.js";
 import { NO_ARM } from "../store/rowAppend.js";
 import type { Lane } from "../store/store.js";
+
+/** Newest requests and decision records that a new process reads to restore the last arms: a few seconds. */
+const ARMS_RECALLED_ROWS = 2_000_000;
 
 /** An ended request's assignment. */
 export interface Assigned {

@@ -4,12 +4,14 @@
  * among=NAME,NAME… leaves out other policies.
  */
 import { WeirError } from "../../../error.js";
-import { DECISIONS_ANSWER_MAX } from "../../../limits/index.js";
 import { shownPseudonym } from "../accessLog/account.js";
 import type { EventStore, Parameters, Row } from "../store/store.js";
 import { DECISION_KINDS, DECISION_REASONS, type DecisionRecord } from "./decisionRecord.js";
 import type { ReadNamespaces } from "./readNamespaces.js";
 import { type DroppedRows, droppedAboveLimit, NAMESPACE } from "./rowLimit.js";
+
+/** Decision records in one response. */
+const DECISIONS_ANSWER_MAX = 1_000;
 
 /** A record in an answer: with its id, and the unit as 32 hex digits. */
 export interface ShownDecision extends Omit<DecisionRecord, "unit"> {

@@ -2,12 +2,7 @@
  * Bounded queue that writes decision records to the store in group commits. It blocks no caller: records above the limit
  * are dropped and become a gap (gaps.ts). It does not share a lane with evidence.
  */
-import {
-	DECISION_COMMIT_MS,
-	DECISION_QUEUE_MAX,
-	DECISIONS_COMPLETE_MS,
-	ENVOY_NOTICED_MS,
-} from "../../../limits/index.js";
+import { DECISION_QUEUE_MAX, ENVOY_PING_MS, ENVOY_SILENT_MS } from "../../../limits/index.js";
 import { COUNTERS, GAUGES, type Log, type Meter } from "../meter.js";
 import { CommitFaults } from "../store/commitFaults.js";
 import type { EventStore } from "../store/store.js";
@@ -15,6 +10,18 @@ import { type Queued, readWholeMs, writeDecisions } from "./decisionAppend.js";
 import type { DecisionRecord } from "./decisionRecord.js";
 import { ANY_ENVOY, Gaps } from "./gaps.js";
 import { type ShadowCount, ShadowCounts } from "./shadow.js";
+
+/** Longest time before a decision record is committed. */
+export const DECISION_COMMIT_MS = 500;
+
+/**
+ * How often the store records that the decision log is complete, if nothing else is committed. After a restart a gap
+ * begins there.
+ */
+export const DECISIONS_COMPLETE_MS = 5_000;
+
+/** Longest time to detect an unreachable Envoy; until then the decision log is not reported as complete. */
+export const ENVOY_NOTICED_MS = ENVOY_SILENT_MS + 2 * ENVOY_PING_MS;
 
 export interface DecisionQueueOptions {
 	readonly store: EventStore;

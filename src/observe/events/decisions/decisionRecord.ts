@@ -10,11 +10,13 @@ import { CUT, shownPath } from "../../../compile/access/requests/shownPath.js";
 import { TRACE_HEADER } from "../../../compile/envoy/headers.js";
 import { parseRouteName } from "../../../compile/table/plan.js";
 import { spiffeFault } from "../../../declare/resources/spiffe.js";
-import { DECISION_TEXT_CHARS_MAX } from "../../../limits/index.js";
 import { HANDSHAKE_FAULTS } from "../../../trust/tls/handshake.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { calledBy, type SidecarAnswer } from "../accessLog/sidecarAnswer.js";
 import { verdictOf } from "./verdict.js";
+
+/** Longest path, method or name in a decision record: long enough to recognise, too short for a payload. */
+export const DECISION_TEXT_CHARS_MAX = 512;
 
 export const DECISION_KINDS = [
 	"denied",

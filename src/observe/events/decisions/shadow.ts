@@ -3,10 +3,15 @@
  * sidecar adds its own. Counted by caller, service, method and path, because a shadow policy may change every request.
  */
 import { NO_RULE, policyOf, ruleDenial } from "../../../compile/envoy/denial.js";
-import { SHADOW_KEYS_MAX } from "../../../limits/index.js";
 import type { AccessLogEntry } from "../accessLog/accessLogEntry.js";
 import { type DecisionRecord, shownText } from "./decisionRecord.js";
 import { denialOf } from "./verdict.js";
+
+/**
+ * Label sets (policy, caller, method, path) of shadow policy counts between two commits; the rest is counted by policy
+ * only.
+ */
+export const SHADOW_KEYS_MAX = 2_000;
 
 export interface ShadowChange {
 	/** would-deny: allowed, but would be refused. would-allow: refused, but would be allowed. */

@@ -4,11 +4,14 @@
  * to one arm. Metrics due at the same time are closed together, in bounded memory.
  */
 import type { EvidenceMetric, SlowThreshold } from "../../../infer/statistics/evidence.js";
-import { CLOSING_UNITS, IN_PROGRESS_MS } from "../../../limits/index.js";
+import { IN_PROGRESS_MS } from "../../../limits/index.js";
 import type { Transaction } from "../store/store.js";
 import { alike, columns, double, isPlain, unitSums, unitValues, type Wanted } from "./aggregateSql.js";
 import { type Defined, dueMs, newlyDue, whole } from "./eras.js";
 import { text } from "./sql.js";
+
+/** Units that are closed at once: with ten metrics they take 100 MiB of memory. */
+const CLOSING_UNITS = 131_072;
 
 /**
  * Excludes units seen in two arms or forced into one. `alias` has experiment and unit, which are never null. With NOT IN

@@ -5,10 +5,17 @@
  *
  * In memory, for one store, only for committed looks: after a restart each experiment needs one full look.
  */
+
 import type { Evidence, EvidenceQuery } from "../../../infer/statistics/evidence.js";
-import { LOOKS_KEPT_MAX } from "../../../limits/index.js";
+import { RESOURCES_MAX } from "../../../limits/index.js";
 import type { Transaction } from "../store/store.js";
 import { definitionOf, dueMs, maturityOf, whole } from "./eras.js";
+
+/**
+ * Experiments whose last evaluation is cached, some 10 KB each. With fewer than all, evaluation in turn would never hit
+ * the cache.
+ */
+const LOOKS_KEPT_MAX = RESOURCES_MAX;
 
 /** A full look, and the state that makes it reusable. */
 export interface Look {

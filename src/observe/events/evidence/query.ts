@@ -2,8 +2,11 @@
 
 import { WeirError } from "../../../error.js";
 import type { EvidenceMetric, EvidenceQuery, SlowThreshold } from "../../../infer/statistics/evidence.js";
-import { QUANTILES_ASKED_MAX, THRESHOLDS_TOGETHER } from "../../../limits/index.js";
+import { THRESHOLDS_TOGETHER } from "../../../limits/index.js";
 import type { BaselineQuery } from "./baselineQuantile.js";
+
+/** Quantiles in one query of a sample; a grid of thresholds has 20. */
+export const QUANTILES_ASKED_MAX = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -4,7 +4,9 @@
  */
 import type { ServerResponse } from "node:http";
 import { WeirError } from "../../../error.js";
-import { QUERIES_WAITING_MAX } from "../../../limits/index.js";
+
+/** Waiting evidence queries of operators; the same number for the decision log. */
+export const QUERIES_WAITING_MAX = 64;
 
 type QueryClass = "loop" | "users";
 

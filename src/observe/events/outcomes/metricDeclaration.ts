@@ -2,7 +2,9 @@
 
 import type { Judge } from "../../../decide/rollout/judges.js";
 import { WeirError } from "../../../error.js";
-import { METRICS_CACHE_MS } from "../../../limits/index.js";
+
+/** How long metric declarations are cached. */
+const METRICS_CACHE_MS = 1_000;
 
 export interface MetricDeclaration {
 	/** Name in outcomes and evidence queries. */

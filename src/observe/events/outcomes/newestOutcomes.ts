@@ -1,8 +1,10 @@
 /** Time of a metric's newest outcome, which shows senders that have stopped. Reads new rows only. */
-import { NEWEST_OUTCOME_SLACK_MS } from "../../../limits/index.js";
 import { whole } from "../evidence/eras.js";
 import { text } from "../evidence/sql.js";
 import type { Transaction } from "../store/store.js";
+
+/** Overlap of a query for newer outcomes: a row has its arrival time and is visible only after its commit. */
+const NEWEST_OUTCOME_SLACK_MS = 10 * 60 * 1000;
 
 /** Epoch milliseconds by metric, only for metrics that have outcomes, including removed ones. */
 export async function newestOutcomes(

@@ -4,8 +4,10 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import { WeirError } from "../../../error.js";
-import { OUTCOMES_ROWS_MAX } from "../../../limits/index.js";
 import { type Refusal, refusal } from "./outcomeRow.js";
+
+/** Rows in one outcomes request. */
+export const OUTCOMES_ROWS_MAX = 10_000;
 
 export type Candidate =
 	| {

@@ -4,11 +4,16 @@
  */
 import type { DuckDBAppender } from "@duckdb/node-api";
 import { WeirError } from "../../../error.js";
-import { OUTCOMES_COMMIT_ROWS, OUTCOMES_QUEUE_ROWS_MAX } from "../../../limits/index.js";
 import { COUNTERS, HISTOGRAMS } from "../meter.js";
 import { CommitFaults, type CommitFaultsOptions } from "../store/commitFaults.js";
 import type { EventStore, Transaction } from "../store/store.js";
 import type { OutcomeRow } from "./outcomeRow.js";
+
+/** Outcome rows that wait for their commit; beyond it clients get 503 and retry. */
+const OUTCOMES_QUEUE_ROWS_MAX = 200_000;
+
+/** Rows in one group commit of outcomes. */
+const OUTCOMES_COMMIT_ROWS = 50_000;
 
 /** The answer to a client, stored with its idempotency key and replayed. */
 export interface StoredAnswer {

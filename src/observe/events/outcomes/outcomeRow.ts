@@ -4,10 +4,13 @@
  */
 import { epochMs } from "../../../compile/access/requests/rfc3339.js";
 import { parseUnit } from "../../../compile/assignment/unit.js";
-import { OUTCOME_CLOCK_SKEW_MS, OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../../../limits/index.js";
+import { OUTCOME_VALUE_MAX, REQUEST_ID_CHARS_MAX } from "../../../limits/index.js";
 import type { Pseudonyms } from "../store/pseudonym.js";
 import type { MetricDeclaration } from "./metricDeclaration.js";
 import { maySend, type Sender } from "./sender.js";
+
+/** How far in the future an outcome's time may be: clock skew between hosts. */
+const OUTCOME_CLOCK_SKEW_MS = 5_000;
 
 /** One row of `outcomes`; exactly one of unit and request is set. */
 export interface OutcomeRow {

@@ -7,7 +7,6 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { WeirError } from "../../../error.js";
-import { IDEMPOTENCY_KEY_CHARS_MAX, OUTCOMES_BODY_BYTES_MAX } from "../../../limits/index.js";
 import { readBody } from "../../../trust/clients/unreadBody.js";
 import { HttpProblem } from "../http.js";
 import { COUNTERS, type Log, type Meter } from "../meter.js";
@@ -18,6 +17,12 @@ import { OutcomeCommit, type StoredAnswer, type Submission } from "./outcomeComm
 import { isRefusal, type OutcomeRow, type Refusal, readOutcome } from "./outcomeRow.js";
 import type { RefusedSender } from "./refusedSenders.js";
 import { maySend, type Sender } from "./sender.js";
+
+/** POST body of outcomes: 10,000 rows of about 400 bytes. */
+export const OUTCOMES_BODY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Longest Idempotency-Key: longer than UUIDs and content hashes. */
+const IDEMPOTENCY_KEY_CHARS_MAX = 256;
 
 export interface OutcomesOptions {
 	readonly store: EventStore;

@@ -3,12 +3,14 @@
  * with an identity may cause any number of refusals.
  */
 
-import { SENDERS_LOGGED_MS } from "../../../limits/index.js";
 import { Digest } from "../../../trust/clients/digest.js";
 import { BoundedNames } from "../boundedNames.js";
 import { type DecisionRecord, NOTHING_ELSE, shownPrincipal } from "../decisions/decisionRecord.js";
 import { COUNTERS, type Meter } from "../meter.js";
 import type { Sender } from "./sender.js";
+
+/** How often a refused sender is logged and recorded, with a count. */
+const SENDERS_LOGGED_MS = 60_000;
 
 export interface RefusedSender {
 	readonly sender: Sender;

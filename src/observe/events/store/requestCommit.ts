@@ -1,9 +1,12 @@
 /** One batch of requests and exposures into the store: set operations that find first exposures and conflicts. */
-import { DROPPED_BACKLOG_MS, IN_PROGRESS_MS, SEGMENT_VALUES_MAX } from "../../../limits/index.js";
+import { IN_PROGRESS_MS, SEGMENT_VALUES_MAX } from "../../../limits/index.js";
 import { LOSSES, type Lost } from "./losses.js";
 import type { Exposure, Forced, RequestKey, RequestRow } from "./requestRow.js";
 import { putExposure, putRow } from "./rowAppend.js";
 import type { Row, Transaction } from "./store.js";
+
+/** How long after a drop older entries may still arrive: a worker's buffer (32 MiB) at low speed. */
+export const DROPPED_BACKLOG_MS = 10_000;
 
 export interface Batch {
 	readonly rows: readonly RequestRow[];

@@ -1,6 +1,5 @@
 /** Makes store rows from an access-log entry and its request's assignment (entryReader.ts). */
 import { clusterName } from "../../../compile/table/plan.js";
-import { SEGMENT_VALUE_BYTES_MAX } from "../../../limits/index.js";
 import { type AccessLogEntry, FAILED_FLAGS, reachedRouter, UNHEALTHY_FLAGS } from "../accessLog/accessLogEntry.js";
 import {
 	corePoints,
@@ -10,6 +9,9 @@ import {
 } from "../accessLog/planReader.js";
 import { isRefusedForVariant } from "../accessLog/refusal.js";
 import type { Pseudonyms } from "./pseudonym.js";
+
+/** Bytes of a segment's value: a country, a plan or a model's name, not free text. */
+const SEGMENT_VALUE_BYTES_MAX = 64;
 
 /** One row of `entries`; see schema.ts. */
 export interface RequestRow {

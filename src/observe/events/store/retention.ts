@@ -2,14 +2,7 @@
  * Retention. Entries and outcomes are kept until every observation that may use them is closed. Units and
  * observations stay: they are the evidence.
  */
-import {
-	DECISIONS_KEPT_MS,
-	DECISIONS_ROWS_MAX,
-	EVENTS_HELD_MS,
-	EVENTS_MARGIN_MS,
-	FREEZING_ROWS_MAX,
-	IDEMPOTENCY_KEPT_MS,
-} from "../../../limits/index.js";
+import { DECISIONS_KEPT_MS, DECISIONS_ROWS_MAX, EVENTS_MARGIN_MS, FREEZING_ROWS_MAX } from "../../../limits/index.js";
 import { dropAboveLimit, forgetDropped } from "../decisions/rowLimit.js";
 import type { Times } from "../evidence/eras.js";
 import { freezingRows, isHeld } from "../evidence/freezingRows.js";
@@ -19,6 +12,12 @@ import { COUNTERS, GAUGES, type Meter } from "../meter.js";
 import type { MetricDeclaration } from "../outcomes/metricDeclaration.js";
 import { TABLES } from "./schema.js";
 import type { EventStore, Lane } from "./store.js";
+
+/** How long an idempotency key is stored: above any client's retries. */
+export const IDEMPOTENCY_KEPT_MS = 24 * 60 * 60 * 1000;
+
+/** Longest further retention while a running Experiment is not evaluated or has a threshold to freeze. */
+export const EVENTS_HELD_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
  * Removes old rows. The time kept is the longest window of any declared metric or evidence query, plus its covariate period

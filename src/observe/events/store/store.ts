@@ -13,9 +13,11 @@ import type { DuckDBAppender, DuckDBConnection, DuckDBValue } from "@duckdb/node
 import duckdb = require("@duckdb/node-api");
 
 import { WeirError } from "../../../error.js";
-import { EVENTS_MEMORY_MB } from "../../../limits/index.js";
 import { loadPseudonyms, type Pseudonyms } from "./pseudonym.js";
 import { SCHEMA, SCHEMA_VERSION } from "./schema.js";
+
+/** Memory of the event store's engine; beyond it DuckDB spills to its temporary folder. */
+const EVENTS_MEMORY_MB = 1_024;
 
 export type Row = Readonly<Record<string, unknown>>;
 export type Parameters = Record<string, DuckDBValue>;

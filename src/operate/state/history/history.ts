@@ -5,10 +5,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { namespaceOf } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
-import { HISTORY_BYTES_MAX, HISTORY_REVISIONS_MAX } from "../../../limits/index.js";
 import type { StateDatabase, StoredResource } from "../store/database.js";
 import { keyOf, resourceKey } from "../store/resourceSet.js";
 import type { Change, HistoryEntry, ResourceChange, StoredEntry } from "./change.js";
+
+/** Revisions that can be rolled back, and the size of their replaced documents; the oldest are dropped first. */
+export const HISTORY_REVISIONS_MAX = 1_000;
+const HISTORY_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Which namespaces. */
 export type Scope = (namespace: string) => boolean;

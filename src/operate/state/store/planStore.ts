@@ -6,8 +6,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { PlanTable } from "../../../compile/table/plan.js";
 import { WeirError } from "../../../error.js";
-import { PLAN_KEPT_MS, PLANS_KEPT_MIN } from "../../../limits/index.js";
 import type { StateDatabase } from "./database.js";
+
+/** Plans kept regardless of age: a request may stay open during many ramps. */
+export const PLANS_KEPT_MIN = 200;
+
+/** Plans younger than this are all kept: no request except a stream is that long. */
+export const PLAN_KEPT_MS = 24 * 60 * 60 * 1000;
 
 export class PlanStore {
 	constructor(private readonly database: StateDatabase) {}

@@ -4,12 +4,14 @@
  */
 import type { ServerHttp2Stream } from "node:http2";
 import { performance } from "node:perf_hooks";
-import { CALLOUT_TOKENS_WAITING_MAX } from "../../../limits/index.js";
 import type { PartialBytes } from "./framing.js";
 import type { GrpcCounters } from "./ports.js";
 import { endWithoutMessage, sendTrailers, stopPeer } from "./response.js";
 import { GRPC, type GrpcCode, GrpcFailure, type Reply } from "./service.js";
 import type { Turn } from "./turn.js";
+
+/** Calls that wait for the verification of a token; more are shed. */
+export const CALLOUT_TOKENS_WAITING_MAX = 1_024;
 
 /** State that all calls of one server share. */
 export interface Shared {

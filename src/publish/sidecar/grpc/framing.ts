@@ -2,8 +2,11 @@
  * gRPC's length-prefixed messages (grpc/grpc doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message"): one byte for
  * compression, four bytes of length, the message. DATA frames may split them anywhere.
  */
-import { CALLOUT_PARTIAL_BYTES_MAX, GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits/index.js";
+import { GRPC_CALLOUT_MESSAGE_BYTES_MAX } from "../../../limits/index.js";
 import { GRPC, GrpcFailure } from "./service.js";
+
+/** Incomplete gRPC messages of all calls together: 64 of the largest. */
+const CALLOUT_PARTIAL_BYTES_MAX = 64 * GRPC_CALLOUT_MESSAGE_BYTES_MAX;
 
 const PREFIX = 5;
 const EMPTY: Buffer = Buffer.alloc(0);

@@ -17,17 +17,7 @@ import type { AddressInfo } from "node:net";
 import { performance } from "node:perf_hooks";
 import type { TlsOptions } from "node:tls";
 import { WeirError } from "../../../error.js";
-import {
-	CALLOUT_CONNECTION_MEMORY_MB,
-	CALLOUT_CONNECTIONS_MAX,
-	CALLOUT_GAP_MS,
-	CALLOUT_METADATA_BYTES_MAX,
-	CALLOUT_PING_MS,
-	CALLOUT_QUEUE_MS_MAX,
-	CALLOUT_RESETS,
-	CALLOUT_STREAMS_MAX,
-	CALLOUT_WINDOW_BYTES,
-} from "../../../limits/index.js";
+import { CALLOUT_STREAMS_MAX, CALLOUT_WINDOW_BYTES } from "../../../limits/index.js";
 import { claimSocket, restrictSocket } from "../../../trust/local/socket.js";
 import { boundConnections } from "../../../trust/tls/tlsDoor.js";
 import type { Shared } from "./call.js";
@@ -41,6 +31,36 @@ import { Sessions } from "./sessions.js";
 import { StreamCall } from "./streamCall.js";
 import { Turn } from "./turn.js";
 import { UnaryCall } from "./unaryCall.js";
+
+/** Connections to the sidecar: Envoy opens one per worker thread and cluster, and more only beyond CALLOUT_STREAMS_MAX. */
+export const CALLOUT_CONNECTIONS_MAX = 1_024;
+
+/**
+ * Longest time in one iteration of the event loop that answers calls; the sidecar sheds the rest. Half of
+ * CALLOUT_TIMEOUT_MS.
+ */
+const CALLOUT_QUEUE_MS_MAX = 100;
+
+/**
+ * Longest gap between two messages that counts as queueing. A longer gap is a pause of the process (scheduling, garbage
+ * collection).
+ */
+export const CALLOUT_GAP_MS = 20;
+
+/** Interval of HTTP/2 PINGs on a connection to the sidecar; it is closed if one is not answered before the next. */
+const CALLOUT_PING_MS = 10_000;
+
+/** Request headers (gRPC metadata) of one call to the sidecar. The checked request is in the message, not here. */
+const CALLOUT_METADATA_BYTES_MAX = 64 * 1024;
+
+/** HTTP/2 memory of one connection in MB (Node's maxSessionMemory): CALLOUT_STREAMS_MAX calls with a few KB each. */
+const CALLOUT_CONNECTION_MEMORY_MB = 32;
+
+/**
+ * RST_STREAM frames accepted on one connection, where Node can set it (22 and later). Node's default of 1,000 and 33 is
+ * too low: the local Envoy resets every ext_proc stream by default.
+ */
+const CALLOUT_RESETS = { burst: 100_000, perSecond: 50_000 } as const;
 
 export type GrpcAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 

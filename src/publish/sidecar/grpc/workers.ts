@@ -4,8 +4,14 @@
  */
 import cluster, { type Worker } from "node:cluster";
 import { performance } from "node:perf_hooks";
-import { WORKER_RESTART_MS, WORKER_SILENT_MS } from "../../../limits/index.js";
+import { WORKER_RESTART_MS } from "../../../limits/index.js";
 import { claimSocket } from "../../../trust/local/socket.js";
+
+/**
+ * A sidecar worker sends a message every second; it is killed and replaced after this silence. On a busy machine it may
+ * take 5 s to load its code or a table.
+ */
+const WORKER_SILENT_MS = 30_000;
 
 /** The heartbeat of a worker: without it, the worker hangs. */
 const ALIVE = "weir: the worker is alive";

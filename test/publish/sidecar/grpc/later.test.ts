@@ -1,7 +1,8 @@
 /** Replies that are promised: one each, in order, within the deadline, a bounded number of them, and none after the end. */
+
 import { once } from "node:events";
 import t from "tap";
-import { CALLOUT_TOKENS_WAITING_MAX } from "../../../../src/limits/index.js";
+import { CALLOUT_TOKENS_WAITING_MAX } from "../../../../src/publish/sidecar/grpc/call.js";
 import { GRPC, GrpcFailure, type Methods, type Reply } from "../../../../src/publish/sidecar/grpc/service.js";
 import { call, ECHO, framed, open, STREAM, startEcho, until } from "./rig.js";
 

@@ -1,6 +1,6 @@
 import { performance } from "node:perf_hooks";
 import t from "tap";
-import { CALLOUT_GAP_MS } from "../../../../src/limits/index.js";
+import { CALLOUT_GAP_MS } from "../../../../src/publish/sidecar/grpc/server.js";
 import { GRPC } from "../../../../src/publish/sidecar/grpc/service.js";
 import { Turn } from "../../../../src/publish/sidecar/grpc/turn.js";
 import { bytesOf, FLAG, FRAME } from "../../../trust/tls/http2Frames.js";
