@@ -59,6 +59,13 @@ const decisionLog = () =>
 	).default("denied");
 const allowLocalGates = () =>
 	new Option("--allow-local-gates", "Experiments may declare gates on control's own machine (http://127.0.0.1:PORT)");
+const envoyGateways = () =>
+	new Option(
+		"--envoy-gateways <id=names>",
+		"an Envoy's Gateways on the TCP doors, SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; one that is not named has none; repeatable",
+	)
+		.argParser(collect)
+		.default([]);
 const namespace = () => new Option("-n, --namespace <name>", "of names that say none").default("default");
 const api = () => new Option("--api <url>", "control's API; by default that of the stack in ./.weir").env("WEIR_API");
 
@@ -138,8 +145,7 @@ program
 	.action(async (options) => (await import("./commands/up.js")).up(options));
 program
 	.command("control")
-	.description("run roles of control in this process")
-	.requiredOption("--roles <list>", "comma-separated: api, ingest, xds, rollout (one process each is best)")
+	.description("run the API, the xDS publisher and the rollout loop in one process")
 	.addOption(data())
 	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
 	.addOption(identity())
@@ -158,26 +164,24 @@ program
 	.option("--xds-listen <address:port>", "xDS over TCP too (mTLS), for Envoys of other machines")
 	.option(
 		"--access-log-listen <address:port>",
-		"their access log, over TCP (mTLS); --xds-listen beside ingest needs it",
+		"where weir ingest takes their access log, so that no Service leads there; --xds-listen needs it",
 	)
 	.option("--no-access-log-listen", "no denial of theirs is recorded, and no exposure counted")
-	.addOption(decisionLog())
-	.addOption(
-		new Option(
-			"--envoy-gateways <id=names>",
-			"an Envoy's Gateways on the TCP doors, SPIFFE-ID=NAME,NAME or SPIFFE-ID=*; one that is not named has none; repeatable",
-		)
-			.argParser(collect)
-			.default([]),
-	)
+	.addOption(envoyGateways())
 	.option("--trace-sampling <percent>", "share of requests traced when the client sent no trace context", "1")
-	.addOption(
-		new Option("--gateway-port <name=port>", "port of a Gateway that declares 0; repeatable")
-			.argParser(collect)
-			.default([]),
-	)
+	.option("--gateway-ports <file>", "choose and keep there the ports of Gateways that declare 0")
 	.addHelpText("after", OPERATORS_HELP + HEALTH_HELP)
 	.action(async (options) => (await import("./commands/control.js")).control(options));
+program
+	.command("ingest")
+	.description("store access logs, outcomes and traces, and answer queries of them")
+	.addOption(data())
+	.option("--run <directory>", "where the UNIX sockets lie; by default DATA/run")
+	.addOption(identity())
+	.option("--access-log-listen <address:port>", "the access log of Envoys of other machines, over TCP (mTLS)")
+	.addOption(envoyGateways())
+	.addOption(decisionLog())
+	.action(async (options) => (await import("./commands/control.js")).ingest(options));
 program
 	.command("ca")
 	.description(

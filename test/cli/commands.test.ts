@@ -198,20 +198,21 @@ t.test("schema is JSON Schema that names every kind", async (t) => {
 t.test("no part opens a TCP door without an identity", async (t) => {
 	const directory = await temporaryDirectory(t);
 	for (const door of [
-		["--roles", "api", "--api-port", "0"],
-		["--roles", "api", "--api-address", "0.0.0.0", "--api-port", "0"],
-		["--roles", "xds", "--xds-listen", "127.0.0.1:0"],
+		["control", "--api-port", "0"],
+		["control", "--api-address", "0.0.0.0", "--api-port", "0"],
+		["control", "--xds-listen", "127.0.0.1:0", "--no-access-log-listen"],
+		["ingest", "--access-log-listen", "127.0.0.1:0"],
 	]) {
-		const { code, stderr } = await weir(["control", "--data", directory, ...door]);
+		const { code, stderr } = await weir([...door, "--data", directory]);
 		t.equal(code, 64, stderr);
 		t.match(stderr, /needs an identity/);
 	}
 	const issuer = ["--operator-issuer", "https://i.test", "--operator-audience", "a", "--operator-keys", "/k.json"];
-	t.match(await weir(["control", "--data", directory, "--roles", "api", ...issuer]), {
+	t.match(await weir(["control", "--data", directory, ...issuer]), {
 		code: 64,
 		stderr: /at the API's TCP door alone.*add --api-port/s,
 	});
-	t.match(await weir(["control", "--data", directory, "--roles", "api", ...issuer.slice(0, 2)]), { code: 64 });
+	t.match(await weir(["control", "--data", directory, ...issuer.slice(0, 2)]), { code: 64 });
 	for (const part of ["envoy", "sidecar"]) {
 		const { code, stderr } = await weir([part, "--data", directory, "--control", "127.0.0.1:1"]);
 		t.equal(code, 64, stderr);
@@ -223,13 +224,12 @@ t.test("an Envoy of another machine has an access log, or it is said that it has
 	const directory = await temporaryDirectory(t);
 	const identity = ["--data", directory, "--identity", "/nowhere.sock"];
 	const remote = ["--control", "127.0.0.1:1", "--control-id", "spiffe://weir.local/weir/control"];
-	const xds = ["control", ...identity, "--xds-listen", "127.0.0.1:0", "--roles"];
+	const xds = ["control", ...identity, "--xds-listen", "127.0.0.1:0"];
 	const noIdentity = /no identity/;
 	for (const [args, words] of [
 		[["envoy", ...identity, ...remote], /add --access-log ADDRESS:PORT .*or --no-access-log/],
-		[[...xds, "xds,ingest"], /add --access-log-listen ADDRESS:PORT, or --no-access-log-listen/],
-		[[...xds, "xds,ingest", "--no-access-log-listen"], noIdentity],
-		[[...xds, "xds"], noIdentity],
+		[xds, /add --access-log-listen ADDRESS:PORT, or --no-access-log-listen/],
+		[[...xds, "--no-access-log-listen"], noIdentity],
 		[["sidecar", ...identity, ...remote, "--table", "t.json", "--socket", "s.sock"], /exclude each other/],
 	] as const) {
 		const { code, stderr } = await weir(args);

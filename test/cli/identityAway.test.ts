@@ -17,12 +17,10 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	const agent = () => part(t, ["ca", "--data", join(directory, "ca"), "--svid-lifetime", "12s"]);
 	const socketOf = (name: string) => join(directory, "ca/run/identity", `${name}.sock`);
 	const ca = await agent();
-	const control = await part(t, [
-		...["control", "--roles", "api,ingest,rollout", "--data", data, "--identity", socketOf("control")],
-		...["--api-port", "0"],
-	]);
-	const startXds = () => part(t, ["control", "--roles", "xds", "--data", data, "--identity", socketOf("control")]);
-	const xds = await startXds();
+	const own = ["--data", data, "--identity", socketOf("control")];
+	const control = await part(t, ["control", ...own, "--api-port", "0"]);
+	const startIngest = () => part(t, ["ingest", ...own]);
+	const ingest = await startIngest();
 	const sidecar = await part(t, ["sidecar", "--data", data, "--identity", socketOf("sidecar"), "--workers", "2"]);
 	const api = `unix:${join(data, "run/api.sock")}`;
 	const status = async () => (await weir(["status", "--api", api])).stdout.toString();
@@ -33,14 +31,13 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	const left = async () =>
 		(await askApi(api, "/metrics")).text.split("\n").filter((line) => /^weir_identity_left_seconds\{/.test(line));
 	while ((await left()).length < 3) await pause(100); // workers tell the sidecar once a second
-	t.match((await left()).toSorted(), [/"api\+ingest\+rollout"\} \d/, /"sidecar"\} \d/, /"xds"\} \d/]);
+	t.match((await left()).toSorted(), [/"control"\} \d/, /"ingest"\} \d/, /"sidecar"\} \d/]);
 	t.equal(await alarm(), "");
 	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
 
 	ca.child.kill("SIGTERM");
 	await once(ca.child, "exit");
-	const whose = (what: string) =>
-		new RegExp(`control's own \\(api\\+ingest\\+rollout\\) ${what} .*Z.*; the sidecar's ${what} .*Z`);
+	const whose = (what: string) => new RegExp(`control's own \\(control\\) ${what} .*Z.*; the sidecar's ${what} .*Z`);
 	await alarmLike(/control's own .* (works until|has ended at) \d/);
 	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
 	await alarmLike(whose("has ended at"));
@@ -48,11 +45,10 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	t.match(control.log(), /the agent at .*control\.sock: .*; the last SVID works until 20/);
 	t.match(control.log(), /the own identity is not renewed/);
 
-	xds.child.kill("SIGTERM");
-	await once(xds.child, "exit");
-	await t.rejects(startXds(), { message: /no identity from .*control\.sock/ }, "what starts meanwhile has none");
-	t.match(await status(), /^ALARMS NOT KNOWN: control's xds does not answer$/m);
-	t.match(await alarm(), whose("has ended at"), "and this one is told all the same");
+	ingest.child.kill("SIGTERM");
+	await once(ingest.child, "exit");
+	await t.rejects(startIngest(), { message: /no identity from .*control\.sock/ }, "what starts meanwhile has none");
+	t.match(await alarm(), whose("has ended at"), "and the alarm does not need ingest");
 	while (!IDENTITY_NOTE.test((await askApi(api, "/readyz")).text)) await pause(100);
 
 	// What a worker had is not asked about any more when another has taken its place.
@@ -60,7 +56,7 @@ t.test("an agent that is away is an alarm before anything ends, and none when it
 	const workers = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
 	process.kill(Number(workers[0]), "SIGKILL");
 	await agent();
-	await startXds();
+	await startIngest();
 	await alarmLike(/^$/);
 	t.match((await askApi(api, "/readyz")).text, /^ready\n$/);
 	while (!control.log().includes("the own identity is renewed again")) await pause(100);

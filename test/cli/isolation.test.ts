@@ -6,8 +6,7 @@ import { symlinkSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { startApiRole } from "../../src/cli/roles/api.js";
-import { startXdsRole } from "../../src/cli/roles/xds.js";
+import { startControl } from "../../src/cli/roles/control.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
@@ -70,9 +69,8 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	const upstreams = await startVariants(t, namespaces.length);
 	const ports = Object.fromEntries(namespaces.map((name, index) => [name, upstreams[index]?.port ?? 0]));
 	const lines: string[] = [];
-	const context = (role: string) => roleContext(at, role, lines);
-	const api = await startApiRole(context("api"));
-	t.teardown(() => api.close());
+	let control = await startControl(roleContext(at, "control", lines));
+	t.teardown(() => control.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);
 	const apply = async (...texts: readonly string[]): Promise<number> => {
 		const answer = await client.apply([{ name: "a.yaml", text: texts.join("---\n") }], { dryRun: false });
@@ -82,7 +80,6 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 	await apply(gateway(port), declared({ namespace: "evil", ports, where: "pathPrefixes: [/a]" }));
 	await apply(declared({ namespace: "evil", name: "old", ports, where: "pathPrefixes: [/a]" }));
 	await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/a, /b]" }));
-	let xds = await startXdsRole(context("xds"));
 	const bootstrap = (adminSocket: string) =>
 		dynamicBootstrap(at.adsSocket, {
 			collectors: collectorsOf(at, 0),
@@ -90,8 +87,7 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 			adminSocket,
 			sidecarSocket: at.sidecarSocket,
 		});
-	t.teardown(() => xds.close());
-	/** Until the report of xds, which comes by itself, says so. */
+	/** Until the report of Envoys says so. */
 	const until = async (condition: (answer: StatusAnswer, revision: number) => boolean): Promise<StatusAnswer> => {
 		for (;;) {
 			const [status, { proxies }] = await Promise.all([client.status(), client.proxies()]);
@@ -110,9 +106,9 @@ async function scene(t: Test, more: readonly string[] = [], port = 0) {
 				if (port !== 0) symlinkSync(socket, at.envoyAdminSocket);
 				return make(bootstrap(socket));
 			}),
-		restartXds: async () => {
-			await xds.close();
-			xds = await startXdsRole(context("xds"));
+		restartControl: async () => {
+			await control.close();
+			control = await startControl(roleContext(at, "control", lines));
 		},
 	};
 }
@@ -136,7 +132,15 @@ const get = (envoy: RunningEnvoy, host: string, path: string): Promise<string> =
 const CLOSED = "503 closed: configuration-refused";
 
 t.test("one namespace's refused rules close its changed Services, and hold nobody else's", async (t) => {
-	const { client, apply, ports, until, startEnvoy: start, restartXds, lines } = await scene(t, [], await freePort());
+	const {
+		client,
+		apply,
+		ports,
+		until,
+		startEnvoy: start,
+		restartControl,
+		lines,
+	} = await scene(t, [], await freePort());
 	const envoy = await start(older);
 	const answers = async (): Promise<readonly string[]> =>
 		Promise.all([
@@ -163,7 +167,7 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
 
 	// xds dies while it stands: nobody is closed or opened by that.
-	await restartXds();
+	await restartControl();
 	await until((answer, revision) => revision === revoked && answer.closed.length === 1);
 	const given = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/b]" }));
 	await until((_, revision) => revision === given);

@@ -110,13 +110,13 @@ spec: {action: allow, services: [native, asked], users: ["${ISSUER}#ann"]}
 	for (const name of ["native", "asked"]) await until(name, 200);
 
 	how = "slow";
-	t.same(await killed("--roles xds", "native"), [200], "Envoy keeps what it has while the issuer answers");
+	t.same(await killed("main.js control", "native"), [200], "Envoy keeps what it has while the issuer answers");
 	how = "down";
-	process.kill(processOf("--roles xds"), "SIGKILL");
+	process.kill(processOf("main.js control"), "SIGKILL");
 	await until("native", 401);
 	t.pass("where nothing was kept nobody is trusted until the issuer answers");
 	const alarm = (await weir(["status", "--api", up.ready.api])).stdout;
-	t.match(alarm, /ALARM no-issuer-keys at Gateway edge: xds has no key of https:\/\/issuer.test/);
+	t.match(alarm, /ALARM no-issuer-keys at Gateway edge: control has no key of https:\/\/issuer.test/);
 	await until("asked", 200);
 	process.kill(processOf(" sidecar --data"), "SIGKILL");
 	await until("asked", 401);

@@ -3,9 +3,8 @@ import { generateKeyPairSync } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { startApiRole } from "../../src/cli/roles/api.js";
+import { startControl } from "../../src/cli/roles/control.js";
 import { IssuerKeys } from "../../src/cli/roles/issuerKeys.js";
-import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import { gateway, resourceSet, tokenIssuer } from "../fixtures/resources.js";
@@ -34,7 +33,7 @@ t.test("what is said of an issuer, by what its keys are worth", async (t) => {
 		return keys.troubles().map(({ gateway, alarm, why }) => `${gateway} ${alarm}: ${why}`);
 	};
 	t.match(await said(null), [
-		/^edge no-issuer-keys: xds has no key of https:\/\/id.test for Envoy to verify tokens by .the sidecar fetches its own.: .*ENOENT/,
+		/^edge no-issuer-keys: control has no key of https:\/\/id.test for Envoy to verify tokens by .the sidecar fetches its own.: .*ENOENT/,
 	]);
 	t.same(await said(set(EC)), []);
 	t.match(await said(set(EC, WRONG)), [/^edge issuer-keys-note: no token of https:\/\/id.test is verified by key 2: /]);
@@ -47,13 +46,13 @@ t.test("what is said of an issuer, by what its keys are worth", async (t) => {
 	t.same(keys.troubles(), []);
 });
 
-t.test("through control's roles: an alarm of the status, a note of readiness, until there is a key", async (t) => {
+t.test("through control: an alarm of the status, a note of readiness, until there is a key", async (t) => {
 	const directory = await temporaryDirectory(t);
 	const at = places(join(directory, "data"));
 	const file = join(directory, "keys.json");
 	await writeFile(file, set(WRONG));
-	const api = await startApiRole(roleContext(at, "api"));
-	t.teardown(() => api.close());
+	const control = await startControl(roleContext(at, "control"));
+	t.teardown(() => control.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);
 	const text = `apiVersion: weir.dev/v1alpha1
 kind: Gateway
@@ -64,29 +63,28 @@ spec:
     - {issuer: "https://id.test", audiences: [a], jwksFile: ${file}}
 `;
 	t.match(await client.apply([{ name: "a.yaml", text }], { dryRun: false }), { outcome: "applied" });
-	const xds = await startXdsRole(roleContext(at, "xds"));
-	t.teardown(() => xds.close());
 	const alarms = async () => (await client.status()).alarms;
+	while ((await alarms()).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
 	t.match(await alarms(), [
-		{ gateway: "mesh/edge", alarm: "no-issuer-keys", why: /^xds has no key of https:\/\/id.test for Envoy/ },
+		{ gateway: "mesh/edge", alarm: "no-issuer-keys", why: /^control has no key of https:\/\/id.test for Envoy/ },
 	]);
 	const ready = await client.raw("GET", "/readyz");
 	t.match(ready, {
 		status: 200,
-		text: "ready\nnote: 1 of the issuers of tokens have no key at xds for Envoy to verify by (weir status)\n",
+		text: "ready\nnote: 1 of the issuers of tokens have no key for Envoy to verify by (weir status)\n",
 	});
 	await writeFile(file, set(EC));
 	// Control looks every two seconds.
-	while ((await alarms())?.length !== 0) await new Promise((resolve) => setTimeout(resolve, 100));
+	while ((await alarms()).length !== 0) await new Promise((resolve) => setTimeout(resolve, 100));
 	t.match(await client.raw("GET", "/readyz"), { status: 200, text: "ready\n" });
 });
 
 t.test(
-	"a line of `weir status` for readers of the Gateway's namespace; a slow xds does not delay readiness",
+	"a line of `weir status` for readers of the Gateway's namespace; a slow alarm does not delay readiness",
 	async (t) => {
 		let answers = true;
 		const mutual = await mutualApi(t, {
-			alarms: async () =>
+			alarms: async (tooLate) =>
 				answers
 					? [
 							{ gateway: "mesh/edge", alarm: "no-issuer-keys", why: "no token of https://id.test holds: it is gone" },
@@ -98,7 +96,7 @@ t.test(
 							{ gateway: "mesh/edge", alarm: "no-sidecar-keys", why: "the last at noon" },
 							{ gateway: "mesh/edge", alarm: "verdicts-unanswered", why: "the last at noon" },
 						]
-					: new Promise(() => {}),
+					: ((await tooLate) ?? []),
 		});
 		const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join(
 			"---\n",
@@ -118,7 +116,7 @@ t.test(
 			status: 200,
 			text: [
 				"ready",
-				"note: 1 of the issuers of tokens have no key at xds for Envoy to verify by (weir status)",
+				"note: 1 of the issuers of tokens have no key for Envoy to verify by (weir status)",
 				"note: 1 of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)",
 				"note: 1 of the Gateways get no verdict of the sidecar at times (weir status)",
 				"",

@@ -1,10 +1,9 @@
-/** Where the trust domain of a Gateway with `tls: {identity: mesh}` comes from: xds's own identity, or the flags of `weir compile`. */
+/** Where the trust domain of a Gateway with `tls: {identity: mesh}` comes from: control's own identity, or the flags of `weir compile`. */
 import { join } from "node:path";
 import t from "tap";
 import { alarmLines } from "../../src/cli/commands/alarms.js";
-import { startApiRole } from "../../src/cli/roles/api.js";
+import { startControl } from "../../src/cli/roles/control.js";
 import { meshClientTroubles } from "../../src/cli/roles/meshClients.js";
-import { startXdsRole } from "../../src/cli/roles/xds.js";
 import { places } from "../../src/cli/stack/places.js";
 import { ApiClient } from "../../src/operate/api/apiClient.js";
 import type { Identity } from "../../src/trust/identity/svid.js";
@@ -23,12 +22,10 @@ async function listenerOf(
 	identity: Identity | null,
 ): Promise<{ listener: string; lines: string }> {
 	const at = places(join(await temporaryDirectory(t), "data"));
-	const api = await startApiRole(roleContext(at, "api"));
-	t.teardown(() => api.close());
-	await new ApiClient(`unix:${at.apiSocket}`).apply([{ name: "a.yaml", text: MESH_GATEWAY }], { dryRun: false });
 	const lines: string[] = [];
-	const xds = await startXdsRole({ ...roleContext(at, "xds", lines), identity });
-	t.teardown(() => xds.close());
+	const control = await startControl({ ...roleContext(at, "control", lines), identity });
+	t.teardown(() => control.close());
+	await new ApiClient(`unix:${at.apiSocket}`).apply([{ name: "a.yaml", text: MESH_GATEWAY }], { dryRun: false });
 	const client = new AdsClient(`unix:${at.adsSocket}`);
 	t.teardown(async () => client.close());
 	client.ask("listeners", [], undefined, { node: "edge" });
@@ -40,9 +37,9 @@ async function listenerOf(
 const troublesOf = (trustDomain: string | null, trustedProxies: readonly string[] = []) =>
 	meshClientTroubles(resourceSet({ gateways: [gateway({ tls: { from: "identity" }, trustedProxies })] }), trustDomain);
 
-const NOBODY = /takes no client: xds has no identity/;
+const NOBODY = /takes no client: control has no identity/;
 
-t.test("under control: that of xds", async (t) => {
+t.test("under control: that of its own identity", async (t) => {
 	const ca = await createDevelopmentCa({ trustDomain: "own.test", nowMs: Date.now(), lifetimeMs: 3_600_000 });
 	const spiffeId = "spiffe://own.test/weir/control";
 	const own = await ca.issue({ spiffeId });
@@ -53,7 +50,7 @@ t.test("under control: that of xds", async (t) => {
 	t.notMatch(lines, NOBODY);
 });
 
-t.test("xds without an identity lets nobody in, and says so", async (t) => {
+t.test("control without an identity lets nobody in, and says so", async (t) => {
 	const { listener, lines } = await listenerOf(t, null);
 	t.match(listener, "spiffe://");
 	t.notMatch(listener, /spiffe:\/\/[a-z]/);

@@ -4,8 +4,7 @@ import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
-import { startApiRole } from "../../src/cli/roles/api.js";
-import { startXdsRole } from "../../src/cli/roles/xds.js";
+import { startControl } from "../../src/cli/roles/control.js";
 import { collectorsOf, places } from "../../src/cli/stack/places.js";
 import { startProbeAgent } from "../../src/cli/stack/probeAgent.js";
 import { dynamicBootstrap } from "../../src/compile/envoy/bootstrap.js";
@@ -56,8 +55,8 @@ t.test("a probe passes, and fails with an alarm where requests come past the ver
 	const [upstream] = await startVariants(t, 1);
 	const [port, bypassPort] = [await freePort(), await freePort()];
 	const lines: string[] = [];
-	const api = await startApiRole(roleContext(at, "api", lines));
-	t.teardown(() => api.close());
+	const control = await startControl(roleContext(at, "control", lines));
+	t.teardown(() => control.close());
 	const client = new ApiClient(`unix:${at.apiSocket}`);
 	const gateway = `apiVersion: weir.dev/v1alpha1
 kind: Gateway
@@ -66,8 +65,6 @@ spec: {address: 127.0.0.1, port: ${port}}
 `;
 	const text = [gateway, protectedService("shop", upstream?.port ?? 0, "anyone")].join("---\n");
 	t.match(await client.apply([{ name: "a.yaml", text }], { dryRun: false }), { outcome: "applied" });
-	const xds = await startXdsRole(roleContext(at, "xds", lines));
-	t.teardown(() => xds.close());
 	const probe = async () => {
 		const { code, stdout, stderr } = await weir(["probe", "--api", `unix:${at.apiSocket}`]);
 		return { code, text: `${stdout}${stderr}` };

@@ -6,7 +6,6 @@ import { type AlarmOptions, type AlarmWatch, watchAlarms } from "../../src/cli/r
 import type { ProxyStatus } from "../../src/decide/rollout/ports.js";
 import type { Refusal } from "../../src/decide/rollout/refusal.js";
 import { PUBLICATION_LAG_MS } from "../../src/limits/index.js";
-import { StateClient } from "../../src/operate/api/client.js";
 import { type Reported, withClosures } from "../../src/publish/xds/sidecarClosures.js";
 import { ALL } from "../operate/state/employment.js";
 import { mutualApi, READS_NOTHING } from "../operate/state/mutualApi.js";
@@ -159,9 +158,9 @@ t.test("a closed Service is an alarm to readers of its namespace, and to others 
 	const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join("---\n");
 	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
 	const { as, local } = await operatorCommand(t, mutual);
-	const xds = new StateClient(mutual.api.socket);
+	const { store } = mutual;
 	const sinceMs = Date.now() - 2 * PUBLICATION_LAG_MS;
-	await xds.reportProxies([closedAt(sinceMs)]);
+	await store.reportProxies([closedAt(sinceMs)]);
 	const alarms = async (run: typeof local): Promise<readonly string[]> =>
 		(await run("status")).out.split("\n").filter((line) => line.startsWith("ALARM"));
 	const since = new Date(sinceMs).toISOString();
@@ -177,10 +176,10 @@ t.test("a closed Service is an alarm to readers of its namespace, and to others 
 		"it is no reason to send nobody here",
 	);
 	t.notMatch(ready.text, /team/, "anybody may ask");
-	t.match(await xds.reportedProxies(), [{ node: "weir-gateway", closed: [{ service: "team/x" }] }]);
-	t.match(await xds.state(-1, 0), { closed: ["team/x"] });
-	await xds.reportProxies([envoy("SYNCED")]);
-	t.equal((await xds.state(-1, 0))?.closed, undefined);
+	t.match(store.proxies.proxies, [{ node: "weir-gateway", closed: [{ service: "team/x" }] }]);
+	t.match(await store.state(-1, 0), { closed: ["team/x"] });
+	await store.reportProxies([envoy("SYNCED")]);
+	t.equal((await store.state(-1, 0))?.closed, undefined);
 });
 
 t.test("readiness, status and proxy-status say it; the words are for who may read the namespace", async (t) => {
@@ -188,14 +187,14 @@ t.test("readiness, status and proxy-status say it; the words are for who may rea
 	const rules = [binding("all", "read", ["bob"], '["*"]'), binding("one", "read", ["ann"], "[default]")].join("---\n");
 	await mutual.owner.apply([{ name: "all.yaml", text: [ALL, rules].join("---\n") }], { dryRun: false });
 	const { as, local } = await operatorCommand(t, mutual);
-	const xds = new StateClient(mutual.api.socket);
+	const { store } = mutual;
 	const alarms = async (run: typeof local): Promise<readonly string[]> =>
 		(await run("status")).out.split("\n").filter((line) => line.startsWith("ALARM"));
-	await xds.reportProxies([envoy("SYNCED")]);
+	await store.reportProxies([envoy("SYNCED")]);
 	t.same(await alarms(local), []);
 	t.equal((await local("proxy-status")).code, 0);
 	const sinceMs = Date.now() - PUBLICATION_LAG_MS;
-	await xds.reportProxies([envoy("ERROR", sinceMs)]);
+	await store.reportProxies([envoy("ERROR", sinceMs)]);
 	const since = new Date(sinceMs).toISOString();
 	const holds = "revision 7 holds there, of all Services";
 	const whole = `ALARM refused: weir-gateway refuses routes of Service team/x since ${since}: ${WORDS}; ${holds}`;
@@ -214,28 +213,14 @@ t.test("readiness, status and proxy-status say it; the words are for who may rea
 			"no names, nor an Envoy's words: anybody may ask",
 		);
 	}
-	await xds.reportProxies([envoy("STALE", sinceMs)]);
+	await store.reportProxies([envoy("STALE", sinceMs)]);
 	t.equal((await alarms(local)).length, 1, "what is tried again is not taken yet");
 	const refusing = envoy("ERROR", sinceMs);
 	const both = { ...refusing.types, clusters: refusing.types.routes ?? {} } as ProxyStatus["types"];
-	await xds.reportProxies([{ ...refusing, types: both }]);
+	await store.reportProxies([{ ...refusing, types: both }]);
 	t.match(await mutual.owner.raw("GET", "/readyz"), {
 		text: /^1 of the Envoys and sidecars refuse clusters, routes, since/,
 	});
-	await xds.reportProxies([envoy("ERROR", Date.now() - 1_000)]);
+	await store.reportProxies([envoy("ERROR", Date.now() - 1_000)]);
 	t.match(await mutual.owner.raw("GET", "/readyz"), { status: 200 }, "a moment is no lag");
-	await xds.refusedConfiguration({
-		...{ node: "weir-gateway", type: "routes" },
-		source: "Service team/x",
-		error: WORDS,
-		sinceMs,
-		revision: 7,
-	});
-	t.match(mutual.store.audit.page(0, 100, "refused").records.at(-1), {
-		subject: "weir-gateway",
-		verb: "take",
-		objects: ["routes of Service team/x"],
-		result: "refused",
-		why: WORDS,
-	});
 });

@@ -48,7 +48,15 @@ t.test("control and an Envoy that share nothing but an authority", async (t) => 
 	const socketOf = (name: string) => `${directory}/ca/run/identity/${name}.sock`;
 	const api = `unix:${data}/run/api.sock`;
 	const own = ["spiffe://weir.local/weir/envoy/edge=edge", "spiffe://weir.local/weir/envoy/other=inner"];
-	await part(t, ["control", "--roles", "api", "--data", data]);
+	const envoyGateways = own.flatMap((gateways) => ["--envoy-gateways", gateways]);
+	const ofControl = ["--data", data, "--identity", socketOf("control"), ...envoyGateways];
+	const ingest = await part(t, ["ingest", ...ofControl, "--access-log-listen", "127.0.0.1:0"]);
+	const { accessLogPort } = ingest.ready as { accessLogPort: number };
+	const control = await part(t, [
+		...["control", ...ofControl, "--xds-listen", "127.0.0.1:0"],
+		...["--access-log-listen", `127.0.0.1:${accessLogPort}`],
+	]);
+	const { xds } = control.ready as { xds: { port: number } };
 	const file = await fileOf(
 		directory,
 		"weir.yaml",
@@ -74,12 +82,6 @@ spec:
 	);
 	const applied = await weir(["apply", "-f", file, "--api", api]);
 	t.equal(applied.code, 0, applied.stderr);
-	const doors = await part(t, [
-		...["control", "--roles", "ingest,xds", "--data", data, "--identity", socketOf("control")],
-		...["--xds-listen", "127.0.0.1:0", "--access-log-listen", "127.0.0.1:0"],
-		...own.flatMap((gateways) => ["--envoy-gateways", gateways]),
-	]);
-	const { xds, accessLogPort } = doors.ready as { xds: { port: number }; accessLogPort: number };
 	const envoyArgs = (name: string, node: string) => [
 		...["envoy", "--data", `${far}-${name}`, "--node", node, "--identity", socketOf(name)],
 		...["--control", `127.0.0.1:${xds.port}`, "--access-log", `127.0.0.1:${accessLogPort}`],

@@ -1,4 +1,4 @@
-/** What roles of control are given that run inside a test: UNIX sockets alone, and every log line kept. */
+/** The context of control or ingest inside a test: UNIX sockets alone, and every log line kept. */
 import type { RoleContext } from "../../src/cli/roles/role.js";
 import type { Places } from "../../src/cli/stack/places.js";
 import { createLog } from "../../src/observe/telemetry/log.js";
@@ -13,5 +13,5 @@ export const roleContext = (at: Places, role: string, lines: string[] = []): Rol
 	xdsListen: null,
 	accessLogListen: null,
 	envoyGateways: new Map(),
-	gatewayPorts: new Map(),
+	gatewayPortsFile: null,
 });

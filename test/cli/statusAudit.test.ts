@@ -8,13 +8,12 @@ import { binding } from "../operate/state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
 t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {
-	let own: readonly GatewayAlarm[] = [];
-	let alarms: readonly GatewayAlarm[] | null = [
+	let alarms: readonly GatewayAlarm[] = [
 		{ gateway: "edge", alarm: "no-clients", why: null },
 		{ gateway: "team/inner", alarm: "probe-failed", why: "Services bypassed: 1", envoy: "a" },
 		{ gateway: "", alarm: "plan-unkept", why: null },
 	];
-	const mutual = await mutualApi(t, { alarms: async () => alarms, ownAlarms: async () => own });
+	const mutual = await mutualApi(t, { alarms: async () => alarms });
 	const rules = [
 		binding("one", "read", ["ann"], "[default]"),
 		binding("team", "read", ["tim"], "[team]"),
@@ -39,12 +38,7 @@ t.test("alarms are told to whoever may read the Gateway's namespace, and nobody 
 		t.same(others.toReversed(), [edge, inner]);
 	}
 	t.equal(records(), before, "no record");
-	alarms = null;
-	const unknown = "ALARMS NOT KNOWN: control's xds does not answer";
-	t.same(await lines(ann), [unknown]);
-	own = [{ gateway: "", alarm: "identity-unrenewed", why: "control's own (api) has ended" }];
-	t.same(await lines(ann), [unknown], "control's are for readers of all namespaces");
-	t.match(await lines(local), [unknown, /^ALARM identity-unrenewed: .*: control's own \(api\) has ended$/]);
-	alarms = [];
-	t.match(await lines(local), [/^ALARM identity-unrenewed: /]);
+	alarms = [{ gateway: "", alarm: "identity-unrenewed", why: "control's own (ingest) has ended" }];
+	t.same(await lines(ann), [], "control's are for readers of all namespaces");
+	t.match(await lines(local), [/^ALARM identity-unrenewed: .*: control's own \(ingest\) has ended$/]);
 });

@@ -54,9 +54,8 @@ export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] 
 export const faultLines = (faults: StatusAnswer["faults"] = []): readonly string[] =>
 	faults.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
 
-/** A line per alarm; silence is no proof that none stands where nobody can say. */
-export function alarmLines(alarms: StatusAnswer["alarms"], known: StatusAnswer["knownAlarms"] = []): readonly string[] {
-	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer", ...alarmLines(known)];
+/** A line per alarm. */
+export function alarmLines(alarms: StatusAnswer["alarms"]): readonly string[] {
 	return alarms.map(({ gateway, alarm, why, envoy }) => {
 		const at = gateway === "" ? "" : `Gateway ${gateway}: `;
 		if (alarm === KEYS_NOTE) return `note: ${at}${why}`;

@@ -1,4 +1,4 @@
-/** `weir control`: runs roles of control. One process a role keeps ingest load away from decisions and pushes. */
+/** `weir control` and `weir ingest`: two processes, so that ingest load delays neither a rollback nor a push. */
 import { isIP } from "node:net";
 import { bareHost } from "../../declare/resources/address.js";
 import { spiffeFault } from "../../declare/resources/spiffe.js";
@@ -15,7 +15,6 @@ import { places } from "../stack/places.js";
 import { watchRenewal } from "../stack/renewal.js";
 
 export interface ControlArguments {
-	readonly roles: string;
 	readonly data: string;
 	readonly run?: string;
 	/** UNIX socket of a SPIFFE agent. */
@@ -37,55 +36,34 @@ export interface ControlArguments {
 	/** SPIFFE-ID=NAME,NAME, or SPIFFE-ID=* for all */
 	readonly envoyGateways: readonly string[];
 	readonly traceSampling: string;
-	/** `denied`, a percentage, `all` */
-	readonly decisionLog?: string;
-	/** NAME=PORT */
-	readonly gatewayPort: readonly string[];
+	/** File of the ports of Gateways that declare 0. */
+	readonly gatewayPorts?: string;
 }
 
-/** In the order of their start: a role finds those before it. A role's packages are loaded only where it runs. */
-const ROLES: Readonly<Record<string, (context: RoleContext) => Promise<RunningRole>>> = {
-	api: async (context) => (await import("../roles/api.js")).startApiRole(context),
-	ingest: async (context) => (await import("../roles/ingest.js")).startIngestRole(context),
-	xds: async (context) => (await import("../roles/xds.js")).startXdsRole(context),
-	rollout: async (context) => (await import("../roles/rollout.js")).startRolloutRole(context),
-};
+export interface IngestArguments
+	extends Pick<ControlArguments, "data" | "run" | "identity" | "accessLogListen" | "envoyGateways"> {
+	/** `denied`, a percentage, `all` */
+	readonly decisionLog: string;
+}
 
 export async function control(options: ControlArguments): Promise<void> {
-	const names = options.roles.split(",").map((name) => name.trim());
-	const unknown = names.find((name) => !Object.hasOwn(ROLES, name));
-	if (unknown !== undefined) {
-		throw new WeirError("invalid-argument", `there is no role '${unknown}'`, `roles: ${Object.keys(ROLES).join(", ")}`);
-	}
-	const at = places(options.data, options.run);
-	const role = names.join("+");
-	const log = createLog({ role });
-	const { apiPort, xdsListen } = options;
-	const accessLogListen = accessLogOf(options, names);
-	const tcp = [apiPort, xdsListen, accessLogListen].some((door) => door !== undefined);
-	if (tcp && options.identity === undefined)
-		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
-	if (apiPort === undefined && [options.operatorIssuer, options.operatorAudience, options.operatorKeys].some(Boolean))
+	const { apiPort, xdsListen, operatorIssuer, operatorAudience, operatorKeys } = options;
+	const accessLogListen = accessLogOf(options);
+	if (apiPort === undefined && [operatorIssuer, operatorAudience, operatorKeys].some(Boolean))
 		throw new WeirError(
 			"invalid-argument",
 			"operators' tokens are taken at the API's TCP door alone, which is not open",
 			"add --api-port PORT",
 		);
-	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
-	const renewal = watchRenewal(createMeter({ role }), log, () => identity?.validity() ?? null);
-	const context: RoleContext = {
-		at,
-		log,
-		meter: renewal.meter,
+	const { startControl } = await import("../roles/control.js");
+	await run("control", options, [apiPort, xdsListen, accessLogListen], startControl, async ({ identity, log }) => ({
 		traceSamplingPercent: percent(options.traceSampling),
-		decisionLog: options.decisionLog ?? "denied",
-		identity,
 		apiListener:
-			identity === null || options.apiPort === undefined
+			identity === null || apiPort === undefined
 				? null
 				: {
 						address: options.apiAddress,
-						port: port(options.apiPort),
+						port: port(apiPort),
 						tls: pemOf(identity),
 						peer: (request) => httpPeerSpiffeId(request, identity),
 						passedOnBy: ({ headers }) => forwardedBy(headers),
@@ -95,32 +73,51 @@ export async function control(options: ControlArguments): Promise<void> {
 		allowLocalGates: options.allowLocalGates ?? false,
 		xdsListen: xdsListen === undefined ? null : hostAndPort(xdsListen),
 		accessLogListen: accessLogListen === undefined ? null : hostAndPort(accessLogListen),
+		gatewayPortsFile: options.gatewayPorts ?? null,
+	}));
+}
+
+export async function ingest(options: IngestArguments): Promise<void> {
+	const { accessLogListen, decisionLog } = options;
+	const listen = accessLogListen === false ? undefined : accessLogListen;
+	const { startIngestRole } = await import("../roles/ingest.js");
+	await run("ingest", options, [listen], startIngestRole, async () => ({
+		decisionLog,
+		accessLogListen: listen === undefined ? null : hostAndPort(listen),
+	}));
+}
+
+async function run(
+	role: string,
+	options: Pick<ControlArguments, "data" | "run" | "identity" | "envoyGateways">,
+	tcp: readonly (string | undefined)[],
+	start: (context: RoleContext) => Promise<RunningRole>,
+	more: (own: Pick<RoleContext, "identity" | "log">) => Promise<Partial<RoleContext>>,
+): Promise<void> {
+	if (options.identity === undefined && tcp.some((listener) => listener !== undefined))
+		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
+	const at = places(options.data, options.run);
+	const log = createLog({ role });
+	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);
+	const renewal = watchRenewal(createMeter({ role }), log, () => identity?.validity() ?? null);
+	const running = await start({
+		...{ at, log, meter: renewal.meter, identity, traceSamplingPercent: 0 },
+		...{ xdsListen: null, accessLogListen: null, gatewayPortsFile: null },
 		envoyGateways: new Map(options.envoyGateways.map(envoyGateways)),
-		gatewayPorts: new Map(
-			options.gatewayPort.map((pair) => {
-				const at = pair.lastIndexOf("=");
-				return [pair.slice(0, at), port(pair.slice(at + 1))];
-			}),
-		),
-	};
-	const running: RunningRole[] = [];
-	for (const [name, start] of Object.entries(ROLES)) {
-		if (names.includes(name)) running.push(await start(context));
-	}
-	const stopRotation = identity?.onRotated(() => {
-		for (const one of running) one.renewApi?.(pemOf(identity));
+		...(await more({ identity, log })),
 	});
-	serveUntilStopped(Object.assign({}, ...running.map(({ ready }) => ready)), async () => {
+	const stopRotation = identity?.onRotated(() => running.renewApi?.(pemOf(identity)));
+	serveUntilStopped(running.ready, async () => {
 		stopRotation?.();
-		for (const one of running.reverse()) await one.close();
+		await running.close();
 		renewal.close();
 		identity?.close();
 	});
 }
 
 /** Envoys of other machines that get their configuration here have no other way to be recorded. */
-function accessLogOf({ xdsListen, accessLogListen }: ControlArguments, roles: readonly string[]): string | undefined {
-	if (accessLogListen === undefined && xdsListen !== undefined && roles.includes("ingest"))
+function accessLogOf({ xdsListen, accessLogListen }: ControlArguments): string | undefined {
+	if (accessLogListen === undefined && xdsListen !== undefined)
 		throw new WeirError(
 			"invalid-argument",
 			"Envoys of other machines would have no access log: no denial of theirs would be recorded, and no exposure counted",
@@ -141,7 +138,7 @@ async function operatorsByToken(options: ControlArguments, log: Log) {
 	return { tokens: operatorTokens({ issuer, audience, keys, groupsClaim: operatorGroupsClaim }, log) };
 }
 
-/** Loaded only where it is used: most roles have no identity of their own. */
+/** Loaded only where it is used. */
 async function identityOf(socketPath: string, log: Log): Promise<Workload> {
 	const { ownIdentity } = await import("../stack/identity.js");
 	return ownIdentity(socketPath, log);

@@ -93,7 +93,7 @@ export async function status(options: ApiArguments & { readonly json?: boolean }
 	for (const line of closureLines(answer.closed ?? [])) print(line);
 	for (const line of faultLines(answer.faults)) print(line);
 	for (const line of behindLines(answer)) print(line);
-	for (const line of alarmLines(answer.alarms, answer.knownAlarms)) print(line);
+	for (const line of alarmLines(answer.alarms)) print(line);
 	if (answer.experiments.length === 0 && answer.services.length === 0) {
 		print(`no Experiment and no Service is declared${ofAll(answer.partial)}`);
 		return;

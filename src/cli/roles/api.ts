@@ -1,30 +1,25 @@
-/**
- * The api role: wishes and facts behind the public API; outcomes, traces and metrics of the others mounted on it. Without
- * a TCP door it listens on its UNIX socket alone.
- */
+/** The public API of control, with what ingest serves mounted on it. */
+import type { ServerResponse } from "node:http";
 import { networkInterfaces, userInfo } from "node:os";
-import { join } from "node:path";
 import { gateHost } from "../../decide/rollout/gate.js";
 import type { Webhook } from "../../decide/rollout/ports.js";
-import { unansweredTables, unansweredTableText } from "../../decide/rollout/unansweredTables.js";
 import type { ControlListener } from "../../declare/resources/checks/controlListener.js";
 import { EVIDENCE_TIMEOUT_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import { METRICS_CONTENT_TYPE, mergeMetrics } from "../../observe/telemetry/meter.js";
-import { startApi } from "../../operate/api/api.js";
+import { type Api, startApi } from "../../operate/api/api.js";
 import type { Handle, Mount } from "../../operate/api/mount.js";
 import { AUDIT_CHAINS } from "../../operate/audit/auditLog.js";
-import { Publication } from "../../operate/state/publication.js";
-import { Store } from "../../operate/state/store/store.js";
+import type { Store } from "../../operate/state/store/store.js";
 import { postWebhook } from "../../operate/webhooks/webhook.js";
 import { HANDSHAKES_REFUSED } from "../../trust/tls/handshake.js";
-import { logWhile } from "../stack/logWhile.js";
 import { controlAlarms } from "./controlAlarms.js";
 import { forwardTo } from "./forward.js";
-import { readGatewayTroubles } from "./gatewayTroubles.js";
 import { readMetrics } from "./metrics.js";
-import type { RoleContext, RunningRole } from "./role.js";
+import type { ProbeDesk } from "./probeDesk.js";
+import type { Publisher } from "./publisher.js";
+import type { RoleContext } from "./role.js";
 
 /** Who asks for a promotion is not told what kept a gate's answer away. */
 const logged =
@@ -40,58 +35,26 @@ const logged =
 		return answer;
 	};
 
-export async function startApiRole(context: RoleContext): Promise<RunningRole> {
-	const { at, log, meter, apiListener, apiAdmins = [], allowLocalGates = false } = context;
-	let doors: readonly ControlListener[] = [];
-	const store = new Store(join(at.dataDirectory, "state"), { controlListeners: () => doors, allowLocalGates });
-	const publication = new Publication(() => store.current.revision);
-	const stopLooking = [
-		logWhile(log, () => publication.lag(), "what was changed is not published", "what was changed is published again"),
-		logWhile(
-			log,
-			() => unansweredTables(store.proxies.proxies, Date.now()).map(unansweredTableText).join("; ") || null,
-			"what was changed is not taken by sidecars",
-			"what was changed is taken by sidecars again",
-		),
-	];
+export function startPublicApi(context: RoleContext, store: Store, publisher: Publisher): Promise<Api> {
+	const { at, log, meter, apiListener, apiAdmins = [] } = context;
 	const ingest = forwardTo(at.ingestSocket, "ingest");
-	const probe = forwardTo(at.xdsMetricsSocket, "xds");
-	const api = await startApi({
+	return startApi({
 		store,
-		publication,
 		socket: at.apiSocket,
 		tcp: apiListener ?? null,
 		owner: `local:${userName()}`,
 		admins: apiAdmins,
 		webhook: logged(postWebhook, log),
 		evidence: ingestClient(at.ingestSocket, EVIDENCE_TIMEOUT_MS, "readers"),
-		alarms: () => readGatewayTroubles(at.xdsMetricsSocket),
-		ownAlarms: (tooLate) => controlAlarms(at, meter, store.database, tooLate),
+		lag: () => publisher.lag(),
+		alarms: async (tooLate) => [...(await controlAlarms(at, meter, store.database, tooLate)), ...publisher.alarms()],
 		mounts: {
-			// Ingest asks whether this sender may report that metric.
+			// Ingest checks whether this sender may report that metric.
 			"/v1/outcomes": { handle: ingest, needs: "identity", methods: ["POST"], takesBody: true },
 			...decisionLogMounts(ingest),
-			"/v1/probe": { handle: probe, needs: "read", methods: ["POST"], takesBody: true, recorded: "probe" },
+			"/v1/probe": probeMount(publisher.probes),
 			"/v1/traces": { handle: forwardTo(at.traceQuerySocket, "ingest"), needs: "read", methods: ["GET"] },
-			"/metrics": (_, response) => {
-				for (const chain of AUDIT_CHAINS) {
-					const dropped = store.audit.dropped(chain);
-					meter.gauge("weir_operator_audit_dropped", "Audit records of operators that were dropped.", dropped, {
-						chain,
-					});
-				}
-				meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
-				const others = [at.ingestSocket, at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket];
-				Promise.all([meter.json(), ...others.map((socket) => readMetrics(socket))])
-					.then((roles) => mergeMetrics(roles.filter((one) => one !== null)))
-					.then(
-						(text) => response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE }).end(text),
-						(error: unknown) => {
-							log.error("metrics cannot be read", { why: String(error) });
-							response.writeHead(500).end();
-						},
-					);
-			},
+			"/metrics": (_, response) => answerMetrics(context, store, response),
 		},
 		onCrowded: () =>
 			meter.count(
@@ -104,16 +67,33 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 			meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "api", reason }),
 		onError: (error) => log.error("the API failed to answer", { why: String(error) }),
 	});
-	doors = controlListeners(context, api.url);
-	return {
-		ready: { api: api.url },
-		renewApi: (tls) => api.renew(tls),
-		close: async () => {
-			for (const stop of stopLooking) stop();
-			await api.close();
-			await store.close();
-		},
-	};
+}
+
+/** The body is read first: an answer before its end may be lost with the connection. */
+const probeMount = (probes: Pick<ProbeDesk, "ask">): Mount => ({
+	handle: (request, response) => {
+		request.resume().once("end", async () => sendJson(response, await probes.ask()));
+	},
+	...{ needs: "read", methods: ["POST"], takesBody: true, recorded: "probe" },
+});
+
+const sendJson = (response: ServerResponse, json: unknown): void =>
+	void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json));
+
+async function answerMetrics({ at, meter, log }: RoleContext, store: Store, response: ServerResponse): Promise<void> {
+	for (const chain of AUDIT_CHAINS) {
+		const dropped = store.audit.dropped(chain);
+		meter.gauge("weir_operator_audit_dropped", "Audit records of operators that were dropped.", dropped, { chain });
+	}
+	meter.gauge("weir_rollout_untold_dropped", "Rollbacks that no gate was told of in time.", store.untoldDropped);
+	try {
+		const parts = await Promise.all([meter.json(), readMetrics(at.ingestSocket), readMetrics(at.sidecarMetricsSocket)]);
+		const text = await mergeMetrics(parts.filter((one) => one !== null));
+		response.writeHead(200, { "content-type": METRICS_CONTENT_TYPE }).end(text);
+	} catch (error) {
+		log.error("metrics cannot be read", { why: String(error) });
+		response.writeHead(500).end();
+	}
 }
 
 /** The decision log, of whose Services one may read; and one request by its id, whosever it was. */

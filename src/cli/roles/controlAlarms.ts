@@ -1,4 +1,4 @@
-/** What control knows without the probe: of its own disk and identities, and what its ingest hears. */
+/** Alarms of control's disk and identities, and of what ingest receives. */
 import type { Meter } from "../../observe/telemetry/meter.js";
 import type { GatewayAlarm } from "../../operate/api/wire.js";
 import type { StateDatabase } from "../../operate/state/store/database.js";
@@ -11,7 +11,7 @@ import { droppedDecisions, unwrittenEvents, unwrittenState } from "./unwrittenAl
 /** Timeout of a request for a process's SVID status: less than READY_NOTES_MS. */
 const IDENTITY_STATUS_MS = 200;
 
-type Sockets = Pick<Places, "ingestSocket" | "xdsMetricsSocket" | "rolloutMetricsSocket" | "sidecarMetricsSocket">;
+type Sockets = Pick<Places, "ingestSocket" | "sidecarMetricsSocket">;
 
 /**
  * Never rejects.
@@ -24,14 +24,12 @@ export async function controlAlarms(
 	tooLate?: Promise<null>,
 ): Promise<readonly GatewayAlarm[]> {
 	const inTime = <T>(asked: Promise<T>) => (tooLate === undefined ? asked : Promise.race([asked, tooLate]));
-	const [ingested, ...others] = await Promise.all([
+	const [ingested, own, sidecar] = await Promise.all([
 		inTime(readMetrics(at.ingestSocket)),
 		meter.json(),
-		...[at.xdsMetricsSocket, at.rolloutMetricsSocket, at.sidecarMetricsSocket].map((socket) =>
-			inTime(readMetrics(socket, IDENTITY_STATUS_MS)),
-		),
+		inTime(readMetrics(at.sidecarMetricsSocket, IDENTITY_STATUS_MS)),
 	]);
-	const identities = unrenewedIdentities([ingested, ...others]);
+	const identities = unrenewedIdentities([ingested, own, sidecar]);
 	const ofIngest = [unwrittenEvents(ingested), droppedDecisions(ingested), calloutAlarms(ingested, Date.now())];
 	return [identities, unwrittenState(database), ...ofIngest].flat();
 }

@@ -64,7 +64,7 @@ const usualTimes = ({ from }: KeySource): KeysOptions["times"] => (from === "fil
 
 /** Who is without keys, as others look for their own. */
 const noKeyAtXds = (issuer: string): string =>
-	`xds has no key of ${issuer} for Envoy to verify tokens by (the sidecar fetches its own)`;
+	`control has no key of ${issuer} for Envoy to verify tokens by (the sidecar fetches its own)`;
 const ENVOY_VERIFIES_NONE = "Envoy verifies no token of that issuer";
 
 export class IssuerKeys {

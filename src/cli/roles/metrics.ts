@@ -6,28 +6,10 @@ import { claimSocket, restrictSocket } from "../../trust/local/socket.js";
 const TIMEOUT_MS = 2_000;
 const METRICS_PATH = "/metrics-json";
 
-/**
- * Serves GET /metrics-json for a role that has no other HTTP door.
- * @param more what else the role answers there, as JSON, by `METHOD PATH`
- */
-export async function serveMetrics(
-	socketPath: string,
-	meter: Meter,
-	more: Readonly<Record<string, () => Promise<unknown>>> = {},
-): Promise<Server> {
+/** Serves GET /metrics-json. */
+export async function serveMetrics(socketPath: string, meter: Pick<Meter, "json">): Promise<Server> {
 	await claimSocket(socketPath);
 	const server = createServer((request, response) => {
-		const asked = more[`${request.method} ${request.url}`];
-		if (asked !== undefined) {
-			// The body first, of which nothing is wanted: an answer before its end may be lost with the connection.
-			request.resume().once("end", () => {
-				void asked().then(
-					(json) => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(json)),
-					() => response.writeHead(500).end(),
-				);
-			});
-			return;
-		}
 		if (request.method !== "GET" || request.url !== METRICS_PATH) return void response.writeHead(404).end();
 		void meter
 			.json()

@@ -1,4 +1,4 @@
-/** What every role of control is given, and what it gives back to the process that runs it. */
+/** What control and ingest are started with, and what they return. */
 
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
@@ -27,8 +27,8 @@ export interface RoleContext {
 	readonly envoyGateways: ReadonlyMap<string, readonly string[]>;
 	/** What of allowed requests ingest records: `denied` (none), a percentage, `all`; by default none. */
 	readonly decisionLog?: string;
-	/** Ports of Gateways that declare 0, by qualified name; without one Envoy chooses. */
-	readonly gatewayPorts: ReadonlyMap<string, number>;
+	/** File of the ports of Gateways that declare 0; null = Envoy chooses. */
+	readonly gatewayPortsFile: string | null;
 }
 
 /** What `--envoy-gateways` says of an Envoy: `*` = every Gateway (null); an id that is not named has none. */
@@ -40,7 +40,7 @@ export function gatewaysOfEnvoy(listed: RoleContext["envoyGateways"], id: string
 export interface RunningRole {
 	/** What the supervisor is told. */
 	readonly ready: unknown;
-	/** The api role's: shows another certificate from now on. */
+	/** The API's listener uses another certificate for new connections. */
 	renewApi?(tls: TcpListener["tls"]): void;
 	close(): Promise<void>;
 }

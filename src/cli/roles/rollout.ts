@@ -1,20 +1,18 @@
-/** The rollout role: evidence → decision → state, over the other roles' sockets. */
+/** The rollout loop of control: evidence → decision → state. */
 
 import type { GateReport } from "../../decide/rollout/gateApprovals.js";
 import { type LoopEvent, RolloutLoop } from "../../decide/rollout/loop.js";
-import type { Clock } from "../../decide/rollout/ports.js";
+import type { Clock, Outbox, StateStore } from "../../decide/rollout/ports.js";
 import { RollbackNotifier } from "../../decide/rollout/rollbackNotifier.js";
 import { PPM } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Meter } from "../../observe/telemetry/meter.js";
-import { StateClient } from "../../operate/api/client.js";
 import { postWebhook } from "../../operate/webhooks/webhook.js";
-import { serveMetrics } from "./metrics.js";
-import type { RoleContext, RunningRole } from "./role.js";
+import type { RoleContext } from "./role.js";
 
-export async function startRolloutRole({ at, log, meter }: RoleContext): Promise<RunningRole> {
-	const store = new StateClient(at.apiSocket);
+/** @returns stops both loops */
+export function startRollout({ at, log, meter }: RoleContext, store: StateStore & Outbox): () => Promise<void> {
 	const loop = new RolloutLoop({
 		evidence: ingestClient(at.ingestSocket),
 		store,
@@ -28,18 +26,13 @@ export async function startRolloutRole({ at, log, meter }: RoleContext): Promise
 		webhook: postWebhook,
 		clock: systemClock,
 		report: (answer) => reportGate(answer, log, meter),
-		holding: (error) => log.warn("rollbacks are told later: the state's owner does not answer", { why: error.message }),
+		holding: (error) => log.warn("gates hear of rollbacks later: the state does not answer", { why: error.message }),
 	});
-	const metrics = await serveMetrics(at.rolloutMetricsSocket, meter);
 	loop.start();
 	rollbackNotifier.start();
-	return {
-		ready: {},
-		close: async () => {
-			metrics.close();
-			rollbackNotifier.stop();
-			await loop.stop();
-		},
+	return () => {
+		rollbackNotifier.stop();
+		return loop.stop();
 	};
 }
 

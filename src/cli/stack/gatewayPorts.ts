@@ -1,4 +1,5 @@
 /** Ports of the stack's Gateways: which they take, and whether Envoy listens there. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import type { Gateway } from "../../declare/resources/resource.js";
 import { qualifiedName } from "../../declare/resources/resource.js";
@@ -10,12 +11,21 @@ import { qualifiedName } from "../../declare/resources/resource.js";
 const [FROM, TO] = [20_000, 32_000];
 const TRIES = 20;
 
-/** A port for each Gateway that declares 0, fixed for the stack's life: an Envoy that is restarted keeps it. */
-export function freePorts(gateways: readonly Gateway[]): Promise<readonly (readonly [string, number])[]> {
-	const open = gateways.filter(({ spec }) => spec.port === 0);
-	return Promise.all(
-		open.map(async ({ metadata, spec }) => [qualifiedName(metadata), await freePort(spec.address)] as const),
-	);
+/** Free ports of Gateways that declare 0, kept in a file: a restarted control gives Envoy the same ones. */
+export class GatewayPorts {
+	readonly #ports: Map<string, number>;
+
+	constructor(private readonly file: string) {
+		this.#ports = new Map(existsSync(file) ? Object.entries(JSON.parse(readFileSync(file, "utf8"))) : []);
+	}
+
+	/** By qualified name. */
+	async of(gateways: readonly Gateway[]): Promise<ReadonlyMap<string, number>> {
+		const open = gateways.filter(({ metadata, spec }) => spec.port === 0 && !this.#ports.has(qualifiedName(metadata)));
+		for (const { metadata, spec } of open) this.#ports.set(qualifiedName(metadata), await freePort(spec.address));
+		if (open.length > 0) writeFileSync(this.file, JSON.stringify(Object.fromEntries(this.#ports)), { mode: 0o600 });
+		return this.#ports;
+	}
 }
 
 async function freePort(address: string): Promise<number> {

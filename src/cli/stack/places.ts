@@ -12,7 +12,7 @@ import { requireOwnFolder } from "../../trust/local/socket.js";
 export interface Places {
 	readonly dataDirectory: string;
 	readonly runDirectory: string;
-	/** The API for the owner and for the other roles. */
+	/** The API for the owner and for ingest. */
 	readonly apiSocket: string;
 	/** ingest's HTTP door. */
 	readonly ingestSocket: string;
@@ -26,12 +26,11 @@ export interface Places {
 	readonly sidecarSocket: string;
 	/** The sidecar's last good table. */
 	readonly sidecarTableFile: string;
+	/** Ports of Gateways that declare 0. */
+	readonly gatewayPortsFile: string;
 	/** xDS (ADS). */
 	readonly adsSocket: string;
-	/** Metrics of the roles that have no other door. */
-	readonly xdsMetricsSocket: string;
 	readonly sidecarMetricsSocket: string;
-	readonly rolloutMetricsSocket: string;
 	readonly envoyAdminSocket: string;
 	/** The public addresses of the running stack, for the CLI. */
 	readonly addressesFile: string;
@@ -41,7 +40,7 @@ export interface Places {
 export function places(data: string, run?: string): Places {
 	const dataDirectory = resolve(data);
 	const runDirectory = resolve(run ?? join(dataDirectory, "run"));
-	const longest = join(runDirectory, "rollout-metrics.sock");
+	const longest = join(runDirectory, "sidecar-metrics.sock");
 	if (Buffer.byteLength(longest) > SOCKET_PATH_BYTES_MAX) {
 		throw new WeirError(
 			"invalid-argument",
@@ -66,10 +65,9 @@ export function places(data: string, run?: string): Places {
 		adsSocket: at("ads.sock"),
 		sidecarSocket: at("sidecar.sock"),
 		sidecarTableFile: join(dataDirectory, "sidecar-table.json"),
-		xdsMetricsSocket: at("xds-metrics.sock"),
 		sidecarMetricsSocket: at("sidecar-metrics.sock"),
-		rolloutMetricsSocket: at("rollout-metrics.sock"),
 		envoyAdminSocket: at("envoy.sock"),
+		gatewayPortsFile: at("gateway-ports.json"),
 		addressesFile: join(dataDirectory, "addresses.json"),
 	};
 }

@@ -1,5 +1,5 @@
 /**
- * The whole stack on one machine: an authority, the roles of control, a real Envoy, and what the caller adds, each in its
+ * The whole stack on one machine: an authority, control, ingest, a real Envoy, and what the caller adds, each in its
  * own process under one supervisor. Nothing is kept in this process, so kill -9 of any of them loses nothing. Its parts
  * meet on UNIX sockets in 0700 directories, or by mTLS; each has an identity of its own, over a socket of its own.
  */
@@ -14,7 +14,7 @@ import { ApiClient } from "../../operate/api/apiClient.js";
 import { isAnswered } from "../../trust/local/socket.js";
 import type { ResourceFile } from "../resourceFiles.js";
 import { declare } from "./declare.js";
-import { freePorts, untilListening } from "./gatewayPorts.js";
+import { untilListening } from "./gatewayPorts.js";
 import { caChild, identitySocket, stackIds, TRUST_DOMAIN } from "./identity.js";
 import { type Places, places } from "./places.js";
 import { type ChildSpec, Supervisor } from "./supervisor.js";
@@ -66,7 +66,7 @@ export interface Stack {
 	readonly tracesSocket: string;
 	readonly identity: StackIdentity;
 	readonly envoyVersion: string;
-	/** Process id of a part: ca, api, ingest, xds, rollout, envoy, or an added child. */
+	/** Process id of a part: ca, control, ingest, sidecar, envoy, or an added child. */
 	pid(name: string): number | undefined;
 	/** Envoy first, then the sidecar, then the rest. */
 	stop(): Promise<void>;
@@ -95,11 +95,13 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 		process.env.OTEL_EXPORTER_OTLP_ENDPOINT || process.env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
 			? {}
 			: { [TRACES_SOCKET]: at.traceQuerySocket };
-	const role = (name: string, args: readonly string[] = []): ChildSpec => ({
-		name,
-		module: MAIN,
-		args: ["control", "--roles", name, ...common, ...args],
-	});
+	// Ports are chosen anew at each start: another program may have one of the last.
+	rmSync(at.gatewayPortsFile, { force: true });
+	const control = (port: string) => [
+		...["control", ...common, "--identity", identity.socketOf("control"), "--admin", identity.ids.operator],
+		...["--api-port", port, "--gateway-ports", at.gatewayPortsFile],
+		...(options.allowLocalGates === true ? ["--allow-local-gates"] : []),
+	];
 	try {
 		if (options.identitySocket === undefined) {
 			const { trustDomain = TRUST_DOMAIN, workloads } = options;
@@ -108,14 +110,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			const lifetime = options.svidLifetime === undefined ? [] : ["--svid-lifetime", options.svidLifetime];
 			await supervisor.start({ ...child, args: [...child.args, ...lifetime] });
 		}
-		const apiArgs = (port: string) => [
-			...["--identity", identity.socketOf("control"), "--admin", identity.ids.operator],
-			...(options.allowLocalGates === true ? ["--allow-local-gates"] : []),
-			...["--api-port", port],
-		];
 		const { api: https } = (await supervisor.start({
-			...role("api", apiArgs(String(options.apiPort))),
-			argsAgain: (said) => role("api", apiArgs(new URL((said as { api: string }).api).port)).args,
+			name: "control",
+			module: MAIN,
+			args: control(String(options.apiPort)),
+			argsAgain: (said) => control(new URL((said as { api: string }).api).port),
 		})) as { api: string };
 		const api = `unix:${at.apiSocket}`;
 		// What does not need each other starts side by side; a part that stops goes after all that began later.
@@ -125,37 +124,32 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 				children.map((child) => supervisor.start({ ...child, environment: { ...environment, ...child.environment } })),
 			),
 			// On a shared machine, counting must not slow what it counts.
-			supervisor.start({ ...role("ingest", ["--decision-log", options.decisionLog ?? "denied"]), niceness: 10 }),
+			supervisor.start({
+				name: "ingest",
+				module: MAIN,
+				args: ["ingest", "--data", at.dataDirectory, "--decision-log", options.decisionLog ?? "denied"],
+				niceness: 10,
+			}),
 		]);
 		const files = options.declare(Object.fromEntries(children.map(({ name }, index) => [name, said[index]])));
 		const { overwrite = false, notice } = options;
 		const resources = await declare(files, { api, at, overwrite, notice });
 		const declared = resources.filter((resource): resource is Gateway => resource.kind === "Gateway");
-		const gatewayPorts = await freePorts(declared);
-		await Promise.all([
-			supervisor.start(
-				role("xds", [
-					...["--identity", identity.socketOf("control")],
-					...gatewayPorts.flatMap(([name, port]) => ["--gateway-port", `${name}=${port}`]),
-				]),
-			),
-			supervisor.start(role("rollout")),
-			// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
-			// Envoy 1.40.0 can crash when both end at once.
-			supervisor.start({
-				name: "sidecar",
-				module: MAIN,
-				args: ["sidecar", "--data", at.dataDirectory, "--identity", identity.socketOf("sidecar")],
-				environment,
-			}),
-		]);
+		// Envoy after the sidecar, so that it stops before it: a sidecar that went first would fail Envoy's open calls, and
+		// Envoy 1.40.0 can crash when both end at once.
+		await supervisor.start({
+			name: "sidecar",
+			module: MAIN,
+			args: ["sidecar", "--data", at.dataDirectory, "--identity", identity.socketOf("sidecar")],
+			environment,
+		});
 		const envoy = (await supervisor.start({
 			name: "envoy",
 			module: MAIN,
 			args: ["envoy", ...common, "--node", ENVOY, "--identity", identity.socketOf("envoy")],
 		})) as { version: string };
 		const unheard = await allListen(declared, at, api, options.notice);
-		const ports = new Map(gatewayPorts);
+		const listeners = await envoyAdmin(at.envoyAdminSocket).listeners();
 		const gateways: Record<string, string> = {};
 		for (const { metadata, spec } of declared) {
 			const listener = qualifiedName(metadata);
@@ -163,7 +157,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 			const { address, tls } = spec;
 			const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : address;
 			gateways[listener] =
-				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${ports.get(listener) ?? spec.port}`;
+				`${tls === null ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${spec.port || listeners.get(listener)?.port}`;
 		}
 		const metrics = `${https}/metrics`;
 		const operator = identity.socketOf("operator");

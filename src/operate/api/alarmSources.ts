@@ -2,8 +2,8 @@
 import type { GatewayAlarm } from "./wire.js";
 
 export interface AlarmSources {
-	/** Probe alarms of all Gateways; null = the probe does not answer. Never rejects. */
-	readonly alarms: () => Promise<readonly GatewayAlarm[] | null>;
-	/** Alarms of control itself. Never rejects. @param tooLate ends the wait; alarms that come later are left out */
-	readonly ownAlarms: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
+	/** Of Gateways and of control. Never rejects. @param tooLate ends the wait; alarms that come later are left out */
+	readonly alarms: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
+	/** One sentence if the state has been ahead of what is published for too long, else null. */
+	readonly lag: () => string | null;
 }

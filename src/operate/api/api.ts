@@ -1,7 +1,6 @@
 /**
- * The api role's listeners over one Store: a UNIX socket for the local owner and the other roles of control, and HTTPS
- * for all other callers if an identity is configured. Paths of other roles (outcomes, traces, metrics) are mounted:
- * they get the original request and its authenticated caller.
+ * The API's listeners over one Store: a UNIX socket for the local owner and ingest, and HTTPS for all other callers if an
+ * identity is configured. Paths that ingest or the publisher serves are mounted: they get the original request and its authenticated caller.
  */
 import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -18,16 +17,15 @@ import type { HandshakeFault } from "../../trust/tls/handshake.js";
 import { Approvals } from "../approvals/approvals.js";
 import { Operations } from "../operations/operations.js";
 import { PromotionGates } from "../operations/promotionGates.js";
-import { Publication } from "../state/publication.js";
 import { Permissions } from "../state/rights/permissions.js";
 import { Rights } from "../state/rights/rights.js";
 import type { Store } from "../state/store/store.js";
+import type { AlarmSources } from "./alarmSources.js";
 import type { Caller, ListenerTls, TcpListener } from "./caller.js";
 import { handler, type ListenerContext, withBounds } from "./handler.js";
 import { checkLoopback } from "./http.js";
 import type { Mount } from "./mount.js";
 import { secureContext, secureServer } from "./tlsListener.js";
-import type { GatewayAlarm } from "./wire.js";
 
 /** A separate quota for aborts, pauses and rollbacks. */
 export const CLIENT_STOPS_AT_ONCE_MAX = 8;
@@ -55,12 +53,10 @@ export interface ApiOptions {
 	readonly mounts?: Readonly<Record<string, Mount>>;
 	/** Why control is not ready, one sentence each, without resource names. Empty = ready. */
 	readonly ready?: () => readonly string[];
-	/** How far xds has published the state; a new one by default. */
-	readonly publication?: Publication;
-	/** Probe alarms of all Gateways; null = the probe does not answer. Absent: no probe. Never rejects. */
-	readonly alarms?: () => Promise<readonly GatewayAlarm[] | null>;
-	/** Alarms known without the probe. Never rejects. @param tooLate alarms that come after it are left out */
-	readonly ownAlarms?: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
+	/** Absent: none. */
+	readonly alarms?: AlarmSources["alarms"];
+	/** Absent: nothing is published. */
+	readonly lag?: AlarmSources["lag"];
 	readonly now?: () => number;
 	/** Called for each TCP connection that was closed in favour of another client's. */
 	readonly onCrowded?: () => void;
@@ -118,9 +114,8 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 			gates: new PromotionGates(store, operations, options.webhook ?? NO_WEBHOOK, now),
 			evidence: options.evidence ?? null,
 			ready: options.ready ?? (() => []),
-			publication: options.publication ?? new Publication(() => store.current.revision),
+			lag: options.lag ?? (() => null),
 			alarms: options.alarms ?? (async () => []),
-			ownAlarms: options.ownAlarms ?? (async () => []),
 			now,
 		},
 		limiter: new ClientLimiter(options.clientLimits),

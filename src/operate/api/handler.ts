@@ -49,7 +49,7 @@ export function handler(
 			const { method, url = "" } = request;
 			if (internal && isUnder(url, "/internal")) {
 				const call = parseRequest(request, { signal: gone.signal, id, caller });
-				return send(response, await answerInternal(api.store, api.publication, call));
+				return send(response, await answerInternal(api.store, call));
 			}
 			const limiter = method === "POST" && STOPS.test(url) ? context.stopLimiter : context.limiter;
 			await limiter.admit(caller.subject, response).catch((error) => {

@@ -7,7 +7,6 @@ import { closedServices } from "../../decide/rollout/closedServices.js";
 import { refusalsOf } from "../../decide/rollout/refusal.js";
 import { unansweredTables } from "../../decide/rollout/unansweredTables.js";
 import { PUBLICATION_LAG_MS, READY_NOTES_MS } from "../../limits/index.js";
-import type { Publication } from "../state/publication.js";
 import type { Store } from "../state/store/store.js";
 import type { AlarmSources } from "./alarmSources.js";
 import type { Answer } from "./http.js";
@@ -26,8 +25,6 @@ export interface ReadinessSources extends AlarmSources {
 	readonly store: Store;
 	/** Why control is not ready, one sentence each, without resource names. Empty = ready. */
 	readonly ready: () => readonly string[];
-	/** Its lag makes control unready too. */
-	readonly publication: Publication;
 	readonly now: () => number;
 }
 
@@ -41,8 +38,8 @@ const CONTROL_NOTES = {
 
 /** 503 with the reasons, or 200. */
 export async function readiness(sources: ReadinessSources): Promise<Answer> {
-	const { ready, publication } = sources;
-	const reasons = [ready(), publication.lag() ?? [], untaken(sources), refusals(sources)].flat();
+	const { ready, lag } = sources;
+	const reasons = [ready(), lag() ?? [], untaken(sources), refusals(sources)].flat();
 	const notes = await notesOf(sources);
 	const said = reasons.length === 0 ? ["ready"] : reasons;
 	const text = [...said, ...notes.map((note) => `note: ${note}`)].map((line) => `${line}\n`).join("");
@@ -66,11 +63,9 @@ function untaken({ store, now }: ReadinessSources): readonly string[] {
 	return [`${lasting.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
-async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<readonly string[]> {
+async function notesOf({ store, alarms }: ReadinessSources): Promise<readonly string[]> {
 	const closed = closedServices(store.proxies.proxies).length;
-	const tooLate = pause(READY_NOTES_MS, null, { ref: false });
-	const answers = await Promise.all([ownAlarms(tooLate), Promise.race([alarms(), tooLate])]);
-	const active = answers.flatMap((some) => some ?? []);
+	const active = await alarms(pause(READY_NOTES_MS, null, { ref: false }));
 	// Several Gateways may trust one issuer.
 	const keyless = new Set(active.filter(({ alarm }) => alarm === NO_KEYS).map(({ why }) => why)).size;
 	const gatewaysOf = (one: string): number => active.filter(({ alarm }) => alarm === one).length;
@@ -79,9 +74,7 @@ async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<
 	const unanswered = gatewaysOf(UNANSWERED);
 	return [
 		...(closed === 0 ? [] : [`${closed} of the Services are closed: their configuration was refused (weir status)`]),
-		...(keyless === 0
-			? []
-			: [`${keyless} of the issuers of tokens have no key at xds for Envoy to verify by (weir status)`]),
+		...(keyless === 0 ? [] : [`${keyless} of the issuers of tokens have no key for Envoy to verify by (weir status)`]),
 		...(keylessThere === 0
 			? []
 			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),

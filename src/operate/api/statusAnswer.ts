@@ -12,7 +12,6 @@ import { resourceTitle } from "../../declare/resources/position.js";
 import { namespaceOf, qualifiedName, type Resource } from "../../declare/resources/resource.js";
 import { phasesOf, withDefault } from "../operations/crossCheck.js";
 import type { Operations } from "../operations/operations.js";
-import type { Publication } from "../state/publication.js";
 import { ALL_NAMESPACES } from "../state/rights/permissions.js";
 import type { Store } from "../state/store/store.js";
 import type { AlarmSources } from "./alarmSources.js";
@@ -23,19 +22,17 @@ import type { GatewayAlarm, StatusAnswer } from "./wire.js";
 export interface StatusSources extends AlarmSources {
 	readonly store: Store;
 	readonly operations: Operations;
-	readonly publication: Publication;
 	readonly now: () => number;
 }
 
 export async function statusAnswer(sources: StatusSources, call: Call): Promise<StatusAnswer> {
-	const [alarms, own] = await Promise.all([sources.alarms(), sources.ownAlarms()]);
-	return answerOf(sources, call, { alarms, own });
+	return answerOf(sources, call, await sources.alarms());
 }
 
 function answerOf(
-	{ store, operations, publication, now }: StatusSources,
+	{ store, operations, lag, now }: StatusSources,
 	{ caller }: Call,
-	{ alarms, own }: { readonly alarms: readonly GatewayAlarm[] | null; readonly own: readonly GatewayAlarm[] },
+	alarms: readonly GatewayAlarm[],
 ): StatusAnswer {
 	const mayRead = operations.rights.mayRead(caller);
 	const isVisible = ({ gateway }: GatewayAlarm): boolean =>
@@ -44,7 +41,7 @@ function answerOf(
 	return {
 		...operations.rights.partly(caller),
 		revision,
-		lag: publication.lag(),
+		lag: lag(),
 		untaken: unansweredTables(store.proxies.proxies, now()),
 		refusals: refusalsOf(store.proxies.proxies).map((one) =>
 			mayRead(namespaceOf(one.source.split(" ").at(-1) ?? "")) ? one : { ...one, source: "", error: "" },
@@ -53,9 +50,7 @@ function answerOf(
 		faults: faultsOf(store.current)
 			.filter(({ resource }) => mayRead(resource.metadata.namespace))
 			.map(({ resource, words }) => ({ resource: resourceTitle(resource), words })),
-		...(alarms === null
-			? { alarms, knownAlarms: own.filter(isVisible) }
-			: { alarms: [...own, ...alarms].filter(isVisible) }),
+		alarms: alarms.filter(isVisible),
 		experiments: resources.experiments.flatMap((one) => {
 			const name = qualifiedName(one.metadata);
 			const live = status.experiments[name];

@@ -38,7 +38,7 @@ export interface GatewayAlarm {
 	readonly envoy?: string;
 }
 
-/** xds has no key of an issuer, so Envoy can verify none of its tokens. */
+/** Control has no key of an issuer, so Envoy can verify none of its tokens. */
 export const NO_KEYS = "no-issuer-keys";
 /** A Gateway refuses tokens because the sidecar has no key of their issuer. */
 export const NO_SIDECAR_KEYS = "no-sidecar-keys";
@@ -93,10 +93,8 @@ export interface StatusAnswer extends Partly {
 	readonly closed: readonly Closure[];
 	/** Resources without effect. */
 	readonly faults?: readonly { readonly resource: string; readonly words: string }[];
-	/** Alarms of Gateways and of control itself; null = the source of Gateway alarms does not answer. */
-	readonly alarms: readonly GatewayAlarm[] | null;
-	/** If `alarms` is null: the alarms that are known, mostly of control itself. */
-	readonly knownAlarms?: readonly GatewayAlarm[];
+	/** Of Gateways and of control itself. */
+	readonly alarms: readonly GatewayAlarm[];
 	readonly experiments: readonly {
 		/** Qualified name. */
 		readonly experiment: string;

@@ -1,5 +1,5 @@
 /**
- * Child process of the native benchmark: Weir's real ingest and span receiver, as `weir control --roles ingest`
+ * Child process of the native benchmark: Weir's real ingest and span receiver, as `weir ingest`
  * runs them, with a fixed Plan. Arguments: data directory, access log socket, traces socket, file with the Plan's
  * version and table. Told `settle`, it flushes what it has and answers `{entries}`: how many came, by any fate.
  */

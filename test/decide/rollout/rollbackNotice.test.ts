@@ -1,16 +1,15 @@
 /**
- * A rollback is told at least once whatever dies: the real roles as processes, killed between the rollback and its
- * telling and in the middle of it, and a real receiver.
+ * A gate hears of a rollback at least once: control is killed before and while it sends the message to a real receiver.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import t from "tap";
 import type { GateQuestion } from "../../../src/decide/rollout/gate.js";
-import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import { StateClient } from "../../../src/operate/api/client.js";
+import { Store } from "../../../src/operate/state/store/store.js";
 import { MAIN } from "../../cli/command.js";
 import {
 	experiment as declared,
@@ -22,18 +21,20 @@ import {
 } from "../../operate/state/employment.js";
 import { input } from "./example.js";
 
-async function role(
-	t: { teardown(end: () => unknown): unknown },
-	name: string,
-	directory: string,
-): Promise<ChildProcess> {
-	const child = fork(MAIN, ["control", "--roles", name, "--data", directory, "--allow-local-gates"], {
-		stdio: ["ignore", "ignore", "ignore", "ipc"],
+async function control(t: { teardown(end: () => unknown): unknown }, directory: string): Promise<ChildProcess> {
+	const child = fork(MAIN, ["control", "--data", directory, "--allow-local-gates"], {
+		stdio: ["ignore", "ignore", "pipe", "ipc"],
 		detached: true,
 	});
 	t.teardown(() => child.kill("SIGKILL"));
 	await once(child, "message");
 	return child;
+}
+
+/** Resolves when the process logs such a line. */
+async function logged(child: ChildProcess, words: string): Promise<void> {
+	if (child.stderr === null) throw new Error("no output");
+	for await (const line of createInterface(child.stderr)) if (line.includes(words)) return;
 }
 
 async function kill(child: ChildProcess): Promise<void> {
@@ -65,20 +66,18 @@ t.test(
 
 		const directory = temporaryDirectory(t);
 		const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/told`;
-		let api = await role(t, "api", directory);
-		const socket = join(directory, "run", "api.sock");
-		const client = new ApiClient(`unix:${socket}`);
 		const gates = `, gates: [{at: after-rollback, url: "${url}", timeout: 1m}]`;
 		const text = [SERVICE, METRIC, declared("boosted").replace(", alpha: 0.05", `, alpha: 0.05${gates}`)].join("---\n");
-		t.match(await client.apply(file(text), { dryRun: false }), { outcome: "applied" });
-		const state = new StateClient(socket);
-		const now = await state.state(-1, 0);
-		const [one] = now?.resources.experiments ?? [];
-		const status = now?.status.experiments.boosted;
-		if (now === null || one === undefined || status === undefined) throw new Error("no Experiment");
-		await state.decide({
+		const open = () => new Store(join(directory, "state"), { allowLocalGates: true });
+		const before = open();
+		t.match(before.apply(file(text), { by: "ann", dryRun: false, nowMs: 1 }), { outcome: "applied" });
+		const { revision, resources, status: live } = before.current;
+		const [one] = resources.experiments;
+		const status = live.experiments.boosted;
+		if (one === undefined || status === undefined) throw new Error("no Experiment");
+		await before.decide({
 			experiment: "boosted",
-			expectedRevision: now.revision,
+			expectedRevision: revision,
 			by: "weir",
 			atMs: 1,
 			input: input({ experiment: one, status }),
@@ -87,12 +86,10 @@ t.test(
 				{ action: "roll-back", rule: "harm", reason: "Rolled back." },
 			),
 		});
-		await kill(api);
-		t.equal(calls.length, 0, "the rollback is stored, and nobody has been told");
+		await before.close();
+		t.equal(calls.length, 0, "the rollback is stored, and no gate has heard of it");
 
-		api = await role(t, "api", directory);
-		t.match((await client.status()).experiments, [{ status: { phase: "RolledBack" } }]);
-		let rollout = await role(t, "rollout", directory);
+		let running = await control(t, directory);
 		const first = await call(1);
 		t.match(first.question, {
 			at: "after-rollback",
@@ -103,22 +100,24 @@ t.test(
 			reason: "Rolled back.",
 		});
 		// It was heard and not answered: to be told again is the only way to be sure.
-		await kill(rollout);
-		rollout = await role(t, "rollout", directory);
+		await kill(running);
+		running = await control(t, directory);
 		const second = await call(2);
 		t.equal(second.key, first.key);
 		second.response.writeHead(500).end();
 		const third = await call(3);
-		t.equal(third.key, first.key, "a no is no taking: again after a pause");
-		await kill(api);
-		api = await role(t, "api", directory);
-		t.equal((await state.untold()).length, 1);
-		third.response.writeHead(200).end();
-		while ((await state.untold()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
-		await kill(rollout);
-		await kill(api);
-		api = await role(t, "api", directory);
-		t.same(await state.untold(), [], "what was taken stays crossed out");
-		t.equal(calls.length, 3);
+		t.equal(third.key, first.key, "after a refusal it is sent again");
+		await kill(running);
+		running = await control(t, directory);
+		const fourth = await call(4);
+		t.equal(fourth.key, first.key);
+		const taken = logged(running, "a gate said yes");
+		fourth.response.writeHead(200).end();
+		await taken;
+		await kill(running);
+		const after = open();
+		t.teardown(() => after.close());
+		t.same(await after.untold(), [], "what a gate took is not sent again");
+		t.equal(calls.length, 4);
 	},
 );

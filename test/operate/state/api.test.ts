@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import { request as httpRequest } from "node:http";
-import { connect, createServer } from "node:net";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Api, type ApiOptions, startApi } from "../../../src/operate/api/api.js";
@@ -323,7 +323,7 @@ const BAD: readonly {
 		match: /limit/,
 	},
 	{ what: "a broken escape", path: "/v1/experiments/%E0%A4%A/decisions", status: 400, match: /percent/ },
-	{ what: "the internal API", path: "/internal/state", status: 404, match: /internal/ },
+	{ what: "the internal API", path: "/internal/plans", status: 404, match: /internal/ },
 	{
 		what: "a body that is too large",
 		path: "/v1/resources",
@@ -417,35 +417,18 @@ t.test("the API listens on the loopback only, and starts both listeners or none"
 	t.equal(statSync(socket).mode & 0o777, 0o600);
 });
 
-t.test("the port StateStore over the UNIX socket", async (t) => {
+t.test("what ingest reads over the UNIX socket, and what is reported of Envoys", async (t) => {
 	const { store, state, client } = await running(t);
 	await client.apply(file(ALL), wet);
-	const now = await state.state(-1, 0);
-	t.same(now, JSON.parse(JSON.stringify(store.current)));
-	t.equal(await state.state(1, 0), null);
-	const status = now?.status.experiments.boosted;
-	if (status === undefined) throw new Error("no status");
-	const decision = {
-		experiment: "boosted",
-		expectedRevision: 1,
-		by: "weir",
-		atMs: 5_000,
-		input: null,
-		outcome: outcome({ ...status, allocationPpm: 100_000, stepIndex: 1, stepStartedAtMs: 5_000 }),
-	};
-	t.match(await state.decide(decision), { revision: 2, decision: { sequence: 2 } });
-	await t.rejects(state.decide(decision), { code: "conflict", hint: /decide again/ });
-	await state.keepPlan("00ff", { gateways: [], services: [] });
+	await store.keepPlan("00ff", { gateways: [], services: [] });
 	t.same(await state.plan("00ff"), { gateways: [], services: [] });
 	t.same(await state.newestPlan(), { gateways: [], services: [] });
 	t.equal(await state.plan("ffff"), null);
-	await state.acknowledge(2, 6_000);
-	t.equal(store.current.status.experiments.boosted?.stepStartedAtMs, 6_000);
-	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {} }]);
+	await store.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {} }]);
 	t.match(await client.proxies(), { proxies: [{ node: "envoy-1" }] });
 	t.notHas(await client.standing("boosted"), "closed");
 	const closed = [{ service: "employment", form: "", why: "", sinceMs: 7 }];
-	await state.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {}, closed }]);
+	await store.reportProxies([{ node: "envoy-1", connectedAtMs: 7, types: {}, closed }]);
 	t.match(
 		await client.standing("boosted"),
 		{ closed: true, defaultVariant: "v1" },
@@ -463,45 +446,4 @@ t.test("the port StateStore over the UNIX socket", async (t) => {
 			judges: [{ experiment: "boosted", service: "employment", freezingSinceMs: null }],
 		},
 	]);
-});
-
-t.test("a long poll answers as soon as the revision changes, and is dropped with its client", async (t) => {
-	const { store, state, client, api } = await running(t);
-	const polls = [state.state(0, 50_000), state.state(0, 50_000)];
-	await client.apply(file(ALL), wet);
-	for (const poll of polls) t.equal((await poll)?.revision, 1);
-	t.equal(await state.state(1, 20), null, "its time is over");
-
-	const original = store.state.bind(store);
-	t.teardown(() => {
-		store.state = original;
-	});
-	const socket = connect(api.socket);
-	const dropped = new Promise<void>((resolve) => {
-		store.state = async (after, waitMs, signal) => {
-			// The poll waits now: its client goes, and it must end long before its time.
-			setImmediate(() => socket.destroy());
-			const answer = await original(after, waitMs, signal);
-			resolve();
-			return answer;
-		};
-	});
-	socket.write("GET /internal/state?after=1&waitMs=50000 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-	await dropped;
-});
-
-t.test("a silent owner is deadline-exceeded", async (t) => {
-	const path = join(temporaryDirectory(t), "silent.sock");
-	const silent = createServer();
-	await new Promise<void>((resolve) => silent.listen(path, resolve));
-	t.teardown(() => silent.close());
-	await t.rejects(new StateClient(path, 50).state(-1, 0), { code: "deadline-exceeded" });
-});
-
-t.test("closed listeners are unavailable, also to a poll that waits", async (t) => {
-	const { state, api } = await running(t);
-	const waiting = state.state(0, 50_000);
-	await new Promise((resolve) => setImmediate(resolve));
-	await Promise.all([api.close(), t.rejects(waiting, { code: "unavailable" })]);
-	await t.rejects(state.state(-1, 0), { code: "unavailable", hint: /running/ });
 });

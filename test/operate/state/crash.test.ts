@@ -1,26 +1,49 @@
 /** kill -9 in the middle of a stream of applies, decisions and plans, round after round, over real sockets. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { ApiClient } from "../../../src/operate/api/apiClient.js";
-import { StateClient } from "../../../src/operate/api/client.js";
+import type { Store } from "../../../src/operate/state/store/store.js";
 import { ALL, file, METRIC, outcome, temporaryDirectory } from "./employment.js";
 
 interface Running {
 	readonly child: ChildProcess;
 	readonly api: ApiClient;
-	readonly state: StateClient;
+	readonly state: RemoteStore;
+}
+
+type RemoteStore = Pick<Store, "state" | "decide" | "keepPlan" | "plan">;
+
+/** Calls of the Store in that process; they fail once it is gone. */
+function remoteStore(child: ChildProcess): RemoteStore {
+	let last = 0;
+	const call =
+		(method: keyof RemoteStore) =>
+		(...parameters: unknown[]): Promise<never> =>
+			new Promise((resolve, reject) => {
+				const id = ++last;
+				const gone = (): void => reject(new Error("the process is gone"));
+				const answered = (answer: { id: number; value?: never; error?: string }): void => {
+					if (answer.id !== id) return;
+					child.off("message", answered).off("exit", gone);
+					if (answer.error === undefined) resolve(answer.value as never);
+					else reject(new Error(answer.error));
+				};
+				child.on("message", answered).once("exit", gone);
+				child.send({ id, method, parameters }, (error) => error !== null && reject(error));
+			});
+	return { state: call("state"), decide: call("decide"), keepPlan: call("keepPlan"), plan: call("plan") };
 }
 
 async function start(directory: string): Promise<Running> {
 	const script = fileURLToPath(new URL("apiProcess.js", import.meta.url));
-	const child = spawn(process.execPath, [script, directory], { stdio: ["ignore", "pipe", "inherit"] });
+	const child = fork(script, [directory], { stdio: ["ignore", "pipe", "inherit", "ipc"] });
+	if (child.stdout === null) throw new Error("no output");
 	const [line] = (await once(createInterface(child.stdout), "line")) as [string];
 	const api = new ApiClient(line.replace("READY ", ""));
-	return { child, api, state: new StateClient(join(directory, "api.sock")) };
+	return { child, api, state: remoteStore(child) };
 }
 
 async function kill({ child }: Running): Promise<void> {
@@ -131,7 +154,6 @@ t.test("after kill -9 all that was acknowledged is there, and nothing is half ap
 		t.notOk(plans.includes(null), "plans are there");
 	}
 	await kill(running);
-	await t.rejects(running.state.state(-1, 0), { code: "unavailable" }, "a dead owner is unavailable");
 });
 
 function other(name: string): string {

@@ -10,12 +10,11 @@ import type { ApiServices } from "../../../src/operate/api/publicRoutes.js";
 import { readiness } from "../../../src/operate/api/readiness.js";
 import { temporaryDirectory } from "../../cli/command.js";
 
-const sourcesWith = (asked: Pick<ApiServices, "ownAlarms"> & Partial<ApiServices>): ApiServices =>
+const sourcesWith = (asked: Pick<ApiServices, "alarms"> & Partial<ApiServices>): ApiServices =>
 	({
 		store: { proxies: { proxies: [] } },
 		ready: () => [],
-		publication: { lag: () => null },
-		alarms: async () => [],
+		lag: () => null,
 		now: () => 0,
 		...asked,
 	}) as unknown as ApiServices;
@@ -26,11 +25,7 @@ t.test("what control's disk does not take is a note", async (t) => {
 		alarm,
 		why: "a cause",
 	}));
-	const sources = (
-		standing: typeof alarms,
-		own: typeof alarms = [],
-		probed: ApiServices["alarms"] = async () => standing,
-	) => sourcesWith({ alarms: probed, ownAlarms: async () => own });
+	const sources = (standing: typeof alarms) => sourcesWith({ alarms: async () => standing });
 	t.match(await readiness(sources([])), { status: 200, text: /^ready\n$/ });
 	t.match(await readiness(sources(alarms)), {
 		status: 200,
@@ -43,12 +38,6 @@ t.test("what control's disk does not take is a note", async (t) => {
 			"",
 		].join("\n"),
 	});
-	const own = alarms.slice(3);
-	const hangs = () => new Promise<null>(() => {});
-	const alive = setInterval(() => {}, 1_000);
-	t.teardown(() => clearInterval(alive));
-	for (const probed of [async () => null, hangs])
-		t.match(await readiness(sources([], own, probed)), { text: /^ready\nnote: an identity [^\n]*\n$/ }, "xds is away");
 	t.match(await readiness(sources(alarms.slice(2, 3))), { text: /^ready\nnote: what Envoys[^\n]*\n$/ });
 });
 
@@ -61,16 +50,14 @@ t.test("what control knows by itself does not wait for parts that hang", async (
 		for (const socket of held) socket.destroy();
 		hangs.close();
 	});
-	const meter = createMeter({ role: "api" });
+	const meter = createMeter({ role: "control" });
 	meter.gauge(IDENTITY_GAUGES.unrenewed.name, IDENTITY_GAUGES.unrenewed.help, 1);
 	const sockets = {
 		ingestSocket: path,
-		xdsMetricsSocket: path,
-		rolloutMetricsSocket: path,
 		sidecarMetricsSocket: path,
 	};
 	const database = { unwritten: () => "no room" };
-	const sources = sourcesWith({ ownAlarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
+	const sources = sourcesWith({ alarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
 	// Ingest is waited for 2 s elsewhere.
 	const answered = await Promise.race([readiness(sources), pause(1_500, null, { ref: false })]);
 	t.match(answered, { text: /^ready\nnote: control's disk[^\n]*\nnote: an identity [^\n]*\n$/ });

@@ -1,0 +1,356 @@
+/** The publisher: compiles each new state, publishes it over xDS, and records what Envoys and sidecars acknowledge. */
+import { isDeepStrictEqual } from "node:util";
+import { probeTargets } from "../../compile/access/bypass/probe.js";
+import { type CompileOptions, compile, compileForms } from "../../compile/compile.js";
+import type { PlanTable } from "../../compile/table/plan.js";
+import type { State, StateStore } from "../../decide/rollout/ports.js";
+import type { Refusal } from "../../decide/rollout/refusal.js";
+import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
+import { trustDomainOf } from "../../declare/resources/spiffe.js";
+import { WeirError } from "../../error.js";
+import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_LOOK_MS, PUBLICATION_LAG_MS } from "../../limits/index.js";
+import { ingestClient } from "../../observe/events/client.js";
+import { type GatewayAlarm, PLAN_UNKEPT } from "../../operate/api/wire.js";
+import type { AuditedRefusal } from "../../operate/audit/refusal.js";
+import type { ProxyReport } from "../../operate/state/store/database.js";
+import type { XdsAddress, XdsSecurity } from "../../publish/xds/grpcListeners.js";
+import { XdsServer } from "../../publish/xds/server.js";
+import { Digest } from "../../trust/clients/digest.js";
+import type { Identity } from "../../trust/identity/svid.js";
+import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
+import { GatewayPorts } from "../stack/gatewayPorts.js";
+import { installationId } from "../stack/installation.js";
+import { collectorsOf } from "../stack/places.js";
+import { watchClosures } from "./closedServices.js";
+import { connectionLifeMs } from "./connectionLife.js";
+import { IssuerKeys } from "./issuerKeys.js";
+import { loadMetrics } from "./loads.js";
+import { meshClientTroubles } from "./meshClients.js";
+import { ProbeDesk } from "./probeDesk.js";
+import { watchRefusals } from "./refusedConfigurations.js";
+import { gatewaysOfEnvoy, type RoleContext } from "./role.js";
+import type { AlarmWatch } from "./standingAlarms.js";
+import { UnknownKeysReader } from "./unknownKeys.js";
+
+/** Refused xDS streams are audited once in this time for each id and reason, because clients retry every few seconds. */
+const XDS_REFUSALS_AUDITED_MS = 60_000;
+
+const POLL_MS = 20_000;
+
+/** The part of the Store that the publisher uses. */
+export interface PublishedStore extends Pick<StateStore, "keepPlan" | "acknowledge" | "reportProxies"> {
+	readonly current: State;
+	readonly newestPlan: PlanTable | null;
+	readonly proxies: ProxyReport;
+	state(after: number, waitMs: number, signal?: AbortSignal): Promise<State | null>;
+}
+
+export class Publisher {
+	readonly probes: ProbeDesk;
+	/** Where xDS listens over TCP; null = on the UNIX socket only. */
+	tcp: XdsAddress | null = null;
+	/** Resolves once the state that the process started with is published, or could not be. Never rejects. */
+	first: Promise<void> = Promise.resolve();
+	readonly #server: XdsServer;
+	readonly #issuerKeys: IssuerKeys;
+	readonly #unknownKeys: UnknownKeysReader;
+	readonly #gatewayPorts: GatewayPorts | null;
+	/** Fixed at start, because a changed listener drains its connections. */
+	readonly #fixed: Pick<CompileOptions, "collectors" | "sidecar" | "installation" | "connectionMs" | "trustDomain">;
+	readonly #alarms: readonly AlarmWatch[];
+	readonly #unwritten: Digest<string>;
+	readonly #refusedStreams: Digest<string>;
+	readonly #handshakes: Digest<HandshakeFault>;
+	readonly #stopped = new AbortController();
+	/** One publication at a time, each with the newest state and keys. */
+	#publishing: Promise<void> = Promise.resolve();
+	#following: Promise<void> = Promise.resolve();
+	#keysTimer: NodeJS.Timeout | undefined;
+	/** The last publication. */
+	#published: { readonly state: State; readonly keys: string } | null = null;
+	/** When the first state after the last publication was taken; null = that is the newest one. */
+	#behindSinceMs: number | null = null;
+	/** Why the table of the last plan is not stored; null = it is. */
+	#unkept: string | null = null;
+
+	/** Listens, and publishes what is in the store. */
+	static async start(
+		context: RoleContext,
+		store: PublishedStore,
+		audit: (refused: AuditedRefusal) => void,
+	): Promise<Publisher> {
+		const { identity, xdsListen } = context;
+		const secure = identity === null || xdsListen === null ? null : await security(identity);
+		const publisher = new Publisher(context, store, audit, secure);
+		await publisher.#start();
+		return publisher;
+	}
+
+	private constructor(
+		private readonly context: RoleContext,
+		private readonly store: PublishedStore,
+		private readonly audit: (refused: AuditedRefusal) => void,
+		secure: XdsSecurity | null,
+	) {
+		const { at, log, meter, traceSamplingPercent, gatewayPortsFile, identity } = context;
+		const svid = identity?.current() ?? null;
+		this.#fixed = {
+			collectors: collectorsOf(at, traceSamplingPercent),
+			sidecar: "always",
+			installation: installationId(at.dataDirectory),
+			...(svid === null
+				? {}
+				: { connectionMs: connectionLifeMs(svid.certificate), trustDomain: trustDomainOf(svid.spiffeId) }),
+		};
+		this.#gatewayPorts = gatewayPortsFile === null ? null : new GatewayPorts(gatewayPortsFile);
+		this.#issuerKeys = new IssuerKeys({ log, meter, changed: () => this.#publishKeys() });
+		this.#unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
+			this.#issuerKeys.unknownKey(gateway),
+		);
+		this.#unwritten = new Digest((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_RECORDED_MS);
+		this.#refusedStreams = new Digest((refused) => this.#recordRefusedStream(refused), XDS_REFUSALS_AUDITED_MS);
+		this.#handshakes = new Digest(
+			(fault, times) => this.#recordHandshake(toldFault(fault, times)),
+			HANDSHAKE_FAULTS_RECORDED_MS,
+		);
+		const auditNack = (refused: Refusal): void => this.#recordNack(refused);
+		this.#alarms = [watchRefusals({ log, meter, audit: auditNack }), watchClosures({ log, meter, audit: auditNack })];
+		this.#server = this.#createServer(secure);
+		this.probes = new ProbeDesk({ proxies: () => this.#server.proxies(), log, meter });
+	}
+
+	/** Alarms of Gateways. */
+	alarms(): readonly GatewayAlarm[] {
+		return [
+			...this.probes.alarms(),
+			...this.#issuerKeys.troubles(),
+			...(this.#unkept === null ? [] : [{ gateway: "", alarm: PLAN_UNKEPT, why: this.#unkept }]),
+			...(this.#published === null
+				? []
+				: meshClientTroubles(this.#published.state.resources, this.#fixed.trustDomain ?? null)),
+		];
+	}
+
+	/** One sentence if the state has been ahead of what is published for too long, else null. */
+	lag(): string | null {
+		if (this.#behindSinceMs === null) return null;
+		const behindMs = performance.now() - this.#behindSinceMs;
+		if (behindMs < PUBLICATION_LAG_MS) return null;
+		const published = this.#published?.state.revision;
+		const given = published === undefined ? "nothing published" : `published ${published}`;
+		return `state revision ${this.store.current.revision}, ${given} for ${Math.floor(behindMs / 1_000)} s`;
+	}
+
+	async close(): Promise<void> {
+		this.#stopped.abort();
+		clearInterval(this.#keysTimer);
+		await this.#server.close();
+		for (const digest of [this.#handshakes, this.#refusedStreams, this.#unwritten]) digest.close();
+		await Promise.race([this.#following, new Promise((resolve) => setTimeout(resolve, 100))]);
+	}
+
+	async #start(): Promise<void> {
+		const { at, xdsListen } = this.context;
+		// Envoys that come back still refuse what they refused in the process before this one.
+		this.#server.remember(this.store.proxies.proxies);
+		this.#reportProxies();
+		await this.#server.listen({ socketPath: at.adsSocket });
+		if (xdsListen !== null) this.tcp = await this.#server.listen(xdsListen);
+		this.#following = this.#follow();
+		this.#keysTimer = setInterval(() => this.#lookForKeys(), KEYS_LOOK_MS);
+	}
+
+	#createServer(secure: XdsSecurity | null): XdsServer {
+		const { meter, envoyGateways } = this.context;
+		const server = new XdsServer({
+			...(secure === null ? {} : { secure }),
+			loads: { onReport: loadMetrics(meter) },
+			probes: { next: (envoy, report, gone) => this.probes.next(envoy, report, gone) },
+			gatewaysOf: (id) => gatewaysOfEnvoy(envoyGateways, id),
+			onRefused: (reason, id) => {
+				this.#refusedStreams.add(JSON.stringify([reason, id]));
+				meter.count(
+					"weir_xds_streams_refused_total",
+					"xDS streams and connections refused for who their client is, or for having too much.",
+					{ reason },
+				);
+			},
+			onHandshakeFault: (reason) => {
+				meter.count(HANDSHAKES_REFUSED.name, HANDSHAKES_REFUSED.help, { door: "xds", reason });
+				this.#handshakes.add(reason);
+			},
+		});
+		server.onAcknowledged((revision, atMs, closed) => {
+			const help = "Newest revision that every connected Envoy has acknowledged.";
+			meter.gauge("weir_xds_acknowledged_revision", help, revision);
+			this.#write("an acknowledgement", () => this.store.acknowledge(revision, atMs, closed));
+		});
+		server.onProxiesChanged(() => this.#proxiesChanged());
+		return server;
+	}
+
+	#proxiesChanged(): void {
+		const proxies = this.#server.proxies();
+		this.context.meter.gauge("weir_xds_connected", "Connected Envoys.", proxies.length);
+		for (const alarm of this.#alarms) alarm.look(proxies);
+		this.#reportProxies();
+	}
+
+	#reportProxies(): void {
+		this.#write("the report of Envoys", () => this.store.reportProxies(this.#server.proxies()));
+	}
+
+	#recordRefusedStream(refused: string): void {
+		const [reason, id]: [string, string | null] = JSON.parse(refused);
+		this.context.log.warn("an xDS stream was refused", { reason, id: id ?? "" });
+		this.#auditConnection(id, reason);
+	}
+
+	#recordHandshake(reason: string): void {
+		this.context.log.warn("a TLS handshake at xDS was refused", { reason });
+		this.#auditConnection(null, reason);
+	}
+
+	#auditConnection(id: string | null, why: string): void {
+		const how = id === null ? null : "mtls";
+		this.#audit({ atMs: Date.now(), subject: id, how, verb: "connect", object: "xds", why });
+	}
+
+	#recordNack({ node, type, source, error, sinceMs }: Refusal): void {
+		const object = source === "" ? type : `${type} of ${source}`;
+		this.#audit({ atMs: sinceMs, subject: node, how: null, verb: "take", object, why: error });
+	}
+
+	#audit(refused: AuditedRefusal): void {
+		this.#write("a refusal's audit record", async () => this.audit(refused));
+	}
+
+	/** A full disk must not stop xDS. */
+	#write(what: string, write: () => Promise<void>): void {
+		write().catch((error: unknown) => this.#unwritten.add(`${what} was not stored: ${WeirError.from(error).message}`));
+	}
+
+	async #follow(): Promise<void> {
+		let { revision } = this.store.current;
+		if (revision > 0) this.first = this.#take(this.store.current);
+		await this.first;
+		while (!this.#stopped.signal.aborted) {
+			const next = await this.store.state(revision, POLL_MS, this.#stopped.signal);
+			if (next === null || this.#stopped.signal.aborted) continue;
+			revision = next.revision;
+			await this.#take(next);
+		}
+	}
+
+	/** Publishes a new state. Never rejects: Envoys keep what they have, and `lag` reports it. */
+	#take(next: State): Promise<void> {
+		this.#behindSinceMs ??= performance.now();
+		return this.#inTurn("a new state was not published", () => this.#publish(next));
+	}
+
+	#inTurn(failure: string, publish: () => Promise<void>): Promise<void> {
+		this.#publishing = this.#publishing.then(publish).catch((error: unknown) => {
+			this.context.log.error(failure, { why: WeirError.from(error).message });
+		});
+		return this.#publishing;
+	}
+
+	async #publish(next: State): Promise<void> {
+		const resources = await this.#withPorts(next.resources);
+		let keySets = await this.#issuerKeys.read(resources);
+		let plan = compile(resources, next.status, { ...this.#fixed, keySets });
+		if (this.#published === null) this.#warnOfNoClients(resources);
+		// After a restart, Envoys keep the issuers' keys that they have until the issuers have answered, unless the plan
+		// has changed: a revocation does not wait.
+		const former = this.#published === null ? this.store.newestPlan : null;
+		const awaited = former === null ? null : this.#issuerKeys.awaited();
+		if (awaited !== null && isDeepStrictEqual(former, JSON.parse(JSON.stringify(plan.table)))) {
+			await awaited;
+			keySets = await this.#issuerKeys.read(resources);
+			plan = compile(resources, next.status, { ...this.#fixed, keySets });
+		}
+		const options = { ...this.#fixed, keySets };
+		await this.#keepPlan(plan.version, plan.table);
+		const closable = {
+			forms: () => compileForms(resources, next.status),
+			close: (closed: ReadonlySet<string>) => compile(resources, next.status, { ...options, closed }).envoy,
+			onFault: (error: unknown) =>
+				this.context.log.error("Services cannot be closed for an Envoy that refuses them", {
+					why: WeirError.from(error).message,
+				}),
+		};
+		this.#server.publish({ ...plan, closable }, next.revision);
+		this.#published = { state: next, keys: JSON.stringify(keySets) };
+		this.#behindSinceMs = null;
+		this.probes.publish(probeTargets(plan.version, plan.table, resources.gateways));
+		this.context.meter.count("weir_xds_plans_published_total", "Plans published to Envoys.");
+	}
+
+	/** A plan is published even if its table cannot be stored, because a denial in it must hold. */
+	async #keepPlan(version: string, table: PlanTable): Promise<void> {
+		try {
+			await this.store.keepPlan(version, table);
+			this.#unkept = null;
+		} catch (error) {
+			this.#unkept = WeirError.from(error).message;
+			this.context.log.error("the table of a plan cannot be stored: it is published all the same", {
+				plan: version,
+				why: this.#unkept,
+			});
+		}
+	}
+
+	#lookForKeys(): void {
+		this.#publishKeys();
+		if (
+			this.#published?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url"))
+		)
+			void this.#unknownKeys.look();
+	}
+
+	#publishKeys(): void {
+		void this.#inTurn("changed keys were not published", async () => {
+			if (this.#published === null || this.#stopped.signal.aborted) return;
+			const { state, keys } = this.#published;
+			// Keys are no part of the table: the plan keeps its version, but its filters change.
+			if (JSON.stringify(await this.#issuerKeys.read(state.resources)) === keys) return;
+			await this.#publish(state);
+			this.context.log.info("changed keys of token issuers were published");
+		});
+	}
+
+	async #withPorts(resources: ResourceSet): Promise<ResourceSet> {
+		const ports = await this.#gatewayPorts?.of(resources.gateways);
+		if (ports === undefined) return resources;
+		const gateways = resources.gateways.map((gateway) => ({
+			...gateway,
+			spec: { ...gateway.spec, port: gateway.spec.port || (ports.get(qualifiedName(gateway.metadata)) ?? 0) },
+		}));
+		return { ...resources, gateways };
+	}
+
+	#warnOfNoClients({ gateways }: ResourceSet): void {
+		const mesh = gateways.find(({ spec }) => spec.tls?.from === "identity");
+		if (mesh === undefined || this.#fixed.trustDomain !== undefined) return;
+		this.context.log.warn(
+			"a Gateway takes no client: control has no identity, and so does not know the mesh's trust domain",
+			{
+				gateway: qualifiedName(mesh.metadata),
+				hint: "start it with --identity SOCKET",
+			},
+		);
+	}
+}
+
+/** Loaded only where xDS listens over TCP. */
+async function security(identity: Identity): Promise<XdsSecurity> {
+	const [{ grpcPeerSpiffeId }, { admitPeers, mutualTls }] = await Promise.all([
+		import("../../trust/identity/grpcTls.js"),
+		import("../../trust/identity/nodeTls.js"),
+	]);
+	return {
+		tls: mutualTls(identity),
+		admitPeers: (server, admit, refused) => admitPeers(server, identity, admit, (_, id) => refused(id)),
+		idOf: (call) => grpcPeerSpiffeId(call, identity),
+	};
+}
