@@ -113,7 +113,7 @@ t.test("the stack under weir up", async (t) => {
 
 	await t.test("metrics are Prometheus text of all roles", async (t) => {
 		const { text } = await askApi(up.ready.api, "/metrics");
-		for (const role of ["ingest", "xds", "rollout"]) t.match(text, `role="${role}"`);
+		for (const role of ["control", "ingest"]) t.match(text, `role="${role}"`);
 	});
 
 	await t.test("every Envoy is in sync", async (t) => {

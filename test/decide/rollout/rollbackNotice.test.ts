@@ -37,9 +37,9 @@ async function logged(child: ChildProcess, words: string): Promise<void> {
 	for await (const line of createInterface(child.stderr)) if (line.includes(words)) return;
 }
 
-async function kill(child: ChildProcess): Promise<void> {
+async function kill(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
 	const ended = once(child, "exit");
-	child.kill("SIGKILL");
+	child.kill(signal);
 	await ended;
 }
 
@@ -114,7 +114,8 @@ t.test(
 		const taken = logged(running, "a gate said yes");
 		fourth.response.writeHead(200).end();
 		await taken;
-		await kill(running);
+		// In order: the answer is logged just before the outbox is written.
+		await kill(running, "SIGTERM");
 		const after = open();
 		t.teardown(() => after.close());
 		t.same(await after.untold(), [], "what a gate took is not sent again");
