@@ -32,7 +32,7 @@ t.test("what another resource names is kept, with the place of who names it; tog
 	t.match(last, {
 		code: 1,
 		stderr:
-			/AccessPolicy callers is the last one about Service employment, which nobody could call any more; apply the policy that takes its place first/,
+			/AccessPolicy callers is the last one about Service employment, which no one could call any more; apply the policy that takes its place first/,
 	});
 	t.notMatch(last.stderr, /access: open/, "and nobody is told to open it");
 	t.equal(store.current.revision, revision, "nothing of it happened");

@@ -89,7 +89,7 @@ spec: {action: allow, services: [users], users: ["${ISSUER}#alice", "${FAR}#alic
 `,
 	);
 	const explained = await weir(["explain", "-f", file]);
-	t.match(explained.stdout, /Gateway edge: keys of https:\/\/id\.test\n {2}control looks at .* once/);
+	t.match(explained.stdout, /Gateway edge: keys of https:\/\/id\.test\n {2}control watches .* once/);
 	t.match(
 		explained.stdout,
 		/keys of https:\/\/far\.test\n {2}control fetches .* every 10 minutes .* sooner for an unknown key/,

@@ -120,7 +120,7 @@ export const OWNERS: readonly Owner[] = [
 		changed: /filter_chains\[\]\.filters\[\]$/,
 		tests: ["envoy/connectionShare"],
 	},
-	{ file: /^compile\/(?:\w+\/)?loop\.js$/, tests: ["envoy/loop"] },
+	{ file: /^compile\/(?:\w+\/)?loopDetection\.js$/, tests: ["envoy/loop"] },
 	{ file: /^compile\/(?:\w+\/)?matcher\.js$/, tests: ["compile/envoy/slots"] },
 	{ file: /^compile\/(?:\w+\/)?policyRule\.js$/, tests: ["compile/envoy/pathRules", "compile/access/envoyAccess"] },
 	{

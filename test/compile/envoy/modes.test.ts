@@ -120,7 +120,7 @@ t.test("explain: each Service says which of the three executions it gets, and wh
 	]);
 	t.match(said({ protocol: "ext_proc" })("Service asks")[1], /^one callout by ext_proc: /);
 
-	const rules = "allowed by some; forbidden by nobody; else 403 no-policy-allows";
+	const rules = "allowed by some; forbidden by no policy; else 403 no-policy-allows";
 	const judging = "allowed by some; forbidden by not-v2; a deny wins; else 403 no-policy-allows";
 	const rbac = "RBAC on the client certificate's SPIFFE id";
 	t.same(auto("Service open: access"), ["native", "OPEN: anyone may call it (access: open)"]);

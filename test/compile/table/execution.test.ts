@@ -356,7 +356,7 @@ t.test(
 		);
 		t.match(tried.dryRun, {
 			untried: [{ name: "p1", why: /^the Service's policies name 201 groups/ }],
-			told: { denied: false, allowed: false },
+			reported: { denied: false, allowed: false },
 		});
 		t.same(judged({ groups: texts(9) }, { groups: ["x"], mode: "shadow" }).dryRun.untried, []);
 	},

@@ -248,8 +248,8 @@ t.test("every rule says how it is executed, and open Services are marked", async
 			.join();
 	t.ok(plan.rules.every(({ execution }) => execution === "native"));
 	t.match(because("Service a: access"), /^OPEN/);
-	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by nobody; else 403 no-policy-allows$/);
-	t.match(because("Service c: access"), /; allowed by nobody; forbidden by nobody; else 403/);
+	t.match(because("Service b: access"), /^RBAC .*; allowed by p; forbidden by no policy; else 403 no-policy-allows$/);
+	t.match(because("Service c: access"), /; allowed by no policy; forbidden by no policy; else 403/);
 	t.match(because("Service b: canonical form"), /not in one canonical form is refused before any policy/);
 	t.notMatch(because("Service b: canonical form"), /different ways/, "where no policy looks at paths");
 	t.equal(because("Service a: canonical form"), "", "an open Service is left alone");

@@ -307,7 +307,7 @@ t.test("a Service whose callers a token names needs no client certificates, rule
 		"name: both",
 		"services: [employment], groups: [clerks], principals: [spiffe://a/b]",
 	);
-	t.match(problemsOf(text + both), [/no Gateway asks for client certificates, so nobody could be identified/]);
+	t.match(problemsOf(text + both), [/no Gateway asks for client certificates, so no caller could be identified/]);
 	const identity = text.replace("  port: 8080\n", "  port: 8080\n  tls: {identity: mesh}\n");
 	t.same(problemsOf(identity + both), []);
 });
@@ -370,10 +370,10 @@ t.test("a policy that only the sidecar can judge fails closed", async (t) => {
 	}
 	const bound = policy("groups: [a]").replace("jwksFile: f}", "jwksFile: f, binding: dpop}");
 	t.match(problemsOf(bound.replace("  defaultVariant: v1", "  callout: {onStale: assign}\n  defaultVariant: v1")), [
-		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id must come with a proof of possession \(dpop\), and Envoy checks none: by old rules/,
+		/onStale is assign, but the sidecar decides access: tokens of https:\/\/id must come with a proof of possession \(dpop\), and Envoy checks none: with old rules/,
 	]);
 	t.match(problemsOf(guarded({ callout: "{sign: true, onStale: assign}", policy: "methods: [GET]" })), [
-		/onStale is assign, but the sidecar decides access: the Service wants each decision signed \(callout\.sign\), and Envoy signs none: by/,
+		/onStale is assign, but the sidecar decides access: the Service wants each decision signed \(callout\.sign\), and Envoy signs none: with/,
 	]);
 	const signed = guarded({ callout: "{sign: true}", policy: "methods: [GET]" });
 	t.same(problemsOf(signed), []);
