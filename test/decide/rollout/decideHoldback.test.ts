@@ -136,7 +136,10 @@ t.test(
 			own.reason,
 			/^Rolled back from the holdback: among units first exposed in its 30 s, error-rate of arm boosted/,
 		);
-		t.match(own.summary, /because the new one does harm after all to the people who came since it took over: error-rate/);
+		t.match(
+			own.summary,
+			/because the new one does harm after all to the people who came since it took over: error-rate/,
+		);
 		// Three claims of one arm, where two arms share the rest.
 		t.match(own.findings[0], { harmAlpha: 0.05 / 4 / 3 });
 		t.match(
