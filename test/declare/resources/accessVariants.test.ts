@@ -4,44 +4,28 @@ import { loadResources } from "../../../src/declare/resources/parse.js";
 import { guarded, spoil } from "./declaration.js";
 import { checkRows, problemsOf, type Row } from "./faultTable.js";
 
-const NAME =
-	"write a name of at most 63 lower-case letters, digits, - and ., beginning and ending with a letter or digit, in quotes if it is a number";
 const policy = (written: string): string => guarded({ policy: written });
 
 const rows: readonly Row[] = [
 	[
 		"unknown variant, with a suggestion",
 		policy("variants: [v22]"),
-		['w.yaml:66:83: unknown variant "v22" of Service employment; did you mean "v2"? known variants: v1, v2'],
+		['w.yaml:66:83: unknown variant "v22" of Service employment'],
 	],
 	[
 		"unknown variant far from any",
 		policy("variants: [canary]"),
-		['w.yaml:66:83: unknown variant "canary" of Service employment; known variants: v1, v2'],
+		['w.yaml:66:83: unknown variant "canary" of Service employment'],
 	],
 	[
 		"unknown variant after known ones",
 		policy("variants: [v1, v2, vv2]"),
-		['w.yaml:66:91: unknown variant "vv2" of Service employment; did you mean "v2"? known variants: v1, v2'],
+		['w.yaml:66:91: unknown variant "vv2" of Service employment'],
 	],
-	[
-		"one variant, no list",
-		policy("variants: v1"),
-		['w.yaml:66:82: spec.variants is "v1"; write a list of Variant names'],
-	],
-	[
-		"variant twice",
-		policy("variants: [v1, v1]"),
-		["w.yaml:66:87: spec.variants[1] repeats v1, item 0 of the list; remove one of them"],
-	],
-	["variant with a capital", policy("variants: [V1]"), [`w.yaml:66:83: spec.variants[0] is "V1"; ${NAME}`]],
-	[
-		"mistyped field",
-		policy("variant: [v1]"),
-		[
-			'w.yaml:66:72: unknown field spec.variant; did you mean "variants"? known fields: action, mode, services, dataClasses, principals, users, groups, tenants, purposes, claims, methods, pathPrefixes, pathTemplates, variants, regions, schedule, validFrom, validUntil, condition',
-		],
-	],
+	["one variant, no list", policy("variants: v1"), ['w.yaml:66:82: spec.variants is "v1"']],
+	["variant twice", policy("variants: [v1, v1]"), ["w.yaml:66:87: spec.variants[1] repeats v1, item 0 of the list"]],
+	["variant with a capital", policy("variants: [V1]"), [`w.yaml:66:83: spec.variants[0] is "V1"`]],
+	["mistyped field", policy("variant: [v1]"), ["w.yaml:66:72: unknown field spec.variant"]],
 	["none", policy("variants: []"), []],
 	["all", policy("variants: [v1, v2]"), []],
 ];
@@ -59,13 +43,13 @@ spec:
   variants: [{name: v1, endpoints: []}]
 `;
 	const text = policy("variants: [v1, v2]").replace("services: [employment]", "services: [employment, other]");
-	t.same(problemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other; known variants: v1']);
+	t.same(problemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other']);
 });
 
 const NO_ENDPOINT = "  defaultVariant: v1\n  noEndpoint: default-variant";
 const served = (text: string): string => spoil("  defaultVariant: v1", NO_ENDPOINT, text);
 const whyNot = (position: string) => [
-	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve; write noEndpoint: fail`,
+	`w.yaml:${position}: spec.noEndpoint is default-variant, but AccessPolicy web judges Variants: one Variant would be authorised, another serve`,
 ];
 
 t.test("what is authorised for one Variant is served by no other", async (t) => {
