@@ -2,7 +2,7 @@
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { guarded, spoil } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
+import { checkRows, problemsOf, type Row, shortProblemsOf } from "./faultTable.js";
 
 const policy = (written: string): string => guarded({ policy: written });
 
@@ -43,7 +43,7 @@ spec:
   variants: [{name: v1, endpoints: []}]
 `;
 	const text = policy("variants: [v1, v2]").replace("services: [employment]", "services: [employment, other]");
-	t.same(problemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other']);
+	t.same(shortProblemsOf(text + other), ['w.yaml:66:94: unknown variant "v2" of Service other']);
 });
 
 const NO_ENDPOINT = "  defaultVariant: v1\n  noEndpoint: default-variant";
@@ -53,18 +53,22 @@ const whyNot = (position: string) => [
 ];
 
 t.test("what is authorised for one Variant is served by no other", async (t) => {
-	t.same(problemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
-	t.same(problemsOf(served(policy("variants: [v1]"))), whyNot("7:15"), "the default one: a promotion may change it");
-	t.same(problemsOf(served(policy("action: deny, variants: [v2]"))), whyNot("7:15"));
+	t.same(shortProblemsOf(served(policy("variants: [v2]"))), whyNot("7:15"));
+	t.same(
+		shortProblemsOf(served(policy("variants: [v1]"))),
+		whyNot("7:15"),
+		"the default one: a promotion may change it",
+	);
+	t.same(shortProblemsOf(served(policy("action: deny, variants: [v2]"))), whyNot("7:15"));
 	const emptied = policy("variants: [v2]").replace("[{address: localhost, port: 9002}]", "[]");
-	t.same(problemsOf(served(emptied)), whyNot("7:15"), "with and without endpoints: they come and go");
+	t.same(shortProblemsOf(served(emptied)), whyNot("7:15"), "with and without endpoints: they come and go");
 	const emptyDefault = served(emptied).replace("defaultVariant: v1", "defaultVariant: v2");
 	t.match(problemsOf(emptyDefault), whyNot("7:15"), "the default one itself is empty");
-	t.same(problemsOf(served(guarded({ policy: "variants: [v2]", callout: "{access: sidecar}" }))), whyNot("8:15"));
-	t.same(problemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
-	t.same(problemsOf(emptied), [], "fail, which is the default");
+	t.same(shortProblemsOf(served(guarded({ policy: "variants: [v2]", callout: "{access: sidecar}" }))), whyNot("8:15"));
+	t.same(shortProblemsOf(served(policy("methods: [GET]"))), [], "no policy judges Variants");
+	t.same(shortProblemsOf(emptied), [], "fail, which is the default");
 	const fails = served(emptied).replace("noEndpoint: default-variant", "noEndpoint: fail");
-	t.same(problemsOf(fails), [], "as the hint says");
+	t.same(shortProblemsOf(fails), [], "as the hint says");
 });
 
 t.test("two policies that judge Variants are one problem of the Service", async (t) => {
@@ -74,7 +78,7 @@ kind: AccessPolicy
 metadata: {name: second}
 spec: {services: [employment], principals: [spiffe://example.org/web], variants: [v1]}
 `;
-	t.same(problemsOf(served(policy("variants: [v2]")) + second), whyNot("7:15"));
+	t.same(shortProblemsOf(served(policy("variants: [v2]")) + second), whyNot("7:15"));
 });
 
 t.test("Variants are kept in their order", async (t) => {

@@ -3,7 +3,7 @@ import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { CALLOUT } from "../../fixtures/resources.js";
 import { GOOD, guarded, spoil } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
+import { checkRows, problemsOf, type Row, shortProblemsOf } from "./faultTable.js";
 
 const open = (written: string): string => spoil("  access: open", `  access: open\n  callout: ${written}`);
 
@@ -62,7 +62,7 @@ t.test("passing without an answer is refused wherever the sidecar decides access
 		[COOKIE, "[]"],
 		[COOKIE, "[v1]"],
 	] as const) {
-		const said = (callout: string) => problemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
+		const said = (callout: string) => shortProblemsOf(guarded({ callout, unit, policy: `variants: ${variants}` }));
 		const name = `unit ${unit}, variants ${variants}`;
 		t.same(
 			said("{access: sidecar, onFailure: default-variant}"),
@@ -85,7 +85,7 @@ t.test("policies that name all Variants move it where the sidecar chooses them a
 		[COOKIE, refusals({ onFailure: 24, onStale: 50 }, judges)],
 	] as const) {
 		const callout = "{onFailure: default-variant, onStale: assign}";
-		t.same(problemsOf(guarded({ callout, unit, policy: "variants: [v1, v2]" })), want, unit);
+		t.same(shortProblemsOf(guarded({ callout, unit, policy: "variants: [v1, v2]" })), want, unit);
 	}
 });
 
@@ -96,10 +96,10 @@ t.test("so does a Gateway with trusted proxies, but not of an open Service", asy
 	const why =
 		"the sidecar decides access: Gateway public has trusted proxies, and Envoy's rules see the proxy, not the client that it names";
 	const text = guarded({ callout, policy: "methods: [GET]" });
-	t.same(problemsOf(text), []);
-	t.same(problemsOf(proxied(text)), refusals({ onFailure: 24, onStale: 50 }, why));
+	t.same(shortProblemsOf(text), []);
+	t.same(shortProblemsOf(proxied(text)), refusals({ onFailure: 24, onStale: 50 }, why));
 	const tls = "  port: 8080\n  tls: {identity: mesh}\n";
-	t.same(problemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
+	t.same(shortProblemsOf(proxied(spoil("  port: 8080\n", tls, open(callout)))), []);
 });
 
 t.test("it is refused for the Service in question, not for its neighbours", async (t) => {
@@ -115,9 +115,9 @@ spec:
   callout: {onFailure: default-variant, onStale: assign}
 `;
 	const text = guarded({ callout: "{}", unit: COOKIE, policy: "variants: [v1]" });
-	t.same(problemsOf(text + other), []);
+	t.same(shortProblemsOf(text + other), []);
 	const elsewhere = text.replace("callout: {}", "callout: {onFailure: default-variant}") + other;
-	t.same(problemsOf(elsewhere).length, 1);
+	t.equal(problemsOf(elsewhere).length, 1);
 	const judgedOther = `---
 apiVersion: weir.dev/v1alpha1
 kind: AccessPolicy
@@ -125,7 +125,11 @@ metadata: {name: judging}
 spec: {services: [other], principals: [spiffe://example.org/web], variants: [v1]}
 `;
 	const mine = guarded({ callout: "{onFailure: default-variant}", unit: COOKIE, policy: "variants: []" });
-	t.same(problemsOf(mine + other.replace("  access: open\n", "") + judgedOther), [], "a policy of another Service");
+	t.same(
+		shortProblemsOf(mine + other.replace("  access: open\n", "") + judgedOther),
+		[],
+		"a policy of another Service",
+	);
 });
 
 t.test("an open Service may pass unanswered, by default it does not", async (t) => {

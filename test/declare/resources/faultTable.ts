@@ -16,7 +16,11 @@ export const faultsOf = (t: Test, problems: readonly Problem[]): readonly string
 
 /** What is said about a text. */
 export const problemsOf = (text: string): readonly string[] =>
-	loadResources([{ name: "w.yaml", text }]).problems.map((problem) => formatProblem(problem).split("; ")[0] ?? "");
+	loadResources([{ name: "w.yaml", text }]).problems.map(formatProblem);
+
+/** The same without what to write instead. */
+export const shortProblemsOf = (text: string): readonly string[] =>
+	problemsOf(text).map((one) => one.split("; ")[0] ?? "");
 
 /** One test for each row. */
 export function checkRows(tap: typeof t, rows: readonly Row[]): void {

@@ -6,9 +6,8 @@ import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";
 
-const NAME = "is no name of a parameter; write lower-case letters, digits and hyphens, at most 64";
-const NOT_WITH_GOAL =
-	"has parameters, and the goal would promote its Variant without them; remove the goal and read the result, or give the parameters to a Variant of their own";
+const NAME = "is no name of a parameter";
+const NOT_WITH_GOAL = "has parameters, and the goal would promote its Variant without them";
 
 const noGoal = spoil("  goal: {metric: accuracy, improveBy: {absolute: 0.5pp}}\n", "");
 const BOOSTED = "name: boosted, variant: v2, weight: 1";

@@ -12,8 +12,7 @@ const limited = (spec: string, more = ""): string =>
 	believing(spoil("  access: open\n", `  rateLimits: {tenant: {requests: 1}}\n${more}`, GOOD)) + policy("p", spec);
 const PROXIES = '  trustedProxies: ["spiffe://weir.test/proxy"]\n';
 const PLACE = "w.yaml:6:24: spec.rateLimits.tenant is given, but";
-const SIDECAR =
-	"and Envoy, which holds the limits, verifies no token then; remove rateLimits.tenant, or limit principals";
+const SIDECAR = "and Envoy, which holds the limits, verifies no token then";
 const NO_USERS = `${PLACE} no enforced AccessPolicy of the Service is about users: no token is required, and callers without one have no tenant limit`;
 
 /** The Service with a limit of principals, and proxies that speak for theirs. */

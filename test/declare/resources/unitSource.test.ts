@@ -4,7 +4,7 @@ import t from "tap";
 import { COOKIE_AGE_MS_MAX } from "../../../src/declare/resources/fields/unitSource.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { experiment, GOOD, spoil } from "./declaration.js";
-import { checkRows, problemsOf, type Row } from "./faultTable.js";
+import { checkRows, type Row, shortProblemsOf } from "./faultTable.js";
 
 const TOKENS = "  port: 8080\n  tokens: [{issuer: a, audiences: [b], jwksFile: keys.json}]";
 const verifying = spoil("  port: 8080", TOKENS);
@@ -164,7 +164,7 @@ t.test("each source in its complete form", async (t) => {
 t.test("two units in one layer of a Service: sources are compared, not only names", async (t) => {
 	const half = spoil("[0%, 100%]", "[0%, 50%]", verifying);
 	const second = experiment("second", { layer: "{name: models, slot: [50%, 100%]}" });
-	const both = (first: string, other: string) => problemsOf(unit(first, half) + unit(other, second));
+	const both = (first: string, other: string) => shortProblemsOf(unit(first, half) + unit(other, second));
 	const apart = (what: string) => [
 		`w.yaml:69:9: unit ${what} of Experiment boosted-vs-logistic in the same layer and Service`,
 	];

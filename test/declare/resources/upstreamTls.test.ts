@@ -61,8 +61,8 @@ checkRows(t, [
 
 t.test("what identities may be, each fault at its place", async (t) => {
 	const of = (value: string) => problemsOf(GUARDED(REMOTE, `  identities: ${value}\n`));
-	t.same(of("plain"), [`w.yaml:10:15: spec.identities is "plain"`]);
-	t.same(of("[]"), [`w.yaml:10:15: spec.identities is an empty list`]);
+	t.match(of("plain"), [/^w.yaml:10:15: spec.identities is "plain"; /]);
+	t.match(of("[]"), [/^w.yaml:10:15: spec.identities is an empty list; /]);
 	t.match(of("[plaintext]"), [/^w.yaml:10:16: spec.identities\[0\] does not begin with spiffe:/]);
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example']"), [/^w.yaml:10:40: spec.identities\[1\] /]);
 	t.match(of("['spiffe://a.example/b', 'spiffe://a.example/b']"), [/^w.yaml:10:40: .* repeats /]);
