@@ -53,29 +53,6 @@ t.test(
 	},
 );
 
-t.test("a standstill that is noticed by the end of a call makes the table as old as that", async (t) => {
-	const folder = await folderOf(t);
-	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-	server.publish(plan(tableOf(1).table), 1);
-	const { feed, tables } = startFeed(t, join(folder, "ads.sock"));
-	for (const end of [() => door.cut(), () => feed.close()]) {
-		await serves(tables, tableOf(1));
-		const noticed = new Promise<number>((resolve) => {
-			// As whoever is told of the change asks whether it is late.
-			const stop = tables.onChange(() => {
-				if (tables.confirmed) return;
-				stop();
-				feed.askAnew(9_000);
-				resolve(tables.ageMs());
-			});
-		});
-		end();
-		t.ok((await noticed) >= 9_000);
-	}
-	t.notOk(tables.confirmed);
-});
-
 t.test("asked anew while it waits to try again, it tries at once", async (t) => {
 	const folder = await folderOf(t);
 	const server = await startServer(t, join(folder, "ads.sock"));
@@ -156,33 +133,6 @@ t.test(
 	},
 );
 
-t.test("one that comes into force after a newer one was rejected is not confirmed", async (t) => {
-	const folder = await folderOf(t);
-	const { version, table } = tableOf(2);
-	let [begun, go] = [(): unknown => null, (): void => {}];
-	const mayGo = new Promise<void>((resolve) => (go = resolve));
-	await startControl(t, join(folder, "ads.sock"), (call) => {
-		call.once("data", () => call.write(offer("1", version, tableJson(table))));
-		call.on("data", ({ errorDetail }) => errorDetail !== undefined && go());
-		call.on("error", () => {});
-		begun = () => call.write(offer("2", "newer", "{"));
-	});
-	const tables = new Tables({
-		compile,
-		prepare: async (given) => {
-			if (given.version !== version) return;
-			begun();
-			await mayGo;
-		},
-	});
-	await tables.take(tableOf(1));
-	startFeed(t, join(folder, "ads.sock"), { tables });
-	await until(tables, () => tables.get(null) === version);
-	await tables.settled();
-	await new Promise((resolve) => setImmediate(resolve));
-	t.notOk(tables.confirmed);
-});
-
 /** A feed of a control that says what the test says, and how often it has answered or was down. */
 async function asked(t: Test, options: Partial<TableFeedOptions<string>> = {}) {
 	const socketPath = join(await folderOf(t), "ads.sock");
@@ -238,25 +188,6 @@ t.test(
 	},
 );
 
-t.test("a control that hangs is down when it answers no pings", async (t) => {
-	const folder = await folderOf(t);
-	const server = await startServer(t, join(folder, "inside.sock"));
-	const door = await startDoor(t, join(folder, "ads.sock"), join(folder, "inside.sock"));
-	server.publish(plan(tableOf(1).table), 1);
-	let down = (): void => {};
-	const { feed, tables } = startFeed(t, join(folder, "ads.sock"), {
-		keepaliveMs: { every: 40, answer: 40 },
-		connectMs: 100,
-		onAnswered: () => down(),
-	});
-	await serves(tables, tableOf(1));
-	door.freeze();
-	const isDown = new Promise<void>((resolve) => (down = resolve));
-	feed.askAnew(4_000);
-	await isDown;
-	t.ok(tables.ageMs() >= 4_000);
-});
-
 t.test("what was asked before it is asked anew answers nothing: a table that comes into force", async (t) => {
 	let [begun, go] = [(): void => {}, (): void => {}];
 	const isBegun = new Promise<void>((resolve) => (begun = resolve));
@@ -283,46 +214,4 @@ t.test("what was asked before it is asked anew answers nothing: a table that com
 	says(call, 2);
 	await answer;
 	t.ok(tables.confirmed);
-});
-
-t.test("what was asked before it is asked anew answers nothing: a refusal", async (t) => {
-	let [refuses, go] = [(): void => {}, (): void => {}];
-	const isRefusing = new Promise<void>((resolve) => (refuses = resolve));
-	const restored = new Promise<void>((resolve) => (go = resolve));
-	const restore = (): Promise<void> => {
-		refuses();
-		return restored;
-	};
-	const { feed, answers, nextCall } = await asked(t, { restore });
-	(await nextCall()).write(offer("1", "unreadable", "{"));
-	await isRefusing;
-	feed.askAnew(0);
-	await nextCall();
-	go();
-	// What waits for it goes on in between.
-	await new Promise((resolve) => setImmediate(resolve));
-	t.equal(answers(), 0);
-});
-
-t.test("what was asked before it is asked anew answers nothing: a confirmation, or an end", async (t) => {
-	for (const [isConfirmed, say] of [
-		[false, (call: Call) => says(call, 1)],
-		[true, (call: Call) => void call.end()],
-	] as const) {
-		const { feed, tables, answers, nextCall } = await asked(t);
-		await tables.take(tableOf(1));
-		if (isConfirmed) tables.confirm();
-		const again = new Promise<void>((resolve) => {
-			// As who notices a standstill when the table changes.
-			const stop = tables.onChange(() => {
-				stop();
-				feed.askAnew(0);
-				resolve();
-			});
-		});
-		say(await nextCall());
-		await again;
-		await nextCall();
-		t.equal(answers(), 0);
-	}
 });
