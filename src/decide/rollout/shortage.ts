@@ -55,7 +55,7 @@ function shortageOfPeople(input: DecisionInput, arm: string, units: number, what
 			summary: `because too few people${measured} came: ${arm} lacks ${count(lacks)}`,
 		},
 		lacks: what,
-		expectedMs: expectedUnitsMs(input, arm, lacks),
+		expectedMs: expectedUnitsMs(input, [arm], lacks),
 	};
 }
 
@@ -76,6 +76,6 @@ function shortageOfValues(input: DecisionInput, { arm, metric, units, due }: Val
 	};
 	const cause = { reason: words.reason, summary: `because only ${words.summary}` };
 	// As often as so far; that a sender has fallen silent is told before this (rules/brokenData.ts).
-	const people = ((minUnits - units) * due) / units;
-	return { words, cause, lacks: `units with ${metric}`, expectedMs: expectedUnitsMs(input, arm, people) };
+	const expectedMs = expectedUnitsMs(input, [arm], minUnits - units, units / due);
+	return { words, cause, lacks: `units with ${metric}`, expectedMs };
 }

@@ -2,7 +2,7 @@
 import { claimedMetrics } from "../../../infer/statistics/claim.js";
 import { unitsOfInformation } from "../../../infer/statistics/plannedLook.js";
 import type { WaitsFor } from "../decision.js";
-import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
+import { expectedUnitsMs } from "../expectation.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
@@ -74,8 +74,6 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	if (look !== null && provedByLook(status).length === 0) {
 		const { arm, units } = leastInformed(input);
 		const rest = look.units - units;
-		const times = experiment.spec.arms.map((one) => expectedUnitsMs(input, one.name, 1)).filter((ms) => ms !== null);
-		const perMs = times.reduce((sum, ms) => sum + 1 / ms, 0);
 		const { metric } = experiment.spec.goal;
 		const there = `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
 		const lacks = unitsOfInformation(experiment, arm, look.units) - pairOf(input, arm);
@@ -87,7 +85,11 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} ${there}`,
 				summary: `the result is looked at when ${lacking} have been measured, as planned`,
 			},
-			perMs > 0 ? Math.ceil(rest / perMs) : null,
+			expectedUnitsMs(
+				input,
+				experiment.spec.arms.map(({ name }) => name),
+				rest,
+			),
 		);
 	}
 	const open = analysis.findings.filter((finding) => finding.verdict !== "pass");
@@ -101,6 +103,6 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
 			},
 		},
-		expectedProofMs(input, analysis.findings),
+		null,
 	);
 };
