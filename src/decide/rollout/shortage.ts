@@ -52,7 +52,7 @@ function shortageOfPeople(input: DecisionInput, arm: string, units: number, what
 		},
 		cause: {
 			reason: `${reason}, too few to tell`,
-			summary: `because too few people${measured} came: ${arm} lacks ${count(lacks)}`,
+			summary: `because too few people${measured} came (${arm} lacks ${count(lacks)})`,
 		},
 		lacks: what,
 		expectedMs: expectedUnitsMs(input, [arm], lacks),

@@ -100,7 +100,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				return open.map(lackSentence).join("; ");
 			},
 			get summary() {
-				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
+				return open.map((finding) => undecided(finding, input)).join("; ");
 			},
 		},
 		null,
