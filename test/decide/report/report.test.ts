@@ -485,7 +485,7 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	t.equal(told({ closed: true }, shut).next, access.next, "nor would this");
 	for (const outcomes of [[], [heldByGate(asked, wanted, gate)]]) {
 		const closed = told({ closed: true }, ...outcomes);
-		t.match(closed.sentence, /^Held, because the Service is closed: accuracy is .*: boosted takes over/);
+		t.match(closed.sentence, /^Held, because the Service is closed: accuracy is .*: v2 takes over/);
 		t.match(closed.next, /^That is done when the Service is open again:/);
 		t.equal(closed.howLong, "");
 	}

@@ -139,7 +139,7 @@ function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, h
 	if (ended !== null) return ended;
 	const words = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
-		summary: plain(why.summary, "a person may promote it all the same"),
+		summary: `${why.summary}; a person may promote it all the same.`,
 	};
 	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor });
 }
