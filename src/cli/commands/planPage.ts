@@ -81,7 +81,7 @@ function designOf(design: Exclude<InferenceDesign, { readonly design: "sequentia
 }
 
 function expected({ expectedMs }: Running): string[] {
-	return expectedMs === null ? [] : [`  At the present pace about ${duration(expectedMs)} to the next step.`];
+	return expectedMs === null ? [] : [`  At the present pace about ${duration(expectedMs)} more.`];
 }
 
 const COLUMNS = ["METRIC", "ROLE", "ASKED", "BELIEVED", "PEOPLE (HALF)", "PEOPLE (POWER)", "DAY", "ONE LOOK", "FOUND"];

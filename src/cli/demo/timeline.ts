@@ -39,7 +39,7 @@ export class Timeline {
 			this.#history.set(name, history);
 			if (status.phase !== "Running" && status.phase !== "Promoting") return `${name} ${status.phase}`;
 			const seconds = Math.round(((nextAtMs.get(name) ?? 0) - Date.now()) / 1_000);
-			return `${name} ${Math.round(share * 100)}%${seconds > 0 ? ` (next step in about ${seconds} s)` : ""}`;
+			return `${name} ${Math.round(share * 100)}%${seconds > 0 ? ` (about ${seconds} s more)` : ""}`;
 		});
 		this.say(`${count.requests} requests, ${count.failed} failed, ${count.denied} denied · ${shares.join(" · ")}`);
 	}

@@ -6,7 +6,7 @@ import type { DecisionInput } from "./decision.js";
 import { expectedUnitsMs } from "./expectation.js";
 import type { Explanation } from "./outcome.js";
 import { type ArmCount, armCounts, fewest } from "./scarcest.js";
-import { count } from "./summary.js";
+import { called, count } from "./summary.js";
 
 type ValueCount = ArmCount & { readonly metric: string };
 
@@ -37,7 +37,13 @@ export function shortageOf(input: DecisionInput): Shortage | null {
 	const later = fewest(few.map((one) => ({ ...one, units: one.due })));
 	return (
 		later &&
-		shortageOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
+		shortageOfPeople(
+			input,
+			later.arm,
+			later.units,
+			`matured units of ${later.metric}`,
+			` measured by ${called(later.metric, input.metrics[later.metric])}`,
+		)
 	);
 }
 

@@ -40,7 +40,7 @@ export function count(value: number): string {
 }
 
 /** A metric as people call it: `p90 latency`, `errors`, else its own name. */
-function called(name: string, metric: Metric | undefined): string {
+export function called(name: string, metric: Metric | undefined): string {
 	const { type, source, quantile } = metric?.spec ?? {};
 	if (type === "quantile" && quantile !== null && quantile !== undefined)
 		return `p${Number((quantile * 100).toPrecision(6))} latency`;

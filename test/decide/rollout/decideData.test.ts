@@ -435,7 +435,7 @@ t.test("people are waited for before values, and of those since a threshold was 
 	t.match(decide(input({ evidence: { ...frozen, arms: since } })), {
 		...{ lacks: "matured units of latency-p99", expectedMs: 10_000 },
 		reason: /arm control has 150 of 200 matured units of latency-p99/,
-		summary: /too few people measured by latency-p99 to tell anything yet, control lacks 50 of 200/,
+		summary: /too few people measured by p99 latency to tell anything yet, control lacks 50 of 200/,
 	});
 	const both = since.map((arm) => ({
 		...arm,

@@ -6,7 +6,7 @@ import { expectedUnitsMs } from "../expectation.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
-import { count, undecided } from "../summary.js";
+import { called, count, undecided } from "../summary.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
 
@@ -44,7 +44,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 			"threshold",
 			{
 				reason: `the ${what} of ${unfrozen.join(", ")} is not frozen, the default variant has ${measured?.requests ?? 0} of ${needs} ${rows} and ${measured?.units ?? 0} of ${minUnits} units`,
-				summary: `how ${unfrozen.join(", ")} is measured is still being set from the old version's own traffic`,
+				summary: `how ${unfrozen.map((name) => called(name, metrics[name])).join(", ")} is measured is still being set from the old version's own traffic`,
 			},
 			null,
 		);
