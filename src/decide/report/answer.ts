@@ -93,8 +93,11 @@ function ended({ status, experiment, decisions, defaultVariant }: ReportInput, l
 		promoted === null
 			? `Variant ${live} serves everybody${live === baseline ? " again" : ""}. Nothing more happens by itself.`
 			: `Variant ${live} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`;
-	const because = status.phase === "Promoted" ? promotedFor(decisions) : "";
-	return { state, tone, sentence: summaryOf(last), because, next, howLong: "It has ended.", expectedMs: null };
+	// A takeover's end adds nothing to the promotion; a holdback's end reports its result.
+	const why = status.phase === "Promoted" ? promotedFor(decisions) : "";
+	const isAll = why !== "" && experiment.spec.rollout.holdback === null;
+	const [sentence, because] = isAll ? [why, ""] : [summaryOf(last), why];
+	return { state, tone, sentence, because, next, howLong: "", expectedMs: null };
 }
 
 function withoutEvidence({ status }: ReportInput, last: Decision | undefined): Answer {
