@@ -59,7 +59,7 @@ function head({ experiment: name, facts, running, plan, input }: ReportedPlan, {
 		),
 		...(running === null
 			? []
-			: [`Running: ${count(running.units)} people measured so far. ${running.summary}`, `  ${expected(running)}`]),
+			: [`Running: ${count(running.units)} people measured so far. ${running.summary}`, ...expected(running)]),
 		"",
 	];
 }
@@ -80,9 +80,8 @@ function designOf(design: Exclude<InferenceDesign, { readonly design: "sequentia
 	return `at ${design.looks} looks up to ${end}, alpha spent in the manner of ${spending}`;
 }
 
-function expected({ expectedMs }: Running): string {
-	if (expectedMs === null) return "How long it still takes cannot be said from what it has seen.";
-	return `By what it has seen, about ${duration(expectedMs)} to the next verdict.`;
+function expected({ expectedMs }: Running): string[] {
+	return expectedMs === null ? [] : [`  At the present pace about ${duration(expectedMs)} more.`];
 }
 
 const COLUMNS = ["METRIC", "ROLE", "ASKED", "BELIEVED", "PEOPLE (HALF)", "PEOPLE (POWER)", "DAY", "ONE LOOK", "FOUND"];

@@ -62,7 +62,7 @@ function inWords({ name, answer, claims, metrics }: Report, file: string | undef
 		sentence,
 		...(because === "" ? [] : [because]),
 		`Next: ${next}`,
-		`How long: ${howLong}`,
+		...(howLong === "" ? [] : [`How long: ${howLong}`]),
 		...(rows.length === 0 ? [] : ["Improvements, which hold at every look:", ...rows]),
 		...(file === undefined ? ["A page of all pictures and numbers: --html FILE"] : [`Page: ${file}`]),
 	];

@@ -24,8 +24,9 @@ export interface Answer {
 	/** What it was promoted or ended for, where the sentence does not say it; else empty. */
 	readonly because: string;
 	readonly next: string;
+	/** Empty where no time is known well enough. */
 	readonly howLong: string;
-	/** Estimate of the time to the next verdict; null = cannot say, or there is none. */
+	/** Estimated ms until that; null = cannot say. */
 	readonly expectedMs: number | null;
 }
 
@@ -68,7 +69,7 @@ function closed(input: ReportInput, wanted: Outcome): Answer {
 		sentence: `Held, because the Service is closed: ${wanted.summary ?? wanted.reason}`,
 		because: input.status.phase === "Promoting" ? promotedFor(input.decisions) : "",
 		next: `That is done when the Service is open again${isGated(input, wanted) ? " and its gate agrees" : ""}: an Envoy or a sidecar refuses its newest configuration (weir status says why).`,
-		howLong: "This cannot be said.",
+		howLong: "",
 		expectedMs: null,
 	};
 }
@@ -92,8 +93,11 @@ function ended({ status, experiment, decisions, defaultVariant }: ReportInput, l
 		promoted === null
 			? `Variant ${live} serves everybody${live === baseline ? " again" : ""}. Nothing more happens by itself.`
 			: `Variant ${live} is the default of Service ${experiment.spec.service}. Nothing more happens by itself.`;
-	const because = status.phase === "Promoted" ? promotedFor(decisions) : "";
-	return { state, tone, sentence: summaryOf(last), because, next, howLong: "It has ended.", expectedMs: null };
+	// A takeover's end adds nothing to the promotion; a holdback's end reports its result.
+	const why = status.phase === "Promoted" ? promotedFor(decisions) : "";
+	const isAll = why !== "" && experiment.spec.rollout.holdback === null;
+	const [sentence, because] = isAll ? [why, ""] : [summaryOf(last), why];
+	return { state, tone, sentence, because, next, howLong: "", expectedMs: null };
 }
 
 function withoutEvidence({ status }: ReportInput, last: Decision | undefined): Answer {
@@ -103,7 +107,7 @@ function withoutEvidence({ status }: ReportInput, last: Decision | undefined): A
 		sentence: summaryOf(last),
 		because: "",
 		next: "Nothing is known of its requests: no evidence has been stored yet, or it could not be asked for.",
-		howLong: "This cannot be said.",
+		howLong: "",
 		expectedMs: null,
 	};
 }
@@ -184,17 +188,13 @@ function howLong({ experiment, status, replaces = "the old version" }: ReportInp
 	const { expectedMs, action, waitsFor, gate } = now;
 	const { rollout } = experiment.spec;
 	const { maxDurationMs, onInconclusive } = rollout;
-	const pace =
-		action !== "hold"
-			? "Now."
-			: expectedMs === null
-				? "How long that takes cannot be said from what has been seen so far."
-				: `At the present pace that takes about ${duration(expectedMs)}.`;
+	const estimate = expectedMs === null ? "" : `At the present pace that takes about ${duration(expectedMs)}.`;
+	const pace = action === "hold" ? estimate : "Now.";
 	const isLastStep = rollout.stepsPpm[status.stepIndex + 1] === undefined;
 	// What is promoted, or waits for another promotion or for a gate before its own, has its verdict. A pause goes on.
 	const hasVerdict = action === "promote" || waitsFor === "promotion" || (gate !== undefined && isLastStep);
 	if (maxDurationMs === null || status.phase !== "Running" || hasVerdict) return pace;
 	const endMs = (status.durationFromMs ?? status.startedAtMs) + maxDurationMs;
 	const end = onInconclusive === "pause" ? "it pauses for a person" : `${replaces} stays`;
-	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`;
+	return `${pace} Without a verdict by ${utc(endMs)} ${end}.`.trimStart();
 }

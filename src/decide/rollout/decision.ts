@@ -127,7 +127,7 @@ export interface Outcome {
 	readonly status: ExperimentStatus;
 	/** Set when the Service's default Variant changes with it. */
 	readonly defaultVariant: string | null;
-	/** Estimated ms to the next verdict at the current pace, null = cannot say. */
+	/** Estimated ms until what it waits for, at the current pace; null = not known well enough. */
 	readonly expectedMs: number | null;
 	/** Set where the action is hold. */
 	readonly waitsFor?: WaitsFor;

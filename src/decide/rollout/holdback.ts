@@ -12,7 +12,7 @@ import { type Explanation, outcomeOf } from "./outcome.js";
 import { dataWarning, doubts } from "./rules/brokenData.js";
 import { harmKey, namesOfHarm } from "./rules/harm.js";
 import { duration, harmSentence } from "./sentence.js";
-import { people, whereIn, worse } from "./summary.js";
+import { people, plain, rolledBack, whereIn, worse } from "./summary.js";
 import { completion, judgeHealth, replacedVariant } from "./takeover.js";
 
 /** What it does next, while it lasts and at its end. @param fromMs when it began */
@@ -59,8 +59,11 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 	const whose = `among units first exposed in its ${duration(nowMs - fromMs)}, `;
 	const doubted = dataWarning(input, analysis);
 	const reason = `${whose}${harms.map(harmSentence).join("; ")}.${doubted.reason}`;
-	const toPeople = " to the people who came since it took over";
-	const summary = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubted.summary}`;
+	const summary = (then: string): string =>
+		plain(
+			harms.map((finding) => worse(finding, input)),
+			`${then}, as it does harm to the people who came since it took over${doubted.summary}`,
+		);
 	if (experiment.spec.rollout.onHarm === "freeze") {
 		return outcomeOf(
 			input,
@@ -68,7 +71,7 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 			["hold", "harm"],
 			{
 				reason: `The holdback does not end by itself, a person aborts, or promotes to end it: ${reason}`,
-				summary: `The new version does harm after all${toPeople}, a person decides: ${summary}`,
+				summary: summary(`a person decides on ${status.promotion?.variant}`),
 			},
 			{ waitsFor: "person" },
 		);
@@ -79,7 +82,9 @@ function harmed(input: DecisionInput, analysis: Analysis, harms: readonly Findin
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back from the holdback: ${reason}`,
-			summary: `Rolled back to ${status.promotion?.replaced ?? "the old version"}, because the new one does harm after all${toPeople}: ${summary}`,
+			summary: summary(
+				rolledBack([status.promotion?.arm ?? ""], { ...input, replaces: replacedVariant(experiment, status) }),
+			),
 		},
 		{
 			status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, promotion: null },

@@ -6,7 +6,7 @@ import type { DecisionInput } from "./decision.js";
 import { expectedUnitsMs } from "./expectation.js";
 import type { Explanation } from "./outcome.js";
 import { type ArmCount, armCounts, fewest } from "./scarcest.js";
-import { count } from "./summary.js";
+import { called, count } from "./summary.js";
 
 type ValueCount = ArmCount & { readonly metric: string };
 
@@ -37,7 +37,13 @@ export function shortageOf(input: DecisionInput): Shortage | null {
 	const later = fewest(few.map((one) => ({ ...one, units: one.due })));
 	return (
 		later &&
-		shortageOfPeople(input, later.arm, later.units, `matured units of ${later.metric}`, ` measured by ${later.metric}`)
+		shortageOfPeople(
+			input,
+			later.arm,
+			later.units,
+			`matured units of ${later.metric}`,
+			` measured by ${called(later.metric, input.metrics[later.metric])}`,
+		)
 	);
 }
 
@@ -52,10 +58,10 @@ function shortageOfPeople(input: DecisionInput, arm: string, units: number, what
 		},
 		cause: {
 			reason: `${reason}, too few to tell`,
-			summary: `because too few people${measured} came: ${arm} lacks ${count(lacks)}`,
+			summary: `because too few people${measured} came (${arm} lacks ${count(lacks)})`,
 		},
 		lacks: what,
-		expectedMs: expectedUnitsMs(input, arm, lacks),
+		expectedMs: expectedUnitsMs(input, [arm], lacks),
 	};
 }
 
@@ -76,6 +82,6 @@ function shortageOfValues(input: DecisionInput, { arm, metric, units, due }: Val
 	};
 	const cause = { reason: words.reason, summary: `because only ${words.summary}` };
 	// As often as so far; that a sender has fallen silent is told before this (rules/brokenData.ts).
-	const people = ((minUnits - units) * due) / units;
-	return { words, cause, lacks: `units with ${metric}`, expectedMs: expectedUnitsMs(input, arm, people) };
+	const expectedMs = expectedUnitsMs(input, [arm], minUnits - units, units / due);
+	return { words, cause, lacks: `units with ${metric}`, expectedMs };
 }

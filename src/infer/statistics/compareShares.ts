@@ -15,24 +15,14 @@
  * stands in frozenReference.ts and quantileGrid.ts.
  */
 
-import type { Metric } from "../../declare/resources/resource.js";
 import { WeirError } from "../../error.js";
 import { levelsOf } from "./compareMeans.js";
 import { difference, relativeLift } from "./estimators/contrast.js";
 import { isNoEstimate, type NoEstimate } from "./estimators/estimate.js";
 import type { MetricEvidence } from "./evidence.js";
-import type { Finding } from "./finding.js";
 import { isRelative, lineOf, type Measured, type Question, signOf, tidyLogE, type Unmeasured } from "./question.js";
 import { averagedTest, type LineTest } from "./sequential/averagedTest.js";
-import {
-	type Contrast,
-	challengerOn,
-	logLikelihood,
-	mostLikelyOn,
-	type Sample,
-	type Side,
-	segment,
-} from "./sequential/bernoulliArms.js";
+import type { Contrast, Sample, Side } from "./sequential/bernoulliArms.js";
 import { differenceBounds, RATIO_MAX, ratioBounds } from "./sequential/bernoulliBounds.js";
 import { type BetaPrior, logEvidence, PRIOR_RARE, PRIOR_RATE, trialOf } from "./sequential/bernoulliMixture.js";
 import {
@@ -222,18 +212,4 @@ function halfPlane(
 	const side: Side = sign === 1 ? "above" : "below";
 	if (isRelative(question)) return { side, contrast: { slope: Math.max(0, 1 + line), offset: 0 } };
 	return { side, contrast: { slope: 1, offset: line / (hi - lo) } };
-}
-
-/** ln of the likelihood ratio between the shares seen in a finding and the likeliest ones on its line. */
-export function sharesAgainstLine(metric: Metric, finding: Finding): number {
-	const { role, line, relative = false } = finding;
-	const question = { metric, role, effect: { kind: relative ? "relative" : "absolute", value: 0 } } as const;
-	const range = rangeOf(question);
-	const [t, c] = [sampleOf(finding.challenger, range), sampleOf(finding.baseline, range)];
-	const { contrast } = halfPlane(question, line, range);
-	const ends = segment(contrast);
-	if (t === null || c === null || ends === null) return 0;
-	const on = mostLikelyOn(t, c, contrast, ends);
-	const seen = logLikelihood(t, t.sum / t.n) + logLikelihood(c, c.sum / c.n);
-	return seen - logLikelihood(t, challengerOn(contrast, on)) - logLikelihood(c, on);
 }

@@ -157,16 +157,21 @@ t.test("the plain answer comes first and says what follows", (t) => {
 			next: /promoted; proved harm takes everybody back/,
 			howLong: /Without a verdict by 2026-/,
 		},
-		{ state: "Promoted", tone: "good", because: /^accuracy is .* better .*: boosted takes over/ },
+		{ state: "Promoted", tone: "good", sentence: /^accuracy is .* better .*: v2 takes over\.$/, because: "" },
 		{
 			state: "Rolled back",
 			tone: "bad",
-			sentence: /error-rate of boosted is .*worse/,
+			sentence: /^errors are .* worse .*: v2 is rolled back\.$/,
 			next: /Variant v1 serves everybody/,
 		},
 	]);
+	const input = reportInput(WINNING);
+	const { spec } = input.experiment;
+	const rollout = { ...spec.rollout, holdback: { sharePpm: 50_000, forMs: 1_000 } };
+	const heldBack = { ...input, experiment: { ...input.experiment, spec: { ...spec, rollout } } };
+	t.match(reportOf(heldBack).answer, { sentence: /^v2 is the version for everybody now/, because: /v2 takes over/ });
 	const text = page(reportInput(HARMFUL));
-	t.ok(text.indexOf("Rolled back to the old version: error-rate of boosted is") < text.indexOf("<nav"));
+	t.ok(text.indexOf("errors are 4.8 points worse") < text.indexOf("<nav"));
 	t.end();
 });
 

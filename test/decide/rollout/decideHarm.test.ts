@@ -23,7 +23,7 @@ t.test("onHarm freeze holds the allocation, once for every harm, until a person 
 		action: "pause",
 		rule: "harm",
 		reason: /^Frozen at 20%, a person decides: error-rate of arm boosted is proved worse/,
-		summary: /^Stopped at 20% until a person decides: /,
+		summary: /^errors are 40 points worse \(at least \d+\): stopped at 20% until a person decides\.$/,
 		status: { phase: "Paused", hold: "harm", allocationPpm: 200_000, closedArms: [] },
 	});
 	const again = decide({ ...made, status: first.status });
@@ -78,7 +78,7 @@ t.test("harm in one segment rolls back and names it", async (t) => {
 		action: "roll-back",
 		rule: "harm",
 		reason: /error-rate of arm boosted in country DE is proved worse than its margin -0.005/,
-		summary: /error-rate of boosted where country is DE is 20 points worse/,
+		summary: /^errors where country is DE are 20 points worse \(at least \d+\): v2 is rolled back\.$/,
 	});
 	const found = outcome.findings.filter(({ segment }) => segment !== undefined);
 	t.match(found, [{ segment: { name: "country", value: "DE" }, verdict: "harm", challenger: { n: 400, mean: 0.2 } }]);

@@ -314,7 +314,8 @@ t.test("harm found on broken data counts in a holdback as before it, and says wh
 	const told = {
 		reason:
 			/error-rate of .*\)\. Harm counts though the data are broken: sample ratio mismatch, p \S+ over 9000 exposed units\.$/,
-		summary: /error-rate of .* But what is measured cannot be trusted: people are not split .* as they should be\.$/,
+		summary:
+			/^errors of .*, although what is measured cannot be trusted \(people are not split .* as they should be\)\.$/,
 	};
 	t.match(at(begun, found), { action: "roll-back", rule: "harm", ...told });
 	const freezing = { ...HELD, spec: { ...HELD.spec, rollout: { ...HELD.spec.rollout, onHarm: "freeze" as const } } };
@@ -392,7 +393,7 @@ t.test(
 		t.match(commandOutcome(person, { verb: "abort" }), { defaultVariant: "v3", reason: /goes back to variant v3/ });
 		const harmed = { control: { n: 6_000 }, other: { n: 6_000 }, boosted: { n: 6_000, errors: 0.5 } };
 		t.match(at(begun, { evidence: evidence(harmed, HEALTHY) }), {
-			...{ action: "roll-back", defaultVariant: "v3", summary: /^Rolled back to v3, because the new one does harm/ },
+			...{ action: "roll-back", defaultVariant: "v3", summary: /: boosted is rolled back to v3, as it does harm/ },
 		});
 		t.notHas(at(promoting(1, 500_000)).status.promotion, "replaced");
 		const own = at(promoting(1, 500_000), { replaces: "v2" }).status;

@@ -27,10 +27,7 @@ t.test("one that does harm since then is taken back, though the level rises by m
 			end?.outcome.reason,
 			/^Rolled back from the holdback: among units first exposed in its \d+ s, accuracy of arm/,
 		);
-		t.match(
-			end?.outcome.summary,
-			/^Rolled back to the old version, because the new one does harm after all to the people/,
-		);
+		t.match(end?.outcome.summary, /^accuracy is .* worse .*: v2 is rolled back to v1, as it does harm to the people/);
 		if (end === null || heldAt === null) continue;
 		const { input, outcome } = end;
 		const [finding] = outcome.findings;

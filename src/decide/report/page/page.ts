@@ -58,7 +58,7 @@ export function reportPage(report: Report): string {
 ${answer.because === "" ? null : html`<p class="because">${answer.because}</p>`}
 <dl class="next">
 <dt>What happens next</dt><dd>${answer.next}</dd>
-<dt>How long</dt><dd>${answer.howLong}</dd>
+${answer.howLong === "" ? null : html`<dt>How long</dt><dd>${answer.howLong}</dd>`}
 </dl>
 ${evidence?.from === "decision" ? html`<p class="note">Fresh evidence could not be had: the numbers below are those of decision ${evidence.sequence}.</p>` : null}
 </section>

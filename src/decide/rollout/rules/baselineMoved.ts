@@ -9,6 +9,7 @@ import type { DecisionInput } from "../decision.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { number, percent } from "../sentence.js";
 import type { Refreeze } from "../status.js";
+import { called } from "../summary.js";
 import { shapes } from "./brokenData.js";
 
 export const baselineMoved: RuleFunction = (input, analysis) => {
@@ -48,6 +49,6 @@ function wordsOf({ experiment, metrics, evidence, status }: DecisionInput, name:
 	const did = `${share(1 - quantile)} of all requests did`;
 	return {
 		reason: `${slow} over ${n} units are slower than ${ms} ms, its quantile ${quantile} when ${name} was frozen (${share(from)} to ${share(to)} would still be that)`,
-		summary: `The old version itself has become ${mean > 1 - quantile ? "slower" : "faster"} since the limits of ${name} were set: ${slow} take longer than ${ms} ms, ${did}`,
+		summary: `The old version itself has become ${mean > 1 - quantile ? "slower" : "faster"} since the limits of ${called(name, metrics[name])} were set: ${slow} take longer than ${ms} ms, ${did}`,
 	};
 }

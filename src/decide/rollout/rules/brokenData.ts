@@ -83,13 +83,13 @@ export function doubts(input: DecisionInput, { srm }: Pick<Analysis, "srm">): Ex
 	return found;
 }
 
-/** What harm says besides, for it counts all the same; each a sentence after a space, or empty. */
+/** What harm says besides, for it counts all the same: a sentence, and the end of one; or empty. */
 export function dataWarning(input: DecisionInput, analysis: Pick<Analysis, "srm">): Explanation {
 	const found = doubts(input, analysis);
 	if (found.length === 0) return { reason: "", summary: "" };
 	return {
 		reason: ` Harm counts though the data are broken: ${found.map(({ reason }) => reason).join("; ")}.`,
-		summary: ` But what is measured cannot be trusted: ${found.map(({ summary }) => summary).join("; ")}.`,
+		summary: `, although what is measured cannot be trusted (${found.map(({ summary }) => summary).join("; ")})`,
 	};
 }
 

@@ -15,6 +15,7 @@ import type { DecisionInput } from "../decision.js";
 import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
 import type { FrozenThreshold } from "../status.js";
+import { called } from "../summary.js";
 
 export const freezeThreshold: RuleFunction = (input, analysis) => {
 	const { experiment, metrics, status } = input;
@@ -83,7 +84,7 @@ function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | nu
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
 			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,
-			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${name}`,
+			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${called(name, metric)}`,
 		};
 	}
 	return {

@@ -8,7 +8,7 @@ import type { DecisionInput, Finding } from "../decision.js";
 import { openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { harmSentence, percent } from "../sentence.js";
 import type { ExperimentStatus } from "../status.js";
-import { whereIn, worse } from "../summary.js";
+import { plain, rolledBack, whereIn, worse } from "../summary.js";
 import { dataWarning } from "./brokenData.js";
 
 /** Names a harm in a status. */
@@ -36,8 +36,12 @@ export const harm: RuleFunction = (input, analysis) => {
 	if (harms.length === 0) return null;
 	const doubts = dataWarning(input, analysis);
 	const reason = `${harms.map(harmSentence).join("; ")}.${doubts.reason}`;
-	const plain = `${harms.map((finding) => worse(finding, input.metrics[finding.metric])).join(". ")}.${doubts.summary}`;
-	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, plain });
+	const summary = (then: string): string =>
+		plain(
+			harms.map((finding) => worse(finding, input)),
+			`${then}${doubts.summary}`,
+		);
+	if (experiment.spec.rollout.onHarm === "freeze") return frozen(input, analysis, harms, { reason, summary });
 	const harmed = [...new Set(harms.map((finding) => finding.arm))];
 	const left = openChallengers(input).filter((arm) => !harmed.includes(arm));
 	const closedArms = [...status.closedArms, ...harmed];
@@ -48,7 +52,7 @@ export const harm: RuleFunction = (input, analysis) => {
 			["close-arm", "harm"],
 			{
 				reason: `Closed ${harmed.join(", ")}, ${left.join(", ")} goes on: ${reason}`,
-				summary: `Stopped ${harmed.join(", ")}, ${left.join(", ")} goes on: ${plain}`,
+				summary: summary(`${rolledBack(harmed, input)}, ${left.join(", ")} goes on`),
 			},
 			{ status: { ...status, closedArms } },
 		);
@@ -58,7 +62,7 @@ export const harm: RuleFunction = (input, analysis) => {
 		["roll-back", "harm"],
 		{
 			reason: `Rolled back: ${reason}`,
-			summary: `Rolled back to ${input.replaces ?? "the old version"}: ${plain}`,
+			summary: summary(rolledBack(harmed, input)),
 		},
 		{ status: { ...status, phase: "RolledBack", allocationPpm: 0, hold: null, closedArms } },
 	);
@@ -69,7 +73,7 @@ function frozen(
 	input: DecisionInput,
 	analysis: Parameters<RuleFunction>[1],
 	harms: readonly Finding[],
-	{ reason, plain }: { readonly reason: string; readonly plain: string },
+	{ reason, summary }: { readonly reason: string; readonly summary: (then: string) => string },
 ): ReturnType<RuleFunction> {
 	const { status } = input;
 	const seen = status.frozenHarms ?? [];
@@ -82,7 +86,7 @@ function frozen(
 		["pause", "harm"],
 		{
 			reason: `Frozen at ${at}, a person decides: ${reason}`,
-			summary: `Stopped at ${at} until a person decides: ${plain}`,
+			summary: summary(`stopped at ${at} until a person decides`),
 		},
 		{ status: { ...status, phase: "Paused", hold: "harm", frozenHarms: [...seen, ...fresh] } },
 	);

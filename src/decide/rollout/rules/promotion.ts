@@ -15,7 +15,7 @@ import { uncompared } from "../otherPromotion.js";
 import { type Explanation, openChallengers, outcomeOf, type RuleFunction } from "../outcome.js";
 import { scarcest } from "../scarcest.js";
 import { number, passSentence, percent } from "../sentence.js";
-import { better } from "../summary.js";
+import { better, plain } from "../summary.js";
 import { startTakeover } from "../takeover.js";
 import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
@@ -31,7 +31,7 @@ interface Winner {
 }
 
 export const promotion: RuleFunction = (input, analysis) => {
-	const { experiment, status, nowMs, metrics } = input;
+	const { experiment, status, nowMs } = input;
 	const { stepsPpm, minUnits } = experiment.spec.rollout;
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
 	const best = winner(input, analysis);
@@ -57,7 +57,10 @@ export const promotion: RuleFunction = (input, analysis) => {
 		["promote", "promote"],
 		{
 			reason: `Promoted arm ${best.arm} (variant ${variant}): ${best.findings.map(passSentence).join(", ")}, ${looked(input, best)}; it takes over from ${from} on${leftOut(input)}${weaker(trend)}.`,
-			summary: `${better(best.goal, best.findings, metrics[best.goal.metric])}: ${best.arm} takes over${trend?.trend === "weaker" ? ", but it helped the first people more than the later ones" : ""}.`,
+			summary: plain(
+				better(best.goal, best.findings, input),
+				`${variant} takes over${trend?.trend === "weaker" ? ", but it helped the first people more than the later ones" : ""}`,
+			),
 		},
 		{ status: after },
 	);
@@ -127,22 +130,16 @@ interface Held {
 	readonly why: Explanation;
 	/** How a person promotes it all the same. */
 	readonly how?: string;
-	/** Whether it speaks against the new version. */
-	readonly blames?: boolean;
 }
 
 /** It waits for a person, but not beyond its time. */
-function held(
-	input: DecisionInput,
-	analysis: Analysis,
-	{ rule, waitsFor, why, how = "", blames = true }: Held,
-): Outcome {
+function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, how = "" }: Held): Outcome {
 	const { status } = input;
-	const ended = maxDuration(input, analysis, { by: "person", blames, ...why });
+	const ended = maxDuration(input, analysis, { by: "person", ...why });
 	if (ended !== null) return ended;
 	const words = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
-		summary: `${why.summary}. A person may promote it all the same.`,
+		summary: `${why.summary}; a person may promote it all the same.`,
 	};
 	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor });
 }
@@ -196,7 +193,7 @@ function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, oth
 function notCompared({ experiment }: DecisionInput, arm: string, replaces: string): Held {
 	const from = baselineVariant(experiment);
 	return {
-		...{ rule: "concurrent", waitsFor: "person", blames: false },
+		...{ rule: "concurrent", waitsFor: "person" },
 		why: {
 			reason: `every claim of arm ${arm} is proved against variant ${from}, but variant ${replaces} is the Service's default by now, against which nothing is proved (a new Experiment would tell)`,
 			summary: `${arm} is better than ${from}, but ${replaces} is the version for everybody by now, and it is not proved to be better than that`,
@@ -206,7 +203,7 @@ function notCompared({ experiment }: DecisionInput, arm: string, replaces: strin
 
 function losingAccess(arm: string, loss: string): Held {
 	return {
-		...{ rule: "access", waitsFor: "person", how: " it all the same (--shut-out --reason WHY)", blames: false },
+		...{ rule: "access", waitsFor: "person", how: " it all the same (--shut-out --reason WHY)" },
 		why: {
 			reason: `every claim of arm ${arm} is proved, but ${loss}`,
 			summary: `${arm} would be ready, but ${loss}`,

@@ -2,11 +2,11 @@
 import { claimedMetrics } from "../../../infer/statistics/claim.js";
 import { unitsOfInformation } from "../../../infer/statistics/plannedLook.js";
 import type { WaitsFor } from "../decision.js";
-import { expectedProofMs, expectedUnitsMs } from "../expectation.js";
+import { expectedUnitsMs } from "../expectation.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration, lackSentence, percent } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
-import { count, undecided } from "../summary.js";
+import { called, count, undecided } from "../summary.js";
 import { neededToFreeze, quantileToFreeze } from "./freezeThreshold.js";
 import { leastInformed, nextLook, pairOf, provedByLook } from "./plannedLook.js";
 
@@ -44,7 +44,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 			"threshold",
 			{
 				reason: `the ${what} of ${unfrozen.join(", ")} is not frozen, the default variant has ${measured?.requests ?? 0} of ${needs} ${rows} and ${measured?.units ?? 0} of ${minUnits} units`,
-				summary: `how ${unfrozen.join(", ")} is measured is still being set from the old version's own traffic`,
+				summary: `how ${unfrozen.map((name) => called(name, metrics[name])).join(", ")} is measured is still being set from the old version's own traffic`,
 			},
 			null,
 		);
@@ -74,8 +74,6 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	if (look !== null && provedByLook(status).length === 0) {
 		const { arm, units } = leastInformed(input);
 		const rest = look.units - units;
-		const times = experiment.spec.arms.map((one) => expectedUnitsMs(input, one.name, 1)).filter((ms) => ms !== null);
-		const perMs = times.reduce((sum, ms) => sum + 1 / ms, 0);
 		const { metric } = experiment.spec.goal;
 		const there = `matured units with ${metric}, the comparison of arm ${arm} has as much as ${units}`;
 		const lacks = unitsOfInformation(experiment, arm, look.units) - pairOf(input, arm);
@@ -87,7 +85,11 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				reason: `planned look ${look.index + 1} of ${look.of} is at ${look.units} ${there}`,
 				summary: `the result is looked at when ${lacking} have been measured, as planned`,
 			},
-			perMs > 0 ? Math.ceil(rest / perMs) : null,
+			expectedUnitsMs(
+				input,
+				experiment.spec.arms.map(({ name }) => name),
+				rest,
+			),
 		);
 	}
 	const open = analysis.findings.filter((finding) => finding.verdict !== "pass");
@@ -98,9 +100,9 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				return open.map(lackSentence).join("; ");
 			},
 			get summary() {
-				return open.map((finding) => undecided(finding, metrics[finding.metric])).join("; ");
+				return open.map((finding) => undecided(finding, input)).join("; ");
 			},
 		},
-		expectedProofMs(input, analysis.findings),
+		null,
 	);
 };
