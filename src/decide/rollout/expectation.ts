@@ -1,16 +1,14 @@
-/**
- * When the next verdict may come at the present pace: an estimate for a person who watches, never a rule.
- */
+/** Estimates when the next verdict comes at the current pace. For display only; no rule uses it. */
 import { sharesAgainstLine } from "../../infer/statistics/compareShares.js";
 import type { DecisionInput, Finding } from "./decision.js";
 
-/** A pace is read from the latest plan's exposures once it has been live this long; before that, from the start. */
+/** The pace comes from the latest plan's exposures once it has been live this long; before that, from all exposures. */
 const PACE_MIN_MS = 1_000;
 
-/** Beyond this many times the present data the answer is "cannot say". */
+/** Beyond this many times the current data the estimate is unknown. */
 const GROWTH_MAX = 1_024;
 
-/** Units per ms that are exposed in an arm now; 0 = unknown. */
+/** Units exposed in an arm, per ms; 0 = unknown. */
 function pace({ evidence, status }: DecisionInput, arm: string): number {
 	const batch = evidence.exposures.at(-1);
 	if (batch !== undefined && evidence.asOfMs - batch.firstMs >= PACE_MIN_MS)
@@ -19,19 +17,18 @@ function pace({ evidence, status }: DecisionInput, arm: string): number {
 	return elapsed <= 0 ? 0 : (evidence.arms.find((entry) => entry.arm === arm)?.exposedUnits ?? 0) / elapsed;
 }
 
-/** Ms until an arm has `more` units; null while nothing arrives. */
+/** Milliseconds until an arm has `more` units; null = no units arrive. */
 export function expectedUnitsMs(input: DecisionInput, arm: string, more: number): number | null {
 	const perMs = pace(input, arm);
 	return perMs > 0 ? Math.ceil(more / perMs) : null;
 }
 
 /**
- * Ms until some open challenger would have every claim proved if the levels stayed as they are; null = cannot say
- * (they lie on the wrong side of a line, or too near).
+ * Milliseconds until the first open challenger has every claim proved if the levels do not change; null = unknown (a level
+ * is on the wrong side of its line, or too near to it).
  *
- * Of ln e a part grows with the units, the log of the likelihood ratio between what is seen and the line; from it a
- * price is taken that grows as half their logarithm only. So f times the units prove a claim when
- * f·x − (x − ln e) − ½ ln f reaches ln(1/alpha).
+ * ln e is x, the log likelihood ratio between the observed level and the line, which grows with the units, less a price that
+ * grows with half their logarithm. So f times the units prove a claim when f·x − (x − ln e) − ½ ln f reaches ln(1/alpha).
  */
 export function expectedProofMs(input: DecisionInput, findings: readonly Finding[]): number | null {
 	const { experiment, evidence } = input;
@@ -47,11 +44,11 @@ export function expectedProofMs(input: DecisionInput, findings: readonly Finding
 	return perMs > 0 ? Math.ceil(((least - 1) * units) / perMs) : null;
 }
 
-/** How many times the present units prove the claim; Infinity where more of the same proves nothing. */
+/** The factor of units that proves the claim; Infinity = more units of the same level do not prove it. */
 function growth(input: DecisionInput, finding: Finding): number {
 	const { improvement, line, verdict, alpha, logE, standardError, note } = finding;
 	if (verdict === "pass") return 1;
-	// Proved but for what a quantile needs besides (quantileGrid.ts): its pace is another.
+	// A quantile has a further condition (quantileGrid.ts), with its own pace.
 	if (note !== "" && verdict === "open") return Number.POSITIVE_INFINITY;
 	if (verdict !== "open" || improvement === null || !(improvement > line)) return Number.POSITIVE_INFINITY;
 	const metric = input.metrics[finding.metric];
@@ -60,7 +57,7 @@ function growth(input: DecisionInput, finding: Finding): number {
 		standardError === undefined || standardError === null
 			? sharesAgainstLine(metric, finding)
 			: ((improvement - line) / standardError) ** 2 / 2;
-	// AsympCS has exp(x) − 1 in the place of exp(x); what that costs is gone with more units.
+	// AsympCS has exp(x) − 1 instead of exp(x); with more units the difference vanishes.
 	const price = x - logE + (finding.method === "asympcs" ? Math.log(-Math.expm1(0 - x)) : 0);
 	const needed = Math.max(0, price) - Math.log(alpha);
 	let factor = 1;

@@ -1,16 +1,16 @@
 /**
- * The end without a verdict: maxDuration is over, or the last planned look did not prove the goal. What onInconclusive
- * says happens. It is no verdict on the challenger, least of all where too few people or values came. A pause outlasts it.
+ * The end without a verdict: maxDuration has passed, or the last planned look did not prove the goal. onInconclusive sets what
+ * happens then. A paused experiment stays paused.
  */
 import type { DecisionInput, Outcome, Rule } from "../decision.js";
 import { type Explanation, outcomeOf, type RuleFunction } from "../outcome.js";
 import { duration } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
 
-/** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
+/** Why no verdict led to a promotion: it waited for a person, or the data are broken. */
 interface Kept extends Explanation {
 	readonly by: "person" | "data";
-	/** Whether it speaks against the new version. */
+	/** Whether the reason lies in the new version. */
 	readonly blames?: boolean;
 }
 
@@ -37,7 +37,7 @@ export const maxDuration = (...[input, analysis, kept]: [...Parameters<RuleFunct
 	});
 };
 
-/** What onInconclusive says. `words` without the beginning and the full stop. @param blames they speak against the new version */
+/** Does what onInconclusive declares. The texts come without their beginning and the full stop. */
 export function inconclusive(
 	input: DecisionInput,
 	analysis: Parameters<RuleFunction>[1],
