@@ -1,5 +1,5 @@
 /** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
-import { type KeySets, keySetName, NOBODYS_KEY_SET } from "../compile/envoy/keySet.js";
+import { EMPTY_KEY_SET, type KeySets, keySetName } from "../compile/envoy/keySet.js";
 import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { readDeclaredFile } from "../trust/tokens/declaredFile.js";
 import { keySetFault, readKeySet } from "../trust/tokens/keySet.js";
@@ -31,7 +31,7 @@ export async function declaredKeys({ gateways }: ResourceSet): Promise<DeclaredK
 			const set = readKeySet(bytes);
 			if (set === null) {
 				const warning = `${where} are no key set (JWKS, RFC 7517), and no token of that issuer will hold`;
-				return { name, text: NOBODYS_KEY_SET, warnings: [warning], unread: [] };
+				return { name, text: EMPTY_KEY_SET, warnings: [warning], unread: [] };
 			}
 			const fault = keySetFault(set);
 			const warnings =

@@ -4,7 +4,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { NOBODYS_KEY_SET } from "../../src/compile/envoy/keySet.js";
+import { EMPTY_KEY_SET } from "../../src/compile/envoy/keySet.js";
 import { CHECKED_ENDPOINTS_MAX } from "../../src/operate/operations/quota.js";
 import { validateBootstrap } from "../envoy/harness.js";
 import { fileOf, temporaryDirectory, weir } from "./command.js";
@@ -100,12 +100,12 @@ t.test("compile shows Envoy the keys that verify, and no others", async (t) => {
 	t.match(some.stderr, `${where}: no token is verified by key 1: `);
 	t.notMatch(JSON.stringify(some.bootstrap), new RegExp(`weak|${secret.d}`));
 	const none = await compiled('{"keys":[]}');
-	t.equal(none.keys.inline_string, NOBODYS_KEY_SET, "Envoy would refuse a set without a key, and so the listener");
+	t.equal(none.keys.inline_string, EMPTY_KEY_SET, "Envoy would refuse a set without a key, and so the listener");
 	t.match(none.stderr, `${where}: it holds no key to verify tokens by`);
 	t.equal(await validateBootstrap(none.bootstrap), null);
 	t.equal(await validateBootstrap(some.bootstrap), null);
 	const garbage = await compiled("garbage");
-	t.equal(garbage.keys.inline_string, NOBODYS_KEY_SET);
+	t.equal(garbage.keys.inline_string, EMPTY_KEY_SET);
 });
 
 t.test("validate warns of keys that no token would be verified by", async (t) => {

@@ -170,7 +170,7 @@ export async function decisions(
 		if (!options.recompute) continue;
 		// With all that decides, and the statistics: no other command needs them.
 		const { recomputationText } = await import("../../decide/rollout/recompute.js");
-		const { words, holds } = recomputationText(decision);
+		const { text: words, holds } = recomputationText(decision);
 		print(`      ${words}`);
 		if (!holds) process.exitCode = 1;
 	}

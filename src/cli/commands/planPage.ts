@@ -1,6 +1,6 @@
 /** A plan as a person reads it: what it rests on, a table, one sentence for each metric, and what is not known. */
 
-import type { PlanFacts } from "../../decide/rollout/planFacts.js";
+import type { PlanEvidence } from "../../decide/rollout/planEvidence.js";
 import type { Planned } from "../../decide/rollout/planInput.js";
 import { duration, number, percent } from "../../decide/rollout/sentence.js";
 import { count } from "../../decide/rollout/summary.js";
@@ -14,7 +14,7 @@ import { cells, chance, isShare, levelOf } from "../../infer/planning/planText.j
 export interface ReportedPlan {
 	/** Qualified name. */
 	readonly experiment: string;
-	readonly facts: { readonly traffic: PlanFacts["traffic"]; readonly baselines: Planned["baselines"] };
+	readonly facts: { readonly traffic: PlanEvidence["traffic"]; readonly baselines: Planned["baselines"] };
 	readonly input: PlanInput | null;
 	/** null: nothing can be planned from what is known. */
 	readonly plan: Plan | null;

@@ -93,7 +93,7 @@ export async function startApiRole(context: RoleContext): Promise<RunningRole> {
 					);
 			},
 		},
-		onCrowded: () =>
+		onFull: () =>
 			meter.count(
 				"weir_api_connections_crowded_out_total",
 				"Connections of the API's TCP door that were ended to make room, of whoever held the most.",

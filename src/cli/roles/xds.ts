@@ -6,14 +6,14 @@ import type { State } from "../../decide/rollout/ports.js";
 import { qualifiedName, type ResourceSet } from "../../declare/resources/resource.js";
 import { trustDomainOf } from "../../declare/resources/spiffe.js";
 import { WeirError } from "../../error.js";
-import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_LOOK_MS, PUBLICATION_CHECK_MS } from "../../limits/index.js";
+import { HANDSHAKE_FAULTS_RECORDED_MS, KEYS_REFRESH_MS, PUBLICATION_CHECK_MS } from "../../limits/index.js";
 import { ingestClient } from "../../observe/events/client.js";
 import { StateClient } from "../../operate/api/client.js";
 import type { XdsSecurity } from "../../publish/xds/grpcListeners.js";
 import { XdsServer } from "../../publish/xds/server.js";
-import { Digest } from "../../trust/clients/digest.js";
+import { ReportThrottle } from "../../trust/clients/reportThrottle.js";
 import type { Identity } from "../../trust/identity/svid.js";
-import { HANDSHAKES_REFUSED, type HandshakeFault, toldFault } from "../../trust/tls/handshake.js";
+import { describeFault, HANDSHAKES_REFUSED, type HandshakeFault } from "../../trust/tls/handshake.js";
 import { installationId } from "../stack/installation.js";
 import { collectorsOf } from "../stack/places.js";
 import { watchClosures } from "./closedServices.js";
@@ -45,22 +45,22 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 	// Once, likewise.
 	const trustDomain = identity === null ? null : trustDomainOf(identity.current().spiffeId);
 	/** Tried again each second, some of it. */
-	const untaken = new Digest<string>((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_RECORDED_MS);
+	const untaken = new ReportThrottle<string>((line, times) => log.warn(line, { times }), HANDSHAKE_FAULTS_RECORDED_MS);
 	const tell = (what: string, call: Promise<void>): void => {
 		call.catch((error: unknown) => untaken.add(`${what} was not taken by api: ${WeirError.from(error).message}`));
 	};
 	const issuerKeys = new IssuerKeys({ log, meter, changed: publishKeys });
-	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_LOOK_MS), (gateway) =>
+	const unknownKeys = new UnknownKeysReader(ingestClient(at.ingestSocket, KEYS_REFRESH_MS), (gateway) =>
 		issuerKeys.unknownKey(gateway),
 	);
 	/** A client tries again every few seconds: each id and reason are logged once in a while. */
-	const refusedStreams = new Digest<string>((refused) => {
+	const refusedStreams = new ReportThrottle<string>((refused) => {
 		const [reason, id]: [string, string | null] = JSON.parse(refused);
 		tell("a refused stream", state.refusedStream({ reason, id, atMs: Date.now() }));
 		log.warn("an xDS stream was refused", { reason, id: id ?? "" });
 	}, XDS_REFUSALS_AUDITED_MS);
-	const handshakes = new Digest<HandshakeFault>((fault, times) => {
-		const reason = toldFault(fault, times);
+	const handshakes = new ReportThrottle<HandshakeFault>((fault, times) => {
+		const reason = describeFault(fault, times);
 		tell("a refused handshake", state.refusedStream({ id: null, reason, atMs: Date.now() }));
 		log.warn("a TLS handshake at xDS was refused", { reason });
 	}, HANDSHAKE_FAULTS_RECORDED_MS);
@@ -161,7 +161,7 @@ export async function startXdsRole(context: RoleContext): Promise<RunningRole> {
 		publishKeys();
 		if (now?.state.resources.gateways.some(({ spec }) => spec.tokens.some(({ keys }) => keys.from === "url")))
 			void unknownKeys.look();
-	}, KEYS_LOOK_MS);
+	}, KEYS_REFRESH_MS);
 	await Promise.race([published, new Promise((resolve) => setTimeout(resolve, 10_000))]);
 	return {
 		ready: tcp === null ? {} : { xds: tcp },

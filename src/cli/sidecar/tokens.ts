@@ -3,7 +3,7 @@
  * a sidecar without end users shall not pay for it.
  */
 import { kept, type TokenAnswer, type VerifyToken } from "../../compile/access/users/token.js";
-import { KEYS_LOOK_MS } from "../../limits/index.js";
+import { KEYS_REFRESH_MS } from "../../limits/index.js";
 import type { Log } from "../../observe/telemetry/log.js";
 import type { Tables } from "../../publish/sidecar/tables.js";
 import type { ProofMemory } from "../../trust/tokens/replays.js";
@@ -32,7 +32,7 @@ export function tokensOf(
 		});
 		verifier = made;
 		use();
-		setInterval(() => made.lookAtKeys(), KEYS_LOOK_MS).unref();
+		setInterval(() => made.lookAtKeys(), KEYS_REFRESH_MS).unref();
 		return made;
 	};
 	const loaded = (): Promise<TokenVerifier> => {

@@ -6,7 +6,7 @@
  */
 import type { DecisionInput } from "./decision.js";
 
-/** A pace is read from the latest plan's exposures once it has been live this long; before that, from the start. */
+/** The pace comes from the latest plan's exposures once it has been live this long; before that, from all exposures. */
 const PACE_MIN_MS = 1_000;
 
 /** A time is announced only where the ends of its 80 % interval differ by at most this factor. */

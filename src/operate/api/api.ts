@@ -63,7 +63,7 @@ export interface ApiOptions {
 	readonly ownAlarms?: (tooLate?: Promise<null>) => Promise<readonly GatewayAlarm[]>;
 	readonly now?: () => number;
 	/** Called for each TCP connection that was closed in favour of another client's. */
-	readonly onCrowded?: () => void;
+	readonly onFull?: () => void;
 	/** Called for each request that the client limits refuse. Must not throw. */
 	readonly onLimited?: (exceeded: TooManyRequests["exceeded"]) => void;
 	/** Called for each failed TLS handshake; any client can cause one. Must not throw. */
@@ -126,7 +126,7 @@ export async function startApi(options: ApiOptions): Promise<Api> {
 		limiter: new ClientLimiter(options.clientLimits),
 		stopLimiter: new ClientLimiter({ atOnce: CLIENT_STOPS_AT_ONCE_MAX, requests: CLIENT_STOPS_MAX }),
 		mounts: Object.entries(options.mounts ?? {}).sort(([a], [b]) => b.length - a.length),
-		onCrowded: options.onCrowded ?? (() => {}),
+		onFull: options.onFull ?? (() => {}),
 		onLimited: options.onLimited ?? (() => {}),
 		onHandshakeFault: options.onHandshakeFault ?? (() => {}),
 		onError: options.onError ?? (() => {}),

@@ -5,7 +5,14 @@
  */
 import type { PlanTable } from "../../compile/table/plan.js";
 import type { Decision } from "../../decide/rollout/decision.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../decide/rollout/ports.js";
+import type {
+	NotificationMessage,
+	Outbox,
+	PendingNotification,
+	ProxyStatus,
+	State,
+	StateStore,
+} from "../../decide/rollout/ports.js";
 import type { Refusal } from "../../decide/rollout/refusal.js";
 import { STATE_LONG_POLL_MS_MAX } from "../../limits/index.js";
 import type { NewDecision } from "../state/store/decisionLog.js";
@@ -80,16 +87,16 @@ export class StateClient implements StateStore, Outbox {
 		await this.#call("POST", "/internal/refused-configuration", { node, type, source, error, atMs: sinceMs });
 	}
 
-	async untold(): Promise<readonly Untold[]> {
-		return (await this.#call<{ untold: readonly Untold[] }>("GET", "/internal/untold", null)).untold;
+	async pending(): Promise<readonly PendingNotification[]> {
+		return (await this.#call<{ untold: readonly PendingNotification[] }>("GET", "/internal/untold", null)).untold;
 	}
 
-	async message(key: string): Promise<UntoldMessage | null> {
+	async message(key: string): Promise<NotificationMessage | null> {
 		const path = `/internal/untold/${encodeURIComponent(key)}`;
-		return (await this.#call<{ message: UntoldMessage | null }>("GET", path, null)).message;
+		return (await this.#call<{ message: NotificationMessage | null }>("GET", path, null)).message;
 	}
 
-	async told(key: string): Promise<void> {
+	async delivered(key: string): Promise<void> {
 		await this.#call("POST", "/internal/told", { key });
 	}
 

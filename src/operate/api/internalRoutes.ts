@@ -92,10 +92,10 @@ export async function answerInternal(
 				return ok({ table: store.newestPlan });
 			case "GET untold":
 				onlyQuery(query, []);
-				return ok({ untold: await store.untold() });
+				return ok({ untold: await store.pending() });
 			case "POST told": {
 				const body = exactly(await readObject(call), { key: "string" });
-				await store.told(String(body.key));
+				await store.delivered(String(body.key));
 				return ok({});
 			}
 			case "GET metrics-names":

@@ -44,7 +44,7 @@ export class KeyLife<Read> {
 
 	/**
 	 * Whether the cached set may be used now. Refreshes a set that is old or empty in the background. Call it every
-	 * KEYS_LOOK_MS, so that the first request after a long pause does not meet withdrawn keys.
+	 * KEYS_REFRESH_MS, so that the first request after a long pause does not meet withdrawn keys.
 	 */
 	serving(): boolean {
 		if (!this.#found || this.#ageMs() > this.options.times.fresh) void this.look();

@@ -72,7 +72,7 @@ export class Keys {
 		return this.#life.serving();
 	}
 
-	/** Call it every KEYS_LOOK_MS: refreshes old keys, and reports when they become too old. */
+	/** Call it every KEYS_REFRESH_MS: refreshes old keys, and reports when they become too old. */
 	look(): void {
 		this.serving();
 		this.#report();

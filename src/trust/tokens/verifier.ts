@@ -122,7 +122,7 @@ export class TokenVerifier {
 		this.lookAtKeys();
 	}
 
-	/** Refreshes old key sets. Call it every KEYS_LOOK_MS, because there may be no requests for hours. */
+	/** Refreshes old key sets. Call it every KEYS_REFRESH_MS, because there may be no requests for hours. */
 	lookAtKeys(): void {
 		for (const issuer of this.#all) issuer.keys.look();
 	}

@@ -500,7 +500,7 @@ for (const { fact, input: change, action, rule, waitsFor, reason, status: after,
 		);
 		const again = recompute(stored);
 		t.ok(again?.matches, `${again?.expected}\n${again?.actual}`);
-		t.match(recomputationText(stored), { holds: true, words: /^recomputed from its .*: every byte matches$/ });
+		t.match(recomputationText(stored), { holds: true, text: /^recomputed from its .*: every byte matches$/ });
 	});
 
 t.test("a decision whose stored numbers were touched does not recompute", async (t) => {
@@ -515,9 +515,9 @@ t.test("a decision whose stored numbers were touched does not recompute", async 
 		acknowledgedAtMs: null,
 	};
 	t.equal(recompute(decision)?.matches, false);
-	t.match(recomputationText(decision), { holds: false, words: /^DIFFERS\n +stored .*\n +recomputed / });
+	t.match(recomputationText(decision), { holds: false, text: /^DIFFERS\n +stored .*\n +recomputed / });
 	// Its rule says that something was concluded.
-	t.match(recomputationText({ ...decision, input: null }), { holds: false, words: /^NOT RECOMPUTED: / });
+	t.match(recomputationText({ ...decision, input: null }), { holds: false, text: /^NOT RECOMPUTED: / });
 });
 
 t.test("what a person did is never called recomputed", async (t) => {
@@ -550,7 +550,7 @@ t.test("what a person did is never called recomputed", async (t) => {
 			acknowledgedAtMs: null,
 		};
 		t.equal(recompute(decision), null);
-		t.same(recomputationText(decision), { holds: true, words }, outcome.reason);
+		t.same(recomputationText(decision), { holds: true, text: words }, outcome.reason);
 	}
 });
 

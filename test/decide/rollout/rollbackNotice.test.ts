@@ -112,13 +112,13 @@ t.test(
 		t.equal(third.key, first.key, "a no is no taking: again after a pause");
 		await kill(api);
 		api = await role(t, "api", directory);
-		t.equal((await state.untold()).length, 1);
+		t.equal((await state.pending()).length, 1);
 		third.response.writeHead(200).end();
-		while ((await state.untold()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+		while ((await state.pending()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
 		await kill(rollout);
 		await kill(api);
 		api = await role(t, "api", directory);
-		t.same(await state.untold(), [], "what was taken stays crossed out");
+		t.same(await state.pending(), [], "what was taken stays crossed out");
 		t.equal(calls.length, 3);
 	},
 );

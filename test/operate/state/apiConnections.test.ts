@@ -28,7 +28,7 @@ t.test("silent connections do not keep operators out", async (t) => {
 
 t.test("nor do those of one workload without any role, however many it opens again and again", async (t) => {
 	const crowded: unknown[] = [];
-	const { api, ca, as, store } = await mutualApi(t, { onCrowded: () => void crowded.push(1) });
+	const { api, ca, as, store } = await mutualApi(t, { onFull: () => void crowded.push(1) });
 	const app = "spiffe://weir.test/ns/team/sa/app";
 	const own = await ca.issue({ spiffeId: app });
 	let over = false;
@@ -114,7 +114,7 @@ t.test("a connection does not outlive its certificate: it is closed in order bef
 	};
 	t.same(await ask(), [200, "keep-alive"]);
 	const [socket] = sockets as Set<import("node:tls").TLSSocket>;
-	// Until it ends, with a request under way: an idle connection is ended before (test/tlsDoor.test.ts).
+	// Until it ends, with a request under way: an idle connection is ended before (test/trust/tls/connectionLimits.test.ts).
 	const slow = request({
 		port,
 		host: "127.0.0.1",

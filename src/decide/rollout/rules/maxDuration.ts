@@ -1,6 +1,6 @@
 /**
- * The end without a verdict: maxDuration is over, or the last planned look did not prove the goal. What onInconclusive
- * says happens. It is no verdict on the challenger, least of all where too few people or values came. A pause outlasts it.
+ * The end without a verdict: maxDuration has passed, or the last planned look did not prove the goal. onInconclusive sets what
+ * happens then. A paused experiment stays paused.
  */
 import { baselineVariant } from "../../../infer/statistics/question.js";
 import type { DecisionInput, Outcome, Rule } from "../decision.js";
@@ -9,7 +9,7 @@ import { duration } from "../sentence.js";
 import { shortageOf } from "../shortage.js";
 import { plain } from "../summary.js";
 
-/** What kept a verdict from being acted upon: an arm that was ready was left to a person, who did not come; or broken data. */
+/** Why no verdict led to a promotion: it waited for a person, or the data are broken. */
 interface Kept extends Explanation {
 	readonly by: "person" | "data";
 }

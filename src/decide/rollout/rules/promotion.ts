@@ -1,9 +1,8 @@
 /**
- * Promotion, at the last step: every claim of an arm proved, the goal among them. The highest lower bound of the goal
- * wins. Held back where the winner was frozen for harm before, where its effect fades, or where it is another in an arm of
- * another running Experiment, or where it would deny callers of the default Variant: then a person may promote it, until
- * maxDuration ends it, as where another Variant was promoted since it began, with which it was not compared. While another
- * Experiment of the Service is being promoted it waits for that one's end.
+ * Promotion, at the last step: every claim of an arm is proved, including the goal. The highest lower bound of the goal wins.
+ * It is held for a person, up to maxDuration, if the winner was frozen for harm, its effect fades, it interacts with another
+ * running Experiment, it would deny callers of the default Variant, or it was not compared with the current default. While
+ * another Experiment of the Service is being promoted, it waits for that one's end.
  */
 import type { Analysis } from "../../../infer/statistics/analyse.js";
 import { claims, levels } from "../../../infer/statistics/claim.js";
@@ -21,7 +20,7 @@ import { namesOfHarm } from "./harm.js";
 import { maxDuration } from "./maxDuration.js";
 import { leftOut } from "./ramp.js";
 
-/** Level at which an interaction is proved: as many promotions are held for a person without a reason. */
+/** Level at which an interaction is proved: the rate of false holds. */
 const INTERACTION_ALPHA = 0.01;
 
 interface Winner {
@@ -36,7 +35,7 @@ export const promotion: RuleFunction = (input, analysis) => {
 	if (scarcest(input).units < minUnits || stepsPpm[status.stepIndex + 1] !== undefined) return null;
 	const best = winner(input, analysis);
 	if (best === null) return null;
-	// Before what is left to a person, who may not promote it either while that lasts.
+	// First, because a person may not promote it either meanwhile.
 	if (input.beingPromoted !== undefined) return afterAnother(input, analysis, best.arm, input.beingPromoted);
 	const harmedBy = namesOfHarm(status, best.arm);
 	if (harmedBy.length > 0) return held(input, analysis, harmedBefore(best.arm, harmedBy));
@@ -71,7 +70,7 @@ function looked({ experiment }: DecisionInput, best: Winner): string {
 	return best.findings.length === 1 ? "proved" : "all proved, the guardrails at all looks";
 }
 
-/** An arm is ready when nothing about it is open. */
+/** The best arm with all claims proved; null = none. */
 function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	let best: Winner | null = null;
 	const { status } = input;
@@ -80,7 +79,7 @@ function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 		const findings = analysis.findings.filter((finding) => finding.arm === arm);
 		const goal = findings.find((finding) => finding.role === "goal" && finding.segment === undefined);
 		if (goal === undefined || !findings.every((finding) => finding.verdict === "pass")) continue;
-		// One that was never frozen for harm goes first, for it needs no person.
+		// Arms that were never frozen for harm come first: they need no person.
 		const before = best === null ? 0 : Number(isHarmed(best.arm)) - Number(isHarmed(arm));
 		if (best === null || before > 0 || (before === 0 && lowerOf(goal) > lowerOf(best.goal)))
 			best = { arm, goal, findings };
@@ -88,7 +87,7 @@ function winner(input: DecisionInput, analysis: Analysis): Winner | null {
 	return best;
 }
 
-/** The bound of what proved it. */
+/** The lower bound that proved the goal. */
 function lowerOf({ look, lower }: Finding): number {
 	return (look === undefined ? lower : look.lower) ?? Number.NEGATIVE_INFINITY;
 }
@@ -114,21 +113,21 @@ function interacting(input: DecisionInput, best: Winner): Interaction[] {
 	return interactions(question, names, input.evidence.interactions, INTERACTION_ALPHA);
 }
 
-/** A caution at the end of the sentence. */
+/** A warning at the end of the sentence. */
 function weaker(trend: EffectOverTime | null): string {
 	if (trend?.trend !== "weaker") return "";
-	const [early, late] = [said(trend.early.improvement), said(trend.late.improvement)];
+	const [early, late] = [shown(trend.early.improvement), shown(trend.late.improvement)];
 	return `; caution, the effect weakens: ${early} among the early half of the units, ${late} among the late half`;
 }
 
-const said = (value: number | null): string => (value === null ? "unknown" : number(value));
+const shown = (value: number | null): string => (value === null ? "unknown" : number(value));
 
 interface Held {
 	readonly rule: Rule;
 	readonly waitsFor: WaitsFor;
 	/** Without the full stop. */
 	readonly why: Explanation;
-	/** How a person promotes it all the same. */
+	/** How a person can still promote it. */
 	readonly how?: string;
 }
 
@@ -144,7 +143,7 @@ function held(input: DecisionInput, analysis: Analysis, { rule, waitsFor, why, h
 	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor });
 }
 
-/** A person who resumed after it has let the test go on, and accepted no harm. */
+/** A resume after a freeze continues the test; it does not accept the harm. */
 function harmedBefore(arm: string, by: readonly string[]): Held {
 	const names = by.join(", ");
 	return {
@@ -180,7 +179,7 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 	return { rule: "interaction", waitsFor: "person", why };
 }
 
-/** Neither a person nor maxDuration ends it: the verdict is there, and Weir itself keeps it waiting. */
+/** Neither a person nor maxDuration ends this wait. */
 function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, other: string): Outcome {
 	const words = {
 		reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it waits for the end of that.`,
@@ -189,7 +188,7 @@ function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, oth
 	return outcomeOf(input, analysis, ["hold", "concurrent"], words, { waitsFor: "promotion" });
 }
 
-/** Better than the Service's former default Variant, which is no longer what it would replace. */
+/** Proved against the previous default Variant, not against the current one. */
 function notCompared({ experiment }: DecisionInput, arm: string, replaces: string): Held {
 	const from = baselineVariant(experiment);
 	return {

@@ -4,7 +4,7 @@ import { outcomeOf, type RuleFunction } from "../outcome.js";
 import { number } from "../sentence.js";
 import { plain } from "../summary.js";
 
-/** Below this p the sample ratio is taken as broken: rare enough to interrupt people, usual in the field. */
+/** Below this p the sample ratio counts as broken: the usual level in the field, and false alarms are rare. */
 export const SRM_ALPHA = 0.001;
 
 export const sampleRatioRule: RuleFunction = (input, analysis) => {

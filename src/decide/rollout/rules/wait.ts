@@ -1,4 +1,4 @@
-/** Nothing fires: what is missing, and how long it may take. */
+/** No other rule applies: a hold with what is missing and an estimate of the time. */
 import { claimedMetrics } from "../../../infer/statistics/claim.js";
 import { unitsOfInformation } from "../../../infer/statistics/plannedLook.js";
 import type { WaitsFor } from "../decision.js";
@@ -15,7 +15,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	const { stepsPpm, everyMs, minUnits } = experiment.spec.rollout;
 	const at = percent(status.allocationPpm);
 	const hold = (waitsFor: WaitsFor, missing: Explanation, expectedMs: number | null, lacks?: string) => {
-		const words: Explanation = {
+		const explanation: Explanation = {
 			get reason() {
 				return `Holding at ${at}: ${missing.reason}.`;
 			},
@@ -23,7 +23,7 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 				return `Waiting at ${at}: ${missing.summary}.`;
 			},
 		};
-		return outcomeOf(input, analysis, ["hold", "wait"], words, {
+		return outcomeOf(input, analysis, ["hold", "wait"], explanation, {
 			...{ waitsFor, expectedMs },
 			...(lacks === undefined ? {} : { lacks }),
 		});
@@ -52,8 +52,8 @@ export const wait = (...[input, analysis]: Parameters<RuleFunction>) => {
 	const lack = shortageOf(input);
 	const last = status.stepIndex + 1 >= stepsPpm.length;
 	if (lack !== null) {
-		const { words, lacks, expectedMs: more } = lack;
-		return hold("units", words, more === null ? null : last ? more : Math.max(more, stepLeft), lacks);
+		const { explanation, lacks, expectedMs: more } = lack;
+		return hold("units", explanation, more === null ? null : last ? more : Math.max(more, stepLeft), lacks);
 	}
 	if (!last)
 		return hold(

@@ -15,7 +15,7 @@ import lmdb = require("lmdb");
 
 import type { PlanTable } from "../../../compile/table/plan.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
-import type { ProxyStatus, UntoldMessage } from "../../../decide/rollout/ports.js";
+import type { NotificationMessage, ProxyStatus } from "../../../decide/rollout/ports.js";
 import type { ExperimentStatus, ServiceStatus } from "../../../decide/rollout/status.js";
 import type { Kind, Resource } from "../../../declare/resources/resource.js";
 import { WeirError } from "../../../error.js";
@@ -99,7 +99,7 @@ export interface StateDatabase {
 	readonly audit: Database<AuditRecord, number>;
 	readonly auditRefused: Database<AuditRecord, number>;
 	/** Rollbacks that gates are still to be told of. */
-	readonly outbox: Database<UntoldMessage & { readonly key: string }, OutboxKey>;
+	readonly outbox: Database<NotificationMessage & { readonly key: string }, OutboxKey>;
 	/**
 	 * Runs `change` as one durable transaction; a throw inside it leaves nothing behind.
 	 * @throws WeirError `unavailable`: the disk does not take it

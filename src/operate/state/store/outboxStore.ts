@@ -1,9 +1,7 @@
-/**
- * Rollbacks that gates are still to be told of: written with the decision, taken away when told.
- */
+/** Rollback notifications to gates: written with the decision, removed when delivered. */
 
 import type { Decision } from "../../../decide/rollout/decision.js";
-import type { Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
+import type { NotificationMessage, PendingNotification } from "../../../decide/rollout/ports.js";
 import { GATE_OUTBOX_MAX } from "../../../limits/index.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
@@ -24,28 +22,28 @@ export class OutboxStore {
 	put(
 		{ experiment, sequence }: Pick<Decision, "experiment" | "sequence">,
 		revision: number,
-		told: readonly UntoldMessage[],
+		messages: readonly NotificationMessage[],
 	): void {
-		for (const [index, { gate, question }] of told.entries()) {
+		for (const [index, { gate, question }] of messages.entries()) {
 			const key: OutboxKey = [experiment, sequence, revision * PLACES + index];
 			this.#database.outbox.putSync(key, { key: JSON.stringify(key), gate, question });
 		}
-		if (told.length > 0) this.#prune();
+		if (messages.length > 0) this.#prune();
 	}
 
-	untold(): readonly Untold[] {
+	pending(): readonly PendingNotification[] {
 		return [...this.#database.outbox.getKeys()].map((key) => ({ key: JSON.stringify(key), experiment: key[0] }));
 	}
 
 	/** null = it is there no more. */
-	message(key: string): UntoldMessage | null {
+	message(key: string): NotificationMessage | null {
 		const parsed = keyIn(key);
 		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
 		return kept === undefined ? null : { gate: kept.gate, question: kept.question };
 	}
 
-	/** What is not there was told before. */
-	told(key: string): void {
+	/** Does nothing for an unknown key. */
+	delivered(key: string): void {
 		const parsed = keyIn(key);
 		if (parsed !== null) this.#database.transaction(() => this.#database.outbox.removeSync(parsed));
 	}

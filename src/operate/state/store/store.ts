@@ -12,7 +12,14 @@ import type { PlanTable } from "../../../compile/table/plan.js";
 import { closedServices } from "../../../decide/rollout/closedServices.js";
 import type { Decision } from "../../../decide/rollout/decision.js";
 import { rollbackNotices } from "../../../decide/rollout/gate.js";
-import type { Outbox, ProxyStatus, State, StateStore, Untold, UntoldMessage } from "../../../decide/rollout/ports.js";
+import type {
+	NotificationMessage,
+	Outbox,
+	PendingNotification,
+	ProxyStatus,
+	State,
+	StateStore,
+} from "../../../decide/rollout/ports.js";
 import { isOver } from "../../../decide/rollout/status.js";
 import type { ControlListener } from "../../../declare/resources/checks/controlListener.js";
 import { serviceOf } from "../../../declare/resources/lookup.js";
@@ -265,9 +272,9 @@ export class Store implements StateStore, Outbox {
 		this.#database.transaction(() => this.#database.proxies.putSync("report", report));
 	}
 
-	/** Rollbacks that gates are still to be told of, oldest first of each Experiment. */
-	async untold(): Promise<readonly Untold[]> {
-		return this.#outbox.untold();
+	/** Undelivered rollback notifications, for each Experiment oldest first. */
+	async pending(): Promise<readonly PendingNotification[]> {
+		return this.#outbox.pending();
 	}
 
 	/** Rollbacks that were given up because GATE_OUTBOX_MAX of them waited. */
@@ -275,12 +282,12 @@ export class Store implements StateStore, Outbox {
 		return this.#database.counters.get("untoldDropped") ?? 0;
 	}
 
-	async message(key: string): Promise<UntoldMessage | null> {
+	async message(key: string): Promise<NotificationMessage | null> {
 		return this.#outbox.message(key);
 	}
 
-	async told(key: string): Promise<void> {
-		this.#outbox.told(key);
+	async delivered(key: string): Promise<void> {
+		this.#outbox.delivered(key);
 	}
 
 	/** The last report of xds. */

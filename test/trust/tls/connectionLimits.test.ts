@@ -6,19 +6,19 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import { connect as connectTls, createServer, type Server, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
-import { REQUESTLESS_CONNECTION_MS } from "../src/limits/index.js";
-import { PROVED_EACH_TIME } from "../src/trust/tls/tls.js";
+import { REQUESTLESS_CONNECTION_MS } from "../../../src/limits/index.js";
 import {
-	boundConnections,
 	CONNECTION_QUIET_MS,
 	CONNECTIONS_CHECK_MS,
-	type Crowd,
-	type DoorBounds,
-	openHttp2Door,
+	type ConnectionLimits,
+	type LargestClient,
+	limitConnections,
+	listenHttp2,
 	UNAUTHENTICATED_CONNECTION_MS,
 	UNAUTHENTICATED_CONNECTIONS_MAX,
-} from "../src/trust/tls/tlsDoor.js";
-import { createDevelopmentCa, type IssuedCertificate } from "./trust/identity/developmentCa.js";
+} from "../../../src/trust/tls/connectionLimits.js";
+import { TLS_OPTIONS } from "../../../src/trust/tls/tls.js";
+import { createDevelopmentCa, type IssuedCertificate } from "../identity/developmentCa.js";
 
 t.setTimeout(60_000);
 
@@ -29,7 +29,7 @@ const shown = ({ certificate, privateKey }: IssuedCertificate) => ({
 	cert: certificate,
 	key: privateKey,
 	ca: ca.certificate,
-	...PROVED_EACH_TIME,
+	...TLS_OPTIONS,
 });
 const own = await issue("door");
 const OPTIONS = { ...shown(own), requestCert: true, rejectUnauthorized: true };
@@ -50,9 +50,9 @@ async function listening(t: Test, server: Server): Promise<number> {
 }
 
 /** A door that says `hello` to whom it takes. */
-async function door(t: Test, bounds: DoorBounds, options: object = {}): Promise<number> {
+async function door(t: Test, bounds: ConnectionLimits, options: object = {}): Promise<number> {
 	const server = createServer({ ...OPTIONS, ...options });
-	boundConnections(server, bounds);
+	limitConnections(server, bounds);
 	server.on("secureConnection", (socket) => {
 		socket.on("error", () => {});
 		if (!socket.destroyed) socket.write("hello");
@@ -130,16 +130,16 @@ t.test("peers that have proved themselves have a bound of their own", async (t) 
 });
 
 /** A door of HTTP, whose requests to `/wait` are under way until the test ends. */
-async function httpDoor(t: Test, connections: number, bounds: Partial<DoorBounds> = {}) {
-	const crowds: Crowd[] = [];
+async function httpDoor(t: Test, connections: number, bounds: Partial<ConnectionLimits> = {}) {
+	const crowds: LargestClient[] = [];
 	const server = createHttps(OPTIONS, ({ url }, response) => {
 		if (url === "/wait") response.write("hello");
 		else response.end("hello");
 	});
 	server.keepAliveTimeout = 60_000;
-	boundConnections(server, {
+	limitConnections(server, {
 		connections,
-		onCrowded: (crowd) => void crowds.push(crowd),
+		onFull: (crowd) => void crowds.push(crowd),
 		...bounds,
 	});
 	const port = await listening(t, server);
@@ -216,7 +216,7 @@ t.test("who has come to ask and asks nothing is sent away after a time", async (
 
 t.test("where a request is the proof, TLS alone is none", async (t) => {
 	const server = createHttps({ ...OPTIONS, rejectUnauthorized: false });
-	const connections = boundConnections(server, { connections: 4, provedBy: "request" });
+	const connections = limitConnections(server, { connections: 4, authenticatedBy: "request" });
 	server.on("request", (request, response) => {
 		if (request.url === "/prove") connections.prove(request.socket, "eve");
 		response.end("hello");
@@ -240,7 +240,7 @@ t.test("where a request is the proof, TLS alone is none", async (t) => {
 });
 
 /** A door whose connections, clock and looks are the test's: what real ones do at chance moments. */
-function staged(t: Test, bounds: DoorBounds) {
+function staged(t: Test, bounds: ConnectionLimits) {
 	let nowMs = 0;
 	let look = (): void => {};
 	t.intercept(performance, "now", { value: () => nowMs });
@@ -251,7 +251,7 @@ function staged(t: Test, bounds: DoorBounds) {
 		},
 	});
 	const server = new EventEmitter();
-	boundConnections(server as Server, bounds);
+	limitConnections(server as Server, bounds);
 	const socket = (authorized: boolean) => {
 		const address = { remoteAddress: "127.0.0.1", remotePort: 1, localAddress: "127.0.0.1", localPort: 2 };
 		const made = Object.assign(new EventEmitter(), address, {
@@ -295,7 +295,7 @@ t.test("one that closes late takes nothing from the next with its address and po
 });
 
 t.test("where a request is the proof, its time begins with the end of the handshake", async (t) => {
-	const { opened, secured, at, lookAt } = staged(t, { connections: 4, provedBy: "request" });
+	const { opened, secured, at, lookAt } = staged(t, { connections: 4, authenticatedBy: "request" });
 	const raw = opened();
 	at(UNAUTHENTICATED_CONNECTION_MS - 1);
 	secured(false);
@@ -308,7 +308,7 @@ t.test("where a request is the proof, its time begins with the end of the handsh
 t.test("a connection is old before its certificate ends, and over when it has ended", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
-	const connections = boundConnections(server, { connections: 4, nowMs: () => nowMs });
+	const connections = limitConnections(server, { connections: 4, nowMs: () => nowMs });
 	let last: Socket | undefined;
 	const seen = (socket: Socket) => [connections.leftMs(socket) > 0, connections.isOld(socket)];
 	server.on("request", ({ socket }, response) => {
@@ -350,7 +350,7 @@ t.test("a connection is old before its certificate ends, and over when it has en
 t.test("an idle connection is ended before its certificate; one in use is not cut", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
-	boundConnections(server, { connections: 4, nowMs: () => nowMs });
+	limitConnections(server, { connections: 4, nowMs: () => nowMs });
 	const waiting: ServerResponse[] = [];
 	server.on("request", ({ url }, response) => (url === "/slow" ? void waiting.push(response) : response.end()));
 	const port = await listening(t, server);
@@ -379,7 +379,7 @@ t.test(
 	async (t) => {
 		let nowMs = Date.now();
 		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
-		boundConnections(server, { connections: 4, nowMs: () => nowMs });
+		limitConnections(server, { connections: 4, nowMs: () => nowMs });
 		const port = await listening(t, server);
 		server.keepAliveTimeout = 3_600_000;
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
@@ -408,7 +408,7 @@ t.test(
 	async (t) => {
 		let nowMs = Date.now();
 		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
-		boundConnections(server, { connections: 4, nowMs: () => nowMs });
+		limitConnections(server, { connections: 4, nowMs: () => nowMs });
 		const port = await listening(t, server);
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
 		t.teardown(() => socket.destroy());
@@ -430,7 +430,7 @@ t.test(
 	async (t) => {
 		let taken = 0;
 		const at = { host: "127.0.0.1", port: 0, tls: { options: OPTIONS, follow: () => () => {} }, connections: 4 };
-		const { port, close } = await openHttp2Door(at, (socket) => {
+		const { port, close } = await listenHttp2(at, (socket) => {
 			taken++;
 			socket.write("hello");
 		});
@@ -447,7 +447,7 @@ t.test(
 		await once(short.socket.resume(), "close");
 		t.equal(long.socket.destroyed, false);
 		await t.rejects(
-			openHttp2Door({ ...at, port }, () => {}),
+			listenHttp2({ ...at, port }, () => {}),
 			{ code: "EADDRINUSE" },
 		);
 	},
