@@ -80,8 +80,8 @@ function shortageOfValues(input: DecisionInput, { arm, metric, units, due }: Val
 		reason: `${units} of ${due} matured units of arm ${arm} have a value of ${metric}, ${minUnits} are needed`,
 		summary: `${count(units)} of ${count(due)} people of arm ${arm} have a value of ${metric}, ${count(minUnits)} are needed to tell anything`,
 	};
-	const cause = { reason: words.reason, summary: `because only ${words.summary}` };
-	// As often as so far; that a sender has fallen silent is told before this (rules/brokenData.ts).
+	const cause = { reason: explanation.reason, summary: `because only ${explanation.summary}` };
+	// At the rate so far. rules/brokenData.ts detects a silent sender earlier.
 	const expectedMs = expectedUnitsMs(input, [arm], minUnits - units, units / due);
-	return { words, cause, lacks: `units with ${metric}`, expectedMs };
+	return { explanation, cause, lacks: `units with ${metric}`, expectedMs };
 }

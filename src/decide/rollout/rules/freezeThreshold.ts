@@ -83,8 +83,8 @@ function frozen(input: DecisionInput, name: string, metric: Metric): Frozen | nu
 		const inBaseline = `, in the baseline slower than ${number(valueMs)} ms`;
 		return {
 			threshold: { thresholdMs, ...own, frozenAtMs: nowMs, sampleSize: requests },
-			said: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,
-			plain: `a request slower than ${number(thresholdMs)} ms counts as slow for ${called(name, metric)}`,
+			reason: `${again}${name}: slower than ${number(thresholdMs)} ms counts as slow${inBaseline} (${of} ms over ${requests} requests of ${units} units${known})`,
+			summary: `a request slower than ${number(thresholdMs)} ms counts as slow for ${called(name, metric)}`,
 		};
 	}
 	return {
