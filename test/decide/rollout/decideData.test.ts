@@ -459,8 +459,7 @@ t.test("too few people are neither success nor failure, and how many are missing
 		action: "roll-back",
 		rule: "max-duration",
 		reason: /no verdict after 11.7 min of at most 10 min; arm control has 150 of 200 matured units, too few to tell/,
-		summary:
-			/without a verdict on the new one: no clear result after 11.7 min, because too few people came: control lacks 50/,
+		summary: "no clear result after 11.7 min, because too few people came (control lacks 50): v1 stays.",
 	});
 	const pausing = experiment(["boosted"], { rollout: { ...ROLLOUT, onInconclusive: "pause" } });
 	t.match(decide(input({ experiment: pausing, status: ended, evidence: evidence(few) })), {
