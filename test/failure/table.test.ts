@@ -50,7 +50,7 @@ for (const protocol of PROTOCOLS) {
 			return { name, sidecar, socket, says };
 		};
 		// Without control a start waits for it for some seconds: they wait together.
-		const [stale, young, one, ...all] = await Promise.all([
+		const known = Promise.all([
 			start("stale", saved(stage, HOUR_MS)),
 			start("young", saved(stage, 60_000)),
 			start("closed strict", saved(withStrange(["strict"], stage), 60_000)),
@@ -63,6 +63,7 @@ for (const protocol of PROTOCOLS) {
 			start("another version's table", saved(stage, 0).replace(stage.plan.version, "0123456789abcdef")),
 			start("half a file", saved(stage, 0).slice(0, 400)),
 		]);
+		const [stale, young, one, ...all] = await known;
 		for (const { name, sidecar, socket, says } of without) {
 			t.equal(sidecar.ready.plan, null, `${name}: it starts without a table`);
 			t.equal(await askHealth(socket), 2, `${name}: and says so to probes`);
