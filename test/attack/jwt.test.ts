@@ -83,6 +83,8 @@ async function brokenKeys(t: {
 }
 
 t.setTimeout(180_000);
+// Most of the time is waiting.
+t.jobs = 3;
 
 for (const form of Object.keys(FORMS)) {
 	t.test(form, { timeout: 120_000 }, async (t) => {

@@ -26,6 +26,8 @@ import { mutualTls, spiffe, TRUST_DOMAIN } from "./mutualTls.js";
 import { oddCa } from "./oddCertificates.js";
 
 t.setTimeout(120_000);
+// Most of the time is waiting.
+t.jobs = 4;
 
 const upstream = await startVariantServer("v1");
 t.teardown(() => upstream.close());

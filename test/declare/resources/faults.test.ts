@@ -57,19 +57,15 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	["mistyped kind", "kind: Gateway", "kind: Gatway", ['w.yaml:15:7: unknown kind "Gatway"']],
 	["missing kind", "kind: Gateway\n", "", ["w.yaml:14:1: kind is missing"]],
-	["kind that is a list", "kind: Gateway", "kind: [Gateway]", ['w.yaml:15:7: unknown kind ["Gateway"]']],
 	["missing name", "{name: public}", "{}", ["w.yaml:16:11: metadata.name is missing"]],
 	["missing metadata", "metadata: {name: public}\n", "", ["w.yaml:14:1: metadata is missing"]],
 	["name with capitals", "{name: public}", "{name: Public}", ['w.yaml:16:18: metadata.name is "Public"']],
-	["name with a slash", "{name: public}", "{name: a/b}", ['w.yaml:16:18: metadata.name is "a/b"']],
-	["name with a bar", "{name: public}", "{name: a|b}", ['w.yaml:16:18: metadata.name is "a|b"']],
 	[
 		"name of 64 characters",
 		"{name: public}",
 		"{name: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}",
 		['w.yaml:16:18: metadata.name is "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"'],
 	],
-	["name that is a number", "{name: public}", "{name: 123}", ["w.yaml:16:18: metadata.name is the number 123"]],
 	[
 		"reserved name",
 		"{name: public}",
@@ -90,24 +86,11 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	["missing spec", "spec:\n  port: 8080\n", "", ["w.yaml:14:1: spec is missing"]],
 	["port above 65535", "port: 8080", "port: 80800", ["w.yaml:18:9: spec.port is the number 80800"]],
-	["port as text", "port: 8080", 'port: "8080"', ['w.yaml:18:9: spec.port is "8080"']],
-	[
-		"octal of YAML 1.1",
-		"port: 8080",
-		"port: 0777",
-		["w.yaml:18:9: spec.port is 0777, a number that readers of YAML read differently"],
-	],
 	[
 		"octal of YAML 1.2",
 		"port: 8080",
 		"port: 0o777",
 		["w.yaml:18:9: spec.port is 0o777, a number that readers of YAML read differently"],
-	],
-	[
-		"hexadecimal",
-		"port: 8080",
-		"port: 0x1F90",
-		["w.yaml:18:9: spec.port is 0x1F90, a number that readers of YAML read differently"],
 	],
 	[
 		"exponent",
@@ -121,12 +104,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"alpha: 0.05",
 		"alpha: .nan",
 		["w.yaml:59:12: spec.rollout.alpha is .nan, a number that readers of YAML read differently"],
-	],
-	[
-		"a small number with an exponent",
-		"alpha: 0.05",
-		"alpha: 1e-9",
-		["w.yaml:59:12: spec.rollout.alpha is 1e-9, a number that readers of YAML read differently"],
 	],
 	[
 		"an alpha by which no fault would ever be proved",
@@ -171,12 +148,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"[employment.example]",
 		'["employment.example:80"]',
 		['w.yaml:5:11: spec.hosts[0] is "employment.example:80"'],
-	],
-	[
-		"host with a scheme",
-		"[employment.example]",
-		'["http://employment.example"]',
-		['w.yaml:5:11: spec.hosts[0] is "http://employment.example"'],
 	],
 	["any host", "[employment.example]", '["*"]', ['w.yaml:5:11: spec.hosts[0] is "*"']],
 	["wildcard over one label", "[employment.example]", '["*.com"]', ['w.yaml:5:11: spec.hosts[0] is "*.com"']],
@@ -262,7 +233,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"access: open\n  timeout: 30",
 		["w.yaml:7:12: spec.timeout is the number 30"],
 	],
-	["timeout with a fraction", "access: open", "access: open\n  timeout: 1.5s", ['w.yaml:7:12: spec.timeout is "1.5s"']],
 	["duration in the wrong order", "every: 10s", "every: 10s5m", ['w.yaml:57:12: spec.rollout.every is "10s5m"']],
 	["duration of zero", "every: 10s", "every: 0s", ['w.yaml:57:12: spec.rollout.every is "0s"']],
 	[
@@ -311,12 +281,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		["w.yaml:55:34: spec.segments[0].header is dpop, which the connection, the proxy or Weir itself uses"],
 	],
 	[
-		"unit header of Weir",
-		"x-user-id}",
-		"x-weir-arm}",
-		["w.yaml:46:18: spec.unit.header is x-weir-arm, which the connection, the proxy or Weir itself uses"],
-	],
-	[
 		"unit that is a pseudo-header",
 		"x-user-id}",
 		'":authority"}',
@@ -324,19 +288,12 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 	],
 	["slot that is empty", "[0%, 100%]", "[50%, 50%]", ["w.yaml:47:31: spec.layer.slot is empty"]],
 	["slot the wrong way round", "[0%, 100%]", "[50%, 20%]", ["w.yaml:47:31: spec.layer.slot has its higher end first"]],
-	["slot of one end", "[0%, 100%]", "[50%]", ["w.yaml:47:31: spec.layer.slot is a list of 1"]],
 	["percentage above 100", "[0%, 100%]", "[0%, 101%]", ['w.yaml:47:36: spec.layer.slot[1] is "101%"']],
 	[
 		"percentage with five decimals",
 		"steps: [2%",
 		"steps: [2.00001%",
 		['w.yaml:56:13: spec.rollout.steps[0] is "2.00001%"'],
-	],
-	[
-		"percentage without a sign",
-		"steps: [2%, 10%",
-		"steps: [2%, 10",
-		["w.yaml:56:17: spec.rollout.steps[1] is the number 10"],
 	],
 	["step of zero", "steps: [2%", "steps: [0%", ["w.yaml:56:13: spec.rollout.steps[0] is 0%"]],
 	[
@@ -345,7 +302,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"[2%, 50%, 50%",
 		["w.yaml:56:22: spec.rollout.steps[2] is not above the step before it (50%)"],
 	],
-	["no step", "[2%, 10%, 50%, 100%]", "[]", ["w.yaml:56:12: spec.rollout.steps is an empty list"]],
 	["no steps", "    steps: [2%, 10%, 50%, 100%]\n", "", ["w.yaml:56:5: spec.rollout.steps is missing"]],
 	["one arm", "    - {name: boosted, variant: v2, weight: 1}\n", "", ["w.yaml:49:5: spec.arms is a list of 1"]],
 	[
@@ -372,12 +328,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"variant: v2, weight: 1}",
 		"variant: v22, weight: 1}",
 		['w.yaml:50:32: unknown variant "v22" of Service employment'],
-	],
-	[
-		"weight with a fraction",
-		"weight: 1, baseline",
-		"weight: 0.5, baseline",
-		["w.yaml:49:44: spec.arms[0].weight is the number 0.5"],
 	],
 	[
 		"negative weight",
@@ -439,12 +389,6 @@ const faults: readonly [what: string, from: string, to: string, problems: readon
 		"margin: {absolute: 0.5pp}",
 		"margin: {absolute: 0}",
 		["w.yaml:54:36: spec.guardrails[1].margin is 0, which even equal arms could never be proved to keep"],
-	],
-	[
-		"negative effect",
-		"improveBy: {absolute: 0.5pp}",
-		"improveBy: {absolute: -0.1}",
-		["w.yaml:51:50: spec.goal.improveBy.absolute is the number -0.1"],
 	],
 	[
 		"duration of an accuracy",

@@ -17,6 +17,9 @@ import { streamOverTls } from "./accessLogStream.js";
 import { idOf, ownIdentity, TRUST_DOMAIN } from "./ownIdentity.js";
 import { type Entry, encode, query, type Rig, seriesKey, startRig, unitsOf } from "./rig.js";
 
+// Most of the time is waiting.
+t.jobs = 4;
+
 const gatewaysOf = (envoy: string): readonly string[] | null => (envoy === "edge" ? ["edge", "team/edge"] : []);
 const trust = { trustDomain: TRUST_DOMAIN, gatewaysOf };
 
