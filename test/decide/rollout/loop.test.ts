@@ -88,7 +88,7 @@ class FixedEvidence implements EvidenceSource {
 	}
 }
 
-/** Time moves only when told; callbacks run in order. */
+/** A manual clock; callbacks run in order. */
 class ManualClock implements Clock {
 	now = 100_000;
 	waiting: { readonly at: number; readonly callback: () => void }[] = [];
@@ -316,7 +316,7 @@ t.test("after a conflict the others are decided on the new picture too, and who 
 	);
 });
 
-t.test("what others change meanwhile puts no rollback off, and who moves people on is looked at anew", async (t) => {
+t.test("concurrent changes delay no rollback, and decisions that move people are made again", async (t) => {
 	for (const [errors, looks, action] of [
 		[1, 1, "roll-back"],
 		[0, 2, "ramp"],
@@ -333,7 +333,7 @@ t.test("what others change meanwhile puts no rollback off, and who moves people 
 	}
 });
 
-t.test("what was decided from another declaration of the Experiment or its Metrics is decided anew", async (t) => {
+t.test("after a change of the Experiment or its Metrics the decision is made again", async (t) => {
 	const changed = Object.values(METRICS).map((one) => ({ ...one, spec: { ...one.spec, windowMs: 77_000 } }));
 	for (const rules of [{ experiments: [experiment(["boosted"], { salt: "other" })] }, { metrics: changed }]) {
 		const { store, source, types, loop } = house([experiment()], running());
@@ -366,7 +366,7 @@ t.test("who changes something again and again does not keep the loop at one Expe
 	t.match(store.decisions, [{ outcome: { rule: "harm" } }]);
 });
 
-t.test("while an owner is dead it holds, says so once, and never decides", async (t) => {
+t.test("while the state or evidence is unavailable it holds, reports once, and never decides", async (t) => {
 	const { store, source, types, loop } = house([experiment()], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250, errors: 1 } });
 	source.down = true;
@@ -544,7 +544,7 @@ t.test("a no holds, with its reason and not its secrets, and is asked again with
 	t.match(store.decisions[1], { outcome: { action: "ramp" } });
 });
 
-t.test("the hold that stands recorded names the gate that refuses now, and what it answers now", async (t) => {
+t.test("the recorded hold names the gate that rejects now, and its current answer", async (t) => {
 	const gates: Gate[] = ["one", "other"].map((name) => ({
 		at: "before-step",
 		url: `https://${name}.example/`,
@@ -599,7 +599,7 @@ t.test("the hold that stands recorded names the gate that refuses now, and what 
 	t.ok(store.decisions.every((decision) => recompute(decision)?.matches));
 });
 
-t.test("a yes goes stale: what was asked long ago is asked again", async (t) => {
+t.test("an approval expires: the gate is asked again", async (t) => {
 	const { store, source, clock, asked, loop } = house([gated], running());
 	source.present = evidence({ control: { n: 250 }, boosted: { n: 250 } });
 	const one = loop();
@@ -877,7 +877,7 @@ t.test("of two that are ready at the same look one begins, and the other waits",
 	t.equal(store.status.experiments.b?.phase, "Running");
 });
 
-t.test("who cannot be looked at every second time keeps its turn, and what was told for it", async (t) => {
+t.test("an experiment that fails every second time keeps its turn and its reports", async (t) => {
 	const { store, source, clock, loop } = house([experiment(["boosted"], { guardrails: [] })], running(LAST_STEP));
 	store.rules = {
 		services: [service("employment", [variant("v1", 1), variant("v2", 2)], { access: null })],
