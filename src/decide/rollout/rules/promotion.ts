@@ -139,11 +139,11 @@ function held(
 	const { status } = input;
 	const ended = maxDuration(input, analysis, { by: "person", blames, ...why });
 	if (ended !== null) return ended;
-	const words = {
+	const explanation = {
 		reason: `Holding at ${percent(status.allocationPpm)}: ${why.reason}; a person may promote${how}.`,
 		summary: `${why.summary}. A person may promote it all the same.`,
 	};
-	return outcomeOf(input, analysis, ["hold", rule], words, { waitsFor });
+	return outcomeOf(input, analysis, ["hold", rule], explanation, { waitsFor });
 }
 
 /** A resume after a freeze continues the test; it does not accept the harm. */
@@ -184,11 +184,11 @@ function interaction({ arm, goal }: Winner, found: Interaction): Held {
 
 /** Neither a person nor maxDuration ends this wait. */
 function afterAnother(input: DecisionInput, analysis: Analysis, arm: string, other: string): Outcome {
-	const words = {
+	const explanation = {
 		reason: `Holding at ${percent(input.status.allocationPpm)}: every claim of arm ${arm} is proved, but Experiment ${other} of the same Service is being promoted; it waits for the end of that.`,
 		summary: `${arm} would be ready, but another Experiment of the Service (${other}) is being promoted; it waits for the end of that.`,
 	};
-	return outcomeOf(input, analysis, ["hold", "concurrent"], words, { waitsFor: "promotion" });
+	return outcomeOf(input, analysis, ["hold", "concurrent"], explanation, { waitsFor: "promotion" });
 }
 
 /** Proved against the previous default Variant, not against the current one. */
