@@ -379,7 +379,7 @@ t.test("on random data the aggregates are those of a plain recomputation", async
 	}
 });
 
-t.test("the newest first exposure is told, so that a silent sender differs from silent traffic", async (t) => {
+t.test("the newest first exposure is reported, to distinguish a silent sender from missing traffic", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	const [one = "", two = ""] = unitsOf("control", 2);

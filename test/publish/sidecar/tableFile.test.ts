@@ -274,7 +274,7 @@ t.test("a stop waits for the table that comes into force, and writes it", async 
 	t.equal(JSON.parse(await readFile(path, "utf8")).version, tableOf(2).version);
 });
 
-t.test("a disk that hangs keeps no table from its force, and is told", async (t) => {
+t.test("a hanging disk delays no table, and is reported", async (t) => {
 	const { clock, path, log } = await start(t);
 	const tables = preparing(clock);
 	let hangs = false;
@@ -325,7 +325,7 @@ t.test("a table whose write fails leaves none of another on disk, but its own", 
 	t.pass("a fault that is over is told when it comes again");
 });
 
-t.test("what is said of the one before, when that has been taken from disk, writes it no more", async (t) => {
+t.test("a late report about the previous table, after its removal, does not write it again", async (t) => {
 	const { clock, path, log } = await start(t);
 	let writes = 0;
 	const counting = { ...clock, wallMs: () => clock.wallMs() + writes++ * 0 };
@@ -344,7 +344,7 @@ t.test("what is said of the one before, when that has been taken from disk, writ
 	await until(() => writes > before);
 });
 
-t.test("a disk that takes nothing and gives nothing back is told of for both", async (t) => {
+t.test("a disk that fails writes and deletions is reported for both", async (t) => {
 	const { clock, path, log } = await start(t);
 	const tables = preparing(clock);
 	const remove = async () => {
