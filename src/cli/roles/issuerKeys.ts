@@ -184,7 +184,7 @@ export class IssuerKeys {
 		};
 		const options = { load: load(source), times: times(source), monotonicMs, failed };
 		const isEmpty = ({ fault }: Read): boolean => fault !== null;
-		const life = new KeyLife(options, { read: publishable, isEmpty, taken });
+		const life = new KeyLife(options, { read: publishable, isEmpty, loaded: taken });
 		const own: Source = { life, fault: null, serves: false };
 		this.#sources.set(name, own);
 		return own;

@@ -40,11 +40,11 @@ export interface PlanEvidence {
 
 const DAY_MS = 86_400_000;
 
-/** Merges facts; earlier entries take precedence. */
-export function mergePlanEvidence(facts: readonly PlanEvidence[]): PlanEvidence {
+/** Earlier entries take precedence. */
+export function mergePlanEvidence(sources: readonly PlanEvidence[]): PlanEvidence {
 	return {
-		baselines: Object.assign({}, ...[...facts].reverse().map(({ baselines }) => baselines)),
-		traffic: facts.find(({ traffic }) => traffic !== null)?.traffic ?? null,
+		baselines: Object.assign({}, ...[...sources].reverse().map(({ baselines }) => baselines)),
+		traffic: sources.find(({ traffic }) => traffic !== null)?.traffic ?? null,
 	};
 }
 

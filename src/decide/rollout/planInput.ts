@@ -42,7 +42,7 @@ const DAY_MS = 86_400_000;
 export function planInputOf(
 	experiment: Experiment,
 	metrics: Readonly<Record<string, Metric>>,
-	facts: PlanEvidence,
+	known: PlanEvidence,
 	assumed: Assumptions,
 ): Planned {
 	const { arms, rollout } = experiment.spec;
@@ -53,7 +53,7 @@ export function planInputOf(
 	const planned = claims(experiment, metrics).flatMap((claim): PlanMetric[] => {
 		if (claim.arm !== challenger || claim.metric === null) return [];
 		const { metricName: name } = claim;
-		const baseline = facts.baselines[name] ?? assumedBaseline(claim.metric);
+		const baseline = known.baselines[name] ?? assumedBaseline(claim.metric);
 		const one =
 			baseline === null ? levelUnknown(claim, claim.metric) : metricOf(claim, claim.metric, baseline, assumed);
 		if (typeof one === "string" || baseline === null) {
@@ -65,7 +65,7 @@ export function planInputOf(
 		if (doubt !== "") unknown.push(doubt);
 		return [one];
 	});
-	if (facts.traffic === null)
+	if (known.traffic === null)
 		unknown.push("how many new people come a day, so no days are told: give --traffic UNITS_PER_DAY");
 	for (const name of claimedMetrics(experiment)) {
 		const cap = metrics[name]?.spec.cap ?? null;
@@ -77,7 +77,7 @@ export function planInputOf(
 	}
 	const weights = [...arms].sort((a, b) => Number(b.baseline) - Number(a.baseline)).map(({ weight }) => weight);
 	const traffic =
-		facts.traffic === null ? null : trafficOf(experiment, metrics, facts.traffic.newUnitsPerDay, assumed.days);
+		known.traffic === null ? null : trafficOf(experiment, metrics, known.traffic.newUnitsPerDay, assumed.days);
 	const { alpha, inference: design } = rollout;
 	const input = { metrics: planned, design, weights, alpha, power: assumed.power, traffic };
 	return { input: planned.length === 0 ? null : input, baselines, unknown };

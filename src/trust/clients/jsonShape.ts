@@ -143,12 +143,12 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Check<numbe
 	};
 }
 
-export function oneOf<Word extends string>(...words: readonly Word[]): Check<Word> {
+export function oneOf<Value extends string>(...values: readonly Value[]): Check<Value> {
 	return (value) => {
-		if (!words.includes(value as Word)) {
-			fail(`is ${typeof value === "string" ? shown(value) : kindOf(value)}, not one of ${words.join(", ")}`);
+		if (!values.includes(value as Value)) {
+			fail(`is ${typeof value === "string" ? shown(value) : kindOf(value)}, not one of ${values.join(", ")}`);
 		}
-		return value as Word;
+		return value as Value;
 	};
 }
 

@@ -62,7 +62,7 @@ export class Keys {
 			{
 				read: readKeySet,
 				isEmpty: ({ keys }) => keys.length === 0,
-				taken: (set) => this.#replace(set),
+				loaded: (set) => this.#replace(set),
 			},
 		);
 	}

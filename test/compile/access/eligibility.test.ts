@@ -20,7 +20,7 @@ const policy = (action: "allow" | "deny", fields: Partial<AccessPolicy["spec"]>)
 const of = (own: readonly AccessPolicy[], arms: readonly string[], defaultVariant: string) =>
 	judgedApart(accessTable(guarded, own), arms, defaultVariant)?.policy ?? null;
 
-t.test("a policy that names all arms' Variants, or none, tells nobody apart", async (t) => {
+t.test("a policy for all arms' Variants, or none, does not distinguish arms", async (t) => {
 	for (const [what, own, arms, defaultVariant, want] of [
 		["no Variant at all", policy("allow", {}), ["v1", "v2"], "v1", null],
 		["one of two, allowed", policy("allow", { variants: ["v1"] }), ["v1", "v2"], "v1", "own"],

@@ -176,7 +176,7 @@ t.test("a rule of many names is found by each of them", async (t) => {
 	t.equal(tries(), 1);
 });
 
-t.test("every claim tells rules apart, not the first alone", async (t) => {
+t.test("rules are indexed by every claim, not only the first", async (t) => {
 	const claims = (own: string) => [
 		{ claim: "tier", values: ["gold"] },
 		{ claim: "scope", values: [own] },

@@ -38,7 +38,7 @@ t.test("mode native: each thing that Envoy cannot do is a problem, with its reas
 	for (const mode of ["auto", "callout"] as const) t.same(build(neighbours(), { mode }).problems, [], mode);
 });
 
-t.test("mode native of what is native is mode auto", async (t) => {
+t.test("mode native equals mode auto for native rules", async (t) => {
 	t.same(build(neighbours(NATIVE), { mode: "native" }), build(neighbours(NATIVE)));
 	t.same(build(neighbours(NATIVE), { mode: "auto" }), build(neighbours(NATIVE)), "auto is the default");
 });

@@ -38,7 +38,7 @@ t.test("Weir begins no promotion that would deny callers", (t) => {
 	t.end();
 });
 
-t.test("it ends with maxDuration, which says nothing against the new version", async (t) => {
+t.test("it ends with maxDuration, which does not blame the new version", async (t) => {
 	const late = { rollout: { ...ROLLOUT, maxDurationMs: 1_000 } };
 	const ended = decide(ready({ experiment: experiment(["boosted"], late), accessLosses: { boosted: LOSS } }));
 	t.match(ended, { action: "roll-back", rule: "max-duration", reason: /no promotion after .*AccessPolicy all-may-v1/ });
@@ -98,7 +98,7 @@ t.test("a person is refused, unless --shut-out is given, and the decision record
 	t.end();
 });
 
-t.test("the way back from a promotion is told: an apply of what was never changed is none", async (t) => {
+t.test("abort explains how to undo a promotion: applying an unchanged file does not", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 3, takeoverPpm: 1_000_000 };
 	const ended = { experiment: experiment(), status: status({ phase: "Promoted", promotion }), by: "ada", nowMs: 7 };
 	t.throws(() => commandOutcome(ended, { verb: "abort" }), {
@@ -174,7 +174,7 @@ t.test("while another Experiment of the Service is being promoted, no promotion 
 	t.equal(recompute({ ...decision, acknowledgedAtMs: null })?.matches, true);
 });
 
-t.test("what another Experiment promoted meanwhile is not replaced by Weir: nothing compares the two", async (t) => {
+t.test("Weir does not replace the winner of another Experiment: the two were not compared", async (t) => {
 	const replaces = "v3";
 	t.match(decide(ready({ replaces })), {
 		action: "hold",

@@ -520,7 +520,7 @@ t.test("a decision whose stored numbers were touched does not recompute", async 
 	t.match(recomputationText({ ...decision, input: null }), { holds: false, text: /^NOT RECOMPUTED: / });
 });
 
-t.test("what a person did is never called recomputed", async (t) => {
+t.test("a person's command is never reported as recomputed", async (t) => {
 	const live = status(LAST_STEP);
 	const made = { experiment: experiment(), by: "ann", nowMs: 1 };
 	const promoted = commandOutcome({ ...made, status: live }, { verb: "promote", arm: null });
@@ -596,7 +596,7 @@ t.test(
 	},
 );
 
-t.test("a whole system that slows down convicts nobody; a slow challenger is convicted", async (t) => {
+t.test("a slower system gives no harm verdict; a slow challenger does", async (t) => {
 	const at = (control: number, boosted: number) =>
 		decide(
 			input({ evidence: evidence({ control: { n: 2_000, slow: control }, boosted: { n: 2_000, slow: boosted } }) }),
@@ -637,7 +637,7 @@ t.test("a time is announced to the next step, and never to a proof", async (t) =
 	t.match(decide(input({ status: status(LAST_STEP), evidence: near })), { waitsFor: "proof", expectedMs: null });
 });
 
-t.test("an arm without weight never has a unit, and nobody waits for one", async (t) => {
+t.test("an arm without weight never has a unit, and no decision waits for one", async (t) => {
 	const own = experiment(["boosted", "later"]);
 	const arms = own.spec.arms.map((arm) => (arm.name === "later" ? { ...arm, weight: 0 } : arm));
 	const at = (weighted: boolean) =>

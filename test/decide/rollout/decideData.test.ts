@@ -1,4 +1,4 @@
-/** Broken data stops ramp and promotion, says why, and never stops harm or the end. */
+/** Broken data stop ramps and promotions with a reason, but never harm or the end. */
 import t from "tap";
 import { decide } from "../../../src/decide/rollout/decide.js";
 import type { DecisionInput } from "../../../src/decide/rollout/decision.js";
@@ -374,7 +374,7 @@ const outcomesOf = (control: number, boosted: number) => {
 	return { ...made, arms };
 };
 
-t.test("outcomes that do not come are not told as people who do not, and no time is promised for them", async (t) => {
+t.test("missing outcomes are not reported as missing people, and have no time estimate", async (t) => {
 	const none = { evidence: outcomesOf(0, 0) };
 	const ended = { status: status({ startedAtMs: -600_000 }) };
 	t.match(decide(input(none)), {
@@ -446,7 +446,7 @@ t.test("people are waited for before values, and of those since a threshold was 
 	t.end();
 });
 
-t.test("too few people are neither success nor failure, and how many are missing is said", async (t) => {
+t.test("too few people are neither success nor failure, and the missing number is reported", async (t) => {
 	const few = { control: { n: 150 }, boosted: { n: 150 } };
 	const waiting = decide(input({ evidence: evidence(few) }));
 	t.match(waiting, {

@@ -96,7 +96,7 @@ t.test("too few events for the normal law prove nothing", async (t) => {
 	t.match(look.reason, /boosted untested/);
 });
 
-t.test("what proves a goal is the look's own numbers, in every word and in the finding", async (t) => {
+t.test("a goal is proved by the look's own numbers, in all texts and in the finding", async (t) => {
 	// plannedLook.py's score(10000, 7960, 10000, 7800, 1, 0.005): z 1.9029…; the sequence's bound is below the line.
 	const alone = experiment(["boosted"], {
 		guardrails: [],

@@ -124,7 +124,7 @@ t.test("an arm that was frozen for harm is promoted by a person alone; one that 
 	t.end();
 });
 
-t.test("what is ready and held for a person ends with maxDuration all the same, as its declaration says", (t) => {
+t.test("a ready arm that waits for a person still ends with maxDuration, as declared", (t) => {
 	const over = { ...LAST_STEP, startedAtMs: -600_000 };
 	const fades = { periods: periods([0.78, 0.9], [0.78, 0.72]) };
 	const cell = { control: [3_000, 0.78], boosted: [3_000, 0.9] } as const;

@@ -88,7 +88,7 @@ class FixedEvidence implements EvidenceSource {
 	}
 }
 
-/** Time moves only when told; callbacks run in order. */
+/** A manual clock; callbacks run in order. */
 class ManualClock implements Clock {
 	now = 100_000;
 	waiting: { readonly at: number; readonly callback: () => void }[] = [];
@@ -307,7 +307,7 @@ t.test("what others change meanwhile puts no rollback off, and who moves people 
 	}
 });
 
-t.test("what was decided from another declaration of the Experiment or its Metrics is decided anew", async (t) => {
+t.test("after a change of the Experiment or its Metrics the decision is made again", async (t) => {
 	const changed = Object.values(METRICS).map((one) => ({ ...one, spec: { ...one.spec, windowMs: 77_000 } }));
 	for (const rules of [{ experiments: [experiment(["boosted"], { salt: "other" })] }, { metrics: changed }]) {
 		const { store, source, types, loop } = house([experiment()], running());

@@ -1,4 +1,4 @@
-/** What is planned from a declaration and what is known of the Service; and what is said not to be known. */
+/** The input of a plan from the declaration and known evidence, and the list of unknowns. */
 import t from "tap";
 import { mergePlanEvidence, planEvidenceOf } from "../../../src/decide/rollout/planEvidence.js";
 import { PLAN_DAYS, planInputOf } from "../../../src/decide/rollout/planInput.js";
@@ -11,7 +11,7 @@ import { experiment, METRICS, metric, ROLLOUT } from "./example.js";
 const ASSUMED = { power: 0.8, days: null, effects: {} };
 const known = (mean: number, variance: number | null = null) => ({ mean, variance, from: "a test" });
 
-t.test("without any fact only what a quantile says by construction is planned, and every flag is named", (t) => {
+t.test("without evidence only quantiles are planned, and every flag is named", (t) => {
 	const { input, unknown, baselines } = planInputOf(experiment(), METRICS, { baselines: {}, traffic: null }, ASSUMED);
 	t.match(input?.metrics, [{ name: "latency-p99", role: "guardrail", effect: { kind: "relative", value: 1 } }]);
 	t.ok(Math.abs((input?.metrics[0]?.believed ?? 0) - 0.005) < 1e-12, "half of the slow requests");
@@ -104,7 +104,7 @@ t.test("the declared design and the bandit's floor are planned for", (t) => {
 	t.end();
 });
 
-t.test("the experiment's own evidence: levels of the baseline, and the Service's people from what was exposed", (t) => {
+t.test("the experiment's own evidence: levels of the baseline, and the Service's traffic from exposures", (t) => {
 	const { experiment: declared, metrics, evidence, decisions } = reportInput(MEASURING);
 	const facts = planEvidenceOf(declared, metrics, evidence as Evidence, decisions);
 	const own = (evidence as Evidence).arms.find(({ arm }) => arm === "control")?.metrics.accuracy;
@@ -129,7 +129,7 @@ t.test("the experiment's own evidence: levels of the baseline, and the Service's
 	t.end();
 });
 
-t.test("a run of hours: a flat pace that says so; flags before evidence", (t) => {
+t.test("a run of hours: a flat pace with a note; flags take precedence over evidence", (t) => {
 	const short = reportInput({ ...MEASURING, days: 1 }, DECLARED);
 	const facts = planEvidenceOf(short.experiment, short.metrics, short.evidence as Evidence, short.decisions);
 	t.equal(facts.traffic?.newUnitsPerDay.length, 1);

@@ -1,4 +1,4 @@
-/** Which gates are told of rollbacks first. */
+/** The order of rollback notifications. */
 import t from "tap";
 import { gateQuestion } from "../../../src/decide/rollout/gate.js";
 import type { NotificationMessage, PendingNotification, WebhookAnswer } from "../../../src/decide/rollout/ports.js";
@@ -19,7 +19,7 @@ const message = (key: string): NotificationMessage => ({
 	question,
 });
 
-/** A RollbackNotifier by a clock that stands, and what it asks, in order. */
+/** A RollbackNotifier with a manual clock, and its requests in order. */
 function house(waiting: readonly PendingNotification[], isReadable: (key: string) => boolean = () => true) {
 	const held: string[] = [];
 	const asked: string[] = [];
@@ -66,7 +66,7 @@ function house(waiting: readonly PendingNotification[], isReadable: (key: string
 	};
 }
 
-t.test("so many at once; what was not tried yet comes first, then what is due the longest", async (t) => {
+t.test("limited concurrency; untried ones first, then the longest overdue", async (t) => {
 	const { look, put, answer, time } = house(pending("b", GATE_NOTIFICATIONS_AT_ONCE_MAX + 1));
 	const first = await look();
 	t.equal(first.length, GATE_NOTIFICATIONS_AT_ONCE_MAX);
@@ -82,7 +82,7 @@ t.test("so many at once; what was not tried yet comes first, then what is due th
 	t.same(await look(), ["b#3", "b#0"]);
 });
 
-t.test("what was given up since it was listed is not told, and takes no place", async (t) => {
+t.test("a notification dropped since it was listed is not sent, and takes no slot", async (t) => {
 	const { take, teller, asked } = house([...pending("team/a", 4), ...pending("team/b", 1)]);
 	const looking = teller.look();
 	for (let at = 0; at < 4; at++) take(`team/a#${at}`);
@@ -91,26 +91,23 @@ t.test("what was given up since it was listed is not told, and takes no place", 
 	t.same(asked, ["team/b#0"]);
 });
 
-t.test(
-	"what cannot be read waits as what is not taken does, keeps no other from its place, and is warned of once",
-	async (t) => {
-		let isReadable = false;
-		const { look, time, held, answer } = house(
-			[...pending("team/bad", 4), ...pending("team/good", 1)],
-			(key) => isReadable || key.startsWith("team/good"),
-		);
-		t.same(await look(), ["team/good#0"], "the others wait for their pause");
-		await answer("team/good#0", true);
-		for (let at = 0; at < 1_000; at++) {
-			time.nowMs += 500;
-			t.same(await look(), []);
-		}
-		t.same(held, ["no team/bad#0"]);
-		isReadable = true;
-		time.nowMs += 60_000;
-		t.same(
-			await look(),
-			[0, 1, 2, 3].map((at) => `team/bad#${at}`),
-		);
-	},
-);
+t.test("an unreadable message waits like a rejected one, blocks no other, and is reported once", async (t) => {
+	let isReadable = false;
+	const { look, time, held, answer } = house(
+		[...pending("team/bad", 4), ...pending("team/good", 1)],
+		(key) => isReadable || key.startsWith("team/good"),
+	);
+	t.same(await look(), ["team/good#0"], "the others wait for their pause");
+	await answer("team/good#0", true);
+	for (let at = 0; at < 1_000; at++) {
+		time.nowMs += 500;
+		t.same(await look(), []);
+	}
+	t.same(held, ["no team/bad#0"]);
+	isReadable = true;
+	time.nowMs += 60_000;
+	t.same(
+		await look(),
+		[0, 1, 2, 3].map((at) => `team/bad#${at}`),
+	);
+});

@@ -22,7 +22,7 @@ const recomputes = ({ made, outcome }: ReturnType<typeof decided>): boolean => {
 	return recompute(JSON.parse(JSON.stringify(stored)))?.matches === true;
 };
 
-t.test("the reason of a pass names both thresholds, the summary says that it is fine", (t) => {
+t.test("the reason of a pass names both thresholds, the summary calls it fine", (t) => {
 	const passed = decided({ n: 20_000, accuracy: 0.83, slow: 0.0056 });
 	t.match(passed.outcome, {
 		action: "promote",
@@ -52,7 +52,7 @@ t.test("harm names the line that was judged", (t) => {
 	t.end();
 });
 
-t.test("what is open says what it still may be, in its own lengths", (t) => {
+t.test("an open claim is described with its own thresholds", (t) => {
 	const open = decided({ n: 1_000, accuracy: 0.83, slow: 0.01 });
 	t.match(open.outcome, { action: "hold", waitsFor: "proof" });
 	t.match(open.outcome.summary, /p99 latency may still be worse than allowed/);

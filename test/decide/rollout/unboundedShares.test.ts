@@ -14,7 +14,7 @@ const asked = input({
 	}),
 });
 
-t.test("an end that nothing bounds is null, stored and told", (t) => {
+t.test("a missing bound is stored and reported as null", (t) => {
 	const outcome = decide(asked);
 	const errors = outcome.findings.find(({ metric }) => metric === "error-rate");
 	if (errors === undefined) throw new Error("no finding about errors");

@@ -74,7 +74,7 @@ t.test("a number that hides as a name is no endpoint", async (t) => {
 	t.same(shortProblemsOf(service("0xa9.example")), []);
 });
 
-t.test("a gate is told where it is written, whatever its scheme and spelling", async (t) => {
+t.test("a gate's address is reported with its position, in any scheme and spelling", async (t) => {
 	for (const [written, host, what] of [
 		["https://[fd00:ec2::254]/", "[fd00:ec2::254]", METADATA],
 		["https://169.254.169.254/latest?x=1", "169.254.169.254", LINK],

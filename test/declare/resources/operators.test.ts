@@ -1,4 +1,4 @@
-/** RoleBinding and ApprovalPolicy: whoever may act is named, exactly. */
+/** RoleBinding and ApprovalPolicy: operators are named exactly. */
 import t from "tap";
 import { loadResources } from "../../../src/declare/resources/parse.js";
 import { GOOD } from "./declaration.js";

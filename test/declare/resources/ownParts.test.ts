@@ -1,4 +1,4 @@
-/** What no Service may name as its servers: the mesh's own parts, and control's own doors. */
+/** A Service's servers must not be the mesh's own parts or control's own listeners. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Limits of tenants and of principals are refused where nobody would hold them. */
+/** Limits of tenants and principals are refused if nothing would enforce them. */
 import t from "tap";
 import { GOOD, spoil } from "./declaration.js";
 import { checkRows, type Row } from "./faultTable.js";

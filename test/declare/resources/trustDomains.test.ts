@@ -1,4 +1,4 @@
-/** A trust domain alone is no workload's id: named as a caller it would match nobody, and a deny would deny nobody. */
+/** A trust domain alone is no workload's id: named as a caller it would never match, and a deny would deny nothing. */
 import t from "tap";
 import { readPolicyTests } from "../../../src/compile/access/review/policyTable.js";
 import { loadResources } from "../../../src/declare/resources/parse.js";
@@ -32,7 +32,7 @@ const rows: readonly Row[] = [
 ];
 checkRows(t, rows);
 
-t.test("what is no trust domain either is told as it was", async (t) => {
+t.test("a text that is no trust domain either keeps its message", async (t) => {
 	for (const [id, what] of [
 		["spiffe://", "has no trust domain"],
 		["spiffe://..", "has a . or .. trust domain"],
@@ -53,7 +53,7 @@ t.test("the schema says the same of each, for editors", async (t) => {
 	}
 });
 
-t.test("nobody asks with it in a table of policy tests: in no execution it is a caller", async (t) => {
+t.test("it is no caller in a table of policy tests, nor in any execution", async (t) => {
 	const text = `tests:\n  - {name: a, request: {service: shop, principal: "${DOMAIN}"}, expect: deny}\n`;
 	t.same(
 		readPolicyTests({ name: "t.yaml", text }).problems.map((one) => formatProblem(one).split("; ")[0]),

@@ -1,4 +1,4 @@
-/** `*` is a pattern only where a field has one: elsewhere a rule would match nobody, and a deny would deny nothing. */
+/** `*` is a pattern only where a field has one: elsewhere a rule would never match, and a deny would deny nothing. */
 import t from "tap";
 import { guarded } from "./declaration.js";
 import { checkRows, type Row, shortProblemsOf } from "./faultTable.js";

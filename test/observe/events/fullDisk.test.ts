@@ -25,7 +25,7 @@ function fillDisk(t: { teardown(end: () => void): unknown }): () => void {
 	return free;
 }
 
-t.test("what the disk does not take is said in words, and as an alarm", async (t) => {
+t.test("a failed write is logged, and an alarm", async (t) => {
 	const meter = createMeter({ role: "ingest" });
 	const rig = await startRig({ meter });
 	t.teardown(() => rig.close());

@@ -63,7 +63,7 @@ t.test("a restart records from when to when records may be missing; a first star
 	);
 });
 
-t.test("what is committed tells until when the log is whole, also while nobody asks for anything", async (t) => {
+t.test("commits show until when the log is complete, also without requests", async (t) => {
 	const rig = await startRig();
 	t.teardown(() => rig.close());
 	rig.nowMs = 1_200_000;
@@ -191,7 +191,7 @@ t.test("the log is not called whole past a gap that is not recorded yet", async 
 });
 
 t.test(
-	"at the end all is tried once more, and what is missing told, though the store took nothing until then",
+	"at the end all writes are retried, and missing ones reported, even if the store failed until then",
 	async (t) => {
 		const store = await openEventStore(t.testdir());
 		t.teardown(() => store.close());

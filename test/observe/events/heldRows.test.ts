@@ -57,7 +57,7 @@ const rowsIn = (rig: Rig, table: string): number =>
 const outcomesIn = (rig: Rig): number => rowsIn(rig, "outcomes");
 const entriesIn = (rig: Rig): number => rowsIn(rig, "entries");
 
-t.test("nothing that came while nobody looked is lost, whether or not ingest was restarted", async (t) => {
+t.test("rows that arrive between two evidence queries are not lost, with or without a restart of ingest", async (t) => {
 	for (const restarted of [false, true]) {
 		const { rig, come, pass, seen } = await house(t, UNDER_WAY);
 		await come();

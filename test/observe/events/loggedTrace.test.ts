@@ -1,4 +1,4 @@
-/** Records of the decision log have their request's trace at every tested Envoy, though nobody sampled it. */
+/** Records of the decision log have their request's trace at every tested Envoy, even without sampling. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -24,10 +24,10 @@ t.setTimeout(240_000);
 const VERSIONS = ["1.40.0", "1.38.3", "1.36.2"] as const;
 const TRACE = /^(?!0{32})[0-9a-f]{32}$/;
 const CLIENTS = "0af7651916cd43dd8448eb211c80319c";
-/** Of whom a client says that it is not to be traced. */
+/** A trace that the client does not sample. */
 const UNSAMPLED = `00-${CLIENTS}-b7ad6b7169203331-00`;
 
-/** An ingest that is told nothing of spans, and where spans are told. */
+/** An ingest without spans, and a collector of spans. */
 async function collecting(t: Test, traceSamplingPercent: number) {
 	const live = await startLiveRig(t, { allowedDecisionsPpm: 1_000_000 });
 	const folder = await mkdtemp(join(tmpdir(), "weir-logged-trace-"));

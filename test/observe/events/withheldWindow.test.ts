@@ -91,6 +91,6 @@ async function untaken(t: Test, version: string, protocol: "ext_authz" | "ext_pr
 	await until(22);
 	t.notOk(
 		unread.some(({ readableLength }) => readableLength > 0),
-		"who was served counts, whether or not the answer is taken",
+		"a served unit counts, whether or not the client reads the response",
 	);
 }

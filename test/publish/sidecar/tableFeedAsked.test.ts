@@ -68,70 +68,67 @@ t.test("asked anew while it waits to try again, it tries at once", async (t) => 
 	await serves(tables, tableOf(2));
 });
 
-t.test(
-	"what control has named as the newest is waited for until it is in force, and read and taken once",
-	async (t) => {
-		const folder = await folderOf(t);
-		const server = await startServer(t, join(folder, "ads.sock"));
-		server.publish(plan(tableOf(1).table), 1);
-		let prepared: string[] = [];
-		let [begun, go] = [(): void => {}, (): void => {}];
-		const isBegun = new Promise<void>((resolve) => (begun = resolve));
-		const mayGo = new Promise<void>((resolve) => (go = resolve));
-		const tables = new Tables({
-			compile,
-			prepare: async ({ version }) => {
-				prepared.push(version);
-				if (version !== tableOf(2).version) return;
-				begun();
-				await mayGo;
-			},
-		});
-		const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
+t.test("the newest table that control names is awaited until it is in force, and read and compiled once", async (t) => {
+	const folder = await folderOf(t);
+	const server = await startServer(t, join(folder, "ads.sock"));
+	server.publish(plan(tableOf(1).table), 1);
+	let prepared: string[] = [];
+	let [begun, go] = [(): void => {}, (): void => {}];
+	const isBegun = new Promise<void>((resolve) => (begun = resolve));
+	const mayGo = new Promise<void>((resolve) => (go = resolve));
+	const tables = new Tables({
+		compile,
+		prepare: async ({ version }) => {
+			prepared.push(version);
+			if (version !== tableOf(2).version) return;
+			begun();
+			await mayGo;
+		},
+	});
+	const { feed } = startFeed(t, join(folder, "ads.sock"), { tables });
+	await serves(tables, tableOf(1));
+	await told(server, "SYNCED");
+	const parse = t.capture(JSON, "parse", JSON.parse);
+	for (let again = 0; again < 3; again++) {
+		feed.askAnew(0);
 		await serves(tables, tableOf(1));
-		await told(server, "SYNCED");
-		const parse = t.capture(JSON, "parse", JSON.parse);
-		for (let again = 0; again < 3; again++) {
-			feed.askAnew(0);
-			await serves(tables, tableOf(1));
-		}
-		t.equal(parse().length, 0, "the table that is served is known by its version");
-		prepared = [];
-		server.publish(plan(tableOf(2).table), 2);
-		await isBegun;
-		t.equal(parse().length, 1);
-		/** Resolves when control has answered. */
-		const askAgain = async (): Promise<void> => {
-			const offered = new Promise<void>((resolve) => {
-				const { take, settled } = tables;
-				tables.settled = () => {
-					resolve();
-					return settled.call(tables);
-				};
-				tables.take = (...given) => {
-					resolve();
-					return take.apply(tables, given);
-				};
-			});
-			feed.askAnew(0);
-			await offered;
-		};
-		await askAgain();
-		await askAgain();
-		t.equal(parse().length, 0);
-		t.same(prepared, [tableOf(2).version]);
-		server.publish(plan(tableOf(3).table), 3);
-		await askAgain();
-		go();
-		await serves(tables, tableOf(3));
-		await told(server, "SYNCED");
-		// Who waited would take it after that.
-		await new Promise((resolve) => setImmediate(resolve));
-		await tables.settled();
-		t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
-		t.same(prepared, [tableOf(2).version, tableOf(3).version]);
-	},
-);
+	}
+	t.equal(parse().length, 0, "the table that is served is known by its version");
+	prepared = [];
+	server.publish(plan(tableOf(2).table), 2);
+	await isBegun;
+	t.equal(parse().length, 1);
+	/** Resolves when control has answered. */
+	const askAgain = async (): Promise<void> => {
+		const offered = new Promise<void>((resolve) => {
+			const { take, settled } = tables;
+			tables.settled = () => {
+				resolve();
+				return settled.call(tables);
+			};
+			tables.take = (...given) => {
+				resolve();
+				return take.apply(tables, given);
+			};
+		});
+		feed.askAnew(0);
+		await offered;
+	};
+	await askAgain();
+	await askAgain();
+	t.equal(parse().length, 0);
+	t.same(prepared, [tableOf(2).version]);
+	server.publish(plan(tableOf(3).table), 3);
+	await askAgain();
+	go();
+	await serves(tables, tableOf(3));
+	await told(server, "SYNCED");
+	// Who waited would take it after that.
+	await new Promise((resolve) => setImmediate(resolve));
+	await tables.settled();
+	t.equal(tables.get(null), tableOf(3).version, "who waited for the one before takes it no more");
+	t.same(prepared, [tableOf(2).version, tableOf(3).version]);
+});
 
 /** A feed of a control that says what the test says, and how often it has answered or was down. */
 async function asked(t: Test, options: Partial<TableFeedOptions<string>> = {}) {

@@ -1,5 +1,5 @@
 /**
- * Requests with `Expect: 100-continue` are requests as others to whoever counts them, and are handled once; connections are
+ * Requests with `Expect: 100-continue` are counted like other requests, and are handled once; connections are
  * the Envoys' to close.
  */
 import { once } from "node:events";

@@ -49,7 +49,7 @@ async function listening(t: Test, server: Server): Promise<number> {
 	return (server.address() as AddressInfo).port;
 }
 
-/** A door that says `hello` to whom it takes. */
+/** A server that sends `hello` on accepted connections. */
 async function door(t: Test, bounds: ConnectionLimits, options: object = {}): Promise<number> {
 	const server = createServer({ ...OPTIONS, ...options });
 	limitConnections(server, bounds);
@@ -70,7 +70,7 @@ function silent(t: Test, port: number, localAddress = "127.0.0.1"): Promise<Sock
 	});
 }
 
-/** What the door says first, or why nothing; the connection stays open until the test ends. */
+/** The server's first bytes, or the error; the connection stays open until the test ends. */
 function greeted(t: Test, port: number, options: object = peer): Promise<{ said: string; socket: TLSSocket }> {
 	return new Promise((resolve) => {
 		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...options });
@@ -81,7 +81,7 @@ function greeted(t: Test, port: number, options: object = peer): Promise<{ said:
 	});
 }
 
-t.test("silent connections shut nobody out, and are gone after seconds", async (t) => {
+t.test("silent connections do not block clients, and are closed after seconds", async (t) => {
 	const port = await door(t, { connections: 4 });
 	const kept = await greeted(t, port);
 	t.equal(kept.said, "hello");
@@ -129,7 +129,7 @@ t.test("peers that have proved themselves have a bound of their own", async (t) 
 	t.equal(said, "hello", "once one has left");
 });
 
-/** A door of HTTP, whose requests to `/wait` are under way until the test ends. */
+/** An HTTP server whose requests to `/wait` are in progress until the test ends. */
 async function httpDoor(t: Test, connections: number, bounds: Partial<ConnectionLimits> = {}) {
 	const crowds: LargestClient[] = [];
 	const server = createHttps(OPTIONS, ({ url }, response) => {
@@ -161,7 +161,7 @@ async function httpDoor(t: Test, connections: number, bounds: Partial<Connection
 	return { crowds, opened, gone, stays };
 }
 
-t.test("where a door is full, who holds the most makes room: first its oldest idle connection", async (t) => {
+t.test("on a full server the client with the most connections loses one: first its oldest idle one", async (t) => {
 	const { crowds, opened, gone, stays } = await httpDoor(t, 4);
 	const other = shown(await issue("other"));
 	const busy = await opened(peer, "/wait");
@@ -190,7 +190,7 @@ t.test("where a door is full, who holds the most makes room: first its oldest id
 	]);
 });
 
-t.test("whose protocol a door does not see is never idle, and makes room for others all the same", async (t) => {
+t.test("a connection of an unknown protocol is never idle, but can still be closed on a full server", async (t) => {
 	const port = await door(t, { connections: 2 });
 	const [first, second] = [await greeted(t, port), await greeted(t, port)];
 	const ended = once(first.socket.resume(), "close");
@@ -239,7 +239,7 @@ t.test("where a request is the proof, TLS alone is none", async (t) => {
 	t.same([proved.destroyed, known.destroyed], [false, false], "by request, and by certificate");
 });
 
-/** A door whose connections, clock and looks are the test's: what real ones do at chance moments. */
+/** A server with the test's connections, clock and sweeps, for exact timing. */
 function staged(t: Test, bounds: ConnectionLimits) {
 	let nowMs = 0;
 	let look = (): void => {};
@@ -346,7 +346,7 @@ t.test("a connection is old before its certificate ends, and over when it has en
 	t.same(await brief(17_000), [true, true], "the last quarter of a short life");
 });
 
-/** By a real Envoy it was 503 for whoever came next: it reuses a connection that it has kept for up to an hour. */
+/** With a real Envoy the next request got 503: it reuses connections for up to an hour. */
 t.test("an idle connection is ended before its certificate; one in use is not cut", async (t) => {
 	let nowMs = Date.now();
 	const server = createHttps(OPTIONS);
@@ -374,34 +374,31 @@ t.test("an idle connection is ended before its certificate; one in use is not cu
 	late.resume();
 });
 
-t.test(
-	"nor is one that is asked all the time, between two requests, though none is under way when a door looks",
-	async (t) => {
-		let nowMs = Date.now();
-		const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
-		limitConnections(server, { connections: 4, nowMs: () => nowMs });
-		const port = await listening(t, server);
-		server.keepAliveTimeout = 3_600_000;
-		const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
-		t.teardown(() => socket.destroy());
-		const closed = once(socket, "close");
-		const ask = async (): Promise<string> => {
-			socket.write("GET / HTTP/1.1\r\nhost: x.test\r\n\r\n");
-			const [answer] = await Promise.race([once(socket, "data"), closed.then(() => ["closed"])]);
-			return String(answer).slice(0, 15);
-		};
-		const answers = new Set([await ask()]);
-		nowMs += 3_600_000 - 1_000;
-		const from = performance.now();
-		// Idle nearly all of the time: each request is answered in a millisecond.
-		while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
-			await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
-			answers.add(await ask());
-		}
-		t.same([...answers], ["HTTP/1.1 200 OK"]);
-		await closed;
-	},
-);
+t.test("nor is a busy one between two requests, even if none is in progress at a sweep", async (t) => {
+	let nowMs = Date.now();
+	const server = createHttps(OPTIONS, (_request, response) => response.end("here"));
+	limitConnections(server, { connections: 4, nowMs: () => nowMs });
+	const port = await listening(t, server);
+	server.keepAliveTimeout = 3_600_000;
+	const socket = connectTls({ port, host: "127.0.0.1", checkServerIdentity: () => undefined, ...peer });
+	t.teardown(() => socket.destroy());
+	const closed = once(socket, "close");
+	const ask = async (): Promise<string> => {
+		socket.write("GET / HTTP/1.1\r\nhost: x.test\r\n\r\n");
+		const [answer] = await Promise.race([once(socket, "data"), closed.then(() => ["closed"])]);
+		return String(answer).slice(0, 15);
+	};
+	const answers = new Set([await ask()]);
+	nowMs += 3_600_000 - 1_000;
+	const from = performance.now();
+	// Idle nearly all of the time: each request is answered in a millisecond.
+	while (performance.now() - from < 3.5 * CONNECTIONS_CHECK_MS) {
+		await new Promise((resolve) => setTimeout(resolve, CONNECTION_QUIET_MS / 5));
+		answers.add(await ask());
+	}
+	t.same([...answers], ["HTTP/1.1 200 OK"]);
+	await closed;
+});
 
 t.test(
 	"a request that came while the process stood still is answered, though its connection was to be ended",
@@ -426,7 +423,7 @@ t.test(
 );
 
 t.test(
-	"a door for gRPC hands on proved peers of HTTP/2 alone, and cuts them when their certificate ends",
+	"a gRPC listener passes on only authenticated HTTP/2 peers, and closes them when their certificate ends",
 	async (t) => {
 		let taken = 0;
 		const at = { host: "127.0.0.1", port: 0, tls: { options: OPTIONS, follow: () => () => {} }, connections: 4 };

@@ -110,7 +110,7 @@ t.test("a set in a file is read at each look", async (t) => {
 });
 
 t.test(
-	"who is refused whatever the token says has nobody asked: strangers' unknown keys take no rotation's look",
+	"a caller that is refused anyway causes no fetch: unknown keys of unknown callers do not delay a rotation",
 	async (t) => {
 		const one = new Scene([k1]);
 		t.equal(await one.said(byFirst), "ok ann");

@@ -277,7 +277,7 @@ t.test("Gateways believe their own issuers alone; one that is not known, any", a
 	t.match(await one.said(good), /^invalid/, "no issuer is trusted");
 });
 
-t.test("Gateways that believe one issuer in two ways each know the token, by their own words", async (t) => {
+t.test("Gateways with different settings for one issuer each accept the token by their own", async (t) => {
 	const groups = { ...CLAIMS, groups: ["a"], roles: ["b"] };
 	const token = await signed(groups, pair);
 	const one = new Scene([jwk]);

@@ -37,7 +37,7 @@ interface Cost {
 }
 
 interface Scope {
-	/** Steps of one error: made, thrown and caught. Its words quote the expression. */
+	/** Steps of one error: made, thrown and caught. Its message quotes the expression. */
 	readonly error: number;
 	/** The element's name and what it is, within a walk. */
 	readonly element: { readonly name: string; readonly cost: Cost } | null;

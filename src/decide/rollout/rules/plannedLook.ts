@@ -56,8 +56,8 @@ export function nextLook({ experiment, status }: Pick<DecisionInput, "experiment
 	const { inference } = experiment.spec.rollout;
 	if (inference.design === "sequential" || experiment.spec.goal === null) return null;
 	const planned = plannedUnits(inference);
-	const taken = status.looks?.at(-1)?.units ?? 0;
-	const index = planned.findIndex((units) => units > taken);
+	const last = status.looks?.at(-1)?.units ?? 0;
+	const index = planned.findIndex((units) => units > last);
 	return index === -1 ? null : { units: planned[index] ?? 0, index, of: planned.length };
 }
 
@@ -136,8 +136,8 @@ function lookNow(input: DecisionInput, design: PlannedDesign): PlannedLook {
 	const open = openChallengers(input);
 	const { pass } = levels(experiment);
 	const lineAt = (arm: string, units: number): number => {
-		const taken = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
-		return Math.min(boundary(design, [...taken, units], pass), Number.MAX_VALUE);
+		const earlier = (status.looks ?? []).map((look) => lineOfLook(look, arm).units);
+		return Math.min(boundary(design, [...earlier, units], pass), Number.MAX_VALUE);
 	};
 	const z: Record<string, number | null> = {};
 	const effects: Record<string, LookEffect> = {};

@@ -15,7 +15,7 @@ export interface Contrast {
 	readonly offset: number;
 }
 
-/** What is claimed: p_t above the line, or below it. The null is the other side, the line included. */
+/** The claim: p_t above the line, or below it. The null is the other side, including the line. */
 export type Side = "above" | "below";
 
 /** The units of the two arms by design, as shares or weights in any unit. */
