@@ -725,6 +725,27 @@ t.test(
 	},
 );
 
+t.test("a holdback remembers which default Variant its winner replaced", async (t) => {
+	const promotion = { arm: "boosted", variant: "v3", stepIndex: 2, takeoverPpm: 1_000_000 };
+	const b = { ...LAST_STEP, phase: "Promoting", promotion, stepStartedAtMs: 1 } as const;
+	const { store, run } = rivals({ b }, { holdback: { sharePpm: 50_000, forMs: 103_000 } });
+	store.status = { ...store.status, services: { employment: { defaultVariant: "v2" } } };
+	await run(1, 0);
+	t.match(store.status, {
+		services: { employment: { defaultVariant: "v3" } },
+		experiments: { b: { promotion: { replaced: "v2" } } },
+	});
+});
+
+t.test("when two are ready at the same look, one begins and the other waits", async (t) => {
+	const { store, decided, run } = rivals({ a: LAST_STEP, b: LAST_STEP });
+	await run(14, 0);
+	t.equal(store.status.services.employment?.defaultVariant, "v2");
+	t.match(decided("a")[0], /^promote/);
+	t.same(decided("b"), ["hold concurrent", "hold concurrent"]);
+	t.equal(store.status.experiments.b?.phase, "Running");
+});
+
 t.test("a holdback is a promotion under way: who is ready in it waits for its end", async (t) => {
 	const promotion = { arm: "boosted", variant: "v2", stepIndex: 2, takeoverPpm: 950_000, heldBackFromMs: 1 };
 	const holdback = { sharePpm: 50_000, forMs: 103_000 };
