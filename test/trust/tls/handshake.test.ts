@@ -14,7 +14,7 @@ import { describeFault, type HandshakeFault } from "../../../src/trust/tls/hands
 import { TLS_OPTIONS } from "../../../src/trust/tls/tls.js";
 import { echoMethods } from "../../publish/sidecar/grpc/rig.js";
 import { createDevelopmentCa } from "../identity/developmentCa.js";
-import { strangers } from "../identity/strangers.js";
+import { invalidClients } from "../identity/invalidClients.js";
 
 t.setTimeout(60_000);
 
@@ -44,7 +44,7 @@ for (const [kind, make] of Object.entries(SERVERS))
 		server.listen(0, "127.0.0.1");
 		await once(server, "listening");
 		const { port } = server.address() as AddressInfo;
-		for (const { what, fault, knock } of await strangers(ca, "spiffe://weir.test/peer")) {
+		for (const { what, fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer")) {
 			faults.length = 0;
 			await knock(port);
 			for (let tries = 0; tries < 20 && faults.length === 0; tries++) await pause(5);
@@ -65,7 +65,7 @@ t.test("an HTTP/2 listener reports them too", async (t) => {
 		(socket) => void socket.destroy(),
 	);
 	t.teardown(() => door.close());
-	const all = await strangers(ca, "spiffe://weir.test/peer");
+	const all = await invalidClients(ca, "spiffe://weir.test/peer");
 	for (const { knock } of all) await knock(door.port);
 	const wanted = all.flatMap(({ fault }) => fault ?? []);
 	for (let tries = 0; tries < 200 && faults.length < wanted.length; tries++) await pause(5);
@@ -83,7 +83,7 @@ t.test("the sidecar counts them in its metrics", async (t) => {
 	});
 	t.teardown(() => server.close());
 	const port = "port" in server.address ? server.address.port : 0;
-	for (const { fault, knock } of await strangers(ca, "spiffe://weir.test/peer"))
+	for (const { fault, knock } of await invalidClients(ca, "spiffe://weir.test/peer"))
 		if (fault !== "tls" && fault !== null) await knock(port);
 	const rows = () => counts.rows().filter(({ name }) => name === "weir_handshakes_refused_total");
 	for (let tries = 0; tries < 200 && rows().length < 3; tries++) await pause(5);
