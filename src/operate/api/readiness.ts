@@ -62,7 +62,7 @@ function untaken({ store, now }: ReadinessSources): readonly string[] {
 	const lasting = unansweredTables(store.proxies.proxies, now());
 	if (lasting.length === 0) return [];
 	const since = new Date(Math.min(...lasting.map(({ sinceMs }) => sinceMs))).toISOString();
-	const many = lasting.length === 1 ? "has not taken its" : "have not taken their";
+	const many = lasting.length === 1 ? "has not accepted its" : "have not accepted their";
 	return [`${lasting.length} of the sidecars ${many} newest table since ${since} (weir status)`];
 }
 
@@ -86,7 +86,7 @@ async function notesOf({ store, alarms, ownAlarms }: ReadinessSources): Promise<
 			? []
 			: [`${keylessThere} of the Gateways refuse tokens as the sidecar has no key of their issuer (weir status)`]),
 		...(unanswered === 0 ? [] : [`${unanswered} of the Gateways get no verdict of the sidecar at times (weir status)`]),
-		...(clientless === 0 ? [] : [`${clientless} of the Gateways let nobody connect (weir status)`]),
+		...(clientless === 0 ? [] : [`${clientless} of the Gateways accept no client (weir status)`]),
 		...Object.entries(CONTROL_NOTES).flatMap(([one, note]) => (active.some(({ alarm }) => alarm === one) ? note : [])),
 	];
 }
