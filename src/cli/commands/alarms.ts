@@ -36,32 +36,32 @@ export const ALARM_WORDS: Readonly<Record<string, string>> = {
 		"requests get 503 as the sidecar gives no verdict: it is away or late, or is asked for more than it can, which rateLimits bound (weir explain)",
 };
 
-/** Lines of what Envoys and sidecars refuse: whatever was changed since does not hold there, a revocation neither. */
+/** Lines for configuration that Envoys or sidecars refuse: later changes, revocations too, are not in force there. */
 export const refusalLines = (refusals: StatusAnswer["refusals"]): readonly string[] =>
 	refusals.map((one) => `ALARM refused: ${refusalText(one)}`);
 
-/** Lines of what is declared and does not hold yet: anywhere, or at a sidecar. */
+/** Lines for declared changes that are not in force yet. */
 export const behindLines = ({ lag, untaken = [] }: Pick<StatusAnswer, "lag" | "untaken">): readonly string[] => [
 	...(lag == null ? [] : [`BEHIND ${lag}: what was changed since then does not hold yet`]),
 	...untaken.map((one) => `BEHIND ${unansweredTableText(one)}: what was changed since then does not hold there yet`),
 ];
 
-/** Lines of Services that Envoys refused; of other namespaces nothing is said. */
+/** Lines for Services that Envoys refused, in readable namespaces. */
 export const closureLines = (closed: StatusAnswer["closed"]): readonly string[] =>
 	closed.map((one) => `ALARM closed: ${closureText(one)}`);
 
-/** Lines of what stands and would be refused today. */
+/** Lines for resources in force that an apply would refuse today. */
 export const faultLines = (faults: StatusAnswer["faults"] = []): readonly string[] =>
 	faults.map(({ resource, words }) => `WARNING ${resource}: ${words}`);
 
-/** A line per alarm; silence is no proof that none stands where nobody can say. */
+/** One line per alarm; says so where the alarms are unknown. */
 export function alarmLines(alarms: StatusAnswer["alarms"], known: StatusAnswer["knownAlarms"] = []): readonly string[] {
 	if (alarms === null) return ["ALARMS NOT KNOWN: control's xds does not answer", ...alarmLines(known)];
 	return alarms.map(({ gateway, alarm, why, envoy }) => {
 		const at = gateway === "" ? "" : `Gateway ${gateway}: `;
 		if (alarm === KEYS_NOTE) return `note: ${at}${why}`;
 		const of = envoy === undefined ? "" : ` of Envoy ${envoy}`;
-		const words = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null).join(": ");
-		return gateway === "" ? `ALARM ${alarm}${of}: ${words}` : `ALARM ${alarm} at Gateway ${gateway}${of}: ${words}`;
+		const text = [ALARM_WORDS[alarm], why].filter((one) => one !== undefined && one !== null).join(": ");
+		return gateway === "" ? `ALARM ${alarm}${of}: ${text}` : `ALARM ${alarm} at Gateway ${gateway}${of}: ${text}`;
 	});
 }
