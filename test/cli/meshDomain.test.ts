@@ -67,7 +67,7 @@ t.test("weir status names Gateways that nobody can connect to, and trusted proxi
 	t.match(troublesOf("own.test", ["spiffe://own.test/lb", "spiffe://other.org/lb"]), [
 		{ alarm: "trusted-proxy-refused", why: "spiffe://other.org/lb is not of own.test" },
 	]);
-	t.match(alarmLines(troublesOf(null)), [/^ALARM no-clients at Gateway .*: nobody can connect there: /]);
+	t.match(alarmLines(troublesOf(null)), [/^ALARM no-clients at Gateway .*: no client can connect there: /]);
 	t.same(meshClientTroubles(resourceSet({ gateways: [gateway()] }), null), [], "of other Gateways nothing");
 });
 

@@ -18,18 +18,18 @@ import {
 
 export const ALARM_WORDS: Readonly<Record<string, string>> = {
 	[PROBE_FAILED]: "a request that no policy allows was not denied, or no verdict or report came (weir probe)",
-	[NO_CLIENTS]: "nobody can connect there",
+	[NO_CLIENTS]: "no client can connect there",
 	[PROXY_REFUSED]: "one of its trusted proxies can never connect, as it takes ids of the mesh's own trust domain alone",
 	"decisions-dropped":
 		"records of the decision log are dropped: its disk is full or too slow, or some cannot be kept (ingest's log)",
 	[PLAN_UNKEPT]:
-		"what Envoys are given is in force and is not on control's disk: where control starts anew before it is, its requests cannot be told",
+		"the plan in force is not stored on control's disk: if control restarts now, requests under this plan cannot be explained",
 	[STATE_UNWRITTEN]:
-		"control's disk takes no more of the state: what is applied, approved or decided is refused, but for what needs no room",
+		"writes to control's state fail: its disk is full or broken; changes, approvals and decisions are refused",
 	[EVENTS_UNWRITTEN]:
-		"ingest's disk does not take what it hears: outcomes are refused, the rest waits and is lost in the end",
+		"writes to ingest's store fail: its disk is full or broken; outcomes are refused, other events wait and are lost in the end",
 	[IDENTITY_UNRENEWED]:
-		"the agent (weir ca, SPIRE) gives no newer SVID: once the last has ended, nobody connects to that part, nor that part to anybody (the cause is in its log)",
+		"the agent (weir ca, SPIRE) issues no new SVID: when the current one expires, that part accepts and opens no mTLS connections (cause: its log)",
 	[NO_SIDECAR_KEYS]:
 		"tokens are refused (401) as the sidecar has no key of their issuer: it cannot be asked, or what it answers holds no usable key (the sidecar's log)",
 	[UNANSWERED]:

@@ -118,7 +118,7 @@ function line(record: AuditRecord, mark: string): string {
 		`${mark}${sequence}`.padStart(13),
 		new Date(atMs).toISOString(),
 		result.padEnd(7),
-		`${subject ?? "nobody known"} (${how ?? "-"})`,
+		`${subject ?? "unknown"} (${how ?? "-"})`,
 		`${verb}: ${objects.join(", ")}${more}`,
 		...(record.revisionAfter === record.revisionBefore
 			? []

@@ -136,7 +136,10 @@ async function planOf(
 	const domain = trustDomain === undefined ? {} : { trustDomain: domainOf(trustDomain) };
 	const resources = await read(file);
 	const { keySets, warnings, unread } = await declaredKeys(resources);
-	for (const line of [...warnings, ...unread.map((one) => `${one}: an Envoy will read them, and nobody judges them`)]) {
+	for (const line of [
+		...warnings,
+		...unread.map((one) => `${one}: an Envoy will read them; weir did not check them`),
+	]) {
 		process.stderr.write(`warning: ${line}\n`);
 	}
 	const live = allocation === undefined ? {} : { allocationPpm: allocationPpm(allocation) };

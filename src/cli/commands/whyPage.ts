@@ -174,7 +174,7 @@ function outline(request: OutlineAccount, records: readonly ShownDecision[]): re
 function recordLines(record: ShownDecision, service: string): readonly Line[] {
 	const { method, path, plan } = record;
 	return [
-		["asked", `${method ?? NO_METHOD} ${path ?? "(path not told)"}`],
+		["asked", `${method ?? NO_METHOD} ${path ?? "(path unknown)"}`],
 		["identity", identityText(record)],
 		["rule", `Service ${service}${plan === null ? "" : `, plan ${plan}`}`],
 		["access", accessText(record)],

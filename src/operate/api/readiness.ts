@@ -33,10 +33,10 @@ export interface ReadinessSources extends AlarmSources {
 
 /** Notes on control itself, by alarm. */
 const CONTROL_NOTES = {
-	[STATE_UNWRITTEN]: "control's disk takes no more of the state (weir status)",
-	[EVENTS_UNWRITTEN]: "ingest's disk does not take what it hears (weir status)",
+	[STATE_UNWRITTEN]: "writes to control's state fail (weir status)",
+	[EVENTS_UNWRITTEN]: "writes to ingest's store fail (weir status)",
 	[IDENTITY_UNRENEWED]: "an identity of control or of its sidecar is not renewed (weir status)",
-	[PLAN_UNKEPT]: "what Envoys are given is not on control's disk (weir status)",
+	[PLAN_UNKEPT]: "the plan in force is not stored on control's disk (weir status)",
 };
 
 /** 503 with the reasons, or 200. */

@@ -154,7 +154,7 @@ t.test("the plain answer comes first and says what follows", (t) => {
 		{
 			state: "Still measuring",
 			tone: "open",
-			next: /promoted; proved harm takes everybody back/,
+			next: /promoted; proved harm moves all traffic back/,
 			howLong: /Without a verdict by 2026-/,
 		},
 		{ state: "Promoted", tone: "good", sentence: /^accuracy is .* better .*: v2 takes over\.$/, because: "" },
@@ -162,7 +162,7 @@ t.test("the plain answer comes first and says what follows", (t) => {
 			state: "Rolled back",
 			tone: "bad",
 			sentence: /^errors are .* worse .*: v2 is rolled back\.$/,
-			next: /Variant v1 serves everybody/,
+			next: /Variant v1 serves all traffic/,
 		},
 	]);
 	const input = reportInput(WINNING);

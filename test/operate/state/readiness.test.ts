@@ -36,10 +36,10 @@ t.test("what control's disk does not take is a note", async (t) => {
 		status: 200,
 		text: [
 			"ready",
-			"note: control's disk takes no more of the state (weir status)",
-			"note: ingest's disk does not take what it hears (weir status)",
+			"note: writes to control's state fail (weir status)",
+			"note: writes to ingest's store fail (weir status)",
 			"note: an identity of control or of its sidecar is not renewed (weir status)",
-			"note: what Envoys are given is not on control's disk (weir status)",
+			"note: the plan in force is not stored on control's disk (weir status)",
 			"",
 		].join("\n"),
 	});
