@@ -273,7 +273,7 @@ t.test("commands that ask control say as whom, and control whose tokens it takes
 	t.match(await helpOf("control"), /--operator-issuer, --operator-audience and --operator-keys.*together/s);
 });
 
-t.test("a socket that is not there is said to be missing, whoever may enter its folder", async (t) => {
+t.test("a missing socket is reported as missing, whatever the mode of its folder", async (t) => {
 	const directory = await temporaryDirectory(t);
 	await chmod(directory, 0o755);
 	const path = `${directory}/nosuch.sock`;

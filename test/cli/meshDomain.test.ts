@@ -53,14 +53,14 @@ t.test("under control: that of xds", async (t) => {
 	t.notMatch(lines, NOBODY);
 });
 
-t.test("xds without an identity lets nobody in, and says so", async (t) => {
+t.test("xds without an identity accepts no client, and reports it", async (t) => {
 	const { listener, lines } = await listenerOf(t, null);
 	t.match(listener, "spiffe://");
 	t.notMatch(listener, /spiffe:\/\/[a-z]/);
 	t.match(lines, NOBODY);
 });
 
-t.test("weir status names Gateways that nobody can connect to, and trusted proxies that cannot", async (t) => {
+t.test("weir status names Gateways that accept no client, and trusted proxies that cannot connect", async (t) => {
 	const [alarm] = troublesOf(null);
 	t.match(alarm, { alarm: "no-clients", why: /--identity SOCKET/ });
 	t.same(troublesOf("own.test", ["spiffe://own.test/lb"]), []);

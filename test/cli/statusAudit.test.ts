@@ -7,7 +7,7 @@ import { mutualApi } from "../operate/state/mutualApi.js";
 import { binding } from "../operate/state/operatorBinding.js";
 import { operatorCommand } from "./operatorCommand.js";
 
-t.test("alarms are told to whoever may read the Gateway's namespace, and nobody asks for more", async (t) => {
+t.test("alarms are reported to readers of the Gateway's namespace only", async (t) => {
 	let own: readonly GatewayAlarm[] = [];
 	let alarms: readonly GatewayAlarm[] | null = [
 		{ gateway: "edge", alarm: "no-clients", why: null },
