@@ -211,7 +211,7 @@ t.test("a holdback that broken data keep open says who may end it", (t) => {
 	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
 	t.match(reportOf({ ...input, status, evidence }).answer, {
 		state: "Data broken",
-		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort takes/,
+		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort moves/,
 	});
 	t.end();
 });
