@@ -1,4 +1,4 @@
-/** Key sets (JWKS) in files that Gateways name, judged where the declaration is, as control judges them. */
+/** Key sets (JWKS) in files that Gateways name, checked on the user's machine as control checks them. */
 import { EMPTY_KEY_SET, type KeySets, keySetName } from "../compile/envoy/keySet.js";
 import { qualifiedName, type ResourceSet } from "../declare/resources/resource.js";
 import { readDeclaredFile } from "../trust/tokens/declaredFile.js";
@@ -6,11 +6,11 @@ import { keySetFault, readKeySet } from "../trust/tokens/keySet.js";
 import { publishedKeySet } from "../trust/tokens/publishedKeys.js";
 
 export interface DeclaredKeys {
-	/** What Envoy is given of each file that could be read here. */
+	/** The public keys for Envoy, by file that could be read here. */
 	readonly keySets: KeySets;
-	/** What is wrong with the keys, a line each: the words for whoever writes the declaration. */
+	/** Problems of the keys, one line each, for the author of the declaration. */
 	readonly warnings: readonly string[];
-	/** Files that cannot be read here, a line each: they may well be on another machine. */
+	/** Files that cannot be read here, a line each: they may be on another machine. */
 	readonly unread: readonly string[];
 }
 

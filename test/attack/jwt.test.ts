@@ -124,7 +124,7 @@ for (const form of Object.keys(FORMS)) {
 			t.equal(await ask("Basic YWxpY2U6eA=="), 403, "another credential is the Service's own business");
 			t.same(scene.upstream.take(), []);
 		});
-		t.test("T-other: a token that holds, of somebody else", async (t) => {
+		t.test("T-other: a valid token of another user", async (t) => {
 			for (const sub of ["bob", "Alice", "alice ", "alice#", ""])
 				t.equal(await ask(`Bearer ${valid({ sub })}`), 403, JSON.stringify(sub));
 			t.same(scene.upstream.take(), []);

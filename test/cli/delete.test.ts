@@ -93,7 +93,7 @@ t.test(
 	},
 );
 
-t.test("by role and with a second person; what may not be seen is not there", async (t) => {
+t.test("by role and with a second person; an unreadable Experiment is not found", async (t) => {
 	const made = await mutualApi(t);
 	const { store, owner } = made;
 	const rules = [

@@ -135,7 +135,7 @@ const get = (envoy: RunningEnvoy, host: string, path: string): Promise<string> =
 
 const CLOSED = "503 closed: configuration-refused";
 
-t.test("one namespace's refused rules close its changed Services, and hold nobody else's", async (t) => {
+t.test("one namespace's refused rules close its changed Services, and delay no other namespace", async (t) => {
 	const { client, apply, ports, until, startEnvoy: start, restartXds, lines } = await scene(t, [], await freePort());
 	const envoy = await start(older);
 	const answers = async (): Promise<readonly string[]> =>
@@ -162,7 +162,7 @@ t.test("one namespace's refused rules close its changed Services, and hold nobod
 	t.match(records.at(-1), { verb: "take", objects: ["configuration of Service evil/svc"], result: "refused" });
 	t.match(lines.join("\n"), /a Service is closed: its configuration was refused/);
 
-	// xds dies while it stands: nobody is closed or opened by that.
+	// xds dies meanwhile: this closes and opens no Service.
 	await restartXds();
 	await until((answer, revision) => revision === revoked && answer.closed.length === 1);
 	const given = await apply(declared({ namespace: "users", ports, where: "pathPrefixes: [/b]" }));

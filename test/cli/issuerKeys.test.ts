@@ -27,7 +27,7 @@ const USELESS: readonly object[] = [
 	{ kty: "EC", crv: "secp256k1", x: "eA", y: "eQ" },
 ];
 
-t.test("nobody's key is one, and made of a text", async (t) => {
+t.test("the placeholder key is valid, and derived from a text", async (t) => {
 	const [key] = (JSON.parse(EMPTY_KEY_SET) as { keys: { x: string }[] }).keys;
 	t.equal(key?.x, createHash("sha256").update("weir: nobody's key 2").digest("base64url"));
 	t.doesNotThrow(() => createPublicKey({ key: key as never, format: "jwk" }));
@@ -110,7 +110,7 @@ t.test(
 	},
 );
 
-t.test("a file that does not answer keeps nobody waiting: the last good keys serve, then nobody's", async (t) => {
+t.test("a hanging file delays no one: the last good keys serve, then the placeholder key", async (t) => {
 	let nowMs = 0;
 	let load = async (): Promise<Uint8Array> => Buffer.from(set(EC));
 	const hang = (): Promise<never> => new Promise(() => {});

@@ -99,7 +99,7 @@ for (const protocol of PROTOCOLS) {
 			await sidecar.end("SIGKILL");
 		}
 
-		// A table that knows none of the Services is an answer: nobody may.
+		// A table without the Services is valid: it denies all.
 		const empty = join(stage.directory, "empty.json");
 		await writeFile(empty, emptyTable());
 		const sidecar = await startSidecarChild(t, { arguments: ["--table", empty, "--socket", stage.socketPath] });

@@ -21,7 +21,7 @@ export interface ControlArguments {
 	/** UNIX socket of a SPIFFE agent. */
 	readonly identity?: string;
 	readonly apiAddress: string;
-	/** Left out: the API has no TCP door. */
+	/** Absent: the API has no TCP listener. */
 	readonly apiPort?: string;
 	readonly admin: readonly string[];
 	readonly allowLocalGates?: boolean;
@@ -62,13 +62,17 @@ export async function control(options: ControlArguments): Promise<void> {
 	const log = createLog({ role });
 	const { apiPort, xdsListen } = options;
 	const accessLogListen = accessLogOf(options, names);
-	const tcp = [apiPort, xdsListen, accessLogListen].some((door) => door !== undefined);
+	const tcp = [apiPort, xdsListen, accessLogListen].some((listener) => listener !== undefined);
 	if (tcp && options.identity === undefined)
-		throw new WeirError("invalid-argument", "a TCP door needs an identity: it is mTLS only", "add --identity SOCKET");
+		throw new WeirError(
+			"invalid-argument",
+			"a TCP listener needs an identity: it is mTLS only",
+			"add --identity SOCKET",
+		);
 	if (apiPort === undefined && [options.operatorIssuer, options.operatorAudience, options.operatorKeys].some(Boolean))
 		throw new WeirError(
 			"invalid-argument",
-			"operators' tokens are taken at the API's TCP door alone, which is not open",
+			"operators' tokens are accepted only by the API's TCP listener, which is not open",
 			"add --api-port PORT",
 		);
 	const identity = options.identity === undefined ? null : await identityOf(options.identity, log);

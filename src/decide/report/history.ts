@@ -40,7 +40,7 @@ export function historyOf(
 	const { asOfMs, periods } = evidence;
 	const { thresholds } = input.status;
 	const decided = [...atDecisions(input, evidence), { atMs: asOfMs, findings: claims, thresholds }];
-	// Long after its end nobody comes any more, and the last people are the last look.
+	// Long after its end there are no new units: the last exposure is the last look.
 	const merged = [
 		...atPeriods(input, evidence),
 		{ atMs: Math.min(asOfMs, periods.at(-1)?.toMs ?? asOfMs), findings: claims, thresholds },
@@ -56,7 +56,7 @@ export function historyOf(
 	});
 }
 
-/** Without looks at the end that saw nothing new. */
+/** Without final looks that saw no new data. */
 function changed(points: readonly BoundsAt[]): readonly BoundsAt[] {
 	const last = points.at(-1);
 	const first = points.findIndex(

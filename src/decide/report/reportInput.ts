@@ -16,7 +16,7 @@ export interface ReportInput {
 	readonly status: ExperimentStatus;
 	/** All of them, oldest first. */
 	readonly decisions: readonly Decision[];
-	/** As it is now; null: it could not be had, and the newest decision's is shown. */
+	/** As it is now; null: unavailable, and the newest decision's is shown. */
 	readonly evidence: Evidence | null;
 	/** As in decide()'s input: what other Experiments of the Service are promoted to, or were. */
 	readonly beingPromoted?: string;
@@ -52,5 +52,5 @@ export function questionsOf({ experiment, metrics, status }: ReportInput): Holdb
 		: holdbackQuestions(experiment, metrics, thresholds, heldBack);
 }
 
-/** Names whose looks they are: null those of everybody until a takeover, else since when a share is held back. */
+/** Identifies the test: null = all units, before a takeover; else the start of the holdback. */
 export const peopleOf = (status: ExperimentStatus): number | null => heldBackOf(status)?.fromMs ?? null;

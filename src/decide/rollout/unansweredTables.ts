@@ -17,4 +17,4 @@ export function unansweredTables(proxies: readonly ProxyStatus[], nowMs: number)
 
 /** One sentence for a person. */
 export const unansweredTableText = ({ node, sinceMs }: UnansweredTable): string =>
-	`sidecar ${node} has not taken its newest table since ${new Date(sinceMs).toISOString()}`;
+	`sidecar ${node} has not accepted its newest table since ${new Date(sinceMs).toISOString()}`;

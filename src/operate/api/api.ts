@@ -49,7 +49,7 @@ export interface ApiOptions {
 	readonly clientLimits?: Partial<ClientLimits>;
 	/** Calls the gates of a person's promotion. Absent: an Experiment with gates needs an override. */
 	readonly webhook?: Webhook;
-	/** Fresh evidence for an Experiment's standing. Absent: the evidence of its last decision is used. */
+	/** Fresh evidence for the state of an Experiment. Absent: the evidence of its last decision is used. */
 	readonly evidence?: EvidenceSource;
 	/** By path prefix of whole segments, e.g. `/v1/outcomes`, `/v1/traces`, `/metrics`; the longest wins. */
 	readonly mounts?: Readonly<Record<string, Mount>>;

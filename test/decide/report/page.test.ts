@@ -154,7 +154,7 @@ t.test("the plain answer comes first and says what follows", (t) => {
 		{
 			state: "Still measuring",
 			tone: "open",
-			next: /promoted; proved harm takes everybody back/,
+			next: /promoted; proved harm moves all traffic back/,
 			howLong: /Without a verdict by 2026-/,
 		},
 		{ state: "Promoted", tone: "good", sentence: /^accuracy is .* better .*: v2 takes over\.$/, because: "" },
@@ -162,7 +162,7 @@ t.test("the plain answer comes first and says what follows", (t) => {
 			state: "Rolled back",
 			tone: "bad",
 			sentence: /^errors are .* worse .*: v2 is rolled back\.$/,
-			next: /Variant v1 serves everybody/,
+			next: /Variant v1 serves all traffic/,
 		},
 	]);
 	const input = reportInput(WINNING);
@@ -211,7 +211,7 @@ t.test("a holdback that broken data keep open says who may end it", (t) => {
 	const evidence: Evidence = { ...(input.evidence as Evidence), droppedEntries: 100_000 };
 	t.match(reportOf({ ...input, status, evidence }).answer, {
 		state: "Data broken",
-		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort takes/,
+		next: /^It ends when the data are whole again; .* Or a person ends it: weir promote ends the holdback, abort moves/,
 	});
 	t.end();
 });

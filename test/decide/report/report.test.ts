@@ -454,7 +454,7 @@ t.test("what holds a winner beside its evidence is said, and what is not there h
 	);
 	t.equal(
 		concurrent.next,
-		"It goes on if its baseline's Variant or its own is the default then; else it is left to a person, unless its time is over by then; proved harm takes everybody back to the old version at once.",
+		"It goes on if its baseline's Variant or its own is the default then; else it is left to a person, unless its time is over by then; proved harm moves all traffic back to the old version at once.",
 	);
 	t.equal(concurrent.howLong, "");
 	const paused = { beingPromoted: "other", status: { ...asked.status, phase: "Paused", hold: "person" } } as const;
@@ -504,8 +504,8 @@ t.test("an ended Experiment names the Variant that serves now", (t) => {
 	const ended = (story: typeof WINNING, defaultVariant?: string) =>
 		reportOf({ ...reportInput(story), ...(defaultVariant === undefined ? {} : { defaultVariant }) }).answer.next;
 	const last = ". Nothing more happens by itself.";
-	t.equal(ended(HARMFUL), `Variant v1 serves everybody again${last}`);
-	t.equal(ended(HARMFUL, "v3"), `Variant v3 serves everybody${last}`, "another Experiment's winner");
+	t.equal(ended(HARMFUL), `Variant v1 serves all traffic again${last}`);
+	t.equal(ended(HARMFUL, "v3"), `Variant v3 serves all traffic${last}`, "another Experiment's winner");
 	t.equal(ended(WINNING, "v2"), `Variant v2 is the default of Service employment${last}`);
 	t.equal(ended(WINNING, "v3"), `Variant v3 is the default of Service employment${last}`);
 	t.end();

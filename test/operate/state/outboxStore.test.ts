@@ -34,7 +34,7 @@ const gatesOf = (shelf: OutboxStore, isMeant: (experiment: string) => boolean): 
 	shelf.pending().filter(({ experiment }) => isMeant(experiment)).length;
 const dropped = ({ counters }: StateDatabase) => counters.get("untoldDropped") ?? 0;
 
-t.test("the oldest of it goes, whatever its name, first what an earlier Weir wrote", (t) => {
+t.test("the oldest notifications are dropped first, those of an earlier Weir before all", (t) => {
 	const { database, shelf } = opened(t);
 	database.transaction(() => database.outbox.putSync(["x/former", 2, 0], { key: "", gate: GATE, question: QUESTION }));
 	fill(database, ["x/z-oldest", ...many("x", 624), "x/a-newest"]);
@@ -50,7 +50,7 @@ t.test("the oldest of it goes, whatever its name, first what an earlier Weir wro
 	t.end();
 });
 
-t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
+t.test("a delivered notification is removed, also one of an earlier Weir", (t) => {
 	const { database, shelf } = opened(t);
 	const former = JSON.stringify(["former", 2, 0]);
 	const kept = { key: former, gate: GATE, question: QUESTION };
@@ -72,7 +72,7 @@ t.test("what is told is gone, what an earlier Weir wrote too", (t) => {
 	t.end();
 });
 
-t.test("an earlier Weir, which takes three parts of a key from what is kept, tells it and crosses it out", (t) => {
+t.test("an earlier Weir, which reads three parts of a key, delivers and removes it", (t) => {
 	const { database, shelf } = opened(t);
 	fill(database, ["x/one", "x/two"], { gates: 2 });
 	const values = [...database.outbox.getRange()].map(({ value }) => value);

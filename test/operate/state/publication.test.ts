@@ -6,7 +6,7 @@ import { Publication } from "../../../src/operate/state/publication.js";
 import { METRIC } from "./employment.js";
 import { mutualApi, operator } from "./mutualApi.js";
 
-t.test("a lag counts from where publication stands still, and only where somebody publishes", async (t) => {
+t.test("lag counts from the time publication stops, and only if an xds has published", async (t) => {
 	let revision = 3;
 	let nowMs = 0;
 	const publication = new Publication(

@@ -1,4 +1,4 @@
-/** For the analyst: every number that the tests used, unrounded; and for everybody: every decision with its reason. */
+/** Every number that the tests used, unrounded, and every decision with its reason. */
 import type { MetricEvidence } from "../../../infer/statistics/evidence.js";
 import { exact, utc } from "../format.js";
 import { html, type Markup } from "../markup.js";

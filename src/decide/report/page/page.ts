@@ -1,5 +1,5 @@
 /**
- * The report as one page: no script, no network, no font of others. Its own policy forbids everything but the style that
+ * The report as one page: no script, no network, no web fonts. Its own policy forbids everything but the style that
  * stands in it, so that even markup that came in by a mistake could load and run nothing.
  */
 

@@ -5,7 +5,7 @@ import type { NotificationMessage, PendingNotification } from "../../../decide/r
 import { GATE_OUTBOX_MAX } from "../../../limits/index.js";
 import type { OutboxKey, StateDatabase } from "./database.js";
 
-/** More than the gates of one decision; with it a place holds the revision, too. */
+/** More than the gates of one decision: the index of a notification is revision * PLACES + gate. */
 const PLACES = 2 ** 16;
 
 export class OutboxStore {
@@ -35,7 +35,7 @@ export class OutboxStore {
 		return [...this.#database.outbox.getKeys()].map((key) => ({ key: JSON.stringify(key), experiment: key[0] }));
 	}
 
-	/** null = it is there no more. */
+	/** null = it was delivered or dropped. */
 	message(key: string): NotificationMessage | null {
 		const parsed = keyIn(key);
 		const kept = parsed === null ? undefined : this.#database.outbox.get(parsed);
@@ -57,7 +57,7 @@ export class OutboxStore {
 	}
 }
 
-/** null = it is none. */
+/** null = not a key. */
 function keyIn(text: string): OutboxKey | null {
 	let parsed: unknown;
 	try {
@@ -65,9 +65,9 @@ function keyIn(text: string): OutboxKey | null {
 	} catch {
 		return null;
 	}
-	// Builds in between wrote four parts, which are told, too.
+	// Some versions wrote four parts.
 	return Array.isArray(parsed) && parsed.length >= 3 ? (parsed as OutboxKey) : null;
 }
 
-/** The oldest first: by revision. What an earlier Weir wrote has the place of its gate alone, and comes before the rest. */
+/** The oldest revision first. Keys of earlier versions hold the gate's index alone, so they come before the rest. */
 const byAge = ([, , one]: OutboxKey, [, , other]: OutboxKey): number => one - other;
