@@ -8,7 +8,7 @@ import { pooled } from "../../infer/statistics/effectOverTime.js";
 import type { ArmEvidence, Evidence, MetricEvidence } from "../../infer/statistics/evidence.js";
 import { endsOf, type Finding } from "../../infer/statistics/finding.js";
 import { afterLook, NO_LOOKS, type RunningBounds } from "../../infer/statistics/sequential/runningBounds.js";
-import { analyseAll, peopleOf, type ReportInput } from "./reportInput.js";
+import { analyseAll, populationKey, type ReportInput } from "./reportInput.js";
 
 export interface BoundsAt {
 	readonly atMs: number;
@@ -92,10 +92,10 @@ function isAlike(a: Finding, b: Finding): boolean {
 }
 
 function atDecisions({ decisions, status }: ReportInput, { asOfMs }: Evidence): Look[] {
-	const now = peopleOf(status);
+	const now = populationKey(status);
 	return decisions.flatMap(({ input, outcome }) =>
 		// A holdback is another test, of other people.
-		input === null || input.evidence.asOfMs >= asOfMs || peopleOf(input.status) !== now
+		input === null || input.evidence.asOfMs >= asOfMs || populationKey(input.status) !== now
 			? []
 			: { atMs: input.evidence.asOfMs, findings: outcome.findings, thresholds: input.status.thresholds },
 	);

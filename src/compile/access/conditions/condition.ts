@@ -18,7 +18,7 @@ import {
 import type { AccessRequest } from "../verdict.js";
 import { asWritten, CONVERSIONS, OVERLOADS } from "./conditionConversions.js";
 import { conditionSteps } from "./conditionCost.js";
-import { isOfSize, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
+import { isWithinLimits, NOBODY, RequestView, UserView, userOf } from "./conditionInput.js";
 import { decodedPath, pathFault, WALKS } from "./conditionPaths.js";
 
 export interface Condition {
@@ -263,7 +263,7 @@ function parse(text: string): Condition {
 		slip,
 		holds(input, service) {
 			const user = reads.user ? userOf(input.token) : NOBODY;
-			if (user.tooLong || !isOfSize(input, service, reads.path)) return "error";
+			if (user.tooLong || !isWithinLimits(input, service, reads.path)) return "error";
 			const { principal, method, variant, region, nowMs } = input;
 			const path = reads.path ? decodedPath(input.path) : "";
 			if (path === null) return "error";
