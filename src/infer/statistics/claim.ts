@@ -1,4 +1,7 @@
-/** The claims of an experiment, one for each challenger and metric, and their share of alpha. */
+/**
+ * The claims of an experiment: statements about one challenger and one metric that are tested, and their share of alpha. The
+ * line of a claim is the margin or improvement that it is tested against.
+ */
 import type { Effect, Experiment, Metric } from "../../declare/resources/resource.js";
 import type { SlowRequests } from "./finding.js";
 import { eraShare, type Reference } from "./frozenReference.js";
@@ -24,7 +27,7 @@ export interface Claim {
 
 /**
  * Tolerance of a quantile's pass, as a share of 1 − q: the challenger's slow share may exceed the baseline's by it. Without it
- * nothing could be proved if neither arm has slow requests, e.g. if the threshold was frozen in a slow minute. Not for harm.
+ * nothing could be proved if neither arm has slow requests, e.g. if the threshold was frozen in a slow minute. The harm test does not use it.
  */
 const SLOW_TOLERANCE = 0.25;
 
@@ -97,7 +100,7 @@ export interface Levels {
 
 export type When = "until a holdback" | "in a holdback";
 
-/** The share of harm's alpha for a declared holdback, which is one test of one arm. */
+/** The share of harm's alpha for a declared holdback, which tests only the winner. */
 const HOLDBACK_PART = 0.25;
 
 function harmPart({ rollout }: Experiment["spec"], when: When): number {
@@ -109,9 +112,9 @@ function harmPart({ rollout }: Experiment["spec"], when: When): number {
  * Two families, each with an error of at most `alpha` in total, by Bonferroni over what was *declared* (arms closed
  * later give nothing back).
  *
- * - Harm: any one claim proved worse ends its arm, so the claims share alpha: ÷ (challengers × claims). With segments
- *   one half is theirs.
- *   A declared holdback has a quarter of it, for its test of the winner.
+ * - Harm: any one claim proved worse ends its arm, so the claims share alpha: ÷ (challengers × claims). With segments,
+ *   half of each claim's level goes to them, divided equally. A declared holdback has a quarter of alpha, not divided by
+ *   challengers: it tests only the winner.
  * - Promotion: an arm is promoted only if *every* claim of it is proved better, so alpha is not shared by its claims.
  *   A wrong promotion of an arm means that at least one of its claims is wrong, and it was proved all the same: that has
  *   a probability of at most the level of this one claim, whichever it is (intersection–union test; Berger,
@@ -127,12 +130,12 @@ export function levels({ spec }: Experiment, when: When = "until a holdback"): L
 	return { pass, harm: each / 2, segmentHarm: each / 2 / segments.length };
 }
 
-/** Instead of an era: the level is not shared with other freezings. */
-export const WHOLE_LEVEL = 0;
+/** Stands in for an era: the threshold is frozen only once, so the claim keeps its full level. */
+export const NO_ERA = 0;
 
 /** A claim's levels in the current era of its thresholds. */
 export function levelsInEra(shared: Levels, { reference }: Pick<Claim, "reference">): Levels {
-	if (reference === null || reference.era === WHOLE_LEVEL) return shared;
+	if (reference === null || reference.era === NO_ERA) return shared;
 	const share = eraShare(reference.era);
 	return { pass: share * shared.pass, harm: share * shared.harm, segmentHarm: share * shared.segmentHarm };
 }

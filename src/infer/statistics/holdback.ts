@@ -9,7 +9,7 @@
 
 import type { Experiment, Metric } from "../../declare/resources/resource.js";
 import { PPM } from "../../limits/index.js";
-import { type Levels, levels, WHOLE_LEVEL } from "./claim.js";
+import { type Levels, levels, NO_ERA } from "./claim.js";
 
 export interface HeldBack {
 	/** Only units first exposed later count. */
@@ -50,7 +50,7 @@ export function holdbackQuestions(
 		thresholds: Object.fromEntries(
 			Object.entries(thresholds).map(([name, one]) => [
 				name,
-				typeof one === "object" && one !== null && "era" in one ? { ...one, era: WHOLE_LEVEL } : one,
+				typeof one === "object" && one !== null && "era" in one ? { ...one, era: NO_ERA } : one,
 			]),
 		),
 		levels: levels(experiment, "in a holdback"),

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import t from "tap";
 import { droppedDecisions } from "../../../src/cli/roles/unwrittenAlarms.js";
-import { readWholeMs } from "../../../src/observe/events/decisions/decisionAppend.js";
+import { readCompleteUntilMs } from "../../../src/observe/events/decisions/decisionAppend.js";
 import type { DecisionsAnswer, ShownDecision } from "../../../src/observe/events/decisions/decisionQuery.js";
 import {
 	DECISIONS_COMPLETE_MS,
@@ -73,7 +73,7 @@ t.test("commits show until when the log is complete, also without requests", asy
 	const copy = join(rig.directory, "copy");
 	await cp(join(rig.directory, "data"), copy, { recursive: true });
 	const killed = await openEventStore(copy);
-	t.equal(await killed.decisions.transaction(readWholeMs), 1_200_000 - ENVOY_NOTICED_MS);
+	t.equal(await killed.decisions.transaction(readCompleteUntilMs), 1_200_000 - ENVOY_NOTICED_MS);
 	await killed.close();
 });
 
@@ -181,7 +181,7 @@ t.test("the log is not called whole past a gap that is not recorded yet", async 
 	const whole = async (): Promise<number | null> => {
 		queue.refused({ ...NOTHING_ELSE, atMs: nowMs, kind: "denied", reason: "forbidden" });
 		await queue.flush();
-		return store.decisions.transaction(readWholeMs);
+		return store.decisions.transaction(readCompleteUntilMs);
 	};
 	t.equal(await whole(), 2_000_000 - ENVOY_NOTICED_MS);
 	queue.lost(3, 1_995_000);
