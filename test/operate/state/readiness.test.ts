@@ -73,5 +73,5 @@ t.test("readiness does not wait for roles that hang", async (t) => {
 	const sources = sourcesWith({ ownAlarms: (tooLate) => controlAlarms(sockets, meter, database, tooLate) });
 	// Ingest is waited for 2 s elsewhere.
 	const answered = await Promise.race([readiness(sources), pause(1_500, null, { ref: false })]);
-	t.match(answered, { text: /^ready\nnote: control's disk[^\n]*\nnote: an identity [^\n]*\n$/ });
+	t.match(answered, { text: /^ready\nnote: writes to control's state[^\n]*\nnote: an identity [^\n]*\n$/ });
 });
